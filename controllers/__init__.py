@@ -1,0 +1,94 @@
+"""Search policies: who decides which architecture to try next.
+
+Every controller follows one contract, ``Controller`` in ``controller.py``: ``ask(n)`` for token
+sequences, ``tell`` what they scored. Read that file first, then ``reinforce.py``, the default
+(its parts: ``policy.py``, the RNN; ``baseline.py``, what a reward is compared with). ``uniform.py``
+and ``evolution.py`` are what it is compared with.
+
+>>> controller = make_controller("evolution", (4, 2, 3), seed=0, options={"population_size": 10})
+>>> batch = controller.ask(8)
+>>> controller.tell([(tokens, float(sum(tokens))) for tokens in batch])
+
+A controller of your own becomes a name here through an entry point of the group
+``mobile_nas.controllers``; ``check_controller`` tests that it keeps the contract.
+"""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
+from typing import Any
+
+from controllers.conformance import check_controller
+from controllers.controller import Controller, HasPolicy, Tokens
+from search_spaces.errors import InputError
+
+__all__ = [
+    "CONTROLLERS",
+    "Controller",
+    "HasPolicy",
+    "Tokens",
+    "check_controller",
+    "make_controller",
+]
+
+GROUP = "mobile_nas.controllers"
+
+# Where each class is, not the class: `import controllers` must not load torch.
+CONTROLLERS: Mapping[str, str] = {
+    "rnn": "controllers.reinforce:Reinforce",
+    "uniform": "controllers.uniform:Uniform",
+    "evolution": "controllers.evolution:RegularizedEvolution",
+}
+
+
+def make_controller(
+    name: str,
+    arities: Sequence[int],
+    *,
+    seed: int,
+    options: Mapping[str, object] = MappingProxyType({}),
+) -> Controller:
+    """A new controller by name.
+
+    Args:
+        name: a key of ``CONTROLLERS`` or of an entry point in the group ``mobile_nas.controllers``,
+            which must be callable as ``(arities, *, seed, **options)``.
+        arities: number of choices of each decision.
+        seed: of everything random in the controller.
+        options: its keyword arguments besides the seed.
+
+    Raises:
+        InputError: unknown name or option, or a value out of range.
+
+    >>> make_controller("uniform", (2, 2), seed=0, options={"tempo": 3})
+    Traceback (most recent call last):
+        ...
+    search_spaces.errors.InputError: unknown option tempo of controller uniform: it has no options
+    """
+    make = _find(name)
+    known = _option_names(make)
+    for option in options:
+        if known is not None and option not in known:
+            choices = f"choose from {', '.join(known)}" if known else "it has no options"
+            raise InputError(f"unknown option {option} of controller {name}: {choices}")
+    controller: Controller = make(tuple(arities), seed=seed, **options)
+    return controller
+
+
+def _find(name: str) -> Any:
+    if name in CONTROLLERS:
+        return EntryPoint(name=name, value=CONTROLLERS[name], group=GROUP).load()
+    plugins = {plugin.name: plugin for plugin in entry_points(group=GROUP)}
+    if name not in plugins:
+        known = ", ".join([*CONTROLLERS, *sorted(plugins)])
+        raise InputError(f"unknown controller {name}: choose from {known}")
+    return plugins[name].load()
+
+
+def _option_names(make: Any) -> list[str] | None:
+    """Keyword arguments besides the seed; None if any is taken."""
+    parameters = inspect.signature(make).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "seed"]

@@ -1,0 +1,164 @@
+"""The controller contract as a function, after Gymnasium's ``check_env``.
+
+For a controller of your own, in its tests:
+
+    check_controller(lambda arities, seed: MyController(arities, seed=seed))
+"""
+
+import io
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from controllers.controller import Controller, HasPolicy, Tokens
+from search_spaces.errors import InputError
+
+MakeController = Callable[[tuple[int, ...], int], Controller]
+
+ARITIES = ((2, 3), (1, 4, 2, 3), (3,))
+BATCH = 8
+ROUNDS = 5  # 40 trials: past the warm-up of every controller here
+
+
+def check_controller(make: MakeController) -> None:
+    """Run every check of the contract on small spaces.
+
+    Args:
+        make: (arities, seed) -> a new controller.
+
+    Raises:
+        AssertionError: the controller breaks the contract; the message says which part.
+    """
+    for arities in ARITIES:
+        for check in CHECKS:
+            check(make, arities)
+
+
+def check_tokens_in_range(make: MakeController, arities: tuple[int, ...]) -> None:
+    """Ask gives as many sequences as asked for, of ints in range, before and after learning."""
+    controller = make(arities, 0)
+    assert tuple(controller.arities) == arities, f"arities: {controller.arities} != {arities}"
+    for n in (1, BATCH, 3):
+        asked = controller.ask(n)
+        assert len(asked) == n, f"ask({n}) gave {len(asked)} sequences"
+        for tokens in asked:
+            assert isinstance(tokens, tuple), f"tokens must be a tuple, got {tokens!r}"
+            assert len(tokens) == len(arities), f"wrong length for {arities}: {tokens}"
+            for token, arity in zip(tokens, arities, strict=True):
+                assert type(token) is int, f"token must be an int, got {token!r}"
+                assert 0 <= token < arity, f"token out of range for {arities}: {tokens}"
+        _play(controller)
+
+
+def check_determinism(make: MakeController, arities: tuple[int, ...]) -> None:
+    """Same seed and history, same questions."""
+    first, second = _play(make(arities, 7)), _play(make(arities, 7))
+    assert first == second, "two controllers of one seed and history asked different things"
+
+
+def check_any_order(make: MakeController, arities: tuple[int, ...]) -> None:
+    """Told before asked (replay), asked twice before told, told what nobody asked, told nothing."""
+    foreign = tuple(arity - 1 for arity in arities)
+    controller = make(arities, 0)
+    controller.tell([(foreign, 0.5), (foreign, 0.25)])
+    first, second = controller.ask(BATCH), controller.ask(BATCH)
+    controller.tell([(tokens, _score(tokens)) for tokens in first])
+    controller.tell([])
+    controller.tell([(tokens, _score(tokens)) for tokens in second])
+    controller.tell([(foreign, 0.0)])
+    _play(controller)
+
+
+def check_bad_input(make: MakeController, arities: tuple[int, ...]) -> None:
+    """Unusable input raises InputError and changes nothing."""
+    controller, untouched = make(arities, 0), make(arities, 0)
+    fine = (0,) * len(arities)
+    for n in (0, -1):
+        _expect_input_error(partial(controller.ask, n), f"ask({n})")
+    for tokens in ((*fine, 0), fine[1:], (arities[0], *fine[1:]), (-1, *fine[1:])):
+        scored = [(fine, 0.5), (tokens, 0.5)]
+        _expect_input_error(partial(controller.tell, scored), f"tokens {tokens}")
+    for score in (math.nan, math.inf, -math.inf):
+        scored = [(fine, 0.5), (fine, score)]
+        _expect_input_error(partial(controller.tell, scored), f"score {score}")
+    assert _play(controller) == _play(untouched), "refused input changed what is asked next"
+
+
+def check_state_round_trip(make: MakeController, arities: tuple[int, ...]) -> None:
+    """A state saved mid-run, through a file, continues another controller identically."""
+    controller = make(arities, 3)
+    _play(controller)
+    controller.ask(BATCH)  # a batch in flight
+    state = controller.state_dict()
+    expected = _play(controller)  # before the state is written: it must be a snapshot
+    restored = make(arities, 4)
+    restored.load_state_dict(_through_file(state))
+    assert _play(restored) == expected, "a restored controller continued differently"
+    again = make(arities, 5)
+    again.load_state_dict(_through_file(state))
+    assert _play(again) == expected, "loading or continuing altered the saved state"
+
+
+def check_foreign_state(make: MakeController, arities: tuple[int, ...]) -> None:
+    """The state of a controller for another space raises InputError."""
+    controller, other = make(arities, 0), make((*arities, 2), 0)
+    _expect_input_error(lambda: controller.load_state_dict(other.state_dict()), "other arities")
+    _expect_input_error(lambda: controller.load_state_dict({}), "an empty state")
+
+
+def check_choice_probabilities(make: MakeController, arities: tuple[int, ...]) -> None:
+    """If there is a policy, its marginals are distributions and looking changes nothing."""
+    looked_at, left_alone = make(arities, 0), make(arities, 0)
+    if not isinstance(looked_at, HasPolicy):
+        return
+    for _ in range(2):
+        rows = looked_at.choice_probabilities()
+        assert tuple(len(row) for row in rows) == arities, f"wrong shape for {arities}: {rows}"
+        for row in rows:
+            assert all(p >= 0 for p in row), f"negative probability: {row}"
+            assert math.isclose(sum(row), 1.0, abs_tol=1e-4), f"probabilities must sum to 1: {row}"
+        assert _play(looked_at) == _play(left_alone), "choice_probabilities disturbed ask"
+
+
+CHECKS = (
+    check_tokens_in_range,
+    check_determinism,
+    check_any_order,
+    check_bad_input,
+    check_state_round_trip,
+    check_foreign_state,
+    check_choice_probabilities,
+)
+
+
+def _score(tokens: Tokens) -> float:
+    return sum(tokens) / (1 + len(tokens))
+
+
+def _play(controller: Controller) -> list[Tokens]:
+    """Ask and tell some batches; everything asked."""
+    history: list[Tokens] = []
+    for _ in range(ROUNDS):
+        asked = controller.ask(BATCH)
+        controller.tell([(tokens, _score(tokens)) for tokens in asked])
+        history += asked
+    return history
+
+
+def _through_file(state: dict[str, Any]) -> dict[str, Any]:
+    import torch  # here, so that importing controllers stays fast
+
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    loaded: dict[str, Any] = torch.load(file, weights_only=True)
+    return loaded
+
+
+def _expect_input_error(call: Callable[[], object], what: str) -> None:
+    try:
+        call()
+    except InputError:
+        return
+    raise AssertionError(f"{what} must raise InputError")

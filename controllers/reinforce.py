@@ -1,0 +1,213 @@
+"""REINFORCE on the RNN policy: the search loop's default controller.
+
+    ask:   tokens_i ~ p_theta
+    tell:  theta <- theta + Adam(g),  g an estimate of  grad ( E[A] + beta * H(p_theta) )
+
+with A the advantage over a moving-average baseline (``baseline.py``) and H the policy's entropy.
+Williams 1992 (REINFORCE), Zoph & Le 2017 (NAS), Zoph et al. 2018 (NASNet), which took PPO.
+
+Start with ``Reinforce.tell``: it is the algorithm.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from controllers.baseline import Baseline
+from controllers.controller import (
+    Scored,
+    Tokens,
+    checked_arities,
+    checked_count,
+    checked_option,
+    checked_scored,
+    checked_state,
+    stamped,
+)
+from controllers.policy import RnnPolicy
+
+MARGINAL_SAMPLES = 256  # sequences behind choice_probabilities: standard error at most 0.03
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run torch on one thread: its sums depend, in the last bits, on how many share them.
+
+    A resumed search must ask the same questions on a machine with more cores; and these matrices
+    are too small to share anyway.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+class Reinforce:
+    """An RNN policy trained by policy gradient with a baseline and an entropy bonus."""
+
+    def __init__(
+        self,
+        arities: Sequence[int],
+        *,
+        seed: int,
+        learning_rate: float = 1.5e-2,
+        entropy_weight: float = 0.5,
+        baseline_decay: float = 0.95,
+        advantage_clip: float = 2.0,
+        normalize: bool = True,
+        warmup: int = 10,
+        hidden: int = 100,
+        init_range: float = 0.1,
+        temperature: float | None = None,
+        tanh_constant: float | None = None,
+    ) -> None:
+        """Draw the initial policy.
+
+        The defaults are for 100-1000 trials in batches of about 10 (``benchmarks/controllers.py``
+        measures them). Published constants are for far longer searches and would hardly move here.
+
+        Args:
+            arities: number of choices of each decision.
+            seed: of the initial weights and of every sequence drawn.
+            learning_rate: of Adam, a step a told batch. NASNet: 3.5e-4 for 20,000 trials; ENAS:
+                1e-3 macro, 3.5e-3 micro; TuNAS: 3e-4 x batch / 256. At 2e-2 and above the policy
+                settles too early when rewards are noisy.
+            entropy_weight: beta is this / sqrt(decisions): with rewards scaled to a spread of 1,
+                one of D independent decisions is worth about 1 / sqrt(D), so the policy gets as
+                sharp on 42 decisions as on 8. NASNet: beta 1e-5, ENAS: 1e-4, on plain accuracies.
+            baseline_decay: weight of the past at each reward (NASNet and TuNAS: 0.95; ENAS: 0.99).
+            advantage_clip: most spreads one trial's advantage may be, against failed trials; the
+                papers have none. With one trial in ten failing, 2 loses least.
+            normalize: divide advantages by the rewards' moving spread; the papers do not.
+            warmup: trials that only set the first baseline and spread (TuNAS: the first 25%).
+            hidden: LSTM units (NASNet: 100; ENAS: 64).
+            init_range: initial weights are uniform in +-this (NASNet, ENAS: 0.1).
+            temperature: divides the logits (ENAS; off there and here).
+            tanh_constant: bounds the logits to +-this (ENAS: 1.5 macro, 1.10 micro; off here).
+
+        Raises:
+            InputError: an arity or option is out of range.
+        """
+        self.arities = checked_arities(arities)
+        of_policy: dict[str, Any] = {
+            "hidden": hidden,
+            "init_range": init_range,
+            "temperature": temperature,
+            "tanh_constant": tanh_constant,
+        }
+        of_baseline: dict[str, Any] = {
+            "decay": baseline_decay,
+            "clip": advantage_clip,
+            "normalize": normalize,
+            "warmup": warmup,
+        }
+        of_update = {
+            "learning_rate": checked_option("learning_rate", learning_rate, low=0.0),
+            "entropy_weight": checked_option("entropy_weight", entropy_weight, low=0.0),
+        }
+        own = {"controller": "rnn", "arities": self.arities}
+        self._stamp = {**own, **of_policy, **of_baseline, **of_update}
+        self._entropy_weight = entropy_weight / math.sqrt(len(self.arities))
+        self._generator = torch.Generator().manual_seed(seed)
+        self._policy = RnnPolicy(self.arities, self._generator, **of_policy)
+        self._optimizer = torch.optim.Adam(self._policy.parameters(), lr=learning_rate)
+        self._baseline = Baseline(**of_baseline)
+        self._past_entropy = sum(math.log(arity) for arity in self.arities)  # of a uniform policy
+
+    @one_thread()
+    def ask(self, n: int) -> list[Tokens]:
+        """Draw ``n`` sequences from the policy; the same sequence may come twice."""
+        tokens, _ = self._policy.sample(checked_count(n), generator=self._generator)
+        return [tuple(row) for row in tokens.tolist()]
+
+    @one_thread()
+    def tell(self, scored: Scored) -> None:
+        """One policy-gradient step on the batch, taken as if the present policy had drawn it."""
+        batch = checked_scored(scored, self.arities)
+        if not batch:
+            return
+        rewards = [reward for _, reward in batch]
+        if self._baseline.is_set:
+            self._step([tokens for tokens, _ in batch], self._baseline.advantages(rewards))
+        # Last, because the baseline of this step must be of past batches only: with this batch in
+        # it, it depends on the very tokens it judges and the gradient is biased.
+        self._baseline = self._baseline.after(rewards)
+
+    @one_thread()
+    def choice_probabilities(self) -> list[list[float]]:
+        """Marginal of each decision, estimated from a sampled batch (see HasPolicy).
+
+        The probabilities met along the samples are averaged, which varies less than counting.
+        """
+        # A copy, so that looking at the policy does not change what is asked next.
+        generator = torch.Generator().set_state(self._generator.get_state())
+        _, probabilities = self._policy.sample(MARGINAL_SAMPLES, generator=generator)
+        rows = probabilities.mean(dim=0).tolist()  # (decisions, choices)
+        return [row[:arity] for row, arity in zip(rows, self.arities, strict=True)]
+
+    def state_dict(self) -> dict[str, Any]:
+        """See Controller."""
+        content = {
+            "policy": self._policy.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "generator": self._generator.get_state(),
+            "baseline": asdict(self._baseline),
+            "past_entropy": self._past_entropy,
+        }
+        return stamped(self._stamp, content)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """See Controller."""
+        content = checked_state(state, self._stamp)
+        self._policy.load_state_dict(content["policy"])
+        self._optimizer.load_state_dict(content["optimizer"])
+        self._generator.set_state(content["generator"])
+        self._baseline = Baseline(**content["baseline"])
+        self._past_entropy = content["past_entropy"]
+
+    def _step(self, tokens: list[Tokens], advantages: list[float]) -> None:
+        log_prob, entropy = self._policy.log_prob(torch.tensor(tokens))  # both (batch,)
+        loss = policy_loss(
+            log_prob,
+            entropy,
+            advantage=torch.tensor(advantages),
+            entropy_weight=self._entropy_weight,
+            past_entropy=self._past_entropy,
+        )
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step()
+        self._past_entropy = entropy.mean().item()
+
+
+def policy_loss(
+    log_prob: Tensor,
+    entropy: Tensor,
+    *,
+    advantage: Tensor,
+    entropy_weight: float,
+    past_entropy: float = 0.0,
+) -> Tensor:
+    """The scalar whose gradient is minus an unbiased estimate of grad ( E[A] + beta * E[H] ).
+
+    H is a function of the policy twice over: through its value on each sequence, and through how
+    often that sequence is drawn. So it is differentiated, and also joins the reward:
+
+        g = mean_i [ (A_i + beta * (H_i - H_past)) * grad log p(tokens_i) + beta * grad H_i ]
+
+    Args:
+        log_prob: log p(tokens_i), (batch,).
+        entropy: H_i, of the conditional distributions along sequence i, (batch,).
+        advantage: A_i, (batch,).
+        entropy_weight: beta.
+        past_entropy: H_past, any number that does not depend on this batch: lowers the variance.
+    """
+    score = advantage + entropy_weight * (entropy.detach() - past_entropy)
+    return -(score * log_prob + entropy_weight * entropy).mean()

@@ -1,0 +1,60 @@
+"""Readings kept on disk, by network and device."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from latency.measurer import Device, Latency, LatencySource
+from search_spaces.spec import ArchSpec
+
+
+def default_folder() -> Path:
+    """Where readings are kept: $MOBILE_NAS_CACHE, else the user's cache folder."""
+    given = os.environ.get("MOBILE_NAS_CACHE")
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(given) if given else Path(home) / "mobile-nas" / "latency"
+
+
+class Cached:
+    """A source that measures each network once on each device.
+
+    One small file a reading, moved into place when whole: processes can share the folder, and a
+    `kill -9` leaves no half of a reading. Unstable readings are not kept, so they are taken again.
+    """
+
+    def __init__(self, source: LatencySource, folder: Path | None = None) -> None:
+        self.source, self.folder = source, folder or default_folder()
+
+    @property
+    def device(self) -> Device:
+        """The device of the source behind."""
+        return self.source.device
+
+    def latency(self, spec: ArchSpec) -> Latency:
+        """The kept reading, or a new one."""
+        path = self.folder / self.device.fingerprint / f"{spec.fingerprint}.json"
+        kept = _read(path)
+        if kept is not None:
+            return kept
+        reading = self.source.latency(spec)
+        if reading.stable:
+            _write(path, reading)
+        return reading
+
+
+def _read(path: Path) -> Latency | None:
+    try:
+        return Latency.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return None  # absent, or not a reading of this version: measured anew and written over
+
+
+def _write(path: Path, reading: Latency) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(reading.to_dict(), file)
+    Path(temporary).replace(path)

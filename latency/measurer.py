@@ -1,0 +1,127 @@
+"""What a latency is and what can tell one: the contract of every source."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol, Self
+
+from search_spaces.spec import ArchSpec
+
+
+@dataclass(frozen=True)
+class Device:
+    """What latencies are told for.
+
+    Attributes:
+        name: For people: the processor, the runtime and its threads.
+        fingerprint: Changes with anything that changes latencies; part of every cache key.
+        estimate: Whether the figures are computed and not measured. Shown wherever they are.
+        local: Whether measuring uses this machine's own cores, so that nothing may train meanwhile.
+    """
+
+    name: str
+    fingerprint: str
+    estimate: bool = False
+    local: bool = False
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Time of one inference at batch 1, in milliseconds.
+
+    Attributes:
+        median_ms: Median of the blocks' medians.
+        ci95_ms: Bootstrap interval of `median_ms` over blocks, 95%.
+        min_ms: Fastest single run.
+        p90_ms: 90th percentile of all runs.
+        samples: Number of runs; 0 for an estimate.
+        device: The device's name.
+        fingerprint: The device's fingerprint.
+        estimate: Whether it is computed and not measured.
+        stable: Whether the blocks agree well enough to trust the median.
+    """
+
+    median_ms: float
+    ci95_ms: tuple[float, float]
+    min_ms: float
+    p90_ms: float
+    samples: int
+    device: str
+    fingerprint: str
+    estimate: bool
+    stable: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, as it stands in run logs and caches."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """The reading that `to_dict` gave."""
+        return cls(**{**data, "ci95_ms": tuple(data["ci95_ms"])})
+
+    @classmethod
+    def exactly(cls, ms: float, device: Device) -> Self:
+        """A figure without spread, as an estimate gives."""
+        return cls(ms, (ms, ms), ms, ms, 0, device.name, device.fingerprint, device.estimate, True)
+
+
+class LatencySource(Protocol):
+    """Tells a network's latency on one device, at the network's own resolution and batch 1.
+
+    Third parties add theirs by an entry point of the group `mobile_nas.latency`: its name is what
+    `--device NAME[:ARGUMENT]` selects, its value is called with the argument (or "").
+    """
+
+    @property
+    def device(self) -> Device:
+        """What the latencies are told for."""
+        ...
+
+    def latency(self, spec: ArchSpec) -> Latency:
+        """The latency of `spec`.
+
+        Raises:
+            MeasurementError: This network could not be measured; others may be.
+        """
+        ...
+
+
+class MeasurementError(RuntimeError):
+    """A network could not be measured on the device."""
+
+
+def check_latency_source(source: LatencySource, small: ArchSpec, large: ArchSpec) -> None:
+    """Assert the contract of `LatencySource`: what every source's tests begin with.
+
+    Args:
+        source: The source under test.
+        small: A network.
+        large: One with at least four times its multiply-adds.
+
+    Raises:
+        AssertionError: A part of the contract is broken; says which.
+    """
+    assert source.device.name, "a device has a name"
+    assert source.device.fingerprint, "a device has a fingerprint"
+    readings = [source.latency(spec) for spec in (small, large)]
+    for reading in readings:
+        low, high = reading.ci95_ms
+        assert 0 < reading.min_ms <= reading.median_ms, f"0 < min <= median: {reading}"
+        assert low <= reading.median_ms <= high, f"the interval holds the median: {reading}"
+        assert math.isfinite(reading.p90_ms), f"p90 is finite: {reading}"
+        assert reading.fingerprint == source.device.fingerprint, "a reading names its device"
+        assert reading.estimate == source.device.estimate, "an estimate says so"
+        assert reading.samples > 0 or reading.estimate, "a measurement has samples"
+        assert Latency.from_dict(reading.to_dict()) == reading, "a reading survives to_dict"
+    assert readings[0].median_ms < readings[1].median_ms, "four times the work takes longer"
+
+
+__all__ = [
+    "Device",
+    "Latency",
+    "LatencySource",
+    "MeasurementError",
+    "check_latency_source",
+]

@@ -1,0 +1,12 @@
+"""The composition root: commands, configuration, the search loop, training, reports.
+
+Start with `pipeline.search` (the main job as one call), then `loop` (the algorithm), `schedule` (who
+trains), `runs` (what is kept). The commands are in `cli`.
+"""
+
+from nas.loop import SearchStoppedError
+from nas.pipeline import search
+from nas.results import SearchResult
+from nas.reward import Reward
+
+__all__ = ["Reward", "SearchResult", "SearchStoppedError", "search"]

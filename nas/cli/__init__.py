@@ -1,0 +1,1 @@
+"""The commands. `main` has the list; one file a command."""

@@ -1,0 +1,45 @@
+"""How commands end when something is wrong: one line, and the exit status."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import NoReturn
+
+from search_spaces.errors import InputError
+
+BAD_INPUT = 2
+FAILED = 1
+INTERRUPTED = 130
+
+
+class Failed(RuntimeError):  # noqa: N818  what happened, as people say it
+    """The command could not do its job, and nothing that was typed is at fault."""
+
+
+def guarded(program: str, command: Callable[[], object]) -> None:
+    """Run a command; bad input is one line on standard error and status 2, not a traceback."""
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        command()
+    except InputError as error:
+        _end(program, str(error), BAD_INPUT)
+    except Failed as error:
+        _end(program, str(error), FAILED)
+    except KeyboardInterrupt:
+        _end(program, "interrupted", INTERRUPTED)
+    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
+        sys.stderr.close()
+        raise SystemExit(FAILED) from None
+
+
+def _terminated(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _end(program: str, message: str, status: int) -> NoReturn:
+    one_line = " ".join(message.split())
+    sys.stderr.write(f"{program}: {one_line}\n")
+    raise SystemExit(status)

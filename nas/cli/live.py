@@ -1,0 +1,124 @@
+"""What the user sees while a search runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from nas.config import SearchConfig
+from nas.trial import Job, Trial
+from nas.watch import Silent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def minutes(seconds: float) -> str:
+    """A duration for people.
+
+    >>> minutes(42), minutes(754), minutes(9000)
+    ('42 s', '12 min 34 s', '2 h 30 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def trial_line(trial: Trial) -> str:
+    """One finished trial in a line."""
+    name = {"search": "trial", "final": "finalist", "repeat": "repeat of"}[trial.kind]
+    if trial.accuracy is None:
+        return f"{name} {trial.index} failed: {trial.error}"
+    return (
+        f"{name} {trial.index}: {100 * trial.accuracy:.1f}% at {trial.latency_ms:.3g} ms, "
+        f"reward {trial.reward:.3f}"
+    )
+
+
+class LiveView(Silent):
+    """A live panel on a terminal; a line a trial elsewhere.
+
+    Time left is reckoned from the work done since this process began: a trial counts one, a
+    finalist as many times as it trains longer.
+    """
+
+    def __init__(self, console: Console, config: SearchConfig) -> None:
+        self.console, self.config = console, config
+        finals = config.finals
+        self.total = config.trials + finals.count * finals.epochs_factor + finals.repeats
+        self.done = self.fresh = 0.0
+        self.began: float | None = None
+        self.failed = 0
+        self.best: Trial | None = None
+        self.last: Trial | None = None
+        self.doing = "starting the workers"
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show the view for the time of a search."""
+        if not self.console.is_terminal:
+            yield
+            return
+        with Live(get_renderable=self.render, console=self.console, refresh_per_second=4):
+            yield
+
+    def measuring(self, done: int, total: int) -> None:
+        """See `Watcher`."""
+        self.began = self.began or time.monotonic()
+        self.doing = f"measuring latency, network {done + 1} of {total}, nothing trains meanwhile"
+
+    def training(self, jobs: Sequence[Job]) -> None:
+        """See `Watcher`."""
+        self.began = self.began or time.monotonic()
+        if jobs[0].kind == "search":
+            self.doing = f"training a batch of {len(jobs)}"
+        else:
+            self.doing = "training the finalists longer, and the first networks again for the noise"
+            if not self.console.is_terminal:
+                self.console.print(self.doing, highlight=False)
+
+    def finished(self, trial: Trial, *, replayed: bool) -> None:
+        """See `Watcher`."""
+        work = self.config.finals.epochs_factor if trial.kind == "final" else 1.0
+        self.done += work
+        self.fresh += 0.0 if replayed else work
+        self.failed += not trial.ok
+        self.last = trial
+        if trial.kind == "search" and trial.ok:
+            self.best = max(self.best or trial, trial, key=lambda t: t.reward)
+        if not (replayed or self.console.is_terminal):
+            left = self.left_s()
+            ends = f", {minutes(left)} left" if left is not None else ""
+            self.console.print(trial_line(trial) + ends, highlight=False)
+
+    def left_s(self) -> float | None:
+        """Seconds left, or None before anything can be said."""
+        if self.began is None or self.fresh == 0:
+            return None
+        return (time.monotonic() - self.began) / self.fresh * max(0.0, self.total - self.done)
+
+    def render(self) -> RenderableType:
+        """The panel."""
+        left = self.left_s()
+        elapsed = time.monotonic() - self.began if self.began else 0.0
+        grid = Table.grid(padding=(0, 2))
+        grid.add_row("now", self.doing)
+        grid.add_row(
+            "time", f"{minutes(elapsed)}, " + ("…" if left is None else minutes(left)) + " left"
+        )
+        grid.add_row("best so far", trial_line(self.best) if self.best else "…")
+        grid.add_row("last", trial_line(self.last) if self.last else "…")
+        if self.failed:
+            grid.add_row("failures", Text(str(self.failed), style="red"))
+        return Group(ProgressBar(total=self.total, completed=self.done, width=60), grid)

@@ -1,0 +1,49 @@
+"""The commands: `nas-search`, and `nas` with its subcommands."""
+
+from __future__ import annotations
+
+import typer
+
+from nas.cli.errors import guarded
+from nas.cli.export_command import export
+from nas.cli.measure_command import measure
+from nas.cli.report_command import report
+from nas.cli.search_command import search
+from nas.cli.show_command import show
+
+_SETTINGS = {"help_option_names": ["-h", "--help"]}
+
+
+def _app(about: str | None = None) -> typer.Typer:
+    return typer.Typer(
+        help=about,
+        no_args_is_help=about is not None,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings=_SETTINGS,
+    )
+
+
+nas_app = _app("Platform-aware neural architecture search.")
+nas_app.command("search")(search)
+nas_app.command("show")(show)
+nas_app.command("measure")(measure)
+nas_app.command("export")(export)
+nas_app.command("report")(report)
+
+search_app = _app()
+search_app.command()(search)
+
+
+def main() -> None:
+    """The `nas` command."""
+    guarded("nas", nas_app)
+
+
+def search_main() -> None:
+    """The `nas-search` command."""
+    guarded("nas-search", search_app)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""`nas report`: a run's report, made anew from its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nas.cli.output import JsonFlag, messages, print_json
+from nas.report import write_report
+from nas.results import read_result
+from nas.runs import open_folder
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="A run's folder: runs/NAME.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Write report.html from a run's folder, finished or not."""
+    folder = open_folder(run)
+    path = write_report(folder)
+    if as_json:
+        print_json({"run": str(run), "report": str(path)} | (read_result(folder) or {}))
+        return
+    messages().print(f"{path}: open it in a browser")

@@ -1,0 +1,124 @@
+"""`nas-search`: the main job."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nas.cli.errors import Failed
+from nas.cli.output import JsonFlag, messages, print_json
+from nas.config import SearchConfig, make_config
+from nas.loop import SearchStoppedError
+from search_spaces import InputError
+
+
+def search(
+    space: Annotated[
+        str | None, typer.Option(help="mnasnet, or a YAML file of your own space.")
+    ] = None,
+    target_ms: Annotated[
+        float | None,
+        typer.Option(help="Latency budget in ms; MobileNetV3-Large's on the device by default."),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu (this machine), madds:RATE, or a plug-in's.")
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Folder of class folders, a torchvision data set, or the embedded one."),
+    ] = None,
+    resolution: Annotated[
+        int | None, typer.Option(help="Input side in pixels of the deployed network.")
+    ] = None,
+    proxy_resolution: Annotated[
+        int | None, typer.Option(help="Side at which candidates train; the data's by default.")
+    ] = None,
+    preset: Annotated[
+        str, typer.Option(help="quick (minutes) or standard (an evening).")
+    ] = "standard",
+    trials: Annotated[int | None, typer.Option(help="Candidates to train.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Candidates a controller update.")] = None,
+    controller: Annotated[
+        str | None, typer.Option(help="rnn, evolution, uniform, or a plug-in's.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of everything random.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Trials at once; 0 trains in this process, without Ray.")
+    ] = None,
+    cpus_per_trial: Annotated[int | None, typer.Option(help="CPU cores a trial.")] = None,
+    gpus_per_trial: Annotated[
+        float | None, typer.Option(help="GPUs a trial, or a fraction.")
+    ] = None,
+    ray_address: Annotated[str | None, typer.Option(help="A running Ray cluster.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="YAML of every setting, as a run's config.yaml.")
+    ] = None,
+    run_name: Annotated[str | None, typer.Option(help="Name of the run's folder.")] = None,
+    runs: Annotated[Path, typer.Option(help="Where run folders are.")] = Path("runs"),
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with an interrupted run: its folder.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done and cost, then end.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Search a space for the most accurate network within a latency budget on a device."""
+    schedule = _given(
+        workers=workers,
+        cpus_per_trial=cpus_per_trial,
+        gpus_per_trial=gpus_per_trial,
+        ray_address=ray_address,
+    )
+    overrides = _given(
+        space=space,
+        target_ms=target_ms,
+        device=device,
+        resolution=resolution,
+        trials=trials,
+        batch_size=batch_size,
+        seed=seed,
+        controller=_given(name=controller),
+        data=_given(source=data, proxy_resolution=proxy_resolution),
+        schedule=schedule,
+    )
+    console = messages()
+    if resume is not None:
+        changed = [*overrides, *_given(config=config, run_name=run_name)]
+        if fixed := [name for name in changed if name != "schedule"]:
+            raise InputError(f"{fixed[0]} cannot change on --resume: a run keeps its settings")
+    from nas.cli import job as jobs
+
+    if resume is not None:
+        job, folder = jobs.reopen(resume, schedule, console)
+    else:
+        settings = make_config(preset=preset, file=config, overrides=overrides)
+        job = jobs.plan(jobs.open_job(settings, console))
+        if dry_run:
+            return
+        folder = jobs.start(job, runs, run_name or _default_name(settings))
+    console.print(f"run folder: {folder.path}", soft_wrap=True)
+    try:
+        result = job.run(folder)
+    except (KeyboardInterrupt, InputError, SearchStoppedError) as error:
+        console.print(f"to go on: nas-search --resume {folder.path}", soft_wrap=True)
+        if isinstance(error, SearchStoppedError):
+            raise Failed(str(error)) from error
+        raise
+    jobs.conclude(result, console)
+    if as_json:
+        print_json({"run": str(folder.path)} | result.to_dict())
+
+
+def _default_name(config: SearchConfig) -> str:
+    """Space and time, which sorts by age."""
+    now = datetime.now().strftime("%Y%m%d-%H%M%S")
+    return f"{Path(config.space).stem}-{now}"
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """The options that were given."""
+    return {name: value for name, value in options.items() if value not in (None, {})}

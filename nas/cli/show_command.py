@@ -1,0 +1,81 @@
+"""`nas show`: a network's layer table, with what each block costs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from nas.cli.output import JsonFlag, print_json, results
+from nas.cli.specs import open_spec
+from search_spaces import ArchSpec, Cost, count
+from search_spaces.spec import to_dict
+
+
+def show(
+    spec: Annotated[str, typer.Argument(help="A .yaml spec, a seed.pt, or a reference's name.")],
+    resolution: Annotated[int | None, typer.Option(help="Input side in pixels.")] = None,
+    classes: Annotated[int | None, typer.Option(help="Number of classes.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Print a network: its layer table, parameters and multiply-adds."""
+    network = open_spec(spec, resolution=resolution, classes=classes)
+    cost = count(network)
+    if as_json:
+        print_json(
+            {
+                "name": spec,
+                "fingerprint": network.fingerprint,
+                "params": cost.params,
+                "madds": cost.madds,
+                "stages": [asdict(stage) for stage in cost.stages],
+                "spec": to_dict(network),
+            }
+        )
+        return
+    results().print(_table(spec, network, cost))
+
+
+def _table(name: str, spec: ArchSpec, cost: Cost) -> Table:
+    total = f"{cost.params:,} parameters, {cost.madds / 1e6:.1f}M MAdds at {spec.resolution} px"
+    table = Table(title=name, caption=f"{total}, fingerprint {spec.fingerprint}", pad_edge=False)
+    for title in ("input", "operator", "exp", "out", "SE", "NL", "skip", "s", "params", "MAdds"):
+        table.add_column(title, justify="left" if title == "operator" else "right", no_wrap=True)
+    rows = [_stem(spec), *_blocks(spec), _head(spec)]
+    for row, stage in zip(rows, cost.stages, strict=True):
+        size = f"{stage.in_px}² x {stage.cin}"
+        table.add_row(size, *row, f"{stage.params:,}", f"{stage.madds / 1e6:.2f}M")
+    return table
+
+
+def _stem(spec: ArchSpec) -> tuple[str, ...]:
+    stem = spec.stem
+    return (f"conv {_square(stem.kernel)}", "", str(stem.out), "", stem.act, "", str(stem.stride))
+
+
+def _blocks(spec: ArchSpec) -> list[tuple[str, ...]]:
+    return [
+        (
+            f"{block.op} {_square(block.kernel)}",
+            str(block.expand or ""),
+            str(block.out),
+            f"{block.se} {block.gate}" if block.se else "",
+            block.act,
+            block.skip if block.skip != "none" else "",
+            str(block.stride),
+        )
+        for block in spec.blocks
+    ]
+
+
+def _head(spec: ArchSpec) -> tuple[str, ...]:
+    head = spec.head
+    parts = [f"conv 1x1 {head.conv}"] if head.conv else []
+    parts += ["pool", *([f"hidden {head.hidden}"] if head.hidden else []), "classifier"]
+    return (", ".join(parts), "", str(head.classes), "", head.act, "", "")
+
+
+def _square(kernel: int) -> str:
+    return f"{kernel}x{kernel}"

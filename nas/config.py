@@ -1,0 +1,213 @@
+"""Every setting of a search: the schema of `--config FILE.yaml` and of a run's `config.yaml`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from nas.reward import Reward
+from nas.training.recipe import Recipe
+from search_spaces.errors import InputError, first_problem
+from search_spaces.spec import read_yaml
+
+SCHEMA = 1
+
+_MODEL = ConfigDict(frozen=True, extra="forbid")
+Positive = Annotated[int, Field(gt=0)]
+Counted = Annotated[int, Field(ge=0)]
+
+
+class ControllerConfig(BaseModel):
+    """Which policy proposes candidates, and its constants by name."""
+
+    model_config = _MODEL
+
+    name: str = "rnn"
+    options: dict[str, Any] = {}
+
+
+class FinalsConfig(BaseModel):
+    """What follows the search.
+
+    Attributes:
+        count: Candidates trained longer; the best of them within the target wins.
+        epochs_factor: How much longer.
+        repeats: Of the run's first trials, trained once more with other seeds: they show how much
+            of the difference between candidates is noise.
+    """
+
+    model_config = _MODEL
+
+    count: Positive = 3
+    epochs_factor: Annotated[float, Field(gt=0)] = 4.0
+    repeats: Counted = 4
+
+
+class DataConfig(BaseModel):
+    """The images.
+
+    Attributes:
+        source: `fashion-mnist-subset` (in the package), a folder of class folders, or a torchvision
+            data set by name.
+        proxy_resolution: Side in pixels at which candidates train; None takes the data's own.
+        memory_limit_mb: Above it images are decoded while they are read.
+        val_fraction: Held out of train where the data has no validation part.
+        test_fraction: Held out where it has no test part.
+        split_seed: Decides which images are held out.
+    """
+
+    model_config = _MODEL
+
+    source: str = "fashion-mnist-subset"
+    proxy_resolution: Annotated[int, Field(ge=8)] | None = None
+    memory_limit_mb: Positive = 4096
+    val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    split_seed: int = 0
+
+
+class ScheduleConfig(BaseModel):
+    """Where trials train. It changes how long a search takes, not what it finds.
+
+    Attributes:
+        workers: Trials at once; 0 trains in this process, without Ray; None takes what the machine
+            has room for.
+        cpus_per_trial: CPU cores, and torch threads, a trial.
+        gpus_per_trial: GPUs a trial; a fraction shares one.
+        ray_address: Of a running Ray cluster; None starts one on this machine.
+        retries: Times that a trial begins again after its worker has died.
+        usage_stats: Whether Ray may report its usage to its makers.
+    """
+
+    model_config = _MODEL
+
+    workers: Counted | None = None
+    cpus_per_trial: Positive = 1
+    gpus_per_trial: Annotated[float, Field(ge=0)] = 0.0
+    ray_address: str | None = None
+    retries: Counted = 1
+    usage_stats: bool = False
+
+
+class SearchConfig(BaseModel):
+    """A whole search.
+
+    Attributes:
+        preset: The preset that the other settings began from.
+        space: A built-in space, or a YAML file.
+        device: What latency is told for: `cpu`, `madds:RATE`, or a plug-in's.
+        target_ms: The latency budget; None takes MobileNetV3-Large's on the device.
+        resolution: Side in pixels at which the network is deployed, and measured.
+        trials: Candidates to train.
+        batch_size: Candidates a controller update.
+        seed: Of everything random.
+    """
+
+    model_config = _MODEL
+
+    preset: str = "standard"
+    space: str = "mnasnet"
+    device: str = "cpu"
+    target_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    resolution: Annotated[int, Field(ge=8)] = 224
+    trials: Positive = 200
+    batch_size: Positive = 10
+    seed: Annotated[int, Field(ge=0)] = 0
+    controller: ControllerConfig = ControllerConfig()
+    reward: Reward = Reward()
+    data: DataConfig = DataConfig()
+    recipe: Recipe = Recipe()
+    finals: FinalsConfig = FinalsConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # What `make search` runs: minutes on two cores, to see every part work on real images.
+    "quick": {
+        "trials": 24,
+        "batch_size": 6,
+        "recipe": {"epochs": 1},
+        "finals": {"count": 2, "epochs_factor": 3.0, "repeats": 2},
+    },
+    # A search to believe: an evening on two cores, less with more.
+    "standard": {"trials": 200, "batch_size": 10},
+}
+
+
+def make_config(
+    *,
+    preset: str = "standard",
+    file: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> SearchConfig:
+    """Settings from a preset, then a file, then overrides; what comes later wins, key by key.
+
+    Args:
+        preset: A name in `PRESETS`.
+        file: YAML of the schema of `SearchConfig`; a run's `config.yaml` is one.
+        overrides: Nested settings, as the command line gives them.
+
+    Raises:
+        InputError: An unknown preset, an unknown key, a wrong type or value.
+    """
+    if preset not in PRESETS:
+        raise InputError(f"unknown preset {preset!r}: known are {', '.join(PRESETS)}")
+    given = _merge({"preset": preset}, PRESETS[preset])
+    if file is not None:
+        given = _merge(given, _read(file))
+    if overrides:
+        given = _merge(given, overrides)
+    return parse_config(given, where=str(file) if file else "settings")
+
+
+def parse_config(data: object, *, where: str) -> SearchConfig:
+    """Settings from plain data.
+
+    Raises:
+        InputError: See `make_config`; the message begins with `where`.
+    """
+    try:
+        return SearchConfig.model_validate(data)
+    except ValidationError as error:
+        raise InputError(f"{where}: {first_problem(error)}") from error
+
+
+def load_config(path: Path) -> SearchConfig:
+    """The settings that `save_config` wrote."""
+    return parse_config(_read(path), where=str(path))
+
+
+def config_yaml(config: SearchConfig) -> str:
+    """Settings as YAML."""
+    data = {"schema": SCHEMA} | config.model_dump(mode="json")
+    return str(yaml.safe_dump(data, sort_keys=False))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    data = read_yaml(path)
+    if not isinstance(data, dict):
+        raise InputError(f"{path}: expected keys and values, got {type(data).__name__}")
+    version = data.pop("schema", SCHEMA)
+    if version != SCHEMA:
+        raise InputError(f"{path}: schema must be {SCHEMA}, got {version!r}: not of this version")
+    return data
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the keys of `over` in its place, nested mappings merged.
+
+    >>> _merge({"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"c": 4}})
+    {'a': 1, 'b': {'c': 4, 'd': 3}}
+    """
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            merged[key] = _merge(old, value)
+        else:
+            merged[key] = value
+    return merged

@@ -1,0 +1,247 @@
+"""The search loop: sample, measure, train, reward, learn; then train the best longer.
+
+The loop says what to train next and takes outcomes in any order; who trains (this process or Ray)
+asks it. All it decides follows from the run's seed and the log, so an interrupted search resumes by
+replaying the log, and any number of workers gives the same one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from controllers import Controller
+from latency import Latency, MeasurementError
+from nas.runs import RunFolder, TrialLog
+from nas.trial import Evaluate, Job, Kind, Outcome, Trial, attempt, trial_seed
+from nas.watch import Watcher
+from search_spaces import ArchSpec, InputError, SearchSpace, Tokens, count
+
+
+class SearchStoppedError(RuntimeError):
+    """The search cannot go on; the message says why. The log keeps what it has."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much a search does.
+
+    Attributes:
+        trials: Candidates to train.
+        batch_size: Candidates a controller update.
+        finalists: Candidates trained longer at the end.
+        repeats: Trials trained once more with another seed, which shows the noise.
+        seed: The run's.
+    """
+
+    trials: int
+    batch_size: int
+    finalists: int
+    repeats: int
+    seed: int
+
+
+class TrialLoop:
+    """The search as a state machine: `next_job` until `done`, `record` for each job.
+
+    Args:
+        space: Decodes tokens to networks.
+        controller: Fresh, seeded with the run's seed.
+        measure: A network's latency on the device; called while nothing trains.
+        reward: Of (accuracy in 0..1, latency in ms).
+        target_ms: Finalists are taken from the candidates within it first.
+        budget: How much to do.
+        folder: Where the logs are; what they hold already is replayed.
+        watcher: Is told what happens.
+
+    Raises:
+        InputError: The folder's log was not written by this space, controller and seed.
+    """
+
+    def __init__(
+        self,
+        *,
+        space: SearchSpace,
+        controller: Controller,
+        measure: Callable[[ArchSpec], Latency],
+        reward: Callable[[float, float], float],
+        target_ms: float,
+        budget: Budget,
+        folder: RunFolder,
+        watcher: Watcher,
+    ) -> None:
+        self.space, self.controller, self.measure, self.reward = space, controller, measure, reward
+        self.target_ms, self.budget, self.folder, self.watcher = target_ms, budget, folder, watcher
+        self.log, self.finals = folder.trials(), folder.finals()
+        self.done = False
+        self._batch = _Batch("search", [], self.log)
+        self._batches = 0
+        self._asked = 0
+
+    def next_job(self) -> Job | None:
+        """The next network to train, or None: the search is done, or waits for jobs that are out.
+
+        Raises:
+            SearchStoppedError: A whole batch has failed.
+        """
+        while not self.done and self._batch.complete:
+            self._close()
+            self._open()
+        return self._batch.take()
+
+    def record(self, job: Job, outcome: Outcome) -> None:
+        """Keep a job's outcome; afterwards it survives a `kill -9`."""
+        if outcome.weights is not None:
+            self.folder.keep_weights(job.index, outcome.weights)
+        self._settle(job, outcome)
+
+    def _open(self) -> None:
+        """Begin the next batch of the search, or the finals, or end."""
+        left = self.budget.trials - self._asked
+        if left > 0:
+            self._open_search(min(left, self.budget.batch_size))
+        elif self._batch.kind == "search" and (plan := self._plan_finals()):
+            self._begin("final", plan, self.finals)
+        else:
+            self.done = True
+
+    def _plan_finals(self) -> list[tuple[Kind, int, Tokens]]:
+        best = finalists(self.log.trials, target_ms=self.target_ms)[: self.budget.finalists]
+        # Repeats are the run's first trials: chosen before anything was known, so that their two
+        # readings differ by noise alone (the best trial's first reading is lucky as well).
+        again = [trial for trial in self.log.trials if trial.ok][: self.budget.repeats]
+        plan: list[tuple[Kind, int, Tokens]] = [("final", t.index, t.tokens) for t in best]
+        return plan + [("repeat", t.index, t.tokens) for t in again]
+
+    def _open_search(self, size: int) -> None:
+        tokens = self.controller.ask(size)
+        indices = range(self._asked, self._asked + size)
+        self._asked += size
+        plan: list[tuple[Kind, int, Tokens]] = [
+            ("search", index, t) for index, t in zip(indices, tokens, strict=True)
+        ]
+        self._begin("search", plan, self.log)
+
+    def _begin(self, kind: Kind, plan: Sequence[tuple[Kind, int, Tokens]], log: TrialLog) -> None:
+        """Find what of a batch is in the log already, measure the rest and queue it."""
+        done = log.open_batch([(kind, index) for kind, index, _ in plan])
+        self._batch = _Batch(kind, [], log)
+        todo: list[tuple[Kind, int, Tokens]] = []
+        for key_kind, index, tokens in plan:
+            trial = done.get((key_kind, index))
+            if trial is None:
+                todo.append((key_kind, index, tokens))
+                continue
+            if trial.tokens != tokens:
+                raise InputError(
+                    f"{log.path}: trial {index} is not what this run would ask: the log belongs to "
+                    "another space, controller, seed or version; resume with the ones that wrote it"
+                )
+            self._batch.settled[key_kind, index] = trial
+            self.watcher.finished(trial, replayed=True)
+        self._batch.fresh = bool(todo)
+        for position, (key_kind, index, tokens) in enumerate(todo):
+            self.watcher.measuring(position, len(todo))
+            self._prepare(key_kind, index, tokens)
+        if left := self._batch.start():
+            self.watcher.measuring(len(todo), len(todo))
+            self.watcher.training(left)
+
+    def _prepare(self, kind: Kind, index: int, tokens: Tokens) -> None:
+        spec = self.space.decode(tokens)
+        latency, error = None, None
+        if kind == "search":
+            try:
+                latency = self.measure(spec)
+            except MeasurementError as failure:
+                error = f"latency: {failure}"
+        else:
+            latency = self.log.trials[index].latency
+        seed = trial_seed(self.budget.seed, index, kind)
+        job = Job(index, kind, self._batches, tokens, spec, seed, latency)
+        self._batch.jobs.append(job)
+        if error is not None:
+            self._settle(job, Outcome(None, error))
+
+    def _settle(self, job: Job, outcome: Outcome) -> None:
+        cost = count(job.spec)
+        reward = 0.0
+        if outcome.accuracy is not None and job.latency is not None:
+            reward = self.reward(outcome.accuracy, job.latency.median_ms)
+        trial = Trial(
+            index=job.index,
+            kind=job.kind,
+            batch=job.batch,
+            tokens=job.tokens,
+            fingerprint=job.spec.fingerprint,
+            seed=job.seed,
+            accuracy=outcome.accuracy,
+            latency=job.latency,
+            reward=reward,
+            params=cost.params,
+            madds=cost.madds,
+            error=outcome.error,
+            time={"train_s": round(outcome.train_s, 3), "finished": _now()},
+        )
+        self._batch.log.add(trial)
+        self._batch.settled[job.kind, job.index] = trial
+        self.watcher.finished(trial, replayed=False)
+
+    def _close(self) -> None:
+        """The batch is whole: tell the controller, in the order asked."""
+        trials = self._batch.in_order()
+        if not trials:
+            return
+        if self._batch.fresh and not any(trial.ok for trial in trials):
+            raise SearchStoppedError(
+                f"all {len(trials)} trials of a batch failed: {trials[0].error}"
+            )
+        if self._batch.kind == "search":
+            self.controller.tell([(trial.tokens, trial.reward) for trial in trials])
+            self.watcher.told(self._batches, self.controller)
+        self._batches += 1
+
+
+class _Batch:
+    """Trials of which all must end before the search goes on."""
+
+    def __init__(self, kind: Kind, jobs: list[Job], log: TrialLog) -> None:
+        self.kind, self.jobs, self.log = kind, jobs, log
+        self.settled: dict[tuple[str, int], Trial] = {}
+        self.fresh = False
+        self._queue: list[Job] = []
+
+    def start(self) -> list[Job]:
+        """Queue what is not settled, the dearest first: then no worker waits long at the end."""
+        left = [job for job in self.jobs if (job.kind, job.index) not in self.settled]
+        self._queue = sorted(left, key=lambda job: (job.kind != "final", -count(job.spec).madds))
+        return list(self._queue)
+
+    def take(self) -> Job | None:
+        return self._queue.pop(0) if self._queue else None
+
+    @property
+    def complete(self) -> bool:
+        return all((job.kind, job.index) in self.settled for job in self.jobs)
+
+    def in_order(self) -> list[Trial]:
+        return [self.settled[key] for key in sorted(self.settled, key=lambda key: key[1])]
+
+
+def finalists(trials: Sequence[Trial], *, target_ms: float) -> list[Trial]:
+    """Distinct networks from the best on: by reward, those within the target before all others."""
+    good = [trial for trial in trials if trial.ok]
+    ranked = sorted(good, key=lambda t: (t.latency_ms > target_ms, -t.reward, t.index))
+    first = {trial.fingerprint: trial for trial in reversed(ranked)}  # the best of each network
+    return [trial for trial in ranked if first[trial.fingerprint] is trial]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def run_serially(loop: TrialLoop, evaluate: Evaluate) -> None:
+    """Train every job here and now, one after another."""
+    while (job := loop.next_job()) is not None:
+        loop.record(job, attempt(evaluate, job))

@@ -1,0 +1,71 @@
+"""Whether a run's networks differ by more than chance: what a careful reader asks first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import variance
+
+from nas.trial import Trial
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Spread of proxy accuracies, in points (hundredths), and what of it is chance.
+
+    Attributes:
+        between_networks: Standard deviation over the run's distinct trials, chance included.
+        between_seeds: Standard deviation of one network trained with different seeds.
+        pairs: Number of networks trained twice that it comes from.
+    """
+
+    between_networks: float
+    between_seeds: float
+    pairs: int
+
+    @property
+    def differ(self) -> bool:
+        """Whether the networks' own differences exceed the noise: more than half of the variance."""
+        return self.between_networks**2 > 2 * self.between_seeds**2
+
+    def sentence(self) -> str:
+        """The verdict in plain words."""
+        figures = (
+            f"one network trained twice differs by {self.between_seeds:.1f} points (standard deviation, "
+            f"{self.pairs} pairs), the run's networks by {self.between_networks:.1f}"
+        )
+        if self.differ:
+            return f"The networks differ by more than the noise: {figures}."
+        return (
+            f"The networks do not differ by more than the noise: {figures}. Accuracy does not tell "
+            "them apart here, so the fastest of the best is the right answer."
+        )
+
+
+def measure_noise(trials: Sequence[Trial], finals: Sequence[Trial]) -> Noise | None:
+    """Noise of a run from the trials that were trained once more; None if there were none.
+
+    Two readings a and b of one network have the variance (a - b)^2 / 2.
+    """
+    first = {trial.index: trial.accuracy for trial in trials if trial.accuracy is not None}
+    squares = [
+        (100 * (again.accuracy - first[again.index])) ** 2 / 2
+        for again in finals
+        if again.kind == "repeat" and again.accuracy is not None and again.index in first
+    ]
+    distinct = {trial.fingerprint: trial.accuracy for trial in trials if trial.accuracy is not None}
+    if not squares or len(distinct) < 2:
+        return None
+    spread = math.sqrt(variance(100 * accuracy for accuracy in distinct.values()))
+    return Noise(spread, math.sqrt(sum(squares) / len(squares)), len(squares))
+
+
+def fastest_of_the_best(trials: Sequence[Trial], noise: Noise) -> Trial:
+    """The fastest trial whose accuracy is within two standard deviations of noise of the best."""
+    good = [trial for trial in trials if trial.accuracy is not None]
+    best = max(trial.accuracy or 0.0 for trial in good)
+    # The difference of two readings has twice the variance of one.
+    margin = 2 * math.sqrt(2) * noise.between_seeds / 100
+    close = [trial for trial in good if (trial.accuracy or 0.0) >= best - margin]
+    return min(close, key=lambda trial: (trial.latency_ms, trial.index))

@@ -1,0 +1,180 @@
+"""The main job, as one call: search a space for the network that is best on a device."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from controllers import Controller
+from latency import Device, LatencySource
+from nas.config import FinalsConfig, ScheduleConfig
+from nas.loop import Budget, SearchStoppedError, TrialLoop, run_serially
+from nas.noise import measure_noise
+from nas.proxy import ProxyTraining
+from nas.report import write_report
+from nas.results import SearchResult, choose_winner, finalist_weights, write_results
+from nas.reward import Reward
+from nas.runs import RunFolder, write_whole
+from nas.training.recipe import Recipe
+from nas.trial import Evaluate, Trial
+from nas.watch import PolicyRecord, Several, Silent, Watcher
+from search_spaces import ArchSpec, InputError, SearchSpace
+
+if TYPE_CHECKING:
+    from nas.training.images import Dataset
+
+
+def search(
+    space: SearchSpace,
+    *,
+    controller: Controller,
+    latency: LatencySource,
+    data: Dataset,
+    target_ms: float,
+    folder: Path | str,
+    recipe: Recipe | None = None,
+    reward: Callable[..., float] | None = None,
+    trials: int = 100,
+    batch_size: int = 10,
+    finals: FinalsConfig | None = None,
+    schedule: ScheduleConfig | None = None,
+    seed: int = 0,
+    evaluate: Evaluate | None = None,
+    watcher: Watcher | None = None,
+) -> SearchResult:
+    """Search `space` for the most accurate network within `target_ms` (MnasNet, figure 1).
+
+    Every argument may be the caller's own object of the same protocol. A folder that holds an
+    interrupted run of the same arguments is gone on with, from where its log ends.
+
+    Args:
+        space: Decodes token sequences to networks.
+        controller: Fresh; it proposes token sequences and learns from their rewards.
+        latency: Tells a network's latency on the target device.
+        data: Images: trials train on `train` and are compared on `val`; `test` is for the winner.
+        target_ms: Latency budget in milliseconds.
+        folder: The run's folder, made if it is not there.
+        recipe: How a trial trains.
+        reward: Called with (accuracy in 0..1, latency in ms, target_ms=); ACC*(LAT/T)^-0.15 by
+            default (MnasNet, eq. 2).
+        trials: Candidates to train.
+        batch_size: Candidates a controller update.
+        finals: How many candidates train longer at the end, and how much longer.
+        schedule: Where trials train; in this process by default.
+        seed: Of everything random but the controller.
+        evaluate: Trains a job in place of `recipe` on `data`.
+        watcher: Is told what happens.
+
+    Returns:
+        The winner and all trials; the same stands in `folder`.
+
+    Raises:
+        InputError: Something given cannot be used, or another process holds the folder.
+        SearchStoppedError: A whole batch of trials failed, or all finalists did.
+    """
+    if not 0 < target_ms < float("inf"):
+        raise InputError(
+            f"target_ms must be above 0, got {target_ms:g}: give the budget in milliseconds"
+        )
+    finals, schedule = finals or FinalsConfig(), schedule or ScheduleConfig(workers=0)
+    reward, recipe = reward or Reward(), recipe or Recipe()
+    if evaluate is None:
+        evaluate = ProxyTraining(
+            data, recipe, final_factor=finals.epochs_factor, threads=schedule.cpus_per_trial
+        )
+    run = RunFolder(Path(folder))
+    run.path.mkdir(parents=True, exist_ok=True)
+    budget = Budget(trials, batch_size, finals.count, finals.repeats, seed)
+    with run.locked():
+        facts = _facts(space, latency.device, data, target_ms=target_ms, budget=budget)
+        write_whole(run / "run.json", json.dumps(facts, indent=1) + "\n")
+        loop = TrialLoop(
+            space=space,
+            controller=controller,
+            measure=latency.latency,
+            reward=lambda accuracy, ms: reward(accuracy, ms, target_ms=target_ms),
+            target_ms=target_ms,
+            budget=budget,
+            folder=run,
+            watcher=Several(PolicyRecord(run / "policy.jsonl"), watcher or Silent()),
+        )
+        _train_all(loop, evaluate, schedule)
+        return _conclude(loop, data)
+
+
+def _facts(
+    space: SearchSpace, device: Device, data: Dataset, *, target_ms: float, budget: Budget
+) -> dict[str, Any]:
+    """What is searched, as `run.json` keeps it: a report needs nothing else but the logs."""
+    return {
+        "space": space.name,
+        "labels": [[name, list(choices)] for name, choices in space.labels],
+        "device": asdict(device),
+        "target_ms": target_ms,
+        "budget": asdict(budget),
+        "data": {
+            "name": data.name,
+            "classes": len(data.classes),
+            "train": len(data.train),
+            "val": len(data.val),
+            "test": len(data.test),
+            "px": data.resolution_px,
+        },
+    }
+
+
+def _train_all(loop: TrialLoop, evaluate: Evaluate, schedule: ScheduleConfig) -> None:
+    workers = schedule.workers
+    if workers == 0:
+        run_serially(loop, evaluate)
+        return
+    from nas.schedule import Resources, run_on_ray
+
+    resources = Resources(
+        workers=workers,
+        cpus_per_trial=schedule.cpus_per_trial,
+        gpus_per_trial=schedule.gpus_per_trial,
+        address=schedule.ray_address,
+        retries=schedule.retries,
+    )
+    run_on_ray(loop, evaluate, resources, usage_stats=schedule.usage_stats)
+
+
+def _conclude(loop: TrialLoop, data: Dataset) -> SearchResult:
+    """Choose the winner, look at the test images once, write the files."""
+    finals = loop.finals.trials
+    winner = choose_winner(finals, target_ms=loop.target_ms)
+    if winner is None:
+        reasons = [trial.error for trial in finals] or ["no trial of the search succeeded"]
+        raise SearchStoppedError(f"there is no finalist: {reasons[0]}")
+    spec = loop.space.decode(winner.tokens)
+    result = SearchResult(
+        folder=loop.folder,
+        winner=winner,
+        spec=spec,
+        within_target=winner.latency_ms <= loop.target_ms,
+        target_ms=loop.target_ms,
+        test_accuracy=_test_accuracy(loop.folder, winner, spec, data),
+        trials=tuple(loop.log.trials),
+        finals=tuple(finals),
+        noise=measure_noise(loop.log.trials, finals),
+    )
+    write_results(result, data)
+    write_report(loop.folder)
+    return result
+
+
+def _test_accuracy(folder: RunFolder, winner: Trial, spec: ArchSpec, data: Dataset) -> float | None:
+    """Top-1 of the winner on the test images; None where its evaluator kept no weights."""
+    if not folder.weights_path(winner.index).exists():
+        return None
+    from nas.training.evaluate import evaluate
+    from search_spaces.network import build
+
+    network = build(spec)
+    network.load_state_dict(finalist_weights(folder, winner))
+    accuracy, _ = evaluate(network, data.test, mean=data.mean, std=data.std)
+    return accuracy

@@ -1,0 +1,173 @@
+"""What a search is about to do: what its space spans on the device, and what it will cost."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from latency import Latency, LatencySource
+from nas.config import SearchConfig
+from nas.training.recipe import Recipe
+from search_spaces import REFERENCES, ArchSpec, FactorizedSpace, Tokens, count
+
+SAMPLED = 6
+"""Random networks measured besides the extremes."""
+
+BESIDE = ("mobilenet_v3_large", "mobilenet_v3_small")
+
+
+@dataclass(frozen=True)
+class Span:
+    """Latencies of a space on a device.
+
+    Attributes:
+        networks: (spec, latency) of the space, fastest first: its extremes in multiply-adds and
+            some random ones.
+        references: Published networks at the same resolution and number of classes, by name.
+        measured_s: Seconds that one measurement took.
+    """
+
+    networks: Sequence[tuple[ArchSpec, Latency]]
+    references: dict[str, Latency]
+    measured_s: float
+
+    @property
+    def fastest_ms(self) -> float:
+        """Of the networks looked at."""
+        return self.networks[0][1].median_ms
+
+    @property
+    def slowest_ms(self) -> float:
+        """Of the networks looked at."""
+        return self.networks[-1][1].median_ms
+
+    @property
+    def typical(self) -> tuple[ArchSpec, Latency]:
+        """The middle one."""
+        return self.networks[len(self.networks) // 2]
+
+    def verdict(self, target_ms: float) -> str | None:
+        """What to say if the target does not separate the space's networks, else None."""
+        suggestion = f"try --target-ms {self.typical[1].median_ms:.2g}"
+        if target_ms >= self.slowest_ms:
+            return f"every network looked at is under {target_ms:g} ms here: {suggestion}"
+        if target_ms < self.fastest_ms:
+            return f"no network looked at is under {target_ms:g} ms here: {suggestion}"
+        return None
+
+
+def measure_span(
+    space: FactorizedSpace,
+    source: LatencySource,
+    *,
+    seed: int = 0,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Span:
+    """Measure the extremes of a space, some random networks, and the reference networks.
+
+    Raises:
+        MeasurementError: The device refuses one of them.
+    """
+    draw = random.Random(seed)
+    tokens: list[Tokens] = [extreme(space, largest=False), extreme(space, largest=True)]
+    tokens += [tuple(draw.randrange(a) for a in space.arities) for _ in range(SAMPLED)]
+    classes = space.head.classes
+    specs = [space.decode(t) for t in tokens]
+    beside = {n: REFERENCES[n](resolution=space.resolution, classes=classes) for n in BESIDE}
+    begin, readings = time.perf_counter(), []
+    everything = [*specs, *beside.values()]
+    for done, spec in enumerate(everything):
+        progress(done, len(everything))
+        readings.append(source.latency(spec))
+    progress(len(everything), len(everything))
+    networks = sorted(zip(specs, readings, strict=False), key=lambda pair: pair[1].median_ms)
+    references = dict(zip(beside, readings[len(specs) :], strict=True))
+    return Span(networks, references, (time.perf_counter() - begin) / len(everything))
+
+
+def extreme(space: FactorizedSpace, *, largest: bool) -> Tokens:
+    """The token sequence of most, or fewest, multiply-adds, one decision at a time.
+
+    Decisions interact little in multiply-adds, so a second pass over them changes nothing more.
+    """
+    sign = -1 if largest else 1
+    tokens: Tokens = (0,) * len(space.arities)
+    for _ in range(2):
+        for position, arity in enumerate(space.arities):
+            options: list[Tokens] = [
+                (*tokens[:position], t, *tokens[position + 1 :]) for t in range(arity)
+            ]
+            tokens = min(options, key=lambda t: sign * count(space.decode(t)).madds)
+    return tokens
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Expected seconds of a search.
+
+    Attributes:
+        trials_s: Of the search's trainings, on all workers.
+        finals_s: Of the finalists and repeats.
+        latency_s: Of measuring.
+    """
+
+    trials_s: float
+    finals_s: float
+    latency_s: float
+
+    @property
+    def total_s(self) -> float:
+        """All of it."""
+        return self.trials_s + self.finals_s + self.latency_s
+
+
+def estimate_cost(
+    config: SearchConfig, span: Span, *, train_images: int, val_images: int, px: int, workers: int
+) -> Cost:
+    """Time a few steps of a typical network here, and reckon from that.
+
+    Args:
+        config: The search.
+        span: Its space's.
+        train_images: In the training part.
+        val_images: In the held-out part.
+        px: Side of the images that trials train on.
+        workers: Trials at once.
+    """
+    spec = span.typical[0]
+    images_per_s = training_speed(
+        spec, config.recipe, px=px, threads=config.schedule.cpus_per_trial
+    )
+    images = config.recipe.total_steps(train_images) * config.recipe.batch_size
+    trial_s = images / images_per_s + val_images / (3 * images_per_s)  # forward alone: a third
+    finals = config.finals
+    ends = finals.count * finals.epochs_factor + finals.repeats
+    return Cost(
+        trials_s=config.trials * trial_s / workers,
+        finals_s=max(ends / workers, finals.epochs_factor) * trial_s,
+        latency_s=config.trials * span.measured_s,
+    )
+
+
+def training_speed(spec: ArchSpec, recipe: Recipe, *, px: int, threads: int) -> float:
+    """Images a second that one worker trains a network at, from a few steps on random images."""
+    import torch
+
+    from search_spaces.network import build
+
+    torch.set_num_threads(threads)
+    network = build(spec).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(network.parameters())
+    images = torch.rand(recipe.batch_size, 3, px, px).to(memory_format=torch.channels_last)
+    labels = torch.zeros(recipe.batch_size, dtype=torch.long)
+    times = []
+    for _ in range(3):
+        begin = time.perf_counter()
+        loss = torch.nn.functional.cross_entropy(network(images), labels)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        optimizer.zero_grad()
+        times.append(time.perf_counter() - begin)
+    return recipe.batch_size / min(times)

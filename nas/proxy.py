@@ -1,0 +1,65 @@
+"""The proxy task: train one candidate for a while, and tell how well it does on held-out images."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from nas.training.recipe import Recipe
+from nas.trial import Job, Outcome
+
+if TYPE_CHECKING:
+    from nas.training.images import Dataset
+
+
+@dataclass(frozen=True)
+class ProxyTraining:
+    """Trains jobs on a data set; picklable, so that Ray can put it into its object store once.
+
+    Attributes:
+        dataset: Images at the proxy resolution.
+        recipe: Of the search's trials; finalists train `final_factor` times as long.
+        final_factor: How much longer.
+        device: `cpu`, `cuda`, or `auto` for the GPU where the worker sees one.
+        threads: Torch threads.
+    """
+
+    dataset: Dataset
+    recipe: Recipe
+    final_factor: float = 4.0
+    device: str = "auto"
+    threads: int = 1
+
+    def __call__(self, job: Job) -> Outcome:
+        """Train a job's network; the same job gives the same outcome on the same kind of device."""
+        import torch
+
+        from nas.training.train import Diverged, train
+        from search_spaces.network import build
+
+        torch.set_num_threads(self.threads)
+        device = self.device
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        # What trains has the images' size; what is deployed has the spec's. The weights are the same.
+        spec = replace(job.spec, resolution=self.dataset.resolution_px)
+        network = build(spec, generator=torch.Generator().manual_seed(job.seed))
+        recipe = _longer(self.recipe, self.final_factor) if job.kind == "final" else self.recipe
+        try:
+            result = train(network, self.dataset, recipe, seed=job.seed, device=device)
+        except Diverged as error:
+            return Outcome(None, f"diverged: {error}")
+        weights = None
+        if job.kind == "final":
+            buffer = io.BytesIO()
+            torch.save({k: v.cpu() for k, v in network.state_dict().items()}, buffer)
+            weights = buffer.getvalue()
+        return Outcome(result.accuracy, train_s=result.train_s, weights=weights)
+
+
+def _longer(recipe: Recipe, factor: float) -> Recipe:
+    if recipe.steps is not None:
+        return recipe.model_copy(update={"steps": max(1, round(recipe.steps * factor))})
+    assert recipe.epochs is not None
+    return recipe.model_copy(update={"epochs": recipe.epochs * factor})

@@ -1,0 +1,211 @@
+"""Trains a search's jobs on a Ray cluster, with Ray Tune: the one file that knows Ray.
+
+The search loop becomes a Tune search algorithm: `suggest` gives the loop's next job, or None while a
+batch is out; a trial's result goes back to the loop. Actors are reused, since a fresh one spends
+seconds on imports, and what trains (with its images) is put into the object store once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from nas.loop import TrialLoop
+from nas.trial import Evaluate, Job, Outcome, attempt
+from search_spaces import InputError
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What trials run on.
+
+    Attributes:
+        workers: Trials at once; None takes what the cluster has room for.
+        cpus_per_trial: CPU cores a trial, and its torch threads.
+        gpus_per_trial: GPUs a trial; a fraction shares one.
+        address: Of a running Ray cluster (`auto` finds it); None starts one on this machine.
+        retries: Times that a trial is begun again after its worker has died.
+    """
+
+    workers: int | None = None
+    cpus_per_trial: int = 1
+    gpus_per_trial: float = 0
+    address: str | None = None
+    retries: int = 1
+
+
+def run_on_ray(
+    loop: TrialLoop, evaluate: Evaluate, resources: Resources, *, usage_stats: bool = False
+) -> None:
+    """Train every job of `loop` on Ray workers.
+
+    Raises:
+        InputError: The cluster cannot be reached, or has no room for a single trial.
+        SearchStoppedError: The loop gave up.
+    """
+    import ray
+    from ray import tune
+
+    with _cluster(resources, usage_stats=usage_stats), tempfile.TemporaryDirectory() as scratch:
+        workers = _require_room(resources, ray.cluster_resources())
+        searcher = _loop_searcher(loop)
+        per_trial = {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}
+        tuner = tune.Tuner(
+            tune.with_resources(tune.with_parameters(_trainable(), evaluate=evaluate), per_trial),
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                num_samples=-1,
+                max_concurrent_trials=resources.workers or workers,
+                reuse_actors=True,
+                trial_name_creator=lambda trial: f"trial_{trial.trial_id}",
+                trial_dirname_creator=lambda trial: trial.trial_id,
+            ),
+            run_config=tune.RunConfig(
+                storage_path=scratch,
+                name="search",
+                verbose=0,
+                stop=_stop_on_failure(searcher),
+                failure_config=tune.FailureConfig(max_failures=resources.retries),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            ),
+        )
+        tuner.fit()
+        if searcher.failure is not None:
+            raise searcher.failure
+
+
+_QUIET = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # our log is the record; theirs would double it
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is the command's to handle
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # resume replays our log; their snapshots grow with it
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_WARN_THRESHOLD_S": "1000000",  # measuring a batch's latencies is meant to take seconds
+}
+
+
+@contextmanager
+def _cluster(resources: Resources, *, usage_stats: bool) -> Iterator[None]:
+    """A Ray cluster for the time of the search: the user's, or one on this machine."""
+    import ray
+
+    os.environ.update(_QUIET)
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "1" if usage_stats else "0"
+    own = resources.address is None and not ray.is_initialized()
+    options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    if own:
+        if resources.workers:
+            # As many as asked for, also where the machine has fewer: the user has said so.
+            options["num_cpus"] = resources.workers * resources.cpus_per_trial
+        options["include_dashboard"] = False
+        if resources.gpus_per_trial == 0:
+            options["num_gpus"] = 0
+    try:
+        if not ray.is_initialized():
+            ray.init(address=resources.address or "local", **options)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        where = resources.address or "a cluster on this machine"
+        raise InputError(f"Ray: cannot reach {where}: {str(error).splitlines()[0]}") from error
+    try:
+        yield
+    finally:
+        if own or resources.address is not None:
+            ray.shutdown()
+
+
+def _require_room(resources: Resources, there: dict[str, float]) -> int:
+    """Number of trials that the cluster has room for.
+
+    Raises:
+        InputError: Not even for one.
+    """
+    room = []
+    for name, needed in (("CPU", resources.cpus_per_trial), ("GPU", resources.gpus_per_trial)):
+        has = there.get(name, 0.0)
+        if has < needed:
+            raise InputError(
+                f"{name.lower()}s_per_trial is {needed:g}, the cluster has {has:g} {name}: "
+                "ask for less, or join a larger cluster with --ray-address"
+            )
+        room.append(int(has / needed) if needed else None)
+    return min(trials for trials in room if trials is not None)
+
+
+def _trainable() -> type:
+    """The Tune trainable: one step that trains one job."""
+    from ray import tune
+
+    class TrainJob(tune.Trainable):  # type: ignore[misc]
+        def setup(self, config: dict[str, Any], *, evaluate: Evaluate) -> None:
+            self.evaluate = evaluate
+
+        def reset_config(self, new_config: dict[str, Any]) -> bool:
+            return True  # the actor has nothing of the last job: Tune may reuse it
+
+        def step(self) -> dict[str, Any]:
+            return {"outcome": attempt(self.evaluate, self.config["job"]), "done": True}
+
+    return TrainJob
+
+
+def _loop_searcher(loop: TrialLoop) -> Any:
+    """The loop as a Tune search algorithm."""
+    from ray.tune.search import Searcher
+
+    class LoopSearcher(Searcher):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.out: dict[str, Job] = {}
+            self.failure: Exception | None = None
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            # Tune snapshots its search algorithm for a restore of its own; ours replays the log.
+            return (object, ())
+
+        def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+            job = self._guarded(loop.next_job)
+            if job is None:
+                return self.FINISHED if loop.done or self.failure else None
+            self.out[trial_id] = job
+            return {"job": job}
+
+        def on_trial_complete(
+            self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+        ) -> None:
+            job = self.out.pop(trial_id)
+            # An exception in training is an outcome; what Tune calls an error is a lost worker.
+            lost = Outcome(None, "the worker died (killed, or out of memory)")
+            outcome = lost if error or not result else result["outcome"]
+            self._guarded(lambda: loop.record(job, outcome))
+
+        def _guarded(self, act: Any) -> Any:
+            """Tune would bury an exception in its own; keep it, and end."""
+            if self.failure is not None:
+                return None
+            try:
+                return act()
+            except Exception as failure:  # noqa: BLE001
+                self.failure = failure
+                return None
+
+    return LoopSearcher()
+
+
+def _stop_on_failure(searcher: Any) -> Any:
+    """Ends everything once the loop has failed: nobody would keep what is still training."""
+    from ray.tune import Stopper
+
+    class StopOnFailure(Stopper):  # type: ignore[misc]
+        def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+            return False
+
+        def stop_all(self) -> bool:
+            return searcher.failure is not None
+
+    return StopOnFailure()

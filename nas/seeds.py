@@ -1,0 +1,109 @@
+"""`seed.pt`: a network with its weights, and what is needed to use it."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import zipfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from search_spaces import ArchSpec, InputError
+from search_spaces.network import Network, build
+from search_spaces.spec import from_dict, to_dict
+
+FORMAT = "mobile-nas seed 1"
+
+
+@dataclass(frozen=True)
+class Usage:
+    """How a network's input was prepared, and what its outputs mean.
+
+    Attributes:
+        classes: Names; a logit's position is an index into them.
+        trained_px: Side of the images that the weights were trained on. The spec's resolution, which
+            latency is measured at, may be another.
+        mean: Per channel, of pixels in 0..1.
+        std: Per channel, of pixels in 0..1.
+    """
+
+    classes: tuple[str, ...]
+    trained_px: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Seed:
+    """What a seed file holds."""
+
+    spec: ArchSpec
+    weights: dict[str, torch.Tensor]
+    usage: Usage
+
+    def network(self) -> Network:
+        """The network with its weights, in eval mode."""
+        network = build(self.spec)
+        network.load_state_dict(self.weights)
+        return network.eval()
+
+
+def seed_bytes(seed: Seed) -> bytes:
+    """A seed as the content of a file: plain containers and tensors, nothing executable."""
+    buffer = io.BytesIO()
+    content = {
+        "format": FORMAT,
+        "spec": to_dict(seed.spec),
+        "weights": {name: tensor.cpu() for name, tensor in seed.weights.items()},
+        "usage": asdict(seed.usage),
+    }
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+def load_seed(path: Path | str) -> Seed:
+    """The seed in a file.
+
+    Raises:
+        InputError: No such file, not a seed, one that holds code, or weights of another network.
+    """
+    content = _read(Path(path))
+    if content.get("format") != FORMAT:
+        raise InputError(f"{path}: not a seed file of this version: give a run's seed.pt")
+    try:
+        spec = from_dict(content["spec"], where=f"{path}, spec")
+        usage = _usage(content["usage"])
+        seed = Seed(spec, content["weights"], usage)
+        seed.network()
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{path}: damaged seed file ({error}): take it from the run again"
+        ) from error
+    except RuntimeError as error:
+        detail = str(error).splitlines()[-1].strip()
+        raise InputError(f"{path}: the weights are not its spec's: {detail}") from error
+    return seed
+
+
+def _usage(data: dict[str, Any]) -> Usage:
+    mean, std = ((float(r), float(g), float(b)) for r, g, b in (data["mean"], data["std"]))
+    return Usage(tuple(map(str, data["classes"])), int(data["trained_px"]), mean, std)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}: give a run's seed.pt") from error
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"{path}: holds more than weights, or is no torch file: not loaded"
+        ) from error
+    except (RuntimeError, EOFError, ValueError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: damaged, or not a torch file: give a run's seed.pt") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: not a seed file: give a run's seed.pt")
+    return content

@@ -1,0 +1,32 @@
+"""Torch's process-wide settings, set for one training and put back after it."""
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+
+
+@contextlib.contextmanager
+def threads(count: int | None) -> Iterator[None]:
+    """Train with this many CPU threads and put torch's own number back."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(before if count is None else count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def dropout_seed(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch's global generators for the training and put the caller's state back.
+
+    Dropout takes no generator: it always draws from the global one of its device.
+    """
+    on_cuda = device.type == "cuda"
+    with torch.random.fork_rng(devices=[device] if on_cuda else []):
+        torch.default_generator.manual_seed(seed)
+        if on_cuda:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield

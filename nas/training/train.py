@@ -1,0 +1,228 @@
+"""Train one network and say how good it is."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nas.training.augment import augment, normalize
+from nas.training.evaluate import Score, evaluate
+from nas.training.images import Batch, Dataset, Split, require_batch
+from nas.training.isolation import dropout_seed, threads
+from nas.training.optimizer import adamw, zero_residual_branches
+from nas.training.recipe import Recipe, one_cycle
+
+LOSS_WINDOW = 50  # steps: a training loss is averaged and checked over as many
+
+
+class Diverged(RuntimeError):  # noqa: N818 - named for what happened
+    """The loss is no longer a finite number."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a training is.
+
+    Attributes:
+        step: steps done.
+        total_steps: steps to do.
+        train_loss: mean over the last steps.
+        accuracy: val top-1 in 0..1 where it was just evaluated, else None.
+    """
+
+    step: int
+    total_steps: int
+    train_loss: float
+    accuracy: float | None = None
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What came of a training.
+
+    Attributes:
+        accuracy: top-1 on val, 0..1.
+        loss: mean cross entropy on val.
+        train_loss: mean over the last steps, of augmented images and smoothed labels.
+        images_per_s: training images a second, evaluation left out.
+        train_s: seconds of training, evaluation left out.
+    """
+
+    accuracy: float
+    loss: float
+    train_loss: float
+    images_per_s: float
+    train_s: float
+
+
+def train(
+    module: nn.Module,
+    dataset: Dataset,
+    recipe: Recipe,
+    *,
+    seed: int,
+    device: torch.device | str = "cpu",
+    from_scratch: bool = True,
+    evaluate_every: int | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> TrainResult:
+    """Fit `module` to train, in place, and evaluate it on val.
+
+    The caller has drawn the weights; `seed` decides order, augmentation and dropout. On a CPU the
+    same seed and thread count give the same weights. Afterwards the module is on `device`, in
+    eval mode.
+
+    Args:
+        module: float32 (N, 3, H, W) -> logits (N, classes).
+        dataset: its train and val splits are read; its test split is not.
+        recipe: how to train.
+        seed: of everything random in here.
+        device: where to train.
+        from_scratch: False when weights are inherited: residual branches then keep theirs.
+        evaluate_every: steps between evaluations on val; None evaluates once, at the end.
+        on_progress: told every few steps; may stop the training by raising.
+
+    Raises:
+        InputError: train holds less than one batch.
+        Diverged: the loss became NaN or infinite.
+    """
+    require_batch(dataset, recipe.batch_size)
+    tell = on_progress or _nobody
+    device = torch.device(device)
+    with threads(recipe.threads), dropout_seed(seed, device):
+        if from_scratch and recipe.zero_init_residual:
+            zero_residual_branches(module)
+        run = _Run(module, dataset, recipe, seed=seed, device=device)
+        for step in range(1, run.total_steps):
+            run.advance()
+            evaluates = evaluate_every is not None and step % evaluate_every == 0
+            if evaluates or step % run.report_every == 0:
+                tell(run.progress(run.score() if evaluates else None))
+        run.advance()
+        score = run.score()
+        tell(run.progress(score))
+        return run.finish(score)
+
+
+def _nobody(_: Progress) -> None:
+    """Be told, and do nothing."""
+
+
+class _Run:
+    """The state of one training: where it is, and how long it took."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        dataset: Dataset,
+        recipe: Recipe,
+        *,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._module = module.train()
+        self._dataset = dataset
+        self._recipe = recipe
+        self._device = device
+        self._optimizer = adamw(
+            module, learning_rate=recipe.learning_rate, weight_decay=recipe.weight_decay
+        )
+        self.total_steps = recipe.total_steps(len(dataset.train))
+        self.report_every = min(LOSS_WINDOW, math.ceil(self.total_steps / 100))
+        # Losses stay on the device: reading each one would make a GPU wait for the CPU every step.
+        self._losses = torch.zeros(self.total_steps, device=device)
+        shuffling = torch.Generator().manual_seed(seed)
+        self._batches = _endless(dataset.train, recipe.batch_size, shuffling)
+        # Two generators with one seed would tie the augmentation to the order.
+        own_seed = int(torch.randint(2**62, (), generator=shuffling))
+        self._augmenting = torch.Generator(device).manual_seed(own_seed)
+        self._step = 0
+        self.train_s = 0.0
+
+    def advance(self) -> None:
+        """Take one step."""
+        started = time.perf_counter()
+        rate = self._recipe.learning_rate * one_cycle(
+            self._step, self.total_steps, warmup_fraction=self._recipe.warmup_fraction
+        )
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        loss = self._loss(*next(self._batches))
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step()
+        self._losses[self._step] = loss.detach()
+        self._step += 1
+        self.train_s += time.perf_counter() - started
+
+    def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        recipe = self._recipe
+        changed = augment(self._moved(images), recipe.augment, generator=self._augmenting)
+        inputs = normalize(changed, mean=self._dataset.mean, std=self._dataset.std)
+        on_cuda = self._device.type == "cuda"
+        with torch.autocast("cuda", torch.bfloat16, enabled=recipe.autocast and on_cuda):
+            logits = self._module(inputs)  # (N, classes)
+        return functional.cross_entropy(
+            logits.float(), self._moved(labels), label_smoothing=recipe.label_smoothing
+        )
+
+    def _moved(self, tensor: Tensor) -> Tensor:
+        # Only from pinned memory does a copy to a GPU run beside its work.
+        pinned = tensor.pin_memory() if self._device.type == "cuda" else tensor
+        return pinned.to(self._device, non_blocking=True)
+
+    def progress(self, score: Score | None) -> Progress:
+        """Return where the training is.
+
+        Raises:
+            Diverged: a loss since the last call, or that on val, is NaN or infinite.
+        """
+        started = time.perf_counter()
+        window = self._losses[max(0, self._step - LOSS_WINDOW) : self._step]
+        train_loss = window.mean().item()
+        self.train_s += time.perf_counter() - started  # on a GPU this waited for the steps' work
+        worst = train_loss if score is None or math.isfinite(score.loss) else score.loss
+        if not math.isfinite(worst):
+            raise Diverged(
+                f"loss is {worst} at step {self._step} of {self.total_steps} with learning_rate "
+                f"{self._recipe.learning_rate}: lower it"
+            )
+        accuracy = None if score is None else score.accuracy
+        return Progress(self._step, self.total_steps, train_loss, accuracy)
+
+    def score(self) -> Score:
+        """Evaluate on val."""
+        if self._device.type == "cuda":
+            started = time.perf_counter()
+            torch.cuda.synchronize(self._device)  # the steps' work is training time, not evaluation
+            self.train_s += time.perf_counter() - started
+        return evaluate(
+            self._module,
+            self._dataset.val,
+            mean=self._dataset.mean,
+            std=self._dataset.std,
+            batch_size=self._recipe.eval_batch_size,
+            device=self._device,
+            autocast=self._recipe.autocast,
+        )
+
+    def finish(self, score: Score) -> TrainResult:
+        """Return the result, and leave the module in eval mode."""
+        self._module.eval()
+        return TrainResult(
+            accuracy=score.accuracy,
+            loss=score.loss,
+            train_loss=self.progress(score).train_loss,
+            images_per_s=self._step * self._recipe.batch_size / self.train_s,
+            train_s=self.train_s,
+        )
+
+
+def _endless(split: Split, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
+    while True:
+        yield from split.batches(batch_size, generator=generator, drop_last=True)

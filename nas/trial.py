@@ -1,0 +1,135 @@
+"""What a search passes around: jobs to train, their outcomes, and the trials of the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from latency import Latency
+from search_spaces import ArchSpec, Tokens
+
+Kind = Literal["search", "final", "repeat"]
+"""A candidate's proxy training; a finalist's longer one; a proxy training once more with another seed,
+which shows how much of the difference between candidates is noise."""
+
+_SEED_STREAM = {"search": 0, "final": 1, "repeat": 2}
+
+
+def trial_seed(run_seed: int, index: int, kind: Kind = "search") -> int:
+    """The seed of one trial: a function of the run's seed and the trial's index alone.
+
+    >>> trial_seed(0, 1) == trial_seed(0, 1), trial_seed(0, 1) == trial_seed(0, 2)
+    (True, False)
+    """
+    sequence = np.random.SeedSequence(run_seed, spawn_key=(_SEED_STREAM[kind], index))
+    return int(sequence.generate_state(1)[0])
+
+
+@dataclass(frozen=True)
+class Job:
+    """A network to train: what a worker gets. `latency` is None if it could not be measured."""
+
+    index: int
+    kind: Kind
+    batch: int
+    tokens: Tokens
+    spec: ArchSpec
+    seed: int
+    latency: Latency | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a worker gives back.
+
+    Attributes:
+        accuracy: Top-1 on held-out images, 0..1; None if the training failed.
+        error: Why it failed; None if it did not.
+        train_s: Seconds of training and evaluation.
+        weights: Of a finalist: its state dict, serialized by `torch.save`.
+    """
+
+    accuracy: float | None
+    error: str | None = None
+    train_s: float = 0.0
+    weights: bytes | None = field(default=None, repr=False)
+
+
+Evaluate = Callable[[Job], Outcome]
+"""Trains a job's network and tells its accuracy. Called in worker processes, so it must be picklable."""
+
+
+def attempt(evaluate: Evaluate, job: Job) -> Outcome:
+    """Evaluate a job; an exception is the outcome of a failed trial, named with its type.
+
+    One candidate that does not train must not end a search; a mistake in `evaluate` itself fails
+    every trial of a batch, and that does.
+    """
+    try:
+        return evaluate(job)
+    except Exception as error:  # noqa: BLE001  whatever a network may raise, out of memory included
+        lines = str(error).strip().splitlines() or [""]
+        return Outcome(None, f"{type(error).__name__}: {lines[0]}")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A finished trial: one line of the run log.
+
+    Attributes:
+        index: Position in the order asked, from 0. Of finals and repeats: the trial's that they train.
+        kind: See `Kind`.
+        batch: Number of the batch that it was asked in.
+        tokens: The controller's choices.
+        fingerprint: Of the network.
+        seed: Of its weights, data order and augmentation.
+        accuracy: Top-1 on held-out images, 0..1; None if failed.
+        latency: On the target device; None if it could not be measured.
+        reward: What the controller is told, 0 if failed.
+        params: Trainable parameters.
+        madds: Multiply-adds at the deploy resolution.
+        error: Why it failed, or None.
+        time: Readings of clocks, the only part that differs between two runs of one seed.
+    """
+
+    index: int
+    kind: Kind
+    batch: int
+    tokens: Tokens
+    fingerprint: str
+    seed: int
+    accuracy: float | None
+    latency: Latency | None
+    reward: float
+    params: int
+    madds: int
+    error: str | None
+    time: dict[str, float | str]
+
+    @property
+    def ok(self) -> bool:
+        """Whether it was measured and trained."""
+        return self.error is None
+
+    @property
+    def latency_ms(self) -> float:
+        """The median latency; infinite if it was not measured."""
+        return self.latency.median_ms if self.latency else float("inf")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for the log."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """The trial that `to_dict` gave.
+
+        Raises:
+            KeyError: A key is missing.
+            TypeError: A key is unknown.
+        """
+        latency = Latency.from_dict(data["latency"]) if data["latency"] else None
+        return cls(**{**data, "tokens": tuple(data["tokens"]), "latency": latency})

@@ -1,0 +1,123 @@
+"""Who is told what happens in a search: nobody, TensorBoard, a screen, or several of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from controllers import Controller, HasPolicy
+from nas.trial import Job, Trial
+
+
+class Watcher(Protocol):
+    """Is told what happens in a search, and shows it."""
+
+    def measuring(self, done: int, total: int) -> None:
+        """So many latencies of a batch's so many are there."""
+        ...
+
+    def training(self, jobs: Sequence[Job]) -> None:
+        """The jobs of a batch that are trained from now on; the last batch is the finals'."""
+        ...
+
+    def finished(self, trial: Trial, *, replayed: bool) -> None:
+        """A trial is in the log; `replayed` if it was there before this process began."""
+        ...
+
+    def told(self, batch: int, controller: Controller) -> None:
+        """The controller has learned from a batch."""
+        ...
+
+
+class Silent:
+    """Shows nothing."""
+
+    def measuring(self, done: int, total: int) -> None:
+        """See `Watcher`."""
+
+    def training(self, jobs: Sequence[Job]) -> None:
+        """See `Watcher`."""
+
+    def finished(self, trial: Trial, *, replayed: bool) -> None:
+        """See `Watcher`."""
+
+    def told(self, batch: int, controller: Controller) -> None:
+        """See `Watcher`."""
+
+
+class Several:
+    """Passes everything on to each of several watchers."""
+
+    def __init__(self, *watchers: Watcher) -> None:
+        self.watchers = watchers
+
+    def measuring(self, done: int, total: int) -> None:
+        """See `Watcher`."""
+        for watcher in self.watchers:
+            watcher.measuring(done, total)
+
+    def training(self, jobs: Sequence[Job]) -> None:
+        """See `Watcher`."""
+        for watcher in self.watchers:
+            watcher.training(jobs)
+
+    def finished(self, trial: Trial, *, replayed: bool) -> None:
+        """See `Watcher`."""
+        for watcher in self.watchers:
+            watcher.finished(trial, replayed=replayed)
+
+    def told(self, batch: int, controller: Controller) -> None:
+        """See `Watcher`."""
+        for watcher in self.watchers:
+            watcher.told(batch, controller)
+
+
+class PolicyRecord(Silent):
+    """Keeps a controller's probabilities after each batch, for the report.
+
+    A resumed run replays its batches, so the file is begun anew and comes out whole.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.unlink(missing_ok=True)
+
+    def told(self, batch: int, controller: Controller) -> None:
+        """One line a batch."""
+        if isinstance(controller, HasPolicy):
+            line = {"batch": batch, "probabilities": controller.choice_probabilities()}
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+
+
+class TensorBoard(Silent):
+    """Writes a search as TensorBoard events: what each trial scored, and the best so far.
+
+    The events are rewritten from the log on resume, so that they show the whole run once.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        for old in folder.glob("events.out.tfevents.*"):
+            old.unlink()
+        self._writer: Any = SummaryWriter(str(folder), flush_secs=10)
+        self._best = float("-inf")
+
+    def finished(self, trial: Trial, *, replayed: bool) -> None:  # noqa: ARG002
+        """One step a trial."""
+        if not trial.ok:
+            return
+        group = {"search": "trial", "final": "final", "repeat": "repeat"}[trial.kind]
+        self._writer.add_scalar(f"{group}/accuracy", trial.accuracy, trial.index)
+        self._writer.add_scalar(f"{group}/latency_ms", trial.latency_ms, trial.index)
+        self._writer.add_scalar(f"{group}/reward", trial.reward, trial.index)
+        if trial.kind == "search":
+            self._best = max(self._best, trial.reward)
+            self._writer.add_scalar("best/reward", self._best, trial.index)
+
+    def close(self) -> None:
+        """Write out what is buffered."""
+        self._writer.close()

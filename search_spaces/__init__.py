@@ -1,0 +1,28 @@
+"""Networks as data, and the spaces they are searched in.
+
+Start with `spec` (what a network is), then `space` (token sequences to networks and back), `cost`
+(parameters and multiply-adds), `references` (the published networks) and `network` (the `nn.Module`;
+with `onnx_export` the only file here that needs torch).
+"""
+
+from search_spaces.cost import Cost, count
+from search_spaces.errors import InputError
+from search_spaces.references import REFERENCES
+from search_spaces.space import SPACES, FactorizedSpace, SearchSpace, Tokens, load_space
+from search_spaces.spec import ArchSpec, BlockSpec, HeadSpec, StemSpec
+
+__all__ = [
+    "REFERENCES",
+    "SPACES",
+    "ArchSpec",
+    "BlockSpec",
+    "Cost",
+    "FactorizedSpace",
+    "HeadSpec",
+    "InputError",
+    "SearchSpace",
+    "StemSpec",
+    "Tokens",
+    "count",
+    "load_space",
+]

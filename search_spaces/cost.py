@@ -1,0 +1,138 @@
+"""Parameters and multiply-adds of a spec, counted without building the network.
+
+The convention of the papers and of torchvision's tables: MAdds are those of convolutions and linear
+layers; batch norm, activations, pooling and additions count nothing. Parameters are all trainable
+ones, batch norm's two a channel included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from search_spaces.spec import ArchSpec, BlockSpec, HeadSpec
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One convolution or linear layer; maps are square, sides in pixels.
+
+    A linear layer is a 1x1 convolution on a 1x1 map.
+    """
+
+    name: str
+    cin: int
+    cout: int
+    kernel: int
+    stride: int
+    groups: int
+    in_px: int
+    norm: bool
+    """Whether batch norm follows (and stands in for the bias)."""
+
+    @property
+    def out_px(self) -> int:
+        """Side of the output map, under padding kernel // 2."""
+        return -(-self.in_px // self.stride)
+
+    @property
+    def params(self) -> int:
+        """Weights, and either batch norm's scale and shift or the bias."""
+        weights = self.cout * (self.cin // self.groups) * self.kernel**2
+        return weights + (2 * self.cout if self.norm else self.cout)
+
+    @property
+    def madds(self) -> int:
+        """Multiply-adds for one image."""
+        return self.out_px**2 * self.cout * (self.cin // self.groups) * self.kernel**2
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """What one line of the layer table costs: the stem, a block or the head."""
+
+    name: str
+    in_px: int
+    out_px: int
+    cin: int
+    cout: int
+    params: int
+    madds: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Cost of a network: totals, and a `StageCost` for stem, each block and head."""
+
+    params: int
+    madds: int
+    stages: tuple[StageCost, ...]
+
+
+def count(spec: ArchSpec) -> Cost:
+    """Count a network at its own resolution.
+
+    >>> from search_spaces.references import mobilenet_v3_small
+    >>> cost = count(mobilenet_v3_small())
+    >>> cost.params, round(cost.madds / 1e6, 2)
+    (2542856, 56.51)
+    """
+    stages = tuple(_stage(name, layers) for name, layers in layers_by_stage(spec))
+    return Cost(sum(s.params for s in stages), sum(s.madds for s in stages), stages)
+
+
+def layers_by_stage(spec: ArchSpec) -> Iterator[tuple[str, tuple[Layer, ...]]]:
+    """The layers of the stem, of each block (`block 0`, ...) and of the head, in order."""
+    stem = Layer(
+        "stem", 3, spec.stem.out, spec.stem.kernel, spec.stem.stride, 1, spec.resolution, True
+    )
+    yield "stem", (stem,)
+    channels, px = stem.cout, stem.out_px
+    for index, block in enumerate(spec.blocks):
+        yield f"block {index}", tuple(block_layers(block, channels, px))
+        channels, px = block.out, -(-px // block.stride)
+    yield "head", tuple(_head_layers(spec.head, channels, px))
+
+
+def block_layers(block: BlockSpec, cin: int, in_px: int) -> Iterator[Layer]:
+    """The layers of one block fed `cin` channels on maps of side `in_px`."""
+    k, s, out_px = block.kernel, block.stride, -(-in_px // block.stride)
+    if block.op == "conv":
+        yield Layer("conv", cin, block.out, k, s, 1, in_px, True)
+        yield from _se_layers(block, block.out)
+        return
+    inner = cin
+    if block.op == "mbconv":
+        inner = block.expand
+        yield Layer("expand", cin, inner, 1, 1, 1, in_px, True)
+    yield Layer("depthwise", inner, inner, k, s, inner, in_px, True)
+    yield from _se_layers(block, inner)
+    yield Layer("project", inner, block.out, 1, 1, 1, out_px, True)
+
+
+def _se_layers(block: BlockSpec, channels: int) -> Iterator[Layer]:
+    if block.se:
+        yield Layer("squeeze", channels, block.se, 1, 1, 1, 1, False)
+        yield Layer("excite", block.se, channels, 1, 1, 1, 1, False)
+
+
+def _head_layers(head: HeadSpec, channels: int, px: int) -> Iterator[Layer]:
+    if head.conv:
+        yield Layer("conv", channels, head.conv, 1, 1, 1, px, True)
+        channels = head.conv
+    if head.hidden:
+        yield Layer("hidden", channels, head.hidden, 1, 1, 1, 1, False)
+        channels = head.hidden
+    yield Layer("classifier", channels, head.classes, 1, 1, 1, 1, False)
+
+
+def _stage(name: str, layers: tuple[Layer, ...]) -> StageCost:
+    return StageCost(
+        name,
+        layers[0].in_px,
+        layers[-1].out_px,
+        layers[0].cin,
+        layers[-1].cout if layers[-1].name != "excite" else layers[0].cout,
+        sum(layer.params for layer in layers),
+        sum(layer.madds for layer in layers),
+    )

@@ -1,0 +1,35 @@
+"""The one exception that means "what you gave us cannot be used"."""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+
+
+class InputError(ValueError):
+    """Bad input from outside: one line with the value, the reason and the mend.
+
+    Commands print the line and exit with status 2; everything else is a bug and keeps its traceback.
+
+    >>> raise InputError("target_ms must be above 0, got -3: give the budget in milliseconds")
+    Traceback (most recent call last):
+        ...
+    search_spaces.errors.InputError: target_ms must be above 0, got -3: give the budget in milliseconds
+    """
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first finding of a failed validation as one line: where, what is wrong, the value.
+
+    Unknown and missing keys come first: a misspelt key is usually the cause of the other findings.
+    """
+    order = {"extra_forbidden": 0, "unexpected_keyword_argument": 0, "missing": 1}
+    found = min(error.errors(include_url=False), key=lambda e: order.get(e["type"], 2))
+    where = ".".join(str(part) for part in found["loc"])
+    if found["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        return f"unknown key '{where}': remove it or correct its spelling"
+    if found["type"] in ("missing", "missing_argument"):
+        return f"missing key '{where}': add it"
+    reason = found["msg"].removeprefix("Value error, ")
+    reason = reason[:1].lower() + reason[1:]
+    value = "" if isinstance(found["input"], dict | list) else f", got {found['input']!r}"
+    return (f"{where}: " if where else "") + reason + (value if "got" not in reason else "")

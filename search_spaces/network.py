@@ -1,0 +1,194 @@
+"""From a spec to the `nn.Module` that computes it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from search_spaces.spec import ArchSpec, BlockSpec, HeadSpec
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "relu6": nn.ReLU6,
+    "hswish": nn.Hardswish,
+    "swish": nn.SiLU,
+}
+GATES: dict[str, type[nn.Module]] = {"sigmoid": nn.Sigmoid, "hsigmoid": nn.Hardsigmoid}
+
+
+def build(
+    spec: ArchSpec, *, generator: torch.Generator | None = None, bn_momentum: float = 0.1
+) -> Network:
+    """The network of a spec with freshly drawn weights, in train mode.
+
+    Args:
+        spec: What to build.
+        generator: Where the weights are drawn from; a fresh one seeded 0 by default. The global
+            generator is neither read nor moved.
+        bn_momentum: Share of each batch in batch norm's running statistics.
+    """
+    with torch.random.fork_rng(devices=[]):  # the constructors draw weights that are then replaced
+        network = Network(spec)
+    initialize(network, generator or torch.Generator().manual_seed(0))
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = bn_momentum
+    return network
+
+
+def initialize(network: nn.Module, generator: torch.Generator) -> None:
+    """Draw all weights anew: He normal over the fan-out for convolutions, N(0, 0.01) for linear layers."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", generator=generator)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, 0.0, 0.01, generator=generator)
+            nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.BatchNorm2d):
+            module.reset_parameters()
+
+
+class ConvBnAct(nn.Sequential):
+    """Convolution without bias, batch norm, and an activation unless `act` is None.
+
+    Maps (batch, `cin`, h, w) to (batch, `cout`, ceil(h / stride), ceil(w / stride)).
+    """
+
+    def __init__(
+        self,
+        cin: int,
+        cout: int,
+        *,
+        kernel: int = 1,
+        stride: int = 1,
+        groups: int = 1,
+        act: str | None,
+        eps: float,
+    ) -> None:
+        conv = nn.Conv2d(cin, cout, kernel, stride, kernel // 2, groups=groups, bias=False)
+        layers: list[nn.Module] = [conv, nn.BatchNorm2d(cout, eps=eps)]
+        if act is not None:
+            layers.append(ACTIVATIONS[act]())
+        super().__init__(*layers)
+
+
+class SqueezeExcite(nn.Module):
+    """Scale each channel by a gate computed from all channels' means (arXiv 1709.01507).
+
+    Keeps the shape (batch, `channels`, h, w). The reduced layer has a ReLU, whatever the block's own
+    activation, as in MnasNet and MobileNetV3.
+    """
+
+    def __init__(self, channels: int, reduced: int, gate: str) -> None:
+        super().__init__()
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.squeeze = nn.Conv2d(channels, reduced, 1)
+        self.act = nn.ReLU()
+        self.excite = nn.Conv2d(reduced, channels, 1)
+        self.gate = GATES[gate]()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scale the channels of maps (batch, channels, h, w)."""
+        scale = self.gate(
+            self.excite(self.act(self.squeeze(self.pool(x))))
+        )  # (batch, channels, 1, 1)
+        scaled: Tensor = x * scale
+        return scaled
+
+
+class Block(nn.Module):
+    """One `BlockSpec` fed `cin` channels: its layers in order, then the skip.
+
+    The batch norm that ends a linear residual branch carries `residual_last = True`: a trainer may
+    start it at zero, so that a deep network starts as a shallow one. (Where an activation follows,
+    zero would be a dead end for ReLU's gradient.)
+    """
+
+    def __init__(self, block: BlockSpec, cin: int, eps: float) -> None:
+        super().__init__()
+        self.skip, self.stride = block.skip, block.stride
+        self.layers = nn.Sequential(*_block_layers(block, cin, eps))
+        if block.linear and block.skip != "none":
+            last_norm = [m for m in self.layers.modules() if isinstance(m, nn.BatchNorm2d)][-1]
+            last_norm.residual_last = True  # type: ignore[assignment]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps (batch, cin, h, w) to (batch, out, ceil(h / stride), ceil(w / stride))."""
+        y: Tensor = self.layers(x)
+        if self.skip == "identity":
+            return x + y
+        if self.skip == "pool":
+            pooled = functional.avg_pool2d(x, 3, self.stride, padding=1, count_include_pad=False)
+            return pooled + y
+        return y
+
+
+def _block_layers(block: BlockSpec, cin: int, eps: float) -> list[nn.Module]:
+    k, s = block.kernel, block.stride
+    end = None if block.linear else block.act
+    if block.op == "conv":
+        layers: list[nn.Module] = [ConvBnAct(cin, block.out, kernel=k, stride=s, act=end, eps=eps)]
+        return layers + _excite(block, block.out)
+    layers, inner = [], cin
+    if block.op == "mbconv":
+        inner = block.expand
+        layers.append(ConvBnAct(cin, inner, act=block.act, eps=eps))
+    layers.append(ConvBnAct(inner, inner, kernel=k, stride=s, groups=inner, act=block.act, eps=eps))
+    layers += _excite(block, inner)
+    layers.append(ConvBnAct(inner, block.out, act=end, eps=eps))
+    return layers
+
+
+def _excite(block: BlockSpec, channels: int) -> list[nn.Module]:
+    return [SqueezeExcite(channels, block.se, block.gate)] if block.se else []
+
+
+class Head(nn.Module):
+    """From feature maps (batch, `cin`, h, w) to logits (batch, classes)."""
+
+    def __init__(self, head: HeadSpec, cin: int, eps: float) -> None:
+        super().__init__()
+        self.conv = ConvBnAct(cin, head.conv, act=head.act, eps=eps) if head.conv else nn.Identity()
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        width = head.conv or cin
+        hidden: list[nn.Module] = []
+        if head.hidden:
+            hidden = [nn.Linear(width, head.hidden), ACTIVATIONS[head.act]()]
+            width = head.hidden
+        self.classifier = nn.Sequential(
+            *hidden, nn.Dropout(head.dropout), nn.Linear(width, head.classes)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps (batch, cin, h, w) to logits (batch, classes)."""
+        features = self.pool(self.conv(x)).flatten(1)  # (batch, width)
+        logits: Tensor = self.classifier(features)
+        return logits
+
+
+class Network(nn.Module):
+    """The network of `spec`: images (batch, 3, h, w) to logits (batch, classes).
+
+    It takes any input size; `spec.resolution` is the one it is meant and measured for.
+    """
+
+    def __init__(self, spec: ArchSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        stem, eps = spec.stem, spec.bn_eps
+        self.stem = ConvBnAct(
+            3, stem.out, kernel=stem.kernel, stride=stem.stride, act=stem.act, eps=eps
+        )
+        *block_inputs, head_input = spec.widths()
+        self.blocks = nn.Sequential(
+            *(Block(b, cin, eps) for b, cin in zip(spec.blocks, block_inputs, strict=True))
+        )
+        self.head = Head(spec.head, head_input, eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images (batch, 3, h, w) to logits (batch, classes)."""
+        logits: Tensor = self.head(self.blocks(self.stem(x)))
+        return logits

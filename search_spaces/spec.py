@@ -1,0 +1,231 @@
+"""A network as data: absolute widths, everything needed to rebuild it, nothing about training.
+
+A network found by a search, a MobileNet and a NetAdapt proposal are all an `ArchSpec`, so that
+one cache, one exporter, one latency path and one trainer serve them all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic.dataclasses import dataclass
+
+from search_spaces.errors import InputError, first_problem
+
+SCHEMA = 1
+
+Op = Literal["conv", "sepconv", "mbconv"]
+Act = Literal["relu", "relu6", "hswish", "swish"]
+Gate = Literal["none", "sigmoid", "hsigmoid"]
+Skip = Literal["none", "identity", "pool"]
+Channels = Annotated[int, Field(gt=0)]
+Optional0 = Annotated[int, Field(ge=0)]  # channels of a part that 0 leaves out
+Kernel = Annotated[int, Field(gt=0)]
+Stride = Literal[1, 2]
+
+_STRICT = ConfigDict(extra="forbid", strict=True)
+
+
+def _odd(kernel: int) -> None:
+    if kernel % 2 == 0:
+        raise ValueError(f"kernel must be odd, got {kernel}")
+
+
+@dataclass(frozen=True, config=_STRICT)
+class StemSpec:
+    """The first convolution: `kernel` x `kernel`, 3 -> `out` channels, batch norm, `act`."""
+
+    out: Channels
+    kernel: Kernel
+    stride: Stride
+    act: Act
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _odd(self.kernel)
+        return self
+
+
+@dataclass(frozen=True, config=_STRICT)
+class BlockSpec:
+    """One layer of the body.
+
+    Attributes:
+        op: `conv` is a `kernel` x `kernel` convolution; `sepconv` a depthwise one and a 1x1; `mbconv`
+            a 1x1 expansion, a depthwise one and a 1x1 projection (MobileNetV2's inverted bottleneck).
+        expand: Channels of the expansion, for `mbconv`; 0 for the others, which have none.
+        out: Channels of the output.
+        se: Channels of the squeeze-and-excite bottleneck, 0 without one. It scales the depthwise
+            output (the convolution's output for `conv`).
+        gate: What ends the squeeze-and-excite: MnasNet's sigmoid or MobileNetV3's hard sigmoid.
+        act: After every convolution but the last.
+        linear: Whether the last convolution has no activation (a linear bottleneck). MobileNetV1
+            and plain convolutions have one.
+        skip: Added to the output: the input (`identity`), its 3x3 average (`pool`), or nothing.
+    """
+
+    op: Op
+    kernel: Kernel
+    stride: Stride
+    expand: Optional0
+    out: Channels
+    se: Optional0
+    gate: Gate
+    act: Act
+    linear: bool
+    skip: Skip
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _odd(self.kernel)
+        if (self.op == "mbconv") != (self.expand > 0):
+            raise ValueError(
+                f"expand belongs to mbconv alone, got expand {self.expand} in {self.op}"
+            )
+        if (self.se > 0) != (self.gate != "none"):
+            raise ValueError(f"se and gate go together, got se {self.se} with gate {self.gate}")
+        return self
+
+
+@dataclass(frozen=True, config=_STRICT)
+class HeadSpec:
+    """From the last feature map to the logits.
+
+    MobileNetV2's: `conv` 1x1 -> average pool -> dropout -> classifier, with `hidden` 0. MobileNetV3's
+    redesigned last stage pools earlier: `conv` 1x1 -> average pool -> `hidden` (linear with bias) ->
+    `act` -> dropout -> classifier. MobileNetV1 has neither (`conv` 0, `hidden` 0).
+    """
+
+    conv: Optional0
+    hidden: Optional0
+    act: Act
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    classes: Channels
+
+
+@dataclass(frozen=True, config=_STRICT)
+class ArchSpec:
+    """A whole network: stem, blocks, head, and the square input's side in pixels.
+
+    `bn_eps` is part of it, since it changes what the network computes.
+    """
+
+    resolution: Channels
+    bn_eps: Annotated[float, Field(gt=0)]
+    stem: StemSpec
+    blocks: tuple[BlockSpec, ...]
+    head: HeadSpec
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        channels = self.stem.out
+        for index, block in enumerate(self.blocks):
+            if block.skip != "none" and block.out != channels:
+                raise ValueError(
+                    f"block {index}: skip {block.skip} needs out == in, got {channels} -> {block.out}"
+                )
+            if block.skip == "identity" and block.stride != 1:
+                raise ValueError(f"block {index}: skip identity needs stride 1, got {block.stride}")
+            channels = block.out
+        return self
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A stable hash of the content, 16 hexadecimal digits: the key of every cache."""
+        text = json.dumps(to_dict(self), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def widths(self) -> tuple[int, ...]:
+        """Input channels of each block, then of the head."""
+        return (self.stem.out, *(block.out for block in self.blocks))
+
+
+_ADAPTER: TypeAdapter[ArchSpec] = TypeAdapter(ArchSpec)
+
+
+def to_dict(spec: ArchSpec) -> dict[str, Any]:
+    """The spec as plain data, as it stands in YAML, JSON and seed files."""
+    return {"schema": SCHEMA} | asdict(spec)
+
+
+def from_dict(data: object, *, where: str = "spec") -> ArchSpec:
+    """The spec that `to_dict` gave.
+
+    Raises:
+        InputError: Another schema version, an unknown or missing key, a wrong type or value; the
+            message begins with `where`.
+    """
+    if not isinstance(data, dict):
+        raise InputError(f"{where}: expected keys and values, got {type(data).__name__}")
+    rest = dict(data)
+    version = rest.pop("schema", None)
+    if version != SCHEMA:
+        raise InputError(
+            f"{where}: schema must be {SCHEMA}, got {version!r}: not a spec of this version"
+        )
+    try:
+        # By way of JSON: there strict validation takes a list for a tuple, and nothing else amiss.
+        return _ADAPTER.validate_json(json.dumps(rest))
+    except ValidationError as error:
+        raise InputError(f"{where}: {first_problem(error)}") from error
+    except TypeError as error:  # a YAML date, set or binary
+        raise InputError(f"{where}: {error}: use plain numbers and words") from error
+
+
+def to_yaml(spec: ArchSpec) -> str:
+    """The spec as YAML, one line a block."""
+    data = to_dict(spec)
+    lines = [
+        f"schema: {data['schema']}",
+        f"resolution: {spec.resolution}",
+        f"bn_eps: {spec.bn_eps}",
+    ]
+    lines += [f"stem: {_flow(data['stem'])}", "blocks:" if spec.blocks else "blocks: []"]
+    lines += [f"- {_flow(block)}" for block in data["blocks"]]
+    lines += [f"head: {_flow(data['head'])}"]
+    return "\n".join(lines) + "\n"
+
+
+def _flow(mapping: dict[str, Any]) -> str:
+    text = yaml.safe_dump(mapping, default_flow_style=True, sort_keys=False, width=10_000)
+    return str(text).strip()
+
+
+def read_yaml(path: Path | str) -> object:
+    """The plain data in a YAML file, read with the safe loader.
+
+    Raises:
+        InputError: The file is missing, is not text or is not YAML.
+    """
+    try:
+        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}: give a readable YAML file") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not a text file: give a YAML file") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        at = f" at line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "malformed"
+        raise InputError(f"{path}: not YAML{at}: {problem}") from error
+
+
+def load(path: Path | str) -> ArchSpec:
+    """The spec in a YAML file.
+
+    Raises:
+        InputError: See `read_yaml` and `from_dict`.
+    """
+    return from_dict(read_yaml(path), where=str(path))
+
+
+def save(spec: ArchSpec, path: Path | str) -> None:
+    """Write the spec as YAML."""
+    Path(path).write_text(to_yaml(spec), encoding="utf-8")
