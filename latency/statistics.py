@@ -63,7 +63,7 @@ def sample(
         run()
         if clock() >= warm_until:
             break
-    runs = max(timing.block_runs, int(timing.block_s / max(clock() - begin, 1e-6)))
+    runs = max(timing.block_runs, round(timing.block_s / max(clock() - begin, 1e-6)))
     blocks: list[list[float]] = []
     deadline = clock() + timing.max_s
     while len(blocks) < timing.min_blocks or not _settled(blocks, timing):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -198,6 +199,15 @@ def _flow(mapping: dict[str, Any]) -> str:
     return str(text).strip()
 
 
+class _Loader(yaml.SafeLoader):
+    """The safe loader, which also reads 1e-5 as a number (YAML 1.2; in 1.1 it was a word)."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+"), list("-+0123456789")
+)
+
+
 def read_yaml(path: Path | str) -> object:
     """The plain data in a YAML file, read with the safe loader.
 
@@ -205,7 +215,7 @@ def read_yaml(path: Path | str) -> object:
         InputError: The file is missing, is not text or is not YAML.
     """
     try:
-        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        return yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}: give a readable YAML file") from error
     except UnicodeDecodeError as error:

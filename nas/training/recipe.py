@@ -15,7 +15,7 @@ class Augment(BaseModel):
 
     flip: bool = Field(default=True, description="mirror half of the images left to right")
     pad_fraction: float = Field(
-        default=0.125,
+        default=0.0625,
         ge=0,
         le=0.5,
         description="shift by up to this part of the side, black moving in",

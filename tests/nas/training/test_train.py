@@ -65,10 +65,9 @@ def test_the_global_generator_does_not_decide(small_dataset: Dataset) -> None:
 
 
 def test_a_small_network_learns_quickly(fashion: Dataset) -> None:
-    recipe = QUICK
-    result = train(tiny(10, width=16), fashion, recipe, seed=0)
+    result = train(tiny(10, width=16), fashion, QUICK, seed=0)
     assert result.accuracy > 0.6
-    assert result.loss < 1.2
+    assert result.loss < np.log(10)  # that of guessing evenly
     assert result.images_per_s == pytest.approx(120 * 64 / result.train_s)
 
 

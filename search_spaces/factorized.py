@@ -1,0 +1,125 @@
+"""MnasNet's factorized hierarchical search space, for any list of blocks."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from math import prod
+from typing import Annotated, Self
+
+from pydantic import BaseModel, Field, model_validator
+
+from search_spaces.block_choices import DECISIONS, MODEL, BlockChoices, Chosen, chosen_layers
+from search_spaces.errors import InputError
+from search_spaces.membership import Matching
+from search_spaces.space import Tokens
+from search_spaces.spec import ArchSpec, BlockSpec, Channels, HeadSpec, StemSpec
+
+
+class FactorizedSpace(BaseModel):
+    """MnasNet's factorized hierarchical space: a fixed list of blocks, each searched by itself.
+
+    `resolution` in pixels and `classes` are those of the networks that it decodes to.
+    """
+
+    model_config = MODEL
+
+    name: Annotated[str, Field(min_length=1)]
+    bn_eps: Annotated[float, Field(gt=0)]
+    stem: StemSpec
+    blocks: Annotated[tuple[BlockChoices, ...], Field(min_length=1)]
+    head: HeadSpec
+    resolution: Channels
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.decisions:
+            raise ValueError("no field has more than one choice: nothing to search")
+        return self
+
+    @cached_property
+    def decisions(self) -> tuple[tuple[int, str], ...]:
+        """Each decision as (block, field), block-major."""
+        return tuple(
+            (index, name)
+            for index, block in enumerate(self.blocks)
+            for name in DECISIONS
+            if len(getattr(block, name)) > 1
+        )
+
+    @cached_property
+    def arities(self) -> tuple[int, ...]:
+        """Number of choices of each decision."""
+        return tuple(len(getattr(self.blocks[index], name)) for index, name in self.decisions)
+
+    @property
+    def labels(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Each decision's name and its choices' names: `("block 0 op", ("conv", "sepconv", ...))`."""
+        return tuple(
+            (f"block {index} {name}", tuple(map(str, getattr(self.blocks[index], name))))
+            for index, name in self.decisions
+        )
+
+    @property
+    def size(self) -> int:
+        """Number of token sequences (several may name the same network)."""
+        return prod(self.arities)
+
+    def decode(self, tokens: Tokens) -> ArchSpec:
+        """The network of a token sequence.
+
+        >>> from search_spaces import load_space
+        >>> space = load_space("mnasnet")
+        >>> len(space.arities), space.size == 432**7
+        (42, True)
+        >>> len(space.decode((0,) * 42).blocks)
+        10
+
+        Raises:
+            InputError: Wrong number of tokens, or one out of range.
+        """
+        chosen = self._chosen(tokens)
+        channels = self.stem.out
+        layers: list[BlockSpec] = []
+        for block, choices in zip(self.blocks, chosen, strict=True):
+            layers += chosen_layers(block, choices, channels)
+            channels = layers[-1].out if layers else channels
+        return ArchSpec(
+            resolution=self.resolution,
+            bn_eps=self.bn_eps,
+            stem=self.stem,
+            blocks=tuple(layers),
+            head=self.head,
+        )
+
+    def encode(self, spec: ArchSpec) -> Tokens:
+        """The first token sequence, in lexicographic order, that decodes to `spec`.
+
+        Raises:
+            InputError: The network is not in the space; says the first layer that does not fit.
+        """
+        for part in ("stem", "bn_eps", "head", "resolution"):
+            ours, theirs = getattr(self, part), getattr(spec, part)
+            if ours != theirs:
+                raise InputError(
+                    f"not in space {self.name}: {part} is {theirs}, the space has {ours}"
+                )
+        matching = Matching(self.blocks, spec)
+        found = matching.tokens()
+        if found is None:
+            raise InputError(f"not in space {self.name}: {matching.reason()}")
+        return found
+
+    def _chosen(self, tokens: Tokens) -> list[Chosen]:
+        """For each block the value of every field."""
+        if len(tokens) != len(self.arities):
+            raise InputError(
+                f"space {self.name} takes {len(self.arities)} tokens, got {len(tokens)}"
+            )
+        chosen = [{name: getattr(block, name)[0] for name in DECISIONS} for block in self.blocks]
+        for (index, name), token, arity in zip(self.decisions, tokens, self.arities, strict=True):
+            if not 0 <= token < arity:
+                raise InputError(
+                    f"block {index} {name}: token must be in 0..{arity - 1}, got {token}"
+                )
+            chosen[index][name] = getattr(self.blocks[index], name)[token]
+        return chosen

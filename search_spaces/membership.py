@@ -1,0 +1,73 @@
+"""Whether a network is in a space: cut its layers into the space's blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from search_spaces.block_choices import BlockChoices, Chosen, block_options, chosen_layers
+from search_spaces.space import Tokens
+from search_spaces.spec import ArchSpec, BlockSpec
+
+
+class Matching:
+    """Cuts the layers of `spec` into `blocks`, depth first.
+
+    A cut is not unique (a block of depth 0 may stand anywhere that another could begin), so the
+    first in lexicographic order of tokens counts.
+    """
+
+    def __init__(self, blocks: Sequence[BlockChoices], spec: ArchSpec) -> None:
+        self.blocks, self.layers, self.widths = blocks, spec.blocks, spec.widths()
+        self.tried: list[tuple[int, int]] = []  # (layer, block) of every attempt
+        self.dead: set[tuple[int, int]] = set()
+
+    def tokens(self) -> Tokens | None:
+        """The tokens of the whole network, or None."""
+        return self._match(0, 0)
+
+    def _match(self, block_index: int, start: int) -> Tokens | None:
+        """Tokens for the blocks from `block_index` on that give the layers from `start` on."""
+        if block_index == len(self.blocks):
+            return () if start == len(self.layers) else None
+        if (block_index, start) in self.dead:
+            return None
+        self.tried.append((start, block_index))
+        block = self.blocks[block_index]
+        for tokens, choices in block_options(block):
+            wanted = self.layers[start : start + choices["depth"]]
+            if len(wanted) == choices["depth"] and self._fits(block, choices, wanted, start):
+                rest = self._match(block_index + 1, start + len(wanted))
+                if rest is not None:
+                    return (*tokens, *rest)
+        self.dead.add((block_index, start))
+        return None
+
+    def _fits(
+        self, block: BlockChoices, choices: Chosen, wanted: Sequence[BlockSpec], start: int
+    ) -> bool:
+        if any(
+            layer.out != choices["out"] or layer.kernel != choices["kernel"] for layer in wanted
+        ):
+            return False  # cheap to see; building the layers is not
+        return tuple(chosen_layers(block, choices, self.widths[start])) == tuple(wanted)
+
+    def reason(self) -> str:
+        """Why no cut fits: the layer furthest on where a block had to begin, and that block.
+
+        Where several blocks could begin there, the one that has the layer's width is meant.
+        """
+        start = max(layer for layer, _ in self.tried)
+        indices = [block for layer, block in self.tried if layer == start]
+        if start < len(self.layers):
+            out = self.layers[start].out
+            indices.sort(key=lambda block: (out not in self.blocks[block].out, block))
+        index = indices[0]
+        if start == len(self.layers):
+            return f"it ends after {start} layers, before block {index}"
+        layer, block = self.layers[start], self.blocks[index]
+        at = f"layer {start} (block {index} of the space)"
+        if layer.out not in block.out:
+            return f"{at} has out {layer.out}, not one of {list(block.out)}"
+        if layer.kernel not in block.kernel:
+            return f"{at} has kernel {layer.kernel}, not one of {list(block.kernel)}"
+        return f"no choices of block {index} give the layers from {at} on: {layer}"

@@ -1,0 +1,71 @@
+"""The built-in spaces as data, and loading: a user's own space is a YAML file of the same form."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from search_spaces.errors import InputError, first_problem
+from search_spaces.factorized import FactorizedSpace
+from search_spaces.spec import SCHEMA, read_yaml
+
+SPACES = {"mnasnet": "mnasnet.yaml"}
+"""Names, and the files beside this one."""
+
+
+def load_space(
+    source: str | Path, *, resolution: int = 224, classes: int = 1000
+) -> FactorizedSpace:
+    """A built-in space by name, or the user's own from a YAML file.
+
+    Args:
+        source: A name in `SPACES`, or a path ending in .yaml or .yml.
+        resolution: Side in pixels of the networks' input.
+        classes: Number of classes that the networks tell apart.
+
+    Raises:
+        InputError: No such space; a key unknown, missing or of a wrong type.
+    """
+    if str(source) in SPACES:
+        data: object = yaml.safe_load(
+            (resources.files("search_spaces.spaces") / SPACES[str(source)]).read_text("utf-8")
+        )
+    elif str(source).endswith((".yaml", ".yml")):
+        data = read_yaml(source)
+    else:
+        known = ", ".join(SPACES)
+        raise InputError(f"unknown space {str(source)!r}: known are {known}, or give a YAML file")
+    return space_from_dict(data, where=str(source), resolution=resolution, classes=classes)
+
+
+def space_from_dict(
+    data: object, *, where: str = "space", resolution: int = 224, classes: int = 1000
+) -> FactorizedSpace:
+    """The space in plain data, as it stands in a YAML file.
+
+    Raises:
+        InputError: See `load_space`.
+    """
+    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+        raise InputError(
+            f"{where}: not a search space: it needs keys and values, with schema: {SCHEMA}"
+        )
+    rest = {key: value for key, value in data.items() if key != "schema"}
+    head = rest.get("head")
+    for given, key in ((rest, "resolution"), (head if isinstance(head, dict) else {}, "classes")):
+        if key in given:
+            raise InputError(
+                f"{where}: unknown key '{key}': it is given with the search, not the space"
+            )
+    if isinstance(head, dict):
+        rest["head"] = head | {"classes": classes}
+    try:
+        return FactorizedSpace.model_validate_json(json.dumps(rest | {"resolution": resolution}))
+    except ValidationError as error:
+        raise InputError(f"{where}: {first_problem(error)}") from error
+    except TypeError as error:
+        raise InputError(f"{where}: {error}: use plain numbers and words") from error
