@@ -233,8 +233,10 @@ def finalists(trials: Sequence[Trial], *, target_ms: float) -> list[Trial]:
     """Distinct networks from the best on: by reward, those within the target before all others."""
     good = [trial for trial in trials if trial.ok]
     ranked = sorted(good, key=lambda t: (t.latency_ms > target_ms, -t.reward, t.index))
-    first = {trial.fingerprint: trial for trial in reversed(ranked)}  # the best of each network
-    return [trial for trial in ranked if first[trial.fingerprint] is trial]
+    best: dict[str, Trial] = {}
+    for trial in ranked:
+        best.setdefault(trial.fingerprint, trial)
+    return list(best.values())
 
 
 def _now() -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -97,6 +98,7 @@ def _cluster(resources: Resources, *, usage_stats: bool) -> Iterator[None]:
 
     os.environ.update(_QUIET)
     os.environ["RAY_USAGE_STATS_ENABLED"] = "1" if usage_stats else "0"
+    _require_reachable(resources.address)
     own = resources.address is None and not ray.is_initialized()
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if own:
@@ -117,6 +119,19 @@ def _cluster(resources: Resources, *, usage_stats: bool) -> Iterator[None]:
     finally:
         if own or resources.address is not None:
             ray.shutdown()
+
+
+def _require_reachable(address: str | None) -> None:
+    """Ray itself would try an address for minutes before it gave up."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except OSError as error:
+        raise InputError(
+            f"Ray: cannot reach {address}: {error}: start the cluster, or leave --ray-address out"
+        ) from error
 
 
 def _require_room(resources: Resources, there: dict[str, float]) -> int:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nas.training.augment import augment, normalize
+from nas.training.batch_norm import unbiased_statistics
 from nas.training.evaluate import Score, evaluate
 from nas.training.images import Batch, Dataset, Split, require_batch
 from nas.training.isolation import dropout_seed, threads
@@ -82,7 +83,8 @@ def train(
         recipe: how to train.
         seed: of everything random in here.
         device: where to train.
-        from_scratch: False when weights are inherited: residual branches then keep theirs.
+        from_scratch: False when weights are inherited: residual branches keep theirs, and batch
+            norm starts from the statistics it has.
         evaluate_every: steps between evaluations on val; None evaluates once, at the end.
         on_progress: told every few steps; may stop the training by raising.
 
@@ -93,15 +95,19 @@ def train(
     require_batch(dataset, recipe.batch_size)
     tell = on_progress or _nobody
     device = torch.device(device)
-    with threads(recipe.threads), dropout_seed(seed, device):
+    # Inherited statistics are worth keeping; a fresh network's are not.
+    statistics = unbiased_statistics(module if from_scratch else nn.Identity())
+    with threads(recipe.threads), dropout_seed(seed, device), statistics as weigh:
         if from_scratch and recipe.zero_init_residual:
             zero_residual_branches(module)
         run = _Run(module, dataset, recipe, seed=seed, device=device)
         for step in range(1, run.total_steps):
+            weigh(step - 1)
             run.advance()
             evaluates = evaluate_every is not None and step % evaluate_every == 0
             if evaluates or step % run.report_every == 0:
                 tell(run.progress(run.score() if evaluates else None))
+        weigh(run.total_steps - 1)
         run.advance()
         score = run.score()
         tell(run.progress(score))

@@ -1,0 +1,57 @@
+from dataclasses import replace
+
+import pytest
+
+from controllers import make_controller
+from latency import open_device
+from nas.loop import Budget, TrialLoop
+from nas.reward import Reward
+from nas.runs import RunFolder
+from nas.trial import Outcome
+from nas.watch import Silent
+from search_spaces import load_space
+
+
+def accuracy_of(job):
+    """A made-up accuracy that depends on the network, the seed and the length of training."""
+    skill = 0.5 + 0.3 * (sum(job.tokens) % 17) / 17 + (0.1 if job.kind == "final" else 0.0)
+    return skill + (job.seed % 1000) / 1e5
+
+
+def oracle(job):
+    return Outcome(accuracy_of(job), weights=b"w" if job.kind == "final" else None)
+
+
+@pytest.fixture
+def make_loop(tmp_path):
+    def make(
+        folder=None,
+        *,
+        trials=23,
+        batch_size=5,
+        seed=3,
+        finalists=2,
+        repeats=2,
+        target_ms=30.0,
+        **parts,
+    ):
+        path = folder or tmp_path / "run"
+        path.mkdir(exist_ok=True)
+        space = load_space("mnasnet", resolution=64, classes=4)
+        defaults = {
+            "space": space,
+            "controller": make_controller("evolution", space.arities, seed=seed),
+            "measure": open_device("madds:1").latency,
+            "reward": lambda accuracy, ms: Reward()(accuracy, ms, target_ms=target_ms),
+            "target_ms": target_ms,
+            "budget": Budget(trials, batch_size, finalists, repeats, seed),
+            "folder": RunFolder(path),
+            "watcher": Silent(),
+        }
+        return TrialLoop(**(defaults | parts))
+
+    return make
+
+
+def without_times(trials):
+    return [replace(trial, time={}) for trial in trials]

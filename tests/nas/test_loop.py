@@ -1,0 +1,254 @@
+import contextlib
+import json
+import random
+
+import pytest
+
+from latency import Latency, MeasurementError, open_device
+from nas.loop import SearchStoppedError, finalists, run_serially
+from nas.trial import Outcome, trial_seed
+from nas.watch import Silent
+from search_spaces import InputError
+from tests.nas.conftest import oracle, without_times
+
+
+class InterruptedHereError(Exception):
+    pass
+
+
+def finish(loop, evaluate=oracle):
+    run_serially(loop, evaluate)
+    return loop
+
+
+def test_a_search_trains_all_then_the_best_longer(make_loop):
+    loop = finish(make_loop())
+    trials = loop.log.trials
+    assert [trial.index for trial in trials] == list(range(23))
+    assert [trial.batch for trial in trials] == [0] * 5 + [1] * 5 + [2] * 5 + [3] * 5 + [4] * 3
+    best = finalists(trials, target_ms=30.0)[:2]
+    kinds = [(trial.kind, trial.index) for trial in loop.finals.trials]
+    assert kinds == [("final", t.index) for t in best] + [("repeat", 0), ("repeat", 1)]
+    assert loop.folder.weights_path(best[0].index).read_bytes() == b"w"
+
+
+def test_the_controller_learns_whole_batches_in_the_order_asked(make_loop):
+    told = []
+
+    class Spy:
+        def __init__(self, inner):
+            self.inner, self.asked = inner, []
+
+        def ask(self, n):
+            self.asked.append(self.inner.ask(n))
+            return self.asked[-1]
+
+        def tell(self, scored):
+            told.append(list(scored))
+            self.inner.tell(scored)
+
+    loop = make_loop()
+    loop.controller = Spy(loop.controller)
+    jobs = []
+    while (job := loop.next_job()) is not None:  # outcomes come back in any order
+        jobs.append(job)
+        if len(jobs) == 3:
+            for out in random.Random(0).sample(jobs, 3):
+                loop.record(out, oracle(out))
+            jobs = []
+        elif loop._batch._queue == []:
+            for out in jobs:
+                loop.record(out, oracle(out))
+            jobs = []
+    assert [[tokens for tokens, _ in batch] for batch in told] == loop.controller.asked
+    rewards = [reward for batch in told for _, reward in batch]
+    assert rewards == [trial.reward for trial in loop.log.trials]
+
+
+def test_none_while_a_batch_is_out(make_loop):
+    loop = make_loop()
+    jobs = [loop.next_job() for _ in range(5)]
+    assert all(jobs)
+    assert loop.next_job() is None
+    assert not loop.done
+    for job in jobs:
+        loop.record(job, oracle(job))
+    assert loop.next_job().index >= 5
+
+
+def test_dearest_networks_start_first(make_loop):
+    from search_spaces import count
+
+    loop = make_loop()
+    madds = [count(loop.next_job().spec).madds for _ in range(5)]
+    assert madds == sorted(madds, reverse=True)
+
+
+@pytest.mark.parametrize("stop_after", range(0, 27, 2))
+def test_an_interrupted_search_goes_on_as_if_nothing_was(make_loop, tmp_path, stop_after):
+    whole = finish(make_loop(tmp_path / "whole"))
+    calls = 0
+
+    def dying(job):
+        nonlocal calls
+        if calls == stop_after:
+            raise InterruptedHereError
+        calls += 1
+        return oracle(job)
+
+    part = make_loop(tmp_path / "part")
+    with contextlib.suppress(InterruptedHereError):
+        while (job := part.next_job()) is not None:
+            part.record(job, dying(job))
+    trained = []
+    resumed = make_loop(tmp_path / "part")
+    finish(resumed, lambda job: (trained.append(job), oracle(job))[1])
+    assert without_times(resumed.log.trials) == without_times(whole.log.trials)
+    assert without_times(resumed.finals.trials) == without_times(whole.finals.trials)
+    assert len(trained) == 27 - stop_after  # nothing finished is trained again
+    assert not list((tmp_path / "part").glob("*.ahead.jsonl"))
+
+
+def test_trials_that_finish_early_wait_for_their_turn_and_survive(make_loop):
+    loop = make_loop()
+    jobs = [loop.next_job() for _ in range(5)]
+    late = [job for job in jobs if job.index != 0]
+    for job in late:
+        loop.record(job, oracle(job))
+    assert (loop.folder / "trials.jsonl").exists() is False
+    assert len((loop.folder / "trials.ahead.jsonl").read_text().splitlines()) == 4
+    resumed = make_loop()  # as after a crash
+    assert resumed.next_job().index == 0
+    assert resumed.next_job() is None
+
+
+def test_a_cut_last_line_is_dropped_and_its_trial_run_again(make_loop):
+    whole = without_times(finish(make_loop()).log.trials)
+    path = make_loop().folder / "trials.jsonl"
+    content = path.read_bytes()
+    (path.parent / "finals.jsonl").unlink()
+    for cut in (1, 40, 300):
+        path.write_bytes(content[:-cut])
+        trained = []
+        resumed = make_loop()
+        finish(resumed, lambda job: (trained.append(job.index), oracle(job))[1])  # noqa: B023
+        assert without_times(resumed.log.trials) == whole
+        assert trained[0] == 22
+        (path.parent / "finals.jsonl").unlink()
+
+
+def test_a_damaged_line_within_is_not_passed_over(make_loop):
+    finish(make_loop())
+    path = make_loop().folder / "trials.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([*lines[:3], "{broken\n", *lines[4:]]))
+    with pytest.raises(InputError, match=r"trials\.jsonl, line 4: not a trial"):
+        make_loop()
+
+
+def test_a_log_of_another_run_is_refused(make_loop):
+    finish(make_loop(seed=3))
+    with pytest.raises(InputError, match="trial 0 is not what this run would ask"):
+        finish(make_loop(seed=4))
+
+
+def test_each_trial_has_its_own_seed():
+    seeds = {
+        trial_seed(7, index, kind) for index in range(50) for kind in ("search", "final", "repeat")
+    }
+    assert len(seeds) == 150
+    assert trial_seed(7, 3) != trial_seed(8, 3)
+
+
+def test_failures_score_zero_and_the_search_goes_on(make_loop):
+    def flaky(job):
+        if job.index % 4 == 1:
+            raise MemoryError("out of memory\nand more lines")
+        return Outcome(None, "diverged: nan") if job.index % 4 == 2 else oracle(job)
+
+    trials = finish(make_loop(), flaky).log.trials
+    assert trials[1].error == "MemoryError: out of memory"
+    assert trials[2].error == "diverged: nan"
+    assert trials[1].reward == trials[2].reward == 0.0
+    assert trials[3].ok
+    assert len(trials) == 23
+
+
+def test_networks_that_cannot_be_measured_fail_untrained(make_loop):
+    inner, seen = open_device("madds:1"), []
+
+    def measure(spec) -> Latency:
+        seen.append(spec)
+        if len(seen) == 2:
+            raise MeasurementError("device lost")
+        return inner.latency(spec)
+
+    trained = []
+    loop = make_loop(measure=measure)
+    finish(loop, lambda job: (trained.append(job.index), oracle(job))[1])
+    assert loop.log.trials[1].error == "latency: device lost"
+    assert 1 not in trained
+    assert loop.log.trials[1].latency is None
+    json.dumps(loop.log.trials[1].to_dict())
+
+
+def test_a_whole_failing_batch_stops_the_search_with_the_reason(make_loop):
+    def bad_from_5(job):
+        return Outcome(None, "CUDA is gone") if job.index >= 5 else oracle(job)
+
+    with pytest.raises(SearchStoppedError, match="all 5 trials of a batch failed: CUDA is gone"):
+        finish(make_loop(), bad_from_5)
+    # What is logged stays, and a resumed run goes on to the next batch.
+    resumed = finish(make_loop())
+    assert [t.ok for t in resumed.log.trials[:11]] == [True] * 5 + [False] * 5 + [True]
+
+
+def test_latencies_are_measured_while_nothing_trains(make_loop):
+    out = set()
+
+    def measure(spec):
+        assert not out, "measured while trials were training"
+        return open_device("madds:1").latency(spec)
+
+    loop = make_loop(measure=measure)
+    while (job := loop.next_job()) is not None or out:
+        if job is not None:
+            out.add(job)
+            continue
+        done = out.pop()
+        loop.record(done, oracle(done))
+
+
+def test_finalists_are_distinct_and_within_the_target_first(make_loop):
+    trials = finish(make_loop()).log.trials
+    doubled = [*trials, *trials]
+    target_ms = sorted(t.latency_ms for t in trials)[10]
+    ranked = finalists(doubled, target_ms=target_ms)
+    assert (
+        len({t.fingerprint for t in ranked}) == len(ranked) == len({t.fingerprint for t in trials})
+    )
+    within = [t.latency_ms <= target_ms for t in ranked]
+    assert within == sorted(within, reverse=True)
+    assert True in within
+    assert False in within
+
+
+def test_a_watcher_hears_everything_once(make_loop):
+    class Ear(Silent):
+        def __init__(self):
+            self.heard = []
+
+        def finished(self, trial, *, replayed):
+            self.heard.append((trial.kind, trial.index, replayed))
+
+        def told(self, batch, controller):
+            self.heard.append(("told", batch, None))
+
+    ear = Ear()
+    finish(make_loop(watcher=ear))
+    assert [h[1] for h in ear.heard if h[0] == "told"] == [0, 1, 2, 3, 4]
+    assert sorted(h[1] for h in ear.heard if h[0] == "search") == list(range(23))
+    again = Ear()
+    finish(make_loop(watcher=again))
+    assert {h[2] for h in again.heard if h[0] == "search"} == {True}
+    assert len([h for h in again.heard if h[0] == "final"]) == 2

@@ -1,0 +1,107 @@
+import errno
+import os
+import subprocess
+import sys
+
+import pytest
+
+from nas.runs import RunFolder, TrialLog, new_folder, open_folder, write_whole
+from nas.trial import Trial
+from search_spaces import InputError
+
+
+def trial(index, kind="search"):
+    return Trial(index, kind, 0, (1, 2), "f" * 16, 5, 0.5, None, 0.5, 10, 20, None, {})
+
+
+def test_the_lock_is_held_by_one_process_and_freed_by_its_death(tmp_path):
+    code = (
+        "import sys, time; from pathlib import Path; from nas.runs import RunFolder\n"
+        f"with RunFolder(Path({str(tmp_path)!r})).locked():\n"
+        "    print('held', flush=True); time.sleep(60)"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "held\n"
+    with (
+        pytest.raises(InputError, match="another process holds this run"),
+        RunFolder(tmp_path).locked(),
+    ):
+        pass
+    holder.kill()
+    holder.wait()
+    with (
+        RunFolder(tmp_path).locked(),
+        RunFolder(tmp_path).locked(),
+    ):  # one process may hold it twice
+        pass
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/tmp/x", ".hidden"])
+def test_run_names_are_folder_names(tmp_path, name):
+    with pytest.raises(InputError, match="is not a folder name"):
+        new_folder(tmp_path, name)
+
+
+def test_a_run_is_never_written_over(tmp_path):
+    new_folder(tmp_path, "one")
+    with pytest.raises(
+        InputError, match="exists: choose another --run-name, or go on with --resume"
+    ):
+        new_folder(tmp_path, "one")
+
+
+def test_only_run_folders_are_opened(tmp_path):
+    with pytest.raises(InputError, match="is not a run's folder"):
+        open_folder(tmp_path)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")  # noqa: PTH110
+def test_a_full_disk_stops_with_one_line_and_keeps_the_log(tmp_path):
+    log = TrialLog(tmp_path / "trials.jsonl")
+    log.open_batch([("search", 0), ("search", 1)])
+    log.add(trial(0))
+    kept = (tmp_path / "trials.jsonl").read_bytes()
+    log.path = tmp_path / "full.jsonl"
+    log.path.symlink_to("/dev/full")
+    with pytest.raises(InputError, match=r"No space left on device: the log keeps what it has"):
+        log.add(trial(1))
+    assert (tmp_path / "trials.jsonl").read_bytes() == kept
+    assert [t.index for t in TrialLog(tmp_path / "trials.jsonl").trials] == [0]
+
+
+def test_files_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "best.yaml"
+    write_whole(path, "old")
+
+    def full(_descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match="No space left on device"):
+        write_whole(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_lines_come_in_the_order_asked_whatever_finishes_first(tmp_path):
+    log = TrialLog(tmp_path / "trials.jsonl")
+    keys = [("search", index) for index in range(4)]
+    assert log.open_batch(keys) == {}
+    for index in (2, 0, 3, 1):
+        log.add(trial(index))
+    assert [t.index for t in TrialLog(tmp_path / "trials.jsonl").trials] == [0, 1, 2, 3]
+    assert not (tmp_path / "trials.ahead.jsonl").exists()
+
+
+def test_a_crash_between_the_log_and_the_waiting_file_doubles_nothing(tmp_path):
+    log = TrialLog(tmp_path / "trials.jsonl")
+    keys = [("search", 0), ("search", 1)]
+    log.open_batch(keys)
+    log.add(trial(1))
+    waiting = (tmp_path / "trials.ahead.jsonl").read_bytes()
+    log.add(trial(0))
+    (tmp_path / "trials.ahead.jsonl").write_bytes(waiting)  # killed before it was removed
+    again = TrialLog(tmp_path / "trials.jsonl")
+    assert set(again.open_batch(keys)) == set(keys)
+    assert [t.index for t in again.trials] == [0, 1]
+    assert (tmp_path / "trials.jsonl").read_bytes().count(b"\n") == 2

@@ -1,0 +1,91 @@
+"""Ray for real: the same search on workers, their deaths, a cluster of several nodes."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from nas.loop import SearchStoppedError, run_serially
+from nas.schedule import Resources, run_on_ray
+from nas.trial import Outcome
+from search_spaces import InputError
+from tests.nas.conftest import accuracy_of, oracle, without_times
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+
+class Oracle:
+    """A picklable evaluator that may die, raise or be slow where it is told to."""
+
+    def __init__(self, folder: Path, *, die=(), die_once=(), error=()):
+        self.folder, self.die, self.die_once, self.error = folder, die, die_once, error
+
+    def __call__(self, job):
+        first = self.folder / f"tried-{job.kind}-{job.index}"
+        tried = first.exists()
+        first.touch()
+        if job.index in self.die or (job.index in self.die_once and not tried):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if job.index in self.error:
+            raise RuntimeError("no memory")
+        time.sleep(0.02 * (job.index % 3))
+        return Outcome(accuracy_of(job), weights=b"w" if job.kind == "final" else None)
+
+
+@pytest.fixture
+def serial(make_loop, tmp_path):
+    loop = make_loop(tmp_path / "serial", trials=12, batch_size=5)
+    run_serially(loop, oracle)
+    return loop
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_any_number_of_workers_gives_the_log_of_a_serial_run(make_loop, tmp_path, serial, workers):
+    loop = make_loop(trials=12, batch_size=5)
+    run_on_ray(loop, Oracle(tmp_path), Resources(workers=workers))
+    assert without_times(loop.log.trials) == without_times(serial.log.trials)
+    assert without_times(loop.finals.trials) == without_times(serial.finals.trials)
+    best = loop.finals.trials[0]
+    assert loop.folder.weights_path(best.index).read_bytes() == b"w"
+
+
+def test_a_dead_worker_is_retried_and_a_deadly_trial_fails(make_loop, tmp_path, serial):
+    loop = make_loop(trials=12, batch_size=5)
+    run_on_ray(loop, Oracle(tmp_path, die_once=(2,), die=(6,), error=(8,)), Resources(workers=2))
+    trials = loop.log.trials
+    assert len(trials) == 12
+    assert without_times(trials[:5]) == without_times(serial.log.trials[:5])
+    assert "worker died" in trials[6].error
+    assert trials[8].error == "RuntimeError: no memory"
+    assert [t.index for t in trials if not t.ok] == [6, 8]
+
+
+def test_a_failing_batch_ends_the_search(make_loop, tmp_path):
+    loop = make_loop(trials=12, batch_size=3)
+    with pytest.raises(SearchStoppedError, match="RuntimeError: no memory"):
+        run_on_ray(loop, Oracle(tmp_path, error=(3, 4, 5)), Resources(workers=2))
+    assert len(loop.log.trials) == 6
+
+
+def test_resources_that_the_cluster_lacks_are_refused(make_loop, tmp_path):
+    with pytest.raises(InputError, match="gpus_per_trial is 64"):
+        run_on_ray(make_loop(), Oracle(tmp_path), Resources(workers=1, gpus_per_trial=64))
+    with pytest.raises(InputError, match="cannot reach"):
+        run_on_ray(make_loop(), Oracle(tmp_path), Resources(workers=1, address="127.0.0.1:1"))
+
+
+def test_a_cluster_of_several_nodes(make_loop, tmp_path, serial):
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
+    )
+    try:
+        cluster.add_node(num_cpus=2)
+        loop = make_loop(trials=12, batch_size=5)
+        run_on_ray(loop, Oracle(tmp_path), Resources(address=cluster.address))
+    finally:
+        cluster.shutdown()
+    assert without_times(loop.log.trials) == without_times(serial.log.trials)

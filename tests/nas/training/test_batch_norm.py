@@ -1,0 +1,48 @@
+"""Running statistics of short trainings."""
+
+import pytest
+import torch
+from torch import nn
+
+from nas.training.batch_norm import unbiased_statistics
+from nas.training.images import Dataset
+from nas.training.recipe import Recipe
+from nas.training.train import train
+
+
+def test_the_first_steps_are_averaged_without_the_initial_values() -> None:
+    norm = nn.BatchNorm2d(2, momentum=0.1)
+    batches = torch.randn(5, 8, 2, 3, 3, generator=torch.Generator().manual_seed(0)) * 0.01 + 4
+    with unbiased_statistics(norm) as before_step:
+        for step, batch in enumerate(batches):
+            before_step(step)
+            norm(batch)
+    torch.testing.assert_close(norm.running_mean, batches.mean((0, 1, 3, 4)))
+    torch.testing.assert_close(norm.running_var, batches.var((1, 3, 4)).mean(0))
+
+
+def test_own_momentum_takes_over_and_is_put_back() -> None:
+    norm = nn.BatchNorm2d(2, momentum=0.2)
+    momenta = []
+    with unbiased_statistics(norm) as before_step:
+        for step in range(8):
+            before_step(step)
+            momenta.append(norm.momentum)
+        before_step(0)
+    assert momenta == [1, 1 / 2, 1 / 3, 1 / 4, 0.2, 0.2, 0.2, 0.2]
+    assert norm.momentum == 0.2
+
+
+@pytest.mark.parametrize(("from_scratch", "forgotten"), [(True, True), (False, False)])
+def test_a_short_training_forgets_the_initial_variance(
+    small_dataset: Dataset, from_scratch: bool, forgotten: bool
+) -> None:
+    convolution, norm = nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4)
+    nn.init.constant_(convolution.weight, 1e-4)  # the variance behind it is some 1e-6, not 1
+    module = nn.Sequential(
+        convolution, norm, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)
+    )
+    recipe = Recipe(steps=5, batch_size=16, learning_rate=1e-9, threads=1)
+    train(module, small_dataset, recipe, seed=0, from_scratch=from_scratch)
+    assert (norm.running_var.max().item() < 1e-3) is forgotten
+    assert norm.momentum == 0.1
