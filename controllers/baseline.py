@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import median, pstdev
 
-from controllers.controller import checked_option
+from controllers.checks import checked_flag, checked_real, checked_whole
 
 MAD_TO_STD = 1.4826  # standard deviation of a normal distribution / its median absolute deviation
 LEAST_SPREAD = 1e-4  # of the mean: once a policy has settled, smaller differences are rounding
@@ -39,9 +39,10 @@ class Baseline:
     heard: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        checked_option("baseline_decay", self.decay, low=0.0, high=1.0)
-        checked_option("advantage_clip", self.clip, low=0.0)
-        checked_option("warmup", self.warmup, low=1)
+        checked_real("baseline_decay", self.decay, high=1.0)
+        checked_real("advantage_clip", self.clip)
+        checked_whole("warmup", self.warmup)
+        checked_flag("normalize", self.normalize)
 
     @property
     def is_set(self) -> bool:

@@ -9,16 +9,15 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from controllers.controller import (
-    Scored,
-    Tokens,
+from controllers.checks import (
     checked_arities,
     checked_count,
-    checked_option,
     checked_scored,
     checked_state,
+    checked_whole,
     stamped,
 )
+from controllers.controller import Scored, Tokens
 from controllers.uniform import draw_uniform
 
 
@@ -46,12 +45,12 @@ class RegularizedEvolution:
             sample_size: S of algorithm 1, the trials that compete to be a parent (paper: 25).
         """
         self.arities = checked_arities(arities)
-        self._population_size = checked_option("population_size", population_size, low=1)
+        self._population_size = checked_whole("population_size", population_size)
         self._stamp = {
             "controller": "evolution",
             "arities": self.arities,
             "population_size": population_size,
-            "sample_size": checked_option("sample_size", sample_size, low=1),
+            "sample_size": checked_whole("sample_size", sample_size),
         }
         self._sample_size = sample_size
         self._rng = random.Random(seed)

@@ -10,7 +10,7 @@ is embedded and fed into the next step, so that a choice can depend on all choic
 import torch
 from torch import Tensor, nn
 
-from controllers.controller import checked_option
+from controllers.checks import checked_real, checked_whole
 
 MASKED = -1e9  # logit of a choice that a decision does not have; finite, so that 0 * log 0 is 0
 
@@ -23,7 +23,6 @@ class RnnPolicy(nn.Module):
     """
 
     has_choice: Tensor
-    first_row: Tensor
 
     def __init__(
         self,
@@ -49,11 +48,11 @@ class RnnPolicy(nn.Module):
             InputError: an option is out of range.
         """
         super().__init__()
-        checked_option("hidden", hidden, low=1)
-        checked_option("init_range", init_range, low=0.0)
+        checked_whole("hidden", hidden)
+        checked_real("init_range", init_range)
         for name, value in (("temperature", temperature), ("tanh_constant", tanh_constant)):
             if value is not None:
-                checked_option(name, value, low=1e-6)
+                checked_real(name, value, low=1e-6)
         self.temperature = temperature
         self.tanh_constant = tanh_constant
         decisions, choices = len(arities), max(arities)

@@ -19,16 +19,15 @@ import torch
 from torch import Tensor
 
 from controllers.baseline import Baseline
-from controllers.controller import (
-    Scored,
-    Tokens,
+from controllers.checks import (
     checked_arities,
     checked_count,
-    checked_option,
+    checked_real,
     checked_scored,
     checked_state,
     stamped,
 )
+from controllers.controller import Scored, Tokens
 from controllers.policy import RnnPolicy
 
 MARGINAL_SAMPLES = 256  # sequences behind choice_probabilities: standard error at most 0.03
@@ -70,15 +69,16 @@ class Reinforce:
     ) -> None:
         """Draw the initial policy.
 
-        The defaults are for 100-1000 trials in batches of about 10 (``benchmarks/controllers.py``
-        measures them). Published constants are for far longer searches and would hardly move here.
+        The defaults are for 100-1000 trials in batches of about 10, and are measured in
+        ``benchmarks/compare_controllers.py``. The published constants are for far longer searches
+        and would hardly move here.
 
         Args:
             arities: number of choices of each decision.
             seed: of the initial weights and of every sequence drawn.
             learning_rate: of Adam, a step a told batch. NASNet: 3.5e-4 for 20,000 trials; ENAS:
-                1e-3 macro, 3.5e-3 micro; TuNAS: 3e-4 x batch / 256. At 2e-2 and above the policy
-                settles too early when rewards are noisy.
+                1e-3 macro, 3.5e-3 micro; TuNAS: 3e-4 x batch / 256. At 3e-2 the policy settles
+                too early when rewards are noisy.
             entropy_weight: beta is this / sqrt(decisions): with rewards scaled to a spread of 1,
                 one of D independent decisions is worth about 1 / sqrt(D), so the policy gets as
                 sharp on 42 decisions as on 8. NASNet: beta 1e-5, ENAS: 1e-4, on plain accuracies.
@@ -109,8 +109,8 @@ class Reinforce:
             "warmup": warmup,
         }
         of_update = {
-            "learning_rate": checked_option("learning_rate", learning_rate, low=0.0),
-            "entropy_weight": checked_option("entropy_weight", entropy_weight, low=0.0),
+            "learning_rate": checked_real("learning_rate", learning_rate),
+            "entropy_weight": checked_real("entropy_weight", entropy_weight),
         }
         own = {"controller": "rnn", "arities": self.arities}
         self._stamp = {**own, **of_policy, **of_baseline, **of_update}

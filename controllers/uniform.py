@@ -8,15 +8,14 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from controllers.controller import (
-    Scored,
-    Tokens,
+from controllers.checks import (
     checked_arities,
     checked_count,
     checked_scored,
     checked_state,
     stamped,
 )
+from controllers.controller import Scored, Tokens
 
 
 class Uniform:

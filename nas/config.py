@@ -128,10 +128,11 @@ class SearchConfig(BaseModel):
 PRESETS: dict[str, dict[str, Any]] = {
     # What `make search` runs: minutes on two cores, to see every part work on real images.
     "quick": {
-        "trials": 24,
-        "batch_size": 6,
-        "recipe": {"epochs": 1},
+        "trials": 16,
+        "batch_size": 4,
+        "recipe": {"epochs": 1.5, "augment": {"pad_fraction": 0.0}},
         "finals": {"count": 2, "epochs_factor": 3.0, "repeats": 2},
+        "controller": {"options": {"warmup": 4}},
     },
     # A search to believe: an evening on two cores, less with more.
     "standard": {"trials": 200, "batch_size": 10},

@@ -30,6 +30,6 @@ def first_problem(error: ValidationError) -> str:
     if found["type"] in ("missing", "missing_argument"):
         return f"missing key '{where}': add it"
     reason = found["msg"].removeprefix("Value error, ")
-    reason = reason[:1].lower() + reason[1:]
+    reason = (reason[:1].lower() + reason[1:]).replace("input should", "must")
     value = "" if isinstance(found["input"], dict | list) else f", got {found['input']!r}"
     return (f"{where}: " if where else "") + reason + (value if "got" not in reason else "")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
+
+import typer
 
 from search_spaces.errors import InputError
 
@@ -15,20 +16,29 @@ FAILED = 1
 INTERRUPTED = 130
 
 
+# What typer raises for a wrong option or value: the base of its public BadParameter.
+_UsageError = typer.BadParameter.__mro__[1]
+
+
 class Failed(RuntimeError):  # noqa: N818  what happened, as people say it
     """The command could not do its job, and nothing that was typed is at fault."""
 
 
-def guarded(program: str, command: Callable[[], object]) -> None:
+def guarded(program: str, app: typer.Typer) -> None:
     """Run a command; bad input is one line on standard error and status 2, not a traceback."""
     signal.signal(signal.SIGTERM, _terminated)
     try:
-        command()
+        raise SystemExit(app(standalone_mode=False) or 0)
     except InputError as error:
         _end(program, str(error), BAD_INPUT)
+    except _UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help text
+            sys.stderr.write(error.format_message() + "\n")
+            raise SystemExit(BAD_INPUT) from None
+        _end(program, f"{error.format_message()} (see {program} --help)", BAD_INPUT)
     except Failed as error:
         _end(program, str(error), FAILED)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         _end(program, "interrupted", INTERRUPTED)
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
         sys.stderr.close()

@@ -20,8 +20,8 @@ def messages() -> Console:
 
 
 def results() -> Console:
-    """Tables that the command was asked for."""
-    return Console(highlight=False)
+    """Tables that the command was asked for: whole, also where the terminal is narrower."""
+    return Console(highlight=False, width=max(Console().width, 112))
 
 
 def print_json(document: Any) -> None:

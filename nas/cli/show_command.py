@@ -13,9 +13,14 @@ from nas.cli.specs import open_spec
 from search_spaces import ArchSpec, Cost, count
 from search_spaces.spec import to_dict
 
+ABBREVIATED = {"relu": "RE", "relu6": "RE6", "hswish": "HS", "swish": "SW"}
+"""Nonlinearities as the MobileNetV3 paper's tables have them."""
+
 
 def show(
-    spec: Annotated[str, typer.Argument(help="A .yaml spec, a seed.pt, or a reference's name.")],
+    spec: Annotated[
+        str, typer.Argument(help="A .yaml spec, a seed.pt, a run's folder, or a reference's name.")
+    ],
     resolution: Annotated[int | None, typer.Option(help="Input side in pixels.")] = None,
     classes: Annotated[int | None, typer.Option(help="Number of classes.")] = None,
     as_json: JsonFlag = False,
@@ -40,31 +45,43 @@ def show(
 
 def _table(name: str, spec: ArchSpec, cost: Cost) -> Table:
     total = f"{cost.params:,} parameters, {cost.madds / 1e6:.1f}M MAdds at {spec.resolution} px"
-    table = Table(title=name, caption=f"{total}, fingerprint {spec.fingerprint}", pad_edge=False)
-    for title in ("input", "operator", "exp", "out", "SE", "NL", "skip", "s", "params", "MAdds"):
-        table.add_column(title, justify="left" if title == "operator" else "right", no_wrap=True)
+    table = Table(
+        title=name, caption=f"{total}\nfingerprint {spec.fingerprint}", box=None, pad_edge=False
+    )
+    for title in ("input", "operator", "exp", "out", "SE", "NL", "s", "skip", "params", "MAdds"):
+        left = title in ("input", "operator", "skip")
+        table.add_column(title, justify="left" if left else "right", no_wrap=True)
     rows = [_stem(spec), *_blocks(spec), _head(spec)]
     for row, stage in zip(rows, cost.stages, strict=True):
-        size = f"{stage.in_px}² x {stage.cin}"
+        size = f"{stage.in_px}²x{stage.cin}"
         table.add_row(size, *row, f"{stage.params:,}", f"{stage.madds / 1e6:.2f}M")
     return table
 
 
 def _stem(spec: ArchSpec) -> tuple[str, ...]:
     stem = spec.stem
-    return (f"conv {_square(stem.kernel)}", "", str(stem.out), "", stem.act, "", str(stem.stride))
+    nonlinearity = ABBREVIATED[stem.act]
+    return (
+        f"conv {stem.kernel}x{stem.kernel}",
+        "",
+        str(stem.out),
+        "",
+        nonlinearity,
+        str(stem.stride),
+        "",
+    )
 
 
 def _blocks(spec: ArchSpec) -> list[tuple[str, ...]]:
     return [
         (
-            f"{block.op} {_square(block.kernel)}",
+            f"{block.op} {block.kernel}x{block.kernel}",
             str(block.expand or ""),
             str(block.out),
-            f"{block.se} {block.gate}" if block.se else "",
-            block.act,
-            block.skip if block.skip != "none" else "",
+            str(block.se or ""),
+            ABBREVIATED[block.act],
             str(block.stride),
+            block.skip if block.skip != "none" else "",
         )
         for block in spec.blocks
     ]
@@ -72,10 +89,6 @@ def _blocks(spec: ArchSpec) -> list[tuple[str, ...]]:
 
 def _head(spec: ArchSpec) -> tuple[str, ...]:
     head = spec.head
-    parts = [f"conv 1x1 {head.conv}"] if head.conv else []
-    parts += ["pool", *([f"hidden {head.hidden}"] if head.hidden else []), "classifier"]
-    return (", ".join(parts), "", str(head.classes), "", head.act, "", "")
-
-
-def _square(kernel: int) -> str:
-    return f"{kernel}x{kernel}"
+    parts = [f"1x1 {head.conv}"] if head.conv else []
+    parts += ["pool", *([str(head.hidden)] if head.hidden else []), "fc"]
+    return (", ".join(parts), "", str(head.classes), "", ABBREVIATED[head.act], "", "")

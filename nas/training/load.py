@@ -59,7 +59,7 @@ def load_dataset(
         val_fraction: part of train held out as val where the source has none, class by class.
         test_fraction: the same for test.
         seed: decides which images are held out.
-        root: where torchvision's data sets lie; default $MOBILE_NAS_DATA, else
+        root: where torchvision's data sets lie; default $MOBILE_NAS_DOWNLOADS, else
             ~/.cache/mobile-nas.
         workers: processes that decode when the images do not fit.
         progress: called with (images done, total) once decoding has taken two seconds.

@@ -14,7 +14,7 @@ from PIL import Image
 
 from search_spaces.errors import InputError
 
-ROOT_VARIABLE = "MOBILE_NAS_DATA"
+ROOT_VARIABLE = "MOBILE_NAS_DOWNLOADS"
 
 Arguments = Mapping[str, str | bool]
 
@@ -94,7 +94,7 @@ def canonical_name(name: str) -> str | None:
 
 
 def download_root(root: Path | None) -> Path:
-    """Return where data sets are kept: the argument, $MOBILE_NAS_DATA, or ~/.cache/mobile-nas."""
+    """Return where data sets are kept: the argument, $MOBILE_NAS_DOWNLOADS, or ~/.cache/mobile-nas."""
     if root is not None:
         return root
     variable = os.environ.get(ROOT_VARIABLE)

@@ -84,7 +84,7 @@ def fashion_root(tmp_path: Path) -> Path:
 def test_a_torchvision_set_by_name_in_any_case(
     fashion_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MOBILE_NAS_DATA", str(fashion_root))
+    monkeypatch.setenv("MOBILE_NAS_DOWNLOADS", str(fashion_root))
     dataset = load_dataset("fashionmnist", val_fraction=0.25)
     assert dataset.name == "FashionMNIST"
     assert dataset.classes[9] == "Ankle boot"
@@ -113,10 +113,10 @@ def test_a_failed_download_is_one_line(
 
 
 def test_where_downloads_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MOBILE_NAS_DATA", "/elsewhere")
+    monkeypatch.setenv("MOBILE_NAS_DOWNLOADS", "/elsewhere")
     assert download_root(Path("/here")) == Path("/here")
     assert download_root(None) == Path("/elsewhere")
-    monkeypatch.delenv("MOBILE_NAS_DATA")
+    monkeypatch.delenv("MOBILE_NAS_DOWNLOADS")
     assert download_root(None).name == "mobile-nas"
 
 
@@ -127,9 +127,9 @@ def test_every_listed_set_exists(name: str) -> None:
 
 @pytest.fixture
 def grocery() -> Path:
-    root = os.environ.get("MOBILE_NAS_DATA")
+    root = os.environ.get("MOBILE_NAS_PHOTOS")
     if not root or not Path(root, "grocery").is_dir():
-        pytest.skip("set MOBILE_NAS_DATA to a folder that has the real photos in grocery/")
+        pytest.skip("set MOBILE_NAS_PHOTOS to a folder that has the real photos in grocery/")
     return Path(root, "grocery")
 
 
