@@ -19,6 +19,7 @@ from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import Any
 
+from controllers.checks import checked_seed
 from controllers.conformance import check_controller
 from controllers.controller import Controller, HasPolicy, Tokens
 from search_spaces.errors import InputError
@@ -55,7 +56,7 @@ def make_controller(
         name: a key of ``CONTROLLERS`` or of an entry point in the group ``mobile_nas.controllers``,
             which must be callable as ``(arities, *, seed, **options)``.
         arities: number of choices of each decision.
-        seed: of everything random in the controller.
+        seed: of everything random in the controller, 0 to 2**64 - 1.
         options: its keyword arguments besides the seed.
 
     Raises:
@@ -72,7 +73,7 @@ def make_controller(
         if known is not None and option not in known:
             choices = f"choose from {', '.join(known)}" if known else "it has no options"
             raise InputError(f"unknown option {option} of controller {name}: {choices}")
-    controller: Controller = make(tuple(arities), seed=seed, **options)
+    controller: Controller = make(tuple(arities), seed=checked_seed(seed), **options)
     return controller
 
 

@@ -3,12 +3,15 @@
 import copy
 import math
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 from controllers.controller import Scored, Tokens
 from search_spaces.errors import InputError
 
 MEND = "change it, or leave it out for the default"
+LARGEST_OPTION = 1e6  # far above any use; the policy's 32-bit numbers would overflow near 1e38
+LARGEST_SEED = 2**64 - 1  # of a torch generator
 
 
 def checked_arities(arities: Sequence[int]) -> tuple[int, ...]:
@@ -20,7 +23,7 @@ def checked_arities(arities: Sequence[int]) -> tuple[int, ...]:
     >>> checked_arities([4, 2])
     (4, 2)
     """
-    if not arities or any(arity < 1 or arity != int(arity) for arity in arities):
+    if not arities or any(not isinstance(arity, Integral) or arity < 1 for arity in arities):
         raise InputError(
             f"arities must be one or more integers of at least 1, got {tuple(arities)}: "
             "give the number of choices of each decision"
@@ -28,18 +31,30 @@ def checked_arities(arities: Sequence[int]) -> tuple[int, ...]:
     return tuple(int(arity) for arity in arities)
 
 
-def checked_real(name: str, value: float, *, low: float = 0.0, high: float = math.inf) -> float:
+def checked_seed(seed: int) -> int:
+    """``seed`` itself if every generator takes it, else InputError."""
+    if not isinstance(seed, Integral) or not 0 <= seed <= LARGEST_SEED:
+        raise InputError(
+            f"seed must be a whole number from 0 to {LARGEST_SEED}, got {seed!r}: choose another"
+        )
+    return int(seed)
+
+
+def checked_real(
+    name: str, value: float, *, low: float = 0.0, high: float = LARGEST_OPTION
+) -> float:
     """An option's value.
 
     Raises:
-        InputError: not a finite number, or outside [low, high].
+        InputError: not a number, or outside [low, high].
 
     >>> checked_real("baseline_decay", 1.5, high=1.0)
     Traceback (most recent call last):
         ...
     search_spaces.errors.InputError: option baseline_decay must be a number from 0.0 to 1.0, got 1.5: ...
     """
-    if not isinstance(value, int | float) or not math.isfinite(value) or not low <= value <= high:
+    # YAML's `yes` is True, which Python counts as the integer 1. NaN fails the comparison.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         raise InputError(
             f"option {name} must be a number from {low} to {high}, got {value!r}: {MEND}"
         )
@@ -48,7 +63,7 @@ def checked_real(name: str, value: float, *, low: float = 0.0, high: float = mat
 
 def checked_whole(name: str, value: int) -> int:
     """An option's value; InputError if it is not an integer of at least 1."""
-    if not isinstance(value, int) or value < 1:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise InputError(
             f"option {name} must be a whole number of at least 1, got {value!r}: {MEND}"
         )
@@ -64,9 +79,11 @@ def checked_flag(name: str, value: bool) -> bool:
 
 def checked_count(n: int) -> int:
     """``n`` itself if that many sequences can be asked for, else InputError."""
-    if n < 1:
-        raise InputError(f"ask(n) needs n of at least 1, got {n}: ask for one or more sequences")
-    return n
+    if not isinstance(n, Integral) or n < 1:
+        raise InputError(
+            f"ask(n) needs a whole n of at least 1, got {n!r}: ask for one or more sequences"
+        )
+    return int(n)
 
 
 def checked_tokens(tokens: Sequence[int], arities: tuple[int, ...]) -> Tokens:

@@ -191,22 +191,30 @@ class RunFolder:
             write_whole(self.path.parent / name, (self.path / name).read_bytes())
 
 
+def check_new(root: Path, name: str) -> None:
+    """Whether a run of this name can begin: asked before anything is measured.
+
+    Raises:
+        InputError: The name is no folder name, or is taken.
+    """
+    if not name or name.startswith(".") or Path(name).name != name:
+        raise InputError(f"run name {name!r} is not a folder name: use letters, digits, - and _")
+    if (root / name).exists():
+        path = root / name
+        raise InputError(f"{path} exists: choose another --run-name, or go on with --resume {path}")
+
+
 def new_folder(root: Path, name: str) -> RunFolder:
     """Make the folder of a new run.
 
     Raises:
-        InputError: The name is no folder name, is taken, or the folder cannot be made.
+        InputError: See `check_new`; or the folder cannot be made.
     """
-    if not name or name.startswith(".") or Path(name).name != name:
-        raise InputError(f"run name {name!r} is not a folder name: use letters, digits, - and _")
+    check_new(root, name)
     path = root / name
     try:
         root.mkdir(parents=True, exist_ok=True)
         path.mkdir()
-    except FileExistsError:
-        raise InputError(
-            f"{path} exists: choose another --run-name, or go on with --resume {path}"
-        ) from None
     except OSError as error:
         raise InputError(
             f"{path}: {error.strerror}: choose a folder that can be written"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, cast
 
 import typer
 
@@ -17,7 +17,7 @@ INTERRUPTED = 130
 
 
 # What typer raises for a wrong option or value: the base of its public BadParameter.
-_UsageError = typer.BadParameter.__mro__[1]
+_UsageError = cast("type[Exception]", typer.BadParameter.__mro__[1])
 
 
 class Failed(RuntimeError):  # noqa: N818  what happened, as people say it
@@ -32,10 +32,11 @@ def guarded(program: str, app: typer.Typer) -> None:
     except InputError as error:
         _end(program, str(error), BAD_INPUT)
     except _UsageError as error:
+        message: str = error.format_message()  # type: ignore[attr-defined]
         if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help text
-            sys.stderr.write(error.format_message() + "\n")
+            sys.stderr.write(message + "\n")
             raise SystemExit(BAD_INPUT) from None
-        _end(program, f"{error.format_message()} (see {program} --help)", BAD_INPUT)
+        _end(program, f"{message} (see {program} --help)", BAD_INPUT)
     except Failed as error:
         _end(program, str(error), FAILED)
     except (KeyboardInterrupt, typer.Abort):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from controllers import Controller, make_controller
 from latency import Cached, LatencySource, MeasurementError, open_device
 from nas.cli.live import LiveView, minutes
 from nas.config import SearchConfig, config_yaml, load_config, parse_config
@@ -34,16 +35,12 @@ class Job:
 
     def run(self, folder: RunFolder) -> SearchResult:
         """Search, with a live view; Ctrl-C tells how to go on."""
-        from controllers import make_controller
         from nas.pipeline import search
         from nas.watch import Several, TensorBoard
 
         config = self.config
         assert config.target_ms is not None
-        chosen = config.controller
-        controller = make_controller(
-            chosen.name, self.space.arities, seed=config.seed, options=chosen.options
-        )
+        controller = _controller(config, self.space)
         view = LiveView(self.console, config)
         with folder.locked(), view.shown():
             board = TensorBoard(folder / "tensorboard")
@@ -80,7 +77,13 @@ def open_job(config: SearchConfig, console: Console) -> Job:
     load_space(config.space, resolution=config.resolution)  # found wanting before images are read
     data = _open_data(config, console)
     space = load_space(config.space, resolution=config.resolution, classes=len(data.classes))
+    _controller(config, space)
     return Job(config, space, source, data, console)
+
+
+def _controller(config: SearchConfig, space: FactorizedSpace) -> Controller:
+    chosen = config.controller
+    return make_controller(chosen.name, space.arities, seed=config.seed, options=chosen.options)
 
 
 def _open_data(config: SearchConfig, console: Console) -> Dataset:

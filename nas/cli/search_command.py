@@ -12,6 +12,7 @@ from nas.cli.errors import Failed
 from nas.cli.output import JsonFlag, messages, print_json
 from nas.config import SearchConfig, make_config
 from nas.loop import SearchStoppedError
+from nas.runs import check_new
 from search_spaces import InputError
 
 
@@ -96,10 +97,12 @@ def search(
         job, folder = jobs.reopen(resume, schedule, console)
     else:
         settings = make_config(preset=preset, file=config, overrides=overrides)
+        name = run_name or _default_name(settings)
+        check_new(runs, name)
         job = jobs.plan(jobs.open_job(settings, console))
         if dry_run:
             return
-        folder = jobs.start(job, runs, run_name or _default_name(settings))
+        folder = jobs.start(job, runs, name)
     console.print(f"run folder: {folder.path}", soft_wrap=True)
     try:
         result = job.run(folder)

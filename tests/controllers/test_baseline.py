@@ -63,3 +63,11 @@ def test_settled_policy_is_not_driven_by_rounding() -> None:
     baseline = Baseline().after(USUAL).after([0.7] * 20_000)
     assert baseline.is_set
     assert baseline.advantages([0.7]) == pytest.approx([0.0], abs=1e-6)
+    # Without a least spread, a difference in the seventh digit would count as a great success.
+    assert baseline.advantages([0.7 + 7e-8]) == pytest.approx([0.001], rel=0.01)
+
+
+def test_warmup_in_which_most_agree_still_has_a_spread() -> None:
+    baseline = Baseline(warmup=4).after([0.5, 0.5, 0.5, 0.7])
+    assert baseline.mean == 0.5
+    assert baseline.spread == pytest.approx(0.2 * 3**0.5 / 4)  # of one value in four

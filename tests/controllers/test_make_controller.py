@@ -2,12 +2,12 @@
 
 import subprocess
 import sys
-from importlib.metadata import EntryPoint, EntryPoints
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-import controllers
-from controllers import CONTROLLERS, make_controller
+from controllers import CONTROLLERS, check_controller, make_controller
 from controllers.uniform import Uniform
 from search_spaces.errors import InputError
 
@@ -54,19 +54,55 @@ def test_bad_option_value_is_shown(name: str, option: str, value: object) -> Non
         make_controller(name, (2,), seed=0, options={option: value})
 
 
-@pytest.mark.parametrize("arities", [(), (2, 0), (-1,), (2.5,)])
-@pytest.mark.parametrize("name", CONTROLLERS)
-def test_bad_arities(name: str, arities: tuple[int, ...]) -> None:
-    with pytest.raises(InputError, match="arities"):
-        make_controller(name, arities, seed=0)
+PLUGIN = """
+from controllers.uniform import Uniform
 
 
-def test_plugin_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
-    plugin = EntryPoint(name="mine", value="controllers.uniform:Uniform", group=controllers.GROUP)
-    monkeypatch.setattr(controllers, "entry_points", lambda *, group: EntryPoints([plugin]))
-    assert isinstance(make_controller("mine", (2,), seed=0), Uniform)
-    with pytest.raises(InputError, match="evolution, mine"):
+class Patient(Uniform):
+    def __init__(self, arities, *, seed, patience=3):
+        super().__init__(arities, seed=seed)
+        self.patience = patience
+"""
+
+
+@pytest.fixture
+def _installed_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module and what an installer writes beside it, on the import path."""
+    (tmp_path / "patient_search.py").write_text(PLUGIN)
+    info = tmp_path / "patient_search-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: patient-search\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[mobile_nas.controllers]\n"
+        "patient = patient_search:Patient\n"
+        "uniform = patient_search:Patient\n"  # a name that is taken
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+@pytest.mark.usefixtures("_installed_plugin")
+def test_plugin_by_entry_point() -> None:
+    patient: Any = make_controller("patient", (2, 3), seed=0, options={"patience": 5})
+    assert type(patient).__module__ == "patient_search"
+    assert (patient.arities, patient.patience) == ((2, 3), 5)
+    check_controller(lambda arities, seed: make_controller("patient", arities, seed=seed))
+
+
+@pytest.mark.usefixtures("_installed_plugin")
+def test_plugin_options_are_checked_too() -> None:
+    with pytest.raises(InputError, match=r"unknown option tempo .* choose from patience"):
+        make_controller("patient", (2,), seed=0, options={"tempo": 1})
+
+
+@pytest.mark.usefixtures("_installed_plugin")
+def test_plugins_are_listed_after_the_built_in() -> None:
+    with pytest.raises(InputError, match=r"rnn, uniform, evolution, patient"):
         make_controller("yours", (2,), seed=0)
+
+
+@pytest.mark.usefixtures("_installed_plugin")
+def test_plugin_does_not_take_a_built_in_name() -> None:
+    assert type(make_controller("uniform", (2,), seed=0)) is Uniform
 
 
 def test_importing_does_not_load_torch() -> None:

@@ -1,0 +1,87 @@
+"""Search on your own images, through the Python API.
+
+The folder has one folder of images for each class, or `train`, `val` and `test` folders above them:
+
+    photos/cat/1.jpg  photos/cat/2.jpg  photos/dog/1.jpg ...
+
+Run it, and run the same again to go on after an interruption:
+
+    python examples/own_images.py photos --trials 50 --folder runs/photos
+
+Latency is measured on this machine's CPU. `--device madds:10` estimates it instead.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from controllers import make_controller
+from latency import LatencySource, open_device
+from nas import SearchResult, search
+from nas.config import FinalsConfig, ScheduleConfig
+from nas.training.load import load_dataset
+from nas.training.recipe import Recipe
+from search_spaces import REFERENCES, load_space
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Search, then print the winner."""
+    args = _parser().parse_args(argv)
+    data = load_dataset(args.images)
+    space = load_space(args.space, resolution=args.resolution, classes=len(data.classes))
+    source = open_device(args.device)
+    target_ms = args.target_ms or mobilenet_ms(source, args.resolution, len(data.classes))
+    print(f"{data.name}: {len(data.train)} images to train on; target {target_ms:.3g} ms")
+    result = search(
+        space,
+        controller=make_controller(args.controller, space.arities, seed=0),
+        latency=source,
+        data=data,
+        target_ms=target_ms,
+        folder=args.folder,
+        # A training step needs a whole batch, and a small folder may have fewer images than that.
+        recipe=Recipe(epochs=args.epochs, steps=args.steps, batch_size=min(128, len(data.train))),
+        trials=args.trials,
+        batch_size=min(10, args.trials),
+        finals=FinalsConfig(count=args.finalists),
+        schedule=ScheduleConfig(workers=args.workers),
+    )
+    print_winner(result)
+
+
+def mobilenet_ms(source: LatencySource, resolution_px: int, classes: int) -> float:
+    """MobileNetV3-Large's latency: a fair budget where none is given."""
+    network = REFERENCES["mobilenet_v3_large"](resolution=resolution_px, classes=classes)
+    return source.latency(network).median_ms
+
+
+def print_winner(result: SearchResult) -> None:
+    """What was found, and where it lies."""
+    winner = result.winner
+    print(f"winner: trial {winner.index}, {winner.latency_ms:.3g} ms, {winner.params:,} parameters")
+    if result.test_accuracy is not None:
+        print(f"accuracy on the test images: {result.test_accuracy:.1%}")
+    if result.noise is not None:
+        print(result.noise.sentence())
+    print(f"see {result.folder.path}: best.yaml, seed.pt, best.onnx, report.html")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Search on a folder of your own images.")
+    parser.add_argument("images", help="folder of class folders")
+    parser.add_argument("--folder", type=Path, default=Path("runs/own-images"))
+    parser.add_argument("--space", default="mnasnet", help="mnasnet or a YAML file")
+    parser.add_argument("--device", default="cpu", help="cpu or madds:RATE")
+    parser.add_argument("--target-ms", type=float, help="default: MobileNetV3-Large's")
+    parser.add_argument("--resolution", type=int, default=224, help="of the deployed network")
+    parser.add_argument("--controller", default="rnn", help="rnn, evolution or uniform")
+    parser.add_argument("--trials", type=int, default=50)
+    parser.add_argument("--finalists", type=int, default=3)
+    parser.add_argument("--epochs", type=float, help="of a trial; default 5")
+    parser.add_argument("--steps", type=int, help="of a trial, in place of --epochs")
+    parser.add_argument("--workers", type=int, default=0, help="trials at once; 0: no Ray")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

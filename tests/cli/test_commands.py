@@ -1,0 +1,241 @@
+"""The commands as their users meet them: documents on standard output, one line when something is wrong."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+import torch
+from PIL import Image
+
+from nas.cli.main import main, search_main
+from search_spaces import REFERENCES
+from search_spaces.spec import save
+
+QUICK = ["--device", "madds:1", "--target-ms", "2", "--resolution", "32", "--workers", "0"]
+
+
+def run(monkeypatch, capsys, *arguments, command=main):
+    monkeypatch.setattr(sys, "argv", ["nas", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        command()
+    out, err = capsys.readouterr()
+    return ended.value.code, out, err
+
+
+@pytest.fixture
+def nas(monkeypatch, capsys):
+    return lambda *arguments: run(monkeypatch, capsys, *arguments)
+
+
+@pytest.fixture
+def nas_search(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: run(monkeypatch, capsys, *arguments, command=search_main)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    rng = np.random.default_rng(0)
+    for label, base in (("dark", 60), ("light", 190)):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for number in range(50):
+            pixels = rng.normal(base, 40, size=(32, 32, 3)).clip(0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / label / f"{number}.png")
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "trials: 4\nbatch_size: 2\nrecipe: {steps: 6, batch_size: 16}\n"
+        "finals: {count: 1, epochs_factor: 2, repeats: 1}\n"
+    )
+    return path
+
+
+def test_show_prints_a_spec_with_its_cost(nas, tmp_path):
+    save(REFERENCES["mobilenet_v3_small"](), tmp_path / "net.yaml")
+    code, out, _ = nas("show", tmp_path / "net.yaml", "--json")
+    document = json.loads(out)
+    assert code == 0
+    assert document["params"] == 2_542_856
+    assert document["madds"] == 56_510_400
+    code, out, _ = nas("show", "mobilenet_v3_small", "--resolution", 128)
+    assert "19.8M MAdds at 128 px" in out
+    assert "mbconv 5x5" in out
+
+
+def test_measure_prints_latencies(nas):
+    code, out, _ = nas("measure", "mobilenet_v2", "mnasnet_a1", "--device", "madds:2", "--json")
+    first, second = json.loads(out)
+    assert code == 0
+    assert first["median_ms"] == pytest.approx(300.774272 / 2)
+    assert set(first) >= {"median_ms", "ci95_ms", "device", "estimate"}
+    assert second["name"] == "mnasnet_a1"
+    code, out, _ = nas("measure", "mobilenet_v3_small", "--resolution", 32, "--no-cache")
+    assert code == 0
+    assert "ONNX Runtime" in out
+
+
+def test_a_search_from_images_to_files_that_work(nas, nas_search, photos, config, tmp_path):
+    code, out, err = nas_search(
+        *QUICK, "--data", photos, "--config", config, "--run-name", "one", "--json"
+    )
+    assert code == 0, err
+    result = json.loads(out)
+    folder = tmp_path / "runs" / "one"
+    for name in (
+        "config.yaml", "trials.jsonl", "pareto.csv", "best.yaml", "best.onnx", "seed.pt", "report.html",
+    ):  # fmt: skip
+        assert (folder / name).stat().st_size > 0
+    for name in ("seed.pt", "best.yaml"):  # those of the newest run
+        assert (tmp_path / "runs" / name).read_bytes() == (folder / name).read_bytes()
+    assert list((folder / "tensorboard").glob("events.*"))
+    assert "estimate" in err
+    assert "MobileNetV3-Large" in err
+    assert result["within_target"] == (result["latency"]["median_ms"] <= 2)
+    # The seed is data, not code, and computes what the ONNX file computes.
+    content = torch.load(folder / "seed.pt", weights_only=True)
+    assert content["usage"]["classes"] == ("dark", "light")
+    images = np.random.default_rng(1).random((1, 3, 32, 32), dtype=np.float32)
+    session = ort.InferenceSession(folder / "best.onnx", providers=["CPUExecutionProvider"])
+    (logits,) = session.run(None, {"image": images})
+    from nas.seeds import load_seed
+
+    with torch.inference_mode():
+        expected = load_seed(folder / "seed.pt").network()(torch.from_numpy(images)).numpy()
+    assert np.allclose(logits, expected, atol=1e-4)
+    # Everything else takes what a run leaves.
+    assert nas("show", folder / "seed.pt", "--json")[0] == 0
+    assert nas("show", folder)[0] == 0
+    code, out, _ = nas("export", folder / "seed.pt", "--onnx", "-o", tmp_path / "x.onnx", "--json")
+    assert json.loads(out)["largest_difference"] < 1e-4
+    code, out, _ = nas("report", folder, "--json")
+    assert json.loads(out)["trial"] == result["trial"]
+    # A finished run resumes to the same result, and nothing trains.
+    before = (folder / "trials.jsonl").read_bytes()
+    code, out, err = nas_search("--resume", folder, "--workers", "0", "--json")
+    assert code == 0, err
+    assert json.loads(out) | {"run": result["run"]} == result
+    assert (folder / "trials.jsonl").read_bytes() == before
+    assert nas_search("--resume", folder, "--trials", "9")[0] == 2
+
+
+def test_a_dry_run_says_what_it_would_do_and_writes_nothing(nas_search, photos, config, tmp_path):
+    code, _, err = nas_search(*QUICK, "--data", photos, "--config", config, "--dry-run")
+    assert code == 0
+    assert "2.8e+18 networks" in err
+    assert "cost" in err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_target_that_does_not_bind_is_pointed_out(nas_search, photos, config):
+    options = ["--data", photos, "--config", config, "--dry-run", *QUICK, "--target-ms"]
+    _, _, err = nas_search(*options, 10_000)
+    assert "every network looked at is under 10000 ms here: try --target-ms" in " ".join(
+        err.split()
+    )
+    _, _, err = nas_search(*options, 0.0001)
+    assert "no network looked at is under 0.0001 ms" in " ".join(err.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--space", "nope"], "unknown space 'nope'"),
+        (["--device", "toaster"], "unknown device 'toaster'"),
+        (["--target-ms", "0"], "target_ms: must be greater than 0, got 0"),
+        (["--target-ms", "-3"], "got -3"),
+        (["--target-ms", "soon"], "'--target-ms'"),
+        (["--target-ms", "nan"], "target_ms"),
+        (["--trials", "0"], "trials"),
+        (["--preset", "fast"], "unknown preset 'fast'"),
+        (["--controller", "oracle"], "unknown controller oracle"),
+        (["--data", "absent/"], "absent"),
+        (["--data", "empty"], "empty"),
+        (["--data", "single"], "single"),
+        (["--data", "broken"], "3.png"),
+        (["--data", "few"], "batch"),
+        (["--config", "absent.yaml"], "absent.yaml"),
+        (["--config", "typo.yaml"], "unknown key 'trails'"),
+        (["--resume", "empty"], "is not a run's folder"),
+        (["--run-name", "../x"], "is not a folder name"),
+        (["--frobnicate"], "--frobnicate"),
+        (["--resolution", "2"], "resolution"),
+        (["--proxy-resolution", "1"], "proxy_resolution"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(nas_search, tmp_path, arguments, reason):
+    (tmp_path / "empty").mkdir()
+    image = Image.new("RGB", (16, 16))
+    for folder in ("single/a", "broken/a", "broken/b", "few/a", "few/b"):
+        (tmp_path / folder).mkdir(parents=True)
+        for number in range(5):
+            image.save(tmp_path / folder / f"{number}.png")
+    (tmp_path / "broken/b/3.png").write_bytes(b"\x89PNG\r\n\x1a\nnot an image")
+    (tmp_path / "typo.yaml").write_text("trails: 5\n")
+    there = sorted(tmp_path.rglob("*"))
+    settled = [] if arguments[0] == "--resume" else QUICK
+    code, out, err = nas_search(*settled, *arguments)  # of an option given twice the last counts
+    assert code == 2
+    message = err.strip().splitlines()[-1]
+    assert message.startswith("nas-search: ")
+    assert reason in message
+    assert "Traceback" not in err
+    assert out == ""
+    assert [p for p in sorted(tmp_path.rglob("*")) if "cache" not in p.parts] == there
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["show", "absent.yaml"],
+        ["show", "nothing"],
+        ["show", "mobilenet_v2", "--resolution", "0"],
+        ["measure", "mobilenet_v2", "--device", "madds:x"],
+        ["export", "absent.pt"],
+        ["export", "mobilenet_v2", "-o", "no/such/folder/x.onnx"],
+        ["report", "."],
+        ["frob"],
+        ["show"],
+    ],
+)
+def test_other_commands_fail_in_one_line_too(nas, tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = nas(*arguments)
+    assert code == 2
+    assert len(err.strip().splitlines()) == 1
+    assert out == ""
+
+
+def test_seed_files_that_are_not_ours(nas, tmp_path):
+    import pickle
+
+    (tmp_path / "noise.pt").write_bytes(b"\x00\x01 noise")
+    (tmp_path / "code.pt").write_bytes(pickle.dumps(print))
+    torch.save({"weights": torch.zeros(3)}, tmp_path / "other.pt")
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "module.pt")
+    torch.save(torch.zeros(3), tmp_path / "tensor.pt")
+    (tmp_path / "empty.pt").touch()
+    for name in ("noise", "code", "other", "module", "tensor", "empty"):
+        code, _, err = nas("show", tmp_path / f"{name}.pt")
+        assert code == 2, name
+        assert f"{name}.pt" in err
+        assert len(err.strip().splitlines()) == 1
+
+
+def test_help_needs_no_torch():
+    code = (
+        "import sys; sys.argv = ['nas-search', '--help']\n"
+        "from nas.cli.main import search_main\n"
+        "try: search_main()\n"
+        "except SystemExit: print([m for m in ('torch', 'ray', 'pandas', 'onnxruntime', 'plotly') "
+        "if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("[]")
+    assert "--target-ms" in done.stdout

@@ -1,0 +1,126 @@
+"""Whatever cannot be used is refused with one line that shows it, by every controller."""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from controllers import CONTROLLERS, make_controller
+from search_spaces.errors import InputError
+
+ARITIES = (2, 3)
+
+
+def refusal(call: Callable[[], object]) -> str:
+    """The message of the InputError that ``call`` raises."""
+    with pytest.raises(InputError) as caught:
+        call()
+    message = str(caught.value)
+    assert message
+    assert len(message.splitlines()) == 1, f"more than one line: {message}"
+    return message
+
+
+@pytest.mark.parametrize("n", [0, -1, 2.5, math.nan, "3", None])
+@pytest.mark.parametrize("name", CONTROLLERS)
+def test_ask(name: str, n: Any) -> None:
+    assert str(n) in refusal(partial(make_controller(name, ARITIES, seed=0).ask, n))
+
+
+@pytest.mark.parametrize(
+    "tokens", [(), (0,), (0, 0, 0), (2, 0), (0, 3), (0, -1), (0.5, 0), (math.nan, 0), ("0", 0)]
+)
+@pytest.mark.parametrize("name", CONTROLLERS)
+def test_tell_tokens(name: str, tokens: Any) -> None:
+    controller = make_controller(name, ARITIES, seed=0)
+    assert str(tokens) in refusal(lambda: controller.tell([((0, 0), 0.5), (tokens, 0.5)]))
+
+
+@pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("name", CONTROLLERS)
+def test_tell_score(name: str, score: float) -> None:
+    controller = make_controller(name, ARITIES, seed=0)
+    message = refusal(lambda: controller.tell([((0, 0), 0.5), ((1, 2), score)]))
+    assert "(1, 2)" in message
+    assert str(score) in message
+
+
+@pytest.mark.parametrize(
+    "arities", [(), (2, 0), (-1,), (2.5,), (math.nan,), (math.inf,), ("2",), (None,)]
+)
+@pytest.mark.parametrize("name", CONTROLLERS)
+def test_arities(name: str, arities: Any) -> None:
+    assert str(arities) in refusal(lambda: make_controller(name, arities, seed=0))
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64, 1.5, None, "0"])
+@pytest.mark.parametrize("name", CONTROLLERS)
+def test_seed(name: str, seed: Any) -> None:
+    assert repr(seed) in refusal(lambda: make_controller(name, ARITIES, seed=seed))
+
+
+@pytest.mark.parametrize("name", CONTROLLERS)
+def test_largest_seed_is_fine(name: str) -> None:
+    assert len(make_controller(name, ARITIES, seed=2**64 - 1).ask(3)) == 3
+
+
+@pytest.mark.parametrize("name", CONTROLLERS)
+def test_name_and_options(name: str) -> None:
+    refusal(lambda: make_controller(f"{name}x", ARITIES, seed=0))
+    for reserved in ("seed", "arities", "self"):
+        options = {reserved: 1}
+        assert reserved in refusal(partial(make_controller, name, ARITIES, seed=0, options=options))
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        ("rnn", "learning_rate"),
+        ("rnn", "entropy_weight"),
+        ("rnn", "baseline_decay"),
+        ("rnn", "advantage_clip"),
+        ("rnn", "warmup"),
+        ("rnn", "hidden"),
+        ("rnn", "init_range"),
+        ("rnn", "temperature"),
+        ("rnn", "tanh_constant"),
+        ("evolution", "population_size"),
+        ("evolution", "sample_size"),
+    ],
+)
+@pytest.mark.parametrize("value", [True, "3", -1, math.nan, math.inf, [1]])
+def test_numeric_options(name: str, option: str, value: object) -> None:
+    make = partial(make_controller, name, ARITIES, seed=0, options={option: value})
+    message = refusal(make)
+    assert option in message
+    assert repr(value) in message
+
+
+@pytest.mark.parametrize(
+    "option", ["learning_rate", "entropy_weight", "init_range", "temperature", "tanh_constant"]
+)
+def test_real_options_work_or_are_refused(option: str) -> None:
+    """The policy's numbers are 32 bits wide: a larger option must not surface later as NaN."""
+    for value in (1e3, 1e6, 1e12, 1e30, 1e39, 1e300):
+        try:
+            controller = make_controller("rnn", ARITIES, seed=0, options={option: value})
+        except InputError:
+            continue
+        for _ in range(4):
+            controller.tell([(tokens, 0.1 * sum(tokens)) for tokens in controller.ask(10)])
+
+
+@pytest.mark.parametrize("name", CONTROLLERS)
+def test_state_of_another_controller(name: str) -> None:
+    states = [make_controller(other, ARITIES, seed=0).state_dict() for other in CONTROLLERS]
+    for other, state in zip(CONTROLLERS, states, strict=True):
+        if other != name:
+            load = make_controller(name, ARITIES, seed=0).load_state_dict
+            assert f"'{other}'" in refusal(partial(load, state))
+
+
+def test_state_of_other_options() -> None:
+    state = make_controller("rnn", ARITIES, seed=0, options={"warmup": 7}).state_dict()
+    refusal(lambda: make_controller("rnn", ARITIES, seed=0).load_state_dict(state))

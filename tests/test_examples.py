@@ -1,0 +1,137 @@
+"""The examples, run for real: tiny searches to the end."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from controllers import make_controller
+from latency import open_device
+from nas.seeds import load_seed
+from search_spaces import InputError
+from search_spaces.references import mobilenet_v3_small
+from search_spaces.spec import load
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+SMALL_SPACE = """\
+schema: 1
+name: small
+bn_eps: 0.001
+stem: {out: 8, kernel: 3, stride: 2, act: relu}
+blocks:
+- {stride: 2, op: [sepconv, mbconv3], kernel: [3, 5], se: 0, skip: identity, out: [8, 12], depth: 1,
+   act: relu, se_rule: mnasnet}
+- {stride: 2, op: mbconv3, kernel: 3, se: [0, 0.25], skip: identity, out: [12, 16], depth: [1, 2],
+   act: relu, se_rule: mnasnet}
+head: {conv: 32, hidden: 0, act: relu, dropout: 0.2}
+"""
+
+
+@pytest.fixture
+def small_space(tmp_path):
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL_SPACE)
+    return path
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Two classes of 40 noisy pictures, one darker than the other."""
+    rng = np.random.default_rng(0)
+    for label, light in (("dark", 60), ("light", 190)):
+        folder = tmp_path / "photos" / label
+        folder.mkdir(parents=True)
+        for index in range(40):
+            pixels = np.clip(rng.normal(light, 40, (32, 32, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / f"{index}.png")
+    return tmp_path / "photos"
+
+
+def example(name):
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def check_run(folder, printed, *, trials, classes):
+    assert "winner: trial " in printed
+    assert str(folder) in printed
+    spec = load(folder / "best.yaml")
+    assert spec.head.classes == classes
+    seed = load_seed(folder / "seed.pt")
+    assert seed.spec == spec
+    assert len((folder / "trials.jsonl").read_text().splitlines()) == trials
+
+
+@pytest.mark.slow
+def test_own_images(tmp_path, images, small_space, capsys):
+    folder = tmp_path / "runs" / "photos"
+    own_images = example("own_images")
+    options = ["--space", small_space, "--trials", 3, "--finalists", 1, "--steps", 5]
+    options += ["--device", "madds:1", "--resolution", 32, "--folder", folder]
+    argv = [str(images), *map(str, options)]
+    own_images.main(argv)
+    first = capsys.readouterr().out
+    assert "photos: 48 images to train on" in first
+    assert "accuracy on the test images" in first
+    check_run(folder, first, trials=3, classes=2)
+    own_images.main(argv)  # a finished run is replayed from its log
+    assert capsys.readouterr().out == first
+
+
+@pytest.mark.slow
+def test_own_images_measures_on_the_cpu_by_default(tmp_path, images, small_space, capsys):
+    folder = tmp_path / "runs" / "photos"
+    options = ["--space", small_space, "--trials", 1, "--finalists", 1, "--steps", 2]
+    options += ["--resolution", 32, "--folder", folder]
+    example("own_images").main([str(images), *map(str, options)])
+    check_run(folder, capsys.readouterr().out, trials=1, classes=2)
+
+
+@pytest.mark.slow
+def test_own_latency_source(tmp_path, small_space, capsys):
+    folder = tmp_path / "runs" / "latency"
+    options = ["--space", small_space, "--trials", 4, "--steps", 5, "--folder", folder]
+    example("own_latency_source").main([*map(str, options)])
+    check_run(folder, capsys.readouterr().out, trials=4, classes=10)
+    assert "memory at 4 GB/s" in (folder / "run.json").read_text()
+
+
+@pytest.mark.slow
+def test_own_controller(tmp_path, small_space, capsys):
+    folder = tmp_path / "runs" / "controller"
+    options = ["--space", small_space, "--trials", 6, "--steps", 5, "--folder", folder]
+    example("own_controller").main([*map(str, options)])
+    check_run(folder, capsys.readouterr().out, trials=6, classes=10)
+
+
+@pytest.fixture
+def plug_ins(tmp_path, monkeypatch):
+    """What pip leaves of a package with the examples' entry points."""
+    installed = tmp_path / "site"
+    metadata = installed / "my_plug_ins-0.1.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: my-plug-ins\nVersion: 0.1\n")
+    (metadata / "entry_points.txt").write_text(
+        "[mobile_nas.latency]\ntraffic = own_latency_source:traffic\n"
+        "[mobile_nas.controllers]\nclimb = own_controller:HillClimbing\n"
+    )
+    monkeypatch.syspath_prepend(installed)
+    monkeypatch.syspath_prepend(EXAMPLES)
+
+
+@pytest.mark.usefixtures("plug_ins")
+def test_examples_as_plug_ins():
+    source = open_device("traffic:4")
+    assert source.device.name == "memory at 4 GB/s"
+    assert source.latency(mobilenet_v3_small()).median_ms > 0
+    with pytest.raises(InputError, match="traffic needs GB/s, got 'fast'"):
+        open_device("traffic:fast")
+    climb = make_controller("climb", (2, 3), seed=0, options={"restart": 0.5})
+    assert len(climb.ask(4)) == 4
+    with pytest.raises(InputError, match="unknown option tempo"):
+        make_controller("climb", (2, 3), seed=0, options={"tempo": 1})
