@@ -13,6 +13,7 @@ import json
 import os
 import random
 import statistics
+import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +25,7 @@ from controllers import CONTROLLERS, Tokens, make_controller
 TABLE = Path("macro") / "nas-bench-macro_cifar10.json"
 ARITIES = (3,) * 8
 BUDGETS = (100, 200)
+MNASNET_ARITIES = (4, 2, 2, 3, 3, 3) * 7
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,15 @@ def interval(values: list[float]) -> str:
     return f"{statistics.mean(values):.3f} ± {half:.3f}"
 
 
+def seconds_for(trials: int, *, batch: int) -> float:
+    """What the controller itself costs in a search of MnasNet's length and space."""
+    controller = make_controller("rnn", MNASNET_ARITIES, seed=0)
+    start = time.perf_counter()
+    for _ in range(trials // batch):
+        controller.tell([(tokens, sum(tokens) / 100) for tokens in controller.ask(batch)])
+    return time.perf_counter() - start
+
+
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -99,6 +110,8 @@ def main() -> None:
             rows = [search(seed) for seed in range(arguments.seeds)]
         columns = [interval(list(column)) for column in zip(*rows, strict=True)]
         print(f"| {name} | " + " | ".join(columns) + " |", flush=True)
+    seconds = seconds_for(8000, batch=arguments.batch)
+    print(f"\nrnn, 8,000 trials of {len(MNASNET_ARITIES)} decisions: {seconds:.1f} s")
 
 
 if __name__ == "__main__":

@@ -208,7 +208,9 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in over.items():
         old = merged.get(key)
         if isinstance(old, Mapping) and isinstance(value, Mapping):
-            merged[key] = _merge(old, value)
+            lengths = {"epochs", "steps"}  # of one recipe; the one given replaces the other
+            replaced = lengths if lengths & set(value) else set()
+            merged[key] = _merge({k: v for k, v in old.items() if k not in replaced}, value)
         else:
             merged[key] = value
     return merged

@@ -146,6 +146,13 @@ class TestConfig:
         assert config.data.source == "here"
         assert config.seed == 5
 
+    def test_one_length_of_training_replaces_the_other(self, tmp_path):
+        file = tmp_path / "mine.yaml"
+        file.write_text("recipe: {steps: 7}\n")
+        recipe = make_config(preset="quick", file=file).recipe
+        assert (recipe.steps, recipe.epochs) == (7, None)
+        assert recipe.augment.pad_fraction == 0.0
+
     def test_what_is_kept_reads_back(self, tmp_path):
         config = make_config(preset="quick", overrides={"target_ms": 12.5})
         (tmp_path / "config.yaml").write_text(config_yaml(config))
