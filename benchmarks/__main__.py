@@ -1,0 +1,28 @@
+"""Run every benchmark, one after another: `make bench`, on a machine that does nothing else.
+
+Results are kept by hand in RESULTS.md, with the machine and the date.
+"""
+
+import os
+import runpy
+import sys
+
+BENCHMARKS = (
+    "benchmarks.training_speed",
+    "benchmarks.search_overhead",
+    "benchmarks.compare_controllers",
+)
+
+
+def main() -> None:
+    for name in BENCHMARKS:
+        if name.endswith("compare_controllers") and "MOBILE_NAS_BENCH" not in os.environ:
+            print(f"\n## {name}: left out, MOBILE_NAS_BENCH names no folder with the tables")
+            continue
+        print(f"\n## {name}", flush=True)
+        sys.argv = [name]
+        runpy.run_module(name, run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()
