@@ -5,61 +5,99 @@ import shutil
 import pytest
 
 from controllers import make_controller
-from latency import Device, Latency
+from latency import Device, Latency, MeasurementError, open_device
 from nas.cli.main import nas_app
-from nas.loop import run_serially
+from nas.loop import SearchStoppedError, run_serially
+from nas.noise import fastest_of_the_best, measure_noise
 from nas.pipeline import _facts
 from nas.report import render, write_report
-from nas.results import pareto_front
+from nas.results import SearchResult, choose_winner, pareto_front
 from nas.runs import RunFolder
 from nas.trial import Outcome
 from nas.watch import PolicyRecord
-from search_spaces import InputError, count
+from search_spaces import InputError, count, load_space
 from tests.nas.conftest import accuracy_of
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
-MEASURED = Device("a <b>lab</b> device", "lab")
+LAB = Device("a <b>lab</b> device", "lab")
+TARGET_MS = 30.0
+ATTACK = "</script><script>window.attacked = 1</script><img src=x onerror='window.attacked = 1'>"
 
 
-class Data:
+class Photos:
     name, classes, resolution_px = "photos & more", ("a", "b"), 32
     train = val = test = ()
 
 
 def measured(spec):
     ms = count(spec).madds / 1e6
-    return Latency(ms, (ms * 0.9, ms * 1.2), ms * 0.8, ms * 1.3, 9, "lab", "lab", False, True)
+    stable = int(spec.fingerprint, 16) % 4 > 0
+    return Latency(ms, (ms * 0.9, ms * 1.2), ms * 0.8, ms * 1.3, 9, LAB.name, "lab", False, stable)
 
 
-def evaluate(job):
-    if job.index % 5 == 3:
-        return Outcome(None, "</script><script>alert('no')</script>")
-    return Outcome(accuracy_of(job), weights=b"w" if job.kind == "final" else None)
+def some_fail(job):
+    if job.kind == "search" and job.index % 5 == 3:
+        return Outcome(None, f"RuntimeError: {ATTACK}")
+    return Outcome(accuracy_of(job))
+
+
+def all_alike(job):
+    """Chance alone, but for the longer training: there the slower networks are better."""
+    if job.kind == "final":
+        return Outcome(0.7 + count(job.spec).madds / 1e9)
+    return Outcome(0.6 + (job.seed % 100) / 1e3)
 
 
 @pytest.fixture
-def finished(make_loop):
-    """A run folder with 23 trials, some failed, finals, and a policy's record; not yet a result."""
+def make_run(make_loop, tmp_path):
+    """A run folder as a search leaves it, without the training."""
 
-    def make(*, trials=23, device=MEASURED, controller="rnn", evaluate=evaluate):
-        folder = RunFolder(make_loop().folder.path)
-        rnn = make_controller(controller, make_loop().space.arities, seed=0)
+    def make(
+        *,
+        evaluate=some_fail,
+        controller="rnn",
+        device=LAB,
+        measure=measured,
+        finished=True,
+        target_ms=TARGET_MS,
+        **budget,
+    ):
+        folder = RunFolder(tmp_path / "run")
+        folder.path.mkdir()
+        space = load_space("mnasnet", resolution=64, classes=4)
         loop = make_loop(
-            trials=trials,
-            controller=rnn,
-            measure=measured,
+            folder=folder.path,
+            target_ms=target_ms,
+            space=space,
+            controller=make_controller(controller, space.arities, seed=0),
+            measure=measure,
             watcher=PolicyRecord(folder / "policy.jsonl"),
+            **budget,
         )
-        facts = _facts(loop.space, device, Data, target_ms=30.0, budget=loop.budget)
+        facts = _facts(space, device, Photos, target_ms=target_ms, budget=loop.budget)
         (folder / "run.json").write_text(json.dumps(facts))
-        run_serially(loop, evaluate)
-        result = {"test_accuracy": 0.8125}
-        (folder / "result.json").write_text(json.dumps(result))
+        try:
+            run_serially(loop, evaluate)
+        except SearchStoppedError:
+            return folder, loop
+        if finished:
+            result = result_of(folder, loop)
+            (folder / "result.json").write_text(json.dumps(result.to_dict()))
+        else:
+            (folder / "finals.jsonl").unlink()
         return folder, loop
 
     return make
+
+
+def result_of(folder, loop):
+    trials, finals = tuple(loop.log.trials), tuple(loop.finals.trials)
+    winner = choose_winner(finals, target_ms=loop.target_ms)
+    within = winner.latency_ms <= loop.target_ms
+    spec, noise = loop.space.decode(winner.tokens), measure_noise(trials, finals)
+    return SearchResult(folder, winner, spec, within, loop.target_ms, 0.8125, trials, finals, noise)
 
 
 def figures_in(html):
@@ -67,115 +105,324 @@ def figures_in(html):
     return json.loads(found)
 
 
-def test_the_charts_hold_what_the_log_holds(finished):
-    folder, loop = finished()
-    figures = figures_in(render(folder))
-    scatter = {trace["name"]: trace for trace in figures["scatter"]["data"]}
+def traces(html, chart):
+    return {t["name"]: t for t in figures_in(html)[chart]["data"] if t.get("showlegend", True)}
+
+
+def text_of(html):
+    """What stands on the page, without charts, scripts and tags."""
+    body = re.sub(r"<(script|style).*?</\1>", "", html, flags=re.DOTALL)
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", body))
+
+
+def test_plotly_knows_every_property_of_the_charts(make_run):
+    from plotly.graph_objects import Figure
+
+    figures = figures_in(render(make_run()[0]))
+    assert len(figures) == 2 + 7
+    for figure in figures.values():
+        Figure(figure)  # raises on what it does not know
+
+
+def test_the_scatter_holds_what_the_log_holds(make_run):
+    folder, loop = make_run()
+    html = render(folder)
+    scatter = traces(html, "scatter")
     good = [t for t in loop.log.trials if t.ok]
-    assert scatter["trials"]["x"] == [t.latency_ms for t in good]
-    assert scatter["trials"]["y"] == [100 * t.accuracy for t in good]
+    stable = [t for t in good if t.latency.stable]
+    assert 0 < len(stable) < len(good)
+    assert scatter["trial"]["x"] == [t.latency_ms for t in stable]
+    assert scatter["trial"]["y"] == [100 * t.accuracy for t in stable]
+    assert len(scatter["trial, unstable latency"]["x"]) == len(good) - len(stable)
+    bars = scatter["trial"]["error_x"]
+    assert bars["array"][0] == pytest.approx(0.2 * stable[0].latency_ms)
+    assert bars["arrayminus"][0] == pytest.approx(0.1 * stable[0].latency_ms)
     front = pareto_front(loop.log.trials)
     assert scatter["Pareto front of the trials"]["x"] == [t.latency_ms for t in front]
-    assert len(scatter["finalists"]["x"]) == sum(
-        t.kind == "final" and t.ok for t in loop.finals.trials
-    )
-    (line,) = figures["scatter"]["layout"]["shapes"]
-    assert line["x0"] == line["x1"] == 30.0
-    rewards = {trace["name"]: trace for trace in figures["rewards"]["data"]}
-    assert rewards["best so far"]["y"][-1] == max(t.reward for t in good)
-    assert len(rewards["failed"]["x"]) == 23 - len(good)
-    heat = figures["policy"]["data"][0]
-    assert len(heat["y"]) == sum(loop.space.arities)
-    assert len(heat["x"]) == 5
-    hover = scatter["trials"]["text"][0]
-    assert f"trial {good[0].index}" in hover
-    assert hover.count("block ") == 7
+    assert scatter["Pareto front of the trials"]["line"]["shape"] == "hv"
+    finals = loop.finals.trials
+    for name, kind in (("finalist, trained longer", "final"), ("trained again", "repeat")):
+        drawn = list(zip(scatter[name]["x"], scatter[name]["y"], strict=True))
+        assert drawn == [(t.latency_ms, 100 * t.accuracy) for t in finals if t.kind == kind]
 
 
-def test_what_others_wrote_cannot_become_markup(finished):
-    html = render(finished()[0])
-    assert "<script>alert" not in html
-    assert "a <b>lab" not in html
-    assert "photos &amp; more" in html
+def test_the_scatter_shows_the_target_and_the_noise(make_run):
+    folder, loop = make_run()
+    shapes = {s["name"]: s for s in figures_in(render(folder))["scatter"]["layout"]["shapes"]}
+    assert shapes["target"]["x0"] == shapes["target"]["x1"] == TARGET_MS
+    noise = measure_noise(loop.log.trials, loop.finals.trials)
+    in_band = [
+        t
+        for t in loop.log.trials
+        if t.ok and shapes["noise"]["y0"] <= 100 * t.accuracy <= shapes["noise"]["y1"]
+    ]
+    assert min(in_band, key=lambda t: t.latency_ms) == fastest_of_the_best(loop.log.trials, noise)
 
 
-def test_the_headline_says_it_all(finished):
-    html = render(finished()[0])
-    assert re.search(r"Trial \d+ wins: [\d.]+% on held-out images", html)
-    assert "95% interval" in html
-    assert "it scores 81.2%" in html
-    assert "noise" in html
+def test_over_a_point_stands_the_trial_with_its_choices(make_run):
+    folder, loop = make_run()
+    first = next(t for t in loop.log.trials if t.ok and t.latency.stable)
+    hover = traces(render(folder), "scatter")["trial"]["hovertext"][0]
+    assert f"trial {first.index}<" in hover
+    assert f"accuracy {100 * first.accuracy:.1f}%, reward {first.reward:.3f}" in hover
+    assert "95% interval" in hover
+    name, choices = loop.space.labels[0]
+    assert hover.count("<br>block ") == 7
+    assert f"{name.replace(' op', ': op')} {choices[first.tokens[0]]}, kernel" in hover
 
 
-def test_an_estimate_is_called_one(finished):
-    device = Device("a model", "m", estimate=True)
-    html = render(finished(device=device)[0])
-    assert "estimates, not measurements" in html
-    assert (
-        figures_in(html)["scatter"]["layout"]["xaxis"]["title"]["text"] == "latency (estimate), ms"
-    )
+def test_the_reward_chart_has_the_running_best_and_the_failures(make_run):
+    folder, loop = make_run()
+    rewards = traces(render(folder), "rewards")
+    good = [t for t in loop.log.trials if t.ok]
+    assert rewards["trial"]["y"] == [t.reward for t in good]
+    best = rewards["best so far"]["y"]
+    assert best == sorted(best)
+    assert best[-1] == max(t.reward for t in good)
+    assert rewards["failed"]["x"] == [3, 8, 13, 18]
+    assert max(rewards["failed"]["y"]) < min(rewards["trial"]["y"])
 
 
-def test_an_unfinished_run_says_so(finished):
-    folder, _ = finished()
-    (folder / "result.json").unlink()
-    (folder / "finals.jsonl").unlink()
-    assert "Not finished: 23 trials so far" in render(folder)
+def test_the_policy_over_time_is_the_controllers(make_run):
+    folder, loop = make_run()
+    html = render(folder)
+    assert "The controller's probability of each choice" in html
+    recorded = [
+        json.loads(line)["probabilities"]
+        for line in (folder / "policy.jsonl").read_text().splitlines()
+    ]
+    heat = figures_in(html)["policy-0"]["data"][0]
+    assert heat["x"] == list(range(len(recorded)))
+    assert len(heat["y"]) == sum(loop.space.arities[:6])
+    assert f"{100 * recorded[4][1][0]:.1f}%" in heat["hovertext"][4][4]  # kernel 3, last batch
+
+
+def test_controllers_without_a_policy_show_frequencies(make_run):
+    folder, loop = make_run(controller="evolution")
+    html = render(folder)
+    assert "No probabilities of the controller are recorded" in html
+    heat = figures_in(html)["policy-0"]["data"][0]
+    first_batch = [t.tokens[0] for t in loop.log.trials[:5]]
+    for choice in range(4):
+        share = 100 * first_batch.count(choice) / 5
+        assert heat["hovertext"][choice][0].endswith(f": {share:.1f}%")
+
+
+def test_the_headline_says_what_won(make_run):
+    folder, loop = make_run()
+    winner = result_of(folder, loop).winner
+    text = text_of(render(folder))
+    assert f"Trial {winner.index} wins: {100 * winner.accuracy:.1f}% on held-out images" in text
+    assert "On the test images, looked at once: 81.2%." in text
+    assert "(95% interval " in text
+    assert ("reading is unstable" in text) == (not winner.latency.stable)
+
+
+@pytest.mark.parametrize(
+    ("target_ms", "words"),
+    [(1.0, "It is not within the target of 1.00 ms: no finalist is"), (1e4, "It is within the")],
+)
+def test_the_headline_says_whether_the_target_is_met(make_run, target_ms, words):
+    assert words in text_of(render(make_run(target_ms=target_ms)[0]))
+
+
+def test_a_run_within_its_noise_says_that_the_fastest_is_the_answer(make_run):
+    folder, loop = make_run(evaluate=all_alike, trials=40, finalists=6, repeats=10, target_ms=1e4)
+    text = text_of(render(folder))
+    assert "The networks do not differ by more than the noise" in text
+    fast = fastest_of_the_best(loop.log.trials, measure_noise(loop.log.trials, loop.finals.trials))
+    assert f"the most accurate one is trial {fast.index}:" in text
+    winner = result_of(folder, loop).winner
+    assert winner.index != fast.index
+    assert f"Take it in place of the winner, trial {winner.index}." in text
+
+
+def test_a_run_beyond_its_noise_says_so(make_run):
+    text = text_of(render(make_run()[0]))
+    assert "The networks differ by more than the noise" in text
+    assert "in place of the winner" not in text
+
+
+def test_an_estimate_is_called_one_wherever_it_is_shown(make_run):
+    source = open_device("madds:10")
+    html = render(make_run(device=source.device, measure=source.latency)[0])
+    text, scatter = text_of(html), figures_in(html)["scatter"]
+    assert re.search(r"wins: [\d.]+% on .* ms \(an estimate, not measured\)", text)
+    assert "estimates, not measurements" in text
+    assert "Latency, ms (estimate)" in text
+    assert scatter["layout"]["xaxis"]["title"]["text"] == "Latency (ms, estimated, not measured)"
+    points = traces(html, "scatter")["trial"]
+    assert points["error_x"]["visible"] is False
+    assert all("(an estimate, not measured)" in hover for hover in points["hovertext"])
+
+
+def test_an_unfinished_run_says_so(make_run):
+    folder, _ = make_run(finished=False)
+    with (folder / "trials.jsonl").open("ab") as log:
+        log.write(b'{"index": 23, "ki')  # the search is writing it just now
+    text = text_of(render(folder))
+    assert "Not finished: 23 of 23 trials are there, and 0 of the 4 trainings after them" in text
+    assert "The best reward so far has trial" in text
+    assert "how much accuracies differ by chance is not known" in text
+    assert (folder / "trials.jsonl").read_bytes().endswith(b'"ki')  # and is left alone
+
+
+def test_a_result_of_before_the_run_was_gone_on_with_is_not_the_runs(make_run):
+    folder, _ = make_run()
+    lines = (folder / "trials.jsonl").read_text().splitlines(keepends=True)
+    (folder / "trials.jsonl").write_text("".join(lines[:-1]))
+    assert "Not finished: 22 of 23" in text_of(render(folder))
+
+
+def test_a_run_that_has_just_begun(make_run):
+    folder, _ = make_run(finished=False)
     (folder / "trials.jsonl").unlink()
     (folder / "policy.jsonl").unlink()
-    assert "Not finished: 0 trials so far" in render(folder)
-
-
-def test_controllers_without_a_policy_show_frequencies(finished):
-    folder, loop = finished(controller="evolution")
     html = render(folder)
-    assert "no probabilities of its own" in html
-    shares = figures_in(html)["policy"]["data"][0]["customdata"]
-    first_batch = [t.tokens[0] for t in loop.log.trials[:5]]
-    assert [shares[c][0] for c in range(4)] == [first_batch.count(c) / 5 for c in range(4)]
+    assert "none of the 23 trials has ended yet" in text_of(html)
+    assert 'class="chart"' not in html
 
 
-def test_a_folder_that_is_no_run(tmp_path):
-    with pytest.raises(InputError, match=r"no readable run\.json"):
-        write_report(RunFolder(tmp_path))
+def fail(spec):
+    raise MeasurementError("the device <i>is</i> away")
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: install Debian's package chromium")
-def test_it_opens_in_a_real_browser(finished):
+@pytest.mark.parametrize(
+    ("parts", "reason"),
+    [
+        ({"evaluate": lambda job: Outcome(None, "OutOfMemoryError: 2 GiB")}, "OutOfMemoryError: 2"),
+        ({"measure": fail}, "latency: the device &lt;i&gt;is&lt;/i&gt; away"),
+    ],
+)
+def test_a_run_of_failures_counts_their_reasons(make_run, parts, reason):
+    text = text_of(render(make_run(**parts)[0]))
+    assert "All failed; there is nothing to choose from" in text
+    assert f"5 \N{MULTIPLICATION SIGN} {reason}" in text
+    assert "5 ended, 5 of them failed" in text
+
+
+def test_what_others_wrote_cannot_become_markup(make_run):
+    html = render(make_run()[0])
+    assert "<script>window.attacked" not in html
+    assert "<img" not in html.split("<script>")[0]
+    assert "<b>lab" not in html
+    assert "photos &amp; more" in html
+    (failed, *_) = traces(html, "rewards")["failed"]["hovertext"]
+    assert "&lt;script&gt;" in failed
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("run.json", None, r"has no readable run\.json"),
+        ("run.json", "{", r"has no readable run\.json"),
+        ("run.json", '{"space": "mine"}', r"lacks budget, data, device, labels, target_ms"),
+        ("trials.jsonl", "{}\n", r"trials\.jsonl, line 1: damaged"),
+        ("policy.jsonl", '{"probabilities": [[1.0]]}\n', r"policy\.jsonl is not of run\.json's"),
+    ],
+)
+def test_a_folder_that_is_no_whole_run_is_refused_in_a_line(make_run, name, content, message):
+    folder, _ = make_run()
+    if content is None:
+        (folder / name).unlink()
+    else:
+        (folder / name).write_text(content)
+    with pytest.raises(InputError, match=message) as caught:
+        write_report(folder)
+    assert "\n" not in str(caught.value)
+    assert not (folder / "report.html").exists()
+
+
+def test_trials_of_another_space_are_refused(make_run):
+    folder, _ = make_run()
+    facts = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(facts | {"labels": facts["labels"][:6]}))
+    with pytest.raises(InputError, match=r"trial 0 is not of run\.json's space"):
+        render(folder)
+
+
+@pytest.fixture
+def open_page():
+    """Opens a report in a real browser; afterwards nothing may have gone wrong or over the net."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium here: install Debian's package chromium")
     from playwright.sync_api import sync_playwright
 
-    folder, loop = finished()
-    nas_app(["report", str(folder.path)], standalone_mode=False)
     problems, requests = [], []
+    quiet = ["--disable-gpu", "--disable-background-networking", "--disable-component-update"]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+            executable_path=CHROMIUM, args=["--no-sandbox", *quiet]
         )
-        page = browser.new_page(viewport={"width": 1200, "height": 900})
-        page.on("console", lambda message: problems.append(message.text))
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("request", lambda request: requests.append(request.url))
-        page.goto((folder.path / "report.html").as_uri())
-        page.wait_for_selector("#scatter .scatterlayer .point")
-        good = sum(t.ok for t in loop.log.trials)
-        points = page.locator("#scatter .scatterlayer .trace").first.locator(".point")
-        assert points.count() == good
-        finalist = page.locator("#scatter .scatterlayer .point").nth(good)
-        finalist.hover(force=True)
-        page.wait_for_selector("#scatter .hoverlayer .hovertext")
-        assert "block 0: op" in page.locator("#scatter .hoverlayer").text_content()
-        first = page.locator("#trials tr:nth-child(2) td:nth-child(2)")
-        assert first.inner_text() == str(max(loop.log.trials, key=lambda t: t.reward).index)
-        page.locator("#trials th:nth-child(2)").click()
-        assert first.inner_text() == "22"
-        page.locator("#trials th:nth-child(2)").click()
-        assert first.inner_text() == "0"
-        page.set_viewport_size({"width": 400, "height": 800})
-        page.reload()
-        page.wait_for_selector("#policy .heatmaplayer")
-        assert page.evaluate("document.documentElement.scrollWidth") <= 400
+
+        def visit(path, *, width=1200):
+            page = browser.new_page(viewport={"width": width, "height": 900})
+            page.on("console", lambda message: problems.append(message.text))
+            page.on("pageerror", lambda error: problems.append(str(error)))
+            page.on("request", lambda request: requests.append(request.url))
+            page.goto(path.as_uri())
+            return page
+
+        yield visit
         browser.close()
     assert problems == []
     assert [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []
+
+
+@pytest.mark.slow
+def test_a_real_browser_draws_it(make_run, open_page):
+    folder, loop = make_run()
+    nas_app(["report", str(folder.path)], standalone_mode=False)
+    page = open_page(folder / "report.html")
+    page.wait_for_selector("#scatter .scatterlayer .point")
+    drawn = traces((folder / "report.html").read_text(), "scatter").values()
+    points = page.locator("#scatter .scatterlayer .point")
+    assert points.count() == sum(len(trace["x"]) for trace in drawn)
+    assert page.locator("#rewards .scatterlayer .point").count() == len(loop.log.trials)
+    assert page.locator(".blocks .heatmaplayer image").count() == 7
+
+    buttons = page.locator(".modebar-btn").evaluate_all("found => found.map(b => b.dataset.title)")
+    assert buttons  # and none uploads the chart
+    assert not any("hare" in button or "loud" in button for button in buttons)
+
+    first = next(t for t in loop.log.trials if t.ok and t.latency.stable)
+    page.locator("#scatter .trace:has(.point)").first.locator(".point").first.hover(force=True)
+    page.wait_for_selector("#scatter .hoverlayer .hovertext")
+    hover = page.locator("#scatter .hoverlayer").text_content()
+    assert f"trial {first.index}" in hover
+    assert "block 0: op" in hover
+    page.locator("#rewards .point").last.hover(force=True)  # a failed trial
+    page.wait_for_selector("#rewards .hoverlayer .hovertext")
+    assert "<script>" in page.locator("#rewards .hoverlayer").text_content()  # as text
+    assert page.evaluate("window.attacked") is None
+
+
+@pytest.mark.slow
+def test_a_real_browser_sorts_the_table(make_run, open_page):
+    folder, loop = make_run()
+    page = open_page(write_report(folder))
+
+    def column(number):
+        return page.locator(f"#trials tbody td:nth-child({number})").all_inner_texts()
+
+    ranked = sorted(loop.log.trials, key=lambda t: (not t.ok, -t.reward, t.index))
+    assert column(1) == [str(t.index) for t in ranked]
+    page.get_by_role("button", name="Trial", exact=True).click()
+    assert column(1) == [str(index) for index in reversed(range(23))]
+    page.get_by_role("button", name="Trial", exact=True).click()
+    assert column(1) == [str(index) for index in range(23)]
+    page.get_by_role("button", name="Accuracy", exact=True).click()
+    shown = column(2)
+    assert shown[-4:] == [""] * 4  # the failed ones
+    accuracies = [float(text.rstrip("%")) for text in shown[:-4]]
+    assert accuracies == sorted(accuracies, reverse=True)
+    page.locator("#trial-0 summary").click()
+    assert "block 6: op" in page.locator("#trial-0").inner_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_real_browser_fits_it_on_a_phone(make_run, open_page, finished):
+    page = open_page(write_report(make_run(finished=finished)[0]), width=400)
+    page.wait_for_selector("#scatter .scatterlayer .point")
+    assert page.evaluate("document.documentElement.scrollWidth") == 400

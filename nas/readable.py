@@ -1,0 +1,85 @@
+"""Figures and choices as a reader takes them: percent, milliseconds, one line a block."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import groupby
+
+from latency import Latency
+
+Labels = Sequence[tuple[str, Sequence[str]]]
+"""Each decision's name and its choices' names, as a space gives them: ("block 0 op", ("conv", ...))."""
+
+
+def percent(fraction: float) -> str:
+    """A share with one decimal.
+
+    >>> percent(0.7644)
+    '76.4%'
+    """
+    return f"{100 * fraction:.1f}%"
+
+
+def three_digits(value: float) -> str:
+    """A positive figure with three significant digits, written out.
+
+    >>> [three_digits(value) for value in (2.7, 0.0123, 42.04, 9.999, 1234.0)]
+    ['2.70', '0.0123', '42.0', '10.0', '1230']
+    """
+    rounded = float(f"{value:.3g}")
+    if rounded <= 0:
+        return f"{rounded:g}"
+    return f"{rounded:.{max(0, 2 - math.floor(math.log10(rounded)))}f}"
+
+
+def interval(latency: Latency) -> str:
+    """The 95% interval; nothing for an estimate, which has none.
+
+    >>> reading = Latency(2.5, (2.4, 2.7), 2.1, 3.0, 90, "lab", "f0", estimate=False, stable=True)
+    >>> interval(reading)
+    '2.40 to 2.70'
+    """
+    if latency.estimate:
+        return ""
+    low, high = latency.ci95_ms
+    return f"{three_digits(low)} to {three_digits(high)}"
+
+
+def reading(latency: Latency) -> str:
+    """A latency with all that a reader must know of it.
+
+    >>> reading(Latency(2.5, (2.4, 2.7), 2.1, 3.0, 90, "lab", "f0", estimate=False, stable=False))
+    '2.50 ms (95% interval 2.40 to 2.70), an unstable reading'
+    >>> reading(Latency(30.0, (30.0, 30.0), 30.0, 30.0, 0, "m", "m", estimate=True, stable=True))
+    '30.0 ms (an estimate, not measured)'
+    """
+    kind = "an estimate, not measured" if latency.estimate else f"95% interval {interval(latency)}"
+    unstable = "" if latency.stable else ", an unstable reading"
+    return f"{three_digits(latency.median_ms)} ms ({kind}){unstable}"
+
+
+def block_of(decision: str) -> tuple[str, str]:
+    """The block that a decision is of, and what is decided.
+
+    >>> block_of("block 0 op"), block_of("resolution")
+    (('block 0', 'op'), ('', 'resolution'))
+    """
+    block, _, part = decision.rpartition(" ")
+    return block, part
+
+
+def choices_by_block(tokens: Sequence[int], labels: Labels) -> list[str]:
+    """A network's choices, one line a block.
+
+    >>> choices_by_block((1, 0), [("block 0 op", ("conv", "sepconv")), ("block 0 out", ("8", "16"))])
+    ['block 0: op sepconv, out 8']
+    """
+    named = [
+        (*block_of(name), choices[token])
+        for token, (name, choices) in zip(tokens, labels, strict=True)
+    ]
+    return [
+        (f"{block}: " if block else "") + ", ".join(f"{part} {choice}" for _, part, choice in group)
+        for block, group in groupby(named, key=lambda item: item[0])
+    ]

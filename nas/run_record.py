@@ -1,0 +1,154 @@
+"""A run as its folder tells it: read without a lock and without a trace, also while the search runs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from nas.noise import Noise, measure_noise
+from nas.readable import Labels
+from nas.results import pareto_front, read_result
+from nas.runs import RunFolder
+from nas.trial import Trial
+from search_spaces import InputError
+
+T = TypeVar("T")
+
+Shares = list[list[list[float]]]
+"""Of each choice in each batch: (batches, decisions, choices)."""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What a run's folder holds.
+
+    Attributes:
+        name: The folder's.
+        facts: `run.json`.
+        trials: The search's, in the order asked.
+        finals: The finalists' longer trainings, and the repeats.
+        probabilities: Of the controller's choices after each batch; empty if it has no policy.
+        result: `result.json`; None unless it is the result of these trials.
+    """
+
+    name: str
+    facts: dict[str, Any]
+    trials: list[Trial]
+    finals: list[Trial]
+    probabilities: Shares
+    result: dict[str, Any] | None
+
+    @classmethod
+    def read(cls, folder: RunFolder) -> Self:
+        """What the folder holds now.
+
+        Raises:
+            InputError: It has no run.json, or a file in it is damaged or of another run.
+        """
+        facts = _read_facts(folder / "run.json")
+        trials = _read_lines(folder / "trials.jsonl", Trial.from_dict)
+        finals = _read_lines(folder / "finals.jsonl", Trial.from_dict)
+        probabilities: Shares = _read_lines(folder / "policy.jsonl", lambda d: d["probabilities"])
+        arities = [len(choices) for _, choices in facts["labels"]]
+        for trial in [*trials, *finals]:
+            if len(trial.tokens) != len(arities) or any(
+                not 0 <= t < n for t, n in zip(trial.tokens, arities, strict=True)
+            ):
+                raise InputError(f"{folder.path}: trial {trial.index} is not of run.json's space")
+        if any([len(row) for row in batch] != arities for batch in probabilities):
+            raise InputError(f"{folder.path / 'policy.jsonl'} is not of run.json's space")
+        result = read_result(folder)
+        if result is not None and result["trials"] != len(trials):
+            result = None  # of before the run was gone on with
+        return cls(folder.path.resolve().name, facts, trials, finals, probabilities, result)
+
+    @property
+    def labels(self) -> Labels:
+        """The decisions and their choices."""
+        labels: Labels = self.facts["labels"]
+        return labels
+
+    @property
+    def target_ms(self) -> float:
+        """The latency budget."""
+        return float(self.facts["target_ms"])
+
+    @property
+    def estimated(self) -> bool:
+        """Whether latencies are computed and not measured."""
+        return bool(self.facts["device"]["estimate"])
+
+    @cached_property
+    def good(self) -> list[Trial]:
+        """The search's trials that have an accuracy and a latency."""
+        return [trial for trial in self.trials if usable(trial)]
+
+    @cached_property
+    def failed(self) -> list[Trial]:
+        """The others."""
+        return [trial for trial in self.trials if not usable(trial)]
+
+    @cached_property
+    def front(self) -> list[Trial]:
+        """The trials that no other beats in both latency and accuracy, fastest first."""
+        return pareto_front(self.good)
+
+    @cached_property
+    def noise(self) -> Noise | None:
+        """How much accuracies differ by chance, if anything was trained twice."""
+        return measure_noise(self.good, self.finals)
+
+    @property
+    def margin_points(self) -> float:
+        """How far below the best accuracy chance may put its equal; see `fastest_of_the_best`."""
+        return 2 * math.sqrt(2) * self.noise.between_seeds if self.noise else 0.0
+
+    def again(self, kind: str) -> list[Trial]:
+        """The finalists' longer trainings (`final`) or the repeats (`repeat`) that succeeded."""
+        return [trial for trial in self.finals if trial.kind == kind and usable(trial)]
+
+
+def usable(trial: Trial) -> bool:
+    """Whether a trial can be drawn: it has finite figures."""
+    return (
+        trial.ok
+        and trial.accuracy is not None
+        and trial.latency is not None
+        and all(map(math.isfinite, (trial.accuracy, trial.latency_ms, trial.reward)))
+    )
+
+
+def _read_facts(path: Path) -> dict[str, Any]:
+    try:
+        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        missing = {"space", "labels", "device", "target_ms", "budget", "data"} - set(facts)
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(
+            f"{path.parent} has no readable run.json: give the folder of a search that has begun"
+        ) from error
+    if missing:
+        raise InputError(
+            f"{path} lacks {', '.join(sorted(missing))}: it was not written by a search"
+        )
+    return facts
+
+
+def _read_lines(path: Path, parse: Callable[[dict[str, Any]], T]) -> list[T]:
+    """The whole lines of a log. The search may be writing the next one, so nothing is mended here."""
+    if not path.exists():
+        return []
+    content = path.read_bytes()
+    parsed = []
+    for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), 1):
+        try:
+            parsed.append(parse(json.loads(line)))
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{path}, line {number}: damaged ({error}): restore the file from a copy"
+            ) from error
+    return parsed
