@@ -7,7 +7,10 @@ each decision has) and scores (higher is better), and answers with one choice a 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-Tokens = tuple[int, ...]
+from search_spaces.space import Tokens
+
+__all__ = ["Controller", "HasPolicy", "Scored", "Tokens"]
+
 Scored = Sequence[tuple[Tokens, float]]
 
 

@@ -82,11 +82,9 @@ def search(
     finals, schedule = finals or FinalsConfig(), schedule or ScheduleConfig(workers=0)
     reward, recipe = reward or Reward(), recipe or Recipe()
     if evaluate is None:
-        if len(data.train) < recipe.batch_size:
-            raise InputError(
-                f"batch_size is {recipe.batch_size}, {data.name} has {len(data.train)} images to train "
-                "on: give a recipe with a smaller batch_size, or more images"
-            )
+        from nas.training.images import require_batch  # torch
+
+        require_batch(data, recipe.batch_size)
         evaluate = ProxyTraining(
             data, recipe, final_factor=finals.epochs_factor, threads=schedule.cpus_per_trial
         )
