@@ -6,19 +6,30 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from search_spaces.references.origins import TORCH, Origin
 from search_spaces.spec import ArchSpec, BlockSpec, HeadSpec
+
+
+class UnfusedHardswish(nn.Module):
+    """h-swish as x * ReLU6(x + 3) / 6, which a runtime without the fused operation computes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Keeps the shape."""
+        return x * functional.relu6(x + 3) / 6
+
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "relu6": nn.ReLU6,
     "hswish": nn.Hardswish,
+    "hswish_unfused": UnfusedHardswish,
     "swish": nn.SiLU,
 }
 GATES: dict[str, type[nn.Module]] = {"sigmoid": nn.Sigmoid, "hsigmoid": nn.Hardsigmoid}
 
 
 def build(
-    spec: ArchSpec, *, generator: torch.Generator | None = None, bn_momentum: float = 0.1
+    spec: ArchSpec, *, generator: torch.Generator | None = None, origin: Origin = TORCH
 ) -> Network:
     """The network of a spec with freshly drawn weights, in train mode.
 
@@ -26,29 +37,46 @@ def build(
         spec: What to build.
         generator: Where the weights are drawn from; a fresh one seeded 0 by default. The global
             generator is neither read nor moved.
-        bn_momentum: Share of each batch in batch norm's running statistics.
+        origin: Batch norm's momentum and the weights' distributions; a published network's own are
+            in `ORIGINS`.
     """
     with torch.random.fork_rng(devices=[]):  # the constructors draw weights that are then replaced
         network = Network(spec)
-    initialize(network, generator or torch.Generator().manual_seed(0))
+    initialize(network, generator or torch.Generator().manual_seed(0), origin)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.momentum = bn_momentum
+            module.momentum = origin.bn_momentum
     return network
 
 
-def initialize(network: nn.Module, generator: torch.Generator) -> None:
-    """Draw all weights anew: He normal over the fan-out for convolutions, N(0, 0.01) for linear layers."""
+def initialize(network: nn.Module, generator: torch.Generator, origin: Origin = TORCH) -> None:
+    """Draw all weights anew; biases are 0, batch norm is the identity."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", generator=generator)
+            _draw_conv(module.weight, generator, origin)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight, 0.0, 0.01, generator=generator)
+            _draw_linear(module.weight, generator, origin)
             nn.init.zeros_(module.bias)
         elif isinstance(module, nn.BatchNorm2d):
             module.reset_parameters()
+
+
+def _draw_conv(weight: Tensor, generator: torch.Generator, origin: Origin) -> None:
+    if origin.conv_std is None:
+        nn.init.kaiming_normal_(weight, mode="fan_out", generator=generator)
+    else:
+        std = origin.conv_std
+        nn.init.trunc_normal_(weight, 0.0, std, -2 * std, 2 * std, generator=generator)
+
+
+def _draw_linear(weight: Tensor, generator: torch.Generator, origin: Origin) -> None:
+    if origin.linear == "normal":
+        nn.init.normal_(weight, 0.0, origin.linear_scale, generator=generator)
+    else:
+        bound = origin.linear_scale / weight.shape[0] ** 0.5
+        nn.init.uniform_(weight, -bound, bound, generator=generator)
 
 
 class ConvBnAct(nn.Sequential):

@@ -23,7 +23,7 @@ from search_spaces.errors import InputError, first_problem
 SCHEMA = 1
 
 Op = Literal["conv", "sepconv", "mbconv"]
-Act = Literal["relu", "relu6", "hswish", "swish"]
+Act = Literal["relu", "relu6", "hswish", "hswish_unfused", "swish"]
 Gate = Literal["none", "sigmoid", "hsigmoid"]
 Skip = Literal["none", "identity", "pool"]
 Channels = Annotated[int, Field(gt=0)]

@@ -19,3 +19,19 @@ def random_tokens():
         return tuple(rng.randrange(arity) for arity in arities)
 
     return draw
+
+
+@pytest.fixture
+def randomized_norms():
+    """Gives batch norms running statistics as after training: at their start they do next to nothing."""
+    import torch
+    from torch import nn
+
+    def randomize(module):
+        generator = torch.Generator().manual_seed(2)
+        for layer in module.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.running_mean.normal_(0, 0.1, generator=generator)
+                layer.running_var.uniform_(0.5, 1.5, generator=generator)
+
+    return randomize

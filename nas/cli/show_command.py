@@ -13,7 +13,7 @@ from nas.cli.specs import open_spec
 from search_spaces import ArchSpec, Cost, count
 from search_spaces.spec import to_dict
 
-ABBREVIATED = {"relu": "RE", "relu6": "RE6", "hswish": "HS", "swish": "SW"}
+ABBREVIATED = {"relu": "RE", "relu6": "RE6", "hswish": "HS", "hswish_unfused": "HSu", "swish": "SW"}
 """Nonlinearities as the MobileNetV3 paper's tables have them."""
 
 

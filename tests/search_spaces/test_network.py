@@ -7,6 +7,7 @@ from torch import nn
 
 from search_spaces import REFERENCES, ArchSpec, BlockSpec, HeadSpec, StemSpec, load_space
 from search_spaces.network import Block, build
+from search_spaces.references import ORIGINS
 
 TORCHVISION = {
     "mobilenet_v2": torchvision.models.mobilenet_v2,
@@ -21,25 +22,32 @@ MBCONV = BlockSpec(
 
 
 @pytest.mark.parametrize("name", TORCHVISION)
-def test_references_compute_what_torchvision_does(name):
-    theirs = TORCHVISION[name]().eval()
-    ours = build(REFERENCES[name]()).eval()
-    randomized_norms(theirs)
-    # Both hold the same tensors in the same order, under other names.
-    pairs = zip(ours.state_dict(), theirs.state_dict().values(), strict=True)
-    ours.load_state_dict(dict(pairs))
-    images = torch.rand(2, 3, 96, 96, generator=torch.Generator().manual_seed(1))
-    with torch.inference_mode():
-        assert torch.allclose(ours(images), theirs(images), atol=1e-5)
+def test_training_starts_as_in_torchvision(name):
+    theirs = list(TORCHVISION[name]().modules())
+    ours = list(build(REFERENCES[name](), origin=ORIGINS[name]).modules())
+
+    def traits(modules, kind, *names):
+        return [tuple(getattr(m, n) for n in names) for m in modules if isinstance(m, kind)]
+
+    norms = (nn.BatchNorm2d, "eps", "momentum", "num_features")
+    assert traits(ours, *norms) == traits(theirs, *norms)
+    assert traits(ours, nn.Dropout, "p") == traits(theirs, nn.Dropout, "p")
+    pairs = zip(
+        [m.weight for m in ours if isinstance(m, nn.Conv2d | nn.Linear)],
+        [m.weight for m in theirs if isinstance(m, nn.Conv2d | nn.Linear)],
+        strict=True,
+    )
+    for our, their in pairs:
+        assert our.std().item() == pytest.approx(their.std().item(), rel=6 / our.numel() ** 0.5)
+        # A uniform distribution ends at 1.7 standard deviations, a normal one goes far beyond.
+        assert (our.abs().max() > 2 * our.std()) == (their.abs().max() > 2 * their.std())
 
 
-def randomized_norms(module: nn.Module) -> None:
-    """Running statistics as after training: at their start BN does next to nothing."""
-    generator = torch.Generator().manual_seed(2)
-    for layer in module.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            layer.running_mean.normal_(0, 0.1, generator=generator)
-            layer.running_var.uniform_(0.5, 1.5, generator=generator)
+def test_slim_draws_truncated_normals():
+    network = build(REFERENCES["mobilenet_v1"](), origin=ORIGINS["mobilenet_v1"])
+    weight = network.blocks[-1].layers[1][0].weight
+    assert weight.abs().max().item() <= 0.18
+    assert weight.std().item() == pytest.approx(0.09 * 0.88, rel=0.02)  # what cutting at 2 leaves
 
 
 def test_weights_come_from_the_generator_alone():

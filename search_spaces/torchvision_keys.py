@@ -1,0 +1,145 @@
+"""Our names of weights and torchvision's, for the networks that torchvision has.
+
+Only names change: the tensors are the same, in the same order. So a network's own weights load into
+torchvision's class of the same shape, and torchvision's published files into ours.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+from search_spaces.errors import InputError
+from search_spaces.spec import ArchSpec
+
+TensorT = TypeVar("TensorT")
+
+MNASNET_DEPTHS = (3, 3, 3, 2, 4, 1)
+"""Repeats of torchvision's MNASNet; its names number stages and layers in them."""
+
+_OURS = re.compile(
+    r"(?P<part>stem|blocks\.(?P<block>\d+)\.layers\.(?P<layer>\d+)|head\.conv|head\.classifier)"
+    r"\.(?P<rest>.+)"
+)
+
+
+def scheme_of(spec: ArchSpec) -> str:
+    """Which of torchvision's classes a network is of: `mobilenet_v2`, `mobilenet_v3` or `mnasnet`.
+
+    Raises:
+        InputError: torchvision has no class for it.
+    """
+    blocks, head = spec.blocks, spec.head
+    plain = head.conv and all(b.op != "conv" and b.linear and b.skip != "pool" for b in blocks)
+    if plain and head.hidden:
+        return "mobilenet_v3"
+    if plain and not any(block.se for block in blocks):
+        if {spec.stem.act, head.act, *(block.act for block in blocks)} == {"relu6"}:
+            return "mobilenet_v2"
+        if len(blocks) == 1 + sum(MNASNET_DEPTHS):
+            return "mnasnet"
+    raise InputError(
+        "torchvision has no class for this network: it has MobileNetV2, MobileNetV3 and MnasNet-B1 "
+        "at any widths"
+    )
+
+
+def to_torchvision(weights: Mapping[str, TensorT], spec: ArchSpec) -> dict[str, TensorT]:
+    """Weights of a network of `spec` under torchvision's names.
+
+    Raises:
+        InputError: See `scheme_of`.
+    """
+    names = torchvision_names(weights, spec)
+    return {names[ours]: tensor for ours, tensor in weights.items()}
+
+
+def from_torchvision(
+    weights: Mapping[str, TensorT], spec: ArchSpec, *, ours: Iterable[str]
+) -> dict[str, TensorT]:
+    """Torchvision's weights under the names `ours` of the network's; what is missing is left out.
+
+    Raises:
+        InputError: See `scheme_of`.
+    """
+    names = torchvision_names(ours, spec)
+    return {our: weights[their] for our, their in names.items() if their in weights}
+
+
+def torchvision_names(ours: Iterable[str], spec: ArchSpec) -> dict[str, str]:
+    """Torchvision's name for each of ours.
+
+    Raises:
+        InputError: See `scheme_of`.
+    """
+    rename = {
+        "mobilenet_v2": _mobilenet_v2_name,
+        "mobilenet_v3": _mobilenet_v3_name,
+        "mnasnet": _mnasnet_name,
+    }[scheme_of(spec)]
+    return {name: rename(_matched(name), spec) for name in ours}
+
+
+def _matched(name: str) -> re.Match[str]:
+    matched = _OURS.fullmatch(name)
+    assert matched is not None, name
+    return matched
+
+
+def _mobilenet_v2_name(name: re.Match[str], spec: ArchSpec) -> str:
+    rest = name["rest"]
+    if name["part"] == "stem":
+        return f"features.0.{rest}"
+    if name["part"] == "head.conv":
+        return f"features.{len(spec.blocks) + 1}.{rest}"
+    if name["part"] == "head.classifier":
+        return f"classifier.{rest}"
+    index, layer = int(name["block"]), int(name["layer"])
+    projection = 2 if spec.blocks[index].op == "mbconv" else 1
+    if layer == projection:  # its convolution and batch norm are no pair of their own there
+        inside, rest = rest.split(".", 1)
+        return f"features.{index + 1}.conv.{layer + int(inside)}.{rest}"
+    return f"features.{index + 1}.conv.{layer}.{rest}"
+
+
+def _mobilenet_v3_name(name: re.Match[str], spec: ArchSpec) -> str:
+    rest = name["rest"]
+    if name["part"] == "stem":
+        return f"features.0.{rest}"
+    if name["part"] == "head.conv":
+        return f"features.{len(spec.blocks) + 1}.{rest}"
+    if name["part"] == "head.classifier":
+        return f"classifier.{rest}"
+    rest = rest.replace("squeeze.", "fc1.").replace("excite.", "fc2.")
+    return f"features.{int(name['block']) + 1}.block.{name['layer']}.{rest}"
+
+
+def _mnasnet_name(name: re.Match[str], spec: ArchSpec) -> str:
+    del spec  # its depths are MNASNET_DEPTHS
+    if name["part"] == "head.classifier":
+        return f"classifier.{name['rest']}"
+    inside, rest = name["rest"].split(".", 1)
+    if name["part"] == "stem":
+        return f"layers.{inside}.{rest}"
+    if name["part"] == "head.conv":
+        return f"layers.{14 + int(inside)}.{rest}"
+    # A convolution, its batch norm and an activation are three numbers in a row.
+    layer = 3 * int(name["layer"]) + int(inside)
+    if name["block"] == "0":
+        return f"layers.{3 + layer}.{rest}"
+    stage, repeat = _mnasnet_place(int(name["block"]) - 1)
+    return f"layers.{8 + stage}.{repeat}.layers.{layer}.{rest}"
+
+
+def _mnasnet_place(block: int) -> tuple[int, int]:
+    """Stage and place in it of a block after the first.
+
+    >>> _mnasnet_place(2), _mnasnet_place(3)
+    ((0, 2), (1, 0))
+    """
+    for stage, depth in enumerate(MNASNET_DEPTHS):
+        if block < depth:
+            return stage, block
+        block -= depth
+    raise AssertionError(block)
