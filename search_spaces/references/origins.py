@@ -26,7 +26,7 @@ class Origin:
 
 
 TORCH = Origin(bn_momentum=0.1)
-"""torch's own momentum, for short trainings; the published networks' small ones are for hundreds of epochs."""
+"""torch's own momentum, for short trainings; the published small ones are for hundreds of epochs."""
 
 _SLIM_V1 = Origin(bn_momentum=1 - 0.9997, conv_std=0.09, linear_scale=0.09)
 _TORCHVISION_V2 = Origin(bn_momentum=0.1)
