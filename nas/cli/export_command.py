@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nas.cli.output import JsonFlag, messages, print_json
-from nas.cli.specs import open_spec
+from nas.cli.specs import Changes, open_spec
 from nas.runs import write_whole
 from search_spaces import InputError
 
@@ -27,7 +27,7 @@ def export(
 ) -> None:
     """Write a network as ONNX, after comparing its logits with torch's."""
     assert onnx, "ONNX is the one format yet"
-    network_spec = open_spec(spec, resolution=resolution)
+    network_spec = open_spec(spec, Changes(resolution))
     path = output or Path(spec).with_suffix(".onnx")
     if not path.parent.is_dir():
         raise InputError(f"{path.parent} is no folder: make it, or choose another --output")

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from latency import Cached, Device, Latency, LatencySource, MeasurementError, open_device
 from nas.cli.output import JsonFlag, messages, print_json, results
-from nas.cli.specs import open_spec
+from nas.cli.specs import Changes, open_spec
 from search_spaces import ArchSpec, InputError
 
 
@@ -25,7 +25,7 @@ def measure(
     as_json: JsonFlag = False,
 ) -> None:
     """Measure networks' latency at batch 1, with a 95% interval."""
-    networks = [(name, open_spec(name, resolution=resolution)) for name in specs]
+    networks = [(name, open_spec(name, Changes(resolution))) for name in specs]
     source: LatencySource = open_device(device)
     if cache and not source.device.estimate:
         source = Cached(source)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
 
-import typer
 from rich.table import Table
 
 from nas.cli.output import JsonFlag, print_json, results
-from nas.cli.specs import open_spec
+from nas.cli.specs import (
+    Changes,
+    ClassesOption,
+    ConventionOption,
+    ResolutionOption,
+    SpecName,
+    WidthOption,
+    open_spec,
+)
 from search_spaces import ArchSpec, Cost, count
 from search_spaces.spec import to_dict
 
@@ -18,15 +24,15 @@ ABBREVIATED = {"relu": "RE", "relu6": "RE6", "hswish": "HS", "hswish_unfused": "
 
 
 def show(
-    spec: Annotated[
-        str, typer.Argument(help="A .yaml spec, a seed.pt, a run's folder, or a reference's name.")
-    ],
-    resolution: Annotated[int | None, typer.Option(help="Input side in pixels.")] = None,
-    classes: Annotated[int | None, typer.Option(help="Number of classes.")] = None,
+    spec: SpecName,
+    resolution: ResolutionOption = None,
+    classes: ClassesOption = None,
+    width: WidthOption = None,
+    convention: ConventionOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Print a network: its layer table, parameters and multiply-adds."""
-    network = open_spec(spec, resolution=resolution, classes=classes)
+    network = open_spec(spec, Changes(resolution, classes, width, convention))
     cost = count(network)
     if as_json:
         print_json(

@@ -2,46 +2,104 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from search_spaces import REFERENCES, ArchSpec, InputError
+from search_spaces.references import Convention
 from search_spaces.spec import load
 
+SpecName = Annotated[
+    str, typer.Argument(help="A .yaml spec, a seed.pt, a run's folder, or a reference's name.")
+]
+ResolutionOption = Annotated[int | None, typer.Option(help="Input side in pixels.")]
+ClassesOption = Annotated[int | None, typer.Option(help="Number of classes.")]
+WidthOption = Annotated[
+    float | None, typer.Option(help="Width multiplier, of a reference network.")
+]
+ConventionOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="paper|torchvision",
+        help="Whose widths a MobileNetV3 at another multiplier has; default the paper's.",
+    ),
+]
 
-def open_spec(name: str, *, resolution: int | None = None, classes: int | None = None) -> ArchSpec:
+
+@dataclass(frozen=True)
+class Changes:
+    """What is to be changed in a network that was named; None keeps the network's own.
+
+    Attributes:
+        resolution: Side in pixels.
+        classes: Number of classes.
+        width: Width multiplier, of a reference network alone: other specs have absolute widths.
+        convention: Whose rule the multiplier follows.
+    """
+
+    resolution: int | None = None
+    classes: int | None = None
+    width: float | None = None
+    convention: str | None = None
+
+
+def open_spec(name: str, changes: Changes = Changes()) -> ArchSpec:
     """The network that `name` stands for.
 
     Args:
-        name: A reference network's name, a .yaml or .yml spec, or a .pt seed file.
-        resolution: Side in pixels in place of the network's own.
-        classes: Number of classes in place of the network's own.
+        name: A reference network's name, which may end with its width multiplier (mobilenet_v2@0.75),
+            a .yaml or .yml spec, a .pt seed file, or a run's folder.
+        changes: What to change in it.
 
     Raises:
-        InputError: Nothing of that name, or not a network.
+        InputError: Nothing of that name, not a network, or a change that it cannot take.
     """
-    if resolution is not None and resolution < 1:
-        raise InputError(f"resolution must be at least 1, got {resolution}: give a side in pixels")
-    if classes is not None and classes < 1:
-        raise InputError(f"classes must be at least 1, got {classes}")
-    spec = _read(name)
-    if resolution is not None:
-        spec = replace(spec, resolution=resolution)
-    if classes is not None:
-        spec = replace(spec, head=replace(spec.head, classes=classes))
+    if changes.resolution is not None and changes.resolution < 1:
+        raise InputError(
+            f"resolution must be at least 1, got {changes.resolution}: give a side in pixels"
+        )
+    if changes.classes is not None and changes.classes < 1:
+        raise InputError(f"classes must be at least 1, got {changes.classes}")
+    spec = _read(name, changes)
+    if changes.resolution is not None:
+        spec = replace(spec, resolution=changes.resolution)
+    if changes.classes is not None:
+        spec = replace(spec, head=replace(spec.head, classes=changes.classes))
     return spec
 
 
-def _read(name: str) -> ArchSpec:
-    if name in REFERENCES:
-        return REFERENCES[name]()
+def _read(name: str, changes: Changes) -> ArchSpec:
+    base, at, multiplier = name.partition("@")
+    if base in REFERENCES:
+        width = _width(multiplier, name) if at else changes.width
+        convention: Convention = changes.convention or "paper"  # type: ignore[assignment] # checked there
+        return REFERENCES[base](width=1.0 if width is None else width, convention=convention)
     if name.endswith((".yaml", ".yml")):
-        return load(name)
-    if name.endswith(".pt"):
+        spec = load(name)
+    elif name.endswith(".pt"):
         from nas.seeds import load_seed
 
-        return load_seed(name).spec
-    if Path(name).is_dir() and (Path(name) / "best.yaml").is_file():
-        return load(Path(name) / "best.yaml")
-    known = ", ".join(REFERENCES)
-    raise InputError(f"no network {name!r}: give a .yaml spec, a seed.pt, or one of {known}")
+        spec = load_seed(name).spec
+    elif (Path(name) / "best.yaml").is_file():
+        spec = load(Path(name) / "best.yaml")
+    else:
+        known = ", ".join(REFERENCES)
+        raise InputError(f"no network {name!r}: give a .yaml spec, a seed.pt, or one of {known}")
+    for option in ("width", "convention"):
+        if getattr(changes, option) is not None:
+            raise InputError(
+                f"--{option} is for reference networks, got {name}: its widths are absolute"
+            )
+    return spec
+
+
+def _width(text: str, name: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(
+            f"{name!r}: after @ comes a width multiplier, for instance {name.partition('@')[0]}@0.75"
+        ) from None
