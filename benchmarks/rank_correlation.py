@@ -84,13 +84,13 @@ def accuracy(task: Task, images: Images, networks: int) -> float:
 def train_all(
     tasks: list[Task], images: Images, *, networks: int, kept: Path, jobs: int
 ) -> dict[Task, float]:
-    """Train what `kept` does not hold yet, the longest first."""
+    """Train what `kept` does not hold yet, network by network."""
     done: dict[Task, float] = {}
     if kept.exists():
         for line in kept.read_text().splitlines():
             entry = json.loads(line)
             done[Task(**entry["task"])] = entry["accuracy"]
-    missing = sorted(set(tasks) - set(done), key=lambda task: (-task.epochs, task.network))
+    missing = sorted(set(tasks) - set(done), key=lambda task: (task.network, -task.epochs))
     with ProcessPoolExecutor(jobs) as pool, kept.open("a") as log:
         running = {pool.submit(accuracy, task, images, networks): task for task in missing}
         for count, future in enumerate(as_completed(running), start=1):

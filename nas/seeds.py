@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-import pickle
-import zipfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from nas.torch_files import read_torch
 from search_spaces import ArchSpec, InputError
 from search_spaces.network import Network, build
 from search_spaces.spec import from_dict, to_dict
@@ -50,6 +49,21 @@ class Seed:
         network.load_state_dict(self.weights)
         return network.eval()
 
+    def with_classes(self, classes: tuple[str, ...]) -> Seed:
+        """The same network with a freshly drawn classifier for other classes."""
+        head = replace(self.spec.head, classes=len(classes))
+        spec = replace(self.spec, head=head)
+        fresh = build(spec).state_dict()
+        last = _classifier_keys(fresh)
+        weights = {name: fresh[name] if name in last else w for name, w in self.weights.items()}
+        return Seed(spec, weights, replace(self.usage, classes=classes))
+
+
+def _classifier_keys(weights: dict[str, torch.Tensor]) -> tuple[str, str]:
+    """The last linear layer's weight and bias."""
+    *_, weight, bias = weights
+    return weight, bias
+
 
 def seed_bytes(seed: Seed) -> bytes:
     """A seed as the content of a file: plain containers and tensors, nothing executable."""
@@ -70,7 +84,7 @@ def load_seed(path: Path | str) -> Seed:
     Raises:
         InputError: No such file, not a seed, one that holds code, or weights of another network.
     """
-    content = _read(Path(path))
+    content = read_torch(Path(path), wanted="a run's seed.pt")
     if content.get("format") != FORMAT:
         raise InputError(f"{path}: not a seed file of this version: give a run's seed.pt")
     try:
@@ -91,19 +105,3 @@ def load_seed(path: Path | str) -> Seed:
 def _usage(data: dict[str, Any]) -> Usage:
     mean, std = ((float(r), float(g), float(b)) for r, g, b in (data["mean"], data["std"]))
     return Usage(tuple(map(str, data["classes"])), int(data["trained_px"]), mean, std)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}: give a run's seed.pt") from error
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            f"{path}: holds more than weights, or is no torch file: not loaded"
-        ) from error
-    except (RuntimeError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: damaged, or not a torch file: give a run's seed.pt") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: not a seed file: give a run's seed.pt")
-    return content

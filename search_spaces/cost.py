@@ -127,12 +127,14 @@ def _head_layers(head: HeadSpec, channels: int, px: int) -> Iterator[Layer]:
 
 
 def _stage(name: str, layers: tuple[Layer, ...]) -> StageCost:
+    # Squeeze-and-excite stands beside the maps' way; where it comes last, the layer before it puts out.
+    *_, last = (layer for layer in layers if layer.name not in ("squeeze", "excite"))
     return StageCost(
         name,
         layers[0].in_px,
-        layers[-1].out_px,
+        last.out_px,
         layers[0].cin,
-        layers[-1].cout if layers[-1].name != "excite" else layers[0].cout,
+        last.cout,
         sum(layer.params for layer in layers),
         sum(layer.madds for layer in layers),
     )

@@ -55,18 +55,6 @@ def to_torchvision(weights: Mapping[str, TensorT], spec: ArchSpec) -> dict[str, 
     return {names[ours]: tensor for ours, tensor in weights.items()}
 
 
-def from_torchvision(
-    weights: Mapping[str, TensorT], spec: ArchSpec, *, ours: Iterable[str]
-) -> dict[str, TensorT]:
-    """Torchvision's weights under the names `ours` of the network's; what is missing is left out.
-
-    Raises:
-        InputError: See `scheme_of`.
-    """
-    names = torchvision_names(ours, spec)
-    return {our: weights[their] for our, their in names.items() if their in weights}
-
-
 def torchvision_names(ours: Iterable[str], spec: ArchSpec) -> dict[str, str]:
     """Torchvision's name for each of ours.
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import typer
 
 from nas.cli.errors import guarded
+from nas.cli.evaluate_command import evaluate
 from nas.cli.export_command import export
+from nas.cli.import_command import import_weights
+from nas.cli.improve_command import improve
 from nas.cli.measure_command import measure
 from nas.cli.report_command import report
 from nas.cli.search_command import search
 from nas.cli.show_command import show
+from nas.cli.train_command import train
 
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
@@ -28,6 +32,10 @@ nas_app = _app("Platform-aware neural architecture search.")
 nas_app.command("search")(search)
 nas_app.command("show")(show)
 nas_app.command("measure")(measure)
+nas_app.command("improve")(improve)
+nas_app.command("import")(import_weights)
+nas_app.command("train")(train)
+nas_app.command("evaluate")(evaluate)
 nas_app.command("export")(export)
 nas_app.command("report")(report)
 

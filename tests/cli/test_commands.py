@@ -10,41 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from nas.cli.main import main, search_main
 from search_spaces import REFERENCES
 from search_spaces.spec import save
 
 QUICK = ["--device", "madds:1", "--target-ms", "2", "--resolution", "32", "--workers", "0"]
-
-
-def run(monkeypatch, capsys, *arguments, command=main):
-    monkeypatch.setattr(sys, "argv", ["nas", *map(str, arguments)])
-    with pytest.raises(SystemExit) as ended:
-        command()
-    out, err = capsys.readouterr()
-    return ended.value.code, out, err
-
-
-@pytest.fixture
-def nas(monkeypatch, capsys):
-    return lambda *arguments: run(monkeypatch, capsys, *arguments)
-
-
-@pytest.fixture
-def nas_search(monkeypatch, capsys, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    return lambda *arguments: run(monkeypatch, capsys, *arguments, command=search_main)
-
-
-@pytest.fixture
-def photos(tmp_path):
-    rng = np.random.default_rng(0)
-    for label, base in (("dark", 60), ("light", 190)):
-        (tmp_path / "photos" / label).mkdir(parents=True)
-        for number in range(50):
-            pixels = rng.normal(base, 40, size=(32, 32, 3)).clip(0, 255).astype(np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "photos" / label / f"{number}.png")
-    return tmp_path / "photos"
 
 
 @pytest.fixture
@@ -66,7 +35,7 @@ def test_show_prints_a_spec_with_its_cost(nas, tmp_path):
     assert document["madds"] == 56_510_400
     code, out, _ = nas("show", "mobilenet_v3_small", "--resolution", 128)
     assert "19.8M MAdds at 128 px" in out
-    assert "mbconv 5x5" in out
+    assert "bneck, 5x5" in out
 
 
 def test_measure_prints_latencies(nas):

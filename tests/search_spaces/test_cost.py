@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
-from search_spaces import REFERENCES, count, load_space
+from search_spaces import REFERENCES, BlockSpec, count, load_space
 from search_spaces.network import build
 
 # M MAdds of each line of the paper's table (stem, blocks, last convolution; then the classifier).
@@ -50,3 +52,13 @@ def test_counts_agree_with_the_built_network(seed, random_tokens):
     assert cost.madds == hooked_madds(network, spec.resolution)
     assert cost.madds == sum(stage.madds for stage in cost.stages)
     assert len(cost.stages) == len(spec.blocks) + 2
+
+
+def test_a_stage_ends_with_its_map_not_with_its_squeeze_and_excite():
+    conv = BlockSpec(
+        op="conv", kernel=3, stride=2, expand=0, out=24, se=8, gate="sigmoid", act="relu",
+        linear=False, skip="none",
+    )  # fmt: skip
+    spec = replace(REFERENCES["mobilenet_v1"](resolution=32), blocks=(conv,))
+    stage = count(spec).stages[1]
+    assert (stage.in_px, stage.out_px, stage.cin, stage.cout) == (16, 8, 32, 24)

@@ -6,7 +6,7 @@ import torchvision
 
 from search_spaces import REFERENCES, InputError
 from search_spaces.network import build
-from search_spaces.torchvision_keys import from_torchvision, to_torchvision
+from search_spaces.torchvision_keys import to_torchvision, torchvision_names
 
 MODELS = torchvision.models
 SAME = [
@@ -18,6 +18,10 @@ SAME = [
     ("mnasnet_b1", 1.0, MODELS.mnasnet1_0),
     ("mnasnet_b1", 0.5, MODELS.mnasnet0_5),
 ]
+
+
+def from_torchvision(theirs, spec, *, ours):
+    return {our: theirs[their] for our, their in torchvision_names(ours, spec).items()}
 
 
 @pytest.mark.parametrize(("name", "width", "make"), SAME)

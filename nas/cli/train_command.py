@@ -1,0 +1,195 @@
+"""`nas train`: one network, from scratch or on from a seed's weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from nas.cli.output import JsonFlag, messages, print_json
+from nas.cli.specs import Changes, ConventionOption, SpecName, WidthOption, open_spec
+from nas.runs import write_whole
+from nas.training.recipe import Recipe
+from search_spaces import InputError
+from search_spaces.errors import first_problem
+from search_spaces.spec import read_yaml
+
+if TYPE_CHECKING:
+    from nas.retrain import Retrained
+    from nas.seeds import Seed
+    from nas.training.images import Dataset
+    from nas.training.train import Progress as TrainProgress
+
+
+def train(
+    spec: SpecName,
+    data: Annotated[str, typer.Option(help="A folder of class folders, or a data set by name.")],
+    resolution: Annotated[
+        int | None, typer.Option(help="Side in pixels of the images; default the data's own.")
+    ] = None,
+    width: WidthOption = None,
+    convention: ConventionOption = None,
+    epochs: Annotated[float | None, typer.Option(help="Passes over the training images.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Peak rate; default 4e-3 from scratch, 1e-3 from a seed.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="YAML with any of a recipe's settings (docs/settings.md).")
+    ] = None,
+    new_classifier: Annotated[
+        bool,
+        typer.Option("--new-classifier", help="Draw the last layer anew, for the data's classes."),
+    ] = False,
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="Draw all weights anew, also of a seed.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="cpu, or cuda.")] = "auto",
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Default: NAME-trained.pt, beside the input."),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Train a network on images; a seed's weights are trained on, others begin from scratch."""
+    start = None if from_scratch or not spec.endswith(".pt") else spec
+    network_spec = open_spec(spec, Changes(None, None, width, convention))
+    given = {"epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size}
+    chosen = _recipe(
+        recipe, {k: v for k, v in given.items() if v is not None}, inherits=start is not None
+    )
+    path = _output(spec, output)
+    console = messages()
+    images = _open(data, resolution, chosen.batch_size, console)
+
+    from nas.retrain import fine_tune, for_classes, train_from_scratch
+
+    seeded = _seed(start, images, new_classifier=new_classifier) if start else None
+    if seeded is not None:
+        seeded = for_classes(seeded, images.classes)
+    where = _device(device)
+    console.print(
+        f"{spec}: {'on from its weights' if seeded else 'from scratch'}, {len(images.train)} images of "
+        f"{len(images.classes)} classes at {images.resolution_px} px, "
+        f"{chosen.total_steps(len(images.train))} steps of {chosen.batch_size} on {where}",
+        soft_wrap=True,
+    )
+    with _bar(console) as bar:
+        task = bar.add_task("training", total=None, note="")
+
+        def tell(at: TrainProgress) -> None:
+            note = f"loss {at.train_loss:.3f}"
+            bar.update(task, completed=at.step, total=at.total_steps, note=note)
+
+        if seeded is not None:
+            done = fine_tune(seeded, images, chosen, seed=seed, device=where, on_progress=tell)
+        else:
+            done = train_from_scratch(
+                network_spec, images, chosen, seed=seed, device=where, on_progress=tell
+            )
+    _finish(done, path, images, console, as_json=as_json)
+
+
+def _recipe(path: Path | None, given: dict[str, Any], *, inherits: bool) -> Recipe:
+    from pydantic import ValidationError
+
+    from nas.retrain import FINE_TUNING_RATE
+
+    settings: object = read_yaml(path) if path else {}
+    if not isinstance(settings, dict):
+        raise InputError(f"{path}: expected keys and values, got {type(settings).__name__}")
+    defaults = {"learning_rate": FINE_TUNING_RATE} if inherits else {}
+    if "epochs" in given:
+        settings.pop("steps", None)
+    try:
+        return Recipe.model_validate(defaults | settings | given)
+    except ValidationError as error:
+        raise InputError(f"{path or 'recipe'}: {first_problem(error)}") from error
+
+
+def _output(spec: str, output: Path | None) -> Path:
+    path = output or Path(spec.replace("@", "-")).with_suffix("")
+    if output is None:
+        path = path.with_name(f"{path.name}-trained.pt")
+        if path.exists():
+            raise InputError(f"{path} exists: move it away, or choose another --output")
+    if not path.parent.is_dir():
+        raise InputError(f"{path.parent} is no folder: make it, or choose another --output")
+    return path
+
+
+def _open(source: str, resolution: int | None, batch_size: int, console: Console) -> Dataset:
+    from nas.training.images import require_batch
+    from nas.training.load import load_dataset
+
+    with console.status("reading images") as status:
+        images = load_dataset(
+            source,
+            resolution_px=resolution,
+            progress=lambda done, total: status.update(f"reading images, {done} of {total}"),
+        )
+    require_batch(images, batch_size)
+    return images
+
+
+def _seed(path: str, images: Dataset, *, new_classifier: bool) -> Seed:
+    from nas.seeds import load_seed
+
+    seed = load_seed(path)
+    return seed.with_classes(images.classes) if new_classifier else seed
+
+
+def _device(name: str) -> str:
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(
+            f"device {name!r} cannot be used here: {str(error).splitlines()[0]}"
+        ) from error
+    return name
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+    )
+
+
+def _finish(
+    done: Retrained, path: Path, images: Dataset, console: Console, *, as_json: bool
+) -> None:
+    from nas.scoring import wilson
+    from nas.seeds import seed_bytes
+
+    write_whole(path, seed_bytes(done.seed))
+    low, high = wilson(done.test.accuracy, len(images.test))
+    if as_json:
+        print_json(
+            {
+                "path": str(path),
+                "val_accuracy": done.result.accuracy,
+                "test_accuracy": done.test.accuracy,
+                "test_ci95": [low, high],
+                "train_s": done.result.train_s,
+            }
+        )
+        return
+    console.print(
+        f"{path}: {100 * done.result.accuracy:.1f}% on {len(images.val)} held-out images, "
+        f"{100 * done.test.accuracy:.1f}% ({100 * low:.1f} to {100 * high:.1f}) on {len(images.test)} "
+        f"test images\nnext: nas export {path}",
+        soft_wrap=True,
+    )

@@ -1,0 +1,254 @@
+"""A network as the table in which the MobileNetV3 paper prints one (arXiv 1905.02244, tables 1 and 2).
+
+One row a layer or block: the stem, each block, then the last stage a layer a row. To the paper's columns
+come the skip connection, parameters and multiply-adds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+from typing import Literal
+
+from search_spaces.cost import Layer, layers_by_stage
+from search_spaces.spec import Act, ArchSpec, BlockSpec, Gate, HeadSpec, Skip
+
+Part = Literal["stem", "block", "conv", "pool", "hidden", "classifier"]
+LAST_STAGE: tuple[Part, ...] = ("conv", "pool", "hidden", "classifier")
+
+NONLINEARITIES: dict[Act, str] = {
+    "relu": "RE",
+    "relu6": "RE6",
+    "hswish": "HS",
+    "hswish_unfused": "HSu",
+    "swish": "SW",
+}
+"""Abbreviated, ReLU and h-swish as in the paper."""
+
+HEADINGS = ("input", "operator", "exp", "out", "SE", "NL", "s", "skip", "params", "MAdds")
+"""Of the cells that `cells` gives."""
+
+LEGEND = """\
+exp: channels of the depthwise convolution   SE: squeeze-and-excite, its width
+NL: RE ReLU, RE6 ReLU6, HS h-swish, SW swish   s: stride   NBN: no batch norm"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        part: What it is of the network; the last four are the last stage.
+        reduction: How many times smaller than the image its input is, as strides make it.
+        in_px: Side of the input map in pixels.
+        cin: Channels of the input.
+        operator: As the paper names it.
+        expand: Channels that the depthwise convolution works on; None where there is none.
+        out: Channels of the output; None for the pool.
+        se: Channels of the squeeze-and-excite bottleneck; 0 without one.
+        gate: What ends the squeeze-and-excite. It has no column.
+        act: The nonlinearity, if any.
+        stride: Of the layer, or of the block's one strided layer.
+        skip: What is added to the output.
+        params: Trainable parameters.
+        madds: Multiply-adds for one image.
+    """
+
+    part: Part
+    reduction: int
+    in_px: int
+    cin: int
+    operator: str
+    expand: int | None
+    out: int | None
+    se: int
+    gate: Gate
+    act: Act | None
+    stride: int
+    skip: Skip
+    params: int
+    madds: int
+
+
+def layer_table(spec: ArchSpec) -> tuple[Row, ...]:
+    """The rows of a network.
+
+    >>> from search_spaces.references import mobilenet_v3_large
+    >>> rows = layer_table(mobilenet_v3_large())
+    >>> for row in (rows[1], rows[4], rows[-4], rows[-3], rows[-2]):
+    ...     print(*cells(row)[:7], sep=" | ")
+    112²x16 | bneck, 3x3 | 16 | 16 | - | RE | 1
+    56²x24 | bneck, 5x5 | 72 | 40 | ✓ 24 | RE | 2
+    7²x160 | conv2d, 1x1 | - | 960 | - | HS | 1
+    7²x960 | pool, 7x7 | - | - | - | - | 1
+    1²x960 | conv2d 1x1, NBN | - | 1280 | - | HS | 1
+    """
+    return tuple(_rows(spec))
+
+
+def _rows(spec: ArchSpec) -> Iterator[Row]:
+    (_, (stem,)), *blocks, (_, head) = layers_by_stage(spec)
+    kernel = f"{stem.kernel}x{stem.kernel}"
+    yield _plain("stem", stem, 1, f"conv2d, {kernel}", act=spec.stem.act)
+    reduction, px = stem.stride, stem.out_px
+    for block, (_, layers) in zip(spec.blocks, blocks, strict=True):
+        yield _block(block, layers, reduction)
+        reduction, px = reduction * block.stride, -(-px // block.stride)
+    yield from _last_stage(spec.head, head, reduction, px)
+
+
+def _plain(
+    part: Part, layer: Layer, reduction: int, operator: str, *, act: Act | None = None
+) -> Row:
+    """The row of one layer that is no block."""
+    return Row(
+        part=part,
+        reduction=reduction,
+        in_px=layer.in_px,
+        cin=layer.cin,
+        operator=operator,
+        expand=None,
+        out=layer.cout,
+        se=0,
+        gate="none",
+        act=act,
+        stride=layer.stride,
+        skip="none",
+        params=layer.params,
+        madds=layer.madds,
+    )
+
+
+def _block(block: BlockSpec, layers: tuple[Layer, ...], reduction: int) -> Row:
+    depthwise = {"conv": None, "sepconv": layers[0].cin, "mbconv": block.expand}
+    return Row(
+        part="block",
+        reduction=reduction,
+        in_px=layers[0].in_px,
+        cin=layers[0].cin,
+        operator=f"{_operator(block)}, {block.kernel}x{block.kernel}",
+        expand=depthwise[block.op],
+        out=block.out,
+        se=block.se,
+        gate=block.gate,
+        act=block.act,
+        stride=block.stride,
+        skip=block.skip,
+        params=sum(layer.params for layer in layers),
+        madds=sum(layer.madds for layer in layers),
+    )
+
+
+def _operator(block: BlockSpec) -> str:
+    """The paper calls a linear depthwise-separable block a bottleneck that expands to its own input."""
+    if block.op == "conv":
+        return "conv2d"
+    return "bneck" if block.linear else "sepconv"
+
+
+def _last_stage(
+    head: HeadSpec, layers: tuple[Layer, ...], reduction: int, px: int
+) -> Iterator[Row]:
+    by_name = {layer.name: layer for layer in layers}
+    conv, hidden, classifier = (by_name.get(name) for name in ("conv", "hidden", "classifier"))
+    assert classifier is not None
+    after = hidden or classifier
+    if conv:
+        yield _plain("conv", conv, reduction, "conv2d, 1x1", act=head.act)
+    pool = _plain("pool", replace(after, in_px=px), reduction, f"pool, {px}x{px}")
+    yield replace(pool, out=None, params=0, madds=0)
+    pooled = reduction * px
+    if hidden:
+        yield _plain("hidden", hidden, pooled, "conv2d 1x1, NBN", act=head.act)
+    yield _plain("classifier", classifier, pooled, "conv2d 1x1, NBN")
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """The row as text, in the order of `HEADINGS`; what there is not is a dash."""
+    return (
+        f"{row.in_px}²x{row.cin}",
+        row.operator,
+        str(row.expand or "-"),
+        str(row.out or "-"),
+        f"✓ {row.se}" if row.se else "-",
+        NONLINEARITIES[row.act] if row.act else "-",
+        str(row.stride),
+        {"none": "-", "identity": "id", "pool": "pool"}[row.skip],
+        f"{row.params:,}" if row.params else "-",
+        millions(row.madds) if row.madds else "-",
+    )
+
+
+def millions(madds: int) -> str:
+    """Multiply-adds in millions.
+
+    >>> millions(16_687_000), millions(4_608)
+    ('16.69M', '0.005M')
+    """
+    return f"{madds / 1e6:.2f}M" if madds >= 10_000 else f"{madds / 1e6:.3f}M"
+
+
+def short(params: int) -> str:
+    """Parameters with three or four digits.
+
+    >>> short(464), short(32_080), short(1_230_080)
+    ('464', '32.1k', '1.23M')
+    """
+    if params < 1_000:
+        return str(params)
+    return f"{params / 1e3:.1f}k" if params < 999_950 else f"{params / 1e6:.2f}M"
+
+
+Pair = tuple[Row | None, Row | None]
+"""Rows of two networks that stand beside each other; None where one network has no more."""
+
+
+@dataclass(frozen=True)
+class PairedStage:
+    """What two networks do between two reductions of the map, or after the last.
+
+    Attributes:
+        name: The side of the map, or of either map where the resolutions differ; or `last stage`.
+        pairs: Row beside row.
+    """
+
+    name: str
+    pairs: tuple[Pair, ...]
+
+    def rows(self, side: Literal[0, 1]) -> tuple[Row, ...]:
+        """One network's rows."""
+        return tuple(row for row in (pair[side] for pair in self.pairs) if row)
+
+
+def side_by_side(left: ArchSpec, right: ArchSpec) -> tuple[PairedStage, ...]:
+    """Two networks aligned: the bodies where their maps are reduced alike, the last stages by layer.
+
+    >>> from search_spaces.references import mobilenet_v2, mobilenet_v3_large
+    >>> stages = side_by_side(mobilenet_v2(), mobilenet_v3_large())
+    >>> [(stage.name, len(stage.pairs)) for stage in stages]
+    [('224²', 1), ('112²', 2), ('56²', 2), ('28²', 3), ('14²', 7), ('7²', 3), ('last stage', 4)]
+    """
+    a, b = layer_table(left), layer_table(right)
+    bodies = {row.reduction for row in (*a, *b) if row.part in ("stem", "block")}
+    stages = [
+        tuple(zip_longest(_body(a, reduction), _body(b, reduction))) for reduction in sorted(bodies)
+    ]
+    last = tuple((_layer(a, part), _layer(b, part)) for part in LAST_STAGE)
+    return (
+        *(PairedStage(_name(pairs), pairs) for pairs in stages),
+        PairedStage("last stage", tuple(pair for pair in last if any(pair))),
+    )
+
+
+def _body(table: Iterable[Row], reduction: int) -> Iterator[Row | None]:
+    return (r for r in table if r.part in ("stem", "block") and r.reduction == reduction)
+
+
+def _layer(table: Iterable[Row], part: Part) -> Row | None:
+    return next((row for row in table if row.part == part), None)
+
+
+def _name(pairs: Iterable[Pair]) -> str:
+    sides = dict.fromkeys(row.in_px for pair in pairs for row in pair if row)
+    return " / ".join(f"{px}²" for px in sides)

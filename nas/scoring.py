@@ -1,0 +1,110 @@
+"""How well a trained network does on images whose classes it knows by name."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nas.seeds import Seed
+from nas.training.evaluate import evaluate
+from nas.training.images import Batch, Dataset, Split
+from search_spaces import InputError
+
+NAMED_UNKNOWN = 3
+
+
+@dataclass(frozen=True)
+class SplitScore:
+    """Top-1 accuracy, 0..1, with its 95% interval (Wilson's), and the images that it is of."""
+
+    accuracy: float
+    ci95: tuple[float, float]
+    images: int
+
+
+def score(seed: Seed, data: Dataset, splits: Sequence[str], *, device: str = "cpu") -> SplitScore:
+    """Top-1 of a seed's network over some of the data's splits together.
+
+    Classes are matched by name, capitals, spaces, hyphens and underscores aside; the data may lack
+    some of the network's. Every class of the network can be the answer.
+
+    Args:
+        seed: Network and weights.
+        data: Images at the size that the network is to see.
+        splits: Of `train`, `val` and `test`.
+        device: Where to compute.
+
+    Raises:
+        InputError: A class that the network does not know.
+    """
+    labels = _labels(data.classes, seed.usage.classes)
+    network = seed.network().to(device)
+    correct, images = 0.0, 0
+    for name in splits:
+        split: Split = Relabelled(getattr(data, name), labels)
+        mean, std = seed.usage.mean, seed.usage.std
+        part = evaluate(network, split, mean=mean, std=std, device=device)
+        correct += part.accuracy * len(split)
+        images += len(split)
+    return SplitScore(correct / images, wilson(correct / images, images), images)
+
+
+@dataclass(frozen=True)
+class Relabelled:
+    """A split whose labels are looked up in `labels`, (classes of the split,)."""
+
+    split: Split
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def batches(
+        self, batch_size: int, *, generator: torch.Generator | None = None, drop_last: bool = False
+    ) -> Iterator[Batch]:
+        """Go through the split once; see `Split.batches`."""
+        lookup = torch.from_numpy(self.labels)
+        for images, labels in self.split.batches(
+            batch_size, generator=generator, drop_last=drop_last
+        ):
+            yield images, lookup[labels]
+
+
+def wilson(share: float, count: int, *, z: float = 1.96) -> tuple[float, float]:
+    """95% interval of a share seen in `count` trials (Wilson 1927).
+
+    >>> low, high = wilson(0.5, 100)
+    >>> round(low, 3), round(high, 3)
+    (0.404, 0.596)
+    """
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = math.sqrt(share * (1 - share) / count + z * z / (4 * count**2)) * z / (1 + z * z / count)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def _labels(classes: Sequence[str], known: Sequence[str]) -> NDArray[np.int64]:
+    places = {_plain(name): place for place, name in enumerate(known)}
+    unknown = [name for name in classes if _plain(name) not in places]
+    if unknown:
+        listed = ", ".join(repr(name) for name in unknown[:NAMED_UNKNOWN])
+        more = f" and {len(unknown) - NAMED_UNKNOWN} more" if len(unknown) > NAMED_UNKNOWN else ""
+        raise InputError(
+            f"the network does not know the data's classes {listed}{more}: name the folders as its "
+            f"classes are, of which the first are {', '.join(map(repr, known[:NAMED_UNKNOWN]))}"
+        )
+    return np.array([places[_plain(name)] for name in classes], np.int64)
+
+
+def _plain(name: str) -> str:
+    """A name without what people write differently.
+
+    >>> _plain("Granny_Smith") == _plain("granny smith")
+    True
+    """
+    return re.sub(r"[\s_-]+", " ", name).strip().casefold()

@@ -1,0 +1,73 @@
+"""Files of torch and safetensors, read so that nothing in them can run."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from search_spaces import InputError
+
+
+def read_torch(path: Path, *, wanted: str) -> dict[str, Any]:
+    """The mapping in a torch file; only containers, numbers and tensors are loaded.
+
+    Raises:
+        InputError: No such file, one that holds code, a damaged one, or no mapping; the message ends
+            with what is `wanted`.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}: give {wanted}") from error
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"{path}: holds more than weights, or is no torch file: not loaded; give {wanted}"
+        ) from error
+    except (RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: damaged, or not a torch file: give {wanted}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds {type(content).__name__}: give {wanted}")
+    return content
+
+
+def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
+    """Weights by name, from a torch checkpoint or a .safetensors file.
+
+    A checkpoint may hold them under `state_dict` or `model`, and each name may begin with `module.`, as
+    a data-parallel training leaves it.
+
+    Raises:
+        InputError: See `read_torch`; or the file holds no tensors.
+    """
+    wanted = "a state dict: .pth, .pt or .safetensors"
+    content = (
+        _read_safetensors(path)
+        if path.suffix == ".safetensors"
+        else read_torch(path, wanted=wanted)
+    )
+    for key in ("state_dict", "model"):
+        if isinstance(content.get(key), dict):
+            content = content[key]
+    weights = {
+        name.removeprefix("module."): tensor
+        for name, tensor in content.items()
+        if isinstance(name, str) and isinstance(tensor, torch.Tensor)
+    }
+    if not weights:
+        raise InputError(f"{path}: holds no weights: give {wanted}")
+    return weights
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    try:
+        return dict(load_file(path))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}: give a .safetensors file") from error
+    except SafetensorError as error:
+        raise InputError(f"{path}: damaged, or not a safetensors file: {error}") from error

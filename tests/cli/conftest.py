@@ -1,0 +1,37 @@
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nas.cli.main import main, search_main
+
+
+def run(monkeypatch, capsys, *arguments, command=main):
+    monkeypatch.setattr(sys, "argv", ["nas", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        command()
+    out, err = capsys.readouterr()
+    return ended.value.code, out, err
+
+
+@pytest.fixture
+def nas(monkeypatch, capsys):
+    return lambda *arguments: run(monkeypatch, capsys, *arguments)
+
+
+@pytest.fixture
+def nas_search(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: run(monkeypatch, capsys, *arguments, command=search_main)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    rng = np.random.default_rng(0)
+    for label, base in (("dark", 60), ("light", 190)):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for number in range(50):
+            pixels = rng.normal(base, 40, size=(32, 32, 3)).clip(0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / label / f"{number}.png")
+    return tmp_path / "photos"
