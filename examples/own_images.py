@@ -12,6 +12,7 @@ Latency is measured on this machine's CPU. `--device madds:10` estimates it inst
 """
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,13 +22,13 @@ from nas import SearchResult, search
 from nas.config import FinalsConfig, ScheduleConfig
 from nas.training.load import load_dataset
 from nas.training.recipe import Recipe
-from search_spaces import REFERENCES, load_space
+from search_spaces import REFERENCES, InputError, load_space
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Search, then print the winner."""
     args = _parser().parse_args(argv)
-    data = load_dataset(args.images)
+    data = load_dataset(args.images, resolution_px=args.proxy_resolution)
     space = load_space(args.space, resolution=args.resolution, classes=len(data.classes))
     source = open_device(args.device)
     target_ms = args.target_ms or mobilenet_ms(source, args.resolution, len(data.classes))
@@ -74,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="cpu", help="cpu or madds:RATE")
     parser.add_argument("--target-ms", type=float, help="default: MobileNetV3-Large's")
     parser.add_argument("--resolution", type=int, default=224, help="of the deployed network")
+    parser.add_argument("--proxy-resolution", type=int, help="of the images trained on")
     parser.add_argument("--controller", default="rnn", help="rnn, evolution or uniform")
     parser.add_argument("--trials", type=int, default=50)
     parser.add_argument("--finalists", type=int, default=3)
@@ -84,4 +86,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except InputError as error:
+        sys.exit(f"own_images.py: {error}")

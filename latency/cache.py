@@ -33,9 +33,13 @@ class Cached:
         """The device of the source behind."""
         return self.source.device
 
+    def holds(self, spec: ArchSpec) -> bool:
+        """Whether a reading of this network is kept."""
+        return _read(self._path(spec)) is not None
+
     def latency(self, spec: ArchSpec) -> Latency:
         """The kept reading, or a new one."""
-        path = self.folder / self.device.fingerprint / f"{spec.fingerprint}.json"
+        path = self._path(spec)
         kept = _read(path)
         if kept is not None:
             return kept
@@ -43,6 +47,9 @@ class Cached:
         if reading.stable:
             _write(path, reading)
         return reading
+
+    def _path(self, spec: ArchSpec) -> Path:
+        return self.folder / self.device.fingerprint / f"{spec.fingerprint}.json"
 
 
 def _read(path: Path) -> Latency | None:

@@ -59,7 +59,7 @@ class OnnxRuntimeCpu:
         return self.latency_of_model(to_onnx(build(spec)))
 
     def latency_of_model(self, model: bytes) -> Latency:
-        """Time a serialized ONNX model with one input of fixed shape."""
+        """Time a serialized ONNX model with one input; its free dimensions, such as the batch, are 1."""
         try:
             session = ort.InferenceSession(
                 model, self._options(), providers=["CPUExecutionProvider"]
@@ -70,7 +70,7 @@ class OnnxRuntimeCpu:
             if type(error).__module__.startswith("onnxruntime"):
                 raise MeasurementError(f"ONNX Runtime: {_first_line(error)}") from error
             raise
-        return summarize(blocks, self.device, max_spread=self.timing.max_spread)
+        return summarize(blocks, self.device, self.timing)
 
     def _options(self) -> ort.SessionOptions:
         options = ort.SessionOptions()
@@ -83,7 +83,8 @@ class OnnxRuntimeCpu:
 
 def _random_feed(session: ort.InferenceSession) -> dict[str, np.ndarray]:
     only = session.get_inputs()[0]
-    values = np.random.default_rng(0).standard_normal(only.shape, dtype=np.float32)
+    shape = [side if isinstance(side, int) else 1 for side in only.shape]
+    values = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
     return {only.name: values}
 
 

@@ -33,6 +33,8 @@ class Timing:
         half_width: Stops when the 95% interval is this narrow on each side, relative to the median.
         max_spread: Interquartile range of block medians over their median, above which the reading
             is marked unstable.
+        max_slowdown: Median over the fastest run, above which it is as well: another program that
+            runs all the time slows every block alike.
     """
 
     warmup_s: float = 0.15
@@ -42,6 +44,7 @@ class Timing:
     max_s: float = 1.0
     half_width: float = 0.01
     max_spread: float = 0.10
+    max_slowdown: float = 1.5
 
 
 def sample(
@@ -105,7 +108,7 @@ def bootstrap_ci95(
     return float(low), float(high)
 
 
-def summarize(blocks: Blocks, device: Device, *, max_spread: float = Timing.max_spread) -> Latency:
+def summarize(blocks: Blocks, device: Device, timing: Timing = Timing()) -> Latency:
     """The reading that timed blocks amount to.
 
     >>> reading = summarize([[2.0, 2.1, 9.0]] * 8, Device("lab", "f0"))
@@ -117,6 +120,8 @@ def summarize(blocks: Blocks, device: Device, *, max_spread: float = Timing.max_
     median = float(np.median(medians))
     low, high = bootstrap_ci95(medians)
     q1, q3 = np.percentile(medians, [25, 75])
+    steady = (q3 - q1) / median <= timing.max_spread
+    undisturbed = median <= timing.max_slowdown * runs.min()
     return Latency(
         median_ms=median,
         ci95_ms=(min(low, median), max(high, median)),
@@ -126,5 +131,5 @@ def summarize(blocks: Blocks, device: Device, *, max_spread: float = Timing.max_
         device=device.name,
         fingerprint=device.fingerprint,
         estimate=device.estimate,
-        stable=bool((q3 - q1) / median <= max_spread),
+        stable=bool(steady and undisturbed),
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from nas.reward import Reward
 from nas.training.recipe import Recipe
@@ -28,6 +28,11 @@ class ControllerConfig(BaseModel):
 
     name: str = "rnn"
     options: dict[str, Any] = {}
+
+
+def _named(given: object) -> object:
+    """`controller: evolution` for one without options."""
+    return {"name": given} if isinstance(given, str) else given
 
 
 class FinalsConfig(BaseModel):
@@ -117,7 +122,7 @@ class SearchConfig(BaseModel):
     trials: Positive = 200
     batch_size: Positive = 10
     seed: Annotated[int, Field(ge=0)] = 0
-    controller: ControllerConfig = ControllerConfig()
+    controller: Annotated[ControllerConfig, BeforeValidator(_named)] = ControllerConfig()
     reward: Reward = Reward()
     data: DataConfig = DataConfig()
     recipe: Recipe = Recipe()
@@ -190,6 +195,8 @@ def config_yaml(config: SearchConfig) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     data = read_yaml(path)
+    if data is None:  # an empty file, or comments alone
+        return {}
     if not isinstance(data, dict):
         raise InputError(f"{path}: expected keys and values, got {type(data).__name__}")
     version = data.pop("schema", SCHEMA)

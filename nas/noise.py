@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import variance
 
+from nas.readable import counted
 from nas.trial import Trial
 
 
@@ -33,7 +34,7 @@ class Noise:
         """The verdict in plain words."""
         figures = (
             f"one network trained twice differs by {self.between_seeds:.1f} points (standard deviation, "
-            f"{self.pairs} pairs), the run's networks by {self.between_networks:.1f}"
+            f"{counted(self.pairs, 'pair')}), the run's networks by {self.between_networks:.1f}"
         )
         if self.differ:
             return f"The networks differ by more than the noise: {figures}."

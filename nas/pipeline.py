@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from controllers import Controller
-from latency import Device, LatencySource
+from latency import LatencySource
 from nas.config import FinalsConfig, ScheduleConfig
 from nas.loop import Budget, SearchStoppedError, TrialLoop, run_serially
 from nas.noise import measure_noise
@@ -17,7 +15,8 @@ from nas.proxy import ProxyTraining
 from nas.report import write_report
 from nas.results import SearchResult, choose_winner, finalist_weights, write_results
 from nas.reward import Reward
-from nas.runs import RunFolder, write_whole
+from nas.run_facts import facts_of, record_facts
+from nas.runs import RunFolder
 from nas.training.recipe import Recipe
 from nas.trial import Evaluate, Trial
 from nas.watch import PolicyRecord, Several, Silent, Watcher
@@ -37,7 +36,7 @@ def search(
     folder: Path | str,
     recipe: Recipe | None = None,
     reward: Callable[..., float] | None = None,
-    trials: int = 100,
+    trials: int = 200,
     batch_size: int = 10,
     finals: FinalsConfig | None = None,
     schedule: ScheduleConfig | None = None,
@@ -79,6 +78,9 @@ def search(
         raise InputError(
             f"target_ms must be above 0, got {target_ms:g}: give the budget in milliseconds"
         )
+    for name, number in (("trials", trials), ("batch_size", batch_size)):
+        if number < 1:
+            raise InputError(f"{name} must be at least 1, got {number}")
     finals, schedule = finals or FinalsConfig(), schedule or ScheduleConfig(workers=0)
     reward, recipe = reward or Reward(), recipe or Recipe()
     if evaluate is None:
@@ -92,8 +94,9 @@ def search(
     run.path.mkdir(parents=True, exist_ok=True)
     budget = Budget(trials, batch_size, finals.count, finals.repeats, seed)
     with run.locked():
-        facts = _facts(space, latency.device, data, target_ms=target_ms, budget=budget)
-        write_whole(run / "run.json", json.dumps(facts, indent=1) + "\n")
+        facts = facts_of(space, latency.device, data, target_ms=target_ms, budget=budget)
+        facts["training"] = {"recipe": recipe.model_dump(), "finals_factor": finals.epochs_factor}
+        record_facts(run, facts)
         loop = TrialLoop(
             space=space,
             controller=controller,
@@ -106,27 +109,6 @@ def search(
         )
         _train_all(loop, evaluate, schedule)
         return _conclude(loop, data)
-
-
-def _facts(
-    space: SearchSpace, device: Device, data: Dataset, *, target_ms: float, budget: Budget
-) -> dict[str, Any]:
-    """What is searched, as `run.json` keeps it: a report needs nothing else but the logs."""
-    return {
-        "space": space.name,
-        "labels": [[name, list(choices)] for name, choices in space.labels],
-        "device": asdict(device),
-        "target_ms": target_ms,
-        "budget": asdict(budget),
-        "data": {
-            "name": data.name,
-            "classes": len(data.classes),
-            "train": len(data.train),
-            "val": len(data.val),
-            "test": len(data.test),
-            "px": data.resolution_px,
-        },
-    }
 
 
 def _train_all(loop: TrialLoop, evaluate: Evaluate, schedule: ScheduleConfig) -> None:

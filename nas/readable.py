@@ -28,9 +28,27 @@ def three_digits(value: float) -> str:
     ['2.70', '0.0123', '42.0', '10.0', '1230']
     """
     rounded = float(f"{value:.3g}")
-    if rounded <= 0:
+    if not 0 < rounded < math.inf:
         return f"{rounded:g}"
     return f"{rounded:.{max(0, 2 - math.floor(math.log10(rounded)))}f}"
+
+
+def counted(number: int, thing: str, things: str = "") -> str:
+    """A number of things.
+
+    >>> counted(1, "trial"), counted(200, "trial"), counted(2, "latency", "latencies")
+    ('1 trial', '200 trials', '2 latencies')
+    """
+    return f"{number:,} {thing if number == 1 else things or thing + 's'}"
+
+
+def networks(number: float) -> str:
+    """How many networks a space has, in words that can be read.
+
+    >>> networks(768), networks(2.81e18)
+    ('768 networks', '2.8e+18 networks')
+    """
+    return counted(int(number), "network") if number < 1e6 else f"{number:.2g} networks"
 
 
 def interval(latency: Latency) -> str:

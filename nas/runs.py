@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -166,6 +167,15 @@ class RunFolder:
             yield
         finally:
             lock.release()
+
+    @property
+    def begun(self) -> bool:
+        """Whether a trial has finished in it."""
+        return bool(self.trials().trials) or any(self.path.glob("*.ahead.jsonl"))
+
+    def discard(self) -> None:
+        """Remove the folder of a run that has not begun."""
+        shutil.rmtree(self.path)
 
     def trials(self) -> TrialLog:
         """The search's log."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ def read_torch(path: Path, *, wanted: str) -> dict[str, Any]:
         raise InputError(
             f"{path}: holds more than weights, or is no torch file: not loaded; give {wanted}"
         ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except Exception as error:
         raise InputError(f"{path}: damaged, or not a torch file: give {wanted}") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds {type(content).__name__}: give {wanted}")

@@ -29,6 +29,8 @@ def first_problem(error: ValidationError) -> str:
         return f"unknown key '{where}': remove it or correct its spelling"
     if found["type"] in ("missing", "missing_argument"):
         return f"missing key '{where}': add it"
+    if found["type"] in ("model_type", "model_attributes_type", "dataclass_type", "dict_type"):
+        return f"{where}: expected keys and values, got {found['input']!r}"
     reason = found["msg"].removeprefix("Value error, ")
     reason = (reason[:1].lower() + reason[1:]).replace("input should", "must")
     value = "" if isinstance(found["input"], dict | list) else f", got {found['input']!r}"

@@ -36,7 +36,9 @@ def guarded(program: str, app: typer.Typer) -> None:
         if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help text
             sys.stderr.write(message + "\n")
             raise SystemExit(BAD_INPUT) from None
-        _end(program, f"{message} (see {program} --help)", BAD_INPUT)
+        context = getattr(error, "ctx", None)
+        where = context.command_path if context is not None else program
+        _end(program, f"{message} (see {where} --help)", BAD_INPUT)
     except Failed as error:
         _end(program, str(error), FAILED)
     except (KeyboardInterrupt, typer.Abort):

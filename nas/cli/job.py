@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,13 +10,14 @@ from rich.console import Console
 from rich.table import Table
 
 from controllers import Controller, make_controller
-from latency import Cached, LatencySource, MeasurementError, open_device
-from nas.cli.live import LiveView, minutes
+from latency import Cached, LatencySource, open_device
+from nas.cli.live import LiveView
+from nas.cli.output import command
 from nas.config import SearchConfig, config_yaml, load_config, parse_config
-from nas.plan import Span, estimate_cost, measure_span
+from nas.readable import counted, interval, three_digits
 from nas.results import SearchResult
 from nas.runs import RunFolder, new_folder, open_folder, write_whole
-from search_spaces import FactorizedSpace, InputError, load_space
+from search_spaces import FactorizedSpace, load_space
 
 if TYPE_CHECKING:
     from nas.training.images import Dataset
@@ -32,6 +32,7 @@ class Job:
     source: LatencySource
     data: Dataset
     console: Console
+    expected_s: float | None = None
 
     def run(self, folder: RunFolder) -> SearchResult:
         """Search, with a live view; Ctrl-C tells how to go on."""
@@ -41,7 +42,7 @@ class Job:
         config = self.config
         assert config.target_ms is not None
         controller = _controller(config, self.space)
-        view = LiveView(self.console, config)
+        view = LiveView(self.console, config, expected_s=self.expected_s)
         with folder.locked(), view.shown():
             board = TensorBoard(folder / "tensorboard")
             try:
@@ -105,98 +106,6 @@ def _open_data(config: SearchConfig, console: Console) -> Dataset:
     return data
 
 
-def plan(job: Job) -> Job:
-    """Say what the search is about to do and what it will cost; returns it with its target set.
-
-    Raises:
-        InputError: The device cannot measure the space's networks.
-    """
-    config, console = job.config, job.console
-    with console.status("") as status:
-
-        def progress(done: int, total: int) -> None:
-            status.update(f"measuring what the space spans on the device, {done} of {total}")
-
-        try:
-            span = measure_span(job.space, job.source, progress=progress)
-        except MeasurementError as error:
-            raise InputError(f"device {config.device}: {error}: choose another --device") from error
-        target = config.target_ms or span.references["mobilenet_v3_large"].median_ms
-        status.update("timing a few training steps")
-        workers = _workers(config)
-        cost = None
-        if config.schedule.ray_address is None and config.schedule.gpus_per_trial == 0:
-            cost = estimate_cost(
-                config,
-                span,
-                train_images=len(job.data.train),
-                val_images=len(job.data.val),
-                px=job.data.resolution_px,
-                workers=workers or 1,
-            )
-    lines = _facts(job, span, target)
-    if cost is not None:
-        on = f"{workers} workers" if workers else "this process"
-        lines["cost"] = (
-            f"about {minutes(cost.total_s)} on {on}: {config.trials} trials {minutes(cost.trials_s)}, "
-            f"{config.finals.count} finalists {minutes(cost.finals_s)}, "
-            f"latency {minutes(cost.latency_s)}"
-        )
-    console.print(_grid(lines))
-    if (warning := span.verdict(target)) is not None:
-        console.print(f"[bold]The target does not bind:[/bold] {warning}")
-    settings = config.model_dump(mode="json") | {"target_ms": target}
-    return Job(parse_config(settings, where="settings"), job.space, job.source, job.data, console)
-
-
-def _facts(job: Job, span: Span, target: float) -> dict[str, str]:
-    data, space, config = job.data, job.space, job.config
-    beside = ", ".join(
-        f"{_title(name)} {reading.median_ms:.3g} ms" for name, reading in span.references.items()
-    )
-    kind = "an estimate, not a measurement: " if job.source.device.estimate else ""
-    why = "" if config.target_ms else ", MobileNetV3-Large's here (--target-ms sets it)"
-    return {
-        "space": f"{space.name}: {len(space.arities)} decisions, {space.size:.2g} networks",
-        "data": (
-            f"{data.name}: {len(data.classes)} classes, {len(data.train)} images to train on, "
-            f"{len(data.val)} held out, {len(data.test)} to test, {data.resolution_px} px"
-        ),
-        "device": kind + job.source.device.name,
-        "latency": (
-            f"{span.fastest_ms:.3g} to {span.slowest_ms:.3g} ms at {config.resolution} px "
-            f"({len(span.networks)} networks looked at); {beside}"
-        ),
-        "target": f"{target:.3g} ms{why}",
-        "search": (
-            f"{config.controller.name}, {config.trials} trials in batches of {config.batch_size}, "
-            f"{config.reward.kind} reward, seed {config.seed}"
-        ),
-    }
-
-
-def _grid(lines: dict[str, str]) -> Table:
-    grid = Table.grid(padding=(0, 2))
-    for name, text in lines.items():
-        grid.add_row(f"[bold]{name}[/bold]", text)
-    return grid
-
-
-def _title(name: str) -> str:
-    """`mobilenet_v3_large` as people write it."""
-    return (
-        name.replace("mobilenet_v", "MobileNetV")
-        .replace("_large", "-Large")
-        .replace("_small", "-Small")
-    )
-
-
-def _workers(config: SearchConfig) -> int:
-    if config.schedule.workers is not None:
-        return config.schedule.workers
-    return max(1, (os.cpu_count() or 1) // config.schedule.cpus_per_trial)
-
-
 def start(job: Job, runs: Path, name: str) -> RunFolder:
     """Make the run's folder, with its settings in it."""
     folder = new_folder(runs, name)
@@ -207,9 +116,15 @@ def start(job: Job, runs: Path, name: str) -> RunFolder:
 def reopen(path: Path, schedule: dict[str, Any], console: Console) -> tuple[Job, RunFolder]:
     """An interrupted run, as it was but for where its trials train."""
     folder = open_folder(path)
+    done, finals = len(folder.trials().trials), len(folder.finals().trials)
     config = load_config(folder / "config.yaml")
     kept = config.model_dump(mode="json")
     kept["schedule"] |= schedule
+    console.print(
+        f"{folder.path}: {done} of {counted(config.trials, 'trial')} done"
+        + (f", {finals} of the finals" if finals else ""),
+        soft_wrap=True,
+    )
     return open_job(parse_config(kept, where=str(folder / "config.yaml")), console), folder
 
 
@@ -217,24 +132,31 @@ def conclude(result: SearchResult, console: Console) -> None:
     """The best candidates, where the files lie, the next command."""
     finalists = [trial for trial in result.finals if trial.kind == "final" and trial.ok]
     table = Table(title="finalists", pad_edge=False)
-    for title in ("trial", "accuracy", "latency ms", "95% interval", "params", "MAdds", ""):
+    for title in ("trial", "accuracy", "latency ms", "95% interval", "params", "MAdds", "", ""):
         table.add_column(title, justify="right")
     for trial in sorted(finalists, key=lambda t: -(t.accuracy or 0)):
         assert trial.latency is not None
-        low, high = trial.latency.ci95_ms
         table.add_row(
             str(trial.index),
             f"{100 * (trial.accuracy or 0):.1f}%",
             f"{trial.latency_ms:.3f}",
-            f"{low:.3f} - {high:.3f}",
+            interval(trial.latency),
             f"{trial.params / 1e6:.2f}M",
             f"{trial.madds / 1e6:.0f}M",
             "the winner" if trial.index == result.winner.index else "",
+            "" if trial.latency.stable else "unstable",
         )
     console.print(table)
     if not result.within_target:
         console.print(
-            f"[bold]No finalist is within {result.target_ms:.3g} ms[/bold]; this is the best reward."
+            f"[bold]No finalist is within {three_digits(result.target_ms)} ms[/bold]; "
+            "this is the best reward."
+        )
+    unstable = sum(t.latency is not None and not t.latency.stable for t in result.trials)
+    if unstable:
+        console.print(
+            f"{unstable} of {counted(len(result.trials), 'latency', 'latencies')} are unstable: other "
+            "programs were running"
         )
     if result.test_accuracy is not None:
         console.print(f"on the test images, looked at once: {100 * result.test_accuracy:.1f}%")
@@ -243,6 +165,6 @@ def conclude(result: SearchResult, console: Console) -> None:
     folder = result.folder.path
     console.print(
         f"\n{folder}/ has best.yaml, best.onnx, seed.pt, pareto.csv, report.html, trials.jsonl\n"
-        f"next: nas show {folder}/best.yaml",
+        f"next: {command(f'show {folder}/best.yaml')}",
         soft_wrap=True,
     )

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.config import SearchConfig
+from nas.readable import three_digits
 from nas.trial import Job, Trial
 from nas.watch import Silent
 
@@ -40,21 +41,24 @@ def trial_line(trial: Trial) -> str:
     name = {"search": "trial", "final": "finalist", "repeat": "repeat of"}[trial.kind]
     if trial.accuracy is None:
         return f"{name} {trial.index} failed: {trial.error}"
+    unstable = "" if trial.latency is None or trial.latency.stable else " (unstable)"
     return (
-        f"{name} {trial.index}: {100 * trial.accuracy:.1f}% at {trial.latency_ms:.3g} ms, "
-        f"reward {trial.reward:.3f}"
+        f"{name} {trial.index}: {100 * trial.accuracy:.1f}% at {three_digits(trial.latency_ms)} ms"
+        f"{unstable}, reward {trial.reward:.3f}"
     )
 
 
 class LiveView(Silent):
     """A live panel on a terminal; a line a trial elsewhere.
 
-    Time left is reckoned from the work done since this process began: a trial counts one, a
-    finalist as many times as it trains longer.
+    Time left is reckoned from the work done since this process began, once a batch is whole: a trial
+    counts one, a finalist as many times as it trains longer. Before, it is the plan's estimate.
     """
 
-    def __init__(self, console: Console, config: SearchConfig) -> None:
-        self.console, self.config = console, config
+    def __init__(
+        self, console: Console, config: SearchConfig, *, expected_s: float | None = None
+    ) -> None:
+        self.console, self.config, self.expected_s = console, config, expected_s
         finals = config.finals
         self.total = config.trials + finals.count * finals.epochs_factor + finals.repeats
         self.done = self.fresh = 0.0
@@ -104,9 +108,13 @@ class LiveView(Silent):
 
     def left_s(self) -> float | None:
         """Seconds left, or None before anything can be said."""
-        if self.began is None or self.fresh == 0:
+        if self.began is None:
             return None
-        return (time.monotonic() - self.began) / self.fresh * max(0.0, self.total - self.done)
+        elapsed, work = time.monotonic() - self.began, max(0.0, self.total - self.done)
+        if self.fresh >= self.config.batch_size:
+            return elapsed / self.fresh * work
+        # The first trials to end say too much: their batch was measured before, and others train beside.
+        return None if self.expected_s is None else max(0.0, self.expected_s - elapsed)
 
     def render(self) -> RenderableType:
         """The panel."""
@@ -121,4 +129,6 @@ class LiveView(Silent):
         grid.add_row("last", trial_line(self.last) if self.last else "…")
         if self.failed:
             grid.add_row("failures", Text(str(self.failed), style="red"))
-        return Group(ProgressBar(total=self.total, completed=self.done, width=60), grid)
+        bar = Table.grid()  # a progress bar alone does not end its line
+        bar.add_row(ProgressBar(total=self.total, completed=self.done, width=60))
+        return Group(bar, grid)

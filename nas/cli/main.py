@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from nas.cli.errors import guarded
@@ -18,6 +21,12 @@ from nas.cli.train_command import train
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(version("mobile-nas"))
+        raise typer.Exit
+
+
 def _app(about: str | None = None) -> typer.Typer:
     return typer.Typer(
         help=about,
@@ -29,6 +38,16 @@ def _app(about: str | None = None) -> typer.Typer:
 
 
 nas_app = _app("Platform-aware neural architecture search.")
+
+
+@nas_app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
+    ] = False,
+) -> None: ...
+
+
 nas_app.command("search")(search)
 nas_app.command("show")(show)
 nas_app.command("measure")(measure)

@@ -9,7 +9,8 @@ from rich.table import Table
 
 from latency import Cached, Device, Latency, LatencySource, MeasurementError, open_device
 from nas.cli.output import JsonFlag, messages, print_json, results
-from nas.cli.specs import Changes, open_spec
+from nas.cli.specs import Changes, ResolutionOption, open_spec
+from nas.readable import interval, three_digits
 from search_spaces import ArchSpec, InputError
 
 
@@ -20,7 +21,7 @@ def measure(
     device: Annotated[
         str, typer.Option(help="cpu, madds:RATE (G MAdds/s), or a plug-in's.")
     ] = "cpu",
-    resolution: Annotated[int | None, typer.Option(help="Input side in pixels.")] = None,
+    resolution: ResolutionOption = None,
     cache: Annotated[bool, typer.Option(help="Use and keep readings on disk.")] = True,
     as_json: JsonFlag = False,
 ) -> None:
@@ -30,6 +31,7 @@ def measure(
     if cache and not source.device.estimate:
         source = Cached(source)
     console = messages()
+    kept = [source.holds(network) for _, network in networks] if isinstance(source, Cached) else []
     readings: list[tuple[str, ArchSpec, Latency]] = []
     with console.status("") as status:
         for name, network in networks:
@@ -42,6 +44,10 @@ def measure(
         print_json([_document(*reading) for reading in readings])
         return
     results().print(_table(readings, source.device))
+    if any(kept):
+        console.print(
+            f"{sum(kept)} of {len(kept)} were measured earlier and kept; --no-cache measures again"
+        )
     if not all(reading.stable for _, _, reading in readings):
         console.print("unstable: runs differed too much; end other programs and measure again")
 
@@ -56,17 +62,20 @@ def _document(name: str, network: ArchSpec, reading: Latency) -> dict[str, Any]:
 
 
 def _table(readings: list[tuple[str, ArchSpec, Latency]], device: Device) -> Table:
-    kind = "estimate" if device.estimate else "measured"
+    kind = "an estimate, not measured" if device.estimate else "measured"
     table = Table(caption=f"{kind}: {device.name}, batch 1", pad_edge=False)
     table.add_column("network")
-    for title in ("px", "median ms", "95% interval", "min", "p90", "runs", ""):
+    timed = () if device.estimate else ("95% interval", "min", "p90", "runs", "")
+    for title in ("px", "median ms", *timed):
         table.add_column(title, justify="right")
     for name, network, reading in readings:
-        low, high = reading.ci95_ms
-        figures = (reading.median_ms, reading.min_ms, reading.p90_ms)
-        median, least, p90 = (f"{ms:.3f}" for ms in figures)
-        note = "" if reading.stable else "unstable"
-        interval = f"{low:.3f} - {high:.3f}"
-        side, runs = str(network.resolution), str(reading.samples)
-        table.add_row(name, side, median, interval, least, p90, runs, note)
+        figures = (
+            interval(reading),
+            three_digits(reading.min_ms),
+            three_digits(reading.p90_ms),
+            str(reading.samples),
+            "" if reading.stable else "unstable",
+        )
+        row = (str(network.resolution), three_digits(reading.median_ms), *figures[: len(timed)])
+        table.add_row(name, *row)
     return table

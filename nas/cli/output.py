@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +15,22 @@ from rich.console import Console
 JsonFlag = Annotated[
     bool, typer.Option("--json", help="Print one JSON document to standard output.")
 ]
+
+
+def command(arguments: str, *, program: str = "nas") -> str:
+    """What to type: with the program's folder where the shell would not find it."""
+    ours = Path(sys.argv[0]).resolve().with_name(program)
+    found = shutil.which(program)
+    if not ours.exists() or (found is not None and Path(found).resolve() == ours):
+        return f"{program} {arguments}"
+    with contextlib.suppress(ValueError):
+        ours = ours.relative_to(Path.cwd())
+    return f"{ours} {arguments}"
+
+
+def search_line(arguments: str) -> str:
+    """What to type for a search."""
+    return command(arguments, program="nas-search")
 
 
 def messages() -> Console:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from nas.cli.errors import Failed
-from nas.cli.output import JsonFlag, messages, print_json
+from nas.cli.output import JsonFlag, messages, print_json, search_line
 from nas.config import SearchConfig, make_config
 from nas.loop import SearchStoppedError
 from nas.runs import check_new
@@ -92,6 +92,7 @@ def search(
         if fixed := [name for name in changed if name != "schedule"]:
             raise InputError(f"{fixed[0]} cannot change on --resume: a run keeps its settings")
     from nas.cli import job as jobs
+    from nas.cli.planning import plan
 
     if resume is not None:
         job, folder = jobs.reopen(resume, schedule, console)
@@ -99,15 +100,20 @@ def search(
         settings = make_config(preset=preset, file=config, overrides=overrides)
         name = run_name or _default_name(settings)
         check_new(runs, name)
-        job = jobs.plan(jobs.open_job(settings, console))
+        job, document = plan(jobs.open_job(settings, console))
         if dry_run:
+            if as_json:
+                print_json(document)
             return
         folder = jobs.start(job, runs, name)
     console.print(f"run folder: {folder.path}", soft_wrap=True)
     try:
         result = job.run(folder)
     except (KeyboardInterrupt, InputError, SearchStoppedError) as error:
-        console.print(f"to go on: nas-search --resume {folder.path}", soft_wrap=True)
+        if resume is None and not folder.begun:
+            folder.discard()  # nothing to go on with; the name is free again
+        else:
+            console.print(f"to go on: {search_line(f'--resume {folder.path}')}", soft_wrap=True)
         if isinstance(error, SearchStoppedError):
             raise Failed(str(error)) from error
         raise

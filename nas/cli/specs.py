@@ -85,6 +85,8 @@ def _read(name: str, changes: Changes) -> ArchSpec:
         spec = load_seed(name).spec
     elif (Path(name) / "best.yaml").is_file():
         spec = load(Path(name) / "best.yaml")
+    elif (Path(name) / "trials.jsonl").is_file():
+        raise InputError(f"{name} has no result yet: go on with nas-search --resume {name}")
     else:
         known = ", ".join(REFERENCES)
         raise InputError(f"no network {name!r}: give a .yaml spec, a seed.pt, or one of {known}")

@@ -100,6 +100,89 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(nas_search, photos, 
     assert "2.8e+18 networks" in err
     assert "cost" in err
     assert not (tmp_path / "runs").exists()
+    code, out, _ = nas_search(*QUICK, "--data", photos, "--config", config, "--dry-run", "--json")
+    document = json.loads(out)
+    assert document["target_ms"] == 2
+    assert document["fastest_ms"] < document["slowest_ms"]
+    assert set(document["references_ms"]) == {"mobilenet_v3_large", "mobilenet_v3_small"}
+
+
+def test_what_a_user_may_not_have_meant_is_pointed_out(nas_search, photos, config):
+    options = [*QUICK, "--data", photos, "--config", config, "--dry-run"]
+    _, _, err = nas_search(*options, "--batch-size", 4)
+    assert "a batch of 4 is the whole search" in " ".join(err.split())
+    assert "a trial trains for 6 steps only" in " ".join(err.split())
+    assert "whole search" not in nas_search(*options)[2]
+
+
+def test_an_interrupted_run_refuses_other_images(nas_search, photos, config, tmp_path):
+    command = [*QUICK, "--data", photos, "--config", config, "--run-name", "one"]
+    assert nas_search(*command)[0] == 0
+    folder = tmp_path / "runs" / "one"
+    (photos / "light" / "3.png").unlink()
+    log = (folder / "trials.jsonl").read_bytes()
+    code, _, err = nas_search("--resume", folder)
+    assert code == 2
+    assert "one: data." in err.splitlines()[-1]
+    assert (folder / "trials.jsonl").read_bytes() == log
+    assert "4 of 4 trials done, 2 of the finals" in err
+
+
+def test_a_run_that_never_began_leaves_its_name_free(
+    nas_search, photos, config, tmp_path, monkeypatch
+):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    command = [*QUICK, "--data", photos, "--config", config, "--run-name", "one"]
+    monkeypatch.setattr("nas.loop.attempt", interrupted)
+    assert nas_search(*command)[0] == 130
+    assert not (tmp_path / "runs" / "one").exists()
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+
+
+def test_an_unfinished_run_has_no_network_yet(nas, tmp_path):
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "trials.jsonl").touch()
+    code, _, err = nas("show", tmp_path / "half")
+    assert code == 2
+    assert "has no result yet: go on with nas-search --resume" in err
+
+
+def test_kept_readings_are_said_to_be(nas):
+    _, _, err = nas("measure", "mobilenet_v3_small", "--resolution", 32)
+    assert "kept" not in err
+    # An unstable reading is not kept, and a test cannot ask a machine to be quiet.
+    if "unstable" not in err:
+        assert (
+            "1 of 1 were measured earlier"
+            in nas("measure", "mobilenet_v3_small", "--resolution", 32)[2]
+        )
+
+
+def test_an_estimate_has_no_interval(nas):
+    code, out, _ = nas("measure", "mobilenet_v2", "--device", "madds:2")
+    assert code == 0
+    assert "an estimate, not measured" in out
+    assert "95%" not in out
+
+
+def test_controllers_may_be_named_alone_and_files_may_be_empty(
+    nas_search, photos, config, tmp_path
+):
+    short = tmp_path / "short.yaml"
+    short.write_text(config.read_text() + "controller: evolution\n")
+    options = [*QUICK, "--data", photos, "--dry-run", "--config"]
+    code, _, err = nas_search(*options, short)
+    assert code == 0
+    assert "evolution, 4 trials" in err
+    short.write_text("# nothing\n")
+    assert (
+        "batch_size is 128" in nas_search(*options, short)[2]
+    )  # the recipe's default, for 60 images
+    short.write_text("recipe: fast\n")
+    assert "recipe: expected keys and values, got 'fast'" in nas_search(*options, short)[2]
 
 
 def test_a_target_that_does_not_bind_is_pointed_out(nas_search, photos, config):
@@ -135,6 +218,8 @@ def test_a_target_that_does_not_bind_is_pointed_out(nas_search, photos, config):
         (["--run-name", "../x"], "is not a folder name"),
         (["--frobnicate"], "--frobnicate"),
         (["--resolution", "2"], "resolution"),
+        (["--cpus-per-trial", "4096"], "cpus_per_trial is 4096, but this machine has"),
+        (["--gpus-per-trial", "99"], "gpus_per_trial is 99, but torch sees"),
         (["--proxy-resolution", "1"], "proxy_resolution"),
     ],
 )

@@ -100,6 +100,13 @@ def test_a_wide_spread_is_flagged():
     assert not summarize(wild, LAB).stable
 
 
+def test_a_machine_that_is_busy_all_the_time_is_unstable():
+    # Nearly every block is slowed alike; the few runs that were not tell.
+    slowed = [[2.0, 2.0, 2.0]] * 10
+    assert summarize(slowed, LAB).stable
+    assert not summarize([[1.0, 2.0, 2.0], *slowed], LAB).stable
+
+
 def test_the_interval_covers_the_true_median_about_as_often_as_it_says():
     rng = np.random.default_rng(1)
     covered = 0

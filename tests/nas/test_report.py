@@ -9,9 +9,9 @@ from latency import Device, Latency, MeasurementError, open_device
 from nas.cli.main import nas_app
 from nas.loop import SearchStoppedError, run_serially
 from nas.noise import fastest_of_the_best, measure_noise
-from nas.pipeline import _facts
 from nas.report import render, write_report
 from nas.results import SearchResult, choose_winner, pareto_front
+from nas.run_facts import facts_of
 from nas.runs import RunFolder
 from nas.trial import Outcome
 from nas.watch import PolicyRecord
@@ -29,6 +29,7 @@ ATTACK = "</script><script>window.attacked = 1</script><img src=x onerror='windo
 class Photos:
     name, classes, resolution_px = "photos & more", ("a", "b"), 32
     train = val = test = ()
+    mean = std = (0.5, 0.5, 0.5)
 
 
 def measured(spec):
@@ -76,7 +77,7 @@ def make_run(make_loop, tmp_path):
             watcher=PolicyRecord(folder / "policy.jsonl"),
             **budget,
         )
-        facts = _facts(space, device, Photos, target_ms=target_ms, budget=loop.budget)
+        facts = facts_of(space, device, Photos, target_ms=target_ms, budget=loop.budget)
         (folder / "run.json").write_text(json.dumps(facts))
         try:
             run_serially(loop, evaluate)

@@ -1,0 +1,71 @@
+"""`run.json`: what a run searches, where and on what; a report needs nothing else but the logs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from latency import Device
+from nas.loop import Budget
+from nas.runs import RunFolder, write_whole
+from search_spaces import InputError, SearchSpace
+
+if TYPE_CHECKING:
+    from nas.training.images import Dataset
+
+
+def facts_of(
+    space: SearchSpace, device: Device, data: Dataset, *, target_ms: float, budget: Budget
+) -> dict[str, Any]:
+    """What is searched, as plain data; mean and deviation stand for the training images."""
+    return {
+        "space": space.name,
+        "labels": [[name, list(choices)] for name, choices in space.labels],
+        "device": asdict(device),
+        "target_ms": target_ms,
+        "budget": asdict(budget),
+        "data": {
+            "name": data.name,
+            "classes": len(data.classes),
+            "train": len(data.train),
+            "val": len(data.val),
+            "test": len(data.test),
+            "px": data.resolution_px,
+            "class_names": list(data.classes),
+            "mean": list(data.mean),
+            "std": list(data.std),
+        },
+    }
+
+
+def record_facts(folder: RunFolder, facts: dict[str, Any]) -> None:
+    """Write `run.json`: what is searched, where, on what. A run that is gone on with must have the same.
+
+    Raises:
+        InputError: The folder's run has others; the first that differs is named.
+    """
+    path = folder / "run.json"
+    facts = json.loads(json.dumps(facts))  # as it will be read
+    if path.is_file() and folder.trials().trials:
+        before = json.loads(path.read_text(encoding="utf-8"))
+        for name, (old, new) in _differences(before, facts).items():
+            raise InputError(
+                f"{folder.path}: {name} was {old!r} when this run began and is {new!r} now: go on with "
+                "what it began with, or choose another folder"
+            )
+    write_whole(path, json.dumps(facts, indent=1) + "\n")
+
+
+def _differences(old: Any, new: Any, name: str = "") -> dict[str, tuple[Any, Any]]:
+    """Where two records differ, by dotted name. A fact that one of them lacks says nothing.
+
+    >>> _differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}})
+    {'a.b': (1, 3)}
+    """
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return {} if old == new else {name: (old, new)}
+    found: dict[str, tuple[Any, Any]] = {}
+    for key in old.keys() & new.keys():
+        found |= _differences(old[key], new[key], f"{name}.{key}" if name else key)
+    return dict(sorted(found.items()))

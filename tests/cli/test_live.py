@@ -1,0 +1,52 @@
+"""The live view as a terminal of 80 columns shows it."""
+
+import io
+
+from rich.console import Console
+
+from nas.cli.live import LiveView
+from nas.config import make_config
+from nas.trial import Trial
+from nas.watch import Silent
+
+
+def trial(index, *, accuracy=0.5):
+    return Trial(
+        index=index, kind="search", batch=0, tokens=(0,), fingerprint="f", seed=0, accuracy=accuracy,
+        latency=None, reward=accuracy or 0.0, params=1, madds=1,
+        error=None if accuracy else "diverged", time={},
+    )  # fmt: skip
+
+
+def shown(view):
+    console = Console(width=80, file=io.StringIO(), force_terminal=False)
+    console.print(view.render())
+    return console.file.getvalue().splitlines()
+
+
+def test_every_line_is_its_own_and_whole():
+    view = LiveView(Console(file=io.StringIO()), make_config(preset="quick"))
+    view.measuring(0, 4)
+    view.finished(trial(0), replayed=False)
+    view.finished(trial(1, accuracy=None), replayed=False)
+    bar, *rows = shown(view)
+    assert set(bar.strip()) <= set("━╸╺ ")
+    starts = [row.split()[0] for row in rows]
+    assert starts == ["now", "time", "best", "last", "failures"]
+    assert "measuring latency, network 1 of 4, nothing trains meanwhile" in rows[0]
+
+
+def test_time_left_is_the_plans_until_a_batch_is_whole(monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr("nas.cli.live.time.monotonic", lambda: now[0])
+    config = make_config(preset="quick")  # batches of 4; 16 trials, 2 finalists of 3, 2 repeats: 24
+    view = LiveView(Console(file=io.StringIO()), config, expected_s=240.0)
+    assert view.left_s() is None
+    view.measuring(0, 4)
+    now[0] += 40
+    view.finished(trial(0), replayed=False)
+    assert view.left_s() == 200.0
+    for index in range(1, 4):
+        view.finished(trial(index), replayed=False)
+    assert view.left_s() == 40 / 4 * 20
+    assert isinstance(view, Silent)

@@ -1,0 +1,312 @@
+"""Int8 against independent values: the weights' own grid, a plain session, pixels prepared by hand."""
+
+import json
+import sys
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+import torch
+from onnx import numpy_helper
+from PIL import Image
+
+from latency import Device, Latency
+from nas.cli.main import main
+from nas.export import ExportError, check, largest_difference, open_onnx
+from nas.quantize import (
+    ONNX,
+    calibration_images,
+    classify,
+    compare,
+    quantize_onnx,
+    quantized,
+    require_classes,
+)
+from nas.seeds import Seed, Usage, seed_bytes
+from nas.training.images import ArraySplit, Dataset, channel_statistics
+from nas.training.recipe import Recipe
+from nas.training.train import train
+from search_spaces import REFERENCES, InputError
+from search_spaces.network import build
+from search_spaces.onnx_export import to_onnx
+
+PX, CLASSES = 32, ("dark", "light", "medium")
+UNTIMED = replace(ONNX, latency=lambda model: Latency.exactly(1.0, Device("lab", "lab")))
+
+
+def small_spec():
+    """The beginning of MobileNetV3-Small: squeeze-and-excite, ReLU and h-swish, strides, a skip."""
+    spec = REFERENCES["mobilenet_v3_small"](width=0.35, resolution=PX, classes=len(CLASSES))
+    return replace(spec, blocks=spec.blocks[:5], head=replace(spec.head, conv=64, hidden=32))
+
+
+def shades(count, seed):
+    """Noisy images of three brightnesses."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, len(CLASSES), count)
+    base = np.array([70.0, 190.0, 130.0])[labels][:, None, None, None]
+    pixels = base + rng.normal(0, 25, (count, 1, 1, 1)) + rng.normal(0, 30, (count, 3, PX, PX))
+    return ArraySplit(pixels.clip(0, 255).astype(np.uint8), labels)
+
+
+@pytest.fixture(scope="module")
+def data():
+    splits = [shades(count, seed) for seed, count in enumerate((384, 200, 8))]
+    return Dataset("shades", CLASSES, *splits, PX, *channel_statistics(splits[0].images))
+
+
+@pytest.fixture(scope="module")
+def usage(data):
+    return Usage(CLASSES, PX, data.mean, data.std)
+
+
+@pytest.fixture(scope="module")
+def network(data):
+    network = build(small_spec())
+    train(network, data, Recipe(steps=30, batch_size=64), seed=0)
+    return network
+
+
+@pytest.fixture(scope="module")
+def images(data, usage):
+    return calibration_images(data.train, usage)
+
+
+@pytest.fixture(scope="module")
+def int8(network, images):
+    return quantize_onnx(to_onnx(network), images)
+
+
+def by_hand(pixels, usage):
+    mean, std = (np.reshape(values, (1, 3, 1, 1)) for values in (usage.mean, usage.std))
+    return ((pixels / 255 - mean) / std).astype(np.float32)
+
+
+def initializers(graph):
+    return {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+
+
+def weight_dequantizers(model):
+    """For each convolution and linear layer: its int8 weights, their scales, their zero points."""
+    graph = onnx.load_from_string(model).graph
+    values, made_by = initializers(graph), {node.output[0]: node for node in graph.node}
+    for node in graph.node:
+        if node.op_type in ("Conv", "Gemm"):
+            dequantize = made_by[node.input[1]]
+            assert dequantize.op_type == "DequantizeLinear"
+            yield [values[name] for name in dequantize.input]
+
+
+def test_every_weight_is_int8_with_a_scale_for_each_output_channel(network, int8):
+    layers = [m for m in network.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
+    found = list(weight_dequantizers(int8))
+    assert len(found) == len(layers)
+    for layer, (weight, scale, zero) in zip(layers, found, strict=True):
+        assert weight.dtype == np.int8
+        assert weight.shape == layer.weight.shape
+        assert scale.shape == (len(layer.weight),)
+        assert not zero.any()
+
+
+def test_int8_weights_are_the_nearest_on_their_grid(network, int8):
+    graph = onnx.load_from_string(to_onnx(network)).graph
+    values = initializers(graph)
+    originals = [values[n.input[1]] for n in graph.node if n.op_type in ("Conv", "Gemm")]
+    for original, (weight, scale, _) in zip(originals, weight_dequantizers(int8), strict=True):
+        wide = scale.reshape(-1, *[1] * (weight.ndim - 1))
+        assert np.all(np.abs(weight * wide - original) <= wide / 2 * 1.001)
+        # Each channel uses the whole range. (Where a bias would not fit 32 bits the scale is larger.)
+        largest = np.abs(original).reshape(len(original), -1).max(axis=1)
+        assert np.all(scale >= largest / 127 * 0.999)
+        assert np.median(scale / (largest / 127)) == pytest.approx(1, rel=1e-2)
+
+
+def test_reduced_range_keeps_weights_in_seven_bits(network, images):
+    model = quantize_onnx(to_onnx(network), images[:4], reduce_range=True)
+    assert all(np.abs(weight).max() <= 64 for weight, _, _ in weight_dequantizers(model))
+
+
+def test_activations_are_unsigned_and_the_opset_is_kept(int8):
+    model = onnx.load_from_string(int8)
+    onnx.checker.check_model(model)
+    values = initializers(model.graph)
+    quantizers = [node for node in model.graph.node if node.op_type == "QuantizeLinear"]
+    assert quantizers
+    assert all(values[node.input[2]].dtype == np.uint8 for node in quantizers)
+    assert all(values[node.input[1]].ndim == 0 for node in quantizers)
+    assert model.opset_import[0].version == 17
+
+
+def test_int8_logits_are_near_the_floats(network, int8, data, usage):
+    inputs = by_hand(data.val.images, usage)
+    expected = network(torch.from_numpy(inputs)).detach().numpy()
+    error = open_onnx(int8)(inputs) - expected
+    assert 0 < np.sqrt(np.mean(error**2)) < 0.1 * expected.std()
+
+
+def test_the_accuracy_told_is_that_of_a_plain_session(network, data, usage):
+    model, compared = quantized(UNTIMED, network, data, usage)
+    session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
+    inputs = by_hand(data.val.images, usage)
+    given = [session.run(None, {"image": image[None]})[0].argmax() for image in inputs]
+    assert compared.after.accuracy == pytest.approx(np.mean(given == data.val.labels))
+    expected = network(torch.from_numpy(inputs)).argmax(dim=1).numpy()
+    assert compared.before.accuracy == pytest.approx(np.mean(expected == data.val.labels))
+    assert compared.before.accuracy > 0.7  # it has learnt: the rest would mean nothing otherwise
+    assert compared.agreement == pytest.approx(np.mean(given == expected))
+    assert (compared.images, compared.calibrated_on, compared.px) == (200, 256, PX)
+    assert compared.after.size == len(model) < compared.before.size
+    json.dumps(compared.to_dict())
+
+
+def test_a_file_compared_with_itself_differs_in_nothing(int8, data, usage):
+    same = compare(UNTIMED, int8, int8, data=data, usage=usage)
+    assert same.before == same.after
+    assert same.agreement == 1
+
+
+def test_quantising_again_gives_the_same_file_and_says_nothing(network, images, int8, capfd):
+    assert quantize_onnx(to_onnx(network), images) == int8
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_dynamic_batch_stays_dynamic(network, images, int8, data, usage):
+    free = quantize_onnx(to_onnx(network, dynamic_batch=True), images)
+    session = ort.InferenceSession(free, providers=["CPUExecutionProvider"])
+    assert session.get_inputs()[0].shape == ["batch", 3, PX, PX]
+    inputs = by_hand(data.val.images[:16], usage)
+    (together,) = session.run(None, {"image": inputs})
+    assert np.allclose(together, open_onnx(int8)(inputs), atol=1e-5)
+    assert UNTIMED.latency(free)
+
+
+def test_calibration_images_are_some_of_train_prepared_as_in_training(data, usage):
+    images = calibration_images(data.train, usage, count=50)
+    assert images.shape == (50, 3, PX, PX)
+    assert np.array_equal(images, calibration_images(data.train, usage, count=50))
+    whole = by_hand(data.train.images, usage)
+    nearest = [np.abs(whole - image).max(axis=(1, 2, 3)) for image in images]
+    assert max(distances.min() for distances in nearest) < 1e-5
+    assert len({int(distances.argmin()) for distances in nearest}) == 50
+    few = ArraySplit(data.train.images[:7], data.train.labels[:7])
+    assert len(calibration_images(few, usage)) == 7
+
+
+def test_classify_counts_every_image_once(data, usage):
+    seen = []
+
+    def run(images):
+        seen.append(len(images))
+        return np.eye(len(CLASSES), dtype=np.float32)[np.zeros(len(images), int)]
+
+    told = []
+    answers = classify(run, data.val, usage, told.append)
+    assert sum(seen) == told[-1] == 200
+    assert answers.accuracy == pytest.approx(np.mean(data.val.labels == 0))
+
+
+@pytest.mark.parametrize(
+    ("classes", "reason"),
+    [
+        (("dark", "light", "bright"), "'bright' not among"),
+        (("dark", "light"), "'medium' missing"),
+        (("light", "dark", "medium"), "another order"),
+    ],
+)
+def test_data_of_other_classes_is_refused(data, usage, classes, reason):
+    with pytest.raises(InputError, match=reason):
+        require_classes(replace(data, classes=classes), usage)
+
+
+def test_a_file_that_computes_something_else_is_refused(network):
+    right = open_onnx(to_onnx(network))
+    check(network, right, what="ONNX")
+    for wrong in (lambda x: right(x) + 1e-2, lambda x: right(x) * np.float32(np.nan)):
+        with pytest.raises(ExportError, match=r"ONNX logits differ from torch's by"):
+            check(network, wrong, what="ONNX")
+    assert largest_difference(network, lambda x: right(x) + 0.5) == pytest.approx(0.5, rel=0.6)
+
+
+@pytest.fixture
+def nas(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    def command(*arguments):
+        monkeypatch.setattr(sys, "argv", ["nas", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code, *capsys.readouterr()
+
+    return command
+
+
+@pytest.fixture
+def folders(tmp_path, network, usage):
+    """A seed file, images of its classes, images of other classes, and a folder without any."""
+    seed = Seed(small_spec(), network.state_dict(), usage)
+    (tmp_path / "net.pt").write_bytes(seed_bytes(seed))
+    pixels = shades(45, 9)
+    for root, names in (("photos", CLASSES), ("pets", ("cat", "dog", "hen"))):
+        for number, (image, label) in enumerate(zip(pixels.images, pixels.labels, strict=True)):
+            folder = tmp_path / root / names[label]
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image.transpose(1, 2, 0)).save(folder / f"{number}.png")
+    (tmp_path / "empty").mkdir()
+    return tmp_path
+
+
+def test_the_command_writes_int8_beside_the_seed(nas, folders, monkeypatch):
+    monkeypatch.setattr("nas.quantize.ONNX", UNTIMED)
+    code, out, err = nas("export", "net.pt", "--int8", "--data", "photos", "--json")
+    assert code == 0, err
+    document = json.loads(out)
+    assert document["path"] == "net-int8.onnx"
+    assert document["px"] == PX
+    assert document["before"]["accuracy"] > 0.7
+    assert document["bytes"] == document["after"]["size"]
+    assert list(weight_dequantizers((folders / "net-int8.onnx").read_bytes()))
+    code, out, err = nas(
+        "export", "net.pt", "--int8", "--data", "photos", "--resolution", 24, "-o", "x.onnx"
+    )
+    assert code == 0, err
+    assert "24 px" in " ".join(out.split())
+    assert open_onnx((folders / "x.onnx").read_bytes())(np.zeros((1, 3, 24, 24), np.float32)).any()
+
+
+def test_float_files_are_named_for_the_network(nas, folders):
+    assert nas("export", "net.pt", "--dynamic-batch")[0] == 0
+    open_onnx((folders / "net.onnx").read_bytes())(np.zeros((5, 3, PX, PX), np.float32))
+    code, out, _ = nas("export", "mobilenet_v3_small@0.35", "--resolution", 32, "--json")
+    assert code == 0
+    document = json.loads(out)
+    assert document["path"] == "mobilenet_v3_small@0.35.onnx"
+    assert document["opset"] == 17
+    assert not document["trained"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["net.pt", "--int8"], "calibration images missing: give --data"),
+        (["net.pt", "--int8", "--data", "absent/"], "absent"),
+        (["net.pt", "--int8", "--data", "empty"], "empty"),
+        (["net.pt", "--int8", "--data", "pets"], "'cat', 'dog', 'hen' not among the network's"),
+        (["net.pt", "--int8", "--data", "photos", "--resolution", "0"], "resolution"),
+        (["net.pt", "--int8", "--data", "photos", "-o", "no/x.onnx"], "no is no folder"),
+        (["mobilenet_v2", "--int8", "--data", "photos"], "mobilenet_v2, which has none"),
+        (["nothing", "--int8"], "no network 'nothing'"),
+        (["net.pt", "--data", "photos"], "--data photos is read for --int8 alone"),
+        (["net.pt", "--onnx", "--litert"], "two files"),
+        (["net.pt", "--litert", "--dynamic-batch"], "--dynamic-batch is for ONNX"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(nas, folders, arguments, reason):
+    before = sorted(folders.rglob("*"))
+    code, out, err = nas("export", *arguments)
+    assert code == 2
+    assert len(err.strip().splitlines()) == 1
+    assert reason in err
+    assert out == ""
+    assert sorted(folders.rglob("*")) == before

@@ -1,0 +1,95 @@
+"""A run goes on only as what it was."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from controllers import make_controller
+from latency import open_device
+from nas import search
+from nas.config import FinalsConfig
+from nas.training.images import ArraySplit, Dataset
+from nas.training.recipe import Recipe
+from nas.trial import Outcome
+from search_spaces import InputError, load_space
+
+
+def images(count):
+    rng = np.random.default_rng(count)
+    pixels = rng.integers(0, 256, (count, 3, 16, 16), dtype=np.uint8)
+    return ArraySplit(pixels, np.arange(count) % 2)
+
+
+DATA = Dataset(
+    name="noise", classes=("a", "b"), train=images(40), val=images(8), test=images(8),
+    resolution_px=16, mean=(0.5, 0.5, 0.5), std=(0.3, 0.3, 0.3),
+)  # fmt: skip
+
+
+def accuracy(job):
+    return Outcome(0.5 + job.index / 100)
+
+
+def run(folder, **changes):
+    space = load_space("mnasnet", resolution=32, classes=2)
+    arguments = {
+        "controller": make_controller("uniform", space.arities, seed=0),
+        "latency": open_device("madds:1"),
+        "data": DATA,
+        "target_ms": 1.0,
+        "folder": folder,
+        "recipe": Recipe(steps=2, batch_size=8),
+        "trials": 4,
+        "batch_size": 2,
+        "finals": FinalsConfig(count=1, repeats=0),
+        "evaluate": accuracy,
+    }
+    return search(space, **(arguments | changes))
+
+
+def test_the_same_again_changes_nothing(tmp_path):
+    first = run(tmp_path)
+    log = (tmp_path / "trials.jsonl").read_bytes()
+    assert run(tmp_path).winner == first.winner
+    assert (tmp_path / "trials.jsonl").read_bytes() == log
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"target_ms": 0.5}, "target_ms was 1.0 when this run began and is 0.5 now"),
+        ({"latency": open_device("madds:2")}, "device.fingerprint was"),
+        ({"trials": 6}, "budget.trials was 4 when this run began and is 6 now"),
+        ({"recipe": Recipe(steps=3, batch_size=8)}, "training.recipe.steps was 2"),
+        (
+            {"finals": FinalsConfig(count=1, repeats=0, epochs_factor=2)},
+            "training.finals_factor was 4.0",
+        ),
+        ({"data": replace(DATA, train=images(42))}, "data.train was 40"),
+        ({"data": replace(DATA, classes=("a", "c"))}, r"data.class_names was \['a', 'b'\]"),
+        ({"data": replace(DATA, mean=(0.4, 0.5, 0.5))}, "data.mean was"),
+    ],
+)
+def test_what_changed_is_named_and_nothing_is_mixed(tmp_path, changes, named):
+    run(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("*.json*")}
+    with pytest.raises(InputError, match=named):
+        run(tmp_path, **changes)
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("*.json*")} == before
+
+
+def test_a_record_of_an_earlier_version_says_less(tmp_path):
+    run(tmp_path)
+    facts = json.loads((tmp_path / "run.json").read_text())
+    del facts["training"], facts["data"]["mean"]
+    (tmp_path / "run.json").write_text(json.dumps(facts))
+    run(tmp_path)
+
+
+@pytest.mark.parametrize("changes", [{"trials": 0}, {"batch_size": 0}])
+def test_a_search_of_nothing_is_refused(tmp_path, changes):
+    with pytest.raises(InputError, match="must be at least 1, got 0"):
+        run(tmp_path / "new", **changes)
+    assert not (tmp_path / "new").exists()
