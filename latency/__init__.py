@@ -1,11 +1,14 @@
 """How long a network takes on a device: measured with an interval, or estimated and labelled so.
 
-Start with `measurer` (the record and the contract), then `statistics` (from timed runs to a figure);
-`onnx_runtime` and `madds` are sources, `devices` opens one by name, `cache` keeps its readings.
+Start with `measurer` (the record and the contract). What measures is a `runtime` (runs networks on one kind
+of device: `onnx_runtime`) in a `measured.Measured` (decides what runs when, and what it amounts to:
+`interleave`, `statistics`, `anchor`, `quiet`). `madds` estimates. `devices` opens a source by name, `cache`
+keeps its readings.
 """
 
 from latency.cache import Cached
-from latency.devices import DEVICES, open_device
+from latency.devices import DEVICES, Kind, device_kinds, open_device
+from latency.measured import Measured, Reading
 from latency.measurer import (
     Device,
     Latency,
@@ -13,14 +16,25 @@ from latency.measurer import (
     MeasurementError,
     check_latency_source,
 )
+from latency.runtime import Conditions, Loaded, Runtime
+from latency.statistics import Ratio, Timing
 
 __all__ = [
     "DEVICES",
     "Cached",
+    "Conditions",
     "Device",
+    "Kind",
     "Latency",
     "LatencySource",
+    "Loaded",
+    "Measured",
     "MeasurementError",
+    "Ratio",
+    "Reading",
+    "Runtime",
+    "Timing",
     "check_latency_source",
+    "device_kinds",
     "open_device",
 ]

@@ -2,22 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 
+from latency.anchor import AnchorRecord
+from latency.cache import default_folder
+from latency.measured import Measured
 from latency.measurer import LatencySource
+from latency.raw_times import RawTimes
+from latency.runtime import Runtime
+from latency.statistics import Timing
 from search_spaces.errors import InputError
 
 GROUP = "mobile_nas.latency"
 """Entry points of this group are devices of third parties: a callable from the argument to a source."""
 
 
-def _cpu(argument: str) -> LatencySource:
-    from latency.onnx_runtime import OnnxRuntimeCpu
+def measured(runtime: Runtime, timing: Timing | None = None) -> Measured:
+    """A source that measures on a runtime, with records and raw times in the cache folder."""
+    folder = default_folder()
+    return Measured(
+        runtime,
+        timing=timing,
+        record=AnchorRecord(folder / "anchors"),
+        keep=RawTimes(folder / "raw"),
+    )
 
-    if argument:
-        raise InputError(f"device cpu takes no argument, got {argument!r}: give --device cpu")
-    return OnnxRuntimeCpu()
+
+def _cpu(argument: str) -> LatencySource:
+    from latency.onnx_runtime import OnnxRuntime
+
+    options = _options(argument, device="cpu", known={"threads": 1, "provider": "cpu"})
+    return measured(OnnxRuntime(threads=int(options["threads"]), provider=str(options["provider"])))
+
+
+def _options(argument: str, *, device: str, known: Mapping[str, int | str]) -> dict[str, int | str]:
+    """The options of `NAME:key=value,key=value`, with defaults for those not given.
+
+    >>> _options("threads=4", device="cpu", known={"threads": 1, "provider": "cpu"})
+    {'threads': 4, 'provider': 'cpu'}
+    """
+    options = dict(known)
+    for part in filter(None, argument.split(",")):
+        name, equals, value = part.partition("=")
+        if name not in known or not equals:
+            listed = ", ".join(f"{key}={default}" for key, default in known.items())
+            raise InputError(
+                f"device {device} does not take {part!r}: give options as {device}:{listed}"
+            )
+        options[name] = value if isinstance(known[name], str) else _whole(value, part)
+    return options
+
+
+def _whole(value: str, part: str) -> int:
+    try:
+        return int(value)
+    except ValueError:
+        raise InputError(f"device option {part!r}: expected a whole number") from None
 
 
 def _madds(argument: str) -> LatencySource:
@@ -32,8 +74,58 @@ def _madds(argument: str) -> LatencySource:
     return MaddsEstimate(rate)
 
 
-DEVICES: dict[str, Callable[[str], LatencySource]] = {"cpu": _cpu, "madds": _madds}
-"""The built-in kinds of device, each from its argument to a source."""
+def _pixel(phone: str) -> Callable[[str], LatencySource]:
+    def opened(argument: str) -> LatencySource:
+        from latency.published import PublishedEstimate
+
+        if argument:
+            raise InputError(
+                f"device {phone} takes no argument, got {argument!r}: give --device {phone}"
+            )
+        return PublishedEstimate(phone)
+
+    return opened
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of device.
+
+    Attributes:
+        open: From what follows `NAME:` to a source.
+        example: How it is typed.
+        about: What latency is told for, for people.
+        ready: Whether the example works as it stands, on this machine alone.
+    """
+
+    open: Callable[[str], LatencySource] = field(repr=False)
+    example: str
+    about: str
+    ready: bool = True
+
+
+_PAPERS = "a phone of the MobileNetV3 paper; an estimate from published figures"
+
+DEVICES: dict[str, Kind] = {
+    "cpu": Kind(_cpu, "cpu", "this machine, ONNX Runtime; cpu:threads=4, cpu:provider=cuda"),
+    "pixel1": Kind(_pixel("pixel1"), "pixel1", _PAPERS),
+    "pixel2": Kind(_pixel("pixel2"), "pixel2", _PAPERS),
+    "pixel3": Kind(_pixel("pixel3"), "pixel3", _PAPERS),
+    "madds": Kind(_madds, "madds:RATE", "G MAdds/s, a constant rate; an estimate", ready=False),
+}
+"""The built-in kinds of device by name."""
+
+
+def device_kinds() -> list[Kind]:
+    """All kinds, those of installed plug-ins last."""
+    plugins = entry_points(group=GROUP)
+    return [
+        *DEVICES.values(),
+        *(
+            Kind(point.load(), point.name, f"plug-in {point.value}", ready=False)
+            for point in plugins
+        ),
+    ]
 
 
 def open_device(device: str) -> LatencySource:
@@ -47,10 +139,10 @@ def open_device(device: str) -> LatencySource:
     """
     name, _, argument = device.partition(":")
     if name in DEVICES:
-        return DEVICES[name](argument)
+        return DEVICES[name].open(argument)
     plugins = {point.name: point for point in entry_points(group=GROUP)}
     if name in plugins:
         source: LatencySource = plugins[name].load()(argument)
         return source
-    known = ", ".join(["cpu", "madds:RATE", *sorted(plugins)])
+    known = ", ".join([*(kind.example for kind in DEVICES.values()), *sorted(plugins)])
     raise InputError(f"unknown device {device!r}: known are {known}")

@@ -39,7 +39,8 @@ class Latency:
         device: The device's name.
         fingerprint: The device's fingerprint.
         estimate: Whether it is computed and not measured.
-        stable: Whether the blocks agree well enough to trust the median.
+        stable: Whether nothing was seen to disturb the measurement.
+        problems: What was, in words.
     """
 
     median_ms: float
@@ -51,6 +52,7 @@ class Latency:
     fingerprint: str
     estimate: bool
     stable: bool
+    problems: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as it stands in run logs and caches."""
@@ -59,7 +61,8 @@ class Latency:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """The reading that `to_dict` gave."""
-        return cls(**{**data, "ci95_ms": tuple(data["ci95_ms"])})
+        problems = tuple(dict(data).get("problems", ()))  # records of earlier versions have none
+        return cls(**{**data, "ci95_ms": tuple(data["ci95_ms"]), "problems": problems})
 
     @classmethod
     def exactly(cls, ms: float, device: Device) -> Self:

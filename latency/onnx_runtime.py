@@ -1,17 +1,22 @@
-"""Latency on this machine's CPU, measured with ONNX Runtime on the exported graph."""
+"""This machine, with ONNX Runtime: on its CPU, or what else the installed one can use."""
 
 from __future__ import annotations
 
 import hashlib
 import platform
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
 
-from latency.measurer import Device, Latency, MeasurementError
-from latency.statistics import Timing, sample, summarize
+from latency.measurer import Device, MeasurementError
+from latency.quiet import linux_conditions, run_clock
+from latency.runtime import Conditions
+from search_spaces.errors import InputError
 from search_spaces.spec import ArchSpec
+
+CPU = "CPUExecutionProvider"
 
 
 def processor() -> str:
@@ -28,65 +33,114 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-class OnnxRuntimeCpu:
-    """Latency at batch 1 on this machine's CPU.
+class OnnxRuntime:
+    """Runs ONNX graphs at batch 1 on this machine.
 
-    The graph carries random weights: on a CPU dense arithmetic takes the same time whatever the
+    The graphs carry random weights: on a CPU dense arithmetic takes the same time whatever the
     values, and batch norm is folded so that they stay in range.
 
     Args:
         threads: Intra-op threads; 1 is what the papers measure with.
-        timing: How long to measure.
+        provider: Execution provider by its short name: `cpu`, `cuda`, `coreml`, `xnnpack`, ...
+
+    Raises:
+        InputError: Threads below 1, or a provider that the installed ONNX Runtime lacks.
     """
 
-    def __init__(self, *, threads: int = 1, timing: Timing | None = None) -> None:
-        self.threads, self.timing = threads, timing or Timing()
+    def __init__(self, *, threads: int = 1, provider: str = "cpu") -> None:
+        if threads < 1:
+            raise InputError(f"threads must be at least 1, got {threads}")
+        self.threads, self.provider = threads, _full_name(provider)
         plural = "thread" if threads == 1 else "threads"
-        name = f"{processor()}, {threads} {plural}, ONNX Runtime {ort.__version__} (cpu)"
-        key = f"onnxruntime-cpu|{name}|{platform.machine()}"
+        name = f"{processor()}, {threads} {plural}, ONNX Runtime {ort.__version__} ({provider})"
+        key = f"onnxruntime-{provider}|{name}|{platform.machine()}"
         digest = hashlib.sha256(key.encode()).hexdigest()[:12]
-        self.device = Device(name, f"cpu-{digest}", local=True)
+        self.device = Device(name, f"{provider}-{digest}", local=True)
 
-    def latency(self, spec: ArchSpec) -> Latency:
-        """Export, load and time one network.
-
-        Raises:
-            MeasurementError: The runtime refuses the graph; its message is passed on.
-        """
+    def export(self, spec: ArchSpec) -> bytes:
+        """The network as a serialized ONNX model."""
         from search_spaces.network import build
         from search_spaces.onnx_export import to_onnx
 
-        return self.latency_of_model(to_onnx(build(spec)))
+        return to_onnx(build(spec))
 
-    def latency_of_model(self, model: bytes) -> Latency:
-        """Time a serialized ONNX model with one input; its free dimensions, such as the batch, are 1."""
-        try:
-            session = ort.InferenceSession(
-                model, self._options(), providers=["CPUExecutionProvider"]
-            )
-            feed = _random_feed(session)
-            blocks = sample(lambda: session.run(None, feed), self.timing)
-        except Exception as error:
-            if type(error).__module__.startswith("onnxruntime"):
-                raise MeasurementError(f"ONNX Runtime: {_first_line(error)}") from error
-            raise
-        return summarize(blocks, self.device, self.timing)
+    def load(self, model: bytes) -> OnnxSession:
+        """A session of a model with one input; its free dimensions, such as the batch, are 1.
 
-    def _options(self) -> ort.SessionOptions:
+        Raises:
+            MeasurementError: ONNX Runtime refuses the model; its message is passed on.
+        """
         options = ort.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
         options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
         options.log_severity_level = 3
-        return options
+        providers = list(dict.fromkeys([self.provider, CPU]))
+        try:
+            session = ort.InferenceSession(model, options, providers=providers)
+        except Exception as error:
+            raise _refused(error) from error
+        alone = (
+            self.threads if self.provider == CPU else 0
+        )  # accelerators work outside of any thread
+        return OnnxSession(session, run_clock(threads=alone))
+
+    def conditions(self) -> Conditions:
+        """As Linux tells them."""
+        return linux_conditions()
 
 
-def _random_feed(session: ort.InferenceSession) -> dict[str, np.ndarray]:
-    only = session.get_inputs()[0]
-    shape = [side if isinstance(side, int) else 1 for side in only.shape]
-    values = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
-    return {only.name: values}
+class OnnxSession:
+    """A model in ONNX Runtime, with a random input.
+
+    Args:
+        session: Of the model.
+        clock: Seconds.
+    """
+
+    def __init__(self, session: ort.InferenceSession, clock: Callable[[], float]) -> None:
+        self._session, self._clock = session, clock
+        only = session.get_inputs()[0]
+        shape = [side if isinstance(side, int) else 1 for side in only.shape]
+        values = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+        self._feed = {only.name: values}
+
+    def run(self, times: int) -> list[float]:
+        """Run it so many times; milliseconds of each."""
+        run, feed, clock = self._session.run, self._feed, self._clock
+        taken = []
+        try:
+            for _ in range(times):
+                begin = clock()
+                run(None, feed)
+                taken.append((clock() - begin) * 1e3)
+        except Exception as error:
+            raise _refused(error) from error
+        return taken
+
+    def close(self) -> None:
+        """Nothing is held but memory."""
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
+def _full_name(provider: str) -> str:
+    """ONNX Runtime's name of a provider.
+
+    >>> _full_name("cpu")
+    'CPUExecutionProvider'
+    """
+    known: dict[str, str] = {
+        name.removesuffix("ExecutionProvider").lower(): name
+        for name in ort.get_available_providers()
+    }
+    if provider not in known:
+        raise InputError(
+            f"the installed ONNX Runtime has no provider {provider!r}: it has {', '.join(sorted(known))}"
+        )
+    return known[provider]
+
+
+def _refused(error: Exception) -> Exception:
+    """The runtime's refusal as ours; anything else is a mistake of our own and stays."""
+    if type(error).__module__.startswith("onnxruntime"):
+        return MeasurementError(f"ONNX Runtime: {str(error).strip().splitlines()[0]}")
+    return error

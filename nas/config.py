@@ -104,7 +104,7 @@ class SearchConfig(BaseModel):
     Attributes:
         preset: The preset that the other settings began from.
         space: A built-in space, or a YAML file.
-        device: What latency is told for: `cpu`, `madds:RATE`, or a plug-in's.
+        device: What latency is told for: see docs/devices.md.
         target_ms: The latency budget; None takes MobileNetV3-Large's on the device.
         resolution: Side in pixels at which the network is deployed, and measured.
         trials: Candidates to train.

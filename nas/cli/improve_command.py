@@ -45,7 +45,7 @@ def improve(
     ] = True,
     device: Annotated[
         str | None,
-        typer.Option(help="Tell each step's latency: cpu, madds:RATE (G MAdds/s), or a plug-in's."),
+        typer.Option(help="Tell each step's latency on a device: nas devices lists them."),
     ] = None,
     output: Annotated[
         Path | None,

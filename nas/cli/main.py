@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from nas.cli.devices_command import devices
 from nas.cli.errors import guarded
 from nas.cli.evaluate_command import evaluate
 from nas.cli.export_command import export
@@ -51,6 +52,7 @@ def _common(
 nas_app.command("search")(search)
 nas_app.command("show")(show)
 nas_app.command("measure")(measure)
+nas_app.command("devices")(devices)
 nas_app.command("improve")(improve)
 nas_app.command("import")(import_weights)
 nas_app.command("train")(train)

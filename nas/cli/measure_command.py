@@ -1,81 +1,206 @@
-"""`nas measure`: latencies of networks on a device."""
+"""`nas measure`: latencies of networks on a device, and whether they differ."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.table import Table
 
-from latency import Cached, Device, Latency, LatencySource, MeasurementError, open_device
+from latency import Cached, Device, Latency, Measured, MeasurementError, Ratio, open_device
+from latency.sustained import Window, sustained
 from nas.cli.output import JsonFlag, messages, print_json, results
-from nas.cli.specs import Changes, ResolutionOption, open_spec
+from nas.cli.specs import Changes, ConventionOption, ResolutionOption, WidthOption, open_spec
 from nas.readable import interval, three_digits
 from search_spaces import ArchSpec, InputError
+
+MODEL_FILES = (".onnx", ".tflite")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured: a network, or a model's file in the device's format."""
+
+    name: str
+    spec: ArchSpec | None = None
+    model: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """A subject's latency, and its ratio to the first where they were measured together."""
+
+    subject: Subject
+    latency: Latency
+    ratio: Ratio | None = None
 
 
 def measure(
     specs: Annotated[
-        list[str], typer.Argument(help=".yaml specs, seed files or references' names.")
+        list[str],
+        typer.Argument(help=".yaml specs, seed.pt, references' names, or .onnx and .tflite files."),
     ],
     device: Annotated[
-        str, typer.Option(help="cpu, madds:RATE (G MAdds/s), or a plug-in's.")
+        str, typer.Option(help="cpu (this machine), pixel1, ...: nas devices lists them.")
     ] = "cpu",
     resolution: ResolutionOption = None,
-    cache: Annotated[bool, typer.Option(help="Use and keep readings on disk.")] = True,
+    width: WidthOption = None,
+    convention: ConventionOption = None,
+    cache: Annotated[
+        bool, typer.Option(help="Use and keep readings on disk, of one network alone.")
+    ] = True,
+    for_s: Annotated[
+        float | None,
+        typer.Option(
+            "--sustained", metavar="SECONDS", help="Run one network so long: what heat does to it."
+        ),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Measure networks' latency at batch 1, with a 95% interval."""
-    networks = [(name, open_spec(name, Changes(resolution))) for name in specs]
-    source: LatencySource = open_device(device)
-    if cache and not source.device.estimate:
-        source = Cached(source)
+    """Measure networks' latency at batch 1, with 95% intervals; several are run in turns and compared."""
+    changes = Changes(resolution, None, width, convention)
+    subjects = [_subject(name, changes) for name in specs]
+    source = open_device(device)
     console = messages()
-    kept = [source.holds(network) for _, network in networks] if isinstance(source, Cached) else []
-    readings: list[tuple[str, ArchSpec, Latency]] = []
-    with console.status("") as status:
-        for name, network in networks:
-            status.update(f"measuring {name} on {source.device.name}")
-            try:
-                readings.append((name, network, source.latency(network)))
-            except MeasurementError as error:
-                raise InputError(f"{name} cannot be measured on {device}: {error}") from error
-    if as_json:
-        print_json([_document(*reading) for reading in readings])
+    if for_s is not None:
+        _sustain(source, subjects, for_s, console, as_json=as_json)
         return
-    results().print(_table(readings, source.device))
-    if any(kept):
-        console.print(
-            f"{sum(kept)} of {len(kept)} were measured earlier and kept; --no-cache measures again"
-        )
-    if not all(reading.stable for _, _, reading in readings):
-        console.print("unstable: runs differed too much; end other programs and measure again")
+    try:
+        with console.status(f"measuring on {source.device.name}"):
+            if isinstance(source, Measured) and len(subjects) > 1:
+                found = _together(source, subjects)
+            else:
+                kept = Cached(source) if cache and not source.device.estimate else source
+                found = [_alone(kept, source, subject, console) for subject in subjects]
+    except MeasurementError as error:
+        raise InputError(f"cannot be measured on {device}: {error}") from error
+    if as_json:
+        print_json([_document(reading) for reading in found])
+        return
+    results().print(_table(found, source.device))
+    for reading in found:
+        for problem in reading.latency.problems:
+            console.print(f"{reading.subject.name} is unstable: {problem}", soft_wrap=True)
 
 
-def _document(name: str, network: ArchSpec, reading: Latency) -> dict[str, Any]:
-    where = {
-        "name": name,
-        "spec_fingerprint": network.fingerprint,
-        "resolution": network.resolution,
-    }
-    return where | reading.to_dict()
+def _subject(name: str, changes: Changes) -> Subject:
+    if name.endswith(MODEL_FILES):
+        try:
+            return Subject(name, model=Path(name).read_bytes())
+        except OSError as error:
+            raise InputError(f"{name}: {error.strerror}: give a model's file") from error
+    return Subject(name, spec=open_spec(name, changes))
 
 
-def _table(readings: list[tuple[str, ArchSpec, Latency]], device: Device) -> Table:
+def _model(source: Measured, subject: Subject) -> bytes:
+    if subject.model is not None:
+        return subject.model
+    assert subject.spec is not None
+    return source.runtime.export(subject.spec)
+
+
+def _together(source: Measured, subjects: list[Subject]) -> list[Found]:
+    """Interleaved in one run, so that their ratios are true."""
+    first, *others = source.measure([_model(source, subject) for subject in subjects])
+    found = [Found(subjects[0], first.latency)]
+    pairs = zip(subjects[1:], others, strict=True)
+    return found + [Found(name, reading.latency, reading.over(first)) for name, reading in pairs]
+
+
+def _alone(kept: Any, source: Any, subject: Subject, console: Console) -> Found:
+    if subject.model is not None:
+        if not isinstance(source, Measured):
+            raise InputError(f"{subject.name}: {source.device.name} takes networks, not files")
+        return Found(subject, source.latency_of_model(subject.model))
+    assert subject.spec is not None
+    if isinstance(kept, Cached) and kept.holds(subject.spec):
+        console.print(f"{subject.name} was measured earlier; --no-cache measures it again")
+    return Found(subject, kept.latency(subject.spec))
+
+
+def _document(found: Found) -> dict[str, Any]:
+    spec = found.subject.spec
+    document: dict[str, Any] = {"name": found.subject.name}
+    if spec is not None:
+        document |= {"spec_fingerprint": spec.fingerprint, "resolution": spec.resolution}
+    document |= found.latency.to_dict()
+    if found.ratio is not None:
+        document |= {
+            "ratio_to_first": found.ratio.value,
+            "ratio_ci95": list(found.ratio.ci95),
+            "differs": found.ratio.differs,
+        }
+    return document
+
+
+def _table(found: list[Found], device: Device) -> Table:
     kind = "an estimate, not measured" if device.estimate else "measured"
     table = Table(caption=f"{kind}: {device.name}, batch 1", pad_edge=False)
     table.add_column("network")
-    timed = () if device.estimate else ("95% interval", "min", "p90", "runs", "")
-    for title in ("px", "median ms", *timed):
+    timed = () if device.estimate else ("95% interval", "min", "p90", "runs")
+    compared = any(reading.ratio for reading in found)
+    ratios = ("ratio", "95% interval", "") if compared else ()
+    for title in ("px", "median ms", *timed, *ratios):
         table.add_column(title, justify="right")
-    for name, network, reading in readings:
+    for reading in found:
+        spec, latency = reading.subject.spec, reading.latency
         figures = (
-            interval(reading),
-            three_digits(reading.min_ms),
-            three_digits(reading.p90_ms),
-            str(reading.samples),
-            "" if reading.stable else "unstable",
+            interval(latency),
+            three_digits(latency.min_ms),
+            three_digits(latency.p90_ms),
+            str(latency.samples),
         )
-        row = (str(network.resolution), three_digits(reading.median_ms), *figures[: len(timed)])
-        table.add_row(name, *row)
+        table.add_row(
+            reading.subject.name,
+            str(spec.resolution) if spec else "",
+            three_digits(latency.median_ms),
+            *figures[: len(timed)],
+            *_ratio(reading.ratio)[: len(ratios)],
+        )
     return table
+
+
+def _ratio(ratio: Ratio | None) -> tuple[str, str, str]:
+    """A ratio to the first network, its interval, and the verdict."""
+    if ratio is None:
+        return "1", "", ""
+    low, high = ratio.ci95
+    verdict = "the same" if not ratio.differs else "slower" if ratio.value > 1 else "faster"
+    return f"{ratio.value:.3f}", f"{low:.3f} to {high:.3f}", verdict
+
+
+def _sustain(
+    source: Any, subjects: list[Subject], seconds: float, console: Console, *, as_json: bool
+) -> None:
+    if len(subjects) != 1 or not isinstance(source, Measured):
+        raise InputError("--sustained runs one network on a device that measures: give one")
+    if seconds <= 0:
+        raise InputError(f"sustained must be above 0 seconds, got {seconds:g}: give 120, say")
+    with console.status("") as status:
+
+        def tell(window: Window) -> None:
+            status.update(
+                f"{window.end_s:.0f} of {seconds:.0f} s: {three_digits(window.median_ms)} ms"
+            )
+
+        windows = sustained(source.runtime, _model(source, subjects[0]), seconds, tell=tell)
+    if as_json:
+        print_json({"device": source.device.name, "windows": [vars(w) for w in windows]})
+        return
+    table = Table(
+        caption=f"measured: {source.device.name}, batch 1, run without a pause", pad_edge=False
+    )
+    for title in ("until s", "median ms", "over the first", "degrees", "MHz"):
+        table.add_column(title, justify="right")
+    for window in windows:
+        table.add_row(
+            f"{window.end_s:.0f}",
+            three_digits(window.median_ms),
+            f"{window.median_ms / windows[0].median_ms:.2f}",
+            "" if window.celsius is None else f"{window.celsius:.0f}",
+            "" if window.frequency_mhz is None else f"{window.frequency_mhz:.0f}",
+        )
+    results().print(table)

@@ -25,7 +25,7 @@ def search(
         typer.Option(help="Latency budget in ms; MobileNetV3-Large's on the device by default."),
     ] = None,
     device: Annotated[
-        str | None, typer.Option(help="cpu (this machine), madds:RATE, or a plug-in's.")
+        str | None, typer.Option(help="cpu (this machine), pixel1, ...: nas devices lists them.")
     ] = None,
     data: Annotated[
         str | None,

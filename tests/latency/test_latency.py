@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from latency import Cached, Device, Latency, MeasurementError, check_latency_source, open_device
-from latency.onnx_runtime import OnnxRuntimeCpu
-from latency.statistics import Timing, bootstrap_ci95, sample, summarize
+from latency.measured import Measured
+from latency.onnx_runtime import OnnxRuntime
+from latency.statistics import Timing, bootstrap_ci95, drift, ratio, summarize
 from search_spaces import REFERENCES, InputError, count
 
 SMALL = REFERENCES["mobilenet_v3_small"](resolution=64)
@@ -15,31 +16,9 @@ LARGE = REFERENCES["mobilenet_v3_large"](resolution=224)
 LAB = Device("lab", "lab-1")
 
 
-class Clock:
-    """A device that takes exactly the time it is told to."""
-
-    def __init__(self, run_times_s):
-        self.now, self.times = 0.0, iter(run_times_s)
-
-    def __call__(self):
-        return self.now
-
-    def run(self):
-        self.now += next(self.times)
-
-
-def forever(value):
-    while True:
-        yield value
-
-
 def test_contract_of_every_source(tmp_path):
-    quick = Timing(warmup_s=0.01, max_s=0.2)
-    for source in (
-        open_device("madds:5"),
-        OnnxRuntimeCpu(timing=quick),
-        Cached(OnnxRuntimeCpu(timing=quick), tmp_path),
-    ):
+    cpu = Measured(OnnxRuntime(), timing=Timing(warmup_s=0.01, max_s=0.2, retries=0))
+    for source in (open_device("madds:5"), cpu, Cached(cpu, tmp_path)):
         check_latency_source(source, SMALL, LARGE)
 
 
@@ -49,39 +28,6 @@ def test_madds_is_a_labelled_estimate():
     assert reading.estimate
     assert "estimate" in reading.device
     assert reading.samples == 0
-
-
-def test_sampling_warms_up_by_time_and_takes_blocks():
-    clock = Clock(forever(0.002))
-    timing = Timing(warmup_s=0.1, block_s=0.02, min_blocks=8, max_s=5.0)
-    blocks = sample(clock.run, timing, clock=clock)
-    assert len(blocks) == 8  # no spread: stops as soon as it may
-    assert all(len(block) == 10 for block in blocks)
-    assert clock.now == pytest.approx(0.1 + 8 * 10 * 0.002)
-    assert np.allclose(blocks, 2.0)
-
-
-def test_sampling_goes_on_until_the_interval_is_narrow():
-    rng = np.random.default_rng(0)
-    noisy = Clock(0.002 * rng.lognormal(0, 0.2) for _ in forever(None))
-    blocks = sample(noisy.run, Timing(max_s=60.0), clock=noisy)
-    reading = summarize(blocks, LAB)
-    low, high = reading.ci95_ms
-    assert len(blocks) > 8
-    assert (high - low) / 2 <= 0.01 * reading.median_ms
-
-
-def test_sampling_stops_at_the_time_cap():
-    rng = np.random.default_rng(0)
-    wild = Clock(0.01 * rng.lognormal(0, 2) for _ in forever(None))
-    sample(wild.run, Timing(max_s=1.0), clock=wild)
-    assert wild.now < 5.0
-
-
-def test_a_slow_network_needs_few_runs():
-    clock = Clock(forever(2.0))
-    blocks = sample(clock.run, Timing(warmup_s=0.1, max_s=1.0), clock=clock)
-    assert [len(block) for block in blocks] == [3]
 
 
 def test_the_figure_is_the_median_of_block_medians():
@@ -107,6 +53,34 @@ def test_a_machine_that_is_busy_all_the_time_is_unstable():
     assert not summarize([[1.0, 2.0, 2.0], *slowed], LAB).stable
 
 
+def test_what_disturbed_a_reading_is_said():
+    rising = [[1.0 + k / 50] * 3 for k in range(12)]
+    reading = summarize(rising, LAB)
+    assert not reading.stable
+    assert reading.problems == ("drifted by +14% while measured",)
+    assert summarize([[1.0] * 3] * 8, LAB, problems=["somebody sneezed"]).problems == (
+        "somebody sneezed",
+    )
+
+
+def test_drift_is_not_seen_in_noise():
+    rng = np.random.default_rng(0)
+    seen = sum(drift(1.0 + 0.2 * rng.random(12)) != 0 for _ in range(500))
+    assert seen <= 15  # a 99% interval, and some
+
+
+def test_a_ratio_survives_what_both_suffer():
+    rng = np.random.default_rng(1)
+    disturbance = rng.uniform(1.0, 3.0, 20)
+    slow = [[3.0 * d * rng.uniform(0.99, 1.01) for _ in range(5)] for d in disturbance]
+    fast = [[2.0 * d * rng.uniform(0.99, 1.01) for _ in range(5)] for d in disturbance]
+    found = ratio(slow, fast)
+    assert found.value == pytest.approx(1.5, rel=0.01)
+    assert found.ci95[0] <= 1.5 <= found.ci95[1]
+    assert found.differs
+    assert not ratio(fast, fast).differs
+
+
 def test_the_interval_covers_the_true_median_about_as_often_as_it_says():
     rng = np.random.default_rng(1)
     covered = 0
@@ -117,16 +91,9 @@ def test_the_interval_covers_the_true_median_about_as_often_as_it_says():
     assert 0.90 <= covered / 200 <= 0.99
 
 
-def test_the_runtime_is_asked_with_the_exported_graph():
-    reading = OnnxRuntimeCpu(timing=Timing(warmup_s=0.01, max_s=0.1)).latency(SMALL)
-    assert reading.median_ms > 0
-    assert not reading.estimate
-    assert "1 thread" in reading.device
-
-
 def test_a_refused_model_is_a_measurement_error():
     with pytest.raises(MeasurementError, match="ONNX Runtime"):
-        OnnxRuntimeCpu().latency_of_model(b"not a model")
+        OnnxRuntime().load(b"not a model")
 
 
 class Counting:
@@ -174,14 +141,17 @@ def test_a_damaged_reading_is_taken_again(tmp_path, damage):
 @pytest.mark.parametrize(
     ("device", "message"),
     [
-        ("toaster", "unknown device 'toaster': known are cpu, madds:RATE"),
+        ("toaster", "unknown device 'toaster': known are cpu, pixel1, pixel2"),
         ("madds", "needs a rate"),
         ("madds:fast", "needs a rate in G MAdds/s, got 'fast'"),
         ("madds:0", "must be above 0, got 0"),
         ("madds:-1", "must be above 0"),
         ("madds:nan", "must be above 0"),
         ("madds:inf", "must be above 0"),
-        ("cpu:9", "takes no argument"),
+        ("cpu:9", "does not take '9': give options as cpu:threads=1, provider=cpu"),
+        ("cpu:threads=0", "threads must be at least 1, got 0"),
+        ("cpu:threads=x", "expected a whole number"),
+        ("cpu:provider=tpu", "has no provider 'tpu': it has "),
         ("", "unknown device"),
     ],
 )

@@ -1,0 +1,166 @@
+"""Measured latency on any runtime: quiet if possible, retried if disturbed, and never silently wrong."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from latency.anchor import ANCHOR, AnchorRecord
+from latency.interleave import interleave
+from latency.measurer import Device, Latency
+from latency.quiet import alone_on, pinned
+from latency.runtime import Conditions, Loaded, Runtime
+from latency.statistics import Blocks, Ratio, Timing, block_medians, ratio, summarize
+from search_spaces.spec import ArchSpec
+
+HOTTER = 5.0
+"""Degrees by which a device may warm up during a measurement."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A network's latency with the times that it comes from.
+
+    Attributes:
+        latency: What they amount to.
+        blocks: Run times in milliseconds.
+        anchor: The anchor's, of the same rounds.
+    """
+
+    latency: Latency
+    blocks: Blocks
+    anchor: Blocks
+
+    def over(self, base: Reading) -> Ratio:
+        """This network's latency over another's of the same measurement."""
+        return ratio(self.blocks, base.blocks)
+
+
+class Measured:
+    """A latency source that measures: the statistics of every runtime.
+
+    Networks are run in short blocks, interleaved with blocks of the anchor. A measurement that was
+    disturbed is repeated; if none was quiet, the quietest is returned and says what disturbed it.
+
+    Args:
+        runtime: Runs networks on the device.
+        timing: How long to measure, and what counts as disturbed.
+        record: The anchor's best times; without it contention is seen in the times alone.
+        keep: Is given every reading, raw times and all.
+        clock: Seconds.
+        sleep: Waits for so many seconds.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        *,
+        timing: Timing | None = None,
+        record: AnchorRecord | None = None,
+        keep: Callable[[Reading], None] | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.runtime, self.timing = runtime, timing or Timing()
+        self.record, self.keep, self.clock, self.sleep = record, keep, clock, sleep
+        self._anchor: Loaded | None = None
+
+    @property
+    def device(self) -> Device:
+        """What is measured on."""
+        return self.runtime.device
+
+    def latency(self, spec: ArchSpec) -> Latency:
+        """Measure one network.
+
+        Raises:
+            MeasurementError: The device refuses it, or has gone.
+        """
+        return self.latency_of_model(self.runtime.export(spec))
+
+    def latency_of_model(self, model: bytes) -> Latency:
+        """Measure a network in a file of the runtime's format."""
+        (reading,) = self.measure([model])
+        return reading.latency
+
+    def compare(self, specs: Sequence[ArchSpec]) -> list[Reading]:
+        """Measure several networks in the same rounds, so that their ratios are true."""
+        return self.measure([self.runtime.export(spec) for spec in specs])
+
+    def measure(self, models: Sequence[bytes]) -> list[Reading]:
+        """Measure networks in files, interleaved.
+
+        Raises:
+            MeasurementError: The device refuses one, or has gone.
+        """
+        with alone_on(self.device), self._loaded(models) as networks:
+            best = self._once(networks)
+            for attempt in range(self.timing.retries):
+                if all(reading.latency.stable for reading in best):
+                    break
+                self.sleep(self.timing.pause_s * 2**attempt)
+                best = min(best, self._once(networks), key=_disturbance)
+        if self.keep is not None:
+            for reading in best:
+                self.keep(reading)
+        return best
+
+    @contextmanager
+    def _loaded(self, models: Sequence[bytes]) -> Iterator[list[Loaded]]:
+        if self._anchor is None:
+            self._anchor = self.runtime.load(self.runtime.export(ANCHOR))
+        with ExitStack() as held:
+            networks = []
+            for model in models:
+                networks.append(self.runtime.load(model))
+                held.callback(networks[-1].close)
+            yield networks
+
+    def _once(self, networks: Sequence[Loaded]) -> list[Reading]:
+        assert self._anchor is not None
+        before = self.runtime.conditions()
+        with pinned() if self.device.local else ExitStack():
+            *blocks, anchor = interleave(
+                [*networks, self._anchor], self.timing, watched=len(networks), clock=self.clock
+            )
+        problems = (
+            *self._contention(anchor),
+            *throttling(before, self.runtime.conditions()),
+        )
+        return [
+            Reading(summarize(own, self.device, self.timing, problems=problems), own, anchor)
+            for own in blocks
+        ]
+
+    def _contention(self, anchor: Blocks) -> Iterator[str]:
+        """Whether the anchor is slower than its record on this device."""
+        if self.record is None:
+            return
+        median = float(sorted(block_medians(anchor))[len(anchor) // 2])
+        best = self.record.see(self.device.fingerprint, median)
+        if median > self.timing.max_contention * best:
+            yield f"something else used the device: the anchor took {median / best:.2f} times its best"
+
+
+def throttling(before: Conditions, after: Conditions) -> Iterator[str]:
+    """What the device itself says against a measurement.
+
+    >>> list(throttling(Conditions(40.0, 1800.0), Conditions(52.0, 1200.0)))
+    ['warmed up from 40 to 52 degrees', 'clocked down from 1800 to 1200 MHz']
+    """
+    was, now = before.celsius, after.celsius
+    if was is not None and now is not None and now > was + HOTTER:
+        yield f"warmed up from {was:.0f} to {now:.0f} degrees"
+    fast, slow = before.frequency_mhz, after.frequency_mhz
+    if fast is not None and slow is not None and slow < 0.9 * fast:
+        yield f"clocked down from {fast:.0f} to {slow:.0f} MHz"
+    if after.throttled:
+        yield "the device throttles itself"
+
+
+def _disturbance(readings: Sequence[Reading]) -> tuple[int, float]:
+    """For comparing measurements: how many problems, then how slow."""
+    problems = sum(len(reading.latency.problems) for reading in readings)
+    return problems, sum(reading.latency.median_ms for reading in readings)

@@ -1,0 +1,39 @@
+"""Raw run times, kept so that a figure can be looked into later."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+from latency.measured import Reading
+from latency.statistics import Blocks
+
+
+class RawTimes:
+    """Appends each reading with its run times to a file of JSON lines, one file a device.
+
+    Args:
+        folder: Where the files are.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, reading: Reading) -> None:
+        """Keep a reading."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        entry = {
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "latency": reading.latency.to_dict(),
+            "blocks_ms": _short(reading.blocks),
+            "anchor_ms": _short(reading.anchor),
+        }
+        path = self.folder / f"{reading.latency.fingerprint}.jsonl"
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+
+
+def _short(blocks: Blocks) -> list[list[float]]:
+    """Run times to a tenth of a microsecond."""
+    return [[round(ms, 4) for ms in block] for block in blocks]

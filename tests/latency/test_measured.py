@@ -1,0 +1,243 @@
+"""Measuring, on a device that takes exactly the time that it is told to."""
+
+import json
+import multiprocessing
+import os
+import time
+
+import numpy as np
+import pytest
+
+from latency import Device, MeasurementError, check_latency_source
+from latency.anchor import ANCHOR, AnchorRecord
+from latency.interleave import interleave
+from latency.measured import Measured
+from latency.quiet import alone_on, linux_conditions, pinned, run_clock
+from latency.raw_times import RawTimes
+from latency.runtime import Conditions
+from latency.statistics import Timing
+from search_spaces import REFERENCES, count
+from search_spaces.spec import from_dict, to_dict
+
+SMALL = REFERENCES["mobilenet_v3_small"](resolution=64)
+LARGE = REFERENCES["mobilenet_v3_large"]()
+
+
+class Network:
+    """Takes `ms`, times what the device is slowed down by at that moment."""
+
+    def __init__(self, lab, ms, name="network"):
+        self.lab, self.ms, self.name, self.closed = lab, ms, name, False
+
+    def run(self, times):
+        taken = []
+        for _ in range(times):
+            ms = self.ms * self.lab.slowdown()
+            self.lab.now_s += ms / 1e3
+            taken.append(ms)
+        self.lab.log.append((self.name, times))
+        return taken
+
+    def close(self):
+        self.closed = True
+
+
+class Lab:
+    """A runtime of a made-up device: a multiply-add takes a tenth of a nanosecond."""
+
+    device = Device("lab", "lab-1", local=False)
+
+    def __init__(self, slowdown=lambda _: 1.0, conditions=()):
+        self.now_s, self.log, self.loaded = 0.0, [], []
+        self._slowdown, self._conditions = slowdown, iter(conditions)
+
+    def slowdown(self):
+        return self._slowdown(self.now_s)
+
+    def clock(self):
+        return self.now_s
+
+    def sleep(self, seconds):
+        self.now_s += seconds
+
+    def export(self, spec):
+        return json.dumps(to_dict(spec)).encode()
+
+    def load(self, model):
+        if model == b"bad":
+            raise MeasurementError("lab: no such thing")
+        spec = from_dict(json.loads(model))
+        name = "anchor" if spec == ANCHOR else spec.fingerprint
+        self.loaded.append(Network(self, count(spec).madds / 1e7, name))
+        return self.loaded[-1]
+
+    def conditions(self):
+        return next(self._conditions, Conditions())
+
+
+def source(lab, **options):
+    return Measured(lab, clock=lab.clock, sleep=lab.sleep, **options)
+
+
+def test_the_contract():
+    check_latency_source(source(Lab()), SMALL, LARGE)
+
+
+def test_warm_up_is_by_time_and_blocks_are_short():
+    lab = Lab()
+    quick, slow = Network(lab, 1.0, "quick"), Network(lab, 50.0, "slow")
+    timing = Timing(warmup_s=0.1, block_s=0.02, block_runs=3, min_blocks=8)
+    fast, slow_blocks = interleave([quick, slow], timing, clock=lab.clock)
+    assert {len(block) for block in fast} == {20}
+    assert {len(block) for block in slow_blocks} == {3}
+    assert len(fast) == len(slow_blocks) == 8  # no spread: stops as soon as it may
+    assert np.allclose(fast, 1.0)
+    warm_up = [times for name, times in lab.log if name == "quick"][:-8]
+    assert 100 <= sum(warm_up) <= 230
+    # In a block the first run, with cold caches, is left out.
+    assert lab.log[-1][1] in (21, 4)
+
+
+def test_blocks_take_turns_in_an_order_of_their_own():
+    lab = Lab()
+    networks = [Network(lab, 2.0, name) for name in "abc"]
+    interleave(networks, Timing(), clock=lab.clock)
+    turns = [name for name, _ in lab.log[-24:]]
+    rounds = ["".join(turns[start : start + 3]) for start in range(0, 24, 3)]
+    assert all(sorted(turn) == ["a", "b", "c"] for turn in rounds)
+    assert len(set(rounds)) > 1
+
+
+def test_it_goes_on_until_the_interval_is_narrow_and_stops_when_time_is_up():
+    rng = np.random.default_rng(0)
+    noisy = Lab(lambda _: rng.lognormal(0, 0.05))
+    (blocks,) = interleave([Network(noisy, 2.0)], Timing(max_s=60.0), clock=noisy.clock)
+    assert len(blocks) > 8
+    wild = Lab(lambda _: rng.lognormal(0, 2))
+    interleave([Network(wild, 10.0)], Timing(max_s=1.0), clock=wild.clock)
+    assert wild.now_s < 10.0
+    slow = Lab()
+    (blocks,) = interleave([Network(slow, 2000.0)], Timing(max_s=1.0), clock=slow.clock)
+    assert [len(block) for block in blocks] == [3]
+
+
+def test_ratios_are_true_on_a_device_that_slows_down_meanwhile():
+    lab = Lab(lambda now: 1.0 + now / 4)
+    large, small = source(lab).compare([LARGE, SMALL])
+    truth = count(LARGE).madds / count(SMALL).madds
+    assert large.over(small).value == pytest.approx(truth, rel=0.02)
+    assert any("drifted" in problem for problem in large.latency.problems)
+
+
+def test_a_disturbed_measurement_is_repeated_and_the_quiet_one_counts():
+    lab = Lab(lambda now: 3.0 if 0.4 < now < 1.0 else 1.0)
+    reading = source(lab).latency(LARGE)
+    assert reading.stable
+    assert reading.median_ms == pytest.approx(count(LARGE).madds / 1e7)
+
+
+def test_contention_is_told_by_the_anchor(tmp_path):
+    record = AnchorRecord(tmp_path)
+    quiet = source(Lab(), record=record).latency(LARGE)
+    assert quiet.stable
+    busy = source(Lab(lambda _: 1.4), record=record).latency(LARGE)
+    assert not busy.stable
+    assert busy.problems == ("something else used the device: the anchor took 1.40 times its best",)
+    assert record.best_ms("lab-1") == pytest.approx(count(ANCHOR).madds / 1e7)
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"median_ms": null}', '{"median_ms": "x"}'])
+def test_a_damaged_record_is_set_anew(tmp_path, damage):
+    record = AnchorRecord(tmp_path)
+    (tmp_path / "lab-1.json").write_text(damage)
+    assert record.best_ms("lab-1") is None
+    assert record.see("lab-1", 2.0) == 2.0
+    assert record.see("lab-1", 3.0) == 2.0
+    assert record.best_ms("lab-1") == 2.0
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "problem"),
+    [
+        (Conditions(40.0), Conditions(46.0), "warmed up from 40 to 46 degrees"),
+        (Conditions(None, 2000.0), Conditions(None, 1500.0), "clocked down from 2000 to 1500 MHz"),
+        (Conditions(), Conditions(throttled=True), "the device throttles itself"),
+    ],
+)
+def test_what_the_device_tells_counts(before, after, problem):
+    lab = Lab(conditions=[before, after] * 2)
+    assert source(lab).latency(LARGE).problems == (problem,)
+
+
+def test_raw_times_are_kept(tmp_path):
+    reading = source(Lab(), keep=RawTimes(tmp_path)).latency(LARGE)
+    (line,) = (tmp_path / "lab-1.jsonl").read_text().splitlines()
+    entry = json.loads(line)
+    assert entry["latency"] == json.loads(json.dumps(reading.to_dict()))
+    assert sum(map(len, entry["blocks_ms"])) == reading.samples
+    assert len(entry["anchor_ms"]) == len(entry["blocks_ms"])
+
+
+def test_what_was_loaded_is_given_back_also_when_the_next_is_refused():
+    lab = Lab()
+    with pytest.raises(MeasurementError, match="no such thing"):
+        source(lab).measure([lab.export(LARGE), b"bad"])
+    anchor, first = lab.loaded
+    assert first.closed
+    assert not anchor.closed  # kept for the next measurement
+
+
+def hold(held, release):
+    with alone_on(Lab.device):
+        held.set()
+        release.wait(30)
+
+
+def test_two_processes_wait_for_each_other(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    context = multiprocessing.get_context("fork")
+    held, release = context.Event(), context.Event()
+    other = context.Process(target=hold, args=(held, release))
+    other.start()
+    assert held.wait(30)
+    with (
+        pytest.raises(MeasurementError, match="another process has been measuring on lab"),
+        alone_on(Lab.device, wait_s=0.1),
+    ):
+        pass
+    release.set()
+    other.join(30)
+    with alone_on(Lab.device, wait_s=10):
+        pass
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system has no affinities")
+def test_a_thread_is_kept_on_a_core_and_let_go():
+    before = os.sched_getaffinity(0)
+    with pinned() as core:
+        assert os.sched_getaffinity(0) == {core}
+    assert os.sched_getaffinity(0) == before
+
+
+def test_one_thread_is_timed_by_the_core_it_had():
+    clock = run_clock(threads=1)
+    begin = clock()
+    time.sleep(0.05)
+    assert clock() - begin < 0.04  # it had no core meanwhile
+    begin = run_clock(threads=2)()
+    time.sleep(0.05)
+    assert run_clock(threads=2)() - begin >= 0.04
+
+
+def test_conditions_are_read_from_the_system(tmp_path):
+    for number, temperature in enumerate((41000, 55500)):
+        zone = tmp_path / f"class/thermal/thermal_zone{number}"
+        zone.mkdir(parents=True)
+        (zone / "temp").write_text(f"{temperature}\n")
+    (tmp_path / "class/thermal/thermal_zone9").mkdir()
+    (tmp_path / "class/thermal/thermal_zone9/temp").write_text("broken")
+    clocks = tmp_path / "devices/system/cpu/cpu3/cpufreq"
+    clocks.mkdir(parents=True)
+    (clocks / "scaling_cur_freq").write_text("1800000\n")
+    assert linux_conditions(3, root=tmp_path) == Conditions(55.5, 1800.0)
+    assert linux_conditions(0, root=tmp_path / "absent") == Conditions()
