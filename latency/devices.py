@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
+from pathlib import Path
 
 from latency.anchor import AnchorRecord
 from latency.cache import default_folder
@@ -74,6 +75,14 @@ def _madds(argument: str) -> LatencySource:
     return MaddsEstimate(rate)
 
 
+def _table(argument: str) -> LatencySource:
+    from latency.table import LookupTable
+
+    if not argument:
+        raise InputError("device table needs a file, as table:cpu.jsonl: nas profile makes one")
+    return LookupTable(Path(argument))
+
+
 def _pixel(phone: str) -> Callable[[str], LatencySource]:
     def opened(argument: str) -> LatencySource:
         from latency.published import PublishedEstimate
@@ -108,6 +117,7 @@ _PAPERS = "a phone of the MobileNetV3 paper; an estimate from published figures"
 
 DEVICES: dict[str, Kind] = {
     "cpu": Kind(_cpu, "cpu", "this machine, ONNX Runtime; cpu:threads=4, cpu:provider=cuda"),
+    "table": Kind(_table, "table:FILE", "a table that nas profile made; an estimate", ready=False),
     "pixel1": Kind(_pixel("pixel1"), "pixel1", _PAPERS),
     "pixel2": Kind(_pixel("pixel2"), "pixel2", _PAPERS),
     "pixel3": Kind(_pixel("pixel3"), "pixel3", _PAPERS),

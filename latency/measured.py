@@ -72,6 +72,14 @@ class Measured:
         """What is measured on."""
         return self.runtime.device
 
+    def timed(self, timing: Timing) -> Measured:
+        """The same device, measured for another length of time; its readings are not kept."""
+        other = Measured(
+            self.runtime, timing=timing, record=self.record, clock=self.clock, sleep=self.sleep
+        )
+        other._anchor = self._anchor
+        return other
+
     def latency(self, spec: ArchSpec) -> Latency:
         """Measure one network.
 

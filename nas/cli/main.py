@@ -14,6 +14,7 @@ from nas.cli.export_command import export
 from nas.cli.import_command import import_weights
 from nas.cli.improve_command import improve
 from nas.cli.measure_command import measure
+from nas.cli.profile_command import profile
 from nas.cli.report_command import report
 from nas.cli.search_command import search
 from nas.cli.show_command import show
@@ -53,6 +54,7 @@ nas_app.command("search")(search)
 nas_app.command("show")(show)
 nas_app.command("measure")(measure)
 nas_app.command("devices")(devices)
+nas_app.command("profile")(profile)
 nas_app.command("improve")(improve)
 nas_app.command("import")(import_weights)
 nas_app.command("train")(train)

@@ -1,0 +1,88 @@
+"""A network as the pieces that a lookup table times: its stem, its blocks, its head.
+
+A piece is timed in context: as the difference of two small networks, one with the piece and one without. So
+it has what a piece inside a network has (neighbours to be fused with, no input and output of its own), and
+any device that runs networks can time it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from search_spaces.cost import layers_by_stage
+from search_spaces.spec import ArchSpec, BlockSpec, HeadSpec, StemSpec
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a network in its place.
+
+    Attributes:
+        part: What it is.
+        cin: Channels of its input.
+        px: Side of its input in pixels.
+    """
+
+    part: StemSpec | BlockSpec | HeadSpec
+    cin: int
+    px: int
+
+    @property
+    def key(self) -> str:
+        r"""The piece in one readable line; equal for pieces that take the same time.
+
+        >>> from search_spaces.references import mobilenet_v3_small
+        >>> stem, first, *_, head = pieces(mobilenet_v3_small(classes=10))
+        >>> print(stem.key, first.key, head.key, sep="\n")
+        stem 3x3 s2 3->16 hswish @224
+        sepconv 3x3 s2 16->16 se8 hsigmoid relu linear @112
+        head 96->576->1024->10 hswish @7
+        """
+        part, at = self.part, f"@{self.px}"
+        if isinstance(part, StemSpec):
+            k, s = part.kernel, part.stride
+            return f"stem {k}x{k} s{s} {self.cin}->{part.out} {part.act} {at}"
+        if isinstance(part, HeadSpec):
+            widths = (self.cin, part.conv, part.hidden, part.classes)
+            # Without a layer between there is nothing that the nonlinearity follows.
+            act = [part.act] if part.conv or part.hidden else []
+            return " ".join(["head", "->".join(str(w) for w in widths if w), *act, at])
+        words = [f"{part.op} {part.kernel}x{part.kernel} s{part.stride} {self.cin}->"]
+        words[0] += f"{part.expand}->{part.out}" if part.expand else str(part.out)
+        words += [f"se{part.se} {part.gate}"] if part.se else []
+        words += [part.act, *(["linear"] if part.linear else [])]
+        words += [part.skip] if part.skip != "none" else []
+        return " ".join([*words, at])
+
+    def probe(self) -> ArchSpec:
+        """The small network that has the piece."""
+        part, around = self.part, self.without()
+        if isinstance(part, StemSpec):
+            return replace(around, resolution=self.px, stem=part)
+        if isinstance(part, HeadSpec):
+            return replace(around, head=part)
+        return replace(around, blocks=(part,))
+
+    def without(self) -> ArchSpec:
+        """The same small network without it: a 1x1 convolution of the image, the pool, one output."""
+        channels = 8 if isinstance(self.part, StemSpec) else self.cin
+        px = 1 if isinstance(self.part, StemSpec) else self.px
+        return ArchSpec(
+            resolution=px,
+            bn_eps=1e-3,
+            stem=StemSpec(out=channels, kernel=1, stride=1, act="relu"),
+            blocks=(),
+            head=HeadSpec(conv=0, hidden=0, act="relu", dropout=0.0, classes=1),
+        )
+
+
+def pieces(spec: ArchSpec) -> Iterator[Piece]:
+    """Stem, blocks and head of a network, in order; equal pieces come as often as they are there."""
+    (_, (stem,)), *blocks, _ = layers_by_stage(spec)
+    yield Piece(spec.stem, stem.cin, spec.resolution)
+    cin, px = spec.stem.out, stem.out_px
+    for block, (_, layers) in zip(spec.blocks, blocks, strict=True):
+        yield Piece(block, cin, layers[0].in_px)
+        cin, px = block.out, -(-px // block.stride)
+    yield Piece(spec.head, cin, px)
