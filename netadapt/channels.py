@@ -1,0 +1,123 @@
+"""Which channels the dimensions of every tensor run over.
+
+A *channel space* is a set of channels that can only be narrowed as one: what an expansion makes, what a
+squeeze-and-excite squeezes to, or what a chain of residuals adds up in. A depthwise convolution, its
+batch norm and the next layer's inputs run over the space of what they are fed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from search_spaces.spec import ArchSpec, BlockSpec, HeadSpec
+
+Spaces = tuple[str, ...]
+"""The channel space of each leading dimension of a tensor; the dimensions after them are kernels."""
+
+Placed = Iterator[tuple[str, Spaces]]
+"""Tensors' names, each with its spaces."""
+
+
+def out_spaces(spec: ArchSpec) -> tuple[str, ...]:
+    """The space that the stem puts out into, then that of each block: `spec.widths()` are their sizes.
+
+    A skip adds its two ends up, so they share a space.
+
+    >>> from search_spaces.references import mobilenet_v3_large
+    >>> out_spaces(mobilenet_v3_large())[:4]
+    ('stem out', 'stem out', 'block 1 out', 'block 1 out')
+    """
+    spaces = ["stem out"]
+    for index, block in enumerate(spec.blocks):
+        spaces.append(f"block {index} out" if block.skip == "none" else spaces[-1])
+    return tuple(spaces)
+
+
+def channels(spec: ArchSpec) -> dict[str, int]:
+    """Number of channels in each space.
+
+    >>> from search_spaces.references import mobilenet_v3_small
+    >>> sizes = channels(mobilenet_v3_small())
+    >>> sizes["stem out"], sizes["block 1 expansion"], sizes["block 0 squeeze"], sizes["head hidden"]
+    (16, 72, 8, 1024)
+    """
+    sizes = {"image": 3, **dict(zip(out_spaces(spec), spec.widths(), strict=True))}
+    for index, block in enumerate(spec.blocks):
+        sizes[f"block {index} expansion"] = block.expand
+        sizes[f"block {index} squeeze"] = block.se
+    head = {"head conv": spec.head.conv, "head hidden": spec.head.hidden}
+    sizes |= head | {"classes": spec.head.classes}
+    return {space: size for space, size in sizes.items() if size}
+
+
+def excited(block: BlockSpec, *, cin: int, expand: int, out: int) -> int:
+    """Which of the three a block's squeeze-and-excite scales."""
+    return {"mbconv": expand, "sepconv": cin, "conv": out}[block.op]
+
+
+def tensor_spaces(spec: ArchSpec) -> dict[str, Spaces]:
+    """Every tensor of the network's state dict, in its order, with its spaces.
+
+    >>> from search_spaces.references import mobilenet_v2
+    >>> spaces = tensor_spaces(mobilenet_v2())
+    >>> spaces["blocks.1.layers.0.0.weight"]  # the expansion, (out, in, 1, 1)
+    ('block 1 expansion', 'block 0 out')
+    >>> spaces["blocks.1.layers.1.0.weight"]  # the depthwise convolution, (channels, 1, 3, 3)
+    ('block 1 expansion',)
+    """
+    return dict(_tensors(spec))
+
+
+def _tensors(spec: ArchSpec) -> Placed:
+    stem, *outs = out_spaces(spec)
+    yield from _convolution("stem", (stem, "image"))
+    cin = stem
+    for index, (block, out) in enumerate(zip(spec.blocks, outs, strict=True)):
+        yield from _block(index, block, cin=cin, out=out)
+        cin = out
+    yield from _head(spec.head, cin)
+
+
+def _block(index: int, block: BlockSpec, *, cin: str, out: str) -> Placed:
+    expansion = f"block {index} expansion"
+    inner = {"mbconv": expansion, "sepconv": cin, "conv": out}[block.op]
+    first: dict[str, list[Spaces]] = {
+        "mbconv": [(inner, cin), (inner,)],
+        "sepconv": [(inner,)],
+        "conv": [(out, cin)],
+    }
+    layers = first[block.op]
+    for place, spaces in enumerate(layers):
+        yield from _convolution(f"blocks.{index}.layers.{place}", spaces)
+    place = len(layers)
+    if block.se:
+        squeeze, prefix = f"block {index} squeeze", f"blocks.{index}.layers.{place}"
+        yield from _biased(f"{prefix}.squeeze", (squeeze, inner))
+        yield from _biased(f"{prefix}.excite", (inner, squeeze))
+        place += 1
+    if block.op != "conv":
+        yield from _convolution(f"blocks.{index}.layers.{place}", (out, inner))
+
+
+def _head(head: HeadSpec, cin: str) -> Placed:
+    if head.conv:
+        yield from _convolution("head.conv", ("head conv", cin))
+        cin = "head conv"
+    if head.hidden:
+        yield from _biased("head.classifier.0", ("head hidden", cin))
+        cin = "head hidden"
+    # Before the last layer: dropout, and the hidden layer with its activation.
+    yield from _biased(f"head.classifier.{3 if head.hidden else 1}", ("classes", cin))
+
+
+def _convolution(prefix: str, spaces: Spaces) -> Placed:
+    """A convolution's weight and its batch norm."""
+    yield f"{prefix}.0.weight", spaces
+    for name in ("weight", "bias", "running_mean", "running_var"):
+        yield f"{prefix}.1.{name}", spaces[:1]
+    yield f"{prefix}.1.num_batches_tracked", ()
+
+
+def _biased(prefix: str, spaces: Spaces) -> Placed:
+    yield f"{prefix}.weight", spaces
+    yield f"{prefix}.bias", spaces[:1]

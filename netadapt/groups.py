@@ -1,0 +1,81 @@
+"""The widths that NetAdapt may narrow, one at a time (MobileNetV3, arXiv 1905.02244, section 4.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Literal
+
+from netadapt.channels import out_spaces
+from search_spaces.spec import ArchSpec
+
+Kind = Literal["expansion", "bottleneck", "head conv", "head hidden"]
+
+
+@dataclass(frozen=True)
+class Group:
+    """One width and everything that shares it.
+
+    Attributes:
+        kind: `expansion` of one block; `bottleneck` is the output of blocks that residuals tie
+            together (or of one block); the head's two stand for themselves.
+        blocks: Indices of the blocks whose expansion or output it is; consecutive.
+        width: Its channels now.
+        stem: Whether the stem's output is part of it.
+    """
+
+    kind: Kind
+    blocks: tuple[int, ...]
+    width: int
+    stem: bool = False
+
+    @property
+    def name(self) -> str:
+        """For people.
+
+        >>> Group("bottleneck", (4, 5, 6), 40).name, Group("bottleneck", (0,), 16, stem=True).name
+        ('blocks 4-6 bottleneck', 'stem and block 0 bottleneck')
+        """
+        places = ["stem"] if self.stem else []
+        if len(self.blocks) == 1:
+            places.append(f"block {self.blocks[0]}")
+        elif self.blocks:
+            places.append(f"blocks {self.blocks[0]}-{self.blocks[-1]}")
+        return f"{' and '.join(places)} {self.kind}".lstrip()
+
+
+def width_groups(spec: ArchSpec, *, ends: bool = False) -> list[Group]:
+    """The paper's two kinds: every expansion, then every bottleneck.
+
+    A separable convolution has no expansion of its own: its depthwise part is as wide as its input.
+
+    >>> from search_spaces.references import mobilenet_v3_large
+    >>> groups = width_groups(mobilenet_v3_large())
+    >>> [(g.name, g.width) for g in groups if g.kind == "bottleneck"][:3]
+    [('stem and block 0 bottleneck', 16), ('blocks 1-2 bottleneck', 24), ('blocks 3-5 bottleneck', 40)]
+
+    Args:
+        spec: The network.
+        ends: Also what the paper leaves alone: the stem where no residual ties it to a block, and the
+            head's convolution and hidden layer.
+    """
+    groups = [
+        Group("expansion", (index,), block.expand)
+        for index, block in enumerate(spec.blocks)
+        if block.expand
+    ]
+    groups += [group for group in _bottlenecks(spec) if group.blocks or ends]
+    if ends and spec.head.conv:
+        groups.append(Group("head conv", (), spec.head.conv))
+    if ends and spec.head.hidden:
+        groups.append(Group("head hidden", (), spec.head.hidden))
+    return groups
+
+
+def _bottlenecks(spec: ArchSpec) -> Iterator[Group]:
+    places = enumerate(zip(out_spaces(spec), spec.widths(), strict=True), start=-1)
+    for _, members in groupby(places, key=lambda place: place[1][0]):
+        tied = list(members)  # (block, (space, width)); the stem stands before block 0
+        blocks = tuple(block for block, _ in tied if block >= 0)
+        yield Group("bottleneck", blocks, tied[0][1][1], stem=tied[0][0] < 0)

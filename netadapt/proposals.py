@@ -1,0 +1,190 @@
+"""One narrower network for each group: the widest whose latency meets the step's constraint.
+
+The proposals of NetAdapt's algorithm 1 (arXiv 1804.03230), of the kinds that MobileNetV3 has
+(arXiv 1905.02244, section 4.2). Only a latency is asked here; nothing is trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from latency.measurer import LatencySource
+from netadapt.groups import Group, width_groups
+from netadapt.narrowing import narrowed
+from search_spaces.errors import InputError
+from search_spaces.spec import ArchSpec
+
+LatencyMs = Callable[[ArchSpec], float]
+"""A network's latency in milliseconds."""
+
+LOOK_ABOVE = 3
+"""Wider widths tried past the first that fails; by eights these reach the next multiple of 32."""
+
+
+@dataclass(frozen=True)
+class Widths:
+    """The widths that a group may get: multiples of `divisor`, none below `floor`.
+
+    Raises:
+        InputError: One of them is below 1.
+    """
+
+    divisor: int = 8
+    floor: int = 8
+
+    def __post_init__(self) -> None:
+        if self.divisor < 1:
+            raise InputError(
+                f"divisor must be at least 1, got {self.divisor}: give 8, which suits most kernels"
+            )
+        if self.floor < 1:
+            raise InputError(f"floor must be at least 1, got {self.floor}: give for instance 8")
+
+    def below(self, width: int) -> range:
+        """Those narrower than `width`, ascending.
+
+        >>> list(Widths(divisor=8, floor=12).below(36))
+        [16, 24, 32]
+        """
+        return range(-(-self.floor // self.divisor) * self.divisor, width, self.divisor)
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A network with one group narrowed.
+
+    Attributes:
+        group: The group, as it was before.
+        width: Its channels now.
+        spec: The network.
+        latency_ms: What the latency source says of it.
+    """
+
+    group: Group
+    width: int
+    spec: ArchSpec
+    latency_ms: float
+
+    @property
+    def name(self) -> str:
+        """For people: `block 3 expansion 72 -> 40`."""
+        return f"{self.group.name} {self.group.width} -> {self.width}"
+
+
+def propose(
+    spec: ArchSpec,
+    group: Group,
+    *,
+    latency: LatencyMs,
+    limit_ms: float,
+    widths: Widths = Widths(),
+    seed: ArchSpec | None = None,
+) -> Proposal | None:
+    """The change of one group by as little as meets the constraint, or None where nothing does.
+
+    `latency` is asked at most 1 + ceil(log2(n)) + `LOOK_ABOVE` times for n widths, and once where the
+    group cannot give enough.
+
+    Args:
+        spec: The current network.
+        group: One of its groups.
+        latency: Tells a network's latency.
+        limit_ms: What the proposal's latency may be at most: the current one's less delta.
+        widths: Which widths there are.
+        seed: See `narrowed`.
+    """
+    asked: dict[int, Proposal] = {}
+
+    def satisfies(width: int) -> bool:
+        child = narrowed(spec, group, width, seed=seed)
+        asked[width] = Proposal(group, width, child, latency(child))
+        return asked[width].latency_ms <= limit_ms
+
+    found = widest_satisfying(widths.below(group.width), satisfies)
+    return None if found is None else asked[found]
+
+
+def widest_satisfying(widths: Sequence[int], satisfies: Callable[[int], bool]) -> int | None:
+    """The largest of ascending `widths` that satisfies, without asking about all of them.
+
+    >>> widest_satisfying(range(8, 960, 8), lambda width: width <= 500)
+    496
+
+    Latency over width is a step function with noise and bumps: a width that fills the device's vectors
+    can be faster than a narrower one that does not. Guaranteed all the same: what is returned satisfies,
+    and no wider width that was asked does. Where narrower is never slower, it is the largest there is.
+    None means that the narrowest fails.
+    """
+    # The narrowest first: most groups cannot give enough, and are then done after one question.
+    if not widths or not satisfies(widths[0]):
+        return None
+    failed: set[int] = set()
+    # Bisection. `low` satisfies; `high` does not, or is the current width, which by itself saves nothing.
+    low, high = 0, len(widths)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if satisfies(widths[middle]):
+            low = middle
+        else:
+            failed.add(middle)
+            high = middle
+    # Bisection sees one edge of the function. A bump that it fell behind is most likely narrow.
+    above = range(high + 1, min(high + 1 + LOOK_ABOVE, len(widths)))
+    for index in reversed(above):
+        if index not in failed and satisfies(widths[index]):
+            return widths[index]
+    return widths[low]
+
+
+def propose_all(
+    spec: ArchSpec,
+    *,
+    latency: LatencyMs,
+    limit_ms: float,
+    groups: Iterable[Group] | None = None,
+    widths: Widths = Widths(),
+    seed: ArchSpec | None = None,
+) -> list[Proposal]:
+    """A proposal of every group that can give one, in the order of the groups.
+
+    >>> from latency.madds import MaddsEstimate
+    >>> from search_spaces.references import mobilenet_v3_small
+    >>> spec, latency = mobilenet_v3_small(), remembered(MaddsEstimate(10.0))
+    >>> for p in propose_all(spec, latency=latency, limit_ms=0.9 * latency(spec)):
+    ...     print(p.name)
+    block 9 expansion 576 -> 56
+    block 10 expansion 576 -> 56
+    blocks 3-5 bottleneck 40 -> 8
+    blocks 8-10 bottleneck 96 -> 56
+
+    Args:
+        spec: The current network.
+        latency: Tells a network's latency; see `remembered`.
+        limit_ms: See `propose`.
+        groups: Which of its groups; the paper's two kinds by default.
+        widths: See `propose`.
+        seed: See `narrowed`.
+    """
+    chosen = width_groups(spec) if groups is None else groups
+    proposals = (
+        propose(spec, group, latency=latency, limit_ms=limit_ms, widths=widths, seed=seed)
+        for group in chosen
+    )
+    return [proposal for proposal in proposals if proposal]
+
+
+def remembered(source: LatencySource | LatencyMs) -> LatencyMs:
+    """The latencies of a source, which is asked once a network.
+
+    A step that is tried again with a smaller delta then costs only the widths not yet asked.
+    """
+    ask = source if callable(source) else lambda spec: source.latency(spec).median_ms
+    known: dict[str, float] = {}
+
+    def latency_ms(spec: ArchSpec) -> float:
+        if spec.fingerprint not in known:
+            known[spec.fingerprint] = ask(spec)
+        return known[spec.fingerprint]
+
+    return latency_ms
