@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 
 from latency.anchor import AnchorRecord
 from latency.cache import default_folder
 from latency.measured import Measured
-from latency.measurer import LatencySource
+from latency.measurer import LatencySource, MeasurementError
 from latency.raw_times import RawTimes
 from latency.runtime import Runtime
 from latency.statistics import Timing
@@ -34,14 +34,47 @@ def measured(runtime: Runtime, timing: Timing | None = None) -> Measured:
 def _cpu(argument: str) -> LatencySource:
     from latency.onnx_runtime import OnnxRuntime
 
-    options = _options(argument, device="cpu", known={"threads": 1, "provider": "cpu"})
+    options = _options(argument, device="cpu:", known={"threads": 1, "provider": "cpu"})
     return measured(OnnxRuntime(threads=int(options["threads"]), provider=str(options["provider"])))
 
 
-def _options(argument: str, *, device: str, known: Mapping[str, int | str]) -> dict[str, int | str]:
-    """The options of `NAME:key=value,key=value`, with defaults for those not given.
+def _ssh(argument: str) -> LatencySource:
+    from latency.ssh import SshRuntime
+    from latency.ssh_connection import Remote
 
-    >>> _options("threads=4", device="cpu", known={"threads": 1, "provider": "cpu"})
+    host, _, rest = argument.partition(",")
+    known: dict[str, int | str] = {"python": "python3", "threads": 1, "runtime": "", "config": ""}
+    options = _options(rest, device=f"ssh:{host},", known=known)
+    remote = Remote(host, python=str(options["python"]), threads=int(options["threads"]))
+    if options["runtime"]:
+        remote = replace(remote, wanted=(str(options["runtime"]),))
+    if options["config"]:
+        remote = replace(remote, config=Path(str(options["config"])).expanduser())
+    return measured(SshRuntime(remote))
+
+
+def _adb(argument: str) -> LatencySource:
+    from latency.adb import TIMING, AdbRuntime
+    from latency.adb_phone import Phone
+
+    serial, _, rest = argument.partition(",")
+    if "=" in serial:  # the only phone, and options
+        serial, rest = "", argument
+    options = _options(rest, device="adb:SERIAL,", known={"benchmark": ""})
+    runtime = AdbRuntime(Phone(serial or None), benchmark=str(options["benchmark"]) or None)
+    return measured(runtime, TIMING)
+
+
+def _command(argument: str) -> LatencySource:
+    from latency.command import TIMING, CommandRuntime
+
+    return measured(CommandRuntime(argument), TIMING)
+
+
+def _options(argument: str, *, device: str, known: Mapping[str, int | str]) -> dict[str, int | str]:
+    """The options of `key=value,key=value`, with defaults for those not given.
+
+    >>> _options("threads=4", device="cpu:", known={"threads": 1, "provider": "cpu"})
     {'threads': 4, 'provider': 'cpu'}
     """
     options = dict(known)
@@ -50,7 +83,7 @@ def _options(argument: str, *, device: str, known: Mapping[str, int | str]) -> d
         if name not in known or not equals:
             listed = ", ".join(f"{key}={default}" for key, default in known.items())
             raise InputError(
-                f"device {device} does not take {part!r}: give options as {device}:{listed}"
+                f"device {device.split(':')[0]} does not take {part!r}: give options as {device}{listed}"
             )
         options[name] = value if isinstance(known[name], str) else _whole(value, part)
     return options
@@ -73,6 +106,14 @@ def _madds(argument: str) -> LatencySource:
             f"device madds needs a rate in G MAdds/s, got {argument!r}: give madds:10, say"
         ) from None
     return MaddsEstimate(rate)
+
+
+def _litert(argument: str) -> LatencySource:
+    from latency.litert import LiteRt
+
+    defaults: dict[str, int | str] = {"threads": 1}
+    options = _options(argument, device="litert", known=defaults)
+    return measured(LiteRt(threads=int(options["threads"])))
 
 
 def _table(argument: str) -> LatencySource:
@@ -117,6 +158,24 @@ _PAPERS = "a phone of the MobileNetV3 paper; an estimate from published figures"
 
 DEVICES: dict[str, Kind] = {
     "cpu": Kind(_cpu, "cpu", "this machine, ONNX Runtime; cpu:threads=4, cpu:provider=cuda"),
+    "ssh": Kind(
+        _ssh,
+        "ssh:HOST",
+        "another machine, such as a Raspberry Pi; HOST as ssh takes it",
+        ready=False,
+    ),
+    "adb": Kind(
+        _adb,
+        "adb",
+        "an Android phone, TFLite's benchmark_model; adb:SERIAL,benchmark=PATH",
+        ready=False,
+    ),
+    "command": Kind(
+        _command, "command:PROGRAM", "your program: gets a model, prints milliseconds", ready=False
+    ),
+    "litert": Kind(
+        _litert, "litert", "this machine, LiteRT with XNNPACK; the extra mobile-nas[litert]"
+    ),
     "table": Kind(_table, "table:FILE", "a table that nas profile made; an estimate", ready=False),
     "pixel1": Kind(_pixel("pixel1"), "pixel1", _PAPERS),
     "pixel2": Kind(_pixel("pixel2"), "pixel2", _PAPERS),
@@ -145,11 +204,14 @@ def open_device(device: str) -> LatencySource:
     'estimate at 10 G MAdds/s'
 
     Raises:
-        InputError: No such device, or an argument that it does not take.
+        InputError: No such device, an argument that it does not take, or it cannot be reached.
     """
     name, _, argument = device.partition(":")
     if name in DEVICES:
-        return DEVICES[name].open(argument)
+        try:
+            return DEVICES[name].open(argument)
+        except MeasurementError as error:
+            raise InputError(str(error)) from error
     plugins = {point.name: point for point in entry_points(group=GROUP)}
     if name in plugins:
         source: LatencySource = plugins[name].load()(argument)

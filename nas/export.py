@@ -1,20 +1,55 @@
-"""ONNX files, checked against torch before they are handed out."""
+"""Network files, checked against torch before they are handed out."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime as ort
 import torch
+from numpy.typing import NDArray
 
 from search_spaces.network import Network
 from search_spaces.onnx_export import to_onnx
 
+if TYPE_CHECKING:
+    from latency import Latency
+
 TOLERANCE = 1e-4
-"""Largest difference between the graph's logits and torch's, relative to the largest logit above 1."""
+"""Largest difference between a file's logits and torch's, relative to the largest logit above 1."""
+
+Images = NDArray[np.float32]
+"""Normalised images (n, 3, h, w)."""
+
+Run = Callable[[Images], NDArray[np.float32]]
+"""Images (n, 3, h, w), normalised, to logits (n, classes), whatever the file's own layout and types."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of file: how it is made, run and timed.
+
+    Attributes:
+        name: For people.
+        suffix: Of its files.
+        convert: A network to a float file of batch 1 at its spec's resolution, checked against torch.
+        quantize: A float file and images to calibrate on, to an int8 file.
+        open: A file to what runs it.
+        latencies: Of several files on this machine's CPU, measured in turns: one thread, batch 1.
+    """
+
+    name: str
+    suffix: str
+    convert: Callable[[Network], bytes]
+    quantize: Callable[[bytes, Images], bytes]
+    open: Callable[[bytes], Run]
+    latencies: Callable[[Sequence[bytes]], Sequence[Latency]]
 
 
 class ExportError(RuntimeError):
-    """The exported graph does not compute what the network computes."""
+    """The exported file does not compute what the network computes."""
 
 
 def checked_onnx(network: Network, *, dynamic_batch: bool = False) -> bytes:
@@ -24,22 +59,48 @@ def checked_onnx(network: Network, *, dynamic_batch: bool = False) -> bytes:
         ExportError: They differ by more than `TOLERANCE`.
     """
     model = to_onnx(network, dynamic_batch=dynamic_batch)
-    difference = largest_difference(network, model)
-    if difference > TOLERANCE:
-        raise ExportError(
-            f"ONNX logits differ from torch's by {difference:.2g}, over {TOLERANCE:g}"
-        )
+    check(network, open_onnx(model), what="ONNX")
     return model
 
 
-def largest_difference(network: Network, model: bytes) -> float:
-    """Largest difference between the logits of ONNX Runtime and torch on one random image."""
+def check(network: Network, run: Run, *, what: str) -> None:
+    """Compare a file's logits with torch's.
+
+    Raises:
+        ExportError: They differ by more than `TOLERANCE`.
+    """
+    difference = largest_difference(network, run)
+    if not difference <= TOLERANCE:  # NaN is a failure too
+        raise ExportError(
+            f"{what} logits differ from torch's by {difference:.2g}, over {TOLERANCE:g}"
+        )
+
+
+def largest_difference(network: Network, run: Run) -> float:
+    """Largest difference between a file's logits and torch's, on two random images."""
     side = network.spec.resolution
-    image = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+    images = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
     was_training = network.training
     with torch.inference_mode():
-        expected = network.eval()(image.to(next(network.parameters()).device)).cpu().numpy()
+        device = next(network.parameters()).device
+        expected = network.eval()(images.to(device)).cpu().numpy()
     network.train(was_training)
-    session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
-    (logits,) = session.run(None, {"image": image.numpy()})
+    logits = run(images.numpy())
     return float(np.abs(logits - expected).max() / max(1.0, float(np.abs(expected).max())))
+
+
+def open_onnx(model: bytes) -> Run:
+    """A serialized ONNX model as what runs it on the CPU, in steps of its own batch size."""
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    batch = session.get_inputs()[0].shape[0]
+
+    def run(images: Images) -> NDArray[np.float32]:
+        step = batch if isinstance(batch, int) else len(images)
+        parts = range(0, len(images), step)
+        return np.concatenate(
+            [session.run(None, {"image": images[i : i + step]})[0] for i in parts]
+        )
+
+    return run

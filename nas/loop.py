@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Protocol
 
 from controllers import Controller
 from latency import Latency, MeasurementError
@@ -40,6 +41,20 @@ class Budget:
     finalists: int
     repeats: int
     seed: int
+
+
+class JobLoop(Protocol):
+    """What says which job is next and takes outcomes in any order."""
+
+    done: bool
+
+    def next_job(self) -> Job | None:
+        """The next job, or None: all is done, or waits for jobs that are out."""
+        ...
+
+    def record(self, job: Job, outcome: Outcome) -> None:
+        """Keep a job's outcome."""
+        ...
 
 
 class TrialLoop:
@@ -243,7 +258,7 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def run_serially(loop: TrialLoop, evaluate: Evaluate) -> None:
+def run_serially(loop: JobLoop, evaluate: Evaluate) -> None:
     """Train every job here and now, one after another."""
     while (job := loop.next_job()) is not None:
         loop.record(job, attempt(evaluate, job))

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from nas.loop import TrialLoop
+from nas.loop import JobLoop
 from nas.trial import Evaluate, Job, Outcome, attempt
 from search_spaces import InputError
 
@@ -41,7 +41,7 @@ class Resources:
 
 
 def run_on_ray(
-    loop: TrialLoop, evaluate: Evaluate, resources: Resources, *, usage_stats: bool = False
+    loop: JobLoop, evaluate: Evaluate, resources: Resources, *, usage_stats: bool = False
 ) -> None:
     """Train every job of `loop` on Ray workers.
 
@@ -169,7 +169,7 @@ def _trainable() -> type:
     return TrainJob
 
 
-def _loop_searcher(loop: TrialLoop) -> Any:
+def _loop_searcher(loop: JobLoop) -> Any:
     """The loop as a Tune search algorithm."""
     from ray.tune.search import Searcher
 

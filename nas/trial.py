@@ -11,11 +11,12 @@ import numpy as np
 from latency import Latency
 from search_spaces import ArchSpec, Tokens
 
-Kind = Literal["search", "final", "repeat"]
+Kind = Literal["search", "final", "repeat", "proposal", "scratch", "finetune"]
 """A candidate's proxy training; a finalist's longer one; a proxy training once more with another seed,
-which shows how much of the difference between candidates is noise."""
+which shows how much of the difference between candidates is noise. NetAdapt's: a proposal's fine-tuning,
+and the last network's training from scratch or on from its weights."""
 
-_SEED_STREAM = {"search": 0, "final": 1, "repeat": 2}
+_SEED_STREAM = {"search": 0, "final": 1, "repeat": 2, "proposal": 3, "scratch": 4, "finetune": 5}
 
 
 def trial_seed(run_seed: int, index: int, kind: Kind = "search") -> int:

@@ -2,60 +2,234 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.table import Table
 
-from nas.cli.output import JsonFlag, messages, print_json
+from latency import MeasurementError
+from nas.cli.errors import Failed
+from nas.cli.output import JsonFlag, messages, print_json, results
 from nas.cli.specs import Changes, open_spec
+from nas.readable import interval, three_digits
 from nas.runs import write_whole
 from search_spaces import InputError
+
+if TYPE_CHECKING:
+    from nas.export import Format
+    from nas.quantize import Comparison
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be written; the options' meaning is in `export`."""
+
+    spec: str
+    litert: bool
+    data: str | None
+    output: Path | None
+    resolution: int | None
+    dynamic_batch: bool
+
+    @property
+    def trained(self) -> bool:
+        """Whether the input has weights."""
+        return self.spec.endswith(".pt")
+
+    def path(self) -> Path:
+        """The file to write.
+
+        Raises:
+            InputError: Its folder does not exist.
+        """
+        name = Path(self.spec)
+        stem = name.stem if name.suffix in (".pt", ".yaml", ".yml") else name.name
+        # Random weights must not take the place of a file with trained ones.
+        kind = ("-int8" if self.data else "") if self.trained else "-random"
+        suffix = kind + (".tflite" if self.litert else ".onnx")
+        path = self.output or name.with_name(stem + suffix)
+        if not path.parent.is_dir():
+            raise InputError(f"{path.parent} is no folder: make it, or choose another --output")
+        return path
 
 
 def export(
     spec: Annotated[
         str, typer.Argument(help="A seed.pt, or a spec (its weights are then random).")
     ],
-    onnx: Annotated[bool, typer.Option("--onnx", help="Write ONNX (the default).")] = True,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Write ONNX (the default).")] = False,
+    litert: Annotated[
+        bool, typer.Option("--litert", help="Write LiteRT (.tflite) instead of ONNX.")
+    ] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Quantise, and compare with the float file.")
+    ] = False,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Images for --int8: a folder of class folders, or a data set's name."),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The file; beside the input by default.")
     ] = None,
-    resolution: Annotated[int | None, typer.Option(help="Input side in pixels.")] = None,
-    dynamic_batch: Annotated[bool, typer.Option("--dynamic-batch", help="Any batch size.")] = False,
+    resolution: Annotated[
+        int | None,
+        typer.Option(
+            help="Input side in pixels; by default the spec's, with --int8 the training's."
+        ),
+    ] = None,
+    dynamic_batch: Annotated[
+        bool, typer.Option("--dynamic-batch", help="Any batch size (ONNX).")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Write a network as ONNX, after comparing its logits with torch's."""
-    assert onnx, "ONNX is the one format yet"
-    network_spec = open_spec(spec, Changes(resolution))
-    path = output or Path(spec).with_suffix(".onnx")
-    if not path.parent.is_dir():
-        raise InputError(f"{path.parent} is no folder: make it, or choose another --output")
-    from nas.export import checked_onnx, largest_difference
+    """Write a network as ONNX or LiteRT, float or int8, after comparing its logits with torch's."""
+    if (Path(spec) / "seed.pt").is_file():  # a run's folder
+        spec = str(Path(spec) / "seed.pt")
+    if onnx and litert:
+        raise InputError("--onnx and --litert are two files: run the command once for each")
+    if litert and dynamic_batch:
+        raise InputError("--dynamic-batch is for ONNX, got --litert: leave one of them out")
+    if data is not None and not int8:
+        raise InputError(f"--data {data} is read for --int8 alone: add --int8, or leave it out")
+    if int8:
+        _require_weights(spec)
+        if data is None:
+            raise InputError(
+                "--int8: calibration images missing: give --data DIR, a folder of class folders "
+                "such as the one that the network was trained on"
+            )
+    request = Request(spec, litert, data, output, resolution, dynamic_batch)
+    from nas.export import ExportError
+
+    try:
+        (_write_int8 if int8 else _write_float)(request, as_json)
+    except (ExportError, MeasurementError) as error:
+        raise Failed(f"{spec}: {error}: nothing was written") from error
+
+
+def _require_weights(spec: str) -> None:
+    open_spec(spec)  # a name that stands for nothing is the first thing to say
+    if not spec.endswith(".pt"):
+        raise InputError(
+            f"--int8 needs trained weights, got {spec}, which has none: give a seed.pt"
+        )
+
+
+def _write_float(request: Request, as_json: bool) -> None:
+    spec = open_spec(request.spec, Changes(request.resolution))
+    path = request.path()
+    from nas.export import largest_difference
     from nas.seeds import load_seed
     from search_spaces.network import build
+
+    files = _format(request)
+    network = build(spec).eval()
+    if request.trained:
+        network.load_state_dict(load_seed(request.spec).weights)
+    with messages().status(f"converting to {files.name}"):
+        model = files.convert(network)
+    write_whole(path, model)
+    difference = largest_difference(network, files.open(model))
+    if as_json:
+        print_json(_facts(request, path, len(model)) | {"largest_difference": difference})
+        return
+    weights = "" if request.trained else ", random weights"
+    messages().print(
+        f"{_described(request, path, len(model))}{weights}; "
+        f"logits differ from torch's by {difference:.1g}",
+        soft_wrap=True,
+    )
+
+
+def _write_int8(request: Request, as_json: bool) -> None:
+    path = request.path()
+    from nas.quantize import quantized
+    from nas.seeds import load_seed
+    from nas.training.load import load_dataset
+
+    files, seed = _format(request), load_seed(request.spec)
+    assert request.data is not None
+    trained_px = seed.usage.trained_px
+    with messages().status("reading images") as status:
+        images = load_dataset(
+            request.data,
+            resolution_px=trained_px if request.resolution is None else request.resolution,
+            progress=lambda done, total: status.update(f"reading images, {done} of {total}"),
+        )
+        network = replace(seed, spec=replace(seed.spec, resolution=images.resolution_px)).network()
+        model, compared = quantized(files, network, images, seed.usage, progress=status.update)
+    write_whole(path, model)
+    if as_json:
+        print_json(_facts(request, path, len(model)) | compared.to_dict())
+        return
+    results().print(_table(compared))
+    console = messages()
+    console.print(f"{_described(request, path, len(model))}, int8", soft_wrap=True)
+    problems = compared.before.latency.problems + compared.after.latency.problems
+    if problems:
+        console.print(f"unstable latency: {problems[0]}; end other programs and export again")
+
+
+def _format(request: Request) -> Format:
+    """How files of the kind asked for are made.
+
+    Raises:
+        InputError: LiteRT is not installed.
+    """
+    if request.litert:
+        from nas.litert import LITERT, require_litert
+
+        with messages().status("loading LiteRT"):
+            require_litert()
+        return LITERT
+    from nas.export import checked_onnx
+    from nas.quantize import ONNX
+
+    if not request.dynamic_batch:
+        return ONNX
+    return replace(ONNX, convert=lambda network: checked_onnx(network, dynamic_batch=True))
+
+
+def _facts(request: Request, path: Path, size: int) -> dict[str, Any]:
     from search_spaces.onnx_export import OPSET
 
-    network = build(network_spec).eval()
-    trained = spec.endswith(".pt")
-    if trained:
-        network.load_state_dict(load_seed(spec).weights)
-    model = checked_onnx(network, dynamic_batch=dynamic_batch)
-    write_whole(path, model)
-    difference = largest_difference(network, model)
-    if as_json:
-        print_json(
-            {
-                "path": str(path),
-                "opset": OPSET,
-                "bytes": len(model),
-                "trained": trained,
-                "largest_difference": difference,
-            }
-        )
-        return
-    weights = "" if trained else ", random weights"
-    messages().print(
-        f"{path}: {len(model) / 1e6:.1f} MB, opset {OPSET}{weights}; "
-        f"logits differ from torch's by {difference:.1g}"
+    return {
+        "path": str(path),
+        "opset": None if request.litert else OPSET,
+        "bytes": size,
+        "trained": request.trained,
+        "int8": request.data is not None,
+    }
+
+
+def _described(request: Request, path: Path, size: int) -> str:
+    from search_spaces.onnx_export import OPSET
+
+    kind = "LiteRT" if request.litert else f"opset {OPSET}"
+    return f"{path}: {size / 1e6:.1f} MB, {kind}"
+
+
+def _table(compared: Comparison) -> Table:
+    before, after = compared.before, compared.after
+    table = Table(
+        pad_edge=False,
+        caption=(
+            f"{compared.images} held-out images of {compared.px} px, {compared.agreement:.1%} given the "
+            f"same class by both; calibrated on {compared.calibrated_on} training images; "
+            f"measured: {after.latency.device}, batch 1"
+        ),
     )
+    table.add_column("file")
+    for title in ("top-1", "median ms", "95% interval", "MB"):
+        table.add_column(title, justify="right")
+    for name, side in (("float", before), ("int8", after)):
+        reading, size_mb = side.latency, f"{side.size / 1e6:.2f}"
+        median = three_digits(reading.median_ms)
+        table.add_row(name, f"{side.accuracy:.2%}", median, interval(reading), size_mb)
+    points = 100 * (after.accuracy - before.accuracy)
+    times = after.latency.median_ms / before.latency.median_ms
+    smaller = f"x {after.size / before.size:.2f}"
+    table.add_row("int8 against float", f"{points:+.2f}", f"x {times:.2f}", "", smaller)
+    return table

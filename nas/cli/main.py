@@ -14,6 +14,7 @@ from nas.cli.export_command import export
 from nas.cli.import_command import import_weights
 from nas.cli.improve_command import improve
 from nas.cli.measure_command import measure
+from nas.cli.netadapt_command import netadapt
 from nas.cli.profile_command import profile
 from nas.cli.report_command import report
 from nas.cli.search_command import search
@@ -57,10 +58,14 @@ nas_app.command("devices")(devices)
 nas_app.command("profile")(profile)
 nas_app.command("improve")(improve)
 nas_app.command("import")(import_weights)
+nas_app.command("netadapt")(netadapt)
 nas_app.command("train")(train)
 nas_app.command("evaluate")(evaluate)
 nas_app.command("export")(export)
 nas_app.command("report")(report)
+
+netadapt_app = _app()
+netadapt_app.command()(netadapt)
 
 search_app = _app()
 search_app.command()(search)
@@ -74,6 +79,11 @@ def main() -> None:
 def search_main() -> None:
     """The `nas-search` command."""
     guarded("nas-search", search_app)
+
+
+def netadapt_main() -> None:
+    """The `netadapt` command."""
+    guarded("netadapt", netadapt_app)
 
 
 if __name__ == "__main__":

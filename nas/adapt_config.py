@@ -1,0 +1,62 @@
+"""Every setting of a NetAdapt run: the schema of its `config.yaml`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from nas.config import DataConfig, ScheduleConfig
+from nas.training.recipe import Recipe
+
+FINETUNE_STEPS = 10_000
+"""T of MobileNetV3's NetAdapt (arXiv 1905.02244, section 4.2)."""
+
+_TUNING = Recipe(steps=FINETUNE_STEPS, learning_rate=1e-3)
+
+
+class AdaptConfig(BaseModel):
+    """A whole NetAdapt run.
+
+    Attributes:
+        device: What latency is told for.
+        target_ms: Where to end.
+        delta: Part of the seed's latency that each step saves at least. The published text of
+            MobileNetV3 has 0.01; a tenth of the steps do with 0.1.
+        decay: What delta is multiplied by after each step.
+        divisor: Widths are multiples of it.
+        floor: No width is below it.
+        keep: Which channels stay: the first (MobileNetV3's truncation), or those of largest L2 norm
+            (NetAdapt's).
+        metric: `ratio` chooses by dACC / |dLAT|, `accuracy` by accuracy.
+        ends: Whether stem and head are narrowed too.
+        recipe: Of a proposal's fine-tuning.
+        final: How the last network is trained: from scratch (MobileNetV3's), on from its weights
+            (NetAdapt's), both side by side, or not at all.
+        final_recipe: How long and how.
+        data: The images; the seed's own size by default.
+        schedule: Where trainings run.
+        seed: Of everything random.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    device: str = "cpu"
+    target_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    delta: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    divisor: Annotated[int, Field(ge=1)] = 8
+    floor: Annotated[int, Field(ge=1)] = 8
+    keep: Literal["first", "norm"] = "first"
+    metric: Literal["ratio", "accuracy"] = "ratio"
+    ends: bool = False
+    recipe: Recipe = _TUNING
+    final: Literal["scratch", "finetune", "both", "none"] = "scratch"
+    final_recipe: Recipe = Recipe(epochs=30)
+    data: DataConfig = DataConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    def finals(self) -> tuple[str, ...]:
+        """The kinds of last training."""
+        return {"none": (), "both": ("scratch", "finetune")}.get(self.final, (self.final,))

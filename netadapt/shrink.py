@@ -1,0 +1,201 @@
+"""NetAdapt's loop (arXiv 1804.03230, algorithm 1, as MobileNetV3 uses it: arXiv 1905.02244, section 4.2).
+
+Each step asks every width group for its smallest change that saves delta of latency, has the proposals
+fine-tuned, and goes on with the best of them, until the target. Who fine-tunes, and where, is not decided
+here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, get_args
+
+import torch
+
+from latency.measurer import LatencySource
+from netadapt.groups import width_groups
+from netadapt.narrowing import narrowed
+from netadapt.proposals import LatencyMs, Proposal, Widths, propose_all, remembered
+from netadapt.schedule import Schedule, Step, first_step
+from netadapt.weights import Keep, Weights, inherit
+from search_spaces.errors import InputError
+from search_spaces.spec import ArchSpec
+
+Metric = Literal["ratio", "accuracy"]
+"""How the best proposal is chosen: MobileNetV3's dACC / |dLAT|, or NetAdapt's highest accuracy."""
+
+
+@dataclass(frozen=True)
+class State:
+    """A network on the way, with its accuracy (0..1) after fine-tuning and its latency."""
+
+    spec: ArchSpec
+    accuracy: float
+    latency_ms: float
+
+
+class Shrink:
+    """The loop as a state machine: `next_step`, fine-tune its proposals, `choose`, until it is `done`.
+
+    Args:
+        seed: The network to begin with.
+        accuracy: Its accuracy, 0..1, on the images that proposals are compared on.
+        latency: A latency source, or a function from a network to milliseconds; asked once a network.
+        target_ms: Where to end.
+        delta: Part of the seed's latency that each step saves at least: see `Schedule`.
+        decay: See `Schedule`.
+        widths: The widths that there are.
+        metric: How the best proposal is chosen.
+        ends: Whether stem and head are narrowed too, beyond the paper's two kinds of group.
+
+    Raises:
+        InputError: A target that is no positive number or that no widths reach, an unknown metric, or see
+            `Schedule`.
+    """
+
+    def __init__(
+        self,
+        seed: ArchSpec,
+        *,
+        accuracy: float,
+        latency: LatencySource | LatencyMs,
+        target_ms: float,
+        delta: float = 0.1,
+        decay: float = 1.0,
+        widths: Widths | None = None,
+        metric: Metric = "ratio",
+        ends: bool = False,
+    ) -> None:
+        if not (math.isfinite(target_ms) and target_ms > 0):
+            raise InputError(f"target_ms must be above 0, got {target_ms:g}: give milliseconds")
+        if metric not in get_args(Metric):
+            raise InputError(f"metric must be {' or '.join(get_args(Metric))}, got {metric!r}")
+        self.latency, self.target_ms, self.metric = remembered(latency), target_ms, metric
+        self.seed, self.widths, self.ends = seed, widths or Widths(), ends
+        self.current = State(seed, accuracy, self.latency(seed))
+        self.schedule = Schedule(self.current.latency_ms, delta=delta, decay=decay)
+        self.steps = 0
+        self.stuck = False
+
+    @property
+    def done(self) -> bool:
+        """Whether the target is reached, or no group can give more (`stuck`)."""
+        return self.stuck or self.current.latency_ms <= self.target_ms
+
+    def floor_ms(self) -> float:
+        """Latency of the network with every group at its narrowest: no target below it can be reached."""
+        return self.latency(narrowest(self.seed, self.widths, ends=self.ends))
+
+    def next_step(self) -> Step:
+        """The proposals of the next step; none, and the loop is stuck, where no group can give any."""
+        spec = self.current.spec
+        propose = partial(
+            propose_all,
+            spec,
+            latency=self.latency,
+            groups=width_groups(spec, ends=self.ends),
+            widths=self.widths,
+            seed=self.seed,
+        )
+        step = first_step(
+            lambda limit_ms: propose(limit_ms=limit_ms),
+            current_ms=self.current.latency_ms,
+            deltas_ms=self.schedule.deltas_ms(self.steps),
+            target_ms=self.target_ms,
+        )
+        self.stuck = not step.proposals
+        return step
+
+    def score(self, accuracy: float, latency_ms: float) -> float:
+        """What a fine-tuned proposal is chosen by; larger is better.
+
+        By ratio: the change of accuracy over the latency saved, mostly below 0. A proposal that saves much
+        may lose more.
+        """
+        if self.metric == "accuracy":
+            return accuracy
+        saved = abs(self.current.latency_ms - latency_ms)
+        return (accuracy - self.current.accuracy) / max(saved, 1e-9)
+
+    def choose(
+        self, proposals: Sequence[tuple[ArchSpec, float]], accuracies: Sequence[float | None]
+    ) -> int | None:
+        """Go on with the best proposal; its place, or None where all failed: then the loop is stuck.
+
+        Args:
+            proposals: Network and latency in milliseconds of each.
+            accuracies: Of each after fine-tuning, 0..1; None where that failed.
+        """
+        scored = [
+            (self.score(accuracy, latency_ms), -place)
+            for place, ((_, latency_ms), accuracy) in enumerate(
+                zip(proposals, accuracies, strict=True)
+            )
+            if accuracy is not None
+        ]
+        self.steps += 1
+        if not scored:
+            self.stuck = True
+            return None
+        place = -max(scored)[1]
+        spec, latency_ms = proposals[place]
+        accuracy = accuracies[place]
+        assert accuracy is not None
+        self.current = State(spec, accuracy, latency_ms)
+        return place
+
+
+def narrowest(spec: ArchSpec, widths: Widths, *, ends: bool = False) -> ArchSpec:
+    """The network with every group at its narrowest width."""
+    seed = spec
+    for place in range(len(width_groups(spec, ends=ends))):
+        group = width_groups(spec, ends=ends)[place]
+        below = widths.below(group.width)
+        if below:
+            spec = narrowed(spec, group, below[0], seed=seed)
+    return spec
+
+
+Tune = Callable[[ArchSpec, dict[str, torch.Tensor]], tuple[float, Weights]]
+"""Fine-tunes a network from inherited weights; its accuracy (0..1) and its weights afterwards."""
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """A network of the family that NetAdapt leaves: one a step."""
+
+    step: int
+    spec: ArchSpec
+    accuracy: float
+    latency_ms: float
+    weights: Weights
+
+
+def shrink(
+    loop: Shrink, weights: Weights, tune: Tune, *, keep: Keep = "first"
+) -> Iterator[Adapted]:
+    """Run the loop here, one proposal after the other; yields the network of every step.
+
+    Args:
+        loop: Fresh.
+        weights: The seed's.
+        tune: Fine-tunes a proposal.
+        keep: Which channels stay: see `inherit`.
+    """
+    while not loop.done:
+        step = loop.next_step()
+        parent = loop.current.spec
+        tuned = [tune(p.spec, inherit(parent, weights, p.spec, keep=keep)) for p in step.proposals]
+        pairs = [(proposal.spec, proposal.latency_ms) for proposal in step.proposals]
+        place = loop.choose(pairs, [accuracy for accuracy, _ in tuned]) if pairs else None
+        if place is None:
+            return
+        weights = tuned[place][1]
+        now = loop.current
+        yield Adapted(loop.steps, now.spec, now.accuracy, now.latency_ms, weights)
+
+
+__all__ = ["Adapted", "Metric", "Proposal", "Shrink", "State", "Tune", "narrowest", "shrink"]

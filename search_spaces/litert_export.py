@@ -1,0 +1,73 @@
+"""From a network to a LiteRT file (`.tflite`), by the extra `mobile-nas[litert]`."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from search_spaces.errors import InputError
+from search_spaces.network import Network
+
+
+def to_tflite(network: Network) -> bytes:
+    """The network in eval mode as a float `.tflite`.
+
+    Input (1, resolution, resolution, 3) float32: channels last, as LiteRT's kernels and image
+    libraries have them. Output (1, classes). The network's own mode is left as it was.
+
+    Raises:
+        InputError: litert-torch is not installed.
+    """
+    litert_torch = litert_module("litert_torch")
+    side = network.spec.resolution
+    was_training = network.training
+    network.eval()
+    try:
+        with quiet():
+            channels_last = litert_torch.to_channel_last_io(network, args=[0]).eval()
+            converted = litert_torch.convert(channels_last, (torch.zeros(1, side, side, 3),))
+            return bytes(converted.model_content())
+    finally:
+        network.train(was_training)
+
+
+def litert_module(name: str) -> Any:
+    """Import a part of the extra.
+
+    Raises:
+        InputError: It is not installed.
+    """
+    try:
+        with quiet():
+            return importlib.import_module(name)
+    except ImportError as error:
+        raise InputError(
+            f"LiteRT files need litert-torch, which is not installed ({error}): "
+            "pip install 'mobile-nas[litert]'"
+        ) from error
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep progress bars and remarks of litert-torch off both streams."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)

@@ -1,0 +1,93 @@
+"""The `netadapt` command as its users meet it."""
+
+import json
+
+import pytest
+
+from nas.cli.main import netadapt_main
+from nas.seeds import seed_bytes
+from search_spaces.spec import save
+from tests.cli.conftest import run
+from tests.nas.test_adapt import FULL_MS, SEED
+
+QUICK = (
+    "--device", "madds:1", "--finetune-steps", 1, "--batch-size", 16, "--final-epochs", 0.3, "--workers", 0,
+)  # fmt: skip
+
+
+@pytest.fixture
+def netadapt(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: run(monkeypatch, capsys, *arguments, command=netadapt_main)
+
+
+@pytest.fixture
+def seed(tmp_path):
+    path = tmp_path / "seed.pt"
+    path.write_bytes(seed_bytes(SEED))
+    return path
+
+
+def test_a_seed_becomes_a_narrower_network(netadapt, seed, photos, tmp_path):
+    target = 0.85 * FULL_MS
+    common = ("--seed", seed, "--data", photos, "--target-ms", target, *QUICK)
+    code, out, err = netadapt(*common, "--run-name", "one", "--json")
+    assert code == 0, err
+    document = json.loads(out)
+    assert document["reached"]
+    assert document["latency"]["median_ms"] <= target
+    folder = tmp_path / "runs" / "one"
+    for name in ("adapted.yaml", "adapted.pt", "adapted.onnx", "family.csv", "proposals.jsonl"):
+        assert (folder / name).stat().st_size > 0
+    assert (tmp_path / "runs" / "adapted.pt").read_bytes() == (folder / "adapted.pt").read_bytes()
+    assert "width groups" in err
+    code, out, _ = netadapt("--resume", folder, "--workers", 0, "--json")
+    assert json.loads(out) | {"run": document["run"]} == document
+
+
+def test_nothing_to_do_is_no_failure(netadapt, seed, photos, tmp_path):
+    code, _, err = netadapt("--seed", seed, "--data", photos, "--target-ms", 2 * FULL_MS, *QUICK)
+    assert code == 0
+    assert "nothing to do" in err
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "give --seed and --target-ms"),
+        (
+            ("--seed", "SEED", "--target-ms", "0.001"),
+            "cannot be reached: with every group at its",
+        ),
+        (("--seed", "SEED", "--target-ms", "0"), "target_ms"),
+        (("--seed", "SEED", "--target-ms", "1", "--delta", "1.5"), "delta"),
+        (("--seed", "SEED", "--target-ms", "1", "--delta", "0"), "delta"),
+        (("--seed", "SEED", "--target-ms", "1", "--keep", "best"), "keep"),
+        (("--seed", "SPEC", "--target-ms", "1"), "has no weights: train it first"),
+        (("--seed", "absent.pt", "--target-ms", "1"), "absent.pt: No such file"),
+        (
+            ("--seed", "SEED", "--target-ms", "1", "--data", "OTHER"),
+            "is not what the network was",
+        ),
+        (("--resume", "absent"), "absent"),
+    ],
+)
+def test_bad_input_writes_nothing(netadapt, seed, photos, tmp_path, arguments, message):
+    spec = tmp_path / "spec.yaml"
+    save(SEED.spec, spec)
+    other = tmp_path / "other"
+    other.mkdir()
+    for name, source in (("cat", "dark"), ("dog", "light")):
+        (other / name).symlink_to(photos / source)
+    places = {"SEED": seed, "SPEC": spec, "OTHER": other}
+    chosen = [places.get(a, a) for a in arguments]
+    more = (
+        ()
+        if "--data" in arguments or "--resume" in arguments or not arguments
+        else ("--data", photos)
+    )
+    code, _, err = netadapt(*chosen, *more, *(QUICK if "--resume" not in arguments else ()))
+    assert code == 2
+    assert message in err
+    assert not (tmp_path / "runs").exists()

@@ -1,0 +1,207 @@
+"""NetAdapt over a run folder: its choices, and that no interruption changes them."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from latency import open_device
+from nas.adapt import adapt
+from nas.adapt_config import AdaptConfig
+from nas.config import ScheduleConfig
+from nas.loop import SearchStoppedError
+from nas.seeds import Seed, Usage, load_seed
+from nas.training.images import ArraySplit, Dataset
+from nas.training.recipe import Recipe
+from nas.trial import Outcome
+from search_spaces import REFERENCES, InputError, count
+from search_spaces.network import build
+from search_spaces.spec import load
+
+SPEC = REFERENCES["mobilenet_v3_small"](width=0.35, resolution=32, classes=2)
+FULL_MS = count(SPEC).madds / 1e6
+
+
+def images(number):
+    rng = np.random.default_rng(number)
+    labels = np.arange(number) % 2
+    noise = rng.integers(0, 100, (number, 3, 32, 32))
+    return ArraySplit((noise + 100 * labels[:, None, None, None]).astype(np.uint8), labels)
+
+
+DATA = Dataset(
+    name="noise", classes=("dark", "light"), train=images(64), val=images(16), test=images(20),
+    resolution_px=32, mean=(0.5, 0.5, 0.5), std=(0.3, 0.3, 0.3),
+)  # fmt: skip
+SEED = Seed(SPEC, build(SPEC).state_dict(), Usage(DATA.classes, 32, DATA.mean, DATA.std))
+CONFIG = AdaptConfig(
+    device="madds:1",
+    target_ms=0.7 * FULL_MS,
+    delta=0.1,
+    recipe=Recipe(steps=1, batch_size=16),
+    final="both",
+    final_recipe=Recipe(steps=2, batch_size=16),
+    schedule=ScheduleConfig(workers=0),
+)
+
+
+class Trainer:
+    """Gives each network an accuracy of its own, and dies at the `dies_at`th job."""
+
+    def __init__(self, dies_at=None):
+        self.dies_at, self.jobs = dies_at, []
+
+    def __call__(self, job):
+        from io import BytesIO
+
+        from netadapt.weights import inherit
+
+        if len(self.jobs) == self.dies_at:
+            raise KeyboardInterrupt
+        self.jobs.append(job)
+        weights = torch.load(BytesIO(job.weights), weights_only=True)
+        buffer = BytesIO()
+        torch.save(inherit(job.parent, weights, job.spec), buffer)
+        skill = 0.5 + int(job.spec.fingerprint, 16) % 1000 / 2500
+        return Outcome(skill, weights=buffer.getvalue())
+
+
+def run(folder, trainer=None, config=CONFIG, seed=SEED, **changes):
+    return adapt(
+        seed, data=DATA, latency=open_device(config.device), config=config, folder=folder,
+        evaluate=trainer or Trainer(), **changes,
+    )  # fmt: skip
+
+
+def logged(folder):
+    lines = {}
+    for name in ("proposals.jsonl", "finals.jsonl"):
+        entries = [json.loads(line) for line in (folder / name).read_text().splitlines()]
+        lines[name] = [{k: v for k, v in entry.items() if k != "time"} for entry in entries]
+    return lines
+
+
+def test_it_ends_at_the_target_with_the_best_of_each_step(tmp_path):
+    trainer = Trainer()
+    result = run(tmp_path, trainer)
+    assert result.reached
+    assert result.latency.median_ms <= CONFIG.target_ms < result.seed_latency.median_ms
+    assert result.spec == load(tmp_path / "adapted.yaml")
+    proposals = [job for job in trainer.jobs if job.kind == "proposal"]
+    accuracy, latency_ms = result.seed_accuracy, result.seed_latency.median_ms
+    for step, chosen in enumerate(result.family):
+        of_step = [job for job in proposals if job.batch == step]
+        assert len({job.seed for job in of_step}) == 1  # the same data in the same order
+        assert len({job.parent.fingerprint for job in of_step}) == 1
+        ratios = {
+            job.index: (Trainer()(job).accuracy - accuracy) / (latency_ms - job.latency.median_ms)
+            for job in of_step
+        }
+        assert chosen.index == max(ratios, key=lambda index: (ratios[index], -index))
+        plan = json.loads((tmp_path / "plans" / f"step-{step}.json").read_text())
+        halvings = np.log2(0.1 * FULL_MS / plan["delta_ms"])
+        assert halvings == pytest.approx(round(halvings)) or step == len(result.family) - 1
+        assert all(job.latency.median_ms <= latency_ms - plan["delta_ms"] + 1e-9 for job in of_step)
+        accuracy, latency_ms = chosen.accuracy, chosen.latency_ms
+        kept = torch.load(tmp_path / "family" / f"step-{step + 1}.pt", weights_only=True)
+        build(load(tmp_path / "family" / f"step-{step + 1}.yaml")).load_state_dict(kept)
+    assert [trial.kind for trial in result.finals] == ["scratch", "finetune"]
+
+
+@pytest.mark.parametrize("dies_at", [0, 1, 4, 9, 14, 17, 22, -2, -1])
+def test_no_interruption_changes_anything(tmp_path, dies_at):
+    whole = Trainer()
+    expected = run(tmp_path / "whole", whole)
+    moment = dies_at if dies_at >= 0 else len(whole.jobs) + dies_at
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "broken", Trainer(moment))
+    again = Trainer()
+    result = run(tmp_path / "broken", again)
+    assert logged(tmp_path / "broken") == logged(tmp_path / "whole")
+    assert result.spec == expected.spec
+    assert len(again.jobs) == len(whole.jobs) - moment
+    first, second = (load_seed(tmp_path / name / "adapted.pt") for name in ("whole", "broken"))
+    assert all(torch.equal(first.weights[key], second.weights[key]) for key in first.weights)
+
+
+def test_a_finished_run_is_not_run_again(tmp_path):
+    first = run(tmp_path)
+    again = Trainer()
+    assert run(tmp_path, again).to_dict() == first.to_dict()
+    assert again.jobs == []
+
+
+def test_real_training_end_to_end(tmp_path):
+    config = CONFIG.model_copy(update={"target_ms": 0.9 * FULL_MS})
+    source = open_device("madds:1")
+    result = adapt(SEED, data=DATA, latency=source, config=config, folder=tmp_path)
+    seed = load_seed(tmp_path / "adapted.pt")
+    assert seed.spec == result.spec
+    logits = seed.network()(torch.rand(2, 3, 32, 32))
+    assert torch.isfinite(logits).all()
+    assert (tmp_path / "adapted.onnx").stat().st_size > 0
+    assert (tmp_path / "family.csv").read_text().startswith("step,accuracy,latency_ms")
+
+
+def test_a_failed_proposal_is_passed_over(tmp_path):
+    class Some(Trainer):
+        def __call__(self, job):
+            outcome = super().__call__(job)
+            fails = job.batch == 0 and job.index % 2 == 0
+            return Outcome(None, "diverged: loss is nan") if fails else outcome
+
+    result = run(tmp_path, Some())
+    assert result.reached
+    assert result.family[0].index % 2
+
+
+def test_a_step_of_failures_ends_with_the_reason(tmp_path):
+    with pytest.raises(SearchStoppedError, match=r"all \d+ proposals of a step failed: diverged"):
+        run(tmp_path, lambda _: Outcome(None, "diverged: loss is nan"))
+
+
+def test_a_target_out_of_reach_stops_where_no_group_can_give(tmp_path):
+    result = run(
+        tmp_path, config=CONFIG.model_copy(update={"target_ms": 0.01 * FULL_MS, "delta": 0.5})
+    )
+    assert not result.reached
+    assert result.latency.median_ms > 0.01 * FULL_MS
+
+
+def test_accuracy_alone_may_choose(tmp_path):
+    trainer = Trainer()
+    result = run(tmp_path, trainer, config=CONFIG.model_copy(update={"metric": "accuracy"}))
+    first = [job for job in trainer.jobs if job.kind == "proposal" and job.batch == 0]
+    best = max(first, key=lambda job: Trainer()(job).accuracy)
+    assert result.family[0].index == best.index
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"seed": replace(SEED, usage=replace(SEED.usage, classes=("a", "b")))},
+            "'dark' is not what the",
+        ),
+        ({"config": CONFIG.model_copy(update={"device": "madds:2"})}, "another seed or device"),
+    ],
+)
+def test_what_does_not_fit_is_refused(tmp_path, change, message):
+    run(tmp_path)
+    with pytest.raises(InputError, match=message):
+        run(tmp_path, **change)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_change_nothing(tmp_path, workers):
+    config = CONFIG.model_copy(update={"target_ms": 0.85 * FULL_MS})
+    arguments = {"data": DATA, "latency": open_device("madds:1")}
+    adapt(SEED, **arguments, config=config, folder=tmp_path / "here")
+    schedule = ScheduleConfig(workers=workers)
+    there = config.model_copy(update={"schedule": schedule})
+    adapt(SEED, **arguments, config=there, folder=tmp_path / "there")
+    assert logged(tmp_path / "there") == logged(tmp_path / "here")
