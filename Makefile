@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev search test lint format bench clean
+.PHONY: help setup setup-dev search netadapt test lint format bench clean
 
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,6 +16,10 @@ setup-dev: $(VENV)/.installed-dev ## ... and what developing needs
 
 search: $(VENV)/.installed ## Run the main job: a platform-aware search on the embedded images, in minutes
 	$(BIN)/nas-search --preset quick
+
+netadapt: $(VENV)/.installed ## Halve the latency of the network that the last search found, in minutes
+	@test -f runs/seed.pt || $(MAKE) search
+	$(BIN)/netadapt --seed runs/seed.pt --target-ratio 0.5 --delta 0.15 --finetune-steps 60 --final both --final-epochs 5
 
 test: $(VENV)/.installed-dev lint ## Run linters, type checks and all tests
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered

@@ -10,6 +10,10 @@ import sys
 BENCHMARKS = (
     "benchmarks.training_speed",
     "benchmarks.search_overhead",
+    "benchmarks.repeatability",
+    "benchmarks.improvements",
+    "benchmarks.published_estimates",
+    "benchmarks.quantization",
     "benchmarks.compare_controllers",
 )
 

@@ -36,7 +36,7 @@ def search(
     folder: Path | str,
     recipe: Recipe | None = None,
     reward: Callable[..., float] | None = None,
-    trials: int = 200,
+    trials: int = 100,
     batch_size: int = 10,
     finals: FinalsConfig | None = None,
     schedule: ScheduleConfig | None = None,

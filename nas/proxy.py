@@ -45,7 +45,7 @@ class ProxyTraining:
         # What trains has the images' size; what is deployed has the spec's. The weights are the same.
         spec = replace(job.spec, resolution=self.dataset.resolution_px)
         network = build(spec, generator=torch.Generator().manual_seed(job.seed))
-        recipe = _longer(self.recipe, self.final_factor) if job.kind == "final" else self.recipe
+        recipe = self.recipe.longer(self.final_factor) if job.kind == "final" else self.recipe
         try:
             result = train(network, self.dataset, recipe, seed=job.seed, device=device)
         except Diverged as error:
@@ -56,10 +56,3 @@ class ProxyTraining:
             torch.save({k: v.cpu() for k, v in network.state_dict().items()}, buffer)
             weights = buffer.getvalue()
         return Outcome(result.accuracy, train_s=result.train_s, weights=weights)
-
-
-def _longer(recipe: Recipe, factor: float) -> Recipe:
-    if recipe.steps is not None:
-        return recipe.model_copy(update={"steps": max(1, round(recipe.steps * factor))})
-    assert recipe.epochs is not None
-    return recipe.model_copy(update={"epochs": recipe.epochs * factor})

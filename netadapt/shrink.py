@@ -11,18 +11,20 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, get_args
-
-import torch
+from typing import TYPE_CHECKING, Literal, get_args
 
 from latency.measurer import LatencySource
 from netadapt.groups import width_groups
 from netadapt.narrowing import narrowed
 from netadapt.proposals import LatencyMs, Proposal, Widths, propose_all, remembered
 from netadapt.schedule import Schedule, Step, first_step
-from netadapt.weights import Keep, Weights, inherit
 from search_spaces.errors import InputError
 from search_spaces.spec import ArchSpec
+
+if TYPE_CHECKING:  # the loop itself needs no torch
+    import torch
+
+    from netadapt.weights import Keep, Weights
 
 Metric = Literal["ratio", "accuracy"]
 """How the best proposal is chosen: MobileNetV3's dACC / |dLAT|, or NetAdapt's highest accuracy."""
@@ -159,8 +161,9 @@ def narrowest(spec: ArchSpec, widths: Widths, *, ends: bool = False) -> ArchSpec
     return spec
 
 
-Tune = Callable[[ArchSpec, dict[str, torch.Tensor]], tuple[float, Weights]]
-"""Fine-tunes a network from inherited weights; its accuracy (0..1) and its weights afterwards."""
+if TYPE_CHECKING:
+    Tune = Callable[[ArchSpec, dict[str, torch.Tensor]], tuple[float, Weights]]
+    """Fine-tunes a network from inherited weights; its accuracy (0..1) and its weights afterwards."""
 
 
 @dataclass(frozen=True)
@@ -185,6 +188,8 @@ def shrink(
         tune: Fine-tunes a proposal.
         keep: Which channels stay: see `inherit`.
     """
+    from netadapt.weights import inherit
+
     while not loop.done:
         step = loop.next_step()
         parent = loop.current.spec
@@ -198,4 +203,4 @@ def shrink(
         yield Adapted(loop.steps, now.spec, now.accuracy, now.latency_ms, weights)
 
 
-__all__ = ["Adapted", "Metric", "Proposal", "Shrink", "State", "Tune", "narrowest", "shrink"]
+__all__ = ["Adapted", "Metric", "Proposal", "Shrink", "State", "narrowest", "shrink"]

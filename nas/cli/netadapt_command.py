@@ -36,6 +36,9 @@ def netadapt(
     target_ms: Annotated[
         float | None, typer.Option(help="Where to end, in ms on the device.")
     ] = None,
+    target_ratio: Annotated[
+        float | None, typer.Option(help="... or as a part of the seed's latency: 0.5 halves it.")
+    ] = None,
     device: Annotated[str, typer.Option(help="nas devices lists them.")] = "cpu",
     data: Annotated[
         str, typer.Option(help="The images that it was trained on.")
@@ -87,8 +90,13 @@ def netadapt(
         )
         _run(config, folder, console, as_json=as_json, run_seed=folder / "seed.pt")
         return
-    if seed is None or target_ms is None:
-        raise InputError("give --seed and --target-ms, or --resume with a run's folder")
+    if seed is None or (target_ms is None) == (target_ratio is None):
+        raise InputError(
+            "give --seed with --target-ms or --target-ratio, or --resume with a run's folder"
+        )
+    if target_ms is None:
+        assert target_ratio is not None
+        target_ms = _target(seed, device, target_ratio, console)
     config = _config(
         {
             "device": device,
@@ -115,6 +123,27 @@ def netadapt(
     name = run_name or f"netadapt-{datetime.now():%Y%m%d-%H%M%S}"
     check_new(runs, name)
     _run(config, runs / name, console, as_json=as_json, run_seed=seed)
+
+
+def _target(seed: Path, device: str, ratio: float, console: Console) -> float:
+    """A part of the seed's latency.
+
+    Raises:
+        InputError: The ratio is not between 0 and 1, or the seed cannot be read or measured.
+    """
+    from nas.seeds import load_seed
+
+    if not 0 < ratio < 1:
+        raise InputError(
+            f"target-ratio must be between 0 and 1, got {ratio:g}: 0.5 halves the latency"
+        )
+    source = open_device(device)
+    kept = source if source.device.estimate else Cached(source)
+    try:
+        with console.status(f"measuring {seed}"):
+            return ratio * kept.latency(_seed(seed, load_seed).spec).median_ms
+    except MeasurementError as error:
+        raise InputError(f"device {device}: {error}: choose another --device") from error
 
 
 def _config(given: dict[str, Any]) -> AdaptConfig:

@@ -38,7 +38,7 @@ def search(
         int | None, typer.Option(help="Side at which candidates train; the data's by default.")
     ] = None,
     preset: Annotated[
-        str, typer.Option(help="quick (minutes) or standard (an evening).")
+        str, typer.Option(help="quick (minutes) or standard (an hour or more).")
     ] = "standard",
     trials: Annotated[int | None, typer.Option(help="Candidates to train.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Candidates a controller update.")] = None,

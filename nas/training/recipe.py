@@ -1,5 +1,7 @@
 """How a candidate is trained, as data. Reading a recipe loads no torch."""
 
+from __future__ import annotations
+
 import math
 from typing import Any
 
@@ -51,6 +53,9 @@ class Recipe(BaseModel):
         default=None, gt=0, description="passes over train; may be a fraction"
     )
     steps: int | None = Field(default=None, gt=0, description="batches, in place of epochs")
+    min_steps: int | None = Field(
+        default=None, gt=0, description="no fewer batches than these, where the length is in epochs"
+    )
     batch_size: int = Field(default=128, ge=2, description="images a training step")
     learning_rate: float = Field(default=4e-3, gt=0, description="AdamW's peak rate")
     weight_decay: float = Field(
@@ -91,7 +96,19 @@ class Recipe(BaseModel):
         if self.steps is not None:
             return self.steps
         assert self.epochs is not None
-        return max(1, round(self.epochs * (train_images // self.batch_size)))
+        return max(self.min_steps or 1, round(self.epochs * (train_images // self.batch_size)))
+
+    def longer(self, factor: float) -> Recipe:
+        """The same recipe for a training so many times as long.
+
+        >>> Recipe(epochs=2, min_steps=10).longer(3).min_steps
+        30
+        """
+        lengths: dict[str, float | None] = {"epochs": self.epochs and self.epochs * factor}
+        for name in ("steps", "min_steps"):
+            count = getattr(self, name)
+            lengths[name] = count and max(1, round(count * factor))
+        return self.model_copy(update=lengths)
 
 
 def one_cycle(step: int, total: int, *, warmup_fraction: float) -> float:
