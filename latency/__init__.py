@@ -6,6 +6,8 @@ of device: `onnx_runtime`) in a `measured.Measured` (decides what runs when, and
 keeps its readings.
 """
 
+import os
+
 from latency.cache import Cached
 from latency.devices import DEVICES, Kind, device_kinds, open_device
 from latency.measured import Measured, Reading
@@ -18,6 +20,9 @@ from latency.measurer import (
 )
 from latency.runtime import Conditions, Loaded, Runtime
 from latency.statistics import Ratio, Timing
+
+# ONNX Runtime's wheels can report to their makers. Set before anything here loads it: nothing is reported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = [
     "DEVICES",

@@ -138,7 +138,7 @@ def drift(medians: Floats) -> float:
     drift.
 
     >>> round(drift(np.linspace(1.0, 1.3, 12)), 2)
-    0.17
+    0.19
     >>> drift(np.array([1.0, 1.3] * 6))
     0.0
     """

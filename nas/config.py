@@ -217,7 +217,11 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in over.items():
         old = merged.get(key)
         if isinstance(old, Mapping) and isinstance(value, Mapping):
-            lengths = {"epochs", "steps", "min_steps"}  # of one recipe; what is given replaces the others
+            lengths = {
+                "epochs",
+                "steps",
+                "min_steps",
+            }  # of one recipe; what is given replaces the others
             replaced = lengths if lengths & set(value) else set()
             merged[key] = _merge({k: v for k, v in old.items() if k not in replaced}, value)
         else:

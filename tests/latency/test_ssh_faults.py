@@ -78,7 +78,9 @@ def test_another_machine_in_its_place(board, sshd, stub):
 
 
 def test_a_crash_is_tried_once_more(board, stub, tmp_path):
-    once = f"p = pathlib.Path({str(tmp_path / 'crashed')!r}); p.exists() or (p.touch(), os._exit(9))"
+    once = (
+        f"p = pathlib.Path({str(tmp_path / 'crashed')!r}); p.exists() or (p.touch(), os._exit(9))"
+    )
     assert len(board(python=stub(once)).load(b"model").run(2)) == 2
     always = stub("sys.stderr.write('double free\\n'); sys.stderr.flush(); os._exit(3)")
     network = board(python=always).load(b"model")

@@ -1,0 +1,41 @@
+"""The file formats that devices run, and a network as a file of each."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from search_spaces.errors import InputError
+from search_spaces.spec import ArchSpec
+
+Suffix = Literal[".onnx", ".tflite"]
+
+
+def exported(spec: ArchSpec, suffix: Suffix) -> bytes:
+    """A network with random weights as a file.
+
+    Raises:
+        InputError: The format needs an extra that is not installed.
+    """
+    from search_spaces.network import build
+
+    if suffix == ".onnx":
+        from search_spaces.onnx_export import to_onnx
+
+        return to_onnx(build(spec))
+    try:
+        from search_spaces.litert_export import to_tflite
+    except ImportError as error:
+        raise InputError(
+            "the device runs .tflite files, and what writes them is not installed "
+            f"({error}): pip install 'mobile-nas[litert]'"
+        ) from error
+    return to_tflite(build(spec))
+
+
+def suffix_of(model: bytes) -> Suffix:
+    """Of a file, from its content.
+
+    >>> suffix_of(bytes.fromhex("1c00000054464c33"))
+    '.tflite'
+    """
+    return ".tflite" if model[4:8] == b"TFL3" else ".onnx"

@@ -1,0 +1,261 @@
+"""A phone over the real adb, which talks to a stand-in for the phone."""
+
+import shutil
+import subprocess
+import sys
+import types
+
+import pytest
+
+from latency import Conditions, Measured, MeasurementError, Timing, check_latency_source
+from latency.adb import AdbRuntime
+from latency.adb_phone import Phone, choose
+from latency.benchmark_model import times_ms
+from search_spaces import REFERENCES, InputError, count
+from tests.latency.fake_adbd import FakeAdbd
+from tests.latency.sshd import free_port
+
+needs_adb = pytest.mark.skipif(
+    shutil.which("adb") is None, reason="adb is missing: install the package adb"
+)
+
+SMALL = REFERENCES["mobilenet_v3_small"](resolution=64)
+LARGE = REFERENCES["mobilenet_v3_large"]()
+
+# A byte of the model stands for a microsecond.
+BENCHMARK = """#!/bin/sh
+for word in "$@"; do case $word in
+  --graph=*) file=${word#--graph=};;
+  --num_runs=*) runs=${word#--num_runs=};;
+esac; done
+test -f "$file" || { echo "ERROR: Could not open '$file'."; exit 1; }
+us=$(wc -c <"$file"); first=$((us + 500))
+cat <<END
+STARTING!
+Log parameter values verbosely: [0]
+Num threads: [1]
+Graph: [$file]
+Loaded model $file
+INFO: Created TensorFlow Lite XNNPACK delegate for CPU.
+The input model file size (MB): 0.0
+Initialized session in 3.214ms.
+Running benchmark for at least 1 iterations and at least 0.1 seconds but terminate if exceeding 30 seconds.
+count=9 first=$((us + 9000)) curr=$us min=$us max=$((us + 9000)) avg=$((us + 1000)) std=2828
+END
+if [ "$runs" = 1 ]; then echo "count=1 curr=$first"; avg=$first; else
+  avg=$(((us * (runs - 1) + first) / runs))
+  echo "count=$runs first=$first curr=$us min=$us max=$first avg=$avg std=70 p5=$us median=$us p95=$first"
+fi
+echo
+printf 'Inference timings in us: Init: 3214, First inference: %s, ' $((us + 9000))
+echo "Warmup (avg): 9, Inference (avg): $avg"
+"""
+PROGRAMS = {
+    "getprop": '#!/bin/sh\ncase $1 in *model) echo Stand-In;; *) echo "$1";; esac\n',
+    "taskset": '#!/bin/sh\nshift\nexec "$@"\n',
+    "benchmark_model": BENCHMARK,
+}
+ZONES = {"battery": "90000", "cpu-0-0": "41500", "soc": "40"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def server(tmp_path_factory):
+    """An adb server of our own, so that phones of whoever runs the tests are left alone."""
+    if shutil.which("adb") is None:
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ANDROID_ADB_SERVER_PORT", str(free_port()))
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))  # it makes itself a key
+        subprocess.run(["adb", "start-server"], check=True, capture_output=True)
+        yield
+        subprocess.run(["adb", "kill-server"], check=True, capture_output=True)
+
+
+@pytest.fixture
+def phone(tmp_path):
+    root = tmp_path / "phone"
+    files = {f"bin/{name}": text for name, text in PROGRAMS.items()}
+    for core, (most, now) in enumerate([(1800000, 300000), (2800000, 2400000), (2800000, 2500000)]):
+        folder = f"sys/devices/system/cpu/cpu{core}/cpufreq"
+        files |= {
+            f"{folder}/cpuinfo_max_freq": f"{most}\n",
+            f"{folder}/scaling_cur_freq": f"{now}\n",
+        }
+    for number, (kind, value) in enumerate(ZONES.items()):
+        zone = f"sys/class/thermal/thermal_zone{number}"
+        files |= {f"{zone}/type": f"{kind}\n", f"{zone}/temp": f"{value}\n"}
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o755)
+    (root / "data/local/tmp").mkdir(parents=True)
+    device = FakeAdbd(root)
+    subprocess.run(["adb", "connect", device.serial], check=True, capture_output=True)
+    yield device
+    subprocess.run(["adb", "disconnect", device.serial], check=False, capture_output=True)
+    device.close()
+
+
+@pytest.fixture
+def runtime(phone):
+    return AdbRuntime(Phone(phone.serial, adb_s=10.0), patience_s=5.0)
+
+
+@needs_adb
+def test_the_contract(runtime, monkeypatch):
+    litert = types.ModuleType("search_spaces.litert_export")
+    litert.to_tflite = lambda network: b"\0\0\0\0TFL3" + bytes(count(network.spec).madds // 10_000)
+    monkeypatch.setitem(sys.modules, "search_spaces.litert_export", litert)
+    timing = Timing(warmup_s=0.0, block_s=0.0, block_runs=5, min_blocks=2, max_s=0.1, retries=0)
+    source = Measured(runtime, timing=timing)
+    check_latency_source(source, SMALL, LARGE)
+    madds_10k = 8 + count(LARGE).madds // 10_000
+    assert source.latency(LARGE).median_ms == pytest.approx(madds_10k / 1e3, rel=1e-3)
+
+
+@needs_adb
+def test_a_block_is_its_first_run_and_the_mean_of_the_others(runtime, phone):
+    network = runtime.load(bytes(20_000))
+    assert network.run(1) == [20.5]
+    assert network.run(11) == pytest.approx([20.5, 20.0], rel=1e-4)
+    ran = next(command for command in phone.commands if "--num_runs=11" in command)
+    assert "taskset 4 " in ran  # the last of the two fast cores
+    assert "--num_threads=1" in ran
+
+
+@needs_adb
+def test_the_device_and_its_conditions(runtime):
+    assert runtime.device.name.endswith("Stand-In, 1 thread on core 2, benchmark_model")
+    assert runtime.conditions() == Conditions(41.5, None)
+    runtime.load(bytes(20_000)).run(1)
+    assert runtime.conditions() == Conditions(41.5, 2500.0)  # at the end of the run
+
+
+@needs_adb
+def test_files_are_removed(runtime, phone):
+    network = runtime.load(bytes(100_000))
+    (file,) = (phone.root / "data/local/tmp").iterdir()
+    assert file.read_bytes() == bytes(100_000)
+    network.close()
+    assert not file.exists()
+
+
+@needs_adb
+def test_benchmark_model_is_pushed_or_found(phone, tmp_path):
+    (phone.root / "bin/benchmark_model").unlink()
+    known = Phone(phone.serial)
+    with pytest.raises(InputError, match="has no benchmark_model"):
+        AdbRuntime(known)
+    odd = "/data/local/tmp/it's $(touch hit)"
+    with pytest.raises(InputError, match="neither a file here nor a program there"):
+        AdbRuntime(known, benchmark=odd)
+    ours = tmp_path / "our benchmark; touch hit"
+    ours.write_text(BENCHMARK)
+    pushed = AdbRuntime(known, benchmark=str(ours))
+    assert pushed.load(bytes(7000)).run(2) == pytest.approx([7.5, 7.0])
+    (phone.root / "data/local/tmp/mobile-nas-benchmark_model").rename(phone.here(odd))
+    assert AdbRuntime(known, benchmark=odd).load(bytes(7000)).run(1) == [7.5]
+    assert not list(phone.root.rglob("hit"))
+
+
+@needs_adb
+@pytest.mark.parametrize("fault", ["drop", "hang"])
+def test_a_phone_that_is_lost_is_tried_again(phone, fault):
+    runtime = AdbRuntime(Phone(phone.serial, adb_s=10.0), patience_s=1.5)
+    network = runtime.load(bytes(20_000))
+    phone.faults = [fault]
+    assert network.run(1) == [20.5]
+
+
+@needs_adb
+def test_a_phone_that_is_gone(runtime, phone):
+    network = runtime.load(bytes(20_000))
+    phone.close()
+    runtime.phone.adb_s = 2.0
+    with pytest.raises(MeasurementError, match=r"did not come back"):
+        network.run(1)
+
+
+@needs_adb
+@pytest.mark.parametrize(
+    ("printed", "problem"),
+    [
+        ("ERROR: Didn't find op for builtin opcode 'GELU' version '2'.\nERROR: x", "'GELU'"),
+        ("Loaded\nERROR: Encountered unresolved custom op: FlexErf.\nfailed", "custom op: FlexErf"),
+        ("Segmentation fault", "benchmark_model: Segmentation fault"),
+        ("", "it printed nothing"),
+        ("count=1 curr=nan\nInference (avg): nan", "a time of nan ms"),
+        ("count=1 curr=-5\nInference (avg): -5", "a time of -0.005 ms"),
+        ("count=1 curr=soon\nInference (avg): 1", "'soon'"),
+    ],
+)
+def test_what_it_says_when_it_fails(runtime, phone, printed, problem):
+    network = runtime.load(bytes(20_000))
+    phone.faults = [f"{printed}\n\nkHz=\n\nmobile-nas exit status 0\n"]
+    with pytest.raises(MeasurementError, match=problem):
+        network.run(1)
+
+
+@needs_adb
+def test_a_phone_that_does_not_trust_this_machine(phone):
+    subprocess.run(["adb", "disconnect", phone.serial], check=True, capture_output=True)
+    phone.authorized = False
+    subprocess.run(["adb", "connect", phone.serial], check=False, capture_output=True)
+    with pytest.raises(
+        InputError, match="'unauthorized' to adb: allow USB debugging on its screen"
+    ):
+        Phone(phone.serial)
+
+
+def test_no_adb(monkeypatch):
+    monkeypatch.setenv("PATH", "/absent")
+    with pytest.raises(InputError, match="there is no program adb"):
+        Phone()
+
+
+@pytest.mark.parametrize("serial", ["", "-s", "a b", "a;b", "$(x)"])
+def test_serials_that_are_none(serial):
+    with pytest.raises(InputError, match="cannot be one"):
+        Phone(serial)
+
+
+@pytest.mark.parametrize(
+    ("phones", "serial", "problem"),
+    [
+        ({}, None, "adb sees no phone: plug one in"),
+        ({"a": "device", "b": "device"}, None, r"several phones \(a, b\): give one, as in adb:a"),
+        ({"a": "device"}, "c", "no phone 'c': it sees a"),
+        ({"a": "offline"}, "a", "phone a is 'offline' to adb: unplug it"),
+        ({"a": "no permissions (user in plugdev)"}, None, "this user may not use it"),
+        ({"a": "recovery"}, None, "phone a is 'recovery' to adb$"),
+    ],
+)
+def test_phones_that_cannot_be_chosen(phones, serial, problem):
+    with pytest.raises(InputError, match=problem):
+        choose(phones, serial)
+
+
+def test_real_output_is_understood():
+    timings = (
+        "Inference timings in us: Init: 17187, First inference: 3512391, Warmup (avg): 3.51239e+06"
+    )
+    slow = f"""count=1 curr=3512391
+
+Running benchmark for at least 50 iterations and at least 1 seconds but terminate if exceeding 150 seconds.
+count=50 first=2990275 curr=2913402 min=2727568 max=3189954 avg=2.95034e+06 std=109798
+
+{timings}, Inference (avg): 2.95034e+06
+Note: as the benchmark tool itself affects memory footprint, the following is only APPROXIMATE
+"""
+    assert times_ms(slow, runs=50) == pytest.approx([2990.275, 2949.525], rel=1e-6)
+    logged = f"""I tflite  : count=2 first=230000 curr=210000 min=210000 max=230000 avg=220000 std=10000
+I tflite  : count=25 first=187533 curr=140990 min=140071 max=195121 avg=145528 std=13583 p5=1 median=2 p95=3
+I tflite  : {timings}, Inference (avg): 145528
+"""
+    assert times_ms(logged, runs=25)[1] == pytest.approx((25 * 145.528 - 187.533) / 24)
+    alike = "count=3 curr=2000 (all same)\nInference (avg): 2000"
+    assert times_ms(alike, runs=3) == [2.0, 2.0]
+    with pytest.raises(MeasurementError, match="did 3 of 9 runs"):
+        times_ms(alike, runs=9)
