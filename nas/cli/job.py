@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -17,6 +18,7 @@ from nas.config import SearchConfig, config_yaml, load_config, parse_config
 from nas.readable import counted, interval, three_digits
 from nas.results import SearchResult
 from nas.runs import RunFolder, new_folder, open_folder, write_whole
+from nas.trial import Trial
 from search_spaces import FactorizedSpace, load_space
 
 if TYPE_CHECKING:
@@ -128,11 +130,16 @@ def reopen(path: Path, schedule: dict[str, Any], console: Console) -> tuple[Job,
     return open_job(parse_config(kept, where=str(folder / "config.yaml")), console), folder
 
 
+def _notes(trial: Trial, *, winner: bool) -> list[str]:
+    unstable = trial.latency is not None and not trial.latency.stable
+    return (["winner"] if winner else []) + (["unstable"] if unstable else [])
+
+
 def conclude(result: SearchResult, console: Console) -> None:
     """The best candidates, where the files lie, the next command."""
     finalists = [trial for trial in result.finals if trial.kind == "final" and trial.ok]
-    table = Table(title="finalists", pad_edge=False)
-    for title in ("trial", "accuracy", "latency ms", "95% interval", "params", "MAdds", "", ""):
+    table = Table(title="finalists", box=SIMPLE, pad_edge=False)
+    for title in ("trial", "accuracy", "latency ms", "95% interval", "params", "MAdds", ""):
         table.add_column(title, justify="right")
     for trial in sorted(finalists, key=lambda t: -(t.accuracy or 0)):
         assert trial.latency is not None
@@ -143,8 +150,7 @@ def conclude(result: SearchResult, console: Console) -> None:
             interval(trial.latency),
             f"{trial.params / 1e6:.2f}M",
             f"{trial.madds / 1e6:.0f}M",
-            "the winner" if trial.index == result.winner.index else "",
-            "" if trial.latency.stable else "unstable",
+            ", ".join(_notes(trial, winner=trial.index == result.winner.index)),
         )
     console.print(table)
     if not result.within_target:
@@ -156,7 +162,7 @@ def conclude(result: SearchResult, console: Console) -> None:
     if unstable:
         console.print(
             f"{unstable} of {counted(len(result.trials), 'latency', 'latencies')} are unstable: other "
-            "programs were running"
+            "programs were running, here or on the same host"
         )
     if result.test_accuracy is not None:
         console.print(f"on the test images, looked at once: {100 * result.test_accuracy:.1f}%")
