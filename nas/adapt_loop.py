@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from latency import Latency, LatencySource
+from latency import Device, Latency, LatencySource
 from nas.runs import RunFolder, TrialLog, write_whole
 from nas.trial import Job, Outcome, Trial, trial_seed
 from netadapt.shrink import Shrink
@@ -50,11 +51,27 @@ class Planned:
 
 
 class Remembering:
-    """A latency source as a function to milliseconds, which keeps the whole readings."""
+    """A latency source that asks another once a network; also a function to milliseconds.
 
-    def __init__(self, source: LatencySource) -> None:
-        self.source = source
+    An unstable reading is not measured again: a network's latency would change while it is compared.
+
+    Args:
+        source: The source to ask.
+        tell: Is given the number of networks asked so far.
+    """
+
+    def __init__(self, source: LatencySource, tell: Callable[[int], None] = lambda _: None) -> None:
+        self.source, self.tell = source, tell
         self.readings: dict[str, Latency] = {}
+
+    @property
+    def device(self) -> Device:
+        """The device of the source behind."""
+        return self.source.device
+
+    def latency(self, spec: ArchSpec) -> Latency:
+        """The network's latency."""
+        return self.reading(spec)
 
     def __call__(self, spec: ArchSpec) -> float:
         """The network's latency in milliseconds."""
@@ -64,6 +81,7 @@ class Remembering:
         """The network's latency."""
         if spec.fingerprint not in self.readings:
             self.readings[spec.fingerprint] = self.source.latency(spec)
+            self.tell(len(self.readings))
         return self.readings[spec.fingerprint]
 
 

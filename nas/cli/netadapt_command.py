@@ -13,7 +13,7 @@ from rich.console import Console
 
 from latency import Cached, LatencySource, MeasurementError, open_device
 from nas.adapt_config import FINETUNE_STEPS, AdaptConfig
-from nas.adapt_loop import AdaptWatcher
+from nas.adapt_loop import AdaptWatcher, Remembering
 from nas.cli.errors import Failed
 from nas.cli.output import JsonFlag, command, messages, print_json
 from nas.loop import SearchStoppedError
@@ -88,15 +88,23 @@ def netadapt(
         config = config.model_copy(
             update={"schedule": config.schedule.model_copy(update={"workers": workers})}
         )
-        _run(config, folder, console, as_json=as_json, run_seed=folder / "seed.pt")
+        _run(
+            config,
+            _opened(config.device),
+            folder,
+            console,
+            as_json=as_json,
+            run_seed=folder / "seed.pt",
+        )
         return
     if seed is None or (target_ms is None) == (target_ratio is None):
         raise InputError(
             "give --seed with --target-ms or --target-ratio, or --resume with a run's folder"
         )
+    source = _opened(device)
     if target_ms is None:
         assert target_ratio is not None
-        target_ms = _target(seed, device, target_ratio, console)
+        target_ms = _target(seed, source, target_ratio, console)
     config = _config(
         {
             "device": device,
@@ -122,10 +130,16 @@ def netadapt(
     )
     name = run_name or f"netadapt-{datetime.now():%Y%m%d-%H%M%S}"
     check_new(runs, name)
-    _run(config, runs / name, console, as_json=as_json, run_seed=seed)
+    _run(config, source, runs / name, console, as_json=as_json, run_seed=seed)
 
 
-def _target(seed: Path, device: str, ratio: float, console: Console) -> float:
+def _opened(device: str) -> Remembering:
+    """The device, asked once a network."""
+    source = open_device(device)
+    return Remembering(source if source.device.estimate else Cached(source))
+
+
+def _target(seed: Path, source: LatencySource, ratio: float, console: Console) -> float:
     """A part of the seed's latency.
 
     Raises:
@@ -137,13 +151,20 @@ def _target(seed: Path, device: str, ratio: float, console: Console) -> float:
         raise InputError(
             f"target-ratio must be between 0 and 1, got {ratio:g}: 0.5 halves the latency"
         )
-    source = open_device(device)
-    kept = source if source.device.estimate else Cached(source)
+    with console.status(f"measuring {seed}"):
+        return ratio * _measured(source, _seed(seed, load_seed))
+
+
+def _measured(source: LatencySource, seed: Seed) -> float:
+    """The seed's latency in milliseconds.
+
+    Raises:
+        InputError: The device cannot tell it.
+    """
     try:
-        with console.status(f"measuring {seed}"):
-            return ratio * kept.latency(_seed(seed, load_seed).spec).median_ms
+        return source.latency(seed.spec).median_ms
     except MeasurementError as error:
-        raise InputError(f"device {device}: {error}: choose another --device") from error
+        raise InputError(f"{source.device.name}: {error}: choose another --device") from error
 
 
 def _config(given: dict[str, Any]) -> AdaptConfig:
@@ -163,21 +184,22 @@ def _read(folder: RunFolder) -> dict[str, Any]:
 
 
 def _run(
-    config: AdaptConfig, where: RunFolder | Path, console: Console, *, as_json: bool, run_seed: Path
+    config: AdaptConfig,
+    source: Remembering,
+    where: RunFolder | Path,
+    console: Console,
+    *,
+    as_json: bool,
+    run_seed: Path,
 ) -> None:
     from nas.adapt import adapt
     from nas.seeds import load_seed
 
     network = _seed(run_seed, load_seed)
-    source: LatencySource = open_device(config.device)
-    if not source.device.estimate:
-        source = Cached(source)
     images = _images(config, network, console)
     view = View(console, config)
-    try:
-        seed_ms = source.latency(network.spec).median_ms
-    except MeasurementError as error:
-        raise InputError(f"device {config.device}: {error}: choose another --device") from error
+    source.tell = view.asked
+    seed_ms = _measured(source, network)
     if seed_ms <= config.target_ms:
         console.print(
             f"{run_seed} takes {three_digits(seed_ms)} ms on {source.device.name}: it is within "
@@ -198,6 +220,7 @@ def _run(
             watcher=view,
         )
     except (KeyboardInterrupt, InputError, SearchStoppedError, MeasurementError) as error:
+        view.rest()
         again = command(f"--resume {folder.path}", program="netadapt")
         console.print(f"to go on: {again}", soft_wrap=True)
         if isinstance(error, SearchStoppedError | MeasurementError):
@@ -253,6 +276,15 @@ class View(AdaptWatcher):
 
     def __init__(self, console: Console, config: AdaptConfig) -> None:
         self.console, self.config = console, config
+        self._asking = console.status("")
+
+    def asked(self, networks: int) -> None:
+        """So many networks have been measured."""
+        self._asking.update(f"{counted(networks, 'network')} measured")
+
+    def rest(self) -> None:
+        """Leave the screen as it is."""
+        self._asking.stop()
 
     def check(self, seed: Seed, source: LatencySource) -> None:
         """Say what is about to happen; a target that no widths reach ends it here.
@@ -291,9 +323,11 @@ class View(AdaptWatcher):
             "measuring proposals",
             soft_wrap=True,
         )
+        self._asking.start()
 
     def tuning(self, shrink: Shrink, jobs: int, *, finishing: bool) -> None:  # noqa: ARG002
         """See `AdaptWatcher`."""
+        self._asking.stop()
         what = "the last network is trained" if finishing else f"{counted(jobs, 'proposal')} train"
         self.console.print(f"  {what}")
 
