@@ -63,6 +63,9 @@ def export(
     litert: Annotated[
         bool, typer.Option("--litert", help="Write LiteRT (.tflite) instead of ONNX.")
     ] = False,
+    torchvision: Annotated[
+        bool, typer.Option("--torchvision", help="Write weights as torchvision's class loads them.")
+    ] = False,
     int8: Annotated[
         bool, typer.Option("--int8", help="Quantise, and compare with the float file.")
     ] = False,
@@ -89,6 +92,9 @@ def export(
         spec = str(Path(spec) / "seed.pt")
     if onnx and litert:
         raise InputError("--onnx and --litert are two files: run the command once for each")
+    if torchvision:
+        _write_torchvision(spec, output, as_json)
+        return
     if litert and dynamic_batch:
         raise InputError("--dynamic-batch is for ONNX, got --litert: leave one of them out")
     if data is not None and not int8:
@@ -109,12 +115,37 @@ def export(
         raise Failed(f"{spec}: {error}: nothing was written") from error
 
 
-def _require_weights(spec: str) -> None:
+def _require_weights(spec: str, *, option: str = "--int8") -> None:
     open_spec(spec)  # a name that stands for nothing is the first thing to say
     if not spec.endswith(".pt"):
         raise InputError(
-            f"--int8 needs trained weights, got {spec}, which has none: give a seed.pt"
+            f"{option} needs trained weights, got {spec}, which has none: give a seed.pt"
         )
+
+
+def _write_torchvision(spec: str, output: Path | None, as_json: bool) -> None:
+    """Write a state dict under torchvision's names."""
+    _require_weights(spec, option="--torchvision")
+    path = output or Path(spec).with_suffix(".pth")
+    if not path.parent.is_dir():
+        raise InputError(f"{path.parent} is no folder: make it, or choose another --output")
+    import io
+
+    import torch
+
+    from nas.pretrained import torchvision_state_dict
+    from nas.seeds import load_seed
+    from search_spaces.torchvision_keys import scheme_of
+
+    seed = load_seed(spec)
+    scheme = scheme_of(seed.spec)
+    buffer = io.BytesIO()
+    torch.save(torchvision_state_dict(seed), buffer)
+    write_whole(path, buffer.getvalue())
+    if as_json:
+        print_json({"path": str(path), "class": scheme, "bytes": len(buffer.getvalue())})
+        return
+    messages().print(f"{path}: a state dict of torchvision's {scheme}", soft_wrap=True)
 
 
 def _write_float(request: Request, as_json: bool) -> None:

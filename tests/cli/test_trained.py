@@ -10,7 +10,6 @@ import torchvision
 from PIL import Image
 from safetensors.torch import save_file
 
-from nas.pretrained import torchvision_state_dict
 from nas.seeds import load_seed
 from search_spaces import REFERENCES
 from search_spaces.network import build
@@ -57,12 +56,24 @@ def test_torchvision_loads_what_we_save(nas, tmp_path, name, make):
     torch.save(theirs, path)
     status, *_ = nas("import", "--weights", path, "--arch", name, "-o", tmp_path / "seed.pt")
     assert status == 0
-    state = torchvision_state_dict(load_seed(tmp_path / "seed.pt"))
     again = tmp_path / "again.pth"
-    torch.save(state, again)
+    code, out, _ = nas("export", tmp_path / "seed.pt", "--torchvision", "-o", again, "--json")
+    assert code == 0
+    assert json.loads(out)["class"] in name
     back = make(num_classes=3)
     back.load_state_dict(torch.load(again, weights_only=True))
     assert all(torch.equal(tensor, theirs[key]) for key, tensor in back.state_dict().items())
+
+
+def test_only_trained_networks_of_its_kinds_go_to_torchvision(nas, seed, tmp_path):
+    code, _, err = nas("export", "mobilenet_v2", "--torchvision")
+    assert code == 2
+    assert "--torchvision needs trained weights" in err
+    code, _, err = nas("export", seed, "--torchvision", "-o", "no/such/x.pth")
+    assert code == 2
+    assert "no/such is no folder" in err
+    assert nas("export", seed, "--torchvision")[0] == 0
+    assert torch.load(seed.with_suffix(".pth"), weights_only=True)["features.0.0.weight"].ndim == 4
 
 
 def test_imagenet_classes_have_names(nas, tmp_path):
