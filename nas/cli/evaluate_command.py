@@ -35,7 +35,7 @@ def evaluate(
     with messages().status("reading images") as status:
         images = load_dataset(
             data,
-            resolution_px=resolution or network.usage.trained_px,
+            resolution_px=network.usage.trained_px if resolution is None else resolution,
             progress=lambda done, total: status.update(f"reading images, {done} of {total}"),
         )
         status.update("evaluating")

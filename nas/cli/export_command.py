@@ -11,7 +11,7 @@ from rich.table import Table
 
 from latency import MeasurementError
 from nas.cli.errors import Failed
-from nas.cli.output import JsonFlag, messages, print_json, results
+from nas.cli.output import JsonFlag, messages, not_over, print_json, results
 from nas.cli.specs import Changes, open_spec
 from nas.readable import interval, three_digits
 from nas.runs import write_whole
@@ -49,7 +49,7 @@ class Request:
         # Random weights must not take the place of a file with trained ones.
         kind = ("-int8" if self.data else "") if self.trained else "-random"
         suffix = kind + (".tflite" if self.litert else ".onnx")
-        path = self.output or name.with_name(stem + suffix)
+        path = not_over(self.output or name.with_name(stem + suffix), self.spec)
         if not path.parent.is_dir():
             raise InputError(f"{path.parent} is no folder: make it, or choose another --output")
         return path
@@ -93,6 +93,8 @@ def export(
     if onnx and litert:
         raise InputError("--onnx and --litert are two files: run the command once for each")
     if torchvision:
+        if onnx or litert or int8 or dynamic_batch or data or resolution is not None:
+            raise InputError("--torchvision writes weights alone: leave the other options out")
         _write_torchvision(spec, output, as_json)
         return
     if litert and dynamic_batch:
@@ -126,7 +128,7 @@ def _require_weights(spec: str, *, option: str = "--int8") -> None:
 def _write_torchvision(spec: str, output: Path | None, as_json: bool) -> None:
     """Write a state dict under torchvision's names."""
     _require_weights(spec, option="--torchvision")
-    path = output or Path(spec).with_suffix(".pth")
+    path = not_over(output or Path(spec).with_suffix(".pth"), spec)
     if not path.parent.is_dir():
         raise InputError(f"{path.parent} is no folder: make it, or choose another --output")
     import io

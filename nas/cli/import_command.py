@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.output import JsonFlag, messages, print_json
+from nas.cli.output import JsonFlag, messages, not_over, print_json
 from nas.cli.specs import Changes, ConventionOption, WidthOption, open_spec
 from nas.runs import write_whole
 from search_spaces import InputError, count
@@ -38,7 +38,9 @@ def import_weights(
     if classes is not None and classes < 1:
         raise InputError(f"classes must be at least 1, got {classes}")
     spec = open_spec(arch, Changes(resolution, None, width, convention or _convention(arch)))
-    path = output or Path(f"{Path(arch).stem}-seed.pt")
+    path = not_over(output or Path(f"{Path(arch).stem}-seed.pt"), weights)
+    if output is None and path.exists():
+        raise InputError(f"{path} exists: move it away, or choose another --output")
     if not path.parent.is_dir():
         raise InputError(f"{path.parent} is no folder: make it, or choose another --output")
     from nas.pretrained import import_seed, placeholder_classes

@@ -12,6 +12,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from search_spaces.errors import InputError
+
 JsonFlag = Annotated[
     bool, typer.Option("--json", help="Print one JSON document to standard output.")
 ]
@@ -46,3 +48,14 @@ def results() -> Console:
 def print_json(document: Any) -> None:
     """One JSON document."""
     sys.stdout.write(json.dumps(document, indent=2) + "\n")
+
+
+def not_over(path: Path, source: str | Path) -> Path:
+    """The path to write, unless that is the file that is read.
+
+    Raises:
+        InputError: It is.
+    """
+    if path.resolve() == Path(source).resolve():
+        raise InputError(f"{path} is the file that is read: choose another --output")
+    return path

@@ -76,6 +76,22 @@ def test_only_trained_networks_of_its_kinds_go_to_torchvision(nas, seed, tmp_pat
     assert torch.load(seed.with_suffix(".pth"), weights_only=True)["features.0.0.weight"].ndim == 4
 
 
+def test_no_command_writes_over_what_it_reads(nas, seed, weights):
+    before = seed.read_bytes(), weights[0].read_bytes()
+    for command in (
+        ("export", seed, "-o", seed),
+        ("export", seed, "--torchvision", "-o", seed),
+        ("import", "--weights", weights[0], "--arch", "mobilenet_v3_small@0.5", "-o", weights[0]),
+    ):
+        code, _, err = nas(*command)
+        assert code == 2
+        assert "is the file that is read" in err
+    assert (seed.read_bytes(), weights[0].read_bytes()) == before
+    code, _, err = nas("export", seed, "--torchvision", "--int8")
+    assert code == 2
+    assert "leave the other options out" in err
+
+
 def test_imagenet_classes_have_names(nas, tmp_path):
     path = tmp_path / "theirs.pth"
     torch.save(torchvision.models.mobilenet_v3_small().state_dict(), path)
