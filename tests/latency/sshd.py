@@ -83,8 +83,12 @@ class Sshd:
 
     def drop(self):
         """Cut every connection, as when the cable is pulled."""
-        for child in psutil.Process(self.process.pid).children():
-            child.kill()
+        # A connection has two servers, and the one without privileges would go on for a moment.
+        below = psutil.Process(self.process.pid).children(recursive=True)
+        servers = [process for process in below if process.name().startswith("sshd")]
+        for server in servers:
+            server.kill()
+        psutil.wait_procs(servers, timeout=10)
 
     def close(self):
         self.drop()
@@ -100,7 +104,9 @@ def python(folder: Path, *, before="", path=None, program=sys.executable):
     script = folder / "python3"
     modules = f"export PYTHONPATH={path}\n" if path else ""
     script.write_text(
-        f"#!/bin/sh\nexport TMPDIR='{folder}/tmp' OMP_NUM_THREADS=1\n{modules}{before}\n"
+        f"#!/bin/sh\nexport TMPDIR='{folder}/tmp' OMP_NUM_THREADS=1\n"
+        # A module written twice within a second would be taken from its old bytecode.
+        f"export PYTHONDONTWRITEBYTECODE=1\n{modules}{before}\n"
         f'exec {program} "$@"\n'
     )
     script.chmod(0o755)
