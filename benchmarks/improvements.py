@@ -51,6 +51,7 @@ def nonlinearities() -> dict[str, tuple[ArchSpec, str]]:
 
 
 def report(source: Measured, table: dict[str, tuple[ArchSpec, str]]) -> None:
+    """Print a table of networks measured in turns."""
     readings = source.compare([spec for spec, _ in table.values()])
     print("| network | MAdds | ms | ratio to the first | paper, Pixel 1 ms |")
     print("|---|--:|--:|---|---|")

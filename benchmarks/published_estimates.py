@@ -154,6 +154,7 @@ def ncnn_estimates(rows: list[Row]) -> np.ndarray:
 
 
 def ncnn_table(entries: list[Entry], device: str) -> None:
+    """Errors on one device of ncnn's table, each network estimated without its own family."""
     rows = rows_where(
         entries, lambda e: e["runtime"].startswith("ncnn CPU") and e["device"] == device
     )

@@ -100,6 +100,7 @@ def train_all(cases: list[Case], jobs: int) -> dict[Case, Weights]:
 
 
 def effect(files: Format, case: Case, weights: Weights, data: Dataset) -> Effect:
+    """What int8 does to one trained network, in one format."""
     usage = Usage(data.classes, data.resolution_px, data.mean, data.std)
     module = network(case.act, data)
     module.load_state_dict(weights)
@@ -140,6 +141,7 @@ def latencies(
 
 
 def accuracy_table(effects: dict[Case, Effect]) -> str:
+    """Accuracies and errors as a table, a row an activation."""
     lines = [
         "| activation | float top-1 | int8 top-1 | int8 - float, points (95%) | same class | logit error |",
         "|---|---|---|---|---|---|",
@@ -161,6 +163,7 @@ def accuracy_table(effects: dict[Case, Effect]) -> str:
 
 
 def latency_table(timed: Callable[[Act, int], list[tuple[float, float]]], sides: list[int]) -> str:
+    """Latencies of both files as a table, a row an activation and input size."""
     lines = [
         "| activation | input | float ms | int8 ms | int8 / float, median of rounds (min-max) |",
         "|---|---|---|---|---|",

@@ -55,12 +55,14 @@ class Images:
 
 @cache
 def proxy(images: Images, epochs: float) -> ProxyTraining:
+    """The proxy training of a length."""
     dataset = load_dataset(images.source, resolution_px=images.resolution_px)
     augment = Augment(pad_fraction=images.pad_fraction)
     return ProxyTraining(dataset, Recipe(epochs=epochs, augment=augment))
 
 
 def space_for(images: Images) -> SearchSpace:
+    """The space, for the data's classes."""
     classes = len(proxy(images, 1.0).dataset.classes)
     return load_space("mnasnet", resolution=224, classes=classes)
 
@@ -116,6 +118,7 @@ def tau(proxies: np.ndarray, longs: np.ndarray) -> str:
 
 
 def report(done: dict[Task, float], *, networks: int, lengths: list[float], long: float) -> None:
+    """Print the table: a row a proxy length, and the long training."""
     longs = np.array([done[Task(network, long, 0)] for network in range(networks)])
     print(
         "\n| epochs | cost | tau, one seed | tau, mean of two | best | between networks | between seeds |"

@@ -41,10 +41,12 @@ def naive(models: list[bytes], runtime: OnnxRuntime) -> list[float]:
 
 
 def variation(values: list[float]) -> str:
+    """Coefficient of variation in percent."""
     return f"{100 * np.std(values, ddof=1) / np.mean(values):.2f}%"
 
 
 def repeat(source: Measured, models: list[bytes], repeats: int) -> None:
+    """Print a row: both ways of measuring, side by side, so many times."""
     ours, theirs, ours_ms, theirs_ms, unstable = [], [], [], [], 0
     for _ in range(repeats):
         first, second = source.measure(models)

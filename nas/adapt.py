@@ -13,9 +13,10 @@ from latency import Latency, LatencySource
 from nas.adapt_config import AdaptConfig
 from nas.adapt_loop import AdaptLoop, AdaptWatcher, Remembering
 from nas.adapt_training import AdaptTraining
-from nas.loop import SearchStoppedError, run_serially
+from nas.loop import SearchStoppedError
 from nas.runs import RunFolder, write_whole
 from nas.trial import Evaluate, Trial
+from nas.workers import run_jobs
 from netadapt import Widths
 from netadapt.shrink import Shrink
 from search_spaces import ArchSpec, InputError
@@ -86,7 +87,6 @@ def adapt(
     folder: Path | str,
     watcher: AdaptWatcher | None = None,
     evaluate: Evaluate | None = None,
-    confirm: Callable[[Shrink], None] = lambda _: None,
 ) -> AdaptResult:
     """Narrow a seed, one width group a step, until its latency is the target's (NetAdapt, algorithm 1).
 
@@ -101,7 +101,6 @@ def adapt(
         folder: The run's folder, made if it is not there.
         watcher: Is told what happens.
         evaluate: Trains a job in place of `config`'s recipes on `data`.
-        confirm: Is given the loop before anything trains; may raise to stop.
 
     Raises:
         InputError: Something given cannot be used, or another process holds the folder.
@@ -128,7 +127,6 @@ def adapt(
             metric=config.metric,
             ends=config.ends,
         )
-        confirm(shrink)
         if evaluate is None:
             evaluate = AdaptTraining(
                 data,
@@ -146,7 +144,7 @@ def adapt(
             finals=config.finals(),
             watcher=watcher or AdaptWatcher(),
         )
-        _train_all(loop, evaluate, config)
+        run_jobs(loop, evaluate, config.schedule)
         return _conclude(loop, seed, data, asked)
 
 
@@ -174,23 +172,6 @@ def _start(run: RunFolder, seed: Seed, asked: Remembering, accuracy: Callable[[]
     }
     write_whole(path, json.dumps(facts, indent=1) + "\n")
     return float(facts["accuracy"])
-
-
-def _train_all(loop: AdaptLoop, evaluate: Evaluate, config: AdaptConfig) -> None:
-    schedule = config.schedule
-    if schedule.workers == 0:
-        run_serially(loop, evaluate)
-        return
-    from nas.schedule import Resources, run_on_ray
-
-    resources = Resources(
-        workers=schedule.workers,
-        cpus_per_trial=schedule.cpus_per_trial,
-        gpus_per_trial=schedule.gpus_per_trial,
-        address=schedule.ray_address,
-        retries=schedule.retries,
-    )
-    run_on_ray(loop, evaluate, resources, usage_stats=schedule.usage_stats)
 
 
 def _conclude(loop: AdaptLoop, seed: Seed, data: Dataset, asked: Remembering) -> AdaptResult:

@@ -11,7 +11,6 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from latency import Device, Latency, LatencySource
@@ -141,22 +140,7 @@ class AdaptLoop:
         score = 0.0
         if outcome.accuracy is not None and job.kind == "proposal":
             score = self.shrink.score(outcome.accuracy, job.latency.median_ms)
-        cost = count(job.spec)
-        trial = Trial(
-            index=job.index,
-            kind=job.kind,
-            batch=job.batch,
-            tokens=(),
-            fingerprint=job.spec.fingerprint,
-            seed=job.seed,
-            accuracy=outcome.accuracy,
-            latency=job.latency,
-            reward=score,
-            params=cost.params,
-            madds=cost.madds,
-            error=outcome.error,
-            time={"train_s": round(outcome.train_s, 3), "finished": _now()},
-        )
+        trial = Trial.of(job, outcome, reward=score)
         (self.final_log if self._finishing else self.log).add(trial)
         self._settled[job.index] = trial
         self.watcher.tuned(trial, self._plan[job.index - self._first].name, replayed=False)
@@ -294,7 +278,3 @@ def _read_plan(data: dict[str, Any]) -> list[Planned]:
         Planned(p["name"], from_dict(p["spec"]), Latency.from_dict(p["latency"]))
         for p in data["proposals"]
     ]
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Protocol
 
 from controllers import Controller
@@ -180,25 +179,10 @@ class TrialLoop:
             self._settle(job, Outcome(None, error))
 
     def _settle(self, job: Job, outcome: Outcome) -> None:
-        cost = count(job.spec)
         reward = 0.0
         if outcome.accuracy is not None and job.latency is not None:
             reward = self.reward(outcome.accuracy, job.latency.median_ms)
-        trial = Trial(
-            index=job.index,
-            kind=job.kind,
-            batch=job.batch,
-            tokens=job.tokens,
-            fingerprint=job.spec.fingerprint,
-            seed=job.seed,
-            accuracy=outcome.accuracy,
-            latency=job.latency,
-            reward=reward,
-            params=cost.params,
-            madds=cost.madds,
-            error=outcome.error,
-            time={"train_s": round(outcome.train_s, 3), "finished": _now()},
-        )
+        trial = Trial.of(job, outcome, reward=reward)
         self._batch.log.add(trial)
         self._batch.settled[job.kind, job.index] = trial
         self.watcher.finished(trial, replayed=False)
@@ -252,10 +236,6 @@ def finalists(trials: Sequence[Trial], *, target_ms: float) -> list[Trial]:
     for trial in ranked:
         best.setdefault(trial.fingerprint, trial)
     return list(best.values())
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def run_serially(loop: JobLoop, evaluate: Evaluate) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from controllers import Controller
 from latency import LatencySource
 from nas.config import FinalsConfig, ScheduleConfig
-from nas.loop import Budget, SearchStoppedError, TrialLoop, run_serially
+from nas.loop import Budget, SearchStoppedError, TrialLoop
 from nas.noise import measure_noise
 from nas.proxy import ProxyTraining
 from nas.report import write_report
@@ -20,6 +20,7 @@ from nas.runs import RunFolder
 from nas.training.recipe import Recipe
 from nas.trial import Evaluate, Trial
 from nas.watch import PolicyRecord, Several, Silent, Watcher
+from nas.workers import run_jobs
 from search_spaces import ArchSpec, InputError, SearchSpace
 
 if TYPE_CHECKING:
@@ -107,25 +108,8 @@ def search(
             folder=run,
             watcher=Several(PolicyRecord(run / "policy.jsonl"), watcher or Silent()),
         )
-        _train_all(loop, evaluate, schedule)
+        run_jobs(loop, evaluate, schedule)
         return _conclude(loop, data)
-
-
-def _train_all(loop: TrialLoop, evaluate: Evaluate, schedule: ScheduleConfig) -> None:
-    workers = schedule.workers
-    if workers == 0:
-        run_serially(loop, evaluate)
-        return
-    from nas.schedule import Resources, run_on_ray
-
-    resources = Resources(
-        workers=workers,
-        cpus_per_trial=schedule.cpus_per_trial,
-        gpus_per_trial=schedule.gpus_per_trial,
-        address=schedule.ray_address,
-        retries=schedule.retries,
-    )
-    run_on_ray(loop, evaluate, resources, usage_stats=schedule.usage_stats)
 
 
 def _conclude(loop: TrialLoop, data: Dataset) -> SearchResult:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
@@ -14,7 +15,7 @@ from nas.training.images import Dataset
 from nas.training.recipe import Recipe
 from nas.training.train import Progress, TrainResult, train
 from search_spaces import ArchSpec, InputError
-from search_spaces.network import build
+from search_spaces.network import Network, build
 
 FINE_TUNING_RATE = 1e-3
 """Peak learning rate for inherited weights, a quarter of that from scratch."""
@@ -53,10 +54,9 @@ def train_from_scratch(
     head = replace(spec.head, classes=len(data.classes))
     spec = replace(spec, head=head, resolution=data.resolution_px)
     network = build(spec, generator=torch.Generator().manual_seed(seed))
-    result = train(network, data, recipe, seed=seed, device=device, on_progress=on_progress)
     usage = Usage(data.classes, data.resolution_px, data.mean, data.std)
-    kept = Seed(spec, network.state_dict(), usage)
-    return Retrained(kept, result, _test(network, data, recipe, device))
+    fit = partial(train, seed=seed, device=device, on_progress=on_progress)
+    return _trained(network, usage, data, recipe, fit, device)
 
 
 def fine_tune(
@@ -77,13 +77,10 @@ def fine_tune(
     start = for_classes(start, data.classes)
     data = replace(data, mean=start.usage.mean, std=start.usage.std)
     spec = replace(start.spec, resolution=data.resolution_px)
-    network = Seed(spec, start.weights, start.usage).network().train()
-    result = train(
-        network, data, recipe, seed=seed, device=device, from_scratch=False, on_progress=on_progress
-    )
+    network = Seed(spec, start.weights, start.usage).network()
     usage = replace(start.usage, trained_px=data.resolution_px)
-    kept = Seed(spec, network.state_dict(), usage)
-    return Retrained(kept, result, _test(network, data, recipe, device))
+    fit = partial(train, seed=seed, device=device, from_scratch=False, on_progress=on_progress)
+    return _trained(network, usage, data, recipe, fit, device)
 
 
 def for_classes(seed: Seed, classes: tuple[str, ...]) -> Seed:
@@ -111,8 +108,17 @@ def for_classes(seed: Seed, classes: tuple[str, ...]) -> Seed:
     )
 
 
-def _test(network: torch.nn.Module, data: Dataset, recipe: Recipe, device: str) -> Score:
-    return evaluate(
+def _trained(
+    network: Network,
+    usage: Usage,
+    data: Dataset,
+    recipe: Recipe,
+    fit: Callable[[Network, Dataset, Recipe], TrainResult],
+    device: str,
+) -> Retrained:
+    """Train, keep, and look at the test images."""
+    result = fit(network, data, recipe)
+    test = evaluate(
         network,
         data.test,
         mean=data.mean,
@@ -121,3 +127,4 @@ def _test(network: torch.nn.Module, data: Dataset, recipe: Recipe, device: str) 
         device=device,
         autocast=recipe.autocast,
     )
+    return Retrained(Seed(network.spec, network.state_dict(), usage), result, test)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
 import numpy as np
 
 from latency import Latency
-from search_spaces import ArchSpec, Tokens
+from search_spaces import ArchSpec, Tokens, count
 
 Kind = Literal["search", "final", "repeat", "proposal", "scratch", "finetune"]
 """A candidate's proxy training; a finalist's longer one; a proxy training once more with another seed,
@@ -109,6 +110,27 @@ class Trial:
     madds: int
     error: str | None
     time: dict[str, float | str]
+
+    @classmethod
+    def of(cls, job: Job, outcome: Outcome, *, reward: float) -> Self:
+        """The trial that a job's outcome is, finished now."""
+        cost = count(job.spec)
+        finished = datetime.now(UTC).isoformat(timespec="seconds")
+        return cls(
+            index=job.index,
+            kind=job.kind,
+            batch=job.batch,
+            tokens=job.tokens,
+            fingerprint=job.spec.fingerprint,
+            seed=job.seed,
+            accuracy=outcome.accuracy,
+            latency=job.latency,
+            reward=reward,
+            params=cost.params,
+            madds=cost.madds,
+            error=outcome.error,
+            time={"train_s": round(outcome.train_s, 3), "finished": finished},
+        )
 
     @property
     def ok(self) -> bool:

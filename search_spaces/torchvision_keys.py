@@ -76,31 +76,31 @@ def _matched(name: str) -> re.Match[str]:
 
 
 def _mobilenet_v2_name(name: re.Match[str], spec: ArchSpec) -> str:
-    rest = name["rest"]
-    if name["part"] == "stem":
-        return f"features.0.{rest}"
-    if name["part"] == "head.conv":
-        return f"features.{len(spec.blocks) + 1}.{rest}"
-    if name["part"] == "head.classifier":
-        return f"classifier.{rest}"
-    index, layer = int(name["block"]), int(name["layer"])
+    if name["block"] is None:
+        return _outside_blocks(name, spec)
+    index, layer, rest = int(name["block"]), int(name["layer"]), name["rest"]
     projection = 2 if spec.blocks[index].op == "mbconv" else 1
     if layer == projection:  # its convolution and batch norm are no pair of their own there
         inside, rest = rest.split(".", 1)
-        return f"features.{index + 1}.conv.{layer + int(inside)}.{rest}"
+        layer += int(inside)
     return f"features.{index + 1}.conv.{layer}.{rest}"
 
 
 def _mobilenet_v3_name(name: re.Match[str], spec: ArchSpec) -> str:
-    rest = name["rest"]
-    if name["part"] == "stem":
-        return f"features.0.{rest}"
-    if name["part"] == "head.conv":
-        return f"features.{len(spec.blocks) + 1}.{rest}"
-    if name["part"] == "head.classifier":
-        return f"classifier.{rest}"
-    rest = rest.replace("squeeze.", "fc1.").replace("excite.", "fc2.")
+    if name["block"] is None:
+        return _outside_blocks(name, spec)
+    rest = name["rest"].replace("squeeze.", "fc1.").replace("excite.", "fc2.")
     return f"features.{int(name['block']) + 1}.block.{name['layer']}.{rest}"
+
+
+def _outside_blocks(name: re.Match[str], spec: ArchSpec) -> str:
+    """Stem and head, which MobileNetV2 and V3 name alike."""
+    places = {
+        "stem": "features.0",
+        "head.conv": f"features.{len(spec.blocks) + 1}",
+        "head.classifier": "classifier",
+    }
+    return f"{places[name['part']]}.{name['rest']}"
 
 
 def _mnasnet_name(name: re.Match[str], spec: ArchSpec) -> str:

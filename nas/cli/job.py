@@ -12,6 +12,7 @@ from rich.table import Table
 
 from controllers import Controller, make_controller
 from latency import Cached, LatencySource, open_device
+from nas.cli.images import open_images
 from nas.cli.live import LiveView
 from nas.cli.output import command
 from nas.config import SearchConfig, config_yaml, load_config, parse_config
@@ -78,7 +79,7 @@ def open_job(config: SearchConfig, console: Console) -> Job:
     if not source.device.estimate:
         source = Cached(source)
     load_space(config.space, resolution=config.resolution)  # found wanting before images are read
-    data = _open_data(config, console)
+    data = open_images(config.data, console, batch_size=config.recipe.batch_size)
     space = load_space(config.space, resolution=config.resolution, classes=len(data.classes))
     _controller(config, space)
     return Job(config, space, source, data, console)
@@ -87,25 +88,6 @@ def open_job(config: SearchConfig, console: Console) -> Job:
 def _controller(config: SearchConfig, space: FactorizedSpace) -> Controller:
     chosen = config.controller
     return make_controller(chosen.name, space.arities, seed=config.seed, options=chosen.options)
-
-
-def _open_data(config: SearchConfig, console: Console) -> Dataset:
-    from nas.training.images import require_batch
-    from nas.training.load import load_dataset
-
-    wanted = config.data
-    with console.status("reading images") as status:
-        data = load_dataset(
-            wanted.source,
-            resolution_px=wanted.proxy_resolution,
-            memory_limit_mb=wanted.memory_limit_mb,
-            val_fraction=wanted.val_fraction,
-            test_fraction=wanted.test_fraction,
-            seed=wanted.split_seed,
-            progress=lambda done, total: status.update(f"reading images, {done} of {total}"),
-        )
-    require_batch(data, config.recipe.batch_size)
-    return data
 
 
 def start(job: Job, runs: Path, name: str) -> RunFolder:

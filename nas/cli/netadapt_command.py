@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,20 +12,20 @@ from rich.console import Console
 
 from latency import Cached, LatencySource, MeasurementError, open_device
 from nas.adapt_config import FINETUNE_STEPS, AdaptConfig
-from nas.adapt_loop import AdaptWatcher, Remembering
+from nas.adapt_loop import Remembering
+from nas.cli.adapt_view import View, announce, conclude
 from nas.cli.errors import Failed
+from nas.cli.images import open_images
 from nas.cli.output import JsonFlag, command, messages, print_json
 from nas.loop import SearchStoppedError
-from nas.readable import counted, interval, percent, three_digits
+from nas.readable import three_digits
 from nas.runs import RunFolder, check_new, new_folder, open_folder, write_whole
-from nas.trial import Trial
 from search_spaces import InputError
 from search_spaces.errors import first_problem
 
 if TYPE_CHECKING:
-    from nas.adapt import AdaptResult
     from nas.seeds import Seed
-    from netadapt.shrink import Shrink
+    from nas.training.images import Dataset
 
 NOTHING_TO_DO = 0
 
@@ -88,14 +87,10 @@ def netadapt(
         config = config.model_copy(
             update={"schedule": config.schedule.model_copy(update={"workers": workers})}
         )
-        _run(
-            config,
-            _opened(config.device),
-            folder,
-            console,
-            as_json=as_json,
-            run_seed=folder / "seed.pt",
-        )
+        network = _seed(folder / "seed.pt")
+        images = _images(config, network, console)
+        source = _opened(config.device)
+        _run(config, network, images, source, folder, console, as_json=as_json)
         return
     if seed is None or (target_ms is None) == (target_ratio is None):
         raise InputError(
@@ -130,7 +125,11 @@ def netadapt(
     )
     name = run_name or f"netadapt-{datetime.now():%Y%m%d-%H%M%S}"
     check_new(runs, name)
-    _run(config, source, runs / name, console, as_json=as_json, run_seed=seed)
+    network = _seed(seed)
+    images = _images(config, network, console)
+    _require_work(config, network, source, console)
+    folder = _start(runs / name, config, seed)
+    _run(config, network, images, source, folder, console, as_json=as_json)
 
 
 def _opened(device: str) -> Remembering:
@@ -145,14 +144,12 @@ def _target(seed: Path, source: LatencySource, ratio: float, console: Console) -
     Raises:
         InputError: The ratio is not between 0 and 1, or the seed cannot be read or measured.
     """
-    from nas.seeds import load_seed
-
     if not 0 < ratio < 1:
         raise InputError(
             f"target-ratio must be between 0 and 1, got {ratio:g}: 0.5 halves the latency"
         )
     with console.status(f"measuring {seed}"):
-        return ratio * _measured(source, _seed(seed, load_seed))
+        return ratio * _measured(source, _seed(seed))
 
 
 def _measured(source: LatencySource, seed: Seed) -> float:
@@ -183,32 +180,38 @@ def _read(folder: RunFolder) -> dict[str, Any]:
     return content
 
 
-def _run(
-    config: AdaptConfig,
-    source: Remembering,
-    where: RunFolder | Path,
-    console: Console,
-    *,
-    as_json: bool,
-    run_seed: Path,
-) -> None:
-    from nas.adapt import adapt
-    from nas.seeds import load_seed
+def _require_work(config: AdaptConfig, seed: Seed, source: Remembering, console: Console) -> None:
+    """Say what is about to happen, if anything is.
 
-    network = _seed(run_seed, load_seed)
-    images = _images(config, network, console)
-    view = View(console, config)
-    source.tell = view.asked
-    seed_ms = _measured(source, network)
-    if seed_ms <= config.target_ms:
+    Raises:
+        InputError: The target cannot be reached, or the device cannot tell a latency.
+        typer.Exit: The seed meets the target already.
+    """
+    now_ms = _measured(source, seed)
+    if now_ms <= config.target_ms:
         console.print(
-            f"{run_seed} takes {three_digits(seed_ms)} ms on {source.device.name}: it is within "
+            f"the seed takes {three_digits(now_ms)} ms on {source.device.name}: it is within "
             f"{three_digits(config.target_ms)} ms already, nothing to do",
             soft_wrap=True,
         )
         raise typer.Exit(NOTHING_TO_DO)
-    view.check(network, source)
-    folder = where if isinstance(where, RunFolder) else _start(where, config, run_seed)
+    announce(config, seed.spec, source, console)
+
+
+def _run(
+    config: AdaptConfig,
+    network: Seed,
+    images: Dataset,
+    source: Remembering,
+    folder: RunFolder,
+    console: Console,
+    *,
+    as_json: bool,
+) -> None:
+    from nas.adapt import adapt
+
+    view = View(console)
+    source.tell = view.asked
     console.print(f"run folder: {folder.path}", soft_wrap=True)
     try:
         result = adapt(
@@ -229,34 +232,24 @@ def _run(
     if as_json:
         print_json({"run": str(folder.path)} | result.to_dict())
         return
-    _conclude(result, console, config)
+    conclude(result, console, config)
 
 
-def _seed(path: Path, load: Any) -> Seed:
+def _seed(path: Path) -> Seed:
+    from nas.seeds import load_seed
+
     if path.suffix in (".yaml", ".yml"):
         raise InputError(f"{path} has no weights: train it first, by nas train {path} --data DIR")
-    seed: Seed = load(path)
-    return seed
+    return load_seed(path)
 
 
-def _images(config: AdaptConfig, seed: Seed, console: Console) -> Any:
+def _images(config: AdaptConfig, seed: Seed, console: Console) -> Dataset:
+    """The images, of the seed's classes and, unless set otherwise, of the size that it was trained on."""
     from nas.retrain import for_classes
-    from nas.training.images import require_batch
-    from nas.training.load import load_dataset
 
-    wanted = config.data
-    px = wanted.proxy_resolution or seed.usage.trained_px
-    with console.status("reading images") as status:
-        images = load_dataset(
-            wanted.source,
-            resolution_px=px,
-            memory_limit_mb=wanted.memory_limit_mb,
-            val_fraction=wanted.val_fraction,
-            test_fraction=wanted.test_fraction,
-            seed=wanted.split_seed,
-            progress=lambda done, total: status.update(f"reading images, {done} of {total}"),
-        )
-    require_batch(images, config.recipe.batch_size)
+    px = config.data.proxy_resolution or seed.usage.trained_px
+    wanted = config.data.model_copy(update={"proxy_resolution": px})
+    images = open_images(wanted, console, batch_size=config.recipe.batch_size)
     for_classes(seed, images.classes)
     return images
 
@@ -269,107 +262,3 @@ def _start(path: Path, config: AdaptConfig, seed: Path) -> RunFolder:
     write_whole(folder / "config.yaml", settings)
     write_whole(folder / "seed.pt", seed.read_bytes())
     return folder
-
-
-class View(AdaptWatcher):
-    """What the user sees: what there is to do, then a line a network."""
-
-    def __init__(self, console: Console, config: AdaptConfig) -> None:
-        self.console, self.config = console, config
-        self._asking = console.status("")
-
-    def asked(self, networks: int) -> None:
-        """So many networks have been measured."""
-        self._asking.update(f"{counted(networks, 'network')} measured")
-
-    def rest(self) -> None:
-        """Leave the screen as it is."""
-        self._asking.stop()
-
-    def check(self, seed: Seed, source: LatencySource) -> None:
-        """Say what is about to happen; a target that no widths reach ends it here.
-
-        Raises:
-            InputError: The target is below the latency of the narrowest network.
-        """
-        from netadapt import Widths, width_groups
-        from netadapt.shrink import narrowest
-
-        config = self.config
-        widths = Widths(config.divisor, config.floor)
-        with self.console.status("measuring the narrowest network"):
-            floor = source.latency(narrowest(seed.spec, widths, ends=config.ends)).median_ms
-            now = source.latency(seed.spec)
-        if config.target_ms < floor:
-            raise InputError(
-                f"target_ms {three_digits(config.target_ms)} cannot be reached: with every group at its "
-                f"narrowest the network takes {three_digits(floor)} ms here; give more, or --ends"
-            )
-        groups = width_groups(seed.spec, ends=config.ends)
-        steps = math.ceil((now.median_ms - config.target_ms) / (config.delta * now.median_ms))
-        kind = "an estimate" if source.device.estimate else interval(now)
-        self.console.print(
-            f"{len(groups)} width groups; {three_digits(now.median_ms)} ms ({kind}) to "
-            f"{three_digits(config.target_ms)} ms on {source.device.name}: about {counted(steps, 'step')}, "
-            f"in each up to {len(groups)} proposals of {config.recipe.steps} training steps",
-            soft_wrap=True,
-        )
-
-    def proposing(self, shrink: Shrink) -> None:
-        """See `AdaptWatcher`."""
-        now = shrink.current
-        self.console.print(
-            f"step {shrink.steps + 1}: from {percent(now.accuracy)} at {three_digits(now.latency_ms)} ms; "
-            "measuring proposals",
-            soft_wrap=True,
-        )
-        self._asking.start()
-
-    def tuning(self, shrink: Shrink, jobs: int, *, finishing: bool) -> None:  # noqa: ARG002
-        """See `AdaptWatcher`."""
-        self._asking.stop()
-        what = "the last network is trained" if finishing else f"{counted(jobs, 'proposal')} train"
-        self.console.print(f"  {what}")
-
-    def tuned(self, trial: Trial, name: str, *, replayed: bool) -> None:
-        """See `AdaptWatcher`."""
-        if replayed:
-            return
-        figure = percent(trial.accuracy) if trial.accuracy is not None else f"failed: {trial.error}"
-        self.console.print(
-            f"  {name}: {figure} at {three_digits(trial.latency_ms)} ms", soft_wrap=True
-        )
-
-    def chosen(self, shrink: Shrink, trial: Trial) -> None:  # noqa: ARG002
-        """See `AdaptWatcher`."""
-        now = shrink.current
-        self.console.print(
-            f"step {shrink.steps}: {percent(now.accuracy)} at {three_digits(now.latency_ms)} ms, target "
-            f"{three_digits(shrink.target_ms)} ms",
-            soft_wrap=True,
-        )
-
-
-def _conclude(result: AdaptResult, console: Console, config: AdaptConfig) -> None:
-    if not result.reached:
-        console.print(
-            f"[bold]The target was not reached[/bold]: no group can give more; "
-            f"{three_digits(result.latency.median_ms)} ms is left"
-        )
-    for trial in result.finals:
-        figure = percent(trial.accuracy) if trial.accuracy is not None else f"failed: {trial.error}"
-        console.print(f"{trial.kind}: {figure} on held-out images")
-    console.print(
-        f"seed {percent(result.seed_accuracy)} at {three_digits(result.seed_latency.median_ms)} ms -> "
-        f"{three_digits(result.latency.median_ms)} ms (target {three_digits(config.target_ms)} ms) in "
-        f"{counted(len(result.family), 'step')}",
-        soft_wrap=True,
-    )
-    if result.test_accuracy is not None:
-        console.print(f"on the test images, looked at once: {percent(result.test_accuracy)}")
-    folder = result.folder.path
-    console.print(
-        f"\n{folder}/ has adapted.yaml, adapted.pt, adapted.onnx, family.csv, family/\n"
-        f"next: {command(f'show {folder}/adapted.yaml')}",
-        soft_wrap=True,
-    )

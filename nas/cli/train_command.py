@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from nas.cli.images import open_images
 from nas.cli.output import JsonFlag, messages, print_json
 from nas.cli.specs import Changes, ConventionOption, SpecName, WidthOption, open_spec
+from nas.config import DataConfig
 from nas.runs import write_whole
 from nas.training.recipe import Recipe
 from search_spaces import InputError
@@ -64,7 +67,8 @@ def train(
     )
     path = _output(spec, output)
     console = messages()
-    images = _open(data, resolution, chosen.batch_size, console)
+    wanted = _data(data, resolution)
+    images = open_images(wanted, console, batch_size=chosen.batch_size)
 
     from nas.retrain import fine_tune, for_classes, train_from_scratch
 
@@ -95,8 +99,6 @@ def train(
 
 
 def _recipe(path: Path | None, given: dict[str, Any], *, inherits: bool) -> Recipe:
-    from pydantic import ValidationError
-
     from nas.retrain import FINE_TUNING_RATE
 
     settings: object = read_yaml(path) if path else {}
@@ -111,6 +113,13 @@ def _recipe(path: Path | None, given: dict[str, Any], *, inherits: bool) -> Reci
         raise InputError(f"{path or 'recipe'}: {first_problem(error)}") from error
 
 
+def _data(source: str, resolution: int | None) -> DataConfig:
+    try:
+        return DataConfig(source=source, proxy_resolution=resolution)
+    except ValidationError as error:
+        raise InputError(f"resolution: {first_problem(error)}") from error
+
+
 def _output(spec: str, output: Path | None) -> Path:
     path = output or Path(spec.replace("@", "-")).with_suffix("")
     if output is None:
@@ -120,20 +129,6 @@ def _output(spec: str, output: Path | None) -> Path:
     if not path.parent.is_dir():
         raise InputError(f"{path.parent} is no folder: make it, or choose another --output")
     return path
-
-
-def _open(source: str, resolution: int | None, batch_size: int, console: Console) -> Dataset:
-    from nas.training.images import require_batch
-    from nas.training.load import load_dataset
-
-    with console.status("reading images") as status:
-        images = load_dataset(
-            source,
-            resolution_px=resolution,
-            progress=lambda done, total: status.update(f"reading images, {done} of {total}"),
-        )
-    require_batch(images, batch_size)
-    return images
 
 
 def _seed(path: str, images: Dataset, *, new_classifier: bool) -> Seed:

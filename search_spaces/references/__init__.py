@@ -5,8 +5,6 @@ They are what a search's result stands beside, and what NetAdapt may start from.
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from search_spaces.references.mnasnet import mnasnet_a1, mnasnet_b1, mnasnet_small
 from search_spaces.references.mobilenet_v1 import mobilenet_v1
 from search_spaces.references.mobilenet_v2 import mobilenet_v2
@@ -19,33 +17,8 @@ from search_spaces.references.mobilenet_v3 import (
     mobilenet_v3_small_unimproved,
 )
 from search_spaces.references.origins import ORIGINS, Origin
-from search_spaces.spec import ArchSpec
+from search_spaces.references.reference import Reference
 from search_spaces.widths import Convention, make_divisible
-
-
-class Reference(Protocol):
-    """A published network, at any width multiplier and resolution."""
-
-    def __call__(
-        self,
-        *,
-        width: float = 1.0,
-        resolution: int = 224,
-        classes: int = 1000,
-        convention: Convention = "paper",
-    ) -> ArchSpec:
-        """The network's spec.
-
-        Args:
-            width: Multiplier of every layer's channels.
-            resolution: Side of the input in pixels.
-            classes: Of the classifier.
-            convention: Whose widths, where code bases differ.
-
-        Raises:
-            InputError: A width that is no positive number, or an unknown convention.
-        """
-
 
 REFERENCES: dict[str, Reference] = {
     "mobilenet_v1": mobilenet_v1,

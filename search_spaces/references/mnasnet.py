@@ -6,9 +6,10 @@ scaled by the width multiplier, there and in torchvision alike.
 
 from __future__ import annotations
 
+from search_spaces.references.reference import CLASSES, RESOLUTION, reference
 from search_spaces.references.stages import bottlenecks
 from search_spaces.spec import ArchSpec, HeadSpec, StemSpec
-from search_spaces.widths import Convention, Scale
+from search_spaces.widths import Scale
 
 _HEAD = 1280
 _A1 = (
@@ -25,40 +26,22 @@ _SMALL = (
 )
 
 
-def mnasnet_a1(
-    *,
-    width: float = 1.0,
-    resolution: int = 224,
-    classes: int = 1000,
-    convention: Convention = "paper",
-) -> ArchSpec:
+@reference
+def mnasnet_a1(scale: Scale) -> ArchSpec:
     """MnasNet-A1, with squeeze-and-excite (figure 7 of the paper; timm's `semnasnet`)."""
-    scale = Scale(width, convention)
-    return _mnasnet(_A1, scale(32), scale, 0.2, resolution, classes, bn_eps=1e-3)
+    return _mnasnet(_A1, scale(32), scale, 0.2, bn_eps=1e-3)
 
 
-def mnasnet_b1(
-    *,
-    width: float = 1.0,
-    resolution: int = 224,
-    classes: int = 1000,
-    convention: Convention = "paper",
-) -> ArchSpec:
+@reference
+def mnasnet_b1(scale: Scale) -> ArchSpec:
     """MnasNet-B1, without squeeze-and-excite: torchvision's `mnasnet`, with its batch norm."""
-    scale = Scale(width, convention)
-    return _mnasnet(_B1, scale(32), scale, 0.2, resolution, classes, bn_eps=1e-5)
+    return _mnasnet(_B1, scale(32), scale, 0.2, bn_eps=1e-5)
 
 
-def mnasnet_small(
-    *,
-    width: float = 1.0,
-    resolution: int = 224,
-    classes: int = 1000,
-    convention: Convention = "paper",
-) -> ArchSpec:
+@reference
+def mnasnet_small(scale: Scale) -> ArchSpec:
     """MnasNet-Small, of a search for 20 ms."""
-    scale = Scale(width, convention)
-    return _mnasnet(_SMALL, scale(8), scale, 0.0, resolution, classes, bn_eps=1e-3)
+    return _mnasnet(_SMALL, scale(8), scale, 0.0, bn_eps=1e-3)
 
 
 def _mnasnet(
@@ -66,15 +49,13 @@ def _mnasnet(
     stem_out: int,
     scale: Scale,
     dropout: float,
-    resolution: int,
-    classes: int,
     *,
     bn_eps: float,
 ) -> ArchSpec:
     return ArchSpec(
-        resolution=resolution,
+        resolution=RESOLUTION,
         bn_eps=bn_eps,
         stem=StemSpec(out=stem_out, kernel=3, stride=2, act="relu"),
         blocks=tuple(bottlenecks(stages, stem_out=stem_out, scale=scale, act="relu")),
-        head=HeadSpec(conv=_HEAD, hidden=0, act="relu", dropout=dropout, classes=classes),
+        head=HeadSpec(conv=_HEAD, hidden=0, act="relu", dropout=dropout, classes=CLASSES),
     )

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
+from search_spaces.references.reference import CLASSES, RESOLUTION, reference
 from search_spaces.spec import ArchSpec, BlockSpec, HeadSpec, StemSpec
-from search_spaces.widths import Convention, Scale
+from search_spaces.widths import Scale
 
 # Out channels and stride of the thirteen blocks.
 _BLOCKS = "64,1 128,2 128,1 256,2 256,1 512,2 512,1 512,1 512,1 512,1 512,1 1024,2 1024,1"
 
 
-def mobilenet_v1(
-    *,
-    width: float = 1.0,
-    resolution: int = 224,
-    classes: int = 1000,
-    convention: Convention = "paper",
-) -> ArchSpec:
+@reference
+def mobilenet_v1(scale: Scale) -> ArchSpec:
     """MobileNetV1, with the ReLU6 of TensorFlow's code."""
-    scale = Scale(width, convention)
     blocks = tuple(
         BlockSpec(
             op="sepconv",
@@ -34,9 +29,9 @@ def mobilenet_v1(
         for out, stride in (row.split(",") for row in _BLOCKS.split())
     )
     return ArchSpec(
-        resolution=resolution,
+        resolution=RESOLUTION,
         bn_eps=1e-3,
         stem=StemSpec(out=scale(32), kernel=3, stride=2, act="relu6"),
         blocks=blocks,
-        head=HeadSpec(conv=0, hidden=0, act="relu6", dropout=0.001, classes=classes),
+        head=HeadSpec(conv=0, hidden=0, act="relu6", dropout=0.001, classes=CLASSES),
     )

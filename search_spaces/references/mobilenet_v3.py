@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from search_spaces.improvements import without_improvements
+from search_spaces.references.reference import CLASSES, RESOLUTION, reference
 from search_spaces.spec import Act, ArchSpec, BlockSpec, HeadSpec, StemSpec
-from search_spaces.widths import Convention, Scale, make_divisible
+from search_spaces.widths import Scale, make_divisible
 
 
 @dataclass(frozen=True)
@@ -37,87 +38,47 @@ _SMALL = _Table(
 )
 
 
-def mobilenet_v3_large(
-    *,
-    width: float = 1.0,
-    resolution: int = 224,
-    classes: int = 1000,
-    convention: Convention = "paper",
-) -> ArchSpec:
+@reference
+def mobilenet_v3_large(scale: Scale) -> ArchSpec:
     """MobileNetV3-Large (table 1)."""
-    return _mobilenet_v3(_LARGE, Scale(width, convention), resolution, classes)
+    return _mobilenet_v3(_LARGE, scale)
 
 
-def mobilenet_v3_small(
-    *,
-    width: float = 1.0,
-    resolution: int = 224,
-    classes: int = 1000,
-    convention: Convention = "paper",
-) -> ArchSpec:
+@reference
+def mobilenet_v3_small(scale: Scale) -> ArchSpec:
     """MobileNetV3-Small (table 2, with the final text's hidden layer of 1024)."""
-    return _mobilenet_v3(_SMALL, Scale(width, convention), resolution, classes)
+    return _mobilenet_v3(_SMALL, scale)
 
 
-def mobilenet_v3_large_minimalistic(
-    *,
-    width: float = 1.0,
-    resolution: int = 224,
-    classes: int = 1000,
-    convention: Convention = "paper",
-) -> ArchSpec:
+@reference
+def mobilenet_v3_large_minimalistic(scale: Scale) -> ArchSpec:
     """MobileNetV3-Large for accelerators: no squeeze-and-excite, no h-swish, 3x3 kernels only."""
-    return _mobilenet_v3(_LARGE, Scale(width, convention), resolution, classes, minimalistic=True)
+    return _mobilenet_v3(_LARGE, scale, minimalistic=True)
 
 
-def mobilenet_v3_small_minimalistic(
-    *,
-    width: float = 1.0,
-    resolution: int = 224,
-    classes: int = 1000,
-    convention: Convention = "paper",
-) -> ArchSpec:
+@reference
+def mobilenet_v3_small_minimalistic(scale: Scale) -> ArchSpec:
     """MobileNetV3-Small for accelerators: no squeeze-and-excite, no h-swish, 3x3 kernels only."""
-    return _mobilenet_v3(_SMALL, Scale(width, convention), resolution, classes, minimalistic=True)
+    return _mobilenet_v3(_SMALL, scale, minimalistic=True)
 
 
-def mobilenet_v3_large_unimproved(
-    *,
-    width: float = 1.0,
-    resolution: int = 224,
-    classes: int = 1000,
-    convention: Convention = "paper",
-) -> ArchSpec:
+@reference
+def mobilenet_v3_large_unimproved(scale: Scale) -> ArchSpec:
     """MobileNetV3-Large before the improvements of section 5, which `improvements.py` applies."""
-    return without_improvements(
-        mobilenet_v3_large(
-            width=width, resolution=resolution, classes=classes, convention=convention
-        )
-    )
+    return without_improvements(_mobilenet_v3(_LARGE, scale))
 
 
-def mobilenet_v3_small_unimproved(
-    *,
-    width: float = 1.0,
-    resolution: int = 224,
-    classes: int = 1000,
-    convention: Convention = "paper",
-) -> ArchSpec:
+@reference
+def mobilenet_v3_small_unimproved(scale: Scale) -> ArchSpec:
     """MobileNetV3-Small before the improvements of section 5, which `improvements.py` applies."""
-    return without_improvements(
-        mobilenet_v3_small(
-            width=width, resolution=resolution, classes=classes, convention=convention
-        )
-    )
+    return without_improvements(_mobilenet_v3(_SMALL, scale))
 
 
-def _mobilenet_v3(
-    table: _Table, scale: Scale, resolution: int, classes: int, *, minimalistic: bool = False
-) -> ArchSpec:
+def _mobilenet_v3(table: _Table, scale: Scale, *, minimalistic: bool = False) -> ArchSpec:
     act: Act = "relu" if minimalistic else "hswish"
     paper = scale.convention == "paper"
     return ArchSpec(
-        resolution=resolution,
+        resolution=RESOLUTION,
         bn_eps=1e-3,
         stem=StemSpec(out=scale(16), kernel=3, stride=2, act=act),
         blocks=tuple(
@@ -128,7 +89,7 @@ def _mobilenet_v3(
             hidden=scale.last(table.hidden) if paper else scale(table.hidden),
             act=act,
             dropout=0.2,
-            classes=classes,
+            classes=CLASSES,
         ),
     )
 

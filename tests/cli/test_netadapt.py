@@ -1,9 +1,12 @@
 """The `netadapt` command as its users meet it."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from latency import DEVICES, Latency
+from latency.madds import MaddsEstimate
 from nas.cli.main import netadapt_main
 from nas.seeds import seed_bytes
 from search_spaces.spec import save
@@ -96,3 +99,23 @@ def test_bad_input_writes_nothing(netadapt, seed, photos, tmp_path, arguments, m
     assert code == 2
     assert message in err
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_resumed_run_does_not_ask_again_whether_there_is_work(
+    netadapt, seed, photos, tmp_path, monkeypatch
+):
+    """A noisy device may tell another latency of the seed; the run's is the one that it began with."""
+    common = ("--seed", seed, "--data", photos, "--target-ratio", 0.85, *QUICK)
+    code, out, err = netadapt(*common, "--run-name", "one", "--json")
+    assert code == 0, err
+
+    class Fast(MaddsEstimate):
+        def latency(self, spec):
+            return Latency.exactly(super().latency(spec).median_ms / 4, self.device)
+
+    kind = replace(DEVICES["madds"], open=lambda rate: Fast(float(rate)))
+    monkeypatch.setitem(DEVICES, "madds", kind)
+    code, again, err = netadapt("--resume", tmp_path / "runs" / "one", "--workers", 0, "--json")
+    assert code == 0, err
+    assert "nothing to do" not in err
+    assert json.loads(again)["family"] == json.loads(out)["family"]

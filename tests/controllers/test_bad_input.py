@@ -109,7 +109,11 @@ def test_real_options_work_or_are_refused(option: str) -> None:
         except InputError:
             continue
         for _ in range(4):
-            controller.tell([(tokens, 0.1 * sum(tokens)) for tokens in controller.ask(10)])
+            asked = controller.ask(10)
+            assert all(
+                0 <= t < arity for tokens in asked for t, arity in zip(tokens, ARITIES, strict=True)
+            )
+            controller.tell([(tokens, 0.1 * sum(tokens)) for tokens in asked])
 
 
 @pytest.mark.parametrize("name", CONTROLLERS)
@@ -123,4 +127,5 @@ def test_state_of_another_controller(name: str) -> None:
 
 def test_state_of_other_options() -> None:
     state = make_controller("rnn", ARITIES, seed=0, options={"warmup": 7}).state_dict()
-    refusal(lambda: make_controller("rnn", ARITIES, seed=0).load_state_dict(state))
+    message = refusal(lambda: make_controller("rnn", ARITIES, seed=0).load_state_dict(state))
+    assert "warmup" in message

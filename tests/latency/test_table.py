@@ -99,7 +99,8 @@ def test_every_probe_is_a_network(networks):
 
     for part in pieces(networks[0]):
         for spec in (part.probe(), part.without()):
-            build(spec).eval()(torch.zeros(1, 3, spec.resolution, spec.resolution))
+            image = torch.zeros(1, 3, spec.resolution, spec.resolution)
+            assert build(spec).eval()(image).shape == (1, spec.head.classes)
 
 
 def test_equal_keys_are_equal_pieces(random_tokens):

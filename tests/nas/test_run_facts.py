@@ -85,7 +85,10 @@ def test_a_record_of_an_earlier_version_says_less(tmp_path):
     facts = json.loads((tmp_path / "run.json").read_text())
     del facts["training"], facts["data"]["mean"]
     (tmp_path / "run.json").write_text(json.dumps(facts))
+    log = (tmp_path / "trials.jsonl").read_bytes()
     run(tmp_path)
+    assert (tmp_path / "trials.jsonl").read_bytes() == log
+    assert "training" in json.loads((tmp_path / "run.json").read_text())
 
 
 @pytest.mark.parametrize("changes", [{"trials": 0}, {"batch_size": 0}])

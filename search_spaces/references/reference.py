@@ -1,0 +1,56 @@
+"""What a published network is: a design at a width scale, given resolution and classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+from search_spaces.spec import ArchSpec
+from search_spaces.widths import Convention, Scale
+
+RESOLUTION = 224
+CLASSES = 1000
+"""ImageNet's: what designs are written for."""
+
+
+class Reference(Protocol):
+    """A published network, at any width multiplier and resolution."""
+
+    def __call__(
+        self,
+        *,
+        width: float = 1.0,
+        resolution: int = RESOLUTION,
+        classes: int = CLASSES,
+        convention: Convention = "paper",
+    ) -> ArchSpec:
+        """The network's spec.
+
+        Args:
+            width: Multiplier of every layer's channels.
+            resolution: Side of the input in pixels.
+            classes: Of the classifier.
+            convention: Whose widths, where code bases differ.
+
+        Raises:
+            InputError: A width that is no positive number, or an unknown convention.
+        """
+
+
+def reference(design: Callable[[Scale], ArchSpec]) -> Reference:
+    """A design at `RESOLUTION` and with `CLASSES`, as a `Reference` of its name and docstring."""
+
+    def network(
+        *,
+        width: float = 1.0,
+        resolution: int = RESOLUTION,
+        classes: int = CLASSES,
+        convention: Convention = "paper",
+    ) -> ArchSpec:
+        spec = design(Scale(width, convention))
+        return replace(spec, resolution=resolution, head=replace(spec.head, classes=classes))
+
+    network.__name__, network.__qualname__ = design.__name__, design.__qualname__
+    network.__doc__, network.__module__ = design.__doc__, design.__module__
+    return network
