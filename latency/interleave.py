@@ -51,7 +51,7 @@ def interleave(
         for index in shuffled.sample(range(len(networks)), len(networks)):
             # The first run finds the caches full of another network, and does not count.
             blocks[index].append(networks[index].run(runs[index] + 1)[1:])
-        if clock() >= deadline:
+        if clock() >= deadline and len(blocks[0]) >= timing.least_blocks:
             break
     return [list(network) for network in blocks]
 

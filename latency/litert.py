@@ -10,7 +10,7 @@ from typing import Any
 
 from latency.measurer import Device, MeasurementError
 from latency.onnx_runtime import processor
-from latency.quiet import linux_conditions, run_clock
+from latency.quiet import linux_conditions, run_clock, times_ms
 from latency.runtime import Conditions
 from search_spaces.errors import InputError
 from search_spaces.spec import ArchSpec
@@ -76,15 +76,10 @@ class LiteRtNetwork:
 
     def run(self, times: int) -> list[float]:
         """Run it so many times; milliseconds of each."""
-        invoke, clock, taken = self._interpreter.invoke, self._clock, []
         try:
-            for _ in range(times):
-                begin = clock()
-                invoke()
-                taken.append((clock() - begin) * 1e3)
+            return times_ms(self._interpreter.invoke, times, self._clock)
         except (ValueError, RuntimeError) as error:
             raise _refused(error) from error
-        return taken
 
     def close(self) -> None:
         """Nothing is held but memory."""

@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime as ort
 
 from latency.measurer import Device, MeasurementError
-from latency.quiet import linux_conditions, run_clock
+from latency.quiet import linux_conditions, run_clock, times_ms
 from latency.runtime import Conditions
 from search_spaces.errors import InputError
 from search_spaces.spec import ArchSpec
@@ -107,16 +107,13 @@ class OnnxSession:
 
     def run(self, times: int) -> list[float]:
         """Run it so many times; milliseconds of each."""
-        run, feed, clock = self._session.run, self._feed, self._clock
-        taken = []
+        run, feed = self._session.run, self._feed
         try:
-            for _ in range(times):
-                begin = clock()
-                run(None, feed)
-                taken.append((clock() - begin) * 1e3)
+            return times_ms(lambda: run(None, feed), times, self._clock)
+        except MeasurementError:
+            raise
         except Exception as error:
             raise _refused(error) from error
-        return taken
 
     def close(self) -> None:
         """Nothing is held but memory."""

@@ -173,9 +173,21 @@ def fit(sums: np.ndarray, measured: np.ndarray) -> tuple[float, float]:
     >>> round(scale, 6), round(offset, 6)
     (1.0, 0.6)
     """
-    design = np.stack([sums / measured, 1 / measured], axis=1)  # (networks, 2)
-    scale, offset = np.linalg.lstsq(design, np.ones(len(sums)), rcond=None)[0]
+    design = np.stack([sums, np.ones(len(sums))], axis=1)  # (networks, 2)
+    scale, offset = relative_least_squares(design, measured)
     return float(scale), float(offset)
+
+
+def relative_least_squares(design: np.ndarray, measured: np.ndarray) -> np.ndarray:
+    """The x that minimises the sum of ((design x - measured) / measured)^2.
+
+    Args:
+        design: What each network has of each part, (networks, parts).
+        measured: Its latency, (networks,), above 0.
+    """
+    relative = design / measured[:, None]
+    coefficients: np.ndarray = np.linalg.lstsq(relative, np.ones(len(measured)), rcond=None)[0]
+    return coefficients
 
 
 def errors(predicted: np.ndarray, measured: np.ndarray) -> tuple[float, float, float]:

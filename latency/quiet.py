@@ -53,6 +53,34 @@ def run_clock(*, threads: int) -> Callable[[], float]:
     return time.thread_time if threads == 1 else time.perf_counter
 
 
+CLOCK_STOPS = 8
+"""Runs of a measurement over which the clock may stand still."""
+
+
+def times_ms(call: Callable[[], object], count: int, clock: Callable[[], float]) -> list[float]:
+    """Milliseconds of each of so many runs, all above 0.
+
+    On a virtual machine a thread's clock stands still over a run once in a million or so; such a run
+    tells nothing, and is repeated.
+
+    Raises:
+        MeasurementError: The clock stands still again and again.
+    """
+    taken: list[float] = []
+    for _ in range(count + CLOCK_STOPS):
+        if len(taken) == count:
+            break
+        begin = clock()
+        call()
+        if (ms := (clock() - begin) * 1e3) > 0:
+            taken.append(ms)
+    if len(taken) < count:
+        raise MeasurementError(
+            f"this machine's clock stood still over {CLOCK_STOPS} of {count} runs: it is too coarse"
+        )
+    return taken
+
+
 @contextmanager
 def pinned(core: int | None = None) -> Iterator[int | None]:
     """Keep this thread on one core, where the system lets a program choose.

@@ -31,8 +31,9 @@ class Timing:
         block_runs: Least number of runs in a block.
         most_runs: Most runs asked for at once while warming up.
         anchor_share: Length of an anchor's block, as a part of the others'.
-        min_blocks: Blocks before the measurement may stop.
-        max_s: Time a network after which it stops in any case.
+        min_blocks: Blocks before the measurement may stop because it is narrow enough.
+        max_s: Time a network after which it stops in any case, once it has `least_blocks`.
+        least_blocks: Blocks of the slowest network too: an interval from fewer says nothing.
         half_width: Stops when the 95% interval is this narrow on each side, relative to the median.
         max_spread: Interquartile range of block medians over their median, above which the reading
             is unstable.
@@ -52,6 +53,7 @@ class Timing:
     anchor_share: float = 1 / 3
     min_blocks: int = 8
     max_s: float = 1.0
+    least_blocks: int = 5
     half_width: float = 0.01
     max_spread: float = 0.10
     max_slowdown: float = 1.5

@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 
 from latency import Latency
 from nas.export import Format, Images, Run, checked_onnx, open_onnx
+from nas.scoring import relabelled
 from nas.seeds import Usage
 from nas.training.augment import normalize
 from nas.training.images import Dataset, Split
-from search_spaces import InputError
 from search_spaces.network import Network
 
 CALIBRATION_IMAGES = 256
@@ -76,33 +76,6 @@ class Comparison:
         return asdict(self)
 
 
-def require_classes(data: Dataset, usage: Usage) -> None:
-    """Check that labels mean what the network's logits mean.
-
-    Raises:
-        InputError: The data's classes are not the network's, in the same order.
-    """
-    if data.classes == usage.classes:
-        return
-    strange = [name for name in data.classes if name not in usage.classes]
-    absent = [name for name in usage.classes if name not in data.classes]
-    if strange:
-        reason = f"{_some(strange)} not among the network's"
-    elif absent:
-        reason = f"the network's {_some(absent)} missing"
-    else:
-        reason = "in another order than the network's"
-    raise InputError(
-        f"{data.name} has other classes: {reason}: give images of the {len(usage.classes)} classes "
-        f"that the network was trained on ({_some(usage.classes)})"
-    )
-
-
-def _some(names: tuple[str, ...] | list[str], count: int = 3) -> str:
-    shown = ", ".join(map(repr, names[:count]))
-    return f"{shown} and {len(names) - count} more" if len(names) > count else shown
-
-
 def calibration_images(train: Split, usage: Usage, *, count: int = CALIBRATION_IMAGES) -> Images:
     """Training images (at most `count`, 3, h, w), the same ones each time, prepared as in training."""
     drawn = train.batches(count, generator=torch.Generator().manual_seed(0))
@@ -140,7 +113,16 @@ def quantize_onnx(model: bytes, images: Images, *, reduce_range: bool = False) -
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
         )
-        return path.read_bytes()
+        return bytes(_without_unused(onnx.load(path)).SerializeToString())
+
+
+def _without_unused(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Drop the float weights that the quantiser leaves beside its own; ONNX Runtime warns of each."""
+    used = {name for node in model.graph.node for name in node.input}
+    kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+    return model
 
 
 def _without_aliases(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -214,16 +196,16 @@ def quantized(
     Args:
         files: What kind of file.
         network: Its spec's resolution must be that of the data.
-        data: Images of the classes that the network was trained on.
+        data: Images of classes that the network knows, by name; not all of them need to be there.
         usage: How the network's images are prepared.
         progress: Told what is being done.
 
     Raises:
-        InputError: The data has other classes.
+        InputError: The data has a class that the network does not know.
         ExportError: The float file does not compute what the network computes.
         MeasurementError: A file cannot be measured.
     """
-    require_classes(data, usage)
+    data = relabelled(data, usage.classes)
     progress(f"converting to {files.name}")
     before = files.convert(network)
     images = calibration_images(data.train, usage)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -43,16 +43,33 @@ def score(seed: Seed, data: Dataset, splits: Sequence[str], *, device: str = "cp
     Raises:
         InputError: A class that the network does not know.
     """
-    labels = _labels(data.classes, seed.usage.classes)
+    data = relabelled(data, seed.usage.classes)
     network = seed.network().to(device)
     correct, images = 0.0, 0
     for name in splits:
-        split: Split = Relabelled(getattr(data, name), labels)
+        split: Split = getattr(data, name)
         mean, std = seed.usage.mean, seed.usage.std
         part = evaluate(network, split, mean=mean, std=std, device=device)
         correct += part.accuracy * len(split)
         images += len(split)
     return SplitScore(correct / images, wilson(correct / images, images), images)
+
+
+def relabelled(data: Dataset, known: tuple[str, ...]) -> Dataset:
+    """The data with labels that are indices into a network's classes, which it may lack some of.
+
+    Args:
+        data: Images of classes matched by name; see `score`.
+        known: The network's classes.
+
+    Raises:
+        InputError: A class that the network does not know.
+    """
+    if data.classes == known:
+        return data
+    labels = _labels(data.classes, known)
+    train, val, test = (Relabelled(s, labels) for s in (data.train, data.val, data.test))
+    return replace(data, classes=known, train=train, val=val, test=test)
 
 
 @dataclass(frozen=True)

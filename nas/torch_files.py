@@ -50,6 +50,8 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
         if path.suffix == ".safetensors"
         else read_torch(path, wanted=wanted)
     )
+    if str(content.get("format")).startswith("mobile-nas seed"):
+        raise InputError(f"{path}: is a seed already, to be used as it is: give {wanted}")
     for key in ("state_dict", "model"):
         if isinstance(content.get(key), dict):
             content = content[key]

@@ -42,17 +42,28 @@ class Request:
         """The file to write.
 
         Raises:
-            InputError: Its folder does not exist.
+            InputError: See `_writable`.
         """
         name = Path(self.spec)
         stem = name.stem if name.suffix in (".pt", ".yaml", ".yml") else name.name
         # Random weights must not take the place of a file with trained ones.
         kind = ("-int8" if self.data else "") if self.trained else "-random"
-        suffix = kind + (".tflite" if self.litert else ".onnx")
-        path = not_over(self.output or name.with_name(stem + suffix), self.spec)
-        if not path.parent.is_dir():
-            raise InputError(f"{path.parent} is no folder: make it, or choose another --output")
-        return path
+        suffix = ".tflite" if self.litert else ".onnx"
+        return _writable(self.output or name.with_name(stem + kind + suffix), self.spec, suffix)
+
+
+def _writable(path: Path, source: str, suffix: str) -> Path:
+    """The path, if a file of the kind that `suffix` names can be written there.
+
+    Raises:
+        InputError: It is the file that is read, of another kind by its name, or in no folder.
+    """
+    not_over(path, source)
+    if path.suffix != suffix:
+        raise InputError(f"the file's name ends in {suffix}, got {path}: choose another --output")
+    if not path.parent.is_dir():
+        raise InputError(f"{path.parent} is no folder: make it, or choose another --output")
+    return path
 
 
 def export(
@@ -128,9 +139,7 @@ def _require_weights(spec: str, *, option: str = "--int8") -> None:
 def _write_torchvision(spec: str, output: Path | None, as_json: bool) -> None:
     """Write a state dict under torchvision's names."""
     _require_weights(spec, option="--torchvision")
-    path = not_over(output or Path(spec).with_suffix(".pth"), spec)
-    if not path.parent.is_dir():
-        raise InputError(f"{path.parent} is no folder: make it, or choose another --output")
+    path = _writable(output or Path(spec).with_suffix(".pth"), spec, ".pth")
     import io
 
     import torch

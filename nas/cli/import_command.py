@@ -55,9 +55,10 @@ def import_weights(
         print_json({"path": str(path), "params": cost.params, "classes": len(seed.usage.classes)})
         return
     head = "a new classifier" if classes is not None else "its classifier"
+    renewed = " --new-classifier" if classes is None else ""
     messages().print(
         f"{path}: {cost.params:,} parameters, {head} of {len(seed.usage.classes)} classes\n"
-        f"next: nas train {path} --data DIR --new-classifier",
+        f"next: nas train {path} --data DIR{renewed}",
         soft_wrap=True,
     )
 

@@ -70,6 +70,8 @@ def improve(
     steps = take_steps(open_spec(spec), improvements)
     _require_change(spec, steps)
     path = _checked(output or _beside(spec), spec)
+    if output is None and path.exists():
+        raise InputError(f"{path} exists: move it away, or choose another --output")
     readings = _readings(steps, device)
     improved = steps[-1].spec
     write_whole(path, to_yaml(improved))

@@ -10,7 +10,17 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from latency import Cached, Device, Latency, Measured, MeasurementError, Ratio, open_device
+from latency import (
+    Cached,
+    Device,
+    Latency,
+    LatencySource,
+    Measured,
+    MeasurementError,
+    Ratio,
+    open_device,
+)
+from latency.published import PublishedEstimate
 from latency.sustained import Window, sustained
 from nas.cli.output import JsonFlag, messages, print_json, results
 from nas.cli.specs import Changes, ConventionOption, ResolutionOption, WidthOption, open_spec
@@ -65,10 +75,10 @@ def measure(
     subjects = [_subject(name, changes) for name in specs]
     source = open_device(device)
     console = messages()
-    if for_s is not None:
-        _sustain(source, subjects, for_s, console, as_json=as_json)
-        return
     try:
+        if for_s is not None:
+            _sustain(source, subjects, for_s, console, as_json=as_json)
+            return
         with console.status(f"measuring on {source.device.name}"):
             if isinstance(source, Measured) and len(subjects) > 1:
                 found = _together(source, subjects)
@@ -78,12 +88,18 @@ def measure(
     except MeasurementError as error:
         raise InputError(f"cannot be measured on {device}: {error}") from error
     if as_json:
-        print_json([_document(reading) for reading in found])
+        print_json([_document(source, reading) for reading in found])
         return
     results().print(_table(found, source.device))
     for reading in found:
         for problem in reading.latency.problems:
             console.print(f"{reading.subject.name} is unstable: {problem}", soft_wrap=True)
+        if strange := _beyond(source, reading.subject):
+            console.print(
+                f"{reading.subject.name}: its estimate is a guess, for no published network has the "
+                f"like: {'; '.join(strange)}",
+                soft_wrap=True,
+            )
 
 
 def _subject(name: str, changes: Changes) -> Subject:
@@ -121,12 +137,21 @@ def _alone(kept: Any, source: Any, subject: Subject, console: Console) -> Found:
     return Found(subject, kept.latency(subject.spec))
 
 
-def _document(found: Found) -> dict[str, Any]:
+def _beyond(source: LatencySource, subject: Subject) -> tuple[str, ...]:
+    """In what a network is unlike all that an estimate was fitted to."""
+    if subject.spec is None or not isinstance(source, PublishedEstimate):
+        return ()
+    return source.beyond(subject.spec)
+
+
+def _document(source: LatencySource, found: Found) -> dict[str, Any]:
     spec = found.subject.spec
     document: dict[str, Any] = {"name": found.subject.name}
     if spec is not None:
         document |= {"spec_fingerprint": spec.fingerprint, "resolution": spec.resolution}
     document |= found.latency.to_dict()
+    if strange := _beyond(source, found.subject):
+        document["beyond_published"] = list(strange)
     if found.ratio is not None:
         document |= {
             "ratio_to_first": found.ratio.value,

@@ -67,13 +67,16 @@ def show(
 
 
 def _open_all(names: list[str], changes: Changes) -> list[Named]:
-    """The networks; a width is for those among them that are references, if any are."""
+    """The networks; a width is for the references among them that name none, if there are any."""
+    plain = [name in REFERENCES for name in names]
     references = [name.partition("@")[0] in REFERENCES for name in names]
-    absolute = replace(changes, width=None, convention=None) if any(references) else changes
-    return [
-        (name, open_spec(name, changes if reference else absolute))
-        for name, reference in zip(names, references, strict=True)
-    ]
+
+    def own(at: int) -> Changes:
+        width = changes.width if plain[at] or not any(plain) else None
+        convention = changes.convention if references[at] or not any(references) else None
+        return replace(changes, width=width, convention=convention)
+
+    return [(name, open_spec(name, own(at))) for at, name in enumerate(names)]
 
 
 def _document(name: str, spec: ArchSpec) -> dict[str, Any]:

@@ -18,7 +18,8 @@ SpecName = Annotated[
 ResolutionOption = Annotated[int | None, typer.Option(help="Input side in pixels.")]
 ClassesOption = Annotated[int | None, typer.Option(help="Number of classes.")]
 WidthOption = Annotated[
-    float | None, typer.Option(help="Width multiplier, of a reference network.")
+    float | None,
+    typer.Option(help="Width multiplier, of reference networks named without @MULTIPLIER."),
 ]
 ConventionOption = Annotated[
     str | None,
@@ -74,6 +75,10 @@ def open_spec(name: str, changes: Changes = Changes()) -> ArchSpec:
 def _read(name: str, changes: Changes) -> ArchSpec:
     base, at, multiplier = name.partition("@")
     if base in REFERENCES:
+        if at and changes.width is not None:
+            raise InputError(
+                f"{name} and --width {changes.width:g} are two multipliers: give one of them"
+            )
         width = _width(multiplier, name) if at else changes.width
         convention: Convention = changes.convention or "paper"  # type: ignore[assignment] # checked there
         return REFERENCES[base](width=1.0 if width is None else width, convention=convention)

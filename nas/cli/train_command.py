@@ -146,8 +146,9 @@ def _device(name: str) -> str:
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
+        known = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
         raise InputError(
-            f"device {name!r} cannot be used here: {str(error).splitlines()[0]}"
+            f"device {name!r} cannot be used here: this machine has {' and '.join(known)}"
         ) from error
     return name
 

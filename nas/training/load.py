@@ -72,7 +72,7 @@ def load_dataset(
     size_px = default_resolution(pictures["train"]) if resolution_px is None else resolution_px
     if size_px < MIN_RESOLUTION_PX:
         raise InputError(
-            f"resolution_px must be at least {MIN_RESOLUTION_PX}, got {size_px}: try 32 or 96"
+            f"resolution must be at least {MIN_RESOLUTION_PX}, got {size_px}: try 32 or 96"
         )
     if _size_mb(pictures, size_px) <= memory_limit_mb:
         return _in_memory(found, pictures, size_px=size_px, progress=progress)

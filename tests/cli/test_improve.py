@@ -72,7 +72,7 @@ def test_a_step_that_cannot_be_applied_says_why(nas, tmp_path):
     assert code == 0
     assert "the head has no 1x1 convolution to move" in " ".join(out.split())
     assert load(tmp_path / "mobilenet_v1-improved.yaml").stem.out == 16
-    _, out, _ = nas("improve", "mobilenet_v1", "--json")
+    _, out, _ = nas("improve", "mobilenet_v1", "--json", "-o", "again.yaml")
     steps = {step["step"]: step for step in json.loads(out)["steps"]}
     assert not steps["last stage"]["applied"]
     assert "no 1x1 convolution" in steps["last stage"]["reason"]
@@ -110,7 +110,7 @@ def test_latencies_are_told_and_estimates_named(nas):
     _, out, _ = nas("improve", UNIMPROVED, "--device", "madds:10")
     assert "an estimate, not measured: estimate at 10 G MAdds/s" in out
     assert "95% interval" not in out
-    _, out, _ = nas("improve", UNIMPROVED, "--device", "madds:10", "--json")
+    _, out, _ = nas("improve", UNIMPROVED, "--device", "madds:10", "--json", "-o", "again.yaml")
     steps = json.loads(out)["steps"]
     assert [step["latency"]["median_ms"] for step in steps] == pytest.approx(
         [step["madds"] / 10e6 for step in steps]
@@ -166,6 +166,15 @@ def test_it_applies_to_what_a_search_found(nas, tmp_path, random_tokens):
     shutil.copy(run / "best.yaml", tmp_path / "mine.yml")
     assert nas("improve", "mine.yml")[0] == 0
     assert load(tmp_path / "mine-improved.yaml") == improved
+
+
+def test_it_does_not_write_over_what_it_made(nas, tmp_path):
+    path = tmp_path / "mobilenet_v2-improved.yaml"
+    path.write_text("mine")
+    code, _, err = nas("improve", "mobilenet_v2")
+    assert code == 2
+    assert "mobilenet_v2-improved.yaml exists" in err
+    assert path.read_text() == "mine"
 
 
 def test_a_multiplier_stays_out_of_the_file_name(nas, tmp_path):

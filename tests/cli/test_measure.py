@@ -1,13 +1,14 @@
 """`nas measure` on a device that takes exactly the time that it is told to."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from latency import DEVICES, Device, Kind, Measured, MeasurementError
 from latency.runtime import Conditions
 from search_spaces import REFERENCES, count
-from search_spaces.spec import from_dict, to_dict
+from search_spaces.spec import from_dict, save, to_dict
 
 
 class Lab:
@@ -74,6 +75,19 @@ def test_a_model_s_file_is_measured_too(nas, tmp_path):
     assert code == 0
     (document,) = json.loads(out)
     assert document["median_ms"] == pytest.approx(30.0774272)
+
+
+def test_where_an_estimate_is_a_guess_it_says_so(nas, tmp_path):
+    large = REFERENCES["mobilenet_v3_large"]()
+    blocks = tuple(replace(block, act="swish") for block in large.blocks)
+    save(replace(large, blocks=blocks), tmp_path / "swish.yaml")
+    _, out, err = nas("measure", "mobilenet_v3_large", "--device", "pixel1", "--json")
+    assert "beyond_published" not in json.loads(out)[0]
+    assert "guess" not in err
+    _, out, _ = nas("measure", tmp_path / "swish.yaml", "--device", "pixel1", "--json")
+    assert json.loads(out)[0]["beyond_published"] == ["swish"]
+    _, _, err = nas("measure", tmp_path / "swish.yaml", "--device", "pixel1")
+    assert "swish.yaml: its estimate is a guess" in err
 
 
 def test_a_sustained_run_tells_what_time_does(nas):

@@ -190,6 +190,10 @@ def test_a_width_is_for_the_references_among_the_networks(nas, tmp_path):
     large, small = json.loads(out)
     assert large["params"] == 3_993_528  # timm's large_075
     assert small["params"] == 2_542_856
+    _, out, _ = nas("show", "mobilenet_v2@0.5", "mobilenet_v3_large", "--width", 0.75, "--json")
+    half, again = json.loads(out)
+    assert half["params"] == count(REFERENCES["mobilenet_v2"](width=0.5)).params
+    assert again["params"] == large["params"]
     code, out, err = nas("show", path, path, "--width", 0.75)
     assert (code, out) == (2, "")
     assert "--width is for reference networks" in err
@@ -210,6 +214,7 @@ def test_convention_and_classes_apply_to_each(nas):
         (["mobilenet_v2", "nope", "mnasnet_a1"], "no network 'nope'"),
         (["mobilenet_v2", "mnasnet_a1", "--width", "0"], "width must be a number above 0, got 0"),
         (["mobilenet_v2", "mnasnet_a1", "--convention", "timm"], "got 'timm'"),
+        (["mobilenet_v2@0.5", "--width", "0.75"], "are two multipliers"),
         (["mobilenet_v2@wide", "mnasnet_a1"], "mobilenet_v2@0.75"),
         ([], "Missing argument"),
     ],

@@ -305,7 +305,10 @@ def test_classes_are_matched_by_name_not_by_place(nas, seed, photos, tmp_path):
             "device 'cudax' cannot be used",
         ),
         (("train", "SEED", "--data", "PHOTOS", "--epochs", "0"), "epochs"),
-        (("train", "SEED", "--data", "PHOTOS", "--batch-size", "500"), "batch_size is 500"),
+        (
+            ("train", "SEED", "--data", "PHOTOS", "--batch-size", "500"),
+            "batch_size is 500",
+        ),
     ],
 )
 def test_bad_input_to_train_and_evaluate(
@@ -343,6 +346,28 @@ def test_names_of_unnamed_classes_come_from_the_data(nas, weights, photos, tmp_p
     arguments = ("--data", photos, "--epochs", 1, "--batch-size", 16, "-o", tmp_path / "on.pt")
     assert nas("train", tmp_path / "seed.pt", *arguments)[0] == 0
     assert load_seed(tmp_path / "on.pt").usage.classes == ("dark", "light")
+
+
+def test_a_seed_is_no_checkpoint(nas, seed):
+    status, _, err = nas("import", "--weights", seed, "--arch", "mobilenet_v3_small")
+    assert status == 2
+    assert "is a seed already" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("-o", "x.pth"), "ends in .onnx, got x.pth"),
+        (("--torchvision", "-o", "x.onnx"), "ends in .pth, got x.onnx"),
+        (("--litert", "-o", "x.onnx"), "ends in .tflite, got x.onnx"),
+    ],
+)
+def test_a_file_s_name_says_what_is_in_it(nas, seed, tmp_path, monkeypatch, options, message):
+    monkeypatch.chdir(tmp_path)
+    status, _, err = nas("export", seed, *options)
+    assert status == 2
+    assert message in err
+    assert not list(tmp_path.glob("x.*"))
 
 
 def test_a_new_classifier_for_other_data(nas, seed, photos, tmp_path):

@@ -163,4 +163,4 @@ def test_fractions_that_leave_nothing(make_folder: MakeFolder) -> None:
 def test_resolution_too_small(make_folder: MakeFolder) -> None:
     with pytest.raises(InputError) as error:
         load_dataset(str(make_folder({"a": 4, "b": 4})), resolution_px=0)
-    one_line(error, "resolution_px", "got 0")
+    one_line(error, "resolution must", "got 0")
