@@ -117,11 +117,17 @@ def quantize_onnx(model: bytes, images: Images, *, reduce_range: bool = False) -
 
 
 def _without_unused(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Drop the float weights that the quantiser leaves beside its own; ONNX Runtime warns of each."""
-    used = {name for node in model.graph.node for name in node.input}
-    kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(kept)
+    """Drop constants that nothing reads any more; ONNX Runtime warns of each.
+
+    The quantiser leaves float weights beside its own, and the limits of a ReLU6 that its range replaces.
+    """
+    graph = model.graph
+    used = {name for node in graph.node for name in node.input}
+    for node in [node for node in graph.node if node.op_type == "Constant"]:
+        if node.output[0] not in used:
+            graph.node.remove(node)
+    for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
+        graph.initializer.remove(tensor)
     return model
 
 

@@ -111,10 +111,15 @@ def test_every_weight_is_int8_with_a_scale_for_each_output_channel(network, int8
         assert not zero.any()
 
 
-def test_no_weights_are_left_that_no_layer_reads(int8):
-    graph = onnx.load_from_string(int8).graph
+@pytest.mark.parametrize("act", ["hswish", "relu6"])
+def test_no_constants_are_left_that_no_layer_reads(images, act):
+    spec = small_spec()
+    blocks = tuple(replace(block, act=act) for block in spec.blocks)
+    float_model = to_onnx(build(replace(spec, blocks=blocks)))
+    graph = onnx.load_from_string(quantize_onnx(float_model, images[:4])).graph
     read = {name for node in graph.node for name in node.input}
-    assert {tensor.name for tensor in graph.initializer} <= read
+    made = {name for node in graph.node if node.op_type == "Constant" for name in node.output}
+    assert made | {tensor.name for tensor in graph.initializer} <= read
 
 
 def test_layers_that_share_a_constant_are_quantised_too(images):
