@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nas.pretrained import placeholder_classes
 from nas.seeds import Seed
 from nas.training.evaluate import evaluate
 from nas.training.images import Batch, Dataset, Split
@@ -58,6 +59,8 @@ def score(seed: Seed, data: Dataset, splits: Sequence[str], *, device: str = "cp
 def relabelled(data: Dataset, known: tuple[str, ...]) -> Dataset:
     """The data with labels that are indices into a network's classes, which it may lack some of.
 
+    Classes that nobody named (weights from elsewhere have none) are the data's, in its order.
+
     Args:
         data: Images of classes matched by name; see `score`.
         known: The network's classes.
@@ -65,7 +68,7 @@ def relabelled(data: Dataset, known: tuple[str, ...]) -> Dataset:
     Raises:
         InputError: A class that the network does not know.
     """
-    if data.classes == known:
+    if known in (data.classes, placeholder_classes(len(data.classes))):
         return data
     labels = _labels(data.classes, known)
     train, val, test = (Relabelled(s, labels) for s in (data.train, data.val, data.test))

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torchvision
 from PIL import Image
 from safetensors.torch import save_file
 
-from nas.seeds import load_seed
+from nas.seeds import load_seed, seed_bytes
 from search_spaces import REFERENCES
 from search_spaces.network import build
 from search_spaces.spec import save
@@ -261,6 +262,17 @@ def test_evaluate_counts_what_it_says(nas, seed, photos, tmp_path):
     assert document["accuracy"] == pytest.approx(right / 100)
     low, high = document["ci95"]
     assert low < right / 100 < high or right in (0, 100)
+
+
+def test_unnamed_classes_are_the_data_s_in_order(nas, seed, photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    named = replace(load_seed(seed), usage=replace(load_seed(seed).usage, classes=("0", "1")))
+    (tmp_path / "unnamed.pt").write_bytes(seed_bytes(named))
+    figures = [
+        json.loads(nas("evaluate", path, "--data", photos, "--json")[1])
+        for path in (seed, "unnamed.pt")
+    ]
+    assert figures[0] == figures[1]
 
 
 def test_classes_are_matched_by_name_not_by_place(nas, seed, photos, tmp_path):
