@@ -3,7 +3,6 @@
 Results are kept by hand in RESULTS.md, with the machine and the date.
 """
 
-import os
 import runpy
 import sys
 
@@ -14,15 +13,14 @@ BENCHMARKS = (
     "benchmarks.improvements",
     "benchmarks.published_estimates",
     "benchmarks.quantization",
+    "benchmarks.controller_overhead",
     "benchmarks.compare_controllers",
+    "benchmarks.controller_ablation",
 )
 
 
 def main() -> None:
     for name in BENCHMARKS:
-        if name.endswith("compare_controllers") and "MOBILE_NAS_BENCH" not in os.environ:
-            print(f"\n## {name}: left out, MOBILE_NAS_BENCH names no folder with the tables")
-            continue
         print(f"\n## {name}", flush=True)
         sys.argv = [name]
         runpy.run_module(name, run_name="__main__")

@@ -1,91 +1,101 @@
-"""Controllers compared on NAS-Bench-Macro: the best network found after N evaluations.
+"""Controllers compared on several tables: the best network after N trials.
 
-    MOBILE_NAS_BENCH=FOLDER python benchmarks/compare_controllers.py     # FOLDER holds macro/*.json
+    MOBILE_NAS_BENCH=FOLDER python -m benchmarks.compare_controllers    # FOLDER holds macro/ and anb/
 
-NAS-Bench-Macro (Su et al. 2021, github.com/xiusu/NAS-Bench-Macro) holds all 3^8 choices of eight
-MobileNetV2 layers, each trained on CIFAR-10 three times. Controllers are told the mean accuracy in
-percent, or with --noisy one of the three at random; the best found is always judged by the mean.
-A network evaluated twice counts twice.
+Without the folder only the synthetic tables are run (``controller_tables.py``). A controller is told
+readings, with the table's noise; what it has found is judged by the true values. A sequence asked
+for twice counts twice. Of the noisy tables a second list says what a search returns that has to choose
+from its readings: by the best reading, or by the surrogate's estimate.
 """
 
 import argparse
-import json
 import os
 import random
 import statistics
-import time
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import accumulate
 from pathlib import Path
 
+from benchmarks.controller_tables import MakeTable, Table, tables
 from controllers import CONTROLLERS, Tokens, make_controller
+from controllers.surrogate import fit
 
-TABLE = Path("macro") / "nas-bench-macro_cifar10.json"
-ARITIES = (3,) * 8
-BUDGETS = (100, 200)
-MNASNET_ARITIES = (4, 2, 2, 3, 3, 3) * 7
+BUDGETS = (50, 100, 200)
 
 
 @dataclass(frozen=True)
-class Accuracies:
-    """CIFAR-10 accuracy of one network in percent, over its three trainings."""
+class Trial:
+    """What was asked for, its true value and the reading that the controller was told."""
 
-    mean: float
-    runs: tuple[float, ...]
-
-
-def read_table(folder: Path) -> dict[Tokens, Accuracies]:
-    entries = json.loads((folder / TABLE).read_text())
-    return {
-        tuple(int(digit) for digit in layers): Accuracies(
-            mean=entry["mean_acc"], runs=tuple(entry["test_acc"])
-        )
-        for layers, entry in entries.items()
-    }
+    tokens: Tokens
+    true: float
+    reading: float
 
 
-def best_so_far(
-    seed: int, *, name: str, table: dict[Tokens, Accuracies], batch: int, noisy: bool
-) -> list[float]:
-    """Best mean accuracy in percent after each budget, of one search."""
+def search(name: str, table: Table, *, seed: int, batch: int) -> list[Trial]:
+    """One search of as many trials as the largest budget."""
     luck = random.Random(f"noise {seed}")
-    controller = make_controller(name, ARITIES, seed=seed)
-    found: list[float] = []
-    while len(found) < max(BUDGETS):
-        asked = controller.ask(min(batch, max(BUDGETS) - len(found)))
-        entries = [table[tokens] for tokens in asked]
-        told = [luck.choice(entry.runs) if noisy else entry.mean for entry in entries]
-        controller.tell(list(zip(asked, told, strict=True)))
-        found += [entry.mean for entry in entries]
-    best = list(accumulate(found, max))
+    controller = make_controller(name, table.arities, seed=seed)
+    trials: list[Trial] = []
+    while len(trials) < max(BUDGETS):
+        asked = controller.ask(min(batch, max(BUDGETS) - len(trials)))
+        true = [table.value(tokens) for tokens in asked]
+        readings = [value + luck.gauss(0.0, table.noise) for value in true]
+        controller.tell(list(zip(asked, readings, strict=True)))
+        trials += [Trial(*trial) for trial in zip(asked, true, readings, strict=True)]
+    return trials
+
+
+def best_so_far(trials: Sequence[Trial]) -> list[float]:
+    """Best true value after each budget."""
+    best = list(accumulate((trial.true for trial in trials), max))
     return [best[budget - 1] for budget in BUDGETS]
 
 
-def interval(values: list[float]) -> str:
+def chosen(trials: Sequence[Trial], arities: tuple[int, ...]) -> tuple[float, float]:
+    """True value of the trial of best reading, and of the one of best estimate."""
+    model = fit(arities, [t.tokens for t in trials], [t.reading for t in trials])
+    estimates, _ = model.estimate([trial.tokens for trial in trials])
+    by_estimate = max(zip(estimates, trials, strict=True), key=lambda pair: pair[0])[1]
+    return max(trials, key=lambda trial: trial.reading).true, by_estimate.true
+
+
+def interval(values: Sequence[float]) -> str:
     """Mean and its 95% interval (normal approximation)."""
     half = 1.96 * statistics.stdev(values) / len(values) ** 0.5
     return f"{statistics.mean(values):.3f} ± {half:.3f}"
 
 
-def seconds_for(trials: int, *, batch: int) -> float:
-    """What the controller itself costs in a search of MnasNet's length and space."""
-    controller = make_controller("rnn", MNASNET_ARITIES, seed=0)
-    start = time.perf_counter()
-    for _ in range(trials // batch):
-        controller.tell([(tokens, sum(tokens) / 100) for tokens in controller.ask(batch)])
-    return time.perf_counter() - start
+def compare(name: str, make_table: MakeTable, *, seeds: range, batch: int) -> None:
+    """Print one table's rows."""
+    noise = make_table(0).noise
+    print(f"\n### {name}" + (f" (noise {noise})" if noise else ""))
+    titles = [f"N={budget}" for budget in BUDGETS]
+    if noise:
+        titles += [f"N={b}, by {how}" for b in BUDGETS[:2] for how in ("reading", "estimate")]
+    print("\n| controller | " + " | ".join(titles) + " |")
+    print("|---" * (1 + len(titles)) + "|", flush=True)
+    for controller in CONTROLLERS:
+        rows: list[list[float]] = []
+        for seed in seeds:
+            table = make_table(seed)
+            trials = search(controller, table, seed=seed, batch=batch)
+            row = best_so_far(trials)
+            for budget in BUDGETS[:2] if noise else ():
+                row += chosen(trials[:budget], table.arities)
+            rows.append(row)
+        columns = [interval(column) for column in zip(*rows, strict=True)]
+        print(f"| {controller} | " + " | ".join(columns) + " |", flush=True)
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seeds", type=int, default=50, help="searches per controller")
-    parser.add_argument("--batch", type=int, default=10, help="evaluations per ask")
-    parser.add_argument("--noisy", action="store_true", help="tell one training, not the mean")
-    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--seeds", type=int, default=50, help="searches per controller and table")
+    parser.add_argument("--batch", type=int, default=10, help="trials per ask")
+    parser.add_argument("--table", action="append", help="only this one (may be repeated)")
     return parser.parse_args()
 
 
@@ -93,25 +103,14 @@ def main() -> None:
     arguments = parse_arguments()
     folder = os.environ.get("MOBILE_NAS_BENCH")
     if folder is None:
-        raise SystemExit("MOBILE_NAS_BENCH is not set: give the folder that holds macro/")
-    table = read_table(Path(folder))
-    print(f"Best mean accuracy, %, over {arguments.seeds} seeds, batch {arguments.batch}")
-    print(f"(table's best {max(entry.mean for entry in table.values()):.3f})\n")
-    print("| controller | " + " | ".join(f"N = {budget}" for budget in BUDGETS) + " |")
-    print("|---" * (1 + len(BUDGETS)) + "|")
-    for name in CONTROLLERS:
-        search = partial(
-            best_so_far, name=name, table=table, batch=arguments.batch, noisy=arguments.noisy
-        )
-        if arguments.jobs > 1:
-            with ProcessPoolExecutor(arguments.jobs) as pool:
-                rows = list(pool.map(search, range(arguments.seeds)))
-        else:
-            rows = [search(seed) for seed in range(arguments.seeds)]
-        columns = [interval(list(column)) for column in zip(*rows, strict=True)]
-        print(f"| {name} | " + " | ".join(columns) + " |", flush=True)
-    seconds = seconds_for(8000, batch=arguments.batch)
-    print(f"\nrnn, 8,000 trials of {len(MNASNET_ARITIES)} decisions: {seconds:.1f} s")
+        print("MOBILE_NAS_BENCH is not set: synthetic tables only")
+    known = tables(Path(folder) if folder else None)
+    for name in arguments.table or known:
+        if name not in known:
+            raise SystemExit(f"unknown table {name}: choose from {', '.join(known)}")
+    print(f"Best true value after N trials, {arguments.seeds} seeds, batches of {arguments.batch}")
+    for name in arguments.table or known:
+        compare(name, known[name], seeds=range(arguments.seeds), batch=arguments.batch)
 
 
 if __name__ == "__main__":

@@ -16,11 +16,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 from controllers import make_controller
 from latency import open_device
 from nas.loop import Budget, TrialLoop, run_serially
+from nas.measuring import measure
 from nas.runs import RunFolder
 from nas.schedule import Resources, run_on_ray
 from nas.trial import Job, Outcome, Trial
@@ -63,9 +65,9 @@ def make_loop(folder: Path, *, trials: int, batch_size: int, watcher: Silent) ->
     return TrialLoop(
         space=space,
         controller=make_controller("rnn", space.arities, seed=0),
-        measure=open_device("madds:10").latency,
-        reward=lambda accuracy, ms: accuracy * (ms / 40) ** -0.15,
-        target_ms=40.0,
+        measure=partial(measure, [open_device("madds:10")]),
+        reward=lambda accuracy, every_ms: accuracy * (every_ms[0] / 40) ** -0.15,
+        targets_ms=[40.0],
         budget=Budget(trials, batch_size, finalists=0, repeats=0, seed=0),
         folder=RunFolder(folder),
         watcher=watcher,

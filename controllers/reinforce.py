@@ -10,8 +10,7 @@ Start with ``Reinforce.tell``: it is the algorithm.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -29,23 +28,9 @@ from controllers.checks import (
 )
 from controllers.controller import Scored, Tokens
 from controllers.policy import RnnPolicy
+from controllers.threads import one_thread
 
 MARGINAL_SAMPLES = 256  # sequences behind choice_probabilities: standard error at most 0.03
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Run torch on one thread: its sums depend, in the last bits, on how many share them.
-
-    A resumed search must ask the same questions on a machine with more cores; and these matrices
-    are too small to share anyway.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 class Reinforce:

@@ -3,7 +3,7 @@
 Start with `measurer` (the record and the contract). What measures is a `runtime` (runs networks on one kind
 of device: `onnx_runtime`) in a `measured.Measured` (decides what runs when, and what it amounts to:
 `interleave`, `statistics`, `anchor`, `quiet`). `madds` estimates. `devices` opens a source by name, `cache`
-keeps its readings.
+keeps its readings, `pool` makes one source of several devices.
 """
 
 import os
@@ -13,11 +13,14 @@ from latency.devices import DEVICES, Kind, device_kinds, open_device
 from latency.measured import Measured, Reading
 from latency.measurer import (
     Device,
+    DeviceLostError,
     Latency,
     LatencySource,
     MeasurementError,
     check_latency_source,
+    units,
 )
+from latency.pool import Pool
 from latency.runtime import Conditions, Loaded, Runtime
 from latency.statistics import Ratio, Timing
 
@@ -29,12 +32,14 @@ __all__ = [
     "Cached",
     "Conditions",
     "Device",
+    "DeviceLostError",
     "Kind",
     "Latency",
     "LatencySource",
     "Loaded",
     "Measured",
     "MeasurementError",
+    "Pool",
     "Ratio",
     "Reading",
     "Runtime",
@@ -42,4 +47,5 @@ __all__ = [
     "check_latency_source",
     "device_kinds",
     "open_device",
+    "units",
 ]

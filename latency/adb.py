@@ -236,5 +236,10 @@ def hottest(zones: str) -> float | None:
 
 def _device(facts: Facts, program: str, *, serial: str) -> Device:
     name = f"{facts.model or serial}, 1 thread on core {facts.big_core}, benchmark_model"
-    key = f"adb|{name}|{facts.serial or serial}|{facts.build}|{program}"
-    return Device(name, f"adb-{hashlib.sha256(key.encode()).hexdigest()[:12]}")
+    make = f"{facts.build}|{program}"
+    known = f"adb|{name}|{facts.serial or serial}|{make}"
+    return Device(name, _digest(known), make=_digest(f"adb|{name}|{make}"))
+
+
+def _digest(key: str) -> str:
+    return f"adb-{hashlib.sha256(key.encode()).hexdigest()[:12]}"

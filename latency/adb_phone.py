@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from latency.measurer import MeasurementError
+from latency.measurer import DeviceLostError, MeasurementError
 from latency.programs import Output, TimedOutError, run_program
 from search_spaces.errors import InputError
 
@@ -32,7 +32,7 @@ _STATES = {
 
 
 class LostError(MeasurementError):
-    """The phone did not answer; it may if it is tried again."""
+    """There was no answer from the phone, or a wrong one; there may be if it is tried again."""
 
 
 class Phone:
@@ -50,10 +50,8 @@ class Phone:
     def __init__(self, serial: str | None = None, *, adb_s: float = ADB_S) -> None:
         if serial is not None and not _SERIAL.fullmatch(serial):
             raise InputError(f"adb serial {serial!r} cannot be one: adb devices lists them")
-        if shutil.which("adb") is None:
-            raise InputError("there is no program adb: install it (apt install adb, say)")
         self.adb_s = adb_s
-        self.serial = choose(attached(self._adb("devices").stdout), serial)
+        self.serial = choose(attached_phones(adb_s=adb_s), serial)
 
     def shell(self, script: str, *, timeout_s: float) -> tuple[int, str]:
         """Run a script there.
@@ -91,13 +89,18 @@ class Phone:
         """Do something with the phone; if it is lost meanwhile, get it back and do it once more.
 
         Raises:
-            MeasurementError: It did not come back, or was lost again.
+            DeviceLostError: It did not come back, or does not answer.
+            LostError: It was lost again, and answers otherwise: what it is asked for is at fault.
         """
         try:
             return work()
         except LostError as error:
             self._reconnect(error)
-        return work()
+        try:
+            return work()
+        except LostError as error:
+            self._require_there(error)
+            raise
 
     def _reconnect(self, why: LostError) -> None:
         try:
@@ -108,9 +111,19 @@ class Phone:
                 self._adb("-s", self.serial, "reconnect")
             back = self._adb("-s", self.serial, "wait-for-device")
         except TimedOutError:
-            raise LostError(f"{why}; and it did not come back within {self.adb_s:g} s") from why
+            raise DeviceLostError(
+                f"{why}; and it did not come back within {self.adb_s:g} s"
+            ) from why
         if back.status != 0:
-            raise LostError(f"{why}; and it did not come back: {back.complaint}") from why
+            raise DeviceLostError(f"{why}; and it did not come back: {back.complaint}") from why
+
+    def _require_there(self, why: LostError) -> None:
+        """Tell a phone that is gone from one that cannot do what it was asked for."""
+        self._reconnect(why)
+        try:
+            self.shell("true", timeout_s=self.adb_s)
+        except LostError:
+            raise DeviceLostError(str(why)) from why
 
     def _to_phone(self, *words: str, timeout_s: float) -> Output:
         try:
@@ -122,6 +135,18 @@ class Phone:
 
     def _adb(self, *words: str) -> Output:
         return run_program(["adb", *words], timeout_s=self.adb_s)
+
+
+def attached_phones(*, adb_s: float = ADB_S) -> dict[str, str]:
+    """Serials of all phones that adb sees, and their states.
+
+    Raises:
+        InputError: There is no adb.
+        MeasurementError: adb does not answer.
+    """
+    if shutil.which("adb") is None:
+        raise InputError("there is no program adb: install it (apt install adb, say)")
+    return attached(run_program(["adb", "devices"], timeout_s=adb_s).stdout)
 
 
 def attached(listing: str) -> dict[str, str]:

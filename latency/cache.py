@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from latency.measurer import Device, Latency, LatencySource
+from latency.measurer import Device, Latency, LatencySource, units
 from search_spaces.spec import ArchSpec
 
 
@@ -33,6 +34,11 @@ class Cached:
         """The device of the source behind."""
         return self.source.device
 
+    @property
+    def units(self) -> Sequence[Device]:
+        """The devices behind that source."""
+        return units(self.source)
+
     def holds(self, spec: ArchSpec) -> bool:
         """Whether a reading of this network is kept."""
         return _read(self._path(spec)) is not None
@@ -54,7 +60,8 @@ class Cached:
 
 def _read(path: Path) -> Latency | None:
     try:
-        return Latency.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        data = json.loads(path.read_text(encoding="utf-8"))
+        return Latency.from_dict({"anchor_ms": data["anchor_ms"], **data})
     except (FileNotFoundError, ValueError, TypeError, KeyError):
         return None  # absent, or not a reading of this version: measured anew and written over
 

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from latency.measurer import Device, MeasurementError
+from latency.measurer import Device, DeviceLostError, MeasurementError
 from latency.model_format import Suffix, exported, suffix_of
 from latency.plausible import plausible_ms
 from latency.programs import run_program
@@ -20,6 +20,9 @@ from search_spaces.spec import ArchSpec
 
 TIMEOUT_S = 120.0
 """How long one call of the program may take."""
+
+GONE = 69
+"""Exit status by which the program says that its device is gone: EX_UNAVAILABLE of sysexits.h."""
 
 TIMING = Timing(warmup_s=0.0, block_s=0.0, block_runs=1, min_blocks=4, max_s=30.0)
 """A call is dear, and a program warms up for itself: few calls a block, and none for warm-up alone."""
@@ -34,7 +37,8 @@ class CommandRuntime:
     The program prints milliseconds, a number a line, `ms` after it or not: one number if it averages,
     better one for each run. It is called until there are as many as were asked for, which it is told in the
     variable `MOBILE_NAS_RUNS`. The file is an ONNX model at batch 1; with `{model.tflite}` in the command
-    line, a LiteRT one.
+    line, a LiteRT one. The exit status 69 says that the device is gone; any other than 0, that it refuses
+    this network.
 
     Args:
         line: The command line. It is split as a shell would, but no shell runs it. The file's path takes
@@ -92,6 +96,7 @@ class CommandNetwork:
         """Call the program until it has printed so many times, or more; milliseconds.
 
         Raises:
+            DeviceLostError: It says that its device is gone, or cannot be started.
             MeasurementError: It fails, takes too long, or prints what is no time in milliseconds.
         """
         taken: list[float] = []
@@ -103,9 +108,8 @@ class CommandNetwork:
         told = {"MOBILE_NAS_RUNS": str(runs)}
         output = run_program(self._command, timeout_s=self.timeout_s, environment=told)
         if output.status != 0:
-            raise MeasurementError(
-                f"{self.program} failed (exit status {output.status}): {output.complaint}"
-            )
+            kind = DeviceLostError if output.status == GONE else MeasurementError
+            raise kind(f"{self.program} failed (exit status {output.status}): {output.complaint}")
         return printed_ms(output.stdout, program=self.program)
 
     def close(self) -> None:

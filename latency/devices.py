@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from latency.anchor import AnchorRecord
 from latency.cache import default_folder
 from latency.measured import Measured
 from latency.measurer import LatencySource, MeasurementError
+from latency.pool import open_pool
 from latency.raw_times import RawTimes
 from latency.runtime import Runtime
 from latency.statistics import Timing
@@ -18,6 +20,9 @@ from search_spaces.errors import InputError
 
 GROUP = "mobile_nas.latency"
 """Entry points of this group are devices of third parties: a callable from the argument to a source."""
+
+EVERY = "all"
+"""In place of a serial: a pool of every phone that adb sees."""
 
 
 def measured(runtime: Runtime, timing: Timing | None = None) -> Measured:
@@ -55,14 +60,23 @@ def _ssh(argument: str) -> LatencySource:
 
 def _adb(argument: str) -> LatencySource:
     from latency.adb import TIMING, AdbRuntime
-    from latency.adb_phone import Phone
+    from latency.adb_phone import Phone, attached_phones
 
-    serial, _, rest = argument.partition(",")
-    if "=" in serial:  # the only phone, and options
-        serial, rest = "", argument
+    named, _, rest = argument.partition(",")
+    if "=" in named:  # the only phone, and options
+        named, rest = "", argument
     options = _options(rest, device="adb:SERIAL,", known={"benchmark": ""})
-    runtime = AdbRuntime(Phone(serial or None), benchmark=str(options["benchmark"]) or None)
-    return measured(runtime, TIMING)
+
+    def opened(serial: str | None) -> LatencySource:
+        runtime = AdbRuntime(Phone(serial), benchmark=str(options["benchmark"]) or None)
+        return measured(runtime, TIMING)
+
+    if named != EVERY and "+" not in named:
+        return opened(named or None)
+    serials = sorted(attached_phones()) if named == EVERY else named.split("+")
+    if not serials:
+        return opened(None)  # which says why there is none
+    return open_pool([partial(opened, serial) for serial in serials])
 
 
 def _command(argument: str) -> LatencySource:
@@ -124,6 +138,15 @@ def _table(argument: str) -> LatencySource:
     return LookupTable(Path(argument))
 
 
+def _pieces(argument: str) -> LatencySource:
+    from latency.on_demand import OnDemand
+
+    source = open_device(argument or "cpu")
+    if not isinstance(source, Measured):
+        raise InputError(f"device pieces:{argument} needs one that measures: pieces:cpu, say")
+    return OnDemand(source)
+
+
 def _pixel(phone: str) -> Callable[[str], LatencySource]:
     def opened(argument: str) -> LatencySource:
         from latency.published import PublishedEstimate
@@ -167,7 +190,7 @@ DEVICES: dict[str, Kind] = {
     "adb": Kind(
         _adb,
         "adb",
-        "an Android phone, TFLite's benchmark_model; adb:SERIAL,benchmark=PATH",
+        "an Android phone, TFLite's benchmark_model; adb:SERIAL+SERIAL or adb:all is a pool",
         ready=False,
     ),
     "command": Kind(
@@ -177,6 +200,12 @@ DEVICES: dict[str, Kind] = {
         _litert, "litert", "this machine, LiteRT with XNNPACK; the extra mobile-nas[litert]"
     ),
     "table": Kind(_table, "table:FILE", "a table that nas profile made; an estimate", ready=False),
+    "pieces": Kind(
+        _pieces,
+        "pieces:DEVICE",
+        "a device that measures, by pieces timed when first needed; an estimate",
+        ready=False,
+    ),
     "pixel1": Kind(_pixel("pixel1"), "pixel1", _PAPERS),
     "pixel2": Kind(_pixel("pixel2"), "pixel2", _PAPERS),
     "pixel3": Kind(_pixel("pixel3"), "pixel3", _PAPERS),
@@ -206,15 +235,25 @@ def open_device(device: str) -> LatencySource:
     Raises:
         InputError: No such device, an argument that it does not take, or it cannot be reached.
     """
-    name, _, argument = device.partition(":")
+    opened = opener(device)
+    try:
+        return opened(device.partition(":")[2])
+    except MeasurementError as error:
+        raise InputError(str(error)) from error
+
+
+def opener(device: str) -> Callable[[str], LatencySource]:
+    """What opens devices of this kind, from what follows `NAME:`.
+
+    Raises:
+        InputError: There is no such kind.
+    """
+    name = device.partition(":")[0]
     if name in DEVICES:
-        try:
-            return DEVICES[name].open(argument)
-        except MeasurementError as error:
-            raise InputError(str(error)) from error
+        return DEVICES[name].open
     plugins = {point.name: point for point in entry_points(group=GROUP)}
     if name in plugins:
-        source: LatencySource = plugins[name].load()(argument)
-        return source
+        opened: Callable[[str], LatencySource] = plugins[name].load()
+        return opened
     known = ", ".join([*(kind.example for kind in DEVICES.values()), *sorted(plugins)])
     raise InputError(f"unknown device {device!r}: known are {known}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from latency.anchor import ANCHOR, AnchorRecord
 from latency.interleave import interleave
@@ -137,10 +137,12 @@ class Measured:
             *self._contention(anchor),
             *throttling(before, self.runtime.conditions()),
         )
-        return [
-            Reading(summarize(own, self.device, self.timing, problems=problems), own, anchor)
-            for own in blocks
-        ]
+        return [self._reading(own, anchor, problems) for own in blocks]
+
+    def _reading(self, own: Blocks, anchor: Blocks, problems: Sequence[str]) -> Reading:
+        latency = summarize(own, self.device, self.timing, problems=problems)
+        pace_ms = latency.median_ms / ratio(own, anchor).value
+        return Reading(replace(latency, anchor_ms=pace_ms), own, anchor)
 
     def _contention(self, anchor: Blocks) -> Iterator[str]:
         """Whether the anchor is slower than its record on this device."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol, Self
 
 from search_spaces.spec import ArchSpec
@@ -18,12 +19,15 @@ class Device:
         fingerprint: Changes with anything that changes latencies; part of every cache key.
         estimate: Whether the figures are computed and not measured. Shown wherever they are.
         local: Whether measuring uses this machine's own cores, so that nothing may train meanwhile.
+        make: What all devices of its make have in place of the fingerprint, where there may be
+            several of them; such may be in a pool.
     """
 
     name: str
     fingerprint: str
     estimate: bool = False
     local: bool = False
+    make: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class Latency:
         estimate: Whether it is computed and not measured.
         stable: Whether nothing was seen to disturb the measurement.
         problems: What was, in words.
+        anchor_ms: The device's pace meanwhile, by the anchor network: `median_ms` over the median ratio
+            to it. None where no anchor ran.
     """
 
     median_ms: float
@@ -53,6 +59,31 @@ class Latency:
     estimate: bool
     stable: bool
     problems: tuple[str, ...] = ()
+    anchor_ms: float | None = None
+
+    def at_pace(self, anchor_ms: float | None) -> Self:
+        """The reading as it would be where the anchor takes so long; itself where no anchor ran.
+
+        A device's pace drifts by several percent over hours, a network's ratio to the anchor hardly does.
+        So readings of different hours are compared at one pace.
+
+        >>> lab = Device("lab", "f0")
+        >>> slow = replace(Latency.exactly(6.6, lab), anchor_ms=1.1)
+        >>> round(slow.at_pace(1.0).median_ms, 6)
+        6.0
+        """
+        if anchor_ms is None or self.anchor_ms is None:
+            return self
+        factor = anchor_ms / self.anchor_ms
+        low, high = self.ci95_ms
+        return replace(
+            self,
+            median_ms=self.median_ms * factor,
+            ci95_ms=(low * factor, high * factor),
+            min_ms=self.min_ms * factor,
+            p90_ms=self.p90_ms * factor,
+            anchor_ms=anchor_ms,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as it stands in run logs and caches."""
@@ -87,12 +118,26 @@ class LatencySource(Protocol):
 
         Raises:
             MeasurementError: This network could not be measured; others may be.
+            DeviceLostError: None can be any more, until the device is back.
         """
         ...
 
 
 class MeasurementError(RuntimeError):
     """A network could not be measured on the device."""
+
+
+class DeviceLostError(MeasurementError):
+    """The device itself cannot be measured on any more, whatever the network: it is gone, or taken."""
+
+
+def units(source: LatencySource) -> Sequence[Device]:
+    """The devices behind a source, which measure at the same time: a pool's members, else its own one.
+
+    A source of several is asked from as many threads.
+    """
+    own: Sequence[Device] = getattr(source, "units", (source.device,))
+    return own
 
 
 def check_latency_source(source: LatencySource, small: ArchSpec, large: ArchSpec) -> None:
@@ -123,8 +168,10 @@ def check_latency_source(source: LatencySource, small: ArchSpec, large: ArchSpec
 
 __all__ = [
     "Device",
+    "DeviceLostError",
     "Latency",
     "LatencySource",
     "MeasurementError",
     "check_latency_source",
+    "units",
 ]

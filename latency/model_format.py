@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import Literal
 
 from search_spaces.errors import InputError
 from search_spaces.spec import ArchSpec
 
 Suffix = Literal[".onnx", ".tflite"]
+
+_exporting = Lock()
 
 
 def exported(spec: ArchSpec, suffix: Suffix) -> bytes:
@@ -16,6 +19,12 @@ def exported(spec: ArchSpec, suffix: Suffix) -> bytes:
     Raises:
         InputError: The format needs an extra that is not installed.
     """
+    # torch's exporters change what is global, and the devices of a pool ask at the same time.
+    with _exporting:
+        return _exported(spec, suffix)
+
+
+def _exported(spec: ArchSpec, suffix: Suffix) -> bytes:
     from search_spaces.network import build
 
     if suffix == ".onnx":

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 
 from latency.measured import Measured
 from latency.pieces import Piece, pieces
 from latency.statistics import Timing, block_medians
-from latency.table import Calibration, Header, read_table, table_line
-from search_spaces.errors import InputError
+from latency.table import Calibration
+from latency.table_file import TableFile
 from search_spaces.spec import ArchSpec
 
 BATCH = 8
@@ -35,67 +32,6 @@ class Progress:
     total: int
 
 
-class TableFile:
-    """The file of a table that is being built; every line is on disk before the next is measured.
-
-    Args:
-        path: Made if it is not there; what it holds is kept.
-        header: What the table is of.
-
-    Raises:
-        InputError: The file is of another device, space or resolution, or damaged.
-    """
-
-    def __init__(self, path: Path, header: Header) -> None:
-        self.path = path
-        self.entries: dict[str, float] = {}
-        self.calibrated = False
-        if path.exists() and path.stat().st_size:
-            there, self.entries, calibration = read_table(path)
-            self.calibrated = calibration is not None
-            for name in ("fingerprint", "space", "resolution"):
-                if getattr(there, name) != getattr(header, name):
-                    raise InputError(
-                        f"{path} is of {name} {getattr(there, name)}, not {getattr(header, name)}: "
-                        "choose another file"
-                    )
-            _drop_cut_line(path)
-        else:
-            self._append(table_line("header", asdict(header)))
-
-    def add(self, key: str, ms: float) -> None:
-        """Keep a piece."""
-        self._append(table_line("piece", {"piece": key, "ms": round(ms, 6)}))
-        self.entries[key] = round(ms, 6)
-
-    def close(self, calibration: Calibration) -> None:
-        """End with the calibration."""
-        self._append(table_line("calibration", asdict(calibration)))
-        self.calibrated = True
-
-    def _append(self, line: str) -> None:
-        try:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise InputError(f"{self.path}: {error.strerror}: choose another file") from error
-
-
-def _drop_cut_line(path: Path) -> None:
-    content = path.read_bytes()
-    if not content.endswith(b"\n"):
-        with path.open("r+b") as file:
-            file.truncate(content.rfind(b"\n") + 1)
-
-
-def new_header(source: Measured, *, space: str, resolution: int) -> Header:
-    """The header of a table begun now."""
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    return Header(source.device.name, source.device.fingerprint, space, resolution, now)
-
-
 def time_pieces(
     source: Measured,
     wanted: Sequence[Piece],
@@ -113,26 +49,43 @@ def time_pieces(
     for start in range(0, len(missing), BATCH):
         tell(Progress("pieces", start, len(missing)))
         batch = missing[start : start + BATCH]
-        for piece, ms in zip(batch, _differences(quick, batch), strict=True):
-            table.add(piece.key, ms)
+        for piece, difference in zip(batch, differences(quick, batch), strict=True):
+            table.add(piece.key, difference.ms)
     tell(Progress("pieces", len(missing), len(missing)))
 
 
-def _differences(source: Measured, batch: Sequence[Piece]) -> list[float]:
-    """What each piece adds to the network without it: the median over rounds of the difference."""
+@dataclass(frozen=True)
+class Difference:
+    """What a piece adds to a small network, medians over rounds.
+
+    Attributes:
+        ms: In milliseconds; 0 where it is lost in the noise.
+        over_anchor: The same as a part of what the anchor took in those rounds.
+    """
+
+    ms: float
+    over_anchor: float
+
+
+def differences(source: Measured, batch: Sequence[Piece]) -> list[Difference]:
+    """Time pieces in turns, each as the difference of two small networks, with it and without.
+
+    Raises:
+        MeasurementError: The device refuses one, or has gone.
+    """
     networks: dict[str, ArchSpec] = {}
     for piece in batch:
         for spec in (piece.probe(), piece.without()):
             networks[spec.fingerprint] = spec
     readings = dict(zip(networks, source.compare(list(networks.values())), strict=True))
 
-    def medians(spec: ArchSpec) -> np.ndarray:
-        return block_medians(readings[spec.fingerprint].blocks)
+    def difference(piece: Piece) -> Difference:
+        probe, without = (readings[s.fingerprint] for s in (piece.probe(), piece.without()))
+        more_ms = block_medians(probe.blocks) - block_medians(without.blocks)  # (rounds,)
+        over_anchor = float(np.median(more_ms / block_medians(probe.anchor)))
+        return Difference(max(0.0, float(np.median(more_ms))), max(0.0, over_anchor))
 
-    return [
-        max(0.0, float(np.median(medians(piece.probe()) - medians(piece.without()))))
-        for piece in batch
-    ]
+    return [difference(piece) for piece in batch]
 
 
 def calibrate(

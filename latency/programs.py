@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO
 
-from latency.measurer import MeasurementError
+from latency.measurer import DeviceLostError, MeasurementError
 
 MOST_BYTES = 1_000_000
 """More output than that is no answer: the program is ended."""
@@ -56,7 +56,8 @@ def run_program(
 
     Raises:
         TimedOutError: It took longer.
-        MeasurementError: It cannot be started, or prints without end.
+        DeviceLostError: It cannot be started.
+        MeasurementError: It prints without end.
     """
     with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
         try:
@@ -69,7 +70,7 @@ def run_program(
                 start_new_session=True,  # so that it has no terminal to ask on, and a group to kill
             )
         except OSError as error:
-            raise MeasurementError(f"{command[0]} cannot be started: {error.strerror}") from error
+            raise DeviceLostError(f"{command[0]} cannot be started: {error.strerror}") from error
         try:
             _await(process, command[0], timeout_s=timeout_s, files=(stdout, stderr))
         finally:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import filelock
 
-from latency.measurer import Device, MeasurementError
+from latency.measurer import Device, DeviceLostError, MeasurementError
 from latency.runtime import Conditions
 
 WAIT_S = 600.0
@@ -25,7 +25,7 @@ def alone_on(device: Device, *, wait_s: float = WAIT_S) -> Iterator[None]:
     The system frees it when the process ends, however it ends.
 
     Raises:
-        MeasurementError: Another process has held it all the time.
+        DeviceLostError: Another process has held it all the time.
     """
     name = "this-machine" if device.local else device.fingerprint
     path = Path(tempfile.gettempdir()) / f"mobile-nas-measuring-{name}.lock"
@@ -34,7 +34,7 @@ def alone_on(device: Device, *, wait_s: float = WAIT_S) -> Iterator[None]:
     try:
         lock.acquire(timeout=wait_s)
     except filelock.Timeout:
-        raise MeasurementError(
+        raise DeviceLostError(
             f"another process has been measuring on {device.name} for {wait_s:g} s ({path})"
         ) from None
     try:

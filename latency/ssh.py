@@ -9,7 +9,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any, TypeVar
 
-from latency.measurer import Device, MeasurementError
+from latency.measurer import Device, DeviceLostError, MeasurementError
 from latency.model_format import Suffix, exported
 from latency.plausible import plausible_ms
 from latency.runtime import Conditions
@@ -30,7 +30,8 @@ class SshRuntime:
     """Runs models on another machine, in the runtime that its Python has.
 
     A connection is kept open. One that ends, or does not answer in time, is opened once more and the work
-    repeated; then the measurement fails, and the next one begins with another try.
+    repeated; then the measurement fails, and the next one begins with another try. If no connection can be
+    opened any more, the device is lost.
 
     Args:
         remote: What to connect to.
@@ -89,7 +90,9 @@ class SshRuntime:
         """Do something with the connection; once more with a new one if it is lost.
 
         Raises:
-            MeasurementError: It was lost twice, or the other side cannot do it.
+            DeviceLostError: It was lost twice, and there is no other.
+            MeasurementError: It was lost twice, and there is: what is asked is at fault. Or the other
+                side cannot do it.
         """
         try:
             return work(self._open())
@@ -98,9 +101,18 @@ class SshRuntime:
             time.sleep(self.pause_s)
         try:
             return work(self._open())
-        except LostError:
+        except LostError as error:
             self.close()
+            self._require_there(error)
             raise
+
+    def _require_there(self, why: LostError) -> None:
+        """Tell a machine that is gone from one that what it was asked for brings down."""
+        try:
+            self._open()
+        except MeasurementError:
+            raise DeviceLostError(str(why)) from why
+        self.close()
 
     def release(self, number: int) -> None:
         """Forget a model there, if there is still a connection that has it."""
@@ -115,7 +127,7 @@ class SshRuntime:
             connection = Connection(self.remote)
             if connection.facts != self._facts:
                 connection.close()
-                raise MeasurementError(
+                raise DeviceLostError(
                     f"{self.remote.host} is not what it was: {connection.facts}, was {self._facts}"
                 )
             self._connection = connection

@@ -33,7 +33,7 @@ class Header:
         space: The space's name.
         resolution: Side of the input in pixels.
         date: When it was begun.
-        units: Of every figure.
+        units: Of every figure: `ms`, or `anchor`, parts of the anchor network's latency.
         format: Version of the file's form.
     """
 
@@ -83,12 +83,13 @@ class LookupTable:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.header, self.entries, calibration = read_table(path)
-        if calibration is None:
+        content = read_table(path)
+        if content.calibration is None:
             raise InputError(f"{path}: not finished: go on with nas profile --resume {path}")
-        self.calibration = calibration
-        content = json.dumps([asdict(self.header), self.entries, asdict(calibration)])
-        digest = hashlib.sha256(content.encode()).hexdigest()[:12]
+        self.header, self.entries = content.header, content.entries
+        self.calibration = calibration = content.calibration
+        told = json.dumps([asdict(self.header), self.entries, asdict(calibration)])
+        digest = hashlib.sha256(told.encode()).hexdigest()[:12]
         name = (
             f"{self.header.device}, table of {len(self.entries)} pieces "
             f"(held-out error {100 * calibration.mape:.1f}%)"
@@ -118,8 +119,25 @@ class LookupTable:
         return Latency.exactly(max(ms, 1e-6), self.device)
 
 
-def read_table(path: Path) -> tuple[Header, dict[str, float], Calibration | None]:
-    """Header, milliseconds of each piece, and the calibration if the table has one yet.
+@dataclass(frozen=True)
+class Content:
+    """What a file holds.
+
+    Attributes:
+        header: What it is of.
+        entries: What each piece takes, in the header's units.
+        calibration: None where it has none yet.
+        scales: Of whole networks measured meanwhile: latency over the sum of the pieces.
+    """
+
+    header: Header
+    entries: dict[str, float]
+    calibration: Calibration | None
+    scales: list[float]
+
+
+def read_table(path: Path) -> Content:
+    """Everything in a table's file.
 
     A last line without its end was cut by a crash, and is left out.
 
@@ -129,21 +147,24 @@ def read_table(path: Path) -> tuple[Header, dict[str, float], Calibration | None
     header: Header | None = None
     entries: dict[str, float] = {}
     calibration: Calibration | None = None
+    scales: list[float] = []
     for number, entry in _lines(path):
         kind, content = entry["kind"], entry["content"]
         try:
             if kind == "header":
                 header = _header(content, path)
             elif kind == "piece":
-                entries[content["piece"]] = _milliseconds(content["ms"])
+                entries[content["piece"]] = _finite(content["ms"])
                 calibration = None  # pieces after it were not in it
             elif kind == "calibration":
                 calibration = Calibration(**content)
+            elif kind == "scale":
+                scales.append(_finite(content["scale"]))
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path}, line {number}: {error}: profile again") from error
     if header is None:
         raise InputError(f"{path}: no latency table: make one with nas profile")
-    return header, entries, calibration
+    return Content(header, entries, calibration, scales)
 
 
 def _header(content: dict[str, Any], path: Path) -> Header:
@@ -152,7 +173,7 @@ def _header(content: dict[str, Any], path: Path) -> Header:
     return Header(**content)
 
 
-def _milliseconds(value: object) -> float:
+def _finite(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError(f"milliseconds must be a finite number, got {value!r}")
     return float(value)

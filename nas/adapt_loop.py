@@ -187,12 +187,12 @@ class AdaptLoop:
         jobs = [
             AdaptJob(
                 index=first + place,
-                kind=kind,  # type: ignore[arg-type] # `finals` was checked
+                kind=kind,
                 batch=step,
                 tokens=(),
                 spec=planned.spec,
                 # All proposals of a step see the same images in the same order.
-                seed=trial_seed(self.run_seed, step, kind),  # type: ignore[arg-type]
+                seed=trial_seed(self.run_seed, step, kind),
                 latency=planned.latency,
                 parent=self.shrink.current.spec,
                 weights=self.weights,

@@ -6,7 +6,7 @@ from html import escape
 from textwrap import wrap
 from typing import Any
 
-from nas.readable import Labels, choices_by_block, percent, reading, three_digits
+from nas.readable import Labels, choices_by_block, percent, readings, three_digits
 from nas.trial import Trial
 
 Figure = dict[str, Any]
@@ -55,8 +55,8 @@ def hover_text(trial: Trial, labels: Labels) -> str:
     lines = [f"batch {trial.batch}, {size}"]
     if trial.accuracy is not None:
         lines.append(f"accuracy {percent(trial.accuracy)}, reward {trial.reward:.3f}")
-    if trial.latency is not None:
-        lines.append(f"latency {reading(trial.latency)}")
+    if trial.latencies:
+        lines += wrap(f"latency {readings(trial.latencies)}", 66)
     if trial.error is not None:
         lines += wrap(f"failed: {trial.error}", 66, max_lines=3)
     lines += choices_by_block(trial.tokens, labels)

@@ -7,9 +7,17 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from nas.reward import Reward
+from nas.targets import with_targets
 from nas.training.recipe import Recipe
 from search_spaces.errors import InputError, first_problem
 from search_spaces.spec import read_yaml
@@ -104,8 +112,8 @@ class SearchConfig(BaseModel):
     Attributes:
         preset: The preset that the other settings began from.
         space: A built-in space, or a YAML file.
-        device: What latency is told for: see docs/devices.md.
-        target_ms: The latency budget; None takes MobileNetV3-Large's on the device.
+        device: What latency is told for, or several devices with their targets: see docs/devices.md.
+        target_ms: The latency budget; None takes MobileNetV3-Large's on the device. None of several.
         resolution: Side in pixels at which the network is deployed, and measured.
         trials: Candidates to train.
         batch_size: Candidates a controller update.
@@ -116,7 +124,7 @@ class SearchConfig(BaseModel):
 
     preset: str = "standard"
     space: str = "mnasnet"
-    device: str = "cpu"
+    device: str | dict[str, float] = "cpu"
     target_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     resolution: Annotated[int, Field(ge=8)] = 224
     trials: Positive = 100
@@ -128,6 +136,18 @@ class SearchConfig(BaseModel):
     recipe: Recipe = Recipe()
     finals: FinalsConfig = FinalsConfig()
     schedule: ScheduleConfig = ScheduleConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _devices(cls, given: Any) -> Any:
+        return with_targets(given) if isinstance(given, Mapping) else given
+
+    @property
+    def targets(self) -> dict[str, float | None]:
+        """Each device's target in milliseconds; None where it is yet to be found."""
+        if isinstance(self.device, str):
+            return {self.device: self.target_ms}
+        return {**self.device}
 
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -166,9 +186,9 @@ def make_config(
         raise InputError(f"unknown preset {preset!r}: known are {', '.join(PRESETS)}")
     given = _merge({"preset": preset}, PRESETS[preset])
     if file is not None:
-        given = _merge(given, _read(file))
+        given = _merge(given, _layer(_read(file), where=str(file)))
     if overrides:
-        given = _merge(given, overrides)
+        given = _merge(given, _layer(overrides, where="settings"))
     return parse_config(given, where=str(file) if file else "settings")
 
 
@@ -207,6 +227,14 @@ def _read(path: Path) -> dict[str, Any]:
     return data
 
 
+def _layer(given: Mapping[str, Any], *, where: str) -> dict[str, Any]:
+    """What one place gives: there `device: cpu=8` and `target_ms: 8` are the same."""
+    try:
+        return with_targets(given)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+
+
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """`base` with the keys of `over` in its place, nested mappings merged.
 
@@ -216,7 +244,7 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
         old = merged.get(key)
-        if isinstance(old, Mapping) and isinstance(value, Mapping):
+        if isinstance(old, Mapping) and isinstance(value, Mapping) and key != "device":
             lengths = {
                 "epochs",
                 "steps",

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Protocol
 
 from controllers import Controller
-from latency import Latency, MeasurementError
+from latency import DeviceLostError, MeasurementError
+from nas.batch import Batch
+from nas.estimates import estimates
+from nas.measuring import Tell, Told
 from nas.runs import RunFolder, TrialLog
 from nas.trial import Evaluate, Job, Kind, Outcome, Trial, attempt, trial_seed
 from nas.watch import Watcher
-from search_spaces import ArchSpec, InputError, SearchSpace, Tokens, count
+from search_spaces import ArchSpec, InputError, SearchSpace, Tokens
 
 
 class SearchStoppedError(RuntimeError):
@@ -62,9 +66,9 @@ class TrialLoop:
     Args:
         space: Decodes tokens to networks.
         controller: Fresh, seeded with the run's seed.
-        measure: A network's latency on the device; called while nothing trains.
-        reward: Of (accuracy in 0..1, latency in ms).
-        target_ms: Finalists are taken from the candidates within it first.
+        measure: The latencies of networks on each device; called while nothing trains.
+        reward: Of (accuracy in 0..1, latency in ms on each device).
+        targets_ms: Of each device; finalists are taken from the candidates within them first.
         budget: How much to do.
         folder: Where the logs are; what they hold already is replayed.
         watcher: Is told what happens.
@@ -78,18 +82,19 @@ class TrialLoop:
         *,
         space: SearchSpace,
         controller: Controller,
-        measure: Callable[[ArchSpec], Latency],
-        reward: Callable[[float, float], float],
-        target_ms: float,
+        measure: Callable[[Sequence[ArchSpec], Tell], list[Told]],
+        reward: Callable[[float, Sequence[float]], float],
+        targets_ms: Sequence[float],
         budget: Budget,
         folder: RunFolder,
         watcher: Watcher,
     ) -> None:
         self.space, self.controller, self.measure, self.reward = space, controller, measure, reward
-        self.target_ms, self.budget, self.folder, self.watcher = target_ms, budget, folder, watcher
+        self.targets_ms, self.budget = tuple(targets_ms), budget
+        self.folder, self.watcher = folder, watcher
         self.log, self.finals = folder.trials(), folder.finals()
         self.done = False
-        self._batch = _Batch("search", [], self.log)
+        self._batch = Batch("search", self.log)
         self._batches = 0
         self._asked = 0
 
@@ -97,7 +102,7 @@ class TrialLoop:
         """The next network to train, or None: the search is done, or waits for jobs that are out.
 
         Raises:
-            SearchStoppedError: A whole batch has failed.
+            SearchStoppedError: A whole batch has failed, or a device is lost.
         """
         while not self.done and self._batch.complete:
             self._close()
@@ -121,7 +126,17 @@ class TrialLoop:
             self.done = True
 
     def _plan_finals(self) -> list[tuple[Kind, int, Tokens]]:
-        best = finalists(self.log.trials, target_ms=self.target_ms)[: self.budget.finalists]
+        trials = self.log.trials
+        told = estimates(self.space.arities, trials)
+
+        def worth(trial: Trial) -> float:
+            """The reward, of the estimated accuracy where there is an estimate."""
+            if trial.index not in told:
+                return trial.reward
+            return self.reward(told[trial.index].accuracy, trial.latencies_ms)
+
+        ranked = finalists(trials, targets_ms=self.targets_ms, worth=worth)
+        best = ranked[: self.budget.finalists]
         # Repeats are the run's first trials: chosen before anything was known, so that their two
         # readings differ by noise alone (the best trial's first reading is lucky as well).
         again = [trial for trial in self.log.trials if trial.ok][: self.budget.repeats]
@@ -140,48 +155,66 @@ class TrialLoop:
     def _begin(self, kind: Kind, plan: Sequence[tuple[Kind, int, Tokens]], log: TrialLog) -> None:
         """Find what of a batch is in the log already, measure the rest and queue it."""
         done = log.open_batch([(kind, index) for kind, index, _ in plan])
-        self._batch = _Batch(kind, [], log)
+        self._batch = Batch(kind, log)
         todo: list[tuple[Kind, int, Tokens]] = []
         for key_kind, index, tokens in plan:
             trial = done.get((key_kind, index))
             if trial is None:
                 todo.append((key_kind, index, tokens))
                 continue
-            if trial.tokens != tokens:
+            devices = len(trial.latencies) or len(self.targets_ms)
+            if trial.tokens != tokens or devices != len(self.targets_ms):
                 raise InputError(
                     f"{log.path}: trial {index} is not what this run would ask: the log belongs to "
-                    "another space, controller, seed or version; resume with the ones that wrote it"
+                    "another space, controller, seed, devices or version; resume with those that wrote it"
                 )
             self._batch.settled[key_kind, index] = trial
             self.watcher.finished(trial, replayed=True)
         self._batch.fresh = bool(todo)
-        for position, (key_kind, index, tokens) in enumerate(todo):
-            self.watcher.measuring(position, len(todo))
-            self._prepare(key_kind, index, tokens)
+        self._prepare(todo)
         if left := self._batch.start():
-            self.watcher.measuring(len(todo), len(todo))
             self.watcher.training(left)
 
-    def _prepare(self, kind: Kind, index: int, tokens: Tokens) -> None:
-        spec = self.space.decode(tokens)
-        latency, error = None, None
-        if kind == "search":
-            try:
-                latency = self.measure(spec)
-            except MeasurementError as failure:
-                error = f"latency: {failure}"
-        else:
-            latency = self.log.trials[index].latency
-        seed = trial_seed(self.budget.seed, index, kind)
-        job = Job(index, kind, self._batches, tokens, spec, seed, latency)
-        self._batch.jobs.append(job)
-        if error is not None:
-            self._settle(job, Outcome(None, error))
+    def _prepare(self, todo: Sequence[tuple[Kind, int, Tokens]]) -> None:
+        """Make jobs; a candidate that cannot be measured is settled, all others are to be trained."""
+        specs = [self.space.decode(tokens) for _, _, tokens in todo]
+        told: list[Told]
+        if self._batch.kind == "search":
+            told = self._measured(specs)
+        else:  # trained again: the first reading stands
+            told = [self.log.trials[index].latencies for _, index, _ in todo]
+        for (kind, index, tokens), spec, answer in zip(todo, specs, told, strict=True):
+            latencies = () if isinstance(answer, MeasurementError) else answer
+            job = Job(
+                index=index,
+                kind=kind,
+                batch=self._batches,
+                tokens=tokens,
+                spec=spec,
+                seed=trial_seed(self.budget.seed, index, kind),
+                latency=latencies[0] if latencies else None,
+                other_latencies=latencies[1:],
+            )
+            self._batch.jobs.append(job)
+            if not latencies:
+                self._settle(job, Outcome(None, f"latency: {answer}"))
+
+    def _measured(self, specs: Sequence[ArchSpec]) -> list[Told]:
+        if not specs:
+            return []
+        try:
+            return self.measure(specs, self.watcher.measuring)
+        except DeviceLostError as lost:
+            raise SearchStoppedError(
+                f"the device is lost ({lost}): the log keeps what it has; bring the device back, then "
+                "resume"
+            ) from lost
 
     def _settle(self, job: Job, outcome: Outcome) -> None:
         reward = 0.0
-        if outcome.accuracy is not None and job.latency is not None:
-            reward = self.reward(outcome.accuracy, job.latency.median_ms)
+        if outcome.accuracy is not None and job.latencies:
+            every_ms = [latency.median_ms for latency in job.latencies]
+            reward = self.reward(outcome.accuracy, every_ms)
         trial = Trial.of(job, outcome, reward=reward)
         self._batch.log.add(trial)
         self._batch.settled[job.kind, job.index] = trial
@@ -202,36 +235,15 @@ class TrialLoop:
         self._batches += 1
 
 
-class _Batch:
-    """Trials of which all must end before the search goes on."""
-
-    def __init__(self, kind: Kind, jobs: list[Job], log: TrialLog) -> None:
-        self.kind, self.jobs, self.log = kind, jobs, log
-        self.settled: dict[tuple[str, int], Trial] = {}
-        self.fresh = False
-        self._queue: list[Job] = []
-
-    def start(self) -> list[Job]:
-        """Queue what is not settled, the dearest first: then no worker waits long at the end."""
-        left = [job for job in self.jobs if (job.kind, job.index) not in self.settled]
-        self._queue = sorted(left, key=lambda job: (job.kind != "final", -count(job.spec).madds))
-        return list(self._queue)
-
-    def take(self) -> Job | None:
-        return self._queue.pop(0) if self._queue else None
-
-    @property
-    def complete(self) -> bool:
-        return all((job.kind, job.index) in self.settled for job in self.jobs)
-
-    def in_order(self) -> list[Trial]:
-        return [self.settled[key] for key in sorted(self.settled, key=lambda key: key[1])]
-
-
-def finalists(trials: Sequence[Trial], *, target_ms: float) -> list[Trial]:
-    """Distinct networks from the best on: by reward, those within the target before all others."""
+def finalists(
+    trials: Sequence[Trial],
+    *,
+    targets_ms: Sequence[float],
+    worth: Callable[[Trial], float] = attrgetter("reward"),
+) -> list[Trial]:
+    """Distinct networks from the best on: by worth, those within every target before all others."""
     good = [trial for trial in trials if trial.ok]
-    ranked = sorted(good, key=lambda t: (t.latency_ms > target_ms, -t.reward, t.index))
+    ranked = sorted(good, key=lambda t: (not t.within(targets_ms), -worth(t), t.index))
     best: dict[str, Trial] = {}
     for trial in ranked:
         best.setdefault(trial.fingerprint, trial)

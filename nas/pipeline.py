@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from controllers import Controller
-from latency import LatencySource
+from latency import LatencySource, units
 from nas.config import FinalsConfig, ScheduleConfig
+from nas.estimates import estimates
 from nas.loop import Budget, SearchStoppedError, TrialLoop
+from nas.measuring import measure, require_distinct
 from nas.noise import measure_noise
 from nas.proxy import ProxyTraining
 from nas.report import write_report
@@ -20,7 +23,7 @@ from nas.runs import RunFolder
 from nas.training.recipe import Recipe
 from nas.trial import Evaluate, Trial
 from nas.watch import PolicyRecord, Several, Silent, Watcher
-from nas.workers import run_jobs
+from nas.workers import hold, run_jobs
 from search_spaces import ArchSpec, InputError, SearchSpace
 
 if TYPE_CHECKING:
@@ -31,9 +34,9 @@ def search(
     space: SearchSpace,
     *,
     controller: Controller,
-    latency: LatencySource,
+    latency: LatencySource | Sequence[LatencySource],
     data: Dataset,
-    target_ms: float,
+    target_ms: float | Sequence[float],
     folder: Path | str,
     recipe: Recipe | None = None,
     reward: Callable[..., float] | None = None,
@@ -53,13 +56,13 @@ def search(
     Args:
         space: Decodes token sequences to networks.
         controller: Fresh; it proposes token sequences and learns from their rewards.
-        latency: Tells a network's latency on the target device.
+        latency: Tells a network's latency on the target device; or one source for each of several devices.
         data: Images: trials train on `train` and are compared on `val`; `test` is for the winner.
-        target_ms: Latency budget in milliseconds.
+        target_ms: Latency budget in milliseconds; of each device, in the same order, if there are several.
         folder: The run's folder, made if it is not there.
         recipe: How a trial trains.
-        reward: Called with (accuracy in 0..1, latency in ms, target_ms=); ACC*(LAT/T)^-0.15 by
-            default (MnasNet, eq. 2).
+        reward: Called with (accuracy in 0..1, latency in ms, target_ms=), of several devices with tuples;
+            ACC*(LAT/T)^-0.15 by default (MnasNet, eq. 2), of several the product over them.
         trials: Candidates to train.
         batch_size: Candidates a controller update.
         finals: How many candidates train longer at the end, and how much longer.
@@ -73,12 +76,9 @@ def search(
 
     Raises:
         InputError: Something given cannot be used, or another process holds the folder.
-        SearchStoppedError: A whole batch of trials failed, or all finalists did.
+        SearchStoppedError: A whole batch of trials failed, or all finalists did, or a device is lost.
     """
-    if not 0 < target_ms < float("inf"):
-        raise InputError(
-            f"target_ms must be above 0, got {target_ms:g}: give the budget in milliseconds"
-        )
+    sources, targets_ms = _aimed(latency, target_ms)
     for name, number in (("trials", trials), ("batch_size", batch_size)):
         if number < 1:
             raise InputError(f"{name} must be at least 1, got {number}")
@@ -95,27 +95,66 @@ def search(
     run.path.mkdir(parents=True, exist_ok=True)
     budget = Budget(trials, batch_size, finals.count, finals.repeats, seed)
     with run.locked():
-        facts = facts_of(space, latency.device, data, target_ms=target_ms, budget=budget)
+        devices = [source.device for source in sources]
+        facts = facts_of(space, devices, data, targets_ms=targets_ms, budget=budget)
         facts["training"] = {"recipe": recipe.model_dump(), "finals_factor": finals.epochs_factor}
         record_facts(run, facts)
+        remote = _remote(sources)
         loop = TrialLoop(
             space=space,
             controller=controller,
-            measure=latency.latency,
-            reward=lambda accuracy, ms: reward(accuracy, ms, target_ms=target_ms),
-            target_ms=target_ms,
+            measure=partial(measure, sources, hold=hold(remote, schedule)),
+            reward=partial(_scored, reward, targets_ms),
+            targets_ms=targets_ms,
             budget=budget,
             folder=run,
             watcher=Several(PolicyRecord(run / "policy.jsonl"), watcher or Silent()),
         )
-        run_jobs(loop, evaluate, schedule)
+        run_jobs(loop, evaluate, schedule, devices=remote)
         return _conclude(loop, data)
+
+
+def _aimed(
+    latency: LatencySource | Sequence[LatencySource], target_ms: float | Sequence[float]
+) -> tuple[tuple[LatencySource, ...], tuple[float, ...]]:
+    """Each device's source, and its target."""
+    sources = tuple(latency) if isinstance(latency, Sequence) else (latency,)
+    targets_ms = tuple(target_ms) if isinstance(target_ms, Sequence) else (target_ms,)
+    if not sources or len(sources) != len(targets_ms):
+        raise InputError(
+            f"there are {len(sources)} devices and {len(targets_ms)} target_ms: give one for each"
+        )
+    for one_ms in targets_ms:
+        if not 0 < one_ms < float("inf"):
+            raise InputError(
+                f"target_ms must be above 0, got {one_ms:g}: give the budget in milliseconds"
+            )
+    require_distinct(sources)
+    return sources, targets_ms
+
+
+def _remote(sources: Sequence[LatencySource]) -> list[str]:
+    """Fingerprints of the devices on other machines: only one search at a time may measure on each."""
+    devices = [device for source in sources for device in units(source)]
+    return [d.fingerprint for d in devices if not (d.local or d.estimate)]
+
+
+def _scored(
+    reward: Callable[..., float],
+    targets_ms: Sequence[float],
+    accuracy: float,
+    every_ms: Sequence[float],
+) -> float:
+    """The reward of one device's figures, or of several devices'."""
+    if len(targets_ms) == 1:
+        return reward(accuracy, every_ms[0], target_ms=targets_ms[0])
+    return reward(accuracy, tuple(every_ms), target_ms=tuple(targets_ms))
 
 
 def _conclude(loop: TrialLoop, data: Dataset) -> SearchResult:
     """Choose the winner, look at the test images once, write the files."""
     finals = loop.finals.trials
-    winner = choose_winner(finals, target_ms=loop.target_ms)
+    winner = choose_winner(finals, targets_ms=loop.targets_ms)
     if winner is None:
         reasons = [trial.error for trial in finals] or ["no trial of the search succeeded"]
         raise SearchStoppedError(f"there is no finalist: {reasons[0]}")
@@ -124,12 +163,13 @@ def _conclude(loop: TrialLoop, data: Dataset) -> SearchResult:
         folder=loop.folder,
         winner=winner,
         spec=spec,
-        within_target=winner.latency_ms <= loop.target_ms,
-        target_ms=loop.target_ms,
+        within_target=winner.within(loop.targets_ms),
+        targets_ms=loop.targets_ms,
         test_accuracy=_test_accuracy(loop.folder, winner, spec, data),
         trials=tuple(loop.log.trials),
         finals=tuple(finals),
         noise=measure_noise(loop.log.trials, finals),
+        estimates=estimates(loop.space.arities, loop.log.trials),
     )
     write_results(result, data)
     write_report(loop.folder)

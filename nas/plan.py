@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from latency import Latency, LatencySource
+from latency import Latency, LatencySource, MeasurementError, units
 from nas.config import SearchConfig
+from nas.measuring import measure
 from nas.training.recipe import Recipe
 from search_spaces import REFERENCES, ArchSpec, FactorizedSpace, Tokens, count
 
@@ -26,7 +27,7 @@ class Span:
         networks: (spec, latency) of the space, fastest first: its extremes in multiply-adds and
             some random ones.
         references: Published networks at the same resolution and number of classes, by name.
-        measured_s: Seconds that one measurement took.
+        measured_s: Seconds that one measurement took; of a pool, divided by its devices.
     """
 
     networks: Sequence[tuple[ArchSpec, Latency]]
@@ -48,9 +49,14 @@ class Span:
         """The middle one."""
         return self.networks[len(self.networks) // 2]
 
-    def verdict(self, target_ms: float) -> str | None:
-        """What to say if the target does not separate the space's networks, else None."""
-        suggestion = f"try --target-ms {self.typical[1].median_ms:.2g}"
+    def verdict(self, target_ms: float, *, option: str = "--target-ms ") -> str | None:
+        """What to say if the target does not separate the space's networks, else None.
+
+        Args:
+            target_ms: The target on this device.
+            option: How another is typed, up to its number.
+        """
+        suggestion = f"try {option}{self.typical[1].median_ms:.2g}"
         if target_ms >= self.slowest_ms:
             return f"every network looked at is under {target_ms:g} ms here: {suggestion}"
         if target_ms < self.fastest_ms:
@@ -68,7 +74,7 @@ def measure_span(
     """Measure the extremes of a space, some random networks, and the reference networks.
 
     Raises:
-        MeasurementError: The device refuses one of them.
+        MeasurementError: The device refuses one of them, or is lost.
     """
     draw = random.Random(seed)
     tokens: list[Tokens] = [extreme(space, largest=False), extreme(space, largest=True)]
@@ -76,17 +82,19 @@ def measure_span(
     classes = space.head.classes
     specs = [space.decode(t) for t in tokens]
     beside = {n: REFERENCES[n](resolution=space.resolution, classes=classes) for n in BESIDE}
-    begin, readings = time.perf_counter(), []
     everything = [*specs, *beside.values()]
-    for done, spec in enumerate(everything):
-        progress(done, len(everything))
-        readings.append(source.latency(spec))
-    progress(len(everything), len(everything))
+    begin = time.perf_counter()
+    readings: list[Latency] = []
+    for told in measure([source], everything, progress):
+        if isinstance(told, MeasurementError):
+            raise told
+        readings += told
+    spent_s = time.perf_counter() - begin
     networks = sorted(zip(specs, readings, strict=False), key=lambda pair: pair[1].median_ms)
     references = dict(zip(beside, readings[len(specs) :], strict=True))
     # A reading from the cache took no time now, but a new network's will.
     ran_s = sum(reading.samples * reading.median_ms for reading in readings) / 1e3
-    measured_s = max(time.perf_counter() - begin, ran_s) / len(everything)
+    measured_s = max(spent_s, ran_s / max(1, len(units(source)))) / len(everything)
     return Span(networks, references, measured_s)
 
 
@@ -127,19 +135,25 @@ class Cost:
 
 
 def estimate_cost(
-    config: SearchConfig, span: Span, *, train_images: int, val_images: int, px: int, workers: int
+    config: SearchConfig,
+    spans: Sequence[Span],
+    *,
+    train_images: int,
+    val_images: int,
+    px: int,
+    workers: int,
 ) -> Cost:
     """Time a few steps of a typical network here, and reckon from that.
 
     Args:
         config: The search.
-        span: Its space's.
+        spans: Its space's, on each device.
         train_images: In the training part.
         val_images: In the held-out part.
         px: Side of the images that trials train on.
         workers: Trials at once.
     """
-    spec = span.typical[0]
+    spec = spans[0].typical[0]
     images_per_s = training_speed(
         spec, config.recipe, px=px, threads=config.schedule.cpus_per_trial
     )
@@ -150,7 +164,7 @@ def estimate_cost(
     return Cost(
         trials_s=config.trials * trial_s / workers,
         finals_s=max(ends / workers, finals.epochs_factor) * trial_s,
-        latency_s=config.trials * span.measured_s,
+        latency_s=config.trials * sum(span.measured_s for span in spans),
     )
 
 

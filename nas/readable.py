@@ -77,6 +77,50 @@ def reading(latency: Latency) -> str:
     return f"{three_digits(latency.median_ms)} ms ({kind}){unstable}"
 
 
+def short_names(names: Sequence[str]) -> list[str]:
+    """The part of each device's name that first tells all of them apart.
+
+    >>> short_names(["AMD EPYC, 1 thread", "Pixel 1"]), short_names(["AMD EPYC, 1 thread", "AMD EPYC, 2"])
+    (['AMD EPYC', 'Pixel 1'], ['1 thread', '2'])
+    """
+    for parts in zip(*(name.split(", ") for name in names), strict=False):
+        if len(set(parts)) == len(names):
+            return list(parts)
+    return list(names)
+
+
+def on_each(texts: Sequence[str], names: Sequence[str]) -> str:
+    """What is said of a device; of several, each with its name.
+
+    >>> on_each(["7 ms"], ["AMD EPYC"]), on_each(["7 ms", "60 ms"], ["AMD EPYC, 1 thread", "Pixel 1"])
+    ('7 ms', '7 ms on AMD EPYC and 60 ms on Pixel 1')
+    """
+    if len(texts) == 1:
+        return texts[0]
+    pairs = zip(texts, short_names(names), strict=True)
+    return " and ".join(f"{text} on {name}" for text, name in pairs)
+
+
+def in_short(latencies: Sequence[Latency]) -> str:
+    """A network's latency on each device, with its marks.
+
+    >>> in_short([Latency(30.0, (30.0, 30.0), 30.0, 30.0, 0, "m", "m", estimate=True, stable=True)])
+    '30.0 ms (estimate)'
+    """
+    texts = []
+    for latency in latencies:
+        marks = {"estimate": latency.estimate, "unstable": not latency.stable}
+        found = ", ".join(mark for mark, is_so in marks.items() if is_so)
+        texts.append(f"{three_digits(latency.median_ms)} ms" + (f" ({found})" if found else ""))
+    return on_each(texts, [latency.device for latency in latencies])
+
+
+def readings(latencies: Sequence[Latency]) -> str:
+    """As `reading`, of each device."""
+    devices = [latency.device for latency in latencies]
+    return on_each([reading(latency) for latency in latencies], devices)
+
+
 def block_of(decision: str) -> tuple[str, str]:
     """The block that a decision is of, and what is decided.
 

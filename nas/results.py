@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import le
 from typing import TYPE_CHECKING, Any
 
+from nas.config import load_config
+from nas.estimates import Estimate
 from nas.noise import Noise, fastest_of_the_best
+from nas.readable import percent, reading, three_digits
 from nas.runs import RunFolder, write_whole
 from nas.trial import Trial
 from search_spaces import ArchSpec
@@ -28,23 +32,25 @@ class SearchResult:
         folder: Where everything is kept.
         winner: The best finalist, with its accuracy after the longer training.
         spec: Its network, at the deploy resolution.
-        within_target: Whether its latency is; if not, no finalist's was.
-        target_ms: The latency budget.
+        within_target: Whether its latency is, on every device; if not, no finalist's was.
+        targets_ms: The latency budget on each device.
         test_accuracy: Top-1 of the winner on the test images, 0..1; they are used for this alone.
         trials: All trials of the search, in order.
         finals: The finalists' longer trainings, and the repeats.
         noise: How much accuracies differ by chance; None if nothing was repeated.
+        estimates: Of each trial's accuracy, by its index, from all trials together; see `nas.estimates`.
     """
 
     folder: RunFolder
     winner: Trial
     spec: ArchSpec
     within_target: bool
-    target_ms: float
+    targets_ms: tuple[float, ...]
     test_accuracy: float | None
     trials: Sequence[Trial]
     finals: Sequence[Trial]
     noise: Noise | None
+    estimates: Mapping[int, Estimate] = field(default_factory=dict)
 
     def frame(self) -> pd.DataFrame:
         """The trials as a table, one row each; `pareto` marks the front."""
@@ -70,9 +76,10 @@ class SearchResult:
             "accuracy": winner.accuracy,
             "test_accuracy": self.test_accuracy,
             "reward": winner.reward,
-            "target_ms": self.target_ms,
+            "target_ms": self.targets_ms[0],
             "within_target": self.within_target,
             "latency": winner.latency.to_dict(),
+            **self._others(),
             "params": winner.params,
             "madds": winner.madds,
             "trials": len(self.trials),
@@ -80,42 +87,60 @@ class SearchResult:
             "noise": noise,
         }
 
+    def _others(self) -> dict[str, Any]:
+        """What there is of other devices than the first, in their order."""
+        if not self.winner.other_latencies:
+            return {}
+        return {
+            "other_targets_ms": list(self.targets_ms[1:]),
+            "other_latencies": [latency.to_dict() for latency in self.winner.other_latencies],
+        }
 
-def choose_winner(finals: Sequence[Trial], *, target_ms: float) -> Trial | None:
-    """The most accurate finalist within the target; if none is, the one of best reward.
+
+def choose_winner(finals: Sequence[Trial], *, targets_ms: Sequence[float]) -> Trial | None:
+    """The most accurate finalist within every target; if none is, the one of best reward.
 
     None if every finalist failed.
     """
     good = [trial for trial in finals if trial.kind == "final" and trial.ok]
-    within = [trial for trial in good if trial.latency_ms <= target_ms]
+    within = [trial for trial in good if trial.within(targets_ms)]
     if within:
-        return max(within, key=lambda t: (t.accuracy or 0.0, -t.latency_ms, -t.index))
+        return max(within, key=lambda t: (t.accuracy or 0.0, -t.overall_ms, -t.index))
     return max(good, key=lambda t: (t.reward, -t.index), default=None)
 
 
-def pareto_front(trials: Sequence[Trial]) -> list[Trial]:
-    """The trials that no other beats in both latency and accuracy, fastest first."""
+def pareto_front(trials: Sequence[Trial], *, device: int | None = None) -> list[Trial]:
+    """The trials that no other beats in accuracy and in every latency, fastest first.
+
+    Args:
+        trials: Of the search.
+        device: Number of the one device whose latency counts; all by default.
+    """
+
+    def costs(trial: Trial) -> tuple[float, ...]:
+        times = trial.latencies_ms if device is None else trial.latencies_ms[device : device + 1]
+        return (*times, -(trial.accuracy or 0.0))
+
     front: list[Trial] = []
     good = [trial for trial in trials if trial.ok]
-    for trial in sorted(good, key=lambda t: (t.latency_ms, -(t.accuracy or 0.0), t.index)):
-        if not front or (trial.accuracy or 0.0) > (front[-1].accuracy or 0.0):
+    for trial in sorted(good, key=lambda t: (costs(t), t.index)):  # none is beaten by a later one
+        if not any(all(map(le, costs(other), costs(trial))) for other in front):
             front.append(trial)
     return front
 
 
 def frame(trials: Sequence[Trial]) -> pd.DataFrame:
-    """Trials as a table, one row each."""
+    """Trials as a table, one row each; the latency on a second device is `latency_2_ms`, and so on."""
     import pandas as pd
 
     front = {trial.index for trial in pareto_front(trials)}
+    devices = max([1, *(len(trial.latencies) for trial in trials)])
     rows = [
         {
             "trial": t.index,
             "batch": t.batch,
             "accuracy": t.accuracy,
-            "latency_ms": t.latency.median_ms if t.latency else None,
-            "latency_low_ms": t.latency.ci95_ms[0] if t.latency else None,
-            "latency_high_ms": t.latency.ci95_ms[1] if t.latency else None,
+            **_columns(t, devices),
             "reward": t.reward,
             "params": t.params,
             "madds": t.madds,
@@ -129,18 +154,42 @@ def frame(trials: Sequence[Trial]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def _columns(trial: Trial, devices: int) -> dict[str, float | None]:
+    """A trial's latencies with their intervals, None where it was not measured."""
+    columns: dict[str, float | None] = {}
+    for place in range(devices):
+        name = "latency" if place == 0 else f"latency_{place + 1}"
+        latency = trial.latencies[place] if trial.latencies else None
+        columns[f"{name}_ms"] = latency.median_ms if latency else None
+        columns[f"{name}_low_ms"] = latency.ci95_ms[0] if latency else None
+        columns[f"{name}_high_ms"] = latency.ci95_ms[1] if latency else None
+    return columns
+
+
 def write_results(result: SearchResult, dataset: Dataset | None) -> None:
     """Write the run's result files; `seed.pt` and `best.onnx` where weights were kept."""
     folder = result.folder
     table = result.frame().sort_values(["pareto", "latency_ms"], ascending=[False, True])
     write_whole(folder / "pareto.csv", table.to_csv(index=False))
-    write_whole(folder / "best.yaml", to_yaml(result.spec))
+    write_whole(folder / "best.yaml", best_yaml(result))
     published = ["best.yaml"]
     if dataset is not None and folder.weights_path(result.winner.index).exists():
         _write_network(result, dataset)
         published.append("seed.pt")
     write_whole(folder / "result.json", json.dumps(result.to_dict(), indent=2) + "\n")
     folder.publish(*published)
+
+
+def best_yaml(result: SearchResult) -> str:
+    """The winner as YAML; above it, in comments, what it scored."""
+    winner = result.winner
+    accuracy = f"{percent(winner.accuracy or 0.0)} on held-out images after the longer training"
+    lines = [f"trial {winner.index}: {accuracy}"]
+    for latency, target_ms in zip(winner.latencies, result.targets_ms, strict=True):
+        lines.append(f"{reading(latency)}, target {three_digits(target_ms)} ms: {latency.device}")
+    # A device's name is its maker's, and may be of several lines.
+    comments = ["# " + " ".join(line.split()) + "\n" for line in lines]
+    return "".join(comments) + to_yaml(result.spec)
 
 
 def read_result(folder: RunFolder) -> dict[str, Any] | None:
@@ -154,9 +203,16 @@ def _write_network(result: SearchResult, dataset: Dataset) -> None:
     from nas.seeds import Seed, Usage, seed_bytes
 
     usage = Usage(dataset.classes, dataset.resolution_px, dataset.mean, dataset.std)
-    seed = Seed(result.spec, finalist_weights(result.folder, result.winner), usage)
+    weights = finalist_weights(result.folder, result.winner)
+    seed = Seed(result.spec, weights, usage, _device(result.folder))
     write_whole(result.folder / "seed.pt", seed_bytes(seed))
     write_whole(result.folder / "best.onnx", checked_onnx(seed.network()))
+
+
+def _device(folder: RunFolder) -> str:
+    """What the run was for, as it was typed; of several devices the first. Empty where nobody typed any."""
+    path = folder / "config.yaml"
+    return next(iter(load_config(path).targets)) if path.is_file() else ""
 
 
 def finalist_weights(folder: RunFolder, trial: Trial) -> dict[str, Any]:

@@ -80,7 +80,8 @@ def fine_tune(
     network = Seed(spec, start.weights, start.usage).network()
     usage = replace(start.usage, trained_px=data.resolution_px)
     fit = partial(train, seed=seed, device=device, from_scratch=False, on_progress=on_progress)
-    return _trained(network, usage, data, recipe, fit, device)
+    done = _trained(network, usage, data, recipe, fit, device)
+    return replace(done, seed=replace(done.seed, device=start.device))
 
 
 def for_classes(seed: Seed, classes: tuple[str, ...]) -> Seed:
@@ -97,14 +98,14 @@ def for_classes(seed: Seed, classes: tuple[str, ...]) -> Seed:
     if len(known) != len(classes):
         raise InputError(
             f"the data has {len(classes)} classes, the network's head {len(known)}: give it a new "
-            "classifier with --new-classifier"
+            "classifier, by nas train --new-classifier"
         )
     other = next(
         name for name in classes if name not in known or known.index(name) != classes.index(name)
     )
     raise InputError(
         f"the data's class {other!r} is not what the network was trained on: give it a new classifier "
-        "with --new-classifier"
+        "by nas train --new-classifier"
     )
 
 

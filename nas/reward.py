@@ -1,45 +1,74 @@
-"""The search's objective: accuracy traded against latency on the device."""
+"""The search's objective: accuracy traded against latency on each device."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+Ms = float | Sequence[float]
+"""Milliseconds on the device, or on each of several."""
+
 
 def power_reward(
-    accuracy: float, latency_ms: float, *, target_ms: float, alpha: float, beta: float
+    accuracy: float, latency_ms: Ms, *, target_ms: Ms, alpha: float, beta: float
 ) -> float:
     """ACC * (LAT/T)^w with w = alpha up to the target and beta above it (MnasNet, eq. 2 and 3).
+
+    Over several devices it is the product, ACC * (LAT_1/T_1)^w_1 * (LAT_2/T_2)^w_2 ...
 
     >>> power_reward(0.75, 80.0, target_ms=80.0, alpha=-0.07, beta=-0.07)
     0.75
     >>> power_reward(0.75, 160.0, target_ms=80.0, alpha=0.0, beta=-1.0)
     0.375
+    >>> power_reward(0.75, (40.0, 20.0), target_ms=(80.0, 5.0), alpha=-1.0, beta=-1.0)
+    0.375
     """
-    exponent = alpha if latency_ms <= target_ms else beta
-    return accuracy * math.pow(latency_ms / target_ms, exponent)
+    reward = accuracy
+    for ratio in over_target(latency_ms, target_ms):
+        reward *= math.pow(ratio, alpha if ratio <= 1 else beta)
+    return reward
 
 
-def absolute_reward(accuracy: float, latency_ms: float, *, target_ms: float, beta: float) -> float:
+def absolute_reward(accuracy: float, latency_ms: Ms, *, target_ms: Ms, beta: float) -> float:
     """ACC + beta * |LAT/T - 1|, which draws the search to the target itself (TuNAS, eq. 3).
+
+    Over several devices it is ACC + beta * (|LAT_1/T_1 - 1| + |LAT_2/T_2 - 1| + ...).
 
     >>> round(absolute_reward(0.75, 88.0, target_ms=80.0, beta=-0.1), 6)
     0.74
+    >>> round(absolute_reward(0.75, (88.0, 8.0), target_ms=(80.0, 10.0), beta=-0.1), 6)
+    0.72
     """
-    return accuracy + beta * abs(latency_ms / target_ms - 1.0)
+    return accuracy + beta * sum(abs(ratio - 1.0) for ratio in over_target(latency_ms, target_ms))
+
+
+def over_target(latency_ms: Ms, target_ms: Ms) -> list[float]:
+    """LAT/T of each device.
+
+    >>> over_target(40.0, 80.0), over_target((40.0, 10.0), (80.0, 5.0))
+    ([0.5], [0.5, 2.0])
+    """
+    pairs = zip(_each(latency_ms), _each(target_ms), strict=True)
+    return [latency / target for latency, target in pairs]
+
+
+def _each(ms: Ms) -> Sequence[float]:
+    return ms if isinstance(ms, Sequence) else (ms,)
 
 
 _DEFAULTS = {"soft": (-0.15, -0.15), "hard": (0.0, -1.0), "absolute": (0.0, -0.10)}
 
 
 class Reward(BaseModel):
-    """Which reward, and its exponents.
+    """Which reward, and its exponents: the same for each device.
 
     Attributes:
         kind: `soft` is ACC*(LAT/T)^w on both sides of the target; `hard` the same with alpha 0, beta
-            -1, a limit; `absolute` is ACC + beta*|LAT/T - 1|.
+            -1, a limit; `absolute` is ACC + beta*|LAT/T - 1|. Over several devices, the factors
+            (LAT/T)^w are multiplied and the terms |LAT/T - 1| added.
         alpha: Exponent up to the target. -0.15 for `soft` (MobileNetV3; MnasNet has -0.07).
         beta: Exponent above the target, or the slope of `absolute` (-0.10, TuNAS's).
     """
@@ -56,7 +85,7 @@ class Reward(BaseModel):
             raise ValueError("alpha has no place in the absolute reward: give beta alone")
         return self
 
-    def __call__(self, accuracy: float, latency_ms: float, *, target_ms: float) -> float:
+    def __call__(self, accuracy: float, latency_ms: Ms, *, target_ms: Ms) -> float:
         """The reward of one trial; accuracy in 0..1.
 
         >>> Reward(kind="hard")(0.8, 30.0, target_ms=60.0)

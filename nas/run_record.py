@@ -10,8 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from nas.estimates import Estimate, estimates
 from nas.noise import Noise, measure_noise
-from nas.readable import Labels
+from nas.readable import Labels, short_names
 from nas.results import pareto_front, read_result
 from nas.runs import RunFolder
 from nas.trial import Trial
@@ -21,6 +22,23 @@ T = TypeVar("T")
 
 Shares = list[list[list[float]]]
 """Of each choice in each batch: (batches, decisions, choices)."""
+
+
+@dataclass(frozen=True)
+class DeviceRecord:
+    """A device of the run.
+
+    Attributes:
+        name: In full.
+        short: What of it tells it from the run's other devices.
+        target_ms: The latency budget on it.
+        estimate: Whether latencies are computed and not measured.
+    """
+
+    name: str
+    short: str
+    target_ms: float
+    estimate: bool
 
 
 @dataclass(frozen=True)
@@ -55,11 +73,14 @@ class RunRecord:
         finals = _read_lines(folder / "finals.jsonl", Trial.from_dict)
         probabilities: Shares = _read_lines(folder / "policy.jsonl", lambda d: d["probabilities"])
         arities = [len(choices) for _, choices in facts["labels"]]
+        devices = 1 + len(facts.get("other_devices", ()))
         for trial in [*trials, *finals]:
             if len(trial.tokens) != len(arities) or any(
                 not 0 <= t < n for t, n in zip(trial.tokens, arities, strict=True)
             ):
                 raise InputError(f"{folder.path}: trial {trial.index} is not of run.json's space")
+            if len(trial.latencies) not in (0, devices):
+                raise InputError(f"{folder.path}: trial {trial.index} is not of run.json's devices")
         if any([len(row) for row in batch] != arities for batch in probabilities):
             raise InputError(f"{folder.path / 'policy.jsonl'} is not of run.json's space")
         result = read_result(folder)
@@ -73,15 +94,21 @@ class RunRecord:
         labels: Labels = self.facts["labels"]
         return labels
 
-    @property
-    def target_ms(self) -> float:
-        """The latency budget."""
-        return float(self.facts["target_ms"])
+    @cached_property
+    def devices(self) -> list[DeviceRecord]:
+        """The device, or several; a trial's latencies are in this order."""
+        first = self.facts["device"] | {"target_ms": self.facts["target_ms"]}
+        records = [first, *self.facts.get("other_devices", ())]
+        names = short_names([record["name"] for record in records])
+        return [
+            DeviceRecord(r["name"], short, float(r["target_ms"]), bool(r["estimate"]))
+            for r, short in zip(records, names, strict=True)
+        ]
 
     @property
-    def estimated(self) -> bool:
-        """Whether latencies are computed and not measured."""
-        return bool(self.facts["device"]["estimate"])
+    def targets_ms(self) -> list[float]:
+        """The latency budget on each device."""
+        return [device.target_ms for device in self.devices]
 
     @cached_property
     def good(self) -> list[Trial]:
@@ -95,13 +122,18 @@ class RunRecord:
 
     @cached_property
     def front(self) -> list[Trial]:
-        """The trials that no other beats in both latency and accuracy, fastest first."""
+        """The trials that no other beats in accuracy and in the latency on each device, fastest first."""
         return pareto_front(self.good)
 
     @cached_property
     def noise(self) -> Noise | None:
         """How much accuracies differ by chance, if anything was trained twice."""
         return measure_noise(self.good, self.finals)
+
+    @cached_property
+    def estimates(self) -> dict[int, Estimate]:
+        """Of each usable trial's accuracy, from all of them together; see `nas.estimates`."""
+        return estimates([len(choices) for _, choices in self.labels], self.good)
 
     @property
     def margin_points(self) -> float:
@@ -119,7 +151,7 @@ def usable(trial: Trial) -> bool:
         trial.ok
         and trial.accuracy is not None
         and trial.latency is not None
-        and all(map(math.isfinite, (trial.accuracy, trial.latency_ms, trial.reward)))
+        and all(map(math.isfinite, (trial.accuracy, *trial.latencies_ms, trial.reward)))
     )
 
 

@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +19,14 @@ from typing import Any
 from nas.loop import JobLoop
 from nas.trial import Evaluate, Job, Outcome, attempt
 from search_spaces import InputError
+
+RESOURCE = "device:{}"
+"""Ray's name for a device of this fingerprint; a cluster has 1 of each."""
+
+SAY_AFTER_S = 30
+"""How long to wait for a device before it is said, and again each time."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,7 @@ class Resources:
         gpus_per_trial: GPUs a trial; a fraction shares one.
         address: Of a running Ray cluster (`auto` finds it); None starts one on this machine.
         retries: Times that a trial is begun again after its worker has died.
+        devices: Fingerprints of devices to measure on, each a resource of a cluster that is started here.
     """
 
     workers: int | None = None
@@ -38,6 +47,7 @@ class Resources:
     gpus_per_trial: float = 0
     address: str | None = None
     retries: int = 1
+    devices: tuple[str, ...] = ()
 
 
 def run_on_ray(
@@ -53,7 +63,9 @@ def run_on_ray(
     from ray import tune
 
     with _cluster(resources, usage_stats=usage_stats), tempfile.TemporaryDirectory() as scratch:
-        workers = _require_room(resources, ray.cluster_resources())
+        there = ray.cluster_resources()
+        workers = _require_room(resources, there)
+        _say_unknown(resources.devices, there)
         searcher = _loop_searcher(loop)
         per_trial = {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}
         tuner = tune.Tuner(
@@ -106,6 +118,7 @@ def _cluster(resources: Resources, *, usage_stats: bool) -> Iterator[None]:
             # As many as asked for, also where the machine has fewer: the user has said so.
             options["num_cpus"] = resources.workers * resources.cpus_per_trial
         options["include_dashboard"] = False
+        options["resources"] = {RESOURCE.format(device): 1 for device in resources.devices}
         if resources.gpus_per_trial == 0:
             options["num_gpus"] = 0
     try:
@@ -121,6 +134,32 @@ def _cluster(resources: Resources, *, usage_stats: bool) -> Iterator[None]:
             ray.shutdown()
 
 
+@contextmanager
+def holding(devices: Sequence[str]) -> Iterator[None]:
+    """Hold devices against the cluster's other searches; waits for its turn, and then has all of them.
+
+    Those that the cluster does not know are not held. Ray frees what a dead search has held.
+
+    Args:
+        devices: Fingerprints.
+    """
+    import ray
+    from ray.util.placement_group import placement_group, remove_placement_group
+
+    there = ray.cluster_resources()
+    if not (known := [name for name in map(RESOURCE.format, devices) if name in there]):
+        yield
+        return
+    # All of them or none: so no two searches wait for each other.
+    group = placement_group([{name: 1} for name in known])
+    try:
+        while not group.wait(SAY_AFTER_S):
+            _log.warning("another search measures on %s: waiting for it", " and ".join(known))
+        yield
+    finally:
+        remove_placement_group(group)
+
+
 def _require_reachable(address: str | None) -> None:
     """Ray itself would try an address for minutes before it gave up."""
     host, _, port = (address or "").removeprefix("ray://").rpartition(":")
@@ -132,6 +171,18 @@ def _require_reachable(address: str | None) -> None:
         raise InputError(
             f"Ray: cannot reach {address}: {error}: start the cluster, or leave --ray-address out"
         ) from error
+
+
+def _say_unknown(devices: Sequence[str], there: dict[str, float]) -> None:
+    """A cluster that others have started has only the devices that it was told of."""
+    unknown = [name for name in map(RESOURCE.format, devices) if name not in there]
+    if unknown:
+        _log.warning(
+            "the cluster does not know %s, so searches of other machines may measure on it meanwhile: "
+            "start a node with ray start --resources='{\"%s\": 1}'",
+            " and ".join(unknown),
+            unknown[0],
+        )
 
 
 def _require_room(resources: Resources, there: dict[str, float]) -> int:

@@ -37,11 +37,19 @@ class Usage:
 
 @dataclass(frozen=True)
 class Seed:
-    """What a seed file holds."""
+    """What a seed file holds.
+
+    Attributes:
+        spec: The network.
+        weights: Its state dict.
+        usage: What it takes, and what it answers.
+        device: What it was searched for, as `--device` names it; empty where it was searched for none.
+    """
 
     spec: ArchSpec
     weights: dict[str, torch.Tensor]
     usage: Usage
+    device: str = ""
 
     def network(self) -> Network:
         """The network with its weights, in eval mode."""
@@ -56,7 +64,8 @@ class Seed:
         fresh = build(spec).state_dict()
         last = _classifier_keys(fresh)
         weights = {name: fresh[name] if name in last else w for name, w in self.weights.items()}
-        return Seed(spec, weights, replace(self.usage, classes=classes))
+        usage = replace(self.usage, classes=classes)
+        return replace(self, spec=spec, weights=weights, usage=usage)
 
 
 def _classifier_keys(weights: dict[str, torch.Tensor]) -> tuple[str, str]:
@@ -73,6 +82,7 @@ def seed_bytes(seed: Seed) -> bytes:
         "spec": to_dict(seed.spec),
         "weights": {name: tensor.cpu() for name, tensor in seed.weights.items()},
         "usage": asdict(seed.usage),
+        "device": seed.device,
     }
     torch.save(content, buffer)
     return buffer.getvalue()
@@ -90,7 +100,7 @@ def load_seed(path: Path | str) -> Seed:
     try:
         spec = from_dict(content["spec"], where=f"{path}, spec")
         usage = _usage(content["usage"])
-        seed = Seed(spec, content["weights"], usage)
+        seed = Seed(spec, content["weights"], usage, str(content.get("device", "")))
         seed.network()
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(

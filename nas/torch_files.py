@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,19 @@ def read_torch(path: Path, *, wanted: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds {type(content).__name__}: give {wanted}")
     return content
+
+
+def state_bytes(weights: Mapping[str, torch.Tensor]) -> bytes:
+    """A state dict as the content of a file."""
+    buffer = io.BytesIO()
+    torch.save({name: tensor.cpu() for name, tensor in weights.items()}, buffer)
+    return buffer.getvalue()
+
+
+def state_of(content: bytes) -> dict[str, torch.Tensor]:
+    """The state dict that `state_bytes` gave."""
+    weights: dict[str, torch.Tensor] = torch.load(io.BytesIO(content), weights_only=True)
+    return weights
 
 
 def read_state_dict(path: Path) -> dict[str, torch.Tensor]:

@@ -3,63 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from nas.charts import AXIS, BLUE, GREEN, GREY, INK, LAYOUT, ORANGE, Figure, hover_text, marker
 from nas.readable import three_digits
-from nas.run_record import RunRecord
+from nas.results import pareto_front
+from nas.run_record import DeviceRecord, RunRecord
 from nas.trial import Trial
 
 
-def latency_title(run: RunRecord) -> str:
+def latency_title(device: DeviceRecord) -> str:
     """An axis' title; an estimate is called one."""
-    return "Latency (ms, estimated, not measured)" if run.estimated else "Latency (ms)"
+    return "Latency (ms, estimated, not measured)" if device.estimate else "Latency (ms)"
 
 
-def accuracy_over_latency(run: RunRecord) -> Figure:
-    """Every trial, the Pareto front, the target, and what was trained once more."""
+def accuracy_over_latency(run: RunRecord, place: int = 0) -> Figure:
+    """Every trial, the Pareto front, the target, and what was trained once more, on one device.
+
+    Args:
+        run: What is drawn.
+        place: The device's, among the run's.
+    """
+    device = run.devices[place]
     first = {trial.index: trial for trial in run.good}
     repeats, finals = run.again("repeat"), run.again("final")
+    drawn = partial(_points, run, place)
     data = [
-        _links(finals, first, color=ORANGE),
-        _links(repeats, first, color=GREEN),
-        *_trials(run),
-        _front(run),
-        _points(run, repeats, "trained again") | marker(GREEN, size=9, symbol="square-open"),
-        _points(run, finals, "finalist, trained longer")
-        | marker(ORANGE, size=12, symbol="diamond"),
+        _links(finals, first, place, color=ORANGE),
+        _links(repeats, first, place, color=GREEN),
+        *_trials(run, place),
+        _front(run, place),
+        drawn(repeats, "trained again") | marker(GREEN, size=9, symbol="square-open"),
+        drawn(finals, "finalist, trained longer") | marker(ORANGE, size=12, symbol="diamond"),
     ]
     layout = LAYOUT | {
         "height": 480,
         "legend": LAYOUT["legend"] | {"y": 1.06},  # above the target's name
-        "xaxis": AXIS | {"title": {"text": latency_title(run)}},
+        "xaxis": AXIS | {"title": {"text": latency_title(device)}},
         "yaxis": AXIS | {"title": {"text": "Accuracy on held-out images (%)"}},
-        "shapes": [_target_line(run), *_noise_band(run)],
-        "annotations": [_target_name(run), *_winner_name(run, finals)],
+        "shapes": [_target_line(device), *_noise_band(run)],
+        "annotations": [_target_name(device), *_winner_name(run, place, finals)],
     }
     return {"data": [trace for trace in data if trace["x"]], "layout": layout}
 
 
-def _trials(run: RunRecord) -> list[Figure]:
-    stable = [trial for trial in run.good if trial.latency and trial.latency.stable]
-    unstable = [trial for trial in run.good if trial.latency and not trial.latency.stable]
+def _trials(run: RunRecord, place: int) -> list[Figure]:
+    stable = [trial for trial in run.good if trial.latencies[place].stable]
+    unstable = [trial for trial in run.good if not trial.latencies[place].stable]
     return [
-        _points(run, stable, "trial") | marker(GREY, size=8, symbol="circle"),
-        _points(run, unstable, "trial, unstable latency")
+        _points(run, place, stable, "trial") | marker(GREY, size=8, symbol="circle"),
+        _points(run, place, unstable, "trial, unstable latency")
         | marker(GREY, size=8, symbol="circle-open"),
     ]
 
 
-def _front(run: RunRecord) -> Figure:
-    """Rings around the trials of the front, and the stairs below which everything is beaten."""
-    rings = _points(run, run.front, "Pareto front of the trials") | marker(
+def _front(run: RunRecord, place: int) -> Figure:
+    """Rings around the trials of the device's front, and the stairs below which everything is beaten."""
+    front = pareto_front(run.good, device=place)
+    rings = _points(run, place, front, "Pareto front of the trials") | marker(
         BLUE, size=13, symbol="circle-open"
     )
     rings["error_x"] = {"visible": False}  # the trials' points have them
     return rings | {"mode": "lines+markers", "line": {"shape": "hv", "color": BLUE, "width": 1.5}}
 
 
-def _points(run: RunRecord, trials: Sequence[Trial], name: str) -> Figure:
-    latencies = [trial.latency for trial in trials if trial.latency is not None]
+def _points(run: RunRecord, place: int, trials: Sequence[Trial], name: str) -> Figure:
+    latencies = [trial.latencies[place] for trial in trials]
     return {
         "type": "scatter",
         "mode": "markers",
@@ -67,7 +76,7 @@ def _points(run: RunRecord, trials: Sequence[Trial], name: str) -> Figure:
         "x": [latency.median_ms for latency in latencies],
         "y": [_points_of(trial) for trial in trials],
         "error_x": {
-            "visible": not run.estimated,
+            "visible": not run.devices[place].estimate,
             "symmetric": False,
             "array": [latency.ci95_ms[1] - latency.median_ms for latency in latencies],
             "arrayminus": [latency.median_ms - latency.ci95_ms[0] for latency in latencies],
@@ -83,13 +92,13 @@ def _points_of(trial: Trial) -> float:
     return 100 * (trial.accuracy or 0.0)
 
 
-def _links(trials: Sequence[Trial], first: dict[int, Trial], *, color: str) -> Figure:
+def _links(trials: Sequence[Trial], first: dict[int, Trial], place: int, *, color: str) -> Figure:
     """Thin lines from a network's first training to its next one."""
     pairs = [(first[trial.index], trial) for trial in trials if trial.index in first]
     return {
         "type": "scatter",
         "mode": "lines",
-        "x": [x for a, b in pairs for x in (a.latency_ms, b.latency_ms, None)],
+        "x": [x for a, b in pairs for x in (a.latencies_ms[place], b.latencies_ms[place], None)],
         "y": [y for a, b in pairs for y in (_points_of(a), _points_of(b), None)],
         "line": {"color": color, "width": 1, "dash": "dot"},
         "hoverinfo": "skip",
@@ -97,24 +106,24 @@ def _links(trials: Sequence[Trial], first: dict[int, Trial], *, color: str) -> F
     }
 
 
-def _target_line(run: RunRecord) -> Figure:
-    place = {"x0": run.target_ms, "x1": run.target_ms, "yref": "paper", "y0": 0, "y1": 1}
+def _target_line(device: DeviceRecord) -> Figure:
+    place = {"x0": device.target_ms, "x1": device.target_ms, "yref": "paper", "y0": 0, "y1": 1}
     line = {"color": INK, "width": 1.2, "dash": "dash"}
     return {"name": "target", "type": "line", "line": line} | place
 
 
-def _target_name(run: RunRecord) -> Figure:
-    text = f"target {three_digits(run.target_ms)} ms"
-    place = {"x": run.target_ms, "yref": "paper", "y": 1, "yanchor": "bottom", "yshift": 2}
+def _target_name(device: DeviceRecord) -> Figure:
+    text = f"target {three_digits(device.target_ms)} ms"
+    place = {"x": device.target_ms, "yref": "paper", "y": 1, "yanchor": "bottom", "yshift": 2}
     return {"text": text, "showarrow": False} | place
 
 
-def _winner_name(run: RunRecord, finals: Sequence[Trial]) -> list[Figure]:
+def _winner_name(run: RunRecord, place: int, finals: Sequence[Trial]) -> list[Figure]:
     """A name beside the winner's point."""
     chosen = [trial for trial in finals if run.result and trial.index == run.result["trial"]]
     shape = {"showarrow": False, "xanchor": "right", "xshift": -10, "font": {"color": ORANGE}}
     return [
-        {"x": trial.latency_ms, "y": _points_of(trial), "text": "<b>winner</b>"} | shape
+        {"x": trial.latencies_ms[place], "y": _points_of(trial), "text": "<b>winner</b>"} | shape
         for trial in chosen
     ]
 

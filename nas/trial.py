@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 
 from latency import Latency
 from search_spaces import ArchSpec, Tokens, count
 
-Kind = Literal["search", "final", "repeat", "proposal", "scratch", "finetune"]
-"""A candidate's proxy training; a finalist's longer one; a proxy training once more with another seed,
-which shows how much of the difference between candidates is noise. NetAdapt's: a proposal's fine-tuning,
-and the last network's training from scratch or on from its weights."""
+Kind = str
+"""`search` is a candidate's proxy training; `final` a finalist's longer one; `repeat` a proxy training once
+more with another seed, which shows how much of the difference between candidates is noise. NetAdapt's:
+`proposal` is a proposal's fine-tuning, `scratch` and `finetune` the last network's training from scratch or
+on from its weights; those of a network to compare it with begin with its name: `uniform-scratch`."""
 
 _SEED_STREAM = {"search": 0, "final": 1, "repeat": 2, "proposal": 3, "scratch": 4, "finetune": 5}
 
@@ -32,7 +34,11 @@ def trial_seed(run_seed: int, index: int, kind: Kind = "search") -> int:
 
 @dataclass(frozen=True)
 class Job:
-    """A network to train: what a worker gets. `latency` is None if it could not be measured."""
+    """A network to train: what a worker gets.
+
+    `latency` is that on the first device, None if it could not be measured; `other_latencies` are those on
+    the other devices, in their order.
+    """
 
     index: int
     kind: Kind
@@ -41,6 +47,12 @@ class Job:
     spec: ArchSpec
     seed: int
     latency: Latency | None
+    other_latencies: tuple[Latency, ...] = field(default=(), kw_only=True)
+
+    @property
+    def latencies(self) -> tuple[Latency, ...]:
+        """On each device; empty if it could not be measured."""
+        return _together(self.latency, self.other_latencies)
 
 
 @dataclass(frozen=True)
@@ -89,7 +101,8 @@ class Trial:
         fingerprint: Of the network.
         seed: Of its weights, data order and augmentation.
         accuracy: Top-1 on held-out images, 0..1; None if failed.
-        latency: On the target device; None if it could not be measured.
+        latency: On the first device; None if it could not be measured.
+        other_latencies: On the other devices, in their order.
         reward: What the controller is told, 0 if failed.
         params: Trainable parameters.
         madds: Multiply-adds at the deploy resolution.
@@ -105,6 +118,7 @@ class Trial:
     seed: int
     accuracy: float | None
     latency: Latency | None
+    other_latencies: tuple[Latency, ...] = field(default=(), kw_only=True)
     reward: float
     params: int
     madds: int
@@ -125,6 +139,7 @@ class Trial:
             seed=job.seed,
             accuracy=outcome.accuracy,
             latency=job.latency,
+            other_latencies=job.other_latencies,
             reward=reward,
             params=cost.params,
             madds=cost.madds,
@@ -138,13 +153,38 @@ class Trial:
         return self.error is None
 
     @property
+    def latencies(self) -> tuple[Latency, ...]:
+        """On each device; empty if it was not measured."""
+        return _together(self.latency, self.other_latencies)
+
+    @property
     def latency_ms(self) -> float:
-        """The median latency; infinite if it was not measured."""
+        """The median latency on the first device; infinite if it was not measured."""
         return self.latency.median_ms if self.latency else float("inf")
 
+    @property
+    def latencies_ms(self) -> tuple[float, ...]:
+        """The median latency on each device."""
+        return tuple(latency.median_ms for latency in self.latencies)
+
+    @property
+    def overall_ms(self) -> float:
+        """Geometric mean over the devices, by which the soft reward ranks; infinite if not measured."""
+        every = self.latencies_ms
+        return math.prod(every) ** (1 / len(every)) if every else float("inf")
+
+    def within(self, targets_ms: Sequence[float]) -> bool:
+        """Whether it was measured, and is within the target of every device."""
+        return self.latency is not None and all(
+            ms <= target_ms for ms, target_ms in zip(self.latencies_ms, targets_ms, strict=True)
+        )
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for the log."""
-        return asdict(self)
+        """Plain data for the log; with one device it says nothing of others."""
+        data = asdict(self)
+        if not self.other_latencies:
+            del data["other_latencies"]
+        return data
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
@@ -155,4 +195,10 @@ class Trial:
             TypeError: A key is unknown.
         """
         latency = Latency.from_dict(data["latency"]) if data["latency"] else None
-        return cls(**{**data, "tokens": tuple(data["tokens"]), "latency": latency})
+        others = tuple(Latency.from_dict(other) for other in data.get("other_latencies", ()))
+        tokens = tuple(data["tokens"])
+        return cls(**{**data, "tokens": tokens, "latency": latency, "other_latencies": others})
+
+
+def _together(first: Latency | None, others: tuple[Latency, ...]) -> tuple[Latency, ...]:
+    return () if first is None else (first, *others)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from controllers import Controller, HasPolicy
+from nas.readable import short_names
 from nas.trial import Job, Trial
 
 
@@ -112,7 +114,8 @@ class TensorBoard(Silent):
             return
         group = {"search": "trial", "final": "final", "repeat": "repeat"}[trial.kind]
         self._writer.add_scalar(f"{group}/accuracy", trial.accuracy, trial.index)
-        self._writer.add_scalar(f"{group}/latency_ms", trial.latency_ms, trial.index)
+        for tag, latency in zip(_tags(trial), trial.latencies, strict=True):
+            self._writer.add_scalar(f"{group}/{tag}", latency.median_ms, trial.index)
         self._writer.add_scalar(f"{group}/reward", trial.reward, trial.index)
         if trial.kind == "search":
             self._best = max(self._best, trial.reward)
@@ -121,3 +124,14 @@ class TensorBoard(Silent):
     def close(self) -> None:
         """Write out what is buffered."""
         self._writer.close()
+
+
+def _tags(trial: Trial) -> list[str]:
+    """What a trial's latencies are called: by their devices, if there are several."""
+    tags = []
+    names = short_names([latency.device for latency in trial.latencies])
+    for latency, name in zip(trial.latencies, names, strict=True):
+        kind = "latency_estimate_ms" if latency.estimate else "latency_ms"
+        of = re.sub(r"[^\w.]+", "-", name).strip("-")  # TensorBoard allows few characters
+        tags.append(f"{kind}/{of}" if len(names) > 1 else kind)
+    return tags

@@ -1,14 +1,26 @@
-"""Who trains a loop's jobs: this process, or Ray's workers."""
+"""Who trains a loop's jobs, and keeps its devices meanwhile: this process, or Ray."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 from nas.config import ScheduleConfig
 from nas.loop import JobLoop, run_serially
 from nas.trial import Evaluate
 
 
-def run_jobs(loop: JobLoop, evaluate: Evaluate, schedule: ScheduleConfig) -> None:
+def run_jobs(
+    loop: JobLoop, evaluate: Evaluate, schedule: ScheduleConfig, *, devices: Sequence[str] = ()
+) -> None:
     """Train every job of a loop where the schedule says.
+
+    Args:
+        loop: Says which is next.
+        evaluate: Trains one.
+        schedule: Where.
+        devices: Fingerprints of those that `hold` is to keep.
 
     Raises:
         InputError: The cluster cannot be reached, or has no room for a single trial.
@@ -25,5 +37,24 @@ def run_jobs(loop: JobLoop, evaluate: Evaluate, schedule: ScheduleConfig) -> Non
         gpus_per_trial=schedule.gpus_per_trial,
         address=schedule.ray_address,
         retries=schedule.retries,
+        devices=tuple(devices),
     )
     run_on_ray(loop, evaluate, resources, usage_stats=schedule.usage_stats)
+
+
+def hold(
+    devices: Sequence[str], schedule: ScheduleConfig
+) -> Callable[[], AbstractContextManager[object]]:
+    """What keeps devices from the cluster's other searches, to be entered while jobs run.
+
+    Processes of one machine wait for each other on a device in any case: see `latency.quiet`.
+
+    Args:
+        devices: Fingerprints.
+        schedule: Where jobs run.
+    """
+    if schedule.workers == 0 or not devices:
+        return nullcontext
+    from nas.schedule import holding
+
+    return partial(holding, devices)

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.config import SearchConfig
-from nas.readable import three_digits
+from nas.readable import in_short
 from nas.trial import Job, Trial
 from nas.watch import Silent
 
@@ -41,10 +41,9 @@ def trial_line(trial: Trial) -> str:
     name = {"search": "trial", "final": "finalist", "repeat": "repeat of"}[trial.kind]
     if trial.accuracy is None:
         return f"{name} {trial.index} failed: {trial.error}"
-    unstable = "" if trial.latency is None or trial.latency.stable else " (unstable)"
     return (
-        f"{name} {trial.index}: {100 * trial.accuracy:.1f}% at {three_digits(trial.latency_ms)} ms"
-        f"{unstable}, reward {trial.reward:.3f}"
+        f"{name} {trial.index}: {100 * trial.accuracy:.1f}% at {in_short(trial.latencies)}, "
+        f"reward {trial.reward:.3f}"
     )
 
 
@@ -80,7 +79,10 @@ class LiveView(Silent):
     def measuring(self, done: int, total: int) -> None:
         """See `Watcher`."""
         self.began = self.began or time.monotonic()
-        self.doing = f"measuring latency, network {done + 1} of {total}, nothing trains meanwhile"
+        what = "network" if len(self.config.targets) == 1 else "reading"
+        self.doing = (
+            f"measuring latency, {what} {min(done + 1, total)} of {total}, nothing trains meanwhile"
+        )
 
     def training(self, jobs: Sequence[Job]) -> None:
         """See `Watcher`."""

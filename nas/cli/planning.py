@@ -3,87 +3,144 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from rich.status import Status
 from rich.table import Table
 
-from latency import MeasurementError
+from latency import LatencySource, MeasurementError, units
 from nas.cli.job import Job
 from nas.cli.live import minutes
 from nas.config import ScheduleConfig, SearchConfig, parse_config
-from nas.plan import Span, estimate_cost, measure_span
+from nas.plan import Cost, Span, estimate_cost, measure_span
 from nas.readable import counted, networks, three_digits
 from search_spaces import InputError
 
 FEW_STEPS = 30
 """A training of fewer steps tells little about a network."""
 
+Line = tuple[str, str]
+"""What is told, and in what words."""
+
+
+@dataclass(frozen=True)
+class Prospect:
+    """What a search's space spans on one of its devices.
+
+    Attributes:
+        typed: The device, as the user wrote it.
+        source: Of its latencies.
+        span: Of the space on it.
+        target_ms: The search's on it.
+        option: How another target is typed, up to its number.
+    """
+
+    typed: str
+    source: LatencySource
+    span: Span
+    target_ms: float
+    option: str
+
+    @property
+    def verdict(self) -> str | None:
+        """What to say if the target separates nothing."""
+        return self.span.verdict(self.target_ms, option=self.option)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "device": self.source.device.name,
+            "estimate": self.source.device.estimate,
+            "target_ms": self.target_ms,
+            "target_binds": self.verdict is None,
+            "fastest_ms": self.span.fastest_ms,
+            "slowest_ms": self.span.slowest_ms,
+            "references_ms": {n: r.median_ms for n, r in self.span.references.items()},
+        }
+
 
 def plan(job: Job) -> tuple[Job, dict[str, Any]]:
     """Say what the search is about to do and what it will cost.
 
     Returns:
-        The search with its target set, and what was said as plain data.
+        The search with its target set, and what was said as plain data: of the first device, and the
+        same of the others under `other_devices`.
 
     Raises:
-        InputError: The device cannot measure the space's networks, or this machine has not the cores
+        InputError: A device cannot measure the space's networks, or this machine has not the cores
             or GPUs asked for.
     """
     config, console = job.config, job.console
     _check_machine(config.schedule)
     with console.status("") as status:
-
-        def progress(done: int, total: int) -> None:
-            status.update(f"measuring what the space spans on the device, {done} of {total}")
-
-        try:
-            span = measure_span(job.space, job.source, progress=progress)
-        except MeasurementError as error:
-            raise InputError(f"device {config.device}: {error}: choose another --device") from error
-        target = config.target_ms or span.references["mobilenet_v3_large"].median_ms
+        prospects = [
+            _prospect(job, typed, source, status)
+            for typed, source in zip(config.targets, job.sources, strict=True)
+        ]
         status.update("timing a few training steps")
-        workers = _workers(config)
-        cost = None
-        if config.schedule.ray_address is None and config.schedule.gpus_per_trial == 0:
-            cost = estimate_cost(
-                config,
-                span,
-                train_images=len(job.data.train),
-                val_images=len(job.data.val),
-                px=job.data.resolution_px,
-                workers=workers or 1,
-            )
-    lines = _facts(job, span, target)
-    if cost is not None:
-        on = f"on {counted(workers, 'worker')}" if workers else "in this process"
-        lines["cost"] = (
-            f"about {minutes(cost.total_s)} {on}: "
-            f"{counted(config.trials, 'trial')} {minutes(cost.trials_s)}, "
-            f"{counted(config.finals.count, 'finalist')} {minutes(cost.finals_s)}, "
-            f"latency {minutes(cost.latency_s)}"
-        )
-    console.print(_grid(lines))
-    verdict = span.verdict(target)
-    if verdict is not None:
-        console.print(f"[bold]The target does not bind:[/bold] {verdict}")
+        cost = _cost(job, [prospect.span for prospect in prospects])
+    console.print(_grid(_lines(job, prospects, cost)))
+    for prospect in prospects:
+        if prospect.verdict is not None:
+            console.print(f"[bold]The target does not bind:[/bold] {prospect.verdict}")
     warnings = _warnings(job)
     for warning in warnings:
         console.print(f"[bold]Mind:[/bold] {warning}")
-    settings = config.model_dump(mode="json") | {"target_ms": target}
-    expected = None if cost is None else cost.total_s
-    planned = replace(job, config=parse_config(settings, where="settings"), expected_s=expected)
-    return planned, {
+    first, *others = (prospect.to_dict() for prospect in prospects)
+    expected_s = None if cost is None else cost.total_s
+    document = {
         "space": {"name": job.space.name, "networks": job.space.size},
-        "device": job.source.device.name,
-        "target_ms": target,
-        "target_binds": verdict is None,
-        "fastest_ms": span.fastest_ms,
-        "slowest_ms": span.slowest_ms,
-        "references_ms": {name: r.median_ms for name, r in span.references.items()},
-        "expected_s": expected,
+        **first,
+        "other_devices": others,
+        "expected_s": expected_s,
         "warnings": warnings,
     }
+    return replace(job, config=_settled(config, prospects), expected_s=expected_s), document
+
+
+def _prospect(job: Job, typed: str, source: LatencySource, status: Status) -> Prospect:
+    """Measure what the space spans on a device.
+
+    Raises:
+        InputError: The device cannot measure it.
+    """
+    name = typed if len(job.sources) > 1 else "the device"
+
+    def progress(done: int, total: int) -> None:
+        status.update(f"measuring what the space spans on {name}, {done} of {total}")
+
+    try:
+        span = measure_span(job.space, source, progress=progress)
+    except MeasurementError as error:
+        raise InputError(f"device {typed}: {error}: choose another --device") from error
+    target_ms = job.config.targets[typed] or span.references["mobilenet_v3_large"].median_ms
+    option = f"--device {typed}=" if len(job.sources) > 1 else "--target-ms "
+    return Prospect(typed, source, span, target_ms, option)
+
+
+def _cost(job: Job, spans: Sequence[Span]) -> Cost | None:
+    """What the search will cost; nobody can tell of a cluster or a GPU that is not here."""
+    config = job.config
+    if config.schedule.ray_address is not None or config.schedule.gpus_per_trial > 0:
+        return None
+    return estimate_cost(
+        config,
+        spans,
+        train_images=len(job.data.train),
+        val_images=len(job.data.val),
+        px=job.data.resolution_px,
+        workers=_workers(config) or 1,
+    )
+
+
+def _settled(config: SearchConfig, prospects: Sequence[Prospect]) -> SearchConfig:
+    """The settings with the target that was found, where none was given."""
+    if len(prospects) > 1:
+        return config
+    settings = config.model_dump(mode="json") | {"target_ms": prospects[0].target_ms}
+    return parse_config(settings, where="settings")
 
 
 def _warnings(job: Job) -> list[str]:
@@ -123,38 +180,63 @@ def _check_machine(schedule: ScheduleConfig) -> None:
             )
 
 
-def _facts(job: Job, span: Span, target: float) -> dict[str, str]:
+def _lines(job: Job, prospects: Sequence[Prospect], cost: Cost | None) -> list[Line]:
     data, space, config = job.data, job.space, job.config
+    lines = [
+        ("space", f"{space.name}: {len(space.arities)} decisions, {networks(space.size)}"),
+        (
+            "data",
+            f"{data.name}: {len(data.classes)} classes, {len(data.train)} images to train on, "
+            f"{len(data.val)} held out, {len(data.test)} to test, {data.resolution_px} px",
+        ),
+    ]
+    for prospect in prospects:
+        lines += _device_lines(prospect, config)
+    lines.append(
+        (
+            "search",
+            f"{config.controller.name}, {counted(config.trials, 'trial')} in batches of "
+            f"{config.batch_size}, {config.reward.kind} reward, seed {config.seed}",
+        )
+    )
+    if cost is not None:
+        workers = _workers(config)
+        on = f"on {counted(workers, 'worker')}" if workers else "in this process"
+        parts = (
+            f"{counted(config.trials, 'trial')} {minutes(cost.trials_s)}, "
+            f"{counted(config.finals.count, 'finalist')} {minutes(cost.finals_s)}, "
+            f"latency {minutes(cost.latency_s)}"
+        )
+        lines.append(("cost", f"about {minutes(cost.total_s)} {on}: {parts}"))
+    return lines
+
+
+def _device_lines(prospect: Prospect, config: SearchConfig) -> list[Line]:
+    """A device, what the space spans on it, and the target."""
+    span, source = prospect.span, prospect.source
     beside = ", ".join(
         f"{_title(name)} {three_digits(reading.median_ms)} ms"
         for name, reading in span.references.items()
     )
-    kind = "not measured: " if job.source.device.estimate else ""
-    why = "" if config.target_ms else ", MobileNetV3-Large's here (--target-ms sets it)"
-    return {
-        "space": f"{space.name}: {len(space.arities)} decisions, {networks(space.size)}",
-        "data": (
-            f"{data.name}: {len(data.classes)} classes, {len(data.train)} images to train on, "
-            f"{len(data.val)} held out, {len(data.test)} to test, {data.resolution_px} px"
-        ),
-        "device": kind + job.source.device.name,
-        "latency": (
+    kind = "not measured: " if source.device.estimate else ""
+    several = len(units(source))
+    pool = f", a pool of {several}" if several > 1 else ""
+    given = config.targets[prospect.typed] is not None
+    why = "" if given else ", MobileNetV3-Large's here (--target-ms sets it)"
+    return [
+        ("device", f"{kind}{source.device.name}{pool}"),
+        (
+            "latency",
             f"{three_digits(span.fastest_ms)} to {three_digits(span.slowest_ms)} ms "
-            f"at {config.resolution} px "
-            f"({len(span.networks)} networks looked at); {beside}"
+            f"at {config.resolution} px ({len(span.networks)} networks looked at); {beside}",
         ),
-        "target": f"{three_digits(target)} ms{why}",
-        "search": (
-            f"{config.controller.name}, {counted(config.trials, 'trial')} in batches of "
-            f"{config.batch_size}, "
-            f"{config.reward.kind} reward, seed {config.seed}"
-        ),
-    }
+        ("target", f"{three_digits(prospect.target_ms)} ms{why}"),
+    ]
 
 
-def _grid(lines: dict[str, str]) -> Table:
+def _grid(lines: Sequence[Line]) -> Table:
     grid = Table.grid(padding=(0, 2))
-    for name, text in lines.items():
+    for name, text in lines:
         grid.add_row(f"[bold]{name}[/bold]", text)
     return grid
 

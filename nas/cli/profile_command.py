@@ -12,7 +12,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from latency import Measured, MeasurementError, open_device
 from latency.pieces import Piece, pieces
 from latency.profile import Progress as Done
-from latency.profile import TableFile, calibrate, new_header, time_pieces
+from latency.profile import calibrate, time_pieces
+from latency.table_file import TableFile, new_header
 from nas.cli.errors import Failed
 from nas.cli.output import JsonFlag, command, messages, print_json, search_line
 from nas.cli.specs import Changes, open_spec

@@ -22,10 +22,17 @@ def search(
     ] = None,
     target_ms: Annotated[
         float | None,
-        typer.Option(help="Latency budget in ms; MobileNetV3-Large's on the device by default."),
+        typer.Option(
+            help="Latency budget in ms of one device; MobileNetV3-Large's on it by default."
+        ),
     ] = None,
     device: Annotated[
-        str | None, typer.Option(help="cpu (this machine), pixel1, ...: nas devices lists them.")
+        list[str] | None,
+        typer.Option(
+            metavar="DEVICE[=MS]",
+            help="cpu (this machine), pixel1, ...: nas devices lists them. cpu=8 is one with its "
+            "target; give the option again for several. adb:SERIAL+SERIAL and adb:all are pools.",
+        ),
     ] = None,
     data: Annotated[
         str | None,
@@ -92,6 +99,7 @@ def search(
         if fixed := [name for name in changed if name != "schedule"]:
             raise InputError(f"{fixed[0]} cannot change on --resume: a run keeps its settings")
     from nas.cli import job as jobs
+    from nas.cli.conclusion import conclude
     from nas.cli.planning import plan
 
     if resume is not None:
@@ -117,7 +125,7 @@ def search(
         if isinstance(error, SearchStoppedError):
             raise Failed(str(error)) from error
         raise
-    jobs.conclude(result, console)
+    conclude(result, console)
     if as_json:
         print_json({"run": str(folder.path)} | result.to_dict())
 
@@ -130,4 +138,4 @@ def _default_name(config: SearchConfig) -> str:
 
 def _given(**options: Any) -> dict[str, Any]:
     """The options that were given."""
-    return {name: value for name, value in options.items() if value not in (None, {})}
+    return {name: value for name, value in options.items() if value not in (None, {}, [])}

@@ -1,13 +1,15 @@
 """The live view as a terminal of 80 columns shows it."""
 
 import io
+from dataclasses import replace
 
 from rich.console import Console
 
-from nas.cli.live import LiveView
+from latency import Device, Latency
+from nas.cli.live import LiveView, trial_line
 from nas.config import make_config
 from nas.trial import Trial
-from nas.watch import Silent
+from nas.watch import Silent, TensorBoard
 
 
 def trial(index, *, accuracy=0.5):
@@ -34,6 +36,44 @@ def test_every_line_is_its_own_and_whole():
     starts = [row.split()[0] for row in rows]
     assert starts == ["now", "time", "best", "last", "failures"]
     assert "measuring latency, network 1 of 4, nothing trains meanwhile" in rows[0]
+
+
+LAB = Device("AMD EPYC, 1 thread", "lab")
+PIXEL = Device("Pixel 1, estimate", "pixel", estimate=True)
+
+
+def test_every_device_is_in_a_trials_line():
+    one = replace(trial(0), latency=replace(Latency.exactly(3.0, LAB), stable=False))
+    assert trial_line(one) == "trial 0: 50.0% at 3.00 ms (unstable), reward 0.500"
+    both = replace(one, other_latencies=(Latency.exactly(60.0, PIXEL),))
+    assert trial_line(both) == (
+        "trial 0: 50.0% at 3.00 ms (unstable) on AMD EPYC and 60.0 ms (estimate) on Pixel 1, reward 0.500"
+    )
+
+
+def test_readings_are_counted_where_there_are_several_devices():
+    config = make_config(preset="quick", overrides={"device": ["cpu=8", "pixel1=60"]})
+    view = LiveView(Console(file=io.StringIO()), config)
+    view.measuring(4, 8)
+    assert "measuring latency, reading 5 of 8" in view.doing
+
+
+def test_tensorboard_has_a_curve_a_device(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    board = TensorBoard(tmp_path)
+    one = replace(trial(0), latency=Latency.exactly(3.0, LAB))
+    board.finished(one, replayed=False)
+    board.finished(replace(one, other_latencies=(Latency.exactly(60.0, PIXEL),)), replayed=False)
+    board.close()
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    tags = set(events.Tags()["scalars"])
+    assert {
+        "trial/latency_ms",
+        "trial/latency_ms/AMD-EPYC",
+        "trial/latency_estimate_ms/Pixel-1",
+    } <= tags
 
 
 def test_time_left_is_the_plans_until_a_batch_is_whole(monkeypatch):

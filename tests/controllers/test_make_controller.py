@@ -96,7 +96,7 @@ def test_plugin_options_are_checked_too() -> None:
 
 @pytest.mark.usefixtures("_installed_plugin")
 def test_plugins_are_listed_after_the_built_in() -> None:
-    with pytest.raises(InputError, match=r"rnn, uniform, evolution, patient"):
+    with pytest.raises(InputError, match=r"rnn, uniform, evolution, screened, patient"):
         make_controller("yours", (2,), seed=0)
 
 

@@ -7,10 +7,20 @@ import types
 
 import pytest
 
-from latency import Conditions, Measured, MeasurementError, Timing, check_latency_source
+from latency import (
+    Conditions,
+    DeviceLostError,
+    Measured,
+    MeasurementError,
+    Timing,
+    check_latency_source,
+    open_device,
+    units,
+)
 from latency.adb import AdbRuntime
 from latency.adb_phone import Phone, choose
 from latency.benchmark_model import times_ms
+from nas.measuring import measure
 from search_spaces import REFERENCES, InputError, count
 from tests.latency.fake_adbd import FakeAdbd
 from tests.latency.sshd import free_port
@@ -50,8 +60,11 @@ echo
 printf 'Inference timings in us: Init: 3214, First inference: %s, ' $((us + 9000))
 echo "Warmup (avg): 9, Inference (avg): $avg"
 """
+GETPROP = """#!/bin/sh
+case $1 in *model) echo Stand-In;; *serialno) echo {serial};; *fingerprint) echo {build};; *) echo "$1";;
+esac
+"""
 PROGRAMS = {
-    "getprop": '#!/bin/sh\ncase $1 in *model) echo Stand-In;; *) echo "$1";; esac\n',
     "taskset": '#!/bin/sh\nshift\nexec "$@"\n',
     "benchmark_model": BENCHMARK,
 }
@@ -73,9 +86,30 @@ def server(tmp_path_factory):
 
 
 @pytest.fixture
-def phone(tmp_path):
-    root = tmp_path / "phone"
-    files = {f"bin/{name}": text for name, text in PROGRAMS.items()}
+def connected(tmp_path):
+    """Makes stand-ins for phones, and attaches them."""
+    made = []
+
+    def attach(name, *, build="build-1"):
+        device = FakeAdbd(_file_system(tmp_path / name, build))
+        made.append(device)
+        subprocess.run(["adb", "connect", device.serial], check=True, capture_output=True)
+        return device
+
+    yield attach
+    for device in made:
+        subprocess.run(["adb", "disconnect", device.serial], check=False, capture_output=True)
+        device.close()
+
+
+@pytest.fixture
+def phone(connected):
+    return connected("phone")
+
+
+def _file_system(root, build):
+    programs = PROGRAMS | {"getprop": GETPROP.format(serial=root.name, build=build)}
+    files = {f"bin/{name}": text for name, text in programs.items()}
     for core, (most, now) in enumerate([(1800000, 300000), (2800000, 2400000), (2800000, 2500000)]):
         folder = f"sys/devices/system/cpu/cpu{core}/cpufreq"
         files |= {
@@ -91,11 +125,7 @@ def phone(tmp_path):
         path.write_text(text)
         path.chmod(0o755)
     (root / "data/local/tmp").mkdir(parents=True)
-    device = FakeAdbd(root)
-    subprocess.run(["adb", "connect", device.serial], check=True, capture_output=True)
-    yield device
-    subprocess.run(["adb", "disconnect", device.serial], check=False, capture_output=True)
-    device.close()
+    return root
 
 
 @pytest.fixture
@@ -174,8 +204,18 @@ def test_a_phone_that_is_gone(runtime, phone):
     network = runtime.load(bytes(20_000))
     phone.close()
     runtime.phone.adb_s = 2.0
-    with pytest.raises(MeasurementError, match=r"did not come back"):
+    with pytest.raises(DeviceLostError, match=r"did not come back"):
         network.run(1)
+
+
+@needs_adb
+def test_a_network_that_is_too_much_for_a_phone_is_refused(runtime, phone):
+    network = runtime.load(bytes(20_000))
+    phone.faults = ["drop", "drop"]  # and it answers otherwise
+    with pytest.raises(MeasurementError) as caught:
+        network.run(1)
+    assert not isinstance(caught.value, DeviceLostError)
+    assert network.run(1) == [20.5]
 
 
 @needs_adb
@@ -207,6 +247,75 @@ def test_a_phone_that_does_not_trust_this_machine(phone):
         InputError, match="'unauthorized' to adb: allow USB debugging on its screen"
     ):
         Phone(phone.serial)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """A device that is typed measures for a moment; a model is as long as its network is slow."""
+    litert = types.ModuleType("search_spaces.litert_export")
+    litert.to_tflite = lambda network: b"\0\0\0\0TFL3" + bytes(count(network.spec).madds // 10_000)
+    monkeypatch.setitem(sys.modules, "search_spaces.litert_export", litert)
+    timing = Timing(warmup_s=0.0, block_s=0.0, block_runs=5, min_blocks=2, max_s=0.1, retries=0)
+    monkeypatch.setattr("latency.adb.TIMING", timing)
+
+
+def networks(number):
+    return [REFERENCES["mobilenet_v3_small"](resolution=32 * (n + 1)) for n in range(number)]
+
+
+@needs_adb
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("typed", ["adb:{0}+{1}", "adb:all"])
+def test_several_phones_are_a_pool(connected, typed):
+    phones = [connected("one"), connected("two")]
+    pool = open_device(typed.format(*(phone.serial for phone in phones)))
+    assert "Stand-In" in pool.device.name
+    assert len(units(pool)) == 2
+    assert pool.device.fingerprint not in {unit.fingerprint for unit in units(pool)}
+    specs = networks(4)
+    told = measure([pool], specs)
+    assert [latency.median_ms for (latency,) in told] == pytest.approx(
+        [(8 + count(spec).madds // 10_000) / 1e3 for spec in specs], rel=1e-2
+    )
+    for phone in phones:  # both were at work
+        assert any("--graph=" in command for command in phone.commands)
+
+
+@needs_adb
+@pytest.mark.usefixtures("quick")
+def test_a_phone_of_a_pool_that_goes_is_left_out(connected, caplog):
+    one, two = connected("one"), connected("two")
+    pool = open_device(f"adb:{one.serial}+{two.serial}")
+    for member in pool._members:
+        member.runtime.phone.adb_s = 2.0
+    one.close()
+    told = measure([pool], networks(3))
+    assert [len(latencies) for latencies in told] == [1, 1, 1]
+    assert [unit.name for unit in units(pool)] == [pool.device.name]
+    assert f"(1 left): {one.serial}" in caplog.text
+    again = open_device(f"adb:{one.serial}+{two.serial}")  # as on a resume
+    assert again.device == pool.device
+    two.close()
+    with pytest.raises(DeviceLostError, match="no device of the pool is left"):
+        measure([pool], networks(5))
+
+
+@needs_adb
+@pytest.mark.usefixtures("quick")
+def test_a_pool_is_of_one_make(connected):
+    one, two = connected("one"), connected("two", build="build-2")
+    with pytest.raises(InputError, match="differ in Android's build or in benchmark_model"):
+        open_device(f"adb:{one.serial}+{two.serial}")
+    with pytest.raises(InputError, match="is in the pool twice"):
+        open_device(f"adb:{one.serial}+{one.serial}")
+
+
+@needs_adb
+def test_a_pool_of_no_phone():
+    with pytest.raises(InputError, match="adb sees no phone: plug one in"):
+        open_device("adb:all")
+    with pytest.raises(InputError, match="adb sees no phone 'A'"):
+        open_device("adb:A+B")
 
 
 def test_no_adb(monkeypatch):

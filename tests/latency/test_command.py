@@ -9,7 +9,14 @@ import onnx
 import psutil
 import pytest
 
-from latency import Conditions, Measured, MeasurementError, Timing, check_latency_source
+from latency import (
+    Conditions,
+    DeviceLostError,
+    Measured,
+    MeasurementError,
+    Timing,
+    check_latency_source,
+)
 from latency.command import CommandRuntime
 from latency.programs import MOST_BYTES, TimedOutError, run_program
 from search_spaces import REFERENCES, InputError
@@ -89,6 +96,15 @@ def test_it_is_called_until_there_are_enough_times(script, tmp_path):
 def test_what_is_no_time(script, text, problem):
     with pytest.raises(MeasurementError, match=problem):
         CommandRuntime(script(text)).load(b"model").run(1)
+
+
+def test_a_program_can_say_that_its_device_is_gone(script, tmp_path):
+    network = CommandRuntime(script("echo no board >&2; exit 69")).load(b"model")
+    with pytest.raises(DeviceLostError, match=r"exit status 69\): no board"):
+        network.run(1)
+    (tmp_path / "measure.sh").unlink()
+    with pytest.raises(DeviceLostError, match="cannot be started"):
+        network.run(1)
 
 
 def test_a_program_that_hangs_is_ended_with_what_it_started(script, tmp_path):

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from latency import Device, MeasurementError, check_latency_source
+from latency import Device, Latency, MeasurementError, check_latency_source
 from latency.anchor import ANCHOR, AnchorRecord
 from latency.interleave import interleave
 from latency.measured import Measured
@@ -144,6 +144,21 @@ def test_contention_is_told_by_the_anchor(tmp_path):
     assert not busy.stable
     assert busy.problems == ("something else used the device: the anchor took 1.40 times its best",)
     assert record.best_ms("lab-1") == pytest.approx(count(ANCHOR).madds / 1e7)
+
+
+def test_readings_of_different_hours_are_compared_at_one_pace():
+    true_ms = count(LARGE).madds / 1e7
+    anchor_ms = count(ANCHOR).madds / 1e7
+    for pace in (1.0, 1.07, 1.3):
+        reading = source(Lab(lambda _, pace=pace: pace)).latency(LARGE)
+        assert reading.median_ms == pytest.approx(pace * true_ms)
+        assert reading.anchor_ms == pytest.approx(pace * anchor_ms)
+        again = reading.at_pace(anchor_ms)
+        assert again.median_ms == pytest.approx(true_ms)
+        assert again.ci95_ms == pytest.approx((true_ms, true_ms))
+        assert again.problems == reading.problems
+    estimate = Latency.exactly(2.0, Device("table", "t"))
+    assert estimate.at_pace(1.0) == estimate
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"median_ms": null}', '{"median_ms": "x"}'])

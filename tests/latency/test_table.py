@@ -7,9 +7,10 @@ import pytest
 
 from latency import Device, Measured, MeasurementError, check_latency_source, open_device
 from latency.pieces import pieces
-from latency.profile import TableFile, calibrate, new_header, time_pieces
+from latency.profile import calibrate, time_pieces
 from latency.runtime import Conditions
 from latency.table import LookupTable, read_table, table_line
+from latency.table_file import TableFile, new_header
 from search_spaces import REFERENCES, InputError, count, load_space
 from search_spaces.network import build
 from search_spaces.spec import from_dict, to_dict

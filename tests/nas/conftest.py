@@ -1,10 +1,12 @@
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from controllers import make_controller
 from latency import open_device
 from nas.loop import Budget, TrialLoop
+from nas.measuring import measure
 from nas.reward import Reward
 from nas.runs import RunFolder
 from nas.trial import Outcome
@@ -32,7 +34,8 @@ def make_loop(tmp_path):
         seed=3,
         finalists=2,
         repeats=2,
-        target_ms=30.0,
+        targets_ms=(30.0,),
+        sources=None,
         **parts,
     ):
         path = folder or tmp_path / "run"
@@ -41,9 +44,9 @@ def make_loop(tmp_path):
         defaults = {
             "space": space,
             "controller": make_controller("evolution", space.arities, seed=seed),
-            "measure": open_device("madds:1").latency,
-            "reward": lambda accuracy, ms: Reward()(accuracy, ms, target_ms=target_ms),
-            "target_ms": target_ms,
+            "measure": partial(measure, sources or [open_device("madds:1")]),
+            "reward": lambda accuracy, ms: Reward()(accuracy, ms, target_ms=targets_ms),
+            "targets_ms": targets_ms,
             "budget": Budget(trials, batch_size, finalists, repeats, seed),
             "folder": RunFolder(path),
             "watcher": Silent(),
@@ -51,6 +54,13 @@ def make_loop(tmp_path):
         return TrialLoop(**(defaults | parts))
 
     return make
+
+
+class Told:
+    """A latency source that asks a function."""
+
+    def __init__(self, latency, device=None):
+        self.latency, self.device = latency, device or open_device("madds:1").device
 
 
 def without_times(trials):

@@ -1,16 +1,11 @@
 """`kill -9` of the whole process tree at random moments: the resumed log is the uninterrupted one's."""
 
-import json
 import random
-import subprocess
-import sys
 import time
-from pathlib import Path
 
-import numpy as np
-import psutil
 import pytest
-from PIL import Image
+
+from tests.nas.killing import kill_tree, lines, make_images, progress, start, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -41,63 +36,12 @@ data: {source: images}
 def place(tmp_path_factory):
     """A folder with everything that a small search needs, and an uninterrupted run of it."""
     folder = tmp_path_factory.mktemp("kill")
-    rng = np.random.default_rng(0)
-    for label, base in (("dark", 60), ("light", 180)):
-        (folder / "images" / label).mkdir(parents=True)
-        for number in range(60):
-            pixels = rng.normal(base, 60, size=(32, 32, 3)).clip(0, 255).astype(np.uint8)
-            Image.fromarray(pixels).save(folder / "images" / label / f"{number}.png")
+    make_images(folder / "images")
     (folder / "tiny.yaml").write_text(SPACE)
     (folder / "config.yaml").write_text(CONFIG)
-    assert (
-        start(folder, "--config", "config.yaml", "--run-name", "whole", "--workers", "0").wait()
-        == 0
-    )
+    whole = ("--config", "config.yaml", "--run-name", "whole", "--workers", "0")
+    assert start(folder, "search_main", *whole).wait() == 0
     return folder
-
-
-def start(folder: Path, *arguments: str) -> subprocess.Popen:
-    code = "from nas.cli.main import search_main; search_main()"
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *arguments],
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=(folder / "stderr.txt").open("w"),
-    )
-
-
-def kill_tree(process: subprocess.Popen) -> None:
-    try:
-        root = psutil.Process(process.pid)
-        family = [*root.children(recursive=True), root]
-    except psutil.NoSuchProcess:
-        family = []
-    for member in reversed(family):
-        try:
-            member.kill()
-        except psutil.NoSuchProcess:
-            continue
-    process.wait()
-
-
-def lines(run: Path, name: str) -> list[dict]:
-    read = [json.loads(line) for line in (run / name).read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "time"} for line in read]
-
-
-def progress(run: Path) -> int:
-    """Lines on disk, those that wait for their turn included."""
-    return sum(
-        log.read_bytes().count(b"\n") for log in run.glob("*.jsonl") if "policy" not in log.name
-    )
-
-
-def wait_for(run: Path, process: subprocess.Popen, count: int) -> None:
-    def there() -> bool:
-        return (run / "config.yaml").exists() and progress(run) >= count
-
-    while process.poll() is None and not there():
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +53,7 @@ def test_nothing_finished_is_lost_and_nothing_changes(place, workers, kills):
     name = f"killed-{workers}"
     run = place / "runs" / name
     options = ["--workers", str(workers)]
-    process = start(place, "--config", "config.yaml", "--run-name", name, *options)
+    process = start(place, "search_main", "--config", "config.yaml", "--run-name", name, *options)
     # At moments spread over the run, from before its first line to its finals (16 lines in all).
     moments = sorted(rng.sample(range(16), kills))
     for moment in moments:
@@ -117,8 +61,8 @@ def test_nothing_finished_is_lost_and_nothing_changes(place, workers, kills):
         time.sleep(rng.uniform(0.0, 0.3))
         kill_tree(process)
         assert progress(run) >= moment, "something finished was lost"
-        process = start(place, "--resume", str(run), *options)
+        process = start(place, "search_main", "--resume", str(run), *options)
     assert process.wait() == 0, (place / "stderr.txt").read_text()
     for log in ("trials.jsonl", "finals.jsonl"):
-        assert lines(run, log) == lines(place / "runs" / "whole", log)
+        assert lines(run / log) == lines(place / "runs" / "whole" / log)
     assert (run / "best.yaml").read_bytes() == (place / "runs" / "whole" / "best.yaml").read_bytes()

@@ -5,11 +5,12 @@ import random
 import pytest
 
 from latency import Latency, MeasurementError, open_device
+from nas.estimates import estimates
 from nas.loop import SearchStoppedError, finalists, run_serially
 from nas.trial import Outcome, trial_seed
 from nas.watch import Silent
 from search_spaces import InputError
-from tests.nas.conftest import oracle, without_times
+from tests.nas.conftest import Told, oracle, without_times
 
 
 class InterruptedHereError(Exception):
@@ -26,7 +27,12 @@ def test_a_search_trains_all_then_the_best_longer(make_loop):
     trials = loop.log.trials
     assert [trial.index for trial in trials] == list(range(23))
     assert [trial.batch for trial in trials] == [0] * 5 + [1] * 5 + [2] * 5 + [3] * 5 + [4] * 3
-    best = finalists(trials, target_ms=30.0)[:2]
+    told = estimates(loop.space.arities, trials)
+
+    def worth(trial):
+        return loop.reward(told[trial.index].accuracy, trial.latencies_ms)
+
+    best = finalists(trials, targets_ms=[30.0], worth=worth)[:2]
     kinds = [(trial.kind, trial.index) for trial in loop.finals.trials]
     assert kinds == [("final", t.index) for t in best] + [("repeat", 0), ("repeat", 1)]
     assert loop.folder.weights_path(best[0].index).read_bytes() == b"w"
@@ -184,7 +190,7 @@ def test_networks_that_cannot_be_measured_fail_untrained(make_loop):
         return inner.latency(spec)
 
     trained = []
-    loop = make_loop(measure=measure)
+    loop = make_loop(sources=[Told(measure)])
     finish(loop, lambda job: (trained.append(job.index), oracle(job))[1])
     assert loop.log.trials[1].error == "latency: device lost"
     assert 1 not in trained
@@ -210,7 +216,7 @@ def test_latencies_are_measured_while_nothing_trains(make_loop):
         assert not out, "measured while trials were training"
         return open_device("madds:1").latency(spec)
 
-    loop = make_loop(measure=measure)
+    loop = make_loop(sources=[Told(measure)])
     while (job := loop.next_job()) is not None or out:
         if job is not None:
             out.add(job)
@@ -223,7 +229,7 @@ def test_finalists_are_distinct_and_within_the_target_first(make_loop):
     trials = finish(make_loop()).log.trials
     doubled = [*trials, *trials]
     target_ms = sorted(t.latency_ms for t in trials)[10]
-    ranked = finalists(doubled, target_ms=target_ms)
+    ranked = finalists(doubled, targets_ms=[target_ms])
     assert (
         len({t.fingerprint for t in ranked}) == len(ranked) == len({t.fingerprint for t in trials})
     )

@@ -9,14 +9,14 @@ from latency import Device, Latency, MeasurementError, open_device
 from nas.cli.main import nas_app
 from nas.loop import SearchStoppedError, run_serially
 from nas.noise import fastest_of_the_best, measure_noise
-from nas.report import render, write_report
+from nas.report import chart_id, render, write_report
 from nas.results import SearchResult, choose_winner, pareto_front
 from nas.run_facts import facts_of
 from nas.runs import RunFolder
 from nas.trial import Outcome
 from nas.watch import PolicyRecord
 from search_spaces import InputError, count, load_space
-from tests.nas.conftest import accuracy_of
+from tests.nas.conftest import Told, accuracy_of
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -61,6 +61,7 @@ def make_run(make_loop, tmp_path):
         controller="rnn",
         device=LAB,
         measure=measured,
+        beside=(),
         finished=True,
         target_ms=TARGET_MS,
         **budget,
@@ -68,16 +69,20 @@ def make_run(make_loop, tmp_path):
         folder = RunFolder(tmp_path / "run")
         folder.path.mkdir()
         space = load_space("mnasnet", resolution=64, classes=4)
+        targets_ms = [target_ms, *(ms for _, ms in beside)]
+        sources = [Told(measure, device), *(source for source, _ in beside)]
         loop = make_loop(
             folder=folder.path,
-            target_ms=target_ms,
+            targets_ms=targets_ms,
             space=space,
             controller=make_controller(controller, space.arities, seed=0),
-            measure=measure,
+            sources=sources,
             watcher=PolicyRecord(folder / "policy.jsonl"),
             **budget,
         )
-        facts = facts_of(space, device, Photos, target_ms=target_ms, budget=loop.budget)
+        facts = facts_of(
+            space, [s.device for s in sources], Photos, targets_ms=targets_ms, budget=loop.budget
+        )
         (folder / "run.json").write_text(json.dumps(facts))
         try:
             run_serially(loop, evaluate)
@@ -95,10 +100,12 @@ def make_run(make_loop, tmp_path):
 
 def result_of(folder, loop):
     trials, finals = tuple(loop.log.trials), tuple(loop.finals.trials)
-    winner = choose_winner(finals, target_ms=loop.target_ms)
-    within = winner.latency_ms <= loop.target_ms
+    winner = choose_winner(finals, targets_ms=loop.targets_ms)
+    within = winner.within(loop.targets_ms)
     spec, noise = loop.space.decode(winner.tokens), measure_noise(trials, finals)
-    return SearchResult(folder, winner, spec, within, loop.target_ms, 0.8125, trials, finals, noise)
+    return SearchResult(
+        folder, winner, spec, within, loop.targets_ms, 0.8125, trials, finals, noise
+    )
 
 
 def figures_in(html):
@@ -255,6 +262,58 @@ def test_an_estimate_is_called_one_wherever_it_is_shown(make_run):
     points = traces(html, "scatter")["trial"]
     assert points["error_x"]["visible"] is False
     assert all("(an estimate, not measured)" in hover for hover in points["hovertext"])
+
+
+def test_every_device_has_its_place(make_run):
+    pixel = open_device("pixel1")
+    folder, loop = make_run(beside=[(pixel, 15.0)])
+    html = render(folder)
+    text = text_of(html)
+    figures = figures_in(html)
+    good = [t for t in loop.log.trials if t.ok]
+    for chart, place, target_ms in (("scatter", 0, TARGET_MS), ("scatter-2", 1, 15.0)):
+        drawn = traces(html, chart)
+        ringed = drawn["Pareto front of the trials"]["x"]
+        assert ringed == [t.latencies_ms[place] for t in pareto_front(good, device=place)]
+        points = drawn["trial"]["x"] + drawn.get("trial, unstable latency", {"x": []})["x"]
+        assert sorted(points) == sorted(t.latencies_ms[place] for t in good)
+        shapes = {s["name"]: s for s in figures[chart]["layout"]["shapes"]}
+        assert shapes["target"]["x0"] == target_ms
+    assert "Accuracy against latency on a <b>lab</b> device" not in html  # it is escaped
+    assert "Accuracy against estimated latency on Pixel 1" in text
+    assert traces(html, "scatter-2")["trial"]["error_x"]["visible"] is False
+    assert "Pixel 1, ms (estimate)" in text
+    assert re.search(
+        r"wins: .* ms \(95% interval .* and [\d.]+ ms \(an estimate, .*\) on Pixel 1\.", text
+    )
+    assert "the target of 15.0 ms on Pixel 1" in text
+    winner = result_of(folder, loop).winner
+    hover = " ".join(traces(html, "scatter")["finalist, trained longer"]["hovertext"])
+    assert f"{winner.latencies[1].median_ms:.3g}" in hover
+
+
+def test_a_winner_may_miss_one_target_of_several(make_run):
+    text = text_of(render(make_run(beside=[(open_device("pixel1"), 0.1)], target_ms=1e4)[0]))
+    assert "It is not within the target of 0.100 ms on Pixel 1." in text
+    assert "No finalist is within every target, and it has the best reward." in text
+
+
+def test_a_log_of_other_devices_is_refused(make_run):
+    folder, _ = make_run()
+    facts = json.loads((folder / "run.json").read_text())
+    second = facts["device"] | {"target_ms": 3.0}
+    (folder / "run.json").write_text(json.dumps(facts | {"other_devices": [second]}))
+    with pytest.raises(InputError, match=r"trial 0 is not of run\.json's devices"):
+        render(folder)
+
+
+def test_a_run_of_before_there_were_several_devices_is_read(make_run):
+    folder, _ = make_run()
+    before = render(folder)
+    facts = json.loads((folder / "run.json").read_text())
+    del facts["other_devices"], facts["device"]["make"]
+    (folder / "run.json").write_text(json.dumps(facts))
+    assert render(folder) == before
 
 
 def test_an_unfinished_run_says_so(make_run):
@@ -423,7 +482,9 @@ def test_a_real_browser_sorts_the_table(make_run, open_page):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("finished", [True, False])
-def test_a_real_browser_fits_it_on_a_phone(make_run, open_page, finished):
-    page = open_page(write_report(make_run(finished=finished)[0]), width=400)
-    page.wait_for_selector("#scatter .scatterlayer .point")
+@pytest.mark.parametrize("beside", [[], [(open_device("pixel1"), 15.0)]])
+def test_a_real_browser_fits_it_on_a_phone(make_run, open_page, finished, beside):
+    page = open_page(write_report(make_run(finished=finished, beside=beside)[0]), width=400)
+    for place in range(1 + len(beside)):
+        page.wait_for_selector(f"#{chart_id(place)} .scatterlayer .point")
     assert page.evaluate("document.documentElement.scrollWidth") == 400

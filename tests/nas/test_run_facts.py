@@ -80,10 +80,57 @@ def test_what_changed_is_named_and_nothing_is_mixed(tmp_path, changes, named):
     assert {path.name: path.read_bytes() for path in tmp_path.glob("*.json*")} == before
 
 
+def test_each_of_several_devices_is_named(tmp_path):
+    two = {"latency": [open_device("madds:1"), open_device("pixel1")], "target_ms": [1.0, 2.0]}
+    result = run(tmp_path, **two)
+    assert len(result.winner.latencies) == 2
+    log = (tmp_path / "trials.jsonl").read_bytes()
+    assert run(tmp_path, **two).winner == result.winner
+    with pytest.raises(InputError, match=r"other_devices\.0\.target_ms was 2\.0 .* is 3\.0 now"):
+        run(tmp_path, **two | {"target_ms": [1.0, 3.0]})
+    for latency, target_ms in ([two["latency"][0], 1.0], [two["latency"][::-1], [1.0, 2.0]]):
+        with pytest.raises(InputError, match="device"):
+            run(tmp_path, latency=latency, target_ms=target_ms)
+    assert (tmp_path / "trials.jsonl").read_bytes() == log
+
+
+@pytest.mark.parametrize(
+    ("latency", "target_ms", "problem"),
+    [
+        (["madds:1", "pixel1"], 1.0, "there are 2 devices and 1 target_ms: give one for each"),
+        (["madds:1"], [1.0, 2.0], "there are 1 devices and 2 target_ms"),
+        ([], [], "there are 0 devices"),
+        (["madds:1", "pixel1"], [1.0, 0.0], "target_ms must be above 0, got 0"),
+        (["madds:1", "madds:1.0"], [1.0, 2.0], "estimate at 1 G MAdds/s is given twice"),
+    ],
+)
+def test_devices_and_targets_that_do_not_fit(tmp_path, latency, target_ms, problem):
+    with pytest.raises(InputError, match=problem):
+        run(tmp_path / "new", latency=[open_device(d) for d in latency], target_ms=target_ms)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_reward_of_ones_own_gets_numbers_of_one_device_and_tuples_of_several(tmp_path):
+    seen = []
+
+    def reward(accuracy, latency_ms, *, target_ms):
+        seen.append((type(latency_ms), target_ms))
+        return accuracy
+
+    run(tmp_path / "one", reward=reward)
+    run(
+        tmp_path / "two",
+        reward=reward,
+        latency=[open_device("madds:1"), open_device("pixel1")],
+        target_ms=[1.0, 2.0],
+    )
+    assert set(seen) == {(float, 1.0), (tuple, (1.0, 2.0))}
+
+
 def test_a_record_of_an_earlier_version_says_less(tmp_path):
     run(tmp_path)
     facts = json.loads((tmp_path / "run.json").read_text())
-    del facts["training"], facts["data"]["mean"]
+    del facts["training"], facts["data"]["mean"], facts["other_devices"], facts["device"]["make"]
     (tmp_path / "run.json").write_text(json.dumps(facts))
     log = (tmp_path / "trials.jsonl").read_bytes()
     run(tmp_path)

@@ -2,13 +2,18 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from latency import open_device
 from nas.loop import SearchStoppedError, run_serially
-from nas.schedule import Resources, run_on_ray
+from nas.measuring import measure
+from nas.schedule import Resources, holding, run_on_ray
 from nas.trial import Outcome
 from search_spaces import InputError
 from tests.nas.conftest import accuracy_of, oracle, without_times
@@ -89,3 +94,87 @@ def test_a_cluster_of_several_nodes(make_loop, tmp_path, serial):
     finally:
         cluster.shutdown()
     assert without_times(loop.log.trials) == without_times(serial.log.trials)
+
+
+class Phone:
+    """A device that asserts that no other search can have it meanwhile."""
+
+    def __init__(self, device):
+        self.device, self.latency_of = device, open_device("madds:1").latency
+
+    def latency(self, spec):
+        import ray
+        from ray.util.placement_group import placement_group, remove_placement_group
+
+        assert ray.cluster_resources()["device:phone-1"] == 1
+        other = placement_group([{"device:phone-1": 1}])
+        had = other.wait(0.2)
+        remove_placement_group(other)
+        assert not had
+        return self.latency_of(spec)
+
+
+def test_a_device_is_the_searchs_own_while_it_is_measured(make_loop, tmp_path, serial):
+    phone = Phone(open_device("madds:1").device)
+    measured = partial(measure, [phone], hold=partial(holding, ["phone-1"]))
+    loop = make_loop(measure=measured, trials=12, batch_size=5)
+    run_on_ray(loop, Oracle(tmp_path), Resources(workers=1, devices=("phone-1",)))
+    assert without_times(loop.log.trials) == without_times(serial.log.trials)
+
+
+HOLDER = """
+import os, sys, time
+import ray
+from nas.schedule import holding
+address, devices, seconds = sys.argv[1], sys.argv[2].split(","), float(sys.argv[3])
+ray.init(address=address, log_to_driver=False)
+with holding(devices):
+    print("has", *devices, flush=True)
+    with open(sys.argv[4], "a") as file:
+        file.write("begin\\n"); file.flush()
+        time.sleep(seconds)
+        file.write("end\\n")
+"""
+
+
+@pytest.fixture
+def cluster():
+    from ray.cluster_utils import Cluster
+
+    devices = {"device:phone-1": 1, "device:phone-2": 1}
+    head = {"num_cpus": 1, "include_dashboard": False, "resources": devices}
+    there = Cluster(initialize_head=True, head_node_args=head)
+    yield there
+    there.shutdown()
+
+
+def start(cluster, devices, seconds, file):
+    command = [sys.executable, "-c", HOLDER, cluster.address, devices, str(seconds), str(file)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def test_searches_of_one_cluster_take_turns(cluster, tmp_path):
+    # Named in other orders, so that each could have what the other waits for.
+    orders = ("phone-1,phone-2", "phone-2,phone-1", "phone-1")
+    searches = [start(cluster, devices, 0.3, tmp_path / "log") for devices in orders]
+    assert [search.wait() for search in searches] == [0, 0, 0]
+    assert (tmp_path / "log").read_text().split() == ["begin", "end"] * 3
+
+
+def test_a_killed_search_gives_its_device_back(cluster, tmp_path):
+    first = start(cluster, "phone-1", 600, tmp_path / "first")
+    assert first.stdout.readline() == "has phone-1\n"
+    first.kill()
+    first.wait()
+    assert start(cluster, "phone-1", 0, tmp_path / "second").wait() == 0
+    assert (tmp_path / "second").read_text().split() == ["begin", "end"]
+
+
+def test_a_device_that_the_cluster_does_not_know_is_said(cluster, make_loop, tmp_path, caplog):
+    source = open_device("madds:1")
+    measured = partial(measure, [source], hold=partial(holding, ["phone-1", "phone-9"]))
+    loop = make_loop(measure=measured, trials=2, batch_size=2, finalists=1, repeats=0)
+    resources = Resources(address=cluster.address, devices=("phone-1", "phone-9"))
+    run_on_ray(loop, Oracle(tmp_path), resources)
+    assert "does not know device:phone-9, so" in caplog.text
+    assert """ray start --resources='{"device:phone-9": 1}'""" in caplog.text

@@ -71,18 +71,18 @@ class TestResults:
             trial(2, 0.90, 61, kind="final"),
             trial(3, 0.99, 10, kind="repeat"),
         ]
-        assert choose_winner(finals, target_ms=60).index == 1
+        assert choose_winner(finals, targets_ms=[60]).index == 1
 
     def test_without_any_within_the_best_reward_wins(self):
         finals = [
             trial(0, 0.9, 90, kind="final", reward=0.5),
             trial(1, 0.8, 70, kind="final", reward=0.7),
         ]
-        assert choose_winner(finals, target_ms=60).index == 1
+        assert choose_winner(finals, targets_ms=[60]).index == 1
 
     def test_no_winner_among_failures(self):
-        assert choose_winner([trial(0, None, 5, kind="final")], target_ms=60) is None
-        assert choose_winner([], target_ms=60) is None
+        assert choose_winner([trial(0, None, 5, kind="final")], targets_ms=[60]) is None
+        assert choose_winner([], targets_ms=[60]) is None
 
     def test_the_front_by_brute_force(self):
         import random

@@ -1,0 +1,213 @@
+"""Screened REINFORCE: many proposals, a model of the reward ranks them, only the best are trained.
+
+    ask:   proposals ~ p_theta, then some rounds of children of the most promising sequences so far;
+           of all these the batch of highest expected improvement under the model (surrogate.py)
+    tell:  a step of REINFORCE on the trained batch (reinforce.py)
+
+Training a network takes minutes and looking one up in the model microseconds. The rounds matter in
+a large space: of 42 decisions a young policy rarely proposes a neighbour of the best network known.
+
+Ranking by a model of all trials so far: PNAS (Liu et al. 2018), BANANAS (White et al. 2021). The
+improvement of a batch, by sampling: Wilson et al. 2018 ("Maximizing acquisition functions for
+Bayesian optimization", section 3).
+
+Start with ``Screened.ask``.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from heapq import nlargest
+from itertools import islice, product
+from typing import Any
+
+import torch
+
+from controllers.checks import (
+    checked_arities,
+    checked_count,
+    checked_scored,
+    checked_state,
+    checked_whole,
+    stamped,
+)
+from controllers.controller import Scored, Tokens
+from controllers.evolution import mutated
+from controllers.reinforce import Reinforce
+from controllers.surrogate import MOST_TRIALS, Surrogate, fit
+from search_spaces.errors import InputError
+
+ROUNDS = 4  # of children
+PARENTS = 10  # of each round
+SHORTLIST = 400  # sequences whose expected improvement is looked at, the most promising
+SAMPLES = 64  # behind each expected improvement
+
+
+class Screened:
+    """REINFORCE of whose proposals only the most promising are asked for, and none twice."""
+
+    def __init__(
+        self,
+        arities: Sequence[int],
+        *,
+        seed: int,
+        proposals: int = 200,
+        warmup: int = 10,
+        learning_rate: float = 1.5e-2,
+        entropy_weight: float = 0.5,
+    ) -> None:
+        """Draw the initial policy; there is no model yet.
+
+        Args:
+            arities: number of choices of each decision.
+            seed: of everything drawn.
+            proposals: sequences drawn from the policy a batch, and children a round.
+            warmup: trials without screening: distinct sequences of the initial policy.
+            learning_rate: of the policy, see ``Reinforce``.
+            entropy_weight: of the policy, see ``Reinforce``.
+
+        Raises:
+            InputError: an arity or option is out of range.
+        """
+        self.arities = checked_arities(arities)
+        self._proposals = checked_whole("proposals", proposals)
+        self._warmup = checked_whole("warmup", warmup)
+        self._policy = Reinforce(
+            self.arities,
+            seed=seed,
+            warmup=warmup,
+            learning_rate=learning_rate,
+            entropy_weight=entropy_weight,
+        )
+        self._stamp = {
+            "controller": "screened",
+            "arities": self.arities,
+            "proposals": proposals,
+            "warmup": warmup,
+            "learning_rate": learning_rate,
+            "entropy_weight": entropy_weight,
+        }
+        self._rng = random.Random(seed)
+        self._trials: list[tuple[Tokens, float]] = []
+        self._seen: dict[Tokens, None] = {}  # asked or told, in order
+
+    def ask(self, n: int) -> list[Tokens]:
+        """The ``n`` most promising proposals, distinct and new as long as the space has new ones.
+
+        Raises:
+            InputError: ``n`` is below 1 or above the number of proposals.
+        """
+        if checked_count(n) > self._proposals:
+            raise InputError(
+                f"a batch of {n} cannot be chosen from {self._proposals} proposals: "
+                "raise the option proposals, or make the batch smaller"
+            )
+        proposed = self._policy.ask(self._proposals)
+        if len(self._trials) < self._warmup:
+            asked = [tokens for tokens in dict.fromkeys(proposed) if tokens not in self._seen][:n]
+        else:
+            asked = self._screened(proposed, n)
+        asked += self._unseen(n - len(asked), besides=asked)
+        asked += self._policy.ask(n - len(asked)) if len(asked) < n else []  # nothing is new
+        self._seen.update(dict.fromkeys(asked))
+        return asked
+
+    def tell(self, scored: Scored) -> None:
+        """Remember the batch for the model and let the policy learn from it."""
+        batch = checked_scored(scored, self.arities)
+        self._policy.tell(batch)
+        self._trials += batch
+        self._seen.update(dict.fromkeys(tokens for tokens, _ in batch))
+
+    def choice_probabilities(self) -> list[list[float]]:
+        """Of the policy before screening (see HasPolicy)."""
+        return self._policy.choice_probabilities()
+
+    def _screened(self, proposed: list[Tokens], n: int) -> list[Tokens]:
+        """The best of the proposals and of their children; fewer than ``n`` if few are new."""
+        latest = self._trials[-MOST_TRIALS:]
+        model = fit(self.arities, [t for t, _ in latest], [value for _, value in latest])
+        tried = list(dict.fromkeys(tokens for tokens, _ in latest))
+        promise = upper_bounds(model, [*tried, *proposed])
+        for _ in range(ROUNDS):
+            parents = nlargest(PARENTS, promise, key=promise.__getitem__)
+            children = [
+                mutated(self._rng.choice(parents), self.arities, rng=self._rng)
+                for _ in range(self._proposals)
+            ]
+            promise |= upper_bounds(model, [child for child in children if child not in promise])
+        new = [tokens for tokens in promise if tokens not in self._seen]
+        return most_improving(
+            model,
+            nlargest(SHORTLIST, new, key=promise.__getitem__),
+            n=n,
+            best=nlargest(PARENTS, tried, key=promise.__getitem__),
+            generator=torch.Generator().manual_seed(self._rng.getrandbits(63)),
+        )
+
+    def _unseen(self, count: int, *, besides: list[Tokens]) -> list[Tokens]:
+        """Up to ``count`` of the space's unseen sequences, in their own order.
+
+        Only the last of a space come this way: proposals gave fewer than were asked for.
+        """
+        known = {*self._seen, *besides} if count else set()
+        every = product(*(range(arity) for arity in self.arities))
+        return list(islice((tokens for tokens in every if tokens not in known), count))
+
+    def state_dict(self) -> dict[str, Any]:
+        """See Controller."""
+        content = {
+            "policy": self._policy.state_dict(),
+            "rng": self._rng.getstate(),
+            "trials": self._trials,
+            "seen": list(self._seen),
+        }
+        return stamped(self._stamp, content)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """See Controller."""
+        content = checked_state(state, self._stamp)
+        self._policy.load_state_dict(content["policy"])
+        self._rng.setstate(content["rng"])
+        self._trials = content["trials"]
+        self._seen = dict.fromkeys(content["seen"])
+
+
+def upper_bounds(model: Surrogate, tokens: Sequence[Tokens]) -> dict[Tokens, float]:
+    """How good each sequence may be: its estimate and one standard deviation."""
+    distinct = list(dict.fromkeys(tokens))
+    mean, std = model.estimate(distinct)
+    return {t: m + s for t, m, s in zip(distinct, mean, std, strict=True)}
+
+
+def most_improving(
+    model: Surrogate,
+    candidates: Sequence[Tokens],
+    *,
+    n: int,
+    best: Sequence[Tokens],
+    generator: torch.Generator,
+) -> list[Tokens]:
+    """Up to ``n`` candidates whose best is expected to exceed the present best the most.
+
+    One candidate after another: the next is the one that adds most to those before it, so that a
+    batch does not hold the same idea ten times. The present best is as uncertain as the rest:
+    each sample of the true function decides which of ``best`` it is.
+
+    Args:
+        model: what is known of the reward.
+        candidates: most promising first, which decides where no sample shows an improvement.
+        n: size of the batch.
+        best: tried sequences, of which one is the best.
+        generator: of the samples.
+    """
+    if not candidates:
+        return []
+    functions = model.sample([*candidates, *best], SAMPLES, generator=generator)
+    values, record = functions[: len(candidates)], functions[len(candidates) :].amax(dim=0)
+    chosen: list[int] = []
+    for _ in range(min(n, len(candidates))):
+        gain = (values - record).clamp(min=0.0).mean(dim=1)  # (candidates,)
+        gain[chosen] = -1.0
+        chosen.append(int(gain.argmax()))
+        record = torch.maximum(record, values[chosen[-1]])  # (samples,)
+    return [candidates[index] for index in chosen]

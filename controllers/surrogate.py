@@ -1,0 +1,227 @@
+"""A cheap model of the reward: a Gaussian process over token sequences, fitted to trials.
+
+    reading(x) = f(x) + noise,      cov f(x), f(x') = 1 + s^2 exp( - sum_d w_d [x_d != x'_d] )
+
+in standard deviations of the readings. Two sequences are the more alike the fewer decisions they
+differ in, and each decision has a weight of its own (automatic relevance determination). Written
+out, the exponential is a sum of effects of single decisions, of pairs, of triples, ...: small
+weights make the model nearly additive, large ones let choices interact. The 1 stands for the
+unknown mean. Weights, s and the noise are the most probable ones given the trials, so the model
+learns how far a reading can be trusted.
+
+Rasmussen & Williams 2006 ("Gaussian Processes for Machine Learning"), chapters 2 and 5; on
+categories e.g. Wan et al. 2021 ("Think Global and Act Local", CASMOPOLITAN).
+
+It sees tokens and results only, so trials of any controller will do:
+
+>>> model = fit((3, 2), [(0, 0), (1, 0), (2, 0), (0, 1)], [0.1, 0.2, 0.3, 0.2])
+>>> mean, std = model.estimate([(2, 0), (2, 1)])
+>>> std[0] < std[1]  # the first was tried
+True
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from controllers.checks import checked_arities, checked_scored, checked_tokens
+from controllers.controller import Tokens
+from controllers.threads import one_thread
+from search_spaces.errors import InputError
+
+# An exact fit costs the cube of its trials, so only the latest count: these many for the constants,
+# these many for the estimates. From the thousandth trial on a fit costs no more.
+MOST_FITTED = 200
+MOST_TRIALS = 1000
+STEPS = 25  # of the optimizer, at most
+JITTER = 1e-6  # of the variance: keeps nearly equal sequences apart in 64 bits
+CLIP = 3.0  # spreads below the median: a failed trial is bad, but not infinitely bad
+MAD_TO_STD = 1.4826  # standard deviation of a normal distribution / its median absolute deviation
+
+# Normal priors of logarithms, mean and standard deviation: of the sum of the weights, of s, of the
+# noise; and of each decision's share of the weights, relative to an equal one.
+PRIORS = ((math.log(1.5), 1.0), (0.0, 1.0), (math.log(0.3), 1.0))
+SHARE_PRIOR = (0.0, 0.5)
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """The covariance and its constants, in standard deviations of the readings.
+
+    Attributes:
+        arities: number of choices of each decision.
+        weights: w_d, (decisions,).
+        scale: s, ().
+        noise: standard deviation of a reading, ().
+    """
+
+    arities: tuple[int, ...]
+    weights: Tensor
+    scale: Tensor
+    noise: Tensor
+
+    @classmethod
+    def of_logs(cls, logs: Tensor, arities: tuple[int, ...]) -> "Kernel":
+        """From logarithms in the order of the priors, then of the shares, (3 + decisions,)."""
+        total, scale, noise = logs[:3].exp()
+        return cls(arities, total * logs[3:].exp() / len(arities), scale, noise)
+
+    def between(self, left: Tensor, right: Tensor) -> Tensor:
+        """Covariance of f at one-hot rows (n, choices) and (m, choices), (n, m)."""
+        by_choice = self.weights.repeat_interleave(torch.tensor(self.arities))  # (choices,)
+        agreeing = (left * by_choice) @ right.T  # the weights of the decisions that agree
+        covariance: Tensor = 1.0 + self.scale**2 * torch.exp(agreeing - self.weights.sum())
+        return covariance
+
+    def factor(self, rows: Tensor) -> Tensor:
+        """Lower Cholesky factor of the covariance of readings at one-hot rows, (n, n)."""
+        own = self.noise**2 + JITTER * (1.0 + self.scale**2)
+        covariance = self.between(rows, rows) + own * torch.eye(len(rows), dtype=rows.dtype)
+        lower: Tensor = torch.linalg.cholesky(covariance)
+        return lower
+
+
+@dataclass(frozen=True)
+class Readings:
+    """Results of trials without their unit.
+
+    Attributes:
+        standard: (value - mean) / unit, failures only as bad as ``CLIP`` says, (n,).
+        mean: in the unit of the values.
+        unit: their standard deviation.
+    """
+
+    standard: Tensor
+    mean: float
+    unit: float
+
+    @classmethod
+    def of_values(cls, values: Sequence[float]) -> "Readings":
+        """Values that are all equal have the unit 1.
+
+        >>> Readings.of_values([0.25, 0.75]).standard.tolist()
+        [-1.0, 1.0]
+        """
+        raw = torch.tensor(values, dtype=torch.float64)
+        spread = MAD_TO_STD * (raw - raw.median()).abs().median()
+        if spread > 0:
+            raw = raw.clamp(min=raw.median() - CLIP * spread)
+        unit = float(raw.std(correction=0)) or 1.0
+        return cls((raw - raw.mean()) / unit, float(raw.mean()), unit)
+
+
+class Surrogate:
+    """A Gaussian process conditioned on trials (Rasmussen & Williams, algorithm 2.1)."""
+
+    def __init__(self, kernel: Kernel, rows: Tensor, readings: "Readings") -> None:
+        """Condition on n readings at one-hot ``rows`` (n, choices)."""
+        self._kernel, self._rows = kernel, rows
+        self._mean, self._unit = readings.mean, readings.unit
+        self._factor = kernel.factor(rows)
+        self._dual = torch.cholesky_solve(readings.standard[:, None], self._factor)  # (n, 1)
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of one reading about the truth, in the unit of the values."""
+        return float(self._kernel.noise * self._unit)
+
+    @one_thread()
+    def estimate(self, tokens: Sequence[Tokens]) -> tuple[list[float], list[float]]:
+        """The true value of each sequence and its standard deviation, in the unit of the values."""
+        rows = self._one_hot(tokens)
+        mean, half = self._conditioned(rows)
+        prior = 1.0 + self._kernel.scale**2
+        std = (prior - half.square().sum(dim=0)).clamp(min=0.0).sqrt()
+        return (mean * self._unit + self._mean).tolist(), (std * self._unit).tolist()
+
+    @one_thread()
+    def sample(self, tokens: Sequence[Tokens], count: int, *, generator: torch.Generator) -> Tensor:
+        """``count`` true functions that the trials allow, at all ``tokens``, (tokens, count)."""
+        rows = self._one_hot(tokens)
+        mean, half = self._conditioned(rows)
+        covariance = self._kernel.between(rows, rows) - half.T @ half
+        # Ten times the jitter of the trials, whose rounding this difference has inherited.
+        covariance += 10 * JITTER * (1.0 + self._kernel.scale**2) * torch.eye(len(rows))
+        drawn = torch.randn(len(rows), count, generator=generator, dtype=rows.dtype)
+        functions: Tensor = mean[:, None] + torch.linalg.cholesky(covariance) @ drawn
+        return functions * self._unit + self._mean
+
+    def _conditioned(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean (m,), and what the trials take from the covariance as H^T H, H (n, m)."""
+        cross = self._kernel.between(self._rows, rows)  # (n, m)
+        half = torch.linalg.solve_triangular(self._factor, cross, upper=False)
+        return (cross.T @ self._dual)[:, 0], half
+
+    def _one_hot(self, tokens: Sequence[Tokens]) -> Tensor:
+        arities = self._kernel.arities
+        return one_hot([checked_tokens(t, arities) for t in tokens], arities)
+
+
+@one_thread()
+def fit(arities: Sequence[int], tokens: Sequence[Tokens], values: Sequence[float]) -> Surrogate:
+    """The model of trials in the order in which they were made.
+
+    Args:
+        arities: number of choices of each decision.
+        tokens: of each trial; the same sequence may come more than once.
+        values: what each scored; a failed trial as 0.0.
+
+    Raises:
+        InputError: no trial, or as ``Controller.tell``.
+    """
+    arities = checked_arities(arities)
+    trials = checked_scored(list(zip(tokens, values, strict=True)), arities)[-MOST_TRIALS:]
+    if not trials:
+        raise InputError("a surrogate needs at least one trial, got none: tell it some")
+    rows = one_hot([t for t, _ in trials], arities)
+    readings = Readings.of_values([value for _, value in trials])
+    latest = slice(-MOST_FITTED, None)
+    kernel = most_probable_kernel(rows[latest], readings.standard[latest], arities)
+    return Surrogate(kernel, rows, readings)
+
+
+def most_probable_kernel(rows: Tensor, readings: Tensor, arities: tuple[int, ...]) -> Kernel:
+    """The constants of highest posterior probability, by L-BFGS from the priors' means."""
+    logs = _priors(len(arities))[:, 0].clone().requires_grad_()
+    optimizer = torch.optim.LBFGS([logs], max_iter=STEPS, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        value = negative_log_posterior(logs, rows, readings, arities)
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    with torch.enable_grad():
+        optimizer.step(loss)  # type: ignore[no-untyped-call]
+    return Kernel.of_logs(logs.detach(), arities)
+
+
+def negative_log_posterior(
+    logs: Tensor, rows: Tensor, readings: Tensor, arities: tuple[int, ...]
+) -> Tensor:
+    """- log p(readings | logs) - log p(logs), up to a constant (Rasmussen & Williams, eq. 5.8)."""
+    factor = Kernel.of_logs(logs, arities).factor(rows)
+    white = torch.linalg.solve_triangular(factor, readings[:, None], upper=False)
+    priors = _priors(len(arities))
+    outliers = ((logs - priors[:, 0]) / priors[:, 1]).square().sum()
+    misfit: Tensor = white.square().sum() + outliers
+    return 0.5 * misfit + factor.diagonal().log().sum()
+
+
+def _priors(decisions: int) -> Tensor:
+    return torch.tensor([*PRIORS, *[SHARE_PRIOR] * decisions], dtype=torch.float64)
+
+
+def one_hot(tokens: Sequence[Tokens], arities: tuple[int, ...]) -> Tensor:
+    """Sequences as rows of 0 and 1, a column a choice, (sequences, sum of arities).
+
+    >>> one_hot([(1, 0)], (2, 3)).tolist()
+    [[0.0, 1.0, 1.0, 0.0, 0.0]]
+    """
+    first = torch.tensor([0, *arities]).cumsum(dim=0)[:-1]  # column of each decision's choice 0
+    columns = torch.tensor(tokens, dtype=torch.int64).reshape(-1, len(arities)) + first
+    rows = torch.zeros(len(tokens), sum(arities), dtype=torch.float64)
+    return rows.scatter_(1, columns, 1.0)

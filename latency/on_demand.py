@@ -1,0 +1,96 @@
+"""A device by pieces: each is timed when a network first has it, and a network's latency is their sum.
+
+What NetAdapt needs: a step asks about a hundred networks that have all but a few of their pieces in common,
+and wants to know differences of a few percent. Timing the few new pieces takes a fraction of the time of
+whole networks, and what disturbs it counts for a few pieces only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from latency.cache import default_folder
+from latency.measured import Measured
+from latency.measurer import Device, Latency, MeasurementError
+from latency.pieces import Piece, pieces
+from latency.profile import BATCH, PIECE_TIMING, differences
+from latency.table_file import TableFile, new_header
+from search_spaces.spec import ArchSpec
+
+SPACE = "on demand"
+"""In place of a space's name in the header of the file."""
+
+UNITS = "anchor"
+"""Of the file's figures: parts of the anchor network's latency, which stay true where the pace drifts."""
+
+
+class OnDemand:
+    """A latency source that adds up pieces of a measuring source, timed when they are first needed.
+
+    The sum over a network is in units of the anchor; what that is in milliseconds whole networks tell: the
+    first one asked about, and any measured by `confirm` since.
+
+    Args:
+        source: Measures.
+        folder: Where the pieces are kept, a file a resolution; the user's cache by default.
+    """
+
+    def __init__(self, source: Measured, folder: Path | None = None) -> None:
+        self.source, self.folder = source, folder or default_folder() / "pieces"
+        name = f"{source.device.name}, by pieces"
+        fingerprint = f"pieces-{source.device.fingerprint}"
+        self.device = Device(name, fingerprint, estimate=True, local=source.device.local)
+        self._tables: dict[int, TableFile] = {}
+
+    def latency(self, spec: ArchSpec) -> Latency:
+        """The sum of the network's pieces, scaled to milliseconds.
+
+        Raises:
+            MeasurementError: The device refuses a piece, or has gone.
+        """
+        table = self._table(spec.resolution)
+        total = self._sum(table, spec)
+        if not table.scales:
+            self.confirm(spec)
+        return Latency.exactly(total * float(np.median(table.scales)), self.device)
+
+    def confirm(self, spec: ArchSpec) -> Latency:
+        """Measure a whole network; the scale of the sums takes it into account from now on.
+
+        Raises:
+            MeasurementError: The device refuses it, or has gone.
+        """
+        table = self._table(spec.resolution)
+        reading = self.source.latency(spec)
+        table.add_scale(reading.median_ms / self._sum(table, spec))
+        return reading
+
+    def _table(self, px: int) -> TableFile:
+        if px not in self._tables:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            path = self.folder / f"{self.source.device.fingerprint}-{px}.jsonl"
+            header = new_header(self.source, space=SPACE, resolution=px, units=UNITS)
+            self._tables[px] = TableFile(path, header)
+        return self._tables[px]
+
+    def _sum(self, table: TableFile, spec: ArchSpec) -> float:
+        parts = list(pieces(spec))
+        missing = list({p.key: p for p in parts if p.key not in table.entries}.values())
+        for batch in _batches(missing):
+            timed = differences(self.source.timed(PIECE_TIMING), batch)
+            for piece, difference in zip(batch, timed, strict=True):
+                table.add(piece.key, difference.over_anchor)
+        total = sum(table.entries[piece.key] for piece in parts)
+        if total <= 0:
+            raise MeasurementError(
+                f"{self.device.name}: the network takes no time that can be told"
+            )
+        return total
+
+
+def _batches(missing: list[Piece]) -> Iterator[list[Piece]]:
+    for start in range(0, len(missing), BATCH):
+        yield missing[start : start + BATCH]

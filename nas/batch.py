@@ -1,0 +1,47 @@
+"""A batch: trials of which all must end before the search goes on."""
+
+from __future__ import annotations
+
+from nas.runs import Key, TrialLog
+from nas.trial import Job, Kind, Trial
+from search_spaces import count
+
+
+class Batch:
+    """Jobs that are out together, and what has come of them.
+
+    Args:
+        kind: Of the search, or of its finals.
+        log: Where its trials are kept.
+
+    Attributes:
+        jobs: Those that were not in the log when the batch began.
+        settled: Trials that have ended, by kind and index; those of the log too.
+        fresh: Whether any was not in the log.
+    """
+
+    def __init__(self, kind: Kind, log: TrialLog) -> None:
+        self.kind, self.log = kind, log
+        self.jobs: list[Job] = []
+        self.settled: dict[Key, Trial] = {}
+        self.fresh = False
+        self._queue: list[Job] = []
+
+    def start(self) -> list[Job]:
+        """Queue what is not settled, the dearest first: then no worker waits long at the end."""
+        left = [job for job in self.jobs if (job.kind, job.index) not in self.settled]
+        self._queue = sorted(left, key=lambda job: (job.kind != "final", -count(job.spec).madds))
+        return list(self._queue)
+
+    def take(self) -> Job | None:
+        """The next job of the queue."""
+        return self._queue.pop(0) if self._queue else None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every job is settled."""
+        return all((job.kind, job.index) in self.settled for job in self.jobs)
+
+    def in_order(self) -> list[Trial]:
+        """The settled trials in the order asked."""
+        return [self.settled[key] for key in sorted(self.settled, key=lambda key: key[1])]

@@ -1,0 +1,71 @@
+"""What is said when a search has ended: the best candidates, where the files lie, the next command."""
+
+from __future__ import annotations
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from latency import Latency
+from nas.cli.output import command
+from nas.readable import counted, interval, on_each, percent, short_names, three_digits
+from nas.results import SearchResult
+
+
+def conclude(result: SearchResult, console: Console) -> None:
+    """The best candidates, where the files lie, the next command."""
+    console.print(_finalists(result))
+    names = [latency.device for latency in result.winner.latencies]
+    if not result.within_target:
+        targets = on_each([f"{three_digits(ms)} ms" for ms in result.targets_ms], names)
+        console.print(f"[bold]No finalist is within {targets}[/bold]; this is the best reward.")
+    taken = [latency for trial in result.trials for latency in trial.latencies]
+    if unstable := sum(not latency.stable for latency in taken):
+        console.print(
+            f"{unstable} of {counted(len(taken), 'latency', 'latencies')} are unstable: other "
+            "programs were running, here or on the same host"
+        )
+    if result.test_accuracy is not None:
+        console.print(f"on the test images, looked at once: {100 * result.test_accuracy:.1f}%")
+    if result.noise is not None:
+        console.print(result.noise.sentence())
+    folder = result.folder.path
+    console.print(
+        f"\n{folder}/ has best.yaml, best.onnx, seed.pt, pareto.csv, report.html, trials.jsonl\n"
+        f"next: {command(f'show {folder}/best.yaml')}",
+        soft_wrap=True,
+    )
+
+
+def _finalists(result: SearchResult) -> Table:
+    """A line a finalist, or a line each of its latencies."""
+    finalists = [trial for trial in result.finals if trial.kind == "final" and trial.ok]
+    names = short_names([latency.device for latency in result.winner.latencies])
+    several = len(names) > 1
+    table = Table(title="finalists", box=SIMPLE, pad_edge=False, collapse_padding=several)
+    latency_titles = ["device", "ms"] if several else ["latency ms"]
+    told = {trial.index: percent(trial.accuracy or 0.0) for trial in result.trials}
+    titles = ["trial", "in search", "estimate", "accuracy", *latency_titles, "95% interval"]
+    titles += ["params", "MAdds", ""]
+    for title in titles:
+        table.add_column(title, justify="left" if title == "device" else "right")
+    for trial in sorted(finalists, key=lambda t: -(t.accuracy or 0)):
+        winner = ["winner"] if trial.index == result.winner.index else []
+        figures = [f"{trial.params / 1e6:.2f}M", f"{trial.madds / 1e6:.0f}M"]
+        estimate = result.estimates.get(trial.index)
+        known = [
+            str(trial.index),
+            told[trial.index],
+            percent(estimate.accuracy) if estimate else "",
+        ]
+        known.append(percent(trial.accuracy or 0.0))
+        for name, latency in zip(names, trial.latencies, strict=True):
+            notes = winner + ([] if latency.stable else ["unstable"])
+            which = [name] if several else []
+            table.add_row(*known, *which, *_cells(latency), *figures, ", ".join(notes))
+            winner, figures, known = [], ["", ""], [""] * 4  # they stand in the first line
+    return table
+
+
+def _cells(latency: Latency) -> tuple[str, str]:
+    return f"{latency.median_ms:.3f}", "estimate" if latency.estimate else interval(latency)

@@ -1,0 +1,121 @@
+"""Measures a batch of networks on every device of a search, before the batch trains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from functools import partial
+
+from latency import DeviceLostError, Latency, LatencySource, MeasurementError, units
+from search_spaces import ArchSpec, InputError
+
+Answer = Latency | MeasurementError
+"""A network's latency on one device, or why that device has none to tell."""
+
+Told = tuple[Latency, ...] | MeasurementError
+"""A network's latency on each device, or why there is none."""
+
+Tell = Callable[[int, int], None]
+"""Is given how many latencies of how many are there."""
+
+
+def measure(
+    sources: Sequence[LatencySource],
+    specs: Sequence[ArchSpec],
+    tell: Tell = lambda _done, _total: None,
+    *,
+    hold: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> list[Told]:
+    """The latencies of networks on every device; equal networks are measured once.
+
+    This machine's own are measured one after another, with nothing beside. Then all others at the same
+    time, each of a pool's devices too.
+
+    Args:
+        sources: One a device.
+        specs: The networks.
+        tell: Is told of each latency, in this thread.
+        hold: Keeps the devices from other searches meanwhile.
+
+    Raises:
+        DeviceLostError: A device is; what is known of the networks by then is of no use.
+    """
+    distinct = list({spec.fingerprint: spec for spec in specs}.values())
+    total = len(distinct) * len(sources)
+    answers: dict[tuple[int, str], Answer] = {}
+
+    def keep(place: int, spec: ArchSpec, answer: Answer) -> None:
+        answers[place, spec.fingerprint] = answer
+        tell(len(answers), total)
+
+    tell(0, total)
+    beside = [place for place, source in enumerate(sources) if _is_apart(source)]
+    if len(beside) == 1 and len(units(sources[beside[0]])) <= 1:
+        beside = []  # with nothing at the same time no thread is needed, which an interrupt could not end
+    with hold():
+        for place, source in enumerate(sources):
+            if place not in beside:
+                for spec in distinct:
+                    keep(place, spec, _answer(source, spec))
+        _at_once({place: sources[place] for place in beside}, distinct, keep)
+    return [_all_of(answers, spec, sources) for spec in specs]
+
+
+def _is_apart(source: LatencySource) -> bool:
+    """Whether it is measured on another machine: then others may be measured meanwhile."""
+    return not (source.device.local or source.device.estimate)
+
+
+def _answer(source: LatencySource, spec: ArchSpec) -> Answer:
+    try:
+        return source.latency(spec)
+    except DeviceLostError:
+        raise
+    except MeasurementError as refused:
+        return refused
+
+
+def _at_once(
+    sources: dict[int, LatencySource],
+    specs: Sequence[ArchSpec],
+    keep: Callable[[int, ArchSpec, Answer], None],
+) -> None:
+    """Ask each source from as many threads as it has devices."""
+    asked: dict[Future[Answer], tuple[int, ArchSpec]] = {}
+    with ExitStack() as ended:
+        for place, source in sources.items():
+            crew = ThreadPoolExecutor(max(1, len(units(source))))
+            ended.callback(partial(crew.shutdown, cancel_futures=True))
+            asked |= {crew.submit(_answer, source, spec): (place, spec) for spec in specs}
+        # Of all sources, before the threads of any are waited for.
+        ended.callback(lambda: [future.cancel() for future in asked])
+        for future in as_completed(asked):
+            keep(*asked[future], future.result())
+
+
+def _all_of(
+    answers: dict[tuple[int, str], Answer], spec: ArchSpec, sources: Sequence[LatencySource]
+) -> Told:
+    """The network's latencies, or the first refusal."""
+    latencies: list[Latency] = []
+    for place, source in enumerate(sources):
+        answer = answers[place, spec.fingerprint]
+        if isinstance(answer, MeasurementError):
+            which = f"on {source.device.name}: " if len(sources) > 1 else ""
+            return MeasurementError(f"{which}{answer}")
+        latencies.append(answer)
+    return tuple(latencies)
+
+
+def require_distinct(sources: Sequence[LatencySource]) -> None:
+    """Refuse sources of which two measure on one device.
+
+    Raises:
+        InputError: Two do; it is named.
+    """
+    seen: set[str] = set()
+    for device in (unit for source in sources for unit in units(source)):
+        if device.fingerprint in seen:
+            raise InputError(f"device {device.name} is given twice: give each device once")
+        seen.add(device.fingerprint)

@@ -1,0 +1,152 @@
+"""What the report says in words: the result, whether chance explains it, what was searched."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from latency import Latency
+from nas.noise import fastest_of_the_best
+from nas.readable import on_each, percent, readings, three_digits
+from nas.run_record import DeviceRecord, RunRecord
+from nas.trial import Trial
+
+
+def headline(run: RunRecord) -> list[str]:
+    """The result in sentences, or how far the run has come."""
+    if run.result is None:
+        return _progress(run)
+    result = run.result
+    told = (result["latency"], *result.get("other_latencies", ()))
+    latencies = [Latency.from_dict(latency) for latency in told]
+    at = readings(latencies)
+    if len(latencies) == 1:
+        at += f", on {latencies[0].device}"
+    sentences = [
+        f"Trial {result['trial']} wins: {percent(result['accuracy'])} on held-out images after the "
+        f"longer training, at {at}."
+    ]
+    if result["test_accuracy"] is not None:
+        sentences.append(f"On the test images, looked at once: {percent(result['test_accuracy'])}.")
+    standings = list(zip(run.devices, latencies, strict=True))
+    sentences += [_standing(device, latency, run) for device, latency in standings]
+    if len(standings) > 1 and not result["within_target"]:
+        sentences.append("No finalist is within every target, and it has the best reward.")
+    return sentences + [
+        f"The latency reading{_on(device, run)} is unstable: its runs differed too much. Measure the "
+        "network again, with nothing else running, before you rely on it."
+        for device, latency in standings
+        if not latency.stable
+    ]
+
+
+def _standing(device: DeviceRecord, latency: Latency, run: RunRecord) -> str:
+    """How the winner stands to the target on a device."""
+    target = f"the target of {three_digits(device.target_ms)} ms{_on(device, run)}"
+    if latency.median_ms <= device.target_ms:
+        reaches = latency.ci95_ms[1] > device.target_ms
+        return f"It is within {target}{', but the interval reaches beyond it' if reaches else ''}."
+    if len(run.devices) > 1:
+        return f"It is not within {target}."
+    return f"It is not within {target}: no finalist is, and it has the best reward."
+
+
+def _on(device: DeviceRecord, run: RunRecord) -> str:
+    """Which device is meant, where there are several."""
+    return f" on {device.short}" if len(run.devices) > 1 else ""
+
+
+def _progress(run: RunRecord) -> list[str]:
+    budget, done = run.facts["budget"], len(run.trials)
+    if not done:
+        return [f"Not finished: none of the {budget['trials']} trials has ended yet."]
+    finals = len(run.finals)
+    sentences = [
+        f"Not finished: {done} of {budget['trials']} trials are there, and {finals} of the "
+        f"{budget['finalists'] + budget['repeats']} trainings after them."
+    ]
+    if not run.good:
+        return [
+            *sentences,
+            f"{'All' if done > 1 else 'It'} failed; there is nothing to choose from.",
+        ]
+    best = max(run.good, key=lambda trial: (trial.reward, -trial.index))
+    sentences.append(
+        f"The best reward so far has trial {best.index}: {percent(best.accuracy or 0.0)} on held-out "
+        f"images after the short training, at {readings(best.latencies)}, target {_targets(run)}."
+    )
+    return sentences
+
+
+def verdict(run: RunRecord) -> list[str]:
+    """What the noise says of the choice."""
+    if run.noise is None:
+        return ["Nothing was trained twice yet: how much accuracies differ by chance is not known."]
+    fast = fastest_of_the_best(run.good, run.noise)
+    several = len(run.devices) > 1
+    targets, together = (
+        ("a target", ", on all devices together,") if several else ("the target", "")
+    )
+    over = "" if fast.within(run.targets_ms) else f", over {targets}"
+    sentences = [
+        run.noise.sentence(),
+        f"The fastest network{together} that chance cannot tell from the most accurate one is trial "
+        f"{fast.index}: {percent(fast.accuracy or 0.0)} after the short training, at "
+        f"{readings(fast.latencies)}{over}.",
+    ]
+    if not run.noise.differ and run.result is not None:
+        sentences += _advice(run, fast, run.result)
+    if (pairs := run.noise.pairs) < 10:
+        # The standard error of a standard deviation from n independent squares is 1 / sqrt(2 n) of it.
+        rough = round(100 / math.sqrt(2 * pairs))
+        sentences.append(f"With so few pairs the noise itself is known to about ±{rough}% only.")
+    return sentences
+
+
+def _advice(run: RunRecord, fast: Trial, result: dict[str, Any]) -> list[str]:
+    """Which network to take where accuracy does not tell them apart."""
+    if fast.fingerprint == result["fingerprint"]:
+        return ["It is the winner as well."]
+    if result["within_target"] and not fast.within(run.targets_ms):
+        return []
+    return [f"Take it in place of the winner, trial {result['trial']}."]
+
+
+def facts(run: RunRecord) -> list[tuple[str, str]]:
+    """What was searched, on what, for what: name and text."""
+    data, budget = run.facts["data"], run.facts["budget"]
+    size = math.prod(len(choices) for _, choices in run.labels)
+    taken = [latency for trial in run.trials for latency in trial.latencies]
+    unstable = sum(not latency.stable for latency in taken)
+    lines = [
+        *(line for device in run.devices for line in _device(device)),
+        ("Space", f"{run.facts['space']}: {len(run.labels)} decisions, {size:.1e} combinations"),
+        (
+            "Data",
+            f"{data['name']}: {data['classes']} classes; {data['train']:,} images to train on, "
+            f"{data['val']:,} held out, {data['test']:,} to test, at {data['px']} px",
+        ),
+        (
+            "Budget",
+            f"{budget['trials']} trials in batches of {budget['batch_size']}, "
+            f"{budget['finalists']} finalists trained longer, {budget['repeats']} networks trained "
+            f"again with another seed; seed {budget['seed']}",
+        ),
+        ("Trials", f"{len(run.trials)} ended, {len(run.failed)} of them failed"),
+    ]
+    if unstable:
+        lines.append(("Unstable", f"{unstable} of the latency readings: runs differed too much"))
+    return lines
+
+
+def _device(device: DeviceRecord) -> list[tuple[str, str]]:
+    return [
+        ("Device", device.name),
+        ("Latencies", "estimates, not measurements" if device.estimate else "measured at batch 1"),
+        ("Target", f"{three_digits(device.target_ms)} ms"),
+    ]
+
+
+def _targets(run: RunRecord) -> str:
+    texts = [f"{three_digits(device.target_ms)} ms" for device in run.devices]
+    return on_each(texts, [device.name for device in run.devices])

@@ -1,0 +1,122 @@
+"""Screened REINFORCE: nothing twice, the whole of a small space, and fewer trials than luck needs."""
+
+import itertools
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from controllers import Controller, make_controller
+from controllers.controller import Tokens
+from controllers.screened import Screened, most_improving
+from controllers.surrogate import Surrogate
+from search_spaces.errors import InputError
+
+ARITIES = (3,) * 10
+
+
+def score(tokens: Tokens) -> float:
+    """Single decisions and neighbouring pairs; at best 1.0, for all 2."""
+    pairs = sum(a == b for a, b in itertools.pairwise(tokens))
+    return (sum(tokens) + pairs) / (3 * len(tokens) - 1)
+
+
+def play(controller: Controller, batches: int, batch: int = 5) -> list[Tokens]:
+    history: list[Tokens] = []
+    for _ in range(batches):
+        asked = controller.ask(batch)
+        controller.tell([(tokens, score(tokens)) for tokens in asked])
+        history += asked
+    return history
+
+
+def test_nothing_is_asked_twice() -> None:
+    history = play(Screened(ARITIES, seed=0), 12)
+    assert len(set(history)) == len(history)
+
+
+def test_nothing_that_was_told_or_is_out_is_asked() -> None:
+    controller = Screened((2,) * 5, seed=0)
+    told = list(itertools.product(range(2), repeat=5))[:20]
+    controller.tell([(tokens, score(tokens)) for tokens in told])
+    first, second = controller.ask(6), controller.ask(6)
+    assert {*first, *second} == set(itertools.product(range(2), repeat=5)) - set(told)
+
+
+@pytest.mark.parametrize("warmup", [2, 10, 100])
+def test_small_space_is_seen_whole_before_it_repeats(warmup: int) -> None:
+    controller = Screened((2, 3, 2), seed=0, warmup=warmup)
+    history = play(controller, 4)
+    assert set(history[:12]) == set(itertools.product(range(2), range(3), range(2)))
+    assert len(history) == 20  # then as the other controllers do: the loop decides when to end
+
+
+def test_finds_the_best_of_59049_within_60_trials() -> None:
+    best = [max(map(score, play(Screened(ARITIES, seed=seed), 12))) for seed in range(3)]
+    lucky = [
+        max(map(score, play(make_controller("uniform", ARITIES, seed=seed), 12)))
+        for seed in range(3)
+    ]
+    assert np.mean(best) > 0.98
+    assert np.mean(best) > np.mean(lucky) + 0.1
+
+
+def test_noisy_readings_do_not_mislead_it() -> None:
+    """What it asks for in the end is good in truth, with noise of a third of the space's spread."""
+    luck = random.Random(0)
+    controller = Screened(ARITIES, seed=0)
+    for _ in range(16):
+        asked = controller.ask(5)
+        controller.tell([(tokens, score(tokens) + luck.gauss(0, 0.04)) for tokens in asked])
+    assert np.mean([score(tokens) for tokens in asked]) > 0.8  # at random 0.45, at best 1.0
+
+
+def test_more_than_the_proposals_is_refused_and_changes_nothing() -> None:
+    controller, untouched = (Screened(ARITIES, seed=0, proposals=8) for _ in range(2))
+    with pytest.raises(InputError, match="batch of 9 cannot be chosen from 8 proposals"):
+        controller.ask(9)
+    assert play(controller, 4, batch=8) == play(untouched, 4, batch=8)
+
+
+def test_replay_continues_alike() -> None:
+    """Resume is replay: a fresh controller asked and told the same asks the same next."""
+    first, second = Screened(ARITIES, seed=3), Screened(ARITIES, seed=3)
+    assert play(first, 6) == play(second, 6)
+    assert first.ask(5) == second.ask(5)
+
+
+def test_policy_learns_from_what_was_trained() -> None:
+    controller = Screened((3,), seed=0)
+    for _ in range(30):
+        controller.tell([((0,), 0.4), ((1,), 0.5), ((2,), 0.6)])
+    assert controller.choice_probabilities()[0][2] > 0.6
+
+
+class TwoIdeas(Surrogate):
+    """Candidates 0 and 1 are one idea, good in half of the cases; 2 is good in the other half."""
+
+    def __init__(self) -> None:
+        pass
+
+    def sample(self, tokens: object, count: int, *, generator: torch.Generator) -> torch.Tensor:
+        one = torch.tensor([3.0, 0.0], dtype=torch.float64)
+        other = torch.tensor([0.0, 2.0], dtype=torch.float64)
+        return torch.stack([one, 0.9 * one, other, torch.ones(2)])
+
+
+def test_batch_is_chosen_together() -> None:
+    """The second idea comes before the first again, which would add nothing to itself."""
+    chosen = most_improving(
+        TwoIdeas(), [(0,), (1,), (2,)], n=3, best=[(3,)], generator=torch.Generator()
+    )
+    assert chosen == [(0,), (2,), (1,)]
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("proposals", 0), ("proposals", 2.5), ("warmup", 0), ("learning_rate", -1.0)],
+)
+def test_bad_options(option: str, value: object) -> None:
+    with pytest.raises(InputError, match=f"option {option} .*{value}"):
+        make_controller("screened", (2,), seed=0, options={option: value})

@@ -1,0 +1,77 @@
+"""A device by pieces: what adds up is told exactly, and each piece is timed once."""
+
+from dataclasses import replace
+
+import pytest
+
+from latency import Device, MeasurementError, check_latency_source
+from latency.on_demand import OnDemand
+from latency.pieces import pieces
+from search_spaces import REFERENCES
+from search_spaces.errors import InputError
+from tests.latency.test_table import Lab, measured
+
+SMALL = REFERENCES["mobilenet_v3_small"](resolution=64, classes=10)
+LARGE = REFERENCES["mobilenet_v3_large"](resolution=64, classes=10)
+
+
+def narrower(spec, place=3):
+    blocks = list(spec.blocks)
+    blocks[place] = replace(blocks[place], expand=blocks[place].expand // 2)
+    return replace(spec, blocks=tuple(blocks))
+
+
+def test_the_contract(tmp_path):
+    check_latency_source(OnDemand(measured(Lab()), tmp_path), SMALL, LARGE)
+
+
+def test_a_narrower_network_takes_as_much_less_as_the_device_says(tmp_path):
+    lab = measured(Lab())
+    source = OnDemand(lab, tmp_path)
+    told = [source.latency(spec).median_ms for spec in (LARGE, narrower(LARGE))]
+    whole = [lab.latency(spec).median_ms for spec in (LARGE, narrower(LARGE))]
+    assert told[0] == pytest.approx(whole[0])
+    assert told[0] - told[1] == pytest.approx(whole[0] - whole[1], rel=0.1)
+
+
+def test_a_piece_is_timed_once(tmp_path, monkeypatch):
+    source = OnDemand(measured(Lab()), tmp_path)
+    source.latency(LARGE)
+    timed = []
+    table = source._tables[64]
+
+    def add(key, value):
+        timed.append(key)
+        table.entries[key] = value
+
+    monkeypatch.setattr(table, "add", add)
+    child = narrower(LARGE)
+    source.latency(child)
+    assert timed == [list(pieces(child))[4].key]  # the stem is the first
+    again = OnDemand(measured(Lab()), tmp_path)
+    assert again.latency(LARGE) == source.latency(LARGE)
+
+
+def test_whole_networks_measured_since_mend_the_scale(tmp_path):
+    source = OnDemand(measured(Lab()), tmp_path)
+    before = source.latency(LARGE).median_ms
+    assert source.confirm(SMALL).estimate is False
+    assert len(source._tables[64].scales) == 2
+    assert source.latency(LARGE).median_ms == pytest.approx(before, rel=0.2)
+
+
+def test_a_file_of_another_device_is_refused(tmp_path):
+    source = OnDemand(measured(Lab()), tmp_path)
+    source.latency(SMALL)
+    (path,) = tmp_path.glob("*.jsonl")
+    other = Lab()
+    other.device = Device("another lab", "lab-2")
+    path.rename(tmp_path / "lab-2-64.jsonl")
+    with pytest.raises(InputError, match="is of fingerprint lab-1, not lab-2"):
+        OnDemand(measured(other), tmp_path).latency(SMALL)
+
+
+def test_what_the_device_refuses_is_said(tmp_path):
+    source = OnDemand(measured(Lab(dies_after=1)), tmp_path)
+    with pytest.raises(MeasurementError, match="burnt down"):
+        source.latency(SMALL)
