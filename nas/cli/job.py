@@ -90,7 +90,12 @@ def _opened(device: str) -> LatencySource:
 
 def _controller(config: SearchConfig, space: FactorizedSpace) -> Controller:
     chosen = config.controller
-    return make_controller(chosen.name, space.arities, seed=config.seed, options=chosen.options)
+
+    def fresh() -> Controller:
+        return make_controller(chosen.name, space.arities, seed=config.seed, options=chosen.options)
+
+    fresh().ask(config.batch_size)  # what it refuses is said before anything is measured
+    return fresh()
 
 
 def start(job: Job, runs: Path, name: str) -> RunFolder:

@@ -45,12 +45,18 @@ def search(
         int | None, typer.Option(help="Side at which candidates train; the data's by default.")
     ] = None,
     preset: Annotated[
-        str, typer.Option(help="quick (minutes) or standard (an hour or more).")
+        str,
+        typer.Option(
+            help="quick (minutes), standard (an hour or more), or paper (plain REINFORCE)."
+        ),
     ] = "standard",
     trials: Annotated[int | None, typer.Option(help="Candidates to train.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Candidates a controller update.")] = None,
     controller: Annotated[
-        str | None, typer.Option(help="rnn, evolution, uniform, or a plug-in's.")
+        str | None, typer.Option(help="screened, rnn, evolution, uniform, or a plug-in's.")
+    ] = None,
+    proposals: Annotated[
+        int | None, typer.Option(help="Sequences that screened looks at for each batch; 200.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of everything random.")] = None,
     workers: Annotated[
@@ -89,7 +95,7 @@ def search(
         trials=trials,
         batch_size=batch_size,
         seed=seed,
-        controller=_given(name=controller),
+        controller=_given(name=controller, options=_given(proposals=proposals)),
         data=_given(source=data, proxy_resolution=proxy_resolution),
         schedule=schedule,
     )

@@ -218,6 +218,10 @@ def test_a_target_that_does_not_bind_is_pointed_out(nas_search, photos, config):
         (["--cpus-per-trial", "4096"], "cpus_per_trial is 4096, but this machine has"),
         (["--gpus-per-trial", "99"], "gpus_per_trial is 99, but torch sees"),
         (["--proxy-resolution", "1"], "proxy_resolution"),
+        (
+            ["--proposals", "1", "--batch-size", "2"],
+            "a batch of 2 cannot be chosen from 1 proposals",
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(nas_search, tmp_path, arguments, reason):

@@ -191,3 +191,17 @@ class TestConfig:
         for name in PRESETS:
             assert make_config(preset=name).preset == name
         assert yaml.safe_load(config_yaml(SearchConfig()))["space"] == "mnasnet"
+
+
+def test_another_controller_does_not_get_the_preset_s_options():
+    assert make_config(preset="quick").controller.options == {"warmup": 4}
+    for other in ("evolution", {"name": "evolution"}):
+        config = make_config(preset="quick", overrides={"controller": other})
+        assert (config.controller.name, config.controller.options) == ("evolution", {})
+    more = make_config(preset="quick", overrides={"controller": {"options": {"proposals": 50}}})
+    assert more.controller.options == {"warmup": 4, "proposals": 50}
+
+
+def test_the_paper_s_plain_procedure_is_a_preset():
+    assert make_config(preset="paper").controller.name == "rnn"
+    assert make_config(preset="standard").controller.name == "screened"
