@@ -66,10 +66,13 @@ def run_on_ray(
         there = ray.cluster_resources()
         workers = _require_room(resources, there)
         _say_unknown(resources.devices, there)
-        searcher = _loop_searcher(loop)
+        mailbox = ray.remote(num_cpus=0)(Mailbox).remote()
+        searcher = _loop_searcher(loop, mailbox)
         per_trial = {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}
         tuner = tune.Tuner(
-            tune.with_resources(tune.with_parameters(_trainable(), evaluate=evaluate), per_trial),
+            tune.with_resources(
+                tune.with_parameters(_trainable(), evaluate=evaluate, mailbox=mailbox), per_trial
+            ),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
                 num_samples=-1,
@@ -203,25 +206,59 @@ def _require_room(resources: Resources, there: dict[str, float]) -> int:
     return min(trials for trials in room if trials is not None)
 
 
+class Mailbox:
+    """Jobs on their way to workers, and outcomes on theirs back: an actor of its own.
+
+    Tune keeps the settings and the last result of every trial as long as it runs, and in NetAdapt both would
+    hold a network's weights. So it gets the trial's name alone.
+    """
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, Job] = {}
+        self._outcomes: dict[str, Outcome] = {}
+
+    def post(self, name: str, job: Job) -> None:
+        """A job for whichever worker gets the trial."""
+        self._jobs[name] = job
+
+    def job(self, name: str) -> Job:
+        """The trial's job; again where the trial begins again."""
+        return self._jobs[name]
+
+    def answer(self, name: str, outcome: Outcome) -> None:
+        """What has come of it."""
+        self._outcomes[name] = outcome
+
+    def collect(self, name: str) -> Outcome | None:
+        """Take the outcome out, and the job with it; None where no worker has answered."""
+        del self._jobs[name]
+        return self._outcomes.pop(name, None)
+
+
 def _trainable() -> type:
     """The Tune trainable: one step that trains one job."""
+    import ray
     from ray import tune
 
     class TrainJob(tune.Trainable):  # type: ignore[misc]
-        def setup(self, config: dict[str, Any], *, evaluate: Evaluate) -> None:
-            self.evaluate = evaluate
+        def setup(self, config: dict[str, Any], *, evaluate: Evaluate, mailbox: Any) -> None:
+            self.evaluate, self.mailbox = evaluate, mailbox
 
         def reset_config(self, new_config: dict[str, Any]) -> bool:
             return True  # the actor has nothing of the last job: Tune may reuse it
 
         def step(self) -> dict[str, Any]:
-            return {"outcome": attempt(self.evaluate, self.config["job"]), "done": True}
+            name = self.config["job"]
+            outcome = attempt(self.evaluate, ray.get(self.mailbox.job.remote(name)))
+            ray.get(self.mailbox.answer.remote(name, outcome))
+            return {"done": True}
 
     return TrainJob
 
 
-def _loop_searcher(loop: JobLoop) -> Any:
+def _loop_searcher(loop: JobLoop, mailbox: Any) -> Any:
     """The loop as a Tune search algorithm."""
+    import ray
     from ray.tune.search import Searcher
 
     class LoopSearcher(Searcher):  # type: ignore[misc]
@@ -239,7 +276,8 @@ def _loop_searcher(loop: JobLoop) -> Any:
             if job is None:
                 return self.FINISHED if loop.done or self.failure else None
             self.out[trial_id] = job
-            return {"job": job}
+            ray.get(mailbox.post.remote(trial_id, job))
+            return {"job": trial_id}
 
         def on_trial_complete(
             self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -247,7 +285,8 @@ def _loop_searcher(loop: JobLoop) -> Any:
             job = self.out.pop(trial_id)
             # An exception in training is an outcome; what Tune calls an error is a lost worker.
             lost = Outcome(None, "the worker died (killed, or out of memory)")
-            outcome = lost if error or not result else result["outcome"]
+            outcome = ray.get(mailbox.collect.remote(trial_id))
+            outcome = lost if error or outcome is None else outcome
             self._guarded(lambda: loop.record(job, outcome))
 
         def _guarded(self, act: Any) -> Any:
