@@ -88,6 +88,10 @@ def test_name_and_options(name: str) -> None:
         ("rnn", "tanh_constant"),
         ("evolution", "population_size"),
         ("evolution", "sample_size"),
+        ("screened", "proposals"),
+        ("screened", "warmup"),
+        ("screened", "learning_rate"),
+        ("screened", "entropy_weight"),
     ],
 )
 @pytest.mark.parametrize("value", [True, "3", -1, math.nan, math.inf, [1]])

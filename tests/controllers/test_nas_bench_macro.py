@@ -37,7 +37,7 @@ def mean_best(name: str, accuracy_percent: dict[Tokens, float]) -> float:
     return statistics.mean(best)
 
 
-@pytest.mark.parametrize("name", ["rnn", "evolution"])
+@pytest.mark.parametrize("name", ["rnn", "evolution", "screened"])
 def test_beats_uniform(name: str, accuracy_percent: dict[Tokens, float]) -> None:
     found = mean_best(name, accuracy_percent)
     assert found > mean_best("uniform", accuracy_percent) + 0.05
