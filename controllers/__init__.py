@@ -1,10 +1,10 @@
 """Search policies: who decides which architecture to try next.
 
 Every controller follows one contract, ``Controller`` in ``controller.py``: ``ask(n)`` for token
-sequences, ``tell`` what they scored. Read that file first, then ``reinforce.py``, the default
-(its parts: ``policy.py``, the RNN; ``baseline.py``, what a reward is compared with). ``screened.py``
-trains only the most promising of its proposals, by the model of ``surrogate.py``. ``uniform.py`` and
-``evolution.py`` are what they are compared with.
+sequences, ``tell`` what they scored. Read that file first, then ``reinforce.py`` (its parts:
+``policy.py``, the RNN; ``baseline.py``, what a reward is compared with). ``screened.py``, the
+default, trains only the most promising of its proposals, by the model of ``surrogate.py``.
+``uniform.py`` and ``evolution.py`` are what they are compared with.
 
 >>> controller = make_controller("evolution", (4, 2, 3), seed=0, options={"population_size": 10})
 >>> batch = controller.ask(8)

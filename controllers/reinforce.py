@@ -1,4 +1,4 @@
-"""REINFORCE on the RNN policy: the search loop's default controller.
+"""REINFORCE on the RNN policy: the controller of MnasNet, and the policy in ``screened.py``.
 
     ask:   tokens_i ~ p_theta
     tell:  theta <- theta + Adam(g),  g an estimate of  grad ( E[A] + beta * H(p_theta) )

@@ -2,80 +2,36 @@
 
 from __future__ import annotations
 
-import io
-import json
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from latency import Latency, LatencySource
+from latency import LatencySource
 from nas.adapt_config import AdaptConfig
-from nas.adapt_loop import AdaptLoop, AdaptWatcher, Remembering
+from nas.adapt_facts import adapt_facts, begin_facts
+from nas.adapt_job import in_steps
+from nas.adapt_loop import AdaptLoop, weights_path
+from nas.adapt_report import write_adapt_report
+from nas.adapt_results import AdaptResult, write_results
 from nas.adapt_training import AdaptTraining
+from nas.adapt_watcher import AdaptWatcher
+from nas.comparison import comparisons
+from nas.last_trainings import LastTrainings
 from nas.loop import SearchStoppedError
-from nas.runs import RunFolder, write_whole
-from nas.trial import Evaluate, Trial
+from nas.remembering import Remembering
+from nas.rivals import OURS, FindRival, read_rivals, require_names
+from nas.runs import RunFolder
+from nas.trial import Evaluate
+from nas.uniform import NAME, UniformRival
 from nas.workers import run_jobs
 from netadapt import Widths
 from netadapt.shrink import Shrink
-from search_spaces import ArchSpec, InputError
-from search_spaces.spec import to_yaml
+from search_spaces import InputError
 
 if TYPE_CHECKING:
     from nas.seeds import Seed
     from nas.training.images import Dataset
-
-
-@dataclass(frozen=True)
-class AdaptResult:
-    """What NetAdapt leaves.
-
-    Attributes:
-        folder: Where everything is kept.
-        spec: The last network.
-        latency: Its latency.
-        seed_latency: The seed's.
-        seed_accuracy: The seed's on val, 0..1.
-        reached: Whether the target is.
-        family: The network of every step.
-        finals: The last network's trainings, best first.
-        test_accuracy: Of the best of them, 0..1; None without.
-    """
-
-    folder: RunFolder
-    spec: ArchSpec
-    latency: Latency
-    seed_latency: Latency
-    seed_accuracy: float
-    reached: bool
-    family: tuple[Trial, ...]
-    finals: tuple[Trial, ...]
-    test_accuracy: float | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data: `result.json`."""
-        return {
-            "fingerprint": self.spec.fingerprint,
-            "latency": self.latency.to_dict(),
-            "seed_latency": self.seed_latency.to_dict(),
-            "seed_accuracy": self.seed_accuracy,
-            "reached": self.reached,
-            "steps": len(self.family),
-            "family": [
-                {
-                    "accuracy": t.accuracy,
-                    "latency_ms": t.latency_ms,
-                    "params": t.params,
-                    "madds": t.madds,
-                }
-                for t in self.family
-            ],
-            "finals": [
-                {"kind": t.kind, "accuracy": t.accuracy, "error": t.error} for t in self.finals
-            ],
-            "test_accuracy": self.test_accuracy,
-        }
 
 
 def adapt(
@@ -87,6 +43,7 @@ def adapt(
     folder: Path | str,
     watcher: AdaptWatcher | None = None,
     evaluate: Evaluate | None = None,
+    rivals: Mapping[str, FindRival] | None = None,
 ) -> AdaptResult:
     """Narrow a seed, one width group a step, until its latency is the target's (NetAdapt, algorithm 1).
 
@@ -101,87 +58,116 @@ def adapt(
         folder: The run's folder, made if it is not there.
         watcher: Is told what happens.
         evaluate: Trains a job in place of `config`'s recipes on `data`.
+        rivals: By name, what finds a network to set beside the last one at its latency, in addition to
+            `config.compare`: each is trained alike. See `nas.rivals`.
 
     Raises:
         InputError: Something given cannot be used, or another process holds the folder.
-        SearchStoppedError: All proposals of a step failed.
+        SearchStoppedError: All proposals of a step failed, or the device is lost.
     """
     from nas.retrain import for_classes
-    from nas.scoring import score
 
     seed = for_classes(seed, data.classes)
+    _require_size(seed, data)
     data = replace(data, mean=seed.usage.mean, std=seed.usage.std)
+    challengers = _wanted(config) | dict(rivals or {})
+    require_names(challengers)
     run = RunFolder(Path(folder))
     run.path.mkdir(parents=True, exist_ok=True)
     with run.locked():
-        asked = Remembering(latency)
-        accuracy = _start(run, seed, asked, lambda: score(seed, data, ("val",)).accuracy)
-        shrink = Shrink(
-            seed.spec,
-            accuracy=accuracy,
-            latency=asked,
-            target_ms=config.target_ms,
-            delta=config.delta,
-            decay=config.decay,
-            widths=Widths(config.divisor, config.floor),
-            metric=config.metric,
-            ends=config.ends,
-        )
+        asked = latency if isinstance(latency, Remembering) else Remembering(latency)
+        loop = _loop(seed, data, asked, config, run, challengers, watcher or AdaptWatcher())
         if evaluate is None:
-            evaluate = AdaptTraining(
-                data,
-                config.recipe,
-                config.final_recipe,
-                keep=config.keep,
-                threads=config.schedule.cpus_per_trial,
-            )
-        loop = AdaptLoop(
-            shrink,
-            latency=asked,
-            weights=_serialized(seed.weights),
-            folder=run,
-            run_seed=config.seed,
-            finals=config.finals(),
-            watcher=watcher or AdaptWatcher(),
-        )
+            evaluate = AdaptTraining(data, keep=config.keep, threads=config.schedule.cpus_per_trial)
         run_jobs(loop, evaluate, config.schedule)
-        return _conclude(loop, seed, data, asked)
+        return _conclude(loop, seed, data, challengers)
 
 
-def _start(run: RunFolder, seed: Seed, asked: Remembering, accuracy: Callable[[], float]) -> float:
-    """The seed's accuracy and latency: measured once a run, since every score rests on them."""
-    path = run / "run.json"
-    if path.is_file():
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        if (
-            facts["seed"] != seed.spec.fingerprint
-            or facts["device"] != asked.source.device.fingerprint
-        ):
-            raise InputError(
-                f"{run.path}: was begun with another seed or device: go on with those, or choose "
-                "another folder"
-            )
-        asked.readings[seed.spec.fingerprint] = Latency.from_dict(facts["latency"])
-        return float(facts["accuracy"])
-    reading = asked.reading(seed.spec)
-    facts = {
-        "seed": seed.spec.fingerprint,
-        "device": asked.source.device.fingerprint,
-        "latency": reading.to_dict(),
-        "accuracy": accuracy(),
-    }
-    write_whole(path, json.dumps(facts, indent=1) + "\n")
-    return float(facts["accuracy"])
+def _wanted(config: AdaptConfig) -> dict[str, FindRival]:
+    """What the settings ask to compare with."""
+    if config.compare == "none":
+        return {}
+    widths = Widths(config.divisor, config.floor)
+    return {NAME: UniformRival(widths, keep=config.keep, ends=config.ends)}
 
 
-def _conclude(loop: AdaptLoop, seed: Seed, data: Dataset, asked: Remembering) -> AdaptResult:
-    shrink = loop.shrink
+def _require_size(seed: Seed, data: Dataset) -> None:
+    """Weights do their best at the size that they were trained at, and proposals are compared with them."""
+    if data.resolution_px != seed.usage.trained_px:
+        raise InputError(
+            f"the data's images are {data.resolution_px} px wide, the seed was trained at "
+            f"{seed.usage.trained_px} px: load them at its size, or train it on at theirs with nas train"
+        )
+
+
+def _loop(
+    seed: Seed,
+    data: Dataset,
+    asked: Remembering,
+    config: AdaptConfig,
+    run: RunFolder,
+    rivals: Mapping[str, FindRival],
+    watcher: AdaptWatcher,
+) -> AdaptLoop:
+    """The run's loop, from what its folder holds."""
+    from nas.scoring import score
+    from nas.torch_files import state_bytes
+
+    facts = adapt_facts(seed.spec, asked.device, data, config)
+    accuracy = begin_facts(
+        run, facts, seed.spec, asked, lambda: score(seed, data, ("val",)).accuracy
+    )
+    tuning = in_steps(config.recipe, len(data.train))
+    shrink = Shrink(
+        seed.spec,
+        accuracy=accuracy,
+        latency=asked,
+        target_ms=config.target_ms,
+        delta=config.delta,
+        decay=config.decay,
+        widths=Widths(config.divisor, config.floor),
+        metric=config.metric,
+        ends=config.ends,
+    )
+    last = LastTrainings(
+        seed=seed,
+        latency=asked,
+        folder=run,
+        kinds=config.finals(),
+        tuning=tuning,
+        final=in_steps(config.final_recipe, len(data.train)),
+        run_seed=config.seed,
+        rivals=rivals,
+        seeds=config.compare_seeds,
+    )
+    return AdaptLoop(
+        shrink,
+        latency=asked,
+        weights=state_bytes(seed.weights),
+        folder=run,
+        run_seed=config.seed,
+        recipe=tuning,
+        last=last,
+        watcher=watcher,
+    )
+
+
+def _conclude(
+    loop: AdaptLoop, seed: Seed, data: Dataset, rivals: Mapping[str, FindRival]
+) -> AdaptResult:
+    """Look at the test images once, write the files."""
+    from nas.scoring import score
+    from nas.torch_files import state_of
+
     if loop.failure is not None:
         raise SearchStoppedError(loop.failure)
-    finals = sorted(loop.final_log.trials, key=lambda t: -(t.accuracy or 0.0))
+    shrink, asked, trained = loop.shrink, loop.latency, loop.final_log.trials
+    ours = [trial for trial in trained if trial.kind in OURS]
+    finals = sorted(ours, key=lambda t: -(t.accuracy or 0.0))
     best = finals[0] if finals and finals[0].ok else None
-    weights = loop.weights if best is None else loop.folder.weights_path(best.index).read_bytes()
-    adapted = _with_weights(seed, shrink.current.spec, weights)
+    weights = loop.weights if best is None else weights_path(loop.folder, best).read_bytes()
+    adapted = replace(seed, spec=shrink.current.spec, weights=state_of(weights))
+    found = read_rivals(loop.folder)
     result = AdaptResult(
         folder=loop.folder,
         spec=shrink.current.spec,
@@ -191,46 +177,10 @@ def _conclude(loop: AdaptLoop, seed: Seed, data: Dataset, asked: Remembering) ->
         reached=shrink.current.latency_ms <= shrink.target_ms,
         family=tuple(loop.family),
         finals=tuple(finals),
-        test_accuracy=_test_accuracy(adapted, data),
+        rivals=tuple(found[name] for name in rivals if name in found),
+        comparisons=tuple(comparisons(trained, list(rivals))),
+        test_accuracy=score(adapted, data, ("test",)).accuracy,
     )
-    _write(result, adapted)
+    write_results(result, adapted)
+    write_adapt_report(loop.folder)
     return result
-
-
-def _test_accuracy(adapted: Seed, data: Dataset) -> float:
-    from nas.scoring import score
-
-    return score(adapted, data, ("test",)).accuracy
-
-
-def _write(result: AdaptResult, adapted: Seed) -> None:
-    from nas.export import checked_onnx
-    from nas.seeds import seed_bytes
-
-    folder = result.folder
-    write_whole(folder / "adapted.yaml", to_yaml(result.spec))
-    write_whole(folder / "adapted.pt", seed_bytes(adapted))
-    write_whole(folder / "adapted.onnx", checked_onnx(adapted.network()))
-    lines = ["step,accuracy,latency_ms,params,madds"]
-    lines += [
-        f"{step},{t.accuracy},{t.latency_ms},{t.params},{t.madds}"
-        for step, t in enumerate(result.family, start=1)
-    ]
-    write_whole(folder / "family.csv", "\n".join(lines) + "\n")
-    write_whole(folder / "result.json", json.dumps(result.to_dict(), indent=2) + "\n")
-    folder.publish("adapted.yaml", "adapted.pt")
-
-
-def _with_weights(seed: Seed, spec: ArchSpec, weights: bytes) -> Seed:
-    import torch
-
-    loaded = torch.load(io.BytesIO(weights), weights_only=True)
-    return replace(seed, spec=spec, weights=loaded)
-
-
-def _serialized(weights: dict[str, Any]) -> bytes:
-    import torch
-
-    buffer = io.BytesIO()
-    torch.save(weights, buffer)
-    return buffer.getvalue()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nas.config import DataConfig, ScheduleConfig
 from nas.training.recipe import Recipe
@@ -34,6 +34,9 @@ class AdaptConfig(BaseModel):
         final: How the last network is trained: from scratch (MobileNetV3's), on from its weights
             (NetAdapt's), both side by side, or not at all.
         final_recipe: How long and how.
+        compare: What the last network is set beside, trained alike: `uniform` is the seed at the uniform
+            width multiplier of the same latency.
+        compare_seeds: Trainings of each of the two, with different seeds.
         data: The images; the seed's own size by default.
         schedule: Where trainings run.
         seed: Of everything random.
@@ -53,9 +56,25 @@ class AdaptConfig(BaseModel):
     recipe: Recipe = _TUNING
     final: Literal["scratch", "finetune", "both", "none"] = "scratch"
     final_recipe: Recipe = Recipe(epochs=30)
+    compare: Literal["none", "uniform"] = "none"
+    compare_seeds: Annotated[int, Field(ge=2)] = 3
     data: DataConfig = DataConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     seed: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _comparable(self) -> Self:
+        if self.compare != "none" and self.final == "none":
+            raise ValueError(
+                f"compare is {self.compare!r}, but final 'none' trains nothing to compare: set final to "
+                "scratch, finetune or both"
+            )
+        return self
+
+    def settings(self) -> dict[str, Any]:
+        """What a run cannot change once it has begun, but for its device and target, as plain data."""
+        free = {"device", "target_ms", "data", "schedule", "compare", "compare_seeds"}
+        return self.model_dump(mode="json", exclude=free)
 
     def finals(self) -> tuple[str, ...]:
         """The kinds of last training."""

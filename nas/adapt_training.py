@@ -1,12 +1,11 @@
-"""What a NetAdapt worker does: fine-tune a proposal, or train the last network."""
+"""What a NetAdapt worker does: fine-tune a proposal, or train the last network or a rival."""
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nas.training.recipe import Recipe
+from nas.rivals import OURS
 from nas.trial import Job, Outcome
 
 if TYPE_CHECKING:
@@ -20,16 +19,12 @@ class AdaptTraining:
 
     Attributes:
         dataset: Images, normalised as the seed is used to.
-        recipe: Of a proposal's fine-tuning.
-        final_recipe: Of the last network's training.
         keep: Which channels stay: see `netadapt.weights.inherit`.
         device: `cpu`, `cuda`, or `auto` for the GPU where the worker sees one.
         threads: Torch threads.
     """
 
     dataset: Dataset
-    recipe: Recipe
-    final_recipe: Recipe
     keep: Keep = "first"
     device: str = "auto"
     threads: int = 1
@@ -38,7 +33,8 @@ class AdaptTraining:
         """Train a job's network; the same job gives the same outcome on the same kind of device."""
         import torch
 
-        from nas.adapt_loop import AdaptJob
+        from nas.adapt_job import AdaptJob
+        from nas.torch_files import state_bytes, state_of
         from nas.training.train import Diverged, train
         from netadapt.weights import inherit
         from search_spaces.network import build
@@ -50,19 +46,22 @@ class AdaptTraining:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         drawn = torch.Generator().manual_seed(job.seed)
         network = build(job.spec, generator=drawn)
-        scratch = job.kind == "scratch"
-        if not scratch:
-            weights = torch.load(io.BytesIO(job.weights), weights_only=True)
+        if job.weights is not None:
+            weights = state_of(job.weights)
             network.load_state_dict(
                 inherit(job.parent, weights, job.spec, keep=self.keep, generator=drawn)
             )
-        recipe = self.recipe if job.kind == "proposal" else self.final_recipe
         try:
             result = train(
-                network, self.dataset, recipe, seed=job.seed, device=device, from_scratch=scratch
+                network,
+                self.dataset,
+                job.recipe,
+                seed=job.seed,
+                device=device,
+                from_scratch=job.weights is None,
             )
         except Diverged as error:
             return Outcome(None, f"diverged: {error}")
-        buffer = io.BytesIO()
-        torch.save({k: v.cpu() for k, v in network.state_dict().items()}, buffer)
-        return Outcome(result.accuracy, train_s=result.train_s, weights=buffer.getvalue())
+        wanted = job.kind in OURS
+        trained = state_bytes(network.state_dict()) if wanted else None
+        return Outcome(result.accuracy, train_s=result.train_s, weights=trained)

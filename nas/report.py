@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from importlib import resources
 from pathlib import Path
 
+from nas.page import render_page
 from nas.policy_chart import SCALE, frequencies, policy_by_block
 from nas.report_table import column_titles, table_rows
 from nas.report_text import facts, headline, verdict
@@ -28,21 +28,14 @@ def write_report(folder: RunFolder) -> Path:
 
 def render(folder: RunFolder) -> str:
     """The report as HTML; everything that it needs is inside."""
-    from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
-    from plotly.offline import get_plotlyjs
-
     run = RunRecord.read(folder)
     blocks = policy_by_block(run.probabilities or frequencies(run.trials, run.labels), run.labels)
     policy = {f"policy-{i}": (name, figure) for i, (name, figure) in enumerate(blocks.items())}
     places = range(len(run.devices))
     figures = {chart_id(place): accuracy_over_latency(run, place) for place in places}
     figures["rewards"] = reward_over_trials(run)
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = (resources.files("nas") / "report_template.html").read_text("utf-8")
-    return environment.from_string(template).render(
+    return render_page(
+        "report_template.html",
         run=run,
         headline=headline(run),
         verdict=verdict(run),
@@ -55,7 +48,6 @@ def render(folder: RunFolder) -> str:
         scale=[color for _, color in SCALE],
         policy={id_: name for id_, (name, _) in policy.items()},
         figures=figures | {id_: figure for id_, (_, figure) in policy.items()},
-        plotly_js=Markup(get_plotlyjs()),  # noqa: S704  plotly's own code, as it is
     )
 
 

@@ -69,9 +69,9 @@ class RunRecord:
             InputError: It has no run.json, or a file in it is damaged or of another run.
         """
         facts = _read_facts(folder / "run.json")
-        trials = _read_lines(folder / "trials.jsonl", Trial.from_dict)
-        finals = _read_lines(folder / "finals.jsonl", Trial.from_dict)
-        probabilities: Shares = _read_lines(folder / "policy.jsonl", lambda d: d["probabilities"])
+        trials = read_lines(folder / "trials.jsonl", Trial.from_dict)
+        finals = read_lines(folder / "finals.jsonl", Trial.from_dict)
+        probabilities: Shares = read_lines(folder / "policy.jsonl", lambda d: d["probabilities"])
         arities = [len(choices) for _, choices in facts["labels"]]
         devices = 1 + len(facts.get("other_devices", ()))
         for trial in [*trials, *finals]:
@@ -170,7 +170,7 @@ def _read_facts(path: Path) -> dict[str, Any]:
     return facts
 
 
-def _read_lines(path: Path, parse: Callable[[dict[str, Any]], T]) -> list[T]:
+def read_lines(path: Path, parse: Callable[[dict[str, Any]], T]) -> list[T]:
     """The whole lines of a log. The search may be writing the next one, so nothing is mended here."""
     if not path.exists():
         return []

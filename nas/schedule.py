@@ -209,8 +209,8 @@ def _require_room(resources: Resources, there: dict[str, float]) -> int:
 class Mailbox:
     """Jobs on their way to workers, and outcomes on theirs back: an actor of its own.
 
-    Tune keeps the settings and the last result of every trial as long as it runs, and in NetAdapt both would
-    hold a network's weights. So it gets the trial's name alone.
+    Tune keeps the settings and the last result of every trial as long as it runs, and in NetAdapt both
+    would hold a network's weights. So it gets the trial's name alone.
     """
 
     def __init__(self) -> None:

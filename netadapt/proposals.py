@@ -6,20 +6,19 @@ The proposals of NetAdapt's algorithm 1 (arXiv 1804.03230), of the kinds that Mo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
-from latency.measurer import LatencySource
+from latency.measurer import DeviceLostError, LatencySource, MeasurementError
 from netadapt.groups import Group, width_groups
 from netadapt.narrowing import narrowed
+from netadapt.widest import widest_satisfying
 from search_spaces.errors import InputError
 from search_spaces.spec import ArchSpec
 
 LatencyMs = Callable[[ArchSpec], float]
 """A network's latency in milliseconds."""
-
-LOOK_ABOVE = 3
-"""Wider widths tried past the first that fails; by eights these reach the next multiple of 32."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,12 @@ class Widths:
         >>> list(Widths(divisor=8, floor=12).below(36))
         [16, 24, 32]
         """
-        return range(-(-self.floor // self.divisor) * self.divisor, width, self.divisor)
+        return range(self.narrowest, width, self.divisor)
+
+    @property
+    def narrowest(self) -> int:
+        """The least of them."""
+        return -(-self.floor // self.divisor) * self.divisor
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,41 @@ class Proposal:
         return f"{self.group.name} {self.group.width} -> {self.width}"
 
 
+@dataclass(frozen=True)
+class Discarded:
+    """A network with one group narrowed that the latency source could not tell anything of.
+
+    Attributes:
+        group: The group, as it was before.
+        width: Its channels then.
+        spec: The network.
+        reason: Why.
+    """
+
+    group: Group
+    width: int
+    spec: ArchSpec
+    reason: str
+
+    @property
+    def name(self) -> str:
+        """For people: `block 3 expansion 72 -> 40`."""
+        return f"{self.group.name} {self.group.width} -> {self.width}"
+
+
+Discard = Callable[[Discarded], None]
+"""Is told of a network that cannot be measured."""
+
+
+def refuse(discarded: Discarded) -> None:
+    """Go no further.
+
+    Raises:
+        MeasurementError: Always.
+    """
+    raise MeasurementError(f"{discarded.name}: {discarded.reason}")
+
+
 def propose(
     spec: ArchSpec,
     group: Group,
@@ -80,6 +119,7 @@ def propose(
     limit_ms: float,
     widths: Widths = Widths(),
     seed: ArchSpec | None = None,
+    discard: Discard = refuse,
 ) -> Proposal | None:
     """The change of one group by as little as meets the constraint, or None where nothing does.
 
@@ -93,48 +133,28 @@ def propose(
         limit_ms: What the proposal's latency may be at most: the current one's less delta.
         widths: Which widths there are.
         seed: See `narrowed`.
+        discard: Is told of a network that cannot be measured. If it raises nothing, the network counts as
+            too slow.
+
+    Raises:
+        DeviceLostError: The device is.
+        MeasurementError: A network cannot be measured, and `discard` is the default.
     """
     asked: dict[int, Proposal] = {}
 
     def satisfies(width: int) -> bool:
         child = narrowed(spec, group, width, seed=seed)
-        asked[width] = Proposal(group, width, child, latency(child))
+        try:
+            asked[width] = Proposal(group, width, child, latency(child))
+        except DeviceLostError:
+            raise
+        except MeasurementError as error:
+            discard(Discarded(group, width, child, str(error)))
+            return False
         return asked[width].latency_ms <= limit_ms
 
     found = widest_satisfying(widths.below(group.width), satisfies)
     return None if found is None else asked[found]
-
-
-def widest_satisfying(widths: Sequence[int], satisfies: Callable[[int], bool]) -> int | None:
-    """The largest of ascending `widths` that satisfies, without asking about all of them.
-
-    >>> widest_satisfying(range(8, 960, 8), lambda width: width <= 500)
-    496
-
-    Latency over width is a step function with noise and bumps: a width that fills the device's vectors
-    can be faster than a narrower one that does not. Guaranteed all the same: what is returned satisfies,
-    and no wider width that was asked does. Where narrower is never slower, it is the largest there is.
-    None means that the narrowest fails.
-    """
-    # The narrowest first: most groups cannot give enough, and are then done after one question.
-    if not widths or not satisfies(widths[0]):
-        return None
-    failed: set[int] = set()
-    # Bisection. `low` satisfies; `high` does not, or is the current width, which by itself saves nothing.
-    low, high = 0, len(widths)
-    while high - low > 1:
-        middle = (low + high) // 2
-        if satisfies(widths[middle]):
-            low = middle
-        else:
-            failed.add(middle)
-            high = middle
-    # Bisection sees one edge of the function. A bump that it fell behind is most likely narrow.
-    above = range(high + 1, min(high + 1 + LOOK_ABOVE, len(widths)))
-    for index in reversed(above):
-        if index not in failed and satisfies(widths[index]):
-            return widths[index]
-    return widths[low]
 
 
 def propose_all(
@@ -145,6 +165,7 @@ def propose_all(
     groups: Iterable[Group] | None = None,
     widths: Widths = Widths(),
     seed: ArchSpec | None = None,
+    discard: Discard = refuse,
 ) -> list[Proposal]:
     """A proposal of every group that can give one, in the order of the groups.
 
@@ -165,26 +186,43 @@ def propose_all(
         groups: Which of its groups; the paper's two kinds by default.
         widths: See `propose`.
         seed: See `narrowed`.
+        discard: See `propose`.
+
+    Raises:
+        MeasurementError: See `propose`.
     """
-    chosen = width_groups(spec) if groups is None else groups
-    proposals = (
-        propose(spec, group, latency=latency, limit_ms=limit_ms, widths=widths, seed=seed)
-        for group in chosen
+    ask = partial(
+        propose,
+        spec,
+        latency=latency,
+        limit_ms=limit_ms,
+        widths=widths,
+        seed=seed,
+        discard=discard,
     )
+    proposals = map(ask, width_groups(spec) if groups is None else groups)
     return [proposal for proposal in proposals if proposal]
 
 
 def remembered(source: LatencySource | LatencyMs) -> LatencyMs:
-    """The latencies of a source, which is asked once a network.
+    """The latencies of a source, which is asked once a network, also if it cannot tell.
 
     A step that is tried again with a smaller delta then costs only the widths not yet asked.
     """
     ask = source if callable(source) else lambda spec: source.latency(spec).median_ms
-    known: dict[str, float] = {}
+    known: dict[str, float | MeasurementError] = {}
 
     def latency_ms(spec: ArchSpec) -> float:
         if spec.fingerprint not in known:
-            known[spec.fingerprint] = ask(spec)
-        return known[spec.fingerprint]
+            try:
+                known[spec.fingerprint] = ask(spec)
+            except DeviceLostError:
+                raise
+            except MeasurementError as error:
+                known[spec.fingerprint] = error
+        answer = known[spec.fingerprint]
+        if isinstance(answer, MeasurementError):
+            raise answer
+        return answer
 
     return latency_ms

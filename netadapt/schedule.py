@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from netadapt.proposals import Proposal
+from netadapt.proposals import Discarded, Proposal
 from search_spaces.errors import InputError
 
 
@@ -65,11 +65,13 @@ class Schedule:
 class Step:
     """The proposals of one step, and the delta that they meet.
 
-    No proposals mean that no group could give even this delta: NetAdapt stops.
+    No proposals mean that no group could give even this delta: NetAdapt stops. `discarded` are networks
+    that could not be measured.
     """
 
     delta_ms: float
     proposals: tuple[Proposal, ...]
+    discarded: tuple[Discarded, ...] = ()
 
 
 def first_step(
@@ -82,7 +84,7 @@ def first_step(
     """The step with the largest delta that any group can give.
 
     >>> first_step(lambda limit_ms: [], current_ms=60.0, deltas_ms=(8.0, 4.0))
-    Step(delta_ms=4.0, proposals=())
+    Step(delta_ms=4.0, proposals=(), discarded=())
 
     Args:
         propose: The proposals whose latency is a limit in milliseconds at most.

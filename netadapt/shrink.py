@@ -9,14 +9,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal, get_args
 
 from latency.measurer import LatencySource
 from netadapt.groups import width_groups
 from netadapt.narrowing import narrowed
-from netadapt.proposals import LatencyMs, Proposal, Widths, propose_all, remembered
+from netadapt.proposals import (
+    Discarded,
+    LatencyMs,
+    Proposal,
+    Widths,
+    propose_all,
+    remembered,
+)
 from netadapt.schedule import Schedule, Step, first_step
 from search_spaces.errors import InputError
 from search_spaces.spec import ArchSpec
@@ -87,13 +94,32 @@ class Shrink:
         """Whether the target is reached, or no group can give more (`stuck`)."""
         return self.stuck or self.current.latency_ms <= self.target_ms
 
+    def unmeasured(self, step: Step) -> bool:
+        """Whether a step has no proposals because nothing could be measured, whichever group was asked."""
+        asked = {
+            group
+            for group in width_groups(self.current.spec, ends=self.ends)
+            if self.widths.below(group.width)
+        }
+        return not step.proposals and bool(asked) and asked <= {d.group for d in step.discarded}
+
     def floor_ms(self) -> float:
         """Latency of the network with every group at its narrowest: no target below it can be reached."""
         return self.latency(narrowest(self.seed, self.widths, ends=self.ends))
 
     def next_step(self) -> Step:
-        """The proposals of the next step; none, and the loop is stuck, where no group can give any."""
+        """The proposals of the next step; none, and the loop is stuck, where no group can give any.
+
+        Raises:
+            DeviceLostError: The device is. A network that cannot be measured for another reason is among
+                the step's `discarded`.
+        """
         spec = self.current.spec
+        discarded: dict[str, Discarded] = {}
+
+        def discard(lost: Discarded) -> None:
+            discarded[lost.spec.fingerprint] = lost
+
         propose = partial(
             propose_all,
             spec,
@@ -101,6 +127,7 @@ class Shrink:
             groups=width_groups(spec, ends=self.ends),
             widths=self.widths,
             seed=self.seed,
+            discard=discard,
         )
         step = first_step(
             lambda limit_ms: propose(limit_ms=limit_ms),
@@ -109,7 +136,7 @@ class Shrink:
             target_ms=self.target_ms,
         )
         self.stuck = not step.proposals
-        return step
+        return replace(step, discarded=tuple(discarded.values()))
 
     def score(self, accuracy: float, latency_ms: float) -> float:
         """What a fine-tuned proposal is chosen by; larger is better.

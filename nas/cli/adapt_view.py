@@ -1,127 +1,161 @@
-"""What the user of `netadapt` sees: what there is to do, a line a network, and what came of it."""
+"""What the user of `netadapt` sees while it runs: a line a network, how the proposals stand, time left."""
 
 from __future__ import annotations
 
-import math
+import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from latency import LatencySource
-from nas.adapt_config import AdaptConfig
-from nas.adapt_loop import AdaptWatcher
-from nas.cli.output import command
-from nas.readable import counted, interval, percent, three_digits
-from nas.trial import Trial
-from search_spaces import ArchSpec, InputError
+from nas.adapt_watcher import AdaptWatcher
+from nas.cli.live import minutes
+from nas.readable import counted, percent, three_digits
 
 if TYPE_CHECKING:
-    from nas.adapt import AdaptResult
+    from nas.adapt_job import AdaptJob
+    from nas.adapt_plan import Forecast, Workload
+    from nas.trial import Trial
     from netadapt.shrink import Shrink
 
-
-def announce(config: AdaptConfig, seed: ArchSpec, source: LatencySource, console: Console) -> None:
-    """Say what is about to happen; a target that no widths reach ends it here.
-
-    Raises:
-        InputError: The target is below the latency of the narrowest network.
-    """
-    from netadapt import Widths, width_groups
-    from netadapt.shrink import narrowest
-
-    widths = Widths(config.divisor, config.floor)
-    with console.status("measuring the narrowest network"):
-        floor = source.latency(narrowest(seed, widths, ends=config.ends)).median_ms
-        now = source.latency(seed)
-    if config.target_ms < floor:
-        raise InputError(
-            f"target_ms {three_digits(config.target_ms)} cannot be reached: with every group at its "
-            f"narrowest the network takes {three_digits(floor)} ms here; give more, or --ends"
-        )
-    groups = width_groups(seed, ends=config.ends)
-    steps = math.ceil((now.median_ms - config.target_ms) / (config.delta * now.median_ms))
-    kind = "an estimate" if source.device.estimate else interval(now)
-    console.print(
-        f"{len(groups)} width groups; {three_digits(now.median_ms)} ms ({kind}) to "
-        f"{three_digits(config.target_ms)} ms on {source.device.name}: about {counted(steps, 'step')}, "
-        f"in each up to {len(groups)} proposals of {config.recipe.steps} training steps",
-        soft_wrap=True,
-    )
+SETTLED = 4
+"""Trainings after which their own speed says more than the forecast's."""
 
 
 class View(AdaptWatcher):
-    """Says what there is to do, then a line a network."""
+    """Says what there is to do, then a line a network; on a terminal also what is under way.
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
-        self._asking = console.status("")
+    Time left is reckoned from the work done since this process began, in multiply-adds trained, latencies
+    measured meanwhile included. Before a few trainings are done it is the forecast's.
+
+    Args:
+        console: Where to.
+        workload: The run's.
+        forecast: What was said before it began; None if nothing was.
+    """
+
+    def __init__(self, console: Console, workload: Workload, forecast: Forecast | None) -> None:
+        self.console, self.workload, self.forecast = console, workload, forecast
+        self._status = console.status("")
+        self._began: float | None = None
+        self._done = self._out = 0  # work
+        self._trained = self._jobs = 0
+        self._each_step = 0 if forecast is None else forecast.able
+        self._scores: list[float] = []
+        self._shrink: Shrink | None = None
+        self._finishing = False
 
     def asked(self, networks: int) -> None:
         """So many networks have been measured."""
-        self._asking.update(f"{counted(networks, 'network')} measured")
+        self._status.update(f"{counted(networks, 'network')} measured")
 
     def rest(self) -> None:
         """Leave the screen as it is."""
-        self._asking.stop()
+        self._status.stop()
 
     def proposing(self, shrink: Shrink) -> None:
         """See `AdaptWatcher`."""
-        now = shrink.current
+        self._shrink, now = shrink, shrink.current
+        self._began = self._began or time.monotonic()
         self.console.print(
             f"step {shrink.steps + 1}: from {percent(now.accuracy)} at {three_digits(now.latency_ms)} ms; "
             "measuring proposals",
             soft_wrap=True,
         )
-        self._asking.start()
+        self._status.start()
 
-    def tuning(self, shrink: Shrink, jobs: int, *, finishing: bool) -> None:  # noqa: ARG002
+    def ending(self, shrink: Shrink) -> None:
         """See `AdaptWatcher`."""
-        self._asking.stop()
-        what = "the last network is trained" if finishing else f"{counted(jobs, 'proposal')} train"
-        self.console.print(f"  {what}")
+        self._shrink = shrink
+        if self.workload.config.compare != "none":
+            self._status.update("seeking the width multiplier of the same latency")
+            self._status.start()
 
-    def tuned(self, trial: Trial, name: str, *, replayed: bool) -> None:
+    def tuning(self, shrink: Shrink, jobs: Sequence[AdaptJob], *, finishing: bool) -> None:
         """See `AdaptWatcher`."""
+        self._shrink, self._finishing = shrink, finishing
+        self._began = self._began or time.monotonic()
+        self._out, self._jobs = sum(job.work for job in jobs), len(jobs)
+        if not finishing:
+            self._each_step = max(self._each_step, len(jobs))
+        what = counted(len(jobs), "last training" if finishing else "proposal")
+        self.console.print(f"  {what}{self._ends()}")
+        self._status.update(f"training, {len(jobs)} to go")
+        self._status.start()
+
+    def tuned(self, job: AdaptJob, trial: Trial, *, replayed: bool) -> None:
+        """See `AdaptWatcher`."""
+        if job.kind == "proposal" and trial.accuracy is not None:
+            self._scores.append(trial.reward)
         if replayed:
             return
+        if job.problem is None:
+            self._trained += 1
+            self._done += job.work
+            self._out -= job.work
+            self._jobs -= 1
+        self._status.update(f"training, {self._jobs} to go{self._ends()}")
         self.console.print(
-            f"  {name}: {_accuracy(trial)} at {three_digits(trial.latency_ms)} ms", soft_wrap=True
+            f"  {job.name}: {outcome(trial)}{self._standing(job, trial)}", soft_wrap=True
         )
+
+    def _standing(self, job: AdaptJob, trial: Trial) -> str:
+        """How a proposal does among its step's so far, and the time left."""
+        text = ""
+        if job.kind == "proposal" and trial.accuracy is not None:
+            place = sum(score > trial.reward for score in self._scores) + 1
+            rank = "best" if place == 1 else f"number {place}"
+            text = f", {rank} of {len(self._scores)} so far"
+        return text + self._ends()
 
     def chosen(self, shrink: Shrink, trial: Trial) -> None:  # noqa: ARG002
         """See `AdaptWatcher`."""
-        now = shrink.current
+        self._shrink, self._scores, now = shrink, [], shrink.current
+        self._out = 0
+        self.rest()
         self.console.print(
             f"step {shrink.steps}: {percent(now.accuracy)} at {three_digits(now.latency_ms)} ms, target "
-            f"{three_digits(shrink.target_ms)} ms",
+            f"{three_digits(shrink.target_ms)} ms{self._ends()}",
             soft_wrap=True,
         )
 
+    def _ends(self) -> str:
+        left_s = self.left_s()
+        return "" if left_s is None else f", about {minutes(left_s)} left"
 
-def _accuracy(trial: Trial) -> str:
-    return percent(trial.accuracy) if trial.accuracy is not None else f"failed: {trial.error}"
+    def left_s(self) -> float | None:
+        """Seconds left, or None before anything can be said."""
+        if self._began is None or self._shrink is None:
+            return None
+        if self._trained >= SETTLED and self._done:
+            rate = (time.monotonic() - self._began) / self._done
+        elif self.forecast is not None:
+            rate = self.forecast.seconds_a_work
+        else:
+            return None
+        return rate * (self._out + self._to_come(self._shrink))
+
+    def _to_come(self, shrink: Shrink) -> int:
+        """Work of what is not out yet: further steps like the first, then the last trainings."""
+        if self._finishing:
+            return 0
+        now = shrink.current
+        steps = self.workload.steps_left(now.latency_ms, saves_ms=self._saves_ms(shrink)) or 0
+        further = max(0, steps - (1 if self._out else 0))
+        to_tune = self.workload.proposals(now.spec, further * self._each_step)
+        return to_tune + self.workload.last(now.spec, shrink.steps + steps)
+
+    def _saves_ms(self, shrink: Shrink) -> float:
+        """What a step saves: as much as those so far did."""
+        seed_ms = shrink.schedule.seed_ms
+        if shrink.steps:
+            return (seed_ms - shrink.current.latency_ms) / shrink.steps
+        return shrink.schedule.deltas_ms(0)[0] if self.forecast is None else self.forecast.delta_ms
 
 
-def conclude(result: AdaptResult, console: Console, config: AdaptConfig) -> None:
-    """The last network beside the seed, where the files lie, the next command."""
-    if not result.reached:
-        console.print(
-            f"[bold]The target was not reached[/bold]: no group can give more; "
-            f"{three_digits(result.latency.median_ms)} ms is left"
-        )
-    for trial in result.finals:
-        console.print(f"{trial.kind}: {_accuracy(trial)} on held-out images")
-    console.print(
-        f"seed {percent(result.seed_accuracy)} at {three_digits(result.seed_latency.median_ms)} ms -> "
-        f"{three_digits(result.latency.median_ms)} ms (target {three_digits(config.target_ms)} ms) in "
-        f"{counted(len(result.family), 'step')}",
-        soft_wrap=True,
-    )
-    if result.test_accuracy is not None:
-        console.print(f"on the test images, looked at once: {percent(result.test_accuracy)}")
-    folder = result.folder.path
-    console.print(
-        f"\n{folder}/ has adapted.yaml, adapted.pt, adapted.onnx, family.csv, family/\n"
-        f"next: {command(f'show {folder}/adapted.yaml')}",
-        soft_wrap=True,
-    )
+def outcome(trial: Trial) -> str:
+    """What came of a training."""
+    if trial.accuracy is None:
+        return f"failed: {trial.error}"
+    unstable = "" if trial.latency is None or trial.latency.stable else " (unstable)"
+    return f"{percent(trial.accuracy)} at {three_digits(trial.latency_ms)} ms{unstable}"

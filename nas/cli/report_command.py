@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from nas.adapt_record import is_adapt_run
+from nas.adapt_report import write_adapt_report
 from nas.cli.output import JsonFlag, messages, print_json
 from nas.report import write_report
 from nas.results import read_result
@@ -19,7 +21,7 @@ def report(
 ) -> None:
     """Write report.html from a run's folder, finished or not."""
     folder = open_folder(run)
-    path = write_report(folder)
+    path = write_adapt_report(folder) if is_adapt_run(folder) else write_report(folder)
     if as_json:
         print_json({"run": str(run), "report": str(path)} | (read_result(folder) or {}))
         return

@@ -48,6 +48,15 @@ def test_a_seed_becomes_a_narrower_network(netadapt, seed, photos, tmp_path):
     assert json.loads(out) | {"run": document["run"]} == document
 
 
+def test_the_device_is_the_seed_s_own(netadapt, photos, tmp_path):
+    (tmp_path / "own.pt").write_bytes(seed_bytes(replace(SEED, device="madds:4")))
+    own = ("--seed", "own.pt", "--data", photos, "--batch-size", 16)
+    code, _, err = netadapt(*own, "--target-ms", FULL_MS)
+    assert code == 0
+    assert "estimate at 4 G MAdds/s" in err
+    assert "nothing to do" in err
+
+
 def test_nothing_to_do_is_no_failure(netadapt, seed, photos, tmp_path):
     code, _, err = netadapt("--seed", seed, "--data", photos, "--target-ms", 2 * FULL_MS, *QUICK)
     assert code == 0

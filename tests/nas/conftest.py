@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 from functools import partial
 
@@ -12,6 +13,10 @@ from nas.runs import RunFolder
 from nas.trial import Outcome
 from nas.watch import Silent
 from search_spaces import load_space
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 
 
 def accuracy_of(job):
@@ -65,3 +70,31 @@ class Told:
 
 def without_times(trials):
     return [replace(trial, time={}) for trial in trials]
+
+
+@pytest.fixture
+def open_page():
+    """Opens a report in a real browser; afterwards nothing may have gone wrong or over the net."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium here: install Debian's package chromium")
+    from playwright.sync_api import sync_playwright
+
+    problems, requests = [], []
+    quiet = ["--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", *quiet]
+        )
+
+        def visit(path, *, width=1200):
+            page = browser.new_page(viewport={"width": width, "height": 900})
+            page.on("console", lambda message: problems.append(message.text))
+            page.on("pageerror", lambda error: problems.append(str(error)))
+            page.on("request", lambda request: requests.append(request.url))
+            page.goto(path.as_uri())
+            return page
+
+        yield visit
+        browser.close()
+    assert problems == []
+    assert [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []

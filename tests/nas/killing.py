@@ -54,10 +54,17 @@ def lines(log: Path) -> list[dict]:
 
 
 def progress(run: Path) -> int:
-    """Lines on disk, those that wait for their turn included."""
-    return sum(
-        log.read_bytes().count(b"\n") for log in run.glob("*.jsonl") if "policy" not in log.name
-    )
+    """Trials on disk, those that wait for their turn included; one just moved may stand in two files."""
+    logs = (log for log in run.glob("*.jsonl") if "policy" not in log.name)
+    return len({line for log in logs for line in _whole_lines(log)})
+
+
+def _whole_lines(log: Path) -> list[bytes]:
+    try:
+        content = log.read_bytes()
+    except FileNotFoundError:  # the last that waited has just had its turn
+        return []
+    return content[: content.rfind(b"\n") + 1].splitlines()
 
 
 def wait_for(run: Path, process: subprocess.Popen, count: int) -> None:

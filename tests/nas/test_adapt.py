@@ -13,6 +13,7 @@ from nas.adapt_config import AdaptConfig
 from nas.config import ScheduleConfig
 from nas.loop import SearchStoppedError
 from nas.seeds import Seed, Usage, load_seed
+from nas.torch_files import state_bytes, state_of
 from nas.training.images import ArraySplit, Dataset
 from nas.training.recipe import Recipe
 from nas.trial import Outcome
@@ -54,18 +55,18 @@ class Trainer:
         self.dies_at, self.jobs = dies_at, []
 
     def __call__(self, job):
-        from io import BytesIO
-
         from netadapt.weights import inherit
 
         if len(self.jobs) == self.dies_at:
             raise KeyboardInterrupt
         self.jobs.append(job)
-        weights = torch.load(BytesIO(job.weights), weights_only=True)
-        buffer = BytesIO()
-        torch.save(inherit(job.parent, weights, job.spec), buffer)
-        skill = 0.5 + int(job.spec.fingerprint, 16) % 1000 / 2500
-        return Outcome(skill, weights=buffer.getvalue())
+        weights = build(job.spec).state_dict()
+        if job.weights is not None:
+            weights = inherit(job.parent, state_of(job.weights), job.spec)
+        return Outcome(self.skill(job), weights=state_bytes(weights))
+
+    def skill(self, job):
+        return 0.5 + int(job.spec.fingerprint, 16) % 1000 / 2500
 
 
 def run(folder, trainer=None, config=CONFIG, seed=SEED, **changes):
@@ -185,7 +186,10 @@ def test_accuracy_alone_may_choose(tmp_path):
             {"seed": replace(SEED, usage=replace(SEED.usage, classes=("a", "b")))},
             "'dark' is not what the",
         ),
-        ({"config": CONFIG.model_copy(update={"device": "madds:2"})}, "another seed or device"),
+        (
+            {"config": CONFIG.model_copy(update={"device": "madds:2"})},
+            "device.fingerprint was 'madds-1'",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path, change, message):

@@ -1,6 +1,5 @@
 import json
 import re
-import shutil
 
 import pytest
 
@@ -17,10 +16,8 @@ from nas.trial import Outcome
 from nas.watch import PolicyRecord
 from search_spaces import InputError, count, load_space
 from tests.nas.conftest import Told, accuracy_of
+from tests.nas.pages import figures_in, text_of, traces
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
 LAB = Device("a <b>lab</b> device", "lab")
 TARGET_MS = 30.0
 ATTACK = "</script><script>window.attacked = 1</script><img src=x onerror='window.attacked = 1'>"
@@ -106,21 +103,6 @@ def result_of(folder, loop):
     return SearchResult(
         folder, winner, spec, within, loop.targets_ms, 0.8125, trials, finals, noise
     )
-
-
-def figures_in(html):
-    (found,) = re.findall(r'<script type="application/json" id="figures">(.*?)</script>', html)
-    return json.loads(found)
-
-
-def traces(html, chart):
-    return {t["name"]: t for t in figures_in(html)[chart]["data"] if t.get("showlegend", True)}
-
-
-def text_of(html):
-    """What stands on the page, without charts, scripts and tags."""
-    body = re.sub(r"<(script|style).*?</\1>", "", html, flags=re.DOTALL)
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", body))
 
 
 def test_plotly_knows_every_property_of_the_charts(make_run):
@@ -399,34 +381,6 @@ def test_trials_of_another_space_are_refused(make_run):
     (folder / "run.json").write_text(json.dumps(facts | {"labels": facts["labels"][:6]}))
     with pytest.raises(InputError, match=r"trial 0 is not of run\.json's space"):
         render(folder)
-
-
-@pytest.fixture
-def open_page():
-    """Opens a report in a real browser; afterwards nothing may have gone wrong or over the net."""
-    if CHROMIUM is None:
-        pytest.skip("no chromium here: install Debian's package chromium")
-    from playwright.sync_api import sync_playwright
-
-    problems, requests = [], []
-    quiet = ["--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", *quiet]
-        )
-
-        def visit(path, *, width=1200):
-            page = browser.new_page(viewport={"width": width, "height": 900})
-            page.on("console", lambda message: problems.append(message.text))
-            page.on("pageerror", lambda error: problems.append(str(error)))
-            page.on("request", lambda request: requests.append(request.url))
-            page.goto(path.as_uri())
-            return page
-
-        yield visit
-        browser.close()
-    assert problems == []
-    assert [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from latency import DeviceLostError, MeasurementError
 from latency.madds import MaddsEstimate
 from netadapt import (
     Proposal,
@@ -21,7 +22,7 @@ from netadapt import (
     remembered,
     width_groups,
 )
-from netadapt.proposals import LOOK_ABOVE, widest_satisfying
+from netadapt.widest import LOOK_ABOVE, widest_satisfying
 from search_spaces import REFERENCES, InputError
 
 CURRENT = 968
@@ -237,3 +238,61 @@ def test_it_shrinks_to_the_target():
         taken.append(best.name)
     assert len(taken) <= 6
     assert 0.6 * latency(seed) < latency(spec) <= target_ms
+
+
+class Moody:
+    """Cannot measure networks whose last block expands to one of some widths."""
+
+    def __init__(self, *refused, error=MeasurementError):
+        self.refused, self.error, self.asked = refused, error, []
+
+    def __call__(self, spec):
+        self.asked.append(spec.fingerprint)
+        if spec.blocks[-1].expand in self.refused:
+            raise self.error("too many channels")
+        return MaddsEstimate(1.0).latency(spec).median_ms
+
+
+def last_expansion(latency, share=0.97, **more):
+    spec = REFERENCES["mobilenet_v3_small"](resolution=96)
+    group = next(g for g in width_groups(spec) if g.name == "block 10 expansion")
+    limit = share * MaddsEstimate(1.0).latency(spec).median_ms
+    return propose(spec, group, latency=latency, limit_ms=limit, **more)
+
+
+def test_what_cannot_be_measured_is_discarded_with_its_reason():
+    best = last_expansion(Moody())
+    discarded = []
+    next_best = last_expansion(Moody(best.width), discard=discarded.append)
+    assert next_best.width < best.width
+    (lost,) = discarded
+    assert (lost.width, lost.reason) == (best.width, "too many channels")
+    assert lost.name == f"block 10 expansion 576 -> {best.width}"
+    assert lost.spec == best.spec
+
+
+def test_a_group_whose_narrowest_cannot_be_measured_proposes_nothing():
+    discarded = []
+    assert last_expansion(Moody(8), discard=discarded.append) is None
+    assert [lost.width for lost in discarded] == [8]
+
+
+def test_by_default_what_cannot_be_measured_is_an_error():
+    with pytest.raises(MeasurementError, match="block 10 expansion 576 -> 8: too many channels"):
+        last_expansion(Moody(8))
+
+
+def test_a_lost_device_is_an_error_in_any_case():
+    with pytest.raises(DeviceLostError):
+        last_expansion(Moody(8, error=DeviceLostError), discard=lambda lost: None)
+
+
+def test_a_refusal_is_remembered_but_no_loss():
+    spec = REFERENCES["mobilenet_v3_small"](resolution=96)
+    for error, questions in ((MeasurementError, 1), (DeviceLostError, 2)):
+        moody = Moody(576, error=error)
+        latency = remembered(moody)
+        for _ in range(2):
+            with pytest.raises(error):
+                latency(spec)
+        assert len(moody.asked) == questions

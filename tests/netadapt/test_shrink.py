@@ -2,7 +2,7 @@
 
 import pytest
 
-from latency import open_device
+from latency import MeasurementError, open_device
 from netadapt import Widths
 from netadapt.shrink import Shrink, narrowest, shrink
 from search_spaces import REFERENCES, InputError, count
@@ -64,6 +64,39 @@ def test_a_step_of_failures_leaves_it_stuck():
     assert current.choose(pairs, [None] * len(pairs)) is None
     assert current.stuck
     assert current.done
+
+
+def test_what_cannot_be_measured_is_told_with_the_step():
+    madds = open_device("madds:1")
+    plain = {p.group for p in loop().next_step().proposals}
+
+    def latency(spec):
+        if spec.blocks[-1].expand < SEED.blocks[-1].expand:
+            raise MeasurementError("busy")
+        return madds.latency(spec).median_ms
+
+    current = loop(latency=latency)
+    step = current.next_step()
+    lost = {discarded.group.name for discarded in step.discarded}
+    assert lost == {"block 10 expansion"}
+    assert {p.group for p in step.proposals} == {g for g in plain if g.name not in lost}
+    assert not current.unmeasured(step)
+
+
+def test_a_step_of_which_nothing_can_be_measured_is_told_from_a_stuck_one():
+    madds = open_device("madds:1")
+
+    def latency(spec):
+        if spec != SEED:
+            raise MeasurementError("busy")
+        return madds.latency(spec).median_ms
+
+    current = loop(latency=latency)
+    assert current.unmeasured(current.next_step())
+    stuck = loop(target_ms=0.001 * FULL_MS, delta=0.99)
+    step = stuck.next_step()
+    assert not step.proposals
+    assert not stuck.unmeasured(step)
 
 
 @pytest.mark.parametrize(

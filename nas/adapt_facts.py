@@ -1,0 +1,75 @@
+"""`run.json` of a NetAdapt run: what is narrowed, where and on what, and how good the seed is.
+
+The seed's latency and accuracy are measured once a run, since every choice rests on them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from latency import Device, Latency
+from nas.adapt_config import AdaptConfig
+from nas.remembering import Remembering
+from nas.run_facts import facts_of_data, require_same
+from nas.runs import RunFolder, write_whole
+from search_spaces import ArchSpec, InputError
+from search_spaces.spec import to_dict
+
+if TYPE_CHECKING:
+    from nas.training.images import Dataset
+
+KIND = "netadapt"
+"""What `kind` says in a NetAdapt run's facts."""
+
+
+def adapt_facts(
+    seed: ArchSpec, device: Device, data: Dataset, config: AdaptConfig
+) -> dict[str, Any]:
+    """What a run keeps to from its begin on, as plain data."""
+    return {
+        "kind": KIND,
+        "seed": {"fingerprint": seed.fingerprint, "spec": to_dict(seed)},
+        "device": asdict(device),
+        "target_ms": config.target_ms,
+        "settings": config.settings(),
+        "data": facts_of_data(data),
+    }
+
+
+def begin_facts(
+    run: RunFolder,
+    facts: dict[str, Any],
+    seed: ArchSpec,
+    latency: Remembering,
+    accuracy: Callable[[], float],
+) -> float:
+    """Keep the facts with the seed's latency and accuracy, or take these from the run's file.
+
+    Args:
+        run: The folder.
+        facts: See `adapt_facts`.
+        seed: The network.
+        latency: Tells its latency, or is told what is kept.
+        accuracy: Finds its accuracy on held-out images, 0..1.
+
+    Returns:
+        The accuracy.
+
+    Raises:
+        InputError: The folder's run has other facts; the first that differs is named.
+    """
+    path = run / "run.json"
+    facts = json.loads(json.dumps(facts))  # as it will be read
+    if path.is_file():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        if before.get("kind") != KIND:
+            raise InputError(f"{path}: not of a NetAdapt run: choose another folder")
+        require_same(run, before, facts)
+        latency.know(seed, Latency.from_dict(before["latency"]))
+        return float(before["accuracy"])
+    facts |= {"latency": latency.reading(seed).to_dict(), "accuracy": accuracy()}
+    write_whole(path, json.dumps(facts, indent=1) + "\n")
+    return float(facts["accuracy"])

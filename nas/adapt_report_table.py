@@ -1,0 +1,127 @@
+"""The NetAdapt report's tables: the proposals of each step, and the last trainings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from latency import Latency
+from nas.adapt_job import Planned
+from nas.adapt_record import AdaptRecord, StepRecord
+from nas.comparison import TRAININGS, accuracies
+from nas.readable import interval, percent, three_digits
+from nas.student import mean_with_interval
+from nas.trial import Trial
+from search_spaces import count
+
+
+@dataclass(frozen=True)
+class StepTable:
+    """A step as it is shown.
+
+    Attributes:
+        summary: What came of it, in a line.
+        rows: Cells of each proposal, the best score first; whether it was chosen, whether it failed.
+    """
+
+    summary: str
+    rows: list[tuple[list[str], bool, bool]]
+
+
+STEP_TITLES = ("Proposal", "Accuracy", "Latency, ms", "95% interval", "Score", "Standing")
+
+
+def step_tables(run: AdaptRecord) -> list[StepTable]:
+    """A table a step."""
+    return [StepTable(_summary(step), _rows(step, run.estimate)) for step in run.steps]
+
+
+def _summary(step: StepRecord) -> str:
+    ended = sum(trial is not None for _, trial in step.entries)
+    if step.chosen is None:
+        return f"Step {step.number}: {ended} of {len(step.entries)} proposals have ended"
+    planned, trial = step.entries[step.chosen]
+    assert trial is not None
+    return (
+        f"Step {step.number}: {planned.name}, {percent(trial.accuracy or 0.0)} at "
+        f"{three_digits(trial.latency_ms)} ms, of {len(step.entries)} proposals"
+    )
+
+
+def _rows(step: StepRecord, estimate: bool) -> list[tuple[list[str], bool, bool]]:
+    places = range(len(step.entries))
+    ranked = sorted(places, key=lambda place: (_rank(step.entries[place][1]), place))
+    rows = []
+    for standing, place in enumerate(ranked, start=1):
+        planned, trial = step.entries[place]
+        failed = trial is not None and trial.accuracy is None
+        chosen = place == step.chosen
+        rows.append((_cells(planned, trial, standing, estimate, chosen=chosen), chosen, failed))
+    return rows
+
+
+def _rank(trial: Trial | None) -> tuple[int, float]:
+    """Best first; then what is still to train, then what failed."""
+    if trial is None:
+        return 1, 0.0
+    return (2, 0.0) if trial.accuracy is None else (0, -trial.reward)
+
+
+def _cells(
+    planned: Planned, trial: Trial | None, standing: int, estimate: bool, *, chosen: bool
+) -> list[str]:
+    accuracy, score, stands = "", "", "to train"
+    if trial is not None and trial.accuracy is None:
+        stands = f"discarded: {trial.error}"
+    elif trial is not None:
+        accuracy, score = percent(trial.accuracy or 0.0), f"{trial.reward:.4g}"
+        stands = "goes on" if chosen else f"number {standing}"
+    return [planned.name, accuracy, *_latency_cells(planned.latency, estimate), score, stands]
+
+
+def _latency_cells(latency: Latency | None, estimate: bool) -> list[str]:
+    if latency is None:
+        return ["", ""]
+    unstable = "" if latency.stable else " unstable"
+    spread = "estimate" if estimate else interval(latency)
+    return [three_digits(latency.median_ms), spread + unstable]
+
+
+LAST_TITLES = (
+    "Network", "Training", "Accuracy", "Each seed", "Latency, ms", "95% interval", "Params, M",
+    "MAdds, M",
+)  # fmt: skip
+
+
+def last_rows(run: AdaptRecord) -> list[list[str]]:
+    """A line a network and way of training it."""
+    networks = [("adapted", "", run.last, run.last_latency)]
+    networks += [
+        (
+            f"{name}: {run.rivals[name].about}",
+            f"{name}-",
+            run.rivals[name].spec,
+            run.rivals[name].latency,
+        )
+        for name in run.rival_names
+        if name in run.rivals
+    ]
+    rows = []
+    for training, words in TRAININGS.items():
+        for name, prefix, spec, latency in networks:
+            found = accuracies(run.finals, prefix + training)
+            if not found:
+                continue
+            mean, half = mean_with_interval([100 * value for value in found])
+            cost = count(spec)
+            rows.append(
+                [
+                    name,
+                    words,
+                    f"{mean:.1f}%" + ("" if half is None else f" ± {half:.1f}"),
+                    ", ".join(f"{100 * value:.1f}" for value in found),
+                    *_latency_cells(latency, run.estimate),
+                    three_digits(cost.params / 1e6),
+                    three_digits(cost.madds / 1e6),
+                ]
+            )
+    return rows

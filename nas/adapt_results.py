@@ -1,0 +1,103 @@
+"""From a finished NetAdapt run to its results: the last network, the comparison, the files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from latency import Latency
+from nas.comparison import Comparison
+from nas.rivals import Rival
+from nas.runs import RunFolder, write_whole
+from nas.trial import Trial
+from search_spaces import ArchSpec
+from search_spaces.spec import to_yaml
+
+if TYPE_CHECKING:
+    from nas.seeds import Seed
+
+
+@dataclass(frozen=True)
+class AdaptResult:
+    """What NetAdapt leaves.
+
+    Attributes:
+        folder: Where everything is kept.
+        spec: The last network.
+        latency: Its latency.
+        seed_latency: The seed's.
+        seed_accuracy: The seed's on val, 0..1.
+        reached: Whether the target is.
+        family: The network of every step.
+        finals: The last network's trainings, best first.
+        rivals: The networks that it was set beside.
+        comparisons: How it stands to them.
+        test_accuracy: Of the best of `finals`, 0..1; without them of the last fine-tuning.
+    """
+
+    folder: RunFolder
+    spec: ArchSpec
+    latency: Latency
+    seed_latency: Latency
+    seed_accuracy: float
+    reached: bool
+    family: tuple[Trial, ...]
+    finals: tuple[Trial, ...]
+    rivals: tuple[Rival, ...]
+    comparisons: tuple[Comparison, ...]
+    test_accuracy: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data: `result.json`."""
+        return {
+            "fingerprint": self.spec.fingerprint,
+            "latency": self.latency.to_dict(),
+            "seed_latency": self.seed_latency.to_dict(),
+            "seed_accuracy": self.seed_accuracy,
+            "reached": self.reached,
+            "steps": len(self.family),
+            "family": [
+                {
+                    "accuracy": t.accuracy,
+                    "latency_ms": t.latency_ms,
+                    "params": t.params,
+                    "madds": t.madds,
+                }
+                for t in self.family
+            ],
+            "finals": [
+                {"kind": t.kind, "index": t.index, "accuracy": t.accuracy, "error": t.error}
+                for t in self.finals
+            ],
+            "rivals": [
+                {"name": r.name, "about": r.about, "latency": r.latency.to_dict()}
+                for r in self.rivals
+            ],
+            "comparisons": [comparison.to_dict() for comparison in self.comparisons],
+            "test_accuracy": self.test_accuracy,
+        }
+
+
+def write_results(result: AdaptResult, adapted: Seed) -> None:
+    """Write the run's result files.
+
+    Args:
+        result: The run's.
+        adapted: The last network with the weights of its best training.
+    """
+    from nas.export import checked_onnx
+    from nas.seeds import seed_bytes
+
+    folder = result.folder
+    write_whole(folder / "adapted.yaml", to_yaml(result.spec))
+    write_whole(folder / "adapted.pt", seed_bytes(adapted))
+    write_whole(folder / "adapted.onnx", checked_onnx(adapted.network()))
+    lines = ["step,accuracy,latency_ms,params,madds"]
+    lines += [
+        f"{step},{t.accuracy},{t.latency_ms},{t.params},{t.madds}"
+        for step, t in enumerate(result.family, start=1)
+    ]
+    write_whole(folder / "family.csv", "\n".join(lines) + "\n")
+    write_whole(folder / "result.json", json.dumps(result.to_dict(), indent=2) + "\n")
+    folder.publish("adapted.yaml", "adapted.pt")

@@ -1,0 +1,116 @@
+"""What is said when NetAdapt has ended: the way, the widths, the comparison, where the files lie."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from nas.adapt_report_text import UNMET
+from nas.cli.output import command
+from nas.last_trainings import IN_WORDS
+from nas.readable import counted, percent, three_digits
+from nas.rivals import unmet
+from nas.width_table import WidthRow, width_rows
+
+if TYPE_CHECKING:
+    from latency import Latency
+    from nas.adapt_results import AdaptResult
+    from nas.trial import Trial
+    from search_spaces import ArchSpec
+
+
+def conclude(result: AdaptResult, seed: ArchSpec, console: Console, *, target_ms: float) -> None:
+    """The last network beside the seed, and what to do next."""
+    console.print(_way(result, seed))
+    console.print(_widths(width_rows(seed, result.spec)))
+    if not result.reached:
+        console.print(
+            f"[bold]The target was not reached[/bold]: no group can give more; "
+            f"{three_digits(result.latency.median_ms)} ms is left"
+        )
+    for kind in sorted({trial.kind for trial in result.finals}):
+        each = sorted((t for t in result.finals if t.kind == kind), key=lambda t: t.index)
+        console.print(
+            f"trained {IN_WORDS[kind]}: {', '.join(map(_accuracy, each))} on held-out images",
+            soft_wrap=True,
+        )
+    console.print(
+        f"seed {percent(result.seed_accuracy)} at {three_digits(result.seed_latency.median_ms)} ms -> "
+        f"{three_digits(result.latency.median_ms)} ms (target {three_digits(target_ms)} ms) in "
+        f"{counted(len(result.family), 'step')}",
+        soft_wrap=True,
+    )
+    console.print(f"on the test images, looked at once: {percent(result.test_accuracy)}")
+    _compare(result, console)
+    folder = result.folder.path
+    console.print(
+        f"\n{folder}/ has adapted.yaml, adapted.pt, adapted.onnx, family/, family.csv, report.html\n"
+        f"next: {command(f'show {folder}/adapted.yaml')}",
+        soft_wrap=True,
+    )
+
+
+def warn_of_unstable(readings: list[Latency], console: Console) -> None:
+    """Say how many latencies are not to be relied on."""
+    if unstable := sum(not reading.stable for reading in readings):
+        console.print(
+            f"{unstable} of {counted(len(readings), 'latency', 'latencies')} are unstable: other "
+            "programs were running, here or on the same host",
+            soft_wrap=True,
+        )
+
+
+def _compare(result: AdaptResult, console: Console) -> None:
+    for rival in result.rivals:
+        console.print(
+            f"{rival.name}: {rival.about}, {three_digits(rival.latency.median_ms)} ms",
+            soft_wrap=True,
+        )
+    for comparison in result.comparisons:
+        console.print(comparison.sentence(), soft_wrap=True)
+    for name in unmet(result.folder):
+        console.print(UNMET.format(name), soft_wrap=True)
+    if not result.comparisons and not unmet(result.folder):
+        again = command(f"--resume {result.folder.path} --compare uniform", program="netadapt")
+        console.print(
+            f"not compared with a uniform width multiplier; to do so: {again}", soft_wrap=True
+        )
+
+
+def _accuracy(trial: Trial) -> str:
+    return f"failed: {trial.error}" if trial.accuracy is None else percent(trial.accuracy)
+
+
+def _way(result: AdaptResult, seed: ArchSpec) -> Table:
+    """A line a step."""
+    from search_spaces import count
+
+    table = Table(title="trajectory", box=SIMPLE, pad_edge=False)
+    for title in ("step", "accuracy", "latency ms", "MAdds", "params"):
+        table.add_column(title, justify="right")
+    cost = count(seed)
+    figures = [(result.seed_accuracy, result.seed_latency.median_ms, cost.madds, cost.params)]
+    figures += [(t.accuracy or 0.0, t.latency_ms, t.madds, t.params) for t in result.family]
+    for step, (accuracy, ms, madds, params) in enumerate(figures):
+        sizes = (f"{three_digits(madds / 1e6)}M", f"{three_digits(params / 1e6)}M")
+        table.add_row(str(step or "seed"), percent(accuracy), three_digits(ms), *sizes)
+    return table
+
+
+def _widths(rows: list[WidthRow]) -> Table:
+    """A line a layer, before and after."""
+    table = Table(title="widths", box=SIMPLE, pad_edge=False)
+    table.add_column("layer")
+    for title in ("expansion", "output"):
+        table.add_column(title, justify="right")
+    for row in rows:
+        cells = [_change(*pair) if pair is not None else "" for pair in (row.expansion, row.output)]
+        table.add_row(row.name, *cells)
+    return table
+
+
+def _change(before: int, after: int) -> str:
+    return str(after) if before == after else f"{before} -> [bold]{after}[/bold]"

@@ -1,0 +1,194 @@
+"""What is said before NetAdapt begins: what it is about to do and what it will cost."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from latency import LatencySource, MeasurementError
+from nas.adapt_config import AdaptConfig
+from nas.cli.live import minutes
+from nas.last_trainings import IN_WORDS
+from nas.readable import counted, reading, three_digits
+from search_spaces import InputError
+
+if TYPE_CHECKING:
+    from latency import Latency
+    from nas.adapt_plan import Forecast
+    from nas.remembering import Remembering
+    from nas.seeds import Seed
+    from nas.training.images import Dataset
+    from search_spaces import ArchSpec
+
+NOTHING_TO_DO = 0
+
+
+def announce(
+    config: AdaptConfig, seed: Seed, data: Dataset, source: Remembering, console: Console
+) -> Forecast | None:
+    """Say what is about to happen, if anything is; a target that no widths reach ends it here.
+
+    Returns:
+        What the run will do and take; None where nobody can tell, as of a cluster.
+
+    Raises:
+        InputError: The target cannot be reached, or the device cannot tell a latency.
+        typer.Exit: The seed meets the target already.
+    """
+    with console.status("measuring the seed"):
+        now = measured(source, seed.spec)
+    if now.median_ms <= config.target_ms:
+        console.print(
+            f"the seed takes {reading(now)} on {source.device.name}: it is within "
+            f"{three_digits(config.target_ms)} ms already, nothing to do",
+            soft_wrap=True,
+        )
+        raise typer.Exit(NOTHING_TO_DO)
+    _require_reach(config, seed.spec, source, console)
+    forecast = _forecast(config, seed.spec, data, source, console)
+    grid = Table.grid(padding=(0, 2))
+    for name, text in _lines(config, seed, data, source, now, forecast):
+        grid.add_row(f"[bold]{name}[/bold]", text)
+    console.print(grid)
+    for warning in _warnings(now, forecast):
+        console.print(f"[bold]Mind:[/bold] {warning}", soft_wrap=True)
+    return forecast
+
+
+def measured(source: LatencySource, spec: ArchSpec) -> Latency:
+    """A network's latency.
+
+    Raises:
+        InputError: The device cannot tell it.
+    """
+    try:
+        return source.latency(spec)
+    except MeasurementError as error:
+        raise InputError(f"{source.device.name}: {error}: choose another --device") from error
+
+
+def _require_reach(
+    config: AdaptConfig, seed: ArchSpec, source: LatencySource, console: Console
+) -> None:
+    from netadapt import Widths
+    from netadapt.shrink import narrowest
+
+    with console.status("measuring the narrowest network"):
+        smallest = narrowest(seed, Widths(config.divisor, config.floor), ends=config.ends)
+        floor_ms = measured(source, smallest).median_ms
+    if config.target_ms < floor_ms:
+        raise InputError(
+            f"target_ms {three_digits(config.target_ms)} cannot be reached: with every group at its "
+            f"narrowest the network takes {three_digits(floor_ms)} ms here; give more"
+            + ("" if config.ends else ", or --ends")
+        )
+
+
+def _forecast(
+    config: AdaptConfig, seed: ArchSpec, data: Dataset, source: Remembering, console: Console
+) -> Forecast | None:
+    """Of this machine's own workers; nobody can tell of a cluster or a GPU that is not here."""
+    from nas.adapt_plan import Workload, forecast
+
+    if config.schedule.ray_address is not None or config.schedule.gpus_per_trial > 0:
+        return None
+    with console.status("asking each group what it can save, timing a few training steps"):
+        try:
+            return forecast(
+                Workload(config, len(data.train)),
+                seed,
+                source,
+                px=data.resolution_px,
+                val_images=len(data.val),
+                workers=workers(config),
+            )
+        except MeasurementError as error:
+            raise InputError(f"{source.device.name}: {error}: choose another --device") from error
+
+
+def workers(config: AdaptConfig) -> int:
+    """Proposals at once; at least 1."""
+    given = config.schedule.workers
+    here = (os.cpu_count() or 1) // config.schedule.cpus_per_trial
+    return max(1, here if given is None else given)
+
+
+def _lines(
+    config: AdaptConfig,
+    seed: Seed,
+    data: Dataset,
+    source: Remembering,
+    now: Latency,
+    forecast: Forecast | None,
+) -> list[tuple[str, str]]:
+    from netadapt import width_groups
+
+    groups = len(width_groups(seed.spec, ends=config.ends))
+    kind = "not measured: " if source.device.estimate else ""
+    lines = [
+        (
+            "data",
+            f"{data.name}: {len(data.classes)} classes, {len(data.train)} images to train on, "
+            f"{len(data.val)} held out, {len(data.test)} to test, {data.resolution_px} px",
+        ),
+        ("device", f"{kind}{source.device.name}"),
+        ("latency", f"{reading(now)} to {three_digits(config.target_ms)} ms"),
+        ("groups", f"{groups} width groups{_able(forecast)}"),
+        ("steps", _steps(config, forecast)),
+        ("then", _then(config)),
+    ]
+    if forecast is not None:
+        on = counted(workers(config), "worker") if config.schedule.workers != 0 else "this process"
+        lines.append(
+            (
+                "cost",
+                f"about {minutes(forecast.total_s)} on {on}: proposals {minutes(forecast.tuning_s)}, "
+                f"last trainings {minutes(forecast.last_s)}, latency {minutes(forecast.latency_s)}",
+            )
+        )
+    return lines
+
+
+def _able(forecast: Forecast | None) -> str:
+    return (
+        "" if forecast is None else f", of which {forecast.able} make a proposal in the first step"
+    )
+
+
+def _steps(config: AdaptConfig, forecast: Forecast | None) -> str:
+    trained = f"its proposals train {config.recipe.steps} steps"
+    if forecast is None or forecast.steps is None:
+        return f"each saves at least {config.delta:g} of the seed's latency; {trained}"
+    saved = f"each saves at least {three_digits(forecast.delta_ms)} ms"
+    return f"about {forecast.steps}: {saved}; {trained}"
+
+
+def _then(config: AdaptConfig) -> str:
+    if config.final == "none":
+        return "nothing more is trained"
+    kinds = " and ".join(IN_WORDS[kind] for kind in config.finals())
+    text = f"the last network is trained {kinds}, for {config.final_recipe.epochs:g} epochs"
+    if config.compare == "none":
+        return text
+    return f"{text}; and so is the seed at a uniform width multiplier, {config.compare_seeds} seeds each"
+
+
+def _warnings(now: Latency, forecast: Forecast | None) -> list[str]:
+    warnings = []
+    if not now.stable:
+        warnings.append(
+            f"the seed's latency is an unstable reading ({', '.join(now.problems)}), and every choice "
+            "rests on such readings: end other programs, or choose another --device"
+        )
+    if forecast is not None and forecast.steps is None:
+        warnings.append("delta decays too fast to reach the target: give a --decay nearer to 1")
+    if forecast is not None and not forecast.able:
+        warnings.append(
+            f"no group can save even {three_digits(forecast.delta_ms)} ms, an eighth of delta: NetAdapt "
+            "will end where it begins; give a smaller --delta"
+        )
+    return warnings

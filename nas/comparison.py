@@ -1,0 +1,117 @@
+"""The adapted network beside another as fast as it, trained alike: is it better, or is that chance?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nas.readable import counted
+from nas.student import difference_with_interval, mean_with_interval
+from nas.trial import Trial
+
+TRAININGS = {"scratch": "trained from scratch", "finetune": "trained on from the seed's weights"}
+"""In words."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two networks trained in one way, with several seeds each.
+
+    Attributes:
+        rival: Name of the other network.
+        training: `scratch` or `finetune`.
+        ours: Accuracies of the adapted network on held-out images, 0..1, a seed each.
+        theirs: The rival's.
+    """
+
+    rival: str
+    training: str
+    ours: tuple[float, ...]
+    theirs: tuple[float, ...]
+
+    @property
+    def points(self) -> float:
+        """How much better the adapted network is, in points (hundredths)."""
+        return self._difference[0]
+
+    @property
+    def ci95_points(self) -> tuple[float, float] | None:
+        """95% interval of `points` over the seeds; None where one of the two has a single training."""
+        points, half = self._difference
+        return None if half is None else (points - half, points + half)
+
+    @property
+    def by_chance(self) -> bool:
+        """Whether chance alone may explain the difference: no difference is within the interval."""
+        return self.ci95_points is None or self.ci95_points[0] <= 0 <= self.ci95_points[1]
+
+    @property
+    def _difference(self) -> tuple[float, float | None]:
+        return difference_with_interval(_in_points(self.ours), _in_points(self.theirs))
+
+    def sentence(self) -> str:
+        """The verdict in plain words.
+
+        >>> print(Comparison("uniform", "scratch", (0.80, 0.81, 0.82), (0.81, 0.82, 0.82)).sentence())
+        Trained from scratch: NetAdapt 81.0% ± 2.5, uniform 81.7% ± 1.4 (3 seeds). NetAdapt is 0.7 points
+        worse (95% interval -2.8 to +1.5): within chance.
+        """
+        means = f"NetAdapt {_mean(self.ours)}, {self.rival} {_mean(self.theirs)}"
+        begin = f"{TRAININGS[self.training].capitalize()}: {means} ({self._seeds()}). NetAdapt is "
+        begin += f"{abs(self.points):.1f} points {'better' if self.points >= 0 else 'worse'}"
+        if self.ci95_points is None:
+            return f"{begin}; how much of that is chance is not known."
+        low, high = self.ci95_points
+        verdict = "within chance" if self.by_chance else "more than chance"
+        return f"{begin} (95% interval {low:+.1f} to {high:+.1f}): {verdict}."
+
+    def _seeds(self) -> str:
+        counts = sorted({len(self.ours), len(self.theirs)})
+        return (
+            counted(counts[0], "seed") if len(counts) == 1 else f"{counts[0]} and {counts[1]} seeds"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, as it stands in `result.json`."""
+        return {
+            "rival": self.rival,
+            "training": self.training,
+            "ours": list(self.ours),
+            "theirs": list(self.theirs),
+            "points": round(self.points, 3),
+            "ci95_points": self.ci95_points and [round(end, 3) for end in self.ci95_points],
+            "by_chance": self.by_chance,
+        }
+
+
+def comparisons(finals: Sequence[Trial], rivals: Sequence[str]) -> list[Comparison]:
+    """Of a run's last trainings; trainings that failed are left out.
+
+    Args:
+        finals: All of them.
+        rivals: The names of those that the last network is set beside.
+    """
+    found = [
+        Comparison(name, training, accuracies(finals, training), theirs)
+        for name in rivals
+        for training in TRAININGS
+        if (theirs := accuracies(finals, f"{name}-{training}"))
+    ]
+    return [comparison for comparison in found if comparison.ours]
+
+
+def accuracies(finals: Sequence[Trial], kind: str) -> tuple[float, ...]:
+    """Of the trainings of a kind that have one, in the order of their seeds."""
+    chosen = [trial for trial in finals if trial.kind == kind and trial.accuracy is not None]
+    return tuple(trial.accuracy or 0.0 for trial in sorted(chosen, key=lambda t: t.index))
+
+
+def _in_points(values: Sequence[float]) -> list[float]:
+    return [100 * value for value in values]
+
+
+def _mean(values: Sequence[float]) -> str:
+    """As `81.0% ± 2.5`."""
+    mean, half = mean_with_interval(_in_points(values))
+    return f"{mean:.1f}%" + ("" if half is None else f" ± {half:.1f}")

@@ -1,0 +1,46 @@
+"""A network's widths layer by layer, before and after NetAdapt: what the terminal and the report show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from search_spaces import ArchSpec
+
+Pair = tuple[int, int]
+"""Channels before and after."""
+
+
+@dataclass(frozen=True)
+class WidthRow:
+    """A layer.
+
+    Attributes:
+        name: `stem`, `block 3`, `head` or `hidden`.
+        expansion: Of a block's expansion; None without one.
+        output: Of what it puts out.
+    """
+
+    name: str
+    expansion: Pair | None
+    output: Pair
+
+
+def width_rows(before: ArchSpec, after: ArchSpec) -> list[WidthRow]:
+    """Every layer of two networks that differ in widths alone.
+
+    >>> from search_spaces.references import mobilenet_v3_small
+    >>> rows = width_rows(mobilenet_v3_small(), mobilenet_v3_small())
+    >>> rows[2]
+    WidthRow(name='block 1', expansion=(72, 72), output=(24, 24))
+    >>> rows[-1]
+    WidthRow(name='hidden', expansion=None, output=(1024, 1024))
+    """
+    rows = [WidthRow("stem", None, (before.stem.out, after.stem.out))]
+    for index, (old, new) in enumerate(zip(before.blocks, after.blocks, strict=True)):
+        expansion = (old.expand, new.expand) if old.expand else None
+        rows.append(WidthRow(f"block {index}", expansion, (old.out, new.out)))
+    if before.head.conv:
+        rows.append(WidthRow("head", None, (before.head.conv, after.head.conv)))
+    if before.head.hidden:
+        rows.append(WidthRow("hidden", None, (before.head.hidden, after.head.hidden)))
+    return rows

@@ -1,0 +1,166 @@
+"""The adapted network beside others of its latency: alike in all but the network, and never lost."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from latency import open_device
+from nas.adapt import adapt
+from nas.last_trainings import spread
+from nas.rivals import Found, read_rivals
+from nas.runs import RunFolder
+from nas.torch_files import state_of
+from netadapt import Widths, narrowed, scaled, width_groups
+from netadapt.shrink import narrowest
+from netadapt.weights import inherit
+from search_spaces import InputError, count
+from tests.nas.test_adapt import CONFIG, DATA, SEED, SPEC, Trainer, logged, run
+
+COMPARED = CONFIG.model_copy(update={"compare": "uniform", "compare_seeds": 3})
+
+
+class Seeded(Trainer):
+    """Its accuracies also differ by seed."""
+
+    def skill(self, job):
+        return super().skill(job) + job.seed % 100 / 1e4
+
+
+def by_kind(trainer):
+    kinds = {}
+    for job in trainer.jobs:
+        kinds.setdefault(job.kind, []).append(job)
+    return kinds
+
+
+def test_both_are_trained_alike(tmp_path):
+    trainer = Seeded()
+    result = run(tmp_path, trainer, COMPARED)
+    jobs = by_kind(trainer)
+    (rival,) = result.rivals
+    assert rival.latency.median_ms <= result.latency.median_ms < result.seed_latency.median_ms
+    multiplier = float(rival.about.removeprefix("width multiplier "))
+    assert rival.spec == scaled(SPEC, multiplier)
+    wider = scaled(SPEC, multiplier + 0.001)
+    assert count(wider).madds / 1e6 > result.latency.median_ms
+
+    for kind, theirs in (("scratch", "uniform-scratch"), ("finetune", "uniform-finetune")):
+        assert [job.index for job in sorted(jobs[theirs], key=lambda j: j.index)] == [0, 1, 2]
+        assert {job.seed for job in jobs[kind]} == {job.seed for job in jobs[theirs]}
+        assert len({job.seed for job in jobs[kind]}) == 3
+        assert {job.spec.fingerprint for job in jobs[theirs]} == {rival.spec.fingerprint}
+    recipe = COMPARED.final_recipe
+    assert {job.recipe for job in jobs["scratch"] + jobs["uniform-scratch"]} == {recipe}
+    assert {job.recipe for job in jobs["finetune"]} == {recipe}
+    steps = len(result.family) * COMPARED.recipe.steps + recipe.steps
+    assert {job.recipe.steps for job in jobs["uniform-finetune"]} == {steps}
+    assert {job.weights for job in jobs["scratch"] + jobs["uniform-scratch"]} == {None}
+    started = state_of(jobs["uniform-finetune"][0].weights)
+    cut = inherit(SPEC, SEED.weights, rival.spec)
+    assert all(torch.equal(started[name], tensor) for name, tensor in cut.items())
+
+
+def test_the_family_gets_a_curve_of_multipliers_beside_it(tmp_path):
+    trainer = Seeded()
+    result = run(tmp_path, trainer, COMPARED)
+    steps = spread(len(result.family))
+    curve = sorted(by_kind(trainer)["uniform-curve"], key=lambda job: job.index)
+    assert [job.index for job in curve] == steps
+    for job in curve:
+        assert job.latency.median_ms <= result.family[job.index - 1].latency_ms
+        assert job.recipe.steps == job.index * COMPARED.recipe.steps
+
+
+def test_the_result_has_the_comparison(tmp_path):
+    trainer = Seeded()
+    result = run(tmp_path, trainer, COMPARED)
+    scratch, finetune = result.comparisons
+    assert (scratch.training, finetune.training) == ("scratch", "finetune")
+    jobs = sorted(by_kind(trainer)["uniform-scratch"], key=lambda job: job.index)
+    assert scratch.theirs == tuple(trainer.skill(job) for job in jobs)
+    document = json.loads((tmp_path / "result.json").read_text())
+    assert document["comparisons"][0]["points"] == pytest.approx(scratch.points, abs=1e-3)
+    assert document["rivals"][0]["name"] == "uniform"
+
+
+@pytest.mark.parametrize("dies_after", [0, 1, 5, 9, 14])
+def test_no_interruption_of_it_changes_anything(tmp_path, dies_after):
+    config = COMPARED.model_copy(update={"target_ms": 0.85 * count(SPEC).madds / 1e6})
+    whole = Seeded()
+    expected = run(tmp_path / "whole", whole, config)
+    before = len(by_kind(whole)["proposal"])
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "broken", Seeded(before + dies_after), config)
+    again = Seeded()
+    result = run(tmp_path / "broken", again, config)
+    assert len(again.jobs) == len(whole.jobs) - before - dies_after
+    assert logged(tmp_path / "broken") == logged(tmp_path / "whole")
+    assert result.to_dict() == expected.to_dict()
+
+
+def test_it_can_be_asked_for_later_and_of_more_seeds(tmp_path):
+    config = CONFIG.model_copy(update={"target_ms": 0.85 * count(SPEC).madds / 1e6})
+    alone = run(tmp_path, Seeded(), config)
+    compared = {"compare": "uniform", "compare_seeds": 2}
+    second = Seeded()
+    run(tmp_path, second, config.model_copy(update=compared))
+    kinds = {kind: len(jobs) for kind, jobs in by_kind(second).items()}
+    curve = kinds.pop("uniform-curve")
+    assert curve == len(alone.family)
+    assert kinds == {"scratch": 1, "finetune": 1, "uniform-scratch": 2, "uniform-finetune": 2}
+    third = Seeded()
+    result = run(tmp_path, third, config.model_copy(update=compared | {"compare_seeds": 3}))
+    assert sorted(by_kind(third)) == ["finetune", "scratch", "uniform-finetune", "uniform-scratch"]
+    assert len(third.jobs) == 4
+    assert [len(comparison.ours) for comparison in result.comparisons] == [3, 3]
+
+
+def pruned(challenge):
+    """A rival of one's own: one block narrowed until the latency is met, weights of its own making."""
+    (group,) = (g for g in width_groups(challenge.seed.spec) if g.name == "block 8 expansion")
+    child = narrowed(challenge.seed.spec, group, 8)
+    if challenge.latency(child) > challenge.limit_ms:
+        child = narrowest(challenge.seed.spec, Widths())
+    return Found(child, "block 8 pruned", inherit(SPEC, challenge.seed.weights, child))
+
+
+def test_rivals_of_ones_own_join_in(tmp_path):
+    trainer = Seeded()
+    rivals = {"pruned": pruned, "untrained": lambda c: replace(pruned(c), weights=None)}
+    rivals["impossible"] = lambda challenge: None
+    result = adapt(
+        SEED, data=DATA, latency=open_device("madds:1"), config=COMPARED, folder=tmp_path,
+        evaluate=trainer, rivals=rivals,
+    )  # fmt: skip
+    assert [rival.name for rival in result.rivals] == ["uniform", "pruned", "untrained"]
+    told = [(c.rival, c.training) for c in result.comparisons]
+    assert told == [
+        ("uniform", "scratch"), ("uniform", "finetune"), ("pruned", "scratch"),
+        ("pruned", "finetune"), ("untrained", "scratch"),
+    ]  # fmt: skip
+    kept = read_rivals(RunFolder(tmp_path))
+    assert kept["pruned"].spec == result.rivals[1].spec
+    assert kept["untrained"].weights is None
+    again = Seeded()
+    adapt(
+        SEED, data=DATA, latency=open_device("madds:1"), config=COMPARED, folder=tmp_path,
+        evaluate=again, rivals=dict.fromkeys(rivals, None),
+    )  # fmt: skip  # what was found is not sought again
+    assert again.jobs == []
+
+
+@pytest.mark.parametrize("name", ["scratch", "proposal", "Mine", "a/b", "../up", "", "a b"])
+def test_names_that_a_log_cannot_have_are_refused(tmp_path, name):
+    with pytest.raises(InputError, match="give a name of lower-case letters"):
+        adapt(
+            SEED, data=DATA, latency=open_device("madds:1"), config=CONFIG, folder=tmp_path / "run",
+            evaluate=Trainer(), rivals={name: pruned},
+        )  # fmt: skip
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_comparison_needs_a_last_training():
+    with pytest.raises(ValueError, match="trains nothing to compare"):
+        type(CONFIG).model_validate(COMPARED.model_dump() | {"final": "none"})

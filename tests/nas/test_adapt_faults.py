@@ -1,0 +1,170 @@
+"""What goes wrong in a NetAdapt run: devices, disks, workers, data; nothing that was done is lost."""
+
+import errno
+import os
+from dataclasses import replace
+
+import pytest
+
+from latency import DeviceLostError, MeasurementError, open_device
+from nas.adapt import adapt
+from nas.config import ScheduleConfig
+from nas.loop import SearchStoppedError
+from search_spaces import InputError, count
+from tests.nas.test_adapt import CONFIG, DATA, FULL_MS, SEED, SPEC, Trainer, logged
+from tests.nas.test_adapt_compare import COMPARED, Seeded
+
+SHORT = {"target_ms": 0.85 * FULL_MS}
+QUICK = CONFIG.model_copy(update=SHORT)
+BESIDE = COMPARED.model_copy(update=SHORT)
+
+
+class Device:
+    """MAdds, but for some networks."""
+
+    def __init__(self, refuse):
+        self.source, self.refuse, self.asked = open_device("madds:1"), refuse, 0
+        self.device = self.source.device
+
+    def latency(self, spec):
+        self.asked += 1
+        self.refuse(self, spec)
+        return self.source.latency(spec)
+
+
+def start(folder, *, source=None, trainer=None, config=QUICK, **changes):
+    return adapt(
+        SEED, **{"data": DATA, **changes}, latency=source or open_device("madds:1"),
+        config=config, folder=folder, evaluate=trainer or Seeded(),
+    )  # fmt: skip
+
+
+def test_a_proposal_that_cannot_be_measured_is_discarded_and_logged(tmp_path):
+    def refuse(device, spec):
+        if spec.blocks[9].expand == 8:
+            raise MeasurementError("the runtime crashed")
+
+    plain = start(tmp_path / "plain")
+    result = start(tmp_path / "moody", source=Device(refuse))
+    assert result.reached
+    lines = logged(tmp_path / "moody")["proposals.jsonl"]
+    lost = [line for line in lines if line["error"]]
+    assert {line["error"] for line in lost} == {"latency: the runtime crashed"}
+    assert all(line["latency"] is None and line["accuracy"] is None for line in lost)
+    first = [line for line in lines if line["batch"] == 0]
+    whole = [line for line in logged(tmp_path / "plain")["proposals.jsonl"] if line["batch"] == 0]
+    assert len(first) == len(whole)  # one in place of another
+    assert plain.family[0].fingerprint in {line["fingerprint"] for line in whole}
+    # A run that goes on does not ask again what is in the log.
+    again = start(tmp_path / "moody", source=open_device("madds:1"), trainer=Seeded(0))
+    assert again.to_dict() == result.to_dict()
+
+
+def test_a_device_that_measures_nothing_stops_the_run_which_can_go_on(tmp_path):
+    def refuse(device, spec):
+        if spec != SPEC:
+            raise MeasurementError("busy")
+
+    with pytest.raises(SearchStoppedError, match=r"none of the \d+ networks of step 1 could be"):
+        start(tmp_path / "broken", source=Device(refuse))
+    result = start(tmp_path / "broken")
+    assert result.to_dict() == start(tmp_path / "whole").to_dict()
+    assert logged(tmp_path / "broken") == logged(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("questions", [3, 40, 100, -1])
+def test_a_lost_device_stops_with_its_log_kept(tmp_path, questions):
+    counting = Device(lambda device, spec: None)
+    whole = start(tmp_path / "whole", source=counting, config=BESIDE)
+    last = questions if questions > 0 else counting.asked - 1
+    assert last < counting.asked
+
+    def refuse(device, spec):
+        if device.asked > last:
+            raise DeviceLostError("no answer from the phone")
+
+    with pytest.raises(
+        SearchStoppedError, match="the device is lost .no answer from the phone.: the log"
+    ):
+        start(tmp_path / "lost", source=Device(refuse), config=BESIDE)
+    result = start(tmp_path / "lost", config=BESIDE)
+    assert result.to_dict() == whole.to_dict()
+    assert logged(tmp_path / "lost") == logged(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("writes", [1, 2, 9, 23, 40])
+def test_a_full_disk_stops_with_a_line_and_the_run_goes_on(tmp_path, monkeypatch, writes):
+    whole = start(tmp_path / "whole", config=BESIDE)
+    done, fsync = [], os.fsync
+
+    def filling(descriptor):
+        done.append(descriptor)
+        if len(done) > writes:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", filling)
+        with pytest.raises(InputError, match="No space left on device") as caught:
+            start(tmp_path / "full", config=BESIDE)
+    assert "\n" not in str(caught.value)
+    result = start(tmp_path / "full", config=BESIDE)
+    assert result.to_dict() == whole.to_dict()
+    assert logged(tmp_path / "full") == logged(tmp_path / "whole")
+
+
+def test_images_of_another_size_are_refused(tmp_path):
+    with pytest.raises(InputError, match="are 64 px wide, the seed was trained at 32 px"):
+        start(tmp_path / "run", data=replace(DATA, resolution_px=64))
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_number_of_classes_is_refused(tmp_path):
+    with pytest.raises(InputError, match="the data has 3 classes, the network's head 2"):
+        start(tmp_path / "run", data=replace(DATA, classes=("a", "b", "c")))
+
+
+def test_a_run_that_goes_on_keeps_its_settings(tmp_path):
+    start(tmp_path)
+    for change, name in (({"delta": 0.2}, "settings.delta"), ({"seed": 1}, "settings.seed")):
+        with pytest.raises(InputError, match=f"{name} was .* when this run began and is"):
+            start(tmp_path, config=QUICK.model_copy(update=change))
+    with pytest.raises(InputError, match=r"target_ms was .* when this run began"):
+        start(tmp_path, config=QUICK.model_copy(update={"target_ms": 0.8 * FULL_MS}))
+    start(
+        tmp_path, config=QUICK.model_copy(update={"schedule": ScheduleConfig(workers=0, retries=2)})
+    )
+
+
+def test_a_searchs_folder_is_no_netadapt_run(tmp_path):
+    (tmp_path / "run.json").write_text('{"space": "mnasnet"}')
+    with pytest.raises(InputError, match="not of a NetAdapt run"):
+        start(tmp_path)
+
+
+class Deadly(Trainer):
+    """Kills its process at some networks: at one the first time, at another each time."""
+
+    def __init__(self, folder):
+        super().__init__()
+        self.folder = folder
+
+    def __call__(self, job):
+        marker = self.folder / f"died-{job.index}"
+        if job.kind == "proposal" and (job.index == 2 or (job.index == 1 and not marker.exists())):
+            marker.touch()
+            os._exit(9)
+        return super().__call__(job)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_killed_worker_is_retried_and_a_deadly_proposal_discarded(tmp_path):
+    config = QUICK.model_copy(update={"schedule": ScheduleConfig(workers=2)})
+    (tmp_path / "marks").mkdir()
+    result = start(tmp_path / "run", trainer=Deadly(tmp_path / "marks"), config=config)
+    assert result.reached
+    lines = {line["index"]: line for line in logged(tmp_path / "run")["proposals.jsonl"]}
+    assert lines[1]["error"] is None
+    assert "worker died" in lines[2]["error"]
+    assert count(result.spec).madds / 1e6 <= config.target_ms

@@ -1,0 +1,54 @@
+"""`kill -9` of a whole NetAdapt run at random moments: log and network are the uninterrupted one's."""
+
+import random
+import time
+
+import pytest
+
+from nas.seeds import Seed, Usage, seed_bytes
+from search_spaces import REFERENCES
+from search_spaces.network import build
+from tests.nas.killing import kill_tree, lines, make_images, progress, start, wait_for
+
+pytestmark = pytest.mark.slow
+
+SPEC = REFERENCES["mobilenet_v3_small"](width=0.35, resolution=32, classes=2)
+SETTINGS = (
+    "--seed", "seed.pt", "--data", "images", "--device", "madds:1", "--target-ratio", "0.7",
+    "--finetune-steps", "2", "--batch-size", "16", "--final", "both", "--final-epochs", "1",
+    "--compare", "uniform", "--compare-seeds", "2",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with a seed and its images, and an uninterrupted run."""
+    folder = tmp_path_factory.mktemp("kill")
+    make_images(folder / "images")
+    usage = Usage(("dark", "light"), 32, (0.5, 0.5, 0.5), (0.3, 0.3, 0.3))
+    (folder / "seed.pt").write_bytes(seed_bytes(Seed(SPEC, build(SPEC).state_dict(), usage)))
+    whole = (*SETTINGS, "--run-name", "whole", "--workers", "0")
+    assert start(folder, "netadapt_main", *whole).wait() == 0, (folder / "stderr.txt").read_text()
+    return folder
+
+
+@pytest.mark.parametrize(("workers", "kills"), [(0, 10), pytest.param(2, 2, marks=pytest.mark.ray)])
+def test_nothing_finished_is_lost_and_nothing_changes(place, workers, kills):
+    rng = random.Random(workers)
+    name = f"killed-{workers}"
+    run, whole = place / "runs" / name, place / "runs" / "whole"
+    options = ("--workers", str(workers))
+    process = start(place, "netadapt_main", *SETTINGS, "--run-name", name, *options)
+    # At moments spread over the run, from before its first line to its last trainings.
+    moments = sorted(rng.choices(range(progress(whole)), k=kills))
+    for moment in moments:
+        wait_for(run, process, moment)
+        time.sleep(rng.uniform(0.0, 0.3))
+        kill_tree(process)
+        assert progress(run) >= moment, "something finished was lost"
+        process = start(place, "netadapt_main", "--resume", str(run), *options)
+    assert process.wait() == 0, (place / "stderr.txt").read_text()
+    for log in ("proposals.jsonl", "finals.jsonl"):
+        assert lines(run / log) == lines(whole / log)
+    for file in ("adapted.yaml", "adapted.pt", "family.csv", "result.json"):
+        assert (run / file).read_bytes() == (whole / file).read_bytes()
