@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
@@ -42,16 +44,24 @@ def _finalists(result: SearchResult) -> Table:
     finalists = [trial for trial in result.finals if trial.kind == "final" and trial.ok]
     names = short_names([latency.device for latency in result.winner.latencies])
     several = len(names) > 1
-    table = Table(title="finalists", box=SIMPLE, pad_edge=False, collapse_padding=several)
-    latency_titles = ["device", "ms"] if several else ["latency ms"]
+    table = Table(
+        title="finalists",
+        box=SIMPLE,
+        pad_edge=False,
+        padding=(0, 1),
+        collapse_padding=True,
+    )
+    latency_titles = ["device", "ms"] if several else ["ms"]
     told = {trial.index: percent(trial.accuracy or 0.0) for trial in result.trials}
-    titles = ["trial", "in search", "estimate", "accuracy", *latency_titles, "95% interval"]
-    titles += ["params", "MAdds", ""]
+    titles = ["trial", "search", "estimate", "longer", *latency_titles, "95% interval"]
+    titles += [""] if several else ["params", "MAdds", ""]
     for title in titles:
-        table.add_column(title, justify="left" if title == "device" else "right")
+        justify: Literal["left", "right"] = "left" if title == "device" else "right"
+        table.add_column(title, justify=justify, no_wrap=True)
     for trial in sorted(finalists, key=lambda t: -(t.accuracy or 0)):
         winner = ["winner"] if trial.index == result.winner.index else []
-        figures = [f"{trial.params / 1e6:.2f}M", f"{trial.madds / 1e6:.0f}M"]
+        # Of several devices the line has no room for them; they are in the report.
+        figures = [] if several else [f"{trial.params / 1e6:.2f}M", f"{trial.madds / 1e6:.0f}M"]
         estimate = result.estimates.get(trial.index)
         known = [
             str(trial.index),
@@ -63,7 +73,7 @@ def _finalists(result: SearchResult) -> Table:
             notes = winner + ([] if latency.stable else ["unstable"])
             which = [name] if several else []
             table.add_row(*known, *which, *_cells(latency), *figures, ", ".join(notes))
-            winner, figures, known = [], ["", ""], [""] * 4  # they stand in the first line
+            winner, known = [], [""] * 4  # they stand in the first line
     return table
 
 

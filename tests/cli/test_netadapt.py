@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from latency import DEVICES, Latency
+from latency import DEVICES, DeviceLostError, Latency, MeasurementError
 from latency.madds import MaddsEstimate
 from nas.cli.main import netadapt_main
 from nas.seeds import seed_bytes
+from netadapt import narrowed, width_groups
 from search_spaces.spec import save
 from tests.cli.conftest import run
 from tests.nas.test_adapt import FULL_MS, SEED
@@ -81,6 +82,13 @@ def test_nothing_to_do_is_no_failure(netadapt, seed, photos, tmp_path):
         (("--seed", "SEED", "--target-ms", "1", "--delta", "1.5"), "delta"),
         (("--seed", "SEED", "--target-ms", "1", "--delta", "0"), "delta"),
         (("--seed", "SEED", "--target-ms", "1", "--keep", "best"), "keep"),
+        (("--seed", "SEED", "--target-ms", "1", "--compare", "nothing"), "compare: must be 'none'"),
+        (("--seed", "SEED", "--target-ms", "1", "--compare-seeds", "1"), "compare_seeds"),
+        (
+            ("--seed", "SEED", "--target-ms", "0.3", "--compare", "uniform", "--final", "none"),
+            "final 'none' trains nothing to compare",
+        ),
+        (("--seed", "MIXED", "--target-ms", "0.3"), "the weights are not its spec's"),
         (("--seed", "SPEC", "--target-ms", "1"), "has no weights: train it first"),
         (("--seed", "absent.pt", "--target-ms", "1"), "absent.pt: No such file"),
         (
@@ -97,7 +105,11 @@ def test_bad_input_writes_nothing(netadapt, seed, photos, tmp_path, arguments, m
     other.mkdir()
     for name, source in (("cat", "dark"), ("dog", "light")):
         (other / name).symlink_to(photos / source)
-    places = {"SEED": seed, "SPEC": spec, "OTHER": other}
+    mixed = tmp_path / "mixed.pt"
+    mixed.write_bytes(
+        seed_bytes(replace(SEED, spec=narrowed(SEED.spec, width_groups(SEED.spec)[0], 8)))
+    )
+    places = {"SEED": seed, "SPEC": spec, "OTHER": other, "MIXED": mixed}
     chosen = [places.get(a, a) for a in arguments]
     more = (
         ()
@@ -128,3 +140,114 @@ def test_a_resumed_run_does_not_ask_again_whether_there_is_work(
     assert code == 0, err
     assert "nothing to do" not in err
     assert json.loads(again)["family"] == json.loads(out)["family"]
+
+
+@pytest.fixture
+def device(monkeypatch):
+    """`madds:1` that does what is asked of it before each answer."""
+
+    def make(act):
+        class Odd(MaddsEstimate):
+            def latency(self, spec):
+                act(spec)
+                return super().latency(spec)
+
+        kind = replace(DEVICES["madds"], open=lambda rate: Odd(float(rate)))
+        monkeypatch.setitem(DEVICES, "madds", kind)
+
+    return make
+
+
+def test_it_says_first_what_it_will_do_and_cost(netadapt, seed, photos):
+    common = ("--seed", seed, "--data", photos, "--target-ratio", 0.85, *QUICK)
+    code, _, err = netadapt(*common, "--final", "both", "--compare", "uniform")
+    assert code == 0, err
+    before, _, during = " ".join(err.split()).partition("run folder")
+    assert "not measured: estimate at 1 G MAdds/s" in before
+    assert f"{len(width_groups(SEED.spec))} width groups" in before
+    assert "make a proposal in the first step" in before
+    assert "from scratch and on from its weights" in before
+    assert "and so is the seed at a uniform width multiplier, 3 seeds each" in before
+    assert "cost about" in before
+    assert "best of 1 so far, about" in during
+    assert " left" in during
+    assert "uniform from scratch, 2 of 3: " in during
+    assert "trajectory" in during
+    assert "widths" in during
+    assert "Trained from scratch: NetAdapt" in during
+    assert "points" in during
+
+
+def test_the_comparison_can_be_asked_for_afterwards(netadapt, seed, photos, tmp_path):
+    common = ("--seed", seed, "--data", photos, "--target-ratio", 0.85, *QUICK)
+    code, _, err = netadapt(*common, "--run-name", "one")
+    assert code == 0, err
+    assert "not compared with a uniform width multiplier" in err
+    more = ("--compare", "uniform", "--compare-seeds", 2, "--workers", 0, "--json")
+    code, out, err = netadapt("--resume", tmp_path / "runs" / "one", *more)
+    assert code == 0, err
+    (comparison,) = json.loads(out)["comparisons"]
+    assert (len(comparison["ours"]), len(comparison["theirs"])) == (2, 2)
+    code, again, _ = netadapt("--resume", tmp_path / "runs" / "one", "--json")  # it is kept
+    assert json.loads(again)["comparisons"] == [comparison]
+    code, _, err = netadapt("--resume", tmp_path / "runs" / "one", "--delta", 0.2)
+    assert code == 2
+    assert "--delta cannot change on --resume" in err
+
+
+def test_a_device_lost_on_the_way_says_how_to_go_on(netadapt, seed, photos, tmp_path, device):
+    asked = []
+
+    def lose(spec):
+        asked.append(spec)
+        if len(asked) > 30:
+            raise DeviceLostError("no answer")
+
+    device(lose)
+    common = ("--seed", seed, "--data", photos, "--target-ratio", 0.7, *QUICK)
+    code, _, err = netadapt(*common, "--run-name", "one")
+    assert code == 1
+    assert "to go on: netadapt --resume runs/one" in err.replace("\n", " ")
+    assert "netadapt: the device is lost (no answer)" in err
+    device(lambda spec: None)
+    code, _, err = netadapt("--resume", tmp_path / "runs" / "one", "--workers", 0)
+    assert code == 0, err
+
+
+def refuse_all(spec):
+    raise MeasurementError("no such runtime")
+
+
+def refuse_the_narrowest(spec):
+    if spec.blocks[-1].expand == spec.blocks[4].expand == 8:
+        raise MeasurementError("no such runtime")
+
+
+@pytest.mark.parametrize("act", [refuse_all, refuse_the_narrowest])
+def test_a_device_that_cannot_measure_is_told_before_anything_is_written(
+    netadapt, seed, photos, tmp_path, device, act
+):
+    device(act)
+    code, _, err = netadapt("--seed", seed, "--data", photos, "--target-ms", 0.3, *QUICK)
+    assert code == 2
+    assert "no such runtime: choose another --device" in err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_unstable_seed_and_a_vain_decay_are_warned_of(
+    netadapt, seed, photos, tmp_path, monkeypatch
+):
+    class Shaky(MaddsEstimate):
+        def latency(self, spec):
+            return replace(super().latency(spec), stable=False, problems=("drifted by 9%",))
+
+    kind = replace(DEVICES["madds"], open=lambda rate: Shaky(float(rate)))
+    monkeypatch.setitem(DEVICES, "madds", kind)
+    common = ("--seed", seed, "--data", photos, "--target-ratio", 0.85, *QUICK)
+    code, _, err = netadapt(*common, "--delta", 0.12, "--decay", 0.1)
+    err = " ".join(err.split())
+    assert code == 0, err
+    assert "the seed's latency is an unstable reading (drifted by 9%)" in err
+    assert "latencies are unstable" in err
+    assert "(unstable)" in err
+    assert "delta decays too fast to reach the target" in err
