@@ -15,7 +15,7 @@ Cell = tuple[float | None, str]
 
 def column_titles(run: RunRecord) -> list[str]:
     """What stands over the figures; an estimate is called one, and of several devices each is named."""
-    titles = ["Trial", "Accuracy", "Estimate", "Trained longer"]
+    titles = ["Trial", "Accuracy", "Estimate", "Longer"]
     for device in run.devices:
         name = f"{device.short}, ms" if len(run.devices) > 1 else "Latency, ms"
         titles += [name + (" (estimate)" if device.estimate else ""), "95% interval"]

@@ -11,12 +11,15 @@ from rich.status import Status
 from rich.table import Table
 
 from latency import LatencySource, MeasurementError, units
+from latency.published import PublishedEstimate
 from nas.cli.job import Job
 from nas.cli.live import minutes
 from nas.config import ScheduleConfig, SearchConfig, parse_config
 from nas.plan import Cost, Span, estimate_cost, measure_span
 from nas.readable import counted, networks, three_digits
 from search_spaces import InputError
+
+SHOWN_PARTS = 3
 
 FEW_STEPS = 30
 """A training of fewer steps tells little about a network."""
@@ -85,7 +88,7 @@ def plan(job: Job) -> tuple[Job, dict[str, Any]]:
     for prospect in prospects:
         if prospect.verdict is not None:
             console.print(f"[bold]The target does not bind:[/bold] {prospect.verdict}")
-    warnings = _warnings(job)
+    warnings = [*_warnings(job), *filter(None, map(_guesses, prospects))]
     for warning in warnings:
         console.print(f"[bold]Mind:[/bold] {warning}")
     first, *others = (prospect.to_dict() for prospect in prospects)
@@ -158,6 +161,21 @@ def _warnings(job: Job) -> list[str]:
             "recipe.batch_size with --config"
         )
     return warnings
+
+
+def _guesses(prospect: Prospect) -> str | None:
+    """Of how many of the space's networks an estimate is a guess, and for what parts."""
+    if not isinstance(prospect.source, PublishedEstimate):
+        return None
+    specs = [spec for spec, _ in prospect.span.networks]
+    strange = [parts for spec in specs if (parts := prospect.source.beyond(spec))]
+    if not strange:
+        return None
+    listed = ", ".join(sorted({part for parts in strange for part in parts})[:SHOWN_PARTS])
+    return (
+        f"{prospect.typed} guesses for {len(strange)} of {len(specs)} networks looked at: no published "
+        f"network has the like ({listed}, ...); the stated error does not hold for them"
+    )
 
 
 def _check_machine(schedule: ScheduleConfig) -> None:

@@ -182,6 +182,16 @@ def test_controllers_may_be_named_alone_and_files_may_be_empty(
     assert "recipe: expected keys and values, got 'fast'" in nas_search(*options, short)[2]
 
 
+def test_where_an_estimate_guesses_the_plan_says_so(nas_search, photos, config):
+    options = ["--data", photos, "--config", config, "--dry-run", "--json", "--workers", "0"]
+    _, out, err = nas_search(*options, "--device", "pixel1")
+    (warning,) = [w for w in json.loads(out)["warnings"] if "guesses" in w]
+    assert warning.startswith("pixel1 guesses for ")
+    assert "Mind: pixel1 guesses" in " ".join(err.split())
+    _, out, _ = nas_search(*options, "--device", "madds:10")
+    assert "guesses" not in out
+
+
 def test_a_target_that_does_not_bind_is_pointed_out(nas_search, photos, config):
     options = ["--data", photos, "--config", config, "--dry-run", *QUICK, "--target-ms"]
     _, _, err = nas_search(*options, 10_000)
