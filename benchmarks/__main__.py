@@ -9,6 +9,7 @@ import sys
 BENCHMARKS = (
     "benchmarks.training_speed",
     "benchmarks.search_overhead",
+    "benchmarks.netadapt_step",
     "benchmarks.repeatability",
     "benchmarks.improvements",
     "benchmarks.published_estimates",

@@ -1,0 +1,81 @@
+"""What a NetAdapt run is expected to do, against what it does."""
+
+import pytest
+
+from latency import MeasurementError, open_device
+from nas.adapt_job import of_steps
+from nas.adapt_plan import Workload, forecast
+from nas.remembering import Remembering
+from nas.training.recipe import Recipe
+from netadapt import width_groups
+from netadapt.shrink import Shrink
+from search_spaces import count
+from tests.nas.test_adapt import CONFIG, FULL_MS, SPEC, run
+from tests.nas.test_adapt_compare import COMPARED, Seeded
+
+
+def load(**changes):
+    return Workload(CONFIG.model_copy(update=changes), train_images=64)
+
+
+def test_steps_left_are_of_delta():
+    to_half = load(target_ms=50.0)
+    assert to_half.steps_left(100.0, saves_ms=10.0) == 5
+    assert to_half.steps_left(100.0, saves_ms=11.0) == 5
+    assert to_half.steps_left(50.0, saves_ms=10.0) == 0
+    # 30 + 15 + 7.5 are enough for 50; 20 + 10 + 5 + ... never reaches it.
+    decaying = load(target_ms=50.0, decay=0.5)
+    assert decaying.steps_left(100.0, saves_ms=30.0) == 3
+    assert decaying.steps_left(100.0, saves_ms=20.0) is None
+
+
+@pytest.mark.parametrize("config", [CONFIG, COMPARED])
+@pytest.mark.parametrize("final", ["scratch", "both"])
+def test_the_work_of_the_last_trainings_is_what_is_trained(tmp_path, config, final):
+    config = config.model_copy(update={"final": final, "target_ms": 0.85 * FULL_MS})
+    trainer = Seeded()
+    result = run(tmp_path, trainer, config)
+    steps = sum(job.recipe.steps for job in trainer.jobs if job.kind != "proposal")
+    expected = Workload(config, train_images=64).last(SPEC, len(result.family))
+    assert expected == steps * 16 * count(SPEC).madds
+
+
+def test_proposals_work_is_their_steps():
+    recipe = Recipe(epochs=2, batch_size=16)
+    assert load(recipe=recipe).tuning == of_steps(recipe, 8)
+    assert load(recipe=recipe).proposals(SPEC, 3) == 3 * 8 * 16 * count(SPEC).madds
+
+
+def told(latency=None, **changes):
+    source = Remembering(latency or open_device("madds:1"))
+    config = CONFIG.model_copy(update=changes)
+    return forecast(Workload(config, 64), SPEC, source, px=32, val_images=16, workers=2)
+
+
+def test_it_knows_how_many_proposals_the_first_step_has():
+    for delta in (0.02, 0.1, 0.4):
+        loop = Shrink(
+            SPEC,
+            accuracy=0.5,
+            latency=open_device("madds:1"),
+            target_ms=CONFIG.target_ms,
+            delta=delta,
+        )
+        step = loop.next_step()
+        expected = told(delta=delta)
+        assert expected.able == len(step.proposals)
+        assert expected.groups == len(width_groups(SPEC))
+        assert min(expected.delta_ms, 0.3 * FULL_MS) == pytest.approx(step.delta_ms)
+    assert expected.total_s == expected.tuning_s + expected.last_s + expected.latency_s > 0
+
+
+def test_where_no_group_can_give_anything_it_says_so():
+    class Stiff:
+        device = open_device("madds:1").device
+
+        def latency(self, spec):
+            if spec != SPEC:
+                raise MeasurementError("busy")
+            return open_device("madds:1").latency(spec)
+
+    assert told(Stiff()).able == 0
