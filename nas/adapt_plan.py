@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass
 
-from latency import DeviceLostError, MeasurementError
+from latency import DeviceLostError, Latency, MeasurementError
 from nas.adapt_config import AdaptConfig
 from nas.adapt_job import in_steps, work
 from nas.last_trainings import spread
@@ -18,6 +17,9 @@ from search_spaces import ArchSpec, count
 
 QUESTIONS = 6
 """Networks that are measured to find the width of one proposal, about: see `netadapt.widest`."""
+
+MULTIPLIERS_ASKED = 11
+"""Networks that are measured to find a width multiplier, about."""
 
 MOST_STEPS = 10_000
 """Where so many steps do not reach a target, more do not either: delta decays too fast."""
@@ -64,6 +66,11 @@ class Workload:
         """Of fine-tuning so many proposals that cost as much as a network."""
         return number * work(spec, self.tuning)
 
+    def questions_at_end(self, steps: int) -> int:
+        """Networks to measure for the comparison, about, after so many steps."""
+        challenges = 0 if self.config.compare == "none" else 1 + len(spread(steps))
+        return MULTIPLIERS_ASKED * challenges
+
     def last(self, spec: ArchSpec, steps: int) -> int:
         """Of the last trainings, of networks that cost as much as one, after so many steps."""
         config, once, tuned = self.config, work(spec, self.final), work(spec, self.tuning)
@@ -85,6 +92,7 @@ class Forecast:
         able: Groups that can give it: each makes a proposal. 0 if none can give even the smallest half.
         steps: Expected; None if delta decays too fast to reach the target.
         seconds_a_work: Of one unit of `Workload`, on all workers.
+        seconds_a_question: Of measuring a network.
         tuning_s: Of all proposals.
         last_s: Of the last trainings.
         latency_s: Of measuring.
@@ -95,9 +103,15 @@ class Forecast:
     able: int
     steps: int | None
     seconds_a_work: float
+    seconds_a_question: float
     tuning_s: float
     last_s: float
     latency_s: float
+
+    @property
+    def questions_a_step(self) -> int:
+        """Networks to measure for a step, about."""
+        return self.groups + QUESTIONS * self.able
 
     @property
     def total_s(self) -> float:
@@ -133,11 +147,15 @@ def forecast(
     config, seed_ms = workload.config, latency(seed)
     groups = width_groups(seed, ends=config.ends)
     begin = time.perf_counter()
-    least = [_least_ms(seed, group, config, latency) for group in groups]
-    asked_s = (time.perf_counter() - begin) / max(1, len(groups))
+    least = [found for group in groups if (found := _least(seed, group, config, latency))]
+    spent_s = time.perf_counter() - begin
+    # A reading from the cache took no time now, but a new network's will.
+    ran_s = sum(reading.samples * reading.median_ms for reading in least) / 1e3
+    asked_s = max(spent_s, ran_s) / max(1, len(least))
     delta_ms, able = 0.0, 0
     for delta_ms in Schedule(seed_ms, config.delta, config.decay).deltas_ms(0):
-        able = sum(ms <= max(seed_ms - delta_ms, config.target_ms) for ms in least)
+        limit_ms = max(seed_ms - delta_ms, config.target_ms)
+        able = sum(reading.median_ms <= limit_ms for reading in least)
         if able:
             break
     steps = workload.steps_left(seed_ms, saves_ms=delta_ms)
@@ -156,20 +174,23 @@ def forecast(
         able=able,
         steps=steps,
         seconds_a_work=seconds_a_work,
+        seconds_a_question=asked_s,
         tuning_s=tuning * seconds_a_work,
         last_s=last * seconds_a_work,
-        latency_s=questions * asked_s,
+        latency_s=(questions + workload.questions_at_end(number)) * asked_s,
     )
 
 
-def _least_ms(seed: ArchSpec, group: Group, config: AdaptConfig, latency: Remembering) -> float:
-    """Latency with the group at its narrowest; infinite where it has no narrower width, or none is told."""
+def _least(
+    seed: ArchSpec, group: Group, config: AdaptConfig, latency: Remembering
+) -> Latency | None:
+    """Latency with the group at its narrowest; None where it has no narrower width, or none is told."""
     narrower = Widths(config.divisor, config.floor).below(group.width)
     if not narrower:
-        return math.inf
+        return None
     try:
-        return latency(narrowed(seed, group, narrower[0]))
+        return latency.reading(narrowed(seed, group, narrower[0]))
     except DeviceLostError:
         raise
     except MeasurementError:
-        return math.inf
+        return None

@@ -154,9 +154,7 @@ def _lines(
 
 
 def _able(forecast: Forecast | None) -> str:
-    return (
-        "" if forecast is None else f", of which {forecast.able} make a proposal in the first step"
-    )
+    return "" if forecast is None else f", {counted(forecast.able, 'proposal')} in the first step"
 
 
 def _steps(config: AdaptConfig, forecast: Forecast | None) -> str:

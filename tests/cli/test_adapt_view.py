@@ -9,7 +9,7 @@ from rich.console import Console
 from latency import Latency, open_device
 from nas.adapt_job import AdaptJob, of_steps
 from nas.adapt_plan import Forecast, Workload
-from nas.cli import adapt_view
+from nas.cli import adapt_pace
 from nas.cli.adapt_view import View
 from nas.training.recipe import Recipe
 from nas.trial import Outcome, Trial
@@ -35,7 +35,7 @@ def trial(job, accuracy, score):
 @pytest.fixture
 def clock(monkeypatch):
     now = SimpleNamespace(s=1000.0)
-    monkeypatch.setattr(adapt_view.time, "monotonic", lambda: now.s)
+    monkeypatch.setattr(adapt_pace.time, "monotonic", lambda: now.s)
     return now
 
 
@@ -86,25 +86,30 @@ def test_time_left_is_the_works_at_its_pace_so_far(shown, clock):
     seen = view(shown)
     jobs = [job(index) for index in range(6)]
     seen.proposing(shrink())
+    for networks in range(8):
+        clock.s += 3.0
+        seen.asked(networks)
     seen.tuning(shrink(), jobs, finishing=False)
     assert seen.left_s() is None  # nothing is known yet
     for made in jobs[:4]:
         clock.s += 5.0
         seen.tuned(made, trial(made, 0.8, -1.0), replayed=False)
-    # 5 s a proposal: 2 are out, 2 steps of 6 follow (30 ms by tens), and one last training as long.
-    assert seen.left_s() == pytest.approx(5.0 * (2 + 2 * 6 + 1))
-    assert f"about 1 min {15:02d} s left" in shown.getvalue()
+    # 5 s a proposal: 2 are out, 2 steps of 6 follow (30 ms by tens), and one last training as long. Before
+    # each of the two steps 8 networks of 3 s are measured.
+    assert seen.left_s() == pytest.approx(5.0 * (2 + 2 * 6 + 1) + 2 * 8 * 3.0)
+    assert "best of 4 so far, about 2 min 03 s left" in shown.getvalue()
 
 
 def test_before_anything_has_trained_it_is_the_forecasts(shown, clock):
     per_work = 2.0 / job(0).work
     forecast = Forecast(
-        groups=9, delta_ms=10.0, able=6, steps=3, seconds_a_work=per_work, tuning_s=36.0, last_s=2.0,
-        latency_s=0.0,
+        groups=9, delta_ms=10.0, able=6, steps=3, seconds_a_work=per_work, seconds_a_question=0.5,
+        tuning_s=36.0, last_s=2.0, latency_s=0.0,
     )  # fmt: skip
     seen = view(shown, forecast)
     seen.proposing(shrink())
-    assert seen.left_s() == pytest.approx(2.0 * (3 * 6 + 1))
+    measured_s = 0.5 * forecast.questions_a_step
+    assert seen.left_s() == pytest.approx(2.0 * (3 * 6 + 1) + 3 * measured_s)
 
 
 def test_what_was_replayed_counts_no_time(shown, clock):
