@@ -51,6 +51,7 @@ class Measured:
         keep: Is given every reading, raw times and all.
         clock: Seconds.
         sleep: Waits for so many seconds.
+        anchor: Run beside whatever is measured; the same small network, unless `beside` chooses another.
     """
 
     def __init__(
@@ -62,9 +63,11 @@ class Measured:
         keep: Callable[[Reading], None] | None = None,
         clock: Callable[[], float] = time.perf_counter,
         sleep: Callable[[float], None] = time.sleep,
+        anchor: ArchSpec = ANCHOR,
     ) -> None:
         self.runtime, self.timing = runtime, timing or Timing()
         self.record, self.keep, self.clock, self.sleep = record, keep, clock, sleep
+        self.anchor = anchor
         self._anchor: Loaded | None = None
 
     @property
@@ -74,11 +77,27 @@ class Measured:
 
     def timed(self, timing: Timing) -> Measured:
         """The same device, measured for another length of time; its readings are not kept."""
-        other = Measured(
-            self.runtime, timing=timing, record=self.record, clock=self.clock, sleep=self.sleep
-        )
+        other = self._like(timing=timing, anchor=self.anchor)
         other._anchor = self._anchor
         return other
+
+    def beside(self, reference: ArchSpec) -> Measured:
+        """The same device with another network as the anchor; its readings are not kept.
+
+        Where something else uses the device, a small network slows down more than a large one. The ratio of
+        two networks that are alike stays true, so what is narrowed is best measured beside what it was.
+        """
+        return self._like(timing=self.timing, anchor=reference)
+
+    def _like(self, *, timing: Timing, anchor: ArchSpec) -> Measured:
+        return Measured(
+            self.runtime,
+            timing=timing,
+            record=self.record,
+            clock=self.clock,
+            sleep=self.sleep,
+            anchor=anchor,
+        )
 
     def latency(self, spec: ArchSpec) -> Latency:
         """Measure one network.
@@ -118,7 +137,7 @@ class Measured:
     @contextmanager
     def _loaded(self, models: Sequence[bytes]) -> Iterator[list[Loaded]]:
         if self._anchor is None:
-            self._anchor = self.runtime.load(self.runtime.export(ANCHOR))
+            self._anchor = self.runtime.load(self.runtime.export(self.anchor))
         with ExitStack() as held:
             networks = []
             for model in models:
@@ -149,7 +168,10 @@ class Measured:
         if self.record is None:
             return
         median = float(sorted(block_medians(anchor))[len(anchor) // 2])
-        best = self.record.see(self.device.fingerprint, median)
+        key = self.device.fingerprint
+        if self.anchor != ANCHOR:
+            key += f"-{self.anchor.fingerprint}"
+        best = self.record.see(key, median)
         if median > self.timing.max_contention * best:
             yield f"something else used the device: the anchor took {median / best:.2f} times its best"
 

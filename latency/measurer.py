@@ -64,8 +64,8 @@ class Latency:
     def at_pace(self, anchor_ms: float | None) -> Self:
         """The reading as it would be where the anchor takes so long; itself where no anchor ran.
 
-        A device's pace drifts by several percent over hours, a network's ratio to the anchor hardly does.
-        So readings of different hours are compared at one pace.
+        A device's pace drifts over hours; a network's ratio to an anchor that is like it hardly does. So
+        readings of different hours are compared at one pace (`Measured.beside` chooses the anchor).
 
         >>> lab = Device("lab", "f0")
         >>> slow = replace(Latency.exactly(6.6, lab), anchor_ms=1.1)

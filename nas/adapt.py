@@ -75,7 +75,9 @@ def adapt(
     run = RunFolder(Path(folder))
     run.path.mkdir(parents=True, exist_ok=True)
     with run.locked():
-        asked = latency if isinstance(latency, Remembering) else Remembering(latency)
+        asked = (
+            latency if isinstance(latency, Remembering) else Remembering.beside(latency, seed.spec)
+        )
         loop = _loop(seed, data, asked, config, run, challengers, watcher or AdaptWatcher())
         if evaluate is None:
             evaluate = AdaptTraining(data, keep=config.keep, threads=config.schedule.cpus_per_trial)

@@ -86,10 +86,7 @@ class AdaptLoop:
                 self._close()
                 self._open()
         except DeviceLostError as lost:
-            raise SearchStoppedError(
-                f"the device is lost ({lost}): the log keeps what it has; bring the device back, then "
-                "resume"
-            ) from lost
+            raise SearchStoppedError.of_lost(lost) from lost
         return self._queue.pop(0) if self._queue else None
 
     def record(self, job: Job, outcome: Outcome) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 from nas.adapt_record import AdaptRecord
 from nas.adapt_report_table import LAST_TITLES, STEP_TITLES, last_rows, step_tables
 from nas.adapt_report_text import facts, files, headline, next_commands, verdict
 from nas.family_chart import family_and_rivals
-from nas.page import render_page
+from nas.page import counted_failures, render_page
 from nas.runs import RunFolder, write_whole
 from nas.trajectory_chart import trajectory
 from nas.widths_chart import widths_before_and_after
@@ -32,12 +31,13 @@ def render(folder: RunFolder) -> str:
     comparisons = run.comparisons
     return render_page(
         "adapt_report_template.html",
+        kind="NetAdapt",
         run=run,
         headline=headline(run),
         verdict=verdict(run),
-        clear=bool(comparisons) and not any(c.by_chance or c.points < 0 for c in comparisons),
+        alike=not comparisons or any(c.by_chance or c.points < 0 for c in comparisons),
         facts=facts(run),
-        failures=Counter(trial.error for trial in run.failed).most_common(),
+        failures=counted_failures("Discarded", (str(trial.error) for trial in run.failed)),
         last_titles=LAST_TITLES,
         last_rows=last_rows(run),
         step_titles=STEP_TITLES,

@@ -55,7 +55,7 @@ class Comparison:
 
         >>> print(Comparison("uniform", "scratch", (0.80, 0.81, 0.82), (0.81, 0.82, 0.82)).sentence())
         Trained from scratch: NetAdapt 81.0% ± 2.5, uniform 81.7% ± 1.4 (3 seeds). NetAdapt is 0.7 points
-        worse (95% interval -2.8 to +1.5): within chance.
+        worse (95% interval -2.7 to +1.4): within chance.
         """
         means = f"NetAdapt {_mean(self.ours)}, {self.rival} {_mean(self.theirs)}"
         begin = f"{TRAININGS[self.training].capitalize()}: {means} ({self._seeds()}). NetAdapt is "

@@ -150,6 +150,15 @@ class SearchConfig(BaseModel):
         return {**self.device}
 
 
+# A search to believe: an hour or two on two cores with the embedded images, less with more cores.
+# On 2,640 photos forty steps ranked networks by chance more than by merit (benchmarks/RESULTS.md):
+# small data are trained on for more epochs.
+_STANDARD: dict[str, Any] = {
+    "trials": 100,
+    "batch_size": 10,
+    "recipe": {"epochs": 5.0, "min_steps": 200},
+}
+
 PRESETS: dict[str, dict[str, Any]] = {
     # What `make search` runs: minutes on two cores, to see every part work on real images.
     "quick": {
@@ -159,17 +168,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "finals": {"count": 2, "epochs_factor": 3.0, "repeats": 2},
         "controller": {"name": "screened", "options": {"warmup": 4}},
     },
-    # A search to believe: an hour or two on two cores with the embedded images, less with more cores.
-    # On 2,640 photos forty steps ranked networks by chance more than by merit (benchmarks/RESULTS.md):
-    # small data are trained on for more epochs.
-    "standard": {"trials": 100, "batch_size": 10, "recipe": {"epochs": 5.0, "min_steps": 200}},
+    "standard": _STANDARD,
     # The papers' plain procedure: nothing but REINFORCE says what is trained.
-    "paper": {
-        "trials": 100,
-        "batch_size": 10,
-        "recipe": {"epochs": 5.0, "min_steps": 200},
-        "controller": {"name": "rnn"},
-    },
+    "paper": {**_STANDARD, "controller": {"name": "rnn"}},
 }
 
 
@@ -242,6 +243,10 @@ def _layer(given: Mapping[str, Any], *, where: str) -> dict[str, Any]:
         raise InputError(f"{where}: {error}") from error
 
 
+_LENGTHS = frozenset({"epochs", "steps", "min_steps"})
+"""Of a recipe: a length that is given replaces those before it."""
+
+
 def _is_another(old: object, new: object) -> bool:
     """Whether a controller is named that is not the one before it."""
     names = [given.get("name") if isinstance(given, Mapping) else given for given in (old, new)]
@@ -260,12 +265,7 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         if key == "controller" and _is_another(old, value):
             merged[key] = value  # another one's options mean nothing to it
         elif isinstance(old, Mapping) and isinstance(value, Mapping) and key != "device":
-            lengths = {
-                "epochs",
-                "steps",
-                "min_steps",
-            }  # of one recipe; what is given replaces the others
-            replaced = lengths if lengths & set(value) else set()
+            replaced = _LENGTHS if _LENGTHS & set(value) else frozenset()
             merged[key] = _merge({k: v for k, v in old.items() if k not in replaced}, value)
         else:
             merged[key] = value

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Protocol
+from typing import Protocol, Self
 
 from controllers import Controller
 from latency import DeviceLostError, MeasurementError
@@ -25,6 +25,13 @@ from search_spaces import ArchSpec, InputError, SearchSpace, Tokens
 
 class SearchStoppedError(RuntimeError):
     """The search cannot go on; the message says why. The log keeps what it has."""
+
+    @classmethod
+    def of_lost(cls, lost: DeviceLostError) -> Self:
+        """Because its device is gone."""
+        return cls(
+            f"the device is lost ({lost}): the log keeps what it has; bring the device back, then resume"
+        )
 
 
 @dataclass(frozen=True)
@@ -205,10 +212,7 @@ class TrialLoop:
         try:
             return self.measure(specs, self.watcher.measuring)
         except DeviceLostError as lost:
-            raise SearchStoppedError(
-                f"the device is lost ({lost}): the log keeps what it has; bring the device back, then "
-                "resume"
-            ) from lost
+            raise SearchStoppedError.of_lost(lost) from lost
 
     def _settle(self, job: Job, outcome: Outcome) -> None:
         reward = 0.0

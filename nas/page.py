@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from typing import Any
 
 from nas.charts import Figure
+
+
+def counted_failures(name: str, reasons: Iterable[str]) -> list[tuple[str, str, int]]:
+    """Each reason once, the most frequent first, with how often it came.
+
+    >>> counted_failures("Failed", ["diverged", "killed", "diverged"])
+    [('Failed', 'diverged', 2), ('Failed', 'killed', 1)]
+    """
+    return [(name, reason, times) for reason, times in Counter(reasons).most_common()]
 
 
 def render_page(template: str, *, figures: Mapping[str, Figure], **values: Any) -> str:
@@ -15,7 +25,8 @@ def render_page(template: str, *, figures: Mapping[str, Figure], **values: Any) 
     Args:
         template: Name of a file in this package, which extends `page_template.html`.
         figures: The charts, by the ids of the elements that they are drawn in.
-        values: What the template shows.
+        values: What the template shows; every page begins with `kind`, `run.name`, `headline`, `verdict`
+            (`alike` where nothing was found), `facts`, and `failures` as (name, reason, how often).
     """
     from jinja2 import Environment, FunctionLoader, StrictUndefined
     from markupsafe import Markup

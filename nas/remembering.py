@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Self
 
-from latency import Device, Latency, LatencySource
+from latency import Device, Latency, LatencySource, Measured
 from search_spaces import ArchSpec
 
 
@@ -23,6 +24,11 @@ class Remembering:
         self.source, self.tell = source, tell
         self.readings: dict[str, Latency] = {}
         self._pace_ms: float | None = None
+
+    @classmethod
+    def beside(cls, source: LatencySource, reference: ArchSpec) -> Self:
+        """Where the source measures, each network is measured in turns with a reference that it is like."""
+        return cls(source.beside(reference) if isinstance(source, Measured) else source)
 
     @property
     def device(self) -> Device:

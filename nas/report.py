@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
-from nas.page import render_page
+from nas.page import counted_failures, render_page
 from nas.policy_chart import SCALE, frequencies, policy_by_block
 from nas.report_table import column_titles, table_rows
 from nas.report_text import facts, headline, verdict
@@ -36,12 +35,16 @@ def render(folder: RunFolder) -> str:
     figures["rewards"] = reward_over_trials(run)
     return render_page(
         "report_template.html",
+        kind="Search",
         run=run,
         headline=headline(run),
         verdict=verdict(run),
+        alike=run.noise is not None and not run.noise.differ,
         facts=facts(run),
-        failures=Counter(t.error or "no finite figures" for t in run.failed).most_common(),
-        finals_failed=Counter(t.error for t in run.finals if t.error).most_common(),
+        failures=[
+            *counted_failures("Failed", (t.error or "no finite figures" for t in run.failed)),
+            *counted_failures("Finals failed", (t.error for t in run.finals if t.error)),
+        ],
         scatters={chart_id(place): run.devices[place] for place in places},
         titles=column_titles(run),
         rows=table_rows(run),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 from rich.console import Console
 
-from latency import Cached, LatencySource, MeasurementError, open_device
+from latency import Cached, LatencySource, Measured, MeasurementError, open_device
 from nas.adapt_config import AdaptConfig
 from nas.cli.adapt_conclusion import conclude, warn_of_unstable
 from nas.cli.adapt_planning import measured
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from nas.adapt_results import AdaptResult
     from nas.seeds import Seed
     from nas.training.images import Dataset
+    from search_spaces import ArchSpec
 
 
 @dataclass(frozen=True)
@@ -96,10 +97,12 @@ def open_adapting(
     return Adapting(config, network, _images(config, network, console), source, console)
 
 
-def open_source(device: str) -> Remembering:
-    """The device, asked once a network."""
+def open_source(device: str, seed: ArchSpec) -> Remembering:
+    """The device, asked once a network; what it measures it measures beside the seed."""
     source = open_device(device)
-    return Remembering(source if source.device.estimate else Cached(source))
+    if not (source.device.estimate or isinstance(source, Measured)):
+        source = Cached(source)
+    return Remembering.beside(source, seed)
 
 
 def open_seed(path: Path) -> Seed:
@@ -164,8 +167,9 @@ def reopen(path: Path, changes: dict[str, Any], console: Console) -> tuple[Adapt
     config = parse(kept | changes | {"schedule": kept.get("schedule", {}) | schedule})
     if changes:
         _keep(folder, config)
-    source = open_source(config.device)
-    return open_adapting(config, folder / "seed.pt", source, console), folder
+    seed = folder / "seed.pt"
+    source = open_source(config.device, open_seed(seed).spec)
+    return open_adapting(config, seed, source, console), folder
 
 
 def _keep(folder: RunFolder, config: AdaptConfig) -> None:

@@ -44,13 +44,7 @@ def _finalists(result: SearchResult) -> Table:
     finalists = [trial for trial in result.finals if trial.kind == "final" and trial.ok]
     names = short_names([latency.device for latency in result.winner.latencies])
     several = len(names) > 1
-    table = Table(
-        title="finalists",
-        box=SIMPLE,
-        pad_edge=False,
-        padding=(0, 1),
-        collapse_padding=True,
-    )
+    table = Table(title="finalists", box=SIMPLE, pad_edge=False, collapse_padding=True)
     latency_titles = ["device", "ms"] if several else ["ms"]
     told = {trial.index: percent(trial.accuracy or 0.0) for trial in result.trials}
     titles = ["trial", "search", "estimate", "longer", *latency_titles, "95% interval"]
@@ -63,12 +57,9 @@ def _finalists(result: SearchResult) -> Table:
         # Of several devices the line has no room for them; they are in the report.
         figures = [] if several else [f"{trial.params / 1e6:.2f}M", f"{trial.madds / 1e6:.0f}M"]
         estimate = result.estimates.get(trial.index)
-        known = [
-            str(trial.index),
-            told[trial.index],
-            percent(estimate.accuracy) if estimate else "",
-        ]
-        known.append(percent(trial.accuracy or 0.0))
+        estimated = percent(estimate.accuracy) if estimate else ""
+        longer = percent(trial.accuracy or 0.0)
+        known = [str(trial.index), told[trial.index], estimated, longer]
         for name, latency in zip(names, trial.latencies, strict=True):
             notes = winner + ([] if latency.stable else ["unstable"])
             which = [name] if several else []

@@ -93,8 +93,9 @@ def netadapt(
             raise InputError(
                 "give --seed with --target-ms or --target-ratio, or --resume with a run's folder"
             )
-        device = device or adapting.open_seed(seed).device or "cpu"
-        source = adapting.open_source(device)
+        network = adapting.open_seed(seed)
+        device = device or network.device or "cpu"
+        source = adapting.open_source(device, network.spec)
         if target_ms is None:
             assert target_ratio is not None
             target_ms = adapting.target_of(seed, source, target_ratio, console)

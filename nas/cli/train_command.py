@@ -146,7 +146,8 @@ def _device(name: str) -> str:
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
-        known = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+        other = torch.accelerator.current_accelerator(check_available=True)
+        known = ["cpu", *([other.type] if other else [])]
         raise InputError(
             f"device {name!r} cannot be used here: this machine has {' and '.join(known)}"
         ) from error

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -144,6 +145,33 @@ def test_contention_is_told_by_the_anchor(tmp_path):
     assert not busy.stable
     assert busy.problems == ("something else used the device: the anchor took 1.40 times its best",)
     assert record.best_ms("lab-1") == pytest.approx(count(ANCHOR).madds / 1e7)
+
+
+def test_a_network_like_the_anchor_keeps_its_ratio_where_a_small_one_does_not():
+    class Crowded(Lab):
+        """Something else slows small networks by 40% and large ones by 10%."""
+
+        def load(self, model):
+            network = super().load(model)
+            network.ms *= 1.4 if network.ms < count(LARGE).madds / 1e7 / 2 else 1.1
+            return network
+
+    near = replace(LARGE, blocks=LARGE.blocks[:-1])
+    calm_ms = source(Lab()).beside(LARGE).latency(LARGE).anchor_ms
+    reading = source(Crowded()).beside(LARGE).latency(near)
+    true_ms = count(near).madds / 1e7
+    assert reading.at_pace(calm_ms).median_ms == pytest.approx(true_ms)
+    usual = source(Crowded()).latency(near)
+    assert usual.at_pace(count(ANCHOR).madds / 1e7).median_ms < 0.8 * true_ms
+
+
+def test_each_anchor_has_a_record_of_its_own(tmp_path):
+    record = AnchorRecord(tmp_path)
+    usual = source(Lab(), record=record)
+    usual.latency(LARGE)
+    assert usual.beside(LARGE).latency(LARGE).stable
+    busy = source(Lab(lambda _: 1.4), record=record).beside(LARGE).latency(LARGE)
+    assert "the anchor took 1.40 times its best" in busy.problems[0]
 
 
 def test_readings_of_different_hours_are_compared_at_one_pace():
