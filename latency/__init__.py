@@ -17,6 +17,7 @@ from latency.measurer import (
     Latency,
     LatencySource,
     MeasurementError,
+    beside,
     check_latency_source,
     units,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "Reading",
     "Runtime",
     "Timing",
+    "beside",
     "check_latency_source",
     "device_kinds",
     "open_device",

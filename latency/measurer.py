@@ -140,6 +140,12 @@ def units(source: LatencySource) -> Sequence[Device]:
     return own
 
 
+def beside(source: LatencySource, reference: ArchSpec) -> LatencySource:
+    """The source with another network as its anchor, if it has one: see `Measured.beside`."""
+    chosen: LatencySource = source.beside(reference) if hasattr(source, "beside") else source
+    return chosen
+
+
 def check_latency_source(source: LatencySource, small: ArchSpec, large: ArchSpec) -> None:
     """Assert the contract of `LatencySource`: what every source's tests begin with.
 
@@ -172,6 +178,7 @@ __all__ = [
     "Latency",
     "LatencySource",
     "MeasurementError",
+    "beside",
     "check_latency_source",
     "units",
 ]

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from latency.cache import default_folder
 from latency.measured import Measured
 from latency.measurer import Device, Latency, MeasurementError
@@ -30,43 +28,66 @@ UNITS = "anchor"
 class OnDemand:
     """A latency source that adds up pieces of a measuring source, timed when they are first needed.
 
-    The sum over a network is in units of the anchor; what that is in milliseconds whole networks tell: the
-    first one asked about, and any measured by `confirm` since.
+    The sum over a network is in units of the anchor; what that is in milliseconds a whole network tells,
+    the first that was ever asked about or the one that `calibrate` was given last.
 
     Args:
         source: Measures.
         folder: Where the pieces are kept, a file a resolution; the user's cache by default.
+        reference: What whole networks are measured beside. The sums are calibrated to it at first.
     """
 
-    def __init__(self, source: Measured, folder: Path | None = None) -> None:
+    def __init__(
+        self, source: Measured, folder: Path | None = None, reference: ArchSpec | None = None
+    ) -> None:
         self.source, self.folder = source, folder or default_folder() / "pieces"
+        self.reference = reference
+        self._whole = source if reference is None else source.beside(reference)
+        self._scale: float | None = None
+        self._measured: Latency | None = None  # of the reference
         name = f"{source.device.name}, by pieces"
         fingerprint = f"pieces-{source.device.fingerprint}"
         self.device = Device(name, fingerprint, estimate=True, local=source.device.local)
         self._tables: dict[int, TableFile] = {}
 
     def latency(self, spec: ArchSpec) -> Latency:
-        """The sum of the network's pieces, scaled to milliseconds.
+        """The sum of the network's pieces, scaled to milliseconds; of the reference what was measured.
 
         Raises:
             MeasurementError: The device refuses a piece, or has gone.
         """
-        table = self._table(spec.resolution)
-        total = self._sum(table, spec)
-        if not table.scales:
-            self.confirm(spec)
-        return Latency.exactly(total * float(np.median(table.scales)), self.device)
+        if self.reference is not None:
+            if self._measured is None:
+                self.calibrate(self.reference, self.confirm(self.reference))
+            if spec == self.reference and self._measured is not None:
+                return self._measured
+        scale = self._scale or self._kept_scale(spec)
+        return Latency.exactly(self._sum(spec) * scale, self.device)
+
+    def beside(self, reference: ArchSpec) -> OnDemand:
+        """The same pieces, calibrated to one network, which whole ones are measured beside."""
+        return OnDemand(self.source, self.folder, reference)
 
     def confirm(self, spec: ArchSpec) -> Latency:
-        """Measure a whole network; the scale of the sums takes it into account from now on.
+        """Measure a whole network.
 
         Raises:
             MeasurementError: The device refuses it, or has gone.
         """
+        return self._whole.latency(spec)
+
+    def calibrate(self, spec: ArchSpec, whole: Latency) -> None:
+        """From now on the sums are in the proportion of this network's sum to its measured latency."""
+        self._scale = whole.median_ms / self._sum(spec)
+        if spec == self.reference:
+            self._measured = whole
+
+    def _kept_scale(self, spec: ArchSpec) -> float:
+        """What the file says of the first network that was ever asked about."""
         table = self._table(spec.resolution)
-        reading = self.source.latency(spec)
-        table.add_scale(reading.median_ms / self._sum(table, spec))
-        return reading
+        if not table.scales:
+            table.add_scale(self.confirm(spec).median_ms / self._sum(spec))
+        return table.scales[0]
 
     def _table(self, px: int) -> TableFile:
         if px not in self._tables:
@@ -76,7 +97,8 @@ class OnDemand:
             self._tables[px] = TableFile(path, header)
         return self._tables[px]
 
-    def _sum(self, table: TableFile, spec: ArchSpec) -> float:
+    def _sum(self, spec: ArchSpec) -> float:
+        table = self._table(spec.resolution)
         parts = list(pieces(spec))
         missing = list({p.key: p for p in parts if p.key not in table.entries}.values())
         for batch in _batches(missing):

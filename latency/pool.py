@@ -8,7 +8,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from threading import Condition
 
-from latency.measurer import Device, DeviceLostError, Latency, LatencySource, MeasurementError
+from latency.measurer import (
+    Device,
+    DeviceLostError,
+    Latency,
+    LatencySource,
+    MeasurementError,
+    beside,
+)
 from search_spaces.errors import InputError
 from search_spaces.spec import ArchSpec
 
@@ -37,6 +44,10 @@ class Pool:
     def units(self) -> list[Device]:
         """The devices that are left."""
         return [member.device for member in self._members]
+
+    def beside(self, reference: ArchSpec) -> Pool:
+        """The same devices, each measuring beside a network: see `Measured.beside`."""
+        return Pool([beside(member, reference) for member in self._members])
 
     def latency(self, spec: ArchSpec) -> Latency:
         """The network's latency on the member that is idle first.

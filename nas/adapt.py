@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latency import LatencySource
+from latency import LatencySource, beside
 from nas.adapt_config import AdaptConfig
 from nas.adapt_facts import adapt_facts, begin_facts
 from nas.adapt_job import in_steps
@@ -76,7 +76,7 @@ def adapt(
     run.path.mkdir(parents=True, exist_ok=True)
     with run.locked():
         asked = (
-            latency if isinstance(latency, Remembering) else Remembering.beside(latency, seed.spec)
+            latency if isinstance(latency, Remembering) else Remembering(beside(latency, seed.spec))
         )
         loop = _loop(seed, data, asked, config, run, challengers, watcher or AdaptWatcher())
         if evaluate is None:

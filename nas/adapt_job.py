@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 from latency import Latency
+from nas.runs import RunFolder
 from nas.training.recipe import Recipe
 from nas.trial import Job
 from search_spaces import ArchSpec, count
@@ -109,3 +112,13 @@ class StepPlan:
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """The plan that `to_dict` gave."""
         return cls(data["delta_ms"], [Planned.from_dict(entry) for entry in data["proposals"]])
+
+
+def confirmed_path(folder: RunFolder, step: int) -> Path:
+    """Where the latency of a step's network is kept, measured once it was chosen."""
+    return folder / "family" / f"step-{step}.latency.json"
+
+
+def read_confirmed(path: Path) -> Latency | None:
+    """The latency in such a file; None if there is none."""
+    return Latency.from_dict(json.loads(path.read_text("utf-8"))) if path.is_file() else None

@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from latency import DeviceLostError
-from nas.adapt_job import AdaptJob, Planned, StepPlan
+from latency import DeviceLostError, Latency
+from nas.adapt_job import AdaptJob, Planned, StepPlan, confirmed_path, read_confirmed
 from nas.adapt_watcher import AdaptWatcher
 from nas.last_trainings import Reached
 from nas.loop import SearchStoppedError
@@ -209,11 +210,25 @@ class AdaptLoop:
             self.failure = f"all {len(trials)} proposals of a step failed: {trials[0].error}"
             return
         chosen = trials[place]
-        self.family.append(chosen)
         self.weights = self._keep(self.shrink.steps, chosen)
+        self.family.append(replace(chosen, latency=self._confirm() or chosen.latency))
         for trial in trials:
             weights_path(self.folder, trial).unlink(missing_ok=True)
         self.watcher.chosen(self.shrink, chosen)
+
+    def _confirm(self) -> Latency | None:
+        """The step's network measured once more, by itself; None where nothing is measured."""
+        now = self.shrink.current.spec
+        path = confirmed_path(self.folder, self.shrink.steps)
+        kept = read_confirmed(path)
+        reading = kept or self.latency.confirm(now)
+        if reading is None:
+            return None
+        if kept is None:
+            write_whole(path, json.dumps(reading.to_dict()) + "\n")
+        self.latency.know(now, reading)
+        self.shrink.confirm(reading.median_ms)
+        return reading
 
     def _keep(self, step: int, chosen: Trial) -> bytes:
         """Put the step's network with the family; its weights."""

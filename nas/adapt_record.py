@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 from latency import Latency
 from nas.adapt_facts import KIND
-from nas.adapt_job import Planned, StepPlan
+from nas.adapt_job import Planned, StepPlan, confirmed_path, read_confirmed
 from nas.comparison import Comparison, comparisons
 from nas.rivals import Rival, read_rivals, unmet
 from nas.run_record import read_lines
@@ -29,11 +29,14 @@ class StepRecord:
         number: From 1.
         delta_ms: What each proposal saves at least.
         entries: Its proposals, each with what came of it; None for one that has not ended.
+        confirmed: Latency of the network that went on, measured once it was chosen; None where nothing is
+            measured, or not yet.
     """
 
     number: int
     delta_ms: float
     entries: Sequence[tuple[Planned, Trial | None]]
+    confirmed: Latency | None = None
 
     @property
     def chosen(self) -> int | None:
@@ -81,7 +84,9 @@ class AdaptRecord:
         while (path := folder / "plans" / f"step-{len(steps)}.json").is_file():
             plan = StepPlan.from_dict(_read(path))
             entries = [(p, trials.get(first + place)) for place, p in enumerate(plan.proposals)]
-            steps.append(StepRecord(len(steps) + 1, plan.delta_ms, entries))
+            number = len(steps) + 1
+            confirmed = read_confirmed(confirmed_path(folder, number))
+            steps.append(StepRecord(number, plan.delta_ms, entries, confirmed))
             first += len(entries)
         finals = read_lines(folder / "finals.jsonl", Trial.from_dict)
         result = folder / "result.json"
@@ -114,9 +119,14 @@ class AdaptRecord:
 
     @cached_property
     def family(self) -> list[tuple[Planned, Trial]]:
-        """The network of every step that has ended."""
-        chosen = [step.entries[step.chosen] for step in self.steps if step.chosen is not None]
-        return [(planned, trial) for planned, trial in chosen if trial is not None]
+        """The network of every step that has ended, with the latency that it was confirmed to have."""
+        return [
+            (replace(planned, latency=step.confirmed or planned.latency), trial)
+            for step in self.steps
+            if step.chosen is not None
+            for planned, trial in [step.entries[step.chosen]]
+            if trial is not None
+        ]
 
     @property
     def last(self) -> ArchSpec:

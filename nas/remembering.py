@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Self
 
-from latency import Device, Latency, LatencySource, Measured
+from latency import Device, Latency, LatencySource
+from latency.on_demand import OnDemand
 from search_spaces import ArchSpec
 
 
@@ -24,11 +24,6 @@ class Remembering:
         self.source, self.tell = source, tell
         self.readings: dict[str, Latency] = {}
         self._pace_ms: float | None = None
-
-    @classmethod
-    def beside(cls, source: LatencySource, reference: ArchSpec) -> Self:
-        """Where the source measures, each network is measured in turns with a reference that it is like."""
-        return cls(source.beside(reference) if isinstance(source, Measured) else source)
 
     @property
     def device(self) -> Device:
@@ -54,7 +49,27 @@ class Remembering:
             self.tell(len(self.readings))
         return self.readings[spec.fingerprint]
 
+    def confirm(self, spec: ArchSpec) -> Latency | None:
+        """The network measured anew and by itself; None where nothing is measured at all.
+
+        What many readings were compared to choose is mostly one that came out too low.
+
+        Raises:
+            MeasurementError: See `LatencySource`.
+        """
+        if isinstance(self.source, OnDemand):
+            return self.source.confirm(spec).at_pace(self._pace_ms)
+        if self.device.estimate:
+            return None
+        return self.source.latency(spec).at_pace(self._pace_ms)
+
     def know(self, spec: ArchSpec, reading: Latency) -> None:
-        """Take a reading; the first of a device with an anchor sets the pace."""
+        """Take a reading; the first of a device with an anchor sets the pace.
+
+        A measured reading calibrates a source by pieces; what that has told before is forgotten.
+        """
         self._pace_ms = self._pace_ms or reading.anchor_ms
+        if isinstance(self.source, OnDemand) and not reading.estimate:
+            self.source.calibrate(spec, reading)
+            self.readings = {k: r for k, r in self.readings.items() if not r.estimate}
         self.readings[spec.fingerprint] = reading.at_pace(self._pace_ms)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import torch
 
     from nas.seeds import Seed
+
+TRIES = 3
+"""How often a rival is sought where what is found turns out too slow, or faster than it need be."""
 
 OURS = ("proposal", "scratch", "finetune")
 """Kinds of NetAdapt's own trainings, which no rival may be called."""
@@ -91,6 +94,34 @@ def require_names(rivals: Mapping[str, FindRival]) -> None:
             )
 
 
+def met(find: FindRival, challenge: Challenge) -> tuple[Found, Latency] | None:
+    """A network that meets a challenge when it is measured by itself, and what it takes then.
+
+    The search for it compares readings, or sums of pieces, which are a little off. So what it finds is
+    measured, and it is sent for again with the limit moved by as much. The slowest that is within the limit
+    is taken; None where none is.
+
+    Raises:
+        MeasurementError: The device cannot tell a latency.
+    """
+    limit_ms = challenge.limit_ms
+    best: tuple[Found, Latency] | None = None
+    for _ in range(TRIES):
+        found = find(replace(challenge, limit_ms=limit_ms))
+        if found is None:
+            break
+        told = challenge.latency.reading(found.spec)
+        reading = challenge.latency.confirm(found.spec)
+        if reading is None:
+            return found, told
+        if reading.median_ms <= challenge.limit_ms and (
+            best is None or reading.median_ms > best[1].median_ms
+        ):
+            best = found, reading
+        limit_ms = challenge.limit_ms * told.median_ms / reading.median_ms
+    return best
+
+
 def kept_rival(
     folder: RunFolder, name: str, find: FindRival, challenge: Challenge, *, variant: str = ""
 ) -> Rival | None:
@@ -110,12 +141,11 @@ def kept_rival(
     place.mkdir(exist_ok=True)
     path = place / (f"{name}-{variant}.json" if variant else f"{name}.json")
     if not path.is_file():
-        found = find(challenge)
+        found, reading = met(find, challenge) or (None, None)
         if found is not None and found.weights is not None:
             from nas.torch_files import state_bytes
 
             write_whole(path.with_suffix(".pt"), state_bytes(found.weights))
-        reading = None if found is None else challenge.latency.reading(found.spec)
         entry = {
             "name": name,
             "limit_ms": challenge.limit_ms,

@@ -82,7 +82,8 @@ class Shrink:
             raise InputError(f"target_ms must be above 0, got {target_ms:g}: give milliseconds")
         if metric not in get_args(Metric):
             raise InputError(f"metric must be {' or '.join(get_args(Metric))}, got {metric!r}")
-        self.latency, self.target_ms, self.metric = remembered(latency), target_ms, metric
+        self._source, self.target_ms, self.metric = latency, target_ms, metric
+        self.latency = remembered(latency)
         self.seed, self.widths, self.ends = seed, widths or Widths(), ends
         self.current = State(seed, accuracy, self.latency(seed))
         self.schedule = Schedule(self.current.latency_ms, delta=delta, decay=decay)
@@ -175,6 +176,11 @@ class Shrink:
         assert accuracy is not None
         self.current = State(spec, accuracy, latency_ms)
         return place
+
+    def confirm(self, latency_ms: float) -> None:
+        """Take another latency of the current network; from now on the source is asked anew."""
+        self.current = replace(self.current, latency_ms=latency_ms)
+        self.latency = remembered(self._source)
 
 
 def narrowest(spec: ArchSpec, widths: Widths, *, ends: bool = False) -> ArchSpec:

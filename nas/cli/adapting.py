@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 from rich.console import Console
 
-from latency import Cached, LatencySource, Measured, MeasurementError, open_device
+from latency import Cached, LatencySource, MeasurementError, beside, open_device
 from nas.adapt_config import AdaptConfig
 from nas.cli.adapt_conclusion import conclude, warn_of_unstable
 from nas.cli.adapt_planning import measured
@@ -100,9 +100,10 @@ def open_adapting(
 def open_source(device: str, seed: ArchSpec) -> Remembering:
     """The device, asked once a network; what it measures it measures beside the seed."""
     source = open_device(device)
-    if not (source.device.estimate or isinstance(source, Measured)):
-        source = Cached(source)
-    return Remembering.beside(source, seed)
+    chosen = beside(source, seed)
+    if chosen is source and not source.device.estimate:
+        chosen = Cached(source)
+    return Remembering(chosen)
 
 
 def open_seed(path: Path) -> Seed:

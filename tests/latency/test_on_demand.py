@@ -52,12 +52,28 @@ def test_a_piece_is_timed_once(tmp_path, monkeypatch):
     assert again.latency(LARGE) == source.latency(LARGE)
 
 
-def test_whole_networks_measured_since_mend_the_scale(tmp_path):
+def test_the_sums_follow_the_network_that_they_were_calibrated_to_last(tmp_path):
     source = OnDemand(measured(Lab()), tmp_path)
     before = source.latency(LARGE).median_ms
-    assert source.confirm(SMALL).estimate is False
-    assert len(source._tables[64].scales) == 2
-    assert source.latency(LARGE).median_ms == pytest.approx(before, rel=0.2)
+    whole = source.confirm(SMALL)
+    assert whole.estimate is False
+    assert source.latency(LARGE).median_ms == before  # measuring alone changes nothing
+    source.calibrate(SMALL, whole)
+    assert source.latency(SMALL).median_ms == pytest.approx(whole.median_ms)
+    source.calibrate(SMALL, replace(whole, median_ms=2 * whole.median_ms))
+    assert source.latency(SMALL).median_ms == pytest.approx(2 * whole.median_ms)
+
+
+def test_beside_a_reference_that_one_is_measured_and_others_are_calibrated_to_it(tmp_path):
+    source = OnDemand(measured(Lab()), tmp_path).beside(LARGE)
+    whole = source.latency(LARGE)
+    assert (whole.estimate, source.latency(SMALL).estimate) == (False, True)
+    assert source.latency(LARGE) is whole
+    assert source.confirm(SMALL).anchor_ms == pytest.approx(whole.median_ms, rel=0.05)
+    again = OnDemand(measured(Lab()), tmp_path).beside(LARGE)
+    again.calibrate(LARGE, whole)  # as a run that goes on does
+    assert again.latency(LARGE) is whole
+    assert again.latency(SMALL) == source.latency(SMALL)
 
 
 def test_a_file_of_another_device_is_refused(tmp_path):
