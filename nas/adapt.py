@@ -24,7 +24,7 @@ from nas.rivals import OURS, FindRival, read_rivals, require_names
 from nas.runs import RunFolder
 from nas.trial import Evaluate
 from nas.uniform import NAME, UniformRival
-from nas.workers import run_jobs
+from nas.workers import hold, remote_devices, run_jobs
 from netadapt import Widths
 from netadapt.shrink import Shrink
 from search_spaces import InputError
@@ -78,10 +78,12 @@ def adapt(
         asked = (
             latency if isinstance(latency, Remembering) else Remembering(beside(latency, seed.spec))
         )
+        remote = remote_devices([asked])
         loop = _loop(seed, data, asked, config, run, challengers, watcher or AdaptWatcher())
+        loop.hold = hold(remote, config.schedule)
         if evaluate is None:
             evaluate = AdaptTraining(data, keep=config.keep, threads=config.schedule.cpus_per_trial)
-        run_jobs(loop, evaluate, config.schedule)
+        run_jobs(loop, evaluate, config.schedule, devices=remote)
         return _conclude(loop, seed, data, challengers)
 
 

@@ -12,6 +12,9 @@ from nas.training.recipe import Recipe
 FINETUNE_STEPS = 10_000
 """T of MobileNetV3's NetAdapt (arXiv 1905.02244, section 4.2)."""
 
+LAST = {"final", "final_recipe"}
+"""Settings of the last trainings, which no step depends on."""
+
 _TUNING = Recipe(steps=FINETUNE_STEPS, learning_rate=1e-3)
 
 
@@ -74,7 +77,11 @@ class AdaptConfig(BaseModel):
     def settings(self) -> dict[str, Any]:
         """What a run cannot change once it has begun, but for its device and target, as plain data."""
         free = {"device", "target_ms", "data", "schedule", "compare", "compare_seeds"}
-        return self.model_dump(mode="json", exclude=free)
+        return self.model_dump(mode="json", exclude=free | LAST)
+
+    def last(self) -> dict[str, Any]:
+        """What a run cannot change once its last trainings have begun, as plain data."""
+        return self.model_dump(mode="json", include=LAST)
 
     def finals(self) -> tuple[str, ...]:
         """The kinds of last training."""

@@ -35,6 +35,7 @@ def adapt_facts(
         "device": asdict(device),
         "target_ms": config.target_ms,
         "settings": config.settings(),
+        "last": config.last(),
         "data": facts_of_data(data),
     }
 
@@ -59,7 +60,8 @@ def begin_facts(
         The accuracy.
 
     Raises:
-        InputError: The folder's run has other facts; the first that differs is named.
+        InputError: The folder's run has other facts; the first that differs is named. How the last network
+            is trained may differ until one has been.
     """
     path = run / "run.json"
     facts = json.loads(json.dumps(facts))  # as it will be read
@@ -67,9 +69,11 @@ def begin_facts(
         before = json.loads(path.read_text(encoding="utf-8"))
         if before.get("kind") != KIND:
             raise InputError(f"{path}: not of a NetAdapt run: choose another folder")
-        require_same(run, before, facts)
+        free = set() if run.finals().trials else {"last"}
+        require_same(run, {k: fact for k, fact in before.items() if k not in free}, facts)
         latency.know(seed, Latency.from_dict(before["latency"]))
-        return float(before["accuracy"])
-    facts |= {"latency": latency.reading(seed).to_dict(), "accuracy": accuracy()}
+        facts |= {"latency": before["latency"], "accuracy": before["accuracy"]}
+    else:
+        facts |= {"latency": latency.reading(seed).to_dict(), "accuracy": accuracy()}
     write_whole(path, json.dumps(facts, indent=1) + "\n")
     return float(facts["accuracy"])

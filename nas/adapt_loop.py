@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,6 +46,7 @@ class AdaptLoop:
         family: The proposals chosen, one a step.
         done: Whether there is nothing left to train.
         failure: Why it cannot go on, or None.
+        hold: Keeps the device from other runs while latencies are asked for: see `nas.workers.hold`.
 
     Raises:
         InputError: The folder's log belongs to another run.
@@ -70,6 +72,7 @@ class AdaptLoop:
         self.family: list[Trial] = []
         self.done = False
         self.failure: str | None = None
+        self.hold: Callable[[], AbstractContextManager[object]] = nullcontext
         self._asked = 0
         self._batch: list[AdaptJob] = []
         self._queue: list[AdaptJob] = []
@@ -84,8 +87,9 @@ class AdaptLoop:
         """
         try:
             while not self.done and len(self._settled) == len(self._batch):
-                self._close()
-                self._open()
+                with self.hold():
+                    self._close()
+                    self._open()
         except DeviceLostError as lost:
             raise SearchStoppedError.of_lost(lost) from lost
         return self._queue.pop(0) if self._queue else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from latency import DeviceLostError, Latency, MeasurementError
@@ -89,7 +90,7 @@ class Forecast:
     Attributes:
         groups: Width groups.
         delta_ms: What the first step saves at least: delta, or one of its halves if no group can give it.
-        able: Groups that can give it: each makes a proposal. 0 if none can give even the smallest half.
+        savings_ms: What each group can give at most, where that was told.
         steps: Expected; None if delta decays too fast to reach the target.
         seconds_a_work: Of one unit of `Workload`, on all workers.
         seconds_a_question: Of measuring a network.
@@ -100,13 +101,22 @@ class Forecast:
 
     groups: int
     delta_ms: float
-    able: int
+    savings_ms: Sequence[float]
     steps: int | None
     seconds_a_work: float
     seconds_a_question: float
     tuning_s: float
     last_s: float
     latency_s: float
+
+    def able_to_give(self, ms: float) -> int:
+        """Groups that can save so much in the first step."""
+        return sum(most_ms >= ms for most_ms in self.savings_ms)
+
+    @property
+    def able(self) -> int:
+        """Groups that can give delta: each makes a proposal. 0 if none can give even the smallest half."""
+        return self.able_to_give(self.delta_ms)
 
     @property
     def questions_a_step(self) -> int:
@@ -152,10 +162,11 @@ def forecast(
     # A reading from the cache took no time now, but a new network's will.
     ran_s = sum(reading.samples * reading.median_ms for reading in least) / 1e3
     asked_s = max(spent_s, ran_s) / max(1, len(least))
+    savings_ms = [seed_ms - reading.median_ms for reading in least]
     delta_ms, able = 0.0, 0
     for delta_ms in Schedule(seed_ms, config.delta, config.decay).deltas_ms(0):
-        limit_ms = max(seed_ms - delta_ms, config.target_ms)
-        able = sum(reading.median_ms <= limit_ms for reading in least)
+        delta_ms = min(delta_ms, seed_ms - config.target_ms)
+        able = sum(most_ms >= delta_ms for most_ms in savings_ms)
         if able:
             break
     steps = workload.steps_left(seed_ms, saves_ms=delta_ms)
@@ -171,7 +182,7 @@ def forecast(
     return Forecast(
         groups=len(groups),
         delta_ms=delta_ms,
-        able=able,
+        savings_ms=savings_ms,
         steps=steps,
         seconds_a_work=seconds_a_work,
         seconds_a_question=asked_s,

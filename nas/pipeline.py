@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from controllers import Controller
-from latency import LatencySource, units
+from latency import LatencySource
 from nas.config import FinalsConfig, ScheduleConfig
 from nas.estimates import estimates
 from nas.loop import Budget, SearchStoppedError, TrialLoop
@@ -23,7 +23,7 @@ from nas.runs import RunFolder
 from nas.training.recipe import Recipe
 from nas.trial import Evaluate, Trial
 from nas.watch import PolicyRecord, Several, Silent, Watcher
-from nas.workers import hold, run_jobs
+from nas.workers import hold, remote_devices, run_jobs
 from search_spaces import ArchSpec, InputError, SearchSpace
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def search(
         facts = facts_of(space, devices, data, targets_ms=targets_ms, budget=budget)
         facts["training"] = {"recipe": recipe.model_dump(), "finals_factor": finals.epochs_factor}
         record_facts(run, facts)
-        remote = _remote(sources)
+        remote = remote_devices(sources)
         loop = TrialLoop(
             space=space,
             controller=controller,
@@ -131,12 +131,6 @@ def _aimed(
             )
     require_distinct(sources)
     return sources, targets_ms
-
-
-def _remote(sources: Sequence[LatencySource]) -> list[str]:
-    """Fingerprints of the devices on other machines: only one search at a time may measure on each."""
-    devices = [device for source in sources for device in units(source)]
-    return [d.fingerprint for d in devices if not (d.local or d.estimate)]
 
 
 def _scored(

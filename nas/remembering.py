@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from latency import Device, Latency, LatencySource
+from latency import Device, Latency, LatencySource, units
 from latency.on_demand import OnDemand
 from search_spaces import ArchSpec
 
@@ -29,6 +29,11 @@ class Remembering:
     def device(self) -> Device:
         """The device of the source behind."""
         return self.source.device
+
+    @property
+    def units(self) -> Sequence[Device]:
+        """The devices behind it: see `latency.units`."""
+        return units(self.source)
 
     def latency(self, spec: ArchSpec) -> Latency:
         """The network's latency."""

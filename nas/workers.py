@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
+from latency import LatencySource, units
 from nas.config import ScheduleConfig
 from nas.loop import JobLoop, run_serially
 from nas.trial import Evaluate
@@ -40,6 +41,12 @@ def run_jobs(
         devices=tuple(devices),
     )
     run_on_ray(loop, evaluate, resources, usage_stats=schedule.usage_stats)
+
+
+def remote_devices(sources: Sequence[LatencySource]) -> list[str]:
+    """Fingerprints of the devices on other machines: only one run at a time may measure on each."""
+    devices = [device for source in sources for device in units(source)]
+    return [d.fingerprint for d in devices if not (d.local or d.estimate)]
 
 
 def hold(

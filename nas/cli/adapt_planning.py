@@ -189,4 +189,22 @@ def _warnings(now: Latency, forecast: Forecast | None) -> list[str]:
             f"no group can save even {three_digits(forecast.delta_ms)} ms, an eighth of delta: NetAdapt "
             "will end where it begins; give a smaller --delta"
         )
+    if forecast is not None and (wider := _more_choice(forecast, now.median_ms)):
+        warnings.append(wider)
     return warnings
+
+
+def _more_choice(forecast: Forecast, seed_ms: float) -> str:
+    """Advice where few groups can give delta: a step then narrows one of those, good or bad."""
+    if not forecast.able or 2 * forecast.able >= forecast.groups:
+        return ""
+    for part in (2, 4, 8):
+        delta = float(f"{forecast.delta_ms / part / seed_ms:.2g}")
+        able = forecast.able_to_give(delta * seed_ms)
+        if able >= 2 * forecast.able:
+            saving = three_digits(forecast.delta_ms)
+            return (
+                f"only {forecast.able} of {forecast.groups} groups can save {saving} ms at once, so a step "
+                f"has little to choose from; --delta {delta:g} leaves {able}, and takes more steps"
+            )
+    return ""

@@ -159,18 +159,38 @@ def reopen(path: Path, changes: dict[str, Any], console: Console) -> tuple[Adapt
 
     Args:
         path: Its folder.
-        changes: Settings that may change: `workers`, `compare`, `compare_seeds`.
+        changes: Options that may change: `workers`, `compare`, `compare_seeds`, `final`, `final_epochs`,
+            `final_learning_rate`.
         console: Where progress is shown.
     """
     folder = open_folder(path)
     kept = _read(folder)
-    schedule = {key: changes.pop(key) for key in ("workers",) if key in changes}
-    config = parse(kept | changes | {"schedule": kept.get("schedule", {}) | schedule})
+    config = parse(_changed(kept, changes))
     if changes:
         _keep(folder, config)
     seed = folder / "seed.pt"
     source = open_source(config.device, open_seed(seed).spec)
     return open_adapting(config, seed, source, console), folder
+
+
+_WITHIN = {
+    "workers": ("schedule", "workers"),
+    "final_epochs": ("final_recipe", "epochs"),
+    "final_learning_rate": ("final_recipe", "learning_rate"),
+}
+"""Options that are settings within a section."""
+
+
+def _changed(kept: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """The settings with other values for some options."""
+    settings = dict(kept)
+    for option, value in changes.items():
+        section, name = _WITHIN.get(option, ("", option))
+        if section:
+            settings[section] = {**settings.get(section, {}), name: value}
+        else:
+            settings[name] = value
+    return settings
 
 
 def _keep(folder: RunFolder, config: AdaptConfig) -> None:

@@ -11,10 +11,18 @@ import typer
 from nas.adapt_config import FINETUNE_STEPS
 from nas.cli.output import JsonFlag, messages, print_json
 from nas.runs import check_new
+from nas.training.recipe import Recipe
 from search_spaces import InputError
 
-MAY_CHANGE = ("workers", "compare", "compare_seeds")
-"""Settings that an interrupted run may go on with otherwise."""
+MAY_CHANGE = (
+    "workers",
+    "compare",
+    "compare_seeds",
+    "final",
+    "final_epochs",
+    "final_learning_rate",
+)
+"""What an interrupted run may go on with otherwise; the last three until a last network is trained."""
 
 
 def netadapt(
@@ -61,6 +69,9 @@ def netadapt(
         typer.Option(metavar="scratch|finetune|both|none", help="How the last network is trained."),
     ] = "scratch",
     final_epochs: Annotated[float, typer.Option(help="How long.")] = 30.0,
+    final_learning_rate: Annotated[
+        float, typer.Option(help="Peak rate of that training.")
+    ] = Recipe().learning_rate,
     compare: Annotated[
         str,
         typer.Option(
@@ -116,7 +127,11 @@ def netadapt(
                     "learning_rate": learning_rate,
                 },
                 "final": final,
-                "final_recipe": {"epochs": final_epochs, "batch_size": batch_size},
+                "final_recipe": {
+                    "epochs": final_epochs,
+                    "batch_size": batch_size,
+                    "learning_rate": final_learning_rate,
+                },
                 "compare": compare,
                 "compare_seeds": compare_seeds,
                 "data": {"source": data},

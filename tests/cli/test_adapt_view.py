@@ -103,8 +103,8 @@ def test_time_left_is_the_works_at_its_pace_so_far(shown, clock):
 def test_before_anything_has_trained_it_is_the_forecasts(shown, clock):
     per_work = 2.0 / job(0).work
     forecast = Forecast(
-        groups=9, delta_ms=10.0, able=6, steps=3, seconds_a_work=per_work, seconds_a_question=0.5,
-        tuning_s=36.0, last_s=2.0, latency_s=0.0,
+        groups=9, delta_ms=10.0, savings_ms=[20.0] * 6, steps=3, seconds_a_work=per_work,
+        seconds_a_question=0.5, tuning_s=36.0, last_s=2.0, latency_s=0.0,
     )  # fmt: skip
     seen = view(shown, forecast)
     seen.proposing(shrink())

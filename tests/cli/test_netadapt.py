@@ -196,6 +196,42 @@ def test_the_comparison_can_be_asked_for_afterwards(netadapt, seed, photos, tmp_
     assert "--delta cannot change on --resume" in err
 
 
+def test_the_last_training_can_be_chosen_until_there_is_one(netadapt, seed, photos, tmp_path):
+    common = ("--seed", seed, "--data", photos, "--target-ratio", 0.85, *QUICK)
+    code, _, err = netadapt(*common, "--run-name", "one", "--final", "none")
+    assert code == 0, err
+    again = ("--resume", tmp_path / "runs" / "one", "--workers", 0)
+    code, out, err = netadapt(
+        *again,
+        "--final",
+        "finetune",
+        "--final-epochs",
+        0.6,
+        "--final-learning-rate",
+        0.001,
+        "--json",
+    )
+    assert code == 0, err
+    assert [final["kind"] for final in json.loads(out)["finals"]] == ["finetune"]
+    code, _, err = netadapt(*again, "--final", "scratch")
+    assert code == 2
+    assert "last.final was 'finetune' when this run began and is 'scratch' now" in err
+
+
+def test_where_few_groups_can_give_delta_it_says_which_delta_more_can_give(netadapt, seed, photos):
+    common = ("--seed", seed, "--data", photos, "--target-ratio", 0.6, *QUICK)
+    code, _, err = netadapt(*common, "--final", "none", "--delta", 0.2)
+    assert code == 0, err
+    advice = r"only (\d+) of (\d+) groups can save .*--delta ([0-9.]+) leaves (\d+)"
+    said = re.search(advice, " ".join(err.split()))
+    assert said, err
+    few, groups, delta, more = said.groups()
+    assert 2 * int(few) <= int(more) <= int(groups)
+    code, _, err = netadapt(*common, "--final", "none", "--delta", delta)
+    assert code == 0, err
+    assert f"{more} proposals in the first step" in " ".join(err.split())
+
+
 def test_a_device_lost_on_the_way_says_how_to_go_on(netadapt, seed, photos, tmp_path, device):
     asked = []
 
