@@ -26,10 +26,30 @@ class Batch:
         self.settled: dict[Key, Trial] = {}
         self.fresh = False
         self._queue: list[Job] = []
+        self._twins: dict[Key, list[Job]] = {}
+
+    def add(self, job: Job) -> None:
+        """A job to train; one of a candidate that the batch has already waits for that one's outcome."""
+        self.jobs.append(job)
+        if self.kind == "search":
+            for other in self.jobs[:-1]:
+                if other.spec.fingerprint == job.spec.fingerprint:
+                    self._twins.setdefault((other.kind, other.index), []).append(job)
+                    return
+
+    def twins(self, job: Job) -> list[Job]:
+        """Jobs of the same network that have not ended, to be asked once the job has."""
+        twins = self._twins.pop((job.kind, job.index), [])
+        return [twin for twin in twins if (twin.kind, twin.index) not in self.settled]
 
     def start(self) -> list[Job]:
         """Queue what is not settled, the dearest first: then no worker waits long at the end."""
-        left = [job for job in self.jobs if (job.kind, job.index) not in self.settled]
+        waiting = {twin.index for twins in self._twins.values() for twin in twins}
+        left = [
+            job
+            for job in self.jobs
+            if (job.kind, job.index) not in self.settled and job.index not in waiting
+        ]
         self._queue = sorted(left, key=lambda job: (job.kind != "final", -count(job.spec).madds))
         return list(self._queue)
 

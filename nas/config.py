@@ -116,6 +116,7 @@ class SearchConfig(BaseModel):
         target_ms: The latency budget; None takes MobileNetV3-Large's on the device. None of several.
         resolution: Side in pixels at which the network is deployed, and measured.
         trials: Candidates to train.
+        budget_s: Wall time of the whole search in seconds; with it `trials` says nothing.
         batch_size: Candidates a controller update.
         seed: Of everything random.
     """
@@ -128,6 +129,7 @@ class SearchConfig(BaseModel):
     target_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     resolution: Annotated[int, Field(ge=8)] = 224
     trials: Positive = 100
+    budget_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     batch_size: Positive = 10
     seed: Annotated[int, Field(ge=0)] = 0
     controller: Annotated[ControllerConfig, BeforeValidator(_named)] = ControllerConfig()

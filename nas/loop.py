@@ -8,12 +8,13 @@ replaying the log, and any number of workers gives the same one.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Protocol, Self
 
 from controllers import Controller
 from latency import DeviceLostError, MeasurementError
+from nas.allowance import Allowance, Finals
 from nas.batch import Batch
 from nas.estimates import estimates
 from nas.measuring import Tell, Told
@@ -39,11 +40,12 @@ class Budget:
     """How much a search does.
 
     Attributes:
-        trials: Candidates to train.
+        trials: Candidates to train, at most.
         batch_size: Candidates a controller update.
         finalists: Candidates trained longer at the end.
         repeats: Trials trained once more with another seed, which shows the noise.
         seed: The run's.
+        wall_time_s: What the run may take, where that ends it before the trials do.
     """
 
     trials: int
@@ -51,6 +53,7 @@ class Budget:
     finalists: int
     repeats: int
     seed: int
+    wall_time_s: float | None = None
 
 
 class JobLoop(Protocol):
@@ -79,6 +82,7 @@ class TrialLoop:
         budget: How much to do.
         folder: Where the logs are; what they hold already is replayed.
         watcher: Is told what happens.
+        allowance: Says how large a batch may be, where wall time and not `budget.trials` ends the search.
 
     Raises:
         InputError: The folder's log was not written by this space, controller and seed.
@@ -95,10 +99,11 @@ class TrialLoop:
         budget: Budget,
         folder: RunFolder,
         watcher: Watcher,
+        allowance: Allowance | None = None,
     ) -> None:
         self.space, self.controller, self.measure, self.reward = space, controller, measure, reward
         self.targets_ms, self.budget = tuple(targets_ms), budget
-        self.folder, self.watcher = folder, watcher
+        self.folder, self.watcher, self.allowance = folder, watcher, allowance
         self.log, self.finals = folder.trials(), folder.finals()
         self.done = False
         self._batch = Batch("search", self.log)
@@ -121,16 +126,32 @@ class TrialLoop:
         if outcome.weights is not None:
             self.folder.keep_weights(job.index, outcome.weights)
         self._settle(job, outcome)
+        if self.allowance is not None:
+            self.allowance.keep()
 
     def _open(self) -> None:
         """Begin the next batch of the search, or the finals, or end."""
-        left = self.budget.trials - self._asked
-        if left > 0:
-            self._open_search(min(left, self.budget.batch_size))
+        if self._batch.kind == "search" and (size := self._next_size()):
+            self._open_search(size)
         elif self._batch.kind == "search" and (plan := self._plan_finals()):
             self._begin("final", plan, self.finals)
         else:
             self.done = True
+
+    def _next_size(self) -> int:
+        """Trials of the next batch; 0 where the search has ended."""
+        most = min(self.budget.trials - self._asked, self.budget.batch_size)
+        if most <= 0 or self.allowance is None:
+            return max(0, most)
+        return self.allowance.batch(most, self._training_times)
+
+    def _training_times(self) -> Finals:
+        """Of what would be trained at the end if the search ended now."""
+        finals: dict[Kind, list[float]] = {"final": [], "repeat": []}
+        trained_s = {trial.fingerprint: trial.train_s for trial in reversed(self.log.trials)}
+        for kind, index, _ in self._plan_finals():
+            finals[kind].append(trained_s[self.log.trials[index].fingerprint])
+        return finals["final"], finals["repeat"]
 
     def _plan_finals(self) -> list[tuple[Kind, int, Tokens]]:
         trials = self.log.trials
@@ -146,7 +167,11 @@ class TrialLoop:
         best = ranked[: self.budget.finalists]
         # Repeats are the run's first trials: chosen before anything was known, so that their two
         # readings differ by noise alone (the best trial's first reading is lucky as well).
-        again = [trial for trial in self.log.trials if trial.ok][: self.budget.repeats]
+        tried: dict[str, Trial] = {}
+        for trial in trials:
+            if trial.ok:
+                tried.setdefault(trial.fingerprint, trial)
+        again = list(tried.values())[: self.budget.repeats]
         plan: list[tuple[Kind, int, Tokens]] = [("final", t.index, t.tokens) for t in best]
         return plan + [("repeat", t.index, t.tokens) for t in again]
 
@@ -183,11 +208,19 @@ class TrialLoop:
             self.watcher.training(left)
 
     def _prepare(self, todo: Sequence[tuple[Kind, int, Tokens]]) -> None:
-        """Make jobs; a candidate that cannot be measured is settled, all others are to be trained."""
+        """Make jobs; those are settled that cannot be measured, or are of a network tried before."""
         specs = [self.space.decode(tokens) for _, _, tokens in todo]
         told: list[Told]
+        tried: dict[str, Trial] = {}
         if self._batch.kind == "search":
-            told = self._measured(specs)
+            ended = [*self.log.trials, *self._batch.settled.values()]
+            tried = {trial.fingerprint: trial for trial in reversed(ended) if trial.ok}
+            fresh = [spec for spec in specs if spec.fingerprint not in tried]
+            answers = iter(self._measured(fresh))
+            told = [
+                tried[spec.fingerprint].latencies if spec.fingerprint in tried else next(answers)
+                for spec in specs
+            ]
         else:  # trained again: the first reading stands
             told = [self.log.trials[index].latencies for _, index, _ in todo]
         for (kind, index, tokens), spec, answer in zip(todo, specs, told, strict=True):
@@ -202,9 +235,11 @@ class TrialLoop:
                 latency=latencies[0] if latencies else None,
                 other_latencies=latencies[1:],
             )
-            self._batch.jobs.append(job)
+            self._batch.add(job)
             if not latencies:
                 self._settle(job, Outcome(None, f"latency: {answer}"))
+            elif spec.fingerprint in tried:
+                self._settle(job, Outcome(tried[spec.fingerprint].accuracy))
 
     def _measured(self, specs: Sequence[ArchSpec]) -> list[Told]:
         if not specs:
@@ -223,6 +258,8 @@ class TrialLoop:
         self._batch.log.add(trial)
         self._batch.settled[job.kind, job.index] = trial
         self.watcher.finished(trial, replayed=False)
+        for twin in self._batch.twins(job):
+            self._settle(twin, replace(outcome, train_s=0.0, weights=None))
 
     def _close(self) -> None:
         """The batch is whole: tell the controller, in the order asked."""
@@ -234,6 +271,9 @@ class TrialLoop:
                 f"all {len(trials)} trials of a batch failed: {trials[0].error}"
             )
         if self._batch.kind == "search":
+            if self.allowance is not None and self._batch.fresh:
+                ended = [self._batch.settled[job.kind, job.index] for job in self._batch.jobs]
+                self.allowance.ended([trial.train_s for trial in ended])
             self.controller.tell([(trial.tokens, trial.reward) for trial in trials])
             self.watcher.told(self._batches, self.controller)
         self._batches += 1

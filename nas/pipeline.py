@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from controllers import Controller
 from latency import LatencySource
+from nas.allowance import Allowance, WallTime
 from nas.config import FinalsConfig, ScheduleConfig
 from nas.estimates import estimates
 from nas.loop import Budget, SearchStoppedError, TrialLoop
@@ -29,6 +31,11 @@ from search_spaces import ArchSpec, InputError, SearchSpace
 if TYPE_CHECKING:
     from nas.training.images import Dataset
 
+DEFAULT_TRIALS = 100
+
+UNLIMITED = 1_000_000
+"""Trials where wall time ends a search."""
+
 
 def search(
     space: SearchSpace,
@@ -40,7 +47,8 @@ def search(
     folder: Path | str,
     recipe: Recipe | None = None,
     reward: Callable[..., float] | None = None,
-    trials: int = 100,
+    trials: int | None = None,
+    wall_time: WallTime | float | None = None,
     batch_size: int = 10,
     finals: FinalsConfig | None = None,
     schedule: ScheduleConfig | None = None,
@@ -63,7 +71,8 @@ def search(
         recipe: How a trial trains.
         reward: Called with (accuracy in 0..1, latency in ms, target_ms=), of several devices with tuples;
             ACC*(LAT/T)^-0.15 by default (MnasNet, eq. 2), of several the product over them.
-        trials: Candidates to train.
+        trials: Candidates to train; 100 by default. A smaller space is searched whole.
+        wall_time: Seconds in place of a number of trials: as many are trained as leave time for the finals.
         batch_size: Candidates a controller update.
         finals: How many candidates train longer at the end, and how much longer.
         schedule: Where trials train; in this process by default.
@@ -79,9 +88,15 @@ def search(
         SearchStoppedError: A whole batch of trials failed, or all finalists did, or a device is lost.
     """
     sources, targets_ms = _aimed(latency, target_ms)
-    for name, number in (("trials", trials), ("batch_size", batch_size)):
-        if number < 1:
-            raise InputError(f"{name} must be at least 1, got {number}")
+    if isinstance(wall_time, int | float):
+        wall_time = WallTime(wall_time)
+    if trials is None:
+        trials = DEFAULT_TRIALS if wall_time is None else UNLIMITED
+    trials = min(trials, math.prod(space.arities))
+    seconds = wall_time.seconds if wall_time else None
+    for name, number in (("trials", trials), ("batch_size", batch_size), ("wall_time", seconds)):
+        if number is not None and not number >= 1:
+            raise InputError(f"{name} must be at least 1, got {number:g}")
     finals, schedule = finals or FinalsConfig(), schedule or ScheduleConfig(workers=0)
     reward, recipe = reward or Reward(), recipe or Recipe()
     if evaluate is None:
@@ -93,13 +108,17 @@ def search(
         )
     run = RunFolder(Path(folder))
     run.path.mkdir(parents=True, exist_ok=True)
-    budget = Budget(trials, batch_size, finals.count, finals.repeats, seed)
+    budget = Budget(trials, batch_size, finals.count, finals.repeats, seed, seconds)
     with run.locked():
         devices = [source.device for source in sources]
         facts = facts_of(space, devices, data, targets_ms=targets_ms, budget=budget)
         facts["training"] = {"recipe": recipe.model_dump(), "finals_factor": finals.epochs_factor}
         record_facts(run, facts)
         remote = remote_devices(sources)
+        allowance = None
+        if wall_time is not None:
+            spent = run / "spent.json"
+            allowance = Allowance(wall_time, spent, final_factor=finals.epochs_factor)
         loop = TrialLoop(
             space=space,
             controller=controller,
@@ -109,6 +128,7 @@ def search(
             budget=budget,
             folder=run,
             watcher=Several(PolicyRecord(run / "policy.jsonl"), watcher or Silent()),
+            allowance=allowance,
         )
         run_jobs(loop, evaluate, schedule, devices=remote)
         return _conclude(loop, data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from latency import Latency, LatencySource, MeasurementError, units
 from nas.config import SearchConfig
@@ -119,14 +119,28 @@ class Cost:
     """Expected seconds of a search.
 
     Attributes:
-        trials_s: Of the search's trainings, on all workers.
+        trials: Of the search.
+        trials_s: Of their trainings, on all workers.
         finals_s: Of the finalists and repeats.
         latency_s: Of measuring.
     """
 
+    trials: int
     trials_s: float
     finals_s: float
     latency_s: float
+
+    @property
+    def trial_s(self) -> float:
+        """Of one trial, measured and trained."""
+        return (self.trials_s + self.latency_s) / self.trials
+
+    def of(self, trials: int) -> Cost:
+        """The cost of a search of so many."""
+        part = trials / self.trials
+        return replace(
+            self, trials=trials, trials_s=part * self.trials_s, latency_s=part * self.latency_s
+        )
 
     @property
     def total_s(self) -> float:
@@ -162,6 +176,7 @@ def estimate_cost(
     finals = config.finals
     ends = finals.count * finals.epochs_factor + finals.repeats
     return Cost(
+        trials=config.trials,
         trials_s=config.trials * trial_s / workers,
         finals_s=max(ends / workers, finals.epochs_factor) * trial_s,
         latency_s=config.trials * sum(span.measured_s for span in spans),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from itertools import groupby
 
 from latency import Latency
+from search_spaces.errors import InputError
 
 Labels = Sequence[tuple[str, Sequence[str]]]
 """Each decision's name and its choices' names, as a space gives them: ("block 0 op", ("conv", ...))."""
@@ -145,3 +147,37 @@ def choices_by_block(tokens: Sequence[int], labels: Labels) -> list[str]:
         (f"{block}: " if block else "") + ", ".join(f"{part} {choice}" for _, part, choice in group)
         for block, group in groupby(named, key=lambda item: item[0])
     ]
+
+
+def duration(seconds: float) -> str:
+    """A duration for people.
+
+    >>> duration(42), duration(754), duration(9000)
+    ('42 s', '12 min 34 s', '2 h 30 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def seconds(text: str) -> float:
+    """A duration as people type it.
+
+    >>> seconds("45m"), seconds("1h30m"), seconds("90s")
+    (2700.0, 5400.0, 90.0)
+
+    Raises:
+        InputError: It is none.
+    """
+    found = re.fullmatch(r"(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s)?", text.replace(" ", ""))
+    try:
+        parts = [float(part or 0) for part in found.groups()] if found else []
+    except ValueError:
+        parts = []
+    total = sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=False))
+    if total <= 0:
+        raise InputError(f"{text!r} is not a duration: give for instance 45m, 1h30m or 90s")
+    return total

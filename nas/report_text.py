@@ -7,7 +7,7 @@ from typing import Any
 
 from latency import Latency
 from nas.noise import fastest_of_the_best
-from nas.readable import on_each, percent, readings, three_digits
+from nas.readable import duration, on_each, percent, readings, three_digits
 from nas.run_record import DeviceRecord, RunRecord
 from nas.trial import Trial
 
@@ -51,6 +51,13 @@ def _standing(device: DeviceRecord, latency: Latency, run: RunRecord) -> str:
     return f"It is not within {target}: no finalist is, and it has the best reward."
 
 
+def _planned(budget: dict[str, Any]) -> str:
+    """What ends the search."""
+    if budget.get("wall_time_s"):
+        return f"trials that fit {duration(budget['wall_time_s'])}"
+    return f"{budget['trials']} trials"
+
+
 def _on(device: DeviceRecord, run: RunRecord) -> str:
     """Which device is meant, where there are several."""
     return f" on {device.short}" if len(run.devices) > 1 else ""
@@ -59,10 +66,10 @@ def _on(device: DeviceRecord, run: RunRecord) -> str:
 def _progress(run: RunRecord) -> list[str]:
     budget, done = run.facts["budget"], len(run.trials)
     if not done:
-        return [f"Not finished: none of the {budget['trials']} trials has ended yet."]
+        return [f"Not finished: none of the {_planned(budget)} has ended yet."]
     finals = len(run.finals)
     sentences = [
-        f"Not finished: {done} of {budget['trials']} trials are there, and {finals} of the "
+        f"Not finished: {done} of the {_planned(budget)} are there, and {finals} of the "
         f"{budget['finalists'] + budget['repeats']} trainings after them."
     ]
     if not run.good:
@@ -128,7 +135,7 @@ def facts(run: RunRecord) -> list[tuple[str, str]]:
         ),
         (
             "Budget",
-            f"{budget['trials']} trials in batches of {budget['batch_size']}, "
+            f"{_planned(budget)} in batches of {budget['batch_size']}, "
             f"{budget['finalists']} finalists trained longer, {budget['repeats']} networks trained "
             f"again with another seed; seed {budget['seed']}",
         ),

@@ -5,6 +5,7 @@ run.json         what was searched: the space's decisions, the device, the data,
 trials.jsonl     one line a finished trial, in the order asked: the truth of the run
 finals.jsonl     the finalists' longer trainings, and repeats that show the noise
 *.ahead.jsonl    trials that finished before their turn; moved into the log in order
+spent.json       the wall time spent, and the batches' sizes that it decided (with a time budget)
 policy.jsonl     the controller's probabilities after each batch, where it has any
 weights/         the finalists' weights
 result.json      the winner and its figures

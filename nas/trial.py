@@ -153,6 +153,11 @@ class Trial:
         return self.error is None
 
     @property
+    def train_s(self) -> float:
+        """Seconds of training and evaluation; 0 where another trial's outcome was taken."""
+        return float(self.time["train_s"])
+
+    @property
     def latencies(self) -> tuple[Latency, ...]:
         """On each device; empty if it was not measured."""
         return _together(self.latency, self.other_latencies)

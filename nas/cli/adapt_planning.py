@@ -11,9 +11,8 @@ from rich.table import Table
 
 from latency import LatencySource, MeasurementError
 from nas.adapt_config import AdaptConfig
-from nas.cli.live import minutes
 from nas.last_trainings import IN_WORDS
-from nas.readable import counted, reading, three_digits
+from nas.readable import counted, duration, reading, three_digits
 from search_spaces import InputError
 
 if TYPE_CHECKING:
@@ -146,8 +145,8 @@ def _lines(
         lines.append(
             (
                 "cost",
-                f"about {minutes(forecast.total_s)} on {on}: proposals {minutes(forecast.tuning_s)}, "
-                f"last trainings {minutes(forecast.last_s)}, latency {minutes(forecast.latency_s)}",
+                f"about {duration(forecast.total_s)} on {on}: proposals {duration(forecast.tuning_s)}, "
+                f"last trainings {duration(forecast.last_s)}, latency {duration(forecast.latency_s)}",
             )
         )
     return lines

@@ -9,8 +9,7 @@ from rich.console import Console
 
 from nas.adapt_watcher import AdaptWatcher
 from nas.cli.adapt_pace import Pace
-from nas.cli.live import minutes
-from nas.readable import counted, percent, three_digits
+from nas.readable import counted, duration, percent, three_digits
 
 if TYPE_CHECKING:
     from nas.adapt_job import AdaptJob
@@ -128,7 +127,7 @@ class View(AdaptWatcher):
 
     def _ends(self) -> str:
         left_s = self.left_s()
-        return "" if left_s is None else f", about {minutes(left_s)} left"
+        return "" if left_s is None else f", about {duration(left_s)} left"
 
     def left_s(self) -> float | None:
         """Seconds left, or None before anything can be said.

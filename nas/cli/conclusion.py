@@ -27,6 +27,12 @@ def conclude(result: SearchResult, console: Console) -> None:
             f"{unstable} of {counted(len(taken), 'latency', 'latencies')} are unstable: other "
             "programs were running, here or on the same host"
         )
+    distinct = len({trial.fingerprint for trial in result.trials})
+    if again := len(result.trials) - distinct:
+        console.print(
+            f"{again} of {counted(len(result.trials), 'candidate')} had been tried before: the first "
+            "result stands, nothing is trained twice"
+        )
     if result.test_accuracy is not None:
         console.print(f"on the test images, looked at once: {100 * result.test_accuracy:.1f}%")
     if result.noise is not None:

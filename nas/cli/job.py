@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,12 @@ from rich.console import Console
 
 from controllers import Controller, make_controller
 from latency import Cached, LatencySource, open_device
+from nas.allowance import WallTime
 from nas.cli.images import open_images
 from nas.cli.live import LiveView
 from nas.config import SearchConfig, config_yaml, load_config, parse_config
 from nas.measuring import require_distinct
+from nas.plan import Cost
 from nas.readable import counted
 from nas.results import SearchResult
 from nas.runs import RunFolder, new_folder, open_folder, write_whole
@@ -25,14 +28,33 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """A search with everything that it needs opened."""
+    """A search with everything that it needs opened.
+
+    Attributes:
+        cost: What it is expected to cost; None where nobody can tell.
+        began_s: When the command was begun, by the monotonic clock: a time budget counts from there.
+    """
 
     config: SearchConfig
     space: FactorizedSpace
     sources: tuple[LatencySource, ...]
     data: Dataset
     console: Console
-    expected_s: float | None = None
+    cost: Cost | None = None
+    began_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def wall_time(self) -> WallTime | None:
+        """What the whole search may take, if it was given that in place of a number of trials."""
+        if self.config.budget_s is None:
+            return None
+        expected = None if self.cost is None else (self.cost.trial_s, self.cost.finals_s)
+        return WallTime(self.config.budget_s, expected, self.spent_s)
+
+    @property
+    def spent_s(self) -> float:
+        """Since the command was begun."""
+        return time.monotonic() - self.began_s
 
     def run(self, folder: RunFolder) -> SearchResult:
         """Search, with a live view; Ctrl-C tells how to go on."""
@@ -43,7 +65,8 @@ class Job:
         targets_ms = [ms for ms in config.targets.values() if ms is not None]
         assert len(targets_ms) == len(self.sources)
         controller = _controller(config, self.space)
-        view = LiveView(self.console, config, expected_s=self.expected_s)
+        expected_s = None if self.cost is None else self.cost.total_s
+        view = LiveView(self.console, config, expected_s=expected_s)
         with folder.locked(), view.shown():
             board = TensorBoard(folder / "tensorboard")
             try:
@@ -56,7 +79,8 @@ class Job:
                     folder=folder.path,
                     recipe=config.recipe,
                     reward=config.reward,
-                    trials=config.trials,
+                    trials=config.trials if config.budget_s is None else None,
+                    wall_time=self.wall_time,
                     batch_size=config.batch_size,
                     finals=config.finals,
                     schedule=config.schedule,
@@ -70,16 +94,19 @@ class Job:
 def open_job(config: SearchConfig, console: Console) -> Job:
     """Open what a search needs, so that bad input is found before anything is written.
 
+    A time budget counts from here on.
+
     Raises:
         InputError: Something cannot be opened, or does not fit together.
     """
+    began_s = time.monotonic()
     sources = tuple(_opened(device) for device in config.targets)
     require_distinct(sources)
     load_space(config.space, resolution=config.resolution)  # found wanting before images are read
     data = open_images(config.data, console, batch_size=config.recipe.batch_size)
     space = load_space(config.space, resolution=config.resolution, classes=len(data.classes))
     _controller(config, space)
-    return Job(config, space, sources, data, console)
+    return Job(config, space, sources, data, console, began_s=began_s)
 
 
 def _opened(device: str) -> LatencySource:
@@ -113,8 +140,14 @@ def reopen(path: Path, schedule: dict[str, Any], console: Console) -> tuple[Job,
     kept = config.model_dump(mode="json")
     kept["schedule"] |= schedule
     console.print(
-        f"{folder.path}: {done} of {counted(config.trials, 'trial')} done"
+        f"{folder.path}: {_of_all(done, config)} done"
         + (f", {finals} of the finals" if finals else ""),
         soft_wrap=True,
     )
     return open_job(parse_config(kept, where=str(folder / "config.yaml")), console), folder
+
+
+def _of_all(done: int, config: SearchConfig) -> str:
+    if config.budget_s is None:
+        return f"{done} of {counted(config.trials, 'trial')}"
+    return counted(done, "trial")

@@ -14,26 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.config import SearchConfig
-from nas.readable import in_short
+from nas.readable import duration, in_short
 from nas.trial import Job, Trial
 from nas.watch import Silent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-
-def minutes(seconds: float) -> str:
-    """A duration for people.
-
-    >>> minutes(42), minutes(754), minutes(9000)
-    ('42 s', '12 min 34 s', '2 h 30 min')
-    """
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 def trial_line(trial: Trial) -> str:
@@ -105,7 +91,7 @@ class LiveView(Silent):
             self.best = max(self.best or trial, trial, key=lambda t: t.reward)
         if not (replayed or self.console.is_terminal):
             left = self.left_s()
-            ends = f", {minutes(left)} left" if left is not None else ""
+            ends = f", {duration(left)} left" if left is not None else ""
             self.console.print(trial_line(trial) + ends, highlight=False)
 
     def left_s(self) -> float | None:
@@ -125,7 +111,7 @@ class LiveView(Silent):
         grid = Table.grid(padding=(0, 2))
         grid.add_row("now", self.doing)
         grid.add_row(
-            "time", f"{minutes(elapsed)}, " + ("…" if left is None else minutes(left)) + " left"
+            "time", f"{duration(elapsed)}, " + ("…" if left is None else duration(left)) + " left"
         )
         grid.add_row("best so far", trial_line(self.best) if self.best else "…")
         grid.add_row("last", trial_line(self.last) if self.last else "…")

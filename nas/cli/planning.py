@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,11 +13,11 @@ from rich.table import Table
 
 from latency import LatencySource, MeasurementError, units
 from latency.published import PublishedEstimate
+from nas.allowance import RESERVE
 from nas.cli.job import Job
-from nas.cli.live import minutes
 from nas.config import ScheduleConfig, SearchConfig, parse_config
 from nas.plan import Cost, Span, estimate_cost, measure_span
-from nas.readable import counted, networks, three_digits
+from nas.readable import counted, duration, networks, three_digits
 from search_spaces import InputError
 
 SHOWN_PARTS = 3
@@ -84,6 +85,11 @@ def plan(job: Job) -> tuple[Job, dict[str, Any]]:
         ]
         status.update("timing a few training steps")
         cost = _cost(job, [prospect.span for prospect in prospects])
+    settled = _settled(config, prospects)
+    if config.budget_s is not None and cost is not None:
+        cost = _fitted(config, cost, spent_s=job.spent_s)
+        settled = settled.model_copy(update={"trials": cost.trials})
+    job = replace(job, config=settled, cost=cost)
     console.print(_grid(_lines(job, prospects, cost)))
     for prospect in prospects:
         if prospect.verdict is not None:
@@ -100,7 +106,7 @@ def plan(job: Job) -> tuple[Job, dict[str, Any]]:
         "expected_s": expected_s,
         "warnings": warnings,
     }
-    return replace(job, config=_settled(config, prospects), expected_s=expected_s), document
+    return job, document
 
 
 def _prospect(job: Job, typed: str, source: LatencySource, status: Status) -> Prospect:
@@ -138,6 +144,23 @@ def _cost(job: Job, spans: Sequence[Span]) -> Cost | None:
     )
 
 
+def _fitted(config: SearchConfig, cost: Cost, *, spent_s: float) -> Cost:
+    """The cost of as many trials as the time budget is expected to have room for.
+
+    Raises:
+        InputError: Not for one batch.
+    """
+    assert config.budget_s is not None
+    room = (config.budget_s * (1 - RESERVE) - spent_s - cost.finals_s) / cost.trial_s
+    if room < config.batch_size:
+        least_s = (spent_s + config.batch_size * cost.trial_s + cost.finals_s) / (1 - RESERVE)
+        raise InputError(
+            f"a budget of {duration(config.budget_s)} is too short: a batch of {config.batch_size} and the "
+            f"finals take about {duration(least_s)} here: give --budget {math.ceil(least_s / 60)}m"
+        )
+    return cost.of(int(room))
+
+
 def _settled(config: SearchConfig, prospects: Sequence[Prospect]) -> SearchConfig:
     """The settings with the target that was found, where none was given."""
     if len(prospects) > 1:
@@ -153,6 +176,10 @@ def _warnings(job: Job) -> list[str]:
         warnings.append(
             f"a batch of {config.batch_size} is the whole search, so the controller learns nothing: "
             "give a smaller --batch-size"
+        )
+    if job.space.size < config.trials:
+        warnings.append(
+            f"the space has {counted(job.space.size, 'network')}: the search ends when all are tried"
         )
     steps = config.recipe.total_steps(len(job.data.train))
     if steps < FEW_STEPS:
@@ -213,20 +240,26 @@ def _lines(job: Job, prospects: Sequence[Prospect], cost: Cost | None) -> list[L
     lines.append(
         (
             "search",
-            f"{config.controller.name}, {counted(config.trials, 'trial')} in batches of "
-            f"{config.batch_size}, {config.reward.kind} reward, seed {config.seed}",
+            f"{config.controller.name}, {_trials(config)} in batches of {config.batch_size}, "
+            f"{config.reward.kind} reward, seed {config.seed}",
         )
     )
     if cost is not None:
         workers = _workers(config)
         on = f"on {counted(workers, 'worker')}" if workers else "in this process"
         parts = (
-            f"{counted(config.trials, 'trial')} {minutes(cost.trials_s)}, "
-            f"{counted(config.finals.count, 'finalist')} {minutes(cost.finals_s)}, "
-            f"latency {minutes(cost.latency_s)}"
+            f"{counted(config.trials, 'trial')} {duration(cost.trials_s)}, "
+            f"{counted(config.finals.count, 'finalist')} {duration(cost.finals_s)}, "
+            f"latency {duration(cost.latency_s)}"
         )
-        lines.append(("cost", f"about {minutes(cost.total_s)} {on}: {parts}"))
+        lines.append(("cost", f"about {duration(cost.total_s)} {on}: {parts}"))
     return lines
+
+
+def _trials(config: SearchConfig) -> str:
+    if config.budget_s is None:
+        return counted(config.trials, "trial")
+    return f"as many trials as fit {duration(config.budget_s)}"
 
 
 def _device_lines(prospect: Prospect, config: SearchConfig) -> list[Line]:

@@ -12,6 +12,7 @@ from nas.cli.errors import Failed
 from nas.cli.output import JsonFlag, messages, print_json, search_line
 from nas.config import SearchConfig, make_config
 from nas.loop import SearchStoppedError
+from nas.readable import seconds
 from nas.runs import check_new
 from search_spaces import InputError
 
@@ -51,6 +52,10 @@ def search(
         ),
     ] = "standard",
     trials: Annotated[int | None, typer.Option(help="Candidates to train.")] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Wall time in place of --trials: 45m, 1h30m."),
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Candidates a controller update.")] = None,
     controller: Annotated[
         str | None, typer.Option(help="screened, rnn, evolution, uniform, or a plug-in's.")
@@ -81,6 +86,8 @@ def search(
     as_json: JsonFlag = False,
 ) -> None:
     """Search a space for the most accurate network within a latency budget on a device."""
+    if budget is not None and trials is not None:
+        raise InputError("--trials and --budget both say when the search ends: give one of them")
     schedule = _given(
         workers=workers,
         cpus_per_trial=cpus_per_trial,
@@ -93,6 +100,7 @@ def search(
         device=device,
         resolution=resolution,
         trials=trials,
+        budget_s=budget and seconds(budget),
         batch_size=batch_size,
         seed=seed,
         controller=_given(name=controller, options=_given(proposals=proposals)),

@@ -258,3 +258,73 @@ def test_a_watcher_hears_everything_once(make_loop):
     finish(make_loop(watcher=again))
     assert {h[2] for h in again.heard if h[0] == "search"} == {True}
     assert len([h for h in again.heard if h[0] == "final"]) == 2
+
+
+class Repeating:
+    """Asks for the same two networks again and again."""
+
+    def __init__(self, arities):
+        self.arities, self.told = arities, []
+
+    def ask(self, n):
+        few = [tuple(0 for _ in self.arities), tuple(1 for _ in self.arities)]
+        return [few[place % 2] for place in range(n)]
+
+    def tell(self, scored):
+        self.told.append(list(scored))
+
+
+def test_a_network_is_trained_once(make_loop):
+    loop = make_loop(trials=8, batch_size=4)
+    loop.controller = Repeating(loop.space.arities)
+    trained = []
+    finish(loop, lambda job: (trained.append(job), oracle(job))[1])
+    assert [job.kind for job in trained].count("search") == 2
+    trials = loop.log.trials
+    assert [trial.index for trial in trials] == list(range(8))
+    assert {(t.accuracy, t.reward) for t in trials[::2]} == {(trials[0].accuracy, trials[0].reward)}
+    assert [score for batch in loop.controller.told for _, score in batch] == [
+        t.reward for t in trials
+    ]
+    assert sorted(t.index for t in loop.finals.trials if t.kind == "repeat") == [0, 1]
+
+
+@pytest.mark.parametrize("stop_after", [0, 1, 2, 3])
+def test_a_network_is_trained_once_also_after_an_interruption(make_loop, tmp_path, stop_after):
+    def begin(name):
+        loop = make_loop(tmp_path / name, trials=8, batch_size=4)
+        loop.controller = Repeating(loop.space.arities)
+        return loop
+
+    whole = finish(begin("whole"))
+    part = begin("part")
+    for _ in range(stop_after):
+        if (job := part.next_job()) is not None:
+            part.record(job, oracle(job))
+    trained = []
+    again = finish(begin("part"), lambda job: (trained.append(job), oracle(job))[1])
+    assert without_times(again.log.trials) == without_times(whole.log.trials)
+    assert [job.kind for job in trained].count("search") == max(0, 2 - stop_after)
+
+
+def test_one_that_failed_fails_with_its_twins_and_is_tried_again_later(make_loop):
+    loop = make_loop(trials=8, batch_size=4)
+    loop.controller = Repeating(loop.space.arities)
+    trained = []
+
+    def moody(job):
+        trained.append(job)
+        return Outcome(None, "diverged") if job.kind == "search" and job.index == 0 else oracle(job)
+
+    finish(loop, moody)
+    assert [trial.ok for trial in loop.log.trials] == [
+        False,
+        True,
+        False,
+        True,
+        True,
+        True,
+        True,
+        True,
+    ]
+    assert [job.index for job in trained if job.kind == "search"] == sorted([0, 1, 4])

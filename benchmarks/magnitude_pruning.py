@@ -1,0 +1,139 @@
+"""A finished NetAdapt run set beside magnitude pruning by Torch-Pruning, and the uniform width multiplier.
+
+Torch-Pruning (github.com/VainF/Torch-Pruning, `pip install torch-pruning`) removes the channels of least L2
+norm, group by group, each group's norms over their mean, all groups against each other, in one step. Here
+the share that it removes is the smallest that meets the adapted network's measured latency. Whatever it
+keeps is trained on as NetAdapt's own last network is: same recipe, same seeds, same total steps.
+
+    python -m benchmarks.magnitude_pruning runs/NAME --final finetune --final-epochs 5
+
+Like `netadapt --resume`, it goes on where it was interrupted; the run's report has the comparison.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from nas.adapt import adapt
+from nas.adapt_plan import Workload
+from nas.cli.adapt_conclusion import conclude
+from nas.cli.adapt_view import View
+from nas.cli.adapting import reopen
+from nas.cli.output import messages
+from nas.rivals import Challenge, Found
+from nas.seeds import Seed
+from netadapt.widest import widest_satisfying
+from search_spaces import ArchSpec
+
+HUNDREDTHS = 100
+
+
+class MagnitudePruning:
+    """Finds what Torch-Pruning keeps of the seed where as little as possible is removed.
+
+    Args:
+        divisor: Widths stay multiples of it.
+    """
+
+    def __init__(self, divisor: int) -> None:
+        self.divisor = divisor
+
+    def __call__(self, challenge: Challenge) -> Found | None:
+        """See `nas.rivals.FindRival`."""
+        seed, made = challenge.seed, dict[int, Seed]()
+
+        def fast_enough(kept: int) -> bool:
+            made[kept] = pruned(seed, 1 - kept / HUNDREDTHS, divisor=self.divisor)
+            return challenge.latency(made[kept].spec) <= challenge.limit_ms
+
+        kept = widest_satisfying(range(10, HUNDREDTHS), fast_enough)
+        if kept is None:
+            return None
+        found = made[kept]
+        return Found(found.spec, f"{HUNDREDTHS - kept}% of the channels removed", found.weights)
+
+
+def pruned(seed: Seed, ratio: float, *, divisor: int = 8) -> Seed:
+    """The seed without the channels of least norm.
+
+    Args:
+        seed: Network and weights.
+        ratio: Share of all channels to remove, 0..1.
+        divisor: Widths stay multiples of it.
+    """
+    import torch_pruning
+
+    network = seed.network()
+    image = torch.rand(1, 3, seed.spec.resolution, seed.spec.resolution)
+    pruner = torch_pruning.pruner.MetaPruner(
+        network,
+        image,
+        importance=torch_pruning.importance.GroupMagnitudeImportance(p=2, normalizer="mean"),
+        global_pruning=True,
+        pruning_ratio=ratio,
+        max_pruning_ratio=0.9,
+        round_to=divisor,
+        ignored_layers=[network.head.classifier[-1]],
+    )
+    pruner.step()
+    weights = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+    return replace(seed, spec=spec_of(seed.spec, weights), weights=weights)
+
+
+def spec_of(spec: ArchSpec, weights: dict[str, torch.Tensor]) -> ArchSpec:
+    """The spec with the widths that the weights have; of networks without squeeze-and-excite."""
+
+    def rows(name: str) -> int:
+        return len(weights[name])
+
+    blocks = []
+    for at, block in enumerate(spec.blocks):
+        prefix = f"blocks.{at}.layers."
+        last = max(int(name[len(prefix)]) for name in weights if name.startswith(prefix))
+        expand = rows(f"{prefix}0.0.weight") if block.expand else block.expand
+        blocks.append(replace(block, out=rows(f"{prefix}{last}.0.weight"), expand=expand))
+    head = replace(spec.head, conv=rows("head.conv.0.weight") if spec.head.conv else 0)
+    stem = replace(spec.stem, out=rows("stem.0.weight"))
+    return replace(spec, stem=stem, blocks=tuple(blocks), head=head)
+
+
+def main() -> None:
+    """Go on with a run."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("run", type=Path, help="folder of a NetAdapt run")
+    parser.add_argument("--final", choices=["scratch", "finetune", "both"], default="finetune")
+    parser.add_argument("--final-epochs", type=float, default=5.0)
+    parser.add_argument("--final-learning-rate", type=float, default=4e-3)
+    parser.add_argument("--seeds", type=int, default=3)
+    given = parser.parse_args()
+    changes = {
+        "final": given.final,
+        "final_epochs": given.final_epochs,
+        "final_learning_rate": given.final_learning_rate,
+        "compare": "uniform",
+        "compare_seeds": given.seeds,
+    }
+    console = messages()
+    job, folder = reopen(given.run, changes, console)
+    view = View(console, Workload(job.config, len(job.data.train)), None)
+    result = adapt(
+        job.seed,
+        data=job.data,
+        latency=job.source,
+        config=job.config,
+        folder=folder.path,
+        rivals={"torch-pruning": MagnitudePruning(job.config.divisor)},
+        watcher=view,
+    )
+    view.rest()
+    conclude(result, job.seed.spec, console, target_ms=job.config.target_ms)
+
+
+if __name__ == "__main__":
+    main()

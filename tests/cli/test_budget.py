@@ -1,0 +1,97 @@
+"""How long a search goes on: a time budget, a small space."""
+
+import json
+
+import pytest
+
+from nas.config import load_config
+from tests.cli.test_commands import QUICK
+
+SMALL_SPACE = """\
+schema: 1
+name: small
+bn_eps: 0.001
+stem: {out: 8, kernel: 3, stride: 2, act: relu}
+blocks:
+- {stride: 2, op: [sepconv, mbconv3], kernel: [3, 5], se: 0, se_rule: mnasnet, skip: identity,
+   out: [8, 16], depth: 1, act: relu}
+head: {conv: 32, hidden: 0, act: relu, dropout: 0.0}
+"""
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "trials: 40\nbatch_size: 4\nrecipe: {steps: 2, batch_size: 16}\n"
+        "controller: {name: screened, options: {warmup: 4}}\n"
+        "finals: {count: 1, epochs_factor: 2, repeats: 1}\n"
+    )
+    return path
+
+
+@pytest.fixture
+def space(tmp_path):
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL_SPACE)
+    return path
+
+
+@pytest.mark.parametrize("controller", ["screened", "rnn", "evolution", "uniform"])
+def test_a_small_space_is_searched_whole_and_each_network_trained_once(
+    nas_search, photos, config, space, tmp_path, controller
+):
+    common = (*QUICK, "--data", photos, "--config", config, "--space", space)
+    code, out, err = nas_search(*common, "--controller", controller, "--run-name", "one", "--json")
+    assert code == 0, err
+    assert "the space has 8 networks: the search ends when all are tried" in " ".join(err.split())
+    lines = (tmp_path / "runs/one/trials.jsonl").read_text().splitlines()
+    trials = [json.loads(line) for line in lines]
+    assert len(trials) == json.loads(out)["trials"] == 8
+    trained = [trial["fingerprint"] for trial in trials if trial["time"]["train_s"] > 0]
+    assert sorted(trained) == sorted({trial["fingerprint"] for trial in trials})
+    if controller == "screened":
+        assert len(trained) == 8
+
+
+def test_a_time_budget_in_place_of_a_number_of_trials(nas_search, photos, config, space, tmp_path):
+    common = (*QUICK, "--data", photos, "--config", config, "--budget", "1m")
+    code, out, err = nas_search(*common, "--dry-run", "--json")
+    assert code == 0, err
+    document = json.loads(out)
+    assert document["expected_s"] == pytest.approx(60.0, rel=0.1)
+    assert "as many trials as fit 1 min 00 s in batches of 4" in " ".join(err.split())
+    # A space of eight ends the search before its time is over.
+    common = (*common, "--space", space, "--controller", "screened")
+    code, out, err = nas_search(*common, "--run-name", "one", "--json")
+    assert code == 0, err
+    assert json.loads(out)["trials"] == 8
+    kept = load_config(tmp_path / "runs/one/config.yaml")
+    assert kept.budget_s == 60.0
+    spent = json.loads((tmp_path / "runs/one/spent.json").read_text())
+    assert (spent["sizes"], spent["trials"]) == ([4, 4], 8)
+    assert 0 < spent["search"] < spent["total"]
+    code, again, err = nas_search("--resume", tmp_path / "runs/one", "--workers", "0", "--json")
+    assert code == 0, err
+    assert json.loads(again)["fingerprint"] == json.loads(out)["fingerprint"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            ("--budget", "1s"),
+            "a budget of 1 s is too short: a batch of 4 and the finals take about",
+        ),
+        (("--budget", "soon"), "'soon' is not a duration: give for instance 45m, 1h30m or 90s"),
+        (("--budget", "45"), "'45' is not a duration"),
+        (("--budget", "0m"), "'0m' is not a duration"),
+        (("--budget", "5m", "--trials", 9), "give one of them"),
+        (("--proposals", 3), "a batch of 4 cannot be chosen from 3 proposals"),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_line(nas_search, photos, config, tmp_path, options, said):
+    code, _, err = nas_search(*QUICK, "--data", photos, "--config", config, *options)
+    assert code == 2
+    assert said in " ".join(err.split())
+    assert not (tmp_path / "runs").exists()

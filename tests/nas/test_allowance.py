@@ -1,0 +1,139 @@
+"""Wall time in place of a number of trials, on a clock that only moves when something is trained."""
+
+import json
+
+import pytest
+
+from nas.allowance import Allowance, WallTime
+from nas.loop import run_serially
+from nas.trial import Outcome
+from tests.nas.conftest import accuracy_of, without_times
+from tests.nas.test_loop import Repeating
+
+TRIAL_S, FACTOR = 10.0, 4.0
+FINALS_S = 2 * FACTOR * TRIAL_S + 2 * TRIAL_S  # two finalists, two repeats
+
+
+class Clock:
+    def __init__(self):
+        self.s = 0.0
+
+    def __call__(self):
+        return self.s
+
+
+class Trainer:
+    """Takes its time, and dies at the `dies_at`th job."""
+
+    def __init__(self, clock, dies_at=None, trial_s=TRIAL_S):
+        self.clock, self.dies_at, self.trial_s, self.jobs = clock, dies_at, trial_s, 0
+
+    def __call__(self, job):
+        if self.jobs == self.dies_at:
+            raise KeyboardInterrupt
+        self.jobs += 1
+        took = self.trial_s * (FACTOR if job.kind == "final" else 1.0)
+        self.clock.s += took
+        weights = b"w" if job.kind == "final" else None
+        return Outcome(accuracy_of(job), train_s=took, weights=weights)
+
+
+@pytest.fixture
+def begin(make_loop, tmp_path):
+    """A search with a time budget in a folder, and its clock."""
+
+    def made(seconds, *, name="run", expected_s=None, used_s=0.0, **parts):
+        clock, path = Clock(), tmp_path / name
+        path.mkdir(exist_ok=True)
+        given = WallTime(seconds, expected_s, used_s)
+        allowance = Allowance(given, path / "spent.json", final_factor=FACTOR, clock=clock)
+        return make_loop(path, trials=10_000, allowance=allowance, **parts), clock
+
+    return made
+
+
+@pytest.mark.parametrize("seconds", [330.0, 500.0, 777.0, 2000.0])
+def test_the_budget_is_kept_within_a_tenth(begin, seconds):
+    loop, clock = begin(seconds)
+    run_serially(loop, Trainer(clock))
+    assert 0.9 * seconds <= clock.s <= 1.1 * seconds
+    assert len(loop.finals.trials) == 4
+    trained = len({trial.fingerprint for trial in loop.log.trials})
+    assert trained == pytest.approx((0.98 * seconds - FINALS_S) / TRIAL_S, abs=1)
+
+
+def test_what_came_before_counts(begin):
+    loop, clock = begin(500.0, used_s=100.0)
+    run_serially(loop, Trainer(clock))
+    assert 350.0 <= clock.s <= 400.0
+
+
+def test_the_first_batch_is_only_as_large_as_is_expected_to_fit(begin):
+    loop, clock = begin(FINALS_S + 3 * TRIAL_S + 5.0, expected_s=(TRIAL_S, FINALS_S))
+    run_serially(loop, Trainer(clock))
+    assert len(loop.log.trials) == 3
+
+
+def test_there_is_one_trial_whatever_the_budget(begin):
+    loop, clock = begin(1.0, expected_s=(TRIAL_S, FINALS_S))
+    run_serially(loop, Trainer(clock))
+    assert len(loop.log.trials) == 1
+    assert [trial.kind for trial in loop.finals.trials] == ["final", "repeat"]
+
+
+def test_trials_that_take_longer_than_expected_are_fewer(begin):
+    loop, clock = begin(1000.0, expected_s=(TRIAL_S / 5, FINALS_S / 5))
+    run_serially(loop, Trainer(clock))
+    assert 900.0 <= clock.s <= 1100.0
+
+
+@pytest.mark.parametrize("dies_at", [0, 3, 5, 11, 12, 20, 37, 38, 40])
+def test_an_interrupted_run_has_what_is_left_of_its_time(begin, dies_at):
+    whole, clock = begin(500.0, name="whole")
+    run_serially(whole, Trainer(clock))
+    jobs = len(whole.log.trials) + 4
+    part, clock = begin(500.0, name="part")
+    with pytest.raises(KeyboardInterrupt):
+        run_serially(part, Trainer(clock, min(dies_at, jobs - 1)))
+    spent_s = json.loads((part.folder / "spent.json").read_text())["total"]
+    assert spent_s == clock.s
+    again, clock = begin(500.0, name="part")
+    run_serially(again, Trainer(clock))
+    assert spent_s + clock.s == pytest.approx(500.0, rel=0.1)
+    assert without_times(again.log.trials) == without_times(whole.log.trials)
+    assert without_times(again.finals.trials) == without_times(whole.finals.trials)
+
+
+def test_sizes_once_decided_stand_whatever_the_clock_says_later(begin):
+    first, clock = begin(500.0)
+    run_serially(first, Trainer(clock))
+    replayed, clock = begin(500.0)
+    clock.s = 1e6
+    trained = Trainer(clock)
+    run_serially(replayed, trained)
+    assert trained.jobs == 0
+    assert without_times(replayed.log.trials) == without_times(first.log.trials)
+
+
+def test_a_controller_with_nothing_new_to_propose_ends_the_search(begin):
+    loop, clock = begin(1e5)
+    loop.controller = Repeating(loop.space.arities)
+    run_serially(loop, Trainer(clock))
+    assert len(loop.log.trials) == 5 * 6  # the first batch, and five of nothing new
+    assert clock.s < 200.0
+
+
+def test_side_by_side_trainings_are_told_from_those_so_far(tmp_path):
+    """Two at once take half the time; the finals are expected to do so too, but none is cut in two."""
+    clock = Clock()
+    given = WallTime(1000.0)
+    allowance = Allowance(given, tmp_path / "spent.json", final_factor=FACTOR, clock=clock)
+    nothing = ([], [])
+    assert allowance.batch(10, lambda: nothing) == 10
+    clock.s += 50.0
+    allowance.ended([TRIAL_S] * 10)
+    # 980 - 50 are left, and four finals of 40 s on two workers take 80.
+    assert allowance.batch(1000, lambda: ([TRIAL_S] * 4, [])) == round((980 - 50 - 80) / 5)
+    clock.s += 0.1
+    allowance.ended([])
+    assert allowance.batch(1000, lambda: ([200.0], [])) == round((980 - 50.1 - 800) / 5.01)
