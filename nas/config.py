@@ -118,6 +118,7 @@ class SearchConfig(BaseModel):
         trials: Candidates to train.
         budget_s: Wall time of the whole search in seconds; with it `trials` says nothing.
         batch_size: Candidates a controller update.
+        warm_start: Seed files of networks of the space, from whose weights trials begin.
         seed: Of everything random.
     """
 
@@ -131,6 +132,7 @@ class SearchConfig(BaseModel):
     trials: Positive = 100
     budget_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     batch_size: Positive = 10
+    warm_start: tuple[str, ...] = ()
     seed: Annotated[int, Field(ge=0)] = 0
     controller: Annotated[ControllerConfig, BeforeValidator(_named)] = ControllerConfig()
     reward: Reward = Reward()

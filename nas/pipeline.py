@@ -24,11 +24,13 @@ from nas.run_facts import facts_of, record_facts
 from nas.runs import RunFolder
 from nas.training.recipe import Recipe
 from nas.trial import Evaluate, Trial
+from nas.warm_start import WarmStart
 from nas.watch import PolicyRecord, Several, Silent, Watcher
 from nas.workers import hold, remote_devices, run_jobs
 from search_spaces import ArchSpec, InputError, SearchSpace
 
 if TYPE_CHECKING:
+    from nas.seeds import Seed
     from nas.training.images import Dataset
 
 DEFAULT_TRIALS = 100
@@ -52,6 +54,7 @@ def search(
     batch_size: int = 10,
     finals: FinalsConfig | None = None,
     schedule: ScheduleConfig | None = None,
+    warm_start: Sequence[Seed] = (),
     seed: int = 0,
     evaluate: Evaluate | None = None,
     watcher: Watcher | None = None,
@@ -76,6 +79,7 @@ def search(
         batch_size: Candidates a controller update.
         finals: How many candidates train longer at the end, and how much longer.
         schedule: Where trials train; in this process by default.
+        warm_start: Trained networks of the space; a trial begins with the weights of the one most like it.
         seed: Of everything random but the controller.
         evaluate: Trains a job in place of `recipe` on `data`.
         watcher: Is told what happens.
@@ -99,12 +103,17 @@ def search(
             raise InputError(f"{name} must be at least 1, got {number:g}")
     finals, schedule = finals or FinalsConfig(), schedule or ScheduleConfig(workers=0)
     reward, recipe = reward or Reward(), recipe or Recipe()
+    warm = WarmStart.of(space, warm_start, classes=len(data.classes)) if warm_start else None
     if evaluate is None:
         from nas.training.images import require_batch  # torch
 
         require_batch(data, recipe.batch_size)
         evaluate = ProxyTraining(
-            data, recipe, final_factor=finals.epochs_factor, threads=schedule.cpus_per_trial
+            data,
+            recipe,
+            final_factor=finals.epochs_factor,
+            threads=schedule.cpus_per_trial,
+            warm_start=warm,
         )
     run = RunFolder(Path(folder))
     run.path.mkdir(parents=True, exist_ok=True)
@@ -113,6 +122,7 @@ def search(
         devices = [source.device for source in sources]
         facts = facts_of(space, devices, data, targets_ms=targets_ms, budget=budget)
         facts["training"] = {"recipe": recipe.model_dump(), "finals_factor": finals.epochs_factor}
+        facts["training"]["warm_start"] = warm.facts() if warm else []
         record_facts(run, facts)
         remote = remote_devices(sources)
         allowance = None

@@ -11,6 +11,7 @@ from nas.trial import Job, Outcome
 
 if TYPE_CHECKING:
     from nas.training.images import Dataset
+    from nas.warm_start import WarmStart
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class ProxyTraining:
         final_factor: How much longer.
         device: `cpu`, `cuda`, or `auto` for the GPU where the worker sees one.
         threads: Torch threads.
+        warm_start: What trials begin with the weights of; finalists always begin with drawn ones.
     """
 
     dataset: Dataset
@@ -30,6 +32,7 @@ class ProxyTraining:
     final_factor: float = 4.0
     device: str = "auto"
     threads: int = 1
+    warm_start: WarmStart | None = None
 
     def __call__(self, job: Job) -> Outcome:
         """Train a job's network; the same job gives the same outcome on the same kind of device."""
@@ -44,10 +47,21 @@ class ProxyTraining:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         # What trains has the images' size; what is deployed has the spec's. The weights are the same.
         spec = replace(job.spec, resolution=self.dataset.resolution_px)
-        network = build(spec, generator=torch.Generator().manual_seed(job.seed))
+        generator = torch.Generator().manual_seed(job.seed)
+        network = build(spec, generator=generator)
+        warm = self.warm_start if job.kind != "final" else None
+        if warm is not None:
+            network.load_state_dict(warm.state_dict(job.tokens, generator=generator))
         recipe = self.recipe.longer(self.final_factor) if job.kind == "final" else self.recipe
         try:
-            result = train(network, self.dataset, recipe, seed=job.seed, device=device)
+            result = train(
+                network,
+                self.dataset,
+                recipe,
+                seed=job.seed,
+                device=device,
+                from_scratch=warm is None,
+            )
         except Diverged as error:
             return Outcome(None, f"diverged: {error}")
         weights = None

@@ -6,6 +6,7 @@ trials.jsonl     one line a finished trial, in the order asked: the truth of the
 finals.jsonl     the finalists' longer trainings, and repeats that show the noise
 *.ahead.jsonl    trials that finished before their turn; moved into the log in order
 spent.json       the wall time spent, and the batches' sizes that it decided (with a time budget)
+warm-start-N.pt  what trials begin with the weights of, if anything (of the commands' runs)
 policy.jsonl     the controller's probabilities after each batch, where it has any
 weights/         the finalists' weights
 result.json      the winner and its figures

@@ -91,6 +91,22 @@ class FactorizedSpace(BaseModel):
             head=self.head,
         )
 
+    def places(self, tokens: Tokens) -> tuple[tuple[int, int], ...]:
+        """Of each layer of `decode(tokens)`, the space's block that it is of and its position in it.
+
+        >>> from search_spaces import load_space
+        >>> load_space("mnasnet").places((0,) * 42)[:4]  # block 0 has depth 0
+        ((1, 0), (2, 0), (2, 1), (3, 0))
+
+        Raises:
+            InputError: See `decode`.
+        """
+        return tuple(
+            (index, position)
+            for index, choices in enumerate(self._chosen(tokens))
+            for position in range(choices["depth"])
+        )
+
     def encode(self, spec: ArchSpec) -> Tokens:
         """The first token sequence, in lexicographic order, that decodes to `spec`.
 

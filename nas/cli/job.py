@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,9 +21,10 @@ from nas.plan import Cost
 from nas.readable import counted
 from nas.results import SearchResult
 from nas.runs import RunFolder, new_folder, open_folder, write_whole
-from search_spaces import FactorizedSpace, load_space
+from search_spaces import FactorizedSpace, InputError, load_space
 
 if TYPE_CHECKING:
+    from nas.seeds import Seed
     from nas.training.images import Dataset
 
 
@@ -31,6 +33,7 @@ class Job:
     """A search with everything that it needs opened.
 
     Attributes:
+        warm_start: What trials begin with the weights of.
         cost: What it is expected to cost; None where nobody can tell.
         began_s: When the command was begun, by the monotonic clock: a time budget counts from there.
     """
@@ -40,6 +43,7 @@ class Job:
     sources: tuple[LatencySource, ...]
     data: Dataset
     console: Console
+    warm_start: tuple[Seed, ...] = ()
     cost: Cost | None = None
     began_s: float = field(default_factory=time.monotonic)
 
@@ -84,6 +88,7 @@ class Job:
                     batch_size=config.batch_size,
                     finals=config.finals,
                     schedule=config.schedule,
+                    warm_start=self.warm_start,
                     seed=config.seed,
                     watcher=Several(view, board),
                 )
@@ -106,7 +111,29 @@ def open_job(config: SearchConfig, console: Console) -> Job:
     data = open_images(config.data, console, batch_size=config.recipe.batch_size)
     space = load_space(config.space, resolution=config.resolution, classes=len(data.classes))
     _controller(config, space)
-    return Job(config, space, sources, data, console, began_s=began_s)
+    warm_start = _warm_start(config, space)
+    return Job(config, space, sources, data, console, warm_start, began_s=began_s)
+
+
+def _warm_start(config: SearchConfig, space: FactorizedSpace) -> tuple[Seed, ...]:
+    """The networks of `config.warm_start`.
+
+    Raises:
+        InputError: One cannot be read, is of other classes or not in the space.
+    """
+    if not config.warm_start:
+        return ()
+    from nas.seeds import load_seed
+    from nas.warm_start import WarmStart
+
+    seeds = []
+    for path in config.warm_start:
+        seeds.append(load_seed(Path(path)))
+        try:
+            WarmStart.of(space, seeds[-1:], classes=space.head.classes)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+    return tuple(seeds)
 
 
 def _opened(device: str) -> LatencySource:
@@ -126,10 +153,19 @@ def _controller(config: SearchConfig, space: FactorizedSpace) -> Controller:
 
 
 def start(job: Job, runs: Path, name: str) -> RunFolder:
-    """Make the run's folder, with its settings in it."""
+    """Make the run's folder, with its settings in it and copies of what trials begin from."""
     folder = new_folder(runs, name)
-    write_whole(folder / "config.yaml", config_yaml(job.config))
+    copies = {f"warm-start-{n}.pt": Path(p) for n, p in enumerate(job.config.warm_start, start=1)}
+    for copy, path in copies.items():
+        write_whole(folder / copy, path.read_bytes())
+    kept = job.config.model_copy(update={"warm_start": _within(folder, copies)})
+    write_whole(folder / "config.yaml", config_yaml(kept))
     return folder
+
+
+def _within(folder: RunFolder, names: Iterable[str | Path]) -> tuple[str, ...]:
+    """Files of these names in a run's folder, wherever that is now."""
+    return tuple(str(folder / Path(name).name) for name in names)
 
 
 def reopen(path: Path, schedule: dict[str, Any], console: Console) -> tuple[Job, RunFolder]:
@@ -139,6 +175,7 @@ def reopen(path: Path, schedule: dict[str, Any], console: Console) -> tuple[Job,
     config = load_config(folder / "config.yaml")
     kept = config.model_dump(mode="json")
     kept["schedule"] |= schedule
+    kept["warm_start"] = _within(folder, config.warm_start)
     console.print(
         f"{folder.path}: {_of_all(done, config)} done"
         + (f", {finals} of the finals" if finals else ""),

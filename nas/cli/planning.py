@@ -244,6 +244,8 @@ def _lines(job: Job, prospects: Sequence[Prospect], cost: Cost | None) -> list[L
             f"{config.reward.kind} reward, seed {config.seed}",
         )
     )
+    if config.warm_start:
+        lines.append(("weights", f"trials begin with those of {', '.join(config.warm_start)}"))
     if cost is not None:
         workers = _workers(config)
         on = f"on {counted(workers, 'worker')}" if workers else "in this process"

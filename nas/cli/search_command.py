@@ -57,6 +57,12 @@ def search(
         typer.Option(metavar="TIME", help="Wall time in place of --trials: 45m, 1h30m."),
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Candidates a controller update.")] = None,
+    warm_start: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A seed.pt of the space whose weights trials begin with; of several the most similar."
+        ),
+    ] = None,
     controller: Annotated[
         str | None, typer.Option(help="screened, rnn, evolution, uniform, or a plug-in's.")
     ] = None,
@@ -102,6 +108,7 @@ def search(
         trials=trials,
         budget_s=budget and seconds(budget),
         batch_size=batch_size,
+        warm_start=[str(path) for path in warm_start or []],
         seed=seed,
         controller=_given(name=controller, options=_given(proposals=proposals)),
         data=_given(source=data, proxy_resolution=proxy_resolution),

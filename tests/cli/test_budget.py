@@ -95,3 +95,35 @@ def test_what_cannot_be_is_said_in_a_line(nas_search, photos, config, tmp_path, 
     assert code == 2
     assert said in " ".join(err.split())
     assert not (tmp_path / "runs").exists()
+
+
+def test_trials_may_begin_with_a_found_network_s_weights(
+    nas_search, photos, config, space, tmp_path
+):
+    common = (*QUICK, "--data", photos, "--config", config, "--space", space, "--trials", 4)
+    code, _, err = nas_search(*common, "--run-name", "one")
+    assert code == 0, err
+    seed = tmp_path / "runs/seed.pt"  # which the second run will replace
+    code, out, err = nas_search(*common, "--warm-start", seed, "--run-name", "two", "--json")
+    assert code == 0, err
+    assert "trials begin with those of" in " ".join(err.split())
+    code, again, err = nas_search("--resume", tmp_path / "runs/two", "--workers", "0", "--json")
+    assert code == 0, err
+    assert json.loads(again) == json.loads(out) | {"run": str(tmp_path / "runs/two")}
+
+
+def test_a_warm_start_that_does_not_fit_is_said_in_a_line(
+    nas_search, photos, config, space, tmp_path
+):
+    common = (*QUICK, "--data", photos, "--config", config)
+    code, _, err = nas_search(*common, "--space", space, "--trials", 4, "--run-name", "one")
+    assert code == 0, err
+    for path, said in (
+        (tmp_path / "runs/one/seed.pt", "give one found in the same space"),
+        (tmp_path / "absent.pt", "absent.pt"),
+        (config, "config.yaml"),
+    ):
+        code, _, err = nas_search(*common, "--warm-start", path, "--run-name", "two")
+        assert code == 2
+        assert said in " ".join(err.split())
+        assert len(err.strip().splitlines()) == 1

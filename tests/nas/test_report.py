@@ -303,7 +303,9 @@ def test_an_unfinished_run_says_so(make_run):
     with (folder / "trials.jsonl").open("ab") as log:
         log.write(b'{"index": 23, "ki')  # the search is writing it just now
     text = text_of(render(folder))
-    assert "Not finished: 23 of the 23 trials are there, and 0 of the 4 trainings after them" in text
+    assert (
+        "Not finished: 23 of the 23 trials are there, and 0 of the 4 trainings after them" in text
+    )
     assert "The best reward so far has trial" in text
     assert "how much accuracies differ by chance is not known" in text
     assert (folder / "trials.jsonl").read_bytes().endswith(b'"ki')  # and is left alone

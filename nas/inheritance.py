@@ -1,0 +1,153 @@
+"""A candidate's first weights, taken from a similar network that is already trained.
+
+Both are networks of one space. Layers are matched by their place in it, and copied where their shapes
+overlap; `netadapt.weights.inherit` is the stricter relative, for narrower networks alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from search_spaces import ArchSpec, BlockSpec, InputError, SearchSpace, Tokens
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+Places = Sequence[tuple[int, int]]
+"""Each layer's stage and its position in it, as `FactorizedSpace.places` tells them."""
+
+_Layer = tuple[object, ...]
+"""What a layer is recognised by in another network."""
+
+
+def overlapping(
+    parent: ArchSpec,
+    weights: Mapping[str, Tensor],
+    child: ArchSpec,
+    *,
+    parent_places: Places,
+    child_places: Places,
+    generator: torch.Generator,
+) -> dict[str, Tensor]:
+    """The child's complete state dict, with the parent's weights wherever the two overlap.
+
+    A convolution, its batch norm or a squeeze-and-excite is taken from the parent's layer of the same
+    stage, position, `op` and role. Of another `op` nothing is taken: its inner channels mean something
+    else. All that has no counterpart starts as `build` draws it.
+
+    Within a tensor, the leading channels are taken and the centre of the kernel. What a filter of the
+    parent's gets in addition, further inputs or a larger kernel's border, is zero; further filters are
+    drawn. A linear residual branch that is new starts at zero, and so does what a wider one adds.
+    So a child that is the parent but wider, of larger kernels or with more layers in stages of linear
+    branches with `identity` skips computes the same function in eval mode, and all of it can learn.
+
+    A squeeze-and-excite that the parent lacks cannot start as the identity (its gate ends at 1): a
+    drawn one about halves its input.
+
+    Args:
+        parent: The network that `weights` are of.
+        weights: Its state dict; nothing is shared with it.
+        child: The network to start.
+        parent_places: One for each of the parent's blocks.
+        child_places: One for each of the child's blocks.
+        generator: Draws what is not taken; moved by the same amount whatever the parent.
+
+    Returns:
+        The tensors by name, in the network's order, on the CPU.
+    """
+    from nas.training.optimizer import zero_residual_branches
+    from search_spaces.network import build
+
+    network = build(child, generator=generator)
+    zero_residual_branches(network)
+    state = dict(network.state_dict())
+    theirs = _layers(parent, parent_places)
+    for layer, prefix in _layers(child, child_places).items():
+        if layer in theirs:
+            for name in [name for name in state if name.startswith(prefix)]:
+                source = theirs[layer] + name.removeprefix(prefix)
+                state[name] = _overlapped(state[name], weights[source])
+    return state
+
+
+def _layers(spec: ArchSpec, places: Places) -> dict[_Layer, str]:
+    """The beginning of the names of each layer's tensors."""
+    layers: dict[_Layer, str] = {("stem",): "stem."}
+    for index, (block, place) in enumerate(zip(spec.blocks, places, strict=True)):
+        for at, role in enumerate(_roles(block)):
+            layers[(*place, block.op, role)] = f"blocks.{index}.layers.{at}."
+    # With other layers before it, the classifier would read other features.
+    layers["head", spec.head.conv > 0, spec.head.hidden > 0] = "head."
+    return layers
+
+
+def _roles(block: BlockSpec) -> list[str]:
+    """What each of a block's layers is, in their order."""
+    first = {
+        "mbconv": ["expansion", "depthwise"],
+        "sepconv": ["depthwise"],
+        "conv": ["convolution"],
+    }
+    excite = ["squeeze-and-excite"] if block.se else []
+    return first[block.op] + excite + (["projection"] if block.op != "conv" else [])
+
+
+def _overlapped(drawn: Tensor, old: Tensor) -> Tensor:
+    """`drawn` (out, in, kernel, kernel), or the first of these dimensions, with `old` laid into it."""
+    shared = [min(sizes) for sizes in zip(drawn.shape, old.shape, strict=True)]
+    inside = _window(drawn.shape, shared)
+    overlapped = drawn.clone()
+    overlapped[inside[:1]] = 0
+    overlapped[inside] = old[_window(old.shape, shared)]
+    return overlapped
+
+
+def _window(shape: Sequence[int], shared: Sequence[int]) -> tuple[slice, ...]:
+    """Where the shared part lies: at the beginning of channels, in the middle of kernels."""
+    starts = [
+        (size - part) // 2 if dim >= 2 else 0
+        for dim, (size, part) in enumerate(zip(shape, shared, strict=True))
+    ]
+    return tuple(slice(start, start + part) for start, part in zip(starts, shared, strict=True))
+
+
+def most_similar(tokens: Tokens, others: Sequence[Tokens]) -> int | None:
+    """Index of the sequence that differs in the fewest decisions, of equals the latest.
+
+    None if there are none.
+
+    >>> most_similar((0, 1, 2), [(0, 1, 1), (3, 1, 2), (3, 3, 3)])
+    1
+    """
+
+    def rank(index: int) -> tuple[int, int]:
+        pairs = zip(tokens, others[index], strict=True)
+        return sum(ours != theirs for ours, theirs in pairs), -index
+
+    return min(range(len(others)), key=rank, default=None)
+
+
+def source_tokens(space: SearchSpace, spec: ArchSpec, *, classes: int) -> Tokens:
+    """The tokens of a network that is given as a source of weights.
+
+    Args:
+        space: The space that is searched.
+        spec: The network, for example a seed's.
+        classes: Number of classes that the space's networks tell apart.
+
+    Raises:
+        InputError: It tells another number of classes apart, or is not in the space.
+    """
+    if spec.head.classes != classes:
+        raise InputError(
+            f"the warm start's network has {spec.head.classes} classes, the search has {classes}: "
+            "give one that was trained on the same classes"
+        )
+    try:
+        return space.encode(spec)
+    except InputError as error:
+        raise InputError(
+            f"the warm start's network is {error}: give one found in the same space"
+        ) from error
