@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
+TEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev search netadapt test lint format bench clean
@@ -22,7 +23,7 @@ netadapt: $(VENV)/.installed ## Halve the latency of the network that the last s
 	$(BIN)/netadapt --seed runs/seed.pt --target-ratio 0.5 --delta 0.15 --finetune-steps 60 --final both --final-epochs 5
 
 test: $(VENV)/.installed-dev lint ## Run linters, type checks and all tests
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --cov --cov-report=term:skip-covered
 
 lint: $(VENV)/.installed-dev ## Run ruff, mypy and import-linter
 	$(BIN)/ruff check .

@@ -8,6 +8,9 @@ from latency import Device, Latency, LatencySource, units
 from latency.on_demand import OnDemand
 from search_spaces import ArchSpec
 
+CONFIRMATIONS = 3
+"""Readings of a network that is confirmed."""
+
 
 class Remembering:
     """A latency source that asks another once a network; also a function to milliseconds.
@@ -57,16 +60,20 @@ class Remembering:
     def confirm(self, spec: ArchSpec) -> Latency | None:
         """The network measured anew and by itself; None where nothing is measured at all.
 
-        What many readings were compared to choose is mostly one that came out too low.
+        What many readings were compared to choose is mostly one that came out too low. Of
+        `CONFIRMATIONS` new readings the middle one is taken.
 
         Raises:
             MeasurementError: See `LatencySource`.
         """
         if isinstance(self.source, OnDemand):
-            return self.source.confirm(spec).at_pace(self._pace_ms)
-        if self.device.estimate:
+            measure = self.source.confirm
+        elif self.device.estimate:
             return None
-        return self.source.latency(spec).at_pace(self._pace_ms)
+        else:
+            measure = self.source.latency
+        readings = [measure(spec).at_pace(self._pace_ms) for _ in range(CONFIRMATIONS)]
+        return sorted(readings, key=lambda reading: reading.median_ms)[CONFIRMATIONS // 2]
 
     def know(self, spec: ArchSpec, reading: Latency) -> None:
         """Take a reading; the first of a device with an anchor sets the pace.

@@ -55,21 +55,14 @@ def test_a_lucky_reading_does_not_end_the_run(tmp_path):
     record = AdaptRecord.read(RunFolder(tmp_path))
     assert record.last_latency == result.latency
     assert [planned.latency for planned, _ in record.family] == [t.latency for t in result.family]
+    # What the choice was made by was too low: believed, it would have ended the run above the target.
+    planned = next(
+        p for p, t in record.steps[-1].entries if t and t.index == result.family[-1].index
+    )
+    assert planned.latency.median_ms == pytest.approx(0.95 * result.latency.median_ms)
 
 
-def test_without_it_the_run_would_end_above_the_target(tmp_path):
-    """What the test above would miss if first readings were believed."""
-    result = run(tmp_path, Lucky())
-    believed = json.loads((tmp_path / "plans" / f"step-{len(result.family) - 1}.json").read_text())
-    (last,) = [p for p in believed["proposals"] if p["name"] == _last_name(tmp_path)]
-    assert last["latency"]["median_ms"] == pytest.approx(0.95 * result.latency.median_ms)
-
-
-def _last_name(folder):
-    return AdaptRecord.read(RunFolder(folder)).family[-1][0].name
-
-
-@pytest.mark.parametrize("asked", [2, 30, 60, 90])
+@pytest.mark.parametrize("asked", [2, 60])
 def test_interrupted_while_it_measures_it_goes_on_from_what_is_kept(tmp_path, asked):
     source = Lucky(dies_at=asked)
     with pytest.raises(KeyboardInterrupt):
