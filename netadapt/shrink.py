@@ -143,11 +143,11 @@ class Shrink:
         """What a fine-tuned proposal is chosen by; larger is better.
 
         By ratio: the change of accuracy over the latency saved, mostly below 0. A proposal that saves much
-        may lose more.
+        may lose more. What it saves below the target is worth nothing: so the last step ends close to it.
         """
         if self.metric == "accuracy":
             return accuracy
-        saved = abs(self.current.latency_ms - latency_ms)
+        saved = abs(self.current.latency_ms - max(latency_ms, self.target_ms))
         return (accuracy - self.current.accuracy) / max(saved, 1e-9)
 
     def choose(

@@ -38,10 +38,12 @@ def test_it_yields_the_family_down_to_the_target():
 
 def test_the_ratio_weighs_accuracy_by_what_it_saves():
     current = loop()
-    saves_much = current.score(0.78, 0.5 * FULL_MS)
+    saves_much = current.score(0.78, 0.75 * FULL_MS)
     saves_little = current.score(0.79, 0.9 * FULL_MS)
-    assert saves_much == pytest.approx(-0.02 / (0.5 * FULL_MS))
+    assert saves_much == pytest.approx(-0.02 / (0.25 * FULL_MS))
     assert saves_much > saves_little
+    # The target is 0.7: what is saved below it is worth nothing.
+    assert current.score(0.78, 0.5 * FULL_MS) == pytest.approx(-0.02 / (0.3 * FULL_MS))
     by_accuracy = loop(metric="accuracy")
     assert by_accuracy.score(0.79, 0.9 * FULL_MS) > by_accuracy.score(0.78, 0.5 * FULL_MS)
 
