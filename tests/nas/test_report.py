@@ -315,7 +315,7 @@ def test_a_result_of_before_the_run_was_gone_on_with_is_not_the_runs(make_run):
     folder, _ = make_run()
     lines = (folder / "trials.jsonl").read_text().splitlines(keepends=True)
     (folder / "trials.jsonl").write_text("".join(lines[:-1]))
-    assert "Not finished: 22 of 23" in text_of(render(folder))
+    assert "Not finished: 22 of the 23" in text_of(render(folder))
 
 
 def test_a_run_that_has_just_begun(make_run):
