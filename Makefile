@@ -20,7 +20,7 @@ search: $(VENV)/.installed ## Run the main job: a platform-aware search on the e
 
 netadapt: $(VENV)/.installed ## Halve the latency of the network that the last search found, in minutes
 	@test -f runs/seed.pt || $(MAKE) search
-	$(BIN)/netadapt --seed runs/seed.pt --target-ratio 0.5 --delta 0.15 --finetune-steps 60 --final both --final-epochs 5
+	$(BIN)/netadapt --seed runs/seed.pt --device pieces:cpu --target-ratio 0.5 --delta 0.05 --finetune-steps 60 --final both --final-epochs 5
 
 test: $(VENV)/.installed-dev lint ## Run linters, type checks and all tests
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --cov --cov-report=term:skip-covered
