@@ -78,12 +78,10 @@ def adapt(
         asked = (
             latency if isinstance(latency, Remembering) else Remembering(beside(latency, seed.spec))
         )
-        remote = remote_devices([asked])
         loop = _loop(seed, data, asked, config, run, challengers, watcher or AdaptWatcher())
-        loop.hold = hold(remote, config.schedule)
         if evaluate is None:
             evaluate = AdaptTraining(data, keep=config.keep, threads=config.schedule.cpus_per_trial)
-        run_jobs(loop, evaluate, config.schedule, devices=remote)
+        run_jobs(loop, evaluate, config.schedule, devices=remote_devices([asked]))
         return _conclude(loop, seed, data, challengers)
 
 
@@ -153,6 +151,7 @@ def _loop(
         recipe=tuning,
         last=last,
         watcher=watcher,
+        hold=hold(remote_devices([asked]), config.schedule),
     )
 
 

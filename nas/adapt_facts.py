@@ -69,7 +69,7 @@ def begin_facts(
         before = json.loads(path.read_text(encoding="utf-8"))
         if before.get("kind") != KIND:
             raise InputError(f"{path}: not of a NetAdapt run: choose another folder")
-        free = set() if run.finals().trials else {"last"}
+        free = set() if run.ending else {"last"}
         require_same(run, {k: fact for k, fact in before.items() if k not in free}, facts)
         latency.know(seed, Latency.from_dict(before["latency"]))
         facts |= {"latency": before["latency"], "accuracy": before["accuracy"]}

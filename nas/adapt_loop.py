@@ -41,12 +41,12 @@ class AdaptLoop:
         recipe: Of a proposal's fine-tuning, its length in steps.
         last: What to train once the loop has ended; the same for the same folder.
         watcher: Is told what happens.
+        hold: Keeps the device from other runs while latencies are asked for: see `nas.workers.hold`.
 
     Attributes:
         family: The proposals chosen, one a step.
         done: Whether there is nothing left to train.
         failure: Why it cannot go on, or None.
-        hold: Keeps the device from other runs while latencies are asked for: see `nas.workers.hold`.
 
     Raises:
         InputError: The folder's log belongs to another run.
@@ -63,6 +63,7 @@ class AdaptLoop:
         recipe: Recipe,
         last: Callable[[Reached], Sequence[AdaptJob]],
         watcher: AdaptWatcher,
+        hold: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self.shrink, self.latency, self.weights, self.folder = shrink, latency, weights, folder
         self.run_seed, self.recipe, self.last, self.watcher = run_seed, recipe, last, watcher
@@ -72,7 +73,7 @@ class AdaptLoop:
         self.family: list[Trial] = []
         self.done = False
         self.failure: str | None = None
-        self.hold: Callable[[], AbstractContextManager[object]] = nullcontext
+        self.hold = hold
         self._asked = 0
         self._batch: list[AdaptJob] = []
         self._queue: list[AdaptJob] = []

@@ -114,8 +114,13 @@ class AdaptRecord:
 
     @property
     def estimate(self) -> bool:
-        """Whether latencies are computed and not measured."""
-        return bool(self.facts["device"]["estimate"])
+        """Whether nothing is measured: all latencies are computed."""
+        return self.seed_latency.estimate
+
+    @property
+    def by_pieces(self) -> bool:
+        """Whether proposals are told sums of pieces, and only the networks that go on are measured."""
+        return bool(self.facts["device"]["estimate"]) and not self.estimate
 
     @cached_property
     def family(self) -> list[tuple[Planned, Trial]]:

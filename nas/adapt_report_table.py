@@ -32,7 +32,7 @@ STEP_TITLES = ("Proposal", "Accuracy", "Latency, ms", "95% interval", "Score", "
 
 def step_tables(run: AdaptRecord) -> list[StepTable]:
     """A table a step."""
-    return [StepTable(_summary(step), _rows(step, run.estimate)) for step in run.steps]
+    return [StepTable(_summary(step), _rows(step)) for step in run.steps]
 
 
 def _summary(step: StepRecord) -> str:
@@ -47,7 +47,7 @@ def _summary(step: StepRecord) -> str:
     )
 
 
-def _rows(step: StepRecord, estimate: bool) -> list[tuple[list[str], bool, bool]]:
+def _rows(step: StepRecord) -> list[tuple[list[str], bool, bool]]:
     places = range(len(step.entries))
     ranked = sorted(places, key=lambda place: (_rank(step.entries[place][1]), place))
     rows = []
@@ -55,7 +55,7 @@ def _rows(step: StepRecord, estimate: bool) -> list[tuple[list[str], bool, bool]
         planned, trial = step.entries[place]
         failed = trial is not None and trial.accuracy is None
         chosen = place == step.chosen
-        rows.append((_cells(planned, trial, standing, estimate, chosen=chosen), chosen, failed))
+        rows.append((_cells(planned, trial, standing, chosen=chosen), chosen, failed))
     return rows
 
 
@@ -66,23 +66,21 @@ def _rank(trial: Trial | None) -> tuple[int, float]:
     return (2, 0.0) if trial.accuracy is None else (0, -trial.reward)
 
 
-def _cells(
-    planned: Planned, trial: Trial | None, standing: int, estimate: bool, *, chosen: bool
-) -> list[str]:
+def _cells(planned: Planned, trial: Trial | None, standing: int, *, chosen: bool) -> list[str]:
     accuracy, score, stands = "", "", "to train"
     if trial is not None and trial.accuracy is None:
         stands = f"discarded: {trial.error}"
     elif trial is not None:
         accuracy, score = percent(trial.accuracy or 0.0), f"{trial.reward:.4g}"
         stands = "goes on" if chosen else f"number {standing}"
-    return [planned.name, accuracy, *_latency_cells(planned.latency, estimate), score, stands]
+    return [planned.name, accuracy, *_latency_cells(planned.latency), score, stands]
 
 
-def _latency_cells(latency: Latency | None, estimate: bool) -> list[str]:
+def _latency_cells(latency: Latency | None) -> list[str]:
     if latency is None:
         return ["", ""]
     unstable = "" if latency.stable else " unstable"
-    spread = "estimate" if estimate else interval(latency)
+    spread = "estimate" if latency.estimate else interval(latency)
     return [three_digits(latency.median_ms), spread + unstable]
 
 
@@ -119,7 +117,7 @@ def last_rows(run: AdaptRecord) -> list[list[str]]:
                     words,
                     f"{mean:.1f}%" + ("" if half is None else f" ± {half:.1f}"),
                     ", ".join(f"{100 * value:.1f}" for value in found),
-                    *_latency_cells(latency, run.estimate),
+                    *_latency_cells(latency),
                     three_digits(cost.params / 1e6),
                     three_digits(cost.madds / 1e6),
                 ]

@@ -104,7 +104,7 @@ def facts(run: AdaptRecord) -> list[tuple[str, str]]:
     recipe, spent = settings["recipe"], tried * (settings["recipe"]["steps"] or 0)
     lines = [
         ("Device", run.facts["device"]["name"]),
-        ("Latencies", "estimates, not measurements" if run.estimate else "measured at batch 1"),
+        ("Latencies", _latencies(run)),
         (
             "Seed",
             f"{reading(run.seed_latency)}, {percent(run.facts['accuracy'])} on held-out images",
@@ -140,6 +140,17 @@ def facts(run: AdaptRecord) -> list[tuple[str, str]]:
             )
         )
     return lines
+
+
+def _latencies(run: AdaptRecord) -> str:
+    if run.estimate:
+        return "estimates, not measurements"
+    if run.by_pieces:
+        return (
+            "measured at batch 1 of the seed and of each network that went on; of other proposals sums of "
+            "measured pieces, estimates"
+        )
+    return "measured at batch 1"
 
 
 def _metric(metric: str) -> str:

@@ -94,14 +94,10 @@ def search(
     sources, targets_ms = _aimed(latency, target_ms)
     if isinstance(wall_time, int | float):
         wall_time = WallTime(wall_time)
-    if trials is None:
-        trials = DEFAULT_TRIALS if wall_time is None else UNLIMITED
-    trials = min(trials, math.prod(space.arities))
-    seconds = wall_time.seconds if wall_time else None
-    for name, number in (("trials", trials), ("batch_size", batch_size), ("wall_time", seconds)):
-        if number is not None and not number >= 1:
-            raise InputError(f"{name} must be at least 1, got {number:g}")
     finals, schedule = finals or FinalsConfig(), schedule or ScheduleConfig(workers=0)
+    seconds = wall_time.seconds if wall_time else None
+    most = _most_trials(space, trials, seconds, batch_size)
+    budget = Budget(most, batch_size, finals.count, finals.repeats, seed, seconds)
     reward, recipe = reward or Reward(), recipe or Recipe()
     warm = WarmStart.of(space, warm_start, classes=len(data.classes)) if warm_start else None
     if evaluate is None:
@@ -117,7 +113,6 @@ def search(
         )
     run = RunFolder(Path(folder))
     run.path.mkdir(parents=True, exist_ok=True)
-    budget = Budget(trials, batch_size, finals.count, finals.repeats, seed, seconds)
     with run.locked():
         devices = [source.device for source in sources]
         facts = facts_of(space, devices, data, targets_ms=targets_ms, budget=budget)
@@ -142,6 +137,22 @@ def search(
         )
         run_jobs(loop, evaluate, schedule, devices=remote)
         return _conclude(loop, data)
+
+
+def _most_trials(
+    space: SearchSpace, trials: int | None, seconds: float | None, batch_size: int
+) -> int:
+    """Trials after which the search ends in any case.
+
+    Raises:
+        InputError: A number is below 1.
+    """
+    for name, number in (("trials", trials), ("batch_size", batch_size), ("wall_time", seconds)):
+        if number is not None and not number >= 1:
+            raise InputError(f"{name} must be at least 1, got {number:g}")
+    if trials is None:
+        trials = DEFAULT_TRIALS if seconds is None else UNLIMITED
+    return min(trials, math.prod(space.arities))
 
 
 def _aimed(

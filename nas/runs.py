@@ -175,6 +175,12 @@ class RunFolder:
         """Whether a trial has finished in it."""
         return bool(self.trials().trials) or any(self.path.glob("*.ahead.jsonl"))
 
+    @property
+    def ending(self) -> bool:
+        """Whether a training after the search has finished in it, in its turn or before."""
+        logs = (self.finals().path, self.finals().ahead_path)
+        return any(log.exists() for log in logs)
+
     def discard(self) -> None:
         """Remove the folder of a run that has not begun."""
         shutil.rmtree(self.path)

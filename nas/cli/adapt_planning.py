@@ -127,7 +127,7 @@ def _lines(
     from netadapt import width_groups
 
     groups = len(width_groups(seed.spec, ends=config.ends))
-    kind = "not measured: " if source.device.estimate else ""
+    kind = "not measured: " if now.estimate else ""
     lines = [
         (
             "data",

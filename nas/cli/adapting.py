@@ -114,7 +114,7 @@ def open_seed(path: Path) -> Seed:
     """
     from nas.seeds import load_seed
 
-    if path.suffix in (".yaml", ".yml"):
+    if path.suffix in (".yaml", ".yml") and path.is_file():
         raise InputError(f"{path} has no weights: train it first, by nas train {path} --data DIR")
     return load_seed(path)
 
@@ -143,7 +143,7 @@ def parse(given: dict[str, Any]) -> AdaptConfig:
     try:
         return AdaptConfig.model_validate(given)
     except ValidationError as error:
-        raise InputError(f"netadapt: {first_problem(error)}") from error
+        raise InputError(first_problem(error)) from error
 
 
 def start(runs: Path, name: str, config: AdaptConfig, seed: Path) -> RunFolder:
@@ -162,12 +162,21 @@ def reopen(path: Path, changes: dict[str, Any], console: Console) -> tuple[Adapt
         changes: Options that may change: `workers`, `compare`, `compare_seeds`, `final`, `final_epochs`,
             `final_learning_rate`.
         console: Where progress is shown.
+
+    Raises:
+        InputError: Something cannot change any more, or another process holds the run; nothing is written.
     """
     folder = open_folder(path)
     kept = _read(folder)
     config = parse(_changed(kept, changes))
+    if folder.ending and config.last() != parse(kept).last():
+        raise InputError(
+            f"{folder.path}: how the last network is trained cannot change any more, since one has been: "
+            "resume without --final, --final-epochs and --final-learning-rate"
+        )
     if changes:
-        _keep(folder, config)
+        with folder.locked():
+            _keep(folder, config)
     seed = folder / "seed.pt"
     source = open_source(config.device, open_seed(seed).spec)
     return open_adapting(config, seed, source, console), folder

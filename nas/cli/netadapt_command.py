@@ -100,7 +100,11 @@ def netadapt(
         job, folder = adapting.reopen(resume, _changes(context), console)
         forecast = None
     else:
-        if seed is None or (target_ms is None) == (target_ratio is None):
+        if target_ms is not None and target_ratio is not None:
+            raise InputError(
+                "--target-ms and --target-ratio both say where to end: give one of them"
+            )
+        if seed is None or (target_ms is None and target_ratio is None):
             raise InputError(
                 "give --seed with --target-ms or --target-ratio, or --resume with a run's folder"
             )

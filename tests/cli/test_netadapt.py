@@ -70,7 +70,7 @@ def test_nothing_to_do_is_no_failure(netadapt, seed, photos, tmp_path):
     ("arguments", "message"),
     [
         ((), "give --seed with --target-ms or --target-ratio"),
-        (("--seed", "SEED", "--target-ms", "1", "--target-ratio", "0.5"), "give --seed with"),
+        (("--seed", "SEED", "--target-ms", "1", "--target-ratio", "0.5"), "give one of them"),
         (
             ("--seed", "SEED", "--target-ratio", "1.5"),
             "target-ratio must be between 0 and 1, got 1.5",
@@ -91,6 +91,7 @@ def test_nothing_to_do_is_no_failure(netadapt, seed, photos, tmp_path):
         ),
         (("--seed", "MIXED", "--target-ms", "0.3"), "the weights are not its spec's"),
         (("--seed", "SPEC", "--target-ms", "1"), "has no weights: train it first"),
+        (("--seed", "absent.yaml", "--target-ms", "1"), "absent.yaml: No such file"),
         (("--seed", "absent.pt", "--target-ms", "1"), "absent.pt: No such file"),
         (
             ("--seed", "SEED", "--target-ms", "1", "--data", "OTHER"),
@@ -213,9 +214,13 @@ def test_the_last_training_can_be_chosen_until_there_is_one(netadapt, seed, phot
     )
     assert code == 0, err
     assert [final["kind"] for final in json.loads(out)["finals"]] == ["finetune"]
-    code, _, err = netadapt(*again, "--final", "scratch")
-    assert code == 2
-    assert "last.final was 'finetune' when this run began and is 'scratch' now" in err
+    for late in (("--final", "scratch"), ("--final-epochs", 5), ("--final-learning-rate", 0.5)):
+        code, _, err = netadapt(*again, *late)
+        assert code == 2
+        assert "how the last network is trained cannot change any more" in " ".join(err.split())
+    code, same, err = netadapt(*again, "--json")  # and a refusal changes nothing
+    assert code == 0, err
+    assert json.loads(same) == json.loads(out)
 
 
 def test_where_few_groups_can_give_delta_it_says_which_delta_more_can_give(netadapt, seed, photos):
