@@ -130,6 +130,7 @@ def _loop(
         widths=Widths(config.divisor, config.floor),
         metric=config.metric,
         ends=config.ends,
+        tolerance=config.tolerance,
     )
     last = LastTrainings(
         seed=seed,
@@ -177,7 +178,7 @@ def _conclude(
         latency=asked.reading(shrink.current.spec),
         seed_latency=asked.reading(seed.spec),
         seed_accuracy=loop.seed_accuracy,
-        reached=shrink.current.latency_ms <= shrink.target_ms,
+        reached=shrink.reached,
         family=tuple(loop.family),
         finals=tuple(finals),
         rivals=tuple(found[name] for name in rivals if name in found),

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nas.config import DataConfig, ScheduleConfig
 from nas.training.recipe import Recipe
+from netadapt.shrink import TOLERANCE
 
 FINETUNE_STEPS = 10_000
 """T of MobileNetV3's NetAdapt (arXiv 1905.02244, section 4.2)."""
@@ -33,6 +34,8 @@ class AdaptConfig(BaseModel):
             (NetAdapt's).
         metric: `ratio` chooses by dACC / |dLAT|, `accuracy` by accuracy.
         ends: Whether stem and head are narrowed too.
+        tolerance: Part of the target that the last network may stay below it: one that ends further below
+            is given back some width. 1 never gives back.
         recipe: Of a proposal's fine-tuning.
         final: How the last network is trained: from scratch (MobileNetV3's), on from its weights
             (NetAdapt's), both side by side, or not at all.
@@ -56,6 +59,7 @@ class AdaptConfig(BaseModel):
     keep: Literal["first", "norm"] = "first"
     metric: Literal["ratio", "accuracy"] = "ratio"
     ends: bool = False
+    tolerance: Annotated[float, Field(gt=0, le=1)] = TOLERANCE
     recipe: Recipe = _TUNING
     final: Literal["scratch", "finetune", "both", "none"] = "scratch"
     final_recipe: Recipe = Recipe(epochs=30)

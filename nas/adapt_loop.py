@@ -159,19 +159,21 @@ class AdaptLoop:
             for planned in kept.proposals:
                 if planned.latency is not None:
                     self.latency.know(planned.spec, planned.latency)
+            if not kept.proposals:
+                self.shrink.nothing_proposed()
             return kept.proposals
         self.watcher.proposing(self.shrink)
         step = self.shrink.next_step()
-        if not step.proposals:
-            if self.shrink.unmeasured(step):
-                lost = step.discarded[0]
-                self.failure = (
-                    f"none of the {len(step.discarded)} networks of step {self.shrink.steps + 1} could "
-                    f"be measured: {lost.name}: {lost.reason}"
-                )
+        if self.shrink.unmeasured(step):
+            lost = step.discarded[0]
+            self.failure = (
+                f"none of the {len(step.discarded)} networks of step {self.shrink.steps + 1} could "
+                f"be measured: {lost.name}: {lost.reason}"
+            )
             return []
         plan = [Planned(p.name, p.spec, self.latency.reading(p.spec)) for p in step.proposals]
-        plan += [Planned(d.name, d.spec, None, d.reason) for d in step.discarded]
+        if plan:
+            plan += [Planned(d.name, d.spec, None, d.reason) for d in step.discarded]
         path.parent.mkdir(exist_ok=True)
         content = json.dumps(StepPlan(step.delta_ms, plan).to_dict(), indent=1)
         write_whole(path, content + "\n")
@@ -211,6 +213,8 @@ class AdaptLoop:
             [trial.accuracy for trial in trials],
         )
         self._batch, self._settled = [], {}
+        if place is None and not self.shrink.stuck:  # it has reached the target without them
+            return
         if place is None:
             self.failure = f"all {len(trials)} proposals of a step failed: {trials[0].error}"
             return

@@ -83,6 +83,8 @@ class AdaptRecord:
         first = 0
         while (path := folder / "plans" / f"step-{len(steps)}.json").is_file():
             plan = StepPlan.from_dict(_read(path))
+            if not plan.proposals:  # no group could give any more
+                break
             entries = [(p, trials.get(first + place)) for place, p in enumerate(plan.proposals)]
             number = len(steps) + 1
             confirmed = read_confirmed(confirmed_path(folder, number))

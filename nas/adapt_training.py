@@ -36,7 +36,7 @@ class AdaptTraining:
         from nas.adapt_job import AdaptJob
         from nas.torch_files import state_bytes, state_of
         from nas.training.train import Diverged, train
-        from netadapt.weights import inherit
+        from netadapt.weights import passed_on
         from search_spaces.network import build
 
         assert isinstance(job, AdaptJob)
@@ -49,7 +49,7 @@ class AdaptTraining:
         if job.weights is not None:
             weights = state_of(job.weights)
             network.load_state_dict(
-                inherit(job.parent, weights, job.spec, keep=self.keep, generator=drawn)
+                passed_on(job.parent, weights, job.spec, keep=self.keep, generator=drawn)
             )
         try:
             result = train(

@@ -1,4 +1,4 @@
-"""A network with one of its widths narrowed, squeeze-and-excite following its rule."""
+"""A network with one of its widths changed, squeeze-and-excite following its rule."""
 
 from __future__ import annotations
 
@@ -39,8 +39,13 @@ def narrowed(spec: ArchSpec, group: Group, width: int, *, seed: ArchSpec | None 
     """
     if not 1 <= width <= group.width:
         raise InputError(
-            f"{group.name}: width must be in 1..{group.width}, got {width}: NetAdapt only narrows"
+            f"{group.name}: width must be in 1..{group.width}, got {width}: only narrower ones are"
         )
+    return resized(spec, group, width, seed=seed)
+
+
+def resized(spec: ArchSpec, group: Group, width: int, *, seed: ArchSpec | None = None) -> ArchSpec:
+    """The network with a group at any other width; for the rest see `narrowed`."""
     rules = squeeze_rules(seed or spec)
     stem = replace(spec.stem, out=width) if group.stem else spec.stem
     head = spec.head
@@ -51,12 +56,12 @@ def narrowed(spec: ArchSpec, group: Group, width: int, *, seed: ArchSpec | None 
     blocks, cin = [], stem.out
     for index, block in enumerate(spec.blocks):
         member = group if index in group.blocks else None
-        blocks.append(_narrowed_block(block, member, width, cin=cin, rule=rules[index]))
+        blocks.append(_resized_block(block, member, width, cin=cin, rule=rules[index]))
         cin = blocks[-1].out
     return replace(spec, stem=stem, blocks=tuple(blocks), head=head)
 
 
-def _narrowed_block(
+def _resized_block(
     block: BlockSpec, group: Group | None, width: int, *, cin: int, rule: SqueezeRule | None
 ) -> BlockSpec:
     expand = width if group and group.kind == "expansion" else block.expand

@@ -6,13 +6,13 @@ The proposals of NetAdapt's algorithm 1 (arXiv 1804.03230), of the kinds that Mo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from latency.measurer import DeviceLostError, LatencySource, MeasurementError
 from netadapt.groups import Group, width_groups
-from netadapt.narrowing import narrowed
+from netadapt.narrowing import resized
 from netadapt.widest import widest_satisfying
 from search_spaces.errors import InputError
 from search_spaces.spec import ArchSpec
@@ -48,6 +48,15 @@ class Widths:
         """
         return range(self.narrowest, width, self.divisor)
 
+    def between(self, width: int, seed_width: int) -> list[int]:
+        """Those wider than `width`, up to what the seed has, ascending.
+
+        >>> Widths(divisor=8).between(16, 36)
+        [24, 32, 36]
+        """
+        first = (width // self.divisor + 1) * self.divisor
+        return [*range(first, seed_width, self.divisor), *[seed_width][: seed_width > width]]
+
     @property
     def narrowest(self) -> int:
         """The least of them."""
@@ -56,7 +65,7 @@ class Widths:
 
 @dataclass(frozen=True)
 class Proposal:
-    """A network with one group narrowed.
+    """A network with one group at another width.
 
     Attributes:
         group: The group, as it was before.
@@ -78,7 +87,7 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Discarded:
-    """A network with one group narrowed that the latency source could not tell anything of.
+    """A network with one group at another width that the latency source could not tell anything of.
 
     Attributes:
         group: The group, as it was before.
@@ -140,10 +149,32 @@ def propose(
         DeviceLostError: The device is.
         MeasurementError: A network cannot be measured, and `discard` is the default.
     """
+    return widest_within(
+        spec,
+        group,
+        widths.below(group.width),
+        latency=latency,
+        limit_ms=limit_ms,
+        seed=seed,
+        discard=discard,
+    )
+
+
+def widest_within(
+    spec: ArchSpec,
+    group: Group,
+    widths: Sequence[int],
+    *,
+    latency: LatencyMs,
+    limit_ms: float,
+    seed: ArchSpec | None = None,
+    discard: Discard = refuse,
+) -> Proposal | None:
+    """The network with a group at the widest of ascending `widths` that meets a limit; see `propose`."""
     asked: dict[int, Proposal] = {}
 
     def satisfies(width: int) -> bool:
-        child = narrowed(spec, group, width, seed=seed)
+        child = resized(spec, group, width, seed=seed)
         try:
             asked[width] = Proposal(group, width, child, latency(child))
         except DeviceLostError:
@@ -153,7 +184,7 @@ def propose(
             return False
         return asked[width].latency_ms <= limit_ms
 
-    found = widest_satisfying(widths.below(group.width), satisfies)
+    found = widest_satisfying(widths, satisfies)
     return None if found is None else asked[found]
 
 

@@ -1,22 +1,24 @@
 """NetAdapt's loop (arXiv 1804.03230, algorithm 1, as MobileNetV3 uses it: arXiv 1905.02244, section 4.2).
 
 Each step asks every width group for its smallest change that saves delta of latency, has the proposals
-fine-tuned, and goes on with the best of them, until the target. Who fine-tunes, and where, is not decided
-here.
+fine-tuned, and goes on with the best of them, until the target. A network that ends up well below the
+target is given back some width, in the same way. Who fine-tunes, and where, is not decided here.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal, get_args
 
 from latency.measurer import LatencySource
+from netadapt.giving_back import give_back
 from netadapt.groups import width_groups
 from netadapt.narrowing import narrowed
 from netadapt.proposals import (
+    Discard,
     Discarded,
     LatencyMs,
     Proposal,
@@ -35,6 +37,12 @@ if TYPE_CHECKING:  # the loop itself needs no torch
 
 Metric = Literal["ratio", "accuracy"]
 """How the best proposal is chosen: MobileNetV3's dACC / |dLAT|, or NetAdapt's highest accuracy."""
+
+TOLERANCE = 0.02
+"""Part of the target that the last network may stay below it."""
+
+GIVING_BACK = 3
+"""Steps that give back width, at most: a noisy device would otherwise be followed up and down for ever."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +67,12 @@ class Shrink:
         widths: The widths that there are.
         metric: How the best proposal is chosen.
         ends: Whether stem and head are narrowed too, beyond the paper's two kinds of group.
+        tolerance: Part of the target that the last network may stay below it without being given back
+            width. 1 never gives back.
 
     Raises:
-        InputError: A target that is no positive number or that no widths reach, an unknown metric, or see
-            `Schedule`.
+        InputError: A target that is no positive number, a tolerance outside 0..1, an unknown metric, or
+            see `Schedule`.
     """
 
     def __init__(
@@ -77,11 +87,16 @@ class Shrink:
         widths: Widths | None = None,
         metric: Metric = "ratio",
         ends: bool = False,
+        tolerance: float = TOLERANCE,
     ) -> None:
         if not (math.isfinite(target_ms) and target_ms > 0):
             raise InputError(f"target_ms must be above 0, got {target_ms:g}: give milliseconds")
         if metric not in get_args(Metric):
             raise InputError(f"metric must be {' or '.join(get_args(Metric))}, got {metric!r}")
+        if not 0 < tolerance <= 1:
+            raise InputError(
+                f"tolerance must be above 0 and at most 1, got {tolerance:g}: give for instance 0.02"
+            )
         self._source, self.target_ms, self.metric = latency, target_ms, metric
         self.latency = remembered(latency)
         self.seed, self.widths, self.ends = seed, widths or Widths(), ends
@@ -89,11 +104,24 @@ class Shrink:
         self.schedule = Schedule(self.current.latency_ms, delta=delta, decay=decay)
         self.steps = 0
         self.stuck = False
+        self.tolerance = tolerance
+        self._back = 0  # steps that gave back
 
     @property
     def done(self) -> bool:
-        """Whether the target is reached, or no group can give more (`stuck`)."""
-        return self.stuck or self.current.latency_ms <= self.target_ms
+        """Whether the target is reached as closely as it can be, or no group can give more (`stuck`)."""
+        return self.stuck or (self.reached and not self.giving_back)
+
+    @property
+    def reached(self) -> bool:
+        """Whether the current network is within the target."""
+        return self.current.latency_ms <= self.target_ms
+
+    @property
+    def giving_back(self) -> bool:
+        """Whether the current network is so far below the target that the next step widens a group."""
+        far_below = self.current.latency_ms < (1 - self.tolerance) * self.target_ms
+        return far_below and self.steps > 0 and self._back < GIVING_BACK
 
     def unmeasured(self, step: Step) -> bool:
         """Whether a step has no proposals because nothing could be measured, whichever group was asked."""
@@ -109,7 +137,9 @@ class Shrink:
         return self.latency(narrowest(self.seed, self.widths, ends=self.ends))
 
     def next_step(self) -> Step:
-        """The proposals of the next step; none, and the loop is stuck, where no group can give any.
+        """The proposals of the next step; none, and the loop is done, where no group can give any.
+
+        Its delta is negative where it gives back.
 
         Raises:
             DeviceLostError: The device is. A network that cannot be measured for another reason is among
@@ -121,6 +151,8 @@ class Shrink:
         def discard(lost: Discarded) -> None:
             discarded[lost.spec.fingerprint] = lost
 
+        if self.giving_back:
+            return self._step_back(discard, discarded)
         propose = partial(
             propose_all,
             spec,
@@ -136,14 +168,39 @@ class Shrink:
             deltas_ms=self.schedule.deltas_ms(self.steps),
             target_ms=self.target_ms,
         )
-        self.stuck = not step.proposals
+        if not step.proposals:
+            self.nothing_proposed()
         return replace(step, discarded=tuple(discarded.values()))
+
+    def _step_back(self, discard: Discard, discarded: Mapping[str, Discarded]) -> Step:
+        proposals = give_back(
+            self.current.spec,
+            seed=self.seed,
+            latency=self.latency,
+            target_ms=self.target_ms,
+            tolerance=self.tolerance,
+            widths=self.widths,
+            ends=self.ends,
+            discard=discard,
+        )
+        if not proposals:
+            self.nothing_proposed()
+        delta_ms = self.current.latency_ms - self.target_ms
+        return Step(delta_ms, tuple(proposals), tuple(discarded.values()))
+
+    def nothing_proposed(self) -> None:
+        """No group can give anything in the next step, or all its proposals failed: the loop is done."""
+        if self.giving_back:
+            self._back = GIVING_BACK
+        else:
+            self.stuck = True
 
     def score(self, accuracy: float, latency_ms: float) -> float:
         """What a fine-tuned proposal is chosen by; larger is better.
 
         By ratio: the change of accuracy over the latency saved, mostly below 0. A proposal that saves much
-        may lose more. What it saves below the target is worth nothing: so the last step ends close to it.
+        may lose more. What it saves below the target is worth nothing. Of proposals that give back, all to
+        about the target, the most accurate is the best.
         """
         if self.metric == "accuracy":
             return accuracy
@@ -153,7 +210,7 @@ class Shrink:
     def choose(
         self, proposals: Sequence[tuple[ArchSpec, float]], accuracies: Sequence[float | None]
     ) -> int | None:
-        """Go on with the best proposal; its place, or None where all failed: then the loop is stuck.
+        """Go on with the best proposal; its place, or None where all failed: then the loop is done.
 
         Args:
             proposals: Network and latency in milliseconds of each.
@@ -166,10 +223,12 @@ class Shrink:
             )
             if accuracy is not None
         ]
-        self.steps += 1
         if not scored:
-            self.stuck = True
+            self.nothing_proposed()
+            self.steps += 1
             return None
+        self._back += self.giving_back
+        self.steps += 1
         place = -max(scored)[1]
         spec, latency_ms = proposals[place]
         accuracy = accuracies[place]
@@ -219,14 +278,16 @@ def shrink(
         loop: Fresh.
         weights: The seed's.
         tune: Fine-tunes a proposal.
-        keep: Which channels stay: see `inherit`.
+        keep: Which channels stay: see `netadapt.weights.inherit`.
     """
-    from netadapt.weights import inherit
+    from netadapt.weights import passed_on
 
     while not loop.done:
         step = loop.next_step()
         parent = loop.current.spec
-        tuned = [tune(p.spec, inherit(parent, weights, p.spec, keep=keep)) for p in step.proposals]
+        tuned = [
+            tune(p.spec, passed_on(parent, weights, p.spec, keep=keep)) for p in step.proposals
+        ]
         pairs = [(proposal.spec, proposal.latency_ms) for proposal in step.proposals]
         place = loop.choose(pairs, [accuracy for accuracy, _ in tuned]) if pairs else None
         if place is None:

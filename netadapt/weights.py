@@ -1,4 +1,4 @@
-"""The weights of a narrower network, cut out of its parent's.
+"""The weights of a narrower network, cut out of its parent's; or of a wider one, around its parent's.
 
 MobileNetV3's NetAdapt truncates (arXiv 1905.02244, section 4.2): the first channels stay. NetAdapt's own
 keeps the filters of the largest L2 norm (arXiv 1804.03230, section 3.3).
@@ -58,6 +58,60 @@ def inherit(
     if channels(child) == {space: len(indices) for space, indices in kept.items()}:
         return inherited
     return _completed(inherited, build(child, generator=generator).state_dict())
+
+
+def grown(
+    parent: ArchSpec,
+    weights: Weights,
+    child: ArchSpec,
+    *,
+    generator: torch.Generator | None = None,
+) -> dict[str, Tensor]:
+    """A wider child's state dict, which computes what its parent does.
+
+    New channels are drawn as a fresh network's. What was there before gives them no weight at first, so
+    they change nothing until they are trained.
+
+    Args:
+        parent: The network that `weights` are of.
+        weights: Its state dict.
+        child: The same network with wider widths.
+        generator: Draws the new channels. A fresh one seeded 0 by default.
+
+    Raises:
+        InputError: The parent is no narrowing of the child, or the weights are not the parent's.
+    """
+    check_narrowing(child, parent)
+    _check_weights(parent, weights)
+    wider = build(child, generator=generator).state_dict()
+    for name, spaces in tensor_spaces(parent).items():
+        mine, theirs = wider[name].to(weights[name]), weights[name]
+        both = tuple(map(slice, map(min, mine.shape, theirs.shape)))
+        if len(spaces) == 2:  # (outputs, inputs, ...)
+            mine[both[0]] = 0
+        mine[both] = theirs[both]
+        wider[name] = mine
+    return wider
+
+
+def passed_on(
+    parent: ArchSpec,
+    weights: Weights,
+    child: ArchSpec,
+    *,
+    keep: Keep = "first",
+    generator: torch.Generator | None = None,
+) -> dict[str, Tensor]:
+    """The child's state dict, whether it is narrower (`inherit`) or wider (`grown`) than its parent."""
+    before = channels(parent)
+    wider = any(
+        size > before[space]
+        for space, size in channels(child).items()
+        if not space.endswith("squeeze")
+    )
+    if wider:
+        return grown(parent, weights, child, generator=generator)
+    return inherit(parent, weights, child, keep=keep, generator=generator)
 
 
 def kept_channels(
