@@ -22,7 +22,8 @@ from nas.loop import SearchStoppedError
 from nas.remembering import Remembering
 from nas.rivals import OURS, FindRival, read_rivals, require_names
 from nas.runs import RunFolder
-from nas.trial import Evaluate
+from nas.tested import name_of, tested
+from nas.trial import Evaluate, Trial
 from nas.uniform import NAME, UniformRival
 from nas.workers import hold, remote_devices, run_jobs
 from netadapt import Widths
@@ -159,7 +160,7 @@ def _loop(
 def _conclude(
     loop: AdaptLoop, seed: Seed, data: Dataset, rivals: Mapping[str, FindRival]
 ) -> AdaptResult:
-    """Look at the test images once, write the files."""
+    """Look at the test images, once a network; write the files."""
     from nas.scoring import score
     from nas.torch_files import state_of
 
@@ -172,6 +173,16 @@ def _conclude(
     weights = loop.weights if best is None else weights_path(loop.folder, best).read_bytes()
     adapted = replace(seed, spec=shrink.current.spec, weights=state_of(weights))
     found = read_rivals(loop.folder)
+
+    def on_test(trial: Trial) -> float:
+        loop.watcher.testing(trial)
+        rival = found.get(trial.kind.rpartition("-")[0])
+        spec = rival.spec if rival else shrink.current.spec
+        state = state_of(weights_path(loop.folder, trial).read_bytes())
+        return score(replace(seed, spec=spec, weights=state), data, ("test",)).accuracy
+
+    kept = [trial for trial in trained if weights_path(loop.folder, trial).is_file()]
+    known = tested(loop.folder, kept, on_test)
     result = AdaptResult(
         folder=loop.folder,
         spec=shrink.current.spec,
@@ -182,8 +193,11 @@ def _conclude(
         family=tuple(loop.family),
         finals=tuple(finals),
         rivals=tuple(found[name] for name in rivals if name in found),
-        comparisons=tuple(comparisons(trained, list(rivals))),
-        test_accuracy=score(adapted, data, ("test",)).accuracy,
+        comparisons=tuple(comparisons(trained, list(rivals), known)),
+        tested=known,
+        test_accuracy=(
+            score(adapted, data, ("test",)).accuracy if best is None else known[name_of(best)]
+        ),
     )
     write_results(result, adapted)
     write_adapt_report(loop.folder)

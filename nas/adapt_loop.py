@@ -20,7 +20,7 @@ from nas.adapt_watcher import AdaptWatcher
 from nas.last_trainings import Reached
 from nas.loop import SearchStoppedError
 from nas.remembering import Remembering
-from nas.rivals import OURS
+from nas.rivals import keeps_weights
 from nas.runs import Key, RunFolder, TrialLog, write_whole
 from nas.training.recipe import Recipe
 from nas.trial import Job, Outcome, Trial, trial_seed
@@ -98,7 +98,7 @@ class AdaptLoop:
     def record(self, job: Job, outcome: Outcome) -> None:
         """Keep a job's outcome; afterwards it survives a `kill -9`."""
         assert isinstance(job, AdaptJob)
-        if outcome.weights is not None and job.kind in OURS:
+        if outcome.weights is not None and keeps_weights(job.kind):
             path = weights_path(self.folder, job)
             path.parent.mkdir(exist_ok=True)
             write_whole(path, outcome.weights)

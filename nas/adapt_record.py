@@ -16,6 +16,7 @@ from nas.comparison import Comparison, comparisons
 from nas.rivals import Rival, read_rivals, unmet
 from nas.run_record import read_lines
 from nas.runs import RunFolder
+from nas.tested import read_tested
 from nas.trial import Trial
 from search_spaces import ArchSpec, InputError
 from search_spaces.spec import from_dict
@@ -59,6 +60,7 @@ class AdaptRecord:
         finals: The last trainings, rivals' too.
         rivals: Networks to compare with, by name; with `-step-3` those beside a step.
         unmet: Names of those that were sought and not found.
+        tested: Accuracies on the test images, 0..1: see `nas.tested`.
         result: `result.json`; None unless it is the result of these steps.
     """
 
@@ -68,6 +70,7 @@ class AdaptRecord:
     finals: Sequence[Trial]
     rivals: dict[str, Rival]
     unmet: Sequence[str]
+    tested: dict[str, float]
     result: dict[str, Any] | None
 
     @classmethod
@@ -97,7 +100,8 @@ class AdaptRecord:
         if kept is not None and kept["steps"] != chosen:
             kept = None  # of before the run was gone on with
         found, lacking = read_rivals(folder), unmet(folder)
-        return cls(folder.path, facts, steps, finals, found, lacking, kept)
+        known = read_tested(folder)
+        return cls(folder.path, facts, steps, finals, found, lacking, known, kept)
 
     @property
     def name(self) -> str:
@@ -155,7 +159,7 @@ class AdaptRecord:
     @property
     def comparisons(self) -> list[Comparison]:
         """How it stands to them."""
-        return comparisons(self.finals, self.rival_names)
+        return comparisons(self.finals, self.rival_names, self.tested)
 
     @property
     def latencies(self) -> list[Latency]:

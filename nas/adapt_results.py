@@ -33,6 +33,7 @@ class AdaptResult:
         finals: The last network's trainings, best first.
         rivals: The networks that it was set beside.
         comparisons: How it stands to them.
+        tested: Accuracies of the last trainings on the test images, 0..1: see `nas.tested`.
         test_accuracy: Of the best of `finals`, 0..1; without them of the last fine-tuning.
     """
 
@@ -46,6 +47,7 @@ class AdaptResult:
     finals: tuple[Trial, ...]
     rivals: tuple[Rival, ...]
     comparisons: tuple[Comparison, ...]
+    tested: dict[str, float]
     test_accuracy: float
 
     def to_dict(self) -> dict[str, Any]:
@@ -75,6 +77,7 @@ class AdaptResult:
                 for r in self.rivals
             ],
             "comparisons": [comparison.to_dict() for comparison in self.comparisons],
+            "tested": self.tested,
             "test_accuracy": self.test_accuracy,
         }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nas.rivals import OURS
+from nas.rivals import keeps_weights
 from nas.trial import Job, Outcome
 
 if TYPE_CHECKING:
@@ -62,6 +62,5 @@ class AdaptTraining:
             )
         except Diverged as error:
             return Outcome(None, f"diverged: {error}")
-        wanted = job.kind in OURS
-        trained = state_bytes(network.state_dict()) if wanted else None
+        trained = state_bytes(network.state_dict()) if keeps_weights(job.kind) else None
         return Outcome(result.accuracy, train_s=result.train_s, weights=trained)

@@ -24,5 +24,8 @@ class AdaptWatcher:
     def tuned(self, job: AdaptJob, trial: Trial, *, replayed: bool) -> None:
         """A network is in the log; `replayed` if it was there before this process began."""
 
+    def testing(self, trial: Trial) -> None:
+        """A last training's network is looked at on the test images."""
+
     def chosen(self, shrink: Shrink, trial: Trial) -> None:
         """A step has ended with this proposal."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from nas.readable import counted
 from nas.student import difference_with_interval, mean_with_interval
+from nas.tested import name_of
 from nas.trial import Trial
 
 TRAININGS = {"scratch": "trained from scratch", "finetune": "trained on from the seed's weights"}
@@ -21,14 +22,16 @@ class Comparison:
     Attributes:
         rival: Name of the other network.
         training: `scratch` or `finetune`.
-        ours: Accuracies of the adapted network on held-out images, 0..1, a seed each.
+        ours: Accuracies of the adapted network, 0..1, a seed each.
         theirs: The rival's.
+        images: What they are of: `test` or `held-out` images.
     """
 
     rival: str
     training: str
     ours: tuple[float, ...]
     theirs: tuple[float, ...]
+    images: str = "test"
 
     @property
     def points(self) -> float:
@@ -54,11 +57,12 @@ class Comparison:
         """The verdict in plain words.
 
         >>> print(Comparison("uniform", "scratch", (0.80, 0.81, 0.82), (0.81, 0.82, 0.82)).sentence())
-        Trained from scratch: NetAdapt 81.0% ± 2.5, uniform 81.7% ± 1.4 (3 seeds). NetAdapt is 0.7 points
-        worse (95% interval -2.7 to +1.4): within chance.
+        Trained from scratch, on test images: NetAdapt 81.0% ± 2.5, uniform 81.7% ± 1.4 (3 seeds).
+        NetAdapt is 0.7 points worse (95% interval -2.7 to +1.4): within chance.
         """
         means = f"NetAdapt {_mean(self.ours)}, {self.rival} {_mean(self.theirs)}"
-        begin = f"{TRAININGS[self.training].capitalize()}: {means} ({self._seeds()}). NetAdapt is "
+        how = f"{TRAININGS[self.training].capitalize()}, on {self.images} images"
+        begin = f"{how}: {means} ({self._seeds()}). NetAdapt is "
         begin += f"{abs(self.points):.1f} points {'better' if self.points >= 0 else 'worse'}"
         if self.ci95_points is None:
             return f"{begin}; how much of that is chance is not known."
@@ -77,6 +81,7 @@ class Comparison:
         return {
             "rival": self.rival,
             "training": self.training,
+            "images": self.images,
             "ours": list(self.ours),
             "theirs": list(self.theirs),
             "points": round(self.points, 3),
@@ -85,26 +90,42 @@ class Comparison:
         }
 
 
-def comparisons(finals: Sequence[Trial], rivals: Sequence[str]) -> list[Comparison]:
+def comparisons(
+    finals: Sequence[Trial], rivals: Sequence[str], tested: Mapping[str, float]
+) -> list[Comparison]:
     """Of a run's last trainings; trainings that failed are left out.
 
     Args:
         finals: All of them.
         rivals: The names of those that the last network is set beside.
+        tested: Their accuracies on the test images: see `nas.tested`. Where one has none yet, the
+            comparison is on held-out images.
     """
-    found = [
-        Comparison(name, training, accuracies(finals, training), theirs)
-        for name in rivals
-        for training in TRAININGS
-        if (theirs := accuracies(finals, f"{name}-{training}"))
-    ]
-    return [comparison for comparison in found if comparison.ours]
+    found = []
+    for name in rivals:
+        for training in TRAININGS:
+            ours, theirs = (_ended(finals, kind) for kind in (training, f"{name}-{training}"))
+            if not (ours and theirs):
+                continue
+            known = all(name_of(trial) in tested for trial in (*ours, *theirs))
+            first, second = (
+                tuple(tested[name_of(t)] if known else t.accuracy or 0.0 for t in side)
+                for side in (ours, theirs)
+            )
+            images = "test" if known else "held-out"
+            found.append(Comparison(name, training, first, second, images))
+    return found
+
+
+def _ended(finals: Sequence[Trial], kind: str) -> list[Trial]:
+    """The trainings of a kind that did not fail, in the order of their seeds."""
+    chosen = [trial for trial in finals if trial.kind == kind and trial.accuracy is not None]
+    return sorted(chosen, key=lambda trial: trial.index)
 
 
 def accuracies(finals: Sequence[Trial], kind: str) -> tuple[float, ...]:
-    """Of the trainings of a kind that have one, in the order of their seeds."""
-    chosen = [trial for trial in finals if trial.kind == kind and trial.accuracy is not None]
-    return tuple(trial.accuracy or 0.0 for trial in sorted(chosen, key=lambda t: t.index))
+    """On held-out images, of the trainings of a kind that have one, in the order of their seeds."""
+    return tuple(trial.accuracy or 0.0 for trial in _ended(finals, kind))
 
 
 def _in_points(values: Sequence[float]) -> list[float]:

@@ -20,11 +20,19 @@ if TYPE_CHECKING:
 
     from nas.seeds import Seed
 
-TRIES = 4
+TRIES = 6
 """How often a rival is sought where what is found turns out too slow, or faster than it need be."""
+
+CLOSE = 0.98
+"""A rival that takes at least this part of its limit is not sought again."""
 
 OURS = ("proposal", "scratch", "finetune")
 """Kinds of NetAdapt's own trainings, which no rival may be called."""
+
+
+def keeps_weights(kind: str) -> bool:
+    """Whether a training's weights are kept: all but those of rivals beside networks on the way."""
+    return not kind.endswith("-curve")
 
 
 @dataclass(frozen=True)
@@ -99,7 +107,8 @@ def met(find: FindRival, challenge: Challenge) -> tuple[Found, Latency] | None:
 
     The search for it compares readings, or sums of pieces, which are a little off. So what it finds is
     measured, and it is sent for again with the limit moved by as much. Of those that are not measurably
-    above the limit, by the 95% interval, the slowest is taken; None where none is.
+    above the limit, by the 95% interval, the slowest is taken; None where none is. One within 2% below it
+    ends the search.
 
     Raises:
         MeasurementError: The device cannot tell a latency.
@@ -117,6 +126,8 @@ def met(find: FindRival, challenge: Challenge) -> tuple[Found, Latency] | None:
         within = reading.ci95_ms[0] <= challenge.limit_ms
         if within and (best is None or reading.median_ms > best[1].median_ms):
             best = found, reading
+        if CLOSE * challenge.limit_ms <= reading.median_ms <= challenge.limit_ms:
+            break
         limit_ms = challenge.limit_ms * told.median_ms / reading.median_ms
     return best
 

@@ -10,6 +10,7 @@ import torch
 from latency import open_device
 from nas.adapt import adapt
 from nas.adapt_config import AdaptConfig
+from nas.adapt_record import AdaptRecord
 from nas.config import ScheduleConfig
 from nas.loop import SearchStoppedError
 from nas.seeds import Seed, Usage, load_seed
@@ -55,14 +56,14 @@ class Trainer:
         self.dies_at, self.jobs = dies_at, []
 
     def __call__(self, job):
-        from netadapt.weights import inherit
+        from netadapt.weights import passed_on
 
         if len(self.jobs) == self.dies_at:
             raise KeyboardInterrupt
         self.jobs.append(job)
         weights = build(job.spec).state_dict()
         if job.weights is not None:
-            weights = inherit(job.parent, state_of(job.weights), job.spec)
+            weights = passed_on(job.parent, state_of(job.weights), job.spec)
         return Outcome(self.skill(job), weights=state_bytes(weights))
 
     def skill(self, job):
@@ -126,6 +127,59 @@ def test_no_interruption_changes_anything(tmp_path, dies_at):
     assert len(again.jobs) == len(whole.jobs) - moment
     first, second = (load_seed(tmp_path / name / "adapted.pt") for name in ("whole", "broken"))
     assert all(torch.equal(first.weights[key], second.weights[key]) for key in first.weights)
+
+
+BACK = CONFIG.model_copy(update={"target_ms": 0.8 * FULL_MS, "tolerance": 0.002})
+"""Its last step gives back, with two proposals."""
+PLAIN = BACK.model_copy(update={"tolerance": 1.0})
+
+
+def test_the_way_may_end_with_width_given_back(tmp_path):
+    trainer = Trainer()
+    result = run(tmp_path, trainer, BACK)
+    plain = run(tmp_path / "plain", config=PLAIN)
+    assert [t.fingerprint for t in plain.family] == [
+        t.fingerprint for t in result.family[: len(plain.family)]
+    ]
+    latencies = [trial.latency_ms for trial in result.family[len(plain.family) - 1 :]]
+    assert len(latencies) > 1
+    assert latencies == sorted(latencies)
+    assert latencies[-1] <= BACK.target_ms
+    back = [
+        job for job in trainer.jobs if job.kind == "proposal" and job.batch >= len(plain.family)
+    ]
+    for job in back:
+        assert count(job.spec).madds > count(job.parent).madds
+    record = AdaptRecord.read(result.folder)
+    assert [t.fingerprint for _, t in record.family] == [t.fingerprint for t in result.family]
+    assert all(step.delta_ms < 0 for step in record.steps[len(plain.family) :])
+
+
+@pytest.mark.parametrize("dies_at", range(-6, 0))
+def test_no_interruption_while_giving_back_changes_anything(tmp_path, dies_at):
+    whole = Trainer()
+    expected = run(tmp_path / "whole", whole, BACK)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "broken", Trainer(len(whole.jobs) + dies_at), BACK)
+    result = run(tmp_path / "broken", config=BACK)
+    assert logged(tmp_path / "broken") == logged(tmp_path / "whole")
+    assert result.to_dict() == expected.to_dict()
+
+
+def test_what_fails_while_giving_back_costs_nothing(tmp_path):
+    plain = run(tmp_path / "plain", config=PLAIN)
+
+    class Fails(Trainer):
+        def __call__(self, job):
+            lost = job.kind == "proposal" and job.batch >= len(plain.family)
+            return Outcome(None, "diverged: loss is nan") if lost else super().__call__(job)
+
+    result = run(tmp_path / "run", Fails(), BACK)
+    assert result.reached
+    assert result.spec == plain.spec
+    assert len(result.finals) == 2
+    assert run(tmp_path / "run", Fails(), BACK).to_dict() == result.to_dict()
+    assert AdaptRecord.read(result.folder).result is not None
 
 
 def test_a_finished_run_is_not_run_again(tmp_path):

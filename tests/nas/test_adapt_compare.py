@@ -8,9 +8,11 @@ import torch
 
 from latency import open_device
 from nas.adapt import adapt
+from nas.adapt_record import AdaptRecord
 from nas.last_trainings import spread
 from nas.rivals import Found, read_rivals
 from nas.runs import RunFolder
+from nas.scoring import score
 from nas.torch_files import state_of
 from netadapt import Widths, narrowed, scaled, width_groups
 from netadapt.shrink import narrowest
@@ -79,7 +81,22 @@ def test_the_result_has_the_comparison(tmp_path):
     scratch, finetune = result.comparisons
     assert (scratch.training, finetune.training) == ("scratch", "finetune")
     jobs = sorted(by_kind(trainer)["uniform-scratch"], key=lambda job: job.index)
-    assert scratch.theirs == tuple(trainer.skill(job) for job in jobs)
+    # On test images: what is told of them is what the weights that are kept do.
+    assert scratch.images == "test"
+    kept = [(tmp_path / "weights" / f"uniform-scratch-{job.index}.pt").read_bytes() for job in jobs]
+    (rival,) = result.rivals
+    accuracies = [
+        score(replace(SEED, spec=rival.spec, weights=state_of(weights)), DATA, ("test",)).accuracy
+        for weights in kept
+    ]
+    assert scratch.theirs == tuple(accuracies)
+    names = {f"{job.kind}-{job.index}" for job in trainer.jobs if job.batch == len(result.family)}
+    assert set(result.tested) == {name for name in names if "curve" not in name}
+    best = result.finals[0]
+    assert result.test_accuracy == result.tested[f"{best.kind}-{best.index}"]
+    assert json.loads((tmp_path / "tests.json").read_text()) == result.tested
+    held_out = [t for t in AdaptRecord.read(result.folder).finals if t.kind == "uniform-scratch"]
+    assert [t.accuracy for t in held_out] == [trainer.skill(job) for job in jobs]
     document = json.loads((tmp_path / "result.json").read_text())
     assert document["comparisons"][0]["points"] == pytest.approx(scratch.points, abs=1e-3)
     assert document["rivals"][0]["name"] == "uniform"

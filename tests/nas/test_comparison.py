@@ -46,7 +46,9 @@ def test_one_training_has_no_interval():
 def test_a_difference_beyond_chance_is_called_one():
     clear = Comparison("uniform", "finetune", (0.90, 0.91, 0.905), (0.80, 0.81, 0.805))
     assert not clear.by_chance
-    assert clear.sentence().startswith("Trained on from the seed's weights: NetAdapt 90.5%")
+    assert clear.sentence().startswith(
+        "Trained on from the seed's weights, on test images: NetAdapt 90.5%"
+    )
     assert "10.0 points better" in clear.sentence()
     assert clear.sentence().endswith("more than chance.")
     behind = Comparison("uniform", "finetune", clear.theirs, clear.ours)
@@ -65,8 +67,18 @@ def test_they_are_made_from_the_trainings_that_succeeded():
         trial(0, 0.70, 1.0, kind="finetune"),
         trial(0, 0.71, 1.0, kind="other-finetune"),
     ]
-    made = comparisons(finals, ["uniform", "other", "absent"])
-    assert made == [
-        Comparison("uniform", "scratch", (0.80, 0.82), (0.78, 0.79)),
-        Comparison("other", "finetune", (0.70,), (0.71,)),
+    made = comparisons(finals, ["uniform", "other", "absent"], {})
+    held_out = [
+        Comparison("uniform", "scratch", (0.80, 0.82), (0.78, 0.79), images="held-out"),
+        Comparison("other", "finetune", (0.70,), (0.71,), images="held-out"),
     ]
+    assert made == held_out
+    # On the test images, once all of a comparison have been looked at there.
+    tested = {"scratch-0": 0.6, "scratch-1": 0.61, "uniform-scratch-0": 0.5, "finetune-0": 0.4}
+    assert comparisons(finals, ["uniform", "other"], tested) == held_out
+    tested["uniform-scratch-1"] = 0.51
+    first, second = comparisons(finals, ["uniform", "other"], tested)
+    assert first == Comparison("uniform", "scratch", (0.6, 0.61), (0.5, 0.51), images="test")
+    assert second == held_out[1]
+    assert "on test images" in first.sentence()
+    assert "on held-out images" in second.sentence()

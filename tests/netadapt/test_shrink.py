@@ -1,10 +1,12 @@
 """NetAdapt's loop without files, on a device of exact arithmetic."""
 
+import random
+
 import pytest
 
 from latency import MeasurementError, open_device
-from netadapt import Widths
-from netadapt.shrink import Shrink, narrowest, shrink
+from netadapt import Widths, scaled, width_groups
+from netadapt.shrink import GIVING_BACK, Shrink, narrowest, shrink
 from search_spaces import REFERENCES, InputError, count
 from search_spaces.network import build
 
@@ -59,6 +61,94 @@ def test_the_floor_is_the_narrowest_network():
     assert loop().floor_ms() == pytest.approx(count(small).madds / 1e6)
 
 
+LATENCY = lambda spec: count(spec).madds / 1e6  # noqa: E731
+
+
+def far_below(**changes):
+    """A loop that has come to a network of 0.7 of the seed's latency, where 0.8 is the target."""
+    current = loop(**({"latency": LATENCY, "target_ms": 0.8 * FULL_MS} | changes))
+    spec, width = SEED, 1.0
+    while LATENCY(spec) > 0.7 * FULL_MS:
+        width -= 0.02
+        spec = scaled(SEED, width)
+    current.choose([(spec, LATENCY(spec))], [0.7])
+    return current
+
+
+def step_of(current):
+    """Take a step; the proposals that there were."""
+    proposals = current.next_step().proposals
+    pairs = [(proposal.spec, proposal.latency_ms) for proposal in proposals]
+    if pairs:
+        current.choose(pairs, [0.8] * len(pairs))
+    return proposals
+
+
+def test_what_was_saved_too_much_is_given_back():
+    current = far_below()
+    assert current.reached
+    assert current.giving_back
+    assert not current.done
+    now = {group.name: group.width for group in width_groups(current.current.spec)}
+    before = {group.name: group.width for group in width_groups(SEED)}
+    step = current.next_step()
+    assert step.delta_ms == pytest.approx(current.current.latency_ms - current.target_ms)
+    for proposal in step.proposals:
+        assert now[proposal.group.name] < proposal.width <= before[proposal.group.name]
+        assert current.current.latency_ms < proposal.latency_ms <= 0.99 * current.target_ms
+        assert proposal.latency_ms == LATENCY(proposal.spec)
+    # The most accurate goes on: what they take is worth nothing.
+    pairs = [(p.spec, p.latency_ms) for p in step.proposals]
+    scores = [0.5 + 0.01 * place for place in range(len(pairs))]
+    assert current.choose(pairs, scores) == len(pairs) - 1
+
+
+def test_all_that_come_close_are_proposed_or_else_the_closest():
+    current = far_below(tolerance=0.1)
+    close = current.next_step().proposals
+    assert len(close) > 1
+    for proposal in close:
+        assert 0.9 * current.target_ms <= proposal.latency_ms <= 0.95 * current.target_ms
+    assert len(far_below(tolerance=1e-6).next_step().proposals) == 1
+
+
+def test_it_gives_back_only_so_often():
+    current = far_below(tolerance=1e-6)
+    seen = [current.current.latency_ms]
+    while not current.done:
+        step_of(current)
+        seen.append(current.current.latency_ms)
+    assert current.reached
+    assert 1 < len(seen) <= 1 + GIVING_BACK
+    assert seen == sorted(seen)
+
+
+def test_a_device_that_reads_otherwise_each_time_ends_too():
+    readings = random.Random(0)
+    current = loop(latency=LATENCY, target_ms=0.7 * FULL_MS)
+    steps = 0
+    while not current.done:
+        step_of(current)
+        current.confirm(LATENCY(current.current.spec) * readings.uniform(0.93, 1.07))
+        steps += 1
+        assert steps < 60
+    assert current.stuck or current.reached
+
+
+def test_failures_while_giving_back_leave_what_was_reached():
+    current = far_below()
+    reached = current.current
+    pairs = [(p.spec, p.latency_ms) for p in current.next_step().proposals]
+    assert current.choose(pairs, [None] * len(pairs)) is None
+    assert current.done
+    assert not current.stuck
+    assert current.current == reached
+
+
+def test_a_tolerance_of_one_never_gives_back():
+    assert far_below(tolerance=1.0).done
+
+
 def test_a_step_of_failures_leaves_it_stuck():
     current = loop()
     step = current.next_step()
@@ -107,6 +197,7 @@ def test_a_step_of_which_nothing_can_be_measured_is_told_from_a_stuck_one():
         ({"target_ms": 0}, "target_ms must be above 0, got 0"),
         ({"target_ms": float("nan")}, "target_ms must be above 0, got nan"),
         ({"metric": "luck"}, "metric must be ratio or accuracy, got 'luck'"),
+        ({"tolerance": 0.0}, "tolerance must be above 0 and at most 1, got 0"),
         ({"delta": 1.0}, "delta must be between 0 and 1"),
     ],
 )

@@ -10,7 +10,8 @@ from torch import nn
 
 from netadapt import narrowed, width_groups
 from netadapt.channels import channels, tensor_spaces
-from netadapt.weights import inherit, kept_channels
+from netadapt.narrowing import resized
+from netadapt.weights import inherit, kept_channels, passed_on
 from search_spaces import REFERENCES, InputError, load_space
 from search_spaces.network import Network, SqueezeExcite, build
 
@@ -156,6 +157,43 @@ def check_masking(parent, trained, rng):
     for keep in ("first", "norm"):
         child = everything_narrowed(parent, rng)
         assert_equals_masked_parent(parent, network, child, keep)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_wider_child_computes_what_its_parent_does(name, trained):
+    seed, rng = small(name), random.Random(name)
+    parent = everything_narrowed(seed, rng)
+    network = trained(parent)
+    expected = outputs(network, parent)
+    groups = zip(width_groups(parent, ends=True), width_groups(seed, ends=True), strict=True)
+    for narrow, before in groups:
+        if narrow.width == before.width:
+            continue
+        child = resized(parent, narrow, before.width, seed=seed)
+        weights = passed_on(parent, network.state_dict(), child)
+        wide = build(child).eval()
+        wide.load_state_dict(weights)
+        assert torch.allclose(outputs(wide, child), expected, atol=1e-5)
+        # And the new channels learn: what reads them gets a gradient.
+        wide.train()(torch.randn(4, 3, 32, 32, generator=seeded(1))).square().sum().backward()
+        spaces = tensor_spaces(parent)
+        reads = [
+            (tensor.grad[: weights_of.shape[0], weights_of.shape[1] :], key)
+            for key, tensor in wide.named_parameters()
+            if len(spaces[key]) == 2
+            for weights_of in [network.state_dict()[key]]
+            if tensor.shape[1] > weights_of.shape[1]
+        ]
+        assert reads
+        assert any(gradient.abs().max() > 0 for gradient, _ in reads)
+
+
+def test_a_child_both_wider_and_narrower_is_refused(trained):
+    parent = narrowed(small("mobilenet_v2"), width_groups(small("mobilenet_v2"))[2], 8)
+    first, other = width_groups(parent)[2], width_groups(parent)[3]
+    child = resized(resized(parent, first, 16), other, 8)
+    with pytest.raises(InputError, match="only narrower ones inherit"):
+        passed_on(parent, trained(parent).state_dict(), child)
 
 
 @pytest.mark.parametrize("name", sorted(REFERENCES))
