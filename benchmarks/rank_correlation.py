@@ -1,13 +1,19 @@
-"""How well a proxy's order of networks is that of a training five times as long.
+"""How well a cheap trial's order of networks is that of a long training, by kind of trial.
 
-    python -m benchmarks.rank_correlation --proxy 1.5 5 --long 25
-    python -m benchmarks.rank_correlation --data FOLDER --resolution 64 --proxy 4 12 --long 60
+    python -m benchmarks.rank_correlation --trial 1.5 5 --long 25
+    python -m benchmarks.rank_correlation --data FOLDER --resolution 64 --networks 20
+        --trial 5 10 20 5:warm 10:averaged 10:common --long 40
 
-Twelve networks drawn uniformly from the MnasNet space train for each proxy length with two seeds and once
-for the long one. For each length: Kendall's tau-b between its accuracy and the long training's, one seed
-and the mean of two, with a 95% bootstrap interval over networks; the standard deviation between networks
-and between seeds; and what one training costs, as a part of the long one. With twelve networks the
-interval is wide.
+A trial is a number of epochs, and after a colon what else it is: `warm` begins with the weights of the most
+similar of some trained networks, `averaged` evaluates the mean of its last weights, `common` has the same
+random numbers for every network; also several, as `5:warm,averaged`.
+
+Networks drawn uniformly from the MnasNet space train in each way with two seeds, and with two others for
+the long training. For each: Kendall's tau-b between its accuracy and the mean of the long trainings', one
+seed and the mean of two, with a 95% bootstrap interval over networks; the standard deviation between
+networks and between seeds; and what one trial costs in seconds of one core, as a part of the long one. Of
+warm trials also the correlation of (accuracy, less the long training's, each in ranks) with the likeness
+to the network whose weights they began with: above 0 they favour its relatives.
 
 Trainings are kept in a file of JSON lines as they end; a second start goes on where the first stopped.
 """
@@ -16,125 +22,251 @@ import argparse
 import json
 import os
 import statistics
+import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import kendalltau
+from numpy.typing import NDArray
+from scipy.stats import kendalltau, rankdata
 
 from controllers import make_controller
 from nas.proxy import ProxyTraining
+from nas.seeds import Seed, Usage, load_seed, seed_bytes
+from nas.torch_files import state_of
+from nas.training.images import Dataset
 from nas.training.load import load_dataset
 from nas.training.recipe import Augment, Recipe
 from nas.trial import Job, trial_seed
-from search_spaces import SearchSpace, load_space
+from nas.warm_start import WarmStart
+from search_spaces import SearchSpace, Tokens, load_space
 
 SEEDS = 2
+LONG_SEEDS = (100, 101)  # none of the trials'
 RESAMPLES = 2000
+HOW = ("warm", "averaged", "common")
+AVERAGED = 0.25  # part of the steps, the last
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to try a network: how long, and how else."""
+
+    epochs: float
+    how: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> "Way":
+        """From `5` or `5:warm,averaged`."""
+        epochs, _, how = text.partition(":")
+        names = tuple(sorted(filter(None, how.split(","))))
+        if unknown := set(names) - set(HOW):
+            raise argparse.ArgumentTypeError(
+                f"{unknown.pop()!r} is not known: choose from {', '.join(HOW)}"
+            )
+        return cls(float(epochs), names)
+
+    def __str__(self) -> str:
+        return ", ".join([f"{self.epochs:g} epochs", *self.how])
 
 
 @dataclass(frozen=True)
 class Task:
-    """One training: which network, how long, and which seed."""
+    """One training."""
 
     network: int
-    epochs: float
+    way: Way
     seed: int
 
 
 @dataclass(frozen=True)
-class Images:
-    """What to train on, as every process loads it once."""
+class Setting:
+    """What every process works with."""
 
     source: str
     resolution_px: int | None
     pad_fraction: float
+    learning_rate: float
+    batch_size: int
+    networks: int
+    sources: tuple[str, ...] = ()
+
+    @property
+    def recipe(self) -> Recipe:
+        """A training's, but for its length."""
+        return Recipe(
+            augment=Augment(pad_fraction=self.pad_fraction),
+            learning_rate=self.learning_rate,
+            batch_size=self.batch_size,
+        )
 
 
 @cache
-def proxy(images: Images, epochs: float) -> ProxyTraining:
-    """The proxy training of a length."""
-    dataset = load_dataset(images.source, resolution_px=images.resolution_px)
-    augment = Augment(pad_fraction=images.pad_fraction)
-    return ProxyTraining(dataset, Recipe(epochs=epochs, augment=augment))
+def dataset(setting: Setting) -> Dataset:
+    """The images, loaded once a process."""
+    return load_dataset(setting.source, resolution_px=setting.resolution_px)
 
 
-def space_for(images: Images) -> SearchSpace:
+@cache
+def space(setting: Setting) -> SearchSpace:
     """The space, for the data's classes."""
-    classes = len(proxy(images, 1.0).dataset.classes)
-    return load_space("mnasnet", resolution=224, classes=classes)
+    return load_space("mnasnet", resolution=224, classes=len(dataset(setting).classes))
 
 
-def accuracy(task: Task, images: Images, networks: int) -> float:
-    """Top-1 on val, 0..1; a training that failed scores 0."""
-    space = space_for(images)
-    tokens = make_controller("uniform", space.arities, seed=0).ask(networks)[task.network]
-    job = Job(
+@cache
+def tokens(setting: Setting) -> list[Tokens]:
+    """The networks; those after the first `networks` are trained to begin warm trials with."""
+    return make_controller("uniform", space(setting).arities, seed=0).ask(setting.networks + 4)
+
+
+@cache
+def warm(setting: Setting) -> WarmStart:
+    """What warm trials begin with."""
+    seeds = [load_seed(Path(path)) for path in setting.sources]
+    return WarmStart.of(space(setting), seeds, classes=len(dataset(setting).classes))
+
+
+def training(way: Way, setting: Setting) -> ProxyTraining:
+    """How a trial is trained."""
+    recipe = setting.recipe.model_copy(
+        update={
+            "epochs": way.epochs,
+            "average_fraction": AVERAGED if "averaged" in way.how else 0.0,
+        }
+    )
+    start = warm(setting) if "warm" in way.how else None
+    return ProxyTraining(dataset(setting), recipe, final_factor=1.0, warm_start=start)
+
+
+def job_of(task: Task, setting: Setting, *, kind: str = "search") -> Job:
+    """What a worker gets."""
+    chosen = tokens(setting)[task.network]
+    shared = 0 if "common" in task.way.how else task.network
+    return Job(
         index=task.network,
-        kind="search",
+        kind=kind,
         batch=0,
-        tokens=tokens,
-        spec=space.decode(tokens),
-        seed=trial_seed(task.seed, task.network),
+        tokens=chosen,
+        spec=space(setting).decode(chosen),
+        seed=trial_seed(task.seed, shared),
         latency=None,
     )
-    return proxy(images, task.epochs)(job).accuracy or 0.0
+
+
+def train(task: Task, setting: Setting) -> tuple[float, float]:
+    """Top-1 on val, 0..1, and seconds of training; a training that failed scores 0."""
+    outcome = training(task.way, setting)(job_of(task, setting))
+    return outcome.accuracy or 0.0, outcome.train_s
+
+
+def train_source(network: int, way: Way, setting: Setting, path: Path) -> None:
+    """Train a network and keep its weights, as a seed file."""
+    if path.exists():
+        return
+    job = job_of(Task(network, way, 0), setting, kind="final")
+    outcome = training(way, setting)(job)
+    assert outcome.weights is not None, outcome.error
+    data = dataset(setting)
+    usage = Usage(data.classes, data.resolution_px, data.mean, data.std)
+    path.write_bytes(seed_bytes(Seed(job.spec, state_of(outcome.weights), usage)))
 
 
 def train_all(
-    tasks: list[Task], images: Images, *, networks: int, kept: Path, jobs: int
-) -> dict[Task, float]:
+    tasks: Sequence[Task], setting: Setting, *, kept: Path, jobs: int
+) -> dict[Task, tuple[float, float]]:
     """Train what `kept` does not hold yet, network by network."""
-    done: dict[Task, float] = {}
+    done: dict[Task, tuple[float, float]] = {}
     if kept.exists():
         for line in kept.read_text().splitlines():
             entry = json.loads(line)
-            done[Task(**entry["task"])] = entry["accuracy"]
-    missing = sorted(set(tasks) - set(done), key=lambda task: (task.network, -task.epochs))
+            way = Way(entry["epochs"], tuple(entry["how"]))
+            task = Task(entry["network"], way, entry["seed"])
+            done[task] = (entry["accuracy"], entry["train_s"])
+    missing = sorted(set(tasks) - set(done), key=lambda task: (task.network, -task.way.epochs))
+    begin = time.monotonic()
     with ProcessPoolExecutor(jobs) as pool, kept.open("a") as log:
-        running = {pool.submit(accuracy, task, images, networks): task for task in missing}
+        running = {pool.submit(train, task, setting): task for task in missing}
         for count, future in enumerate(as_completed(running), start=1):
             task = running[future]
             done[task] = future.result()
-            log.write(json.dumps({"task": asdict(task), "accuracy": done[task]}) + "\n")
+            accuracy, train_s = done[task]
+            entry = {"network": task.network, **asdict(task.way), "seed": task.seed}
+            log.write(json.dumps(entry | {"accuracy": accuracy, "train_s": train_s}) + "\n")
             log.flush()
-            print(f"{count} of {len(missing)}: {task} {done[task]:.4f}", flush=True)
+            spent = time.monotonic() - begin
+            print(
+                f"{count} of {len(missing)}, {spent:.0f} s: network {task.network}, {task.way}, seed "
+                f"{task.seed}: {accuracy:.4f}",
+                flush=True,
+            )
     return done
 
 
-def tau(proxies: np.ndarray, longs: np.ndarray) -> str:
+Values = NDArray[np.float64]
+
+
+def tau(trials: Values, longs: Values) -> str:
     """Kendall's tau-b with its 95% interval."""
     luck = np.random.default_rng(0)
     resampled = []
     for _ in range(RESAMPLES):
         chosen = luck.integers(len(longs), size=len(longs))
-        value = kendalltau(proxies[chosen], longs[chosen]).statistic
+        value = kendalltau(trials[chosen], longs[chosen]).statistic
         if not np.isnan(value):
             resampled.append(value)
+    if not resampled:  # all trials alike
+        return "none"
     low, high = np.quantile(resampled, [0.025, 0.975])
-    return f"{kendalltau(proxies, longs).statistic:.2f} ({low:.2f} to {high:.2f})"
+    return f"{kendalltau(trials, longs).statistic:.2f} ({low:.2f} to {high:.2f})"
 
 
-def report(done: dict[Task, float], *, networks: int, lengths: list[float], long: float) -> None:
-    """Print the table: a row a proxy length, and the long training."""
-    longs = np.array([done[Task(network, long, 0)] for network in range(networks)])
-    print(
-        "\n| epochs | cost | tau, one seed | tau, mean of two | best | between networks | between seeds |"
-    )
-    print("|---|---|---|---|---|---|---|")
-    for epochs in sorted(lengths):
-        points = 100 * np.array(
-            [[done[Task(n, epochs, seed)] for seed in range(SEEDS)] for n in range(networks)]
+def favour(trials: Values, longs: Values, setting: Setting) -> str:
+    """Whether trials do better, beside the long training, the more they are like their source."""
+    likeness = [
+        max(
+            sum(a == b for a, b in zip(mine, theirs, strict=True))
+            for theirs in warm(setting).tokens
         )
+        for mine in tokens(setting)[: setting.networks]
+    ]
+    return tau(rankdata(trials) - rankdata(longs), np.array(likeness, dtype=float))
+
+
+def report(
+    done: dict[Task, tuple[float, float]], *, setting: Setting, ways: Sequence[Way], long: Way
+) -> None:
+    """Print the table: a row a way, and the long training."""
+
+    def figures(way: Way, seeds: Sequence[int]) -> tuple[Values, float]:
+        each = [[done[Task(n, way, seed)] for seed in seeds] for n in range(setting.networks)]
+        table = np.array(each)  # (networks, seeds, (accuracy, seconds))
+        return 100 * table[..., 0], float(table[..., 1].mean())
+
+    def spread(points: Values) -> str:
         seeds = np.sqrt(np.mean([statistics.variance(row) for row in points]))
+        return f"{points.max():.1f}% | {points.mean(axis=1).std(ddof=1):.2f} | {seeds:.2f}"
+
+    longs, long_s = figures(long, LONG_SEEDS)
+    print(
+        "\n| trial | seconds | cost | tau, one seed | tau, mean of two | best | between networks "
+        "| between seeds | favours relatives |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
+    target = longs.mean(axis=1)
+    for way in ways:
+        points, seconds = figures(way, range(SEEDS))
+        favours = favour(points.mean(axis=1), target, setting) if "warm" in way.how else ""
         print(
-            f"| {epochs:g} | {epochs / long:.0%} | {tau(points[:, 0], longs)} "
-            f"| {tau(points.mean(axis=1), longs)} | {points.max():.1f}% "
-            f"| {points[:, 0].std(ddof=1):.2f} | {seeds:.2f} |"
+            f"| {way} | {seconds:.1f} | {seconds / long_s:.0%} | {tau(points[:, 0], target)} "
+            f"| {tau(points.mean(axis=1), target)} | {spread(points)} | {favours} |"
         )
-    print(f"| {long:g} | 100% | | | {100 * longs.max():.1f}% | {100 * longs.std(ddof=1):.2f} | |")
+    itself = tau(longs[:, 0], longs[:, 1])
+    print(
+        f"| {long} (one against the other seed) | {long_s:.1f} | 100% | {itself} | | {spread(longs)} | |"
+    )
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -144,9 +276,14 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--data", default="fashion-mnist-subset")
     parser.add_argument("--resolution", type=int, help="side in pixels; default the data's own")
     parser.add_argument("--pad", type=float, default=0.0625, help="shift augmentation")
-    parser.add_argument("--proxy", type=float, nargs="+", default=[1.5, 5.0], help="epochs")
+    parser.add_argument("--learning-rate", type=float, default=Recipe().learning_rate)
+    parser.add_argument("--batch-size", type=int, default=Recipe().batch_size)
+    parser.add_argument(
+        "--trial", type=Way.parse, nargs="+", default=[Way(1.5), Way(5.0)], help="EPOCHS[:HOW,HOW]"
+    )
     parser.add_argument("--long", type=float, default=25.0, help="epochs")
     parser.add_argument("--networks", type=int, default=12)
+    parser.add_argument("--sources", type=int, default=2, help="trained networks for warm trials")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
     parser.add_argument("--kept", type=Path, default=Path("runs/rank_correlation.jsonl"))
     return parser.parse_args()
@@ -154,16 +291,31 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     given = parse_arguments()
-    images = Images(given.data, given.resolution, given.pad)
-    tasks = [Task(network, given.long, 0) for network in range(given.networks)]
+    setting = Setting(
+        given.data,
+        given.resolution,
+        given.pad,
+        given.learning_rate,
+        given.batch_size,
+        given.networks,
+    )
+    long = Way(given.long)
+    if any("warm" in way.how for way in given.trial):
+        places = range(given.networks, given.networks + given.sources)
+        paths = [given.kept.with_suffix(f".{place}.pt") for place in places]
+        print(f"training {len(paths)} networks to begin with", flush=True)
+        with ProcessPoolExecutor(given.jobs) as pool:
+            list(pool.map(train_source, places, [long] * 4, [setting] * 4, paths))
+        setting = replace(setting, sources=tuple(map(str, paths)))
+    tasks = [Task(n, long, seed) for n in range(given.networks) for seed in LONG_SEEDS]
     tasks += [
-        Task(network, epochs, seed)
-        for network in range(given.networks)
-        for epochs in given.proxy
+        Task(n, way, seed)
+        for n in range(given.networks)
+        for way in given.trial
         for seed in range(SEEDS)
     ]
-    done = train_all(tasks, images, networks=given.networks, kept=given.kept, jobs=given.jobs)
-    report(done, networks=given.networks, lengths=given.proxy, long=given.long)
+    done = train_all(tasks, setting, kept=given.kept, jobs=given.jobs)
+    report(done, setting=setting, ways=given.trial, long=long)
 
 
 if __name__ == "__main__":
