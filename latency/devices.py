@@ -141,7 +141,9 @@ def _table(argument: str) -> LatencySource:
 def _pieces(argument: str) -> LatencySource:
     from latency.on_demand import OnDemand
 
-    source = open_device(argument or "cpu")
+    if not argument:
+        raise InputError("device pieces needs one that measures behind it, as pieces:cpu")
+    source = open_device(argument)
     if not isinstance(source, Measured):
         raise InputError(f"device pieces:{argument} needs one that measures: pieces:cpu, say")
     return OnDemand(source)

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from latency import DeviceLostError, Latency, MeasurementError
+from latency.on_demand import OnDemand
+from latency.pieces import pieces
 from nas.adapt_config import AdaptConfig
 from nas.adapt_job import in_steps, work
 from nas.last_trainings import spread
 from nas.plan import training_speed
-from nas.remembering import Remembering
+from nas.remembering import CONFIRMATIONS, Remembering
 from nas.training.recipe import Recipe
 from netadapt import Group, Schedule, Widths, narrowed, width_groups
 from search_spaces import ArchSpec, count
@@ -21,6 +23,10 @@ QUESTIONS = 6
 
 MULTIPLIERS_ASKED = 11
 """Networks that are measured to find a width multiplier, about."""
+
+NEIGHBOURS = 3
+"""Groups, about, of whose proposals a device by pieces has not timed all once one group is narrower: those
+that share a block with it. What is new of the others is in the first step."""
 
 MOST_STEPS = 10_000
 """Where so many steps do not reach a target, more do not either: delta decays too fast."""
@@ -67,10 +73,22 @@ class Workload:
         """Of fine-tuning so many proposals that cost as much as a network."""
         return number * work(spec, self.tuning)
 
-    def questions_at_end(self, steps: int) -> int:
-        """Networks to measure for the comparison, about, after so many steps."""
-        challenges = 0 if self.config.compare == "none" else 1 + len(spread(steps))
-        return MULTIPLIERS_ASKED * challenges
+    def to_come(self, spec: ArchSpec, now_ms: float, *, proposals: int, steps: int) -> int:
+        """Of further proposals and then the last trainings, the networks ever smaller.
+
+        Args:
+            spec: The current network.
+            now_ms: Its latency. Work is taken to be in proportion.
+            proposals: Of further steps.
+            steps: Of the whole way.
+        """
+        end = min(1.0, self.config.target_ms / now_ms)
+        tuning = self.proposals(spec, proposals) * (1 + end) / 2
+        return round(tuning + end * self.last(spec, steps))
+
+    def challenges(self, steps: int) -> int:
+        """Networks to find one of the same latency for, after so many steps."""
+        return 0 if self.config.compare == "none" else 1 + len(spread(steps))
 
     def last(self, spec: ArchSpec, steps: int) -> int:
         """Of the last trainings, of networks that cost as much as one, after so many steps."""
@@ -93,10 +111,11 @@ class Forecast:
         savings_ms: What each group can give at most, where that was told.
         steps: Expected; None if delta decays too fast to reach the target.
         seconds_a_work: Of one unit of `Workload`, on all workers.
-        seconds_a_question: Of measuring a network.
         tuning_s: Of all proposals.
         last_s: Of the last trainings.
-        latency_s: Of measuring.
+        first_s: Of measuring for the first step; every group was asked for its narrowest width before.
+        step_s: Of measuring for each later one.
+        ends_s: Of finding the networks to compare with.
     """
 
     groups: int
@@ -104,10 +123,11 @@ class Forecast:
     savings_ms: Sequence[float]
     steps: int | None
     seconds_a_work: float
-    seconds_a_question: float
     tuning_s: float
     last_s: float
-    latency_s: float
+    first_s: float
+    step_s: float
+    ends_s: float
 
     def able_to_give(self, ms: float) -> int:
         """Groups that can save so much in the first step."""
@@ -119,9 +139,10 @@ class Forecast:
         return self.able_to_give(self.delta_ms)
 
     @property
-    def questions_a_step(self) -> int:
-        """Networks to measure for a step, about."""
-        return self.groups + QUESTIONS * self.able
+    def latency_s(self) -> float:
+        """Of measuring, all in all."""
+        steps = self.steps or 0
+        return min(steps, 1) * self.first_s + max(0, steps - 1) * self.step_s + self.ends_s
 
     @property
     def total_s(self) -> float:
@@ -159,10 +180,7 @@ def forecast(
     begin = time.perf_counter()
     least = [found for group in groups if (found := _least(seed, group, config, latency))]
     spent_s = time.perf_counter() - begin
-    # A reading from the cache took no time now, but a new network's will.
-    ran_s = sum(reading.samples * reading.median_ms for reading in least) / 1e3
-    asked_s = max(spent_s, ran_s) / max(1, len(least))
-    savings_ms = [seed_ms - reading.median_ms for reading in least]
+    savings_ms = [seed_ms - reading.median_ms for _, reading in least]
     delta_ms, able = 0.0, 0
     for delta_ms in Schedule(seed_ms, config.delta, config.decay).deltas_ms(0):
         delta_ms = min(delta_ms, seed_ms - config.target_ms)
@@ -178,29 +196,71 @@ def forecast(
     number = steps or 0
     tuning = number * way * scored * workload.proposals(seed, able)
     last = config.target_ms / seed_ms * workload.last(seed, number)
-    questions = number * (len(groups) + QUESTIONS * able)
+    asking = _asking(seed, least, latency, spent_s)
     return Forecast(
         groups=len(groups),
         delta_ms=delta_ms,
         savings_ms=savings_ms,
         steps=steps,
         seconds_a_work=seconds_a_work,
-        seconds_a_question=asked_s,
         tuning_s=tuning * seconds_a_work,
         last_s=last * seconds_a_work,
-        latency_s=(questions + workload.questions_at_end(number)) * asked_s,
+        first_s=QUESTIONS * able * asking.new_s,
+        step_s=(len(least) + QUESTIONS * able) * asking.later_s + asking.confirm_s,
+        ends_s=workload.challenges(number)
+        * (MULTIPLIERS_ASKED * asking.other_s + asking.confirm_s),
+    )
+
+
+@dataclass(frozen=True)
+class Asking:
+    """Seconds of asking a device for latencies.
+
+    Attributes:
+        new_s: Of a network with one group narrower than the seed's.
+        later_s: Of one in a later step.
+        other_s: Of one with all groups narrower.
+        confirm_s: Of confirming a network.
+    """
+
+    new_s: float
+    later_s: float
+    other_s: float
+    confirm_s: float
+
+
+def _asking(
+    seed: ArchSpec, least: Sequence[tuple[ArchSpec, Latency]], latency: Remembering, spent_s: float
+) -> Asking:
+    """From what the first questions took."""
+    # A reading from the cache took no time now, but a new network's will.
+    ran_s = sum(reading.samples * reading.median_ms for _, reading in least) / 1e3
+    asked_s = max(spent_s, ran_s) / max(1, len(least))
+    if not isinstance(latency.source, OnDemand):
+        confirm_s = 0.0 if latency.device.estimate else CONFIRMATIONS * asked_s
+        return Asking(asked_s, asked_s, asked_s, confirm_s)
+    known = {piece.key for piece in pieces(seed)}
+    new = sum(len({piece.key for piece in pieces(spec)} - known) for spec, _ in least)
+    whole = latency.reading(seed)
+    in_turns_s = 2 * whole.samples * whole.median_ms / 1e3  # with the seed
+    return Asking(
+        new_s=asked_s,
+        later_s=asked_s * min(1.0, NEIGHBOURS / max(1, len(least))),
+        other_s=spent_s / max(1, new) * len(known),
+        confirm_s=CONFIRMATIONS * in_turns_s,
     )
 
 
 def _least(
     seed: ArchSpec, group: Group, config: AdaptConfig, latency: Remembering
-) -> Latency | None:
-    """Latency with the group at its narrowest; None where it has no narrower width, or none is told."""
+) -> tuple[ArchSpec, Latency] | None:
+    """The network with the group at its narrowest; None where it has no narrower width, or none is told."""
     narrower = Widths(config.divisor, config.floor).below(group.width)
     if not narrower:
         return None
     try:
-        return latency.reading(narrowed(seed, group, narrower[0]))
+        spec = narrowed(seed, group, narrower[0])
+        return spec, latency.reading(spec)
     except DeviceLostError:
         raise
     except MeasurementError:

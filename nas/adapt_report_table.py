@@ -8,7 +8,7 @@ from latency import Latency
 from nas.adapt_job import Planned
 from nas.adapt_record import AdaptRecord, StepRecord
 from nas.comparison import TRAININGS, accuracies
-from nas.readable import interval, percent, three_digits
+from nas.readable import counted, interval, percent, three_digits
 from nas.student import mean_with_interval
 from nas.trial import Trial
 from search_spaces import count
@@ -32,22 +32,25 @@ STEP_TITLES = ("Proposal", "Accuracy", "Latency, ms", "95% interval", "Score", "
 
 def step_tables(run: AdaptRecord) -> list[StepTable]:
     """A table a step."""
-    return [StepTable(_summary(step), _rows(step)) for step in run.steps]
+    by_ratio = run.facts["settings"]["metric"] == "ratio"
+    return [StepTable(_summary(step), _rows(step, by_ratio=by_ratio)) for step in run.steps]
 
 
 def _summary(step: StepRecord) -> str:
     ended = sum(trial is not None for _, trial in step.entries)
     if step.chosen is None:
-        return f"Step {step.number}: {ended} of {len(step.entries)} proposals have ended"
+        have = "has" if len(step.entries) == 1 else "have"
+        of = f"of {counted(len(step.entries), 'proposal')}"
+        return f"Step {step.number}: {ended} {of} {have} ended"
     planned, trial = step.entries[step.chosen]
     assert trial is not None
     return (
         f"Step {step.number}: {planned.name}, {percent(trial.accuracy or 0.0)} at "
-        f"{three_digits(trial.latency_ms)} ms, of {len(step.entries)} proposals"
+        f"{three_digits(trial.latency_ms)} ms, of {counted(len(step.entries), 'proposal')}"
     )
 
 
-def _rows(step: StepRecord) -> list[tuple[list[str], bool, bool]]:
+def _rows(step: StepRecord, *, by_ratio: bool) -> list[tuple[list[str], bool, bool]]:
     places = range(len(step.entries))
     ranked = sorted(places, key=lambda place: (_rank(step.entries[place][1]), place))
     rows = []
@@ -55,7 +58,8 @@ def _rows(step: StepRecord) -> list[tuple[list[str], bool, bool]]:
         planned, trial = step.entries[place]
         failed = trial is not None and trial.accuracy is None
         chosen = place == step.chosen
-        rows.append((_cells(planned, trial, standing, chosen=chosen), chosen, failed))
+        score = "" if trial is None or failed else _score(trial.reward, by_ratio=by_ratio)
+        rows.append((_cells(planned, trial, score, standing, chosen=chosen), chosen, failed))
     return rows
 
 
@@ -66,12 +70,19 @@ def _rank(trial: Trial | None) -> tuple[int, float]:
     return (2, 0.0) if trial.accuracy is None else (0, -trial.reward)
 
 
-def _cells(planned: Planned, trial: Trial | None, standing: int, *, chosen: bool) -> list[str]:
-    accuracy, score, stands = "", "", "to train"
+def _score(reward: float, *, by_ratio: bool) -> str:
+    """As people take it: accuracy in percent, or in points for each millisecond."""
+    return f"{100 * reward:.3g}" if by_ratio else percent(reward)
+
+
+def _cells(
+    planned: Planned, trial: Trial | None, score: str, standing: int, *, chosen: bool
+) -> list[str]:
+    accuracy, stands = "", "to train"
     if trial is not None and trial.accuracy is None:
         stands = f"discarded: {trial.error}"
     elif trial is not None:
-        accuracy, score = percent(trial.accuracy or 0.0), f"{trial.reward:.4g}"
+        accuracy = percent(trial.accuracy or 0.0)
         stands = "goes on" if chosen else f"number {standing}"
     return [planned.name, accuracy, *_latency_cells(planned.latency), score, stands]
 

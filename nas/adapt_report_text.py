@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from latency import Latency
 from nas.adapt_record import AdaptRecord
 from nas.comparison import TRAININGS, accuracies
 from nas.readable import counted, percent, reading, three_digits
@@ -39,8 +40,8 @@ def headline(run: AdaptRecord) -> list[str]:
     if not run.result["reached"]:
         sentences.append("The target was not reached: no group could give more.")
     sentences.append(
-        f"On the test images, looked at once: {percent(run.result['test_accuracy'])}, with the weights of "
-        "adapted.pt."
+        f"On the test images, looked at when the run had ended: {percent(run.result['test_accuracy'])}, "
+        "with the weights of adapted.pt."
     )
     if not run.last_latency.stable:
         sentences.append(
@@ -99,7 +100,8 @@ def verdict(run: AdaptRecord) -> list[str]:
 def facts(run: AdaptRecord) -> list[tuple[str, str]]:
     """What was narrowed, on what, for what: name and text."""
     data, settings = run.facts["data"], run.facts["settings"]
-    unstable = sum(not latency.stable for latency in run.latencies)
+    readings = measured(run)
+    unstable = sum(not latency.stable for latency in readings)
     tried = sum(1 for step in run.steps for _, trial in step.entries if trial)
     recipe, spent = settings["recipe"], tried * (settings["recipe"]["steps"] or 0)
     lines = [
@@ -136,10 +138,16 @@ def facts(run: AdaptRecord) -> list[tuple[str, str]]:
         lines.append(
             (
                 "Unstable",
-                f"{unstable} of {len(run.latencies)} latency readings: runs differed too much",
+                f"{unstable} of {counted(len(readings), 'latency reading')}: runs differed too much",
             )
         )
     return lines
+
+
+def measured(run: AdaptRecord) -> list[Latency]:
+    """The readings that the run's folder keeps; not the sums of pieces where some are measured."""
+    confirmed = [step.confirmed for step in run.steps if step.confirmed is not None]
+    return [r for r in (*run.latencies, *confirmed) if not (run.by_pieces and r.estimate)]
 
 
 def _latencies(run: AdaptRecord) -> str:

@@ -31,7 +31,7 @@ def family_and_rivals(run: AdaptRecord) -> Figure:
     latency = "Latency (ms, estimated, not measured)" if run.estimate else "Latency (ms)"
     layout = LAYOUT | {
         "height": 560,
-        "legend": LAYOUT["legend"] | {"y": 1.06},  # above the target's name
+        "legend": LAYOUT["legend"] | {"y": -0.14, "yanchor": "top"},  # above are the buttons
         "xaxis": AXIS | {"title": {"text": latency}},
         "yaxis": AXIS | {"title": {"text": "Accuracy on held-out images (%)"}},
         "shapes": [_target_line(run)],

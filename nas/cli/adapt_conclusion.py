@@ -8,7 +8,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from nas.adapt_report_text import UNMET
+from nas.adapt_report_text import UNMET, measured
 from nas.cli.output import command
 from nas.last_trainings import IN_WORDS
 from nas.readable import counted, percent, three_digits
@@ -16,14 +16,24 @@ from nas.rivals import unmet
 from nas.width_table import WidthRow, width_rows
 
 if TYPE_CHECKING:
-    from latency import Latency
+    from nas.adapt_record import AdaptRecord
     from nas.adapt_results import AdaptResult
     from nas.trial import Trial
     from search_spaces import ArchSpec
 
 
-def conclude(result: AdaptResult, seed: ArchSpec, console: Console, *, target_ms: float) -> None:
-    """The last network beside the seed, and what to do next."""
+def conclude(
+    result: AdaptResult, seed: ArchSpec, console: Console, *, target_ms: float, looked_at: bool
+) -> None:
+    """The last network beside the seed, and what to do next.
+
+    Args:
+        result: The run's.
+        seed: The network that it began with.
+        console: Where to.
+        target_ms: The target.
+        looked_at: Whether the run had a result before, and so was looked at on the test images.
+    """
     console.print(_way(result, seed))
     console.print(_widths(width_rows(seed, result.spec)))
     if not result.reached:
@@ -43,7 +53,8 @@ def conclude(result: AdaptResult, seed: ArchSpec, console: Console, *, target_ms
         f"{counted(len(result.family), 'step')}",
         soft_wrap=True,
     )
-    console.print(f"on the test images, looked at once: {percent(result.test_accuracy)}")
+    looks = "which an earlier result of this run had looked at" if looked_at else "looked at once"
+    console.print(f"on the test images, {looks}: {percent(result.test_accuracy)}", soft_wrap=True)
     _compare(result, console)
     folder = result.folder.path
     console.print(
@@ -53,8 +64,9 @@ def conclude(result: AdaptResult, seed: ArchSpec, console: Console, *, target_ms
     )
 
 
-def warn_of_unstable(readings: list[Latency], console: Console) -> None:
-    """Say how many latencies are not to be relied on."""
+def warn_of_unstable(run: AdaptRecord, console: Console) -> None:
+    """Say how many latencies are not to be relied on: those that the report counts too."""
+    readings = measured(run)
     if unstable := sum(not reading.stable for reading in readings):
         console.print(
             f"{unstable} of {counted(len(readings), 'latency', 'latencies')} are unstable: other "

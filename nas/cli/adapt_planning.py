@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -11,6 +11,7 @@ from rich.table import Table
 
 from latency import LatencySource, MeasurementError
 from nas.adapt_config import AdaptConfig
+from nas.cli.waiting import waiting
 from nas.last_trainings import IN_WORDS
 from nas.readable import counted, duration, reading, three_digits
 from search_spaces import InputError
@@ -28,18 +29,20 @@ NOTHING_TO_DO = 0
 
 def announce(
     config: AdaptConfig, seed: Seed, data: Dataset, source: Remembering, console: Console
-) -> Forecast | None:
+) -> tuple[Forecast | None, dict[str, Any]]:
     """Say what is about to happen, if anything is; a target that no widths reach ends it here.
 
     Returns:
-        What the run will do and take; None where nobody can tell, as of a cluster.
+        What the run will do and take, None where nobody can tell, as of a cluster; and what was said, as
+        plain data.
 
     Raises:
         InputError: The target cannot be reached, or the device cannot tell a latency.
         typer.Exit: The seed meets the target already.
     """
-    with console.status("measuring the seed"):
-        now = measured(source, seed.spec)
+    from netadapt import width_groups
+
+    now = seed_latency(source, seed.spec, console)
     if now.median_ms <= config.target_ms:
         console.print(
             f"the seed takes {reading(now)} on {source.device.name}: it is within "
@@ -53,9 +56,33 @@ def announce(
     for name, text in _lines(config, seed, data, source, now, forecast):
         grid.add_row(f"[bold]{name}[/bold]", text)
     console.print(grid)
-    for warning in _warnings(now, forecast):
+    warnings = _warnings(now, forecast)
+    for warning in warnings:
         console.print(f"[bold]Mind:[/bold] {warning}", soft_wrap=True)
-    return forecast
+    document = {
+        "device": source.device.name,
+        "estimate": now.estimate,
+        "seed_ms": now.median_ms,
+        "target_ms": config.target_ms,
+        "groups": len(width_groups(seed.spec, ends=config.ends)),
+        "proposals": None if forecast is None else forecast.able,
+        "steps": None if forecast is None else forecast.steps,
+        "expected_s": None if forecast is None else forecast.total_s,
+        "warnings": warnings,
+    }
+    return forecast, document
+
+
+def seed_latency(source: Remembering, spec: ArchSpec, console: Console) -> Latency:
+    """The seed's latency; it is said where it has to be measured first.
+
+    Raises:
+        InputError: The device cannot tell it.
+    """
+    if spec.fingerprint in source.readings:
+        return source.latency(spec)
+    with waiting(console, "measuring the seed"):
+        return measured(source, spec)
 
 
 def measured(source: LatencySource, spec: ArchSpec) -> Latency:
@@ -76,7 +103,7 @@ def _require_reach(
     from netadapt import Widths
     from netadapt.shrink import narrowest
 
-    with console.status("measuring the narrowest network"):
+    with waiting(console, "measuring the narrowest network"):
         smallest = narrowest(seed, Widths(config.divisor, config.floor), ends=config.ends)
         floor_ms = measured(source, smallest).median_ms
     if config.target_ms < floor_ms:
@@ -95,7 +122,9 @@ def _forecast(
 
     if config.schedule.ray_address is not None or config.schedule.gpus_per_trial > 0:
         return None
-    with console.status("asking each group what it can save, timing a few training steps"):
+    what = "asking each group what it can save, timing a few training steps"
+    with waiting(console, what) as shown:
+        source.tell = lambda networks: shown.update(f"{what}: {networks} networks measured so far")
         try:
             return forecast(
                 Workload(config, len(data.train)),

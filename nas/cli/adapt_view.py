@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from nas.adapt_plan import MULTIPLIERS_ASKED, QUESTIONS
 from nas.adapt_watcher import AdaptWatcher
 from nas.cli.adapt_pace import Pace
+from nas.cli.errors import heed_termination
+from nas.cli.waiting import Waiting
 from nas.readable import counted, duration, percent, three_digits
+from netadapt import width_groups
 
 if TYPE_CHECKING:
     from nas.adapt_job import AdaptJob
@@ -19,85 +23,110 @@ if TYPE_CHECKING:
 
 
 class View(AdaptWatcher):
-    """Says what there is to do, then a line a network; on a terminal also what is under way.
+    """Says what there is to do, then a line a network, and what is under way in between.
 
     Args:
         console: Where to.
         workload: The run's.
         forecast: What was said before it began; None if nothing was.
+        workers: Proposals at once; None where nobody can tell, as of a cluster.
     """
 
-    def __init__(self, console: Console, workload: Workload, forecast: Forecast | None) -> None:
+    def __init__(
+        self,
+        console: Console,
+        workload: Workload,
+        forecast: Forecast | None,
+        *,
+        workers: int | None = 1,
+    ) -> None:
         self.console, self.workload, self.forecast = console, workload, forecast
-        self.pace = Pace(forecast)
-        self._status = console.status("")
+        self.pace = Pace(forecast, workers=workers)
+        self._waiting = Waiting(console)
+        self._asked = 0
         self._out = self._jobs = 0
         self._each_step = 0 if forecast is None else forecast.able
-        self._steps_measured = 0
         self._scores: list[float] = []
         self._shrink: Shrink | None = None
-        self._in_step = self._finishing = False
+        self._in_step = self._finishing = self._testing = False
 
-    def asked(self, networks: int) -> None:
-        """So many networks have been measured."""
-        self.pace.asked()
-        self._status.update(f"{counted(networks, 'network')} measured")
+    def asked(self, networks: int) -> None:  # noqa: ARG002  it forgets some
+        """Another network has been measured."""
+        self._asked += 1
+        step = "" if self._shrink is None or self._finishing else f"step {self._shrink.steps + 1}: "
+        self._waiting.update(f"{step}{counted(self._asked, 'network')} measured so far")
 
     def rest(self) -> None:
         """Leave the screen as it is."""
-        self._status.stop()
+        self._waiting.end()
 
     def proposing(self, shrink: Shrink) -> None:
         """See `AdaptWatcher`."""
+        heed_termination()
         self._shrink, now = shrink, shrink.current
-        self._steps_measured += 1
         self.pace.enter("measuring")
+        what = "what to widen again" if shrink.giving_back else "proposals"
         self.console.print(
             f"step {shrink.steps + 1}: from {percent(now.accuracy)} at {three_digits(now.latency_ms)} ms; "
-            "measuring proposals",
+            f"measuring {what}",
             soft_wrap=True,
         )
-        self._show("measuring proposals")
+        self._begin(f"measuring {what}", said=True)
 
     def ending(self, shrink: Shrink) -> None:
         """See `AdaptWatcher`."""
-        self._shrink = shrink
+        heed_termination()
+        self._shrink, self._finishing = shrink, True
         self.pace.enter("measuring")
         if self.workload.config.compare != "none":
-            self._show("seeking width multipliers of the same latency")
+            self._begin("seeking width multipliers of the same latency")
 
     def tuning(self, shrink: Shrink, jobs: Sequence[AdaptJob], *, finishing: bool) -> None:
         """See `AdaptWatcher`."""
+        heed_termination()
         self._shrink, self._finishing = shrink, finishing
         self._out, self._jobs = sum(job.work for job in jobs), len(jobs)
         self._in_step = not finishing
-        if not finishing:
-            self._each_step = max(self._each_step, len(jobs))
         self.pace.enter("training")
+        if not finishing:
+            self._each_step = len(jobs)
+            self.pace.measured(first=shrink.steps == 0)
         what = counted(len(jobs), "last training" if finishing else "proposal")
         self.console.print(f"  {what}{self._ends()}")
-        self._show(self._under_way())
+        self._begin(self._under_way(), said=True)
 
     def tuned(self, job: AdaptJob, trial: Trial, *, replayed: bool) -> None:
         """See `AdaptWatcher`."""
         if job.kind == "proposal" and trial.accuracy is not None:
             self._scores.append(trial.reward)
+            if replayed:
+                self.pace.logged.add(trial, job.work)
         if replayed:
             return
         if job.problem is None:
             self.pace.trained(job.work)
             self._out -= job.work
             self._jobs -= 1
-        self._status.update(self._under_way())
         self.console.print(
             f"  {job.name}: {outcome(trial)}{self._standing(job, trial)}", soft_wrap=True
         )
+        if self._in_step and not self._jobs:
+            self.pace.enter("measuring")
+            self._begin("measuring the best proposal by itself", said=True)
+        else:
+            self._waiting.update(self._under_way())
+
+    def testing(self, trial: Trial) -> None:
+        """See `AdaptWatcher`."""
+        if not self._testing:
+            self._testing = True
+            self._begin("looking at the test images")
+        self._waiting.update(f"looking at the test images: {trial.kind} {trial.index + 1}")
 
     def chosen(self, shrink: Shrink, trial: Trial) -> None:  # noqa: ARG002
         """See `AdaptWatcher`."""
         self._shrink, self._scores, now = shrink, [], shrink.current
         self._out, self._in_step = 0, False
-        self.pace.enter("else")
         self.rest()
         self.console.print(
             f"step {shrink.steps}: {percent(now.accuracy)} at {three_digits(now.latency_ms)} ms, target "
@@ -105,9 +134,9 @@ class View(AdaptWatcher):
             soft_wrap=True,
         )
 
-    def _show(self, text: str) -> None:
-        self._status.update(text)
-        self._status.start()
+    def _begin(self, text: str, *, said: bool = False) -> None:
+        self._asked = 0
+        self._waiting.begin(text, said=said)
 
     def _under_way(self) -> str:
         assert self._shrink is not None
@@ -132,27 +161,31 @@ class View(AdaptWatcher):
     def left_s(self) -> float | None:
         """Seconds left, or None before anything can be said.
 
-        What is out, then further steps like those so far, then the last trainings.
+        What is out, then further steps like the last one, then the last trainings.
         """
         if self._shrink is None:
             return None
         if self._finishing:
-            return self.pace.left_s(work=self._out, questions=0)
-        shrink, now = self._shrink, self._shrink.current.spec
-        saves_ms = self._saves_ms(shrink)
-        steps = self.workload.steps_left(shrink.current.latency_ms, saves_ms=saves_ms) or 0
+            return self.pace.left_s(work=self._out, steps=0)
+        shrink, now = self._shrink, self._shrink.current
+        steps = self.workload.steps_left(now.latency_ms, saves_ms=self._saves_ms(shrink)) or 0
         further = max(0, steps - (1 if self._in_step else 0))
-        work = self.workload.proposals(now, further * self._each_step)
-        work += self.workload.last(now, shrink.steps + steps)
-        questions = further * self._questions_a_step()
-        questions += self.workload.questions_at_end(shrink.steps + steps)
-        return self.pace.left_s(work=self._out + work, questions=questions)
+        if further and not self._each_step:
+            return None  # nobody knows yet how many proposals a step has
+        all_steps = shrink.steps + steps
+        work = self._out + self.workload.to_come(
+            now.spec, now.latency_ms, proposals=further * self._each_step, steps=all_steps
+        )
+        return self.pace.left_s(work=work, steps=further + self._comparing(all_steps))
 
-    def _questions_a_step(self) -> float:
-        """Networks measured for a step: as many as so far."""
-        if self._steps_measured and self.pace.questions:
-            return self.pace.questions / self._steps_measured
-        return 0.0 if self.forecast is None else self.forecast.questions_a_step
+    def _comparing(self, steps: int) -> float:
+        """What is measured for the comparison, in steps' worth."""
+        forecast, spec = self.forecast, self.workload.config
+        if forecast is not None:
+            return forecast.ends_s / forecast.step_s if forecast.step_s else 0.0
+        assert self._shrink is not None
+        groups = len(width_groups(self._shrink.current.spec, ends=spec.ends))
+        return self.workload.challenges(steps) * MULTIPLIERS_ASKED / (groups + QUESTIONS)
 
     def _saves_ms(self, shrink: Shrink) -> float:
         """What a step saves: as much as those so far did."""

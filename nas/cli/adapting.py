@@ -7,22 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
 from rich.console import Console
 
-from latency import Cached, LatencySource, MeasurementError, beside, open_device
+from latency import Cached, MeasurementError, beside, open_device
 from nas.adapt_config import AdaptConfig
+from nas.cli import adapt_settings
 from nas.cli.adapt_conclusion import conclude, warn_of_unstable
-from nas.cli.adapt_planning import measured
-from nas.cli.adapt_view import View
+from nas.cli.adapt_planning import workers
 from nas.cli.errors import Failed
 from nas.cli.images import open_images
 from nas.cli.output import command
+from nas.cli.waiting import say
 from nas.loop import SearchStoppedError
+from nas.readable import counted
 from nas.remembering import Remembering
 from nas.runs import RunFolder, new_folder, open_folder, write_whole
 from search_spaces import InputError
-from search_spaces.errors import first_problem
 
 if TYPE_CHECKING:
     from nas.adapt_plan import Forecast
@@ -46,21 +46,40 @@ class Adapting:
         """Narrow the seed; whatever interrupts it tells how to go on.
 
         Raises:
+            InputError: Another process holds the run, or it cannot go on as it is.
             Failed: It cannot go on.
         """
+        from nas.adapt_record import AdaptRecord
+
+        with folder.locked():  # what another process holds is not to be gone on with
+            looked_at = (folder / "result.json").is_file()
+            result = self._adapt(folder, forecast)
+            warn_of_unstable(AdaptRecord.read(folder), self.console)
+        conclude(
+            result,
+            self.seed.spec,
+            self.console,
+            target_ms=self.config.target_ms,
+            looked_at=looked_at,
+        )
+        return result
+
+    def _adapt(self, folder: RunFolder, forecast: Forecast | None) -> AdaptResult:
         from nas.adapt import adapt
         from nas.adapt_plan import Workload
+        from nas.cli.adapt_view import View
 
-        console = self.console
-        view = View(console, Workload(self.config, len(self.data.train)), forecast)
+        config, console = self.config, self.console
+        on = None if config.schedule.ray_address else workers(config)
+        view = View(console, Workload(config, len(self.data.train)), forecast, workers=on)
         self.source.tell = view.asked
         console.print(f"run folder: {folder.path}", soft_wrap=True)
         try:
-            result = adapt(
+            return adapt(
                 self.seed,
                 data=self.data,
                 latency=self.source,
-                config=self.config,
+                config=config,
                 folder=folder.path,
                 watcher=view,
             )
@@ -80,9 +99,6 @@ class Adapting:
             raise Failed(str(error)) from error
         finally:
             view.rest()
-        warn_of_unstable(list(self.source.readings.values()), console)
-        conclude(result, self.seed.spec, console, target_ms=self.config.target_ms)
-        return result
 
 
 def open_adapting(
@@ -94,7 +110,7 @@ def open_adapting(
         InputError: Something cannot be opened, or does not fit together.
     """
     network = open_seed(seed)
-    return Adapting(config, network, _images(config, network, console), source, console)
+    return Adapting(config, network, _images(config, network, seed, console), source, console)
 
 
 def open_source(device: str, seed: ArchSpec) -> Remembering:
@@ -119,37 +135,22 @@ def open_seed(path: Path) -> Seed:
     return load_seed(path)
 
 
-def target_of(seed: Path, source: LatencySource, ratio: float, console: Console) -> float:
-    """A part of the seed's latency, in milliseconds.
+def require_ratio(ratio: float) -> None:
+    """Check a target that is given as a part of the seed's latency.
 
     Raises:
-        InputError: The ratio is not between 0 and 1, or the seed cannot be read or measured.
+        InputError: It is not between 0 and 1.
     """
     if not 0 < ratio < 1:
         raise InputError(
-            f"target-ratio must be between 0 and 1, got {ratio:g}: 0.5 halves the latency"
+            f"--target-ratio must be between 0 and 1, got {ratio:g}: 0.5 halves the latency"
         )
-    network = open_seed(seed)
-    with console.status(f"measuring {seed}"):
-        return ratio * measured(source, network.spec).median_ms
-
-
-def parse(given: dict[str, Any]) -> AdaptConfig:
-    """Settings from plain data.
-
-    Raises:
-        InputError: An unknown key, a wrong type or value.
-    """
-    try:
-        return AdaptConfig.model_validate(given)
-    except ValidationError as error:
-        raise InputError(first_problem(error)) from error
 
 
 def start(runs: Path, name: str, config: AdaptConfig, seed: Path) -> RunFolder:
     """Make the run's folder, with its settings and its seed in it."""
     folder = new_folder(runs, name)
-    _keep(folder, config)
+    adapt_settings.keep(folder, config)
     write_whole(folder / "seed.pt", seed.read_bytes())
     return folder
 
@@ -167,63 +168,58 @@ def reopen(path: Path, changes: dict[str, Any], console: Console) -> tuple[Adapt
         InputError: Something cannot change any more, or another process holds the run; nothing is written.
     """
     folder = open_folder(path)
-    kept = _read(folder)
-    config = parse(_changed(kept, changes))
-    if folder.ending and config.last() != parse(kept).last():
+    kept = adapt_settings.kept(folder)
+    config = adapt_settings.changed(kept.model_dump(mode="json"), changes)
+    if folder.ending and config.last() != kept.last():
         raise InputError(
             f"{folder.path}: how the last network is trained cannot change any more, since one has been: "
             "resume without --final, --final-epochs and --final-learning-rate"
         )
-    if changes:
-        with folder.locked():
-            _keep(folder, config)
+    with folder.locked():
+        if changes:
+            adapt_settings.keep(folder, config)
+    if "compare_seeds" in changes:
+        _say_what_stays(folder, config, console)
     seed = folder / "seed.pt"
     source = open_source(config.device, open_seed(seed).spec)
     return open_adapting(config, seed, source, console), folder
 
 
-_WITHIN = {
-    "workers": ("schedule", "workers"),
-    "final_epochs": ("final_recipe", "epochs"),
-    "final_learning_rate": ("final_recipe", "learning_rate"),
-}
-"""Options that are settings within a section."""
+def _say_what_stays(folder: RunFolder, config: AdaptConfig, console: Console) -> None:
+    """Trainings that there are already are compared, also where fewer seeds are asked for now."""
+    kinds = [trial.kind for trial in folder.finals().trials if not trial.kind.endswith("-curve")]
+    most = max(map(kinds.count, kinds), default=0)
+    if most > config.compare_seeds:
+        console.print(
+            f"--compare-seeds {config.compare_seeds} is fewer than the {most} trainings that there are: "
+            "they stay, and are compared",
+            soft_wrap=True,
+        )
 
 
-def _changed(kept: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """The settings with other values for some options."""
-    settings = dict(kept)
-    for option, value in changes.items():
-        section, name = _WITHIN.get(option, ("", option))
-        if section:
-            settings[section] = {**settings.get(section, {}), name: value}
-        else:
-            settings[name] = value
-    return settings
+def _images(config: AdaptConfig, seed: Seed, path: Path, console: Console) -> Dataset:
+    """The images, of the seed's classes and, unless set otherwise, of the size that it was trained on.
 
-
-def _keep(folder: RunFolder, config: AdaptConfig) -> None:
-    import yaml
-
-    settings = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-    write_whole(folder / "config.yaml", settings)
-
-
-def _read(folder: RunFolder) -> dict[str, Any]:
-    from search_spaces.spec import read_yaml
-
-    content = read_yaml(folder / "config.yaml")
-    if not isinstance(content, dict) or "delta" not in content:
-        raise InputError(f"{folder.path}: not a NetAdapt run's folder: give one that netadapt made")
-    return content
-
-
-def _images(config: AdaptConfig, seed: Seed, console: Console) -> Dataset:
-    """The images, of the seed's classes and, unless set otherwise, of the size that it was trained on."""
+    Raises:
+        InputError: They cannot be read, are of other classes, or fewer than a batch.
+    """
     from nas.retrain import for_classes
 
     px = config.data.proxy_resolution or seed.usage.trained_px
     wanted = config.data.model_copy(update={"proxy_resolution": px})
-    images = open_images(wanted, console, batch_size=config.recipe.batch_size)
-    for_classes(seed, images.classes)
+    say(console, f"reading images of {wanted.source}")
+    images = open_images(wanted, console, batch_size=1)
+    try:
+        for_classes(seed, images.classes)
+    except InputError as error:
+        raise InputError(
+            f"{wanted.source} does not fit {path}: {error}, or give --data with the images that it was "
+            "trained on"
+        ) from error
+    batch = max(config.recipe.batch_size, config.final_recipe.batch_size)
+    if batch > len(images.train):
+        raise InputError(
+            f"--batch-size is {batch}, but {wanted.source} has "
+            f"{counted(len(images.train), 'training image')}: give a smaller one, or add images"
+        )
     return images

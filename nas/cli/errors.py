@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 from types import FrameType
 from typing import NoReturn, cast
 
@@ -14,10 +15,15 @@ from search_spaces.errors import InputError
 BAD_INPUT = 2
 FAILED = 1
 INTERRUPTED = 130
+TERMINATED = 143
 
 
 # What typer raises for a wrong option or value: the base of its public BadParameter.
 _UsageError = cast("type[Exception]", typer.BadParameter.__mro__[1])
+
+
+_sent = threading.Event()
+"""Whether SIGTERM was sent: typer takes the exception that tells."""
 
 
 class Failed(RuntimeError):  # noqa: N818  what happened, as people say it
@@ -26,9 +32,13 @@ class Failed(RuntimeError):  # noqa: N818  what happened, as people say it
 
 def guarded(program: str, app: typer.Typer) -> None:
     """Run a command; bad input is one line on standard error and status 2, not a traceback."""
-    signal.signal(signal.SIGTERM, _terminated)
+    _sent.clear()
+    heed_termination()
     try:
-        raise SystemExit(app(standalone_mode=False) or 0)
+        status = app(standalone_mode=False) or 0
+        if status == INTERRUPTED:  # typer makes a status of a KeyboardInterrupt
+            _interrupted(program)
+        raise SystemExit(status)
     except InputError as error:
         _end(program, str(error), BAD_INPUT)
     except _UsageError as error:
@@ -42,14 +52,30 @@ def guarded(program: str, app: typer.Typer) -> None:
     except Failed as error:
         _end(program, str(error), FAILED)
     except (KeyboardInterrupt, typer.Abort):
-        _end(program, "interrupted", INTERRUPTED)
+        _interrupted(program)
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
         sys.stderr.close()
         raise SystemExit(FAILED) from None
 
 
+def heed_termination() -> None:
+    """Take SIGTERM, as `kill` and batch systems send it, as Ctrl-C: the command tells how to go on.
+
+    Ray puts a handler of its own in place when it starts, which prints its stack: call this afterwards.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminated)
+
+
 def _terminated(_signal: int, _frame: FrameType | None) -> NoReturn:
+    _sent.set()
     raise KeyboardInterrupt
+
+
+def _interrupted(program: str) -> NoReturn:
+    if _sent.is_set():
+        _end(program, "terminated", TERMINATED)
+    _end(program, "interrupted", INTERRUPTED)
 
 
 def _end(program: str, message: str, status: int) -> NoReturn:

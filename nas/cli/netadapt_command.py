@@ -12,17 +12,8 @@ from nas.adapt_config import FINETUNE_STEPS
 from nas.cli.output import JsonFlag, messages, print_json
 from nas.runs import check_new
 from nas.training.recipe import Recipe
+from netadapt.shrink import TOLERANCE
 from search_spaces import InputError
-
-MAY_CHANGE = (
-    "workers",
-    "compare",
-    "compare_seeds",
-    "final",
-    "final_epochs",
-    "final_learning_rate",
-)
-"""What an interrupted run may go on with otherwise; the last three until a last network is trained."""
 
 
 def netadapt(
@@ -57,6 +48,13 @@ def netadapt(
         str, typer.Option(metavar="ratio|accuracy", help="Choose by dACC/|dLAT|, or by accuracy.")
     ] = "ratio",
     ends: Annotated[bool, typer.Option("--ends", help="Narrow stem and head too.")] = False,
+    tolerance: Annotated[
+        float,
+        typer.Option(
+            help="Part of the target that the end may stay below it: further below, width is given back; "
+            "1 never does."
+        ),
+    ] = TOLERANCE,
     finetune_steps: Annotated[
         int, typer.Option(help="Training steps of a proposal.")
     ] = FINETUNE_STEPS,
@@ -89,68 +87,88 @@ def netadapt(
     resume: Annotated[
         Path | None, typer.Option(help="Go on with an interrupted run: its folder.")
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done and cost, then end.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Narrow a trained network, one width group at a time, until it meets a latency on a device."""
-    from nas.cli import adapting
-    from nas.cli.adapt_planning import announce
+    from nas.cli import adapt_settings, adapting
+    from nas.cli.adapt_planning import announce, seed_latency
 
     console = messages()
     if resume is not None:
         job, folder = adapting.reopen(resume, _changes(context), console)
         forecast = None
     else:
-        if target_ms is not None and target_ratio is not None:
-            raise InputError(
-                "--target-ms and --target-ratio both say where to end: give one of them"
-            )
-        if seed is None or (target_ms is None and target_ratio is None):
-            raise InputError(
-                "give --seed with --target-ms or --target-ratio, or --resume with a run's folder"
-            )
+        _require_one_target(target_ms, target_ratio)
+        if seed is None:
+            raise InputError("give --seed with a trained network, or --resume with a run's folder")
+        given = {
+            "device": device or "cpu",
+            "target_ms": 1.0 if target_ms is None else target_ms,  # until the seed is measured
+            "delta": delta,
+            "decay": decay,
+            "divisor": divisor,
+            "floor": floor,
+            "keep": keep,
+            "metric": metric,
+            "ends": ends,
+            "tolerance": tolerance,
+            "recipe": {
+                "steps": finetune_steps,
+                "batch_size": batch_size,
+                "learning_rate": learning_rate,
+            },
+            "final": final,
+            "final_recipe": {
+                "epochs": final_epochs,
+                "batch_size": batch_size,
+                "learning_rate": final_learning_rate,
+            },
+            "compare": compare,
+            "compare_seeds": compare_seeds,
+            "data": {"source": data},
+            "schedule": {"workers": workers},
+            "seed": random_seed,
+        }
+        adapt_settings.parse(given)  # what is wrong is said before anything slow
+        name = run_name or f"netadapt-{datetime.now():%Y%m%d-%H%M%S}"
+        check_new(runs, name)
         network = adapting.open_seed(seed)
         device = device or network.device or "cpu"
         source = adapting.open_source(device, network.spec)
-        if target_ms is None:
-            assert target_ratio is not None
-            target_ms = adapting.target_of(seed, source, target_ratio, console)
-        config = adapting.parse(
-            {
-                "device": device,
-                "target_ms": target_ms,
-                "delta": delta,
-                "decay": decay,
-                "divisor": divisor,
-                "floor": floor,
-                "keep": keep,
-                "metric": metric,
-                "ends": ends,
-                "recipe": {
-                    "steps": finetune_steps,
-                    "batch_size": batch_size,
-                    "learning_rate": learning_rate,
-                },
-                "final": final,
-                "final_recipe": {
-                    "epochs": final_epochs,
-                    "batch_size": batch_size,
-                    "learning_rate": final_learning_rate,
-                },
-                "compare": compare,
-                "compare_seeds": compare_seeds,
-                "data": {"source": data},
-                "schedule": {"workers": workers},
-                "seed": random_seed,
-            }
-        )
-        name = run_name or f"netadapt-{datetime.now():%Y%m%d-%H%M%S}"
-        check_new(runs, name)
+        if target_ratio is not None:
+            target_ms = target_ratio * seed_latency(source, network.spec, console).median_ms
+        config = adapt_settings.parse(given | {"device": device, "target_ms": target_ms})
         job = adapting.open_adapting(config, seed, source, console)
-        forecast = announce(config, job.seed, job.data, source, console)
+        forecast, document = announce(config, job.seed, job.data, source, console)
+        if dry_run:
+            if as_json:
+                print_json(document)
+            return
         folder = adapting.start(runs, name, config, seed)
     result = job.run(folder, forecast)
     if as_json:
         print_json({"run": str(folder.path)} | result.to_dict())
+
+
+def _require_one_target(target_ms: float | None, target_ratio: float | None) -> None:
+    """Check where to end.
+
+    Raises:
+        InputError: Nothing says so, or two things do, or the ratio is none.
+    """
+    from nas.cli.adapting import require_ratio
+
+    if target_ms is not None and target_ratio is not None:
+        raise InputError("--target-ms and --target-ratio both say where to end: give one of them")
+    if target_ms is None and target_ratio is None:
+        raise InputError(
+            "give --seed with --target-ms or --target-ratio, or --resume with a run's folder"
+        )
+    if target_ratio is not None:
+        require_ratio(target_ratio)
 
 
 def _changes(context: typer.Context) -> dict[str, Any]:
@@ -159,13 +177,12 @@ def _changes(context: typer.Context) -> dict[str, Any]:
     Raises:
         InputError: One of them cannot change.
     """
+    from nas.cli.adapt_settings import MAY_CHANGE, require_changeable
+
     typed = [
         name
         for name in context.params
         if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
     ]
-    for name in typed:
-        if name not in (*MAY_CHANGE, "resume", "as_json"):
-            option = "--" + name.replace("_", "-")
-            raise InputError(f"{option} cannot change on --resume: a run keeps its settings")
+    require_changeable(typed)
     return {name: context.params[name] for name in typed if name in MAY_CHANGE}

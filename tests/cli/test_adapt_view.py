@@ -1,6 +1,7 @@
 """What is shown while NetAdapt runs: how the proposals stand, and the time left."""
 
 import io
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +12,7 @@ from nas.adapt_job import AdaptJob, of_steps
 from nas.adapt_plan import Forecast, Workload
 from nas.cli import adapt_pace
 from nas.cli.adapt_view import View
+from nas.cli.waiting import SAY_AFTER_S
 from nas.training.recipe import Recipe
 from nas.trial import Outcome, Trial
 from tests.nas.test_adapt import CONFIG, DATA, SPEC
@@ -20,16 +22,17 @@ SEED_MS, TARGET_MS = 100.0, 70.0
 RECIPE = of_steps(Recipe(batch_size=16), 10)
 
 
-def job(index, *, ms=90.0, recipe=RECIPE, kind="proposal", stable=True):
+def job(index, *, ms=90.0, recipe=RECIPE, kind="proposal", stable=True, step=0):
     reading = Latency(ms, (ms, ms), ms, ms, 9, "lab", "lab", False, stable)
     return AdaptJob(
-        index=index, kind=kind, batch=0, tokens=(), spec=SPEC, seed=0, latency=reading,
+        index=index, kind=kind, batch=step, tokens=(), spec=SPEC, seed=0, latency=reading,
         name=f"job {index}", recipe=recipe, parent=SPEC, weights=None,
     )  # fmt: skip
 
 
-def trial(job, accuracy, score):
-    return Trial.of(job, Outcome(accuracy, None if accuracy else "diverged"), reward=score)
+def trial(job, accuracy, score, **time):
+    outcome = Outcome(accuracy, None if accuracy else "diverged")
+    return replace(Trial.of(job, outcome, reward=score), time={"train_s": 0.0} | time)
 
 
 @pytest.fixture
@@ -48,22 +51,25 @@ def shrink(now_ms=SEED_MS, steps=0):
     return SimpleNamespace(
         steps=steps,
         target_ms=TARGET_MS,
+        giving_back=now_ms < TARGET_MS,
         current=SimpleNamespace(spec=SPEC, latency_ms=now_ms, accuracy=0.8),
         schedule=SimpleNamespace(seed_ms=SEED_MS, deltas_ms=lambda step: (10.0, 5.0)),
     )
 
 
-def view(shown, forecast=None):
+def view(shown, forecast=None, *, terminal=False, workers=1, **changes):
     config = CONFIG.model_copy(
         update={
             "target_ms": TARGET_MS,
             "recipe": RECIPE,
             "final": "scratch",
             "final_recipe": RECIPE,
+            **changes,
         }
     )
     workload = Workload(config, train_images=len(DATA.train))
-    return View(Console(file=shown, width=200), workload, forecast)
+    console = Console(file=shown, width=200, force_terminal=terminal)
+    return View(console, workload, forecast, workers=workers)
 
 
 def test_proposals_stand_by_their_scores(shown, clock):
@@ -82,41 +88,141 @@ def test_proposals_stand_by_their_scores(shown, clock):
     assert "job 3: 80.0% at 90.0 ms (unstable), number 2 of 3 so far" in text
 
 
+def step(seen, clock, *, number=0, now_ms=SEED_MS, measuring_s=24.0, training_s=5.0, proposals=6):
+    """A whole step with its confirmation, which takes `measuring_s` too."""
+    state = shrink(now_ms, number)
+    seen.proposing(state)
+    clock.s += measuring_s
+    jobs = [job(index, step=number) for index in range(proposals)]
+    seen.tuning(state, jobs, finishing=False)
+    for made in jobs:
+        clock.s += training_s
+        seen.tuned(made, trial(made, 0.8, -1.0), replayed=False)
+    clock.s += measuring_s
+    seen.chosen(shrink(now_ms - 10.0, number + 1), trial(jobs[0], 0.8, -1.0))
+
+
+def work_left(now_ms, *, proposals, out=0):
+    """In trainings of a proposal: those of further steps shrink towards the target, as the last one has."""
+    end = TARGET_MS / now_ms
+    return out + proposals * (1 + end) / 2 + end
+
+
 def test_time_left_is_the_works_at_its_pace_so_far(shown, clock):
     seen = view(shown)
     jobs = [job(index) for index in range(6)]
     seen.proposing(shrink())
-    for networks in range(8):
-        clock.s += 3.0
-        seen.asked(networks)
+    clock.s += 24.0
     seen.tuning(shrink(), jobs, finishing=False)
     assert seen.left_s() is None  # nothing is known yet
     for made in jobs[:4]:
         clock.s += 5.0
         seen.tuned(made, trial(made, 0.8, -1.0), replayed=False)
-    # 5 s a proposal: 2 are out, 2 steps of 6 follow (30 ms by tens), and one last training as long. Before
-    # each of the two steps 8 networks of 3 s are measured.
-    assert seen.left_s() == pytest.approx(5.0 * (2 + 2 * 6 + 1) + 2 * 8 * 3.0)
-    assert "best of 4 so far, about 2 min 03 s left" in shown.getvalue()
+    # 5 s a proposal: 2 are out, 2 steps of 6 follow (30 ms by tens), and one last training. Before each of
+    # the two steps something is measured for 24 s.
+    expected = 5.0 * work_left(SEED_MS, proposals=2 * 6, out=2) + 2 * 24.0
+    assert seen.left_s() == pytest.approx(expected)
+    assert "best of 4 so far, about 1 min 52 s left" in shown.getvalue()
+
+
+def test_measuring_takes_as_long_as_it_did_lately(shown, clock):
+    """A device by pieces knows most of a network once the first step is over."""
+    seen = view(shown)
+    step(seen, clock, measuring_s=300.0)
+    step(seen, clock, number=1, now_ms=90.0, measuring_s=4.0)
+    seen.proposing(shrink(80.0, 2))
+    clock.s += 4.0
+    seen.tuning(shrink(80.0, 2), [job(index, step=2) for index in range(6)], finishing=False)
+    # One step is under way and none follows: only trainings are left.
+    assert seen.left_s() == pytest.approx(5.0 * work_left(80.0, proposals=0, out=6))
+    # The step before it confirmed for 300 s and proposed in 4; this one took 4 and 4.
+    assert seen.pace.left_s(work=0, steps=1) == pytest.approx((304.0 + 8.0) / 2)
+
+
+def forecast(per_work, **changes):
+    return Forecast(
+        groups=9, delta_ms=10.0, savings_ms=[20.0] * 6, steps=3, seconds_a_work=per_work, tuning_s=36.0,
+        last_s=2.0, **({"first_s": 40.0, "step_s": 10.0, "ends_s": 5.0} | changes),
+    )  # fmt: skip
 
 
 def test_before_anything_has_trained_it_is_the_forecasts(shown, clock):
-    per_work = 2.0 / job(0).work
-    forecast = Forecast(
-        groups=9, delta_ms=10.0, savings_ms=[20.0] * 6, steps=3, seconds_a_work=per_work,
-        seconds_a_question=0.5, tuning_s=36.0, last_s=2.0, latency_s=0.0,
-    )  # fmt: skip
-    seen = view(shown, forecast)
+    seen = view(shown, forecast(2.0 / job(0).work))
     seen.proposing(shrink())
-    measured_s = 0.5 * forecast.questions_a_step
-    assert seen.left_s() == pytest.approx(2.0 * (3 * 6 + 1) + 3 * measured_s)
+    left_s = 2.0 * work_left(SEED_MS, proposals=3 * 6)
+    assert seen.left_s() == pytest.approx(left_s + 3 * 10.0 + 5.0)
+
+
+def test_a_forecast_that_was_off_is_put_right_by_the_first_step(shown, clock):
+    seen = view(shown, forecast(2.0 / job(0).work))
+    seen.proposing(shrink())
+    clock.s += 80.0  # twice as long as forecast
+    seen.tuning(shrink(), [job(index) for index in range(6)], finishing=False)
+    left_s = 2.0 * work_left(SEED_MS, proposals=2 * 6, out=6)
+    assert seen.left_s() == pytest.approx(left_s + 2 * (2 * 10.0 + 5.0))
+
+
+def test_a_resumed_run_goes_at_the_pace_of_its_log(shown, clock):
+    seen = view(shown, workers=2)
+    day = "2026-01-01T00:{:02}:{:02}+00:00"
+    for number, minute in enumerate((1, 2, 3)):  # begun at 0:50, 1:50, 2:50: for 10 s each
+        jobs = [job(index, step=number) for index in range(2)]
+        for made in jobs:
+            ended = day.format(minute, 0)
+            done = trial(made, 0.8, -1.0, train_s=10.0, finished=ended)
+            seen.tuned(made, done, replayed=True)
+        seen.chosen(shrink(95.0 - number, number + 1), done)
+    seen.tuning(shrink(90.0, 3), [job(index, step=3) for index in range(2)], finishing=False)
+    # 10 s a training by two workers, 50 s between steps; 10 ms in 3 steps, so 6 steps are left.
+    expected = 5.0 * work_left(90.0, proposals=5 * 2, out=2) + 5 * 50.0
+    assert seen.left_s() == pytest.approx(expected)
+
+
+def test_nothing_is_said_of_the_time_left_before_measuring_is_known(shown, clock):
+    seen = view(shown)
+    for made in (job(0), job(1)):
+        done = trial(made, 0.8, -1.0, train_s=10.0, finished="2026-01-01T00:00:00+00:00")
+        seen.tuned(made, done, replayed=True)
+    seen.tuning(shrink(), [job(2)], finishing=False)
+    assert seen.left_s() is None
+    assert "left" not in shown.getvalue()
+
+
+@pytest.mark.parametrize(("terminal", "lines"), [(False, [5, 10]), (True, [])])
+def test_long_waits_are_told_in_lines_where_there_is_no_terminal(shown, clock, terminal, lines):
+    seen = view(shown, terminal=terminal)
+    seen.proposing(shrink(steps=2))
+    for networks in range(12):
+        clock.s += SAY_AFTER_S / 5 + 0.01
+        seen.asked(networks % 3)
+    seen.rest()
+    said = [line for line in shown.getvalue().splitlines() if line.startswith("step 3: ")]
+    told = [f"step 3: {number} networks measured so far" for number in lines]
+    assert [line for line in said if "so far" in line] == told
+
+
+def test_what_is_sought_at_the_end_is_told_where_there_is_no_terminal(shown, clock):
+    seen = view(shown, compare="uniform")
+    seen.ending(shrink(TARGET_MS, 3))
+    seen.testing(trial(job(0, kind="scratch"), 0.8, 0.0))
+    seen.testing(trial(job(1, kind="scratch"), 0.8, 0.0))
+    text = shown.getvalue()
+    assert "seeking width multipliers of the same latency" in text
+    assert text.count("looking at the test images") == 1
+
+
+def test_a_step_that_gives_back_says_so(shown, clock):
+    seen = view(shown)
+    seen.proposing(shrink(TARGET_MS - 5.0, 4))
+    assert "measuring what to widen again" in shown.getvalue()
 
 
 def test_what_was_replayed_counts_no_time(shown, clock):
     seen = view(shown)
     made = [job(index) for index in range(3)]
     for one in made:
-        seen.tuned(one, trial(one, 0.8, -1.0), replayed=True)
+        done = trial(one, 0.8, -1.0, finished="2026-01-01T00:00:00+00:00")
+        seen.tuned(one, done, replayed=True)
     seen.chosen(shrink(90.0, 1), trial(made[0], 0.8, -1.0))
     assert "job 0" not in shown.getvalue()
     assert "step 1: 80.0% at 90.0 ms, target 70.0 ms" in shown.getvalue()

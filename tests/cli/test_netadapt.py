@@ -1,17 +1,20 @@
 """The `netadapt` command as its users meet it."""
 
 import json
+import os
 import re
+import signal
 from dataclasses import replace
 
 import pytest
+from filelock import FileLock
 
 from latency import DEVICES, DeviceLostError, Latency, MeasurementError
 from latency.madds import MaddsEstimate
 from nas.cli.main import netadapt_main
 from nas.seeds import seed_bytes
-from netadapt import narrowed, width_groups
-from search_spaces.spec import save
+from nas.workers import run_jobs
+from netadapt import width_groups
 from tests.cli.conftest import run
 from tests.nas.test_adapt import FULL_MS, SEED
 
@@ -63,64 +66,6 @@ def test_nothing_to_do_is_no_failure(netadapt, seed, photos, tmp_path):
     code, _, err = netadapt("--seed", seed, "--data", photos, "--target-ms", 2 * FULL_MS, *QUICK)
     assert code == 0
     assert "nothing to do" in err
-    assert not (tmp_path / "runs").exists()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ((), "give --seed with --target-ms or --target-ratio"),
-        (("--seed", "SEED", "--target-ms", "1", "--target-ratio", "0.5"), "give one of them"),
-        (
-            ("--seed", "SEED", "--target-ratio", "1.5"),
-            "target-ratio must be between 0 and 1, got 1.5",
-        ),
-        (
-            ("--seed", "SEED", "--target-ms", "0.001"),
-            "cannot be reached: with every group at its",
-        ),
-        (("--seed", "SEED", "--target-ms", "0"), "target_ms"),
-        (("--seed", "SEED", "--target-ms", "1", "--delta", "1.5"), "delta"),
-        (("--seed", "SEED", "--target-ms", "1", "--delta", "0"), "delta"),
-        (("--seed", "SEED", "--target-ms", "1", "--keep", "best"), "keep"),
-        (("--seed", "SEED", "--target-ms", "1", "--compare", "nothing"), "compare: must be 'none'"),
-        (("--seed", "SEED", "--target-ms", "1", "--compare-seeds", "1"), "compare_seeds"),
-        (
-            ("--seed", "SEED", "--target-ms", "0.3", "--compare", "uniform", "--final", "none"),
-            "final 'none' trains nothing to compare",
-        ),
-        (("--seed", "MIXED", "--target-ms", "0.3"), "the weights are not its spec's"),
-        (("--seed", "SPEC", "--target-ms", "1"), "has no weights: train it first"),
-        (("--seed", "absent.yaml", "--target-ms", "1"), "absent.yaml: No such file"),
-        (("--seed", "absent.pt", "--target-ms", "1"), "absent.pt: No such file"),
-        (
-            ("--seed", "SEED", "--target-ms", "1", "--data", "OTHER"),
-            "is not what the network was",
-        ),
-        (("--resume", "absent"), "absent"),
-    ],
-)
-def test_bad_input_writes_nothing(netadapt, seed, photos, tmp_path, arguments, message):
-    spec = tmp_path / "spec.yaml"
-    save(SEED.spec, spec)
-    other = tmp_path / "other"
-    other.mkdir()
-    for name, source in (("cat", "dark"), ("dog", "light")):
-        (other / name).symlink_to(photos / source)
-    mixed = tmp_path / "mixed.pt"
-    mixed.write_bytes(
-        seed_bytes(replace(SEED, spec=narrowed(SEED.spec, width_groups(SEED.spec)[0], 8)))
-    )
-    places = {"SEED": seed, "SPEC": spec, "OTHER": other, "MIXED": mixed}
-    chosen = [places.get(a, a) for a in arguments]
-    more = (
-        ()
-        if "--data" in arguments or "--resume" in arguments or not arguments
-        else ("--data", photos)
-    )
-    code, _, err = netadapt(*chosen, *more, *(QUICK if "--resume" not in arguments else ()))
-    assert code == 2
-    assert message in err
     assert not (tmp_path / "runs").exists()
 
 
@@ -176,7 +121,8 @@ def test_it_says_first_what_it_will_do_and_cost(netadapt, seed, photos):
     assert "uniform from scratch, 2 of 3: " in during
     assert "trajectory" in during
     assert "widths" in during
-    assert "Trained from scratch: NetAdapt" in during
+    assert re.search("Trained from scratch, on (test|held-out) images: NetAdapt", during)
+    assert "seeking width multipliers" in during
     assert "points" in during
 
 
@@ -254,6 +200,59 @@ def test_a_device_lost_on_the_way_says_how_to_go_on(netadapt, seed, photos, tmp_
     device(lambda spec: None)
     code, _, err = netadapt("--resume", tmp_path / "runs" / "one", "--workers", 0)
     assert code == 0, err
+
+
+@pytest.mark.parametrize("rays_handler", [False, True])
+def test_sigterm_says_how_to_go_on(
+    netadapt, seed, photos, tmp_path, device, monkeypatch, rays_handler
+):
+    asked = []
+
+    def terminate(spec):
+        asked.append(spec)
+        if len(asked) > 30:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def begin(*arguments, **options):
+        """As Ray does when it starts."""
+        signal.signal(signal.SIGTERM, lambda *_: pytest.fail("a stack trace"))
+        run_jobs(*arguments, **options)
+
+    if rays_handler:
+        monkeypatch.setattr("nas.adapt.run_jobs", begin)
+    device(terminate)
+    common = ("--seed", seed, "--data", photos, "--target-ratio", 0.7, *QUICK)
+    code, _, err = netadapt(*common, "--run-name", "one")
+    assert code == 143
+    assert "to go on: netadapt --resume runs/one" in err.replace("\n", " ")
+    assert err.splitlines()[-1] == "netadapt: terminated"
+    device(lambda spec: None)
+    code, _, err = netadapt("--resume", tmp_path / "runs" / "one", "--workers", 0)
+    assert code == 0, err
+
+
+def test_what_another_process_holds_is_not_to_be_gone_on_with(netadapt, seed, photos, tmp_path):
+    common = ("--seed", seed, "--data", photos, "--target-ratio", 0.85, *QUICK)
+    assert netadapt(*common, "--run-name", "one", "--final", "none")[0] == 0
+    other = FileLock(tmp_path / "runs" / "one" / ".lock", is_singleton=False)
+    with other:
+        code, _, err = netadapt("--resume", tmp_path / "runs" / "one")
+    assert code == 2
+    assert "another process holds this run" in err
+    assert "to go on" not in err
+
+
+def test_a_run_that_is_gone_on_with_tells_the_truth(netadapt, seed, photos, tmp_path):
+    common = ("--seed", seed, "--data", photos, "--target-ratio", 0.85, *QUICK)
+    code, _, err = netadapt(*common, "--run-name", "one", "--compare", "uniform")
+    assert code == 0, err
+    assert "on the test images, looked at once: " in err
+    code, out, err = netadapt("--resume", tmp_path / "runs" / "one", "--compare-seeds", 2, "--json")
+    assert code == 0, err
+    assert "--compare-seeds 2 is fewer than the 3 trainings that there are" in err
+    assert len(json.loads(out)["comparisons"][0]["ours"]) == 3
+    assert "looked at once" not in err
+    assert "on the test images, which an earlier result of this run had looked at: " in err
 
 
 def refuse_all(spec):

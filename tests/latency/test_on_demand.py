@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from latency import Device, MeasurementError, check_latency_source
+from latency import Device, MeasurementError, check_latency_source, open_device
 from latency.on_demand import OnDemand
 from latency.pieces import pieces
 from search_spaces import REFERENCES
@@ -91,3 +91,9 @@ def test_what_the_device_refuses_is_said(tmp_path):
     source = OnDemand(measured(Lab(dies_after=1)), tmp_path)
     with pytest.raises(MeasurementError, match="burnt down"):
         source.latency(SMALL)
+
+
+@pytest.mark.parametrize("device", ["pieces", "pieces:"])
+def test_the_device_behind_it_has_to_be_named(device):
+    with pytest.raises(InputError, match="as pieces:cpu"):
+        open_device(device)

@@ -1,15 +1,20 @@
 """What a NetAdapt run is expected to do, against what it does."""
 
+from types import SimpleNamespace
+
 import pytest
 
-from latency import MeasurementError, open_device
+from latency import Device, Latency, MeasurementError, open_device
+from latency.on_demand import OnDemand
+from latency.pieces import pieces
 from nas.adapt_job import of_steps
-from nas.adapt_plan import Workload, forecast
-from nas.remembering import Remembering
+from nas.adapt_plan import MULTIPLIERS_ASKED, NEIGHBOURS, QUESTIONS, Workload, forecast
+from nas.remembering import CONFIRMATIONS, Remembering
 from nas.training.recipe import Recipe
 from netadapt import width_groups
 from netadapt.shrink import Shrink
 from search_spaces import count
+from tests.latency.test_table import Lab, measured
 from tests.nas.test_adapt import CONFIG, FULL_MS, SPEC, run
 from tests.nas.test_adapt_compare import COMPARED, Seeded
 
@@ -46,6 +51,15 @@ def test_proposals_work_is_their_steps():
     assert load(recipe=recipe).proposals(SPEC, 3) == 3 * 8 * 16 * count(SPEC).madds
 
 
+def test_networks_to_come_are_ever_smaller():
+    load_ = load(target_ms=50.0)
+    now = load_.to_come(SPEC, 100.0, proposals=6, steps=3)
+    last = load_.last(SPEC, 3)
+    assert now == pytest.approx(0.75 * load_.proposals(SPEC, 6) + 0.5 * last)
+    # Below the target, where width is given back, they are as they are.
+    assert load_.to_come(SPEC, 40.0, proposals=0, steps=3) == last
+
+
 def told(latency=None, **changes):
     source = Remembering(latency or open_device("madds:1"))
     config = CONFIG.model_copy(update=changes)
@@ -79,3 +93,52 @@ def test_where_no_group_can_give_anything_it_says_so():
             return open_device("madds:1").latency(spec)
 
     assert told(Stiff()).able == 0
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = SimpleNamespace(s=1000.0)
+    monkeypatch.setattr("nas.adapt_plan.time.perf_counter", lambda: now.s)
+    monkeypatch.setattr("nas.adapt_plan.training_speed", lambda *_, **__: 100.0)
+    return now
+
+
+def test_a_device_that_measures_takes_as_long_for_every_network(clock):
+    class Slow:
+        device = Device("lab", "lab")
+
+        def latency(self, spec):
+            clock.s += 3.0
+            ms = count(spec).madds / 1e6
+            return Latency(ms, (ms, ms), ms, ms, 9, "lab", "lab", False, True)
+
+    expected = told(Slow(), compare="uniform")
+    assert expected.first_s == pytest.approx(3.0 * QUESTIONS * expected.able)
+    asked = len(expected.savings_ms) + QUESTIONS * expected.able + CONFIRMATIONS
+    assert expected.step_s == pytest.approx(3.0 * asked)
+    challenges = load(compare="uniform").challenges(expected.steps)
+    assert expected.ends_s == pytest.approx(3.0 * challenges * (MULTIPLIERS_ASKED + CONFIRMATIONS))
+    total = expected.first_s + (expected.steps - 1) * expected.step_s + expected.ends_s
+    assert expected.latency_s == pytest.approx(total)
+
+
+def test_a_device_by_pieces_has_timed_most_of_them_after_the_first_step(clock, tmp_path):
+    class Slow(OnDemand):
+        """3 s a piece; its reference is known."""
+
+        def _sum(self, spec):
+            new = {piece.key for piece in pieces(spec)} - known
+            known.update(new)
+            clock.s += 3.0 * len(new)
+            return float(count(spec).madds)
+
+    known = {piece.key for piece in pieces(SPEC)}
+    source = Slow(measured(Lab()), tmp_path, reference=SPEC)
+    expected = told(source)
+    assert expected.first_s > 0
+    whole_s = source.latency(SPEC).samples * source.latency(SPEC).median_ms / 1e3
+    later_s = expected.step_s - CONFIRMATIONS * 2 * whole_s
+    asked = len(expected.savings_ms) + QUESTIONS * expected.able
+    a_question_s = expected.first_s / (QUESTIONS * expected.able)
+    assert later_s == pytest.approx(asked * a_question_s * NEIGHBOURS / len(expected.savings_ms))
+    assert expected.ends_s == 0.0

@@ -1,13 +1,21 @@
 """A NetAdapt run's report: what the log holds, drawn and told; nothing from the network."""
 
+import io
 import json
+import re
 import shutil
+from dataclasses import replace
 
 import pytest
+from rich.console import Console
 
 from latency import Device, Latency, MeasurementError, open_device
 from nas.adapt import adapt
+from nas.adapt_record import AdaptRecord
 from nas.adapt_report import render, write_adapt_report
+from nas.adapt_report_table import step_tables
+from nas.adapt_report_text import measured
+from nas.cli.adapt_conclusion import warn_of_unstable
 from nas.cli.main import nas_app
 from nas.comparison import Comparison
 from nas.readable import percent
@@ -110,14 +118,15 @@ def drawn_in(trace):
 
 
 def test_the_family_stands_beside_the_multipliers(finished, html):
-    _, result = finished
+    folder, result = finished
     drawn = traces(html, "family")
     assert drawn["NetAdapt's family"]["x"][1:] == [t.latency_ms for t in result.family]
     (rival,) = result.rivals
     uniform = drawn["uniform, from scratch"]
-    scratch = result.comparisons[0]
+    finals = [json.loads(line) for line in (folder / "finals.jsonl").read_text().splitlines()]
+    scratch = [trial["accuracy"] for trial in finals if trial["kind"] == "uniform-scratch"]
     assert uniform["x"] == [rival.latency.median_ms]
-    assert uniform["y"] == [pytest.approx(100 * sum(scratch.theirs) / 3)]
+    assert uniform["y"] == [pytest.approx(100 * sum(scratch) / 3)]
     assert uniform["error_y"]["array"][0] > 0
     curve = drawn["uniform, fine-tuned as long"]
     assert len(curve["x"]) == min(4, len(result.family))
@@ -130,7 +139,10 @@ def test_it_tells_the_result_the_noise_and_the_files(finished, html):
     _, result = finished
     text = text_of(html)
     assert f"in {len(result.family)} steps, target " in text
-    assert f"On the test images, looked at once: {percent(result.test_accuracy)}" in text
+    assert (
+        f"On the test images, looked at when the run had ended: {percent(result.test_accuracy)}"
+        in text
+    )
     for comparison in result.comparisons:
         assert comparison.sentence().replace("'", "&#39;") in text
     assert f"Uniform is the seed&#39;s {result.rivals[0].about}, " in text
@@ -162,10 +174,54 @@ def test_what_others_wrote_cannot_become_markup(html):
     assert "<b>lab" not in html
 
 
-def test_unstable_readings_are_called_so(html):
+def test_unstable_readings_are_called_so_and_counted_as_on_the_terminal(finished, html):
     text = text_of(html)
-    assert "latency readings: runs differed too much" in text
     assert " unstable " in text
+    said = re.search(r"(\d+) of (\d+) latency readings: runs differed too much", text)
+    console = Console(file=io.StringIO(), width=200)
+    warn_of_unstable(AdaptRecord.read(RunFolder(finished[0])), console)
+    assert said
+    assert "{} of {} latencies are unstable".format(*said.groups()) in console.file.getvalue()
+
+
+def test_of_a_device_by_pieces_only_what_was_measured_is_counted(finished):
+    run = AdaptRecord.read(RunFolder(finished[0]))
+    confirmed = sum(step.confirmed is not None for step in run.steps)
+    assert len(measured(run)) == len(run.latencies) + confirmed > len(run.steps)
+    sums = [
+        replace(p, latency=replace(p.latency, estimate=True))
+        for p, _ in run.steps[0].entries
+        if p.latency
+    ]
+    first = replace(run.steps[0], entries=[(planned, None) for planned in sums])
+    device = run.facts["device"] | {"estimate": True}
+    pieces = replace(run, facts=run.facts | {"device": device}, steps=[first], rivals={})
+    assert measured(pieces) == [run.seed_latency, first.confirmed]
+
+
+@pytest.mark.parametrize(("proposals", "words"), [(1, "of 1 proposal "), (2, "of 2 proposals ")])
+def test_a_step_is_told_in_whole_words(finished, proposals, words):
+    run = AdaptRecord.read(RunFolder(finished[0]))
+    step = replace(run.steps[0], entries=run.steps[0].entries[:proposals])
+    under_way = replace(step, entries=[(planned, None) for planned, _ in step.entries])
+    for shown in (step, under_way):
+        (table,) = step_tables(replace(run, steps=[shown]))
+        assert words in table.summary + " "
+
+
+def test_a_score_is_told_in_points_for_a_millisecond(finished):
+    folder, result = finished
+    best = result.family[0]
+    (table, *_) = step_tables(AdaptRecord.read(RunFolder(folder)))
+    cells, chosen, _ = table.rows[0]
+    assert chosen
+    assert float(cells[4]) == pytest.approx(100 * best.reward, rel=0.01)
+
+
+def test_the_charts_buttons_and_its_legend_do_not_meet(html):
+    legend = figures_in(html)["family"]["layout"]["legend"]
+    assert legend["y"] < 0
+    assert legend["yanchor"] == "top"
 
 
 def test_a_clear_difference_and_chance_look_different(finished, html, monkeypatch):
@@ -250,7 +306,7 @@ def test_nas_report_knows_which_run_it_is(finished):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("width", [1200, 400])
+@pytest.mark.parametrize("width", [1200, 420])
 def test_a_real_browser_draws_it(finished, open_page, width):
     folder, _ = finished
     page = open_page(write_adapt_report(RunFolder(folder)), width=width)
@@ -263,5 +319,7 @@ def test_a_real_browser_draws_it(finished, open_page, width):
     assert page.locator("#widths .barlayer .point").count() == bars
     page.locator("details summary").first.click()
     assert page.locator("details[open] .chosen").count() == 1
+    table = "document.querySelector('details[open] .scroll')"
+    assert page.evaluate(f"{table}.scrollWidth - {table}.clientWidth") <= 0
     assert page.evaluate("document.documentElement.scrollWidth") == width
     assert page.evaluate("window.attacked") is None

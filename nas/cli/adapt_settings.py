@@ -1,0 +1,121 @@
+"""From the options of `netadapt` to a run's settings, and back to the options where one is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from nas.adapt_config import AdaptConfig
+from nas.runs import RunFolder, write_whole
+from search_spaces import InputError
+from search_spaces.errors import first_problem
+
+OPTIONS = {
+    "recipe.steps": "--finetune-steps",
+    "recipe.batch_size": "--batch-size",
+    "recipe.learning_rate": "--learning-rate",
+    "final_recipe.epochs": "--final-epochs",
+    "final_recipe.batch_size": "--batch-size",
+    "final_recipe.learning_rate": "--final-learning-rate",
+    "data.source": "--data",
+    "schedule.workers": "--workers",
+    "seed": "--random-seed",
+}
+"""Options that are not called as their settings are."""
+
+MAY_CHANGE = {
+    "workers": ("schedule", "workers"),
+    "compare": ("", "compare"),
+    "compare_seeds": ("", "compare_seeds"),
+    "final": ("", "final"),
+    "final_epochs": ("final_recipe", "epochs"),
+    "final_learning_rate": ("final_recipe", "learning_rate"),
+}
+"""Options that an interrupted run may go on with otherwise, the last three until a last network is trained:
+the section and the name of each one's setting."""
+
+
+def parse(given: Mapping[str, Any]) -> AdaptConfig:
+    """Settings that were typed as options.
+
+    Raises:
+        InputError: A wrong type or value; the option is named.
+    """
+    if given.get("compare") == "uniform" and given.get("final") == "none":
+        raise InputError(
+            "--compare uniform, but --final none trains nothing to compare: give --final scratch, finetune "
+            "or both"
+        )
+    try:
+        return AdaptConfig.model_validate(given)
+    except ValidationError as error:
+        raise InputError(_as_typed(first_problem(error))) from error
+
+
+def _as_typed(problem: str) -> str:
+    """A finding with the option's name in place of the setting's."""
+    where, colon, reason = problem.partition(": ")
+    if not colon or not (where in OPTIONS or where in AdaptConfig.model_fields):
+        return problem
+    return f"{OPTIONS.get(where, _option(where))} {reason}"
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def require_changeable(typed: list[str]) -> None:
+    """Refuse options that cannot stand beside `--resume`.
+
+    Raises:
+        InputError: One cannot.
+    """
+    for name in typed:
+        if name == "dry_run":
+            raise InputError("--dry-run is for a new run: leave it out beside --resume")
+        if name not in (*MAY_CHANGE, "resume", "as_json"):
+            raise InputError(f"{_option(name)} cannot change on --resume: a run keeps its settings")
+
+
+def changed(kept: Mapping[str, Any], changes: Mapping[str, Any]) -> AdaptConfig:
+    """A run's settings with other values for some options: see `MAY_CHANGE`.
+
+    Raises:
+        InputError: A wrong value.
+    """
+    settings = dict(kept)
+    for option, value in changes.items():
+        section, name = MAY_CHANGE[option]
+        if section:
+            settings[section] = {**settings.get(section, {}), name: value}
+        else:
+            settings[name] = value
+    return parse(settings)
+
+
+def keep(folder: RunFolder, config: AdaptConfig) -> None:
+    """Write a run's settings."""
+    import yaml
+
+    settings = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    write_whole(folder / "config.yaml", settings)
+
+
+def kept(folder: RunFolder) -> AdaptConfig:
+    """The settings that a run's folder has.
+
+    Raises:
+        InputError: None of NetAdapt, or damaged ones.
+    """
+    from search_spaces.spec import read_yaml
+
+    path = folder / "config.yaml"
+    content = read_yaml(path)
+    if not isinstance(content, dict) or "delta" not in content:
+        raise InputError(f"{folder.path}: not a NetAdapt run's folder: give one that netadapt made")
+    try:
+        return AdaptConfig.model_validate(content)
+    except ValidationError as error:
+        raise InputError(f"{path}: {first_problem(error)}") from error
