@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -126,7 +128,8 @@ def _cluster(resources: Resources, *, usage_stats: bool) -> Iterator[None]:
             options["num_gpus"] = 0
     try:
         if not ray.is_initialized():
-            ray.init(address=resources.address or "local", **options)
+            with _termination_kept():
+                ray.init(address=resources.address or "local", **options)
     except (ConnectionError, ValueError, RuntimeError) as error:
         where = resources.address or "a cluster on this machine"
         raise InputError(f"Ray: cannot reach {where}: {str(error).splitlines()[0]}") from error
@@ -135,6 +138,15 @@ def _cluster(resources: Resources, *, usage_stats: bool) -> Iterator[None]:
     finally:
         if own or resources.address is not None:
             ray.shutdown()
+
+
+@contextmanager
+def _termination_kept() -> Iterator[None]:
+    """Leave SIGTERM to the program: Ray's own handler, put in place when it starts, prints its stack."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    if before is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

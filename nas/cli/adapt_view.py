@@ -10,7 +10,6 @@ from rich.console import Console
 from nas.adapt_plan import MULTIPLIERS_ASKED, QUESTIONS
 from nas.adapt_watcher import AdaptWatcher
 from nas.cli.adapt_pace import Pace
-from nas.cli.errors import heed_termination
 from nas.cli.waiting import Waiting
 from nas.readable import counted, duration, percent, three_digits
 from netadapt import width_groups
@@ -62,7 +61,6 @@ class View(AdaptWatcher):
 
     def proposing(self, shrink: Shrink) -> None:
         """See `AdaptWatcher`."""
-        heed_termination()
         self._shrink, now = shrink, shrink.current
         self.pace.enter("measuring")
         what = "what to widen again" if shrink.giving_back else "proposals"
@@ -75,7 +73,6 @@ class View(AdaptWatcher):
 
     def ending(self, shrink: Shrink) -> None:
         """See `AdaptWatcher`."""
-        heed_termination()
         self._shrink, self._finishing = shrink, True
         self.pace.enter("measuring")
         if self.workload.config.compare != "none":
@@ -83,7 +80,6 @@ class View(AdaptWatcher):
 
     def tuning(self, shrink: Shrink, jobs: Sequence[AdaptJob], *, finishing: bool) -> None:
         """See `AdaptWatcher`."""
-        heed_termination()
         self._shrink, self._finishing = shrink, finishing
         self._out, self._jobs = sum(job.work for job in jobs), len(jobs)
         self._in_step = not finishing

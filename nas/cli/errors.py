@@ -33,7 +33,8 @@ class Failed(RuntimeError):  # noqa: N818  what happened, as people say it
 def guarded(program: str, app: typer.Typer) -> None:
     """Run a command; bad input is one line on standard error and status 2, not a traceback."""
     _sent.clear()
-    heed_termination()
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminated)
     try:
         status = app(standalone_mode=False) or 0
         if status == INTERRUPTED:  # typer makes a status of a KeyboardInterrupt
@@ -58,16 +59,8 @@ def guarded(program: str, app: typer.Typer) -> None:
         raise SystemExit(FAILED) from None
 
 
-def heed_termination() -> None:
-    """Take SIGTERM, as `kill` and batch systems send it, as Ctrl-C: the command tells how to go on.
-
-    Ray puts a handler of its own in place when it starts, which prints its stack: call this afterwards.
-    """
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _terminated)
-
-
 def _terminated(_signal: int, _frame: FrameType | None) -> NoReturn:
+    """Take SIGTERM, as `kill` and batch systems send it, as Ctrl-C: the command tells how to go on."""
     _sent.set()
     raise KeyboardInterrupt
 

@@ -111,7 +111,7 @@ def require_batch(dataset: Dataset, batch_size: int) -> None:
     if len(dataset.train) < batch_size:
         raise InputError(
             f"batch_size is {batch_size}, but {dataset.name} has {len(dataset.train)} training "
-            f"images: take at most {len(dataset.train)} (nas train --batch-size), or add images"
+            f"images: take at most {len(dataset.train)} (--batch-size), or add images"
         )
 
 

@@ -13,7 +13,6 @@ from latency import DEVICES, DeviceLostError, Latency, MeasurementError
 from latency.madds import MaddsEstimate
 from nas.cli.main import netadapt_main
 from nas.seeds import seed_bytes
-from nas.workers import run_jobs
 from netadapt import width_groups
 from tests.cli.conftest import run
 from tests.nas.test_adapt import FULL_MS, SEED
@@ -202,10 +201,7 @@ def test_a_device_lost_on_the_way_says_how_to_go_on(netadapt, seed, photos, tmp_
     assert code == 0, err
 
 
-@pytest.mark.parametrize("rays_handler", [False, True])
-def test_sigterm_says_how_to_go_on(
-    netadapt, seed, photos, tmp_path, device, monkeypatch, rays_handler
-):
+def test_sigterm_says_how_to_go_on(netadapt, seed, photos, tmp_path, device):
     asked = []
 
     def terminate(spec):
@@ -213,13 +209,6 @@ def test_sigterm_says_how_to_go_on(
         if len(asked) > 30:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    def begin(*arguments, **options):
-        """As Ray does when it starts."""
-        signal.signal(signal.SIGTERM, lambda *_: pytest.fail("a stack trace"))
-        run_jobs(*arguments, **options)
-
-    if rays_handler:
-        monkeypatch.setattr("nas.adapt.run_jobs", begin)
     device(terminate)
     common = ("--seed", seed, "--data", photos, "--target-ratio", 0.7, *QUICK)
     code, _, err = netadapt(*common, "--run-name", "one")

@@ -56,6 +56,27 @@ def test_any_number_of_workers_gives_the_log_of_a_serial_run(make_loop, tmp_path
     assert loop.folder.weights_path(best.index).read_bytes() == b"w"
 
 
+def test_sigterm_stays_the_programs_own(make_loop, tmp_path):
+    """Ray puts a handler of its own in place when it starts."""
+    seen = []
+
+    def ours(*_):
+        raise AssertionError
+
+    def look(trial, *, replayed):
+        seen.append(signal.getsignal(signal.SIGTERM))
+
+    before = signal.signal(signal.SIGTERM, ours)
+    try:
+        loop = make_loop(tmp_path)
+        loop.watcher.finished = look
+        run_on_ray(loop, Oracle(tmp_path), Resources(workers=1))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert seen
+    assert set(seen) == {ours}
+
+
 def test_a_dead_worker_is_retried_and_a_deadly_trial_fails(make_loop, tmp_path, serial):
     loop = make_loop(trials=12, batch_size=5)
     run_on_ray(loop, Oracle(tmp_path, die_once=(2,), die=(6,), error=(8,)), Resources(workers=2))
