@@ -122,6 +122,7 @@ def main() -> None:
     console = messages()
     job, folder = reopen(given.run, changes, console)
     view = View(console, Workload(job.config, len(job.data.train)), None)
+    job.source.tell = view.asked
     result = adapt(
         job.seed,
         data=job.data,

@@ -33,7 +33,8 @@ class Spent:
         total: Wall time.
         search: Of it, on batches that are whole.
         trained: Of training in these batches, summed over trials that may have run side by side.
-        trials: Trials in these batches that were trained; others were of networks tried before.
+        trials: Trials in these batches that were trained; others were of networks tried before. With
+            multi-fidelity a fraction: as many candidates as the trainings are the work of.
         idle: Latest batches, one after another, of which nothing was trained.
         sizes: Of the batches begun; a last 0 says that the search has ended.
     """
@@ -41,7 +42,7 @@ class Spent:
     total: float = 0.0
     search: float = 0.0
     trained: float = 0.0
-    trials: int = 0
+    trials: float = 0
     idle: int = 0
     sizes: tuple[int, ...] = ()
 
@@ -128,12 +129,17 @@ class Allowance:
         times_s = [*(self.final_factor * s for s in finalists), *repeats]
         return kept.search / kept.trials, max([sum(times_s) / at_once, *times_s])
 
-    def ended(self, train_s: Sequence[float]) -> None:
-        """A batch is whole; its trainings took so long, each for itself. Not told of replayed ones."""
+    def ended(self, train_s: Sequence[float], *, worth: float | None = None) -> None:
+        """A batch is whole; its trainings took so long, each for itself. Not told of replayed ones.
+
+        Args:
+            train_s: Of each training, in seconds.
+            worth: How many candidates' work that is, if not one's each; see `nas.fidelity`.
+        """
         kept, trained = self._kept, [s for s in train_s if s > 0]
         kept.search += self.clock() - self._batch_s
         kept.trained += sum(trained)
-        kept.trials += len(trained)
+        kept.trials += len(trained) if worth is None else worth
         kept.idle = 0 if trained else kept.idle + 1
         self.keep()
 

@@ -11,7 +11,7 @@ class Batch:
     """Jobs that are out together, and what has come of them.
 
     Args:
-        kind: Of the search, or of its finals.
+        kind: Of the candidates' trainings (`search`, or `rung` before it), or of the finals.
         log: Where its trials are kept.
 
     Attributes:
@@ -31,7 +31,7 @@ class Batch:
     def add(self, job: Job) -> None:
         """A job to train; one of a candidate that the batch has already waits for that one's outcome."""
         self.jobs.append(job)
-        if self.kind == "search":
+        if self.kind != "final":
             for other in self.jobs[:-1]:
                 if other.spec.fingerprint == job.spec.fingerprint:
                     self._twins.setdefault((other.kind, other.index), []).append(job)
@@ -41,6 +41,17 @@ class Batch:
         """Jobs of the same network that have not ended, to be asked once the job has."""
         twins = self._twins.pop((job.kind, job.index), [])
         return [twin for twin in twins if (twin.kind, twin.index) not in self.settled]
+
+    def tried(self) -> dict[str, Trial]:
+        """By network, the trials whose outcome stands for it: those that succeeded, and any of this batch.
+
+        One that failed in an earlier batch is tried again. Finals are trained whatever was tried.
+        """
+        if self.kind == "final":
+            return {}
+        good = [trial for trial in self.log.trials if trial.ok and trial.kind == self.kind]
+        ended = [*good, *self.in_order()]
+        return {trial.fingerprint: trial for trial in reversed(ended)}
 
     def start(self) -> list[Job]:
         """Queue what is not settled, the dearest first: then no worker waits long at the end."""

@@ -44,6 +44,7 @@ LAYOUT: dict[str, Any] = {
 
 TITLES = {
     "search": "trial {}",
+    "rung": "trial {}, first part",
     "final": "trial {}, trained longer",
     "repeat": "trial {}, trained again",
 }

@@ -60,6 +60,20 @@ class FinalsConfig(BaseModel):
     repeats: Counted = 4
 
 
+class FidelityConfig(BaseModel):
+    """Candidates train for a part of the length first; see `nas.fidelity`.
+
+    Attributes:
+        first: That part.
+        keep: Part of each batch that then trains in full.
+    """
+
+    model_config = _MODEL
+
+    first: Annotated[float, Field(gt=0, lt=1)] = 0.25
+    keep: Annotated[float, Field(gt=0, le=1)] = 0.5
+
+
 class DataConfig(BaseModel):
     """The images.
 
@@ -120,6 +134,7 @@ class SearchConfig(BaseModel):
         batch_size: Candidates a controller update.
         warm_start: Seed files of networks of the space, from whose weights trials begin.
         seed: Of everything random.
+        fidelity: Which candidates train in full; all of them if it is None.
     """
 
     model_config = _MODEL
@@ -138,6 +153,7 @@ class SearchConfig(BaseModel):
     reward: Reward = Reward()
     data: DataConfig = DataConfig()
     recipe: Recipe = Recipe()
+    fidelity: FidelityConfig | None = None
     finals: FinalsConfig = FinalsConfig()
     schedule: ScheduleConfig = ScheduleConfig()
 

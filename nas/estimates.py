@@ -6,8 +6,9 @@ model's estimate, which draws each reading towards those of similar networks as 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from nas.trial import Trial
 
@@ -28,7 +29,7 @@ def estimates(arities: Sequence[int], trials: Sequence[Trial]) -> dict[int, Esti
 
     Args:
         arities: Of the space.
-        trials: Of the search, in their order.
+        trials: Of the search, in their order, all trained for the same length.
     """
     from controllers.surrogate import fit  # loads torch
 
@@ -40,3 +41,35 @@ def estimates(arities: Sequence[int], trials: Sequence[Trial]) -> dict[int, Esti
     means, stds = model.estimate(tokens)
     told = zip(good, means, stds, strict=True)
     return {trial.index: Estimate(mean, std) for trial, mean, std in told}
+
+
+def worth_by(
+    told: Mapping[int, Estimate], reward: Callable[[float, Sequence[float]], float]
+) -> Callable[[Trial], float]:
+    """A trial's reward, of the estimated accuracy where there is an estimate."""
+
+    def worth(trial: Trial) -> float:
+        if trial.index not in told:
+            return trial.reward
+        return reward(told[trial.index].accuracy, trial.latencies_ms)
+
+    return worth
+
+
+def finalists(
+    trials: Sequence[Trial],
+    *,
+    targets_ms: Sequence[float],
+    worth: Callable[[Trial], float] = attrgetter("reward"),
+) -> list[Trial]:
+    """Distinct networks from the best on: by worth, those within every target before all others."""
+    return distinct(sorted(trials, key=lambda t: (not t.within(targets_ms), -worth(t), t.index)))
+
+
+def distinct(trials: Sequence[Trial]) -> list[Trial]:
+    """The first trial of each network that succeeded, in their order."""
+    first: dict[str, Trial] = {}
+    for trial in trials:
+        if trial.ok:
+            first.setdefault(trial.fingerprint, trial)
+    return list(first.values())

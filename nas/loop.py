@@ -1,5 +1,7 @@
 """The search loop: sample, measure, train, reward, learn; then train the best longer.
 
+With multi-fidelity a batch trains twice: all of it for a first part, then the better ones in full.
+
 The loop says what to train next and takes outcomes in any order; who trains (this process or Ray)
 asks it. All it decides follows from the run's seed and the log, so an interrupted search resumes by
 replaying the log, and any number of workers gives the same one.
@@ -9,14 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from operator import attrgetter
 from typing import Protocol, Self
 
 from controllers import Controller
 from latency import DeviceLostError, MeasurementError
 from nas.allowance import Allowance, Finals
 from nas.batch import Batch
-from nas.estimates import estimates
+from nas.config import FidelityConfig
+from nas.estimates import distinct, estimates, finalists, worth_by
+from nas.fidelity import Halving, candidates_worth
 from nas.measuring import Tell, Told
 from nas.runs import RunFolder, TrialLog
 from nas.trial import Evaluate, Job, Kind, Outcome, Trial, attempt, trial_seed
@@ -83,9 +86,10 @@ class TrialLoop:
         folder: Where the logs are; what they hold already is replayed.
         watcher: Is told what happens.
         allowance: Says how large a batch may be, where wall time and not `budget.trials` ends the search.
+        fidelity: Which candidates train in full; all of them by default.
 
     Raises:
-        InputError: The folder's log was not written by this space, controller and seed.
+        InputError: The folder's log was not written by this space, controller, seed and fidelity.
     """
 
     def __init__(
@@ -100,15 +104,31 @@ class TrialLoop:
         folder: RunFolder,
         watcher: Watcher,
         allowance: Allowance | None = None,
+        fidelity: FidelityConfig | None = None,
     ) -> None:
         self.space, self.controller, self.measure, self.reward = space, controller, measure, reward
         self.targets_ms, self.budget = tuple(targets_ms), budget
         self.folder, self.watcher, self.allowance = folder, watcher, allowance
+        self.fidelity = fidelity
         self.log, self.finals = folder.trials(), folder.finals()
+        if self.log.trials and (self.log.trials[0].kind == "rung") != (fidelity is not None):
+            raise InputError(
+                f"{self.log.path}: it was written {'without' if fidelity else 'with'} multi-fidelity: "
+                "resume with the settings that it began with"
+            )
         self.done = False
+        self._halving = Halving(fidelity.keep if fidelity else 1.0)
         self._batch = Batch("search", self.log)
+        # Of the batch: each candidate's longest training by index; and all that are new to the log.
+        self._candidates: dict[int, Trial] = {}
+        self._fresh: list[Trial] = []
         self._batches = 0
         self._asked = 0
+
+    @property
+    def trials(self) -> list[Trial]:
+        """The candidates that have trained in full so far; they compare with each other."""
+        return [trial for trial in self.log.trials if trial.kind == "search"]
 
     def next_job(self) -> Job | None:
         """The next network to train, or None: the search is done, or waits for jobs that are out.
@@ -130,8 +150,11 @@ class TrialLoop:
             self.allowance.keep()
 
     def _open(self) -> None:
-        """Begin the next batch of the search, or the finals, or end."""
-        if self._batch.kind == "search" and (size := self._next_size()):
+        """Begin the batch's full trainings, or the next batch of the search, or the finals, or end."""
+        if self._batch.kind == "rung":
+            on = self._halving.promoted(list(self._candidates.values()))
+            self._begin("search", [("search", t.index, t.tokens) for t in on], self.log)
+        elif self._batch.kind == "search" and (size := self._next_size()):
             self._open_search(size)
         elif self._batch.kind == "search" and (plan := self._plan_finals()):
             self._begin("final", plan, self.finals)
@@ -148,30 +171,19 @@ class TrialLoop:
     def _training_times(self) -> Finals:
         """Of what would be trained at the end if the search ended now."""
         finals: dict[Kind, list[float]] = {"final": [], "repeat": []}
-        trained_s = {trial.fingerprint: trial.train_s for trial in reversed(self.log.trials)}
+        tried = {trial.index: trial for trial in self.trials}
+        trained_s = {trial.fingerprint: trial.train_s for trial in reversed(tried.values())}
         for kind, index, _ in self._plan_finals():
-            finals[kind].append(trained_s[self.log.trials[index].fingerprint])
+            finals[kind].append(trained_s[tried[index].fingerprint])
         return finals["final"], finals["repeat"]
 
     def _plan_finals(self) -> list[tuple[Kind, int, Tokens]]:
-        trials = self.log.trials
-        told = estimates(self.space.arities, trials)
-
-        def worth(trial: Trial) -> float:
-            """The reward, of the estimated accuracy where there is an estimate."""
-            if trial.index not in told:
-                return trial.reward
-            return self.reward(told[trial.index].accuracy, trial.latencies_ms)
-
-        ranked = finalists(trials, targets_ms=self.targets_ms, worth=worth)
-        best = ranked[: self.budget.finalists]
+        trials = self.trials
+        worth = worth_by(estimates(self.space.arities, trials), self.reward)
+        best = finalists(trials, targets_ms=self.targets_ms, worth=worth)[: self.budget.finalists]
         # Repeats are the run's first trials: chosen before anything was known, so that their two
         # readings differ by noise alone (the best trial's first reading is lucky as well).
-        tried: dict[str, Trial] = {}
-        for trial in trials:
-            if trial.ok:
-                tried.setdefault(trial.fingerprint, trial)
-        again = list(tried.values())[: self.budget.repeats]
+        again = distinct(trials)[: self.budget.repeats]
         plan: list[tuple[Kind, int, Tokens]] = [("final", t.index, t.tokens) for t in best]
         return plan + [("repeat", t.index, t.tokens) for t in again]
 
@@ -179,10 +191,9 @@ class TrialLoop:
         tokens = self.controller.ask(size)
         indices = range(self._asked, self._asked + size)
         self._asked += size
-        plan: list[tuple[Kind, int, Tokens]] = [
-            ("search", index, t) for index, t in zip(indices, tokens, strict=True)
-        ]
-        self._begin("search", plan, self.log)
+        self._candidates, self._fresh = {}, []
+        kind = "rung" if self.fidelity else "search"
+        self._begin(kind, [(kind, i, t) for i, t in zip(indices, tokens, strict=True)], self.log)
 
     def _begin(self, kind: Kind, plan: Sequence[tuple[Kind, int, Tokens]], log: TrialLog) -> None:
         """Find what of a batch is in the log already, measure the rest and queue it."""
@@ -210,19 +221,15 @@ class TrialLoop:
     def _prepare(self, todo: Sequence[tuple[Kind, int, Tokens]]) -> None:
         """Make jobs; those are settled that cannot be measured, or are of a network tried before."""
         specs = [self.space.decode(tokens) for _, _, tokens in todo]
-        told: list[Told]
-        tried: dict[str, Trial] = {}
-        if self._batch.kind == "search":
-            ended = [*self.log.trials, *self._batch.settled.values()]
-            tried = {trial.fingerprint: trial for trial in reversed(ended) if trial.ok}
-            fresh = [spec for spec in specs if spec.fingerprint not in tried]
-            answers = iter(self._measured(fresh))
-            told = [
-                tried[spec.fingerprint].latencies if spec.fingerprint in tried else next(answers)
-                for spec in specs
-            ]
-        else:  # trained again: the first reading stands
-            told = [self.log.trials[index].latencies for _, index, _ in todo]
+        tried = self._batch.tried()
+        before = self._candidates  # empty while a batch has its first training
+        if self._batch.kind == "final":
+            before = {trial.index: trial for trial in self.trials}
+        known = [
+            before.get(index) or tried.get(spec.fingerprint)
+            for (_, index, _), spec in zip(todo, specs, strict=True)
+        ]
+        told = self._measured(specs, known)
         for (kind, index, tokens), spec, answer in zip(todo, specs, told, strict=True):
             latencies = () if isinstance(answer, MeasurementError) else answer
             job = Job(
@@ -236,18 +243,19 @@ class TrialLoop:
                 other_latencies=latencies[1:],
             )
             self._batch.add(job)
-            if not latencies:
+            if (twin := tried.get(spec.fingerprint)) is not None:
+                self._settle(job, Outcome(twin.accuracy, twin.error))
+            elif not latencies:
                 self._settle(job, Outcome(None, f"latency: {answer}"))
-            elif spec.fingerprint in tried:
-                self._settle(job, Outcome(tried[spec.fingerprint].accuracy))
 
-    def _measured(self, specs: Sequence[ArchSpec]) -> list[Told]:
-        if not specs:
-            return []
+    def _measured(self, specs: Sequence[ArchSpec], known: Sequence[Trial | None]) -> list[Told]:
+        """The latencies of networks; of those that are known the first reading stands."""
+        new = [spec for spec, trial in zip(specs, known, strict=True) if trial is None]
         try:
-            return self.measure(specs, self.watcher.measuring)
+            answers = iter(self.measure(new, self.watcher.measuring) if new else ())
         except DeviceLostError as lost:
             raise SearchStoppedError.of_lost(lost) from lost
+        return [next(answers) if trial is None else trial.latencies for trial in known]
 
     def _settle(self, job: Job, outcome: Outcome) -> None:
         reward = 0.0
@@ -262,36 +270,29 @@ class TrialLoop:
             self._settle(twin, replace(outcome, train_s=0.0, weights=None))
 
     def _close(self) -> None:
-        """The batch is whole: tell the controller, in the order asked."""
-        trials = self._batch.in_order()
-        if not trials:
-            return
-        if self._batch.fresh and not any(trial.ok for trial in trials):
+        """The batch, or its first part, is whole."""
+        batch, trials = self._batch, self._batch.in_order()
+        if batch.fresh and not any(trial.ok for trial in trials):
             raise SearchStoppedError(
                 f"all {len(trials)} trials of a batch failed: {trials[0].error}"
             )
-        if self._batch.kind == "search":
-            if self.allowance is not None and self._batch.fresh:
-                ended = [self._batch.settled[job.kind, job.index] for job in self._batch.jobs]
-                self.allowance.ended([trial.train_s for trial in ended])
-            self.controller.tell([(trial.tokens, trial.reward) for trial in trials])
-            self.watcher.told(self._batches, self.controller)
+        if batch.kind == "final":
+            return
+        self._halving.learn(trials)
+        self._candidates |= {trial.index: trial for trial in trials}
+        self._fresh += [batch.settled[job.kind, job.index] for job in batch.jobs]
+        if batch.kind == "search" and self._candidates:
+            self._tell()
+
+    def _tell(self) -> None:
+        """The controller learns from the batch, in the order asked."""
+        if self.allowance is not None and self._fresh:
+            trained = [trial for trial in self._fresh if trial.train_s > 0]
+            worth = candidates_worth(self.fidelity, trained)
+            self.allowance.ended([trial.train_s for trial in trained], worth=worth)
+        self.controller.tell(self._halving.scores(self._candidates.values(), self.reward))
+        self.watcher.told(self._batches, self.controller)
         self._batches += 1
-
-
-def finalists(
-    trials: Sequence[Trial],
-    *,
-    targets_ms: Sequence[float],
-    worth: Callable[[Trial], float] = attrgetter("reward"),
-) -> list[Trial]:
-    """Distinct networks from the best on: by worth, those within every target before all others."""
-    good = [trial for trial in trials if trial.ok]
-    ranked = sorted(good, key=lambda t: (not t.within(targets_ms), -worth(t), t.index))
-    best: dict[str, Trial] = {}
-    for trial in ranked:
-        best.setdefault(trial.fingerprint, trial)
-    return list(best.values())
 
 
 def run_serially(loop: JobLoop, evaluate: Evaluate) -> None:

@@ -30,12 +30,16 @@ class Noise:
         """Whether the networks' own differences exceed the noise: more than half of the variance."""
         return self.between_networks**2 > 2 * self.between_seeds**2
 
+    def figures(self, networks: str = "networks") -> str:
+        """Both deviations in plain words."""
+        return (
+            f"one network trained twice differs by {self.between_seeds:.1f} points (standard deviation, "
+            f"{counted(self.pairs, 'pair')}), {networks} by {self.between_networks:.1f}"
+        )
+
     def sentence(self) -> str:
         """The verdict in plain words."""
-        figures = (
-            f"one network trained twice differs by {self.between_seeds:.1f} points (standard deviation, "
-            f"{counted(self.pairs, 'pair')}), the run's networks by {self.between_networks:.1f}"
-        )
+        figures = self.figures("the run's networks")
         if self.differ:
             return f"The networks differ by more than the noise: {figures}."
         return (
@@ -60,6 +64,18 @@ def measure_noise(trials: Sequence[Trial], finals: Sequence[Trial]) -> Noise | N
         return None
     spread = math.sqrt(variance(100 * accuracy for accuracy in distinct.values()))
     return Noise(spread, math.sqrt(sum(squares) / len(squares)), len(squares))
+
+
+def pooled(noises: Sequence[Noise]) -> Noise:
+    """The noise of several runs alike, each weighing as much as it has pairs.
+
+    >>> pooled([Noise(5.0, 1.0, pairs=3), Noise(5.0, 3.0, pairs=1)])
+    Noise(between_networks=5.0, between_seeds=1.7320508075688772, pairs=4)
+    """
+    pairs = sum(noise.pairs for noise in noises)
+    networks = sum(noise.pairs * noise.between_networks**2 for noise in noises) / pairs
+    seeds = sum(noise.pairs * noise.between_seeds**2 for noise in noises) / pairs
+    return Noise(math.sqrt(networks), math.sqrt(seeds), pairs)
 
 
 def fastest_of_the_best(trials: Sequence[Trial], noise: Noise) -> Trial:

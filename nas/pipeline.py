@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from controllers import Controller
 from latency import LatencySource
 from nas.allowance import Allowance, WallTime
-from nas.config import FinalsConfig, ScheduleConfig
+from nas.config import FidelityConfig, FinalsConfig, ScheduleConfig
 from nas.estimates import estimates
+from nas.fidelity import first_recipe
 from nas.loop import Budget, SearchStoppedError, TrialLoop
 from nas.measuring import measure, require_distinct
 from nas.noise import measure_noise
@@ -53,6 +54,7 @@ def search(
     wall_time: WallTime | float | None = None,
     batch_size: int = 10,
     finals: FinalsConfig | None = None,
+    fidelity: FidelityConfig | None = None,
     schedule: ScheduleConfig | None = None,
     warm_start: Sequence[Seed] = (),
     seed: int = 0,
@@ -78,10 +80,11 @@ def search(
         wall_time: Seconds in place of a number of trials: as many are trained as leave time for the finals.
         batch_size: Candidates a controller update.
         finals: How many candidates train longer at the end, and how much longer.
+        fidelity: Lets all candidates train for a first part, and only the better ones in full.
         schedule: Where trials train; in this process by default.
         warm_start: Trained networks of the space; a trial begins with the weights of the one most like it.
         seed: Of everything random but the controller.
-        evaluate: Trains a job in place of `recipe` on `data`.
+        evaluate: Trains a job in place of `recipe` on `data`; a job's `kind` says for how long.
         watcher: Is told what happens.
 
     Returns:
@@ -104,12 +107,16 @@ def search(
         from nas.training.images import require_batch  # torch
 
         require_batch(data, recipe.batch_size)
+        rung = None
+        if fidelity is not None:
+            rung = first_recipe(recipe, fidelity, train_images=len(data.train))
         evaluate = ProxyTraining(
             data,
             recipe,
             final_factor=finals.epochs_factor,
             threads=schedule.cpus_per_trial,
             warm_start=warm,
+            rung=rung,
         )
     run = RunFolder(Path(folder))
     run.path.mkdir(parents=True, exist_ok=True)
@@ -118,6 +125,7 @@ def search(
         facts = facts_of(space, devices, data, targets_ms=targets_ms, budget=budget)
         facts["training"] = {"recipe": recipe.model_dump(), "finals_factor": finals.epochs_factor}
         facts["training"]["warm_start"] = warm.facts() if warm else []
+        facts["training"]["fidelity"] = fidelity and fidelity.model_dump()
         record_facts(run, facts)
         remote = remote_devices(sources)
         allowance = None
@@ -134,6 +142,7 @@ def search(
             folder=run,
             watcher=Several(PolicyRecord(run / "policy.jsonl"), watcher or Silent()),
             allowance=allowance,
+            fidelity=fidelity,
         )
         run_jobs(loop, evaluate, schedule, devices=remote)
         return _conclude(loop, data)
@@ -188,7 +197,7 @@ def _scored(
 
 def _conclude(loop: TrialLoop, data: Dataset) -> SearchResult:
     """Choose the winner, look at the test images once, write the files."""
-    finals = loop.finals.trials
+    trials, finals = loop.trials, loop.finals.trials
     winner = choose_winner(finals, targets_ms=loop.targets_ms)
     if winner is None:
         reasons = [trial.error for trial in finals] or ["no trial of the search succeeded"]
@@ -201,10 +210,11 @@ def _conclude(loop: TrialLoop, data: Dataset) -> SearchResult:
         within_target=winner.within(loop.targets_ms),
         targets_ms=loop.targets_ms,
         test_accuracy=_test_accuracy(loop.folder, winner, spec, data),
-        trials=tuple(loop.log.trials),
+        trials=tuple(trials),
         finals=tuple(finals),
-        noise=measure_noise(loop.log.trials, finals),
-        estimates=estimates(loop.space.arities, loop.log.trials),
+        noise=measure_noise(trials, finals),
+        estimates=estimates(loop.space.arities, trials),
+        rungs=tuple(trial for trial in loop.log.trials if trial.kind == "rung"),
     )
     write_results(result, data)
     write_report(loop.folder)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from latency import Latency, LatencySource, MeasurementError, units
 from nas.config import SearchConfig
+from nas.fidelity import full_lengths
 from nas.measuring import measure
 from nas.training.recipe import Recipe
 from search_spaces import REFERENCES, ArchSpec, FactorizedSpace, Tokens, count
@@ -173,11 +174,12 @@ def estimate_cost(
     )
     images = config.recipe.total_steps(train_images) * config.recipe.batch_size
     trial_s = images / images_per_s + val_images / (3 * images_per_s)  # forward alone: a third
+    lengths = full_lengths(config.fidelity, config.trials, batch_size=config.batch_size)
     finals = config.finals
     ends = finals.count * finals.epochs_factor + finals.repeats
     return Cost(
         trials=config.trials,
-        trials_s=config.trials * trial_s / workers,
+        trials_s=lengths * trial_s / workers,
         finals_s=max(ends / workers, finals.epochs_factor) * trial_s,
         latency_s=config.trials * sum(span.measured_s for span in spans),
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nas.training.recipe import Recipe
-from nas.trial import Job, Outcome
+from nas.trial import Job, Kind, Outcome
 
 if TYPE_CHECKING:
     from nas.training.images import Dataset
@@ -25,6 +25,7 @@ class ProxyTraining:
         device: `cpu`, `cuda`, or `auto` for the GPU where the worker sees one.
         threads: Torch threads.
         warm_start: What trials begin with the weights of; finalists always begin with drawn ones.
+        rung: Of the shorter trainings that come first, with multi-fidelity.
     """
 
     dataset: Dataset
@@ -33,6 +34,7 @@ class ProxyTraining:
     device: str = "auto"
     threads: int = 1
     warm_start: WarmStart | None = None
+    rung: Recipe | None = None
 
     def __call__(self, job: Job) -> Outcome:
         """Train a job's network; the same job gives the same outcome on the same kind of device."""
@@ -52,12 +54,11 @@ class ProxyTraining:
         warm = self.warm_start if job.kind != "final" else None
         if warm is not None:
             network.load_state_dict(warm.state_dict(job.tokens, generator=generator))
-        recipe = self.recipe.longer(self.final_factor) if job.kind == "final" else self.recipe
         try:
             result = train(
                 network,
                 self.dataset,
-                recipe,
+                self._recipe(job.kind),
                 seed=job.seed,
                 device=device,
                 from_scratch=warm is None,
@@ -70,3 +71,9 @@ class ProxyTraining:
             torch.save({k: v.cpu() for k, v in network.state_dict().items()}, buffer)
             weights = buffer.getvalue()
         return Outcome(result.accuracy, train_s=result.train_s, weights=weights)
+
+    def _recipe(self, kind: Kind) -> Recipe:
+        if kind == "rung":
+            assert self.rung is not None
+            return self.rung
+        return self.recipe.longer(self.final_factor) if kind == "final" else self.recipe

@@ -28,7 +28,9 @@ def write_report(folder: RunFolder) -> Path:
 def render(folder: RunFolder) -> str:
     """The report as HTML; everything that it needs is inside."""
     run = RunRecord.read(folder)
-    blocks = policy_by_block(run.probabilities or frequencies(run.trials, run.labels), run.labels)
+    blocks = policy_by_block(
+        run.probabilities or frequencies(run.candidates, run.labels), run.labels
+    )
     policy = {f"policy-{i}": (name, figure) for i, (name, figure) in enumerate(blocks.items())}
     places = range(len(run.devices))
     figures = {chart_id(place): accuracy_over_latency(run, place) for place in places}

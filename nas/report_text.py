@@ -64,7 +64,7 @@ def _on(device: DeviceRecord, run: RunRecord) -> str:
 
 
 def _progress(run: RunRecord) -> list[str]:
-    budget, done = run.facts["budget"], len(run.trials)
+    budget, done = run.facts["budget"], len(run.candidates)
     if not done:
         return [f"Not finished: none of the {_planned(budget)} has ended yet."]
     finals = len(run.finals)
@@ -72,6 +72,8 @@ def _progress(run: RunRecord) -> list[str]:
         f"Not finished: {done} of the {_planned(budget)} are there, and {finals} of the "
         f"{budget['finalists'] + budget['repeats']} trainings after them."
     ]
+    if not run.good and len(run.failed) < done:
+        return [*sentences, "None has trained in full yet."]
     if not run.good:
         return [
             *sentences,
@@ -123,7 +125,7 @@ def facts(run: RunRecord) -> list[tuple[str, str]]:
     """What was searched, on what, for what: name and text."""
     data, budget = run.facts["data"], run.facts["budget"]
     size = math.prod(len(choices) for _, choices in run.labels)
-    taken = [latency for trial in run.trials for latency in trial.latencies]
+    taken = [latency for trial in run.candidates for latency in trial.latencies]
     unstable = sum(not latency.stable for latency in taken)
     lines = [
         *(line for device in run.devices for line in _device(device)),
@@ -139,8 +141,11 @@ def facts(run: RunRecord) -> list[tuple[str, str]]:
             f"{budget['finalists']} finalists trained longer, {budget['repeats']} networks trained "
             f"again with another seed; seed {budget['seed']}",
         ),
-        ("Trials", f"{len(run.trials)} ended, {len(run.failed)} of them failed"),
+        ("Trials", f"{len(run.candidates)} ended, {len(run.failed)} of them failed"),
     ]
+    if run.rungs:
+        done = f"all of them for a first part of the length, {len(run.trials)} then in full"
+        lines.append(("Trained", f"{done}: these are shown and compared"))
     if unstable:
         lines.append(("Unstable", f"{unstable} of the latency readings: runs differed too much"))
     return lines

@@ -35,10 +35,11 @@ class SearchResult:
         within_target: Whether its latency is, on every device; if not, no finalist's was.
         targets_ms: The latency budget on each device.
         test_accuracy: Top-1 of the winner on the test images, 0..1; they are used for this alone.
-        trials: All trials of the search, in order.
+        trials: The search's, in order: all that trained in full.
         finals: The finalists' longer trainings, and the repeats.
         noise: How much accuracies differ by chance; None if nothing was repeated.
         estimates: Of each trial's accuracy, by its index, from all trials together; see `nas.estimates`.
+        rungs: The candidates' first parts, with multi-fidelity; their accuracies compare with no trial's.
     """
 
     folder: RunFolder
@@ -51,6 +52,7 @@ class SearchResult:
     finals: Sequence[Trial]
     noise: Noise | None
     estimates: Mapping[int, Estimate] = field(default_factory=dict)
+    rungs: Sequence[Trial] = ()
 
     def frame(self) -> pd.DataFrame:
         """The trials as a table, one row each; `pareto` marks the front."""
@@ -84,6 +86,7 @@ class SearchResult:
             "madds": winner.madds,
             "trials": len(self.trials),
             "failed": sum(not trial.ok for trial in self.trials),
+            **({"candidates": len(self.rungs)} if self.rungs else {}),
             "noise": noise,
         }
 

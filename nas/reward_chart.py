@@ -18,7 +18,7 @@ def reward_over_trials(run: RunRecord) -> Figure:
     rewards = [trial.reward for trial in run.good]
     low, high = min(rewards, default=0.0), max(rewards, default=1.0)
     floor = low - 0.08 * ((high - low) or 1.0)  # failed trials have no reward: below all others
-    edge = 0.5 + 0.01 * len(run.trials)
+    edge = 0.5 + 0.01 * len(run.candidates)
     data = [
         _points(run, run.good, rewards, "trial") | marker(GREY, size=7, symbol="circle"),
         _running_best(run.good, rewards),
@@ -31,10 +31,10 @@ def reward_over_trials(run: RunRecord) -> Figure:
         | {
             "title": {"text": "Trial"},
             "showgrid": False,
-            "range": [-edge, len(run.trials) - 1 + edge],
+            "range": [-edge, len(run.candidates) - 1 + edge],
         },
         "yaxis": AXIS | {"title": {"text": "Reward"}},
-        "shapes": _batch_bands(run.trials),
+        "shapes": _batch_bands(run.candidates),
     }
     return {"data": [trace for trace in data if trace["x"]], "layout": layout}
 

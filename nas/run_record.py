@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -48,10 +48,11 @@ class RunRecord:
     Attributes:
         name: The folder's.
         facts: `run.json`.
-        trials: The search's, in the order asked.
+        trials: The search's, in the order asked: all that trained in full.
         finals: The finalists' longer trainings, and the repeats.
         probabilities: Of the controller's choices after each batch; empty if it has no policy.
         result: `result.json`; None unless it is the result of these trials.
+        rungs: The candidates' first parts, with multi-fidelity; their accuracies compare with no trial's.
     """
 
     name: str
@@ -60,6 +61,7 @@ class RunRecord:
     finals: list[Trial]
     probabilities: Shares
     result: dict[str, Any] | None
+    rungs: list[Trial] = field(default_factory=list)
 
     @classmethod
     def read(cls, folder: RunFolder) -> Self:
@@ -69,12 +71,12 @@ class RunRecord:
             InputError: It has no run.json, or a file in it is damaged or of another run.
         """
         facts = _read_facts(folder / "run.json")
-        trials = read_lines(folder / "trials.jsonl", Trial.from_dict)
+        log = read_lines(folder / "trials.jsonl", Trial.from_dict)
         finals = read_lines(folder / "finals.jsonl", Trial.from_dict)
         probabilities: Shares = read_lines(folder / "policy.jsonl", lambda d: d["probabilities"])
         arities = [len(choices) for _, choices in facts["labels"]]
         devices = 1 + len(facts.get("other_devices", ()))
-        for trial in [*trials, *finals]:
+        for trial in [*log, *finals]:
             if len(trial.tokens) != len(arities) or any(
                 not 0 <= t < n for t, n in zip(trial.tokens, arities, strict=True)
             ):
@@ -83,10 +85,12 @@ class RunRecord:
                 raise InputError(f"{folder.path}: trial {trial.index} is not of run.json's devices")
         if any([len(row) for row in batch] != arities for batch in probabilities):
             raise InputError(f"{folder.path / 'policy.jsonl'} is not of run.json's space")
+        trials = [trial for trial in log if trial.kind == "search"]
+        rungs = [trial for trial in log if trial.kind == "rung"]
         result = read_result(folder)
         if result is not None and result["trials"] != len(trials):
             result = None  # of before the run was gone on with
-        return cls(folder.path.resolve().name, facts, trials, finals, probabilities, result)
+        return cls(folder.path.resolve().name, facts, trials, finals, probabilities, result, rungs)
 
     @property
     def labels(self) -> Labels:
@@ -111,14 +115,20 @@ class RunRecord:
         return [device.target_ms for device in self.devices]
 
     @cached_property
+    def candidates(self) -> list[Trial]:
+        """Whatever the controller asked for, in its order: the longest training of each."""
+        longest = {trial.index: trial for trial in (*self.rungs, *self.trials)}
+        return [longest[index] for index in sorted(longest)]
+
+    @cached_property
     def good(self) -> list[Trial]:
         """The search's trials that have an accuracy and a latency."""
         return [trial for trial in self.trials if usable(trial)]
 
     @cached_property
     def failed(self) -> list[Trial]:
-        """The others."""
-        return [trial for trial in self.trials if not usable(trial)]
+        """Candidates that have none, in full or in their first part."""
+        return [trial for trial in self.candidates if not usable(trial)]
 
     @cached_property
     def front(self) -> list[Trial]:

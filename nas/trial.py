@@ -14,12 +14,15 @@ from latency import Latency
 from search_spaces import ArchSpec, Tokens, count
 
 Kind = str
-"""`search` is a candidate's proxy training; `final` a finalist's longer one; `repeat` a proxy training once
-more with another seed, which shows how much of the difference between candidates is noise. NetAdapt's:
-`proposal` is a proposal's fine-tuning, `scratch` and `finetune` the last network's training from scratch or
-on from its weights; those of a network to compare it with begin with its name: `uniform-scratch`."""
+"""`search` is a candidate's proxy training; `rung` a shorter one before it, compared with rungs alone;
+`final` a finalist's longer one; `repeat` a proxy training once more with another seed, which shows how much
+of the difference between candidates is noise. NetAdapt's: `proposal` is a proposal's fine-tuning, `scratch`
+and `finetune` the last network's training from scratch or on from its weights; those of a network that it
+is compared with begin with its name: `uniform-scratch`."""
 
-_SEED_STREAM = {"search": 0, "final": 1, "repeat": 2, "proposal": 3, "scratch": 4, "finetune": 5}
+_SEED_STREAM = {
+    "search": 0, "final": 1, "repeat": 2, "proposal": 3, "scratch": 4, "finetune": 5, "rung": 6
+}  # fmt: skip
 
 
 def trial_seed(run_seed: int, index: int, kind: Kind = "search") -> int:
@@ -103,7 +106,7 @@ class Trial:
         accuracy: Top-1 on held-out images, 0..1; None if failed.
         latency: On the first device; None if it could not be measured.
         other_latencies: On the other devices, in their order.
-        reward: What the controller is told, 0 if failed.
+        reward: What the controller is told, 0 if failed. Of a rung what it is ranked by in its batch.
         params: Trainable parameters.
         madds: Multiply-adds at the deploy resolution.
         error: Why it failed, or None.

@@ -112,7 +112,7 @@ class TensorBoard(Silent):
         """One step a trial."""
         if not trial.ok:
             return
-        group = {"search": "trial", "final": "final", "repeat": "repeat"}[trial.kind]
+        group = "trial" if trial.kind == "search" else trial.kind
         self._writer.add_scalar(f"{group}/accuracy", trial.accuracy, trial.index)
         for tag, latency in zip(_tags(trial), trial.latencies, strict=True):
             self._writer.add_scalar(f"{group}/{tag}", latency.median_ms, trial.index)

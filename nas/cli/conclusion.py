@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from latency import Latency
+from nas.advice import Advice
 from nas.cli.output import command
 from nas.readable import counted, interval, on_each, percent, short_names, three_digits
 from nas.results import SearchResult
@@ -37,6 +38,7 @@ def conclude(result: SearchResult, console: Console) -> None:
         console.print(f"on the test images, looked at once: {100 * result.test_accuracy:.1f}%")
     if result.noise is not None:
         console.print(result.noise.sentence())
+        console.print(Advice.of(result.noise).after(distinct))
     folder = result.folder.path
     console.print(
         f"\n{folder}/ has best.yaml, best.onnx, seed.pt, pareto.csv, report.html, trials.jsonl\n"

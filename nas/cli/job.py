@@ -16,6 +16,7 @@ from nas.allowance import WallTime
 from nas.cli.images import open_images
 from nas.cli.live import LiveView
 from nas.config import SearchConfig, config_yaml, load_config, parse_config
+from nas.fidelity import first_recipe
 from nas.measuring import require_distinct
 from nas.plan import Cost
 from nas.readable import counted
@@ -89,6 +90,7 @@ class Job:
                     finals=config.finals,
                     schedule=config.schedule,
                     warm_start=self.warm_start,
+                    fidelity=config.fidelity,
                     seed=config.seed,
                     watcher=Several(view, board),
                 )
@@ -111,6 +113,8 @@ def open_job(config: SearchConfig, console: Console) -> Job:
     data = open_images(config.data, console, batch_size=config.recipe.batch_size)
     space = load_space(config.space, resolution=config.resolution, classes=len(data.classes))
     _controller(config, space)
+    if config.fidelity is not None:
+        first_recipe(config.recipe, config.fidelity, train_images=len(data.train))
     warm_start = _warm_start(config, space)
     return Job(config, space, sources, data, console, warm_start, began_s=began_s)
 
@@ -171,7 +175,8 @@ def _within(folder: RunFolder, names: Iterable[str | Path]) -> tuple[str, ...]:
 def reopen(path: Path, schedule: dict[str, Any], console: Console) -> tuple[Job, RunFolder]:
     """An interrupted run, as it was but for where its trials train."""
     folder = open_folder(path)
-    done, finals = len(folder.trials().trials), len(folder.finals().trials)
+    done = len({trial.index for trial in folder.trials().trials})
+    finals = len(folder.finals().trials)
     config = load_config(folder / "config.yaml")
     kept = config.model_dump(mode="json")
     kept["schedule"] |= schedule

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.config import SearchConfig
+from nas.fidelity import full_lengths
 from nas.readable import duration, in_short
 from nas.trial import Job, Trial
 from nas.watch import Silent
@@ -22,9 +23,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+NAMES = {
+    "search": "trial",
+    "rung": "first part of trial",
+    "final": "finalist",
+    "repeat": "repeat of",
+}
+
+
 def trial_line(trial: Trial) -> str:
     """One finished trial in a line."""
-    name = {"search": "trial", "final": "finalist", "repeat": "repeat of"}[trial.kind]
+    name = NAMES[trial.kind]
     if trial.accuracy is None:
         return f"{name} {trial.index} failed: {trial.error}"
     return (
@@ -37,7 +46,8 @@ class LiveView(Silent):
     """A live panel on a terminal; a line a trial elsewhere.
 
     Time left is reckoned from the work done since this process began, once a batch is whole: a trial
-    counts one, a finalist as many times as it trains longer. Before, it is the plan's estimate.
+    counts one, a finalist as many times as it trains longer, a first part as the part that it is. Before,
+    it is the plan's estimate.
     """
 
     def __init__(
@@ -45,7 +55,8 @@ class LiveView(Silent):
     ) -> None:
         self.console, self.config, self.expected_s = console, config, expected_s
         finals = config.finals
-        self.total = config.trials + finals.count * finals.epochs_factor + finals.repeats
+        search = full_lengths(config.fidelity, config.trials, batch_size=config.batch_size)
+        self.total = search + finals.count * finals.epochs_factor + finals.repeats
         self.done = self.fresh = 0.0
         self.began: float | None = None
         self.failed = 0
@@ -73,7 +84,9 @@ class LiveView(Silent):
     def training(self, jobs: Sequence[Job]) -> None:
         """See `Watcher`."""
         self.began = self.began or time.monotonic()
-        if jobs[0].kind == "search":
+        if jobs[0].kind == "rung":
+            self.doing = f"training a batch of {len(jobs)} for a first part of the length"
+        elif jobs[0].kind == "search":
             self.doing = f"training a batch of {len(jobs)}"
         else:
             self.doing = "training the finalists longer, and the first networks again for the noise"
@@ -82,7 +95,7 @@ class LiveView(Silent):
 
     def finished(self, trial: Trial, *, replayed: bool) -> None:
         """See `Watcher`."""
-        work = self.config.finals.epochs_factor if trial.kind == "final" else 1.0
+        work = self._work(trial)
         self.done += work
         self.fresh += 0.0 if replayed else work
         self.failed += not trial.ok
@@ -93,6 +106,12 @@ class LiveView(Silent):
             left = self.left_s()
             ends = f", {duration(left)} left" if left is not None else ""
             self.console.print(trial_line(trial) + ends, highlight=False)
+
+    def _work(self, trial: Trial) -> float:
+        """In trainings of a trial's length."""
+        if trial.kind == "rung" and self.config.fidelity is not None:
+            return self.config.fidelity.first
+        return self.config.finals.epochs_factor if trial.kind == "final" else 1.0
 
     def left_s(self) -> float | None:
         """Seconds left, or None before anything can be said."""

@@ -5,19 +5,22 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from rich.status import Status
-from rich.table import Table
 
-from latency import LatencySource, MeasurementError, units
+from latency import LatencySource, MeasurementError
 from latency.published import PublishedEstimate
+from nas.advice import Advice
 from nas.allowance import RESERVE
 from nas.cli.job import Job
+from nas.cli.plan_lines import Prospect, plan_grid, workers
 from nas.config import ScheduleConfig, SearchConfig, parse_config
+from nas.earlier_runs import earlier_runs
 from nas.plan import Cost, Span, estimate_cost, measure_span
-from nas.readable import counted, duration, networks, three_digits
+from nas.readable import counted, duration
 from search_spaces import InputError
 
 SHOWN_PARTS = 3
@@ -25,48 +28,13 @@ SHOWN_PARTS = 3
 FEW_STEPS = 30
 """A training of fewer steps tells little about a network."""
 
-Line = tuple[str, str]
-"""What is told, and in what words."""
 
-
-@dataclass(frozen=True)
-class Prospect:
-    """What a search's space spans on one of its devices.
-
-    Attributes:
-        typed: The device, as the user wrote it.
-        source: Of its latencies.
-        span: Of the space on it.
-        target_ms: The search's on it.
-        option: How another target is typed, up to its number.
-    """
-
-    typed: str
-    source: LatencySource
-    span: Span
-    target_ms: float
-    option: str
-
-    @property
-    def verdict(self) -> str | None:
-        """What to say if the target separates nothing."""
-        return self.span.verdict(self.target_ms, option=self.option)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data."""
-        return {
-            "device": self.source.device.name,
-            "estimate": self.source.device.estimate,
-            "target_ms": self.target_ms,
-            "target_binds": self.verdict is None,
-            "fastest_ms": self.span.fastest_ms,
-            "slowest_ms": self.span.slowest_ms,
-            "references_ms": {n: r.median_ms for n, r in self.span.references.items()},
-        }
-
-
-def plan(job: Job) -> tuple[Job, dict[str, Any]]:
+def plan(job: Job, runs: Path = Path("runs")) -> tuple[Job, dict[str, Any]]:
     """Say what the search is about to do and what it will cost.
+
+    Args:
+        job: The search.
+        runs: Where run folders are: earlier ones of the same data and recipe tell the noise.
 
     Returns:
         The search with its target set, and what was said as plain data: of the first device, and the
@@ -90,11 +58,12 @@ def plan(job: Job) -> tuple[Job, dict[str, Any]]:
         cost = _fitted(config, cost, spent_s=job.spent_s)
         settled = settled.model_copy(update={"trials": cost.trials})
     job = replace(job, config=settled, cost=cost)
-    console.print(_grid(_lines(job, prospects, cost)))
+    earlier = earlier_runs(runs, job.space, job.data, settled)
+    console.print(plan_grid(job, prospects, cost, earlier))
     for prospect in prospects:
         if prospect.verdict is not None:
             console.print(f"[bold]The target does not bind:[/bold] {prospect.verdict}")
-    warnings = [*_warnings(job), *filter(None, map(_guesses, prospects))]
+    warnings = [*_warnings(job), *filter(None, map(_guesses, prospects)), *earlier.damaged]
     for warning in warnings:
         console.print(f"[bold]Mind:[/bold] {warning}")
     first, *others = (prospect.to_dict() for prospect in prospects)
@@ -104,6 +73,7 @@ def plan(job: Job) -> tuple[Job, dict[str, Any]]:
         **first,
         "other_devices": others,
         "expected_s": expected_s,
+        "advice": earlier.noise and Advice.of(earlier.noise).to_dict(settled.trials),
         "warnings": warnings,
     }
     return job, document
@@ -140,7 +110,7 @@ def _cost(job: Job, spans: Sequence[Span]) -> Cost | None:
         train_images=len(job.data.train),
         val_images=len(job.data.val),
         px=job.data.resolution_px,
-        workers=_workers(config) or 1,
+        workers=workers(config) or 1,
     )
 
 
@@ -223,87 +193,3 @@ def _check_machine(schedule: ScheduleConfig) -> None:
                 f"gpus_per_trial is {schedule.gpus_per_trial:g}, but torch sees {gpus} GPUs here: give "
                 "fewer, or --ray-address of a cluster that has some"
             )
-
-
-def _lines(job: Job, prospects: Sequence[Prospect], cost: Cost | None) -> list[Line]:
-    data, space, config = job.data, job.space, job.config
-    lines = [
-        ("space", f"{space.name}: {len(space.arities)} decisions, {networks(space.size)}"),
-        (
-            "data",
-            f"{data.name}: {len(data.classes)} classes, {len(data.train)} images to train on, "
-            f"{len(data.val)} held out, {len(data.test)} to test, {data.resolution_px} px",
-        ),
-    ]
-    for prospect in prospects:
-        lines += _device_lines(prospect, config)
-    lines.append(
-        (
-            "search",
-            f"{config.controller.name}, {_trials(config)} in batches of {config.batch_size}, "
-            f"{config.reward.kind} reward, seed {config.seed}",
-        )
-    )
-    if config.warm_start:
-        lines.append(("weights", f"trials begin with those of {', '.join(config.warm_start)}"))
-    if cost is not None:
-        workers = _workers(config)
-        on = f"on {counted(workers, 'worker')}" if workers else "in this process"
-        parts = (
-            f"{counted(config.trials, 'trial')} {duration(cost.trials_s)}, "
-            f"{counted(config.finals.count, 'finalist')} {duration(cost.finals_s)}, "
-            f"latency {duration(cost.latency_s)}"
-        )
-        lines.append(("cost", f"about {duration(cost.total_s)} {on}: {parts}"))
-    return lines
-
-
-def _trials(config: SearchConfig) -> str:
-    if config.budget_s is None:
-        return counted(config.trials, "trial")
-    return f"as many trials as fit {duration(config.budget_s)}"
-
-
-def _device_lines(prospect: Prospect, config: SearchConfig) -> list[Line]:
-    """A device, what the space spans on it, and the target."""
-    span, source = prospect.span, prospect.source
-    beside = ", ".join(
-        f"{_title(name)} {three_digits(reading.median_ms)} ms"
-        for name, reading in span.references.items()
-    )
-    kind = "not measured: " if source.device.estimate else ""
-    several = len(units(source))
-    pool = f", a pool of {several}" if several > 1 else ""
-    given = config.targets[prospect.typed] is not None
-    why = "" if given else ", MobileNetV3-Large's here (--target-ms sets it)"
-    return [
-        ("device", f"{kind}{source.device.name}{pool}"),
-        (
-            "latency",
-            f"{three_digits(span.fastest_ms)} to {three_digits(span.slowest_ms)} ms "
-            f"at {config.resolution} px ({len(span.networks)} networks looked at); {beside}",
-        ),
-        ("target", f"{three_digits(prospect.target_ms)} ms{why}"),
-    ]
-
-
-def _grid(lines: Sequence[Line]) -> Table:
-    grid = Table.grid(padding=(0, 2))
-    for name, text in lines:
-        grid.add_row(f"[bold]{name}[/bold]", text)
-    return grid
-
-
-def _title(name: str) -> str:
-    """`mobilenet_v3_large` as people write it."""
-    return (
-        name.replace("mobilenet_v", "MobileNetV")
-        .replace("_large", "-Large")
-        .replace("_small", "-Small")
-    )
-
-
-def _workers(config: SearchConfig) -> int:
-    if config.schedule.workers is not None:
-        return config.schedule.workers
-    return max(1, (os.cpu_count() or 1) // config.schedule.cpus_per_trial)

@@ -63,6 +63,13 @@ def search(
             help="A seed.pt of the space whose weights trials begin with; of several the most similar."
         ),
     ] = None,
+    fidelity: Annotated[
+        float | None,
+        typer.Option(
+            metavar="PART",
+            help="Train all candidates for this part of the length first, the better half then in full.",
+        ),
+    ] = None,
     controller: Annotated[
         str | None, typer.Option(help="screened, rnn, evolution, uniform, or a plug-in's.")
     ] = None,
@@ -109,6 +116,7 @@ def search(
         budget_s=budget and seconds(budget),
         batch_size=batch_size,
         warm_start=[str(path) for path in warm_start or []],
+        fidelity=_given(first=fidelity),
         seed=seed,
         controller=_given(name=controller, options=_given(proposals=proposals)),
         data=_given(source=data, proxy_resolution=proxy_resolution),
@@ -129,7 +137,7 @@ def search(
         settings = make_config(preset=preset, file=config, overrides=overrides)
         name = run_name or _default_name(settings)
         check_new(runs, name)
-        job, document = plan(jobs.open_job(settings, console))
+        job, document = plan(jobs.open_job(settings, console), runs)
         if dry_run:
             if as_json:
                 print_json(document)

@@ -67,6 +67,12 @@ class Recipe(BaseModel):
     warmup_fraction: float = Field(
         default=0.3, ge=0, lt=1, description="part of the steps in which the rate rises to its peak"
     )
+    average_fraction: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="part of the steps, the last ones, whose weights are averaged; 0 takes the last",
+    )
     augment: Augment = Field(default=Augment(), description="random changes to the training images")
     zero_init_residual: bool = Field(
         default=True, description="start residual branches at zero, when training from scratch"
@@ -97,6 +103,15 @@ class Recipe(BaseModel):
             return self.steps
         assert self.epochs is not None
         return max(self.min_steps or 1, round(self.epochs * (train_images // self.batch_size)))
+
+    def averaged_steps(self, total_steps: int) -> int:
+        """Return the number of last steps whose weights are averaged; 0 where there is nothing to average.
+
+        >>> [Recipe(average_fraction=part).averaged_steps(40) for part in (0, 0.02, 0.3)]
+        [0, 0, 12]
+        """
+        steps = round(self.average_fraction * total_steps)
+        return steps if steps > 1 else 0  # the mean of one is that one
 
     def longer(self, factor: float) -> Recipe:
         """The same recipe for a training so many times as long.

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nas.training.augment import augment, normalize
+from nas.training.averaging import MeanWeights, statistics_inputs
 from nas.training.batch_norm import unbiased_statistics
 from nas.training.evaluate import Score, evaluate
 from nas.training.images import Batch, Dataset, Split, require_batch
@@ -75,7 +76,8 @@ def train(
 
     The caller has drawn the weights; `seed` decides order, augmentation and dropout. On a CPU the
     same seed and thread count give the same weights. Afterwards the module is on `device`, in
-    eval mode.
+    eval mode. With `recipe.average_fraction` it has, and is evaluated with, the mean of its last weights;
+    an evaluation before the first of these is of the weights at that step.
 
     Args:
         module: float32 (N, 3, H, W) -> logits (N, classes).
@@ -145,8 +147,10 @@ class _Run:
         shuffling = torch.Generator().manual_seed(seed)
         self._batches = _endless(dataset.train, recipe.batch_size, shuffling)
         # Two generators with one seed would tie the augmentation to the order.
-        own_seed = int(torch.randint(2**62, (), generator=shuffling))
-        self._augmenting = torch.Generator(device).manual_seed(own_seed)
+        self._own_seed = int(torch.randint(2**62, (), generator=shuffling))
+        self._augmenting = torch.Generator(device).manual_seed(self._own_seed)
+        self._mean: MeanWeights | None = None
+        self._averaged_from = self.total_steps - recipe.averaged_steps(self.total_steps) + 1
         self._step = 0
         self.train_s = 0.0
 
@@ -164,18 +168,28 @@ class _Run:
         self._optimizer.step()
         self._losses[self._step] = loss.detach()
         self._step += 1
+        if self._averaged_from <= self._step:
+            self._average()
         self.train_s += time.perf_counter() - started
 
+    def _average(self) -> None:
+        if self._mean is None:
+            self._mean = MeanWeights(self._module)
+        else:
+            self._mean.add(self._module)
+
     def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
-        recipe = self._recipe
-        changed = augment(self._moved(images), recipe.augment, generator=self._augmenting)
+        changed = augment(self._moved(images), self._recipe.augment, generator=self._augmenting)
         inputs = normalize(changed, mean=self._dataset.mean, std=self._dataset.std)
-        on_cuda = self._device.type == "cuda"
-        with torch.autocast("cuda", torch.bfloat16, enabled=recipe.autocast and on_cuda):
+        with self._autocast():
             logits = self._module(inputs)  # (N, classes)
         return functional.cross_entropy(
-            logits.float(), self._moved(labels), label_smoothing=recipe.label_smoothing
+            logits.float(), self._moved(labels), label_smoothing=self._recipe.label_smoothing
         )
+
+    def _autocast(self) -> torch.autocast:
+        on_cuda = self._device.type == "cuda"
+        return torch.autocast("cuda", torch.bfloat16, enabled=self._recipe.autocast and on_cuda)
 
     def _moved(self, tensor: Tensor) -> Tensor:
         # Only from pinned memory does a copy to a GPU run beside its work.
@@ -208,7 +222,7 @@ class _Run:
             torch.cuda.synchronize(self._device)  # the steps' work is training time, not evaluation
             self.train_s += time.perf_counter() - started
         return evaluate(
-            self._module,
+            self._network(),
             self._dataset.val,
             mean=self._dataset.mean,
             std=self._dataset.std,
@@ -217,8 +231,20 @@ class _Run:
             autocast=self._recipe.autocast,
         )
 
+    def _network(self) -> nn.Module:
+        """What is evaluated: the module itself, or that of the mean weights once there are some."""
+        if self._mean is None:
+            return self._module
+        inputs = statistics_inputs(
+            self._dataset, self._recipe, seed=self._own_seed + 1, device=self._device
+        )
+        with self._autocast():
+            return self._mean.network(inputs, device=self._device)
+
     def finish(self, score: Score) -> TrainResult:
-        """Return the result, and leave the module in eval mode."""
+        """Return the result, and leave the module in eval mode, with the weights that were evaluated."""
+        if self._mean is not None:
+            self._mean.copy_to(self._module)
         self._module.eval()
         return TrainResult(
             accuracy=score.accuracy,

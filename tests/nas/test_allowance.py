@@ -5,11 +5,13 @@ import json
 import pytest
 
 from nas.allowance import Allowance, WallTime
+from nas.config import FidelityConfig
 from nas.loop import run_serially
 from nas.trial import Outcome
 from tests.nas.conftest import accuracy_of, without_times
 from tests.nas.test_loop import Repeating
 
+HALF = FidelityConfig(first=0.25, keep=0.5)
 TRIAL_S, FACTOR = 10.0, 4.0
 FINALS_S = 2 * FACTOR * TRIAL_S + 2 * TRIAL_S  # two finalists, two repeats
 
@@ -32,7 +34,7 @@ class Trainer:
         if self.jobs == self.dies_at:
             raise KeyboardInterrupt
         self.jobs += 1
-        took = self.trial_s * (FACTOR if job.kind == "final" else 1.0)
+        took = self.trial_s * {"final": FACTOR, "rung": HALF.first}.get(job.kind, 1.0)
         self.clock.s += took
         weights = b"w" if job.kind == "final" else None
         return Outcome(accuracy_of(job), train_s=took, weights=weights)
@@ -102,6 +104,30 @@ def test_an_interrupted_run_has_what_is_left_of_its_time(begin, dies_at):
     assert spent_s + clock.s == pytest.approx(500.0, rel=0.1)
     assert without_times(again.log.trials) == without_times(whole.log.trials)
     assert without_times(again.finals.trials) == without_times(whole.finals.trials)
+
+
+@pytest.mark.parametrize("seconds", [500.0, 1000.0])
+def test_with_first_parts_it_is_kept_too_and_goes_to_more_candidates(begin, seconds):
+    loop, clock = begin(seconds, fidelity=HALF)
+    run_serially(loop, Trainer(clock))
+    assert 0.9 * seconds <= clock.s <= 1.1 * seconds
+    candidates = {trial.fingerprint for trial in loop.log.trials if trial.kind == "rung"}
+    assert len(candidates) > (0.98 * seconds - FINALS_S) / TRIAL_S
+
+
+@pytest.mark.parametrize("dies_at", [0, 3, 5, 8, 11, 17, 30, 43])
+def test_a_run_interrupted_between_first_parts_and_full_ones_has_what_is_left(begin, dies_at):
+    whole, clock = begin(500.0, name="whole", fidelity=HALF)
+    run_serially(whole, Trainer(clock))
+    part, clock = begin(500.0, name="part", fidelity=HALF)
+    with pytest.raises(KeyboardInterrupt):
+        run_serially(part, Trainer(clock, dies_at))
+    spent_s = clock.s
+    again, clock = begin(500.0, name="part", fidelity=HALF)
+    run_serially(again, Trainer(clock))
+    assert spent_s + clock.s == pytest.approx(500.0, rel=0.1)
+    same = min(len(whole.log.trials), len(again.log.trials)) - 5
+    assert without_times(again.log.trials[:same]) == without_times(whole.log.trials[:same])
 
 
 def test_sizes_once_decided_stand_whatever_the_clock_says_later(begin):

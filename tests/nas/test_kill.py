@@ -66,3 +66,30 @@ def test_nothing_finished_is_lost_and_nothing_changes(place, workers, kills):
     for log in ("trials.jsonl", "finals.jsonl"):
         assert lines(run / log) == lines(place / "runs" / "whole" / log)
     assert (run / "best.yaml").read_bytes() == (place / "runs" / "whole" / "best.yaml").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def in_two_parts(place):
+    """The same search, its candidates in two parts."""
+    shorter = CONFIG.replace("trials: 12", "trials: 8").replace("steps: 12", "steps: 60")
+    (place / "parts.yaml").write_text(shorter + "fidelity: {first: 0.8, keep: 0.5}\n")
+    whole = ("--config", "parts.yaml", "--run-name", "whole-parts", "--workers", "0")
+    assert start(place, "search_main", *whole).wait() == 0
+    return place
+
+
+def test_nor_where_candidates_train_for_a_first_part_first(in_two_parts):
+    rng = random.Random(7)
+    run = in_two_parts / "runs" / "killed-parts"
+    options = ["--workers", "0"]
+    arguments = ["--config", "parts.yaml", "--run-name", "killed-parts"]
+    process = start(in_two_parts, "search_main", *arguments, *options)
+    for moment in sorted(rng.sample(range(16), 5)):
+        wait_for(run, process, moment)
+        time.sleep(rng.uniform(0.0, 0.5))
+        kill_tree(process)
+        assert progress(run) >= moment, "something finished was lost"
+        process = start(in_two_parts, "search_main", "--resume", str(run), *options)
+    assert process.wait() == 0, (in_two_parts / "stderr.txt").read_text()
+    for log in ("trials.jsonl", "finals.jsonl"):
+        assert lines(run / log) == lines(in_two_parts / "runs" / "whole-parts" / log)

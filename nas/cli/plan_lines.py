@@ -1,0 +1,163 @@
+"""The plan of a search as it is shown: a line a subject."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.table import Table
+
+from latency import LatencySource, units
+from nas.advice import Advice
+from nas.cli.job import Job
+from nas.config import SearchConfig
+from nas.earlier_runs import Earlier
+from nas.plan import Cost, Span
+from nas.readable import counted, duration, networks, three_digits
+
+Line = tuple[str, str]
+"""What is told, and in what words."""
+
+
+@dataclass(frozen=True)
+class Prospect:
+    """What a search's space spans on one of its devices.
+
+    Attributes:
+        typed: The device, as the user wrote it.
+        source: Of its latencies.
+        span: Of the space on it.
+        target_ms: The search's on it.
+        option: How another target is typed, up to its number.
+    """
+
+    typed: str
+    source: LatencySource
+    span: Span
+    target_ms: float
+    option: str
+
+    @property
+    def verdict(self) -> str | None:
+        """What to say if the target separates nothing."""
+        return self.span.verdict(self.target_ms, option=self.option)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "device": self.source.device.name,
+            "estimate": self.source.device.estimate,
+            "target_ms": self.target_ms,
+            "target_binds": self.verdict is None,
+            "fastest_ms": self.span.fastest_ms,
+            "slowest_ms": self.span.slowest_ms,
+            "references_ms": {n: r.median_ms for n, r in self.span.references.items()},
+        }
+
+
+def plan_grid(
+    job: Job, prospects: Sequence[Prospect], cost: Cost | None, earlier: Earlier
+) -> Table:
+    """Everything, a line a subject."""
+    lines = [*_lines(job, prospects, cost), *_noise_lines(earlier, job.config)]
+    grid = Table.grid(padding=(0, 2))
+    for name, text in lines:
+        grid.add_row(f"[bold]{name}[/bold]", text)
+    return grid
+
+
+def _lines(job: Job, prospects: Sequence[Prospect], cost: Cost | None) -> list[Line]:
+    data, space, config = job.data, job.space, job.config
+    lines = [
+        ("space", f"{space.name}: {len(space.arities)} decisions, {networks(space.size)}"),
+        (
+            "data",
+            f"{data.name}: {len(data.classes)} classes, {len(data.train)} images to train on, "
+            f"{len(data.val)} held out, {len(data.test)} to test, {data.resolution_px} px",
+        ),
+    ]
+    for prospect in prospects:
+        lines += _device_lines(prospect, config)
+    lines.append(
+        (
+            "search",
+            f"{config.controller.name}, {_trials(config)} in batches of {config.batch_size}, "
+            f"{config.reward.kind} reward, seed {config.seed}",
+        )
+    )
+    if config.fidelity is not None:
+        first, keep = config.fidelity.first, config.fidelity.keep
+        text = f"all trials train for {first:.0%} of the length, the better {keep:.0%} then in full"
+        lines.append(("fidelity", text))
+    if config.warm_start:
+        lines.append(("weights", f"trials begin with those of {', '.join(config.warm_start)}"))
+    if cost is not None:
+        at_once = workers(config)
+        on = f"on {counted(at_once, 'worker')}" if at_once else "in this process"
+        parts = (
+            f"{counted(config.trials, 'trial')} {duration(cost.trials_s)}, "
+            f"{counted(config.finals.count, 'finalist')} {duration(cost.finals_s)}, "
+            f"latency {duration(cost.latency_s)}"
+        )
+        lines.append(("cost", f"about {duration(cost.total_s)} {on}: {parts}"))
+    return lines
+
+
+def _noise_lines(earlier: Earlier, config: SearchConfig) -> list[Line]:
+    """What is known of the noise, and how many trials are worth it."""
+    if earlier.noise is not None:
+        return [
+            ("noise", f"{earlier.noise.figures()}: told by {', '.join(earlier.names)}"),
+            ("advice", Advice.of(earlier.noise).before(config.trials)),
+        ]
+    if config.finals.repeats == 0:
+        return []
+    repeats = counted(config.finals.repeats, "trial")
+    return [("noise", f"not known yet: {repeats} trained twice at the end will tell")]
+
+
+def _trials(config: SearchConfig) -> str:
+    if config.budget_s is None:
+        return counted(config.trials, "trial")
+    return f"as many trials as fit {duration(config.budget_s)}"
+
+
+def _device_lines(prospect: Prospect, config: SearchConfig) -> list[Line]:
+    """A device, what the space spans on it, and the target."""
+    span, source = prospect.span, prospect.source
+    beside = ", ".join(
+        f"{_title(name)} {three_digits(reading.median_ms)} ms"
+        for name, reading in span.references.items()
+    )
+    kind = "not measured: " if source.device.estimate else ""
+    several = len(units(source))
+    pool = f", a pool of {several}" if several > 1 else ""
+    given = config.targets[prospect.typed] is not None
+    why = "" if given else ", MobileNetV3-Large's here (--target-ms sets it)"
+    return [
+        ("device", f"{kind}{source.device.name}{pool}"),
+        (
+            "latency",
+            f"{three_digits(span.fastest_ms)} to {three_digits(span.slowest_ms)} ms "
+            f"at {config.resolution} px ({len(span.networks)} networks looked at); {beside}",
+        ),
+        ("target", f"{three_digits(prospect.target_ms)} ms{why}"),
+    ]
+
+
+def _title(name: str) -> str:
+    """`mobilenet_v3_large` as people write it."""
+    return (
+        name.replace("mobilenet_v", "MobileNetV")
+        .replace("_large", "-Large")
+        .replace("_small", "-Small")
+    )
+
+
+def workers(config: SearchConfig) -> int:
+    """Trials at once; 0 trains in this process."""
+    if config.schedule.workers is not None:
+        return config.schedule.workers
+    return max(1, (os.cpu_count() or 1) // config.schedule.cpus_per_trial)

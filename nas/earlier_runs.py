@@ -1,0 +1,99 @@
+"""What earlier runs tell before a search begins: the noise of a trial of these images and this recipe."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas.config import SearchConfig
+from nas.noise import Noise, pooled
+from nas.run_facts import facts_of_data
+from nas.run_record import RunRecord
+from nas.runs import RunFolder
+from nas.training.recipe import Recipe
+from search_spaces import InputError, SearchSpace
+
+if TYPE_CHECKING:
+    from nas.training.images import Dataset
+
+MOST_RUNS = 5
+"""The newest are read; more would tell little more."""
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What the runs alike tell.
+
+    Attributes:
+        noise: Of all of them together; None if none tells it.
+        names: Of the runs, newest first.
+        damaged: A sentence for each run that could not be read.
+    """
+
+    noise: Noise | None
+    names: tuple[str, ...]
+    damaged: tuple[str, ...]
+
+
+def earlier_runs(root: Path, space: SearchSpace, data: Dataset, config: SearchConfig) -> Earlier:
+    """The noise that runs of the same space, images and recipe have shown.
+
+    A run whose trials began with weights, or of which only the better candidates trained in full, is
+    not alike: its networks differ less than drawn ones.
+
+    Args:
+        root: Where run folders are; it need not be there.
+        space: Of the search to come.
+        data: Its images.
+        config: Its settings.
+    """
+    if config.warm_start:
+        return Earlier(None, (), ())
+    wanted = json.loads(json.dumps(_facts(space, data, config.recipe)))  # as a run's are read
+    found: dict[str, Noise] = {}
+    damaged = []
+    for path in sorted(root.glob("*/run.json"), key=_age):
+        try:
+            if len(found) < MOST_RUNS and _alike(_read(path), wanted):
+                noise = RunRecord.read(RunFolder(path.parent)).noise
+                found |= {path.parent.name: noise} if noise is not None else {}
+        except InputError as error:
+            damaged.append(f"an earlier run was left out of the advice: {error}")
+    noise = pooled(list(found.values())) if found else None
+    return Earlier(noise, tuple(found), tuple(damaged))
+
+
+def _facts(space: SearchSpace, data: Dataset, recipe: Recipe) -> dict[str, Any]:
+    labels = [[name, list(choices)] for name, choices in space.labels]
+    return {
+        "space": space.name,
+        "labels": labels,
+        "data": facts_of_data(data),
+        "recipe": recipe.model_dump(mode="json"),
+    }
+
+
+def _alike(facts: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether a run's accuracies compare with those to come. What it did not know was as by default."""
+    training = facts.get("training")
+    if training is None or training.get("warm_start") or training.get("fidelity"):
+        return False
+    recipe = Recipe().model_dump(mode="json") | training["recipe"]
+    return {**{key: facts.get(key) for key in wanted}, "recipe": recipe} == wanted
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not readable ({error})") from error
+    if not isinstance(facts, dict):
+        raise InputError(f"{path}: expected keys and values, got {type(facts).__name__}")
+    return facts
+
+
+def _age(path: Path) -> float:
+    return -path.stat().st_mtime

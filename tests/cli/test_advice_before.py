@@ -1,0 +1,36 @@
+"""What a plan says of the noise: nothing is known at first, and earlier runs tell it later."""
+
+import json
+
+import pytest
+
+QUICK = ["--device", "madds:1", "--target-ms", "2", "--resolution", "32", "--workers", "0"]
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "trials: 4\nbatch_size: 2\nrecipe: {steps: 6, batch_size: 16}\n"
+        "finals: {count: 1, epochs_factor: 2, repeats: 2}\n"
+    )
+    return path
+
+
+@pytest.mark.slow
+def test_a_second_search_is_told_what_the_first_one_showed(nas_search, photos, config, tmp_path):
+    options = [*QUICK, "--data", photos, "--config", config]
+    code, _, err = nas_search(*options, "--run-name", "one")
+    assert code == 0, err
+    said = " ".join(err.split())
+    assert "not known yet: 2 trials trained twice at the end will tell" in said
+    assert "Given this noise the best of 4 trials is expected" in said
+    _, out, err = nas_search(*options, "--dry-run", "--json", "--trials", "8")
+    plan = " ".join(err.split())
+    assert "told by one" in plan
+    assert "the best of 8 trials is expected" in plan
+    assert json.loads(out)["advice"]["pairs"] == 2
+    other = tmp_path / "other.yaml"
+    other.write_text(config.read_text().replace("steps: 6", "steps: 7"))
+    _, out, _ = nas_search(*QUICK, "--data", photos, "--config", other, "--dry-run", "--json")
+    assert json.loads(out)["advice"] is None
