@@ -111,6 +111,9 @@ def main() -> None:
     parser.add_argument("--final-epochs", type=float, default=5.0)
     parser.add_argument("--final-learning-rate", type=float, default=4e-3)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument(
+        "--curve", action="store_true", help="rivals beside networks on the way too"
+    )
     given = parser.parse_args()
     changes = {
         "final": given.final,
@@ -130,6 +133,7 @@ def main() -> None:
         config=job.config,
         folder=folder.path,
         rivals={"torch-pruning": MagnitudePruning(job.config.divisor)},
+        curve=given.curve,
         watcher=view,
     )
     view.rest()

@@ -45,6 +45,7 @@ def adapt(
     watcher: AdaptWatcher | None = None,
     evaluate: Evaluate | None = None,
     rivals: Mapping[str, FindRival] | None = None,
+    curve: bool = True,
 ) -> AdaptResult:
     """Narrow a seed, one width group a step, until its latency is the target's (NetAdapt, algorithm 1).
 
@@ -61,6 +62,7 @@ def adapt(
         evaluate: Trains a job in place of `config`'s recipes on `data`.
         rivals: By name, what finds a network to set beside the last one at its latency, in addition to
             `config.compare`: each is trained alike. See `nas.rivals`.
+        curve: Whether rivals are set beside networks on the way too.
 
     Raises:
         InputError: Something given cannot be used, or another process holds the folder.
@@ -79,7 +81,7 @@ def adapt(
         asked = (
             latency if isinstance(latency, Remembering) else Remembering(beside(latency, seed.spec))
         )
-        loop = _loop(seed, data, asked, config, run, challengers, watcher or AdaptWatcher())
+        loop = _loop(seed, data, asked, config, run, challengers, watcher or AdaptWatcher(), curve)
         if evaluate is None:
             evaluate = AdaptTraining(data, keep=config.keep, threads=config.schedule.cpus_per_trial)
         run_jobs(loop, evaluate, config.schedule, devices=remote_devices([asked]))
@@ -111,6 +113,7 @@ def _loop(
     run: RunFolder,
     rivals: Mapping[str, FindRival],
     watcher: AdaptWatcher,
+    curve: bool,
 ) -> AdaptLoop:
     """The run's loop, from what its folder holds."""
     from nas.scoring import score
@@ -143,6 +146,7 @@ def _loop(
         run_seed=config.seed,
         rivals=rivals,
         seeds=config.compare_seeds,
+        curve=curve,
     )
     return AdaptLoop(
         shrink,

@@ -115,7 +115,8 @@ def facts(run: AdaptRecord) -> list[tuple[str, str]]:
         (
             "Steps",
             f"each saves at least {settings['delta']:g} of the seed's latency, or a half to an eighth of "
-            f"that where no group can; the best by {_metric(settings['metric'])} goes on",
+            f"that where no group can; the best by {_metric(settings['metric'])} goes on; a network more "
+            f"than {settings['tolerance']:.0%} below the target is given back width",
         ),
         (
             "Widths",

@@ -62,6 +62,7 @@ class LastTrainings:
         run_seed: Of everything random.
         rivals: Find the networks to compare it with, by name.
         seeds: Trainings of each network and kind, where there are rivals.
+        curve: Whether rivals are set beside networks on the way too.
     """
 
     seed: Seed
@@ -73,6 +74,7 @@ class LastTrainings:
     run_seed: int
     rivals: Mapping[str, FindRival]
     seeds: int
+    curve: bool = True
 
     def __call__(self, reached: Reached) -> list[AdaptJob]:
         """The trainings, in the order of the log: first those that are made without rivals too."""
@@ -83,7 +85,8 @@ class LastTrainings:
             rival = self._rival(name, find, reached.latency.median_ms)
             if rival is not None:
                 jobs += self._theirs(reached, rival)
-            jobs += self._curve(reached, name, find)
+            if self.curve:
+                jobs += self._curve(reached, name, find)
         return jobs
 
     def _ours(self, reached: Reached, places: range) -> list[AdaptJob]:

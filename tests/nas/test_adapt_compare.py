@@ -75,6 +75,14 @@ def test_the_family_gets_a_curve_of_multipliers_beside_it(tmp_path):
         assert job.recipe.steps == job.index * COMPARED.recipe.steps
 
 
+def test_the_curve_may_be_left_out(tmp_path):
+    trainer = Seeded()
+    run(tmp_path, trainer, COMPARED, curve=False)
+    kinds = set(by_kind(trainer))
+    assert "uniform-finetune" in kinds
+    assert "uniform-curve" not in kinds
+
+
 def test_the_result_has_the_comparison(tmp_path):
     trainer = Seeded()
     result = run(tmp_path, trainer, COMPARED)
