@@ -63,8 +63,8 @@ def overlapping(
     network = build(child, generator=generator)
     zero_residual_branches(network)
     state = dict(network.state_dict())
-    theirs = _layers(parent, parent_places)
-    for layer, prefix in _layers(child, child_places).items():
+    theirs = layers(parent, parent_places)
+    for layer, prefix in layers(child, child_places).items():
         if layer in theirs:
             for name in [name for name in state if name.startswith(prefix)]:
                 source = theirs[layer] + name.removeprefix(prefix)
@@ -72,7 +72,7 @@ def overlapping(
     return state
 
 
-def _layers(spec: ArchSpec, places: Places) -> dict[_Layer, str]:
+def layers(spec: ArchSpec, places: Places) -> dict[_Layer, str]:
     """The beginning of the names of each layer's tensors."""
     layers: dict[_Layer, str] = {("stem",): "stem."}
     for index, (block, place) in enumerate(zip(spec.blocks, places, strict=True)):
@@ -97,14 +97,14 @@ def _roles(block: BlockSpec) -> list[str]:
 def _overlapped(drawn: Tensor, old: Tensor) -> Tensor:
     """`drawn` (out, in, kernel, kernel), or the first of these dimensions, with `old` laid into it."""
     shared = [min(sizes) for sizes in zip(drawn.shape, old.shape, strict=True)]
-    inside = _window(drawn.shape, shared)
+    inside = window(drawn.shape, shared)
     overlapped = drawn.clone()
     overlapped[inside[:1]] = 0
-    overlapped[inside] = old[_window(old.shape, shared)]
+    overlapped[inside] = old[window(old.shape, shared)]
     return overlapped
 
 
-def _window(shape: Sequence[int], shared: Sequence[int]) -> tuple[slice, ...]:
+def window(shape: Sequence[int], shared: Sequence[int]) -> tuple[slice, ...]:
     """Where the shared part lies: at the beginning of channels, in the middle of kernels."""
     starts = [
         (size - part) // 2 if dim >= 2 else 0
