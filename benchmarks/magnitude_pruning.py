@@ -123,6 +123,7 @@ def main() -> None:
         "compare_seeds": given.seeds,
     }
     console = messages()
+    looked_at = (given.run / "result.json").is_file()
     job, folder = reopen(given.run, changes, console)
     view = View(console, Workload(job.config, len(job.data.train)), None)
     job.source.tell = view.asked
@@ -137,7 +138,7 @@ def main() -> None:
         watcher=view,
     )
     view.rest()
-    conclude(result, job.seed.spec, console, target_ms=job.config.target_ms)
+    conclude(result, job.seed.spec, console, target_ms=job.config.target_ms, looked_at=looked_at)
 
 
 if __name__ == "__main__":
