@@ -157,6 +157,11 @@ class AdaptRecord:
         return sorted({rival.name for rival in self.rivals.values()})
 
     @property
+    def has_curve(self) -> bool:
+        """Whether networks on the way were compared too."""
+        return any(trial.kind.endswith("-curve") for trial in self.finals)
+
+    @property
     def comparisons(self) -> list[Comparison]:
         """How it stands to them."""
         return comparisons(self.finals, self.rival_names, self.tested)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from latency import Latency
@@ -95,8 +96,14 @@ def _latency_cells(latency: Latency | None) -> list[str]:
     return [three_digits(latency.median_ms), spread + unstable]
 
 
+def _mean(points: Sequence[float]) -> str:
+    """As `81.0% ± 2.5`, with half of its 95% interval."""
+    mean, half = mean_with_interval(points)
+    return f"{mean:.1f}%" if half is None else f"{mean:.1f}% ± {half:.1f}"
+
+
 LAST_TITLES = (
-    "Network", "Training", "Accuracy", "Each seed", "Latency, ms", "95% interval", "Params, M",
+    "Network", "Training", "Held out", "Test", "Each seed", "Latency, ms", "95% interval", "Params, M",
     "MAdds, M",
 )  # fmt: skip
 
@@ -117,17 +124,20 @@ def last_rows(run: AdaptRecord) -> list[list[str]]:
     rows = []
     for training, words in TRAININGS.items():
         for name, prefix, spec, latency in networks:
-            found = accuracies(run.finals, prefix + training)
+            kind = prefix + training
+            found = accuracies(run.finals, kind)
             if not found:
                 continue
-            mean, half = mean_with_interval([100 * value for value in found])
+            names = [f"{kind}-{trial.index}" for trial in run.finals if trial.kind == kind]
+            tested = [100 * run.tested[name] for name in names if name in run.tested]
             cost = count(spec)
             rows.append(
                 [
                     name,
                     words,
-                    f"{mean:.1f}%" + ("" if half is None else f" ± {half:.1f}"),
-                    ", ".join(f"{100 * value:.1f}" for value in found),
+                    _mean([100 * value for value in found]),
+                    _mean(tested) if tested else "",
+                    ", ".join(f"{value:.1f}" for value in tested),
                     *_latency_cells(latency),
                     three_digits(cost.params / 1e6),
                     three_digits(cost.madds / 1e6),
