@@ -14,7 +14,7 @@ from latency import Device, Latency
 from nas.adapt_config import AdaptConfig
 from nas.remembering import Remembering
 from nas.run_facts import facts_of_data, require_same
-from nas.runs import RunFolder, write_whole
+from nas.runs import RunFolder, read_json, write_whole
 from search_spaces import ArchSpec, InputError
 from search_spaces.spec import to_dict
 
@@ -66,7 +66,7 @@ def begin_facts(
     path = run / "run.json"
     facts = json.loads(json.dumps(facts))  # as it will be read
     if path.is_file():
-        before = json.loads(path.read_text(encoding="utf-8"))
+        before = read_json(path)
         if before.get("kind") != KIND:
             raise InputError(f"{path}: not of a NetAdapt run: choose another folder")
         free = set() if run.ending else {"last"}

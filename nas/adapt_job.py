@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from latency import Latency
-from nas.runs import RunFolder
+from nas.runs import RunFolder, read_json
 from nas.training.recipe import Recipe
 from nas.trial import Job
 from search_spaces import ArchSpec, count
@@ -121,4 +120,4 @@ def confirmed_path(folder: RunFolder, step: int) -> Path:
 
 def read_confirmed(path: Path) -> Latency | None:
     """The latency in such a file; None if there is none."""
-    return Latency.from_dict(json.loads(path.read_text("utf-8"))) if path.is_file() else None
+    return Latency.from_dict(read_json(path)) if path.is_file() else None

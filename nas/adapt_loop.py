@@ -21,7 +21,7 @@ from nas.last_trainings import Reached
 from nas.loop import SearchStoppedError
 from nas.remembering import Remembering
 from nas.rivals import keeps_weights
-from nas.runs import Key, RunFolder, TrialLog, write_whole
+from nas.runs import Key, RunFolder, TrialLog, read_json, write_whole
 from nas.training.recipe import Recipe
 from nas.trial import Job, Outcome, Trial, trial_seed
 from netadapt.shrink import Shrink
@@ -155,7 +155,7 @@ class AdaptLoop:
     def _planned(self) -> Sequence[Planned]:
         path = self.folder / "plans" / f"step-{self.shrink.steps}.json"
         if path.is_file():
-            kept = StepPlan.from_dict(json.loads(path.read_text(encoding="utf-8")))
+            kept = StepPlan.from_dict(read_json(path))
             for planned in kept.proposals:
                 if planned.latency is not None:
                     self.latency.know(planned.spec, planned.latency)

@@ -50,6 +50,14 @@ class AdaptResult:
     tested: dict[str, float]
     test_accuracy: float
 
+    @property
+    def better_step(self) -> Trial | None:
+        """The last step, if its short fine-tuning did better on held-out images than all last trainings."""
+        trained = [trial.accuracy or 0.0 for trial in self.finals]
+        if not (trained and self.family) or max(trained) >= (self.family[-1].accuracy or 0.0):
+            return None
+        return self.family[-1]
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data: `result.json`."""
         return {

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from nas.runs import write_whole
+from nas.runs import read_json, write_whole
 
 RESERVE = 0.02
 """Part of the time that is kept for what comes after the last training: test images, files, report."""
@@ -85,7 +85,7 @@ class Allowance:
         self.final_factor = final_factor
         self._kept = Spent()
         if path.is_file():
-            kept = json.loads(path.read_text(encoding="utf-8"))
+            kept = read_json(path)
             self._kept = Spent(**{**kept, "sizes": tuple(kept["sizes"])})
         self._asked = 0
         self._before_s = self._kept.total + given.used_s

@@ -13,7 +13,7 @@ from nas.config import load_config
 from nas.estimates import Estimate
 from nas.noise import Noise, fastest_of_the_best
 from nas.readable import percent, reading, three_digits
-from nas.runs import RunFolder, write_whole
+from nas.runs import RunFolder, read_json, write_whole
 from nas.trial import Trial
 from search_spaces import ArchSpec
 from search_spaces.spec import to_yaml
@@ -198,7 +198,7 @@ def best_yaml(result: SearchResult) -> str:
 def read_result(folder: RunFolder) -> dict[str, Any] | None:
     """The winner's figures of a finished run, as `SearchResult.to_dict` gave them; None before."""
     path = folder / "result.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return read_json(path) if path.is_file() else None
 
 
 def _write_network(result: SearchResult, dataset: Dataset) -> None:

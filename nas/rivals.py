@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from latency import Latency
 from nas.remembering import Remembering
-from nas.runs import RunFolder, write_whole
+from nas.runs import RunFolder, read_json, write_whole
 from search_spaces import ArchSpec, InputError
 from search_spaces.spec import from_dict, to_dict
 
@@ -197,4 +197,4 @@ def unmet(folder: RunFolder) -> list[str]:
 
 def _entries(folder: RunFolder, stem: str = "*") -> Iterator[tuple[Path, dict[str, Any]]]:
     for path in sorted((folder / "rivals").glob(f"{stem}.json")):
-        yield path, json.loads(path.read_text(encoding="utf-8"))
+        yield path, read_json(path)

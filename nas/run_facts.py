@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from latency import Device
 from nas.loop import Budget
-from nas.runs import RunFolder, write_whole
+from nas.runs import RunFolder, read_json, write_whole
 from search_spaces import InputError, SearchSpace
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def record_facts(folder: RunFolder, facts: dict[str, Any]) -> None:
     path = folder / "run.json"
     facts = json.loads(json.dumps(facts))  # as it will be read
     if path.is_file() and folder.trials().trials:
-        require_same(folder, json.loads(path.read_text(encoding="utf-8")), facts)
+        require_same(folder, read_json(path), facts)
     write_whole(path, json.dumps(facts, indent=1) + "\n")
 
 

@@ -21,6 +21,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import filelock
 
@@ -51,6 +52,20 @@ def write_whole(path: Path, content: bytes | str) -> None:
 
 Key = tuple[str, int]
 """Kind and index of a trial: what it is known by in its run."""
+
+
+def read_json(path: Path) -> Any:
+    """What a file of a run holds.
+
+    Raises:
+        InputError: It is not there, or damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path}: damaged or not there ({error}): restore it from a copy, or begin another run"
+        ) from error
 
 
 class TrialLog:

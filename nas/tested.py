@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from nas.runs import RunFolder, write_whole
+from nas.runs import RunFolder, read_json, write_whole
 from nas.trial import Trial
 
 FILE = "tests.json"
@@ -37,7 +37,7 @@ def tested(
 def read_tested(folder: RunFolder) -> dict[str, float]:
     """What is known of the run's networks on the test images, 0..1, by their trainings' names."""
     path: Path = folder / FILE
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return read_json(path) if path.is_file() else {}
 
 
 def name_of(trial: Trial) -> str:

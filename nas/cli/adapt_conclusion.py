@@ -47,6 +47,13 @@ def conclude(
             f"trained {IN_WORDS[kind]}: {', '.join(map(_accuracy, each))} on held-out images",
             soft_wrap=True,
         )
+    if (better := result.better_step) is not None:
+        console.print(
+            f"[bold]Mind:[/bold] the last training ended below the last step's "
+            f"{percent(better.accuracy or 0.0)} (family/step-{len(result.family)}.pt): train longer, by "
+            "--final-epochs, or on from those weights, by --final finetune",
+            soft_wrap=True,
+        )
     console.print(
         f"seed {percent(result.seed_accuracy)} at {three_digits(result.seed_latency.median_ms)} ms -> "
         f"{three_digits(result.latency.median_ms)} ms (target {three_digits(target_ms)} ms) in "

@@ -11,7 +11,7 @@ from nas.adapt import adapt
 from nas.config import ScheduleConfig
 from nas.loop import SearchStoppedError
 from search_spaces import InputError, count
-from tests.nas.test_adapt import CONFIG, DATA, FULL_MS, SEED, SPEC, Trainer, logged
+from tests.nas.test_adapt import CONFIG, DATA, FULL_MS, SEED, SPEC, Trainer, logged, run
 from tests.nas.test_adapt_compare import COMPARED, Seeded
 
 SHORT = {"target_ms": 0.85 * FULL_MS}
@@ -168,3 +168,26 @@ def test_a_killed_worker_is_retried_and_a_deadly_proposal_discarded(tmp_path):
     assert lines[1]["error"] is None
     assert "worker died" in lines[2]["error"]
     assert count(result.spec).madds / 1e6 <= config.target_ms
+
+
+@pytest.mark.parametrize("name", ["run.json", "plans/step-0.json", "tests.json"])
+def test_a_damaged_file_is_named_in_one_line(tmp_path, name):
+    run(tmp_path, config=QUICK)
+    path = tmp_path / name
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(InputError, match=f"{name}: damaged or not there"):
+        run(tmp_path, config=QUICK)
+
+
+def test_a_last_training_that_does_worse_than_the_last_step_is_told(tmp_path):
+    class Ends(Trainer):
+        def __init__(self, last):
+            super().__init__()
+            self.last = last
+
+        def skill(self, job):
+            return 0.7 if job.kind == "proposal" else self.last
+
+    short = run(tmp_path / "short", Ends(0.5), QUICK)
+    assert short.better_step == short.family[-1]
+    assert run(tmp_path / "long", Ends(0.8), QUICK).better_step is None
