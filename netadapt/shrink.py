@@ -118,10 +118,14 @@ class Shrink:
         return self.current.latency_ms <= self.target_ms
 
     @property
+    def far_below(self) -> bool:
+        """Whether the current network is below the target by more than the tolerance."""
+        return self.current.latency_ms < (1 - self.tolerance) * self.target_ms
+
+    @property
     def giving_back(self) -> bool:
         """Whether the current network is so far below the target that the next step widens a group."""
-        far_below = self.current.latency_ms < (1 - self.tolerance) * self.target_ms
-        return far_below and self.steps > 0 and self._back < GIVING_BACK
+        return self.far_below and self.steps > 0 and self._back < GIVING_BACK
 
     def unmeasured(self, step: Step) -> bool:
         """Whether a step has no proposals because nothing could be measured, whichever group was asked."""

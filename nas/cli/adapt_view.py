@@ -74,7 +74,7 @@ class View(AdaptWatcher):
     def ending(self, shrink: Shrink) -> None:
         """See `AdaptWatcher`."""
         self._shrink, self._finishing = shrink, True
-        if shrink.reached and shrink.current.latency_ms < (1 - shrink.tolerance) * shrink.target_ms:
+        if shrink.far_below:
             self.console.print(
                 f"it stays at {three_digits(shrink.current.latency_ms)} ms: no width to give back comes "
                 "closer to the target",

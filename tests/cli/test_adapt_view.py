@@ -52,6 +52,7 @@ def shrink(now_ms=SEED_MS, steps=0):
         steps=steps,
         target_ms=TARGET_MS,
         giving_back=now_ms < TARGET_MS,
+        far_below=now_ms < TARGET_MS,
         current=SimpleNamespace(spec=SPEC, latency_ms=now_ms, accuracy=0.8),
         schedule=SimpleNamespace(seed_ms=SEED_MS, deltas_ms=lambda step: (10.0, 5.0)),
     )
@@ -215,6 +216,8 @@ def test_a_step_that_gives_back_says_so(shown, clock):
     seen = view(shown)
     seen.proposing(shrink(TARGET_MS - 5.0, 4))
     assert "measuring what to widen again" in shown.getvalue()
+    seen.ending(shrink(TARGET_MS - 5.0, 4))
+    assert "no width to give back comes closer to the target" in shown.getvalue()
 
 
 def test_what_was_replayed_counts_no_time(shown, clock):
