@@ -96,6 +96,12 @@ def load_seed(path: Path | str) -> Seed:
     """
     content = read_torch(Path(path), wanted="a run's seed.pt")
     if content.get("format") != FORMAT:
+        spec_file = Path(path).with_suffix(".yaml")
+        if spec_file.is_file():  # as in the family of a NetAdapt run
+            raise InputError(
+                f"{path}: weights alone: make a seed of them by nas import --arch {spec_file} "
+                f"--weights {path}"
+            )
         raise InputError(f"{path}: not a seed file of this version: give a run's seed.pt")
     try:
         spec = from_dict(content["spec"], where=f"{path}, spec")

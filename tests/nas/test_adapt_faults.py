@@ -10,6 +10,7 @@ from latency import DeviceLostError, MeasurementError, open_device
 from nas.adapt import adapt
 from nas.config import ScheduleConfig
 from nas.loop import SearchStoppedError
+from nas.seeds import load_seed
 from search_spaces import InputError, count
 from tests.nas.test_adapt import CONFIG, DATA, FULL_MS, SEED, SPEC, Trainer, logged, run
 from tests.nas.test_adapt_compare import COMPARED, Seeded
@@ -191,3 +192,11 @@ def test_a_last_training_that_does_worse_than_the_last_step_is_told(tmp_path):
     short = run(tmp_path / "short", Ends(0.5), QUICK)
     assert short.better_step == short.family[-1]
     assert run(tmp_path / "long", Ends(0.8), QUICK).better_step is None
+
+
+def test_weights_of_the_family_say_how_they_become_a_seed(tmp_path):
+    run(tmp_path, config=QUICK)
+    with pytest.raises(
+        InputError, match=r"weights alone: make a seed of them by nas import --arch"
+    ):
+        load_seed(tmp_path / "family" / "step-1.pt")
