@@ -27,6 +27,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from functools import cache
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,7 @@ SEEDS = 2
 LONG_SEEDS = (100, 101)  # none of the trials'
 RESAMPLES = 2000
 HOW = ("warm", "averaged", "common")
+MOST_SOURCES = 4  # networks trained to begin warm trials with
 AVERAGED = 0.25  # part of the steps, the last
 
 
@@ -119,7 +121,9 @@ def space(setting: Setting) -> SearchSpace:
 @cache
 def tokens(setting: Setting) -> list[Tokens]:
     """The networks; those after the first `networks` are trained to begin warm trials with."""
-    return make_controller("uniform", space(setting).arities, seed=0).ask(setting.networks + 4)
+    return make_controller("uniform", space(setting).arities, seed=0).ask(
+        setting.networks + MOST_SOURCES
+    )
 
 
 @cache
@@ -269,21 +273,52 @@ def report(
     )
 
 
-def parse_arguments() -> argparse.Namespace:
+def setting_parser(
+    description: str | None, *, learning_rate: float, batch_size: int, networks: int
+) -> argparse.ArgumentParser:
+    """A parser of the options that make a `Setting`, with these defaults: see `setting_of`."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", default="fashion-mnist-subset")
     parser.add_argument("--resolution", type=int, help="side in pixels; default the data's own")
     parser.add_argument("--pad", type=float, default=0.0625, help="shift augmentation")
-    parser.add_argument("--learning-rate", type=float, default=Recipe().learning_rate)
-    parser.add_argument("--batch-size", type=int, default=Recipe().batch_size)
+    parser.add_argument("--learning-rate", type=float, default=learning_rate)
+    parser.add_argument("--batch-size", type=int, default=batch_size)
+    parser.add_argument("--networks", type=int, default=networks)
+    return parser
+
+
+def setting_of(given: argparse.Namespace) -> Setting:
+    """What `setting_parser` was given."""
+    return Setting(
+        source=given.data,
+        resolution_px=given.resolution,
+        pad_fraction=given.pad,
+        learning_rate=given.learning_rate,
+        batch_size=given.batch_size,
+        networks=given.networks,
+    )
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = setting_parser(
+        __doc__,
+        learning_rate=Recipe().learning_rate,
+        batch_size=Recipe().batch_size,
+        networks=12,
+    )
     parser.add_argument(
         "--trial", type=Way.parse, nargs="+", default=[Way(1.5), Way(5.0)], help="EPOCHS[:HOW,HOW]"
     )
     parser.add_argument("--long", type=float, default=25.0, help="epochs")
-    parser.add_argument("--networks", type=int, default=12)
-    parser.add_argument("--sources", type=int, default=2, help="trained networks for warm trials")
+    parser.add_argument(
+        "--sources",
+        type=int,
+        default=2,
+        choices=range(1, MOST_SOURCES + 1),
+        help="trained networks for warm trials",
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
     parser.add_argument("--kept", type=Path, default=Path("runs/rank_correlation.jsonl"))
     return parser.parse_args()
@@ -291,21 +326,14 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     given = parse_arguments()
-    setting = Setting(
-        given.data,
-        given.resolution,
-        given.pad,
-        given.learning_rate,
-        given.batch_size,
-        given.networks,
-    )
+    setting = setting_of(given)
     long = Way(given.long)
     if any("warm" in way.how for way in given.trial):
         places = range(given.networks, given.networks + given.sources)
         paths = [given.kept.with_suffix(f".{place}.pt") for place in places]
         print(f"training {len(paths)} networks to begin with", flush=True)
         with ProcessPoolExecutor(given.jobs) as pool:
-            list(pool.map(train_source, places, [long] * 4, [setting] * 4, paths))
+            list(pool.map(train_source, places, repeat(long), repeat(setting), paths))
         setting = replace(setting, sources=tuple(map(str, paths)))
     tasks = [Task(n, long, seed) for n in range(given.networks) for seed in LONG_SEEDS]
     tasks += [

@@ -30,7 +30,16 @@ from torch.func import functional_call
 from torch.nn import functional
 from torch.optim.swa_utils import update_bn
 
-from benchmarks.rank_correlation import LONG_SEEDS, Setting, Way, dataset, space, tau, tokens
+from benchmarks.rank_correlation import (
+    LONG_SEEDS,
+    Way,
+    dataset,
+    setting_of,
+    setting_parser,
+    space,
+    tau,
+    tokens,
+)
 from nas.inheritance import layers, window
 from nas.plan import extreme
 from nas.training.augment import augment, normalize
@@ -56,13 +65,12 @@ class Shared(nn.Module):
 
     Args:
         space: The space.
-        px: Side of the images.
         seed: Of the first weights.
     """
 
-    def __init__(self, space: FactorizedSpace, *, px: int, seed: int) -> None:
+    def __init__(self, space: FactorizedSpace, *, seed: int) -> None:
         super().__init__()
-        self.space, self.px = space, px
+        self.space = space
         generator = torch.Generator().manual_seed(seed)
         largest: dict[Place, Tensor] = {}
         for chosen in _one_decision_changed(space):
@@ -166,6 +174,8 @@ class Training:
             {"params": [w for w in weights if w.ndim <= 1], "weight_decay": 0.0},
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=self.recipe.learning_rate)
+        self.largest = extreme(self.shared.space, largest=True)
+        self.smallest = extreme(self.shared.space, largest=False)
 
     def advance(self) -> float:
         """A step of the sandwich rule; the largest network's loss."""
@@ -178,11 +188,11 @@ class Training:
         images, labels = self._batch(luck.randrange(2**62))
         space = self.shared.space
         self.optimizer.zero_grad(set_to_none=True)
-        answer = self.shared.logits(extreme_of(space, largest=True), images)
+        answer = self.shared.logits(self.largest, images)
         loss = functional.cross_entropy(answer, labels, label_smoothing=self.recipe.label_smoothing)
         loss.backward()  # type: ignore[no-untyped-call]
         wanted = answer.detach().softmax(dim=1)
-        others = [extreme_of(space, largest=False)]
+        others = [self.smallest]
         others += [
             tuple(luck.randrange(arity) for arity in space.arities) for _ in range(RANDOM_NETWORKS)
         ]
@@ -223,16 +233,6 @@ class Training:
         self.total_steps = kept["total_steps"]
 
 
-_EXTREMES: dict[tuple[str, bool], Tokens] = {}
-
-
-def extreme_of(space: FactorizedSpace, *, largest: bool) -> Tokens:
-    """`extreme`, found once."""
-    if (space.name, largest) not in _EXTREMES:
-        _EXTREMES[space.name, largest] = extreme(space, largest=largest)
-    return _EXTREMES[space.name, largest]
-
-
 def accuracy(shared: Shared, chosen: Tokens, data: Dataset, recipe: Recipe) -> float:
     """Top-1 on val of a network with the shared weights, 0..1."""
     network = shared.network(chosen)
@@ -265,16 +265,8 @@ def alone(path: Path, *, networks: int, long: Way) -> np.ndarray:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", default="fashion-mnist-subset")
-    parser.add_argument("--resolution", type=int, help="side in pixels; default the data's own")
-    parser.add_argument("--pad", type=float, default=0.0625, help="shift augmentation")
-    parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument("--batch-size", type=int, default=64)
+    parser = setting_parser(__doc__, learning_rate=2e-3, batch_size=64, networks=20)
     parser.add_argument("--minutes", type=float, default=26.0, help="of training, about")
-    parser.add_argument("--networks", type=int, default=20)
     parser.add_argument("--alone", type=Path, help="what rank_correlation has kept")
     parser.add_argument("--long", type=float, default=40.0, help="epochs of the trainings alone")
     parser.add_argument("--kept", type=Path, default=Path("runs/shared_weights.pt"))
@@ -285,27 +277,20 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     given = parse_arguments()
     torch.set_num_threads(given.threads)
-    setting = Setting(
-        given.data,
-        given.resolution,
-        given.pad,
-        given.learning_rate,
-        given.batch_size,
-        given.networks,
-    )
+    setting = setting_of(given)
     data, recipe = dataset(setting), setting.recipe
     searched = space(setting)
     assert isinstance(searched, FactorizedSpace)
     longs = (
         alone(given.alone, networks=given.networks, long=Way(given.long)) if given.alone else None
     )
-    shared = Shared(searched, px=data.resolution_px, seed=0)
+    shared = Shared(searched, seed=0)
     print(f"{sum(p.numel() for p in shared.parameters()) / 1e6:.1f}M shared parameters", flush=True)
     training = Training(shared, data, recipe, total_steps=1, seed=0)
     if given.kept.exists():
         training.restore(given.kept)
     else:  # how many steps the time has room for, from a few of them
-        probe = Training(Shared(searched, px=data.resolution_px, seed=0), data, recipe, 10, seed=0)
+        probe = Training(Shared(searched, seed=0), data, recipe, 10, seed=0)
         for _ in range(4):
             probe.advance()
         first_s = probe.spent_s

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from latency import Latency
@@ -10,7 +9,7 @@ from nas.adapt_job import Planned
 from nas.adapt_record import AdaptRecord, StepRecord
 from nas.comparison import TRAININGS, accuracies
 from nas.readable import counted, interval, percent, three_digits
-from nas.student import mean_with_interval
+from nas.student import mean_in_words
 from nas.trial import Trial
 from search_spaces import count
 
@@ -96,12 +95,6 @@ def _latency_cells(latency: Latency | None) -> list[str]:
     return [three_digits(latency.median_ms), spread + unstable]
 
 
-def _mean(points: Sequence[float]) -> str:
-    """As `81.0% ± 2.5`, with half of its 95% interval."""
-    mean, half = mean_with_interval(points)
-    return f"{mean:.1f}%" if half is None else f"{mean:.1f}% ± {half:.1f}"
-
-
 LAST_TITLES = (
     "Network", "Training", "Held out", "Test", "Each seed", "Latency, ms", "95% interval", "Params, M",
     "MAdds, M",
@@ -129,15 +122,15 @@ def last_rows(run: AdaptRecord) -> list[list[str]]:
             if not found:
                 continue
             names = [f"{kind}-{trial.index}" for trial in run.finals if trial.kind == kind]
-            tested = [100 * run.tested[name] for name in names if name in run.tested]
+            tested = [run.tested[name] for name in names if name in run.tested]
             cost = count(spec)
             rows.append(
                 [
                     name,
                     words,
-                    _mean([100 * value for value in found]),
-                    _mean(tested) if tested else "",
-                    ", ".join(f"{value:.1f}" for value in tested),
+                    mean_in_words(found),
+                    mean_in_words(tested) if tested else "",
+                    ", ".join(f"{100 * value:.1f}" for value in tested),
                     *_latency_cells(latency),
                     three_digits(cost.params / 1e6),
                     three_digits(cost.madds / 1e6),

@@ -6,7 +6,7 @@ from latency import Latency
 from nas.adapt_record import AdaptRecord
 from nas.comparison import TRAININGS, accuracies
 from nas.readable import counted, percent, reading, three_digits
-from nas.student import mean_with_interval
+from nas.student import mean_in_words
 
 FILES = {
     "adapted.yaml": "the last network, one line a layer",
@@ -63,10 +63,9 @@ def _trainings(run: AdaptRecord) -> list[str]:
 
 
 def _mean(values: tuple[float, ...]) -> str:
-    mean, half = mean_with_interval([100 * value for value in values])
-    if half is None:
-        return f"{mean:.1f}%"
-    return f"{mean:.1f}% ± {half:.1f} (mean of {counted(len(values), 'seed')}, 95% interval)"
+    if len(values) == 1:
+        return mean_in_words(values)
+    return f"{mean_in_words(values)} (mean of {counted(len(values), 'seed')}, 95% interval)"
 
 
 def verdict(run: AdaptRecord) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nas.readable import counted
-from nas.student import difference_with_interval, mean_with_interval
+from nas.student import difference_with_interval, mean_in_words
 from nas.tested import name_of
 from nas.trial import Trial
 
@@ -60,7 +60,7 @@ class Comparison:
         Trained from scratch, on test images: NetAdapt 81.0% ± 2.5, uniform 81.7% ± 1.4 (3 seeds).
         NetAdapt is 0.7 points worse (95% interval -2.7 to +1.4): within chance.
         """
-        means = f"NetAdapt {_mean(self.ours)}, {self.rival} {_mean(self.theirs)}"
+        means = f"NetAdapt {mean_in_words(self.ours)}, {self.rival} {mean_in_words(self.theirs)}"
         how = f"{TRAININGS[self.training].capitalize()}, on {self.images} images"
         begin = f"{how}: {means} ({self._seeds()}). NetAdapt is "
         begin += f"{abs(self.points):.1f} points {'better' if self.points >= 0 else 'worse'}"
@@ -130,9 +130,3 @@ def accuracies(finals: Sequence[Trial], kind: str) -> tuple[float, ...]:
 
 def _in_points(values: Sequence[float]) -> list[float]:
     return [100 * value for value in values]
-
-
-def _mean(values: Sequence[float]) -> str:
-    """As `81.0% ± 2.5`."""
-    mean, half = mean_with_interval(_in_points(values))
-    return f"{mean:.1f}%" + ("" if half is None else f" ± {half:.1f}")

@@ -16,6 +16,16 @@ def mean_with_interval(values: Sequence[float]) -> tuple[float, float | None]:
     return fmean(values), quantile * float(stats.sem(values))
 
 
+def mean_in_words(accuracies: Sequence[float]) -> str:
+    """The mean of accuracies, 0..1, in percent with half of its 95% interval.
+
+    >>> mean_in_words([0.80, 0.81, 0.82]), mean_in_words([0.8])
+    ('81.0% ± 2.5', '80.0%')
+    """
+    mean, half = mean_with_interval([100 * accuracy for accuracy in accuracies])
+    return f"{mean:.1f}%" + ("" if half is None else f" ± {half:.1f}")
+
+
 def difference_with_interval(
     first: Sequence[float], second: Sequence[float]
 ) -> tuple[float, float | None]:

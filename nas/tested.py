@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from nas.runs import RunFolder, read_json, write_whole
 from nas.trial import Trial
@@ -36,7 +35,7 @@ def tested(
 
 def read_tested(folder: RunFolder) -> dict[str, float]:
     """What is known of the run's networks on the test images, 0..1, by their trainings' names."""
-    path: Path = folder / FILE
+    path = folder / FILE
     return read_json(path) if path.is_file() else {}
 
 

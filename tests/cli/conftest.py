@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nas.cli.main import main, search_main
+from nas.cli.main import main, netadapt_main, search_main
+from nas.seeds import seed_bytes
+from tests.nas.test_adapt import SEED
 
 
 def run(monkeypatch, capsys, *arguments, command=main):
@@ -24,6 +26,20 @@ def nas(monkeypatch, capsys):
 def nas_search(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     return lambda *arguments: run(monkeypatch, capsys, *arguments, command=search_main)
+
+
+@pytest.fixture
+def netadapt(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: run(monkeypatch, capsys, *arguments, command=netadapt_main)
+
+
+@pytest.fixture
+def seed(tmp_path):
+    """What `netadapt` begins with."""
+    path = tmp_path / "seed.pt"
+    path.write_bytes(seed_bytes(SEED))
+    return path
 
 
 @pytest.fixture

@@ -11,28 +11,13 @@ from filelock import FileLock
 
 from latency import DEVICES, DeviceLostError, Latency, MeasurementError
 from latency.madds import MaddsEstimate
-from nas.cli.main import netadapt_main
 from nas.seeds import seed_bytes
 from netadapt import width_groups
-from tests.cli.conftest import run
 from tests.nas.test_adapt import FULL_MS, SEED
 
 QUICK = (
     "--device", "madds:1", "--finetune-steps", 1, "--batch-size", 16, "--final-epochs", 0.3, "--workers", 0,
 )  # fmt: skip
-
-
-@pytest.fixture
-def netadapt(monkeypatch, capsys, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    return lambda *arguments: run(monkeypatch, capsys, *arguments, command=netadapt_main)
-
-
-@pytest.fixture
-def seed(tmp_path):
-    path = tmp_path / "seed.pt"
-    path.write_bytes(seed_bytes(SEED))
-    return path
 
 
 def test_a_seed_becomes_a_narrower_network(netadapt, seed, photos, tmp_path):

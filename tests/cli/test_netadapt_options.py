@@ -5,26 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from nas.cli.main import netadapt_main
 from nas.seeds import seed_bytes
 from netadapt import narrowed, width_groups
 from search_spaces.spec import save
-from tests.cli.conftest import run
 from tests.cli.test_netadapt import QUICK
 from tests.nas.test_adapt import FULL_MS, SEED
-
-
-@pytest.fixture
-def netadapt(monkeypatch, capsys, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    return lambda *arguments: run(monkeypatch, capsys, *arguments, command=netadapt_main)
-
-
-@pytest.fixture
-def seed(tmp_path):
-    path = tmp_path / "seed.pt"
-    path.write_bytes(seed_bytes(SEED))
-    return path
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 """Killing a whole process tree, and reading what it left."""
 
 import json
+import random
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +47,42 @@ def kill_tree(process: subprocess.Popen) -> None:
         except psutil.NoSuchProcess:
             continue
     process.wait()
+
+
+def killed_at(
+    moments: Sequence[int],
+    folder: Path,
+    command: str,
+    arguments: Sequence[str],
+    *,
+    name: str,
+    workers: int,
+    rng: random.Random,
+) -> Path:
+    """A run that was killed when it had so many lines on disk, again and again, and gone on with.
+
+    Args:
+        moments: Ascending.
+        folder: Where the command runs.
+        command: See `start`.
+        arguments: Its settings.
+        name: The run's.
+        workers: Of the run.
+        rng: Says how long after each moment.
+
+    Returns:
+        The run's folder; it has ended, and nothing that was on disk was lost on the way.
+    """
+    run, options = folder / "runs" / name, ("--workers", str(workers))
+    process = start(folder, command, *arguments, "--run-name", name, *options)
+    for moment in moments:
+        wait_for(run, process, moment)
+        time.sleep(rng.uniform(0.0, 0.3))
+        kill_tree(process)
+        assert progress(run) >= moment, "something finished was lost"
+        process = start(folder, command, "--resume", str(run), *options)
+    assert process.wait() == 0, (folder / "stderr.txt").read_text()
+    return run
 
 
 def lines(log: Path) -> list[dict]:

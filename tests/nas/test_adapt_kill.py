@@ -1,14 +1,13 @@
 """`kill -9` of a whole NetAdapt run at random moments: log and network are the uninterrupted one's."""
 
 import random
-import time
 
 import pytest
 
 from nas.seeds import Seed, Usage, seed_bytes
 from search_spaces import REFERENCES
 from search_spaces.network import build
-from tests.nas.killing import kill_tree, lines, make_images, progress, start, wait_for
+from tests.nas.killing import killed_at, lines, make_images, progress, start
 
 pytestmark = pytest.mark.slow
 
@@ -36,18 +35,10 @@ def place(tmp_path_factory):
 def test_nothing_finished_is_lost_and_nothing_changes(place, workers, kills):
     rng = random.Random(workers)
     name = f"killed-{workers}"
-    run, whole = place / "runs" / name, place / "runs" / "whole"
-    options = ("--workers", str(workers))
-    process = start(place, "netadapt_main", *SETTINGS, "--run-name", name, *options)
+    whole = place / "runs" / "whole"
     # At moments spread over the run, from before its first line to its last trainings.
     moments = sorted(rng.choices(range(progress(whole)), k=kills))
-    for moment in moments:
-        wait_for(run, process, moment)
-        time.sleep(rng.uniform(0.0, 0.3))
-        kill_tree(process)
-        assert progress(run) >= moment, "something finished was lost"
-        process = start(place, "netadapt_main", "--resume", str(run), *options)
-    assert process.wait() == 0, (place / "stderr.txt").read_text()
+    run = killed_at(moments, place, "netadapt_main", SETTINGS, name=name, workers=workers, rng=rng)
     for log in ("proposals.jsonl", "finals.jsonl"):
         assert lines(run / log) == lines(whole / log)
     for file in ("adapted.yaml", "adapted.pt", "family.csv", "result.json"):

@@ -1,11 +1,10 @@
 """`kill -9` of the whole process tree at random moments: the resumed log is the uninterrupted one's."""
 
 import random
-import time
 
 import pytest
 
-from tests.nas.killing import kill_tree, lines, make_images, progress, start, wait_for
+from tests.nas.killing import killed_at, lines, make_images, start
 
 pytestmark = pytest.mark.slow
 
@@ -50,19 +49,11 @@ def place(tmp_path_factory):
 )
 def test_nothing_finished_is_lost_and_nothing_changes(place, workers, kills):
     rng = random.Random(workers)
-    name = f"killed-{workers}"
-    run = place / "runs" / name
-    options = ["--workers", str(workers)]
-    process = start(place, "search_main", "--config", "config.yaml", "--run-name", name, *options)
     # At moments spread over the run, from before its first line to its finals (16 lines in all).
     moments = sorted(rng.sample(range(16), kills))
-    for moment in moments:
-        wait_for(run, process, moment)
-        time.sleep(rng.uniform(0.0, 0.3))
-        kill_tree(process)
-        assert progress(run) >= moment, "something finished was lost"
-        process = start(place, "search_main", "--resume", str(run), *options)
-    assert process.wait() == 0, (place / "stderr.txt").read_text()
+    name = f"killed-{workers}"
+    settings = ("--config", "config.yaml")
+    run = killed_at(moments, place, "search_main", settings, name=name, workers=workers, rng=rng)
     for log in ("trials.jsonl", "finals.jsonl"):
         assert lines(run / log) == lines(place / "runs" / "whole" / log)
     assert (run / "best.yaml").read_bytes() == (place / "runs" / "whole" / "best.yaml").read_bytes()
@@ -80,16 +71,9 @@ def in_two_parts(place):
 
 def test_nor_where_candidates_train_for_a_first_part_first(in_two_parts):
     rng = random.Random(7)
-    run = in_two_parts / "runs" / "killed-parts"
-    options = ["--workers", "0"]
-    arguments = ["--config", "parts.yaml", "--run-name", "killed-parts"]
-    process = start(in_two_parts, "search_main", *arguments, *options)
-    for moment in sorted(rng.sample(range(16), 5)):
-        wait_for(run, process, moment)
-        time.sleep(rng.uniform(0.0, 0.5))
-        kill_tree(process)
-        assert progress(run) >= moment, "something finished was lost"
-        process = start(in_two_parts, "search_main", "--resume", str(run), *options)
-    assert process.wait() == 0, (in_two_parts / "stderr.txt").read_text()
+    moments, settings = sorted(rng.sample(range(16), 5)), ("--config", "parts.yaml")
+    run = killed_at(
+        moments, in_two_parts, "search_main", settings, name="killed-parts", workers=0, rng=rng
+    )
     for log in ("trials.jsonl", "finals.jsonl"):
         assert lines(run / log) == lines(in_two_parts / "runs" / "whole-parts" / log)
