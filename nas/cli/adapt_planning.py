@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-import typer
 from rich.console import Console
 from rich.table import Table
 
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from nas.training.images import Dataset
     from search_spaces import ArchSpec
 
-NOTHING_TO_DO = 0
-
 
 def announce(
     config: AdaptConfig, seed: Seed, data: Dataset, source: Remembering, console: Console
@@ -34,22 +31,28 @@ def announce(
 
     Returns:
         What the run will do and take, None where nobody can tell, as of a cluster; and what was said, as
-        plain data.
+        plain data: `nothing_to_do` where the seed meets the target already.
 
     Raises:
         InputError: The target cannot be reached, or the device cannot tell a latency.
-        typer.Exit: The seed meets the target already.
     """
     from netadapt import width_groups
 
     now = seed_latency(source, seed.spec, console)
-    if now.median_ms <= config.target_ms:
+    document: dict[str, Any] = {
+        "device": source.device.name,
+        "estimate": now.estimate,
+        "seed_ms": now.median_ms,
+        "target_ms": config.target_ms,
+        "nothing_to_do": now.median_ms <= config.target_ms,
+    }
+    if document["nothing_to_do"]:
         console.print(
             f"the seed takes {reading(now)} on {source.device.name}: it is within "
             f"{three_digits(config.target_ms)} ms already, nothing to do",
             soft_wrap=True,
         )
-        raise typer.Exit(NOTHING_TO_DO)
+        return None, document
     _require_reach(config, seed.spec, source, console)
     forecast = _forecast(config, seed.spec, data, source, console)
     grid = Table.grid(padding=(0, 2))
@@ -59,11 +62,7 @@ def announce(
     warnings = _warnings(now, forecast)
     for warning in warnings:
         console.print(f"[bold]Mind:[/bold] {warning}", soft_wrap=True)
-    document = {
-        "device": source.device.name,
-        "estimate": now.estimate,
-        "seed_ms": now.median_ms,
-        "target_ms": config.target_ms,
+    document |= {
         "groups": len(width_groups(seed.spec, ends=config.ends)),
         "proposals": None if forecast is None else forecast.able,
         "steps": None if forecast is None else forecast.steps,

@@ -143,7 +143,7 @@ def netadapt(
         config = adapt_settings.parse(given | {"device": device, "target_ms": target_ms})
         job = adapting.open_adapting(config, seed, source, console)
         forecast, document = announce(config, job.seed, job.data, source, console)
-        if dry_run:
+        if dry_run or document["nothing_to_do"]:
             if as_json:
                 print_json(document)
             return

@@ -47,9 +47,14 @@ def test_the_device_is_the_seed_s_own(netadapt, photos, tmp_path):
 
 
 def test_nothing_to_do_is_no_failure(netadapt, seed, photos, tmp_path):
-    code, _, err = netadapt("--seed", seed, "--data", photos, "--target-ms", 2 * FULL_MS, *QUICK)
-    assert code == 0
-    assert "nothing to do" in err
+    common = ("--seed", seed, "--data", photos, "--target-ms", 2 * FULL_MS, *QUICK)
+    for option in ("--json", "--dry-run"):
+        code, out, err = netadapt(*common, "--json", option)
+        assert code == 0
+        assert "nothing to do" in err
+        document = json.loads(out)
+        assert document["nothing_to_do"]
+        assert document["seed_ms"] == pytest.approx(FULL_MS)
     assert not (tmp_path / "runs").exists()
 
 
