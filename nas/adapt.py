@@ -189,6 +189,7 @@ def _conclude(
     known = tested(loop.folder, kept, on_test)
     result = AdaptResult(
         folder=loop.folder,
+        seed_spec=seed.spec,
         spec=shrink.current.spec,
         latency=asked.reading(shrink.current.spec),
         seed_latency=asked.reading(seed.spec),

@@ -13,7 +13,7 @@ FILES = {
     "adapted.pt": "the same with its weights: a seed for further commands",
     "adapted.onnx": "the same as ONNX",
     "family": "the network of every step with its weights, step-N.yaml and step-N.pt",
-    "family.csv": "their accuracy, latency and size",
+    "family.csv": "their accuracy, latency and size; step 0 is the seed",
     "proposals.jsonl": "the log: a line a fine-tuned proposal",
     "finals.jsonl": "the log of the last trainings",
     "rivals": "the networks compared with",

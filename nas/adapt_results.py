@@ -11,7 +11,7 @@ from nas.comparison import Comparison
 from nas.rivals import Rival
 from nas.runs import RunFolder, write_whole
 from nas.trial import Trial
-from search_spaces import ArchSpec
+from search_spaces import ArchSpec, count
 from search_spaces.spec import to_yaml
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ class AdaptResult:
 
     Attributes:
         folder: Where everything is kept.
+        seed_spec: The network that it began with.
         spec: The last network.
         latency: Its latency.
         seed_latency: The seed's.
@@ -38,6 +39,7 @@ class AdaptResult:
     """
 
     folder: RunFolder
+    seed_spec: ArchSpec
     spec: ArchSpec
     latency: Latency
     seed_latency: Latency
@@ -104,7 +106,11 @@ def write_results(result: AdaptResult, adapted: Seed) -> None:
     write_whole(folder / "adapted.yaml", to_yaml(result.spec))
     write_whole(folder / "adapted.pt", seed_bytes(adapted))
     write_whole(folder / "adapted.onnx", checked_onnx(adapted.network()))
+    cost = count(result.seed_spec)
     lines = ["step,accuracy,latency_ms,params,madds"]
+    lines += [
+        f"0,{result.seed_accuracy},{result.seed_latency.median_ms},{cost.params},{cost.madds}"
+    ]
     lines += [
         f"{step},{t.accuracy},{t.latency_ms},{t.params},{t.madds}"
         for step, t in enumerate(result.family, start=1)

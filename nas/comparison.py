@@ -57,12 +57,13 @@ class Comparison:
         """The verdict in plain words.
 
         >>> print(Comparison("uniform", "scratch", (0.80, 0.81, 0.82), (0.81, 0.82, 0.82)).sentence())
-        Trained from scratch, on test images: NetAdapt 81.0% ± 2.5, uniform 81.7% ± 1.4 (3 seeds).
-        NetAdapt is 0.7 points worse (95% interval -2.7 to +1.4): within chance.
+        Trained from scratch, on test images: NetAdapt 81.0% ± 2.5, uniform 81.7% ± 1.4 (3 seeds, 95%
+        intervals). NetAdapt is 0.7 points worse (95% interval -2.7 to +1.4): within chance.
         """
         means = f"NetAdapt {mean_in_words(self.ours)}, {self.rival} {mean_in_words(self.theirs)}"
+        spread = ", 95% intervals" if max(len(self.ours), len(self.theirs)) > 1 else ""
         how = f"{TRAININGS[self.training].capitalize()}, on {self.images} images"
-        begin = f"{how}: {means} ({self._seeds()}). NetAdapt is "
+        begin = f"{how}: {means} ({self._seeds()}{spread}). NetAdapt is "
         begin += f"{abs(self.points):.1f} points {'better' if self.points >= 0 else 'worse'}"
         if self.ci95_points is None:
             return f"{begin}; how much of that is chance is not known."

@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -228,13 +229,16 @@ def check_new(root: Path, name: str) -> None:
     """Whether a run of this name can begin: asked before anything is measured.
 
     Raises:
-        InputError: The name is no folder name, or is taken.
+        InputError: The name is no folder name, or is taken; or nothing can be written there.
     """
     if not name or name.startswith(".") or Path(name).name != name:
         raise InputError(f"run name {name!r} is not a folder name: use letters, digits, - and _")
     if (root / name).exists():
         path = root / name
         raise InputError(f"{path} exists: choose another --run-name, or go on with --resume {path}")
+    there = next(place for place in (root, *root.absolute().parents) if place.exists())
+    with _writable(root), tempfile.TemporaryDirectory(dir=there):
+        pass
 
 
 def new_folder(root: Path, name: str) -> RunFolder:
@@ -245,14 +249,21 @@ def new_folder(root: Path, name: str) -> RunFolder:
     """
     check_new(root, name)
     path = root / name
-    try:
+    with _writable(path):
         root.mkdir(parents=True, exist_ok=True)
         path.mkdir()
+    return RunFolder(path)
+
+
+@contextmanager
+def _writable(path: Path) -> Iterator[None]:
+    """Say of a folder that it cannot be made."""
+    try:
+        yield
     except OSError as error:
         raise InputError(
             f"{path}: {error.strerror}: choose a folder that can be written"
         ) from error
-    return RunFolder(path)
 
 
 def open_folder(path: Path) -> RunFolder:

@@ -11,7 +11,7 @@ from rich.table import Table
 from nas.adapt_report_text import UNMET, measured
 from nas.cli.output import command
 from nas.last_trainings import IN_WORDS
-from nas.readable import counted, percent, three_digits
+from nas.readable import counted, duration, percent, three_digits
 from nas.rivals import unmet
 from nas.width_table import WidthRow, width_rows
 
@@ -19,23 +19,27 @@ if TYPE_CHECKING:
     from nas.adapt_record import AdaptRecord
     from nas.adapt_results import AdaptResult
     from nas.trial import Trial
-    from search_spaces import ArchSpec
 
 
 def conclude(
-    result: AdaptResult, seed: ArchSpec, console: Console, *, target_ms: float, looked_at: bool
+    result: AdaptResult,
+    console: Console,
+    *,
+    target_ms: float,
+    looked_at: bool,
+    took_s: float,
 ) -> None:
     """The last network beside the seed, and what to do next.
 
     Args:
         result: The run's.
-        seed: The network that it began with.
         console: Where to.
         target_ms: The target.
         looked_at: Whether the run had a result before, and so was looked at on the test images.
+        took_s: Seconds since the command began or went on with it.
     """
-    console.print(_way(result, seed))
-    console.print(_widths(width_rows(seed, result.spec)))
+    console.print(_way(result))
+    console.print(_widths(width_rows(result.seed_spec, result.spec)))
     if not result.reached:
         console.print(
             f"[bold]The target was not reached[/bold]: no group can give more; "
@@ -57,7 +61,7 @@ def conclude(
     console.print(
         f"seed {percent(result.seed_accuracy)} at {three_digits(result.seed_latency.median_ms)} ms -> "
         f"{three_digits(result.latency.median_ms)} ms (target {three_digits(target_ms)} ms) in "
-        f"{counted(len(result.family), 'step')}",
+        f"{counted(len(result.family), 'step')}; this took {duration(took_s)}",
         soft_wrap=True,
     )
     looks = "which an earlier result of this run had looked at" if looked_at else "looked at once"
@@ -103,14 +107,14 @@ def _accuracy(trial: Trial) -> str:
     return f"failed: {trial.error}" if trial.accuracy is None else percent(trial.accuracy)
 
 
-def _way(result: AdaptResult, seed: ArchSpec) -> Table:
+def _way(result: AdaptResult) -> Table:
     """A line a step."""
     from search_spaces import count
 
     table = Table(title="trajectory", box=SIMPLE, pad_edge=False)
     for title in ("step", "accuracy", "latency ms", "MAdds", "params"):
         table.add_column(title, justify="right")
-    cost = count(seed)
+    cost = count(result.seed_spec)
     figures = [(result.seed_accuracy, result.seed_latency.median_ms, cost.madds, cost.params)]
     figures += [(t.accuracy or 0.0, t.latency_ms, t.madds, t.params) for t in result.family]
     for step, (accuracy, ms, madds, params) in enumerate(figures):

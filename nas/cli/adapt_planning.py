@@ -99,16 +99,23 @@ def measured(source: LatencySource, spec: ArchSpec) -> Latency:
 def _require_reach(
     config: AdaptConfig, seed: ArchSpec, source: LatencySource, console: Console
 ) -> None:
-    from netadapt import Widths
+    from netadapt import Widths, width_groups
     from netadapt.shrink import narrowest
 
+    widths = Widths(config.divisor, config.floor)
+    if not any(widths.below(group.width) for group in width_groups(seed, ends=config.ends)):
+        raise InputError(
+            f"no group can be narrowed to a multiple of --divisor {config.divisor} that is at least "
+            f"--floor {config.floor}: give smaller ones"
+        )
     with waiting(console, "measuring the narrowest network"):
-        smallest = narrowest(seed, Widths(config.divisor, config.floor), ends=config.ends)
+        smallest = narrowest(seed, widths, ends=config.ends)
         floor_ms = measured(source, smallest).median_ms
     if config.target_ms < floor_ms:
         raise InputError(
-            f"target_ms {three_digits(config.target_ms)} cannot be reached: with every group at its "
-            f"narrowest the network takes {three_digits(floor_ms)} ms here; give more"
+            f"{three_digits(config.target_ms)} ms cannot be reached: with every group at its narrowest "
+            f"(--divisor {config.divisor}, --floor {config.floor}) the network takes "
+            f"{three_digits(floor_ms)} ms here; give a higher target"
             + ("" if config.ends else ", or --ends")
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -52,6 +52,33 @@ def parse(given: Mapping[str, Any]) -> AdaptConfig:
         return AdaptConfig.model_validate(given)
     except ValidationError as error:
         raise InputError(_as_typed(first_problem(error))) from error
+
+
+USED_WITH = {
+    "final_epochs": ("final", "scratch, finetune or both"),
+    "final_learning_rate": ("final", "scratch, finetune or both"),
+    "compare_seeds": ("compare", "uniform"),
+}
+"""Options that say nothing unless another has one of these values."""
+
+
+def require_used(typed: Iterable[str], config: AdaptConfig) -> None:
+    """Refuse options that would change nothing.
+
+    Args:
+        typed: Names of the options that were given.
+        config: What came of them.
+
+    Raises:
+        InputError: One would not.
+    """
+    for name in typed:
+        other, values = USED_WITH.get(name, ("", ""))
+        if other and getattr(config, other) == "none":
+            raise InputError(
+                f"{_option(name)} changes nothing with {_option(other)} none: leave it out, or give "
+                f"{_option(other)} {values}"
+            )
 
 
 def _as_typed(problem: str) -> str:
@@ -112,6 +139,10 @@ def kept(folder: RunFolder) -> AdaptConfig:
     from search_spaces.spec import read_yaml
 
     path = folder / "config.yaml"
+    if (folder / "run.json").is_file() and not path.exists():
+        raise InputError(
+            f"{folder.path}: this run was begun from Python: go on with it there, by the same call of adapt"
+        )
     content = read_yaml(path)
     if not isinstance(content, dict) or "delta" not in content:
         raise InputError(f"{folder.path}: not a NetAdapt run's folder: give one that netadapt made")

@@ -125,13 +125,15 @@ class View(AdaptWatcher):
             self._begin("looking at the test images")
         self._waiting.update(f"looking at the test images: {trial.kind} {trial.index + 1}")
 
-    def chosen(self, shrink: Shrink, trial: Trial) -> None:  # noqa: ARG002
+    def chosen(self, shrink: Shrink, trial: Trial) -> None:
         """See `AdaptWatcher`."""
         self._shrink, self._scores, now = shrink, [], shrink.current
         self._out, self._in_step = 0, False
         self.rest()
+        ms, told = three_digits(now.latency_ms), three_digits(trial.latency_ms)
+        at = f"{ms} ms" if ms == told else f"{ms} ms measured by itself (before: {told})"
         self.console.print(
-            f"step {shrink.steps}: {percent(now.accuracy)} at {three_digits(now.latency_ms)} ms, target "
+            f"step {shrink.steps}: {percent(now.accuracy)} at {at}, target "
             f"{three_digits(shrink.target_ms)} ms{self._ends()}",
             soft_wrap=True,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,16 +52,17 @@ class Adapting:
         """
         from nas.adapt_record import AdaptRecord
 
+        began_s = time.monotonic()
         with folder.locked():  # what another process holds is not to be gone on with
             looked_at = (folder / "result.json").is_file()
             result = self._adapt(folder, forecast)
             warn_of_unstable(AdaptRecord.read(folder), self.console)
         conclude(
             result,
-            self.seed.spec,
             self.console,
             target_ms=self.config.target_ms,
             looked_at=looked_at,
+            took_s=time.monotonic() - began_s,
         )
         return result
 
@@ -170,6 +172,7 @@ def reopen(path: Path, changes: dict[str, Any], console: Console) -> tuple[Adapt
     folder = open_folder(path)
     kept = adapt_settings.kept(folder)
     config = adapt_settings.changed(kept.model_dump(mode="json"), changes)
+    adapt_settings.require_used(changes, config)
     if folder.ending and config.last() != kept.last():
         raise InputError(
             f"{folder.path}: how the last network is trained cannot change any more, since one has been: "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+from itertools import pairwise
 from types import FrameType
 from typing import NoReturn, cast
 
@@ -44,6 +45,7 @@ def guarded(program: str, app: typer.Typer) -> None:
         _end(program, str(error), BAD_INPUT)
     except _UsageError as error:
         message: str = error.format_message()  # type: ignore[attr-defined]
+        message += _given(error)
         if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help text
             sys.stderr.write(message + "\n")
             raise SystemExit(BAD_INPUT) from None
@@ -57,6 +59,16 @@ def guarded(program: str, app: typer.Typer) -> None:
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
         sys.stderr.close()
         raise SystemExit(FAILED) from None
+
+
+def _given(error: Exception) -> str:
+    """The value that was typed, where typer's message has the option alone."""
+    for option in getattr(getattr(error, "param", None), "opts", ()):
+        for word, following in pairwise([*sys.argv[1:], ""]):
+            value = following if word == option else word.removeprefix(f"{option}=")
+            if value != word and value and repr(value) not in str(error):
+                return f", got {value!r}"
+    return ""
 
 
 def _terminated(_signal: int, _frame: FrameType | None) -> NoReturn:

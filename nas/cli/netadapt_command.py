@@ -96,16 +96,16 @@ def netadapt(
     from nas.cli import adapt_settings, adapting
     from nas.cli.adapt_planning import announce, seed_latency
 
-    console = messages()
+    console, typed = messages(), _typed(context)
     if resume is not None:
-        job, folder = adapting.reopen(resume, _changes(context), console)
+        job, folder = adapting.reopen(resume, _changes(context, typed), console)
         forecast = None
     else:
         _require_one_target(target_ms, target_ratio)
         if seed is None:
             raise InputError("give --seed with a trained network, or --resume with a run's folder")
         given = {
-            "device": device or "cpu",
+            "device": "cpu" if device is None else device,
             "target_ms": 1.0 if target_ms is None else target_ms,  # until the seed is measured
             "delta": delta,
             "decay": decay,
@@ -132,11 +132,14 @@ def netadapt(
             "schedule": {"workers": workers},
             "seed": random_seed,
         }
-        adapt_settings.parse(given)  # what is wrong is said before anything slow
-        name = run_name or f"netadapt-{datetime.now():%Y%m%d-%H%M%S}"
+        # What is wrong is said before anything slow.
+        adapt_settings.require_used(typed, adapt_settings.parse(given))
+        _require_device(device)
+        name = f"netadapt-{datetime.now():%Y%m%d-%H%M%S}" if run_name is None else run_name
         check_new(runs, name)
         network = adapting.open_seed(seed)
-        device = device or network.device or "cpu"
+        if device is None:
+            device = network.device or "cpu"
         source = adapting.open_source(device, network.spec)
         if target_ratio is not None:
             target_ms = target_ratio * seed_latency(source, network.spec, console).median_ms
@@ -171,7 +174,34 @@ def _require_one_target(target_ms: float | None, target_ratio: float | None) -> 
         require_ratio(target_ratio)
 
 
-def _changes(context: typer.Context) -> dict[str, Any]:
+def _require_device(device: str | None) -> None:
+    """Check what `--device` names, as far as that can be told from the name alone.
+
+    Raises:
+        InputError: It is empty, or has a target beside it as a search's may.
+    """
+    if device is None:
+        return
+    if not device:
+        raise InputError("--device is empty: leave it out, or give one that nas devices lists")
+    name, equals, target = device.rpartition("=")
+    if equals and target.replace(".", "", 1).isdecimal():
+        raise InputError(
+            f"--device {device} has a target beside it, as in a search of several devices: give "
+            f"--device {name} --target-ms {target}"
+        )
+
+
+def _typed(context: typer.Context) -> list[str]:
+    """The names of the options that were given."""
+    return [
+        name
+        for name in context.params
+        if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
+    ]
+
+
+def _changes(context: typer.Context, typed: list[str]) -> dict[str, Any]:
     """The settings typed beside `--resume`.
 
     Raises:
@@ -179,10 +209,5 @@ def _changes(context: typer.Context) -> dict[str, Any]:
     """
     from nas.cli.adapt_settings import MAY_CHANGE, require_changeable
 
-    typed = [
-        name
-        for name in context.params
-        if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
-    ]
     require_changeable(typed)
     return {name: context.params[name] for name in typed if name in MAY_CHANGE}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -13,6 +14,9 @@ import typer
 from rich.console import Console
 
 from search_spaces.errors import InputError
+
+FILE_COLUMNS = 200
+"""Where no terminal says how wide a line may be."""
 
 JsonFlag = Annotated[
     bool, typer.Option("--json", help="Print one JSON document to standard output.")
@@ -36,8 +40,11 @@ def search_line(arguments: str) -> str:
 
 
 def messages() -> Console:
-    """Progress and messages."""
-    return Console(stderr=True, highlight=False)
+    """Progress and messages; a file of them has lines of their own length."""
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = FILE_COLUMNS
+    return console
 
 
 def results() -> Console:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.text import Text
+
+from nas.readable import duration
 
 SAY_AFTER_S = 15.0
-"""How long nothing is said where there is no terminal."""
+"""How long news waits where there is no terminal."""
+
+SAY_EVERY_S = 60.0
+"""How long nothing is said there without news."""
+
+LONG_S = 10.0
+"""After which a terminal shows for how long it has been so."""
 
 
 class Waiting:
-    """What is under way.
+    """What is under way, and for how long.
 
     Args:
         console: Where to.
@@ -21,27 +31,51 @@ class Waiting:
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self._status = console.status("")
-        self._said_s = time.monotonic()
+        self._text = ""
+        self._status = console.status(self)
+        self._began_s = self._said_s = time.monotonic()
+        self._ended = threading.Event()
 
     def begin(self, text: str, *, said: bool = False) -> None:
         """Something begins; elsewhere than on a terminal it is told at once, unless it was `said`."""
-        self._status.update(text)
+        self.end()
+        self._set(text)
+        self._said_s = self._began_s
         self._status.start()
-        self._said_s = time.monotonic()
         if not said:
             say(self.console, text)
+        if not in_place(self.console):
+            self._ended = threading.Event()
+            threading.Thread(target=self._repeat, args=(self._ended,), daemon=True).start()
 
     def update(self, text: str) -> None:
         """How it stands."""
-        self._status.update(text)
-        if time.monotonic() - self._said_s >= SAY_AFTER_S:
-            self._said_s = time.monotonic()
+        self._set(text)
+        if self._began_s - self._said_s >= SAY_AFTER_S:
+            self._said_s = self._began_s
             say(self.console, text)
 
     def end(self) -> None:
         """It has ended: leave the screen as it is."""
+        self._ended.set()
         self._status.stop()
+
+    def __rich__(self) -> Text:
+        """What a terminal shows, drawn again and again."""
+        return Text(self._line() if time.monotonic() - self._began_s >= LONG_S else self._text)
+
+    def _line(self) -> str:
+        return f"{self._text} ({duration(time.monotonic() - self._began_s)} so far)"
+
+    def _set(self, text: str) -> None:
+        self._text, self._began_s = text, time.monotonic()
+
+    def _repeat(self, ended: threading.Event) -> None:
+        """Say where there is no terminal that it still goes on."""
+        while not ended.wait(SAY_EVERY_S):
+            if time.monotonic() - self._said_s >= SAY_EVERY_S:
+                self._said_s = time.monotonic()
+                say(self.console, self._line())
 
 
 @contextmanager
@@ -55,7 +89,12 @@ def waiting(console: Console, text: str) -> Iterator[Waiting]:
         shown.end()
 
 
+def in_place(console: Console) -> bool:
+    """Whether what is under way is shown in place, as on a terminal."""
+    return console.is_terminal and not console.is_dumb_terminal
+
+
 def say(console: Console, text: str) -> None:
     """A plain line where a terminal would show it in place."""
-    if not console.is_terminal or console.is_dumb_terminal:
+    if not in_place(console):
         console.print(text, soft_wrap=True)

@@ -1,6 +1,7 @@
 """What is shown while NetAdapt runs: how the proposals stand, and the time left."""
 
 import io
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -10,7 +11,7 @@ from rich.console import Console
 from latency import Latency, open_device
 from nas.adapt_job import AdaptJob, of_steps
 from nas.adapt_plan import Forecast, Workload
-from nas.cli import adapt_pace
+from nas.cli import adapt_pace, waiting
 from nas.cli.adapt_view import View
 from nas.cli.waiting import SAY_AFTER_S
 from nas.training.recipe import Recipe
@@ -241,3 +242,33 @@ def test_at_the_end_nothing_is_left(shown, clock):
         seen.tuned(one, trial(one, 0.8, 0.0), replayed=False)
     assert seen.left_s() == 0.0
     assert "4 last trainings" in shown.getvalue()
+
+
+def test_what_takes_long_without_news_is_told_where_there_is_no_terminal(shown, monkeypatch):
+    monkeypatch.setattr(waiting, "SAY_EVERY_S", 0.01)
+    under_way = waiting.Waiting(Console(file=shown))
+    under_way.begin("training")
+    for _ in range(1000):
+        if "training (" in shown.getvalue():
+            break
+        time.sleep(0.01)
+    under_way.end()
+    assert shown.getvalue().splitlines()[:2] == ["training", "training (0 s so far)"]
+
+
+def test_a_terminal_shows_for_how_long_something_has_been_under_way(shown, clock):
+    terminal = Console(file=shown, force_terminal=True, width=80)
+    under_way = waiting.Waiting(terminal)
+    under_way.begin("training")
+    clock.s += 70
+    terminal.print(under_way)
+    under_way.end()
+    assert "training (1 min 10 s so far)" in shown.getvalue()
+
+
+def test_a_network_that_measures_otherwise_by_itself_is_told_with_both_figures(shown):
+    seen = view(shown)
+    seen.chosen(shrink(80.0, 1), trial(job(0, ms=78.0), 0.8, 0.0))
+    assert "80.0% at 80.0 ms measured by itself (before: 78.0), target 70.0" in shown.getvalue()
+    seen.chosen(shrink(80.0, 1), trial(job(0, ms=80.0), 0.8, 0.0))
+    assert "80.0% at 80.0 ms, target 70.0" in shown.getvalue()

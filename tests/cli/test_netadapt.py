@@ -15,9 +15,9 @@ from nas.seeds import seed_bytes
 from netadapt import width_groups
 from tests.nas.test_adapt import FULL_MS, SEED
 
-QUICK = (
-    "--device", "madds:1", "--finetune-steps", 1, "--batch-size", 16, "--final-epochs", 0.3, "--workers", 0,
-)  # fmt: skip
+STEPS = ("--device", "madds:1", "--finetune-steps", 1, "--batch-size", 16, "--workers", 0)
+QUICK = (*STEPS, "--final-epochs", 0.3)
+STEPS_ALONE = (*STEPS, "--final", "none")
 
 
 def test_a_seed_becomes_a_narrower_network(netadapt, seed, photos, tmp_path):
@@ -133,8 +133,8 @@ def test_the_comparison_can_be_asked_for_afterwards(netadapt, seed, photos, tmp_
 
 
 def test_the_last_training_can_be_chosen_until_there_is_one(netadapt, seed, photos, tmp_path):
-    common = ("--seed", seed, "--data", photos, "--target-ratio", 0.85, *QUICK)
-    code, _, err = netadapt(*common, "--run-name", "one", "--final", "none")
+    common = ("--seed", seed, "--data", photos, "--target-ratio", 0.85, *STEPS_ALONE)
+    code, _, err = netadapt(*common, "--run-name", "one")
     assert code == 0, err
     again = ("--resume", tmp_path / "runs" / "one", "--workers", 0)
     code, out, err = netadapt(
@@ -159,15 +159,15 @@ def test_the_last_training_can_be_chosen_until_there_is_one(netadapt, seed, phot
 
 
 def test_where_few_groups_can_give_delta_it_says_which_delta_more_can_give(netadapt, seed, photos):
-    common = ("--seed", seed, "--data", photos, "--target-ratio", 0.6, *QUICK)
-    code, _, err = netadapt(*common, "--final", "none", "--delta", 0.2)
+    common = ("--seed", seed, "--data", photos, "--target-ratio", 0.6, *STEPS_ALONE)
+    code, _, err = netadapt(*common, "--delta", 0.2)
     assert code == 0, err
     advice = r"only (\d+) of (\d+) groups can save .*--delta ([0-9.]+) leaves (\d+)"
     said = re.search(advice, " ".join(err.split()))
     assert said, err
     few, groups, delta, more = said.groups()
     assert 2 * int(few) <= int(more) <= int(groups)
-    code, _, err = netadapt(*common, "--final", "none", "--delta", delta)
+    code, _, err = netadapt(*common, "--delta", delta)
     assert code == 0, err
     assert f"{more} proposals in the first step" in " ".join(err.split())
 
@@ -211,8 +211,8 @@ def test_sigterm_says_how_to_go_on(netadapt, seed, photos, tmp_path, device):
 
 
 def test_what_another_process_holds_is_not_to_be_gone_on_with(netadapt, seed, photos, tmp_path):
-    common = ("--seed", seed, "--data", photos, "--target-ratio", 0.85, *QUICK)
-    assert netadapt(*common, "--run-name", "one", "--final", "none")[0] == 0
+    common = ("--seed", seed, "--data", photos, "--target-ratio", 0.85, *STEPS_ALONE)
+    assert netadapt(*common, "--run-name", "one")[0] == 0
     other = FileLock(tmp_path / "runs" / "one" / ".lock", is_singleton=False)
     with other:
         code, _, err = netadapt("--resume", tmp_path / "runs" / "one")

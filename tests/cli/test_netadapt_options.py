@@ -8,7 +8,7 @@ import pytest
 from nas.seeds import seed_bytes
 from netadapt import narrowed, width_groups
 from search_spaces.spec import save
-from tests.cli.test_netadapt import QUICK
+from tests.cli.test_netadapt import QUICK, STEPS_ALONE
 from tests.nas.test_adapt import FULL_MS, SEED
 
 
@@ -23,7 +23,11 @@ from tests.nas.test_adapt import FULL_MS, SEED
         ),
         (
             ("--seed", "SEED", "--target-ms", "0.001"),
-            "cannot be reached: with every group at its",
+            "0.00100 ms cannot be reached: with every group at its narrowest (--divisor 8, --floor 8)",
+        ),
+        (
+            ("--seed", "SEED", "--target-ratio", "0.5", "--divisor", "1000"),
+            "no group can be narrowed to a multiple of --divisor 1000 that is at least --floor 8",
         ),
         (("--seed", "MIXED", "--target-ms", "0.3"), "the weights are not its spec's"),
         (("--seed", "SPEC", "--target-ms", "1"), "has no weights: train it first"),
@@ -90,6 +94,18 @@ def test_bad_input_writes_nothing(netadapt, seed, photos, tmp_path, arguments, m
         (("--compare-seeds", 1), "--compare-seeds must be"),
         (("--compare", "uniform", "--final", "none"), "--final none trains nothing to compare"),
         (("--target-ratio", 1.5), "--target-ratio must be between 0 and 1, got 1.5"),
+        (("--target-ms", "abc"), "Invalid value for '--target-ms'"),
+        (("--target-ms", "abc"), "got 'abc'"),
+        (("--workers=1.5",), "got '1.5'"),
+        (("--device", ""), "--device is empty"),
+        (("--device", "cpu=4"), "give --device cpu --target-ms 4"),
+        (("--run-name", ""), "run name '' is not a folder name"),
+        (("--runs", "/proc/absent"), "/proc/absent: "),
+        (
+            ("--final", "none", "--final-epochs", 3),
+            "--final-epochs changes nothing with --final none",
+        ),
+        (("--compare-seeds", 5), "--compare-seeds changes nothing with --compare none"),
     ],
 )
 def test_a_wrong_option_is_named_before_anything_is_opened(
@@ -108,17 +124,22 @@ def test_a_wrong_option_is_named_before_anything_is_opened(
 
 
 def test_a_wrong_option_is_named_on_resume_too(netadapt, seed, photos, tmp_path):
-    common = ("--seed", seed, "--data", photos, "--target-ratio", 0.85, *QUICK)
-    assert netadapt(*common, "--run-name", "one", "--final", "none")[0] == 0
+    common = ("--seed", seed, "--data", photos, "--target-ratio", 0.85, *STEPS_ALONE)
+    assert netadapt(*common, "--run-name", "one")[0] == 0
     again = ("--resume", tmp_path / "runs" / "one")
     code, _, err = netadapt(*again, "--workers", -1)
     assert (code, "--workers must be" in err) == (2, True)
+    code, _, err = netadapt(*again, "--compare-seeds", 3)
+    assert (code, "changes nothing with --compare none" in err) == (2, True)
     code, _, err = netadapt(*again, "--compare", "uniform")
     assert (code, "--final none trains nothing to compare" in err) == (2, True)
     config = tmp_path / "runs" / "one" / "config.yaml"
     config.write_text(config.read_text().replace("steps: 1", "steps: 0"))
     code, _, err = netadapt(*again)
     assert (code, "one/config.yaml: recipe.steps: must be" in err) == (2, True)
+    config.unlink()
+    code, _, err = netadapt(*again)
+    assert (code, "this run was begun from Python" in err) == (2, True)
 
 
 def test_a_dry_run_says_what_it_would_do_and_writes_nothing(netadapt, seed, photos, tmp_path):

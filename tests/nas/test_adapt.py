@@ -198,7 +198,11 @@ def test_real_training_end_to_end(tmp_path):
     logits = seed.network()(torch.rand(2, 3, 32, 32))
     assert torch.isfinite(logits).all()
     assert (tmp_path / "adapted.onnx").stat().st_size > 0
-    assert (tmp_path / "family.csv").read_text().startswith("step,accuracy,latency_ms")
+    titles, *rows = (tmp_path / "family.csv").read_text().splitlines()
+    assert titles == "step,accuracy,latency_ms,params,madds"
+    cost = count(SPEC)
+    assert rows[0].split(",")[2:] == [str(FULL_MS), str(cost.params), str(cost.madds)]
+    assert len(rows) == 1 + len(result.family)
 
 
 def test_a_failed_proposal_is_passed_over(tmp_path):
