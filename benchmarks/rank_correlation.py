@@ -11,7 +11,7 @@ random numbers for every network; also several, as `5:warm,averaged`.
 Networks drawn uniformly from the MnasNet space train in each way with two seeds, and with two others for
 the long training. For each: Kendall's tau-b between its accuracy and the mean of the long trainings', one
 seed and the mean of two, with a 95% bootstrap interval over networks; the standard deviation between
-networks and between seeds; and what one trial costs in CPU seconds on one thread, as a part of the long one.
+networks and between seeds; and what one trial costs in CPU seconds, as a part of the long one.
 Of warm trials also the correlation of (accuracy, less the long training's, each in ranks) with the likeness
 to the network whose weights they began with: above 0 they favour its relatives.
 
