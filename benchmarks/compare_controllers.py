@@ -66,18 +66,20 @@ class Found:
     chosen: list[tuple[float, float]]
 
 
-def search(name: str, table: Table, *, seed: int, batch: int) -> list[Trial]:
-    """One search of as many trials as the largest budget."""
+def search(
+    name: str, table: Table, *, seed: int, batch: int, trials: int = max(BUDGETS)
+) -> list[Trial]:
+    """One search of so many trials."""
     luck = random.Random(f"noise {seed}")
     controller = make_controller(name, table.arities, seed=seed)
-    trials: list[Trial] = []
-    while len(trials) < max(BUDGETS):
-        asked = controller.ask(min(batch, max(BUDGETS) - len(trials)))
+    done: list[Trial] = []
+    while len(done) < trials:
+        asked = controller.ask(min(batch, trials - len(done)))
         true = [table.value(tokens) for tokens in asked]
         readings = [value + luck.gauss(0.0, table.noise) for value in true]
         controller.tell(list(zip(asked, readings, strict=True)))
-        trials += [Trial(*trial) for trial in zip(asked, true, readings, strict=True)]
-    return trials
+        done += [Trial(*trial) for trial in zip(asked, true, readings, strict=True)]
+    return done
 
 
 def curve(trials: Sequence[Trial]) -> list[float]:

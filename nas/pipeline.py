@@ -126,6 +126,7 @@ def search(
         facts["training"] = {"recipe": recipe.model_dump(), "finals_factor": finals.epochs_factor}
         facts["training"]["warm_start"] = warm.facts() if warm else []
         facts["training"]["fidelity"] = fidelity and fidelity.model_dump()
+        facts["controller"] = type(controller).__name__
         record_facts(run, facts)
         remote = remote_devices(sources)
         allowance = None

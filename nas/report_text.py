@@ -6,7 +6,10 @@ import math
 from typing import Any
 
 from latency import Latency
+from nas.advice import Advice
+from nas.estimates import distinct
 from nas.noise import fastest_of_the_best
+from nas.procedure import procedure
 from nas.readable import duration, on_each, percent, readings, three_digits
 from nas.run_record import DeviceRecord, RunRecord
 from nas.trial import Trial
@@ -105,6 +108,7 @@ def verdict(run: RunRecord) -> list[str]:
     ]
     if not run.noise.differ and run.result is not None:
         sentences += _advice(run, fast, run.result)
+    sentences.append(Advice.of(run.noise).after(len(distinct(run.trials))))
     if (pairs := run.noise.pairs) < 10:
         # The standard error of a standard deviation from n independent squares is 1 / sqrt(2 n) of it.
         rough = round(100 / math.sqrt(2 * pairs))
@@ -141,11 +145,11 @@ def facts(run: RunRecord) -> list[tuple[str, str]]:
             f"{budget['finalists']} finalists trained longer, {budget['repeats']} networks trained "
             f"again with another seed; seed {budget['seed']}",
         ),
+        ("Procedure", "; ".join(procedure(run))),
         ("Trials", f"{len(run.candidates)} ended, {len(run.failed)} of them failed"),
     ]
     if run.rungs:
-        done = f"all of them for a first part of the length, {len(run.trials)} then in full"
-        lines.append(("Trained", f"{done}: these are shown and compared"))
+        lines.append(("Shown", f"the {len(run.trials)} that trained in full, and compared"))
     if unstable:
         lines.append(("Unstable", f"{unstable} of the latency readings: runs differed too much"))
     return lines

@@ -11,12 +11,20 @@ from rich.table import Table
 from latency import Latency
 from nas.advice import Advice
 from nas.cli.output import command
-from nas.readable import counted, interval, on_each, percent, short_names, three_digits
+from nas.procedure import procedure
+from nas.readable import counted, duration, interval, on_each, percent, short_names, three_digits
 from nas.results import SearchResult
+from nas.run_record import RunRecord
 
 
-def conclude(result: SearchResult, console: Console) -> None:
-    """The best candidates, where the files lie, the next command."""
+def conclude(result: SearchResult, console: Console, *, took_s: float) -> None:
+    """The best candidates, how they were found, where the files lie, the next command.
+
+    Args:
+        result: The search's.
+        console: Where to.
+        took_s: Seconds since the command began or went on with it.
+    """
     console.print(_finalists(result))
     names = [latency.device for latency in result.winner.latencies]
     if not result.within_target:
@@ -39,6 +47,8 @@ def conclude(result: SearchResult, console: Console) -> None:
     if result.noise is not None:
         console.print(result.noise.sentence())
         console.print(Advice.of(result.noise).after(distinct))
+    used = "; ".join(procedure(RunRecord.read(result.folder)))
+    console.print(f"used: {used}; this took {duration(took_s)}", soft_wrap=True)
     folder = result.folder.path
     console.print(
         f"\n{folder}/ has best.yaml, best.onnx, seed.pt, pareto.csv, report.html, trials.jsonl\n"

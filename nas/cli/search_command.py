@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -122,7 +123,7 @@ def search(
         data=_given(source=data, proxy_resolution=proxy_resolution),
         schedule=schedule,
     )
-    console = messages()
+    console, began_s = messages(), time.monotonic()
     if resume is not None:
         changed = [*overrides, *_given(config=config, run_name=run_name)]
         if fixed := [name for name in changed if name != "schedule"]:
@@ -135,7 +136,7 @@ def search(
         job, folder = jobs.reopen(resume, schedule, console)
     else:
         settings = make_config(preset=preset, file=config, overrides=overrides)
-        name = run_name or _default_name(settings)
+        name = _default_name(settings) if run_name is None else run_name
         check_new(runs, name)
         job, document = plan(jobs.open_job(settings, console), runs)
         if dry_run:
@@ -154,7 +155,7 @@ def search(
         if isinstance(error, SearchStoppedError):
             raise Failed(str(error)) from error
         raise
-    conclude(result, console)
+    conclude(result, console, took_s=time.monotonic() - began_s)
     if as_json:
         print_json({"run": str(folder.path)} | result.to_dict())
 

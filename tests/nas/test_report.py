@@ -230,6 +230,8 @@ def test_a_run_within_its_noise_says_that_the_fastest_is_the_answer(make_run):
 def test_a_run_beyond_its_noise_says_so(make_run):
     text = text_of(render(make_run()[0]))
     assert "The networks differ by more than the noise" in text
+    assert re.search(r"Given this noise the best of \d+ trials is expected", text)
+    assert "asked for 23 networks in batches of" in text
     assert "in place of the winner" not in text
 
 

@@ -1,0 +1,61 @@
+"""How a run searched, a sentence a step: what chose its networks, how they trained, what was returned."""
+
+from __future__ import annotations
+
+from nas.estimates import LEAST_TRIALS
+from nas.readable import counted
+from nas.run_record import RunRecord
+from nas.training.recipe import Recipe
+
+CONTROLLERS = {
+    "Screened": "screened REINFORCE (a policy proposes, a model of all results so far chooses)",
+    "Reinforce": "plain REINFORCE",
+    "RegularizedEvolution": "regularized evolution",
+    "Uniform": "uniform sampling",
+}
+"""In words, by class."""
+
+
+def procedure(run: RunRecord) -> list[str]:
+    """What was used, in the order of use.
+
+    Args:
+        run: A search's, also one that has not ended.
+    """
+    budget, training = run.facts["budget"], run.facts.get("training", {})
+    chooser = run.facts.get("controller", "the controller")
+    asked = counted(len(run.candidates), "network")
+    steps = [
+        f"{CONTROLLERS.get(chooser, chooser)} asked for {asked} in batches of {budget['batch_size']}"
+    ]
+    if training:
+        steps += _trainings(run, Recipe.model_validate(training["recipe"]))
+    if budget["finalists"]:
+        by = "estimated reward" if len(run.good) >= LEAST_TRIALS else "reward"
+        longer = f"{training['finals_factor']:g} times as long" if training else "longer"
+        steps.append(
+            f"{counted(budget['finalists'], 'finalist')} of best {by}, those within the target first, "
+            f"trained {longer} from new weights"
+        )
+    if budget["repeats"]:
+        steps.append(f"{counted(budget['repeats'], 'network')} trained twice told the noise")
+    return steps
+
+
+def _trainings(run: RunRecord, recipe: Recipe) -> list[str]:
+    """How a trial trained."""
+    training = run.facts["training"]
+    length = counted(recipe.total_steps(run.facts["data"]["train"]), "step")
+    steps = [f"each trained {length} of {recipe.batch_size} images on {run.facts['data']['px']} px"]
+    if (fidelity := training.get("fidelity")) is not None:
+        steps.append(
+            f"first for {fidelity['first']:.0%} of that; the better {fidelity['keep']:.0%} of a batch "
+            "then in full"
+        )
+    if sources := training.get("warm_start"):
+        steps.append(f"from the weights of the most alike of {counted(len(sources), 'network')}")
+    if recipe.average_fraction:
+        steps.append(
+            f"evaluated with the mean of the last {recipe.average_fraction:.0%} of weights"
+        )
+    return steps

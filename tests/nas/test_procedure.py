@@ -1,0 +1,77 @@
+"""How a run searched, in words."""
+
+from dataclasses import replace
+
+import pytest
+
+from nas.config import FidelityConfig
+from nas.procedure import procedure
+from nas.run_record import RunRecord
+from nas.training.recipe import Recipe
+from nas.trial import Trial
+
+FACTS = {
+    "controller": "Screened",
+    "budget": {"batch_size": 4, "finalists": 2, "repeats": 1},
+    "data": {"train": 1000, "px": 32},
+    "training": {
+        "recipe": Recipe(epochs=2, batch_size=50).model_dump(),
+        "finals_factor": 3.0,
+        "warm_start": [],
+        "fidelity": None,
+    },
+}
+
+
+def trial(index):
+    return Trial(
+        index=index, kind="search", batch=0, tokens=(0,), fingerprint=str(index), seed=0, accuracy=0.5,
+        latency=None, reward=0.5, params=1, madds=1, error=None, time={},
+    )  # fmt: skip
+
+
+def record(trials=8, **training):
+    facts = FACTS | {"training": FACTS["training"] | training}
+    return RunRecord("run", facts, [trial(i) for i in range(trials)], [], [], None)
+
+
+def test_a_plain_search_is_told_in_its_order():
+    asked, trained, finals, noise = procedure(record())
+    assert asked.startswith("screened REINFORCE")
+    assert asked.endswith("asked for 8 networks in batches of 4")
+    assert trained == "each trained 40 steps of 50 images on 32 px"
+    assert finals.startswith("2 finalists of best reward, those within the target first")
+    assert finals.endswith("trained 3 times as long from new weights")
+    assert noise == "1 network trained twice told the noise"
+
+
+@pytest.mark.parametrize(
+    ("training", "told"),
+    [
+        (
+            {"fidelity": FidelityConfig(first=0.25, keep=0.5).model_dump()},
+            "first for 25% of that; the better 50% of a batch then in full",
+        ),
+        ({"warm_start": [{}, {}]}, "from the weights of the most alike of 2 networks"),
+        (
+            {"recipe": Recipe(average_fraction=0.25).model_dump()},
+            "evaluated with the mean of the last 25% of weights",
+        ),
+    ],
+)
+def test_what_a_search_does_besides_is_told(training, told):
+    assert told in procedure(record(**training))
+
+
+def test_a_controller_of_the_caller_s_own_has_its_own_name():
+    run = record()
+    assert procedure(replace(run, facts=run.facts | {"controller": "Mine"}))[0].startswith(
+        "Mine asked"
+    )
+
+
+def test_a_run_of_an_older_version_tells_what_it_knows():
+    old = {key: FACTS[key] for key in ("budget", "data")}
+    asked, finals, _ = procedure(replace(record(), facts=old))
+    assert asked == "the controller asked for 8 networks in batches of 4"
+    assert "trained longer from new weights" in finals
