@@ -167,7 +167,7 @@ class Advice:
             return f"The noise ({known}) is no reason to run fewer"
         about = f"about {float(f'{self.turn:.2g}'):,.0f} trials"
         if trials < self.turn:
-            return f"Up to {about} more of them are the best use of time (noise {known})"
+            return f"Up to {about}, more of them are the best use of time (noise {known})"
         return (
             f"From {about} on less noise (a second seed, or recipe.epochs) gains more than more trials "
             f"(noise {known})"

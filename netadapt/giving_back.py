@@ -26,9 +26,9 @@ def give_back(
     """A proposal of every narrowed group that can bring the network close to the target from below.
 
     Each group gets its widest width, up to the seed's, whose latency is half the tolerance below the
-    target: what is chosen is measured once more, and may turn out a little slower. Where none comes
-    within the tolerance, the one that comes closest is the only proposal; where none is slower than the
-    network is now, there is none.
+    target: what is chosen is measured once more, and may turn out a little slower. Where that brings
+    none within the tolerance, the widest up to the target itself. If none is within it then either, the
+    one that comes closest is the only proposal; if none is slower than the network is now, there is none.
 
     Args:
         spec: The current network, below the target.
@@ -41,19 +41,22 @@ def give_back(
         discard: See `netadapt.proposals.propose`.
     """
     now_ms = latency(spec)
-    groups = zip(width_groups(spec, ends=ends), width_groups(seed, ends=ends), strict=True)
-    found = [
-        widest_within(
-            spec,
-            group,
-            widths.between(group.width, before.width),
-            latency=latency,
-            limit_ms=(1 - tolerance / 2) * target_ms,
-            seed=seed,
-            discard=discard,
-        )
-        for group, before in groups
-    ]
-    wider = [proposal for proposal in found if proposal and proposal.latency_ms > now_ms]
-    close = [p for p in wider if p.latency_ms >= (1 - tolerance) * target_ms]
-    return close or sorted(wider, key=lambda p: -p.latency_ms)[:1]
+    wider: list[Proposal] = []
+    for limit_ms in ((1 - tolerance / 2) * target_ms, target_ms):
+        groups = zip(width_groups(spec, ends=ends), width_groups(seed, ends=ends), strict=True)
+        found = [
+            widest_within(
+                spec,
+                group,
+                widths.between(group.width, before.width),
+                latency=latency,
+                limit_ms=limit_ms,
+                seed=seed,
+                discard=discard,
+            )
+            for group, before in groups
+        ]
+        wider = [proposal for proposal in found if proposal and proposal.latency_ms > now_ms]
+        if close := [p for p in wider if p.latency_ms >= (1 - tolerance) * target_ms]:
+            return close
+    return sorted(wider, key=lambda p: -p.latency_ms)[:1]

@@ -69,7 +69,7 @@ def _finalists(result: SearchResult) -> Table:
     titles += [""] if several else ["params", "MAdds", ""]
     for title in titles:
         justify: Literal["left", "right"] = "left" if title == "device" else "right"
-        table.add_column(title, justify=justify, no_wrap=True)
+        table.add_column(title, justify=justify, no_wrap=bool(title))
     for trial in sorted(finalists, key=lambda t: -(t.accuracy or 0)):
         winner = ["winner"] if trial.index == result.winner.index else []
         # Of several devices the line has no room for them; they are in the report.

@@ -5,7 +5,8 @@ import random
 import pytest
 
 from latency import MeasurementError, open_device
-from netadapt import Widths, scaled, width_groups
+from netadapt import Widths, narrowed, scaled, width_groups
+from netadapt.giving_back import give_back
 from netadapt.shrink import GIVING_BACK, Shrink, narrowest, shrink
 from search_spaces import REFERENCES, InputError, count
 from search_spaces.network import build
@@ -110,6 +111,26 @@ def test_all_that_come_close_are_proposed_or_else_the_closest():
     for proposal in close:
         assert 0.9 * current.target_ms <= proposal.latency_ms <= 0.95 * current.target_ms
     assert len(far_below(tolerance=1e-6).next_step().proposals) == 1
+
+
+@pytest.mark.parametrize(("wider_ms", "given_back"), [(98.5, True), (99.5, True), (100.5, False)])
+def test_where_no_width_leaves_room_for_a_slower_reading_it_goes_up_to_the_target(
+    wider_ms, given_back
+):
+    group = next(g for g in width_groups(SEED) if g.width > 16)
+    spec = narrowed(SEED, group, 8)
+    found = give_back(
+        spec,
+        seed=SEED,
+        latency=lambda other: 97.9 if other == spec else wider_ms,
+        target_ms=100.0,
+        tolerance=0.02,
+        widths=Widths(8, 8),
+        ends=False,
+    )
+    assert [(p.group.name, p.latency_ms) for p in found] == (
+        [(group.name, wider_ms)] if given_back else []
+    )
 
 
 def test_it_gives_back_only_so_often():
