@@ -11,6 +11,7 @@ from rich.table import Table
 
 from latency import MeasurementError, device_kinds, open_device
 from nas.cli.output import JsonFlag, messages, print_json, results
+from nas.cli.waiting import waiting
 from nas.readable import three_digits
 from search_spaces import REFERENCES, InputError
 
@@ -38,7 +39,7 @@ def devices(
     """List the kinds of device, and check that those here can tell a latency."""
     kinds = device_kinds()
     chosen = named or [kind.example for kind in kinds if kind.ready]
-    with messages().status("") as status:
+    with waiting(messages(), f"measuring {PROBE} on {', '.join(chosen)}") as status:
         found = []
         for device in chosen:
             status.update(f"measuring {PROBE} on {device}")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from nas.cli.output import JsonFlag, messages, print_json
+from nas.cli.waiting import waiting
 from search_spaces import InputError
 
 SPLITS = {"train": ("train",), "val": ("val",), "test": ("test",), "all": ("train", "val", "test")}
@@ -32,7 +33,7 @@ def evaluate(
     from nas.training.load import load_dataset
 
     network = load_seed(seed)
-    with messages().status("reading images") as status:
+    with waiting(messages(), "reading images") as status:
         images = load_dataset(
             data,
             resolution_px=network.usage.trained_px if resolution is None else resolution,

@@ -13,6 +13,7 @@ from latency import MeasurementError
 from nas.cli.errors import Failed
 from nas.cli.output import JsonFlag, messages, not_over, print_json, results
 from nas.cli.specs import Changes, open_spec
+from nas.cli.waiting import waiting
 from nas.readable import interval, three_digits
 from nas.runs import write_whole
 from search_spaces import InputError
@@ -170,7 +171,7 @@ def _write_float(request: Request, as_json: bool) -> None:
     network = build(spec).eval()
     if request.trained:
         network.load_state_dict(load_seed(request.spec).weights)
-    with messages().status(f"converting to {files.name}"):
+    with waiting(messages(), f"converting to {files.name}"):
         model = files.convert(network)
     write_whole(path, model)
     difference = largest_difference(network, files.open(model))
@@ -194,7 +195,7 @@ def _write_int8(request: Request, as_json: bool) -> None:
     files, seed = _format(request), load_seed(request.spec)
     assert request.data is not None
     trained_px = seed.usage.trained_px
-    with messages().status("reading images") as status:
+    with waiting(messages(), "reading images") as status:
         images = load_dataset(
             request.data,
             resolution_px=trained_px if request.resolution is None else request.resolution,
@@ -223,7 +224,7 @@ def _format(request: Request) -> Format:
     if request.litert:
         from nas.litert import LITERT, require_litert
 
-        with messages().status("loading LiteRT"):
+        with waiting(messages(), "loading LiteRT"):
             require_litert()
         return LITERT
     from nas.export import checked_onnx

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from nas.cli.waiting import waiting
 from nas.config import DataConfig
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ def open_images(wanted: DataConfig, console: Console, *, batch_size: int) -> Dat
     from nas.training.images import require_batch
     from nas.training.load import load_dataset
 
-    with console.status("reading images") as status:
+    reading = f"reading images of {wanted.source}"
+    with waiting(console, reading) as status:
         images = load_dataset(
             wanted.source,
             resolution_px=wanted.proxy_resolution,
@@ -29,7 +31,7 @@ def open_images(wanted: DataConfig, console: Console, *, batch_size: int) -> Dat
             val_fraction=wanted.val_fraction,
             test_fraction=wanted.test_fraction,
             seed=wanted.split_seed,
-            progress=lambda done, total: status.update(f"reading images, {done} of {total}"),
+            progress=lambda done, total: status.update(f"{reading}, {done} of {total}"),
         )
     require_batch(images, batch_size)
     return images

@@ -12,6 +12,7 @@ from rich.table import Table
 from latency import Cached, Latency, MeasurementError, open_device
 from nas.cli.output import JsonFlag, messages, print_json, results
 from nas.cli.specs import SpecName, open_spec
+from nas.cli.waiting import waiting
 from nas.improvement_steps import HSWISH_FROM, STEM_FILTERS, Step, chosen_improvements, take_steps
 from nas.layer_table import millions, short
 from nas.readable import interval, three_digits
@@ -145,7 +146,7 @@ def _readings(steps: list[Step], device: str | None) -> list[Latency | None]:
     if not source.device.estimate:
         source = Cached(source)
     readings: list[Latency | None] = []
-    with messages().status("") as status:
+    with waiting(messages(), f"measuring on {source.device.name}") as status:
         for step in steps:
             status.update(f"measuring {step.name or 'the network'} on {source.device.name}")
             try:

@@ -24,6 +24,7 @@ from latency.published import PublishedEstimate
 from latency.sustained import Window, sustained
 from nas.cli.output import JsonFlag, messages, print_json, results
 from nas.cli.specs import Changes, ConventionOption, ResolutionOption, WidthOption, open_spec
+from nas.cli.waiting import waiting
 from nas.readable import interval, three_digits
 from search_spaces import ArchSpec, InputError
 
@@ -79,7 +80,7 @@ def measure(
         if for_s is not None:
             _sustain(source, subjects, for_s, console, as_json=as_json)
             return
-        with console.status(f"measuring on {source.device.name}"):
+        with waiting(console, f"measuring on {source.device.name}"):
             if isinstance(source, Measured) and len(subjects) > 1:
                 found = _together(source, subjects)
             else:
@@ -204,7 +205,7 @@ def _sustain(
         raise InputError("--sustained runs one network on a device that measures: give one")
     if seconds <= 0:
         raise InputError(f"sustained must be above 0 seconds, got {seconds:g}: give 120, say")
-    with console.status("") as status:
+    with waiting(console, f"running for {seconds:.0f} s on {source.device.name}") as status:
 
         def tell(window: Window) -> None:
             status.update(

@@ -31,6 +31,7 @@ class Prospect:
         span: Of the space on it.
         target_ms: The search's on it.
         option: How another target is typed, up to its number.
+        given: Whether the user gave the target.
     """
 
     typed: str
@@ -38,6 +39,7 @@ class Prospect:
     span: Span
     target_ms: float
     option: str
+    given: bool
 
     @property
     def verdict(self) -> str | None:
@@ -134,8 +136,7 @@ def _device_lines(prospect: Prospect, config: SearchConfig) -> list[Line]:
     kind = "not measured: " if source.device.estimate else ""
     several = len(units(source))
     pool = f", a pool of {several}" if several > 1 else ""
-    given = config.targets[prospect.typed] is not None
-    why = "" if given else ", MobileNetV3-Large's here (--target-ms sets it)"
+    why = "" if prospect.given else ", MobileNetV3-Large's here (--target-ms sets it)"
     return [
         ("device", f"{kind}{source.device.name}{pool}"),
         (

@@ -9,14 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich.status import Status
-
 from latency import LatencySource, MeasurementError
 from latency.published import PublishedEstimate
 from nas.advice import Advice
 from nas.allowance import RESERVE
 from nas.cli.job import Job
 from nas.cli.plan_lines import Prospect, plan_grid, workers
+from nas.cli.waiting import Waiting, waiting
 from nas.config import ScheduleConfig, SearchConfig, parse_config
 from nas.earlier_runs import earlier_runs
 from nas.plan import Cost, Span, estimate_cost, measure_span
@@ -46,7 +45,7 @@ def plan(job: Job, runs: Path = Path("runs")) -> tuple[Job, dict[str, Any]]:
     """
     config, console = job.config, job.console
     _check_machine(config.schedule)
-    with console.status("") as status:
+    with waiting(console, "measuring what the space spans") as status:
         prospects = [
             _prospect(job, typed, source, status)
             for typed, source in zip(config.targets, job.sources, strict=True)
@@ -79,7 +78,7 @@ def plan(job: Job, runs: Path = Path("runs")) -> tuple[Job, dict[str, Any]]:
     return job, document
 
 
-def _prospect(job: Job, typed: str, source: LatencySource, status: Status) -> Prospect:
+def _prospect(job: Job, typed: str, source: LatencySource, status: Waiting) -> Prospect:
     """Measure what the space spans on a device.
 
     Raises:
@@ -94,9 +93,10 @@ def _prospect(job: Job, typed: str, source: LatencySource, status: Status) -> Pr
         span = measure_span(job.space, source, progress=progress)
     except MeasurementError as error:
         raise InputError(f"device {typed}: {error}: choose another --device") from error
-    target_ms = job.config.targets[typed] or span.references["mobilenet_v3_large"].median_ms
+    given_ms = job.config.targets[typed]
+    target_ms = given_ms or span.references["mobilenet_v3_large"].median_ms
     option = f"--device {typed}=" if len(job.sources) > 1 else "--target-ms "
-    return Prospect(typed, source, span, target_ms, option)
+    return Prospect(typed, source, span, target_ms, option, given=given_ms is not None)
 
 
 def _cost(job: Job, spans: Sequence[Span]) -> Cost | None:

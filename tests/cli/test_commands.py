@@ -98,6 +98,8 @@ def test_a_search_from_images_to_files_that_work(nas, nas_search, photos, config
 def test_a_dry_run_says_what_it_would_do_and_writes_nothing(nas_search, photos, config, tmp_path):
     code, _, err = nas_search(*QUICK, "--data", photos, "--config", config, "--dry-run")
     assert code == 0
+    assert "measuring what the space spans" in err
+    assert "--target-ms sets it" not in err
     assert "2.8e+18 networks" in err
     assert "cost" in err
     assert not (tmp_path / "runs").exists()
@@ -186,6 +188,7 @@ def test_controllers_may_be_named_alone_and_files_may_be_empty(
 def test_where_an_estimate_guesses_the_plan_says_so(nas_search, photos, config):
     options = ["--data", photos, "--config", config, "--dry-run", "--json", "--workers", "0"]
     _, out, err = nas_search(*options, "--device", "pixel1")
+    assert "MobileNetV3-Large's here (--target-ms sets it)" in " ".join(err.split())
     (warning,) = [w for w in json.loads(out)["warnings"] if "guesses" in w]
     assert warning.startswith("pixel1 guesses for ")
     assert "Mind: pixel1 guesses" in " ".join(err.split())
