@@ -6,12 +6,15 @@ import pytest
 
 from nas.config import load_config
 from tests.cli.test_commands import QUICK
+from tests.nas.test_kill import SPACE
 
 
 @pytest.fixture
 def config(tmp_path):
     path = tmp_path / "config.yaml"
+    (tmp_path / "tiny.yaml").write_text(SPACE)
     path.write_text(
+        f"space: {tmp_path / 'tiny.yaml'}\n"
         "trials: 10\nbatch_size: 10\nrecipe: {steps: 64, batch_size: 4}\n"
         "controller: uniform\nfinals: {count: 1, epochs_factor: 1, repeats: 0}\n"
     )
@@ -31,7 +34,7 @@ def test_the_better_ones_train_in_full(nas_search, photos, config, tmp_path):
     first = {t["index"]: t["reward"] for t in trials if t["kind"] == "rung"}
     full = {t["index"] for t in trials if t["kind"] == "search"}
     assert len(first) == 10
-    assert len(full) == 8  # of a first batch more go on, for the line between the two lengths
+    assert 8 <= len(full) < 10  # of a first batch more go on, for the line between the two lengths
     assert min(first[index] for index in full) >= max(
         reward for index, reward in first.items() if index not in full
     )

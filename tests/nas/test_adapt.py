@@ -113,19 +113,25 @@ def test_it_ends_at_the_target_with_the_best_of_each_step(tmp_path):
     assert [trial.kind for trial in result.finals] == ["scratch", "finetune"]
 
 
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """A run's trainer, and its result."""
+    trainer = Trainer()
+    return trainer, run(tmp_path_factory.mktemp("whole"), trainer)
+
+
 @pytest.mark.parametrize("dies_at", [0, 1, 4, 9, 14, 17, 22, -2, -1])
-def test_no_interruption_changes_anything(tmp_path, dies_at):
-    whole = Trainer()
-    expected = run(tmp_path / "whole", whole)
+def test_no_interruption_changes_anything(tmp_path, uninterrupted, dies_at):
+    whole, expected = uninterrupted
     moment = dies_at if dies_at >= 0 else len(whole.jobs) + dies_at
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "broken", Trainer(moment))
     again = Trainer()
     result = run(tmp_path / "broken", again)
-    assert logged(tmp_path / "broken") == logged(tmp_path / "whole")
+    assert logged(tmp_path / "broken") == logged(expected.folder.path)
     assert result.spec == expected.spec
     assert len(again.jobs) == len(whole.jobs) - moment
-    first, second = (load_seed(tmp_path / name / "adapted.pt") for name in ("whole", "broken"))
+    first, second = (load_seed(it.folder / "adapted.pt") for it in (expected, result))
     assert all(torch.equal(first.weights[key], second.weights[key]) for key in first.weights)
 
 

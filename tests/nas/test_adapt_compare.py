@@ -110,18 +110,26 @@ def test_the_result_has_the_comparison(tmp_path):
     assert document["rivals"][0]["name"] == "uniform"
 
 
+SHORT = COMPARED.model_copy(update={"target_ms": 0.85 * count(SPEC).madds / 1e6})
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """A run's trainer, and its result."""
+    trainer = Seeded()
+    return trainer, run(tmp_path_factory.mktemp("whole"), trainer, SHORT)
+
+
 @pytest.mark.parametrize("dies_after", [0, 1, 5, 9, 14])
-def test_no_interruption_of_it_changes_anything(tmp_path, dies_after):
-    config = COMPARED.model_copy(update={"target_ms": 0.85 * count(SPEC).madds / 1e6})
-    whole = Seeded()
-    expected = run(tmp_path / "whole", whole, config)
+def test_no_interruption_of_it_changes_anything(tmp_path, uninterrupted, dies_after):
+    whole, expected = uninterrupted
     before = len(by_kind(whole)["proposal"])
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "broken", Seeded(before + dies_after), config)
+        run(tmp_path / "broken", Seeded(before + dies_after), SHORT)
     again = Seeded()
-    result = run(tmp_path / "broken", again, config)
+    result = run(tmp_path / "broken", again, SHORT)
     assert len(again.jobs) == len(whole.jobs) - before - dies_after
-    assert logged(tmp_path / "broken") == logged(tmp_path / "whole")
+    assert logged(tmp_path / "broken") == logged(expected.folder.path)
     assert result.to_dict() == expected.to_dict()
 
 

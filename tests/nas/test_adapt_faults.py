@@ -73,10 +73,16 @@ def test_a_device_that_measures_nothing_stops_the_run_which_can_go_on(tmp_path):
     assert logged(tmp_path / "broken") == logged(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("questions", [3, 40, 80, -1])
-def test_a_lost_device_stops_with_its_log_kept(tmp_path, questions):
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """A run's device, and its result."""
     counting = Device(lambda device, spec: None)
-    whole = start(tmp_path / "whole", source=counting, config=BESIDE)
+    return counting, start(tmp_path_factory.mktemp("whole"), source=counting, config=BESIDE)
+
+
+@pytest.mark.parametrize("questions", [3, 40, 80, -1])
+def test_a_lost_device_stops_with_its_log_kept(tmp_path, uninterrupted, questions):
+    counting, whole = uninterrupted
     last = questions if questions > 0 else counting.asked - 1
     assert last < counting.asked
 
@@ -90,12 +96,14 @@ def test_a_lost_device_stops_with_its_log_kept(tmp_path, questions):
         start(tmp_path / "lost", source=Device(refuse), config=BESIDE)
     result = start(tmp_path / "lost", config=BESIDE)
     assert result.to_dict() == whole.to_dict()
-    assert logged(tmp_path / "lost") == logged(tmp_path / "whole")
+    assert logged(tmp_path / "lost") == logged(whole.folder.path)
 
 
 @pytest.mark.parametrize("writes", [1, 2, 9, 23, 40])
-def test_a_full_disk_stops_with_a_line_and_the_run_goes_on(tmp_path, monkeypatch, writes):
-    whole = start(tmp_path / "whole", config=BESIDE)
+def test_a_full_disk_stops_with_a_line_and_the_run_goes_on(
+    tmp_path, uninterrupted, monkeypatch, writes
+):
+    whole = uninterrupted[1]
     done, fsync = [], os.fsync
 
     def filling(descriptor):
@@ -111,7 +119,7 @@ def test_a_full_disk_stops_with_a_line_and_the_run_goes_on(tmp_path, monkeypatch
     assert "\n" not in str(caught.value)
     result = start(tmp_path / "full", config=BESIDE)
     assert result.to_dict() == whole.to_dict()
-    assert logged(tmp_path / "full") == logged(tmp_path / "whole")
+    assert logged(tmp_path / "full") == logged(whole.folder.path)
 
 
 def test_images_of_another_size_are_refused(tmp_path):

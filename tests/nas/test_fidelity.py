@@ -224,7 +224,7 @@ class TestLengthsAreNotMixed:
 
         page = render(loop.folder)
         assert "95.0%" not in page
-        assert "for a first part of the length" in page
+        assert "that trained in full, and compared" in page
         (loop.folder / "finals.jsonl").unlink()
         log = loop.folder / "trials.jsonl"
         log.write_text("".join(log.read_text().splitlines(keepends=True)[:6]))
