@@ -48,7 +48,7 @@ def conclude(result: SearchResult, console: Console, *, took_s: float) -> None:
         console.print(result.noise.sentence())
         console.print(Advice.of(result.noise).after(distinct))
     used = "; ".join(procedure(RunRecord.read(result.folder)))
-    console.print(f"used: {used}; this took {duration(took_s)}", soft_wrap=True)
+    console.print(f"used: {used}; this took {duration(took_s)}")
     folder = result.folder.path
     console.print(
         f"\n{folder}/ has best.yaml, best.onnx, seed.pt, pareto.csv, report.html, trials.jsonl\n"
