@@ -216,7 +216,7 @@ def _fitted(tokens: np.ndarray, targets: np.ndarray) -> Callable[[np.ndarray], n
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(epochs):
         order = torch.randperm(len(inputs), generator=generator)
-        for rows in order[: len(order) // batch * batch].split(batch):
+        for rows in order[: len(order) // batch * batch].view(-1, batch):
             loss = (model(inputs[rows]) - wanted[rows]).square().mean()
             optimizer.zero_grad()
             loss.backward()

@@ -56,7 +56,8 @@ def one_hot(networks: list[list[str]]) -> np.ndarray:
 
 def absolute(design: np.ndarray, measured: np.ndarray) -> np.ndarray:
     """The plain linear sum: least squared milliseconds."""
-    return np.linalg.lstsq(design, measured, rcond=None)[0]
+    weights: np.ndarray = np.linalg.lstsq(design, measured, rcond=None)[0]
+    return weights
 
 
 WAYS: dict[str, Way] = {

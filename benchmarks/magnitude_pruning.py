@@ -13,6 +13,7 @@ Like `netadapt --resume`, it goes on where it was interrupted; the run's report 
 from __future__ import annotations
 
 import argparse
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -123,7 +124,7 @@ def main() -> None:
         "compare_seeds": given.seeds,
     }
     console = messages()
-    looked_at = (given.run / "result.json").is_file()
+    looked_at, began_s = (given.run / "result.json").is_file(), time.monotonic()
     job, folder = reopen(given.run, changes, console)
     view = View(console, Workload(job.config, len(job.data.train)), None)
     job.source.tell = view.asked
@@ -138,7 +139,13 @@ def main() -> None:
         watcher=view,
     )
     view.rest()
-    conclude(result, job.seed.spec, console, target_ms=job.config.target_ms, looked_at=looked_at)
+    conclude(
+        result,
+        console,
+        target_ms=job.config.target_ms,
+        looked_at=looked_at,
+        took_s=time.monotonic() - began_s,
+    )
 
 
 if __name__ == "__main__":

@@ -85,7 +85,8 @@ def components(points: Readings, *, common: bool) -> Components:
 def _residual(table: Readings) -> Readings:
     """What the means of rows and columns do not explain."""
     rows, columns = table.mean(axis=1, keepdims=True), table.mean(axis=0, keepdims=True)
-    return table - rows - columns + table.mean()
+    residual: Readings = table - rows - columns + table.mean()
+    return residual
 
 
 def rows(variants: list[Variant]) -> list[dict[str, Any]]:
@@ -97,7 +98,7 @@ def rows(variants: list[Variant]) -> list[dict[str, Any]]:
 
 def _row(variant: Variant, plain: Variant, resampled: NDArray[np.int64]) -> dict[str, Any]:
     def worth(of: Variant) -> float:
-        return components(of.points, common=of.common).noise * of.cpu_s.mean()
+        return components(of.points, common=of.common).noise * float(of.cpu_s.mean())
 
     def figures(chosen: NDArray[np.int64]) -> tuple[float, float, float]:
         own = variant.only(chosen)

@@ -16,6 +16,7 @@ import csv
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -98,8 +99,9 @@ def row_of(entry: Entry) -> Row | None:
     if model not in MODELS:
         return None
     family, name = MODELS[model]
-    size = {"width": float(entry["width_multiplier"]), "resolution": int(entry["resolution"])}
-    spec = network(name, **size) if name == "proxylessnas" else REFERENCES[name](**size)
+    width, resolution = float(entry["width_multiplier"]), int(entry["resolution"])
+    make = partial(network, name) if name == "proxylessnas" else REFERENCES[name]
+    spec = make(width=width, resolution=resolution)
     return Row(entry["device"], family, "", spec, ms)
 
 

@@ -19,7 +19,7 @@ import argparse
 import json
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,7 +89,7 @@ class Shared(nn.Module):
         for place, tensor in largest.items():
             self.register_parameter(self._names[place], nn.Parameter(tensor.clone()))
 
-    def _places(self, chosen: Tokens, names: dict[str, Tensor]) -> Iterator[tuple[Place, str]]:
+    def _places(self, chosen: Tokens, names: Iterable[str]) -> Iterator[tuple[Place, str]]:
         spec = self.space.decode(chosen)
         for layer, prefix in layers(spec, self.space.places(chosen)).items():
             for name in names:

@@ -54,7 +54,8 @@ class PilImages(TorchDataset[tuple[torch.Tensor, int]]):
 
 
 def network(dataset: Dataset) -> nn.Module:
-    return torchvision.models.mobilenet_v3_small(num_classes=len(dataset.classes))
+    made: nn.Module = torchvision.models.mobilenet_v3_small(num_classes=len(dataset.classes))
+    return made
 
 
 def plain_images_per_s(dataset: Dataset, *, steps: int, batch_size: int, workers: int) -> float:

@@ -183,8 +183,8 @@ def train_all(
         for count, future in enumerate(as_completed(running), start=1):
             task = running[future]
             done[task] = future.result()
-            line = {"setting": asdict(setting), "task": asdict(task), "result": done[task]}
-            log.write(json.dumps(line) + "\n")
+            entry = {"setting": asdict(setting), "task": asdict(task), "result": done[task]}
+            log.write(json.dumps(entry) + "\n")
             log.flush()
             print(f"{count} of {len(missing)}: {task}", flush=True)
     return done
