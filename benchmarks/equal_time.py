@@ -1,0 +1,173 @@
+"""What each way to search returns after the same wall time, judged by training it alone, several seeds.
+
+    python -m benchmarks.equal_time --data FOLDER --resolution 64 --budget 60m --out runs/equal
+    ... --way plain screened    # some of the ways alone; what has ended is kept, and a second start goes on
+
+The ways are those of `WAYS`. Each is a `nas-search` of the standard preset within the latency of a
+reference network on this machine, measured once for all of them. A budget has the search's finals in it.
+The network that a search returns is then trained from new weights, all alike, with several seeds; told is
+their accuracy on the test images with a 95% interval over seeds. Each search runs once: the interval is not
+over searches.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
+
+import torch
+
+from latency import open_device
+from nas.readable import percent, three_digits
+from nas.retrain import train_from_scratch
+from nas.runs import write_whole
+from nas.student import mean_in_words
+from nas.training.load import load_dataset
+from nas.training.recipe import Augment, Recipe
+from search_spaces import REFERENCES, count
+from search_spaces.spec import load
+
+WAYS: dict[str, tuple[str, ...]] = {
+    "random": ("--controller", "uniform"),
+    "plain": ("--controller", "rnn"),
+    "screened": ("--controller", "screened"),
+    "screened, two lengths": ("--controller", "screened", "--fidelity", "0.4"),
+}
+"""Options of each."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all ways have in common."""
+
+    data: str
+    resolution: int
+    budget: str
+    reference: str
+    epochs: float
+    batch_size: int
+    seeds: int
+    out: Path
+
+    def folder(self, way: str) -> Path:
+        """The way's run."""
+        return self.out / way.replace(", ", "-").replace(" ", "-")
+
+
+@dataclass(frozen=True)
+class Alone:
+    """One training of a network by itself."""
+
+    way: str
+    seed: int
+    val: float
+    test: float
+
+
+def target_ms(setting: Setting) -> float:
+    """The reference network's latency here, measured once."""
+    path = setting.out / "target.json"
+    if not path.exists():
+        reading = open_device("cpu").latency(REFERENCES[setting.reference]())
+        write_whole(path, json.dumps(reading.to_dict()) + "\n")
+    return float(json.loads(path.read_text())["median_ms"])
+
+
+def search(way: str, setting: Setting) -> None:
+    """Run the way's search, or go on with it."""
+    folder = setting.folder(way)
+    if (folder / "result.json").exists():
+        return
+    command = [sys.executable, "-c", "from nas.cli.main import search_main; search_main()"]
+    if (folder / "run.json").exists():
+        command += ["--resume", str(folder)]
+    else:
+        command += ["--data", setting.data, "--proxy-resolution", str(setting.resolution)]
+        command += ["--target-ms", str(target_ms(setting)), "--budget", setting.budget]
+        command += ["--runs", str(setting.out), "--run-name", folder.name, *WAYS[way]]
+    subprocess.run(command, check=True)
+
+
+def train_alone(way: str, seed: int, setting: Setting) -> Alone:
+    """Train what the way's search returned."""
+    torch.set_num_threads(1)
+    data = load_dataset(setting.data, resolution_px=setting.resolution)
+    recipe = Recipe(
+        epochs=setting.epochs,
+        batch_size=setting.batch_size,
+        augment=Augment(),
+        threads=1,
+    )
+    trained = train_from_scratch(load(setting.folder(way) / "best.yaml"), data, recipe, seed=seed)
+    return Alone(way, seed, trained.result.accuracy, trained.test.accuracy)
+
+
+def train_all(ways: Sequence[str], setting: Setting) -> list[Alone]:
+    """Train whatever has not been yet."""
+    kept = setting.out / "alone.jsonl"
+    lines = kept.read_text().splitlines() if kept.exists() else []
+    done = {(entry["way"], entry["seed"]): Alone(**entry) for entry in map(json.loads, lines)}
+    missing = [pair for pair in product(ways, range(setting.seeds)) if pair not in done]
+    with ProcessPoolExecutor(2) as pool, kept.open("a") as log:
+        futures = [pool.submit(train_alone, way, seed, setting) for way, seed in missing]
+        for number, future in enumerate(futures, start=1):
+            alone = future.result()
+            done[alone.way, alone.seed] = alone
+            log.write(json.dumps(asdict(alone)) + "\n")
+            log.flush()
+            print(f"{number} of {len(missing)}: {alone}", flush=True)
+    return [done[pair] for pair in product(ways, range(setting.seeds))]
+
+
+def report(alone: Sequence[Alone], setting: Setting) -> None:
+    """A row a way."""
+    print(f"\ntarget {three_digits(target_ms(setting))} ms, {setting.reference}'s here\n")
+    print("| way | trials | ms | MAdds, M | finalist, held out | alone, held out | alone, test |")
+    print("|---|---|---|---|---|---|---|")
+    for way in dict.fromkeys(each.way for each in alone):
+        folder = setting.folder(way)
+        result = json.loads((folder / "result.json").read_text())
+        spec, of_way = load(folder / "best.yaml"), [each for each in alone if each.way == way]
+        cells = [
+            str(result["trials"]),
+            three_digits(result["latency"]["median_ms"]),
+            f"{count(spec).madds / 1e6:.0f}",
+            percent(result["accuracy"]),
+            mean_in_words([each.val for each in of_way]),
+            mean_in_words([each.test for each in of_way]),
+        ]
+        print(f"| {way} | " + " | ".join(cells) + " |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", required=True, help="a folder of class folders")
+    parser.add_argument("--resolution", type=int, default=64, help="side of training images")
+    parser.add_argument("--budget", default="60m", help="of each search")
+    parser.add_argument("--reference", default="mobilenet_v3_small", choices=sorted(REFERENCES))
+    parser.add_argument("--epochs", type=float, default=40.0, help="of each training alone")
+    parser.add_argument("--batch-size", type=int, default=64, help="of each training alone")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--way", nargs="+", choices=list(WAYS), default=list(WAYS))
+    parser.add_argument("--out", type=Path, default=Path("runs/equal_time"))
+    given = vars(parser.parse_args())
+    ways = given.pop("way")
+    setting = Setting(**given)
+    setting.out.mkdir(parents=True, exist_ok=True)
+    for way in ways:
+        print(f"searching: {way}", flush=True)
+        search(way, setting)
+    report(train_all(ways, setting), setting)
+
+
+if __name__ == "__main__":
+    main()
