@@ -30,15 +30,15 @@ def procedure(run: RunRecord) -> list[str]:
     ]
     if training:
         steps += _trainings(run, Recipe.model_validate(training["recipe"]))
-    if budget["finalists"]:
+    if finalists := len(run.again("final")):
         by = "estimated reward" if len(run.good) >= LEAST_TRIALS else "reward"
         longer = f"{training['finals_factor']:g} times as long" if training else "longer"
         steps.append(
-            f"{counted(budget['finalists'], 'finalist')} of best {by}, those within the target first, "
+            f"{counted(finalists, 'finalist')} of best {by}, those within the target first, "
             f"trained {longer} from new weights"
         )
-    if budget["repeats"]:
-        steps.append(f"{counted(budget['repeats'], 'network')} trained twice told the noise")
+    if repeats := len(run.again("repeat")):
+        steps.append(f"{counted(repeats, 'network')} trained twice told the noise")
     return steps
 
 

@@ -139,7 +139,7 @@ def kept(folder: RunFolder) -> AdaptConfig:
     from search_spaces.spec import read_yaml
 
     path = folder / "config.yaml"
-    if (folder / "run.json").is_file() and not path.exists():
+    if not path.exists() and (folder / "plans").is_dir():
         raise InputError(
             f"{folder.path}: this run was begun from Python: go on with it there, by the same call of adapt"
         )

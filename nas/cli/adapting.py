@@ -18,6 +18,7 @@ from nas.cli.adapt_planning import workers
 from nas.cli.errors import Failed
 from nas.cli.images import open_images
 from nas.cli.output import command
+from nas.cli.waiting import say
 from nas.loop import SearchStoppedError
 from nas.readable import counted
 from nas.remembering import Remembering
@@ -209,6 +210,7 @@ def _images(config: AdaptConfig, seed: Seed, path: Path, console: Console) -> Da
 
     px = config.data.proxy_resolution or seed.usage.trained_px
     wanted = config.data.model_copy(update={"proxy_resolution": px})
+    say(console, f"reading images of {wanted.source}")
     images = open_images(wanted, console, batch_size=1)
     try:
         for_classes(seed, images.classes)

@@ -64,7 +64,7 @@ def guarded(program: str, app: typer.Typer) -> None:
 def _given(error: Exception) -> str:
     """The value that was typed, where typer's message has the option alone."""
     for option in getattr(getattr(error, "param", None), "opts", ()):
-        for word, following in pairwise([*sys.argv[1:], ""]):
+        for word, following in reversed([*pairwise([*sys.argv[1:], ""])]):  # the last one counts
             value = following if word == option else word.removeprefix(f"{option}=")
             if value != word and value and repr(value) not in str(error):
                 return f", got {value!r}"

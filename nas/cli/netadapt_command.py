@@ -11,6 +11,7 @@ import typer
 from nas.adapt_config import FINETUNE_STEPS
 from nas.cli.output import JsonFlag, messages, print_json
 from nas.runs import check_new
+from nas.targets import aim
 from nas.training.recipe import Recipe
 from netadapt.shrink import TOLERANCE
 from search_spaces import InputError
@@ -184,11 +185,11 @@ def _require_device(device: str | None) -> None:
         return
     if not device:
         raise InputError("--device is empty: leave it out, or give one that nas devices lists")
-    name, equals, target = device.rpartition("=")
-    if equals and target.replace(".", "", 1).isdecimal():
+    name, target_ms = aim(device, alone=True)
+    if target_ms is not None:
         raise InputError(
             f"--device {device} has a target beside it, as in a search of several devices: give "
-            f"--device {name} --target-ms {target}"
+            f"--device {name} --target-ms {target_ms:g}"
         )
 
 

@@ -15,6 +15,9 @@ from nas.readable import duration
 SAY_AFTER_S = 15.0
 """How long news waits where there is no terminal."""
 
+SAY_FIRST_S = 2.0
+"""What is over sooner is not told there, unless it is to be told at once."""
+
 SAY_EVERY_S = 60.0
 """How long nothing is said there without news."""
 
@@ -36,17 +39,25 @@ class Waiting:
         self._began_s = self._said_s = time.monotonic()
         self._ended = threading.Event()
 
-    def begin(self, text: str, *, said: bool = False) -> None:
-        """Something begins; elsewhere than on a terminal it is told at once, unless it was `said`."""
+    def begin(self, text: str, *, said: bool = False, at_once: bool = True) -> None:
+        """Something begins; elsewhere than on a terminal it is told.
+
+        Args:
+            text: What.
+            said: Whether it was told already.
+            at_once: Whether it is told at once; else after `SAY_FIRST_S`.
+        """
         self.end()
         self._set(text)
         self._said_s = self._began_s
         self._status.start()
-        if not said:
+        if at_once and not said:
             say(self.console, text)
         if not in_place(self.console):
             self._ended = threading.Event()
-            threading.Thread(target=self._repeat, args=(self._ended,), daemon=True).start()
+            first_s = SAY_EVERY_S if at_once or said else SAY_FIRST_S
+            arguments = (self._ended, first_s)
+            threading.Thread(target=self._repeat, args=arguments, daemon=True).start()
 
     def update(self, text: str) -> None:
         """How it stands."""
@@ -65,24 +76,26 @@ class Waiting:
         return Text(self._line() if time.monotonic() - self._began_s >= LONG_S else self._text)
 
     def _line(self) -> str:
-        return f"{self._text} ({duration(time.monotonic() - self._began_s)} so far)"
+        return f"{self._text} (no news for {duration(time.monotonic() - self._began_s)})"
 
     def _set(self, text: str) -> None:
         self._text, self._began_s = text, time.monotonic()
 
-    def _repeat(self, ended: threading.Event) -> None:
+    def _repeat(self, ended: threading.Event, wait_s: float) -> None:
         """Say where there is no terminal that it still goes on."""
-        while not ended.wait(SAY_EVERY_S):
-            if time.monotonic() - self._said_s >= SAY_EVERY_S:
-                self._said_s = time.monotonic()
+        while not ended.wait(wait_s):
+            silent_s = time.monotonic() - self._said_s
+            if wait_s < SAY_EVERY_S or silent_s >= SAY_EVERY_S:
+                self._said_s, silent_s = time.monotonic(), 0.0
                 say(self.console, self._line())
+            wait_s = max(0.01, SAY_EVERY_S - silent_s)
 
 
 @contextmanager
-def waiting(console: Console, text: str) -> Iterator[Waiting]:
-    """Show what is under way as long as it is."""
+def waiting(console: Console, text: str, *, at_once: bool = False) -> Iterator[Waiting]:
+    """Show what is under way as long as it is; see `Waiting.begin`."""
     shown = Waiting(console)
-    shown.begin(text)
+    shown.begin(text, at_once=at_once)
     try:
         yield shown
     finally:
@@ -97,4 +110,4 @@ def in_place(console: Console) -> bool:
 def say(console: Console, text: str) -> None:
     """A plain line where a terminal would show it in place."""
     if not in_place(console):
-        console.print(text, soft_wrap=True)
+        console.print(text, soft_wrap=True, markup=False)

@@ -253,7 +253,7 @@ def test_what_takes_long_without_news_is_told_where_there_is_no_terminal(shown, 
             break
         time.sleep(0.01)
     under_way.end()
-    assert shown.getvalue().splitlines()[:2] == ["training", "training (0 s so far)"]
+    assert shown.getvalue().splitlines()[:2] == ["training", "training (no news for 0 s)"]
 
 
 def test_a_terminal_shows_for_how_long_something_has_been_under_way(shown, clock):
@@ -263,7 +263,7 @@ def test_a_terminal_shows_for_how_long_something_has_been_under_way(shown, clock
     clock.s += 70
     terminal.print(under_way)
     under_way.end()
-    assert "training (1 min 10 s so far)" in shown.getvalue()
+    assert "training (no news for 1 min 10 s)" in shown.getvalue()
 
 
 def test_a_network_that_measures_otherwise_by_itself_is_told_with_both_figures(shown):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from latency import Latency
 from nas.config import FidelityConfig
 from nas.procedure import procedure
 from nas.run_record import RunRecord
@@ -23,16 +24,20 @@ FACTS = {
 }
 
 
-def trial(index):
+READING = Latency(1.0, (1.0, 1.0), 1.0, 1.0, 9, "lab", "lab", False, True)
+
+
+def trial(index, kind="search"):
     return Trial(
-        index=index, kind="search", batch=0, tokens=(0,), fingerprint=str(index), seed=0, accuracy=0.5,
-        latency=None, reward=0.5, params=1, madds=1, error=None, time={},
+        index=index, kind=kind, batch=0, tokens=(0,), fingerprint=str(index), seed=0, accuracy=0.5,
+        latency=READING, reward=0.5, params=1, madds=1, error=None, time={},
     )  # fmt: skip
 
 
 def record(trials=8, **training):
     facts = FACTS | {"training": FACTS["training"] | training}
-    return RunRecord("run", facts, [trial(i) for i in range(trials)], [], [], None)
+    finals = [trial(0, "final"), trial(1, "final"), trial(0, "repeat")]
+    return RunRecord("run", facts, [trial(i) for i in range(trials)], finals, [], None)
 
 
 def test_a_plain_search_is_told_in_its_order():
@@ -40,7 +45,7 @@ def test_a_plain_search_is_told_in_its_order():
     assert asked.startswith("screened REINFORCE")
     assert asked.endswith("asked for 8 networks in batches of 4")
     assert trained == "each trained 40 steps of 50 images on 32 px"
-    assert finals.startswith("2 finalists of best reward, those within the target first")
+    assert finals.startswith("2 finalists of best estimated reward, those within the target first")
     assert finals.endswith("trained 3 times as long from new weights")
     assert noise == "1 network trained twice told the noise"
 
@@ -75,3 +80,11 @@ def test_a_run_of_an_older_version_tells_what_it_knows():
     asked, finals, _ = procedure(replace(record(), facts=old))
     assert asked == "the controller asked for 8 networks in batches of 4"
     assert "trained longer from new weights" in finals
+
+
+def test_what_has_not_trained_yet_is_not_told():
+    under_way = replace(record(trials=3), finals=[])
+    told = "; ".join(procedure(under_way))
+    assert "3 networks" in told
+    assert "finalist" not in told
+    assert "twice" not in told
