@@ -233,12 +233,15 @@ def check_new(root: Path, name: str) -> None:
     """
     if not name or name.startswith(".") or Path(name).name != name:
         raise InputError(f"run name {name!r} is not a folder name: use letters, digits, - and _")
-    if (root / name).exists():
-        path = root / name
-        raise InputError(f"{path} exists: choose another --run-name, or go on with --resume {path}")
-    there = next(place for place in (root, *root.absolute().parents) if place.exists())
-    with _writable(root), tempfile.TemporaryDirectory(dir=there):
-        pass
+    path = root / name
+    with _writable(path):
+        if path.exists():
+            raise InputError(
+                f"{path} exists: choose another --run-name, or go on with --resume {path}"
+            )
+        there = next(place for place in (root, *root.absolute().parents) if place.exists())
+        with tempfile.TemporaryDirectory(dir=there):
+            pass
 
 
 def new_folder(root: Path, name: str) -> RunFolder:

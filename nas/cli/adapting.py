@@ -43,8 +43,15 @@ class Adapting:
     source: Remembering
     console: Console
 
-    def run(self, folder: RunFolder, forecast: Forecast | None = None) -> AdaptResult:
+    def run(
+        self, folder: RunFolder, forecast: Forecast | None = None, *, began_s: float
+    ) -> AdaptResult:
         """Narrow the seed; whatever interrupts it tells how to go on.
+
+        Args:
+            folder: The run's.
+            forecast: What was said before; None if nothing was.
+            began_s: When the command began, by `time.monotonic`.
 
         Raises:
             InputError: Another process holds the run, or it cannot go on as it is.
@@ -52,7 +59,6 @@ class Adapting:
         """
         from nas.adapt_record import AdaptRecord
 
-        began_s = time.monotonic()
         with folder.locked():  # what another process holds is not to be gone on with
             looked_at = (folder / "result.json").is_file()
             result = self._adapt(folder, forecast)

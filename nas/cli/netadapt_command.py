@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -97,7 +98,7 @@ def netadapt(
     from nas.cli import adapt_settings, adapting
     from nas.cli.adapt_planning import announce, seed_latency
 
-    console, typed = messages(), _typed(context)
+    console, typed, began_s = messages(), _typed(context), time.monotonic()
     if resume is not None:
         job, folder = adapting.reopen(resume, _changes(context, typed), console)
         forecast = None
@@ -152,7 +153,7 @@ def netadapt(
                 print_json(document)
             return
         folder = adapting.start(runs, name, config, seed)
-    result = job.run(folder, forecast)
+    result = job.run(folder, forecast, began_s=began_s)
     if as_json:
         print_json({"run": str(folder.path)} | result.to_dict())
 

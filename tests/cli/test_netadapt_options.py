@@ -100,7 +100,10 @@ def test_bad_input_writes_nothing(netadapt, seed, photos, tmp_path, arguments, m
         (("--device", ""), "--device is empty"),
         (("--device", "cpu=4"), "give --device cpu --target-ms 4"),
         (("--run-name", ""), "run name '' is not a folder name"),
-        (("--runs", "/proc/absent"), "/proc/absent: "),
+        (
+            ("--runs", "/proc/absent"),
+            "No such file or directory: choose a folder that can be written",
+        ),
         (
             ("--final", "none", "--final-epochs", 3),
             "--final-epochs changes nothing with --final none",
