@@ -71,6 +71,14 @@ class Alone:
     test: float
 
 
+def require_same(setting: Setting) -> None:
+    """Keep what the folder is of, or end where it is of something else."""
+    path, now = setting.out / "setting.json", json.dumps(asdict(setting), default=str)
+    if path.exists() and path.read_text() != now:
+        raise SystemExit(f"{setting.out} is of other settings, see {path}: give another --out")
+    write_whole(path, now)
+
+
 def target_ms(setting: Setting) -> float:
     """The reference network's latency here, measured once."""
     path = setting.out / "target.json"
@@ -86,7 +94,7 @@ def search(way: str, setting: Setting) -> None:
     if (folder / "result.json").exists():
         return
     command = [sys.executable, "-c", "from nas.cli.main import search_main; search_main()"]
-    if (folder / "run.json").exists():
+    if (folder / "config.yaml").exists():
         command += ["--resume", str(folder)]
     else:
         command += ["--data", setting.data, "--proxy-resolution", str(setting.resolution)]
@@ -163,6 +171,7 @@ def main() -> None:
     ways = given.pop("way")
     setting = Setting(**given)
     setting.out.mkdir(parents=True, exist_ok=True)
+    require_same(setting)
     for way in ways:
         print(f"searching: {way}", flush=True)
         search(way, setting)

@@ -75,7 +75,7 @@ def verdict(run: AdaptRecord) -> list[str]:
         return missing or [
             "Not compared with a uniform width multiplier of the same latency, so nothing here says that "
             "narrowing layer by layer was worth its while.",
-            f"To find out: netadapt --resume {run.path} --compare uniform",
+            f"To find out: {_again(run, compare=True)}",
         ]
     sentences = [*(comparison.sentence() for comparison in run.comparisons), *missing]
     for name in run.rival_names:
@@ -170,10 +170,18 @@ def files(run: AdaptRecord) -> list[tuple[str, str]]:
     return [(name, about) for name, about in FILES.items() if (run.path / name).exists()]
 
 
+def _again(run: AdaptRecord, *, compare: bool = False) -> str:
+    """How to go on with the run; what Python has begun has no settings that a command could read."""
+    if (run.path / "config.yaml").is_file():
+        return f"netadapt --resume {run.path}{' --compare uniform' if compare else ''}"
+    with_rival = ", its config.compare set to uniform" if compare else ""
+    return f"call nas.adapt.adapt again with this folder{with_rival}"
+
+
 def next_commands(run: AdaptRecord) -> list[str]:
     """What to type after this page."""
     if run.result is None:
-        return [f"netadapt --resume {run.path}"]
+        return [_again(run)]
     return [
         f"nas show {run.path}/adapted.yaml",
         f"nas export {run.path}/adapted.pt --int8 --data DIR",

@@ -53,6 +53,17 @@ class AdaptResult:
     test_accuracy: float
 
     @property
+    def trajectory(self) -> list[tuple[int, float, float, int, int]]:
+        """Step, accuracy, latency in ms, parameters, multiply-adds of each network; step 0 is the seed."""
+        cost = count(self.seed_spec)
+        seed = (0, self.seed_accuracy, self.seed_latency.median_ms, cost.params, cost.madds)
+        steps = enumerate(self.family, start=1)
+        return [
+            seed,
+            *((step, t.accuracy or 0.0, t.latency_ms, t.params, t.madds) for step, t in steps),
+        ]
+
+    @property
     def better_step(self) -> Trial | None:
         """The last step, if its short fine-tuning did better on held-out images than all last trainings."""
         trained = [trial.accuracy or 0.0 for trial in self.finals]
@@ -106,15 +117,8 @@ def write_results(result: AdaptResult, adapted: Seed) -> None:
     write_whole(folder / "adapted.yaml", to_yaml(result.spec))
     write_whole(folder / "adapted.pt", seed_bytes(adapted))
     write_whole(folder / "adapted.onnx", checked_onnx(adapted.network()))
-    cost = count(result.seed_spec)
     lines = ["step,accuracy,latency_ms,params,madds"]
-    lines += [
-        f"0,{result.seed_accuracy},{result.seed_latency.median_ms},{cost.params},{cost.madds}"
-    ]
-    lines += [
-        f"{step},{t.accuracy},{t.latency_ms},{t.params},{t.madds}"
-        for step, t in enumerate(result.family, start=1)
-    ]
+    lines += [",".join(map(str, row)) for row in result.trajectory]
     write_whole(folder / "family.csv", "\n".join(lines) + "\n")
     write_whole(folder / "result.json", json.dumps(result.to_dict(), indent=2) + "\n")
     folder.publish("adapted.yaml", "adapted.pt")

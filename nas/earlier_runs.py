@@ -79,7 +79,9 @@ def _facts(space: SearchSpace, data: Dataset, recipe: Recipe) -> dict[str, Any]:
 def _alike(facts: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     """Whether a run's accuracies compare with those to come. What it did not know was as by default."""
     training = facts.get("training")
-    if training is None or training.get("warm_start") or training.get("fidelity"):
+    if training is None or not training.get("by_recipe", True):
+        return False
+    if training.get("warm_start") or training.get("fidelity"):
         return False
     recipe = Recipe().model_dump(mode="json") | training["recipe"]
     return {**{key: facts.get(key) for key in wanted}, "recipe": recipe} == wanted

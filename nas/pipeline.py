@@ -103,6 +103,7 @@ def search(
     budget = Budget(most, batch_size, finals.count, finals.repeats, seed, seconds)
     reward, recipe = reward or Reward(), recipe or Recipe()
     warm = WarmStart.of(space, warm_start, classes=len(data.classes)) if warm_start else None
+    by_recipe = evaluate is None
     if evaluate is None:
         from nas.training.images import require_batch  # torch
 
@@ -123,9 +124,13 @@ def search(
     with run.locked():
         devices = [source.device for source in sources]
         facts = facts_of(space, devices, data, targets_ms=targets_ms, budget=budget)
-        facts["training"] = {"recipe": recipe.model_dump(), "finals_factor": finals.epochs_factor}
-        facts["training"]["warm_start"] = warm.facts() if warm else []
-        facts["training"]["fidelity"] = fidelity and fidelity.model_dump()
+        facts["training"] = {
+            "by_recipe": by_recipe,
+            "recipe": recipe.model_dump(),
+            "finals_factor": finals.epochs_factor,
+            "warm_start": warm.facts() if warm else [],
+            "fidelity": fidelity and fidelity.model_dump(),
+        }
         facts["controller"] = type(controller).__name__
         record_facts(run, facts)
         remote = remote_devices(sources)

@@ -29,7 +29,7 @@ def procedure(run: RunRecord) -> list[str]:
         f"{CONTROLLERS.get(chooser, chooser)} asked for {asked} in batches of {budget['batch_size']}"
     ]
     if training:
-        steps += _trainings(run, Recipe.model_validate(training["recipe"]))
+        steps += _trainings(run)
     if finalists := len(run.again("final")):
         by = "estimated reward" if len(run.good) >= LEAST_TRIALS else "reward"
         longer = f"{training['finals_factor']:g} times as long" if training else "longer"
@@ -42,11 +42,14 @@ def procedure(run: RunRecord) -> list[str]:
     return steps
 
 
-def _trainings(run: RunRecord, recipe: Recipe) -> list[str]:
-    """How a trial trained."""
-    training = run.facts["training"]
-    length = counted(recipe.total_steps(run.facts["data"]["train"]), "step")
-    steps = [f"each trained {length} of {recipe.batch_size} images on {run.facts['data']['px']} px"]
+def _trainings(run: RunRecord) -> list[str]:
+    """How a trial trained, as far as that is known of a caller's own way."""
+    training, data, steps = run.facts["training"], run.facts["data"], list[str]()
+    recipe = Recipe.model_validate(training["recipe"])
+    by_recipe = training.get("by_recipe", True)
+    if by_recipe:
+        length = counted(recipe.total_steps(data["train"]), "step")
+        steps.append(f"each trained {length} of {recipe.batch_size} images on {data['px']} px")
     if (fidelity := training.get("fidelity")) is not None:
         steps.append(
             f"first for {fidelity['first']:.0%} of that; the better {fidelity['keep']:.0%} of a batch "
@@ -54,7 +57,7 @@ def _trainings(run: RunRecord, recipe: Recipe) -> list[str]:
         )
     if sources := training.get("warm_start"):
         steps.append(f"from the weights of the most alike of {counted(len(sources), 'network')}")
-    if recipe.average_fraction:
+    if by_recipe and recipe.average_fraction:
         steps.append(
             f"evaluated with the mean of the last {recipe.average_fraction:.0%} of weights"
         )

@@ -226,10 +226,10 @@ class RunFolder:
 
 
 def check_new(root: Path, name: str) -> None:
-    """Whether a run of this name can begin: asked before anything is measured.
+    """Whether a run can have this name: asked before anything is measured.
 
     Raises:
-        InputError: The name is no folder name, or is taken; or nothing can be written there.
+        InputError: It is no folder name, or is taken.
     """
     if not name or name.startswith(".") or Path(name).name != name:
         raise InputError(f"run name {name!r} is not a folder name: use letters, digits, - and _")
@@ -239,6 +239,15 @@ def check_new(root: Path, name: str) -> None:
             raise InputError(
                 f"{path} exists: choose another --run-name, or go on with --resume {path}"
             )
+
+
+def require_writable(root: Path) -> None:
+    """Whether folders can be made in `root`, which need not be there; nothing stays.
+
+    Raises:
+        InputError: They cannot.
+    """
+    with _writable(root):
         there = next(place for place in (root, *root.absolute().parents) if place.exists())
         with tempfile.TemporaryDirectory(dir=there):
             pass

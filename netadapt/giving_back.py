@@ -7,6 +7,8 @@ has not had all the accuracy that the target allows.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from netadapt.groups import width_groups
 from netadapt.proposals import Discard, LatencyMs, Proposal, Widths, refuse, widest_within
 from search_spaces.spec import ArchSpec
@@ -18,6 +20,7 @@ def give_back(
     seed: ArchSpec,
     latency: LatencyMs,
     target_ms: float,
+    limits_ms: Sequence[float],
     tolerance: float,
     widths: Widths,
     ends: bool,
@@ -25,16 +28,16 @@ def give_back(
 ) -> list[Proposal]:
     """A proposal of every narrowed group that can bring the network close to the target from below.
 
-    Each group gets its widest width, up to the seed's, whose latency is half the tolerance below the
-    target: what is chosen is measured once more, and may turn out a little slower. Where that brings
-    none within the tolerance, the widest up to the target itself. If none is within it then either, the
-    one that comes closest is the only proposal; if none is slower than the network is now, there is none.
+    Each group gets its widest width, up to the seed's, within the first limit; where that brings none
+    within the tolerance, within the next one. If none is within it then either, the one that comes
+    closest is the only proposal; if none is slower than the network is now, there is none.
 
     Args:
         spec: The current network, below the target.
         seed: The network that NetAdapt began with.
         latency: Tells a network's latency.
         target_ms: Where to end.
+        limits_ms: Of the proposals' latencies, ascending, none above the target.
         tolerance: Part of the target that a network may stay below it.
         widths: Which widths there are.
         ends: Whether stem and head were narrowed too.
@@ -42,7 +45,7 @@ def give_back(
     """
     now_ms = latency(spec)
     wider: list[Proposal] = []
-    for limit_ms in ((1 - tolerance / 2) * target_ms, target_ms):
+    for limit_ms in limits_ms:
         groups = zip(width_groups(spec, ends=ends), width_groups(seed, ends=ends), strict=True)
         found = [
             widest_within(

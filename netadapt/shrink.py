@@ -177,11 +177,17 @@ class Shrink:
         return replace(step, discarded=tuple(discarded.values()))
 
     def _step_back(self, discard: Discard, discarded: Mapping[str, Discarded]) -> Step:
+        # What is chosen is measured once more, and may turn out a little slower. So there is a margin; what
+        # leaves none is tried once, since a network above the target has to be narrowed again.
+        limits_ms = [(1 - self.tolerance / 2) * self.target_ms]
+        if self._back == 0:
+            limits_ms.append(self.target_ms)
         proposals = give_back(
             self.current.spec,
             seed=self.seed,
             latency=self.latency,
             target_ms=self.target_ms,
+            limits_ms=limits_ms,
             tolerance=self.tolerance,
             widths=self.widths,
             ends=self.ends,

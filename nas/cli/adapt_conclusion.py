@@ -109,15 +109,10 @@ def _accuracy(trial: Trial) -> str:
 
 def _way(result: AdaptResult) -> Table:
     """A line a step."""
-    from search_spaces import count
-
     table = Table(title="trajectory", box=SIMPLE, pad_edge=False)
     for title in ("step", "accuracy", "latency ms", "MAdds", "params"):
         table.add_column(title, justify="right")
-    cost = count(result.seed_spec)
-    figures = [(result.seed_accuracy, result.seed_latency.median_ms, cost.madds, cost.params)]
-    figures += [(t.accuracy or 0.0, t.latency_ms, t.madds, t.params) for t in result.family]
-    for step, (accuracy, ms, madds, params) in enumerate(figures):
+    for step, accuracy, ms, params, madds in result.trajectory:
         sizes = (f"{three_digits(madds / 1e6)}M", f"{three_digits(params / 1e6)}M")
         table.add_row(str(step or "seed"), percent(accuracy), three_digits(ms), *sizes)
     return table

@@ -80,7 +80,7 @@ def seed_latency(source: Remembering, spec: ArchSpec, console: Console) -> Laten
     """
     if spec.fingerprint in source.readings:
         return source.latency(spec)
-    with waiting(console, "measuring the seed", at_once=True):
+    with waiting(console, "measuring the seed", after_s=0):
         return measured(source, spec)
 
 
@@ -108,7 +108,7 @@ def _require_reach(
             f"no group can be narrowed to a multiple of --divisor {config.divisor} that is at least "
             f"--floor {config.floor}: give smaller ones"
         )
-    with waiting(console, "measuring the narrowest network", at_once=True):
+    with waiting(console, "measuring the narrowest network", after_s=0):
         smallest = narrowest(seed, widths, ends=config.ends)
         floor_ms = measured(source, smallest).median_ms
     if config.target_ms < floor_ms:
@@ -129,7 +129,7 @@ def _forecast(
     if config.schedule.ray_address is not None or config.schedule.gpus_per_trial > 0:
         return None
     what = "asking each group what it can save, timing a few training steps"
-    with waiting(console, what, at_once=True) as shown:
+    with waiting(console, what, after_s=0) as shown:
         source.tell = lambda networks: shown.update(f"{what}: {networks} networks measured so far")
         try:
             return forecast(

@@ -10,7 +10,7 @@ from rich.console import Console
 from nas.adapt_plan import MULTIPLIERS_ASKED, QUESTIONS
 from nas.adapt_watcher import AdaptWatcher
 from nas.cli.adapt_pace import Pace
-from nas.cli.waiting import Waiting
+from nas.cli.waiting import SAY_EVERY_S, Waiting
 from nas.readable import counted, duration, percent, three_digits
 from netadapt import width_groups
 
@@ -69,15 +69,15 @@ class View(AdaptWatcher):
             f"measuring {what}",
             soft_wrap=True,
         )
-        self._begin(f"measuring {what}", said=True)
+        self._begin(f"measuring {what}", after_s=SAY_EVERY_S)
 
     def ending(self, shrink: Shrink) -> None:
         """See `AdaptWatcher`."""
         self._shrink, self._finishing = shrink, True
         if shrink.far_below:
             self.console.print(
-                f"it stays at {three_digits(shrink.current.latency_ms)} ms: no width to give back comes "
-                "closer to the target",
+                f"it stays at {three_digits(shrink.current.latency_ms)} ms, further below the target than "
+                "wanted: giving back width has brought it no closer",
                 soft_wrap=True,
             )
         self.pace.enter("measuring")
@@ -95,7 +95,7 @@ class View(AdaptWatcher):
             self.pace.measured(first=shrink.steps == 0)
         what = counted(len(jobs), "last training" if finishing else "proposal")
         self.console.print(f"  {what}{self._ends()}")
-        self._begin(self._under_way(), said=True)
+        self._begin(self._under_way(), after_s=SAY_EVERY_S)
 
     def tuned(self, job: AdaptJob, trial: Trial, *, replayed: bool) -> None:
         """See `AdaptWatcher`."""
@@ -114,7 +114,7 @@ class View(AdaptWatcher):
         )
         if self._in_step and not self._jobs:
             self.pace.enter("measuring")
-            self._begin("measuring the best proposal by itself", said=True)
+            self._begin("measuring the best proposal by itself", after_s=SAY_EVERY_S)
         else:
             self._waiting.update(self._under_way())
 
@@ -138,9 +138,9 @@ class View(AdaptWatcher):
             soft_wrap=True,
         )
 
-    def _begin(self, text: str, *, said: bool = False) -> None:
+    def _begin(self, text: str, *, after_s: float = 0.0) -> None:
         self._asked = 0
-        self._waiting.begin(text, said=said)
+        self._waiting.begin(text, after_s=after_s)
 
     def _under_way(self) -> str:
         assert self._shrink is not None

@@ -11,7 +11,7 @@ import typer
 
 from nas.adapt_config import FINETUNE_STEPS
 from nas.cli.output import JsonFlag, messages, print_json
-from nas.runs import check_new
+from nas.runs import check_new, require_writable
 from nas.targets import aim
 from nas.training.recipe import Recipe
 from netadapt.shrink import TOLERANCE
@@ -139,6 +139,8 @@ def netadapt(
         _require_device(device)
         name = f"netadapt-{datetime.now():%Y%m%d-%H%M%S}" if run_name is None else run_name
         check_new(runs, name)
+        if not dry_run:
+            require_writable(runs)
         network = adapting.open_seed(seed)
         if device is None:
             device = network.device or "cpu"

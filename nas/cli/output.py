@@ -40,9 +40,10 @@ def search_line(arguments: str) -> str:
 
 
 def messages() -> Console:
-    """Progress and messages; a file of them has lines of their own length."""
+    """Progress and messages; wide where there is no terminal to look at."""
     console = Console(stderr=True, highlight=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
+    streams = (sys.stdin, sys.stdout, sys.stderr)
+    if "COLUMNS" not in os.environ and not any(stream.isatty() for stream in streams if stream):
         console.width = FILE_COLUMNS
     return console
 

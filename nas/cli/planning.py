@@ -45,7 +45,7 @@ def plan(job: Job, runs: Path = Path("runs")) -> tuple[Job, dict[str, Any]]:
     """
     config, console = job.config, job.console
     _check_machine(config.schedule)
-    with waiting(console, "measuring what the space spans", at_once=True) as status:
+    with waiting(console, "measuring what the space spans", after_s=0) as status:
         prospects = [
             _prospect(job, typed, source, status)
             for typed, source in zip(config.targets, job.sources, strict=True)

@@ -14,7 +14,7 @@ from nas.cli.output import JsonFlag, messages, print_json, search_line
 from nas.config import SearchConfig, make_config
 from nas.loop import SearchStoppedError
 from nas.readable import seconds
-from nas.runs import check_new
+from nas.runs import check_new, require_writable
 from search_spaces import InputError
 
 
@@ -138,6 +138,8 @@ def search(
         settings = make_config(preset=preset, file=config, overrides=overrides)
         name = _default_name(settings) if run_name is None else run_name
         check_new(runs, name)
+        if not dry_run:
+            require_writable(runs)
         job, document = plan(jobs.open_job(settings, console), runs)
         if dry_run:
             if as_json:

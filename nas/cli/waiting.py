@@ -12,21 +12,21 @@ from rich.text import Text
 
 from nas.readable import duration
 
-SAY_AFTER_S = 15.0
-"""How long news waits where there is no terminal."""
-
 SAY_FIRST_S = 2.0
-"""What is over sooner is not told there, unless it is to be told at once."""
+"""What is over sooner need not be told where there is no terminal."""
+
+SAY_AFTER_S = 15.0
+"""How long news waits there."""
 
 SAY_EVERY_S = 60.0
 """How long nothing is said there without news."""
 
 LONG_S = 10.0
-"""After which a terminal shows for how long it has been so."""
+"""After which a terminal shows for how long there has been no news."""
 
 
 class Waiting:
-    """What is under way, and for how long.
+    """What is under way, and since when there has been no news of it.
 
     Args:
         console: Where to.
@@ -36,35 +36,31 @@ class Waiting:
         self.console = console
         self._text = ""
         self._status = console.status(self)
-        self._began_s = self._said_s = time.monotonic()
+        self._news_s = self._said_s = self._due_s = time.monotonic()
         self._ended = threading.Event()
 
-    def begin(self, text: str, *, said: bool = False, at_once: bool = True) -> None:
-        """Something begins; elsewhere than on a terminal it is told.
+    def begin(self, text: str, *, after_s: float = 0.0) -> None:
+        """Something begins.
 
         Args:
             text: What.
-            said: Whether it was told already.
-            at_once: Whether it is told at once; else after `SAY_FIRST_S`.
+            after_s: When it is told elsewhere than on a terminal: at once, or only if it takes so long.
         """
         self.end()
         self._set(text)
-        self._said_s = self._began_s
+        self._said_s, self._due_s = self._news_s, self._news_s + after_s
         self._status.start()
-        if at_once and not said:
-            say(self.console, text)
+        if not after_s:
+            self._say(text)
         if not in_place(self.console):
             self._ended = threading.Event()
-            first_s = SAY_EVERY_S if at_once or said else SAY_FIRST_S
-            arguments = (self._ended, first_s)
-            threading.Thread(target=self._repeat, args=arguments, daemon=True).start()
+            threading.Thread(target=self._repeat, args=(self._ended,), daemon=True).start()
 
     def update(self, text: str) -> None:
         """How it stands."""
         self._set(text)
-        if self._began_s - self._said_s >= SAY_AFTER_S:
-            self._said_s = self._began_s
-            say(self.console, text)
+        if self._news_s - self._said_s >= SAY_AFTER_S:
+            self._say(text)
 
     def end(self) -> None:
         """It has ended: leave the screen as it is."""
@@ -73,29 +69,31 @@ class Waiting:
 
     def __rich__(self) -> Text:
         """What a terminal shows, drawn again and again."""
-        return Text(self._line() if time.monotonic() - self._began_s >= LONG_S else self._text)
+        return Text(self._line() if time.monotonic() - self._news_s >= LONG_S else self._text)
 
     def _line(self) -> str:
-        return f"{self._text} (no news for {duration(time.monotonic() - self._began_s)})"
+        return f"{self._text} (no news for {duration(time.monotonic() - self._news_s)})"
 
     def _set(self, text: str) -> None:
-        self._text, self._began_s = text, time.monotonic()
+        self._text, self._news_s = text, time.monotonic()
 
-    def _repeat(self, ended: threading.Event, wait_s: float) -> None:
+    def _say(self, text: str) -> None:
+        self._said_s = time.monotonic()
+        self._due_s = self._said_s + SAY_EVERY_S
+        say(self.console, text)
+
+    def _repeat(self, ended: threading.Event) -> None:
         """Say where there is no terminal that it still goes on."""
-        while not ended.wait(wait_s):
-            silent_s = time.monotonic() - self._said_s
-            if wait_s < SAY_EVERY_S or silent_s >= SAY_EVERY_S:
-                self._said_s, silent_s = time.monotonic(), 0.0
-                say(self.console, self._line())
-            wait_s = max(0.01, SAY_EVERY_S - silent_s)
+        while not ended.wait(max(0.0, self._due_s - time.monotonic())):
+            if time.monotonic() >= self._due_s:
+                self._say(self._line())
 
 
 @contextmanager
-def waiting(console: Console, text: str, *, at_once: bool = False) -> Iterator[Waiting]:
+def waiting(console: Console, text: str, *, after_s: float = SAY_FIRST_S) -> Iterator[Waiting]:
     """Show what is under way as long as it is; see `Waiting.begin`."""
     shown = Waiting(console)
-    shown.begin(text, at_once=at_once)
+    shown.begin(text, after_s=after_s)
     try:
         yield shown
     finally:

@@ -218,7 +218,7 @@ def test_a_step_that_gives_back_says_so(shown, clock):
     seen.proposing(shrink(TARGET_MS - 5.0, 4))
     assert "measuring what to widen again" in shown.getvalue()
     seen.ending(shrink(TARGET_MS - 5.0, 4))
-    assert "no width to give back comes closer to the target" in shown.getvalue()
+    assert "giving back width has brought it no closer" in shown.getvalue()
 
 
 def test_what_was_replayed_counts_no_time(shown, clock):

@@ -248,13 +248,18 @@ def test_an_estimate_is_called_one_and_no_comparison_is_told(tmp_path):
     latency = figures_in(html)["trajectory"]["data"][1]
     assert "error_y" not in latency
     assert "Not compared with a uniform width multiplier" in text
-    assert "--compare uniform" in text
+    assert "call nas.adapt.adapt again with this folder, its config.compare set to uniform" in text
+    (tmp_path / "config.yaml").touch()  # a command's run
+    text = text_of(render(RunFolder(tmp_path)))
+    assert f"netadapt --resume {tmp_path} --compare uniform" in text
 
 
 @pytest.mark.parametrize(("jobs", "words"), [(0, "in 0 steps so far"), (12, "so far")])
 def test_an_unfinished_run_says_so(tmp_path, jobs, words):
     with pytest.raises(KeyboardInterrupt):
         make(tmp_path, trainer=Some(jobs))
+    assert "call nas.adapt.adapt again with this folder" in text_of(render(RunFolder(tmp_path)))
+    (tmp_path / "config.yaml").touch()  # a command's run
     text = text_of(render(RunFolder(tmp_path)))
     assert "Not finished: from " in text
     assert words in text

@@ -75,6 +75,12 @@ def test_a_controller_of_the_caller_s_own_has_its_own_name():
     )
 
 
+def test_how_a_caller_s_own_function_trains_is_not_told():
+    told = procedure(record(by_recipe=False))
+    assert not any("each trained" in step for step in told)
+    assert "trained 3 times as long" in "; ".join(told)
+
+
 def test_a_run_of_an_older_version_tells_what_it_knows():
     old = {key: FACTS[key] for key in ("budget", "data")}
     asked, finals, _ = procedure(replace(record(), facts=old))

@@ -1,6 +1,7 @@
 """NetAdapt's loop without files, on a device of exact arithmetic."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -124,6 +125,7 @@ def test_where_no_width_leaves_room_for_a_slower_reading_it_goes_up_to_the_targe
         seed=SEED,
         latency=lambda other: 97.9 if other == spec else wider_ms,
         target_ms=100.0,
+        limits_ms=[99.0, 100.0],
         tolerance=0.02,
         widths=Widths(8, 8),
         ends=False,
@@ -131,6 +133,23 @@ def test_where_no_width_leaves_room_for_a_slower_reading_it_goes_up_to_the_targe
     assert [(p.group.name, p.latency_ms) for p in found] == (
         [(group.name, wider_ms)] if given_back else []
     )
+
+
+def test_what_leaves_no_room_for_a_slower_reading_is_tried_once():
+    def wider_ms(spec):  # every wider network is just below the target
+        return LATENCY(spec) if spec in (SEED, narrow) else 0.995 * target_ms
+
+    narrow = far_below().current.spec
+    target_ms = LATENCY(narrow) / 0.979
+    current = loop(latency=wider_ms, target_ms=target_ms)
+    current.choose([(narrow, LATENCY(narrow))], [0.7])
+    (first, *_) = current.next_step().proposals
+    assert first.latency_ms == 0.995 * target_ms
+    current.choose([(first.spec, first.latency_ms)], [0.7])
+    current.current = replace(current.current, spec=narrow, latency_ms=LATENCY(narrow))
+    assert current.giving_back
+    assert current.next_step().proposals == ()
+    assert current.done
 
 
 def test_it_gives_back_only_so_often():
