@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nas.training.allocator import keep_freed_memory
 from nas.training.augment import augment, normalize
 from nas.training.averaging import MeanWeights, statistics_inputs
 from nas.training.batch_norm import unbiased_statistics
@@ -95,6 +96,7 @@ def train(
         Diverged: the loss became NaN or infinite.
     """
     require_batch(dataset, recipe.batch_size)
+    keep_freed_memory()
     tell = on_progress or _nobody
     device = torch.device(device)
     # Inherited statistics are worth keeping; a fresh network's are not.
