@@ -146,38 +146,54 @@ def anb_table(folder: Path) -> Table:
     Accel-NASBench (Ahmad et al. 2024). The surrogate is a small neural network, as a model like the
     screening controller's own would flatter it.
     """
-    tokens, accuracy, latency_ms = _anb_split(folder, "train")
-    predict = _fitted(tokens, np.stack([accuracy, np.log(latency_ms)], axis=1))
-    target_ms = float(np.median(latency_ms))
+    predict = anb_surrogate(folder)
+    target_ms = anb_latency_ms(folder, quantile=0.5)
 
     @cache
     def value(asked: Tokens) -> float:
-        top1, log_ms = predict(np.array([asked]))[0]
-        return float(top1 * (np.exp(log_ms) / target_ms) ** ANB_EXPONENT)
+        top1, ms, _ = predict(asked)
+        return float(top1 * (ms / target_ms) ** ANB_EXPONENT)
 
     return Table(ANB_ARITIES, value)
+
+
+def anb_latency_ms(folder: Path, *, quantile: float) -> float:
+    """Latency on the ZCU102 that this part of the measured networks is below."""
+    return float(np.quantile(_anb_split(folder, "train")[2], quantile))
+
+
+def anb_surrogate(folder: Path) -> Callable[[Tokens], tuple[float, float, float]]:
+    """Tokens -> top-1 in %, latency on the ZCU102 in ms, multiply-adds in millions."""
+    tokens, accuracy, latency_ms, madds_m = _anb_split(folder, "train")
+    columns = [accuracy, np.log(latency_ms), np.log(madds_m)]
+    predict = _fitted(tokens, np.stack(columns, axis=1))
+
+    def figures(asked: Tokens) -> tuple[float, float, float]:
+        top1, log_ms, log_madds = predict(np.array([asked]))[0]
+        return float(top1), float(np.exp(log_ms)), float(np.exp(log_madds))
+
+    return figures
 
 
 def anb_quality(folder: Path) -> tuple[float, float]:
     """Kendall's tau of the surrogate's accuracy and latency on the official test split."""
     from scipy.stats import kendalltau
 
-    tokens, accuracy, latency_ms = _anb_split(folder, "train")
-    predict = _fitted(tokens, np.stack([accuracy, np.log(latency_ms)], axis=1))
-    tokens, accuracy, latency_ms = _anb_split(folder, "test")
-    predicted = predict(tokens)
+    predict = anb_surrogate(folder)
+    tokens, accuracy, latency_ms, _ = _anb_split(folder, "test")
+    predicted = np.array([predict(tuple(row)) for row in tokens.tolist()])
     pairs = ((predicted[:, 0], accuracy), (predicted[:, 1], latency_ms))
     first, second = (float(kendalltau(*pair).statistic) for pair in pairs)
     return first, second
 
 
 @cache
-def _anb_split(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Tokens (networks, 28), top-1 in %, latency on the ZCU102 in ms."""
+def _anb_split(folder: Path, split: str) -> tuple[np.ndarray, ...]:
+    """Tokens (networks, 28), top-1 in %, latency on the ZCU102 in ms, multiply-adds in millions."""
     names = {
         Path(path).name for path in json.loads((folder / "anb" / f"{split}_paths.json").read_text())
     }
-    tokens, accuracy, latency_ms = [], [], []
+    tokens, accuracy, latency_ms, madds_m = [], [], [], []
     with tarfile.open(folder / "anb" / "anb_dataset_jsons.tar.gz") as archive:
         for member in archive:
             file = archive.extractfile(member)
@@ -195,7 +211,8 @@ def _anb_split(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray, np.nda
             )
             accuracy.append(entry["metrics"]["val_top1"])
             latency_ms.append(measured_ms)
-    return np.array(tokens), np.array(accuracy), np.array(latency_ms)
+            madds_m.append(entry["model_info"]["macs"])
+    return np.array(tokens), np.array(accuracy), np.array(latency_ms), np.array(madds_m)
 
 
 def _fitted(tokens: np.ndarray, targets: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:

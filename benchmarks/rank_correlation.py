@@ -1,17 +1,20 @@
 """How well a cheap trial's order of networks is that of a long training, by kind of trial.
 
     python -m benchmarks.rank_correlation --trial 1.5 5 --long 25
-    python -m benchmarks.rank_correlation --data FOLDER --resolution 64 --networks 20
-        --trial 5 10 20 5:warm 10:averaged 10:common --long 40
+    python -m benchmarks.rank_correlation --data FOLDER --resolution 64 --networks 20 --batch-size 64
+        --trial 2.5 2.5:warm 2.5:small 1.25:warm --long 10 --seeds 1
 
 A trial is a number of epochs, and after a colon what else it is: `warm` begins with the weights of the most
-similar of some trained networks, `averaged` evaluates the mean of its last weights, `common` has the same
-random numbers for every network; also several, as `5:warm,averaged`.
+similar of some trained networks, `small` has half the images a step and twice the steps, `averaged`
+evaluates the mean of its last weights, `common` has the same random numbers for every network; also
+several, as `5:warm,averaged`.
 
-Networks drawn uniformly from the MnasNet space train in each way with two seeds, and with two others for
-the long training. For each: Kendall's tau-b between its accuracy and the mean of the long trainings', one
-seed and the mean of two, with a 95% bootstrap interval over networks; the standard deviation between
-networks and between seeds; and what one trial costs in CPU seconds, as a part of the long one.
+Networks drawn uniformly from the MnasNet space train in each way with one or more seeds, and with two
+others for the long training. A trial is read on the held-out images, as in a search; a long training on
+the test images, so that the two have no image's luck in common. For each way: Kendall's tau-b between its
+accuracy and the mean of the long trainings', one seed and the mean of all, with a 95% bootstrap interval
+over networks; the standard deviation between networks and between seeds; and what one trial costs in CPU
+seconds, as a part of the long one. The last rows are one long training, read either way, against the other.
 Of warm trials also the correlation of (accuracy, less the long training's, each in ranks) with the likeness
 to the network whose weights they began with: above 0 they favour its relatives.
 
@@ -21,11 +24,10 @@ Trainings are kept in a file of JSON lines as they end; a second start goes on w
 import argparse
 import json
 import os
-import statistics
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from functools import cache
 from itertools import repeat
 from pathlib import Path
@@ -38,17 +40,18 @@ from controllers import make_controller
 from nas.proxy import ProxyTraining
 from nas.seeds import Seed, Usage, load_seed, seed_bytes
 from nas.torch_files import state_of
+from nas.training.evaluate import evaluate
 from nas.training.images import Dataset
 from nas.training.load import load_dataset
 from nas.training.recipe import Augment, Recipe
 from nas.trial import Job, trial_seed
 from nas.warm_start import WarmStart
-from search_spaces import SearchSpace, Tokens, load_space
+from search_spaces import ArchSpec, SearchSpace, Tokens, load_space
+from search_spaces.network import build
 
-SEEDS = 2
 LONG_SEEDS = (100, 101)  # none of the trials'
 RESAMPLES = 2000
-HOW = ("warm", "averaged", "common")
+HOW = ("warm", "small", "averaged", "common")
 MOST_SOURCES = 4  # networks trained to begin warm trials with
 AVERAGED = 0.25  # part of the steps, the last
 
@@ -139,6 +142,7 @@ def training(way: Way, setting: Setting) -> ProxyTraining:
         update={
             "epochs": way.epochs,
             "average_fraction": AVERAGED if "averaged" in way.how else 0.0,
+            "batch_size": setting.batch_size // (2 if "small" in way.how else 1),
         }
     )
     start = warm(setting) if "warm" in way.how else None
@@ -160,12 +164,40 @@ def job_of(task: Task, setting: Setting, *, kind: str = "search") -> Job:
     )
 
 
-def train(task: Task, setting: Setting) -> tuple[float, float]:
-    """Top-1 on val, 0..1, and CPU seconds of the whole trial; a training that failed scores 0."""
-    trial, job = training(task.way, setting), job_of(task, setting)
+@dataclass(frozen=True)
+class Trained:
+    """What came of a training.
+
+    Attributes:
+        val: Top-1 on the held-out images, 0..1; 0 if it failed.
+        test: On the test images; 0 of a trial.
+        cpu_s: CPU seconds, looking at test images not among them.
+    """
+
+    val: float
+    test: float
+    cpu_s: float
+
+
+def train(task: Task, setting: Setting) -> Trained:
+    """Train a network in a process of its own."""
+    is_long = task.seed in LONG_SEEDS
+    trial, job = (
+        training(task.way, setting),
+        job_of(task, setting, kind="final" if is_long else "search"),
+    )
     begin_s = time.process_time()
     outcome = trial(job)
-    return outcome.accuracy or 0.0, time.process_time() - begin_s
+    cpu_s = time.process_time() - begin_s
+    test = _tested(job.spec, outcome.weights, setting) if is_long and outcome.weights else 0.0
+    return Trained(outcome.accuracy or 0.0, test, cpu_s)
+
+
+def _tested(spec: ArchSpec, weights: bytes, setting: Setting) -> float:
+    data = dataset(setting)
+    network = build(replace(spec, resolution=data.resolution_px))
+    network.load_state_dict(state_of(weights))
+    return evaluate(network, data.test, mean=data.mean, std=data.std).accuracy
 
 
 def train_source(network: int, way: Way, setting: Setting, path: Path) -> None:
@@ -182,15 +214,15 @@ def train_source(network: int, way: Way, setting: Setting, path: Path) -> None:
 
 def train_all(
     tasks: Sequence[Task], setting: Setting, *, kept: Path, jobs: int
-) -> dict[Task, tuple[float, float]]:
+) -> dict[Task, Trained]:
     """Train what `kept` does not hold yet, network by network."""
-    done: dict[Task, tuple[float, float]] = {}
+    done: dict[Task, Trained] = {}
     if kept.exists():
         for line in kept.read_text().splitlines():
             entry = json.loads(line)
             way = Way(entry["epochs"], tuple(entry["how"]))
             task = Task(entry["network"], way, entry["seed"])
-            done[task] = (entry["accuracy"], entry["cpu_s"])
+            done[task] = Trained(entry["val"], entry["test"], entry["cpu_s"])
     missing = sorted(set(tasks) - set(done), key=lambda task: (task.network, -task.way.epochs))
     begin = time.monotonic()
     with ProcessPoolExecutor(jobs) as pool, kept.open("a") as log:
@@ -198,14 +230,13 @@ def train_all(
         for count, future in enumerate(as_completed(running), start=1):
             task = running[future]
             done[task] = future.result()
-            accuracy, cpu_s = done[task]
             entry = {"network": task.network, **asdict(task.way), "seed": task.seed}
-            log.write(json.dumps(entry | {"accuracy": accuracy, "cpu_s": cpu_s}) + "\n")
+            log.write(json.dumps(entry | asdict(done[task])) + "\n")
             log.flush()
             spent = time.monotonic() - begin
             print(
                 f"{count} of {len(missing)}, {spent:.0f} s: network {task.network}, {task.way}, seed "
-                f"{task.seed}: {accuracy:.4f}",
+                f"{task.seed}: {done[task].val:.4f}",
                 flush=True,
             )
     return done
@@ -242,36 +273,41 @@ def favour(trials: Values, longs: Values, setting: Setting) -> str:
 
 
 def report(
-    done: dict[Task, tuple[float, float]], *, setting: Setting, ways: Sequence[Way], long: Way
+    done: dict[Task, Trained], *, setting: Setting, ways: Sequence[Way], seeds: int, long: Way
 ) -> None:
     """Print the table: a row a way, and the long training."""
 
-    def figures(way: Way, seeds: Sequence[int]) -> tuple[Values, float]:
+    def figures(way: Way, seeds: Sequence[int]) -> tuple[Values, Values, float]:
+        """Points on val and test, both (networks, seeds), and CPU seconds."""
         each = [[done[Task(n, way, seed)] for seed in seeds] for n in range(setting.networks)]
-        table = np.array(each)  # (networks, seeds, (accuracy, seconds))
-        return 100 * table[..., 0], float(table[..., 1].mean())
+        val, test, cpu_s = np.array([[astuple(t) for t in row] for row in each]).transpose(2, 0, 1)
+        return 100 * val, 100 * test, float(cpu_s.mean())
 
     def spread(points: Values) -> str:
-        seeds = np.sqrt(np.mean([statistics.variance(row) for row in points]))
-        return f"{points.max():.1f}% | {points.mean(axis=1).std(ddof=1):.2f} | {seeds:.2f}"
+        between = f"{points.max():.1f}% | {points.mean(axis=1).std(ddof=1):.2f}"
+        if points.shape[1] == 1:
+            return f"{between} | "
+        return f"{between} | {np.sqrt(points.var(axis=1, ddof=1).mean()):.2f}"
 
-    longs, long_s = figures(long, LONG_SEEDS)
+    val, test, long_s = figures(long, LONG_SEEDS)
     print(
-        "\n| trial | CPU seconds | cost | tau, one seed | tau, mean of two | best | between networks "
+        "\n| trial | CPU seconds | cost | tau, one seed | tau, mean of all | best | between networks "
         "| between seeds | favours relatives |"
     )
     print("|---|---|---|---|---|---|---|---|---|")
-    target = longs.mean(axis=1)
+    target = test.mean(axis=1)
     for way in ways:
-        points, seconds = figures(way, range(SEEDS))
-        favours = favour(points.mean(axis=1), target, setting) if "warm" in way.how else ""
+        points, _, seconds = figures(way, range(seeds))
+        mean = points.mean(axis=1)
+        favours = favour(mean, target, setting) if "warm" in way.how else ""
+        together = tau(mean, target) if seeds > 1 else ""
         print(
             f"| {way} | {seconds:.1f} | {seconds / long_s:.0%} | {tau(points[:, 0], target)} "
-            f"| {tau(points.mean(axis=1), target)} | {spread(points)} | {favours} |"
+            f"| {together} | {spread(points)} | {favours} |"
         )
-    itself = tau(longs[:, 0], longs[:, 1])
     print(
-        f"| {long} (one against the other seed) | {long_s:.1f} | 100% | {itself} | | {spread(longs)} | |"
+        f"| {long}, held out | {long_s:.1f} | 100% | {tau(val[:, 0], test[:, 1])} | | {spread(val)} | |\n"
+        f"| {long}, test | {long_s:.1f} | 100% | {tau(test[:, 0], test[:, 1])} | | {spread(test)} | |"
     )
 
 
@@ -321,6 +357,7 @@ def parse_arguments() -> argparse.Namespace:
         choices=range(1, MOST_SOURCES + 1),
         help="trained networks for warm trials",
     )
+    parser.add_argument("--seeds", type=int, default=2, help="of each kind of trial")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
     parser.add_argument("--kept", type=Path, default=Path("runs/rank_correlation.jsonl"))
     return parser.parse_args()
@@ -342,10 +379,10 @@ def main() -> None:
         Task(n, way, seed)
         for n in range(given.networks)
         for way in given.trial
-        for seed in range(SEEDS)
+        for seed in range(given.seeds)
     ]
     done = train_all(tasks, setting, kept=given.kept, jobs=given.jobs)
-    report(done, setting=setting, ways=given.trial, long=long)
+    report(done, setting=setting, ways=given.trial, seeds=given.seeds, long=long)
 
 
 if __name__ == "__main__":

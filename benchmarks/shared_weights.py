@@ -255,7 +255,7 @@ def alone(path: Path, *, networks: int, long: Way) -> np.ndarray:
         entry = json.loads(line)
         way = Way(entry["epochs"], tuple(entry["how"]))
         if way == long and entry["seed"] in LONG_SEEDS:
-            found.setdefault(entry["network"], []).append(entry["accuracy"])
+            found.setdefault(entry["network"], []).append(entry["test"])
     missing = [n for n in range(networks) if len(found.get(n, [])) < len(LONG_SEEDS)]
     if missing:
         raise SystemExit(

@@ -4,12 +4,12 @@ A controller knows nothing of networks, devices or rewards. It sees ``arities`` 
 each decision has) and scores (higher is better), and answers with one choice a decision.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from search_spaces.space import Tokens
 
-__all__ = ["Controller", "HasPolicy", "Scored", "Tokens"]
+__all__ = ["CanWarmUp", "Controller", "HasPolicy", "Scored", "Tokens"]
 
 Scored = Sequence[tuple[Tokens, float]]
 
@@ -59,4 +59,21 @@ class HasPolicy(Protocol):
 
     def choice_probabilities(self) -> list[list[float]]:
         """Marginal probability of each choice, one row a decision; leaves ``ask`` undisturbed."""
+        ...
+
+
+@runtime_checkable
+class CanWarmUp(Protocol):
+    """Optional capability: a policy that can be moved before the first trial."""
+
+    def warm_up(self, score: Callable[[Tokens], float], *, enough: float) -> float:
+        """Learn from a score that costs nothing, until half of what it draws scores ``enough``.
+
+        To be called before the first ``ask`` and ``tell``, whose trials are not mixed with these: the
+        scores may be of another unit. It gives up after a few steps, so that a score out of reach
+        leaves choices.
+
+        Returns:
+            The median score of what the policy now draws.
+        """
         ...

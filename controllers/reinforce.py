@@ -10,8 +10,9 @@ Start with ``Reinforce.tell``: it is the algorithm.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from statistics import median
 from typing import Any
 
 import torch
@@ -30,6 +31,8 @@ from controllers.controller import Scored, Tokens
 from controllers.policy import RnnPolicy
 from controllers.threads import one_thread
 
+WARM_UP_BATCH = 50  # sequences a step of ``warm_up``
+WARM_UP_STEPS = 20  # at most: a target out of reach must leave choices; MnasNet's space takes 10
 MARGINAL_SAMPLES = 256  # sequences behind choice_probabilities: standard error at most 0.03
 
 
@@ -124,6 +127,25 @@ class Reinforce:
         # Last, because the baseline of this step must be of past batches only: with this batch in
         # it, it depends on the very tokens it judges and the gradient is biased.
         self._baseline = self._baseline.after(rewards)
+
+    @one_thread()
+    def warm_up(self, score: Callable[[Tokens], float], *, enough: float) -> float:
+        """Steps of policy gradient on a score that costs nothing (see CanWarmUp).
+
+        It ends as soon as ``enough`` is reached: further steps would only take choices away that
+        the trials have not judged yet.
+        """
+        baseline = replace(self._baseline, warmup=WARM_UP_BATCH)
+        for _ in range(WARM_UP_STEPS):
+            batch = self.ask(WARM_UP_BATCH)
+            scores = [score(tokens) for tokens in batch]
+            reached = median(scores)
+            if reached >= enough:
+                break
+            if baseline.is_set:
+                self._step(batch, baseline.advantages(scores))
+            baseline = baseline.after(scores)
+        return reached
 
     @one_thread()
     def choice_probabilities(self) -> list[list[float]]:

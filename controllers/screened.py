@@ -15,7 +15,7 @@ Start with ``Screened.ask``.
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from heapq import nlargest
 from itertools import islice, product
 from typing import Any
@@ -117,6 +117,10 @@ class Screened:
         self._policy.tell(batch)
         self._trials += batch
         self._seen.update(dict.fromkeys(tokens for tokens, _ in batch))
+
+    def warm_up(self, score: Callable[[Tokens], float], *, enough: float) -> float:
+        """Of the policy; the model hears of trials alone (see CanWarmUp)."""
+        return self._policy.warm_up(score, enough=enough)
 
     def choice_probabilities(self) -> list[list[float]]:
         """Of the policy before screening (see HasPolicy)."""

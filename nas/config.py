@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from nas.latency_warmup import PowerLaw
 from nas.reward import Reward
 from nas.targets import with_targets
 from nas.training.recipe import Recipe
@@ -72,6 +73,18 @@ class FidelityConfig(BaseModel):
 
     first: Annotated[float, Field(gt=0, lt=1)] = 0.25
     keep: Annotated[float, Field(gt=0, le=1)] = 0.5
+
+
+class LatencyWarmupConfig(BaseModel):
+    """The policy is moved to networks near the target before the first trial; see `nas.latency_warmup`.
+
+    Attributes:
+        laws: How latency is guessed on each device; empty until the plan has found them.
+    """
+
+    model_config = _MODEL
+
+    laws: tuple[PowerLaw, ...] = ()
 
 
 class DataConfig(BaseModel):
@@ -134,6 +147,7 @@ class SearchConfig(BaseModel):
         batch_size: Candidates a controller update.
         warm_start: Seed files of networks of the space, from whose weights trials begin.
         seed: Of everything random.
+        latency_warmup: None begins with a policy that knows nothing of latency.
         fidelity: Which candidates train in full; all of them if it is None.
     """
 
@@ -150,6 +164,7 @@ class SearchConfig(BaseModel):
     warm_start: tuple[str, ...] = ()
     seed: Annotated[int, Field(ge=0)] = 0
     controller: Annotated[ControllerConfig, BeforeValidator(_named)] = ControllerConfig()
+    latency_warmup: LatencyWarmupConfig | None = LatencyWarmupConfig()
     reward: Reward = Reward()
     data: DataConfig = DataConfig()
     recipe: Recipe = Recipe()
@@ -190,7 +205,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "standard": _STANDARD,
     # The papers' plain procedure: nothing but REINFORCE says what is trained.
-    "paper": {**_STANDARD, "controller": {"name": "rnn"}},
+    "paper": {**_STANDARD, "controller": {"name": "rnn"}, "latency_warmup": None},
 }
 
 

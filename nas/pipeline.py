@@ -8,12 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from controllers import Controller
+from controllers import CanWarmUp, Controller
 from latency import LatencySource
 from nas.allowance import Allowance, WallTime
 from nas.config import FidelityConfig, FinalsConfig, ScheduleConfig
 from nas.estimates import estimates
 from nas.fidelity import first_recipe
+from nas.latency_warmup import PowerLaw, warm_up
 from nas.loop import Budget, SearchStoppedError, TrialLoop
 from nas.measuring import measure, require_distinct
 from nas.noise import measure_noise
@@ -57,6 +58,7 @@ def search(
     fidelity: FidelityConfig | None = None,
     schedule: ScheduleConfig | None = None,
     warm_start: Sequence[Seed] = (),
+    latency_warmup: Sequence[PowerLaw] = (),
     seed: int = 0,
     evaluate: Evaluate | None = None,
     watcher: Watcher | None = None,
@@ -83,6 +85,8 @@ def search(
         fidelity: Lets all candidates train for a first part, and only the better ones in full.
         schedule: Where trials train; in this process by default.
         warm_start: Trained networks of the space; a trial begins with the weights of the one most like it.
+        latency_warmup: How latency is guessed on each device; the controller's policy, if it has one, is
+            moved to networks near the target by it before the first trial.
         seed: Of everything random but the controller.
         evaluate: Trains a job in place of `recipe` on `data`; a job's `kind` says for how long.
         watcher: Is told what happens.
@@ -101,6 +105,10 @@ def search(
     seconds = wall_time.seconds if wall_time else None
     most = _most_trials(space, trials, seconds, batch_size)
     budget = Budget(most, batch_size, finals.count, finals.repeats, seed, seconds)
+    if len(latency_warmup) not in (0, len(sources)):
+        raise InputError(
+            f"latency_warmup has {len(latency_warmup)} laws for {len(sources)} devices: give one for each"
+        )
     reward, recipe = reward or Reward(), recipe or Recipe()
     warm = WarmStart.of(space, warm_start, classes=len(data.classes)) if warm_start else None
     by_recipe = evaluate is None
@@ -132,7 +140,11 @@ def search(
             "fidelity": fidelity and fidelity.model_dump(),
         }
         facts["controller"] = type(controller).__name__
+        warms_up = bool(latency_warmup) and isinstance(controller, CanWarmUp)
+        facts["latency_warmup"] = [law.model_dump() for law in latency_warmup if warms_up]
         record_facts(run, facts)
+        if latency_warmup and isinstance(controller, CanWarmUp):
+            warm_up(controller, space, latency_warmup, targets_ms)
         remote = remote_devices(sources)
         allowance = None
         if wall_time is not None:

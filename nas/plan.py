@@ -36,6 +36,11 @@ class Span:
     measured_s: float
 
     @property
+    def points(self) -> list[tuple[ArchSpec, float]]:
+        """Each network of the space that was looked at, with its latency in ms."""
+        return [(spec, reading.median_ms) for spec, reading in self.networks]
+
+    @property
     def fastest_ms(self) -> float:
         """Of the networks looked at."""
         return self.networks[0][1].median_ms

@@ -28,6 +28,8 @@ def procedure(run: RunRecord) -> list[str]:
     steps = [
         f"{CONTROLLERS.get(chooser, chooser)} asked for {asked} in batches of {budget['batch_size']}"
     ]
+    if run.facts.get("latency_warmup"):
+        steps.insert(0, "a policy warmed up on latency alone, as multiply-adds tell it")
     if training:
         steps += _trainings(run)
     if finalists := len(run.again("final")):

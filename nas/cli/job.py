@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from controllers import Controller, make_controller
+from controllers import CanWarmUp, Controller, make_controller
 from latency import Cached, LatencySource, open_device
 from nas.allowance import WallTime
 from nas.cli.images import open_images
@@ -57,6 +57,12 @@ class Job:
         return WallTime(self.config.budget_s, expected, self.spent_s)
 
     @property
+    def warms_up(self) -> bool:
+        """Whether its policy is moved to networks near the target before the first trial."""
+        wanted = self.config.latency_warmup is not None
+        return wanted and isinstance(_controller(self.config, self.space), CanWarmUp)
+
+    @property
     def spent_s(self) -> float:
         """Since the command was begun."""
         return time.monotonic() - self.began_s
@@ -90,6 +96,7 @@ class Job:
                     finals=config.finals,
                     schedule=config.schedule,
                     warm_start=self.warm_start,
+                    latency_warmup=config.latency_warmup.laws if config.latency_warmup else (),
                     fidelity=config.fidelity,
                     seed=config.seed,
                     watcher=Several(view, board),

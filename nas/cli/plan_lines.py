@@ -89,6 +89,10 @@ def _lines(job: Job, prospects: Sequence[Prospect], cost: Cost | None) -> list[L
             f"{config.reward.kind} reward, seed {config.seed}",
         )
     )
+    if config.latency_warmup is not None and (laws := config.latency_warmup.laws):
+        error = max(law.error for law in laws)
+        text = f"the policy begins near the target, by multiply-adds (off by {error:.0%} here)"
+        lines.append(("warm-up", text))
     if config.fidelity is not None:
         first, keep = config.fidelity.first, config.fidelity.keep
         text = f"all trials train for {first:.0%} of the length, the better {keep:.0%} then in full"

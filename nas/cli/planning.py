@@ -18,6 +18,7 @@ from nas.cli.plan_lines import Prospect, plan_grid, workers
 from nas.cli.waiting import Waiting, waiting
 from nas.config import ScheduleConfig, SearchConfig, parse_config
 from nas.earlier_runs import earlier_runs
+from nas.latency_warmup import PowerLaw
 from nas.plan import Cost, Span, estimate_cost, measure_span
 from nas.readable import counted, duration
 from search_spaces import InputError
@@ -52,7 +53,7 @@ def plan(job: Job, runs: Path = Path("runs")) -> tuple[Job, dict[str, Any]]:
         ]
         status.update("timing a few training steps")
         cost = _cost(job, [prospect.span for prospect in prospects])
-    settled = _settled(config, prospects)
+    settled = _settled(job, prospects)
     if config.budget_s is not None and cost is not None:
         cost = _fitted(config, cost, spent_s=job.spent_s)
         settled = settled.model_copy(update={"trials": cost.trials})
@@ -131,12 +132,15 @@ def _fitted(config: SearchConfig, cost: Cost, *, spent_s: float) -> Cost:
     return cost.of(int(room))
 
 
-def _settled(config: SearchConfig, prospects: Sequence[Prospect]) -> SearchConfig:
-    """The settings with the target that was found, where none was given."""
-    if len(prospects) > 1:
-        return config
-    settings = config.model_dump(mode="json") | {"target_ms": prospects[0].target_ms}
-    return parse_config(settings, where="settings")
+def _settled(job: Job, prospects: Sequence[Prospect]) -> SearchConfig:
+    """The settings with what was found: the target, where none was given, and how latency is guessed."""
+    found: dict[str, Any] = {}
+    if len(prospects) == 1:
+        found["target_ms"] = prospects[0].target_ms
+    if job.warms_up:
+        laws = [PowerLaw.through(prospect.span.points).model_dump() for prospect in prospects]
+        found["latency_warmup"] = {"laws": laws}
+    return parse_config(job.config.model_dump(mode="json") | found, where="settings")
 
 
 def _warnings(job: Job) -> list[str]:

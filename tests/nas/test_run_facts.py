@@ -1,6 +1,7 @@
 """A run goes on only as what it was."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from controllers import make_controller
 from latency import open_device
 from nas import search
 from nas.config import FinalsConfig
+from nas.latency_warmup import PowerLaw
 from nas.training.images import ArraySplit, Dataset
 from nas.training.recipe import Recipe
 from nas.trial import Outcome
@@ -78,6 +80,33 @@ def test_what_changed_is_named_and_nothing_is_mixed(tmp_path, changes, named):
     with pytest.raises(InputError, match=named):
         run(tmp_path, **changes)
     assert {path.name: path.read_bytes() for path in tmp_path.glob("*.json*")} == before
+
+
+def test_a_warmed_up_search_goes_on_with_the_same_guess(tmp_path):
+    arities = load_space("mnasnet", resolution=32, classes=2).arities
+
+    def warmed(folder, power=1.0, name="rnn", **changes):
+        law = PowerLaw(scale_ms=0.01, power=power)
+        controller = make_controller(name, arities, seed=0)
+        return run(folder, controller=controller, latency_warmup=[law], **changes)
+
+    first = warmed(tmp_path / "whole")
+    log = (tmp_path / "whole/trials.jsonl").read_text()
+    shutil.copytree(tmp_path / "whole", tmp_path / "cut")
+    (tmp_path / "cut/trials.jsonl").write_text("".join(log.splitlines(keepends=True)[:3]))
+    assert warmed(tmp_path / "cut").winner.tokens == first.winner.tokens
+    tokens = [json.loads(line)["tokens"] for line in log.splitlines()]
+    again = (tmp_path / "cut/trials.jsonl").read_text().splitlines()
+    assert [json.loads(line)["tokens"] for line in again] == tokens
+    with pytest.raises(InputError, match=r"latency_warmup\.0\.power was 1\.0"):
+        warmed(tmp_path / "whole", power=0.5)
+    # What has no policy begins as ever, and says nothing of it.
+    plain = warmed(tmp_path / "plain", name="uniform")
+    assert [t.tokens for t in plain.trials] == [t.tokens for t in run(tmp_path / "own").trials]
+    assert json.loads((tmp_path / "plain/run.json").read_text())["latency_warmup"] == []
+    two = {"latency": [open_device("madds:1"), open_device("pixel1")], "target_ms": [1.0, 2.0]}
+    with pytest.raises(InputError, match="latency_warmup has 1 laws for 2 devices"):
+        warmed(tmp_path / "two", **two)
 
 
 def test_each_of_several_devices_is_named(tmp_path):

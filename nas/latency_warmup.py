@@ -1,0 +1,102 @@
+"""A policy warmed up on latency alone, so that a search spends no trial far from its target.
+
+Most networks of a space are far from any one target, and each costs a training to score. What a network's
+latency will be is known well enough from its multiply-adds, by a power law through the networks that were
+measured for the plan:
+
+    ms = scale * MAdds^power,    score(network) = -max_d |log(ms_d / T_d)|  over devices d
+
+The guess only decides where the search begins: every trial's latency is measured as before.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from statistics import fmean, linear_regression
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from controllers import CanWarmUp
+from search_spaces import ArchSpec, SearchSpace, Tokens, count
+
+ENOUGH = 1.25
+"""The factor about the target within which half of the policy's networks are to be, by the guess."""
+
+
+class PowerLaw(BaseModel):
+    """A device's latency as a power of multiply-adds.
+
+    Attributes:
+        scale_ms: Of a network of a million multiply-adds.
+        power: Below 1 where small networks use the device less well.
+        error: Of a network left out of the fit, the typical factor less one: 0.2 is 20%.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scale_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    power: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    error: Annotated[float, Field(ge=0)] = 0.0
+
+    @classmethod
+    def through(cls, networks: Iterable[tuple[ArchSpec, float]]) -> Self:
+        """Least squares of log(ms) on log(MAdds); flat where that would fall.
+
+        Args:
+            networks: At least three, with their latencies in ms.
+        """
+        points = [(math.log(count(spec).madds / 1e6), math.log(ms)) for spec, ms in networks]
+        slope, intercept = _line(points)
+        left_out = [
+            abs(
+                y
+                - sum(
+                    c * f
+                    for c, f in zip(_line(points[:at] + points[at + 1 :]), (x, 1.0), strict=True)
+                )
+            )
+            for at, (x, y) in enumerate(points)
+        ]
+        return cls(scale_ms=math.exp(intercept), power=slope, error=math.exp(fmean(left_out)) - 1.0)
+
+    def ms(self, spec: ArchSpec) -> float:
+        """The guessed latency.
+
+        >>> from search_spaces import REFERENCES
+        >>> small = REFERENCES["mobilenet_v3_small"]()
+        >>> round(PowerLaw(scale_ms=0.02, power=1.0).ms(small), 2)
+        1.13
+        """
+        return self.scale_ms * math.pow(count(spec).madds / 1e6, self.power)
+
+
+def _line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Slope, not below 0, and intercept."""
+    across, up = zip(*points, strict=True)
+    slope, intercept = linear_regression(across, up)
+    return (slope, intercept) if slope >= 0 else (0.0, fmean(up))
+
+
+def warm_up(
+    controller: CanWarmUp, space: SearchSpace, laws: Sequence[PowerLaw], targets_ms: Sequence[float]
+) -> float:
+    """Move a fresh controller's policy to networks near the target.
+
+    Args:
+        controller: Fresh.
+        space: Decodes its tokens.
+        laws: Of each device.
+        targets_ms: Of each device.
+
+    Returns:
+        The factor about the target within which half of its networks now are, by the guess.
+    """
+
+    def score(tokens: Tokens) -> float:
+        spec = space.decode(tokens)
+        off = (law.ms(spec) / ms for law, ms in zip(laws, targets_ms, strict=True))
+        return -abs(max(math.log(factor) for factor in off))
+
+    return math.exp(-controller.warm_up(score, enough=-math.log(ENOUGH)))
