@@ -8,6 +8,7 @@ import sys
 
 BENCHMARKS = (
     "benchmarks.training_speed",
+    "benchmarks.kept_memory",
     "benchmarks.search_overhead",
     "benchmarks.netadapt_step",
     "benchmarks.repeatability",
