@@ -3,9 +3,9 @@
     python -m benchmarks.kept_memory --resolution 28 64
 
 Networks drawn from the MnasNet space train a few steps on random images, one CPU thread, each in a process
-of its own, since a process cannot go back (`nas.training.allocator`). Rounds alternate, so that other load on
-the machine falls on both sides alike. Told are the median speeds, the ratio with its range over networks,
-and the largest process of each side.
+of its own, since a process cannot go back (`nas.training.allocator`). Rounds alternate, so that other load
+on the machine falls on both sides alike. Told are the median speeds, the ratio with its range over
+networks, and the largest process of each side.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def train_here(network: int, px: int, batch_size: int, *, keep: bool) -> dict[st
     space = load_space("mnasnet", resolution=224, classes=10)
     tokens = make_controller("uniform", space.arities, seed=0).ask(network + 1)[network]
     module = build(replace(space.decode(tokens), resolution=px)).train()
-    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    module.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(module.parameters())
     images = torch.rand(batch_size, 3, px, px).to(memory_format=torch.channels_last)
     labels = torch.zeros(batch_size, dtype=torch.long)

@@ -42,6 +42,7 @@ from benchmarks.rank_correlation import (
 )
 from nas.inheritance import layers, window
 from nas.plan import extreme
+from nas.training.allocator import keep_freed_memory
 from nas.training.augment import augment, normalize
 from nas.training.evaluate import evaluate
 from nas.training.images import Dataset
@@ -277,6 +278,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     given = parse_arguments()
     torch.set_num_threads(given.threads)
+    keep_freed_memory()
     setting = setting_of(given)
     data, recipe = dataset(setting), setting.recipe
     searched = space(setting)
