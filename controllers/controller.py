@@ -70,8 +70,7 @@ class CanWarmUp(Protocol):
         """Learn from a score that costs nothing, until half of what it draws scores ``enough``.
 
         To be called before the first ``ask`` and ``tell``, whose trials are not mixed with these: the
-        scores may be of another unit. It gives up after a few steps, so that a score out of reach
-        leaves choices.
+        scores may be of another unit. Of a score out of reach it gives up while it has choices left.
 
         Returns:
             The median score of what the policy now draws.

@@ -32,7 +32,8 @@ from controllers.policy import RnnPolicy
 from controllers.threads import one_thread
 
 WARM_UP_BATCH = 50  # sequences a step of ``warm_up``
-WARM_UP_STEPS = 20  # at most: a target out of reach must leave choices; MnasNet's space takes 10
+WARM_UP_STEPS = 40  # at most; MnasNet's space takes 5 to 10
+WARM_UP_ENTROPY = 0.5  # of a uniform policy's; a policy surer than that has decided without trials
 MARGINAL_SAMPLES = 256  # sequences behind choice_probabilities: standard error at most 0.03
 
 
@@ -133,14 +134,16 @@ class Reinforce:
         """Steps of policy gradient on a score that costs nothing (see CanWarmUp).
 
         It ends as soon as ``enough`` is reached: further steps would only take choices away that
-        the trials have not judged yet.
+        the trials have not judged yet. So does a score out of reach, at half of the entropy.
         """
         baseline = replace(self._baseline, warmup=WARM_UP_BATCH)
+        least_entropy = WARM_UP_ENTROPY * self._past_entropy
+        reached = -math.inf
         for _ in range(WARM_UP_STEPS):
             batch = self.ask(WARM_UP_BATCH)
             scores = [score(tokens) for tokens in batch]
             reached = median(scores)
-            if reached >= enough:
+            if reached >= enough or self._past_entropy < least_entropy:
                 break
             if baseline.is_set:
                 self._step(batch, baseline.advantages(scores))

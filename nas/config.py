@@ -76,7 +76,7 @@ class FidelityConfig(BaseModel):
 
 
 class LatencyWarmupConfig(BaseModel):
-    """The policy is moved to networks near the target before the first trial; see `nas.latency_warmup`.
+    """The policy is moved to networks within the target before the first trial; see `nas.latency_warmup`.
 
     Attributes:
         laws: How latency is guessed on each device; empty until the plan has found them.

@@ -1,12 +1,14 @@
-"""A policy warmed up on latency alone, so that a search spends no trial far from its target.
+"""A policy warmed up on latency alone, so that a search spends few trials far above its target.
 
-Most networks of a space are far from any one target, and each costs a training to score. What a network's
+Most networks of a space are far above a tight target, and each costs a training to score. What a network's
 latency will be is known well enough from its multiply-adds, by a power law through the networks that were
 measured for the plan:
 
-    ms = scale * MAdds^power,    score(network) = -max_d |log(ms_d / T_d)|  over devices d
+    ms = scale * MAdds^power,    score(network) = -max(0, max_d log(ms_d / T_d))  over devices d
 
-The guess only decides where the search begins: every trial's latency is measured as before.
+It ends as soon as half of what the policy draws is within every target. Nothing draws it up to a target
+from below: there every reward asks for accuracy, which takes trials. The guess only decides where the search
+begins: each trial's latency is measured as before.
 """
 
 from __future__ import annotations
@@ -20,9 +22,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from controllers import CanWarmUp
 from search_spaces import ArchSpec, SearchSpace, Tokens, count
-
-ENOUGH = 1.25
-"""The factor about the target within which half of the policy's networks are to be, by the guess."""
 
 
 class PowerLaw(BaseModel):
@@ -82,7 +81,7 @@ def _line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
 def warm_up(
     controller: CanWarmUp, space: SearchSpace, laws: Sequence[PowerLaw], targets_ms: Sequence[float]
 ) -> float:
-    """Move a fresh controller's policy to networks near the target.
+    """Move a fresh controller's policy until half of its networks are within the target, by the guess.
 
     Args:
         controller: Fresh.
@@ -91,12 +90,13 @@ def warm_up(
         targets_ms: Of each device.
 
     Returns:
-        The factor about the target within which half of its networks now are, by the guess.
+        How far above the target its middle network now is, as a factor: 1 where it is within, more where
+        the target is out of the space's reach.
     """
 
     def score(tokens: Tokens) -> float:
         spec = space.decode(tokens)
-        off = (law.ms(spec) / ms for law, ms in zip(laws, targets_ms, strict=True))
-        return -abs(max(math.log(factor) for factor in off))
+        over = (law.ms(spec) / ms for law, ms in zip(laws, targets_ms, strict=True))
+        return -math.log(max(1.0, *over))
 
-    return math.exp(-controller.warm_up(score, enough=-math.log(ENOUGH)))
+    return math.exp(-controller.warm_up(score, enough=0.0))

@@ -86,7 +86,7 @@ def search(
         schedule: Where trials train; in this process by default.
         warm_start: Trained networks of the space; a trial begins with the weights of the one most like it.
         latency_warmup: How latency is guessed on each device; the controller's policy, if it has one, is
-            moved to networks near the target by it before the first trial.
+            moved to networks within the target by it before the first trial.
         seed: Of everything random but the controller.
         evaluate: Trains a job in place of `recipe` on `data`; a job's `kind` says for how long.
         watcher: Is told what happens.

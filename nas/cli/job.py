@@ -58,7 +58,7 @@ class Job:
 
     @property
     def warms_up(self) -> bool:
-        """Whether its policy is moved to networks near the target before the first trial."""
+        """Whether its policy is moved to networks within the target before the first trial."""
         wanted = self.config.latency_warmup is not None
         return wanted and isinstance(_controller(self.config, self.space), CanWarmUp)
 

@@ -91,7 +91,7 @@ def _lines(job: Job, prospects: Sequence[Prospect], cost: Cost | None) -> list[L
     )
     if config.latency_warmup is not None and (laws := config.latency_warmup.laws):
         error = max(law.error for law in laws)
-        text = f"the policy begins near the target, by multiply-adds (off by {error:.0%} here)"
+        text = f"the policy begins within the target, by multiply-adds (off by {error:.0%} here)"
         lines.append(("warm-up", text))
     if config.fidelity is not None:
         first, keep = config.fidelity.first, config.fidelity.keep
