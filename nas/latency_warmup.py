@@ -7,8 +7,8 @@ measured for the plan:
     ms = scale * MAdds^power,    score(network) = -max(0, max_d log(ms_d / T_d))  over devices d
 
 It ends as soon as half of what the policy draws is within every target. Nothing draws it up to a target
-from below: there every reward asks for accuracy, which takes trials. The guess only decides where the search
-begins: each trial's latency is measured as before.
+from below: there every reward asks for accuracy, which takes trials. The guess only decides where the
+search begins: each trial's latency is measured as before.
 """
 
 from __future__ import annotations
