@@ -52,6 +52,17 @@ def expected_best(trials: int) -> float:
     return NormalDist().inv_cdf((trials - 0.375) / (trials + 0.25))
 
 
+def reading_error(images: int) -> float:
+    """Standard error in points of an accuracy that is read on so many images, at most.
+
+    It is the binomial's at 50%. Two networks read on the same images have a part of it in common.
+
+    >>> [round(reading_error(images), 1) for images in (296, 2500)]
+    [2.9, 1.0]
+    """
+    return 50.0 / math.sqrt(images)
+
+
 @dataclass(frozen=True)
 class Advice:
     """What trials are worth, in points (hundredths) of accuracy.

@@ -10,7 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from latency import LatencySource, units
-from nas.advice import Advice
+from nas.advice import Advice, reading_error
 from nas.cli.job import Job
 from nas.config import SearchConfig
 from nas.earlier_runs import Earlier
@@ -63,7 +63,8 @@ def plan_grid(
     job: Job, prospects: Sequence[Prospect], cost: Cost | None, earlier: Earlier
 ) -> Table:
     """Everything, a line a subject."""
-    lines = [*_lines(job, prospects, cost), *_noise_lines(earlier, job.config)]
+    noise = _noise_lines(earlier, job.config, held_out=len(job.data.val))
+    lines = [*_lines(job, prospects, cost), *noise]
     grid = Table.grid(padding=(0, 2))
     for name, text in lines:
         grid.add_row(f"[bold]{name}[/bold]", text)
@@ -111,17 +112,19 @@ def _lines(job: Job, prospects: Sequence[Prospect], cost: Cost | None) -> list[L
     return lines
 
 
-def _noise_lines(earlier: Earlier, config: SearchConfig) -> list[Line]:
+def _noise_lines(earlier: Earlier, config: SearchConfig, *, held_out: int) -> list[Line]:
     """What is known of the noise, and how many trials are worth it."""
     if earlier.noise is not None:
         return [
             ("noise", f"{earlier.noise.figures()}: told by {', '.join(earlier.names)}"),
             ("advice", Advice.of(earlier.noise).before(config.trials)),
         ]
+    points = reading_error(held_out)
+    known = f"up to {points:.1f} points by {held_out:,} held-out images alone"
     if config.finals.repeats == 0:
-        return []
+        return [("noise", known)]
     repeats = counted(config.finals.repeats, "trial")
-    return [("noise", f"not known yet: {repeats} trained twice at the end will tell")]
+    return [("noise", f"{known}; {repeats} trained twice at the end will tell")]
 
 
 def _trials(config: SearchConfig) -> str:

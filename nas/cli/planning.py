@@ -11,7 +11,7 @@ from typing import Any
 
 from latency import LatencySource, MeasurementError
 from latency.published import PublishedEstimate
-from nas.advice import Advice
+from nas.advice import Advice, reading_error
 from nas.allowance import RESERVE
 from nas.cli.job import Job
 from nas.cli.plan_lines import Prospect, plan_grid, workers
@@ -24,6 +24,9 @@ from nas.readable import counted, duration
 from search_spaces import InputError
 
 SHOWN_PARTS = 3
+
+COARSE_READING = 2.0
+"""Points; most networks of a space are nearer to each other than a few of these."""
 
 FEW_STEPS = 30
 """A training of fewer steps tells little about a network."""
@@ -154,6 +157,11 @@ def _warnings(job: Job) -> list[str]:
     if job.space.size < config.trials:
         warnings.append(
             f"the space has {counted(job.space.size, 'network')}: the search ends when all are tried"
+        )
+    if (points := reading_error(len(job.data.val))) > COARSE_READING:
+        warnings.append(
+            f"{len(job.data.val)} held-out images tell an accuracy to {points:.1f} points at best, however "
+            "long a trial trains: hold out more (a larger val folder, or data.val_fraction without one)"
         )
     steps = config.recipe.total_steps(len(job.data.train))
     if steps < FEW_STEPS:
