@@ -1,13 +1,13 @@
 """What each way to search returns after the same wall time, judged by training it alone, several seeds.
 
-    python -m benchmarks.equal_time --data FOLDER --resolution 64 --budget 60m --out runs/equal
+    python -m benchmarks.equal_time --data FOLDER --resolution 64 --budget 60m --config trials.yaml
     ... --way plain screened    # some of the ways alone; what has ended is kept, and a second start goes on
 
-The ways are those of `WAYS`. Each is a `nas-search` of the standard preset within the latency of a
-reference network on this machine, measured once for all of them. A budget has the search's finals in it.
-The network that a search returns is then trained from new weights, all alike, with several seeds; told is
-their accuracy on the test images with a 95% interval over seeds. Each search runs once: the interval is not
-over searches.
+The ways are those of `WAYS`. Each is a `nas-search` of the standard preset, with settings of --config that
+all have in common, within the latency of a reference network on this machine, measured once for all of
+them. A budget has the search's finals in it. The network that a search returns is then trained from new
+weights, all alike, with several seeds; told is their accuracy on the test images with a 95% interval over
+seeds. Each search runs once: the interval is not over searches.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from search_spaces.spec import load
 
 WAYS: dict[str, tuple[str, ...]] = {
     "random": ("--controller", "uniform"),
-    "plain": ("--controller", "rnn"),
+    "plain": ("--preset", "paper"),
     "screened": ("--controller", "screened"),
     "screened, two lengths": ("--controller", "screened", "--fidelity", "0.4"),
 }
@@ -55,6 +55,7 @@ class Setting:
     batch_size: int
     seeds: int
     out: Path
+    config: Path | None = None
 
     def folder(self, way: str) -> Path:
         """The way's run."""
@@ -100,6 +101,8 @@ def search(way: str, setting: Setting) -> None:
         command += ["--data", setting.data, "--proxy-resolution", str(setting.resolution)]
         command += ["--target-ms", str(target_ms(setting)), "--budget", setting.budget]
         command += ["--runs", str(setting.out), "--run-name", folder.name, *WAYS[way]]
+        if setting.config is not None:
+            command += ["--config", str(setting.config)]
     subprocess.run(command, check=True)
 
 
@@ -162,6 +165,7 @@ def main() -> None:
     parser.add_argument("--resolution", type=int, default=64, help="side of training images")
     parser.add_argument("--budget", default="60m", help="of each search")
     parser.add_argument("--reference", default="mobilenet_v3_small", choices=sorted(REFERENCES))
+    parser.add_argument("--config", type=Path, help="settings of all searches")
     parser.add_argument("--epochs", type=float, default=40.0, help="of each training alone")
     parser.add_argument("--batch-size", type=int, default=64, help="of each training alone")
     parser.add_argument("--seeds", type=int, default=3)
