@@ -5,10 +5,11 @@
 
 The shared network holds for every layer (stage, position, operation and role) the largest tensor that a
 network of the space has there; each takes its first channels, the middle of the kernels and the first
-layers of a stage, as once-for-all, BigNAS and TuNAS do. A step of its training is the sandwich rule's: the
-largest network learns from the labels, the smallest and random ones from the largest one's answers
-(in-place distillation, BigNAS). A network is judged with batch norm's statistics taken anew on training
-images.
+layers of a stage, as once-for-all, BigNAS and TuNAS do. With `--rule sandwich` the largest network learns
+from the labels at each step, the smallest and random ones from the largest one's answers (in-place
+distillation, BigNAS). With `--rule single` one random network a step learns from the labels (single-path
+one-shot, Guo et al. 2020; TuNAS without its policy): the largest network costs as much as five random
+ones. A network is judged with batch norm's statistics taken anew on training images.
 
 Told are the accuracies of the networks that `rank_correlation` has trained alone, as the shared weights
 have them, and Kendall's tau between the two with a 95% bootstrap interval over networks. The weights are
@@ -55,6 +56,7 @@ STATISTICS_BATCHES = 20
 SAMPLED = (
     600  # random networks whose layers fit too: without a stage, the next is fed more channels
 )
+PROBED_STEPS = 8
 CHECKPOINT_S = 120.0
 
 Place = tuple[object, ...]
@@ -162,6 +164,7 @@ class Training:
     recipe: Recipe
     total_steps: int
     seed: int
+    rule: str
     step: int = 0
     spent_s: float = 0.0
 
@@ -179,7 +182,7 @@ class Training:
         self.smallest = extreme(self.shared.space, largest=False)
 
     def advance(self) -> float:
-        """A step of the sandwich rule; the largest network's loss."""
+        """A step; the loss of the network that learns from the labels."""
         begin = time.perf_counter()
         rate = one_cycle(self.step, self.total_steps, warmup_fraction=self.recipe.warmup_fraction)
         for group in self.optimizer.param_groups:
@@ -187,23 +190,27 @@ class Training:
         # A function of the step alone: so a training that is gone on with is the same one.
         luck = random.Random(f"{self.seed} {self.step}")
         images, labels = self._batch(luck.randrange(2**62))
-        space = self.shared.space
         self.optimizer.zero_grad(set_to_none=True)
-        answer = self.shared.logits(self.largest, images)
+        sandwich = self.rule == "sandwich"
+        teacher = self.largest if sandwich else self._random(luck)
+        answer = self.shared.logits(teacher, images)
         loss = functional.cross_entropy(answer, labels, label_smoothing=self.recipe.label_smoothing)
         loss.backward()  # type: ignore[no-untyped-call]
-        wanted = answer.detach().softmax(dim=1)
-        others = [self.smallest]
-        others += [
-            tuple(luck.randrange(arity) for arity in space.arities) for _ in range(RANDOM_NETWORKS)
-        ]
-        for chosen in others:
-            functional.cross_entropy(self.shared.logits(chosen, images), wanted).backward()  # type: ignore[no-untyped-call]
+        if sandwich:
+            wanted = answer.detach().softmax(dim=1)
+            for chosen in (
+                self.smallest,
+                *(self._random(luck) for _ in range(RANDOM_NETWORKS)),
+            ):
+                functional.cross_entropy(self.shared.logits(chosen, images), wanted).backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.shared.parameters(), 1.0)
         self.optimizer.step()
         self.step += 1
         self.spent_s += time.perf_counter() - begin
         return loss.item()
+
+    def _random(self, luck: random.Random) -> Tokens:
+        return tuple(luck.randrange(arity) for arity in self.shared.space.arities)
 
     def _batch(self, seed: int) -> tuple[Tensor, Tensor]:
         order = torch.Generator().manual_seed(seed)
@@ -267,6 +274,7 @@ def alone(path: Path, *, networks: int, long: Way) -> np.ndarray:
 
 def parse_arguments() -> argparse.Namespace:
     parser = setting_parser(__doc__, learning_rate=2e-3, batch_size=64, networks=20)
+    parser.add_argument("--rule", choices=["sandwich", "single"], default="sandwich")
     parser.add_argument("--minutes", type=float, default=26.0, help="of training, about")
     parser.add_argument("--alone", type=Path, help="what rank_correlation has kept")
     parser.add_argument("--long", type=float, default=40.0, help="epochs of the trainings alone")
@@ -288,21 +296,22 @@ def main() -> None:
     )
     shared = Shared(searched, seed=0)
     print(f"{sum(p.numel() for p in shared.parameters()) / 1e6:.1f}M shared parameters", flush=True)
-    training = Training(shared, data, recipe, total_steps=1, seed=0)
+    training = Training(shared, data, recipe, total_steps=1, seed=0, rule=given.rule)
     if given.kept.exists():
         training.restore(given.kept)
     else:  # how many steps the time has room for, from a few of them
-        probe = Training(Shared(searched, seed=0), data, recipe, 10, seed=0)
-        for _ in range(4):
+        probe = Training(Shared(searched, seed=0), data, recipe, 10, seed=0, rule=given.rule)
+        for _ in range(PROBED_STEPS):
             probe.advance()
         first_s = probe.spent_s
-        for _ in range(4):
+        for _ in range(PROBED_STEPS):
             probe.advance()
-        training.total_steps = max(10, round(60 * given.minutes / ((probe.spent_s - first_s) / 4)))
+        step_s = (probe.spent_s - first_s) / PROBED_STEPS
+        training.total_steps = max(10, round(60 * given.minutes / step_s))
     saved = time.monotonic()
     while training.step < training.total_steps:
         loss = training.advance()
-        if training.step % 20 == 0:
+        if training.step % 50 == 0:
             left = training.spent_s / training.step * (training.total_steps - training.step)
             print(
                 f"step {training.step} of {training.total_steps}, {left / 60:.1f} min left: {loss:.3f}",
@@ -316,7 +325,8 @@ def main() -> None:
     for number, value in enumerate(points):
         beside = "" if longs is None else f", alone {longs[number]:.1f}%"
         print(f"network {number}: shared {value:.1f}%{beside}")
-    images = training.step * recipe.batch_size
+    networks = 2 + RANDOM_NETWORKS if given.rule == "sandwich" else 1
+    images = training.step * recipe.batch_size * networks
     print(
         f"{training.spent_s / 60:.1f} min, {images} images; mean {points.mean():.1f}%, std "
         f"{points.std(ddof=1):.2f}" + ("" if longs is None else f", tau {tau(points, longs)}")

@@ -11,6 +11,7 @@ from search_spaces.errors import InputError
 
 MEND = "change it, or leave it out for the default"
 LARGEST_OPTION = 1e6  # far above any use; the policy's 32-bit numbers would overflow near 1e38
+LARGEST_WHOLE = 100_000  # sequences that are held, and scored, at once
 LARGEST_SEED = 2**64 - 1  # of a torch generator
 
 
@@ -62,10 +63,10 @@ def checked_real(
 
 
 def checked_whole(name: str, value: int) -> int:
-    """An option's value; InputError if it is not an integer of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    """An option's value; InputError if it is not an integer from 1 to ``LARGEST_WHOLE``."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LARGEST_WHOLE:
         raise InputError(
-            f"option {name} must be a whole number of at least 1, got {value!r}: {MEND}"
+            f"option {name} must be a whole number from 1 to {LARGEST_WHOLE}, got {value!r}: {MEND}"
         )
     return value
 

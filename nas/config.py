@@ -230,9 +230,10 @@ def make_config(
     given = _merge({"preset": preset}, PRESETS[preset])
     if file is not None:
         given = _merge(given, _layer(_read(file), where=str(file)))
+        parse_config(given, where=str(file))  # so that the file is not blamed for what follows
     if overrides:
         given = _merge(given, _layer(overrides, where="settings"))
-    return parse_config(given, where=str(file) if file else "settings")
+    return parse_config(given, where="settings")
 
 
 def parse_config(data: object, *, where: str) -> SearchConfig:

@@ -59,7 +59,9 @@ def earlier_runs(root: Path, space: SearchSpace, data: Dataset, config: SearchCo
         try:
             if len(found) < MOST_RUNS and _alike(_read(path), wanted):
                 noise = RunRecord.read(RunFolder(path.parent)).noise
-                found |= {path.parent.name: noise} if noise is not None else {}
+                # A run repeated with its seed, or copied, reads the same once more.
+                if noise is not None and noise not in found.values():
+                    found[path.parent.name] = noise
         except InputError as error:
             damaged.append(f"an earlier run was left out of the advice: {error}")
     noise = pooled(list(found.values())) if found else None

@@ -151,9 +151,11 @@ def first_recipe(recipe: Recipe, fidelity: FidelityConfig, *, train_images: int)
     full = recipe.total_steps(train_images)
     steps = max(round(fidelity.first * full), LEAST_STEPS)
     if steps >= full:
+        smaller = "" if full <= LEAST_STEPS else ", give a smaller fidelity.first"
+        length = "recipe.epochs" if recipe.epochs else "recipe.steps"
         raise InputError(
             f"fidelity: the first part would be {steps} of {full} steps (never fewer than {LEAST_STEPS}): "
-            "train longer (recipe.epochs), give a smaller fidelity.first, or leave fidelity out"
+            f"train longer ({length}){smaller}, or leave fidelity out"
         )
     return recipe.model_copy(update={"steps": steps, "epochs": None, "min_steps": None})
 

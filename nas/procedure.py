@@ -54,8 +54,8 @@ def _trainings(run: RunRecord) -> list[str]:
         steps.append(f"each trained {length} of {recipe.batch_size} images on {data['px']} px")
     if (fidelity := training.get("fidelity")) is not None:
         steps.append(
-            f"first for {fidelity['first']:.0%} of that; the better {fidelity['keep']:.0%} of a batch "
-            "then in full"
+            f"first for {fidelity['first']:.0%} of that; {len(run.trials)} of {len(run.rungs)}, the better "
+            "of each batch, then in full"
         )
     if sources := training.get("warm_start"):
         steps.append(f"from the weights of the most alike of {counted(len(sources), 'network')}")

@@ -62,6 +62,8 @@ class ProxyTraining:
                 seed=job.seed,
                 device=device,
                 from_scratch=warm is None,
+                # Layers of two networks have been mixed: neither's statistics hold.
+                new_statistics=True,
             )
         except Diverged as error:
             return Outcome(None, f"diverged: {error}")

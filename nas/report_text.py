@@ -10,7 +10,7 @@ from nas.advice import Advice
 from nas.estimates import distinct
 from nas.noise import fastest_of_the_best
 from nas.procedure import procedure
-from nas.readable import duration, on_each, percent, readings, three_digits
+from nas.readable import counted, duration, on_each, percent, readings, three_digits
 from nas.run_record import DeviceRecord, RunRecord
 from nas.trial import Trial
 
@@ -142,8 +142,9 @@ def facts(run: RunRecord) -> list[tuple[str, str]]:
         (
             "Budget",
             f"{_planned(budget)} in batches of {budget['batch_size']}, "
-            f"{budget['finalists']} finalists trained longer, {budget['repeats']} networks trained "
-            f"again with another seed; seed {budget['seed']}",
+            f"{counted(budget['finalists'], 'finalist')} trained longer, "
+            f"{counted(budget['repeats'], 'network')} trained again with another seed; "
+            f"seed {budget['seed']}",
         ),
         ("Procedure", "; ".join(procedure(run))),
         ("Trials", f"{len(run.candidates)} ended, {len(run.failed)} of them failed"),

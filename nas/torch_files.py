@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import pickle
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ def read_torch(path: Path, *, wanted: str) -> dict[str, Any]:
         InputError: No such file, one that holds code, a damaged one, or no mapping; the message ends
             with what is `wanted`.
     """
+    _require_whole(path, wanted)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
@@ -35,6 +38,21 @@ def read_torch(path: Path, *, wanted: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds {type(content).__name__}: give {wanted}")
     return content
+
+
+def _require_whole(path: Path, wanted: str) -> None:
+    """Check the check sums that torch writes into its archives, and does not look at when it reads them."""
+    try:
+        if not path.read_bytes().startswith(b"PK"):
+            return  # of an older form, or no torch file at all
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}: give {wanted}") from error
+    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: damaged ({error}): give {wanted}") from error
+    if broken is not None:
+        raise InputError(f"{path}: damaged ({broken} in it is not what was written): give {wanted}")
 
 
 def state_bytes(weights: Mapping[str, torch.Tensor]) -> bytes:

@@ -11,19 +11,32 @@ from rich.table import Table
 from latency import Latency
 from nas.advice import Advice
 from nas.cli.output import command
+from nas.noise import fastest_of_the_best
 from nas.procedure import procedure
-from nas.readable import counted, duration, interval, on_each, percent, short_names, three_digits
+from nas.readable import (
+    counted,
+    duration,
+    in_short,
+    interval,
+    on_each,
+    percent,
+    short_names,
+    three_digits,
+)
 from nas.results import SearchResult
 from nas.run_record import RunRecord
 
 
-def conclude(result: SearchResult, console: Console, *, took_s: float) -> None:
+def conclude(
+    result: SearchResult, console: Console, *, took_s: float, resumed: bool = False
+) -> None:
     """The best candidates, how they were found, where the files lie, the next command.
 
     Args:
         result: The search's.
         console: Where to.
         took_s: Seconds since the command began or went on with it.
+        resumed: Whether it went on.
     """
     console.print(_finalists(result))
     names = [latency.device for latency in result.winner.latencies]
@@ -46,9 +59,15 @@ def conclude(result: SearchResult, console: Console, *, took_s: float) -> None:
         console.print(f"on the test images, looked at once: {100 * result.test_accuracy:.1f}%")
     if result.noise is not None:
         console.print(result.noise.sentence())
+        if not result.noise.differ:
+            fastest = fastest_of_the_best(result.trials, result.noise)
+            console.print(f"That is trial {fastest.index}, at {in_short(fastest.latencies)}.")
         console.print(Advice.of(result.noise).after(distinct))
     used = "; ".join(procedure(RunRecord.read(result.folder)))
-    console.print(f"used: {used}; this took {duration(took_s)}")
+    took = (
+        f"going on with it took {duration(took_s)}" if resumed else f"this took {duration(took_s)}"
+    )
+    console.print(f"used: {used}; {took}")
     folder = result.folder.path
     console.print(
         f"\n{folder}/ has best.yaml, best.onnx, seed.pt, pareto.csv, report.html, trials.jsonl\n"

@@ -14,6 +14,7 @@ from nas.advice import Advice, reading_error
 from nas.cli.job import Job
 from nas.config import SearchConfig
 from nas.earlier_runs import Earlier
+from nas.fidelity import LEAST_PAIRS
 from nas.plan import Cost, Span
 from nas.readable import counted, duration, networks, three_digits
 
@@ -92,11 +93,14 @@ def _lines(job: Job, prospects: Sequence[Prospect], cost: Cost | None) -> list[L
     )
     if config.latency_warmup is not None and (laws := config.latency_warmup.laws):
         error = max(law.error for law in laws)
-        text = f"the policy begins within the target, by multiply-adds (off by {error:.0%} here)"
+        text = f"the policy is moved towards the target by multiply-adds (off by {error:.0%} here)"
         lines.append(("warm-up", text))
     if config.fidelity is not None:
         first, keep = config.fidelity.first, config.fidelity.keep
-        text = f"all trials train for {first:.0%} of the length, the better {keep:.0%} then in full"
+        text = (
+            f"all trials train for {first:.0%} of the length, the better {keep:.0%} of a batch then in "
+            f"full (more until {LEAST_PAIRS} have)"
+        )
         lines.append(("fidelity", text))
     if config.warm_start:
         lines.append(("weights", f"trials begin with those of {', '.join(config.warm_start)}"))

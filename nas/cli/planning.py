@@ -140,9 +140,9 @@ def _settled(job: Job, prospects: Sequence[Prospect]) -> SearchConfig:
     found: dict[str, Any] = {}
     if len(prospects) == 1:
         found["target_ms"] = prospects[0].target_ms
-    if job.warms_up:
-        laws = [PowerLaw.through(prospect.span.points).model_dump() for prospect in prospects]
-        found["latency_warmup"] = {"laws": laws}
+    if job.config.latency_warmup is not None:
+        points = [prospect.span.points for prospect in prospects if job.warms_up]
+        found["latency_warmup"] = {"laws": [PowerLaw.through(p).model_dump() for p in points]}
     return parse_config(job.config.model_dump(mode="json") | found, where="settings")
 
 
@@ -165,10 +165,19 @@ def _warnings(job: Job) -> list[str]:
         )
     steps = config.recipe.total_steps(len(job.data.train))
     if steps < FEW_STEPS:
-        warnings.append(
-            f"a trial trains for {counted(steps, 'step')} only: set recipe.epochs or a smaller "
-            "recipe.batch_size with --config"
+        mend = (
+            "recipe.epochs or a smaller recipe.batch_size"
+            if config.recipe.epochs
+            else "recipe.steps"
         )
+        warnings.append(
+            f"a trial trains for {counted(steps, 'step')} only: set {mend} with --config"
+        )
+    for path, seed in zip(config.warm_start, job.warm_start, strict=True):
+        if seed.usage.classes != job.data.classes:
+            warnings.append(
+                f"{path} was trained on other classes, as many as these: its classifier means little here"
+            )
     return warnings
 
 

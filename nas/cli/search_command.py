@@ -95,7 +95,11 @@ def search(
         Path | None, typer.Option(help="Go on with an interrupted run: its folder.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done and cost, then end.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Say what would be done and cost (with --resume: what has been), then end.",
+        ),
     ] = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -123,6 +127,8 @@ def search(
         data=_given(source=data, proxy_resolution=proxy_resolution),
         schedule=schedule,
     )
+    if trials is not None:
+        overrides["budget_s"] = None  # a file may have it; what comes later wins
     console, began_s = messages(), time.monotonic()
     if resume is not None:
         changed = [*overrides, *_given(config=config, run_name=run_name)]
@@ -134,6 +140,8 @@ def search(
 
     if resume is not None:
         job, folder = jobs.reopen(resume, schedule, console)
+        if dry_run:
+            return
     else:
         settings = make_config(preset=preset, file=config, overrides=overrides)
         name = _default_name(settings) if run_name is None else run_name
@@ -157,7 +165,7 @@ def search(
         if isinstance(error, SearchStoppedError):
             raise Failed(str(error)) from error
         raise
-    conclude(result, console, took_s=time.monotonic() - began_s)
+    conclude(result, console, took_s=time.monotonic() - began_s, resumed=resume is not None)
     if as_json:
         print_json({"run": str(folder.path)} | result.to_dict())
 

@@ -70,6 +70,7 @@ def train(
     seed: int,
     device: torch.device | str = "cpu",
     from_scratch: bool = True,
+    new_statistics: bool | None = None,
     evaluate_every: int | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> TrainResult:
@@ -86,8 +87,9 @@ def train(
         recipe: how to train.
         seed: of everything random in here.
         device: where to train.
-        from_scratch: False when weights are inherited: residual branches keep theirs, and batch
-            norm starts from the statistics it has.
+        from_scratch: False when weights are inherited: residual branches keep theirs.
+        new_statistics: whether batch norm's statistics begin anew, as from scratch, or from those that
+            the module has, as they do by default when weights are inherited.
         evaluate_every: steps between evaluations on val; None evaluates once, at the end.
         on_progress: told every few steps; may stop the training by raising.
 
@@ -100,7 +102,8 @@ def train(
     tell = on_progress or _nobody
     device = torch.device(device)
     # Inherited statistics are worth keeping; a fresh network's are not.
-    statistics = unbiased_statistics(module if from_scratch else nn.Identity())
+    anew = from_scratch if new_statistics is None else new_statistics
+    statistics = unbiased_statistics(module if anew else nn.Identity())
     with threads(recipe.threads), dropout_seed(seed, device), statistics as weigh:
         if from_scratch and recipe.zero_init_residual:
             zero_residual_branches(module)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from nas.config import load_config
 from search_spaces import REFERENCES
 from search_spaces.spec import save
 
@@ -135,6 +136,78 @@ def test_an_interrupted_run_refuses_other_images(nas_search, photos, config, tmp
     assert "4 of 4 trials done, 2 of the finals" in err
 
 
+def test_a_dry_run_of_a_resumed_search_trains_nothing(nas_search, photos, config, tmp_path):
+    command = [*QUICK, "--data", photos, "--config", config, "--run-name", "one"]
+    assert nas_search(*command)[0] == 0
+    folder = tmp_path / "runs" / "one"
+    log = folder / "trials.jsonl"
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[:2]))
+    before = log.read_bytes()
+    code, _, err = nas_search("--resume", folder, "--dry-run")
+    assert code == 0
+    assert "2 of 4 trials done" in " ".join(err.split())
+    assert log.read_bytes() == before
+    code, _, err = nas_search("--resume", folder)
+    assert code == 0
+    assert "going on with it took" in " ".join(err.split())
+
+
+def test_what_comes_later_wins(nas_search, photos, config):
+    config.write_text(config.read_text() + "budget_s: 300\n")
+    options = [*QUICK, "--data", photos, "--config", config, "--dry-run"]
+    assert "as many trials as fit 5 min" in " ".join(nas_search(*options)[2].split())
+    assert "4 trials in batches" in " ".join(nas_search(*options, "--trials", "4")[2].split())
+
+
+def test_a_file_is_not_blamed_for_what_was_typed(nas_search, photos, config):
+    options = [*QUICK, "--data", photos, "--config", config, "--dry-run"]
+    code, _, err = nas_search(*options, "--trials", "0")
+    assert code == 2
+    assert err == "nas-search: settings: trials: must be greater than 0, got 0\n"
+    config.write_text("trials: 0\n")
+    code, _, err = nas_search(*options)
+    assert code == 2
+    assert f"{config}: trials: must be greater than 0" in " ".join(err.split())
+
+
+@pytest.mark.parametrize("controller", ["screened", "evolution"])
+def test_how_latency_is_guessed_is_found_anew(nas_search, photos, config, tmp_path, controller):
+    """Laws that a file brings along were of another search's device."""
+    config.write_text(
+        config.read_text() + "latency_warmup: {laws: [{scale_ms: 1000.0, power: 100.0}]}\n"
+    )
+    options = [*QUICK, "--data", photos, "--config", config, "--controller", controller]
+    code, _, err = nas_search(*options, "--run-name", "one")
+    assert code == 0, err
+    laws = load_config(tmp_path / "runs/one/config.yaml").latency_warmup.laws
+    if controller == "evolution":
+        assert laws == ()
+        assert "warm" not in err
+    else:
+        assert laws[0].power == pytest.approx(1.0)  # the device's latency is its multiply-adds
+        assert (
+            "the policy is moved towards the target by multiply-adds (off by 0% here)"
+            in " ".join(err.split())
+        )
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ("{law: []}", "unknown key 'latency_warmup.law'"),
+        ("{laws: [{scale_ms: -1.0, power: 1.0}]}", "must be greater than 0, got -1.0"),
+        ("{laws: [{scale_ms: 1.0, power: .nan}]}", "got nan"),
+        ("near", "latency_warmup: expected keys and values, got 'near'"),
+    ],
+)
+def test_a_warm_up_that_cannot_be(nas_search, photos, config, given, reason):
+    config.write_text(config.read_text() + f"latency_warmup: {given}\n")
+    code, out, err = nas_search(*QUICK, "--data", photos, "--config", config, "--dry-run")
+    assert (code, out) == (2, "")
+    assert len(err.strip().splitlines()) == 1
+    assert reason in err
+
+
 def test_a_run_that_never_began_leaves_its_name_free(
     nas_search, photos, config, tmp_path, monkeypatch
 ):
@@ -240,6 +313,7 @@ def test_a_target_that_does_not_bind_is_pointed_out(nas_search, photos, config):
             ["--proposals", "1", "--batch-size", "2"],
             "a batch of 2 cannot be chosen from 1 proposals",
         ),
+        (["--proposals", "10000000"], "proposals must be a whole number from 1 to 100000"),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(nas_search, tmp_path, arguments, reason):
@@ -290,11 +364,19 @@ def test_seed_files_that_are_not_ours(nas, tmp_path):
 
     (tmp_path / "noise.pt").write_bytes(b"\x00\x01 noise")
     (tmp_path / "code.pt").write_bytes(pickle.dumps(print))
-    torch.save({"weights": torch.zeros(3)}, tmp_path / "other.pt")
+    weights = torch.tensor([1.0, 2.0, 3.0])
+    torch.save({"weights": weights}, tmp_path / "other.pt")
     torch.save(torch.nn.Linear(2, 2), tmp_path / "module.pt")
     torch.save(torch.zeros(3), tmp_path / "tensor.pt")
     (tmp_path / "empty.pt").touch()
-    for name in ("noise", "code", "other", "module", "tensor", "empty"):
+    whole = bytearray((tmp_path / "other.pt").read_bytes())
+    (tmp_path / "cut.pt").write_bytes(whole[: len(whole) // 2])
+    place = whole.index(weights.numpy().tobytes())
+    whole[place] ^= 0xFF
+    (tmp_path / "flipped.pt").write_bytes(whole)
+    for name in ("cut", "flipped"):
+        assert "damaged" in nas("show", tmp_path / f"{name}.pt")[2]
+    for name in ("noise", "code", "other", "module", "tensor", "empty", "cut", "flipped"):
         code, _, err = nas("show", tmp_path / f"{name}.pt")
         assert code == 2, name
         assert f"{name}.pt" in err

@@ -184,6 +184,13 @@ class TestEarlierRuns:
         assert earlier.noise.between_seeds == pytest.approx(2.0)  # of variances 0 and 8
         assert sorted(earlier.names) == ["one", "two"]
 
+    def test_a_run_repeated_with_its_seed_tells_nothing_new(self, tmp_path):
+        write_run(tmp_path, "one")
+        write_run(tmp_path, "copy")
+        earlier = told(tmp_path)
+        assert earlier.noise.pairs == 1
+        assert len(earlier.names) == 1
+
     @pytest.mark.parametrize(
         "training",
         [

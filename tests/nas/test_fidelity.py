@@ -284,7 +284,7 @@ class TestSettings:
     def test_each_length_trains_by_its_recipe(self, monkeypatch, make_loop):
         recipes = {}
 
-        def train(network, dataset, recipe, *, seed, device, from_scratch):
+        def train(network, dataset, recipe, *, seed, **how):
             recipes[seed] = recipe.steps
             return SimpleNamespace(accuracy=0.5, train_s=1.0)
 

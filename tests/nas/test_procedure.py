@@ -55,7 +55,7 @@ def test_a_plain_search_is_told_in_its_order():
     [
         (
             {"fidelity": FidelityConfig(first=0.25, keep=0.5).model_dump()},
-            "first for 25% of that; the better 50% of a batch then in full",
+            "first for 25% of that; 8 of 0, the better of each batch, then in full",
         ),
         ({"warm_start": [{}, {}]}, "from the weights of the most alike of 2 networks"),
         (

@@ -33,9 +33,12 @@ def test_own_momentum_takes_over_and_is_put_back() -> None:
     assert norm.momentum == 0.2
 
 
-@pytest.mark.parametrize(("from_scratch", "forgotten"), [(True, True), (False, False)])
+@pytest.mark.parametrize(
+    ("from_scratch", "new_statistics", "forgotten"),
+    [(True, None, True), (False, None, False), (False, True, True), (True, False, False)],
+)
 def test_a_short_training_forgets_the_initial_variance(
-    small_dataset: Dataset, from_scratch: bool, forgotten: bool
+    small_dataset: Dataset, from_scratch: bool, new_statistics: bool | None, forgotten: bool
 ) -> None:
     convolution, norm = nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4)
     nn.init.constant_(convolution.weight, 1e-4)  # the variance behind it is some 1e-6, not 1
@@ -43,6 +46,7 @@ def test_a_short_training_forgets_the_initial_variance(
         convolution, norm, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)
     )
     recipe = Recipe(steps=5, batch_size=16, learning_rate=1e-9, threads=1)
-    train(module, small_dataset, recipe, seed=0, from_scratch=from_scratch)
+    how = {"from_scratch": from_scratch, "new_statistics": new_statistics}
+    train(module, small_dataset, recipe, seed=0, **how)
     assert (norm.running_var.max().item() < 1e-3) is forgotten
     assert norm.momentum == 0.1
