@@ -48,17 +48,11 @@ class PowerLaw(BaseModel):
         """
         points = [(math.log(count(spec).madds / 1e6), math.log(ms)) for spec, ms in networks]
         slope, intercept = _line(points)
-        left_out = [
-            abs(
-                y
-                - sum(
-                    c * f
-                    for c, f in zip(_line(points[:at] + points[at + 1 :]), (x, 1.0), strict=True)
-                )
-            )
-            for at, (x, y) in enumerate(points)
+        errors = [
+            abs(y - _at(x, *_line([*points[:left_out], *points[left_out + 1 :]])))
+            for left_out, (x, y) in enumerate(points)
         ]
-        return cls(scale_ms=math.exp(intercept), power=slope, error=math.exp(fmean(left_out)) - 1.0)
+        return cls(scale_ms=math.exp(intercept), power=slope, error=math.expm1(fmean(errors)))
 
     def ms(self, spec: ArchSpec) -> float:
         """The guessed latency.
@@ -72,10 +66,16 @@ class PowerLaw(BaseModel):
 
 
 def _line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Slope, not below 0, and intercept."""
+    """Slope, not below 0, and intercept; flat through networks that are all of one size."""
     across, up = zip(*points, strict=True)
+    if min(across) == max(across):
+        return 0.0, fmean(up)
     slope, intercept = linear_regression(across, up)
     return (slope, intercept) if slope >= 0 else (0.0, fmean(up))
+
+
+def _at(x: float, slope: float, intercept: float) -> float:
+    return slope * x + intercept
 
 
 def warm_up(

@@ -27,6 +27,12 @@ def test_the_law_is_found_again_from_its_own_figures():
     assert law.error == pytest.approx(0.0, abs=1e-9)
 
 
+def test_networks_all_of_one_size_have_one_latency():
+    small = REFERENCES["mobilenet_v3_small"]()
+    law = PowerLaw.through([(small, 2.0), (small, 8.0), (small, 4.0)])
+    assert (law.power, law.ms(small)) == (0.0, pytest.approx(4.0))
+
+
 def test_a_law_that_would_fall_is_flat_and_says_how_far_off_it_is():
     small, large = REFERENCES["mobilenet_v3_small"](), REFERENCES["mobilenet_v3_large"]()
     middle = REFERENCES["mobilenet_v3_small"](width=1.25)
