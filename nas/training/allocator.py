@@ -2,7 +2,8 @@
 
 Activations of tens of megabytes are freed and allocated again hundreds of times a step. The C library
 returns blocks of that size to the system at once, and gets each one anew as empty pages, which the kernel
-has to fill with zeros first: a quarter of a step's time at 64 px, of some networks half (benchmarks/RESULTS.md).
+has to fill with zeros first: a quarter of a step's time at 64 px, of some networks half
+(benchmarks/RESULTS.md).
 """
 
 from __future__ import annotations
