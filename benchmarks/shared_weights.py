@@ -8,8 +8,8 @@ network of the space has there; each takes its first channels, the middle of the
 layers of a stage, as once-for-all, BigNAS and TuNAS do. With `--rule sandwich` the largest network learns
 from the labels at each step, the smallest and random ones from the largest one's answers (in-place
 distillation, BigNAS). With `--rule single` one random network a step learns from the labels (single-path
-one-shot, Guo et al. 2020; TuNAS without its policy): the largest network costs as much as five random
-ones. A network is judged with batch norm's statistics taken anew on training images.
+one-shot, Guo et al. 2020; TuNAS without its policy): the largest network costs 3.4 times a random
+one. A network is judged with batch norm's statistics taken anew on training images.
 
 Told are the accuracies of the networks that `rank_correlation` has trained alone, as the shared weights
 have them, and Kendall's tau between the two with a 95% bootstrap interval over networks. The weights are

@@ -32,7 +32,7 @@ from controllers.policy import RnnPolicy
 from controllers.threads import one_thread
 
 WARM_UP_BATCH = 50  # sequences a step of ``warm_up``
-WARM_UP_STEPS = 40  # at most; MnasNet's space takes 5 to 10
+WARM_UP_STEPS = 40  # at most; MnasNet's space takes 2 to 6
 WARM_UP_ENTROPY = 0.5  # of a uniform policy's; a policy surer than that has decided without trials
 MARGINAL_SAMPLES = 256  # sequences behind choice_probabilities: standard error at most 0.03
 

@@ -160,8 +160,9 @@ def _warnings(job: Job) -> list[str]:
         )
     if (points := reading_error(len(job.data.val))) > COARSE_READING:
         warnings.append(
-            f"{len(job.data.val)} held-out images tell an accuracy to {points:.1f} points at best, however "
-            "long a trial trains: hold out more (a larger val folder, or data.val_fraction without one)"
+            f"{len(job.data.val)} held-out images leave an accuracy uncertain by up to {points:.1f} points "
+            "(standard error), however long a trial trains: hold out more (a larger val folder, or "
+            "data.val_fraction without one)"
         )
     steps = config.recipe.total_steps(len(job.data.train))
     if steps < FEW_STEPS:
