@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Self
 
 from nas.runs import read_json, write_whole
 
@@ -45,6 +46,14 @@ class Spent:
     trials: float = 0
     idle: int = 0
     sizes: tuple[int, ...] = ()
+
+    @classmethod
+    def kept(cls, path: Path) -> Self:
+        """What stands in a file; nothing is spent where there is none."""
+        if not path.is_file():
+            return cls()
+        kept = read_json(path)
+        return cls(**{**kept, "sizes": tuple(kept["sizes"])})
 
 
 @dataclass(frozen=True)
@@ -83,10 +92,7 @@ class Allowance:
     ) -> None:
         self.given, self.path, self.clock = given, path, clock
         self.final_factor = final_factor
-        self._kept = Spent()
-        if path.is_file():
-            kept = read_json(path)
-            self._kept = Spent(**{**kept, "sizes": tuple(kept["sizes"])})
+        self._kept = Spent.kept(path)
         self._asked = 0
         self._before_s = self._kept.total + given.used_s
         self._began_s = self._batch_s = clock()
@@ -113,11 +119,18 @@ class Allowance:
             trial_s, finals_s = needed
             left_s = self.given.seconds * (1 - RESERVE) - self.spent_s - finals_s
             size = max(0, min(most, round(left_s / trial_s)))
+            if left_s < self._one_s / 2:  # many workers: one more alone takes longer than its share
+                size = 0
             if number == 0:
                 size = max(1, size)  # a search without a trial has no result
         self._kept.sizes += (size,)
         self.keep()
         return size
+
+    @property
+    def _one_s(self) -> float:
+        """What a training takes by itself, as far as that is known."""
+        return self._kept.trained / self._kept.trials if self._kept.trials else 0.0
 
     def _needed(self, finals: Callable[[], Finals]) -> tuple[float, float] | None:
         """Wall time of one more trial, and of the finals; None before anything is known."""

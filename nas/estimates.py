@@ -27,6 +27,8 @@ class Estimate:
 def estimates(arities: Sequence[int], trials: Sequence[Trial]) -> dict[int, Estimate]:
     """The estimate of each trial that succeeded, by its index; none at all from fewer than `LEAST_TRIALS`.
 
+    A network asked for again, or under other tokens, has the reading of its first trial, and one estimate.
+
     Args:
         arities: Of the space.
         trials: Of the search, in their order, all trained for the same length.
@@ -34,13 +36,14 @@ def estimates(arities: Sequence[int], trials: Sequence[Trial]) -> dict[int, Esti
     from controllers.surrogate import fit  # loads torch
 
     good = [trial for trial in trials if trial.ok and trial.accuracy is not None]
-    if len(good) < LEAST_TRIALS:
+    read = distinct(good)
+    if len(read) < LEAST_TRIALS:
         return {}
-    tokens = [trial.tokens for trial in good]
-    model = fit(arities, tokens, [trial.accuracy or 0.0 for trial in good])
-    means, stds = model.estimate(tokens)
-    told = zip(good, means, stds, strict=True)
-    return {trial.index: Estimate(mean, std) for trial, mean, std in told}
+    tokens = [trial.tokens for trial in read]
+    model = fit(arities, tokens, [trial.accuracy or 0.0 for trial in read])
+    told = zip(read, *model.estimate(tokens), strict=True)
+    by_network = {trial.fingerprint: Estimate(mean, std) for trial, mean, std in told}
+    return {trial.index: by_network[trial.fingerprint] for trial in good}
 
 
 def worth_by(

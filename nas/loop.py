@@ -9,6 +9,7 @@ replaying the log, and any number of workers gives the same one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, Self
@@ -25,6 +26,9 @@ from nas.runs import RunFolder, TrialLog
 from nas.trial import Evaluate, Job, Kind, Outcome, Trial, attempt, trial_seed
 from nas.watch import Watcher
 from search_spaces import ArchSpec, InputError, SearchSpace, Tokens
+
+HOPELESS = 3
+"""Different networks that fail one after another, and no other, after which a search stops."""
 
 
 class SearchStoppedError(RuntimeError):
@@ -118,6 +122,8 @@ class TrialLoop:
             )
         self.done = False
         self._halving = Halving(fidelity.keep if fidelity else 1.0)
+        self._failed: set[str] = set()  # networks, since one has succeeded
+        self._lowest = 0.0  # score: what a failure is told as, where rewards may be negative
         self._batch = Batch("search", self.log)
         # Of the batch: each candidate's longest training by index; and all that are new to the log.
         self._candidates: dict[int, Trial] = {}
@@ -172,7 +178,8 @@ class TrialLoop:
         """Of what would be trained at the end if the search ended now."""
         finals: dict[Kind, list[float]] = {"final": [], "repeat": []}
         tried = {trial.index: trial for trial in self.trials}
-        trained_s = {trial.fingerprint: trial.train_s for trial in reversed(tried.values())}
+        whole = [trial for trial in tried.values() if trial.ok]
+        trained_s = {trial.fingerprint: trial.train_s for trial in reversed(whole)}
         for kind, index, _ in self._plan_finals():
             finals[kind].append(trained_s[tried[index].fingerprint])
         return finals["final"], finals["repeat"]
@@ -258,10 +265,7 @@ class TrialLoop:
         return [next(answers) if trial is None else trial.latencies for trial in known]
 
     def _settle(self, job: Job, outcome: Outcome) -> None:
-        reward = 0.0
-        if outcome.accuracy is not None and job.latencies:
-            every_ms = [latency.median_ms for latency in job.latencies]
-            reward = self.reward(outcome.accuracy, every_ms)
+        outcome, reward = self._rewarded(job, outcome)
         trial = Trial.of(job, outcome, reward=reward)
         self._batch.log.add(trial)
         self._batch.settled[job.kind, job.index] = trial
@@ -269,10 +273,29 @@ class TrialLoop:
         for twin in self._batch.twins(job):
             self._settle(twin, replace(outcome, train_s=0.0, weights=None))
 
+    def _rewarded(self, job: Job, outcome: Outcome) -> tuple[Outcome, float]:
+        """The outcome and its reward; a failure where one of them is no finite number."""
+        if outcome.accuracy is None or not job.latencies:
+            return outcome, 0.0
+        reward = math.nan
+        if math.isfinite(outcome.accuracy):
+            reward = self.reward(outcome.accuracy, [each.median_ms for each in job.latencies])
+        if math.isfinite(reward):
+            return outcome, reward
+        error = f"accuracy is {outcome.accuracy:g}, its reward {reward:g}"
+        return replace(outcome, accuracy=None, error=error, weights=None), 0.0
+
     def _close(self) -> None:
-        """The batch, or its first part, is whole."""
+        """The batch, or its first part, is whole.
+
+        Raises:
+            SearchStoppedError: Nothing succeeds: a mistake in what trains or measures, not in a network.
+        """
         batch, trials = self._batch, self._batch.in_order()
-        if batch.fresh and not any(trial.ok for trial in trials):
+        succeeded = any(trial.ok for trial in trials)
+        self._failed = set() if succeeded else self._failed | {t.fingerprint for t in trials}
+        nothing_works = batch.kind == "final" or len(self._failed) >= HOPELESS
+        if batch.fresh and not succeeded and nothing_works:
             raise SearchStoppedError(
                 f"all {len(trials)} trials of a batch failed: {trials[0].error}"
             )
@@ -290,7 +313,15 @@ class TrialLoop:
             trained = [trial for trial in self._fresh if trial.train_s > 0]
             worth = candidates_worth(self.fidelity, trained)
             self.allowance.ended([trial.train_s for trial in trained], worth=worth)
-        self.controller.tell(self._halving.scores(self._candidates.values(), self.reward))
+        scores = self._halving.scores(self._candidates.values(), self.reward)
+        self._lowest = min([self._lowest, *(score for _, score in scores)])
+        failed = [not trial.ok for trial in self._candidates.values()]
+        self.controller.tell(
+            [
+                (tokens, self._lowest if fails else score)
+                for (tokens, score), fails in zip(scores, failed, strict=True)
+            ]
+        )
         self.watcher.told(self._batches, self.controller)
         self._batches += 1
 

@@ -68,7 +68,7 @@ def record_facts(folder: RunFolder, facts: dict[str, Any]) -> None:
     """
     path = folder / "run.json"
     facts = json.loads(json.dumps(facts))  # as it will be read
-    if path.is_file() and folder.trials().trials:
+    if path.is_file() and folder.begun:
         require_same(folder, read_json(path), facts)
     write_whole(path, json.dumps(facts, indent=1) + "\n")
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -19,6 +20,9 @@ Kind = str
 of the difference between candidates is noise. NetAdapt's: `proposal` is a proposal's fine-tuning, `scratch`
 and `finetune` the last network's training from scratch or on from its weights; those of a network that it
 is compared with begin with its name: `uniform-scratch`."""
+
+LEAST_S = 0.001
+"""Seconds that any training takes: 0 stands for none."""
 
 _SEED_STREAM = {
     "search": 0, "final": 1, "repeat": 2, "proposal": 3, "scratch": 4, "finetune": 5, "rung": 6
@@ -65,7 +69,7 @@ class Outcome:
     Attributes:
         accuracy: Top-1 on held-out images, 0..1; None if the training failed.
         error: Why it failed; None if it did not.
-        train_s: Seconds of training and evaluation.
+        train_s: Seconds that the training took; 0 leaves it to be timed from outside.
         weights: Of a finalist: its state dict, serialized by `torch.save`.
     """
 
@@ -85,11 +89,15 @@ def attempt(evaluate: Evaluate, job: Job) -> Outcome:
     One candidate that does not train must not end a search; a mistake in `evaluate` itself fails
     every trial of a batch, and that does.
     """
+    began_s = time.monotonic()
     try:
-        return evaluate(job)
+        outcome = evaluate(job)
     except Exception as error:  # noqa: BLE001  whatever a network may raise, out of memory included
         lines = str(error).strip().splitlines() or [""]
-        return Outcome(None, f"{type(error).__name__}: {lines[0]}")
+        outcome = Outcome(None, f"{type(error).__name__}: {lines[0]}")
+    if outcome.train_s > 0:
+        return outcome
+    return replace(outcome, train_s=max(time.monotonic() - began_s, LEAST_S))
 
 
 @dataclass(frozen=True)
@@ -106,7 +114,8 @@ class Trial:
         accuracy: Top-1 on held-out images, 0..1; None if failed.
         latency: On the first device; None if it could not be measured.
         other_latencies: On the other devices, in their order.
-        reward: What the controller is told, 0 if failed. Of a rung what it is ranked by in its batch.
+        reward: What the controller is told. 0 if failed: then it is told the lowest reward so far, if that
+            is below 0. Of a rung what it is ranked by in its batch.
         params: Trainable parameters.
         madds: Multiply-adds at the deploy resolution.
         error: Why it failed, or None.
@@ -157,7 +166,7 @@ class Trial:
 
     @property
     def train_s(self) -> float:
-        """Seconds of training and evaluation; 0 where another trial's outcome was taken."""
+        """Seconds of training; 0 where another trial's outcome was taken."""
         return float(self.time["train_s"])
 
     @property

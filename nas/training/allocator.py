@@ -13,8 +13,8 @@ from functools import cache
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD of <malloc.h>
 _NEVER = 2**31 - 1
-_LARGE = 2**30
-"""Bytes; larger blocks still are mapped and returned one by one."""
+_LARGE = (2**30, 2**25)
+"""Bytes; larger blocks still are mapped and returned one by one. Older versions take the second at most."""
 
 
 @cache
@@ -32,4 +32,5 @@ def keep_freed_memory() -> bool:
         TypeError,
     ):  # macOS and musl have none; Windows no such library
         return False
-    return bool(mallopt(_MMAP_THRESHOLD, _LARGE)) and bool(mallopt(_TRIM_THRESHOLD, _NEVER))
+    mapped = any(mallopt(_MMAP_THRESHOLD, size) for size in _LARGE)
+    return mapped and bool(mallopt(_TRIM_THRESHOLD, _NEVER))

@@ -1,6 +1,7 @@
 """Wall time in place of a number of trials, on a clock that only moves when something is trained."""
 
 import json
+import time
 
 import pytest
 
@@ -147,6 +148,34 @@ def test_a_controller_with_nothing_new_to_propose_ends_the_search(begin):
     run_serially(loop, Trainer(clock))
     assert len(loop.log.trials) == 5 * 6  # the first batch, and five of nothing new
     assert clock.s < 200.0
+
+
+def test_trainings_that_do_not_tell_their_time_are_timed(make_loop, tmp_path):
+    """Otherwise they would look like networks tried before, and end the search after five batches."""
+    trial_s = 0.01
+
+    def silent(job):
+        time.sleep(trial_s)
+        return Outcome(accuracy_of(job), weights=b"w" if job.kind == "final" else None)
+
+    given = WallTime(100 * trial_s)
+    allowance = Allowance(given, tmp_path / "spent.json", final_factor=1.0)
+    loop = make_loop(trials=60, batch_size=2, allowance=allowance)
+    run_serially(loop, silent)
+    assert len(loop.log.trials) > 5 * 2
+    assert sum(trial.train_s >= trial_s for trial in loop.log.trials) > 5 * 2
+
+
+def test_no_trial_begins_that_takes_longer_than_is_left(tmp_path):
+    """Of eight workers, each training takes eight times its share of the wall time."""
+    clock = Clock()
+    given = WallTime(1000.0)
+    allowance = Allowance(given, tmp_path / "spent.json", final_factor=FACTOR, clock=clock)
+    nothing = ([], [])
+    assert allowance.batch(8, lambda: nothing) == 8
+    clock.s += 900.0
+    allowance.ended([900.0] * 8)
+    assert allowance.batch(8, lambda: nothing) == 0  # 80 s are left
 
 
 def test_side_by_side_trainings_are_told_from_those_so_far(tmp_path):

@@ -29,8 +29,8 @@ def noisy_trials(count, *, noise, seed):
 
 
 def test_an_estimate_is_nearer_to_the_truth_than_the_reading():
-    gains = []
-    for seed in range(5):
+    gains, chosen = [], []
+    for seed in range(10):
         trials = list(noisy_trials(60, noise=0.05, seed=seed))
         told = estimates(ARITIES, trials)
         truth = [true_accuracy(trial.tokens) for trial in trials]
@@ -43,8 +43,10 @@ def test_an_estimate_is_nearer_to_the_truth_than_the_reading():
             trials, targets_ms=[2.0], worth=lambda t, told=told: told[t.index].accuracy
         )
         lucky = finalists(trials, targets_ms=[2.0])
-        assert true_accuracy(best[0].tokens) >= true_accuracy(lucky[0].tokens) - 0.021
-    assert max(gains) < 0.7
+        chosen.append(true_accuracy(best[0].tokens) - true_accuracy(lucky[0].tokens))
+    assert max(gains) < 0.8
+    assert sum(gains) / len(gains) < 0.6
+    assert sum(chosen) > 0.0
 
 
 def test_without_noise_the_readings_stand():
@@ -61,3 +63,19 @@ def test_too_few_trials_and_failed_ones_have_none():
         *range(1, LEAST_TRIALS),
         99,
     }
+
+
+def test_a_reading_that_is_told_again_is_no_further_evidence():
+    """A network asked for ten times is trained once: its copies say nothing of its luck."""
+    trials = list(noisy_trials(30, noise=0.05, seed=1))
+    lucky = max(trials, key=lambda trial: trial.accuracy)
+    copies = [replace(lucky, index=100 + copy) for copy in range(10)]
+    told, alone = estimates(ARITIES, [*trials, *copies]), estimates(ARITIES, trials)
+    assert told[lucky.index] == alone[lucky.index] == told[105]
+
+
+def test_a_network_of_two_spellings_has_one_estimate():
+    first, *others = noisy_trials(20, noise=0.05, seed=2)
+    spelled = replace(first, index=50, tokens=tuple(2 - token for token in first.tokens))
+    told = estimates(ARITIES, [first, *others, spelled])
+    assert told[50] == told[first.index]

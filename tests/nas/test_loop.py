@@ -209,6 +209,62 @@ def test_a_whole_failing_batch_stops_the_search_with_the_reason(make_loop):
     assert [t.ok for t in resumed.log.trials[:11]] == [True] * 5 + [False] * 5 + [True]
 
 
+@pytest.mark.parametrize("batch_size", [1, 10])
+def test_one_failure_does_not_end_a_search_whatever_its_batch(make_loop, batch_size):
+    """The last of 21 trials is a batch of its own where batches are of ten."""
+
+    def bad_at_20(job):
+        return Outcome(None, "diverged") if job.index == 20 else oracle(job)
+
+    loop = finish(make_loop(trials=21, batch_size=batch_size), bad_at_20)
+    assert loop.log.trials[20].error == "diverged"
+    assert len(loop.finals.trials) == 4
+
+
+def test_failures_one_after_another_end_it_also_in_batches_of_one(make_loop):
+    def bad_from_5(job):
+        return Outcome(None, "CUDA is gone") if job.index >= 5 else oracle(job)
+
+    with pytest.raises(SearchStoppedError, match="CUDA is gone"):
+        finish(make_loop(batch_size=1), bad_from_5)
+    assert len(make_loop().log.trials) == 5 + 3
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "reward", "said"),
+    [
+        (float("nan"), None, "accuracy is nan, its reward nan"),
+        (0.5, float("inf"), "accuracy is 0.5, its reward inf"),
+    ],
+)
+def test_what_is_no_number_is_a_failure_that_can_be_replayed(make_loop, accuracy, reward, said):
+    def evaluate(job):
+        return Outcome(accuracy) if job.index == 1 else oracle(job)
+
+    def rewarded(value, _ms):
+        return reward if reward is not None and value == accuracy else value
+
+    whole = finish(make_loop(reward=rewarded), evaluate)
+    failed = whole.log.trials[1]
+    assert (failed.accuracy, failed.reward, failed.error) == (None, 0.0, said)
+    assert len(whole.log.trials) == 23
+    again = finish(make_loop(reward=rewarded), evaluate)
+    assert without_times(again.log.trials) == without_times(whole.log.trials)
+
+
+def test_a_failure_is_told_as_no_better_than_anything(make_loop):
+    """A reward below 0 must not make crashing the best that a network can do."""
+    loop = make_loop(trials=8, batch_size=4, reward=lambda accuracy, ms: accuracy - ms[0])
+    told = []
+    loop.controller.tell = told.append
+    finish(loop, lambda job: Outcome(None, "diverged") if job.index % 4 == 1 else oracle(job))
+    first, second = ([score for _, score in batch] for batch in told)
+    assert max(first + second) < 0.0
+    assert first[1] == min(first)
+    assert second[1] == min(first + second)
+    assert [trial.reward for trial in loop.log.trials[1::4]] == [0.0, 0.0]
+
+
 def test_latencies_are_measured_while_nothing_trains(make_loop):
     out = set()
 
