@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from search_spaces.space import Tokens
 
-__all__ = ["CanWarmUp", "Controller", "HasPolicy", "Scored", "Tokens"]
+__all__ = ["CanKeepWithin", "CanWarmUp", "Controller", "HasPolicy", "Scored", "Tokens"]
 
 Scored = Sequence[tuple[Tokens, float]]
 
@@ -74,5 +74,18 @@ class CanWarmUp(Protocol):
 
         Returns:
             The median score of what the policy now draws.
+        """
+        ...
+
+
+@runtime_checkable
+class CanKeepWithin(Protocol):
+    """Optional capability: nothing is asked for that is known beforehand to be out of the question."""
+
+    def keep_within(self, score: Callable[[Tokens], float], *, least: float) -> None:
+        """Ask from now on for what scores ``least`` by a score that costs nothing.
+
+        Where too little does, for what comes nearest. The score is not part of the state: give it
+        again to a controller that has loaded one.
         """
         ...

@@ -106,9 +106,13 @@ class Reinforce:
         self._entropy_weight = entropy_weight / math.sqrt(len(self.arities))
         self._generator = torch.Generator().manual_seed(seed)
         self._policy = RnnPolicy(self.arities, self._generator, **of_policy)
-        self._optimizer = torch.optim.Adam(self._policy.parameters(), lr=learning_rate)
+        self._learning_rate = learning_rate
+        self._optimizer = self._new_optimizer()
         self._baseline = Baseline(**of_baseline)
         self._past_entropy = sum(math.log(arity) for arity in self.arities)  # of a uniform policy
+
+    def _new_optimizer(self) -> torch.optim.Adam:
+        return torch.optim.Adam(self._policy.parameters(), lr=self._learning_rate)
 
     @one_thread()
     def ask(self, n: int) -> list[Tokens]:
@@ -148,6 +152,7 @@ class Reinforce:
             if baseline.is_set:
                 self._step(batch, baseline.advantages(scores))
             baseline = baseline.after(scores)
+        self._optimizer = self._new_optimizer()  # its momentum would go on towards these scores
         return reached
 
     @one_thread()

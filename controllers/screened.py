@@ -16,6 +16,7 @@ Start with ``Screened.ask``.
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from heapq import nlargest
 from itertools import islice, product
 from typing import Any
@@ -89,6 +90,8 @@ class Screened:
         self._rng = random.Random(seed)
         self._trials: list[tuple[Tokens, float]] = []
         self._seen: dict[Tokens, None] = {}  # asked or told, in order
+        self._score: Callable[[Tokens], float] = lambda _tokens: 0.0
+        self._least = 0.0
 
     def ask(self, n: int) -> list[Tokens]:
         """The ``n`` most promising proposals, distinct and new as long as the space has new ones.
@@ -101,11 +104,13 @@ class Screened:
                 f"a batch of {n} cannot be chosen from {self._proposals} proposals: "
                 "raise the option proposals, or make the batch smaller"
             )
-        proposed = self._policy.ask(self._proposals)
+        proposed = list(dict.fromkeys(self._policy.ask(self._proposals)))
+        new = [tokens for tokens in proposed if tokens not in self._seen]
+        within = self._within(new, n)
         if len(self._trials) < self._warmup:
-            asked = [tokens for tokens in dict.fromkeys(proposed) if tokens not in self._seen][:n]
+            asked = [tokens for tokens in new if within(tokens)][:n]
         else:
-            asked = self._screened(proposed, n)
+            asked = self._screened(list(filter(within, proposed)), n, within=within)
         asked += self._unseen(n - len(asked), besides=asked)
         asked += self._policy.ask(n - len(asked)) if len(asked) < n else []  # nothing is new
         self._seen.update(dict.fromkeys(asked))
@@ -122,15 +127,27 @@ class Screened:
         """Of the policy; the model hears of trials alone (see CanWarmUp)."""
         return self._policy.warm_up(score, enough=enough)
 
+    def keep_within(self, score: Callable[[Tokens], float], *, least: float) -> None:
+        """Proposals and children that score less are passed over (see CanKeepWithin)."""
+        self._score, self._least = cache(score), least
+
+    def _within(self, new: list[Tokens], n: int) -> Callable[[Tokens], bool]:
+        """Tells what is within the bound, or comes as near as ``n`` of the new proposals do."""
+        nearest = nlargest(n, map(self._score, new))
+        least = min([self._least, *nearest[-1:]])
+        return lambda tokens: self._score(tokens) >= least
+
     def choice_probabilities(self) -> list[list[float]]:
         """Of the policy before screening (see HasPolicy)."""
         return self._policy.choice_probabilities()
 
-    def _screened(self, proposed: list[Tokens], n: int) -> list[Tokens]:
+    def _screened(
+        self, proposed: list[Tokens], n: int, *, within: Callable[[Tokens], bool]
+    ) -> list[Tokens]:
         """The best of the proposals and of their children; fewer than ``n`` if few are new."""
         latest = self._trials[-MOST_TRIALS:]
         model = fit(self.arities, [t for t, _ in latest], [value for _, value in latest])
-        tried = list(dict.fromkeys(tokens for tokens, _ in latest))
+        tried = list(filter(within, dict.fromkeys(tokens for tokens, _ in latest)))
         promise = upper_bounds(model, [*tried, *proposed])
         for _ in range(ROUNDS):
             parents = nlargest(PARENTS, promise, key=promise.__getitem__)
@@ -138,7 +155,8 @@ class Screened:
                 mutated(self._rng.choice(parents), self.arities, rng=self._rng)
                 for _ in range(self._proposals)
             ]
-            promise |= upper_bounds(model, [child for child in children if child not in promise])
+            distinct = [c for c in dict.fromkeys(children) if c not in promise and within(c)]
+            promise |= upper_bounds(model, distinct)
         new = [tokens for tokens in promise if tokens not in self._seen]
         return most_improving(
             model,

@@ -76,7 +76,7 @@ class FidelityConfig(BaseModel):
 
 
 class LatencyWarmupConfig(BaseModel):
-    """The policy is moved to networks within the target before the first trial; see `nas.latency_warmup`.
+    """The search begins within the target and keeps to it, by a guess; see `nas.latency_warmup`.
 
     Attributes:
         laws: How latency is guessed on each device; empty until the plan has found them.
@@ -147,7 +147,7 @@ class SearchConfig(BaseModel):
         batch_size: Candidates a controller update.
         warm_start: Seed files of networks of the space, from whose weights trials begin.
         seed: Of everything random.
-        latency_warmup: None begins with a policy that knows nothing of latency.
+        latency_warmup: None leaves it to the reward alone that networks are within the target.
         fidelity: Which candidates train in full; all of them if it is None.
     """
 

@@ -1,4 +1,4 @@
-"""A policy warmed up on latency alone, so that a search spends few trials far above its target.
+"""What is known of latency before anything is trained, so that no trial is spent far above the target.
 
 Most networks of a space are far above a tight target, and each costs a training to score. What a network's
 latency will be is known well enough from its multiply-adds, by a power law through the networks that were
@@ -6,9 +6,15 @@ measured for the plan:
 
     ms = scale * MAdds^power,    score(network) = -max(0, max_d log(ms_d / T_d))  over devices d
 
-It ends as soon as half of what the policy draws is within every target. Nothing draws it up to a target
-from below: there every reward asks for accuracy, which takes trials. The guess only decides where the
-search begins: each trial's latency is measured as before.
+A policy is warmed up on that score, until half of what it draws is within every target. Nothing draws it
+up to a target from below: there every reward asks for accuracy, which takes trials. And controllers that
+can keep within a bound pass over networks whose guess is above a target by more than the guess is
+typically off:
+
+    score(network) < -log(1 + error)
+
+The soft reward alone does not see to it: where accuracy grows with latency by a power above 0.15, what it
+likes best lies above any target. Each trial's latency is measured all the same.
 """
 
 from __future__ import annotations
@@ -20,7 +26,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from controllers import CanWarmUp
+from controllers import CanKeepWithin, CanWarmUp, Controller
 from search_spaces import ArchSpec, SearchSpace, Tokens, count
 
 
@@ -78,20 +84,24 @@ def _at(x: float, slope: float, intercept: float) -> float:
     return slope * x + intercept
 
 
-def warm_up(
-    controller: CanWarmUp, space: SearchSpace, laws: Sequence[PowerLaw], targets_ms: Sequence[float]
-) -> float:
-    """Move a fresh controller's policy until half of its networks are within the target, by the guess.
+def can_be_guided(controller: Controller) -> bool:
+    """Whether the controller makes use of what is known of latency."""
+    return isinstance(controller, CanWarmUp | CanKeepWithin)
+
+
+def guide(
+    controller: Controller,
+    space: SearchSpace,
+    laws: Sequence[PowerLaw],
+    targets_ms: Sequence[float],
+) -> None:
+    """Let a fresh controller begin within the target, by the guess, and keep within it if it can.
 
     Args:
         controller: Fresh.
         space: Decodes its tokens.
         laws: Of each device.
         targets_ms: Of each device.
-
-    Returns:
-        How far above the target its middle network now is, as a factor: 1 where it is within, more where
-        the target is out of the space's reach.
     """
 
     def score(tokens: Tokens) -> float:
@@ -99,4 +109,7 @@ def warm_up(
         over = (law.ms(spec) / ms for law, ms in zip(laws, targets_ms, strict=True))
         return -math.log(max(1.0, *over))
 
-    return math.exp(-controller.warm_up(score, enough=0.0))
+    if isinstance(controller, CanWarmUp):
+        controller.warm_up(score, enough=0.0)
+    if isinstance(controller, CanKeepWithin):
+        controller.keep_within(score, least=-math.log1p(max(law.error for law in laws)))

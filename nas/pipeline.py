@@ -8,13 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from controllers import CanWarmUp, Controller
+from controllers import Controller
 from latency import LatencySource
 from nas.allowance import Allowance, WallTime
 from nas.config import FidelityConfig, FinalsConfig, ScheduleConfig
 from nas.estimates import estimates
 from nas.fidelity import first_recipe
-from nas.latency_warmup import PowerLaw, warm_up
+from nas.latency_warmup import PowerLaw, can_be_guided, guide
 from nas.loop import Budget, SearchStoppedError, TrialLoop
 from nas.measuring import measure, require_distinct
 from nas.noise import measure_noise
@@ -78,15 +78,16 @@ def search(
         recipe: How a trial trains.
         reward: Called with (accuracy in 0..1, latency in ms, target_ms=), of several devices with tuples;
             ACC*(LAT/T)^-0.15 by default (MnasNet, eq. 2), of several the product over them.
-        trials: Candidates to train; 100 by default. A smaller space is searched whole.
+        trials: Candidates to train; 100 by default, and no more than the space has networks.
         wall_time: Seconds in place of a number of trials: as many are trained as leave time for the finals.
         batch_size: Candidates a controller update.
         finals: How many candidates train longer at the end, and how much longer.
         fidelity: Lets all candidates train for a first part, and only the better ones in full.
         schedule: Where trials train; in this process by default.
         warm_start: Trained networks of the space; a trial begins with the weights of the one most like it.
-        latency_warmup: How latency is guessed on each device; the controller's policy, if it has one, is
-            moved to networks within the target by it before the first trial.
+        latency_warmup: How latency is guessed on each device. By it the controller's policy, if it has one,
+            is moved to networks within the target before the first trial, and a controller that can keeps
+            within it (`nas.latency_warmup`).
         seed: Of everything random but the controller.
         evaluate: Trains a job in place of `recipe` on `data`; a job's `kind` says for how long.
         watcher: Is told what happens.
@@ -140,11 +141,11 @@ def search(
             "fidelity": fidelity and fidelity.model_dump(),
         }
         facts["controller"] = type(controller).__name__
-        warms_up = bool(latency_warmup) and isinstance(controller, CanWarmUp)
-        facts["latency_warmup"] = [law.model_dump() for law in latency_warmup if warms_up]
+        guided = bool(latency_warmup) and can_be_guided(controller)
+        facts["latency_warmup"] = [law.model_dump() for law in latency_warmup if guided]
         record_facts(run, facts)
-        if latency_warmup and isinstance(controller, CanWarmUp):
-            warm_up(controller, space, latency_warmup, targets_ms)
+        if guided:
+            guide(controller, space, latency_warmup, targets_ms)
         remote = remote_devices(sources)
         allowance = None
         if wall_time is not None:

@@ -107,7 +107,7 @@ def measure_span(
 def extreme(space: FactorizedSpace, *, largest: bool) -> Tokens:
     """The token sequence of most, or fewest, multiply-adds, one decision at a time.
 
-    Decisions interact little in multiply-adds, so a second pass over them changes nothing more.
+    Decisions interact little in multiply-adds: a second pass is for the layers that the first one added.
     """
     sign = -1 if largest else 1
     tokens: Tokens = (0,) * len(space.arities)
@@ -162,8 +162,12 @@ def estimate_cost(
     val_images: int,
     px: int,
     workers: int,
+    within_ms: Sequence[float] = (),
 ) -> Cost:
     """Time a few steps of a typical network here, and reckon from that.
+
+    Where a search keeps within its targets its networks are as much smaller than the typical one as the
+    target is below that one's latency, and train in as much less time.
 
     Args:
         config: The search.
@@ -172,13 +176,17 @@ def estimate_cost(
         val_images: In the held-out part.
         px: Side of the images that trials train on.
         workers: Trials at once.
+        within_ms: The targets that the search keeps within, on each device.
     """
     spec = spans[0].typical[0]
+    part = 1.0
+    for ms, span in zip(within_ms, spans, strict=False):
+        part = min(part, max(ms, span.fastest_ms) / span.typical[1].median_ms)
     images_per_s = training_speed(
         spec, config.recipe, px=px, threads=config.schedule.cpus_per_trial
     )
     images = config.recipe.total_steps(train_images) * config.recipe.batch_size
-    trial_s = images / images_per_s + val_images / (3 * images_per_s)  # forward alone: a third
+    trial_s = part * (images + val_images / 3) / images_per_s  # forward alone: a third
     lengths = full_lengths(config.fidelity, config.trials, batch_size=config.batch_size)
     finals = config.finals
     ends = finals.count * finals.epochs_factor + finals.repeats
@@ -194,11 +202,14 @@ def training_speed(spec: ArchSpec, recipe: Recipe, *, px: int, threads: int) -> 
     """Images a second that one worker trains a network at, from a few steps on random images."""
     import torch
 
+    from nas.training.allocator import keep_freed_memory
+    from nas.training.optimizer import adamw
     from search_spaces.network import build
 
+    keep_freed_memory()
     torch.set_num_threads(threads)
     network = build(spec).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(network.parameters())
+    optimizer = adamw(network, learning_rate=recipe.learning_rate, weight_decay=recipe.weight_decay)
     images = torch.rand(recipe.batch_size, 3, px, px).to(memory_format=torch.channels_last)
     labels = torch.zeros(recipe.batch_size, dtype=torch.long)
     times = []

@@ -29,7 +29,7 @@ def procedure(run: RunRecord) -> list[str]:
         f"{CONTROLLERS.get(chooser, chooser)} asked for {asked} in batches of {budget['batch_size']}"
     ]
     if run.facts.get("latency_warmup"):
-        steps.insert(0, "a policy warmed up on latency alone, as multiply-adds tell it")
+        steps.insert(0, "what multiply-adds tell of latency, to begin within the target")
     if training:
         steps += _trainings(run)
     if finalists := len(run.again("final")):

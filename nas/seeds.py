@@ -57,6 +57,20 @@ class Seed:
         network.load_state_dict(self.weights)
         return network.eval()
 
+    def used_like(self, other: Seed) -> Seed:
+        """This network, trained on the images that `other` was trained on.
+
+        Raises:
+            InputError: It has another number of classes.
+        """
+        ours, theirs = len(self.usage.classes), len(other.usage.classes)
+        if ours != theirs:
+            raise InputError(
+                f"the weights have {ours} classes and the seed that they are like has {theirs}: "
+                "give one that was trained on the same images"
+            )
+        return replace(self, usage=other.usage)
+
     def with_classes(self, classes: tuple[str, ...]) -> Seed:
         """The same network with a freshly drawn classifier for other classes."""
         head = replace(self.spec.head, classes=len(classes))
@@ -100,7 +114,7 @@ def load_seed(path: Path | str) -> Seed:
         if spec_file.is_file():  # as in the family of a NetAdapt run
             raise InputError(
                 f"{path}: weights alone: make a seed of them by nas import --arch {spec_file} "
-                f"--weights {path}"
+                f"--weights {path} --like the run's seed.pt"
             )
         raise InputError(f"{path}: not a seed file of this version: give a run's seed.pt")
     try:

@@ -29,12 +29,19 @@ def import_weights(
     classes: Annotated[
         int | None, typer.Option(help="A new classifier for so many classes, freshly drawn.")
     ] = None,
+    like: Annotated[
+        Path | None,
+        typer.Option(
+            help="A seed.pt trained on the same images: its class names, normalisation and image size "
+            "are these weights' too. ImageNet's otherwise."
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Default: ARCH-seed.pt, in this folder.")
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Make a seed.pt from weights under torchvision's names."""
+    """Make a seed.pt from weights under torchvision's names or our own."""
     if classes is not None and classes < 1:
         raise InputError(f"classes must be at least 1, got {classes}")
     spec = open_spec(arch, Changes(resolution, None, width, convention or _convention(arch)))
@@ -44,9 +51,11 @@ def import_weights(
     if not path.parent.is_dir():
         raise InputError(f"{path.parent} is no folder: make it, or choose another --output")
     from nas.pretrained import import_seed, placeholder_classes
-    from nas.seeds import seed_bytes
+    from nas.seeds import load_seed, seed_bytes
 
     seed = import_seed(spec, weights)
+    if like is not None:
+        seed = seed.used_like(load_seed(like))
     if classes is not None:
         seed = seed.with_classes(placeholder_classes(classes))
     write_whole(path, seed_bytes(seed))

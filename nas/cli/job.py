@@ -10,18 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from controllers import CanWarmUp, Controller, make_controller
+from controllers import Controller, make_controller
 from latency import Cached, LatencySource, open_device
-from nas.allowance import WallTime
+from nas.allowance import Spent, WallTime
 from nas.cli.images import open_images
 from nas.cli.live import LiveView
 from nas.config import SearchConfig, config_yaml, load_config, parse_config
 from nas.fidelity import first_recipe
+from nas.latency_warmup import can_be_guided
 from nas.measuring import require_distinct
 from nas.plan import Cost
 from nas.readable import counted
 from nas.results import SearchResult
+from nas.run_record import read_lines
 from nas.runs import RunFolder, new_folder, open_folder, write_whole
+from nas.trial import Trial
 from search_spaces import FactorizedSpace, InputError, load_space
 
 if TYPE_CHECKING:
@@ -57,10 +60,10 @@ class Job:
         return WallTime(self.config.budget_s, expected, self.spent_s)
 
     @property
-    def warms_up(self) -> bool:
-        """Whether its policy is moved to networks within the target before the first trial."""
+    def is_guided(self) -> bool:
+        """Whether the controller makes use of what is known of latency before anything is trained."""
         wanted = self.config.latency_warmup is not None
-        return wanted and isinstance(_controller(self.config, self.space), CanWarmUp)
+        return wanted and can_be_guided(_controller(self.config, self.space))
 
     @property
     def spent_s(self) -> float:
@@ -77,7 +80,10 @@ class Job:
         assert len(targets_ms) == len(self.sources)
         controller = _controller(config, self.space)
         expected_s = None if self.cost is None else self.cost.total_s
-        view = LiveView(self.console, config, expected_s=expected_s)
+        budget_left_s = None
+        if config.budget_s is not None:
+            budget_left_s = config.budget_s - self.spent_s - Spent.kept(folder / "spent.json").total
+        view = LiveView(self.console, config, expected_s=expected_s, budget_left_s=budget_left_s)
         with folder.locked(), view.shown():
             board = TensorBoard(folder / "tensorboard")
             try:
@@ -182,8 +188,9 @@ def _within(folder: RunFolder, names: Iterable[str | Path]) -> tuple[str, ...]:
 def reopen(path: Path, schedule: dict[str, Any], console: Console) -> tuple[Job, RunFolder]:
     """An interrupted run, as it was but for where its trials train."""
     folder = open_folder(path)
-    done = len({trial.index for trial in folder.trials().trials})
-    finals = len(folder.finals().trials)
+    # Read without mending anything: with --dry-run another process may be writing these.
+    done = len({trial.index for trial in read_lines(folder / "trials.jsonl", Trial.from_dict)})
+    finals = len(read_lines(folder / "finals.jsonl", Trial.from_dict))
     config = load_config(folder / "config.yaml")
     kept = config.model_dump(mode="json")
     kept["schedule"] |= schedule

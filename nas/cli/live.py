@@ -16,7 +16,7 @@ from rich.text import Text
 from nas.config import SearchConfig
 from nas.fidelity import full_lengths
 from nas.readable import duration, in_short
-from nas.trial import Job, Trial
+from nas.trial import Job, Kind, Trial
 from nas.watch import Silent
 
 if TYPE_CHECKING:
@@ -47,13 +47,26 @@ class LiveView(Silent):
 
     Time left is reckoned from the work done since this process began, once a batch is whole: a trial
     counts one, a finalist as many times as it trains longer, a first part as the part that it is. Before,
-    it is the plan's estimate.
+    it is the plan's estimate. Of a search that has a time budget it is what the budget has left, until the
+    finals begin: how many trials there will be nobody knows.
+
+    Args:
+        console: Where it is shown.
+        config: The search's.
+        expected_s: The plan's estimate for the whole search.
+        budget_left_s: What a time budget has left now; None without one.
     """
 
     def __init__(
-        self, console: Console, config: SearchConfig, *, expected_s: float | None = None
+        self,
+        console: Console,
+        config: SearchConfig,
+        *,
+        expected_s: float | None = None,
+        budget_left_s: float | None = None,
     ) -> None:
         self.console, self.config, self.expected_s = console, config, expected_s
+        self.ends = None if budget_left_s is None else time.monotonic() + budget_left_s
         finals = config.finals
         search = full_lengths(config.fidelity, config.trials, batch_size=config.batch_size)
         self.total = search + finals.count * finals.epochs_factor + finals.repeats
@@ -89,13 +102,15 @@ class LiveView(Silent):
         elif jobs[0].kind == "search":
             self.doing = f"training a batch of {len(jobs)}"
         else:
+            # Fewer than planned where the search has ended early, and any number under a time budget.
+            self.total, self.ends = self.done + sum(self._work(job.kind) for job in jobs), None
             self.doing = "training the finalists longer, and the first networks again for the noise"
             if not self.console.is_terminal:
                 self.console.print(self.doing, highlight=False)
 
     def finished(self, trial: Trial, *, replayed: bool) -> None:
         """See `Watcher`."""
-        work = self._work(trial)
+        work = self._work(trial.kind)
         self.done += work
         self.fresh += 0.0 if replayed else work
         self.failed += not trial.ok
@@ -107,16 +122,18 @@ class LiveView(Silent):
             ends = f", {duration(left)} left" if left is not None else ""
             self.console.print(trial_line(trial) + ends, highlight=False)
 
-    def _work(self, trial: Trial) -> float:
+    def _work(self, kind: Kind) -> float:
         """In trainings of a trial's length."""
-        if trial.kind == "rung" and self.config.fidelity is not None:
+        if kind == "rung" and self.config.fidelity is not None:
             return self.config.fidelity.first
-        return self.config.finals.epochs_factor if trial.kind == "final" else 1.0
+        return self.config.finals.epochs_factor if kind == "final" else 1.0
 
     def left_s(self) -> float | None:
         """Seconds left, or None before anything can be said."""
         if self.began is None:
             return None
+        if self.ends is not None:
+            return max(0.0, self.ends - time.monotonic())
         elapsed, work = time.monotonic() - self.began, max(0.0, self.total - self.done)
         if self.fresh >= self.config.batch_size:
             return elapsed / self.fresh * work
@@ -137,5 +154,8 @@ class LiveView(Silent):
         if self.failed:
             grid.add_row("failures", Text(str(self.failed), style="red"))
         bar = Table.grid()  # a progress bar alone does not end its line
-        bar.add_row(ProgressBar(total=self.total, completed=self.done, width=60))
+        if self.ends is None or left is None:
+            bar.add_row(ProgressBar(total=self.total, completed=self.done, width=60))
+        else:
+            bar.add_row(ProgressBar(total=elapsed + left, completed=elapsed, width=60))
         return Group(bar, grid)

@@ -93,8 +93,8 @@ def _lines(job: Job, prospects: Sequence[Prospect], cost: Cost | None) -> list[L
     )
     if config.latency_warmup is not None and (laws := config.latency_warmup.laws):
         error = max(law.error for law in laws)
-        text = f"the policy is moved towards the target by multiply-adds (off by {error:.0%} here)"
-        lines.append(("warm-up", text))
+        text = f"the search begins within the target, as multiply-adds tell it (off by {error:.0%} here)"
+        lines.append(("guess", text))
     if config.fidelity is not None:
         first, keep = config.fidelity.first, config.fidelity.keep
         text = (

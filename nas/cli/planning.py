@@ -19,7 +19,7 @@ from nas.cli.waiting import Waiting, waiting
 from nas.config import ScheduleConfig, SearchConfig, parse_config
 from nas.earlier_runs import earlier_runs
 from nas.latency_warmup import PowerLaw
-from nas.plan import Cost, Span, estimate_cost, measure_span
+from nas.plan import Cost, estimate_cost, measure_span
 from nas.readable import counted, duration
 from search_spaces import InputError
 
@@ -55,7 +55,7 @@ def plan(job: Job, runs: Path = Path("runs")) -> tuple[Job, dict[str, Any]]:
             for typed, source in zip(config.targets, job.sources, strict=True)
         ]
         status.update("timing a few training steps")
-        cost = _cost(job, [prospect.span for prospect in prospects])
+        cost = _cost(job, prospects)
     settled = _settled(job, prospects)
     if config.budget_s is not None and cost is not None:
         cost = _fitted(config, cost, spent_s=job.spent_s)
@@ -103,18 +103,19 @@ def _prospect(job: Job, typed: str, source: LatencySource, status: Waiting) -> P
     return Prospect(typed, source, span, target_ms, option, given=given_ms is not None)
 
 
-def _cost(job: Job, spans: Sequence[Span]) -> Cost | None:
+def _cost(job: Job, prospects: Sequence[Prospect]) -> Cost | None:
     """What the search will cost; nobody can tell of a cluster or a GPU that is not here."""
     config = job.config
     if config.schedule.ray_address is not None or config.schedule.gpus_per_trial > 0:
         return None
     return estimate_cost(
         config,
-        spans,
+        [prospect.span for prospect in prospects],
         train_images=len(job.data.train),
         val_images=len(job.data.val),
         px=job.data.resolution_px,
         workers=workers(config) or 1,
+        within_ms=[prospect.target_ms for prospect in prospects] if job.is_guided else (),
     )
 
 
@@ -141,7 +142,7 @@ def _settled(job: Job, prospects: Sequence[Prospect]) -> SearchConfig:
     if len(prospects) == 1:
         found["target_ms"] = prospects[0].target_ms
     if job.config.latency_warmup is not None:
-        points = [prospect.span.points for prospect in prospects if job.warms_up]
+        points = [prospect.span.points for prospect in prospects if job.is_guided]
         found["latency_warmup"] = {"laws": [PowerLaw.through(p).model_dump() for p in points]}
     return parse_config(job.config.model_dump(mode="json") | found, where="settings")
 
@@ -149,14 +150,15 @@ def _settled(job: Job, prospects: Sequence[Prospect]) -> SearchConfig:
 def _warnings(job: Job) -> list[str]:
     """What a search can do, and its user perhaps did not want."""
     config, warnings = job.config, []
-    if config.batch_size >= config.trials and config.controller.name != "uniform":
+    learns_from = _first_lesson(config)
+    if learns_from is not None and learns_from >= config.trials:
         warnings.append(
-            f"a batch of {config.batch_size} is the whole search, so the controller learns nothing: "
-            "give a smaller --batch-size"
+            f"{config.controller.name} asks for {learns_from} trials before it acts on what it learned, "
+            f"and the search has {config.trials}: give more --trials, or a smaller --batch-size"
         )
     if job.space.size < config.trials:
         warnings.append(
-            f"the space has {counted(job.space.size, 'network')}: the search ends when all are tried"
+            f"the space has {counted(job.space.size, 'network')}: the search ends after as many trials"
         )
     if (points := reading_error(len(job.data.val))) > COARSE_READING:
         warnings.append(
@@ -180,6 +182,21 @@ def _warnings(job: Job) -> list[str]:
                 f"{path} was trained on other classes, as many as these: its classifier means little here"
             )
     return warnings
+
+
+def _first_lesson(config: SearchConfig) -> int | None:
+    """Trials that are asked for before any result decides; None of a controller that is not known."""
+    options, size = config.controller.options, config.batch_size
+    first = {  # trials, and batches after them until what they taught is asked for
+        "uniform": None,
+        "rnn": (int(options.get("warmup", 10)), 1),
+        "screened": (int(options.get("warmup", 10)), 0),
+        "evolution": (int(options.get("population_size", 20)), 0),
+    }.get(config.controller.name)
+    if first is None:
+        return None
+    trials, more = first
+    return (math.ceil(trials / size) + more) * size
 
 
 def _guesses(prospect: Prospect) -> str | None:

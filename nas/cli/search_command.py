@@ -20,7 +20,7 @@ from search_spaces import InputError
 
 def search(
     space: Annotated[
-        str | None, typer.Option(help="mnasnet, or a YAML file of your own space.")
+        str | None, typer.Option(help="mnasnet (default), or a YAML file of your own space.")
     ] = None,
     target_ms: Annotated[
         float | None,
@@ -38,10 +38,12 @@ def search(
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="Folder of class folders, a torchvision data set, or the embedded one."),
+        typer.Option(
+            help="Folder of class folders, a torchvision data set, or the embedded one (default)."
+        ),
     ] = None,
     resolution: Annotated[
-        int | None, typer.Option(help="Input side in pixels of the deployed network.")
+        int | None, typer.Option(help="Input side in pixels of the deployed network; 224.")
     ] = None,
     proxy_resolution: Annotated[
         int | None, typer.Option(help="Side at which candidates train; the data's by default.")
@@ -52,12 +54,16 @@ def search(
             help="quick (minutes), standard (an hour or more), or paper (plain REINFORCE)."
         ),
     ] = "standard",
-    trials: Annotated[int | None, typer.Option(help="Candidates to train.")] = None,
+    trials: Annotated[
+        int | None, typer.Option(help="Candidates to train; 100, 16 in quick.")
+    ] = None,
     budget: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="Wall time in place of --trials: 45m, 1h30m."),
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Candidates a controller update.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Candidates a controller update; 10, 4 in quick.")
+    ] = None,
     warm_start: Annotated[
         list[Path] | None,
         typer.Option(
@@ -72,14 +78,20 @@ def search(
         ),
     ] = None,
     controller: Annotated[
-        str | None, typer.Option(help="screened, rnn, evolution, uniform, or a plug-in's.")
+        str | None,
+        typer.Option(help="screened (default), rnn, evolution, uniform, or a plug-in's."),
     ] = None,
     proposals: Annotated[
-        int | None, typer.Option(help="Sequences that screened looks at for each batch; 200.")
+        int | None,
+        typer.Option(help="Of screened: sequences drawn for a batch, and children a round; 200."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of everything random.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of everything random; 0.")] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Trials at once; 0 trains in this process, without Ray.")
+        int | None,
+        typer.Option(
+            help="Trials at once; as many as there is room for by default. 0 trains in this process, "
+            "without Ray."
+        ),
     ] = None,
     cpus_per_trial: Annotated[int | None, typer.Option(help="CPU cores a trial.")] = None,
     gpus_per_trial: Annotated[
@@ -89,7 +101,9 @@ def search(
     config: Annotated[
         Path | None, typer.Option(help="YAML of every setting, as a run's config.yaml.")
     ] = None,
-    run_name: Annotated[str | None, typer.Option(help="Name of the run's folder.")] = None,
+    run_name: Annotated[
+        str | None, typer.Option(help="Name of the run's folder; SPACE-DATE-TIME by default.")
+    ] = None,
     runs: Annotated[Path, typer.Option(help="Where run folders are.")] = Path("runs"),
     resume: Annotated[
         Path | None, typer.Option(help="Go on with an interrupted run: its folder.")

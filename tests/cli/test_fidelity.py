@@ -16,7 +16,7 @@ def config(tmp_path):
     path.write_text(
         f"space: {tmp_path / 'tiny.yaml'}\n"
         "trials: 10\nbatch_size: 10\nrecipe: {steps: 64, batch_size: 4}\n"
-        "controller: uniform\nfinals: {count: 1, epochs_factor: 1, repeats: 0}\n"
+        "controller: evolution\nfinals: {count: 1, epochs_factor: 1, repeats: 0}\n"
     )
     return path
 

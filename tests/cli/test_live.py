@@ -3,13 +3,15 @@
 import io
 from dataclasses import replace
 
+import pytest
 from rich.console import Console
 
 from latency import Device, Latency
 from nas.cli.live import LiveView, trial_line
 from nas.config import make_config
-from nas.trial import Trial
+from nas.trial import Job, Trial
 from nas.watch import Silent, TensorBoard
+from search_spaces import REFERENCES
 
 
 def trial(index, *, accuracy=0.5):
@@ -90,3 +92,36 @@ def test_time_left_is_the_plans_until_a_batch_is_whole(monkeypatch):
         view.finished(trial(index), replayed=False)
     assert view.left_s() == 40 / 4 * 20
     assert isinstance(view, Silent)
+
+
+def job(index, kind):
+    spec = REFERENCES["mobilenet_v3_small"]()
+    return Job(index, kind, batch=0, tokens=(0,), spec=spec, seed=0, latency=None)
+
+
+def test_time_left_under_a_budget_is_the_budgets_until_the_finals_begin(monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr("nas.cli.live.time.monotonic", lambda: now[0])
+    config = make_config(preset="quick", overrides={"budget_s": 600.0})
+    view = LiveView(Console(file=io.StringIO()), config, expected_s=580.0, budget_left_s=590.0)
+    view.measuring(0, 4)
+    for index in range(40):  # many more than the preset's 16
+        now[0] += 10
+        view.finished(trial(index), replayed=False)
+        assert view.left_s() == 590 - (index + 1) * 10
+    assert "6 min 40 s, 3 min 10 s left" in shown(view)[2]
+    view.training([job(0, "final"), job(1, "final"), job(2, "repeat")])
+    assert view.left_s() == 400 / 40 * 7  # finalists of three trials' length
+    view.finished(replace(trial(0), kind="final"), replayed=False)
+    assert view.left_s() == pytest.approx(400 / 43 * 4)
+
+
+def test_fewer_finals_than_planned_leave_nothing(monkeypatch):
+    """A space of four networks: the search ends after one batch, and all is done after its finals."""
+    view = LiveView(Console(file=io.StringIO()), make_config(preset="quick"))
+    view.measuring(0, 4)
+    for index in range(4):
+        view.finished(trial(index), replayed=False)
+    view.training([job(0, "final")])
+    view.finished(replace(trial(0), kind="final"), replayed=False)
+    assert view.left_s() == 0.0

@@ -11,7 +11,7 @@ import torchvision
 from PIL import Image
 from safetensors.torch import save_file
 
-from nas.seeds import load_seed, seed_bytes
+from nas.seeds import Usage, load_seed, seed_bytes
 from search_spaces import REFERENCES
 from search_spaces.network import build
 from search_spaces.spec import save
@@ -42,6 +42,23 @@ def test_an_imported_network_computes_what_its_source_does(nas, weights, tmp_pat
     with torch.inference_mode():
         assert torch.allclose(seed.network()(images), theirs(images), atol=1e-5)
     assert seed.usage.classes == tuple("0123456")
+
+
+def test_weights_of_ones_own_are_used_like_the_seed_that_they_came_from(nas, weights, tmp_path):
+    """As those of a NetAdapt run's family, trained on its seed's images and not on ImageNet's."""
+    path, _ = weights
+    assert import_half(nas, path, tmp_path / "first.pt")[0] == 0
+    usage = Usage(tuple("abcdefg"), 28, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    first = replace(load_seed(tmp_path / "first.pt"), usage=usage)
+    (tmp_path / "first.pt").write_bytes(seed_bytes(first))
+    assert import_half(nas, path, tmp_path / "like.pt", "--like", tmp_path / "first.pt")[0] == 0
+    assert load_seed(tmp_path / "like.pt").usage == usage
+    other = replace(first, usage=replace(usage, classes=tuple("abc"))).with_classes(tuple("abc"))
+    (tmp_path / "other.pt").write_bytes(seed_bytes(other))
+    status, _, err = import_half(nas, path, tmp_path / "no.pt", "--like", tmp_path / "other.pt")
+    assert status == 2
+    assert "the weights have 7 classes and the seed that they are like has 3" in err
+    assert not (tmp_path / "no.pt").exists()
 
 
 @pytest.mark.parametrize(

@@ -68,11 +68,11 @@ def test_what_a_search_does_besides_is_told(training, told):
     assert told in procedure(record(**training))
 
 
-def test_a_policy_that_was_warmed_up_is_told_first():
+def test_what_a_search_began_with_is_told_first():
     run = record()
     law = {"scale_ms": 0.1, "power": 1.0, "error": 0.2}
     first, second, *_ = procedure(replace(run, facts=run.facts | {"latency_warmup": [law]}))
-    assert first.startswith("a policy warmed up on latency alone")
+    assert first == "what multiply-adds tell of latency, to begin within the target"
     assert second.startswith("screened REINFORCE")
     assert "warmed" not in procedure(replace(run, facts=run.facts | {"latency_warmup": []}))[0]
 

@@ -82,10 +82,11 @@ def test_what_changed_is_named_and_nothing_is_mixed(tmp_path, changes, named):
     assert {path.name: path.read_bytes() for path in tmp_path.glob("*.json*")} == before
 
 
-def test_a_warmed_up_search_goes_on_with_the_same_guess(tmp_path):
+@pytest.mark.parametrize("name", ["rnn", "screened", "uniform"])
+def test_a_guided_search_goes_on_with_the_same_guess(tmp_path, name):
     arities = load_space("mnasnet", resolution=32, classes=2).arities
 
-    def warmed(folder, power=1.0, name="rnn", **changes):
+    def warmed(folder, power=1.0, name=name, **changes):
         law = PowerLaw(scale_ms=0.01, power=power)
         controller = make_controller(name, arities, seed=0)
         return run(folder, controller=controller, latency_warmup=[law], **changes)
@@ -100,9 +101,10 @@ def test_a_warmed_up_search_goes_on_with_the_same_guess(tmp_path):
     assert [json.loads(line)["tokens"] for line in again] == tokens
     with pytest.raises(InputError, match=r"latency_warmup\.0\.power was 1\.0"):
         warmed(tmp_path / "whole", power=0.5)
-    # What has no policy begins as ever, and says nothing of it.
-    plain = warmed(tmp_path / "plain", name="uniform")
-    assert [t.tokens for t in plain.trials] == [t.tokens for t in run(tmp_path / "own").trials]
+    # What can make nothing of it begins as ever, and says nothing of it.
+    plain = warmed(tmp_path / "plain", name="evolution")
+    own = run(tmp_path / "own", controller=make_controller("evolution", arities, seed=0))
+    assert [t.tokens for t in plain.trials] == [t.tokens for t in own.trials]
     assert json.loads((tmp_path / "plain/run.json").read_text())["latency_warmup"] == []
     two = {"latency": [open_device("madds:1"), open_device("pixel1")], "target_ms": [1.0, 2.0]}
     with pytest.raises(InputError, match="latency_warmup has 1 laws for 2 devices"):
@@ -172,3 +174,16 @@ def test_a_search_of_nothing_is_refused(tmp_path, changes):
     with pytest.raises(InputError, match="must be at least 1, got 0"):
         run(tmp_path / "new", **changes)
     assert not (tmp_path / "new").exists()
+
+
+def test_trials_that_wait_for_their_turn_are_trials_of_the_same_run(tmp_path):
+    """The first of the log may be the last to end, and the run be killed before."""
+    run(tmp_path)
+    first, *later = (tmp_path / "trials.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "trials.jsonl").unlink()
+    (tmp_path / "trials.ahead.jsonl").write_text(later[0])
+    with pytest.raises(InputError, match=r"training\.recipe\.steps was 2 .* is 3 now"):
+        run(tmp_path, recipe=Recipe(steps=3, batch_size=8))
+    again = run(tmp_path)
+    assert [trial.index for trial in again.trials] == list(range(4))
+    assert first.split('"time"')[0] == (tmp_path / "trials.jsonl").read_text().split('"time"')[0]
