@@ -3,11 +3,12 @@
     python -m benchmarks.equal_time --data FOLDER --resolution 64 --budget 60m --config trials.yaml
     ... --way plain screened    # some of the ways alone; what has ended is kept, and a second start goes on
 
-The ways are those of `WAYS`. Each is a `nas-search` of the standard preset, with settings of --config that
-all have in common, within the latency of a reference network on this machine, measured once for all of
-them. A budget has the search's finals in it. The network that a search returns is then trained from new
-weights, all alike, with several seeds; told is their accuracy on the test images with a 95% interval over
-seeds. Each search runs once: the interval is not over searches.
+The ways are those of `WAYS`. Each is a search of the standard preset, with settings of --config that all
+have in common, within the latency of a reference network on this machine, measured once for all of them.
+Each knows beforehand, from multiply-adds, which networks are about within it (`nas.latency_warmup`). A
+budget has the search's finals in it. The network that a search returns is then trained from new weights,
+all alike, with several seeds; told is their accuracy on the test images with a 95% interval over seeds.
+Each search runs once: the interval is not over searches.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import torch
+import yaml
 
 from latency import open_device
 from nas.readable import percent, three_digits
@@ -34,13 +37,16 @@ from nas.training.recipe import Augment, Recipe
 from search_spaces import REFERENCES, count
 from search_spaces.spec import load
 
-WAYS: dict[str, tuple[str, ...]] = {
-    "random": ("--controller", "uniform"),
-    "plain": ("--preset", "paper"),
-    "screened": ("--controller", "screened"),
-    "screened, two lengths": ("--controller", "screened", "--fidelity", "0.4"),
+WAYS: dict[str, dict[str, Any]] = {
+    "random": {"controller": {"name": "uniform"}},
+    "plain": {"controller": {"name": "rnn"}},
+    "screened": {"controller": {"name": "screened"}},
+    "screened, small": {
+        "controller": {"name": "screened"},
+        "recipe": {"batch_size": 32, "epochs": 2.5},
+    },
 }
-"""Options of each."""
+"""Settings of each, over those that all have in common. Small: a quarter of the images a step."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,11 @@ class Setting:
     seeds: int
     out: Path
     config: Path | None = None
+
+    def settings(self, way: str) -> dict[str, Any]:
+        """Of the way's search, as in a settings file."""
+        common = yaml.safe_load(self.config.read_text()) if self.config else {}
+        return {**common, **WAYS[way]}
 
     def folder(self, way: str) -> Path:
         """The way's run."""
@@ -98,11 +109,11 @@ def search(way: str, setting: Setting) -> None:
     if (folder / "config.yaml").exists():
         command += ["--resume", str(folder)]
     else:
+        config = setting.out / f"{folder.name}.yaml"
+        write_whole(config, yaml.safe_dump(setting.settings(way)))
         command += ["--data", setting.data, "--proxy-resolution", str(setting.resolution)]
         command += ["--target-ms", str(target_ms(setting)), "--budget", setting.budget]
-        command += ["--runs", str(setting.out), "--run-name", folder.name, *WAYS[way]]
-        if setting.config is not None:
-            command += ["--config", str(setting.config)]
+        command += ["--runs", str(setting.out), "--run-name", folder.name, "--config", str(config)]
     subprocess.run(command, check=True)
 
 
