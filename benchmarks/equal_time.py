@@ -7,8 +7,9 @@ The ways are those of `WAYS`. Each is a search of the standard preset, with sett
 have in common, within the latency of a reference network on this machine, measured once for all of them.
 Each knows beforehand, from multiply-adds, which networks are about within it (`nas.latency_warmup`). A
 budget has the search's finals in it. The network that a search returns is then trained from new weights,
-all alike, with several seeds; told is their accuracy on the test images with a 95% interval over seeds.
-Each search runs once: the interval is not over searches.
+all alike and the reference like them, with several seeds; told is their accuracy on the test images with
+a 95% interval over seeds. Each search runs once: the interval is not over searches. In the end all of these
+networks are measured once more, in turns.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ from typing import Any
 import torch
 import yaml
 
-from latency import open_device
+from latency import Measured, open_device
 from nas.readable import percent, three_digits
 from nas.retrain import train_from_scratch
-from nas.runs import write_whole
+from nas.runs import RunFolder, write_whole
 from nas.student import mean_in_words
 from nas.training.load import load_dataset
 from nas.training.recipe import Augment, Recipe
-from search_spaces import REFERENCES, count
+from search_spaces import REFERENCES, ArchSpec, count
 from search_spaces.spec import load
 
 WAYS: dict[str, dict[str, Any]] = {
@@ -65,8 +66,15 @@ class Setting:
 
     def settings(self, way: str) -> dict[str, Any]:
         """Of the way's search, as in a settings file."""
-        common = yaml.safe_load(self.config.read_text()) if self.config else {}
-        return {**common, **WAYS[way]}
+        common = (yaml.safe_load(self.config.read_text()) if self.config else None) or {}
+        recipe = {**common.get("recipe", {}), **WAYS[way].get("recipe", {})}
+        return {**common, **WAYS[way], "recipe": recipe}
+
+    def network(self, way: str, *, classes: int) -> ArchSpec:
+        """What the way's search returned; the reference where the way is its name."""
+        if way == self.reference:
+            return REFERENCES[way](classes=classes)
+        return load(self.folder(way) / "best.yaml")
 
     def folder(self, way: str) -> Path:
         """The way's run."""
@@ -118,16 +126,17 @@ def search(way: str, setting: Setting) -> None:
 
 
 def train_alone(way: str, seed: int, setting: Setting) -> Alone:
-    """Train what the way's search returned."""
+    """Train what the way's search returned, or the reference."""
     torch.set_num_threads(1)
     data = load_dataset(setting.data, resolution_px=setting.resolution)
+    spec = setting.network(way, classes=len(data.classes))
     recipe = Recipe(
         epochs=setting.epochs,
         batch_size=setting.batch_size,
         augment=Augment(),
         threads=1,
     )
-    trained = train_from_scratch(load(setting.folder(way) / "best.yaml"), data, recipe, seed=seed)
+    trained = train_from_scratch(spec, data, recipe, seed=seed)
     return Alone(way, seed, trained.result.accuracy, trained.test.accuracy)
 
 
@@ -150,22 +159,40 @@ def train_all(ways: Sequence[str], setting: Setting) -> list[Alone]:
 
 def report(alone: Sequence[Alone], setting: Setting) -> None:
     """A row a way."""
+    classes = len(load_dataset(setting.data, resolution_px=setting.resolution).classes)
+    ways = list(dict.fromkeys(each.way for each in alone))
+    specs = [setting.network(way, classes=classes) for way in ways]
+    device = open_device("cpu")
+    assert isinstance(device, Measured)
+    again = [reading.latency.median_ms for reading in device.compare(specs)]
     print(f"\ntarget {three_digits(target_ms(setting))} ms, {setting.reference}'s here\n")
-    print("| way | trials | ms | MAdds, M | finalist, held out | alone, held out | alone, test |")
-    print("|---|---|---|---|---|---|---|")
-    for way in dict.fromkeys(each.way for each in alone):
-        folder = setting.folder(way)
-        result = json.loads((folder / "result.json").read_text())
-        spec, of_way = load(folder / "best.yaml"), [each for each in alone if each.way == way]
+    print(
+        "| way | trials | within | ms | ms, again | MAdds, M | finalist, held out | alone, held out | "
+        "alone, test |"
+    )
+    print("|---" * 9 + "|")
+    for way, spec, again_ms in zip(ways, specs, again, strict=True):
+        trials, within, ms, finalist = searched(way, setting)
+        of_way = [each for each in alone if each.way == way]
         cells = [
-            str(result["trials"]),
-            three_digits(result["latency"]["median_ms"]),
-            f"{count(spec).madds / 1e6:.0f}",
-            percent(result["accuracy"]),
+            *(trials, within, ms, three_digits(again_ms)),
+            *(f"{count(spec).madds / 1e6:.0f}", finalist),
             mean_in_words([each.val for each in of_way]),
             mean_in_words([each.test for each in of_way]),
         ]
         print(f"| {way} | " + " | ".join(cells) + " |")
+
+
+def searched(way: str, setting: Setting) -> tuple[str, str, str, str]:
+    """Trials, those within the target, the winner's ms and accuracy as finalist; none of a reference."""
+    if way not in WAYS:
+        return "", "", "", ""
+    folder = setting.folder(way)
+    result = json.loads((folder / "result.json").read_text())
+    trials = RunFolder(folder).trials().trials
+    within = sum(trial.within([target_ms(setting)]) for trial in trials)
+    ms, accuracy = result["latency"]["median_ms"], result["accuracy"]
+    return str(len(trials)), str(within), three_digits(ms), percent(accuracy)
 
 
 def main() -> None:
@@ -190,7 +217,7 @@ def main() -> None:
     for way in ways:
         print(f"searching: {way}", flush=True)
         search(way, setting)
-    report(train_all(ways, setting), setting)
+    report(train_all([*ways, setting.reference], setting), setting)
 
 
 if __name__ == "__main__":

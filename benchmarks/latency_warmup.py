@@ -3,12 +3,13 @@
     MOBILE_NAS_BENCH=FOLDER python -m benchmarks.latency_warmup
 
 Searches with the reward ACC * (LAT/T)^-0.15 on a ZCU102, its target T at several quantiles of the
-measured latencies. What is known are multiply-adds alone, by the power law through ten of the measured
-networks (`nas.latency_warmup`): a policy is warmed up on it, and a controller that can keeps within the
-target by it, give or take so many times the law's error. For each way: the multiply-adds of a trial, of
-which its training's cost is about a multiple; the highest true reward after 10, 20, 50 and 100 trials; and
-what a search of 50 would return, the highest accuracy of a network within the target, with the part of
-the searches that have none (it counts as 0). Means over seeds with 95% intervals; readings without noise.
+measured latencies. What is known are multiply-adds alone, by the power law through the networks of least
+and most multiply-adds and six random ones, as a search's plan has them (`nas.latency_warmup`): a policy is
+warmed up on it, and a controller that can keeps within the target by it, give or take so many times the
+law's error. For each way: the multiply-adds of a trial, of which its training's cost is about a multiple;
+the highest true reward after 10, 20, 50 and 100 trials; and what a search of 50 would return, the highest
+accuracy of a network within the target, with the part of the searches that have none (it counts as 0).
+Means over seeds with 95% intervals; readings without noise.
 """
 
 import argparse
@@ -32,10 +33,10 @@ from benchmarks.controller_tables import (
     anb_surrogate,
 )
 from controllers import CanKeepWithin, CanWarmUp, Tokens, make_controller
+from nas.plan import SAMPLED
 
 QUANTILES = (0.02, 0.1, 0.5)
 BUDGETS = (10, 20, 50, 100)
-LOOKED_AT = 10
 WITHIN = 50  # trials of which the most accurate within the target is told
 
 
@@ -123,11 +124,22 @@ def search(task: Task) -> list[float]:
     return [cost, *best, max(within, default=0.0), not within]
 
 
+@cache
+def _extreme(of: Callable[..., Tokens]) -> Tokens:
+    """The network of least or most multiply-adds, one decision at a time."""
+    tokens: Tokens = (0,) * len(ANB_ARITIES)
+    for position, arity in enumerate(ANB_ARITIES):
+        options = [(*tokens[:position], t, *tokens[position + 1 :]) for t in range(arity)]
+        tokens = of(options, key=lambda option: figures(option)[2])
+    return tokens
+
+
 class Law:
     """Logarithm of latency by that of multiply-adds, through a few networks that are measured."""
 
     def __init__(self, luck: random.Random) -> None:
-        looked_at = [tuple(luck.randrange(a) for a in ANB_ARITIES) for _ in range(LOOKED_AT)]
+        looked_at = [_extreme(min), _extreme(max)]
+        looked_at += [tuple(luck.randrange(a) for a in ANB_ARITIES) for _ in range(SAMPLED)]
         points = [(math.log(madds), math.log(ms)) for _, ms, madds in map(figures, looked_at)]
         self.line = linear_regression(*zip(*points, strict=True))
         left_out = [

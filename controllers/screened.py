@@ -16,7 +16,7 @@ Start with ``Screened.ask``.
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 from heapq import nlargest
 from itertools import islice, product
 from typing import Any
@@ -41,6 +41,7 @@ ROUNDS = 4  # of children
 PARENTS = 10  # of each round
 SHORTLIST = 400  # sequences whose expected improvement is looked at, the most promising
 SAMPLES = 64  # behind each expected improvement
+MOST_SCORES = 10_000  # of the bound, that are remembered
 
 
 class Screened:
@@ -111,6 +112,8 @@ class Screened:
             asked = [tokens for tokens in new if within(tokens)][:n]
         else:
             asked = self._screened(list(filter(within, proposed)), n, within=within)
+        rest = [tokens for tokens in new if tokens not in asked] if len(asked) < n else []
+        asked += nlargest(n - len(asked), rest, key=self._score)
         asked += self._unseen(n - len(asked), besides=asked)
         asked += self._policy.ask(n - len(asked)) if len(asked) < n else []  # nothing is new
         self._seen.update(dict.fromkeys(asked))
@@ -129,12 +132,12 @@ class Screened:
 
     def keep_within(self, score: Callable[[Tokens], float], *, least: float) -> None:
         """Proposals and children that score less are passed over (see CanKeepWithin)."""
-        self._score, self._least = cache(score), least
+        self._score, self._least = lru_cache(maxsize=MOST_SCORES)(score), least
 
     def _within(self, new: list[Tokens], n: int) -> Callable[[Tokens], bool]:
         """Tells what is within the bound, or comes as near as ``n`` of the new proposals do."""
         nearest = nlargest(n, map(self._score, new))
-        least = min([self._least, *nearest[-1:]])
+        least = min([self._least, *nearest[n - 1 :]])
         return lambda tokens: self._score(tokens) >= least
 
     def choice_probabilities(self) -> list[list[float]]:
@@ -147,7 +150,8 @@ class Screened:
         """The best of the proposals and of their children; fewer than ``n`` if few are new."""
         latest = self._trials[-MOST_TRIALS:]
         model = fit(self.arities, [t for t, _ in latest], [value for _, value in latest])
-        tried = list(filter(within, dict.fromkeys(tokens for tokens, _ in latest)))
+        tried = list(dict.fromkeys(tokens for tokens, _ in latest))
+        tried = list(filter(within, tried)) or tried  # none is: then from what there is
         promise = upper_bounds(model, [*tried, *proposed])
         for _ in range(ROUNDS):
             parents = nlargest(PARENTS, promise, key=promise.__getitem__)

@@ -25,6 +25,10 @@ FIRST_SWEEPS = 40
 """Before the first of them: the way down from anywhere in the space."""
 
 
+DRAWS = 200
+"""Of which the nearest is taken where the walk does not come within."""
+
+
 class Uniform:
     """Every sequence equally likely, or every one within a bound, whatever was told."""
 
@@ -69,6 +73,8 @@ class Uniform:
             step = (*self._at[:position], choice, *self._at[position + 1 :])
             if step != self._at and (scored := score(step)) >= min(least, reached):
                 self._at, reached = step, scored
+        if reached < least:  # out of reach: the walk would end at one sequence
+            return max((draw_uniform(self.arities, self._rng) for _ in range(DRAWS)), key=score)
         return self._at
 
     def tell(self, scored: Scored) -> None:

@@ -76,7 +76,7 @@ class FidelityConfig(BaseModel):
 
 
 class LatencyWarmupConfig(BaseModel):
-    """The search begins within the target and keeps to it, by a guess; see `nas.latency_warmup`.
+    """The search begins within the target, and keeps to it if its controller can: `nas.latency_warmup`.
 
     Attributes:
         laws: How latency is guessed on each device; empty until the plan has found them.

@@ -9,9 +9,9 @@ measured for the plan:
 A policy is warmed up on that score, until half of what it draws is within every target. Nothing draws it
 up to a target from below: there every reward asks for accuracy, which takes trials. And controllers that
 can keep within a bound pass over networks whose guess is above a target by more than the guess is
-typically off:
+typically off, on any device:
 
-    score(network) < -log(1 + error)
+    ms_d > T_d * (1 + error_d)
 
 The soft reward alone does not see to it: where accuracy grows with latency by a power above 0.15, what it
 likes best lies above any target. Each trial's latency is measured all the same.
@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import partial
 from statistics import fmean, linear_regression
 from typing import Annotated, Self
 
@@ -104,12 +105,13 @@ def guide(
         targets_ms: Of each device.
     """
 
-    def score(tokens: Tokens) -> float:
+    def score(tokens: Tokens, limits_ms: Sequence[float]) -> float:
         spec = space.decode(tokens)
-        over = (law.ms(spec) / ms for law, ms in zip(laws, targets_ms, strict=True))
+        over = (law.ms(spec) / ms for law, ms in zip(laws, limits_ms, strict=True))
         return -math.log(max(1.0, *over))
 
     if isinstance(controller, CanWarmUp):
-        controller.warm_up(score, enough=0.0)
+        controller.warm_up(partial(score, limits_ms=targets_ms), enough=0.0)
     if isinstance(controller, CanKeepWithin):
-        controller.keep_within(score, least=-math.log1p(max(law.error for law in laws)))
+        limits_ms = [ms * (1 + law.error) for law, ms in zip(laws, targets_ms, strict=True)]
+        controller.keep_within(partial(score, limits_ms=limits_ms), least=0.0)

@@ -22,6 +22,7 @@ from nas.config import FidelityConfig
 from nas.estimates import distinct, estimates, finalists, worth_by
 from nas.fidelity import Halving, candidates_worth
 from nas.measuring import Tell, Told
+from nas.readable import counted
 from nas.runs import RunFolder, TrialLog
 from nas.trial import Evaluate, Job, Kind, Outcome, Trial, attempt, trial_seed
 from nas.watch import Watcher
@@ -296,9 +297,10 @@ class TrialLoop:
         self._failed = set() if succeeded else self._failed | {t.fingerprint for t in trials}
         nothing_works = batch.kind == "final" or len(self._failed) >= HOPELESS
         if batch.fresh and not succeeded and nothing_works:
-            raise SearchStoppedError(
-                f"all {len(trials)} trials of a batch failed: {trials[0].error}"
-            )
+            many = f"all {len(trials)} trials of a batch"
+            if len(trials) == 1:
+                many = f"the last {counted(max(1, len(self._failed)), 'network')}"
+            raise SearchStoppedError(f"{many} failed: {trials[0].error}")
         if batch.kind == "final":
             return
         self._halving.learn(trials)

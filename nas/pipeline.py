@@ -219,8 +219,8 @@ def _conclude(loop: TrialLoop, data: Dataset) -> SearchResult:
     trials, finals = loop.trials, loop.finals.trials
     winner = choose_winner(finals, targets_ms=loop.targets_ms)
     if winner is None:
-        reasons = [trial.error for trial in finals] or ["no trial of the search succeeded"]
-        raise SearchStoppedError(f"there is no finalist: {reasons[0]}")
+        reasons = [trial.error for trial in (*finals, *loop.log.trials) if trial.error]
+        raise SearchStoppedError(f"nothing trained to the end: {reasons[0]}")
     spec = loop.space.decode(winner.tokens)
     result = SearchResult(
         folder=loop.folder,

@@ -166,7 +166,7 @@ def estimate_cost(
 ) -> Cost:
     """Time a few steps of a typical network here, and reckon from that.
 
-    Where a search keeps within its targets its networks are as much smaller than the typical one as the
+    Where a search begins within its targets its networks are as much smaller than the typical one as the
     target is below that one's latency, and train in as much less time.
 
     Args:
@@ -176,7 +176,7 @@ def estimate_cost(
         val_images: In the held-out part.
         px: Side of the images that trials train on.
         workers: Trials at once.
-        within_ms: The targets that the search keeps within, on each device.
+        within_ms: The targets that the search begins within, on each device.
     """
     spec = spans[0].typical[0]
     part = 1.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nas.estimates import LEAST_TRIALS
+from nas.estimates import LEAST_TRIALS, distinct
 from nas.readable import counted
 from nas.run_record import RunRecord
 from nas.training.recipe import Recipe
@@ -33,7 +33,7 @@ def procedure(run: RunRecord) -> list[str]:
     if training:
         steps += _trainings(run)
     if finalists := len(run.again("final")):
-        by = "estimated reward" if len(run.good) >= LEAST_TRIALS else "reward"
+        by = "estimated reward" if len(distinct(run.good)) >= LEAST_TRIALS else "reward"
         longer = f"{training['finals_factor']:g} times as long" if training else "longer"
         steps.append(
             f"{counted(finalists, 'finalist')} of best {by}, those within the target first, "

@@ -114,7 +114,7 @@ def load_seed(path: Path | str) -> Seed:
         if spec_file.is_file():  # as in the family of a NetAdapt run
             raise InputError(
                 f"{path}: weights alone: make a seed of them by nas import --arch {spec_file} "
-                f"--weights {path} --like the run's seed.pt"
+                f"--weights {path} --like {spec_file.parent.parent / 'seed.pt'}"
             )
         raise InputError(f"{path}: not a seed file of this version: give a run's seed.pt")
     try:

@@ -95,9 +95,8 @@ def attempt(evaluate: Evaluate, job: Job) -> Outcome:
     except Exception as error:  # noqa: BLE001  whatever a network may raise, out of memory included
         lines = str(error).strip().splitlines() or [""]
         outcome = Outcome(None, f"{type(error).__name__}: {lines[0]}")
-    if outcome.train_s > 0:
-        return outcome
-    return replace(outcome, train_s=max(time.monotonic() - began_s, LEAST_S))
+    took_s = outcome.train_s or time.monotonic() - began_s
+    return replace(outcome, train_s=max(took_s, LEAST_S))
 
 
 @dataclass(frozen=True)

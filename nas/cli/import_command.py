@@ -24,7 +24,9 @@ def import_weights(
     convention: ConventionOption = None,
     resolution: Annotated[
         int | None,
-        typer.Option(help="Side in pixels that they were trained at; default the network's."),
+        typer.Option(
+            help="Side in pixels that they were trained at; default the network's. With --like that seed's."
+        ),
     ] = None,
     classes: Annotated[
         int | None, typer.Option(help="A new classifier for so many classes, freshly drawn.")
@@ -64,7 +66,7 @@ def import_weights(
         print_json({"path": str(path), "params": cost.params, "classes": len(seed.usage.classes)})
         return
     head = "a new classifier" if classes is not None else "its classifier"
-    renewed = " --new-classifier" if classes is None else ""
+    renewed = " --new-classifier" if classes is None and like is None else ""
     messages().print(
         f"{path}: {cost.params:,} parameters, {head} of {len(seed.usage.classes)} classes\n"
         f"next: nas train {path} --data DIR{renewed}",

@@ -16,6 +16,19 @@ def test_contract(name: str) -> None:
     check_controller(lambda arities, seed: make_controller(name, arities, seed=seed))
 
 
+@pytest.mark.parametrize("name", ["screened", "uniform"])
+@pytest.mark.parametrize("least", [-3.0, -1.5, 0.0])
+def test_contract_kept_within(name: str, least: float) -> None:
+    """Of the bounds the first lets a few sequences in, the last none."""
+
+    def make(arities: tuple[int, ...], seed: int) -> Any:
+        controller: Any = make_controller(name, arities, seed=seed)
+        controller.keep_within(lambda tokens: -1.0 - sum(tokens), least=least)
+        return controller
+
+    check_controller(make)
+
+
 def test_contract_with_options() -> None:
     options = {"normalize": False, "temperature": 2.0, "tanh_constant": 2.5, "hidden": 8}
     check_controller(

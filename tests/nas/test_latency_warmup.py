@@ -1,4 +1,4 @@
-"""A policy warmed up on latency alone: the power law, and where the policy then begins."""
+"""What is known of latency beforehand: the power law, where a policy begins, what is kept within."""
 
 import statistics
 
@@ -78,8 +78,15 @@ def test_a_bound_that_nothing_keeps_leaves_what_comes_nearest(name):
     guide(far, SPACE, [LAW], [1e-3])
     for controller in (far, free):
         controller.tell([(tokens, 1.0) for tokens in controller.ask(10)])
-    assert len(far.ask(30)) == 30
-    assert over(far, 1.0) < 0.5 * over(free, 1.0)
+    assert len({*far.ask(30)}) > 20
+    assert over(far, 1.0) < 0.7 * over(free, 1.0)
+
+
+def test_each_device_has_the_margin_of_its_own_law():
+    exact, rough = PowerLaw(scale_ms=0.02, power=0.9), PowerLaw(scale_ms=0.02, power=0.9, error=1.0)
+    controller = make_controller("uniform", SPACE.arities, seed=0)
+    guide(controller, SPACE, [exact, rough], [1.0, 1.0])
+    assert max(exact.ms(SPACE.decode(tokens)) for tokens in controller.ask(20)) <= 1.0000001
 
 
 def test_nothing_moves_where_half_is_within_already():

@@ -225,7 +225,7 @@ def test_failures_one_after_another_end_it_also_in_batches_of_one(make_loop):
     def bad_from_5(job):
         return Outcome(None, "CUDA is gone") if job.index >= 5 else oracle(job)
 
-    with pytest.raises(SearchStoppedError, match="CUDA is gone"):
+    with pytest.raises(SearchStoppedError, match="the last 3 networks failed: CUDA is gone"):
         finish(make_loop(batch_size=1), bad_from_5)
     assert len(make_loop().log.trials) == 5 + 3
 

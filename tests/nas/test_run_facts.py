@@ -9,7 +9,7 @@ import pytest
 
 from controllers import make_controller
 from latency import open_device
-from nas import search
+from nas import SearchStoppedError, search
 from nas.config import FinalsConfig
 from nas.latency_warmup import PowerLaw
 from nas.training.images import ArraySplit, Dataset
@@ -187,3 +187,13 @@ def test_trials_that_wait_for_their_turn_are_trials_of_the_same_run(tmp_path):
     again = run(tmp_path)
     assert [trial.index for trial in again.trials] == list(range(4))
     assert first.split('"time"')[0] == (tmp_path / "trials.jsonl").read_text().split('"time"')[0]
+
+
+def test_a_search_of_two_networks_that_both_fail_says_why(tmp_path):
+    def bad(_job):
+        raise ValueError("no such layer")
+
+    with pytest.raises(
+        SearchStoppedError, match="nothing trained to the end: ValueError: no such layer"
+    ):
+        run(tmp_path, trials=2, evaluate=bad)
