@@ -93,7 +93,8 @@ class Alone:
 
 def require_same(setting: Setting) -> None:
     """Keep what the folder is of, or end where it is of something else."""
-    path, now = setting.out / "setting.json", json.dumps(asdict(setting), default=str)
+    settings = asdict(setting) | {"ways": WAYS}
+    path, now = setting.out / "setting.json", json.dumps(settings, default=str)
     if path.exists() and path.read_text() != now:
         raise SystemExit(f"{setting.out} is of other settings, see {path}: give another --out")
     write_whole(path, now)
