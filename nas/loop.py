@@ -315,15 +315,11 @@ class TrialLoop:
             trained = [trial for trial in self._fresh if trial.train_s > 0]
             worth = candidates_worth(self.fidelity, trained)
             self.allowance.ended([trial.train_s for trial in trained], worth=worth)
-        scores = self._halving.scores(self._candidates.values(), self.reward)
+        candidates = self._candidates.values()
+        scores = self._halving.scores(candidates, self.reward)
         self._lowest = min([self._lowest, *(score for _, score in scores)])
-        failed = [not trial.ok for trial in self._candidates.values()]
-        self.controller.tell(
-            [
-                (tokens, self._lowest if fails else score)
-                for (tokens, score), fails in zip(scores, failed, strict=True)
-            ]
-        )
+        pairs = zip(scores, candidates, strict=True)
+        self.controller.tell([(t, score if c.ok else self._lowest) for (t, score), c in pairs])
         self.watcher.told(self._batches, self.controller)
         self._batches += 1
 

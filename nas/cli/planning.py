@@ -150,7 +150,7 @@ def _settled(job: Job, prospects: Sequence[Prospect]) -> SearchConfig:
 def _warnings(job: Job) -> list[str]:
     """What a search can do, and its user perhaps did not want."""
     config, warnings = job.config, []
-    learns_from = _first_lesson(config)
+    learns_from = first_lesson(config)
     if learns_from is not None and learns_from >= config.trials:
         warnings.append(
             f"{config.controller.name} asks for {learns_from} trials before it acts on what it learned, "
@@ -184,19 +184,22 @@ def _warnings(job: Job) -> list[str]:
     return warnings
 
 
-def _first_lesson(config: SearchConfig) -> int | None:
-    """Trials that are asked for before any result decides; None of a controller that is not known."""
-    options, size = config.controller.options, config.batch_size
-    first = {  # trials, and batches after them until what they taught is asked for
-        "uniform": None,
-        "rnn": (int(options.get("warmup", 10)), 1),
-        "screened": (int(options.get("warmup", 10)), 0),
-        "evolution": (int(options.get("population_size", 20)), 0),
-    }.get(config.controller.name)
-    if first is None:
+def first_lesson(config: SearchConfig) -> int | None:
+    """Trials that are asked for before any result decides; None of one that never learns."""
+    name, options, size = config.controller.name, config.controller.options, config.batch_size
+    if name == "uniform":
         return None
-    trials, more = first
-    return (math.ceil(trials / size) + more) * size
+    if name == "evolution":
+        return _whole_batches(options.get("population_size", 20), size)
+    if name == "screened":
+        return _whole_batches(options.get("warmup", 10), size)
+    if name == "rnn":  # rewards of the warm-up set the baseline, and the next batch's teach
+        return _whole_batches(options.get("warmup", 10), size) + size
+    return size  # a plug-in's
+
+
+def _whole_batches(trials: int, size: int) -> int:
+    return math.ceil(trials / size) * size
 
 
 def _guesses(prospect: Prospect) -> str | None:

@@ -10,7 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from nas.config import load_config
+from nas.cli.planning import first_lesson
+from nas.config import load_config, make_config
 from search_spaces import REFERENCES
 from search_spaces.spec import save
 
@@ -120,6 +121,21 @@ def test_what_a_user_may_not_have_meant_is_pointed_out(nas_search, photos, confi
     _, _, err = nas_search(*options, "--batch-size", 4)
     assert "screened asks for 12 trials before it acts on what it learned" in " ".join(err.split())
     assert "a trial trains for 6 steps only" in " ".join(err.split())
+
+
+@pytest.mark.parametrize(
+    ("controller", "trials"),
+    [
+        ("uniform", None),
+        ("screened", 10),
+        ({"name": "screened", "options": {"warmup": 11}}, 20),
+        ("rnn", 20),
+        ("evolution", 20),
+        ({"name": "mine", "options": {"warmup": "slow"}}, 10),
+    ],
+)
+def test_how_many_trials_no_result_decides(controller, trials):
+    assert first_lesson(make_config(overrides={"controller": controller})) == trials
 
 
 def test_an_interrupted_run_refuses_other_images(nas_search, photos, config, tmp_path):

@@ -164,27 +164,35 @@ def test_trainings_that_do_not_tell_their_time_are_timed(begin, monkeypatch, tol
     assert sum(trial.train_s > 0 for trial in loop.log.trials) > 5 * 2
 
 
-def test_no_trial_begins_that_takes_longer_than_is_left(tmp_path):
+NOTHING = ([], [])
+
+
+@pytest.fixture
+def measured(tmp_path):
+    """An allowance of 1,000 s after its first batch, whose trainings each took so long."""
+
+    def after(batch_s, train_s):
+        clock = Clock()
+        allowance = Allowance(
+            WallTime(1000.0), tmp_path / "spent.json", final_factor=FACTOR, clock=clock
+        )
+        assert allowance.batch(len(train_s), lambda: NOTHING) == len(train_s)
+        clock.s += batch_s
+        allowance.ended(train_s)
+        return allowance, clock
+
+    return after
+
+
+def test_no_trial_begins_that_takes_longer_than_is_left(measured):
     """Of eight workers, each training takes eight times its share of the wall time."""
-    clock = Clock()
-    given = WallTime(1000.0)
-    allowance = Allowance(given, tmp_path / "spent.json", final_factor=FACTOR, clock=clock)
-    nothing = ([], [])
-    assert allowance.batch(8, lambda: nothing) == 8
-    clock.s += 900.0
-    allowance.ended([900.0] * 8)
-    assert allowance.batch(8, lambda: nothing) == 0  # 80 s are left
+    allowance, _ = measured(900.0, [900.0] * 8)
+    assert allowance.batch(8, lambda: NOTHING) == 0  # 80 s are left
 
 
-def test_side_by_side_trainings_are_told_from_those_so_far(tmp_path):
+def test_side_by_side_trainings_are_told_from_those_so_far(measured):
     """Two at once take half the time; the finals are expected to do so too, but none is cut in two."""
-    clock = Clock()
-    given = WallTime(1000.0)
-    allowance = Allowance(given, tmp_path / "spent.json", final_factor=FACTOR, clock=clock)
-    nothing = ([], [])
-    assert allowance.batch(10, lambda: nothing) == 10
-    clock.s += 50.0
-    allowance.ended([TRIAL_S] * 10)
+    allowance, clock = measured(50.0, [TRIAL_S] * 10)
     # 980 - 50 are left, and four finals of 40 s on two workers take 80.
     assert allowance.batch(1000, lambda: ([TRIAL_S] * 4, [])) == round((980 - 50 - 80) / 5)
     clock.s += 0.1
