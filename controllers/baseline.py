@@ -27,7 +27,7 @@ class Baseline:
         normalize: divide advantages by the spread; without it they keep the rewards' own unit.
         mean: of past rewards; meaningless while ``spread`` is 0.
         spread: standard deviation of past rewards; 0 until the warm-up has seen two that differ.
-        heard: the last rewards of the warm-up, at most ``warmup`` of them; empty after it.
+        heard: the last rewards of the warm-up, ``warmup`` of them and at least two; empty after it.
     """
 
     decay: float = 0.95
@@ -80,7 +80,7 @@ class Baseline:
         return min(max(reward - self.mean, -limit), limit)
 
     def _listened(self, reward: float) -> "Baseline":
-        heard = (*self.heard, reward)[-self.warmup :]
+        heard = (*self.heard, reward)[-max(2, self.warmup) :]
         # Median and median deviation, so that a failure among the first few trials does not set the
         # scale. If most of them agree the median deviation is 0 and the plain one has to do.
         centre = median(heard)

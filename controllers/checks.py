@@ -1,7 +1,6 @@
 """Checks at the border: what comes in from outside is refused with one line, or is right."""
 
 import copy
-import math
 from collections.abc import Mapping, Sequence
 from numbers import Integral
 from typing import Any
@@ -12,6 +11,7 @@ from search_spaces.errors import InputError
 MEND = "change it, or leave it out for the default"
 LARGEST_OPTION = 1e6  # far above any use; the policy's 32-bit numbers would overflow near 1e38
 LARGEST_WHOLE = 100_000  # sequences that are held, and scored, at once
+LARGEST_SCORE = 1e100  # its square is a number still
 LARGEST_SEED = 2**64 - 1  # of a torch generator
 
 
@@ -118,15 +118,17 @@ def checked_scored(scored: Scored, arities: tuple[int, ...]) -> list[tuple[Token
     """A whole told batch, validated before any of it is used.
 
     Raises:
-        InputError: as ``checked_tokens``, or a score that is not finite.
+        InputError: as ``checked_tokens``, or a score that is no finite number.
     """
-    for tokens, score in scored:
-        if not math.isfinite(score):
+    batch = list(scored)  # of an iterator there is one look only
+    for tokens, score in batch:
+        # An array of one number is one too, and so is a tensor; a text is not.
+        if not hasattr(score, "__float__") or not abs(float(score)) <= LARGEST_SCORE:
             raise InputError(
-                f"the score of {tuple(tokens)} must be finite, got {score}: "
-                "tell a failed trial as 0.0"
+                f"the score of {tuple(tokens)} must be finite, got {score!r}: tell a failed trial as 0.0, "
+                "or as the lowest score so far where scores may be negative"
             )
-    return [(checked_tokens(tokens, arities), float(score)) for tokens, score in scored]
+    return [(checked_tokens(tokens, arities), float(score)) for tokens, score in batch]
 
 
 def stamped(stamp: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, Any]:

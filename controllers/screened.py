@@ -4,6 +4,9 @@
            of all these the batch of highest expected improvement under the model (surrogate.py)
     tell:  a step of REINFORCE on the trained batch (reinforce.py)
 
+The step takes the batch as if the policy had drawn it, which the screening bends towards what the model
+prefers: the policy follows good networks rather than a gradient of its own expected reward.
+
 Training a network takes minutes and looking one up in the model microseconds. The rounds matter in
 a large space: of 42 decisions a young policy rarely proposes a neighbour of the best network known.
 
@@ -19,6 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from heapq import nlargest
 from itertools import islice, product
+from math import prod
 from typing import Any
 
 import torch
@@ -34,13 +38,14 @@ from controllers.checks import (
 from controllers.controller import Scored, Tokens
 from controllers.evolution import mutated
 from controllers.reinforce import Reinforce
-from controllers.surrogate import MOST_TRIALS, Surrogate, fit
+from controllers.surrogate import Surrogate, fit, that_count
 from search_spaces.errors import InputError
 
 ROUNDS = 4  # of children
 PARENTS = 10  # of each round
 SHORTLIST = 400  # sequences whose expected improvement is looked at, the most promising
 SAMPLES = 64  # behind each expected improvement
+MOST_OUT = 100  # sequences asked for and not told yet that a batch is chosen beside, the latest
 MOST_SCORES = 10_000  # of the bound, that are remembered
 
 
@@ -91,6 +96,7 @@ class Screened:
         self._rng = random.Random(seed)
         self._trials: list[tuple[Tokens, float]] = []
         self._seen: dict[Tokens, None] = {}  # asked or told, in order
+        self._out: dict[Tokens, None] = {}  # of these asked and not told yet
         self._score: Callable[[Tokens], float] = lambda _tokens: 0.0
         self._least = 0.0
 
@@ -105,6 +111,8 @@ class Screened:
                 f"a batch of {n} cannot be chosen from {self._proposals} proposals: "
                 "raise the option proposals, or make the batch smaller"
             )
+        if len(self._seen) >= prod(self.arities):  # nothing is new
+            return self._policy.ask(n)
         proposed = list(dict.fromkeys(self._policy.ask(self._proposals)))
         new = [tokens for tokens in proposed if tokens not in self._seen]
         within = self._within(new, n)
@@ -117,6 +125,7 @@ class Screened:
         asked += self._unseen(n - len(asked), besides=asked)
         asked += self._policy.ask(n - len(asked)) if len(asked) < n else []  # nothing is new
         self._seen.update(dict.fromkeys(asked))
+        self._out.update(dict.fromkeys(asked))
         return asked
 
     def tell(self, scored: Scored) -> None:
@@ -124,7 +133,9 @@ class Screened:
         batch = checked_scored(scored, self.arities)
         self._policy.tell(batch)
         self._trials += batch
-        self._seen.update(dict.fromkeys(tokens for tokens, _ in batch))
+        for tokens, _ in batch:
+            self._seen[tokens] = None
+            self._out.pop(tokens, None)
 
     def warm_up(self, score: Callable[[Tokens], float], *, enough: float) -> float:
         """Of the policy; the model hears of trials alone (see CanWarmUp)."""
@@ -148,9 +159,9 @@ class Screened:
         self, proposed: list[Tokens], n: int, *, within: Callable[[Tokens], bool]
     ) -> list[Tokens]:
         """The best of the proposals and of their children; fewer than ``n`` if few are new."""
-        latest = self._trials[-MOST_TRIALS:]
-        model = fit(self.arities, [t for t, _ in latest], [value for _, value in latest])
-        tried = list(dict.fromkeys(tokens for tokens, _ in latest))
+        trials = that_count(self._trials)
+        model = fit(self.arities, [t for t, _ in trials], [value for _, value in trials])
+        tried = list(dict.fromkeys(tokens for tokens, _ in trials))
         tried = list(filter(within, tried)) or tried  # none is: then from what there is
         promise = upper_bounds(model, [*tried, *proposed])
         for _ in range(ROUNDS):
@@ -166,7 +177,10 @@ class Screened:
             model,
             nlargest(SHORTLIST, new, key=promise.__getitem__),
             n=n,
-            best=nlargest(PARENTS, tried, key=promise.__getitem__),
+            best=[
+                *nlargest(PARENTS, tried, key=promise.__getitem__),
+                *islice(reversed(self._out), MOST_OUT),
+            ],
             generator=torch.Generator().manual_seed(self._rng.getrandbits(63)),
         )
 
@@ -186,6 +200,7 @@ class Screened:
             "rng": self._rng.getstate(),
             "trials": self._trials,
             "seen": list(self._seen),
+            "out": list(self._out),
         }
         return stamped(self._stamp, content)
 
@@ -196,6 +211,7 @@ class Screened:
         self._rng.setstate(content["rng"])
         self._trials = content["trials"]
         self._seen = dict.fromkeys(content["seen"])
+        self._out = dict.fromkeys(content["out"])
 
 
 def upper_bounds(model: Surrogate, tokens: Sequence[Tokens]) -> dict[Tokens, float]:
@@ -223,7 +239,7 @@ def most_improving(
         model: what is known of the reward.
         candidates: most promising first, which decides where no sample shows an improvement.
         n: size of the batch.
-        best: tried sequences, of which one is the best.
+        best: sequences tried, or being tried, of which one is the best.
         generator: of the samples.
     """
     if not candidates:

@@ -6,8 +6,8 @@ in standard deviations of the readings. Two sequences are the more alike the few
 differ in, and each decision has a weight of its own (automatic relevance determination). Written
 out, the exponential is a sum of effects of single decisions, of pairs, of triples, ...: small
 weights make the model nearly additive, large ones let choices interact. The 1 stands for the
-unknown mean. Weights, s and the noise are the most probable ones given the trials, so the model
-learns how far a reading can be trusted.
+unknown mean. Weights, s and the noise are about the most probable ones given the latest trials, so
+the model learns how far a reading can be trusted.
 
 Rasmussen & Williams 2006 ("Gaussian Processes for Machine Learning"), chapters 2 and 5; on
 categories e.g. Wan et al. 2021 ("Think Global and Act Local", CASMOPOLITAN).
@@ -23,6 +23,7 @@ True
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import nlargest
 
 import torch
 from torch import Tensor
@@ -32,10 +33,11 @@ from controllers.controller import Tokens
 from controllers.threads import one_thread
 from search_spaces.errors import InputError
 
-# An exact fit costs the cube of its trials, so only the latest count: these many for the constants,
-# these many for the estimates. From the thousandth trial on a fit costs no more.
+# An exact fit costs the cube of its trials, so not all of them count: the latest for the constants; for
+# the estimates the latest, and the best of those before. From the thousandth trial on it costs no more.
 MOST_FITTED = 200
 MOST_TRIALS = 1000
+MOST_BEST = 200  # of them
 STEPS = 25  # of the optimizer, at most
 JITTER = 1e-6  # of the variance: keeps nearly equal sequences apart in 64 bits
 CLIP = 3.0  # spreads below the median: a failed trial is bad, but not infinitely bad
@@ -106,11 +108,26 @@ class Readings:
         [-1.0, 1.0]
         """
         raw = torch.tensor(values, dtype=torch.float64)
-        spread = MAD_TO_STD * (raw - raw.median()).abs().median()
-        if spread > 0:
-            raw = raw.clamp(min=raw.median() - CLIP * spread)
+        raw = raw.clamp(min=_floor(raw))
         unit = float(raw.std(correction=0)) or 1.0
         return cls((raw - raw.mean()) / unit, float(raw.mean()), unit)
+
+
+def _floor(values: Tensor) -> float:
+    """What the worst values count as: ``CLIP`` spreads below the median of those that did not fail.
+
+    Failures are told as one value, the lowest. Where it comes more than once it is left out of the
+    spread, which else most of a space that often fails would set.
+
+    >>> _floor(torch.tensor([0.0] * 8 + [0.68, 0.69, 0.70, 0.71, 0.72])) > 0.6
+    True
+    """
+    lowest = values.min()
+    fair = values[values > lowest] if (values == lowest).sum() > 1 else values
+    if not len(fair):
+        return float(lowest)
+    spread = MAD_TO_STD * (fair - fair.median()).abs().median()
+    return float(fair.median() - CLIP * spread if spread > 0 else lowest)
 
 
 class Surrogate:
@@ -167,13 +184,13 @@ def fit(arities: Sequence[int], tokens: Sequence[Tokens], values: Sequence[float
     Args:
         arities: number of choices of each decision.
         tokens: of each trial; the same sequence may come more than once.
-        values: what each scored; a failed trial as 0.0.
+        values: what each scored; failed trials all the lowest.
 
     Raises:
         InputError: no trial, or as ``Controller.tell``.
     """
     arities = checked_arities(arities)
-    trials = checked_scored(list(zip(tokens, values, strict=True)), arities)[-MOST_TRIALS:]
+    trials = that_count(checked_scored(list(zip(tokens, values, strict=True)), arities))
     if not trials:
         raise InputError("a surrogate needs at least one trial, got none: tell it some")
     rows = one_hot([t for t, _ in trials], arities)
@@ -183,8 +200,20 @@ def fit(arities: Sequence[int], tokens: Sequence[Tokens], values: Sequence[float
     return Surrogate(kernel, rows, readings)
 
 
+def that_count(trials: Sequence[tuple[Tokens, float]]) -> list[tuple[Tokens, float]]:
+    """At most ``MOST_TRIALS`` of them, in their order: the latest, and the best of those before."""
+    first = len(trials) - (MOST_TRIALS - MOST_BEST)
+    if len(trials) <= MOST_TRIALS:
+        return list(trials)
+    best = nlargest(MOST_BEST, range(first), key=lambda place: trials[place][1])
+    return [*(trials[place] for place in sorted(best)), *trials[first:]]
+
+
 def most_probable_kernel(rows: Tensor, readings: Tensor, arities: tuple[int, ...]) -> Kernel:
-    """The constants of highest posterior probability, by L-BFGS from the priors' means."""
+    """The constants of highest posterior probability, by L-BFGS from the priors' means.
+
+    Those means where the search for better ones leaves what can be computed.
+    """
     logs = _priors(len(arities))[:, 0].clone().requires_grad_()
     optimizer = torch.optim.LBFGS([logs], max_iter=STEPS, line_search_fn="strong_wolfe")
 
@@ -194,8 +223,11 @@ def most_probable_kernel(rows: Tensor, readings: Tensor, arities: tuple[int, ...
         value.backward()  # type: ignore[no-untyped-call]
         return value
 
-    with torch.enable_grad():
-        optimizer.step(loss)  # type: ignore[no-untyped-call]
+    try:
+        with torch.enable_grad():
+            optimizer.step(loss)  # type: ignore[no-untyped-call]
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+        return Kernel.of_logs(_priors(len(arities))[:, 0], arities)
     return Kernel.of_logs(logs.detach(), arities)
 
 

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from controllers import CONTROLLERS, make_controller
 from search_spaces.errors import InputError
@@ -38,13 +40,29 @@ def test_tell_tokens(name: str, tokens: Any) -> None:
     assert str(tokens) in refusal(lambda: controller.tell([((0, 0), 0.5), (tokens, 0.5)]))
 
 
-@pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf, 1e200, None, "0.5"])
 @pytest.mark.parametrize("name", CONTROLLERS)
-def test_tell_score(name: str, score: float) -> None:
+def test_tell_score(name: str, score: Any) -> None:
     controller = make_controller(name, ARITIES, seed=0)
     message = refusal(lambda: controller.tell([((0, 0), 0.5), ((1, 2), score)]))
     assert "(1, 2)" in message
     assert str(score) in message
+
+
+@pytest.mark.parametrize("name", CONTROLLERS)
+def test_a_batch_may_be_an_iterator_and_scores_of_any_kind(name: str) -> None:
+    """What can be looked at once only is not told as nothing."""
+    states = []
+    for batch in (
+        [((0, 0), 0.5), ((1, 2), 0.75)] * 10,
+        zip([(0, 0), (1, 2)] * 10, np.float64([0.5, 0.75] * 10), strict=True),
+        iter([((0, 0), torch.tensor(0.5)), ((1, 2), torch.tensor(0.75))] * 10),
+    ):
+        controller = make_controller(name, ARITIES, seed=0)
+        controller.tell(batch)  # type: ignore[arg-type]
+        controller.tell([((1, 1), 0.25)])
+        states.append(controller.ask(20))
+    assert states[0] == states[1] == states[2]
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,12 @@ def test_equal_rewards_prolong_the_warmup() -> None:
     assert baseline.after(USUAL).is_set
 
 
+def test_a_warmup_of_one_listens_until_two_differ() -> None:
+    baseline = Baseline(warmup=1).after([0.5])
+    assert not baseline.is_set
+    assert baseline.after([0.7]).is_set
+
+
 def test_one_at_a_time_is_the_same_as_a_batch() -> None:
     stepwise = Baseline()
     for reward in (*USUAL, 0.75, 0.3):

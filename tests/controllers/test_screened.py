@@ -2,6 +2,8 @@
 
 import itertools
 import random
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -70,6 +72,68 @@ def test_noisy_readings_do_not_mislead_it() -> None:
         asked = controller.ask(5)
         controller.tell([(tokens, score(tokens) + luck.gauss(0, 0.04)) for tokens in asked])
     assert np.mean([score(tokens) for tokens in asked]) > 0.8  # at random 0.45, at best 1.0
+
+
+def test_one_after_another_before_any_is_told_is_like_a_batch() -> None:
+    """Ten workers that each ask for one do not all get the same idea."""
+    apart, together = [], []
+    for seed in range(3):
+        one, batch = Screened(ARITIES, seed=seed), Screened(ARITIES, seed=seed)
+        for controller in (one, batch):
+            play(controller, 4)
+        apart.append(differing([one.ask(1)[0] for _ in range(8)]))
+        together.append(differing(batch.ask(8)))
+    assert np.mean(apart) > 0.8 * np.mean(together)
+
+
+def differing(asked: list[Tokens]) -> float:
+    """Decisions in which two of them differ, on average."""
+    pairs = itertools.combinations(asked, 2)
+    return float(np.mean([sum(a != b for a, b in zip(*pair, strict=True)) for pair in pairs]))
+
+
+def test_what_is_out_is_looked_at_beside_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    beside: list[object] = []
+
+    def spy(*given: Any, **options: Any) -> list[Tokens]:
+        beside.append(options["best"])
+        return most_improving(*given, **options)
+
+    monkeypatch.setattr("controllers.screened.most_improving", spy)
+    controller = Screened(ARITIES, seed=0)
+    play(controller, 2)
+    out = controller.ask(5)
+    controller.ask(5)
+    controller.tell([(tokens, score(tokens)) for tokens in out])
+    controller.ask(5)
+    first, second, third = beside
+    assert not {*out} & {*first}
+    assert {*out} <= {*second}
+    assert len(third) == len(first) + 5
+
+
+@pytest.mark.parametrize("batch", [1, 50])
+@pytest.mark.parametrize(
+    "told",
+    [
+        lambda _tokens: 0.5,
+        lambda tokens: score(tokens) - 10.0,
+        lambda tokens: 1e3 * score(tokens),
+        lambda tokens: 0.0 if tokens[0] else 0.7 + 0.02 * score(tokens),  # two of three fail
+    ],
+    ids=["constant", "negative", "large", "failing"],
+)
+def test_whatever_scores_look_like(told: Callable[[Tokens], float], batch: int) -> None:
+    controller = Screened(ARITIES, seed=0)
+    history: list[Tokens] = []
+    for _ in range(100 // batch):
+        asked = controller.ask(batch)
+        controller.tell([(tokens, told(tokens)) for tokens in asked])
+        history += asked
+    assert len(set(history)) == len(history)
+    best = max(map(told, history))
+    lucky = random.Random(0)
+    assert best >= max(told(tuple(lucky.randrange(3) for _ in ARITIES)) for _ in range(100))
 
 
 def test_more_than_the_proposals_is_refused_and_changes_nothing() -> None:

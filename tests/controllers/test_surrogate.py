@@ -13,6 +13,7 @@ from controllers.controller import Tokens
 from controllers.surrogate import (
     CLIP,
     MAD_TO_STD,
+    MOST_BEST,
     MOST_TRIALS,
     PRIORS,
     Kernel,
@@ -21,6 +22,7 @@ from controllers.surrogate import (
     fit,
     negative_log_posterior,
     one_hot,
+    that_count,
 )
 from search_spaces.errors import InputError
 
@@ -180,12 +182,42 @@ def test_one_sequence_over_and_over() -> None:
     assert other < mean
 
 
-def test_only_the_latest_trials_count() -> None:
-    old = [((0, 0), 0.9)] * 50
-    new = [((a, b), 0.1 * a) for a, b in itertools.product(range(2), repeat=2)] * (MOST_TRIALS // 4)
+def test_of_very_many_trials_the_latest_count_and_the_best_before() -> None:
+    trials = [((place % 2, place % 3), float(place == 3)) for place in range(3 * MOST_TRIALS)]
+    counted = that_count(trials)
+    assert len(counted) == MOST_TRIALS
+    assert counted[-(MOST_TRIALS - MOST_BEST) :] == trials[-(MOST_TRIALS - MOST_BEST) :]
+    assert trials[3] in counted
+    assert that_count(trials[:MOST_TRIALS]) == trials[:MOST_TRIALS]
+
+
+def test_a_good_network_is_not_forgotten() -> None:
+    old = [((0, 0), 0.9)]
+    new = [((a, 1), 0.1 * a) for a in range(2)] * MOST_TRIALS
     tokens, values = zip(*(old + new), strict=True)
-    mean, _ = fit((2, 2), tokens, values).estimate([(0, 0)])
-    assert mean == [pytest.approx(0.0, abs=0.02)]
+    model = fit((2, 2), tokens, values)
+    (mean, other), _ = model.estimate([(0, 0), (1, 0)])
+    assert mean == pytest.approx(0.9, abs=0.1)
+    assert mean > other
+
+
+def test_failures_do_not_set_the_scale_even_where_most_fail() -> None:
+    values = [0.0] * 30 + [0.68, 0.69, 0.70, 0.71, 0.72]
+    standard = Readings.of_values(values).standard
+    assert float(standard[-1] - standard[-5]) > 0.9  # of 0.1 if failures counted as 0
+    assert Readings.of_values([-2.0, -1.0, -2.0, -3.0]).standard.std() > 0
+
+
+def test_constants_that_cannot_be_computed_are_those_of_the_priors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(*_: object) -> torch.Tensor:
+        raise torch.linalg.LinAlgError("not positive-definite")
+
+    monkeypatch.setattr("controllers.surrogate.negative_log_posterior", fails)
+    mean, std = fit(ARITIES, TRIED, [0.1 * n for n in range(len(TRIED))]).estimate(SPACE)
+    assert np.isfinite(mean).all()
+    assert np.isfinite(std).all()
 
 
 def test_thread_count_changes_nothing() -> None:
