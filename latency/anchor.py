@@ -7,10 +7,9 @@ device.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 
+from latency.keeping import keep_json
 from search_spaces.references import mobilenet_v3_small
 
 ANCHOR = mobilenet_v3_small()
@@ -31,7 +30,7 @@ class AnchorRecord:
         try:
             content = json.loads(self._path(fingerprint).read_text(encoding="utf-8"))
             return float(content["median_ms"])
-        except (FileNotFoundError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError):
             return None  # absent or damaged: the next measurement sets it
 
     def see(self, fingerprint: str, median_ms: float) -> float:
@@ -39,11 +38,7 @@ class AnchorRecord:
         best = self.best_ms(fingerprint)
         if best is not None and best <= median_ms:
             return best
-        self.folder.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=self.folder, suffix=".part")
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump({"median_ms": median_ms}, file)
-        Path(temporary).replace(self._path(fingerprint))
+        keep_json(self._path(fingerprint), {"median_ms": median_ms})
         return median_ms
 
     def _path(self, fingerprint: str) -> Path:

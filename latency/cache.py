@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from latency.keeping import keep_json
 from latency.measurer import Device, Latency, LatencySource, units
 from search_spaces.spec import ArchSpec
 
@@ -51,7 +51,7 @@ class Cached:
             return kept
         reading = self.source.latency(spec)
         if reading.stable:
-            _write(path, reading)
+            keep_json(path, reading.to_dict())
         return reading
 
     def _path(self, spec: ArchSpec) -> Path:
@@ -62,13 +62,5 @@ def _read(path: Path) -> Latency | None:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         return Latency.from_dict({"anchor_ms": data["anchor_ms"], **data})
-    except (FileNotFoundError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError):
         return None  # absent, or not a reading of this version: measured anew and written over
-
-
-def _write(path: Path, reading: Latency) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(reading.to_dict(), file)
-    Path(temporary).replace(path)

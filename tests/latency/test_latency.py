@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from latency import Cached, Device, Latency, MeasurementError, check_latency_source, open_device
+from latency.anchor import AnchorRecord
 from latency.measured import Measured
 from latency.onnx_runtime import OnnxRuntime
 from latency.statistics import Timing, bootstrap_ci95, drift, ratio, summarize
@@ -118,6 +119,17 @@ def test_readings_are_kept_by_network_and_device(tmp_path):
     other.device = Device("lab", "lab-2")
     Cached(other, tmp_path).latency(SMALL)
     assert other.asked == 1
+
+
+def test_a_folder_that_cannot_hold_readings_is_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    source = Cached(open_device("madds:1"), tmp_path / "file" / "latency")
+    with pytest.raises(
+        InputError, match=r"Not a directory: latencies cannot be kept there; .*MOBILE"
+    ):
+        source.latency(SMALL)
+    with pytest.raises(InputError, match="set MOBILE_NAS_CACHE"):
+        AnchorRecord(tmp_path / "file" / "anchors").see("lab", 1.0)
 
 
 def test_unstable_readings_are_taken_again(tmp_path):
