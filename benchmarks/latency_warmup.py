@@ -91,12 +91,23 @@ class Task:
     seed: int
 
 
-def search(task: Task) -> list[float]:
-    """Multiply-adds a trial; best reward by budget; best accuracy within, and whether none is."""
+@dataclass(frozen=True)
+class Tried:
+    """A trial: top-1 in % as read and as it truly is, latency in ms, multiply-adds in millions."""
+
+    tokens: Tokens
+    reading: float
+    top1: float
+    ms: float
+    madds: float
+
+
+def searched(task: Task, *, target_ms: float, trials: int, noise: float = 0.0) -> list[Tried]:
+    """The search's trials; readings of top-1 have normal noise of that many points."""
     torch.set_num_threads(1)
-    target_ms = anb_latency_ms(_folder(), quantile=task.quantile)
     controller, way = make_controller(task.way.controller, ANB_ARITIES, seed=task.seed), task.way
     law = Law(random.Random(f"looked at {task.seed}"))
+    luck = random.Random(f"read {task.seed}")
 
     def score(tokens: Tokens) -> float:
         return -max(0.0, law(tokens) - math.log(target_ms))
@@ -107,20 +118,34 @@ def search(task: Task) -> list[float]:
     if way.margin is not None:
         assert isinstance(controller, CanKeepWithin)
         controller.keep_within(score, least=-way.margin * law.error)
-    trials: list[
-        tuple[float, float, float, float]
-    ] = []  # reward, top-1, latency over target, MAdds
-    while len(trials) < max(BUDGETS):
-        told = []
+    done: list[Tried] = []
+    while len(done) < trials:
+        batch = []
         for tokens in controller.ask(10):
             top1, ms, madds = figures(tokens)
-            reward = top1 * (ms / target_ms) ** ANB_EXPONENT
-            told.append((tokens, reward))
-            trials.append((reward, top1, ms / target_ms, madds))
-        controller.tell(told)
-    within = [top1 for _, top1, over, _ in trials[:WITHIN] if over <= 1.0]
-    best = [max(reward for reward, *_ in trials[:n]) for n in BUDGETS]
-    cost = fmean(madds for *_, madds in trials[:WITHIN])
+            batch.append(Tried(tokens, top1 + luck.gauss(0.0, noise), top1, ms, madds))
+        controller.tell([(t.tokens, rewarded(t.reading, t.ms, target_ms)) for t in batch])
+        done += batch
+    return done
+
+
+def rewarded(top1: float, ms: float, target_ms: float) -> float:
+    """ACC * (LAT/T)^w."""
+    return top1 * math.pow(ms / target_ms, ANB_EXPONENT)
+
+
+def target_of(quantile: float) -> float:
+    """The latency in ms that this part of the measured networks is below."""
+    return anb_latency_ms(_folder(), quantile=quantile)
+
+
+def search(task: Task) -> list[float]:
+    """Multiply-adds a trial; best reward by budget; best accuracy within, and whether none is."""
+    target_ms = target_of(task.quantile)
+    trials = searched(task, target_ms=target_ms, trials=max(BUDGETS))
+    within = [trial.top1 for trial in trials[:WITHIN] if trial.ms <= target_ms]
+    best = [max(rewarded(t.top1, t.ms, target_ms) for t in trials[:n]) for n in BUDGETS]
+    cost = fmean(trial.madds for trial in trials[:WITHIN])
     return [cost, *best, max(within, default=0.0), not within]
 
 

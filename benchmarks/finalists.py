@@ -1,0 +1,123 @@
+"""Are finalists to be chosen by estimated reward, or by estimated accuracy within the target?
+
+    MOBILE_NAS_BENCH=FOLDER python -m benchmarks.finalists
+
+Screened searches of Accel-NASBench with the reward ACC * (LAT/T)^-0.15 on a ZCU102, at several targets
+T, warmed up and kept within as by default (`latency_warmup.py`); readings with noise of one point. Of the
+same trials each rule chooses finalists among those within the target. They are read once more, with half
+the noise, as a longer training tells; the most accurate reading wins. Told is the winner's true accuracy,
+and its latency over the target: means over seeds with 95% intervals, and of the difference, search by
+search.
+"""
+
+import argparse
+import os
+import random
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+
+from benchmarks.compare_controllers import interval, mean_and_half
+from benchmarks.controller_tables import ANB_ARITIES
+from benchmarks.latency_warmup import (
+    QUANTILES,
+    Task,
+    Tried,
+    Way,
+    rewarded,
+    searched,
+    target_of,
+)
+from controllers.surrogate import fit
+
+TRIALS = (16, 50, 100)
+FINALISTS = 3
+NOISE = 1.0  # points
+NOISE_LONGER = 0.5
+
+
+@dataclass(frozen=True)
+class Returned:
+    """By a rule: the winner's true top-1 in %, and its latency over the target."""
+
+    top1: float
+    over: float
+
+
+Found = dict[tuple[int, str], Returned | None]
+"""By number of trials and rule; None where nothing was within the target."""
+
+
+def solve(task: Task) -> Found:
+    """A search, and what each rule returns of its first trials."""
+    target_ms = target_of(task.quantile)
+    trials = searched(task, target_ms=target_ms, trials=max(TRIALS), noise=NOISE)
+    found: Found = {}
+    for count in TRIALS:
+        some = trials[:count]
+        model = fit(ANB_ARITIES, [t.tokens for t in some], [t.reading for t in some])
+        estimates, _ = model.estimate([t.tokens for t in some])
+        told = {
+            t.tokens: top1 for t, top1 in zip(some, estimates, strict=True) if t.ms <= target_ms
+        }
+        within = list({t.tokens: t for t in some if t.tokens in told}.values())
+        worth = {
+            "reward": {t.tokens: rewarded(told[t.tokens], t.ms, target_ms) for t in within},
+            "accuracy": told,
+        }
+        for rule, by in worth.items():
+            best = sorted(within, key=lambda t, by=by: by[t.tokens], reverse=True)[:FINALISTS]  # type: ignore[misc]
+            found[count, rule] = returned(best, target_ms, seed=task.seed)
+    return found
+
+
+def returned(finalists: list[Tried], target_ms: float, *, seed: int) -> Returned | None:
+    """The one that reads best after a longer training; a network's luck is the same by either rule."""
+
+    def longer(trial: Tried) -> float:
+        return trial.top1 + random.Random(f"{seed} {trial.tokens}").gauss(0.0, NOISE_LONGER)
+
+    if not finalists:
+        return None
+    winner = max(finalists, key=longer)
+    return Returned(winner.top1, winner.ms / target_ms)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seeds", type=int, default=50)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
+    given = parser.parse_args()
+    if "MOBILE_NAS_BENCH" not in os.environ:
+        raise SystemExit("MOBILE_NAS_BENCH is not set: name the folder that holds anb/")
+    titles = ["top-1, by reward", "by accuracy", "gain", "latency over T, by reward", "by accuracy"]
+    print("| target: quantile | trials | searches | " + " | ".join(titles) + " |")
+    print("|---" * (3 + len(titles)) + "|")
+    way = Way("screened", warm=True, margin=1.0)
+    with ProcessPoolExecutor(given.jobs) as pool:
+        for quantile in QUANTILES:
+            tasks = [Task(quantile, way, seed) for seed in range(given.seeds)]
+            each = list(pool.map(solve, tasks))
+            for count in TRIALS:
+                print(f"| {quantile:g} | {count} | {row(each, count)} |", flush=True)
+
+
+def row(each: list[Found], count: int) -> str:
+    """The cells of so many trials, of the searches that returned something."""
+    pairs = [(found[count, "reward"], found[count, "accuracy"]) for found in each]
+    both = [(old, new) for old, new in pairs if old is not None and new is not None]
+    if len(both) < 2:
+        return f"{len(both)}" + " | -" * 5
+    mean, half = mean_and_half([new.top1 - old.top1 for old, new in both])
+    cells = [
+        str(len(both)),
+        *(interval([pair[rule].top1 for pair in both]) for rule in (0, 1)),
+        f"{mean:+.3f} ± {half:.3f}",
+        *(interval([pair[rule].over for pair in both]) for rule in (0, 1)),
+    ]
+    return " | ".join(cells)
+
+
+if __name__ == "__main__":
+    main()
