@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
+BUDGET ?= 6m
 TEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
@@ -15,8 +16,8 @@ help: ## Show what there is to make
 setup: $(VENV)/.installed ## Install what running needs, into .venv
 setup-dev: $(VENV)/.installed-dev ## ... and what developing needs
 
-search: $(VENV)/.installed ## Run the main job: a platform-aware search on the embedded images, in minutes
-	$(BIN)/nas-search --preset quick
+search: $(VENV)/.installed ## Run the main job, a platform-aware search on the embedded images, for BUDGET (6m)
+	$(BIN)/nas-search --preset quick --budget $(BUDGET)
 
 netadapt: $(VENV)/.installed ## Halve the latency of the network that the last search found, in minutes
 	@test -f runs/seed.pt || $(MAKE) search

@@ -29,9 +29,10 @@ import torch
 import yaml
 
 from latency import Measured, open_device
+from nas.files import write_whole
 from nas.readable import percent, three_digits
 from nas.retrain import train_from_scratch
-from nas.runs import RunFolder, write_whole
+from nas.runs import RunFolder
 from nas.student import mean_in_words
 from nas.training.load import load_dataset
 from nas.training.recipe import Augment, Recipe

@@ -21,7 +21,8 @@ from pathlib import Path
 
 from controllers import make_controller
 from latency import open_device
-from nas.loop import Budget, TrialLoop, run_serially
+from nas.job_loop import run_serially
+from nas.loop import Budget, TrialLoop
 from nas.measuring import measure
 from nas.runs import RunFolder
 from nas.schedule import Resources, run_on_ray

@@ -4,7 +4,7 @@ Start with `pipeline.search` (the main job as one call), then `loop` (the algori
 trains), `runs` (what is kept). The commands are in `cli`.
 """
 
-from nas.loop import SearchStoppedError
+from nas.job_loop import SearchStoppedError
 from nas.pipeline import search
 from nas.results import SearchResult
 from nas.reward import Reward

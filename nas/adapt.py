@@ -17,8 +17,8 @@ from nas.adapt_results import AdaptResult, write_results
 from nas.adapt_training import AdaptTraining
 from nas.adapt_watcher import AdaptWatcher
 from nas.comparison import comparisons
+from nas.job_loop import SearchStoppedError
 from nas.last_trainings import LastTrainings
-from nas.loop import SearchStoppedError
 from nas.remembering import Remembering
 from nas.rivals import OURS, FindRival, read_rivals, require_names
 from nas.runs import RunFolder

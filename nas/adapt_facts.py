@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from latency import Device, Latency
 from nas.adapt_config import AdaptConfig
+from nas.files import read_json, write_whole
 from nas.remembering import Remembering
 from nas.run_facts import facts_of_data, require_same
-from nas.runs import RunFolder, read_json, write_whole
+from nas.runs import RunFolder
 from search_spaces import ArchSpec, InputError
 from search_spaces.spec import to_dict
 

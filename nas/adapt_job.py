@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from latency import Latency
-from nas.runs import RunFolder, read_json
+from nas.files import read_json
+from nas.runs import RunFolder
 from nas.training.recipe import Recipe
 from nas.trial import Job
 from search_spaces import ArchSpec, count

@@ -17,13 +17,15 @@ from pathlib import Path
 from latency import DeviceLostError, Latency
 from nas.adapt_job import AdaptJob, Planned, StepPlan, confirmed_path, read_confirmed
 from nas.adapt_watcher import AdaptWatcher
+from nas.files import read_json, write_whole
+from nas.job_loop import SearchStoppedError
 from nas.last_trainings import Reached
-from nas.loop import SearchStoppedError
 from nas.remembering import Remembering
 from nas.rivals import keeps_weights
-from nas.runs import Key, RunFolder, TrialLog, read_json, write_whole
+from nas.runs import RunFolder
 from nas.training.recipe import Recipe
 from nas.trial import Job, Outcome, Trial, trial_seed
+from nas.trial_log import Key, TrialLog
 from netadapt.shrink import Shrink
 from search_spaces import InputError
 from search_spaces.spec import to_yaml

@@ -8,8 +8,9 @@ from nas.adapt_record import AdaptRecord
 from nas.adapt_report_table import LAST_TITLES, STEP_TITLES, last_rows, step_tables
 from nas.adapt_report_text import facts, files, headline, next_commands, verdict
 from nas.family_chart import family_and_rivals
+from nas.files import write_whole
 from nas.page import counted_failures, render_page
-from nas.runs import RunFolder, write_whole
+from nas.runs import RunFolder
 from nas.trajectory_chart import trajectory
 from nas.widths_chart import widths_before_and_after
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from latency import Latency
 from nas.comparison import Comparison
+from nas.files import write_whole
 from nas.rivals import Rival
-from nas.runs import RunFolder, write_whole
+from nas.runs import RunFolder
 from nas.trial import Trial
 from search_spaces import ArchSpec, count
 from search_spaces.spec import to_yaml

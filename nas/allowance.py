@@ -8,19 +8,25 @@ depends on the clock in the number of its trials alone.
 from __future__ import annotations
 
 import json
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
-from nas.runs import read_json, write_whole
+from nas.files import read_json, write_whole
+from search_spaces import InputError
 
 RESERVE = 0.02
 """Part of the time that is kept for what comes after the last training: test images, files, report."""
 
 MOST_IDLE = 5
 """Batches of nothing but networks tried before, after which a search has nothing more to spend time on."""
+
+KEPT_EVERY_S = 10.0
+"""What a `kill -9` takes from the account of the time spent, at most."""
 
 Finals = tuple[Sequence[float], Sequence[float]]
 """Seconds that the proxy trainings took of those that would be finalists, and of those repeated."""
@@ -38,6 +44,7 @@ class Spent:
             multi-fidelity a fraction: as many candidates as the trainings are the work of.
         idle: Latest batches, one after another, of which nothing was trained.
         sizes: Of the batches begun; a last 0 says that the search has ended.
+        expected: What the run expected of a trial and of all finals before any trial had ended.
     """
 
     total: float = 0.0
@@ -46,6 +53,7 @@ class Spent:
     trials: float = 0
     idle: int = 0
     sizes: tuple[int, ...] = ()
+    expected: tuple[float, float] | None = None
 
     @classmethod
     def kept(cls, path: Path) -> Self:
@@ -53,7 +61,10 @@ class Spent:
         if not path.is_file():
             return cls()
         kept = read_json(path)
-        return cls(**{**kept, "sizes": tuple(kept["sizes"])})
+        expected = kept.get("expected")
+        return cls(
+            **{**kept, "sizes": tuple(kept["sizes"]), "expected": expected and tuple(expected)}
+        )
 
 
 @dataclass(frozen=True)
@@ -63,7 +74,7 @@ class WallTime:
     Attributes:
         seconds: The whole run's, finals and what came before the first batch with them.
         expected_s: Wall time of a trial and of all finals, before any trial has ended; None lets the first
-            batch be whole.
+            batch be whole. A run that is gone on with has its own.
         used_s: Spent before the search was called.
     """
 
@@ -93,9 +104,11 @@ class Allowance:
         self.given, self.path, self.clock = given, path, clock
         self.final_factor = final_factor
         self._kept = Spent.kept(path)
+        self._kept.expected = self._kept.expected or given.expected_s
         self._asked = 0
         self._before_s = self._kept.total + given.used_s
         self._began_s = self._batch_s = clock()
+        self._writing = threading.Lock()
 
     @property
     def spent_s(self) -> float:
@@ -136,7 +149,7 @@ class Allowance:
         """Wall time of one more trial, and of the finals; None before anything is known."""
         kept = self._kept
         if not kept.trials or not kept.search:
-            return self.given.expected_s
+            return kept.expected
         at_once = max(1.0, kept.trained / kept.search)
         finalists, repeats = finals()
         times_s = [*(self.final_factor * s for s in finalists), *repeats]
@@ -158,5 +171,27 @@ class Allowance:
 
     def keep(self) -> None:
         """Write down what is spent, so that a run that ends here goes on with what is left."""
-        kept = asdict(self._kept) | {"total": self.spent_s, "sizes": list(self._kept.sizes)}
-        write_whole(self.path, json.dumps(kept) + "\n")
+        with self._writing:
+            kept = asdict(self._kept) | {"total": self.spent_s}
+            write_whole(self.path, json.dumps(kept) + "\n")
+
+    @contextmanager
+    def kept_up(self) -> Iterator[None]:
+        """Write it down every few seconds too, as one training may take long, and at the end."""
+        ended = threading.Event()
+
+        def keep_up() -> None:
+            while not ended.wait(KEPT_EVERY_S):
+                with suppress(
+                    InputError
+                ):  # of a full disk: the search says so itself, with its next line
+                    self.keep()
+
+        thread = threading.Thread(target=keep_up, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+            self.keep()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from nas.runs import Key, TrialLog
 from nas.trial import Job, Kind, Trial
+from nas.trial_log import Key, TrialLog
 from search_spaces import count
 
 

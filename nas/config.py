@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import yaml
 from pydantic import (
@@ -131,6 +131,15 @@ class ScheduleConfig(BaseModel):
     ray_address: str | None = None
     retries: Counted = 1
     usage_stats: bool = False
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.workers == 0 and self.ray_address is not None:
+            raise ValueError(
+                f"workers is 0, which trains in this process, and ray_address {self.ray_address!r} names a "
+                "cluster: give one of them"
+            )
+        return self
 
 
 class SearchConfig(BaseModel):

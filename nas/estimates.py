@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 
 from nas.trial import Trial
 
@@ -46,27 +45,32 @@ def estimates(arities: Sequence[int], trials: Sequence[Trial]) -> dict[int, Esti
     return {trial.index: by_network[trial.fingerprint] for trial in good}
 
 
-def worth_by(
-    told: Mapping[int, Estimate], reward: Callable[[float, Sequence[float]], float]
-) -> Callable[[Trial], float]:
-    """A trial's reward, of the estimated accuracy where there is an estimate."""
-
-    def worth(trial: Trial) -> float:
-        if trial.index not in told:
-            return trial.reward
-        return reward(told[trial.index].accuracy, trial.latencies_ms)
-
-    return worth
-
-
 def finalists(
     trials: Sequence[Trial],
     *,
     targets_ms: Sequence[float],
-    worth: Callable[[Trial], float] = attrgetter("reward"),
+    reward: Callable[[float, Sequence[float]], float],
+    told: Mapping[int, Estimate],
 ) -> list[Trial]:
-    """Distinct networks from the best on: by worth, those within every target before all others."""
-    return distinct(sorted(trials, key=lambda t: (not t.within(targets_ms), -worth(t), t.index)))
+    """Distinct networks from the best on, as the winner will be chosen among those trained longer.
+
+    First those within every target by accuracy, of equal ones the faster; then the others by reward.
+    Accuracies are estimates where there are any, and readings elsewhere.
+
+    Args:
+        trials: Of the search, all trained for the same length.
+        targets_ms: The latency budget on each device.
+        reward: Of (accuracy in 0..1, latency in ms on each device).
+        told: The estimates, by the trial's index.
+    """
+
+    def place(trial: Trial) -> tuple[bool, float, float, int]:
+        accuracy = told[trial.index].accuracy if trial.index in told else trial.accuracy or 0.0
+        if trial.within(targets_ms):
+            return False, -accuracy, trial.overall_ms, trial.index
+        return True, -reward(accuracy, trial.latencies_ms), trial.overall_ms, trial.index
+
+    return distinct(sorted((trial for trial in trials if trial.ok), key=place))
 
 
 def distinct(trials: Sequence[Trial]) -> list[Trial]:

@@ -160,6 +160,21 @@ def first_recipe(recipe: Recipe, fidelity: FidelityConfig, *, train_images: int)
     return recipe.model_copy(update={"steps": steps, "epochs": None, "min_steps": None})
 
 
+def as_it_trains(fidelity: FidelityConfig, recipe: Recipe, *, train_images: int) -> FidelityConfig:
+    """The same with the first part that there will be, where `LEAST_STEPS` make it longer than was asked.
+
+    Raises:
+        InputError: See `first_recipe`.
+
+    >>> as_it_trains(FidelityConfig(first=0.1), Recipe(steps=200), train_images=1000).first
+    0.25
+    """
+    steps = first_recipe(recipe, fidelity, train_images=train_images).total_steps(train_images)
+    if steps > LEAST_STEPS:
+        return fidelity
+    return fidelity.model_copy(update={"first": steps / recipe.total_steps(train_images)})
+
+
 def full_lengths(fidelity: FidelityConfig | None, trials: int, *, batch_size: int) -> float:
     """What a search's candidates cost together, in trainings of full length; finals not counted.
 

@@ -12,35 +12,26 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, Self
 
 from controllers import Controller
 from latency import DeviceLostError, MeasurementError
 from nas.allowance import Allowance, Finals
 from nas.batch import Batch
 from nas.config import FidelityConfig
-from nas.estimates import distinct, estimates, finalists, worth_by
+from nas.estimates import distinct, estimates, finalists
 from nas.fidelity import Halving, candidates_worth
+from nas.job_loop import SearchStoppedError
 from nas.measuring import Tell, Told
 from nas.readable import counted
-from nas.runs import RunFolder, TrialLog
-from nas.trial import Evaluate, Job, Kind, Outcome, Trial, attempt, trial_seed
+from nas.replay import require_planned, require_same
+from nas.runs import RunFolder
+from nas.trial import Job, Kind, Outcome, Trial, trial_seed
+from nas.trial_log import TrialLog
 from nas.watch import Watcher
 from search_spaces import ArchSpec, InputError, SearchSpace, Tokens
 
 HOPELESS = 3
 """Different networks that fail one after another, and no other, after which a search stops."""
-
-
-class SearchStoppedError(RuntimeError):
-    """The search cannot go on; the message says why. The log keeps what it has."""
-
-    @classmethod
-    def of_lost(cls, lost: DeviceLostError) -> Self:
-        """Because its device is gone."""
-        return cls(
-            f"the device is lost ({lost}): the log keeps what it has; bring the device back, then resume"
-        )
 
 
 @dataclass(frozen=True)
@@ -62,20 +53,6 @@ class Budget:
     repeats: int
     seed: int
     wall_time_s: float | None = None
-
-
-class JobLoop(Protocol):
-    """What says which job is next and takes outcomes in any order."""
-
-    done: bool
-
-    def next_job(self) -> Job | None:
-        """The next job, or None: all is done, or waits for jobs that are out."""
-        ...
-
-    def record(self, job: Job, outcome: Outcome) -> None:
-        """Keep a job's outcome."""
-        ...
 
 
 class TrialLoop:
@@ -121,9 +98,10 @@ class TrialLoop:
                 f"{self.log.path}: it was written {'without' if fidelity else 'with'} multi-fidelity: "
                 "resume with the settings that it began with"
             )
+        self._let_finals_try_again()
         self.done = False
         self._halving = Halving(fidelity.keep if fidelity else 1.0)
-        self._failed: set[str] = set()  # networks, since one has succeeded
+        self._failed: dict[Kind, set[str]] = {}  # networks, since one has succeeded
         self._lowest = 0.0  # score: what a failure is told as, where rewards may be negative
         self._batch = Batch("search", self.log)
         # Of the batch: each candidate's longest training by index; and all that are new to the log.
@@ -131,6 +109,11 @@ class TrialLoop:
         self._fresh: list[Trial] = []
         self._batches = 0
         self._asked = 0
+
+    def _let_finals_try_again(self) -> None:
+        """Where no finalist has trained to its end, a resumed run would end as it did before."""
+        if not any(trial.ok and trial.kind == "final" for trial in self.finals.trials):
+            self.finals.drop_failed()
 
     @property
     def trials(self) -> list[Trial]:
@@ -187,8 +170,9 @@ class TrialLoop:
 
     def _plan_finals(self) -> list[tuple[Kind, int, Tokens]]:
         trials = self.trials
-        worth = worth_by(estimates(self.space.arities, trials), self.reward)
-        best = finalists(trials, targets_ms=self.targets_ms, worth=worth)[: self.budget.finalists]
+        told = estimates(self.space.arities, trials)
+        ranked = finalists(trials, targets_ms=self.targets_ms, reward=self.reward, told=told)
+        best = ranked[: self.budget.finalists]
         # Repeats are the run's first trials: chosen before anything was known, so that their two
         # readings differ by noise alone (the best trial's first reading is lucky as well).
         again = distinct(trials)[: self.budget.repeats]
@@ -205,6 +189,8 @@ class TrialLoop:
 
     def _begin(self, kind: Kind, plan: Sequence[tuple[Kind, int, Tokens]], log: TrialLog) -> None:
         """Find what of a batch is in the log already, measure the rest and queue it."""
+        if kind == "final":
+            require_planned(log, [(kind, index) for kind, index, _ in plan])
         done = log.open_batch([(kind, index) for kind, index, _ in plan])
         self._batch = Batch(kind, log)
         todo: list[tuple[Kind, int, Tokens]] = []
@@ -213,12 +199,7 @@ class TrialLoop:
             if trial is None:
                 todo.append((key_kind, index, tokens))
                 continue
-            devices = len(trial.latencies) or len(self.targets_ms)
-            if trial.tokens != tokens or devices != len(self.targets_ms):
-                raise InputError(
-                    f"{log.path}: trial {index} is not what this run would ask: the log belongs to "
-                    "another space, controller, seed, devices or version; resume with those that wrote it"
-                )
+            require_same(log, trial, tokens, space=self.space, devices=len(self.targets_ms))
             self._batch.settled[key_kind, index] = trial
             self.watcher.finished(trial, replayed=True)
         self._batch.fresh = bool(todo)
@@ -294,12 +275,14 @@ class TrialLoop:
         """
         batch, trials = self._batch, self._batch.in_order()
         succeeded = any(trial.ok for trial in trials)
-        self._failed = set() if succeeded else self._failed | {t.fingerprint for t in trials}
-        nothing_works = batch.kind == "final" or len(self._failed) >= HOPELESS
+        before = self._failed.get(batch.kind, set())
+        failed = set() if succeeded else before | {trial.fingerprint for trial in trials}
+        self._failed[batch.kind] = failed
+        nothing_works = batch.kind == "final" or len(failed) >= HOPELESS
         if batch.fresh and not succeeded and nothing_works:
             many = f"all {len(trials)} trials of a batch"
             if len(trials) == 1:
-                many = f"the last {counted(max(1, len(self._failed)), 'network')}"
+                many = f"the last {counted(max(1, len(failed)), 'network')}"
             raise SearchStoppedError(f"{many} failed: {trials[0].error}")
         if batch.kind == "final":
             return
@@ -322,9 +305,3 @@ class TrialLoop:
         self.controller.tell([(t, score if c.ok else self._lowest) for (t, score), c in pairs])
         self.watcher.told(self._batches, self.controller)
         self._batches += 1
-
-
-def run_serially(loop: JobLoop, evaluate: Evaluate) -> None:
-    """Train every job here and now, one after another."""
-    while (job := loop.next_job()) is not None:
-        loop.record(job, attempt(evaluate, job))

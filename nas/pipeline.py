@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,9 +14,10 @@ from latency import LatencySource
 from nas.allowance import Allowance, WallTime
 from nas.config import FidelityConfig, FinalsConfig, ScheduleConfig
 from nas.estimates import estimates
-from nas.fidelity import first_recipe
+from nas.fidelity import as_it_trains, first_recipe
+from nas.job_loop import SearchStoppedError
 from nas.latency_warmup import PowerLaw, can_be_guided, guide
-from nas.loop import Budget, SearchStoppedError, TrialLoop
+from nas.loop import Budget, TrialLoop
 from nas.measuring import measure, require_distinct
 from nas.noise import measure_noise
 from nas.proxy import ProxyTraining
@@ -119,6 +121,7 @@ def search(
         require_batch(data, recipe.batch_size)
         rung = None
         if fidelity is not None:
+            fidelity = as_it_trains(fidelity, recipe, train_images=len(data.train))
             rung = first_recipe(recipe, fidelity, train_images=len(data.train))
         evaluate = ProxyTraining(
             data,
@@ -141,6 +144,8 @@ def search(
             "fidelity": fidelity and fidelity.model_dump(),
         }
         facts["controller"] = type(controller).__name__
+        if isinstance(reward, Reward):
+            facts["reward"] = reward.model_dump()
         guided = bool(latency_warmup) and can_be_guided(controller)
         facts["latency_warmup"] = [law.model_dump() for law in latency_warmup if guided]
         record_facts(run, facts)
@@ -163,7 +168,8 @@ def search(
             allowance=allowance,
             fidelity=fidelity,
         )
-        run_jobs(loop, evaluate, schedule, devices=remote)
+        with allowance.kept_up() if allowance else nullcontext():
+            run_jobs(loop, evaluate, schedule, devices=remote)
         return _conclude(loop, data)
 
 

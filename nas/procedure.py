@@ -32,11 +32,13 @@ def procedure(run: RunRecord) -> list[str]:
         steps.insert(0, "what multiply-adds tell of latency, to begin within the target")
     if training:
         steps += _trainings(run)
-    if finalists := len(run.again("final")):
-        by = "estimated reward" if len(distinct(run.good)) >= LEAST_TRIALS else "reward"
+    if finalists := run.again("final"):
+        targets_ms = [device.target_ms for device in run.devices]
+        worth = "accuracy" if any(trial.within(targets_ms) for trial in finalists) else "reward"
+        told = f"estimated {worth}" if len(distinct(run.good)) >= LEAST_TRIALS else worth
         longer = f"{training['finals_factor']:g} times as long" if training else "longer"
         steps.append(
-            f"{counted(finalists, 'finalist')} of best {by}, those within the target first, "
+            f"{counted(len(finalists), 'finalist')} of highest {told}, those within the target first, "
             f"trained {longer} from new weights"
         )
     if repeats := len(run.again("repeat")):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nas.files import write_whole
 from nas.page import counted_failures, render_page
 from nas.policy_chart import SCALE, frequencies, policy_by_block
 from nas.report_table import column_titles, table_rows
 from nas.report_text import facts, headline, verdict
 from nas.reward_chart import reward_over_trials
 from nas.run_record import RunRecord
-from nas.runs import RunFolder, write_whole
+from nas.runs import RunFolder
 from nas.tradeoff_chart import accuracy_over_latency
 
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from nas.config import load_config
 from nas.estimates import Estimate
+from nas.files import read_json, write_whole
 from nas.noise import Noise, fastest_of_the_best
 from nas.readable import percent, reading, three_digits
-from nas.runs import RunFolder, read_json, write_whole
+from nas.runs import RunFolder
 from nas.trial import Trial
 from search_spaces import ArchSpec
 from search_spaces.spec import to_yaml

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latency import Latency
+from nas.files import read_json, write_whole
 from nas.remembering import Remembering
-from nas.runs import RunFolder, read_json, write_whole
+from nas.runs import RunFolder
 from search_spaces import ArchSpec, InputError
 from search_spaces.spec import from_dict, to_dict
 

@@ -8,8 +8,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from latency import Device
+from nas.files import read_json, write_whole
 from nas.loop import Budget
-from nas.runs import RunFolder, read_json, write_whole
+from nas.runs import RunFolder
 from search_spaces import InputError, SearchSpace
 
 if TYPE_CHECKING:

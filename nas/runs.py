@@ -6,6 +6,7 @@ trials.jsonl     one line a finished trial, in the order asked: the truth of the
 finals.jsonl     the finalists' longer trainings, and repeats that show the noise
 *.ahead.jsonl    trials that finished before their turn; moved into the log in order
 spent.json       the wall time spent, and the batches' sizes that it decided (with a time budget)
+space.yaml       the space, if it is the user's own (of the commands' runs)
 warm-start-N.pt  what trials begin with the weights of, if anything (of the commands' runs)
 policy.jsonl     the controller's probabilities after each batch, where it has any
 weights/         the finalists' weights
@@ -15,147 +16,18 @@ best.yaml best.onnx seed.pt pareto.csv report.html tensorboard/
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
-from typing import Any
 
 import filelock
 
-from nas.trial import Trial
+from nas.files import write_whole
+from nas.trial_log import TrialLog
 from search_spaces import InputError
-
-
-def write_whole(path: Path, content: bytes | str) -> None:
-    """Write a file so that a reader sees the old one or the new one, never a part.
-
-    Raises:
-        InputError: The disk is full or the folder cannot be written.
-    """
-    temporary = path.with_name(path.name + ".part")
-    data = content.encode() if isinstance(content, str) else content
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise InputError(
-            f"{path}: {error.strerror}: free the disk or choose another folder"
-        ) from error
-
-
-Key = tuple[str, int]
-"""Kind and index of a trial: what it is known by in its run."""
-
-
-def read_json(path: Path) -> Any:
-    """What a file of a run holds.
-
-    Raises:
-        InputError: It is not there, or damaged.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path}: damaged or not there ({error}): restore it from a copy, or begin another run"
-        ) from error
-
-
-class TrialLog:
-    """Trials on disk, one JSON line each, in the order asked, flushed before `add` returns.
-
-    A trial that finishes before an earlier one waits in a file beside, so that a crash loses neither
-    the trial nor the log's order. A last line cut by a crash is dropped, and its trial run again.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.ahead_path = path, path.with_suffix(".ahead.jsonl")
-        self.trials: list[Trial] = _read(path)
-        self._logged = {_key(trial): trial for trial in self.trials}
-        self._ahead = {_key(trial): trial for trial in _read(self.ahead_path)}
-        self._order: list[Key] = []
-
-    def open_batch(self, keys: list[Key]) -> dict[Key, Trial]:
-        """Say which trials come next, in order; returns those already on disk."""
-        self._order = [key for key in keys if key not in self._logged]
-        self._drain()
-        return {
-            key: self._on_disk(key) for key in keys if key in self._logged or key in self._ahead
-        }
-
-    def _on_disk(self, key: Key) -> Trial:
-        return self._logged[key] if key in self._logged else self._ahead[key]
-
-    def add(self, trial: Trial) -> None:
-        """Keep a finished trial.
-
-        Raises:
-            InputError: The disk is full; what was written before stays.
-        """
-        self._ahead[_key(trial)] = trial
-        if self._order[0] != _key(trial):
-            _append(self.ahead_path, trial)
-        self._drain()
-
-    def _drain(self) -> None:
-        """Move trials whose turn it is from the waiting ones to the log."""
-        while self._order and self._order[0] in self._ahead:
-            key = self._order[0]
-            _append(self.path, self._ahead[key])
-            self._logged[key] = self._ahead.pop(key)
-            self.trials.append(self._logged[key])
-            del self._order[0]
-        if not self._ahead:
-            self.ahead_path.unlink(missing_ok=True)
-
-
-def _key(trial: Trial) -> Key:
-    return trial.kind, trial.index
-
-
-def _append(path: Path, trial: Trial) -> None:
-    line = json.dumps(trial.to_dict(), separators=(",", ":")) + "\n"
-    try:
-        with path.open("ab") as file:
-            file.write(line.encode())
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise InputError(
-            f"{path}: {error.strerror}: the log keeps what it has; mend that, then resume"
-        ) from error
-
-
-def _read(path: Path) -> list[Trial]:
-    """The whole lines of a log. A last line cut by a crash is cut off the file too.
-
-    Raises:
-        InputError: A line that is not the last is damaged.
-    """
-    if not path.exists():
-        return []
-    content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if len(whole) < len(content):
-        with path.open("rb+") as file:
-            file.truncate(len(whole))
-    trials = []
-    for number, line in enumerate(whole.splitlines(), 1):
-        try:
-            trials.append(Trial.from_dict(json.loads(line)))
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                f"{path}, line {number}: not a trial ({error}): restore the file from a copy"
-            ) from error
-    return trials
 
 
 class RunFolder:
@@ -172,7 +44,7 @@ class RunFolder:
         """Hold the folder; the system frees it when the process ends, however it ends.
 
         Raises:
-            InputError: Another process holds it.
+            InputError: Another process holds it, or nothing can be written in it.
         """
         lock = filelock.FileLock(self.path / ".lock", is_singleton=True)
         try:
@@ -181,6 +53,10 @@ class RunFolder:
             raise InputError(
                 f"{self.path}: another process holds this run: wait for it, or end it first"
             ) from None
+        except OSError as error:
+            raise InputError(
+                f"{self.path}: {error.strerror}: a run goes on only where it can be written"
+            ) from error
         try:
             yield
         finally:
@@ -236,9 +112,16 @@ def check_new(root: Path, name: str) -> None:
     path = root / name
     with _writable(path):
         if path.exists():
-            raise InputError(
-                f"{path} exists: choose another --run-name, or go on with --resume {path}"
+            mend = (
+                f"go on with --resume {path}" if _is_run(path) else "remove it, as it is no run's"
             )
+            raise InputError(f"{path} exists: choose another --run-name, or {mend}")
+
+
+def free_name(root: Path, name: str) -> str:
+    """The name, with a number where the folder of runs has it already."""
+    names = (name if number == 1 else f"{name}-{number}" for number in count(1))
+    return next(name for name in names if not (root / name).exists())
 
 
 def require_writable(root: Path) -> None:
@@ -284,6 +167,10 @@ def open_folder(path: Path) -> RunFolder:
     Raises:
         InputError: It is not one.
     """
-    if not (path / "run.json").is_file() and not (path / "config.yaml").is_file():
+    if not _is_run(path):
         raise InputError(f"{path} is not a run's folder (no run.json in it): give runs/NAME")
     return RunFolder(path)
+
+
+def _is_run(path: Path) -> bool:
+    return (path / "run.json").is_file() or (path / "config.yaml").is_file()

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from nas.loop import JobLoop
+from nas.job_loop import JobLoop
 from nas.trial import Evaluate, Job, Outcome, attempt
 from search_spaces import InputError
 

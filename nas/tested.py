@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 
-from nas.runs import RunFolder, read_json, write_whole
+from nas.files import read_json, write_whole
+from nas.runs import RunFolder
 from nas.trial import Trial
 
 FILE = "tests.json"

@@ -8,7 +8,7 @@ from functools import partial
 
 from latency import LatencySource, units
 from nas.config import ScheduleConfig
-from nas.loop import JobLoop, run_serially
+from nas.job_loop import JobLoop, run_serially
 from nas.trial import Evaluate
 
 

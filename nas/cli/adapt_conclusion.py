@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from nas.adapt_report_text import UNMET, measured
-from nas.cli.output import command
+from nas.cli.output import command, noted
 from nas.last_trainings import IN_WORDS
 from nas.readable import counted, duration, percent, three_digits
 from nas.rivals import unmet
@@ -42,8 +43,10 @@ def conclude(
     console.print(_widths(width_rows(result.seed_spec, result.spec)))
     if not result.reached:
         console.print(
-            f"[bold]The target was not reached[/bold]: no group can give more; "
-            f"{three_digits(result.latency.median_ms)} ms is left"
+            noted(
+                "The target was not reached",
+                f": no group can give more; {three_digits(result.latency.median_ms)} ms is left",
+            )
         )
     for kind in sorted({trial.kind for trial in result.finals}):
         each = sorted((t for t in result.finals if t.kind == kind), key=lambda t: t.index)
@@ -53,9 +56,12 @@ def conclude(
         )
     if (better := result.better_step) is not None:
         console.print(
-            f"[bold]Mind:[/bold] the last training ended below the last step's "
-            f"{percent(better.accuracy or 0.0)} (family/step-{len(result.family)}.pt): train longer, by "
-            "--final-epochs, or on from those weights, by --final finetune",
+            noted(
+                "Mind:",
+                f" the last training ended below the last step's {percent(better.accuracy or 0.0)} "
+                f"(family/step-{len(result.family)}.pt): train longer, by --final-epochs, or on from "
+                "those weights, by --final finetune",
+            ),
             soft_wrap=True,
         )
     console.print(
@@ -125,10 +131,13 @@ def _widths(rows: list[WidthRow]) -> Table:
     for title in ("expansion", "output"):
         table.add_column(title, justify="right")
     for row in rows:
-        cells = [_change(*pair) if pair is not None else "" for pair in (row.expansion, row.output)]
+        cells = [
+            _change(*pair) if pair is not None else Text() for pair in (row.expansion, row.output)
+        ]
         table.add_row(row.name, *cells)
     return table
 
 
-def _change(before: int, after: int) -> str:
-    return str(after) if before == after else f"{before} -> [bold]{after}[/bold]"
+def _change(before: int, after: int) -> Text:
+    same = before == after
+    return Text(str(after)) if same else Text.assemble(f"{before} -> ", (str(after), "bold"))

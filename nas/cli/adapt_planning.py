@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from latency import LatencySource, MeasurementError
 from nas.adapt_config import AdaptConfig
+from nas.cli.output import noted
 from nas.cli.waiting import waiting
 from nas.last_trainings import IN_WORDS
 from nas.readable import counted, duration, reading, three_digits
@@ -57,11 +59,11 @@ def announce(
     forecast = _forecast(config, seed.spec, data, source, console)
     grid = Table.grid(padding=(0, 2))
     for name, text in _lines(config, seed, data, source, now, forecast):
-        grid.add_row(f"[bold]{name}[/bold]", text)
+        grid.add_row(Text(name, "bold"), text)
     console.print(grid)
     warnings = _warnings(now, forecast)
     for warning in warnings:
-        console.print(f"[bold]Mind:[/bold] {warning}", soft_wrap=True)
+        console.print(noted("Mind:", f" {warning}"), soft_wrap=True)
     document |= {
         "groups": len(width_groups(seed.spec, ends=config.ends)),
         "proposals": None if forecast is None else forecast.able,

@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from nas.adapt_config import AdaptConfig
-from nas.runs import RunFolder, write_whole
+from nas.files import write_whole
+from nas.runs import RunFolder
 from search_spaces import InputError
 from search_spaces.errors import first_problem
 

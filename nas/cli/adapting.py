@@ -19,10 +19,11 @@ from nas.cli.errors import Failed
 from nas.cli.images import open_images
 from nas.cli.output import command
 from nas.cli.waiting import say
-from nas.loop import SearchStoppedError
+from nas.files import write_whole
+from nas.job_loop import SearchStoppedError
 from nas.readable import counted
 from nas.remembering import Remembering
-from nas.runs import RunFolder, new_folder, open_folder, write_whole
+from nas.runs import RunFolder, new_folder, open_folder
 from search_spaces import InputError
 
 if TYPE_CHECKING:
@@ -158,8 +159,12 @@ def require_ratio(ratio: float) -> None:
 def start(runs: Path, name: str, config: AdaptConfig, seed: Path) -> RunFolder:
     """Make the run's folder, with its settings and its seed in it."""
     folder = new_folder(runs, name)
-    adapt_settings.keep(folder, config)
-    write_whole(folder / "seed.pt", seed.read_bytes())
+    try:
+        write_whole(folder / "seed.pt", seed.read_bytes())
+        adapt_settings.keep(folder, config)  # with it, it is a run
+    except BaseException:
+        folder.discard()  # the name is free again
+        raise
     return folder
 
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from latency import Latency
 from nas.advice import Advice
-from nas.cli.output import command
+from nas.cli.output import command, noted
 from nas.noise import fastest_of_the_best
 from nas.procedure import procedure
 from nas.readable import (
@@ -42,7 +42,7 @@ def conclude(
     names = [latency.device for latency in result.winner.latencies]
     if not result.within_target:
         targets = on_each([f"{three_digits(ms)} ms" for ms in result.targets_ms], names)
-        console.print(f"[bold]No finalist is within {targets}[/bold]; this is the best reward.")
+        console.print(noted(f"No finalist is within {targets}", "; this is the best reward."))
     taken = [latency for trial in result.trials for latency in trial.latencies]
     if unstable := sum(not latency.stable for latency in taken):
         console.print(

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from latency import MeasurementError, device_kinds, open_device
@@ -57,7 +56,7 @@ def devices(
         table.add_column("device", no_wrap=True)
         table.add_column("what latency is told for")
         for kind in kinds:
-            table.add_row(kind.example, escape(kind.about))
+            table.add_row(kind.example, kind.about)
         results().print(table)
     results().print(_table(found))
 
@@ -79,11 +78,11 @@ def _table(found: list[Checked]) -> Table:
     table.add_column("")
     for checked in found:
         if checked.probe_ms is None:
-            table.add_row(checked.device, "", escape(f"does not work: {checked.problem}"))
+            table.add_row(checked.device, "", f"does not work: {checked.problem}")
             continue
         kind = "estimated: " if checked.estimate else "measured: "
         unstable = f" (unstable: {checked.problem})" if checked.problem else ""
         table.add_row(
-            checked.device, three_digits(checked.probe_ms), escape(kind + checked.name + unstable)
+            checked.device, three_digits(checked.probe_ms), kind + checked.name + unstable
         )
     return table

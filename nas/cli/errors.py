@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
 import threading
@@ -21,6 +22,10 @@ TERMINATED = 143
 
 # What typer raises for a wrong option or value: the base of its public BadParameter.
 _UsageError = cast("type[Exception]", typer.BadParameter.__mro__[1])
+
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+BARRED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 _sent = threading.Event()
@@ -59,6 +64,14 @@ def guarded(program: str, app: typer.Typer) -> None:
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
         sys.stderr.close()
         raise SystemExit(FAILED) from None
+    except OSError as error:
+        if error.errno not in FULL | BARRED:
+            raise
+        where = "" if error.filename is None else f"{error.filename}: "
+        mend = (
+            "free the disk" if error.errno in FULL else "give a place that you may read and write"
+        )
+        _end(program, f"{where}{error.strerror}: {mend}", BAD_INPUT)
 
 
 def _given(error: Exception) -> str:

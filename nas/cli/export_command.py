@@ -14,8 +14,8 @@ from nas.cli.errors import Failed
 from nas.cli.output import JsonFlag, messages, not_over, print_json, results
 from nas.cli.specs import Changes, open_spec
 from nas.cli.waiting import waiting
+from nas.files import write_whole
 from nas.readable import interval, three_digits
-from nas.runs import write_whole
 from search_spaces import InputError
 
 if TYPE_CHECKING:

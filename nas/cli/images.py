@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from nas.training.images import Dataset
 
 
-def open_images(wanted: DataConfig, console: Console, *, batch_size: int) -> Dataset:
-    """The images, of which there are enough for a batch.
+def open_images(
+    wanted: DataConfig, console: Console, *, batch_size: int, setting: str = "--batch-size"
+) -> Dataset:
+    """The images, of which there are enough for a batch; `setting` is what its size is given by.
 
     Raises:
         InputError: See `nas.training.load.load_dataset`; or train holds less than a batch.
@@ -33,5 +35,5 @@ def open_images(wanted: DataConfig, console: Console, *, batch_size: int) -> Dat
             seed=wanted.split_seed,
             progress=lambda done, total: status.update(f"{reading}, {done} of {total}"),
         )
-    require_batch(images, batch_size)
+    require_batch(images, batch_size, setting=setting)
     return images

@@ -9,7 +9,7 @@ import typer
 
 from nas.cli.output import JsonFlag, messages, not_over, print_json
 from nas.cli.specs import Changes, ConventionOption, WidthOption, open_spec
-from nas.runs import write_whole
+from nas.files import write_whole
 from search_spaces import InputError, count
 
 

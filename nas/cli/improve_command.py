@@ -13,10 +13,10 @@ from latency import Cached, Latency, MeasurementError, open_device
 from nas.cli.output import JsonFlag, messages, print_json, results
 from nas.cli.specs import SpecName, open_spec
 from nas.cli.waiting import waiting
+from nas.files import write_whole
 from nas.improvement_steps import HSWISH_FROM, STEM_FILTERS, Step, chosen_improvements, take_steps
 from nas.layer_table import millions, short
 from nas.readable import interval, three_digits
-from nas.runs import write_whole
 from search_spaces import REFERENCES, InputError, count
 from search_spaces.spec import to_dict, to_yaml
 
@@ -90,12 +90,11 @@ def improve(
     results().print(_table(steps, readings))
     if first := readings[0]:
         kind = "an estimate, not measured" if first.estimate else "measured"
-        results().print(f"{kind}: {first.device}, batch 1", markup=False)
+        results().print(f"{kind}: {first.device}, batch 1")
     messages().print(
         f"{path}: the improved network; weights do not survive, train it anew\n"
         f"next: nas show {spec} {path}\n"
         f"      nas train {path} --data DIR",
-        markup=False,
         soft_wrap=True,
     )
 

@@ -15,21 +15,27 @@ from latency import Cached, LatencySource, open_device
 from nas.allowance import Spent, WallTime
 from nas.cli.images import open_images
 from nas.cli.live import LiveView
+from nas.cli.machine import require_machine
 from nas.config import SearchConfig, config_yaml, load_config, parse_config
-from nas.fidelity import first_recipe
+from nas.fidelity import as_it_trains
+from nas.files import write_whole
 from nas.latency_warmup import can_be_guided
 from nas.measuring import require_distinct
 from nas.plan import Cost
 from nas.readable import counted
 from nas.results import SearchResult
 from nas.run_record import read_lines
-from nas.runs import RunFolder, new_folder, open_folder, write_whole
+from nas.runs import RunFolder, new_folder, open_folder
 from nas.trial import Trial
-from search_spaces import FactorizedSpace, InputError, load_space
+from search_spaces import SPACES, FactorizedSpace, InputError, load_space
 
 if TYPE_CHECKING:
     from nas.seeds import Seed
     from nas.training.images import Dataset
+
+
+OWN_SPACE = "space.yaml"
+"""A run's copy of a space that is not one of ours."""
 
 
 @dataclass(frozen=True)
@@ -123,11 +129,17 @@ def open_job(config: SearchConfig, console: Console) -> Job:
     sources = tuple(_opened(device) for device in config.targets)
     require_distinct(sources)
     load_space(config.space, resolution=config.resolution)  # found wanting before images are read
-    data = open_images(config.data, console, batch_size=config.recipe.batch_size)
+    data = open_images(
+        config.data,
+        console,
+        batch_size=config.recipe.batch_size,
+        setting="recipe.batch_size (set it with --config)",
+    )
     space = load_space(config.space, resolution=config.resolution, classes=len(data.classes))
     _controller(config, space)
     if config.fidelity is not None:
-        first_recipe(config.recipe, config.fidelity, train_images=len(data.train))
+        real = as_it_trains(config.fidelity, config.recipe, train_images=len(data.train))
+        config = config.model_copy(update={"fidelity": real})
     warm_start = _warm_start(config, space)
     return Job(config, space, sources, data, console, warm_start, began_s=began_s)
 
@@ -170,13 +182,21 @@ def _controller(config: SearchConfig, space: FactorizedSpace) -> Controller:
 
 
 def start(job: Job, runs: Path, name: str) -> RunFolder:
-    """Make the run's folder, with its settings in it and copies of what trials begin from."""
+    """Make the run's folder, with its settings in it and copies of the files that they name."""
+    config = job.config
     folder = new_folder(runs, name)
-    copies = {f"warm-start-{n}.pt": Path(p) for n, p in enumerate(job.config.warm_start, start=1)}
-    for copy, path in copies.items():
-        write_whole(folder / copy, path.read_bytes())
-    kept = job.config.model_copy(update={"warm_start": _within(folder, copies)})
-    write_whole(folder / "config.yaml", config_yaml(kept))
+    copies = {f"warm-start-{n}.pt": Path(p) for n, p in enumerate(config.warm_start, start=1)}
+    changes: dict[str, Any] = {"warm_start": _within(folder, copies)}
+    if config.space not in SPACES:
+        copies[OWN_SPACE] = Path(config.space)
+        changes["space"] = str(folder / OWN_SPACE)
+    try:
+        for copy, path in copies.items():
+            write_whole(folder / copy, path.read_bytes())
+        write_whole(folder / "config.yaml", config_yaml(config.model_copy(update=changes)))
+    except BaseException:
+        folder.discard()  # the name is free again
+        raise
     return folder
 
 
@@ -185,8 +205,10 @@ def _within(folder: RunFolder, names: Iterable[str | Path]) -> tuple[str, ...]:
     return tuple(str(folder / Path(name).name) for name in names)
 
 
-def reopen(path: Path, schedule: dict[str, Any], console: Console) -> tuple[Job, RunFolder]:
-    """An interrupted run, as it was but for where its trials train."""
+def reopen(
+    path: Path, schedule: dict[str, Any], console: Console
+) -> tuple[Job, RunFolder, dict[str, Any]]:
+    """An interrupted run, as it was but for where its trials train; and how far it has come."""
     folder = open_folder(path)
     # Read without mending anything: with --dry-run another process may be writing these.
     done = len({trial.index for trial in read_lines(folder / "trials.jsonl", Trial.from_dict)})
@@ -195,12 +217,22 @@ def reopen(path: Path, schedule: dict[str, Any], console: Console) -> tuple[Job,
     kept = config.model_dump(mode="json")
     kept["schedule"] |= schedule
     kept["warm_start"] = _within(folder, config.warm_start)
+    if (folder / OWN_SPACE).is_file():
+        kept["space"] = str(folder / OWN_SPACE)
     console.print(
         f"{folder.path}: {_of_all(done, config)} done"
         + (f", {finals} of the finals" if finals else ""),
         soft_wrap=True,
     )
-    return open_job(parse_config(kept, where=str(folder / "config.yaml")), console), folder
+    changed = parse_config(kept, where=str(folder / "config.yaml"))
+    require_machine(changed.schedule)
+    far = {
+        "run": str(folder.path),
+        "trials_done": done,
+        "finals_done": finals,
+        "ended": (folder / "result.json").is_file(),
+    }
+    return open_job(changed, console), folder, far
 
 
 def _of_all(done: int, config: SearchConfig) -> str:

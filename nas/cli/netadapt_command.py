@@ -11,7 +11,7 @@ import typer
 
 from nas.adapt_config import FINETUNE_STEPS
 from nas.cli.output import JsonFlag, messages, print_json
-from nas.runs import check_new, require_writable
+from nas.runs import check_new, free_name, require_writable
 from nas.targets import aim
 from nas.training.recipe import Recipe
 from netadapt.shrink import TOLERANCE
@@ -137,8 +137,8 @@ def netadapt(
         # What is wrong is said before anything slow.
         adapt_settings.require_used(typed, adapt_settings.parse(given))
         _require_device(device)
-        name = f"netadapt-{datetime.now():%Y%m%d-%H%M%S}" if run_name is None else run_name
-        check_new(runs, name)
+        if run_name is not None:
+            check_new(runs, run_name)
         if not dry_run:
             require_writable(runs)
         network = adapting.open_seed(seed)
@@ -154,6 +154,7 @@ def netadapt(
             if as_json:
                 print_json(document)
             return
+        name = run_name or free_name(runs, f"netadapt-{datetime.now():%Y%m%d-%H%M%S}")
         folder = adapting.start(runs, name, config, seed)
     result = job.run(folder, forecast, began_s=began_s)
     if as_json:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from search_spaces.errors import InputError
 
@@ -40,8 +41,11 @@ def search_line(arguments: str) -> str:
 
 
 def messages() -> Console:
-    """Progress and messages; wide where there is no terminal to look at."""
-    console = Console(stderr=True, highlight=False)
+    """Progress and messages; wide where there is no terminal to look at.
+
+    Square brackets are what they are, as in a path: what is bold is a `Text`, see `noted`.
+    """
+    console = Console(stderr=True, highlight=False, markup=False)
     streams = (sys.stdin, sys.stdout, sys.stderr)
     if "COLUMNS" not in os.environ and not any(stream.isatty() for stream in streams if stream):
         console.width = FILE_COLUMNS
@@ -50,7 +54,12 @@ def messages() -> Console:
 
 def results() -> Console:
     """Tables that the command was asked for: whole, also where the terminal is narrower."""
-    return Console(highlight=False, width=max(Console().width, 112))
+    return Console(highlight=False, markup=False, width=max(Console().width, 112))
+
+
+def noted(why: str, text: str) -> Text:
+    """A message that begins, in bold, with why it is to be read."""
+    return Text.assemble((why, "bold"), text)
 
 
 def print_json(document: Any) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from latency import LatencySource, units
 from nas.advice import Advice, reading_error
@@ -68,7 +69,7 @@ def plan_grid(
     lines = [*_lines(job, prospects, cost), *noise]
     grid = Table.grid(padding=(0, 2))
     for name, text in lines:
-        grid.add_row(f"[bold]{name}[/bold]", text)
+        grid.add_row(Text(name, "bold"), text)
     return grid
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +13,11 @@ from latency.published import PublishedEstimate
 from nas.advice import Advice, reading_error
 from nas.allowance import RESERVE
 from nas.cli.job import Job
+from nas.cli.machine import require_machine
+from nas.cli.output import noted
 from nas.cli.plan_lines import Prospect, plan_grid, workers
 from nas.cli.waiting import Waiting, waiting
-from nas.config import ScheduleConfig, SearchConfig, parse_config
+from nas.config import SearchConfig, parse_config
 from nas.earlier_runs import earlier_runs
 from nas.latency_warmup import PowerLaw
 from nas.plan import Cost, estimate_cost, measure_span
@@ -48,7 +49,7 @@ def plan(job: Job, runs: Path = Path("runs")) -> tuple[Job, dict[str, Any]]:
             or GPUs asked for.
     """
     config, console = job.config, job.console
-    _check_machine(config.schedule)
+    require_machine(config.schedule)
     with waiting(console, "measuring what the space spans", after_s=0) as status:
         prospects = [
             _prospect(job, typed, source, status)
@@ -65,10 +66,10 @@ def plan(job: Job, runs: Path = Path("runs")) -> tuple[Job, dict[str, Any]]:
     console.print(plan_grid(job, prospects, cost, earlier))
     for prospect in prospects:
         if prospect.verdict is not None:
-            console.print(f"[bold]The target does not bind:[/bold] {prospect.verdict}")
+            console.print(noted("The target does not bind:", f" {prospect.verdict}"))
     warnings = [*_warnings(job), *filter(None, map(_guesses, prospects)), *earlier.damaged]
     for warning in warnings:
-        console.print(f"[bold]Mind:[/bold] {warning}")
+        console.print(noted("Mind:", f" {warning}"))
     first, *others = (prospect.to_dict() for prospect in prospects)
     expected_s = None if cost is None else cost.total_s
     document = {
@@ -215,23 +216,3 @@ def _guesses(prospect: Prospect) -> str | None:
         f"{prospect.typed} guesses for {len(strange)} of {len(specs)} networks looked at: no published "
         f"network has the like ({listed}, ...); the stated error does not hold for them"
     )
-
-
-def _check_machine(schedule: ScheduleConfig) -> None:
-    """Refuse what this machine has not got; a cluster is asked when it is joined."""
-    if schedule.ray_address is not None:
-        return
-    cores = os.cpu_count() or 1
-    if schedule.cpus_per_trial > cores:
-        raise InputError(
-            f"cpus_per_trial is {schedule.cpus_per_trial}, but this machine has {cores}: give fewer"
-        )
-    if schedule.gpus_per_trial > 0:
-        import torch
-
-        gpus = torch.cuda.device_count()
-        if schedule.gpus_per_trial > gpus:
-            raise InputError(
-                f"gpus_per_trial is {schedule.gpus_per_trial:g}, but torch sees {gpus} GPUs here: give "
-                "fewer, or --ray-address of a cluster that has some"
-            )

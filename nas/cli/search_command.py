@@ -12,9 +12,9 @@ import typer
 from nas.cli.errors import Failed
 from nas.cli.output import JsonFlag, messages, print_json, search_line
 from nas.config import SearchConfig, make_config
-from nas.loop import SearchStoppedError
+from nas.job_loop import SearchStoppedError
 from nas.readable import seconds
-from nas.runs import check_new, require_writable
+from nas.runs import check_new, free_name, require_writable
 from search_spaces import InputError
 
 
@@ -49,11 +49,11 @@ def search(
         int | None, typer.Option(help="Side at which candidates train; the data's by default.")
     ] = None,
     preset: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="quick (minutes), standard (an hour or more), or paper (plain REINFORCE)."
+            help="quick (minutes), standard (an hour or more; default), or paper (plain REINFORCE)."
         ),
-    ] = "standard",
+    ] = None,
     trials: Annotated[
         int | None, typer.Option(help="Candidates to train; 100, 16 in quick.")
     ] = None,
@@ -145,7 +145,7 @@ def search(
         overrides["budget_s"] = None  # a file may have it; what comes later wins
     console, began_s = messages(), time.monotonic()
     if resume is not None:
-        changed = [*overrides, *_given(config=config, run_name=run_name)]
+        changed = [*_given(preset=preset), *overrides, *_given(config=config, run_name=run_name)]
         if fixed := [name for name in changed if name != "schedule"]:
             raise InputError(f"{fixed[0]} cannot change on --resume: a run keeps its settings")
     from nas.cli import job as jobs
@@ -153,13 +153,15 @@ def search(
     from nas.cli.planning import plan
 
     if resume is not None:
-        job, folder = jobs.reopen(resume, schedule, console)
+        job, folder, done = jobs.reopen(resume, schedule, console)
         if dry_run:
+            if as_json:
+                print_json(done)
             return
     else:
-        settings = make_config(preset=preset, file=config, overrides=overrides)
-        name = _default_name(settings) if run_name is None else run_name
-        check_new(runs, name)
+        settings = make_config(preset=preset or "standard", file=config, overrides=overrides)
+        if run_name is not None:
+            check_new(runs, run_name)
         if not dry_run:
             require_writable(runs)
         job, document = plan(jobs.open_job(settings, console), runs)
@@ -167,12 +169,13 @@ def search(
             if as_json:
                 print_json(document)
             return
-        folder = jobs.start(job, runs, name)
+        folder = jobs.start(job, runs, run_name or free_name(runs, _default_name(settings)))
     console.print(f"run folder: {folder.path}", soft_wrap=True)
     try:
         result = job.run(folder)
-    except (KeyboardInterrupt, InputError, SearchStoppedError) as error:
-        if resume is None and not folder.begun:
+    except (KeyboardInterrupt, InputError, SearchStoppedError, OSError) as error:
+        ended = isinstance(error, KeyboardInterrupt | InputError)
+        if resume is None and ended and not folder.begun:
             folder.discard()  # nothing to go on with; the name is free again
         else:
             console.print(f"to go on: {search_line(f'--resume {folder.path}')}", soft_wrap=True)

@@ -120,7 +120,7 @@ def _print_two(left: Named, right: Named) -> None:
     stages = side_by_side(left[1], right[1])
     console = results()
     for letter, (name, spec) in zip("AB", (left, right), strict=True):
-        console.print(f"{letter}  {name}: {_total(spec)}", markup=False)
+        console.print(f"{letter}  {name}: {_total(spec)}")
     console.print()
     console.print(_beside(stages))
     console.print(MARKS, style="dim")

@@ -14,7 +14,7 @@ from nas.cli.images import open_images
 from nas.cli.output import JsonFlag, messages, print_json
 from nas.cli.specs import Changes, ConventionOption, SpecName, WidthOption, open_spec
 from nas.config import DataConfig
-from nas.runs import write_whole
+from nas.files import write_whole
 from nas.training.recipe import Recipe
 from search_spaces import InputError
 from search_spaces.errors import first_problem

@@ -108,4 +108,4 @@ def in_place(console: Console) -> bool:
 def say(console: Console, text: str) -> None:
     """A plain line where a terminal would show it in place."""
     if not in_place(console):
-        console.print(text, soft_wrap=True, markup=False)
+        console.print(text, soft_wrap=True)

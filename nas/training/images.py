@@ -102,16 +102,21 @@ def batch_indices(
     return [indices[start : start + batch_size] for start in range(0, stop, batch_size)]
 
 
-def require_batch(dataset: Dataset, batch_size: int) -> None:
+def require_batch(dataset: Dataset, batch_size: int, *, setting: str = "batch_size") -> None:
     """Check that training can fill one batch.
+
+    Args:
+        dataset: What is trained on.
+        batch_size: Images a step.
+        setting: What the user sets that by.
 
     Raises:
         InputError: train holds fewer images than a batch.
     """
     if len(dataset.train) < batch_size:
         raise InputError(
-            f"batch_size is {batch_size}, but {dataset.name} has {len(dataset.train)} training "
-            f"images: take at most {len(dataset.train)} (--batch-size), or add images"
+            f"{setting} is {batch_size}, but {dataset.name} has {len(dataset.train)} training images: "
+            f"take at most {len(dataset.train)}, or add images"
         )
 
 

@@ -12,7 +12,7 @@ from nas.adapt import adapt
 from nas.adapt_config import AdaptConfig
 from nas.adapt_record import AdaptRecord
 from nas.config import ScheduleConfig
-from nas.loop import SearchStoppedError
+from nas.job_loop import SearchStoppedError
 from nas.seeds import Seed, Usage, load_seed
 from nas.torch_files import state_bytes, state_of
 from nas.training.images import ArraySplit, Dataset

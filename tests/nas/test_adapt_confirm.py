@@ -9,7 +9,7 @@ from latency import Device, Latency, open_device
 from latency.on_demand import OnDemand
 from nas.adapt import adapt
 from nas.adapt_record import AdaptRecord
-from nas.loop import SearchStoppedError
+from nas.job_loop import SearchStoppedError
 from nas.remembering import Remembering
 from nas.rivals import Challenge, Found, met
 from nas.runs import RunFolder

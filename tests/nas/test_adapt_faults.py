@@ -9,7 +9,7 @@ import pytest
 from latency import DeviceLostError, MeasurementError, open_device
 from nas.adapt import adapt
 from nas.config import ScheduleConfig
-from nas.loop import SearchStoppedError
+from nas.job_loop import SearchStoppedError
 from nas.seeds import load_seed
 from search_spaces import InputError, count
 from tests.nas.test_adapt import CONFIG, DATA, FULL_MS, SEED, SPEC, Trainer, logged, run

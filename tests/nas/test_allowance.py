@@ -1,12 +1,13 @@
 """Wall time in place of a number of trials, on a clock that only moves when something is trained."""
 
 import json
+import time
 
 import pytest
 
 from nas.allowance import Allowance, WallTime
 from nas.config import FidelityConfig
-from nas.loop import run_serially
+from nas.job_loop import run_serially
 from nas.trial import Outcome
 from tests.nas.conftest import accuracy_of, without_times
 from tests.nas.test_loop import Repeating
@@ -198,3 +199,35 @@ def test_side_by_side_trainings_are_told_from_those_so_far(measured):
     clock.s += 0.1
     allowance.ended([])
     assert allowance.batch(1000, lambda: ([200.0], [])) == round((980 - 50.1 - 800) / 5.01)
+
+
+def test_a_run_expects_what_it_expected_when_it_began(begin):
+    """Killed between its first batch's last line and what that batch took being written down."""
+    first, clock = begin(300.0, expected_s=(TRIAL_S, FINALS_S))
+    with pytest.raises(KeyboardInterrupt):
+        run_serially(first, Trainer(clock, dies_at=5))
+    path = first.folder / "spent.json"
+    kept = json.loads(path.read_text())
+    path.write_text(json.dumps(kept | {"search": 0.0, "trained": 0.0, "trials": 0, "sizes": [5]}))
+    again, clock = begin(300.0)  # nobody reckons anew
+    run_serially(again, Trainer(clock))
+    assert kept["total"] + clock.s == pytest.approx(300.0, rel=0.1)
+
+
+def test_what_is_spent_is_written_down_while_something_trains(tmp_path, monkeypatch):
+    monkeypatch.setattr("nas.allowance.KEPT_EVERY_S", 0.001)
+    clock, path = Clock(), tmp_path / "spent.json"
+    allowance = Allowance(WallTime(100.0), path, final_factor=FACTOR, clock=clock)
+
+    def killed():
+        with allowance.kept_up():
+            clock.s = 30.0
+            while not path.exists() or json.loads(path.read_text())["total"] < 30.0:
+                time.sleep(0.001)
+            clock.s = 45.0
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        killed()
+    assert json.loads(path.read_text())["total"] == 45.0
+    assert Allowance(WallTime(100.0), path, final_factor=FACTOR, clock=clock).spent_s == 45.0

@@ -2,13 +2,15 @@
 
 import random
 from dataclasses import replace
+from functools import partial
 
 from latency import Device, Latency
-from nas.estimates import LEAST_TRIALS, estimates
-from nas.loop import finalists
+from nas.estimates import LEAST_TRIALS, Estimate, estimates, finalists
+from nas.reward import Reward
 from nas.trial import Trial
 
 ARITIES = (3, 3, 3, 3, 3, 3)
+REWARD = partial(Reward(), target_ms=[2.0])
 LAB = Device("lab", "lab-1")
 
 
@@ -39,10 +41,8 @@ def test_an_estimate_is_nearer_to_the_truth_than_the_reading():
             abs(told[t.index].accuracy - true) for t, true in zip(trials, truth, strict=True)
         )
         gains.append(by_model / by_reading)
-        best = finalists(
-            trials, targets_ms=[2.0], worth=lambda t, told=told: told[t.index].accuracy
-        )
-        lucky = finalists(trials, targets_ms=[2.0])
+        best = finalists(trials, targets_ms=[2.0], reward=REWARD, told=told)
+        lucky = finalists(trials, targets_ms=[2.0], reward=REWARD, told={})
         chosen.append(true_accuracy(best[0].tokens) - true_accuracy(lucky[0].tokens))
     assert max(gains) < 0.8
     assert sum(gains) / len(gains) < 0.6
@@ -79,3 +79,23 @@ def test_a_network_of_two_spellings_has_one_estimate():
     spelled = replace(first, index=50, tokens=tuple(2 - token for token in first.tokens))
     told = estimates(ARITIES, [first, *others, spelled])
     assert told[50] == told[first.index]
+
+
+def test_within_the_target_accuracy_ranks_and_above_it_the_reward():
+    """A faster network has the higher reward, but the winner is the most accurate one within."""
+    first, *_ = noisy_trials(1, noise=0.0, seed=0)
+    accuracies_ms = [(0.70, 1.9), (0.69, 0.5), (0.80, 2.5), (0.82, 9.0), (0.71, 2.0), (0.99, 1.0)]
+    trials = [
+        replace(
+            first, index=index, fingerprint=str(index), accuracy=accuracy,
+            latency=Latency.exactly(ms, LAB), reward=REWARD(accuracy, [ms]),
+        )
+        for index, (accuracy, ms) in enumerate(accuracies_ms)
+    ]  # fmt: skip
+    trials[5] = replace(trials[5], accuracy=None, reward=0.0, error="diverged")
+    assert trials[1].reward > trials[0].reward
+    ranked = finalists(trials, targets_ms=[2.0], reward=REWARD, told={})
+    assert [trial.index for trial in ranked] == [4, 0, 1, 2, 3]
+    told = {index: Estimate(accuracy, 0.01) for index, accuracy in enumerate([0.7, 0.75, 0.6, 0.9])}
+    ranked = finalists(trials, targets_ms=[2.0], reward=REWARD, told=told)
+    assert [trial.index for trial in ranked] == [1, 4, 0, 3, 2]

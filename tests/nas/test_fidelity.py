@@ -11,9 +11,9 @@ import pytest
 import nas.loop
 import nas.training.train
 from nas.config import FidelityConfig, SearchConfig, config_yaml, load_config, make_config
-from nas.estimates import estimates, finalists, worth_by
+from nas.estimates import estimates, finalists
 from nas.fidelity import LEAST_PAIRS, LEAST_STEPS, Line, first_recipe, full_lengths
-from nas.loop import run_serially
+from nas.job_loop import SearchStoppedError, run_serially
 from nas.proxy import ProxyTraining
 from nas.run_facts import facts_of
 from nas.run_record import RunRecord
@@ -129,8 +129,9 @@ class TestWhoGoesOn:
         assert len(on) < 40
         among = [t for t in plain.log.trials if t.index in on]
         assert without_times(half.trials) == without_times(among)
-        worth = worth_by(estimates(plain.space.arities, among), plain.reward)
-        best = finalists(among, targets_ms=plain.targets_ms, worth=worth)[:2]
+        told = estimates(plain.space.arities, among)
+        ranked = finalists(among, targets_ms=plain.targets_ms, reward=plain.reward, told=told)
+        best = ranked[:2]
         finals = [t.index for t in half.finals.trials if t.kind == "final"]
         assert finals == [t.index for t in best]
 
@@ -280,6 +281,17 @@ class TestSettings:
         with pytest.raises(InputError, match="the first part would be 50 of 2 steps"):
             run(tmp_path / "new", fidelity=HALF, evaluate=None)
         assert not (tmp_path / "new").exists()
+
+    def test_full_trainings_that_all_fail_end_a_search_whatever_its_batch(self, begin):
+        """Their first parts succeed, one a batch."""
+
+        def bad(job):
+            return Outcome(None, "out of memory") if job.kind == "search" else curves(job)
+
+        loop = begin(trials=40, batch_size=1)
+        with pytest.raises(SearchStoppedError, match="the last 3 networks failed: out of memory"):
+            finish(loop, bad)
+        assert len(loop.trials) == 3
 
     def test_each_length_trains_by_its_recipe(self, monkeypatch, make_loop):
         recipes = {}

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from nas.fidelity import LEAST_PAIRS, Halving
-from nas.loop import SearchStoppedError
+from nas.job_loop import SearchStoppedError
 from nas.schedule import Resources, run_on_ray
 from nas.trial import Outcome
 from search_spaces import InputError

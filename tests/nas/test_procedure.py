@@ -13,6 +13,8 @@ from nas.trial import Trial
 
 FACTS = {
     "controller": "Screened",
+    "device": {"name": "lab", "estimate": False},
+    "target_ms": 2.0,
     "budget": {"batch_size": 4, "finalists": 2, "repeats": 1},
     "data": {"train": 1000, "px": 32},
     "training": {
@@ -45,7 +47,9 @@ def test_a_plain_search_is_told_in_its_order():
     assert asked.startswith("screened REINFORCE")
     assert asked.endswith("asked for 8 networks in batches of 4")
     assert trained == "each trained 40 steps of 50 images on 32 px"
-    assert finals.startswith("2 finalists of best estimated reward, those within the target first")
+    assert finals.startswith(
+        "2 finalists of highest estimated accuracy, those within the target first"
+    )
     assert finals.endswith("trained 3 times as long from new weights")
     assert noise == "1 network trained twice told the noise"
 
@@ -90,8 +94,13 @@ def test_how_a_caller_s_own_function_trains_is_not_told():
     assert "trained 3 times as long" in "; ".join(told)
 
 
+def test_where_none_is_within_the_reward_has_chosen():
+    far = replace(record(), facts=FACTS | {"target_ms": 0.5})
+    assert any("2 finalists of highest estimated reward" in step for step in procedure(far))
+
+
 def test_a_run_of_an_older_version_tells_what_it_knows():
-    old = {key: FACTS[key] for key in ("budget", "data")}
+    old = {key: FACTS[key] for key in ("budget", "data", "device", "target_ms")}
     asked, finals, _ = procedure(replace(record(), facts=old))
     assert asked == "the controller asked for 8 networks in batches of 4"
     assert "trained longer from new weights" in finals

@@ -6,7 +6,7 @@ import pytest
 from controllers import make_controller
 from latency import Device, Latency, MeasurementError, open_device
 from nas.cli.main import nas_app
-from nas.loop import SearchStoppedError, run_serially
+from nas.job_loop import SearchStoppedError, run_serially
 from nas.noise import fastest_of_the_best, measure_noise
 from nas.report import chart_id, render, write_report
 from nas.results import SearchResult, choose_winner, pareto_front

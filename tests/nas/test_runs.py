@@ -2,11 +2,14 @@ import errno
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
-from nas.runs import RunFolder, TrialLog, new_folder, open_folder, write_whole
+from nas.files import write_whole
+from nas.runs import RunFolder, free_name, new_folder, open_folder
 from nas.trial import Trial
+from nas.trial_log import TrialLog
 from search_spaces import InputError
 
 
@@ -43,11 +46,32 @@ def test_run_names_are_folder_names(tmp_path, name):
 
 
 def test_a_run_is_never_written_over(tmp_path):
-    new_folder(tmp_path, "one")
+    (new_folder(tmp_path, "one") / "config.yaml").touch()
     with pytest.raises(
         InputError, match="exists: choose another --run-name, or go on with --resume"
     ):
         new_folder(tmp_path, "one")
+
+
+def test_two_runs_of_one_second_have_two_names(tmp_path):
+    names = []
+    for _ in range(3):
+        names.append(free_name(tmp_path, "mnasnet-1"))
+        new_folder(tmp_path, names[-1])
+    assert names == ["mnasnet-1", "mnasnet-1-2", "mnasnet-1-3"]
+
+
+def test_failures_leave_a_log_and_the_rest_stays(tmp_path):
+    log = TrialLog(tmp_path / "finals.jsonl")
+    log.open_batch([("final", 0), ("final", 1), ("repeat", 0)])
+    for one in (trial(0, "final"), replace(trial(1, "final"), error="lost"), trial(0, "repeat")):
+        log.add(one)
+    log.drop_failed()
+    kept = [("final", 0), ("repeat", 0)]
+    assert [(t.kind, t.index) for t in log.trials] == kept
+    again = TrialLog(tmp_path / "finals.jsonl")
+    assert [(t.kind, t.index) for t in again.trials] == kept
+    assert set(log.open_batch([("final", 0), ("final", 1)])) == {("final", 0)}
 
 
 def test_only_run_folders_are_opened(tmp_path):
@@ -63,7 +87,9 @@ def test_a_full_disk_stops_with_one_line_and_keeps_the_log(tmp_path):
     kept = (tmp_path / "trials.jsonl").read_bytes()
     log.path = tmp_path / "full.jsonl"
     log.path.symlink_to("/dev/full")
-    with pytest.raises(InputError, match=r"No space left on device: the log keeps what it has"):
+    with pytest.raises(
+        InputError, match=r"No space left on device: free the disk; the log keeps what it has"
+    ):
         log.add(trial(1))
     assert (tmp_path / "trials.jsonl").read_bytes() == kept
     assert [t.index for t in TrialLog(tmp_path / "trials.jsonl").trials] == [0]

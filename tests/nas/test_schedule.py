@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from latency import open_device
-from nas.loop import SearchStoppedError, run_serially
+from nas.job_loop import SearchStoppedError, run_serially
 from nas.measuring import measure
 from nas.schedule import Resources, holding, run_on_ray
 from nas.trial import Outcome

@@ -6,7 +6,8 @@ import random
 import pytest
 
 from latency import Device, DeviceLostError, Latency, MeasurementError, Pool, open_device
-from nas.loop import SearchStoppedError, finalists, run_serially
+from nas.estimates import finalists
+from nas.job_loop import SearchStoppedError, run_serially
 from nas.results import SearchResult, best_yaml, choose_winner, frame, pareto_front
 from nas.reward import Reward
 from nas.trial import Trial
@@ -110,7 +111,8 @@ def test_a_log_of_another_number_of_devices_is_refused(make_loop):
 
 
 def test_finalists_and_winner_are_within_every_target(make_loop, tmp_path):
-    trials = finish(both(make_loop)).log.trials
+    searched = finish(both(make_loop))
+    trials = searched.log.trials
     targets_ms = tuple(sorted(t.latencies_ms[place] for t in trials)[12] for place in (0, 1))
     within = {
         t.index
@@ -118,7 +120,7 @@ def test_finalists_and_winner_are_within_every_target(make_loop, tmp_path):
         if all(a <= b for a, b in zip(t.latencies_ms, targets_ms, strict=True))
     }
     assert 0 < len(within) < 13  # some are within one of them only
-    ranked = finalists(trials, targets_ms=targets_ms)
+    ranked = finalists(trials, targets_ms=targets_ms, reward=searched.reward, told={})
     assert {t.index for t in ranked[: len(within)]} == within
     loop = finish(make_loop(tmp_path / "other", sources=TWO, targets_ms=targets_ms))
     assert choose_winner(loop.finals.trials, targets_ms=targets_ms).within(targets_ms)

@@ -1,0 +1,47 @@
+"""Files that are whole, or not there."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from search_spaces import InputError
+
+
+def write_whole(path: Path, content: bytes | str) -> None:
+    """Write a file so that a reader sees the old one or the new one, never a part.
+
+    Raises:
+        InputError: The disk is full or the folder cannot be written.
+    """
+    temporary = path.with_name(path.name + ".part")
+    data = content.encode() if isinstance(content, str) else content
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        with suppress(OSError):  # where nothing can be written nothing is left to be removed
+            temporary.unlink(missing_ok=True)
+        raise InputError(
+            f"{path}: {error.strerror}: free the disk or choose another folder"
+        ) from error
+
+
+def read_json(path: Path) -> Any:
+    """What a file of a run holds.
+
+    Raises:
+        InputError: It is not there, or damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path}: damaged or not there ({error}): restore it from a copy, or begin another run"
+        ) from error
