@@ -41,7 +41,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         target_ms=target_ms,
         folder=args.folder,
         # A training step needs a whole batch, and a small folder may have fewer images than that.
-        recipe=Recipe(epochs=args.epochs, steps=args.steps, batch_size=min(128, len(data.train))),
+        recipe=Recipe(
+            epochs=args.epochs,
+            steps=args.steps,
+            min_steps=None if args.steps else 200,
+            batch_size=min(128, len(data.train)),
+        ),
         trials=args.trials,
         batch_size=min(10, args.trials),
         finals=FinalsConfig(count=args.finalists),
@@ -76,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--target-ms", type=float, help="default: MobileNetV3-Large's")
     parser.add_argument("--resolution", type=int, default=224, help="of the deployed network")
     parser.add_argument("--proxy-resolution", type=int, help="of the images trained on")
-    parser.add_argument("--controller", default="rnn", help="rnn, evolution or uniform")
+    parser.add_argument("--controller", default="screened", help="screened, rnn, ...")
     parser.add_argument("--trials", type=int, default=50)
     parser.add_argument("--finalists", type=int, default=3)
     parser.add_argument("--epochs", type=float, help="of a trial; default 5")

@@ -171,8 +171,8 @@ class Advice:
         known = f"known by {counted(self.pairs, 'pair')}"
         if self.spread == 0:
             return (
-                f"The noise ({known}) hides what differs between networks: train longer (recipe.epochs) "
-                "before running more trials"
+                f"The noise ({known}) hides what differs between networks: train longer (recipe.min_steps, "
+                "or recipe.epochs) before running more trials"
             )
         if self.turn == MOST_TRIALS:
             return f"The noise ({known}) is no reason to run fewer"
@@ -180,7 +180,7 @@ class Advice:
         if trials < self.turn:
             return f"Up to {about}, more of them are the best use of time (noise {known})"
         return (
-            f"From {about} on less noise (a second seed, or recipe.epochs) gains more than more trials "
+            f"From {about} on less noise (a second seed, or longer trials) gains more than more trials "
             f"(noise {known})"
         )
 

@@ -19,7 +19,7 @@ from nas.job_loop import SearchStoppedError
 from nas.latency_warmup import PowerLaw, can_be_guided, guide
 from nas.loop import Budget, TrialLoop
 from nas.measuring import measure, require_distinct
-from nas.noise import measure_noise
+from nas.noise import fastest_of_the_best, measure_noise
 from nas.proxy import ProxyTraining
 from nas.report import write_report
 from nas.results import SearchResult, choose_winner, finalist_weights, write_results
@@ -228,6 +228,9 @@ def _conclude(loop: TrialLoop, data: Dataset) -> SearchResult:
         reasons = [trial.error for trial in (*finals, *loop.log.trials) if trial.error]
         raise SearchStoppedError(f"nothing trained to the end: {reasons[0]}")
     spec = loop.space.decode(winner.tokens)
+    noise, fastest = measure_noise(trials, finals), None
+    if noise is not None and not noise.differ:
+        fastest = loop.space.decode(fastest_of_the_best(trials, noise).tokens)
     result = SearchResult(
         folder=loop.folder,
         winner=winner,
@@ -237,9 +240,10 @@ def _conclude(loop: TrialLoop, data: Dataset) -> SearchResult:
         test_accuracy=_test_accuracy(loop.folder, winner, spec, data),
         trials=tuple(trials),
         finals=tuple(finals),
-        noise=measure_noise(trials, finals),
+        noise=noise,
         estimates=estimates(loop.space.arities, trials),
         rungs=tuple(trial for trial in loop.log.trials if trial.kind == "rung"),
+        fastest=fastest,
     )
     write_results(result, data)
     write_report(loop.folder)

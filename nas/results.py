@@ -41,6 +41,8 @@ class SearchResult:
         noise: How much accuracies differ by chance; None if nothing was repeated.
         estimates: Of each trial's accuracy, by its index, from all trials together; see `nas.estimates`.
         rungs: The candidates' first parts, with multi-fidelity; their accuracies compare with no trial's.
+        fastest: The fastest network whose accuracy chance does not tell from the best; None where chance
+            does tell networks apart, or nothing was repeated.
     """
 
     folder: RunFolder
@@ -54,6 +56,7 @@ class SearchResult:
     noise: Noise | None
     estimates: Mapping[int, Estimate] = field(default_factory=dict)
     rungs: Sequence[Trial] = ()
+    fastest: ArchSpec | None = None
 
     def frame(self) -> pd.DataFrame:
         """The trials as a table, one row each; `pareto` marks the front."""
@@ -176,6 +179,8 @@ def write_results(result: SearchResult, dataset: Dataset | None) -> None:
     table = result.frame().sort_values(["pareto", "latency_ms"], ascending=[False, True])
     write_whole(folder / "pareto.csv", table.to_csv(index=False))
     write_whole(folder / "best.yaml", best_yaml(result))
+    if result.fastest is not None:
+        write_whole(folder / "fastest.yaml", to_yaml(result.fastest))
     published = ["best.yaml"]
     if dataset is not None and folder.weights_path(result.winner.index).exists():
         _write_network(result, dataset)

@@ -61,7 +61,9 @@ def conclude(
         console.print(result.noise.sentence())
         if not result.noise.differ:
             fastest = fastest_of_the_best(result.trials, result.noise)
-            console.print(f"That is trial {fastest.index}, at {in_short(fastest.latencies)}.")
+            console.print(
+                f"That is trial {fastest.index}, at {in_short(fastest.latencies)}: fastest.yaml."
+            )
         console.print(Advice.of(result.noise).after(distinct))
     used = "; ".join(procedure(RunRecord.read(result.folder)))
     took = (

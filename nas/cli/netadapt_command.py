@@ -11,6 +11,7 @@ import typer
 
 from nas.adapt_config import FINETUNE_STEPS
 from nas.cli.output import JsonFlag, messages, print_json
+from nas.cli.typed import options_typed
 from nas.runs import check_new, free_name, require_writable
 from nas.targets import aim
 from nas.training.recipe import Recipe
@@ -98,7 +99,7 @@ def netadapt(
     from nas.cli import adapt_settings, adapting
     from nas.cli.adapt_planning import announce, seed_latency
 
-    console, typed, began_s = messages(), _typed(context), time.monotonic()
+    console, typed, began_s = messages(), options_typed(context), time.monotonic()
     if resume is not None:
         job, folder = adapting.reopen(resume, _changes(context, typed), console)
         forecast = None
@@ -195,15 +196,6 @@ def _require_device(device: str | None) -> None:
             f"--device {device} has a target beside it, as in a search of several devices: give "
             f"--device {name} --target-ms {target_ms:g}"
         )
-
-
-def _typed(context: typer.Context) -> list[str]:
-    """The names of the options that were given."""
-    return [
-        name
-        for name in context.params
-        if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
-    ]
 
 
 def _changes(context: typer.Context, typed: list[str]) -> dict[str, Any]:

@@ -11,21 +11,28 @@ import typer
 
 from nas.cli.errors import Failed
 from nas.cli.output import JsonFlag, messages, print_json, search_line
+from nas.cli.typed import options_typed
 from nas.config import SearchConfig, make_config
 from nas.job_loop import SearchStoppedError
 from nas.readable import seconds
 from nas.runs import check_new, free_name, require_writable
 from search_spaces import InputError
 
+MAY_CHANGE = frozenset(
+    ("workers", "cpus_per_trial", "gpus_per_trial", "ray_address", "resume", "dry_run", "as_json")
+)
+"""Options that may stand beside `--resume`."""
+
 
 def search(
+    context: typer.Context,
     space: Annotated[
         str | None, typer.Option(help="mnasnet (default), or a YAML file of your own space.")
     ] = None,
     target_ms: Annotated[
         float | None,
         typer.Option(
-            help="Latency budget in ms of one device; MobileNetV3-Large's on it by default."
+            help="Latency target in ms of one device; MobileNetV3-Large's on it by default."
         ),
     ] = None,
     device: Annotated[
@@ -59,7 +66,9 @@ def search(
     ] = None,
     budget: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Wall time in place of --trials: 45m, 1h30m."),
+        typer.Option(
+            metavar="TIME", help="Wall time of the whole run, in place of --trials: 45m, 1h30m."
+        ),
     ] = None,
     batch_size: Annotated[
         int | None, typer.Option(help="Candidates a controller update; 10, 4 in quick.")
@@ -144,10 +153,10 @@ def search(
     if trials is not None:
         overrides["budget_s"] = None  # a file may have it; what comes later wins
     console, began_s = messages(), time.monotonic()
-    if resume is not None:
-        changed = [*_given(preset=preset), *overrides, *_given(config=config, run_name=run_name)]
-        if fixed := [name for name in changed if name != "schedule"]:
-            raise InputError(f"{fixed[0]} cannot change on --resume: a run keeps its settings")
+    fixed = [name for name in options_typed(context) if name not in MAY_CHANGE]
+    if resume is not None and fixed:
+        option = "--" + fixed[0].replace("_", "-")
+        raise InputError(f"{option} cannot change on --resume: a run keeps its settings")
     from nas.cli import job as jobs
     from nas.cli.conclusion import conclude
     from nas.cli.planning import plan

@@ -35,11 +35,13 @@ def train(
     ] = None,
     width: WidthOption = None,
     convention: ConventionOption = None,
-    epochs: Annotated[float | None, typer.Option(help="Passes over the training images.")] = None,
+    epochs: Annotated[
+        float | None, typer.Option(help="Passes over the training images; 5.")
+    ] = None,
     learning_rate: Annotated[
         float | None, typer.Option(help="Peak rate; default 4e-3 from scratch, 1e-3 from a seed.")
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step; 128.")] = None,
     recipe: Annotated[
         Path | None, typer.Option(help="YAML with any of a recipe's settings (docs/settings.md).")
     ] = None,

@@ -270,9 +270,8 @@ def test_controllers_may_be_named_alone_and_files_may_be_empty(
     assert code == 0
     assert "evolution, 4 trials" in err
     short.write_text("# nothing\n")
-    assert (
-        "batch_size is 128" in nas_search(*options, short)[2]
-    )  # the recipe's default, for 60 images
+    # The recipe's default, for 60 images.
+    assert "batch_size (set it with --config) is 128" in nas_search(*options, short)[2]
     short.write_text("recipe: fast\n")
     assert "recipe: expected keys and values, got 'fast'" in nas_search(*options, short)[2]
 

@@ -336,7 +336,7 @@ def test_classes_are_matched_by_name_not_by_place(nas, seed, photos, tmp_path):
         (("train", "SEED", "--data", "PHOTOS", "--epochs", "0"), "epochs"),
         (
             ("train", "SEED", "--data", "PHOTOS", "--batch-size", "500"),
-            "batch_size is 500",
+            "--batch-size is 500",
         ),
     ],
 )

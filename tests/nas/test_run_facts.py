@@ -16,6 +16,7 @@ from nas.training.images import ArraySplit, Dataset
 from nas.training.recipe import Recipe
 from nas.trial import Outcome
 from search_spaces import InputError, load_space
+from search_spaces.spec import load
 
 
 def images(count):
@@ -197,3 +198,18 @@ def test_a_search_of_two_networks_that_both_fail_says_why(tmp_path):
         SearchStoppedError, match="nothing trained to the end: ValueError: no such layer"
     ):
         run(tmp_path, trials=2, evaluate=bad)
+
+
+@pytest.mark.parametrize(("noisy", "there"), [(True, True), (False, False)])
+def test_where_noise_hides_the_best_the_fastest_is_written(tmp_path, noisy, there):
+    """The repeat reads far from the first reading, or just as it did."""
+
+    def evaluate(job):
+        return Outcome(0.5 + job.index / 100 + (0.2 if noisy and job.kind == "repeat" else 0.0))
+
+    result = run(tmp_path, evaluate=evaluate, finals=FinalsConfig(count=1, repeats=1))
+    assert result.noise.differ is not noisy
+    assert (tmp_path / "fastest.yaml").exists() is there
+    if there:
+        fastest = min(result.trials, key=lambda trial: trial.latency_ms)
+        assert load(tmp_path / "fastest.yaml").fingerprint == fastest.fingerprint
