@@ -8,6 +8,17 @@ from nas.cli.main import main, netadapt_main, search_main
 from nas.seeds import seed_bytes
 from tests.nas.test_adapt import SEED
 
+SMALL_SPACE = """\
+schema: 1
+name: small
+bn_eps: 0.001
+stem: {out: 8, kernel: 3, stride: 2, act: relu}
+blocks:
+- {stride: 2, op: [sepconv, mbconv3], kernel: [3, 5], se: 0, se_rule: mnasnet, skip: identity,
+   out: [8, 16], depth: 1, act: relu}
+head: {conv: 32, hidden: 0, act: relu, dropout: 0.0}
+"""
+
 
 def run(monkeypatch, capsys, *arguments, command=main):
     monkeypatch.setattr(sys, "argv", ["nas", *map(str, arguments)])
@@ -51,3 +62,11 @@ def photos(tmp_path):
             pixels = rng.normal(base, 40, size=(32, 32, 3)).clip(0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(tmp_path / "photos" / label / f"{number}.png")
     return tmp_path / "photos"
+
+
+@pytest.fixture
+def space(tmp_path):
+    """A space of eight networks, in a file."""
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL_SPACE)
+    return path

@@ -7,17 +7,6 @@ import pytest
 from nas.config import load_config
 from tests.cli.test_commands import QUICK
 
-SMALL_SPACE = """\
-schema: 1
-name: small
-bn_eps: 0.001
-stem: {out: 8, kernel: 3, stride: 2, act: relu}
-blocks:
-- {stride: 2, op: [sepconv, mbconv3], kernel: [3, 5], se: 0, se_rule: mnasnet, skip: identity,
-   out: [8, 16], depth: 1, act: relu}
-head: {conv: 32, hidden: 0, act: relu, dropout: 0.0}
-"""
-
 
 @pytest.fixture
 def config(tmp_path):
@@ -27,13 +16,6 @@ def config(tmp_path):
         "controller: {name: screened, options: {warmup: 4}}\n"
         "finals: {count: 1, epochs_factor: 2, repeats: 1}\n"
     )
-    return path
-
-
-@pytest.fixture
-def space(tmp_path):
-    path = tmp_path / "small.yaml"
-    path.write_text(SMALL_SPACE)
     return path
 
 

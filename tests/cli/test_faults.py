@@ -7,7 +7,7 @@ import filelock
 import pytest
 
 from nas.watch import TensorBoard
-from tests.cli.test_budget import SMALL_SPACE
+from tests.cli.conftest import SMALL_SPACE
 from tests.cli.test_commands import QUICK
 
 
@@ -18,13 +18,6 @@ def config(tmp_path):
         "trials: 4\nbatch_size: 2\nrecipe: {steps: 2, batch_size: 16}\n"
         "finals: {count: 1, epochs_factor: 2, repeats: 1}\n"
     )
-    return path
-
-
-@pytest.fixture
-def space(tmp_path):
-    path = tmp_path / "small.yaml"
-    path.write_text(SMALL_SPACE)
     return path
 
 
