@@ -10,8 +10,6 @@ and its latency over the target: means over seeds with 95% intervals, and of the
 search.
 """
 
-import argparse
-import os
 import random
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ from benchmarks.latency_warmup import (
     Task,
     Tried,
     Way,
+    options,
     rewarded,
     searched,
     target_of,
@@ -83,14 +82,7 @@ def returned(finalists: list[Tried], target_ms: float, *, seed: int) -> Returned
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--seeds", type=int, default=50)
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
-    given = parser.parse_args()
-    if "MOBILE_NAS_BENCH" not in os.environ:
-        raise SystemExit("MOBILE_NAS_BENCH is not set: name the folder that holds anb/")
+    given = options(__doc__)
     titles = ["top-1, by reward", "by accuracy", "gain", "latency over T, by reward", "by accuracy"]
     print("| target: quantile | trials | searches | " + " | ".join(titles) + " |")
     print("|---" * (3 + len(titles)) + "|")

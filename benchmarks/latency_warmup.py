@@ -179,15 +179,21 @@ class Law:
         return self.line.slope * math.log(figures(tokens)[2]) + self.line.intercept
 
 
-def main() -> None:
+def options(about: str | None) -> argparse.Namespace:
+    """What was typed: how many seeds, and processes."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
     given = parser.parse_args()
     if "MOBILE_NAS_BENCH" not in os.environ:
         raise SystemExit("MOBILE_NAS_BENCH is not set: name the folder that holds anb/")
+    return given
+
+
+def main() -> None:
+    given = options(__doc__)
     titles = [
         f"M MAdds a trial, N={WITHIN}",
         *(f"N={n}" for n in BUDGETS),

@@ -1,9 +1,10 @@
 """Checks at the border: what comes in from outside is refused with one line, or is right."""
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from numbers import Integral
-from typing import Any
+from typing import Any, SupportsFloat
 
 from controllers.controller import Scored, Tokens
 from search_spaces.errors import InputError
@@ -120,15 +121,28 @@ def checked_scored(scored: Scored, arities: tuple[int, ...]) -> list[tuple[Token
     Raises:
         InputError: as ``checked_tokens``, or a score that is no finite number.
     """
-    batch = list(scored)  # of an iterator there is one look only
-    for tokens, score in batch:
-        # An array of one number is one too, and so is a tensor; a text is not.
-        if not hasattr(score, "__float__") or not abs(float(score)) <= LARGEST_SCORE:
+    batch = [(tokens, score, _as_float(score)) for tokens, score in scored]
+    for tokens, score, value in batch:
+        if not abs(value) <= LARGEST_SCORE:
             raise InputError(
                 f"the score of {tuple(tokens)} must be finite, got {score!r}: tell a failed trial as 0.0, "
                 "or as the lowest score so far where scores may be negative"
             )
-    return [(checked_tokens(tokens, arities), float(score)) for tokens, score in batch]
+    return [(checked_tokens(tokens, arities), value) for tokens, _, value in batch]
+
+
+def _as_float(score: object) -> float:
+    """A number, an array or a tensor of one, as a float; NaN where it is none of these.
+
+    >>> _as_float(1), _as_float("1"), _as_float(10**400)
+    (1.0, nan, nan)
+    """
+    if not isinstance(score, SupportsFloat):  # a text is not one
+        return math.nan
+    try:
+        return float(score)
+    except (TypeError, ValueError, RuntimeError, OverflowError):  # of several numbers, or too large
+        return math.nan
 
 
 def stamped(stamp: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The composition root: commands, configuration, the search loop, training, reports.
 
 Start with `pipeline.search` (the main job as one call), then `loop` (the algorithm), `schedule` (who
-trains), `runs` (what is kept). The commands are in `cli`.
+trains), `trial_log` and `runs` (what is kept). The commands are in `cli`.
 """
 
 from nas.job_loop import SearchStoppedError

@@ -163,10 +163,11 @@ class Allowance:
             worth: How many candidates' work that is, if not one's each; see `nas.fidelity`.
         """
         kept, trained = self._kept, [s for s in train_s if s > 0]
-        kept.search += self.clock() - self._batch_s
-        kept.trained += sum(trained)
-        kept.trials += len(trained) if worth is None else worth
-        kept.idle = 0 if trained else kept.idle + 1
+        with self._writing:  # all of it or nothing is written down
+            kept.search += self.clock() - self._batch_s
+            kept.trained += sum(trained)
+            kept.trials += len(trained) if worth is None else worth
+            kept.idle = 0 if trained else kept.idle + 1
         self.keep()
 
     def keep(self) -> None:
@@ -182,16 +183,21 @@ class Allowance:
 
         def keep_up() -> None:
             while not ended.wait(KEPT_EVERY_S):
-                with suppress(
-                    InputError
-                ):  # of a full disk: the search says so itself, with its next line
+                with suppress(InputError):  # the search meets a full disk itself, and says so
                     self.keep()
 
         thread = threading.Thread(target=keep_up, daemon=True)
         thread.start()
         try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
-            self.keep()
+            try:
+                yield
+            finally:
+                ended.set()
+                thread.join()
+        except BaseException:
+            with suppress(
+                InputError
+            ):  # what ended the search is said, not what is wrong with this file
+                self.keep()
+            raise
+        self.keep()

@@ -42,7 +42,7 @@ def require_planned(finals: TrialLog, planned: Collection[Key]) -> None:
     Raises:
         InputError: One is not.
     """
-    for trial in finals.trials:
+    for trial in [*finals.trials, *finals.waiting]:
         if (trial.kind, trial.index) not in planned:
             raise InputError(
                 f"{finals.path}: trial {trial.index} would not be in the finals now: the log belongs to "

@@ -28,6 +28,11 @@ class TrialLog:
         self._ahead = {_key(trial): trial for trial in _read(self.ahead_path)}
         self._order: list[Key] = []
 
+    @property
+    def waiting(self) -> list[Trial]:
+        """Trials that wait for their turn."""
+        return list(self._ahead.values())
+
     def open_batch(self, keys: list[Key]) -> dict[Key, Trial]:
         """Say which trials come next, in order; returns those already on disk."""
         self._order = [key for key in keys if key not in self._logged]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,11 +98,9 @@ class Adapting:
             MeasurementError,
             OSError,
         ) as error:
-            if isinstance(error, OSError) and error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
             again = command(f"--resume {folder.path}", program="netadapt")
             console.print(f"to go on: {again}", soft_wrap=True)
-            if isinstance(error, KeyboardInterrupt | InputError):
+            if isinstance(error, KeyboardInterrupt | InputError | OSError):
                 raise
             raise Failed(str(error)) from error
         finally:

@@ -65,7 +65,8 @@ def guarded(program: str, app: typer.Typer) -> None:
         sys.stderr.close()
         raise SystemExit(FAILED) from None
     except OSError as error:
-        if error.errno not in FULL | BARRED:
+        # Without a file's name it may be of a socket.
+        if error.errno not in FULL and (error.errno not in BARRED or error.filename is None):
             raise
         where = "" if error.filename is None else f"{error.filename}: "
         mend = (

@@ -44,6 +44,7 @@ class Job:
 
     Attributes:
         warm_start: What trials begin with the weights of.
+        copies: The files that the settings name, as they were read: a run keeps them under these names.
         cost: What it is expected to cost; None where nobody can tell.
         began_s: When the command was begun, by the monotonic clock: a time budget counts from there.
     """
@@ -54,6 +55,7 @@ class Job:
     data: Dataset
     console: Console
     warm_start: tuple[Seed, ...] = ()
+    copies: dict[str, bytes] = field(default_factory=dict)
     cost: Cost | None = None
     began_s: float = field(default_factory=time.monotonic)
 
@@ -141,7 +143,17 @@ def open_job(config: SearchConfig, console: Console) -> Job:
         real = as_it_trains(config.fidelity, config.recipe, train_images=len(data.train))
         config = config.model_copy(update={"fidelity": real})
     warm_start = _warm_start(config, space)
-    return Job(config, space, sources, data, console, warm_start, began_s=began_s)
+    copies = _copies(config)
+    return Job(config, space, sources, data, console, warm_start, copies, began_s=began_s)
+
+
+def _copies(config: SearchConfig) -> dict[str, bytes]:
+    """The files that the settings name: read before the plan, as they may change meanwhile."""
+    seeds = enumerate(config.warm_start, start=1)
+    copies = {f"warm-start-{number}.pt": Path(path).read_bytes() for number, path in seeds}
+    if config.space not in SPACES:
+        copies[OWN_SPACE] = Path(config.space).read_bytes()
+    return copies
 
 
 def _warm_start(config: SearchConfig, space: FactorizedSpace) -> tuple[Seed, ...]:
@@ -183,17 +195,15 @@ def _controller(config: SearchConfig, space: FactorizedSpace) -> Controller:
 
 def start(job: Job, runs: Path, name: str) -> RunFolder:
     """Make the run's folder, with its settings in it and copies of the files that they name."""
-    config = job.config
     folder = new_folder(runs, name)
-    copies = {f"warm-start-{n}.pt": Path(p) for n, p in enumerate(config.warm_start, start=1)}
-    changes: dict[str, Any] = {"warm_start": _within(folder, copies)}
-    if config.space not in SPACES:
-        copies[OWN_SPACE] = Path(config.space)
+    seeds = (copy for copy in job.copies if copy != OWN_SPACE)
+    changes: dict[str, Any] = {"warm_start": _within(folder, seeds)}
+    if OWN_SPACE in job.copies:
         changes["space"] = str(folder / OWN_SPACE)
     try:
-        for copy, path in copies.items():
-            write_whole(folder / copy, path.read_bytes())
-        write_whole(folder / "config.yaml", config_yaml(config.model_copy(update=changes)))
+        for copy, content in job.copies.items():
+            write_whole(folder / copy, content)
+        write_whole(folder / "config.yaml", config_yaml(job.config.model_copy(update=changes)))
     except BaseException:
         folder.discard()  # the name is free again
         raise
@@ -216,6 +226,8 @@ def reopen(
     config = load_config(folder / "config.yaml")
     kept = config.model_dump(mode="json")
     kept["schedule"] |= schedule
+    if schedule.get("workers") == 0 and "ray_address" not in schedule:
+        kept["schedule"]["ray_address"] = None  # from now on in this process
     kept["warm_start"] = _within(folder, config.warm_start)
     if (folder / OWN_SPACE).is_file():
         kept["space"] = str(folder / OWN_SPACE)

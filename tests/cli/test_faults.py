@@ -6,6 +6,8 @@ import json
 import filelock
 import pytest
 
+from nas.cli import planning
+from nas.cli.main import main
 from nas.watch import TensorBoard
 from tests.cli.conftest import SMALL_SPACE
 from tests.cli.test_commands import QUICK
@@ -100,7 +102,8 @@ def test_a_folder_without_a_run_is_told_from_one_with_it(begin, tmp_path):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--preset", "quick"], "preset cannot change on --resume"),
+        (["--preset", "quick"], "--preset cannot change on --resume"),
+        (["--runs", "elsewhere"], "--runs cannot change on --resume"),
         (["--cpus-per-trial", "4096"], "cpus_per_trial is 4096, but this machine has"),
         (["--ray-address", "nowhere:1"], "workers is 0, which trains in this process"),
     ],
@@ -110,6 +113,62 @@ def test_what_a_resumed_run_cannot_use_is_refused(begin, nas_search, tmp_path, o
     code, _, err = nas_search("--resume", tmp_path / "runs" / "one", *options)
     assert code == 2
     assert said in last_line(err)
+
+
+def test_a_run_of_a_cluster_goes_on_in_this_process(begin, nas_search, tmp_path):
+    assert begin("--run-name", "one")[0] == 0
+    path = tmp_path / "runs" / "one" / "config.yaml"
+    settings = path.read_text()
+    assert "workers: 0" in settings
+    assert "ray_address: null" in settings
+    settings = settings.replace("workers: 0", "workers: null")
+    path.write_text(settings.replace("ray_address: null", "ray_address: nowhere:1"))
+    code, _, err = nas_search("--resume", tmp_path / "runs" / "one", "--workers", "0")
+    assert code == 0, err
+
+
+def test_a_space_that_changes_during_the_plan_is_searched_as_it_was_read(
+    begin, space, monkeypatch, tmp_path
+):
+    original = planning.plan
+
+    def plan(job, runs):
+        planned = original(job, runs)
+        space.unlink()
+        return planned
+
+    monkeypatch.setattr("nas.cli.planning.plan", plan)
+    code, _, err = begin("--space", space, "--run-name", "one")
+    assert code == 0, err
+    assert (tmp_path / "runs" / "one" / "space.yaml").read_text() == SMALL_SPACE
+
+
+@pytest.mark.parametrize(
+    ("failure", "one_line"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied", "there"), True),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), True),
+        (PermissionError(errno.EPERM, "Operation not permitted"), False),  # of a socket, say
+        (ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"), False),
+    ],
+)
+def test_only_what_is_a_disk_s_is_told_as_such(nas, monkeypatch, failure, one_line):
+    def fails(*_, **__):
+        raise failure
+
+    monkeypatch.setattr("nas.cli.show_command.open_spec", fails)
+    if not one_line:
+        with pytest.raises(OSError, match=failure.strerror):
+            nas_main(monkeypatch)
+        return
+    code, _, err = nas("show", "mobilenet_v2")
+    assert code == 2
+    assert failure.strerror in last_line(err)
+
+
+def nas_main(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["nas", "show", "mobilenet_v2"])
+    main()
 
 
 def test_how_far_a_run_has_come_as_a_document(begin, nas_search, tmp_path):

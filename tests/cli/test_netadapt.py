@@ -1,5 +1,6 @@
 """The `netadapt` command as its users meet it."""
 
+import errno
 import json
 import os
 import re
@@ -271,3 +272,24 @@ def test_an_unstable_seed_and_a_vain_decay_are_warned_of(
     assert "latencies are unstable" in err
     assert "(unstable)" in err
     assert "delta decays too fast to reach the target" in err
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        OSError(errno.ENOSPC, "No space left on device", "family.csv"),
+        OSError(errno.EROFS, "Read-only file system", "family.csv"),
+    ],
+)
+def test_a_disk_that_fails_is_one_line_that_says_how_to_go_on(
+    netadapt, seed, photos, monkeypatch, failure
+):
+    def fails(*_, **__):
+        raise failure
+
+    monkeypatch.setattr("nas.adapt.adapt", fails)
+    common = ("--seed", seed, "--data", photos, "--target-ratio", 0.85, *STEPS_ALONE)
+    code, _, err = netadapt(*common, "--run-name", "one")
+    assert code == 2
+    assert "to go on: " in err
+    assert err.strip().splitlines()[-1].startswith(f"netadapt: family.csv: {failure.strerror}: ")

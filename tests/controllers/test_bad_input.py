@@ -40,13 +40,15 @@ def test_tell_tokens(name: str, tokens: Any) -> None:
     assert str(tokens) in refusal(lambda: controller.tell([((0, 0), 0.5), (tokens, 0.5)]))
 
 
-@pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf, 1e200, None, "0.5"])
+@pytest.mark.parametrize(
+    "score", [math.nan, math.inf, -math.inf, 1e200, None, "0.5", 10**400, np.ones(2), torch.ones(2)]
+)
 @pytest.mark.parametrize("name", CONTROLLERS)
 def test_tell_score(name: str, score: Any) -> None:
     controller = make_controller(name, ARITIES, seed=0)
     message = refusal(lambda: controller.tell([((0, 0), 0.5), ((1, 2), score)]))
     assert "(1, 2)" in message
-    assert str(score) in message
+    assert repr(score) in message
 
 
 @pytest.mark.parametrize("name", CONTROLLERS)

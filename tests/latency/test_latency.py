@@ -1,3 +1,4 @@
+import errno
 import json
 import math
 from dataclasses import replace
@@ -130,6 +131,16 @@ def test_a_folder_that_cannot_hold_readings_is_one_line(tmp_path):
         source.latency(SMALL)
     with pytest.raises(InputError, match="set MOBILE_NAS_CACHE"):
         AnchorRecord(tmp_path / "file" / "anchors").see("lab", 1.0)
+
+
+def test_a_reading_that_does_not_fit_leaves_nothing_behind(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(json, "dump", full)
+    with pytest.raises(InputError, match="No space left on device: latencies cannot be kept"):
+        Cached(open_device("madds:1"), tmp_path).latency(SMALL)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_unstable_readings_are_taken_again(tmp_path):

@@ -9,6 +9,7 @@ from nas.allowance import Allowance, WallTime
 from nas.config import FidelityConfig
 from nas.job_loop import run_serially
 from nas.trial import Outcome
+from search_spaces import InputError
 from tests.nas.conftest import accuracy_of, without_times
 from tests.nas.test_loop import Repeating
 
@@ -212,6 +213,19 @@ def test_a_run_expects_what_it_expected_when_it_began(begin):
     again, clock = begin(300.0)  # nobody reckons anew
     run_serially(again, Trainer(clock))
     assert kept["total"] + clock.s == pytest.approx(300.0, rel=0.1)
+
+
+def test_what_ends_a_search_is_said_also_where_the_disk_is_full(tmp_path, monkeypatch):
+    allowance = Allowance(WallTime(100.0), tmp_path / "spent.json", final_factor=FACTOR)
+
+    def full(*_):
+        raise InputError("spent.json: No space left on device")
+
+    monkeypatch.setattr("nas.allowance.write_whole", full)
+    with pytest.raises(KeyboardInterrupt), allowance.kept_up():
+        raise KeyboardInterrupt
+    with pytest.raises(InputError, match="No space left"), allowance.kept_up():
+        pass
 
 
 def test_what_is_spent_is_written_down_while_something_trains(tmp_path, monkeypatch):

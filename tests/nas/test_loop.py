@@ -412,7 +412,13 @@ def test_finals_that_all_failed_are_tried_again(make_loop):
 
 
 def test_finals_of_another_plan_are_refused(make_loop):
-    finish(make_loop(finalists=3))
+    loop = finish(make_loop(finalists=3))
+    with pytest.raises(InputError, match="would not be in the finals now"):
+        finish(make_loop(finalists=2))
+    # Nor is one taken that had not had its turn when the run was interrupted.
+    third = loop.finals.path.read_text().splitlines(keepends=True)[2]
+    loop.finals.path.unlink()
+    loop.finals.ahead_path.write_text(third)
     with pytest.raises(InputError, match="would not be in the finals now"):
         finish(make_loop(finalists=2))
 
