@@ -26,6 +26,7 @@ from benchmarks.latency_warmup import (
     searched,
     target_of,
 )
+from controllers import Tokens
 from controllers.surrogate import fit
 
 TRIALS = (16, 50, 100)
@@ -53,12 +54,8 @@ def solve(task: Task) -> Found:
     found: Found = {}
     for count in TRIALS:
         some = trials[:count]
-        model = fit(ANB_ARITIES, [t.tokens for t in some], [t.reading for t in some])
-        estimates, _ = model.estimate([t.tokens for t in some])
-        told = {
-            t.tokens: top1 for t, top1 in zip(some, estimates, strict=True) if t.ms <= target_ms
-        }
-        within = list({t.tokens: t for t in some if t.tokens in told}.values())
+        told = estimated(some)
+        within = list({t.tokens: t for t in some if t.ms <= target_ms}.values())
         worth = {
             "reward": {t.tokens: rewarded(told[t.tokens], t.ms, target_ms) for t in within},
             "accuracy": told,
@@ -67,6 +64,13 @@ def solve(task: Task) -> Found:
             best = sorted(within, key=lambda t, by=by: by[t.tokens], reverse=True)[:FINALISTS]  # type: ignore[misc]
             found[count, rule] = returned(best, target_ms, seed=task.seed)
     return found
+
+
+def estimated(trials: list[Tried]) -> dict[Tokens, float]:
+    """Top-1 in % of each network, as a model of all readings has it."""
+    tokens = [t.tokens for t in trials]
+    estimates, _ = fit(ANB_ARITIES, tokens, [t.reading for t in trials]).estimate(tokens)
+    return dict(zip(tokens, estimates, strict=True))
 
 
 def returned(finalists: list[Tried], target_ms: float, *, seed: int) -> Returned | None:

@@ -22,12 +22,20 @@ from typing import Any
 
 from controllers.checks import checked_seed
 from controllers.conformance import check_controller
-from controllers.controller import CanKeepWithin, CanWarmUp, Controller, HasPolicy, Tokens
+from controllers.controller import (
+    CanKeepWithin,
+    CanMergeAliases,
+    CanWarmUp,
+    Controller,
+    HasPolicy,
+    Tokens,
+)
 from search_spaces.errors import InputError
 
 __all__ = [
     "CONTROLLERS",
     "CanKeepWithin",
+    "CanMergeAliases",
     "CanWarmUp",
     "Controller",
     "HasPolicy",

@@ -9,7 +9,15 @@ from typing import Any, Protocol, runtime_checkable
 
 from search_spaces.space import Tokens
 
-__all__ = ["CanKeepWithin", "CanWarmUp", "Controller", "HasPolicy", "Scored", "Tokens"]
+__all__ = [
+    "CanKeepWithin",
+    "CanMergeAliases",
+    "CanWarmUp",
+    "Controller",
+    "HasPolicy",
+    "Scored",
+    "Tokens",
+]
 
 Scored = Sequence[tuple[Tokens, float]]
 
@@ -87,5 +95,24 @@ class CanKeepWithin(Protocol):
 
         Where too little does, for what comes nearest. The score is not part of the state: give it
         again to a controller that has loaded one.
+        """
+        ...
+
+
+@runtime_checkable
+class CanMergeAliases(Protocol):
+    """Optional capability: sequences that mean the same are known to be one."""
+
+    def merge_aliases(self, canonical: Callable[[Tokens], Tokens]) -> None:
+        """Take sequences of equal ``canonical`` for one from now on: none of them is asked for twice.
+
+        Some choices may mean nothing beside others, such as the kernel of a block that has no layers.
+        A model that does not know takes the copies of a lucky reading for many good readings.
+
+        To be called before the first ``ask`` and ``tell``. It is not part of the state: give it again to
+        a controller before it loads one.
+
+        Args:
+            canonical: Of all sequences that mean the same as its argument, always the same one.
         """
         ...

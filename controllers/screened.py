@@ -21,7 +21,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from heapq import nlargest
-from itertools import islice, product
+from itertools import islice
 from math import prod
 from typing import Any
 
@@ -46,7 +46,7 @@ PARENTS = 10  # of each round
 SHORTLIST = 400  # sequences whose expected improvement is looked at, the most promising
 SAMPLES = 64  # behind each expected improvement
 MOST_OUT = 100  # sequences asked for and not told yet that a batch is chosen beside, the latest
-MOST_SCORES = 10_000  # of the bound, that are remembered
+MOST_REMEMBERED = 10_000  # sequences whose score by the bound, or canonical form, is remembered
 
 
 class Screened:
@@ -94,9 +94,12 @@ class Screened:
             "entropy_weight": entropy_weight,
         }
         self._rng = random.Random(seed)
+        # All in canonical form, but for what the policy learns from: that is as it was drawn.
         self._trials: list[tuple[Tokens, float]] = []
         self._seen: dict[Tokens, None] = {}  # asked or told, in order
         self._out: dict[Tokens, None] = {}  # of these asked and not told yet
+        self._walked = 0  # of the space in its own order: what lies before has been seen
+        self._canonical: Callable[[Tokens], Tokens] = lambda tokens: tokens
         self._score: Callable[[Tokens], float] = lambda _tokens: 0.0
         self._least = 0.0
 
@@ -111,9 +114,12 @@ class Screened:
                 f"a batch of {n} cannot be chosen from {self._proposals} proposals: "
                 "raise the option proposals, or make the batch smaller"
             )
-        if len(self._seen) >= prod(self.arities):  # nothing is new
+        if max(len(self._seen), self._walked) >= prod(self.arities):  # nothing is new
             return self._policy.ask(n)
-        proposed = list(dict.fromkeys(self._policy.ask(self._proposals)))
+        drawn: dict[Tokens, Tokens] = {}
+        for tokens in self._policy.ask(self._proposals):
+            drawn.setdefault(self._canonical(tokens), tokens)
+        proposed = list(drawn)
         new = [tokens for tokens in proposed if tokens not in self._seen]
         within = self._within(new, n)
         if len(self._trials) < self._warmup:
@@ -122,20 +128,26 @@ class Screened:
             asked = self._screened(list(filter(within, proposed)), n, within=within)
         rest = [tokens for tokens in new if tokens not in asked] if len(asked) < n else []
         asked += nlargest(n - len(asked), rest, key=self._score)
-        asked += self._unseen(n - len(asked), besides=asked)
-        asked += self._policy.ask(n - len(asked)) if len(asked) < n else []  # nothing is new
+        self._note_asked(asked)
+        while len(asked) < n and (last := self._next_unseen()) is not None:
+            self._note_asked([last])
+            asked.append(last)
+        asked = [drawn.get(tokens, tokens) for tokens in asked]
+        return asked + (self._policy.ask(n - len(asked)) if len(asked) < n else [])
+
+    def _note_asked(self, asked: list[Tokens]) -> None:
         self._seen.update(dict.fromkeys(asked))
         self._out.update(dict.fromkeys(asked))
-        return asked
 
     def tell(self, scored: Scored) -> None:
         """Remember the batch for the model and let the policy learn from it."""
         batch = checked_scored(scored, self.arities)
         self._policy.tell(batch)
-        self._trials += batch
-        for tokens, _ in batch:
-            self._seen[tokens] = None
-            self._out.pop(tokens, None)
+        for tokens, score in batch:
+            known = self._canonical(tokens)
+            self._trials.append((known, score))
+            self._seen[known] = None
+            self._out.pop(known, None)
 
     def warm_up(self, score: Callable[[Tokens], float], *, enough: float) -> float:
         """Of the policy; the model hears of trials alone (see CanWarmUp)."""
@@ -143,7 +155,11 @@ class Screened:
 
     def keep_within(self, score: Callable[[Tokens], float], *, least: float) -> None:
         """Proposals and children that score less are passed over (see CanKeepWithin)."""
-        self._score, self._least = lru_cache(maxsize=MOST_SCORES)(score), least
+        self._score, self._least = lru_cache(maxsize=MOST_REMEMBERED)(score), least
+
+    def merge_aliases(self, canonical: Callable[[Tokens], Tokens]) -> None:
+        """For the model, and for what counts as new (see CanMergeAliases)."""
+        self._canonical = lru_cache(maxsize=MOST_REMEMBERED)(canonical)
 
     def _within(self, new: list[Tokens], n: int) -> Callable[[Tokens], bool]:
         """Tells what is within the bound, or comes as near as ``n`` of the new proposals do."""
@@ -167,7 +183,7 @@ class Screened:
         for _ in range(ROUNDS):
             parents = nlargest(PARENTS, promise, key=promise.__getitem__)
             children = [
-                mutated(self._rng.choice(parents), self.arities, rng=self._rng)
+                self._canonical(mutated(self._rng.choice(parents), self.arities, rng=self._rng))
                 for _ in range(self._proposals)
             ]
             distinct = [c for c in dict.fromkeys(children) if c not in promise and within(c)]
@@ -184,14 +200,17 @@ class Screened:
             generator=torch.Generator().manual_seed(self._rng.getrandbits(63)),
         )
 
-    def _unseen(self, count: int, *, besides: list[Tokens]) -> list[Tokens]:
-        """Up to ``count`` of the space's unseen sequences, in their own order.
+    def _next_unseen(self) -> Tokens | None:
+        """The next of the space's unseen sequences, in their own order; None if there are no more.
 
         Only the last of a space come this way: proposals gave fewer than were asked for.
         """
-        known = {*self._seen, *besides} if count else set()
-        every = product(*(range(arity) for arity in self.arities))
-        return list(islice((tokens for tokens in every if tokens not in known), count))
+        for place in range(self._walked, prod(self.arities)):
+            tokens = nth(place, self.arities)
+            if tokens not in self._seen and self._canonical(tokens) == tokens:
+                return tokens
+            self._walked = place + 1
+        return None
 
     def state_dict(self) -> dict[str, Any]:
         """See Controller."""
@@ -201,6 +220,7 @@ class Screened:
             "trials": self._trials,
             "seen": list(self._seen),
             "out": list(self._out),
+            "walked": self._walked,
         }
         return stamped(self._stamp, content)
 
@@ -212,6 +232,20 @@ class Screened:
         self._trials = content["trials"]
         self._seen = dict.fromkeys(content["seen"])
         self._out = dict.fromkeys(content["out"])
+        self._walked = content["walked"]
+
+
+def nth(place: int, arities: tuple[int, ...]) -> Tokens:
+    """The sequence at a place in lexicographic order.
+
+    >>> nth(4, (2, 3))  # (0, 0), (0, 1), (0, 2), (1, 0), ...
+    (1, 1)
+    """
+    tokens = []
+    for arity in reversed(arities):
+        place, token = divmod(place, arity)
+        tokens.append(token)
+    return tuple(reversed(tokens))
 
 
 def upper_bounds(model: Surrogate, tokens: Sequence[Tokens]) -> dict[Tokens, float]:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from controllers import Controller
+from controllers import CanMergeAliases, Controller
 from latency import LatencySource
 from nas.allowance import Allowance, WallTime
 from nas.config import FidelityConfig, FinalsConfig, ScheduleConfig
@@ -149,6 +149,8 @@ def search(
         guided = bool(latency_warmup) and can_be_guided(controller)
         facts["latency_warmup"] = [law.model_dump() for law in latency_warmup if guided]
         record_facts(run, facts)
+        if isinstance(controller, CanMergeAliases):
+            controller.merge_aliases(lambda tokens: space.encode(space.decode(tokens)))
         if guided:
             guide(controller, space, latency_warmup, targets_ms)
         remote = remote_devices(sources)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
-from search_spaces.block_choices import BlockChoices, Chosen, block_options, chosen_layers
+from search_spaces.block_choices import BlockChoices, block_options, chosen_layers
 from search_spaces.space import Tokens
 from search_spaces.spec import ArchSpec, BlockSpec
 
@@ -33,23 +34,19 @@ class Matching:
             return None
         self.tried.append((start, block_index))
         block = self.blocks[block_index]
-        for tokens, choices in block_options(block):
-            wanted = self.layers[start : start + choices["depth"]]
-            if len(wanted) == choices["depth"] and self._fits(block, choices, wanted, start):
-                rest = self._match(block_index + 1, start + len(wanted))
-                if rest is not None:
-                    return (*tokens, *rest)
+        by_layers = _first_tokens(block, self.widths[start])
+        ends = [start + depth for depth in block.depth if start + depth <= len(self.layers)]
+        fitting = [
+            (tokens, end)
+            for end in ends
+            if (tokens := by_layers.get(tuple(self.layers[start:end]))) is not None
+        ]
+        for tokens, end in sorted(fitting):
+            rest = self._match(block_index + 1, end)
+            if rest is not None:
+                return (*tokens, *rest)
         self.dead.add((block_index, start))
         return None
-
-    def _fits(
-        self, block: BlockChoices, choices: Chosen, wanted: Sequence[BlockSpec], start: int
-    ) -> bool:
-        if any(
-            layer.out != choices["out"] or layer.kernel != choices["kernel"] for layer in wanted
-        ):
-            return False  # cheap to see; building the layers is not
-        return tuple(chosen_layers(block, choices, self.widths[start])) == tuple(wanted)
 
     def reason(self) -> str:
         """Why no cut fits: the layer furthest on where a block had to begin, and that block.
@@ -71,3 +68,12 @@ class Matching:
         if layer.kernel not in block.kernel:
             return f"{at} has kernel {layer.kernel}, not one of {list(block.kernel)}"
         return f"no choices of block {index} give the layers from {at} on: {layer}"
+
+
+@lru_cache(maxsize=256)
+def _first_tokens(block: BlockChoices, channels: int) -> Mapping[tuple[BlockSpec, ...], Tokens]:
+    """What the block, fed `channels`, can be: its layers, and the first tokens that give them."""
+    first: dict[tuple[BlockSpec, ...], Tokens] = {}
+    for tokens, choices in block_options(block):
+        first.setdefault(tuple(chosen_layers(block, choices, channels)), tokens)
+    return first

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from latency import Latency
 from nas.advice import Advice
+from nas.allowance import MOST_IDLE
 from nas.cli.output import command, noted
 from nas.noise import fastest_of_the_best
 from nas.procedure import procedure
@@ -53,7 +54,7 @@ def conclude(
     if again := len(result.trials) - distinct:
         console.print(
             f"{again} of {counted(len(result.trials), 'candidate')} had been tried before: the first "
-            "result stands, nothing is trained twice"
+            "result stands, nothing is trained twice" + _ended_early(result)
         )
     if result.test_accuracy is not None:
         console.print(f"on the test images, looked at once: {100 * result.test_accuracy:.1f}%")
@@ -76,6 +77,15 @@ def conclude(
         f"next: {command(f'show {folder}/best.yaml')}",
         soft_wrap=True,
     )
+
+
+def _ended_early(result: SearchResult) -> str:
+    """That nothing new was left for the time of a budget, if so."""
+    budget = RunRecord.read(result.folder).facts["budget"]
+    first = {trial.fingerprint: trial.batch for trial in reversed(result.trials)}
+    if not budget["wall_time_s"] or result.trials[-1].batch - max(first.values()) < MOST_IDLE:
+        return ""
+    return f"; the last {MOST_IDLE} batches had no new network, so the search ended before its time"
 
 
 def _finalists(result: SearchResult) -> Table:

@@ -7,6 +7,18 @@ import pytest
 from nas.config import load_config
 from tests.cli.test_commands import QUICK
 
+NAMES = """\
+schema: 1
+name: names
+bn_eps: 0.001
+stem: {out: 8, kernel: 3, stride: 2, act: relu}
+blocks:
+- {stride: 2, op: sepconv, kernel: 3, se: 0, se_rule: mnasnet, skip: none, out: 8, depth: 1, act: relu}
+- {stride: 1, op: [sepconv, mbconv3], kernel: [3, 5], se: 0, se_rule: mnasnet, skip: [none, identity, pool],
+   out: [16, 24], depth: [0, 1], act: relu}
+head: {conv: 32, hidden: 0, act: relu, dropout: 0.0}
+"""
+
 
 @pytest.fixture
 def config(tmp_path):
@@ -109,3 +121,21 @@ def test_a_warm_start_that_does_not_fit_is_said_in_a_line(
         assert code == 2
         assert said in " ".join(err.split())
         assert len(err.strip().splitlines()) == 1
+
+
+def test_few_networks_of_many_names_end_the_search_before_its_time(
+    nas_search, photos, config, tmp_path
+):
+    """Half of the 48 sequences leave the second block out, and its skip never means anything."""
+    space = tmp_path / "names.yaml"
+    space.write_text(NAMES)
+    common = (*QUICK, "--data", photos, "--config", config, "--space", space, "--budget", "2m")
+    code, _, err = nas_search(*common, "--run-name", "one", "--json")
+    assert code == 0, err
+    assert "the last 5 batches had no new network, so the search ended before its time" in " ".join(
+        err.split()
+    )
+    lines = (tmp_path / "runs/one/trials.jsonl").read_text().splitlines()
+    trials = [json.loads(line) for line in lines]
+    assert len({trial["fingerprint"] for trial in trials}) == 9
+    assert sum(trial["time"]["train_s"] > 0 for trial in trials) == 9

@@ -184,3 +184,37 @@ def test_batch_is_chosen_together() -> None:
 def test_bad_options(option: str, value: object) -> None:
     with pytest.raises(InputError, match=f"option {option} .*{value}"):
         make_controller("screened", (2,), seed=0, options={option: value})
+
+
+def merged(tokens: Tokens) -> Tokens:
+    """Where the first choice is 0, the next four mean nothing."""
+    return (0,) * 5 + tokens[5:] if tokens[0] == 0 else tokens
+
+
+def test_of_sequences_that_are_one_only_one_is_asked() -> None:
+    """The best that luck has found lies where 81 sequences are one: no copy of it is a new idea."""
+    controller = Screened(ARITIES, seed=0)
+    controller.merge_aliases(merged)
+    history: list[Tokens] = []
+    for _ in range(12):
+        asked = controller.ask(5)
+        told = [(tokens, 1.0 - tokens[0] + score(merged(tokens))) for tokens in asked]
+        controller.tell(told)
+        history += asked
+    assert len({merged(tokens) for tokens in history}) == len(history)
+    assert any(tokens != merged(tokens) for tokens in history)  # the policy learns of what it drew
+
+
+def test_all_that_are_not_one_are_asked_before_any_again() -> None:
+    controller = Screened((2, 3, 2), seed=0, warmup=3)
+    controller.merge_aliases(lambda tokens: (tokens[0], tokens[0] * tokens[1], tokens[2]))
+    networks = {(a, a * b, c) for a, b, c in itertools.product(range(2), range(3), range(2))}
+    history = play(controller, 2, batch=4)
+    assert {(a, a * b, c) for a, b, c in history} == networks
+    state = controller.state_dict()
+    repeated = controller.ask(4)
+    again = Screened((2, 3, 2), seed=1, warmup=3)
+    again.merge_aliases(lambda tokens: (tokens[0], tokens[0] * tokens[1], tokens[2]))
+    again.load_state_dict(state)
+    assert again.ask(4) == repeated
+    assert again.ask(4) == controller.ask(4)

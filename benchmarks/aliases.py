@@ -1,0 +1,108 @@
+"""What it gains a search to know which token sequences are one network.
+
+    python -m benchmarks.aliases
+
+In MnasNet's space many sequences are one network: a block without layers has no kernel, and a skip changes
+nothing where a stage narrows. Here each network has a worth, the made-up `block_network` of
+`controller_tables.py` taken at its canonical sequence, and one reading with noise, which every sequence of
+it gets: as in a search, where nothing is trained twice. A controller is asked until so many networks have
+been trained, or ten times as many sequences. For each way: sequences asked for, networks trained, and the
+true worth of the best of the first N networks; means over seeds with 95% intervals.
+"""
+
+import argparse
+import os
+import random
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+
+from benchmarks.compare_controllers import interval
+from benchmarks.controller_tables import block_network
+from controllers import CanMergeAliases, Tokens, make_controller
+from search_spaces import SearchSpace, load_space
+
+BUDGETS = (50, 100, 200)
+MOST_ASKED = 10  # sequences a network of the budget
+BATCH = 10
+NOISES = (0.0, 0.5)
+
+
+@dataclass(frozen=True)
+class Way:
+    """A controller, and whether it is told which sequences are one network."""
+
+    controller: str
+    told: bool = False
+
+    def __str__(self) -> str:
+        return self.controller + (", told" if self.told else "")
+
+
+WAYS = (Way("uniform"), Way("evolution"), Way("rnn"), Way("screened"), Way("screened", told=True))
+
+
+@dataclass(frozen=True)
+class Task:
+    """One search."""
+
+    way: Way
+    noise: float
+    seed: int
+
+
+@cache
+def space() -> SearchSpace:
+    return load_space("mnasnet")
+
+
+@cache
+def canonical(tokens: Tokens) -> Tokens:
+    """The first of the sequences that are the same network."""
+    return space().encode(space().decode(tokens))
+
+
+def solve(task: Task) -> list[float]:
+    """Sequences asked for, networks trained, and the best of the first N of these for each N."""
+    torch.set_num_threads(1)
+    table = block_network(task.seed)
+    controller = make_controller(task.way.controller, space().arities, seed=task.seed)
+    if task.way.told:
+        assert isinstance(controller, CanMergeAliases)
+        controller.merge_aliases(canonical)
+    readings: dict[Tokens, float] = {}
+    asked = 0
+    while len(readings) < max(BUDGETS) and asked < MOST_ASKED * max(BUDGETS):
+        batch = controller.ask(BATCH)
+        asked += len(batch)
+        for tokens in batch:
+            network = canonical(tokens)
+            luck = random.Random(f"{task.seed} {network}").gauss(0.0, task.noise)
+            readings.setdefault(network, table.value(network) + luck)
+        controller.tell([(tokens, readings[canonical(tokens)]) for tokens in batch])
+    worth = [table.value(network) for network in readings]
+    return [float(asked), float(len(worth)), *(max(worth[:n]) for n in BUDGETS)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
+    given = parser.parse_args()
+    titles = ["asked", "trained", *(f"N={n}" for n in BUDGETS)]
+    print("| noise | controller | " + " | ".join(titles) + " |")
+    print("|---" * (2 + len(titles)) + "|")
+    with ProcessPoolExecutor(given.jobs) as pool:
+        for noise in NOISES:
+            for way in WAYS:
+                tasks = [Task(way, noise, seed) for seed in range(given.seeds)]
+                columns = zip(*pool.map(solve, tasks), strict=True)
+                print(f"| {noise:g} | {way} | {' | '.join(map(interval, columns))} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
