@@ -18,6 +18,7 @@ BENCHMARKS = (
     "benchmarks.controller_overhead",
     "benchmarks.compare_controllers",
     "benchmarks.controller_ablation",
+    "benchmarks.aliases",
 )
 
 

@@ -1,7 +1,9 @@
 """Controllers compared on several tables: the best network after N trials.
 
     MOBILE_NAS_BENCH=FOLDER python -m benchmarks.compare_controllers    # FOLDER holds macro/ and anb/
-    ... --kept runs/curves.jsonl --picture curves.png    # kept as they end; needs matplotlib
+    ... --kept runs/curves.jsonl --picture curves.png    # needs matplotlib
+
+Searches are kept in that file as they end, and not run again: give another one when the code has changed.
 
 Without the folder only the synthetic tables are run (``controller_tables.py``). A controller is told
 readings, with the table's noise; what it has found is judged by the true values. A sequence asked

@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import torch
 
-from benchmarks.compare_controllers import best_so_far, interval, search
+from benchmarks.compare_controllers import curve, interval, search
 from benchmarks.controller_tables import MakeTable, tables
 from controllers import Tokens
 from controllers.reinforce import Reinforce
@@ -84,8 +84,8 @@ def best(changes: Mapping[str, object], make_table: MakeTable, seed: int) -> flo
     with ExitStack() as stack:
         for name, value in changes.items():
             stack.enter_context(patch(name, value))
-        stack.enter_context(patch("benchmarks.compare_controllers.BUDGETS", (TRIALS,)))
-        return best_so_far(search("screened", make_table(seed), seed=seed, batch=10))[0]
+        trials = search("screened", make_table(seed), seed=seed, batch=10, trials=TRIALS)
+        return curve(trials)[-1]
 
 
 def main() -> None:

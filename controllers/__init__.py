@@ -6,9 +6,18 @@ sequences, ``tell`` what they scored. Read that file first, then ``reinforce.py`
 default, trains only the most promising of its proposals, by the model of ``surrogate.py``.
 ``uniform.py`` and ``evolution.py`` are what they are compared with.
 
->>> controller = make_controller("evolution", (4, 2, 3), seed=0, options={"population_size": 10})
->>> batch = controller.ask(8)
->>> controller.tell([(tokens, float(sum(tokens))) for tokens in batch])
+A search is a loop of two calls. Here the score of a sequence of three decisions, of 4, 2 and 3 choices, is
+their sum, which is 6 at best; to minimize, tell the negative. A trial that failed scores 0, or the lowest
+score so far if that is below 0. Batches are cheaper a trial than sequences asked for one by one.
+
+>>> controller = make_controller("screened", (4, 2, 3), seed=0)
+>>> trials = []
+>>> for _ in range(3):
+...     scored = [(tokens, float(sum(tokens))) for tokens in controller.ask(5)]
+...     controller.tell(scored)
+...     trials += scored
+>>> max(trials, key=lambda trial: trial[1])
+((3, 1, 2), 6.0)
 
 A controller of your own becomes a name here through an entry point of the group
 ``mobile_nas.controllers``; ``check_controller`` tests that it keeps the contract.
@@ -68,7 +77,7 @@ def make_controller(
         name: a key of ``CONTROLLERS`` or of an entry point in the group ``mobile_nas.controllers``,
             which must be callable as ``(arities, *, seed, **options)``.
         arities: number of choices of each decision.
-        seed: of everything random in the controller, 0 to 2**64 - 1.
+        seed: of everything random in the controller, 0 to 2**32 - 1.
         options: its keyword arguments besides the seed.
 
     Raises:

@@ -13,6 +13,7 @@ from statistics import median, pstdev
 from controllers.checks import checked_flag, checked_real, checked_whole
 
 MAD_TO_STD = 1.4826  # standard deviation of a normal distribution / its median absolute deviation
+ROUNDING = 1e-12  # of the mean: rewards that differ by less are equal
 LEAST_SPREAD = 1e-4  # of the mean: once a policy has settled, smaller differences are rounding
 
 
@@ -85,7 +86,7 @@ class Baseline:
         # scale. If most of them agree the median deviation is 0 and the plain one has to do.
         centre = median(heard)
         spread = MAD_TO_STD * median(abs(r - centre) for r in heard) or pstdev(heard)
-        if len(heard) < self.warmup or spread == 0.0:
+        if len(heard) < self.warmup or spread <= ROUNDING * abs(centre):
             return replace(self, heard=heard)
         return replace(self, mean=centre, spread=spread, heard=())
 

@@ -2,8 +2,8 @@
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
-from numbers import Integral
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral, Real
 from typing import Any, SupportsFloat
 
 from controllers.controller import Scored, Tokens
@@ -13,7 +13,7 @@ MEND = "change it, or leave it out for the default"
 LARGEST_OPTION = 1e6  # far above any use; the policy's 32-bit numbers would overflow near 1e38
 LARGEST_WHOLE = 100_000  # sequences that are held, and scored, at once
 LARGEST_SCORE = 1e100  # its square is a number still
-LARGEST_SEED = 2**64 - 1  # of a torch generator
+LARGEST_SEED = 2**32 - 1  # of a torch generator on a CPU, which takes no more bits of it
 
 
 def checked_arities(arities: Sequence[int]) -> tuple[int, ...]:
@@ -25,12 +25,18 @@ def checked_arities(arities: Sequence[int]) -> tuple[int, ...]:
     >>> checked_arities([4, 2])
     (4, 2)
     """
-    if not arities or any(not isinstance(arity, Integral) or arity < 1 for arity in arities):
+    given = _as_tuple(arities)
+    if not given or any(not isinstance(arity, Integral) or arity < 1 for arity in given):
         raise InputError(
-            f"arities must be one or more integers of at least 1, got {tuple(arities)}: "
+            f"arities must be one or more integers of at least 1, got {given or arities}: "
             "give the number of choices of each decision"
         )
-    return tuple(int(arity) for arity in arities)
+    return tuple(int(arity) for arity in given)
+
+
+def _as_tuple(given: object) -> tuple[Any, ...]:
+    """What can be gone through as a tuple; empty where that is nothing."""
+    return tuple(given) if isinstance(given, Iterable) else ()
 
 
 def checked_seed(seed: int) -> int:
@@ -56,20 +62,24 @@ def checked_real(
     search_spaces.errors.InputError: option baseline_decay must be a number from 0.0 to 1.0, got 1.5: ...
     """
     # YAML's `yes` is True, which Python counts as the integer 1. NaN fails the comparison.
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+    if isinstance(value, bool) or not isinstance(value, Real) or not low <= value <= high:
         raise InputError(
             f"option {name} must be a number from {low} to {high}, got {value!r}: {MEND}"
         )
-    return value
+    return float(value)
 
 
 def checked_whole(name: str, value: int) -> int:
     """An option's value; InputError if it is not an integer from 1 to ``LARGEST_WHOLE``."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LARGEST_WHOLE:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, Integral)
+        or not 1 <= value <= LARGEST_WHOLE
+    ):
         raise InputError(
             f"option {name} must be a whole number from 1 to {LARGEST_WHOLE}, got {value!r}: {MEND}"
         )
-    return value
+    return int(value)
 
 
 def checked_flag(name: str, value: bool) -> bool:
@@ -101,18 +111,19 @@ def checked_tokens(tokens: Sequence[int], arities: tuple[int, ...]) -> Tokens:
         ...
     search_spaces.errors.InputError: token 2 of decision 1 is out of range in (3, 2): ...
     """
-    if len(tokens) != len(arities):
+    given = _as_tuple(tokens)
+    if len(given) != len(arities):
         raise InputError(
-            f"expected {len(arities)} tokens, got {len(tokens)} in {tuple(tokens)}: "
+            f"expected {len(arities)} tokens, got {len(given)} in {given or tokens!r}: "
             "give one token a decision"
         )
-    for position, (token, arity) in enumerate(zip(tokens, arities, strict=True)):
+    for position, (token, arity) in enumerate(zip(given, arities, strict=True)):
         if token not in range(arity):
             raise InputError(
-                f"token {token!r} of decision {position} is out of range in {tuple(tokens)}: "
+                f"token {token!r} of decision {position} is out of range in {given}: "
                 f"give an integer from 0 to {arity - 1}"
             )
-    return tuple(int(token) for token in tokens)
+    return tuple(int(token) for token in given)
 
 
 def checked_scored(scored: Scored, arities: tuple[int, ...]) -> list[tuple[Tokens, float]]:
@@ -125,8 +136,8 @@ def checked_scored(scored: Scored, arities: tuple[int, ...]) -> list[tuple[Token
     for tokens, score, value in batch:
         if not abs(value) <= LARGEST_SCORE:
             raise InputError(
-                f"the score of {tuple(tokens)} must be finite, got {score!r}: tell a failed trial as 0.0, "
-                "or as the lowest score so far where scores may be negative"
+                f"the score of {_as_tuple(tokens)} must be finite, got {score!r}: tell a failed trial as "
+                "0.0, or as the lowest score so far where scores may be negative"
             )
     return [(checked_tokens(tokens, arities), value) for tokens, _, value in batch]
 
@@ -143,6 +154,18 @@ def _as_float(score: object) -> float:
         return float(score)
     except (TypeError, ValueError, RuntimeError, OverflowError):  # of several numbers, or too large
         return math.nan
+
+
+def plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options with Python's own numbers in place of numpy's, which no state may hold.
+
+    >>> import numpy as np
+    >>> plain({"learning_rate": np.float64(0.5), "normalize": True, "temperature": None})
+    {'learning_rate': 0.5, 'normalize': True, 'temperature': None}
+    """
+    return {
+        name: value.item() if hasattr(value, "item") else value for name, value in options.items()
+    }
 
 
 def stamped(stamp: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, Any]:

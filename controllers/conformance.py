@@ -7,9 +7,13 @@ For a controller of your own, in its tests:
 
 import io
 import math
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
+
+import numpy as np
 
 from controllers.controller import Controller, HasPolicy, Tokens
 from search_spaces.errors import InputError
@@ -38,23 +42,30 @@ def check_controller(make: MakeController) -> None:
 def check_tokens_in_range(make: MakeController, arities: tuple[int, ...]) -> None:
     """Ask gives as many sequences as asked for, of ints in range, before and after learning."""
     controller = make(arities, 0)
-    assert tuple(controller.arities) == arities, f"arities: {controller.arities} != {arities}"
+    _require(tuple(controller.arities) == arities, f"arities: {controller.arities} != {arities}")
     for n in (1, BATCH, 3):
         asked = controller.ask(n)
-        assert len(asked) == n, f"ask({n}) gave {len(asked)} sequences"
+        _require(len(asked) == n, f"ask({n}) gave {len(asked)} sequences")
         for tokens in asked:
-            assert isinstance(tokens, tuple), f"tokens must be a tuple, got {tokens!r}"
-            assert len(tokens) == len(arities), f"wrong length for {arities}: {tokens}"
+            _require(isinstance(tokens, tuple), f"tokens must be a tuple, got {tokens!r}")
+            _require(len(tokens) == len(arities), f"wrong length for {arities}: {tokens}")
             for token, arity in zip(tokens, arities, strict=True):
-                assert type(token) is int, f"token must be an int, got {token!r}"
-                assert 0 <= token < arity, f"token out of range for {arities}: {tokens}"
+                _require(type(token) is int, f"token must be an int, got {token!r}")
+                _require(0 <= token < arity, f"token out of range for {arities}: {tokens}")
         _play(controller)
 
 
 def check_determinism(make: MakeController, arities: tuple[int, ...]) -> None:
-    """Same seed and history, same questions."""
-    first, second = _play(make(arities, 7)), _play(make(arities, 7))
-    assert first == second, "two controllers of one seed and history asked different things"
+    """Same seed and history, same questions, whatever others do with the global random numbers."""
+    first, second = make(arities, 7), make(arities, 7)
+    for place in range(ROUNDS):
+        with _global_luck(place):
+            asked = first.ask(BATCH)
+        with _global_luck(-place - 1):
+            again = second.ask(BATCH)
+        _require(asked == again, "two controllers of one seed and history asked different things")
+        for controller in (first, second):
+            controller.tell([(tokens, _score(tokens)) for tokens in asked])
 
 
 def check_any_order(make: MakeController, arities: tuple[int, ...]) -> None:
@@ -82,7 +93,7 @@ def check_bad_input(make: MakeController, arities: tuple[int, ...]) -> None:
     for score in (math.nan, math.inf, -math.inf):
         scored = [(fine, 0.5), (fine, score)]
         _expect_input_error(partial(controller.tell, scored), f"score {score}")
-    assert _play(controller) == _play(untouched), "refused input changed what is asked next"
+    _require(_play(controller) == _play(untouched), "refused input changed what is asked next")
 
 
 def check_state_round_trip(make: MakeController, arities: tuple[int, ...]) -> None:
@@ -94,10 +105,10 @@ def check_state_round_trip(make: MakeController, arities: tuple[int, ...]) -> No
     expected = _play(controller)  # before the state is written: it must be a snapshot
     restored = make(arities, 4)
     restored.load_state_dict(_through_file(state))
-    assert _play(restored) == expected, "a restored controller continued differently"
+    _require(_play(restored) == expected, "a restored controller continued differently")
     again = make(arities, 5)
     again.load_state_dict(_through_file(state))
-    assert _play(again) == expected, "loading or continuing altered the saved state"
+    _require(_play(again) == expected, "loading or continuing altered the saved state")
 
 
 def check_foreign_state(make: MakeController, arities: tuple[int, ...]) -> None:
@@ -114,11 +125,13 @@ def check_choice_probabilities(make: MakeController, arities: tuple[int, ...]) -
         return
     for _ in range(2):
         rows = looked_at.choice_probabilities()
-        assert tuple(len(row) for row in rows) == arities, f"wrong shape for {arities}: {rows}"
+        _require(tuple(len(row) for row in rows) == arities, f"wrong shape for {arities}: {rows}")
         for row in rows:
-            assert all(p >= 0 for p in row), f"negative probability: {row}"
-            assert math.isclose(sum(row), 1.0, abs_tol=1e-4), f"probabilities must sum to 1: {row}"
-        assert _play(looked_at) == _play(left_alone), "choice_probabilities disturbed ask"
+            _require(all(p >= 0 for p in row), f"negative probability: {row}")
+            _require(
+                math.isclose(sum(row), 1.0, abs_tol=1e-4), f"probabilities must sum to 1: {row}"
+            )
+        _require(_play(looked_at) == _play(left_alone), "choice_probabilities disturbed ask")
 
 
 CHECKS = (
@@ -130,6 +143,24 @@ CHECKS = (
     check_foreign_state,
     check_choice_probabilities,
 )
+
+
+def _require(kept: bool, message: str) -> None:
+    if not kept:  # no assert statement: python -O leaves those out
+        raise AssertionError(message)
+
+
+@contextmanager
+def _global_luck(seed: int) -> Iterator[None]:
+    """Other global random numbers, for a while: a controller must not draw from them."""
+    before, numpys = random.getstate(), np.random.get_state()  # noqa: NPY002  the global one is meant
+    random.seed(seed)
+    np.random.seed(abs(seed))  # noqa: NPY002
+    try:
+        yield
+    finally:
+        random.setstate(before)
+        np.random.set_state(numpys)  # noqa: NPY002
 
 
 def _score(tokens: Tokens) -> float:

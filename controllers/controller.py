@@ -36,7 +36,11 @@ class Controller(Protocol):
         ...
 
     def ask(self, n: int) -> list[Tokens]:
-        """Propose ``n`` sequences; raises InputError unless ``n >= 1``."""
+        """Propose ``n`` sequences.
+
+        Raises:
+            InputError: ``n`` is below 1, or more than the controller gives at once, if it has such a limit.
+        """
         ...
 
     def tell(self, scored: Scored) -> None:

@@ -13,6 +13,7 @@ from controllers.checks import (
     checked_arities,
     checked_count,
     checked_scored,
+    checked_seed,
     checked_state,
     checked_whole,
     stamped,
@@ -46,16 +47,16 @@ class RegularizedEvolution:
         """
         self.arities = checked_arities(arities)
         self._population_size = checked_whole("population_size", population_size)
+        self._sample_size = checked_whole("sample_size", sample_size)
         self._stamp = {
             "controller": "evolution",
             "arities": self.arities,
-            "population_size": population_size,
-            "sample_size": checked_whole("sample_size", sample_size),
+            "population_size": self._population_size,
+            "sample_size": self._sample_size,
         }
-        self._sample_size = sample_size
-        self._rng = random.Random(seed)
+        self._rng = random.Random(checked_seed(seed))
         # A full deque drops its oldest entry at each append: that is the ageing.
-        self._population: deque[tuple[Tokens, float]] = deque(maxlen=population_size)
+        self._population: deque[tuple[Tokens, float]] = deque(maxlen=self._population_size)
 
     def ask(self, n: int) -> list[Tokens]:
         """Random sequences until the population is full, then children of it.

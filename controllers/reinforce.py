@@ -1,10 +1,11 @@
-"""REINFORCE on the RNN policy: the controller of MnasNet, and the policy in ``screened.py``.
+"""REINFORCE on the RNN policy of NASNet and MnasNet, and the policy in ``screened.py``.
 
     ask:   tokens_i ~ p_theta
     tell:  theta <- theta + Adam(g),  g an estimate of  grad ( E[A] + beta * H(p_theta) )
 
 with A the advantage over a moving-average baseline (``baseline.py``) and H the policy's entropy.
-Williams 1992 (REINFORCE), Zoph & Le 2017 (NAS), Zoph et al. 2018 (NASNet), which took PPO.
+Williams 1992 (REINFORCE), Zoph & Le 2017 (NAS). NASNet (Zoph et al. 2018) and MnasNet (Tan et al. 2019)
+update the same policy by PPO, which is to bound what several steps on one batch do; here a batch has one.
 
 Start with ``Reinforce.tell``: it is the algorithm.
 """
@@ -24,7 +25,9 @@ from controllers.checks import (
     checked_count,
     checked_real,
     checked_scored,
+    checked_seed,
     checked_state,
+    plain,
     stamped,
 )
 from controllers.controller import Scored, Tokens
@@ -85,6 +88,7 @@ class Reinforce:
             InputError: an arity or option is out of range.
         """
         self.arities = checked_arities(arities)
+        seed = checked_seed(seed)
         of_policy: dict[str, Any] = {
             "hidden": hidden,
             "init_range": init_range,
@@ -102,11 +106,12 @@ class Reinforce:
             "entropy_weight": checked_real("entropy_weight", entropy_weight),
         }
         own = {"controller": "rnn", "arities": self.arities}
+        of_policy, of_baseline = plain(of_policy), plain(of_baseline)
         self._stamp = {**own, **of_policy, **of_baseline, **of_update}
-        self._entropy_weight = entropy_weight / math.sqrt(len(self.arities))
+        self._entropy_weight = of_update["entropy_weight"] / math.sqrt(len(self.arities))
         self._generator = torch.Generator().manual_seed(seed)
         self._policy = RnnPolicy(self.arities, self._generator, **of_policy)
-        self._learning_rate = learning_rate
+        self._learning_rate = of_update["learning_rate"]
         self._optimizer = self._new_optimizer()
         self._baseline = Baseline(**of_baseline)
         self._past_entropy = sum(math.log(arity) for arity in self.arities)  # of a uniform policy
@@ -122,13 +127,17 @@ class Reinforce:
 
     @one_thread()
     def tell(self, scored: Scored) -> None:
-        """One policy-gradient step on the batch, taken as if the present policy had drawn it."""
+        """One policy-gradient step on the batch, taken as if the present policy had drawn it.
+
+        The first trials, ``warmup`` of them or more until two differ, are only listened to.
+        """
         batch = checked_scored(scored, self.arities)
+        while batch and not self._baseline.is_set:
+            self._baseline = self._baseline.after([batch.pop(0)[1]])
         if not batch:
             return
         rewards = [reward for _, reward in batch]
-        if self._baseline.is_set:
-            self._step([tokens for tokens, _ in batch], self._baseline.advantages(rewards))
+        self._step([tokens for tokens, _ in batch], self._baseline.advantages(rewards))
         # Last, because the baseline of this step must be of past batches only: with this batch in
         # it, it depends on the very tokens it judges and the gradient is biased.
         self._baseline = self._baseline.after(rewards)

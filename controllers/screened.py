@@ -18,8 +18,7 @@ Start with ``Screened.ask``.
 """
 
 import random
-from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from heapq import nlargest
 from itertools import islice
 from math import prod
@@ -31,8 +30,10 @@ from controllers.checks import (
     checked_arities,
     checked_count,
     checked_scored,
+    checked_seed,
     checked_state,
     checked_whole,
+    plain,
     stamped,
 )
 from controllers.controller import Scored, Tokens
@@ -45,7 +46,8 @@ ROUNDS = 4  # of children
 PARENTS = 10  # of each round
 SHORTLIST = 400  # sequences whose expected improvement is looked at, the most promising
 SAMPLES = 64  # behind each expected improvement
-MOST_OUT = 100  # sequences asked for and not told yet that a batch is chosen beside, the latest
+MOST_PENDING = 100  # sequences asked for and not told yet that a batch is chosen beside, the latest
+LOOKED_AT = 1000  # of the rest of a space, where proposals are too few
 MOST_REMEMBERED = 10_000  # sequences whose score by the bound, or canonical form, is remembered
 
 
@@ -78,29 +80,25 @@ class Screened:
         self.arities = checked_arities(arities)
         self._proposals = checked_whole("proposals", proposals)
         self._warmup = checked_whole("warmup", warmup)
-        self._policy = Reinforce(
-            self.arities,
-            seed=seed,
-            warmup=warmup,
-            learning_rate=learning_rate,
-            entropy_weight=entropy_weight,
+        of_policy = plain(
+            {"warmup": warmup, "learning_rate": learning_rate, "entropy_weight": entropy_weight}
         )
+        self._policy = Reinforce(self.arities, seed=seed, **of_policy)
         self._stamp = {
             "controller": "screened",
             "arities": self.arities,
-            "proposals": proposals,
-            "warmup": warmup,
-            "learning_rate": learning_rate,
-            "entropy_weight": entropy_weight,
+            "proposals": self._proposals,
+            **of_policy,
         }
-        self._rng = random.Random(seed)
+        self._rng = random.Random(checked_seed(seed))
         # All in canonical form, but for what the policy learns from: that is as it was drawn.
         self._trials: list[tuple[Tokens, float]] = []
         self._seen: dict[Tokens, None] = {}  # asked or told, in order
-        self._out: dict[Tokens, None] = {}  # of these asked and not told yet
+        self._pending: dict[Tokens, None] = {}  # of these asked and not told yet
         self._walked = 0  # of the space in its own order: what lies before has been seen
-        self._canonical: Callable[[Tokens], Tokens] = lambda tokens: tokens
-        self._score: Callable[[Tokens], float] = lambda _tokens: 0.0
+        self._model: Surrogate | None = None  # of the trials; fitted when it is wanted
+        self._canonical: Callable[[Tokens], Tokens] = itself
+        self._score: Callable[[Tokens], float] = unbounded
         self._least = 0.0
 
     def ask(self, n: int) -> list[Tokens]:
@@ -128,16 +126,11 @@ class Screened:
             asked = self._screened(list(filter(within, proposed)), n, within=within)
         rest = [tokens for tokens in new if tokens not in asked] if len(asked) < n else []
         asked += nlargest(n - len(asked), rest, key=self._score)
-        self._note_asked(asked)
-        while len(asked) < n and (last := self._next_unseen()) is not None:
-            self._note_asked([last])
-            asked.append(last)
+        asked += self._rest_of_space(n - len(asked), besides=asked)
+        self._seen.update(dict.fromkeys(asked))
+        self._pending.update(dict.fromkeys(asked))
         asked = [drawn.get(tokens, tokens) for tokens in asked]
         return asked + (self._policy.ask(n - len(asked)) if len(asked) < n else [])
-
-    def _note_asked(self, asked: list[Tokens]) -> None:
-        self._seen.update(dict.fromkeys(asked))
-        self._out.update(dict.fromkeys(asked))
 
     def tell(self, scored: Scored) -> None:
         """Remember the batch for the model and let the policy learn from it."""
@@ -147,7 +140,8 @@ class Screened:
             known = self._canonical(tokens)
             self._trials.append((known, score))
             self._seen[known] = None
-            self._out.pop(known, None)
+            self._pending.pop(known, None)
+            self._model = None
 
     def warm_up(self, score: Callable[[Tokens], float], *, enough: float) -> float:
         """Of the policy; the model hears of trials alone (see CanWarmUp)."""
@@ -155,11 +149,11 @@ class Screened:
 
     def keep_within(self, score: Callable[[Tokens], float], *, least: float) -> None:
         """Proposals and children that score less are passed over (see CanKeepWithin)."""
-        self._score, self._least = lru_cache(maxsize=MOST_REMEMBERED)(score), least
+        self._score, self._least = Remembered(score), least
 
     def merge_aliases(self, canonical: Callable[[Tokens], Tokens]) -> None:
         """For the model, and for what counts as new (see CanMergeAliases)."""
-        self._canonical = lru_cache(maxsize=MOST_REMEMBERED)(canonical)
+        self._canonical = Remembered(canonical)
 
     def _within(self, new: list[Tokens], n: int) -> Callable[[Tokens], bool]:
         """Tells what is within the bound, or comes as near as ``n`` of the new proposals do."""
@@ -176,7 +170,9 @@ class Screened:
     ) -> list[Tokens]:
         """The best of the proposals and of their children; fewer than ``n`` if few are new."""
         trials = that_count(self._trials)
-        model = fit(self.arities, [t for t, _ in trials], [value for _, value in trials])
+        if self._model is None:
+            self._model = fit(self.arities, [t for t, _ in trials], [value for _, value in trials])
+        model = self._model
         tried = list(dict.fromkeys(tokens for tokens, _ in trials))
         tried = list(filter(within, tried)) or tried  # none is: then from what there is
         promise = upper_bounds(model, [*tried, *proposed])
@@ -191,26 +187,32 @@ class Screened:
         new = [tokens for tokens in promise if tokens not in self._seen]
         return most_improving(
             model,
-            nlargest(SHORTLIST, new, key=promise.__getitem__),
+            nlargest(max(SHORTLIST, 2 * n), new, key=promise.__getitem__),
             n=n,
             best=[
                 *nlargest(PARENTS, tried, key=promise.__getitem__),
-                *islice(reversed(self._out), MOST_OUT),
+                *islice(reversed(self._pending), MOST_PENDING),
             ],
             generator=torch.Generator().manual_seed(self._rng.getrandbits(63)),
         )
 
-    def _next_unseen(self) -> Tokens | None:
-        """The next of the space's unseen sequences, in their own order; None if there are no more.
+    def _rest_of_space(self, count: int, *, besides: list[Tokens]) -> list[Tokens]:
+        """Up to ``count`` of the space's unseen sequences: within the bound first, then in their own order.
 
         Only the last of a space come this way: proposals gave fewer than were asked for.
         """
+        if not count:
+            return []
+        unseen = (tokens for tokens in self._unseen() if tokens not in besides)
+        return nlargest(count, islice(unseen, LOOKED_AT), key=self._score)
+
+    def _unseen(self) -> Iterator[Tokens]:
         for place in range(self._walked, prod(self.arities)):
             tokens = nth(place, self.arities)
             if tokens not in self._seen and self._canonical(tokens) == tokens:
-                return tokens
-            self._walked = place + 1
-        return None
+                yield tokens
+            elif place == self._walked:
+                self._walked += 1
 
     def state_dict(self) -> dict[str, Any]:
         """See Controller."""
@@ -219,7 +221,7 @@ class Screened:
             "rng": self._rng.getstate(),
             "trials": self._trials,
             "seen": list(self._seen),
-            "out": list(self._out),
+            "pending": list(self._pending),
             "walked": self._walked,
         }
         return stamped(self._stamp, content)
@@ -231,8 +233,37 @@ class Screened:
         self._rng.setstate(content["rng"])
         self._trials = content["trials"]
         self._seen = dict.fromkeys(content["seen"])
-        self._out = dict.fromkeys(content["out"])
+        self._pending = dict.fromkeys(content["pending"])
+        self._model = None
         self._walked = content["walked"]
+
+
+class Remembered(dict[Tokens, Any]):
+    """A function whose values are kept, until there are too many; can be pickled if the function can."""
+
+    def __init__(self, function: Callable[[Tokens], Any]) -> None:
+        super().__init__()
+        self._function = function
+
+    def __call__(self, tokens: Tokens) -> Any:
+        """Its value."""
+        return self[tokens]
+
+    def __missing__(self, tokens: Tokens) -> Any:
+        if len(self) >= MOST_REMEMBERED:
+            self.clear()
+        value = self[tokens] = self._function(tokens)
+        return value
+
+
+def itself(tokens: Tokens) -> Tokens:
+    """The canonical form where no two sequences are one."""
+    return tokens
+
+
+def unbounded(_tokens: Tokens) -> float:
+    """The score where nothing is out of the question."""
+    return 0.0
 
 
 def nth(place: int, arities: tuple[int, ...]) -> Tokens:

@@ -40,6 +40,7 @@ MOST_TRIALS = 1000
 MOST_BEST = 200  # of them
 STEPS = 25  # of the optimizer, at most
 JITTER = 1e-6  # of the variance: keeps nearly equal sequences apart in 64 bits
+ROUNDING = 1e-12  # of the mean: values that differ by less are equal
 CLIP = 3.0  # spreads below the median: a failed trial is bad, but not infinitely bad
 MAD_TO_STD = 1.4826  # standard deviation of a normal distribution / its median absolute deviation
 
@@ -94,11 +95,13 @@ class Readings:
         standard: (value - mean) / unit, failures only as bad as ``CLIP`` says, (n,).
         mean: in the unit of the values.
         unit: their standard deviation.
+        floor: what values below it count as.
     """
 
     standard: Tensor
     mean: float
     unit: float
+    floor: float
 
     @classmethod
     def of_values(cls, values: Sequence[float]) -> "Readings":
@@ -108,9 +111,12 @@ class Readings:
         [-1.0, 1.0]
         """
         raw = torch.tensor(values, dtype=torch.float64)
-        raw = raw.clamp(min=_floor(raw))
-        unit = float(raw.std(correction=0)) or 1.0
-        return cls((raw - raw.mean()) / unit, float(raw.mean()), unit)
+        floor = _floor(raw)
+        raw = raw.clamp(min=floor)
+        mean, unit = float(raw.mean()), float(raw.std(correction=0))
+        if unit <= ROUNDING * abs(mean):
+            unit = 1.0
+        return cls((raw - mean) / unit, mean, unit, floor)
 
 
 def _floor(values: Tensor) -> float:
@@ -123,10 +129,13 @@ def _floor(values: Tensor) -> float:
     True
     """
     lowest = values.min()
-    fair = values[values > lowest] if (values == lowest).sum() > 1 else values
-    if not len(fair):
+    above = values[values > lowest]
+    fair = above if (values == lowest).sum() > 1 else values
+    if not len(above):
         return float(lowest)
     spread = MAD_TO_STD * (fair - fair.median()).abs().median()
+    if spread == 0:  # most are alike
+        spread = above.std(correction=0)
     return float(fair.median() - CLIP * spread if spread > 0 else lowest)
 
 
@@ -137,6 +146,7 @@ class Surrogate:
         """Condition on n readings at one-hot ``rows`` (n, choices)."""
         self._kernel, self._rows = kernel, rows
         self._mean, self._unit = readings.mean, readings.unit
+        self._floor = readings.floor
         self._factor = kernel.factor(rows)
         self._dual = torch.cholesky_solve(readings.standard[:, None], self._factor)  # (n, 1)
 
@@ -144,6 +154,11 @@ class Surrogate:
     def noise(self) -> float:
         """Standard deviation of one reading about the truth, in the unit of the values."""
         return float(self._kernel.noise * self._unit)
+
+    @property
+    def floor(self) -> float:
+        """What lower readings count as: the model knows no more of them than that they are bad."""
+        return self._floor
 
     @one_thread()
     def estimate(self, tokens: Sequence[Tokens]) -> tuple[list[float], list[float]]:

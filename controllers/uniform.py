@@ -13,6 +13,7 @@ from controllers.checks import (
     checked_arities,
     checked_count,
     checked_scored,
+    checked_seed,
     checked_state,
     stamped,
 )
@@ -41,7 +42,7 @@ class Uniform:
         """
         self.arities = checked_arities(arities)
         self._stamp = {"controller": "uniform", "arities": self.arities}
-        self._rng = random.Random(seed)
+        self._rng = random.Random(checked_seed(seed))
         self._bound: tuple[Callable[[Tokens], float], float] | None = None
         self._at: Tokens | None = None  # where the walk within the bound stands
 

@@ -96,21 +96,23 @@ def calibrate(
     *,
     tell: Callable[[Progress], None] = lambda _: None,
 ) -> Calibration:
-    """Measure whole networks, fit scale and offset to some and take the error of the others.
+    """Fit scale and offset to some whole networks, and take the error of the others.
+
+    Those are measured that the table lacks.
 
     Raises:
         MeasurementError: The device refuses a network, or has gone.
     """
-    latencies: list[float] = []
     everything = [*fitted, *held_out]
     for done, spec in enumerate(everything):
         tell(Progress("whole networks", done, len(everything)))
-        latencies.append(source.latency(spec).median_ms)
+        if spec.fingerprint not in table.whole:
+            table.add_whole(spec.fingerprint, source.latency(spec).median_ms)
     tell(Progress("whole networks", len(everything), len(everything)))
     sums = np.array(
         [sum(table.entries[piece.key] for piece in pieces(spec)) for spec in everything]
     )
-    measured = np.array(latencies)
+    measured = np.array([table.whole[spec.fingerprint] for spec in everything])
     count = len(fitted)
     scale, offset = fit(sums[:count], measured[:count])
     calibration = errors(scale * sums[count:] + offset, measured[count:])

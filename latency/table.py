@@ -1,8 +1,8 @@
 """A lookup table: the latency of every piece of a space on one device, in one readable file.
 
 The file has a line of JSON each for: the header (device, space, resolution, date), the pieces (`ms`, from
-`profile.py`), and the calibration with the held-out error. Every line carries a checksum, so that a line
-that was edited, or cut by a crash, is known.
+`profile.py`), the whole networks that calibrate it, and the calibration with the held-out error. Every line
+carries a checksum, so that a line that was edited, or cut by a crash, is known.
 """
 
 from __future__ import annotations
@@ -128,12 +128,14 @@ class Content:
         entries: What each piece takes, in the header's units.
         calibration: None where it has none yet.
         scales: Of whole networks measured meanwhile: latency over the sum of the pieces.
+        whole: Milliseconds of whole networks measured for the next calibration, by fingerprint.
     """
 
     header: Header
     entries: dict[str, float]
     calibration: Calibration | None
     scales: list[float]
+    whole: dict[str, float]
 
 
 def read_table(path: Path) -> Content:
@@ -148,6 +150,7 @@ def read_table(path: Path) -> Content:
     entries: dict[str, float] = {}
     calibration: Calibration | None = None
     scales: list[float] = []
+    whole: dict[str, float] = {}
     for number, entry in _lines(path):
         kind, content = entry["kind"], entry["content"]
         try:
@@ -158,13 +161,16 @@ def read_table(path: Path) -> Content:
                 calibration = None  # pieces after it were not in it
             elif kind == "calibration":
                 calibration = Calibration(**content)
+                whole = {}  # the device may be at another pace by the next one
+            elif kind == "whole":
+                whole[content["network"]] = _finite(content["ms"])
             elif kind == "scale":
                 scales.append(_finite(content["scale"]))
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path}, line {number}: {error}: profile again") from error
     if header is None:
         raise InputError(f"{path}: no latency table: make one with nas profile")
-    return Content(header, entries, calibration, scales)
+    return Content(header, entries, calibration, scales, whole)
 
 
 def _header(content: dict[str, Any], path: Path) -> Header:

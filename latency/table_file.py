@@ -18,6 +18,7 @@ class TableFile:
     Attributes:
         entries: What each piece takes.
         scales: Of whole networks that were measured: latency over the sum of the pieces.
+        whole: Milliseconds of whole networks for the calibration, by fingerprint.
         calibrated: Whether it is finished.
 
     Args:
@@ -32,10 +33,11 @@ class TableFile:
         self.path = path
         self.entries: dict[str, float] = {}
         self.scales: list[float] = []
+        self.whole: dict[str, float] = {}
         self.calibrated = False
         if path.exists() and path.stat().st_size:
             there = read_table(path)
-            self.entries, self.scales = there.entries, there.scales
+            self.entries, self.scales, self.whole = there.entries, there.scales, there.whole
             self.calibrated = there.calibration is not None
             for name in ("fingerprint", "space", "resolution", "units"):
                 if getattr(there.header, name) != getattr(header, name):
@@ -52,6 +54,11 @@ class TableFile:
         self._append(table_line("piece", {"piece": key, "ms": round(ms, 6)}))
         self.entries[key] = round(ms, 6)
 
+    def add_whole(self, fingerprint: str, ms: float) -> None:
+        """Keep a whole network's latency."""
+        self._append(table_line("whole", {"network": fingerprint, "ms": ms}))
+        self.whole[fingerprint] = ms
+
     def add_scale(self, scale: float) -> None:
         """Keep what a whole network's latency is over the sum of its pieces."""
         self._append(table_line("scale", {"scale": scale}))
@@ -60,6 +67,7 @@ class TableFile:
     def close(self, calibration: Calibration) -> None:
         """End with the calibration."""
         self._append(table_line("calibration", asdict(calibration)))
+        self.whole = {}
         self.calibrated = True
 
     def _append(self, line: str) -> None:

@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from latency import DeviceLostError, Latency
+from latency import DeviceLostError, Latency, MeasurementError
 from nas.adapt_job import AdaptJob, Planned, StepPlan, confirmed_path, read_confirmed
 from nas.adapt_watcher import AdaptWatcher
 from nas.files import read_json, write_whole
 from nas.job_loop import SearchStoppedError
 from nas.last_trainings import Reached
 from nas.remembering import Remembering
-from nas.rivals import keeps_weights
+from nas.rivals import OURS, keeps_weights
 from nas.runs import RunFolder
 from nas.training.recipe import Recipe
 from nas.trial import Job, Outcome, Trial, trial_seed
@@ -86,7 +86,7 @@ class AdaptLoop:
         """The next network to train, or None: all is done, or waits for jobs that are out.
 
         Raises:
-            SearchStoppedError: The device is lost.
+            SearchStoppedError: The device is lost, or cannot measure the network that was chosen.
         """
         try:
             while not self.done and len(self._settled) == len(self._batch):
@@ -107,7 +107,11 @@ class AdaptLoop:
         self._settle(job, outcome)
 
     def _settle(self, job: AdaptJob, outcome: Outcome) -> None:
-        score = 0.0
+        score, accuracy = 0.0, outcome.accuracy
+        if accuracy is not None and not math.isfinite(accuracy):
+            outcome = Outcome(None, f"accuracy is {accuracy:g}", outcome.train_s)
+        elif accuracy is not None and keeps_weights(job.kind) and outcome.weights is None:
+            outcome = Outcome(None, "its training gave no weights back", outcome.train_s)
         if outcome.accuracy is not None and job.kind == "proposal":
             assert job.latency is not None
             score = self.shrink.score(outcome.accuracy, job.latency.median_ms)
@@ -184,7 +188,11 @@ class AdaptLoop:
     def _begin(self, jobs: list[AdaptJob], log: TrialLog) -> None:
         """Queue what is not in the log yet, the dearest first."""
         self._batch, self._settled = jobs, {}
-        done = log.open_batch([(job.kind, job.index) for job in jobs])
+        keys = [(job.kind, job.index) for job in jobs]
+        done = log.open_batch(keys)
+        if again := self._to_try_again(jobs, done):
+            log.drop_failed(again)
+            done = log.open_batch(keys)
         for job in jobs:
             trial = done.get((job.kind, job.index))
             if trial is None:
@@ -204,6 +212,22 @@ class AdaptLoop:
         for job in left:
             if job.problem:
                 self._settle(job, Outcome(None, job.problem))
+
+    def _to_try_again(self, jobs: Sequence[AdaptJob], done: Mapping[Key, Trial]) -> list[Key]:
+        """Failures that would end a run that is gone on with as they ended it before.
+
+        They are those of a step, or of the last trainings, of which none has succeeded. Where width is
+        given back a step may fail: the run has gone on without it.
+        """
+        if self.shrink.giving_back and not self._finishing:
+            return []
+        mine = [
+            (job.kind, job.index)
+            for job in jobs
+            if not job.problem and (job.kind in OURS or not self._finishing)
+        ]
+        whole = all(key in done and not done[key].ok for key in mine)
+        return mine if whole else []
 
     def _close(self) -> None:
         """The step is whole: go on with the best proposal."""
@@ -232,7 +256,14 @@ class AdaptLoop:
         now = self.shrink.current.spec
         path = confirmed_path(self.folder, self.shrink.steps)
         kept = read_confirmed(path)
-        reading = kept or self.latency.confirm(now)
+        try:
+            reading = kept or self.latency.confirm(now)
+        except DeviceLostError:
+            raise
+        except MeasurementError as error:
+            raise SearchStoppedError(
+                f"the network of step {self.shrink.steps} could not be measured once more: {error}"
+            ) from error
         if reading is None:
             return None
         if kept is None:

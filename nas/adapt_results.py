@@ -111,13 +111,13 @@ def write_results(result: AdaptResult, adapted: Seed) -> None:
         result: The run's.
         adapted: The last network with the weights of its best training.
     """
-    from nas.export import checked_onnx
+    from nas.export import keep_onnx
     from nas.seeds import seed_bytes
 
     folder = result.folder
     write_whole(folder / "adapted.yaml", to_yaml(result.spec))
     write_whole(folder / "adapted.pt", seed_bytes(adapted))
-    write_whole(folder / "adapted.onnx", checked_onnx(adapted.network()))
+    keep_onnx(folder / "adapted.onnx", adapted.network())
     lines = ["step,accuracy,latency_ms,params,madds"]
     lines += [",".join(map(str, row)) for row in result.trajectory]
     write_whole(folder / "family.csv", "\n".join(lines) + "\n")

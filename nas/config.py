@@ -25,7 +25,7 @@ from search_spaces.spec import read_yaml
 
 SCHEMA = 1
 
-_MODEL = ConfigDict(frozen=True, extra="forbid")
+_MODEL = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 Positive = Annotated[int, Field(gt=0)]
 Counted = Annotated[int, Field(ge=0)]
 
@@ -111,12 +111,12 @@ class DataConfig(BaseModel):
 
 
 class ScheduleConfig(BaseModel):
-    """Where trials train. It changes how long a search takes, not what it finds.
+    """Where trials train. It changes how long a search takes; what it finds, only in rounding.
 
     Attributes:
         workers: Trials at once; 0 trains in this process, without Ray; None takes what the machine
             has room for.
-        cpus_per_trial: CPU cores, and torch threads, a trial.
+        cpus_per_trial: CPU cores, and torch threads, a trial: accuracies depend on them by rounding.
         gpus_per_trial: GPUs a trial; a fraction shares one.
         ray_address: Of a running Ray cluster; None starts one on this machine.
         retries: Times that a trial begins again after its worker has died.

@@ -26,7 +26,9 @@ class Estimate:
 def estimates(arities: Sequence[int], trials: Sequence[Trial]) -> dict[int, Estimate]:
     """The estimate of each trial that succeeded, by its index; none at all from fewer than `LEAST_TRIALS`.
 
-    A network asked for again, or under other tokens, has the reading of its first trial, and one estimate.
+    Nor is there one of a network that reads far below the others: the model takes it for a failure, which
+    is as bad as any other. A network asked for again, or under other tokens, has the reading of its first
+    trial, and one estimate.
 
     Args:
         arities: Of the space.
@@ -41,8 +43,12 @@ def estimates(arities: Sequence[int], trials: Sequence[Trial]) -> dict[int, Esti
     tokens = [trial.tokens for trial in read]
     model = fit(arities, tokens, [trial.accuracy or 0.0 for trial in read])
     told = zip(read, *model.estimate(tokens), strict=True)
-    by_network = {trial.fingerprint: Estimate(mean, std) for trial, mean, std in told}
-    return {trial.index: by_network[trial.fingerprint] for trial in good}
+    by_network = {
+        trial.fingerprint: Estimate(mean, std)
+        for trial, mean, std in told
+        if (trial.accuracy or 0.0) >= model.floor
+    }
+    return {t.index: by_network[t.fingerprint] for t in good if t.fingerprint in by_network}
 
 
 def finalists(

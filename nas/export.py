@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,11 +13,14 @@ import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
 
+from nas.files import write_whole
 from search_spaces.network import Network
 from search_spaces.onnx_export import to_onnx
 
 if TYPE_CHECKING:
     from latency import Latency
+
+_log = logging.getLogger(__name__)
 
 TOLERANCE = 1e-4
 """Largest difference between a file's logits and torch's, relative to the largest logit above 1."""
@@ -61,6 +66,17 @@ def checked_onnx(network: Network, *, dynamic_batch: bool = False) -> bytes:
     model = to_onnx(network, dynamic_batch=dynamic_batch)
     check(network, open_onnx(model), what="ONNX")
     return model
+
+
+def keep_onnx(path: Path, network: Network) -> None:
+    """Write a network as ONNX; where the file does not compute the same, warn and write none.
+
+    It is for the end of a run, which is not to be lost for this.
+    """
+    try:
+        write_whole(path, checked_onnx(network))
+    except ExportError as error:
+        _log.warning("%s: %s: not written", path, error)
 
 
 def check(network: Network, run: Run, *, what: str) -> None:

@@ -17,7 +17,8 @@ def write_whole(path: Path, content: bytes | str) -> None:
     Raises:
         InputError: The disk is full or the folder cannot be written.
     """
-    temporary = path.with_name(path.name + ".part")
+    # A name of the process's own: another one may be writing the same file.
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     data = content.encode() if isinstance(content, str) else content
     try:
         with temporary.open("wb") as file:

@@ -30,6 +30,15 @@ class Noise:
         """Whether the networks' own differences exceed the noise: more than half of the variance."""
         return self.between_networks**2 > 2 * self.between_seeds**2
 
+    @property
+    def margin(self) -> float:
+        """How many points two readings may differ by chance: two deviations of their difference.
+
+        >>> round(Noise(between_networks=2.0, between_seeds=0.5, pairs=2).margin, 2)
+        1.41
+        """
+        return 2 * math.sqrt(2) * self.between_seeds
+
     def figures(self, networks: str = "networks") -> str:
         """Both deviations in plain words."""
         return (
@@ -79,10 +88,27 @@ def pooled(noises: Sequence[Noise]) -> Noise:
 
 
 def fastest_of_the_best(trials: Sequence[Trial], noise: Noise) -> Trial:
-    """The fastest trial, over all devices, whose accuracy is within two deviations of noise of the best."""
+    """The fastest trial, over all devices, whose accuracy is within the noise's margin of the best."""
     good = [trial for trial in trials if trial.accuracy is not None]
     best = max(trial.accuracy or 0.0 for trial in good)
-    # The difference of two readings has twice the variance of one.
-    margin = 2 * math.sqrt(2) * noise.between_seeds / 100
-    close = [trial for trial in good if (trial.accuracy or 0.0) >= best - margin]
+    close = [trial for trial in good if (trial.accuracy or 0.0) >= best - noise.margin / 100]
     return min(close, key=lambda trial: (trial.overall_ms, trial.index))
+
+
+def faster_finalist(finals: Sequence[Trial], winner: Trial, noise: Noise) -> Trial | None:
+    """The fastest finalist that the noise does not tell from the winner, where that is another one.
+
+    The noise is that of the search's shorter trainings; longer ones mostly have less.
+    """
+    good = [trial for trial in finals if trial.kind == "final" and trial.ok]
+    no_better = [trial for trial in good if (trial.accuracy or 0.0) <= (winner.accuracy or 0.0)]
+    fastest = fastest_of_the_best(no_better, noise)
+    return fastest if fastest.overall_ms < winner.overall_ms else None
+
+
+def beside_winner(fast: Trial, latencies: str, noise: Noise) -> str:
+    """What `faster_finalist` found, in plain words."""
+    return (
+        f"Finalist {fast.index}, at {latencies}, is less accurate than the winner by no more than two "
+        f"trainings of one network may differ ({noise.margin:.1f} points)."
+    )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -101,6 +103,7 @@ def search(
         InputError: Something given cannot be used, or another process holds the folder.
         SearchStoppedError: A whole batch of trials failed, or all finalists did, or a device is lost.
     """
+    began_s = time.monotonic()
     sources, targets_ms = _aimed(latency, target_ms)
     if isinstance(wall_time, int | float):
         wall_time = WallTime(wall_time)
@@ -115,39 +118,26 @@ def search(
     reward, recipe = reward or Reward(), recipe or Recipe()
     warm = WarmStart.of(space, warm_start, classes=len(data.classes)) if warm_start else None
     by_recipe = evaluate is None
-    if evaluate is None:
-        from nas.training.images import require_batch  # torch
-
-        require_batch(data, recipe.batch_size)
-        rung = None
-        if fidelity is not None:
-            fidelity = as_it_trains(fidelity, recipe, train_images=len(data.train))
-            rung = first_recipe(recipe, fidelity, train_images=len(data.train))
-        evaluate = ProxyTraining(
-            data,
-            recipe,
-            final_factor=finals.epochs_factor,
-            threads=schedule.cpus_per_trial,
-            warm_start=warm,
-            rung=rung,
-        )
+    if by_recipe and fidelity is not None:
+        fidelity = as_it_trains(fidelity, recipe, train_images=len(data.train))
+    evaluate = evaluate or _proxy(data, recipe, finals, fidelity, schedule, warm)
     run = RunFolder(Path(folder))
     run.path.mkdir(parents=True, exist_ok=True)
     with run.locked():
         devices = [source.device for source in sources]
-        facts = facts_of(space, devices, data, targets_ms=targets_ms, budget=budget)
-        facts["training"] = {
-            "by_recipe": by_recipe,
-            "recipe": recipe.model_dump(),
-            "finals_factor": finals.epochs_factor,
-            "warm_start": warm.facts() if warm else [],
-            "fidelity": fidelity and fidelity.model_dump(),
-        }
-        facts["controller"] = type(controller).__name__
-        if isinstance(reward, Reward):
-            facts["reward"] = reward.model_dump()
         guided = bool(latency_warmup) and can_be_guided(controller)
-        facts["latency_warmup"] = [law.model_dump() for law in latency_warmup if guided]
+        facts = facts_of(space, devices, data, targets_ms=targets_ms, budget=budget) | {
+            "training": {
+                "by_recipe": by_recipe,
+                "recipe": recipe.model_dump(),
+                "finals_factor": finals.epochs_factor,
+                "warm_start": warm.facts() if warm else [],
+                "fidelity": fidelity and fidelity.model_dump(),
+            },
+            "controller": type(controller).__name__,
+            **({"reward": reward.model_dump()} if isinstance(reward, Reward) else {}),
+            "latency_warmup": [law.model_dump() for law in latency_warmup if guided],
+        }
         record_facts(run, facts)
         if isinstance(controller, CanMergeAliases):
             controller.merge_aliases(lambda tokens: space.encode(space.decode(tokens)))
@@ -156,8 +146,12 @@ def search(
         remote = remote_devices(sources)
         allowance = None
         if wall_time is not None:
-            spent = run / "spent.json"
-            allowance = Allowance(wall_time, spent, final_factor=finals.epochs_factor)
+            used_s = wall_time.used_s + time.monotonic() - began_s
+            allowance = Allowance(
+                replace(wall_time, used_s=used_s),
+                run / "spent.json",
+                final_factor=finals.epochs_factor,
+            )
         loop = TrialLoop(
             space=space,
             controller=controller,
@@ -173,6 +167,35 @@ def search(
         with allowance.kept_up() if allowance else nullcontext():
             run_jobs(loop, evaluate, schedule, devices=remote)
         return _conclude(loop, data)
+
+
+def _proxy(
+    data: Dataset,
+    recipe: Recipe,
+    finals: FinalsConfig,
+    fidelity: FidelityConfig | None,
+    schedule: ScheduleConfig,
+    warm: WarmStart | None,
+) -> ProxyTraining:
+    """How trials are trained by a recipe.
+
+    Raises:
+        InputError: There are fewer images than a batch.
+    """
+    from nas.training.images import require_batch  # torch
+
+    require_batch(data, recipe.batch_size)
+    rung = None
+    if fidelity is not None:
+        rung = first_recipe(recipe, fidelity, train_images=len(data.train))
+    return ProxyTraining(
+        data,
+        recipe,
+        final_factor=finals.epochs_factor,
+        threads=schedule.cpus_per_trial,
+        warm_start=warm,
+        rung=rung,
+    )
 
 
 def _most_trials(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -40,6 +40,7 @@ class ProxyTraining:
         """Train a job's network; the same job gives the same outcome on the same kind of device."""
         import torch
 
+        from nas.torch_files import state_bytes
         from nas.training.train import Diverged, train
         from search_spaces.network import build
 
@@ -54,6 +55,7 @@ class ProxyTraining:
         warm = self.warm_start if job.kind != "final" else None
         if warm is not None:
             network.load_state_dict(warm.state_dict(job.tokens, generator=generator))
+        began_s = time.perf_counter()  # evaluation is a part of what a trial takes
         try:
             result = train(
                 network,
@@ -67,12 +69,11 @@ class ProxyTraining:
             )
         except Diverged as error:
             return Outcome(None, f"diverged: {error}")
+        took_s = time.perf_counter() - began_s
         weights = None
         if job.kind == "final":
-            buffer = io.BytesIO()
-            torch.save({k: v.cpu() for k, v in network.state_dict().items()}, buffer)
-            weights = buffer.getvalue()
-        return Outcome(result.accuracy, train_s=result.train_s, weights=weights)
+            weights = state_bytes(network.state_dict())
+        return Outcome(result.accuracy, train_s=took_s, weights=weights)
 
     def _recipe(self, kind: Kind) -> Recipe:
         if kind == "rung":

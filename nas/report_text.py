@@ -8,7 +8,7 @@ from typing import Any
 from latency import Latency
 from nas.advice import Advice
 from nas.estimates import distinct
-from nas.noise import fastest_of_the_best
+from nas.noise import beside_winner, faster_finalist, fastest_of_the_best
 from nas.procedure import procedure
 from nas.readable import counted, duration, on_each, percent, readings, three_digits
 from nas.run_record import DeviceRecord, RunRecord
@@ -108,6 +108,11 @@ def verdict(run: RunRecord) -> list[str]:
     ]
     if not run.noise.differ and run.result is not None:
         sentences += _advice(run, fast, run.result)
+    elif run.result is not None:
+        finals = run.again("final")
+        winner = next(trial for trial in finals if trial.index == run.result["trial"])
+        if (rival := faster_finalist(finals, winner, run.noise)) is not None:
+            sentences.append(beside_winner(rival, readings(rival.latencies), run.noise))
     sentences.append(Advice.of(run.noise).after(len(distinct(run.trials))))
     if (pairs := run.noise.pairs) < 10:
         # The standard error of a standard deviation from n independent squares is 1 / sqrt(2 n) of it.

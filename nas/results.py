@@ -208,14 +208,14 @@ def read_result(folder: RunFolder) -> dict[str, Any] | None:
 
 
 def _write_network(result: SearchResult, dataset: Dataset) -> None:
-    from nas.export import checked_onnx
+    from nas.export import keep_onnx
     from nas.seeds import Seed, Usage, seed_bytes
 
     usage = Usage(dataset.classes, dataset.resolution_px, dataset.mean, dataset.std)
     weights = finalist_weights(result.folder, result.winner)
     seed = Seed(result.spec, weights, usage, _device(result.folder))
     write_whole(result.folder / "seed.pt", seed_bytes(seed))
-    write_whole(result.folder / "best.onnx", checked_onnx(seed.network()))
+    keep_onnx(result.folder / "best.onnx", seed.network())
 
 
 def _device(folder: RunFolder) -> str:

@@ -73,7 +73,7 @@ class Reward(BaseModel):
         beta: Exponent above the target, or the slope of `absolute` (-0.10, TuNAS's).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["soft", "hard", "absolute"] = "soft"
     alpha: Annotated[float | None, Field(le=0)] = None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from latency import Latency
+from latency import DeviceLostError, Latency, MeasurementError
 from nas.files import read_json, write_whole
 from nas.remembering import Remembering
 from nas.runs import RunFolder
@@ -112,16 +112,21 @@ def met(find: FindRival, challenge: Challenge) -> tuple[Found, Latency] | None:
     ends the search.
 
     Raises:
-        MeasurementError: The device cannot tell a latency.
+        DeviceLostError: The device is gone.
     """
     limit_ms = challenge.limit_ms
     best: tuple[Found, Latency] | None = None
     for _ in range(TRIES):
-        found = find(replace(challenge, limit_ms=limit_ms))
-        if found is None:
+        try:
+            found = find(replace(challenge, limit_ms=limit_ms))
+            if found is None:
+                break
+            told = challenge.latency.reading(found.spec)
+            reading = challenge.latency.confirm(found.spec)
+        except DeviceLostError:
+            raise
+        except MeasurementError:  # a network that the device refuses is as good as none
             break
-        told = challenge.latency.reading(found.spec)
-        reading = challenge.latency.confirm(found.spec)
         if reading is None:
             return found, told
         within = reading.ci95_ms[0] <= challenge.limit_ms
@@ -146,7 +151,7 @@ def kept_rival(
         variant: Tells challenges of one run apart.
 
     Raises:
-        MeasurementError: The device cannot tell its latency.
+        DeviceLostError: The device is gone.
     """
     place = folder / "rivals"
     place.mkdir(exist_ok=True)

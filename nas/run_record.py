@@ -148,7 +148,7 @@ class RunRecord:
     @property
     def margin_points(self) -> float:
         """How far below the best accuracy chance may put its equal; see `fastest_of_the_best`."""
-        return 2 * math.sqrt(2) * self.noise.between_seeds if self.noise else 0.0
+        return self.noise.margin if self.noise else 0.0
 
     def again(self, kind: str) -> list[Trial]:
         """The finalists' longer trainings (`final`) or the repeats (`repeat`) that succeeded."""

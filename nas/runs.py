@@ -26,7 +26,7 @@ from pathlib import Path
 import filelock
 
 from nas.files import write_whole
-from nas.trial_log import TrialLog
+from nas.trial_log import TrialLog, read_trials
 from search_spaces import InputError
 
 
@@ -65,13 +65,13 @@ class RunFolder:
     @property
     def begun(self) -> bool:
         """Whether a trial has finished in it."""
-        return bool(self.trials().trials) or any(self.path.glob("*.ahead.jsonl"))
+        return bool(read_trials(self / "trials.jsonl")) or any(self.path.glob("*.ahead.jsonl"))
 
     @property
     def ending(self) -> bool:
-        """Whether a training after the search has finished in it, in its turn or before."""
-        logs = (self.finals().path, self.finals().ahead_path)
-        return any(log.exists() for log in logs)
+        """Whether a training after the search has succeeded in it, in its turn or before."""
+        logs = (self / "finals.jsonl", self / "finals.ahead.jsonl")
+        return any(trial.ok for log in logs for trial in read_trials(log))
 
     def discard(self) -> None:
         """Remove the folder of a run that has not begun."""

@@ -297,8 +297,8 @@ def _loop_searcher(loop: JobLoop, mailbox: Any) -> Any:
             job = self.out.pop(trial_id)
             # An exception in training is an outcome; what Tune calls an error is a lost worker.
             lost = Outcome(None, "the worker died (killed, or out of memory)")
-            outcome = ray.get(mailbox.collect.remote(trial_id))
-            outcome = lost if error or outcome is None else outcome
+            # A worker that has answered may die afterwards: its answer stands.
+            outcome = ray.get(mailbox.collect.remote(trial_id)) or lost
             self._guarded(lambda: loop.record(job, outcome))
 
         def _guarded(self, act: Any) -> Any:

@@ -71,11 +71,18 @@ class Seed:
             )
         return replace(self, usage=other.usage)
 
-    def with_classes(self, classes: tuple[str, ...]) -> Seed:
-        """The same network with a freshly drawn classifier for other classes."""
+    def with_classes(
+        self, classes: tuple[str, ...], *, generator: torch.Generator | None = None
+    ) -> Seed:
+        """The same network with a freshly drawn classifier for other classes.
+
+        Args:
+            classes: Their names.
+            generator: Of its weights; one seeded with 0 by default.
+        """
         head = replace(self.spec.head, classes=len(classes))
         spec = replace(self.spec, head=head)
-        fresh = build(spec).state_dict()
+        fresh = build(spec, generator=generator).state_dict()
         last = _classifier_keys(fresh)
         weights = {name: fresh[name] if name in last else w for name, w in self.weights.items()}
         usage = replace(self.usage, classes=classes)

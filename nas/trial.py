@@ -69,7 +69,7 @@ class Outcome:
     Attributes:
         accuracy: Top-1 on held-out images, 0..1; None if the training failed.
         error: Why it failed; None if it did not.
-        train_s: Seconds that the training took; 0 leaves it to be timed from outside.
+        train_s: Seconds that training and evaluation took; 0 leaves them to be timed from outside.
         weights: Of a finalist: its state dict, serialized by `torch.save`.
     """
 
@@ -95,6 +95,8 @@ def attempt(evaluate: Evaluate, job: Job) -> Outcome:
     except Exception as error:  # noqa: BLE001  whatever a network may raise, out of memory included
         lines = str(error).strip().splitlines() or [""]
         outcome = Outcome(None, f"{type(error).__name__}: {lines[0]}")
+    if not isinstance(outcome, Outcome):
+        outcome = Outcome(None, f"evaluate gave {type(outcome).__name__} back, not an Outcome")
     took_s = outcome.train_s or time.monotonic() - began_s
     return replace(outcome, train_s=max(took_s, LEAST_S))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from nas.files import write_whole
@@ -23,9 +24,13 @@ class TrialLog:
 
     def __init__(self, path: Path) -> None:
         self.path, self.ahead_path = path, path.with_suffix(".ahead.jsonl")
-        self.trials: list[Trial] = _read(path)
+        for file in (self.path, self.ahead_path):
+            _cut_last(file)
+        self.trials = read_trials(self.path)
         self._logged = {_key(trial): trial for trial in self.trials}
-        self._ahead = {_key(trial): trial for trial in _read(self.ahead_path)}
+        ahead = {_key(trial): trial for trial in read_trials(self.ahead_path)}
+        # A crash between moving one and taking it out of the waiting ones leaves it in both.
+        self._ahead = {key: trial for key, trial in ahead.items() if key not in self._logged}
         self._order: list[Key] = []
 
     @property
@@ -55,13 +60,24 @@ class TrialLog:
             _append(self.ahead_path, trial)
         self._drain()
 
-    def drop_failed(self) -> None:
-        """Take failures out of the log, so that they are tried again.
+    def drop_failed(self, keys: Collection[Key] | None = None) -> None:
+        """Take failures out of the log, and of those that wait, so that they are tried again.
+
+        Args:
+            keys: Of the trials meant; None means all.
 
         Raises:
             InputError: The disk is full.
         """
-        good = [trial for trial in self.trials if trial.ok]
+
+        def stays(trial: Trial) -> bool:
+            return trial.ok or (keys is not None and _key(trial) not in keys)
+
+        waiting = [trial for trial in self.waiting if stays(trial)]
+        if len(waiting) < len(self._ahead):
+            write_whole(self.ahead_path, b"".join(map(_line, waiting)))
+            self._ahead = {_key(trial): trial for trial in waiting}
+        good = [trial for trial in self.trials if stays(trial)]
         if len(good) < len(self.trials):
             write_whole(self.path, b"".join(map(_line, good)))
             self.trials = good
@@ -99,8 +115,19 @@ def _append(path: Path, trial: Trial) -> None:
         ) from error
 
 
-def _read(path: Path) -> list[Trial]:
-    """The whole lines of a log. A last line cut by a crash is cut off the file too.
+def _cut_last(path: Path) -> None:
+    """Take a last line that a crash has cut off the file; only the process that holds the run may."""
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        with path.open("rb+") as file:
+            file.truncate(whole)
+
+
+def read_trials(path: Path) -> list[Trial]:
+    """The whole lines of a log, which another process may be writing: nothing is mended.
 
     Raises:
         InputError: A line that is not the last is damaged.
@@ -108,12 +135,8 @@ def _read(path: Path) -> list[Trial]:
     if not path.exists():
         return []
     content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if len(whole) < len(content):
-        with path.open("rb+") as file:
-            file.truncate(len(whole))
     trials = []
-    for number, line in enumerate(whole.splitlines(), 1):
+    for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), 1):
         try:
             trials.append(Trial.from_dict(json.loads(line)))
         except (ValueError, KeyError, TypeError) as error:

@@ -68,7 +68,7 @@ class BlockChoices(BaseModel):
         for name in DECISIONS:
             _distinct(getattr(self, name))
         for op in self.op:
-            if not _OP.fullmatch(op) or op == "mbconv0":
+            if not _OP.fullmatch(op) or (op.startswith("mbconv") and _ratio(op) == 0):
                 raise ValueError(f"op must be conv, sepconv or mbconv<ratio>, got {op!r}")
         if any(kernel % 2 == 0 for kernel in self.kernel):
             raise ValueError(f"kernel must be odd, got {list(self.kernel)}")
@@ -91,10 +91,15 @@ def chosen_layers(block: BlockChoices, choices: Chosen, channels: int) -> list[B
     return layers
 
 
+def _ratio(op: str) -> float:
+    """The expansion ratio of `mbconvR`."""
+    return float(op.removeprefix("mbconv"))
+
+
 def _layer(choices: Chosen, se_rule: str, cin: int, stride: Stride) -> BlockSpec:
     op, out, skip = choices["op"], choices["out"], choices["skip"]
-    ratio = float(op.removeprefix("mbconv")) if op.startswith("mbconv") else 0.0
-    expand = round(cin * ratio)
+    ratio = _ratio(op) if op.startswith("mbconv") else 0.0
+    expand = max(1, round(cin * ratio)) if ratio else 0
     possible = cin == out and (skip == "pool" or stride == 1)
     se = 0
     if choices["se"]:

@@ -23,6 +23,7 @@ from nas.job_loop import SearchStoppedError
 from nas.readable import counted
 from nas.remembering import Remembering
 from nas.runs import RunFolder, new_folder, open_folder
+from nas.trial_log import read_trials
 from search_spaces import InputError
 
 if TYPE_CHECKING:
@@ -108,15 +109,21 @@ class Adapting:
 
 
 def open_adapting(
-    config: AdaptConfig, seed: Path, source: Remembering, console: Console
+    config: AdaptConfig, seed: Seed, source: Remembering, console: Console, *, path: Path
 ) -> Adapting:
     """Open what a run needs, so that bad input is found before anything is written.
+
+    Args:
+        config: Its settings.
+        seed: The network to narrow.
+        source: The device.
+        console: Where progress is shown.
+        path: Of the seed, for people.
 
     Raises:
         InputError: Something cannot be opened, or does not fit together.
     """
-    network = open_seed(seed)
-    return Adapting(config, network, _images(config, network, seed, console), source, console)
+    return Adapting(config, seed, _images(config, seed, path, console), source, console)
 
 
 def open_source(device: str, seed: ArchSpec) -> Remembering:
@@ -153,12 +160,14 @@ def require_ratio(ratio: float) -> None:
         )
 
 
-def start(runs: Path, name: str, config: AdaptConfig, seed: Path) -> RunFolder:
-    """Make the run's folder, with its settings and its seed in it."""
+def start(runs: Path, name: str, job: Adapting) -> RunFolder:
+    """Make the run's folder, with its settings and its seed in it, as they were opened."""
+    from nas.seeds import seed_bytes
+
     folder = new_folder(runs, name)
     try:
-        write_whole(folder / "seed.pt", seed.read_bytes())
-        adapt_settings.keep(folder, config)  # with it, it is a run
+        write_whole(folder / "seed.pt", seed_bytes(job.seed))
+        adapt_settings.keep(folder, job.config)  # with it, it is a run
     except BaseException:
         folder.discard()  # the name is free again
         raise
@@ -191,14 +200,16 @@ def reopen(path: Path, changes: dict[str, Any], console: Console) -> tuple[Adapt
             adapt_settings.keep(folder, config)
     if "compare_seeds" in changes:
         _say_what_stays(folder, config, console)
-    seed = folder / "seed.pt"
-    source = open_source(config.device, open_seed(seed).spec)
-    return open_adapting(config, seed, source, console), folder
+    path = folder / "seed.pt"
+    seed = open_seed(path)
+    source = open_source(config.device, seed.spec)
+    return open_adapting(config, seed, source, console, path=path), folder
 
 
 def _say_what_stays(folder: RunFolder, config: AdaptConfig, console: Console) -> None:
     """Trainings that there are already are compared, also where fewer seeds are asked for now."""
-    kinds = [trial.kind for trial in folder.finals().trials if not trial.kind.endswith("-curve")]
+    trials = read_trials(folder / "finals.jsonl")
+    kinds = [trial.kind for trial in trials if not trial.kind.endswith("-curve")]
     most = max(map(kinds.count, kinds), default=0)
     if most > config.compare_seeds:
         console.print(

@@ -12,7 +12,7 @@ from latency import Latency
 from nas.advice import Advice
 from nas.allowance import MOST_IDLE
 from nas.cli.output import command, noted
-from nas.noise import fastest_of_the_best
+from nas.noise import beside_winner, faster_finalist, fastest_of_the_best
 from nas.procedure import procedure
 from nas.readable import (
     counted,
@@ -65,6 +65,8 @@ def conclude(
             console.print(
                 f"That is trial {fastest.index}, at {in_short(fastest.latencies)}: fastest.yaml."
             )
+        elif (fast := faster_finalist(result.finals, result.winner, result.noise)) is not None:
+            console.print(beside_winner(fast, in_short(fast.latencies), result.noise))
         console.print(Advice.of(result.noise).after(distinct))
     used = "; ".join(procedure(RunRecord.read(result.folder)))
     took = (

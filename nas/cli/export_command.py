@@ -12,7 +12,7 @@ from rich.table import Table
 from latency import MeasurementError
 from nas.cli.errors import Failed
 from nas.cli.output import JsonFlag, messages, not_over, print_json, results
-from nas.cli.specs import Changes, open_spec
+from nas.cli.specs import Changes, of_run, open_spec, stem
 from nas.cli.waiting import waiting
 from nas.files import write_whole
 from nas.readable import interval, three_digits
@@ -46,11 +46,12 @@ class Request:
             InputError: See `_writable`.
         """
         name = Path(self.spec)
-        stem = name.stem if name.suffix in (".pt", ".yaml", ".yml") else name.name
         # Random weights must not take the place of a file with trained ones.
         kind = ("-int8" if self.data else "") if self.trained else "-random"
         suffix = ".tflite" if self.litert else ".onnx"
-        return _writable(self.output or name.with_name(stem + kind + suffix), self.spec, suffix)
+        return _writable(
+            self.output or name.with_name(stem(self.spec) + kind + suffix), self.spec, suffix
+        )
 
 
 def _writable(path: Path, source: str, suffix: str) -> Path:
@@ -100,8 +101,8 @@ def export(
     as_json: JsonFlag = False,
 ) -> None:
     """Write a network as ONNX or LiteRT, float or int8, after comparing its logits with torch's."""
-    if (Path(spec) / "seed.pt").is_file():  # a run's folder
-        spec = str(Path(spec) / "seed.pt")
+    if (trained := of_run(spec, ".pt")) is not None:
+        spec = str(trained)
     if onnx and litert:
         raise InputError("--onnx and --litert are two files: run the command once for each")
     if torchvision:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nas.cli.output import JsonFlag, messages, not_over, print_json
-from nas.cli.specs import Changes, ConventionOption, WidthOption, open_spec
+from nas.cli.specs import Changes, ConventionOption, WidthOption, open_spec, stem
 from nas.files import write_whole
 from search_spaces import InputError, count
 
@@ -47,7 +47,7 @@ def import_weights(
     if classes is not None and classes < 1:
         raise InputError(f"classes must be at least 1, got {classes}")
     spec = open_spec(arch, Changes(resolution, None, width, convention or _convention(arch)))
-    path = not_over(output or Path(f"{Path(arch).stem}-seed.pt"), weights)
+    path = not_over(output or Path(f"{stem(arch)}-seed.pt"), weights)
     if output is None and path.exists():
         raise InputError(f"{path} exists: move it away, or choose another --output")
     if not path.parent.is_dir():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -203,8 +204,8 @@ def _sustain(
 ) -> None:
     if len(subjects) != 1 or not isinstance(source, Measured):
         raise InputError("--sustained runs one network on a device that measures: give one")
-    if seconds <= 0:
-        raise InputError(f"sustained must be above 0 seconds, got {seconds:g}: give 120, say")
+    if not 0 < seconds < math.inf:
+        raise InputError(f"sustained must be some seconds above 0, got {seconds:g}: give 120, say")
     with waiting(console, f"running for {seconds:.0f} s on {source.device.name}") as status:
 
         def tell(window: Window) -> None:

@@ -21,12 +21,15 @@ from search_spaces import InputError
 
 def netadapt(
     context: typer.Context,
-    seed: Annotated[Path | None, typer.Option(help="The trained network: a run's seed.pt.")] = None,
+    seed: Annotated[
+        Path | None, typer.Option(help="The trained network, such as a run's seed.pt.")
+    ] = None,
     target_ms: Annotated[
-        float | None, typer.Option(help="Where to end, in ms on the device.")
+        float | None, typer.Option(help="Target latency in ms on the device.")
     ] = None,
     target_ratio: Annotated[
-        float | None, typer.Option(help="... or as a part of the seed's latency: 0.5 halves it.")
+        float | None,
+        typer.Option(help="Target as a part of the trained network's latency: 0.5 halves it."),
     ] = None,
     device: Annotated[
         str | None,
@@ -69,7 +72,7 @@ def netadapt(
         str,
         typer.Option(metavar="scratch|finetune|both|none", help="How the last network is trained."),
     ] = "scratch",
-    final_epochs: Annotated[float, typer.Option(help="How long.")] = 30.0,
+    final_epochs: Annotated[float, typer.Option(help="Epochs of that last training.")] = 30.0,
     final_learning_rate: Annotated[
         float, typer.Option(help="Peak rate of that training.")
     ] = Recipe().learning_rate,
@@ -84,7 +87,7 @@ def netadapt(
     workers: Annotated[
         int | None, typer.Option(help="Proposals at once; 0 trains in this process, without Ray.")
     ] = None,
-    random_seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    random_seed: Annotated[int, typer.Option(help="Number that decides everything random.")] = 0,
     run_name: Annotated[str | None, typer.Option(help="Name of the run's folder.")] = None,
     runs: Annotated[Path, typer.Option(help="Where run folders are.")] = Path("runs"),
     resume: Annotated[
@@ -149,14 +152,14 @@ def netadapt(
         if target_ratio is not None:
             target_ms = target_ratio * seed_latency(source, network.spec, console).median_ms
         config = adapt_settings.parse(given | {"device": device, "target_ms": target_ms})
-        job = adapting.open_adapting(config, seed, source, console)
+        job = adapting.open_adapting(config, network, source, console, path=seed)
         forecast, document = announce(config, job.seed, job.data, source, console)
         if dry_run or document["nothing_to_do"]:
             if as_json:
                 print_json(document)
             return
         name = run_name or free_name(runs, f"netadapt-{datetime.now():%Y%m%d-%H%M%S}")
-        folder = adapting.start(runs, name, config, seed)
+        folder = adapting.start(runs, name, job)
     result = job.run(folder, forecast, began_s=began_s)
     if as_json:
         print_json({"run": str(folder.path)} | result.to_dict())

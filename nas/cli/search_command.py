@@ -71,7 +71,8 @@ def search(
         ),
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(help="Candidates a controller update; 10, 4 in quick.")
+        int | None,
+        typer.Option(help="Candidates trained before the controller learns; 10, 4 in quick."),
     ] = None,
     warm_start: Annotated[
         list[Path] | None,
@@ -92,9 +93,13 @@ def search(
     ] = None,
     proposals: Annotated[
         int | None,
-        typer.Option(help="Of screened: sequences drawn for a batch, and children a round; 200."),
+        typer.Option(
+            help="Networks that screened looks at a batch, and each round of children; 200."
+        ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of everything random; 0.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Number that decides everything random; 0.")
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option(

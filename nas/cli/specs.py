@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from nas.adapt_record import is_adapt_run
+from nas.runs import RunFolder
 from search_spaces import REFERENCES, ArchSpec, InputError
 from search_spaces.references import Convention
 from search_spaces.spec import load
@@ -88,10 +90,8 @@ def _read(name: str, changes: Changes) -> ArchSpec:
         from nas.seeds import load_seed
 
         spec = load_seed(name).spec
-    elif (Path(name) / "best.yaml").is_file():
-        spec = load(Path(name) / "best.yaml")
-    elif (Path(name) / "trials.jsonl").is_file():
-        raise InputError(f"{name} has no result yet: go on with nas-search --resume {name}")
+    elif (found := of_run(name, ".yaml")) is not None:
+        spec = load(found)
     else:
         known = ", ".join(REFERENCES)
         raise InputError(f"no network {name!r}: give a .yaml spec, a seed.pt, or one of {known}")
@@ -101,6 +101,42 @@ def _read(name: str, changes: Changes) -> ArchSpec:
                 f"--{option} is for reference networks, got {name}: its widths are absolute"
             )
     return spec
+
+
+def of_run(name: str, suffix: str) -> Path | None:
+    """The file of a run's result in its folder: of a search, or of a NetAdapt run.
+
+    Args:
+        name: What may be the folder.
+        suffix: `.yaml` for the spec, `.pt` for the network with its weights.
+
+    Returns:
+        None where it is no run's folder.
+
+    Raises:
+        InputError: The run has no result yet.
+    """
+    folder = RunFolder(Path(name))
+    if is_adapt_run(folder):
+        path, program = folder / f"adapted{suffix}", "netadapt"
+    elif (folder / "trials.jsonl").is_file() or (folder / "best.yaml").is_file():
+        path, program = folder / {".yaml": "best.yaml", ".pt": "seed.pt"}[suffix], "nas-search"
+    else:
+        return None
+    if not path.is_file():
+        raise InputError(f"{name} has no result yet: go on with {program} --resume {name}")
+    return path
+
+
+def stem(name: str) -> str:
+    """What files made of a network are called after: `mobilenet_v2-0.75` of mobilenet_v2@0.75.
+
+    >>> stem("mobilenet_v2@0.75"), stem("runs/one/seed.pt")
+    ('mobilenet_v2-0.75', 'seed')
+    """
+    path = Path(name)
+    known = path.stem if path.suffix in (".pt", ".yaml", ".yml") else path.name
+    return known.replace("@", "-")
 
 
 def _width(text: str, name: str) -> float:

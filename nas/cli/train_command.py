@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from nas.cli.images import open_images
-from nas.cli.output import JsonFlag, messages, print_json
-from nas.cli.specs import Changes, ConventionOption, SpecName, WidthOption, open_spec
+from nas.cli.output import JsonFlag, messages, not_over, print_json
+from nas.cli.specs import Changes, ConventionOption, SpecName, WidthOption, open_spec, stem
 from nas.config import DataConfig
 from nas.files import write_whole
 from nas.training.recipe import Recipe
@@ -73,8 +73,9 @@ def train(
     images = open_images(wanted, console, batch_size=chosen.batch_size)
 
     from nas.retrain import fine_tune, for_classes, train_from_scratch
+    from nas.training.train import Diverged
 
-    seeded = _seed(start, images, new_classifier=new_classifier) if start else None
+    seeded = _seed(start, images, new_classifier=new_classifier, seed=seed) if start else None
     if seeded is not None:
         seeded = for_classes(seeded, images.classes)
     where = _device(device)
@@ -91,12 +92,15 @@ def train(
             note = f"loss {at.train_loss:.3f}"
             bar.update(task, completed=at.step, total=at.total_steps, note=note)
 
-        if seeded is not None:
-            done = fine_tune(seeded, images, chosen, seed=seed, device=where, on_progress=tell)
-        else:
-            done = train_from_scratch(
-                network_spec, images, chosen, seed=seed, device=where, on_progress=tell
-            )
+        try:
+            if seeded is not None:
+                done = fine_tune(seeded, images, chosen, seed=seed, device=where, on_progress=tell)
+            else:
+                done = train_from_scratch(
+                    network_spec, images, chosen, seed=seed, device=where, on_progress=tell
+                )
+        except Diverged as error:
+            raise InputError(f"{spec}: {error}") from error
     _finish(done, path, images, console, as_json=as_json)
 
 
@@ -123,21 +127,24 @@ def _data(source: str, resolution: int | None) -> DataConfig:
 
 
 def _output(spec: str, output: Path | None) -> Path:
-    path = output or Path(spec.replace("@", "-")).with_suffix("")
-    if output is None:
-        path = path.with_name(f"{path.name}-trained.pt")
-        if path.exists():
-            raise InputError(f"{path} exists: move it away, or choose another --output")
+    path = output or Path(spec).with_name(f"{stem(spec)}-trained.pt")
+    not_over(path, spec)
+    if output is None and path.exists():
+        raise InputError(f"{path} exists: move it away, or choose another --output")
     if not path.parent.is_dir():
         raise InputError(f"{path.parent} is no folder: make it, or choose another --output")
     return path
 
 
-def _seed(path: str, images: Dataset, *, new_classifier: bool) -> Seed:
+def _seed(path: str, images: Dataset, *, new_classifier: bool, seed: int) -> Seed:
+    import torch
+
     from nas.seeds import load_seed
 
-    seed = load_seed(path)
-    return seed.with_classes(images.classes) if new_classifier else seed
+    trained = load_seed(path)
+    if not new_classifier:
+        return trained
+    return trained.with_classes(images.classes, generator=torch.Generator().manual_seed(seed))
 
 
 def _device(name: str) -> str:

@@ -13,7 +13,7 @@ DEFAULT_EPOCHS = 5.0
 class Augment(BaseModel):
     """Random changes to the training images; see `nas.training.augment`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     flip: bool = Field(default=True, description="mirror half of the images left to right")
     pad_fraction: float = Field(
@@ -47,7 +47,7 @@ class Recipe(BaseModel):
     10
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     epochs: float | None = Field(
         default=None, gt=0, description="passes over train; may be a fraction"

@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from latency import DEVICES, DeviceLostError, Latency, MeasurementError
 from latency.madds import MaddsEstimate
-from nas.seeds import seed_bytes
+from nas.seeds import load_seed, seed_bytes
 from netadapt import width_groups
 from tests.nas.test_adapt import FULL_MS, SEED
 
@@ -36,6 +36,43 @@ def test_a_seed_becomes_a_narrower_network(netadapt, seed, photos, tmp_path):
     assert "width groups" in err
     code, out, _ = netadapt("--resume", folder, "--workers", 0, "--json")
     assert json.loads(out) | {"run": document["run"]} == document
+
+
+def test_its_folder_stands_for_what_it_found(netadapt, nas, seed, photos, tmp_path):
+    """And not for the network that it began with, which is in the folder too."""
+    common = ("--seed", seed, "--data", photos, "--target-ratio", 0.85, *STEPS_ALONE)
+    assert netadapt(*common, "--run-name", "one")[0] == 0
+    folder = tmp_path / "runs" / "one"
+    code, out, err = nas("export", folder, "--json")
+    assert code == 0, err
+    assert json.loads(out)["path"] == str(folder / "adapted.onnx")
+    code, out, err = nas("show", folder, "--json")
+    assert code == 0, err
+    named = json.loads(nas("show", folder / "adapted.yaml", "--json")[1])
+    assert json.loads(out) | {"name": ""} == named | {"name": ""}
+    (folder / "adapted.pt").unlink()
+    code, _, err = nas("export", folder)
+    assert code == 2
+    assert f"{folder} has no result yet: go on with netadapt --resume {folder}" in err
+
+
+def test_the_seed_is_read_once(netadapt, seed, photos, tmp_path, monkeypatch):
+    """A search that ends meanwhile may put another network in its place."""
+    from nas.cli import adapting
+
+    opened = adapting.open_seed
+
+    def then_lost(path):
+        found = opened(path)
+        if path == seed:
+            path.write_bytes(b"another one")
+        return found
+
+    monkeypatch.setattr(adapting, "open_seed", then_lost)
+    common = ("--seed", seed, "--data", photos, "--target-ratio", 0.85, *STEPS_ALONE)
+    code, _, err = netadapt(*common, "--run-name", "one")
+    assert code == 0, err
+    assert load_seed(tmp_path / "runs" / "one" / "seed.pt").spec == SEED.spec
 
 
 def test_the_device_is_the_seed_s_own(netadapt, photos, tmp_path):

@@ -334,6 +334,9 @@ def test_classes_are_matched_by_name_not_by_place(nas, seed, photos, tmp_path):
             "device 'cudax' cannot be used",
         ),
         (("train", "SEED", "--data", "PHOTOS", "--epochs", "0"), "epochs"),
+        (("train", "SEED", "--data", "PHOTOS", "--epochs", "inf"), "epochs"),
+        (("train", "SEED", "--data", "PHOTOS", "--learning-rate", "1e30"), "lower it"),
+        (("train", "SEED", "--data", "PHOTOS", "-o", "SEED"), "is the file that is read"),
         (
             ("train", "SEED", "--data", "PHOTOS", "--batch-size", "500"),
             "--batch-size is 500",
@@ -362,6 +365,30 @@ def test_bad_input_to_train_and_evaluate(
     assert message in err
     assert err.count("\n") == 1 or "steps of" in err
     assert not (tmp_path / "x.pt").exists()
+
+
+def test_files_are_called_after_the_whole_name(nas, weights, photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    quick = ("--data", photos, "--batch-size", 16, "--epochs", 0.2, "--resolution", 32)
+    assert nas("train", "mobilenet_v3_small@0.35", *quick)[0] == 0
+    assert (tmp_path / "mobilenet_v3_small-0.35-trained.pt").is_file()
+    path, _ = weights
+    assert nas("import", "--weights", path, "--arch", "mobilenet_v3_small@0.5")[0] == 0
+    assert (tmp_path / "mobilenet_v3_small-0.5-seed.pt").is_file()
+
+
+def test_a_new_classifier_is_drawn_by_the_seed(nas, weights, photos, tmp_path):
+    path, _ = weights
+    assert import_half(nas, path, tmp_path / "seed.pt")[0] == 0
+    own = ("train", tmp_path / "seed.pt", "--data", photos, "--new-classifier", "--batch-size", 16)
+    rest = ("--epochs", 0.2, "--learning-rate", 1e-12)  # the last layer stays as it was drawn
+    drawn = []
+    for seed in (0, 1, 1):
+        made = tmp_path / "made.pt"
+        assert nas(*own, *rest, "--seed", seed, "-o", made)[0] == 0
+        drawn.append(list(load_seed(made).weights.values())[-2])
+    assert torch.allclose(drawn[1], drawn[2])
+    assert not torch.allclose(drawn[0], drawn[1])
 
 
 def test_train_does_not_write_over_what_it_made(nas, seed, photos):

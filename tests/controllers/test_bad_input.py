@@ -10,6 +10,10 @@ import pytest
 import torch
 
 from controllers import CONTROLLERS, make_controller
+from controllers.evolution import RegularizedEvolution
+from controllers.reinforce import Reinforce
+from controllers.screened import Screened
+from controllers.uniform import Uniform
 from search_spaces.errors import InputError
 
 ARITIES = (2, 3)
@@ -75,7 +79,7 @@ def test_arities(name: str, arities: Any) -> None:
     assert str(arities) in refusal(lambda: make_controller(name, arities, seed=0))
 
 
-@pytest.mark.parametrize("seed", [-1, 2**64, 1.5, None, "0"])
+@pytest.mark.parametrize("seed", [-1, 2**32, 1.5, None, "0"])
 @pytest.mark.parametrize("name", CONTROLLERS)
 def test_seed(name: str, seed: Any) -> None:
     assert repr(seed) in refusal(lambda: make_controller(name, ARITIES, seed=seed))
@@ -83,7 +87,7 @@ def test_seed(name: str, seed: Any) -> None:
 
 @pytest.mark.parametrize("name", CONTROLLERS)
 def test_largest_seed_is_fine(name: str) -> None:
-    assert len(make_controller(name, ARITIES, seed=2**64 - 1).ask(3)) == 3
+    assert len(make_controller(name, ARITIES, seed=2**32 - 1).ask(3)) == 3
 
 
 @pytest.mark.parametrize("name", CONTROLLERS)
@@ -153,3 +157,18 @@ def test_state_of_other_options() -> None:
     state = make_controller("rnn", ARITIES, seed=0, options={"warmup": 7}).state_dict()
     message = refusal(lambda: make_controller("rnn", ARITIES, seed=0).load_state_dict(state))
     assert "warmup" in message
+
+
+CLASSES = (Uniform, RegularizedEvolution, Reinforce, Screened)
+
+
+@pytest.mark.parametrize("make", CLASSES)
+def test_classes_check_what_make_controller_checks(make: Any) -> None:
+    for seed in (-1, 2**32, None, "0"):
+        assert repr(seed) in refusal(lambda seed=seed: make(ARITIES, seed=seed))  # type: ignore[misc]
+    for arities in (iter(()), 3, None, "23"):
+        refusal(lambda arities=arities: make(arities, seed=0))  # type: ignore[misc]
+    for arities in (iter(ARITIES), np.array(ARITIES), torch.tensor(ARITIES).tolist()):
+        assert make(arities, seed=np.int64(0)).arities == ARITIES
+    controller = make((3,), seed=0)
+    assert "got 0 in 1" in refusal(lambda: controller.tell([(1, 0.5)]))

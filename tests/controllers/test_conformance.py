@@ -1,12 +1,23 @@
 """Every controller keeps the contract, and the published check notices who does not."""
 
 import itertools
+import pickle
+import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
-from controllers import CONTROLLERS, check_controller, make_controller
+from controllers import (
+    CONTROLLERS,
+    CanKeepWithin,
+    CanMergeAliases,
+    check_controller,
+    make_controller,
+)
 from controllers.controller import Scored, Tokens
 from controllers.uniform import Uniform
 
@@ -34,6 +45,56 @@ def test_contract_with_options() -> None:
     check_controller(
         lambda arities, seed: make_controller("rnn", arities, seed=seed, options=options)
     )
+
+
+@pytest.mark.parametrize("name", CONTROLLERS)
+def test_it_can_be_pickled_while_a_batch_is_out(name: str) -> None:
+    controller = make_controller(name, (3, 4, 2), seed=0, options=SMALL_WARMUP.get(name, {}))
+    if isinstance(controller, CanKeepWithin):
+        controller.keep_within(_cost, least=-5.0)
+    if isinstance(controller, CanMergeAliases):
+        controller.merge_aliases(_canonical)
+    for _ in range(3):
+        controller.tell([(tokens, float(sum(tokens))) for tokens in controller.ask(4)])
+    controller.ask(2)
+    again = pickle.loads(pickle.dumps(controller))
+    assert again.ask(3) == controller.ask(3)
+
+
+SMALL_WARMUP = {"screened": {"warmup": 4}, "rnn": {"warmup": 4}}
+
+
+def _cost(tokens: Tokens) -> float:
+    return -float(sum(tokens))
+
+
+def _canonical(tokens: Tokens) -> Tokens:
+    return (0, 0, tokens[2]) if tokens[0] == 0 else tokens
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("rnn", {"learning_rate": np.float64(0.01), "hidden": np.int64(8), "warmup": np.int64(4)}),
+        ("screened", {"learning_rate": np.float64(0.01), "proposals": np.int64(50)}),
+        ("evolution", {"population_size": np.int64(4), "sample_size": np.int64(2)}),
+    ],
+)
+def test_options_may_be_numpy_s_numbers(name: str, options: dict[str, Any], tmp_path: Path) -> None:
+    controller = make_controller(name, (3, 4), seed=np.int64(3), options=options)  # type: ignore[arg-type]
+    controller.tell([(tokens, float(sum(tokens))) for tokens in controller.ask(6)])
+    torch.save(controller.state_dict(), tmp_path / "state.pt")
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    again = make_controller(name, (3, 4), seed=0, options=options)
+    again.load_state_dict(state)
+    assert again.ask(4) == controller.ask(4)
+
+
+class Global(Uniform):
+    """Draws from numbers that anybody may draw from."""
+
+    def ask(self, n: int) -> list[Tokens]:
+        return [tuple(random.randrange(arity) for arity in self.arities) for _ in range(max(n, 0))]
 
 
 class OutOfRange(Uniform):
@@ -77,6 +138,7 @@ class Disturbed(Uniform):
         (OutOfRange, "out of range"),
         (TooFew, "gave 0 sequences"),
         (Unseeded, "one seed and history"),
+        (Global, "one seed and history"),
         (Credulous, "must raise InputError"),
         (Forgetful, "continued differently"),
         (Disturbed, "disturbed ask"),

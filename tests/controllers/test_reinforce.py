@@ -83,6 +83,14 @@ def test_baseline_uses_past_batches_only(monkeypatch: pytest.MonkeyPatch) -> Non
     assert advantages == [pytest.approx([0.1 / spread, 0.1 / spread])]
 
 
+def test_a_long_first_batch_is_learned_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As somebody else's trials are told: the first two set the baseline, the rest are compared with it."""
+    controller = Reinforce((2, 2), seed=0, warmup=2)
+    advantages = spy_on_advantages(controller, monkeypatch)
+    controller.tell([((0, 0), 0.4), ((1, 1), 0.6), ((0, 1), 0.6), ((1, 0), 0.5)])
+    assert advantages == [pytest.approx([0.1 / (1.4826 * 0.1), 0.0])]
+
+
 def test_failed_trial_does_not_wreck_the_policy() -> None:
     """One 0.0 among scores of 0.7 moves the policy no more than an ordinary bad trial."""
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from controllers import Controller, make_controller
+from controllers import Controller, make_controller, surrogate
 from controllers.controller import Tokens
 from controllers.screened import Screened, most_improving
 from controllers.surrogate import Surrogate
@@ -184,6 +184,36 @@ def test_batch_is_chosen_together() -> None:
 def test_bad_options(option: str, value: object) -> None:
     with pytest.raises(InputError, match=f"option {option} .*{value}"):
         make_controller("screened", (2,), seed=0, options={option: value})
+
+
+def test_where_proposals_are_too_few_the_nearest_to_the_bound_come_first() -> None:
+    """All but the forty dearest of a space were told, and ten proposals find few of these."""
+    space = list(itertools.product(range(3), repeat=5))
+    dear = sorted(space, key=lambda tokens: (-sum(tokens), tokens))
+    controller = Screened((3,) * 5, seed=0, proposals=10)
+    controller.keep_within(lambda tokens: -float(sum(tokens)), least=-4.0)
+    controller.tell([(tokens, score(tokens)) for tokens in sorted(set(space) - set(dear[:40]))])
+    asked = controller.ask(10)
+    assert sorted(map(sum, asked)) == sorted(sum(tokens) for tokens in dear[:40])[:10]
+
+
+def test_the_model_is_fitted_once_for_all_that_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    fits = []
+    monkeypatch.setattr(
+        "controllers.screened.fit", lambda *given: fits.append(given) or surrogate.fit(*given)
+    )
+    controller, other = Screened(ARITIES, seed=0), Screened(ARITIES, seed=0)
+    play(controller, 3)
+    play(other, 3)
+    fits.clear()
+    one_by_one = [controller.ask(1)[0] for _ in range(4)]
+    assert len(fits) == 1
+    controller.tell([(one_by_one[0], 0.5)])
+    controller.ask(1)
+    assert len(fits) == 2
+    for tokens in one_by_one:
+        other.load_state_dict(other.state_dict())  # forgets the fit, and asks the same
+        assert other.ask(1) == [tokens]
 
 
 def merged(tokens: Tokens) -> Tokens:

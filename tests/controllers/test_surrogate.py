@@ -173,6 +173,22 @@ def test_few_or_equal_results(values: list[float]) -> None:
     assert np.isfinite(std).all()
 
 
+@pytest.mark.parametrize("value", [0.1, 0.7, 1e6 / 3])
+def test_equal_results_are_equal_whatever_their_rounding(value: float) -> None:
+    readings = Readings.of_values([value] * 3)
+    assert readings.unit == 1.0
+    assert readings.standard.abs().max() < 1e-9
+
+
+def test_a_failure_is_only_so_bad_also_where_most_results_are_alike() -> None:
+    readings = Readings.of_values([0.0, *[0.70] * 6, 0.69, 0.71, 0.72])
+    spread = np.std([*[0.70] * 6, 0.69, 0.71, 0.72])
+    assert readings.floor == pytest.approx(0.70 - CLIP * spread)
+    assert (
+        float(readings.standard.max() - readings.standard[1]) > 1.0
+    )  # 0.1 if failures counted as 0
+
+
 def test_one_sequence_over_and_over() -> None:
     """Its readings average out, and no matrix is singular."""
     values = [0.6, 0.8] * 20

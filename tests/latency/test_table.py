@@ -153,8 +153,30 @@ def test_a_table_that_was_interrupted_goes_on(tmp_path, networks):
     calibrate(source, networks[:5], networks[5:], table)
     assert path.read_text().startswith(first)
     assert LookupTable(path).calibration.mape < 1e-3
-    keys = [json.loads(line)["content"].get("piece") for line in path.read_text().splitlines()]
-    assert len(keys) == len(set(keys)) + 1  # each piece once; header and calibration have none
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    keys = [line["content"]["piece"] for line in lines if line["kind"] == "piece"]
+    assert len(keys) == len(set(keys))  # each once
+
+
+def test_whole_networks_are_not_measured_twice_either(tmp_path, networks):
+    path, wanted = tmp_path / "lab.jsonl", [p for spec in networks for p in pieces(spec)]
+    source = measured(Lab())
+    time_pieces(source, wanted, begin(path, source))
+    dying = measured(Lab(dies_after=5))
+    with pytest.raises(MeasurementError, match="burnt down"):
+        calibrate(dying, networks[:5], networks[5:], begin(path, dying))
+    kept = read_table(path).whole
+    assert 0 < len(kept) < len(networks)
+    table = begin(path, source)
+    loaded = source.runtime.loaded
+    calibrate(source, networks[:5], networks[5:], table)
+    again = source.runtime.loaded - loaded
+    assert LookupTable(path).calibration.mape < 1e-3
+    assert not read_table(path).whole  # the next calibration is of its own day
+    table = begin(path, source)
+    loaded = source.runtime.loaded
+    calibrate(source, networks[:5], networks[5:], table)
+    assert again < source.runtime.loaded - loaded
 
 
 def test_more_pieces_want_a_new_calibration(built, networks):

@@ -1,6 +1,7 @@
 """What goes wrong in a NetAdapt run: devices, disks, workers, data; nothing that was done is lost."""
 
 import errno
+import math
 import os
 from dataclasses import replace
 
@@ -10,7 +11,9 @@ from latency import DeviceLostError, MeasurementError, open_device
 from nas.adapt import adapt
 from nas.config import ScheduleConfig
 from nas.job_loop import SearchStoppedError
+from nas.rivals import Found, unmet
 from nas.seeds import load_seed
+from nas.trial import Outcome
 from search_spaces import InputError, count
 from tests.nas.test_adapt import CONFIG, DATA, FULL_MS, SEED, SPEC, Trainer, logged, run
 from tests.nas.test_adapt_compare import COMPARED, Seeded
@@ -120,6 +123,72 @@ def test_a_full_disk_stops_with_a_line_and_the_run_goes_on(
     result = start(tmp_path / "full", config=BESIDE)
     assert result.to_dict() == whole.to_dict()
     assert logged(tmp_path / "full") == logged(whole.folder.path)
+
+
+class Failing(Seeded):
+    """Trains nothing for a while, as where memory is short."""
+
+    def __init__(self, fails):
+        super().__init__()
+        self.fails = fails
+
+    def __call__(self, job):
+        outcome = super().__call__(job)
+        return Outcome(None, "out of memory") if self.fails(job) else outcome
+
+
+def test_a_step_that_failed_whole_is_tried_again_once_the_run_goes_on(tmp_path):
+    with pytest.raises(
+        SearchStoppedError, match=r"all \d+ proposals of a step failed: out of memory"
+    ):
+        start(tmp_path / "broken", trainer=Failing(lambda job: job.batch == 1))
+    with pytest.raises(SearchStoppedError, match="out of memory"):  # as often as it fails
+        start(tmp_path / "broken", trainer=Failing(lambda job: job.batch == 1))
+    result = start(tmp_path / "broken")
+    assert result.to_dict() == start(tmp_path / "whole").to_dict()
+    assert logged(tmp_path / "broken") == logged(tmp_path / "whole")
+
+
+def test_proposals_that_failed_alone_stay_discarded(tmp_path):
+    """Tried again they might be chosen, and what followed would be of another network."""
+    first = start(tmp_path, trainer=Failing(lambda job: job.kind == "proposal" and job.index == 0))
+    lines = logged(tmp_path)
+    assert lines["proposals.jsonl"][0]["error"] == "out of memory"
+    assert start(tmp_path).to_dict() == first.to_dict()
+    assert logged(tmp_path) == lines
+
+
+def test_last_trainings_that_all_failed_are_tried_again(tmp_path):
+    lost = start(tmp_path / "run", trainer=Failing(lambda job: job.kind != "proposal"))
+    assert [trial.ok for trial in lost.finals] == [False, False]
+    assert not lost.folder.ending
+    result = start(tmp_path / "run")
+    assert result.to_dict() == start(tmp_path / "whole").to_dict()
+    assert logged(tmp_path / "run") == logged(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (Outcome(math.nan, weights=b"w"), "accuracy is nan"),
+        (Outcome(0.5), "its training gave no weights back"),
+    ],
+)
+def test_an_evaluator_s_mistake_is_a_failure_with_its_reason(tmp_path, given, said):
+    with pytest.raises(SearchStoppedError, match=f"proposals of a step failed: {said}"):
+        start(tmp_path, trainer=lambda job: given)
+
+
+def test_a_rival_that_the_device_refuses_is_none(tmp_path):
+    def refuse(device, spec):
+        if spec.fingerprint == odd.fingerprint:
+            raise MeasurementError("the runtime crashed")
+
+    odd = replace(SPEC, blocks=SPEC.blocks[:-1])
+    rivals = {"odd": lambda challenge: Found(odd, "without its last block", None)}
+    result = start(tmp_path, source=Device(refuse), rivals=rivals)
+    assert not result.rivals
+    assert unmet(result.folder) == ["odd"]
 
 
 def test_images_of_another_size_are_refused(tmp_path):

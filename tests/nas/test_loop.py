@@ -428,3 +428,8 @@ def test_a_log_of_other_networks_is_refused(make_loop):
     other = load_space("mnasnet", resolution=96, classes=4)
     with pytest.raises(InputError, match="trial 0 was of another network than its tokens mean now"):
         make_loop(space=other).next_job()
+
+
+def test_what_is_no_outcome_is_a_failure_that_says_so(make_loop):
+    with pytest.raises(SearchStoppedError, match="evaluate gave float back, not an Outcome"):
+        finish(make_loop(), lambda job: 0.5)

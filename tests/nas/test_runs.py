@@ -74,6 +74,45 @@ def test_failures_leave_a_log_and_the_rest_stays(tmp_path):
     assert set(log.open_batch([("final", 0), ("final", 1)])) == {("final", 0)}
 
 
+def test_failures_that_wait_are_tried_again_as_well(tmp_path):
+    log = TrialLog(tmp_path / "finals.jsonl")
+    log.open_batch([("final", 0), ("final", 1), ("final", 2)])
+    log.add(replace(trial(1, "final"), error="lost"))
+    log.add(replace(trial(2, "final"), error="lost"))
+    log.drop_failed({("final", 1)})
+    assert [t.index for t in log.waiting] == [2]
+    again = TrialLog(tmp_path / "finals.jsonl")
+    assert [t.index for t in again.waiting] == [2]
+    again.drop_failed()
+    assert not TrialLog(tmp_path / "finals.jsonl").waiting
+
+
+def test_a_trial_that_a_crash_left_in_both_files_counts_once(tmp_path):
+    """It was moved to the log, and the process killed before it was taken from the waiting ones."""
+    log = TrialLog(tmp_path / "trials.jsonl")
+    log.open_batch([("search", 0), ("search", 1)])
+    log.add(trial(1))
+    kept = log.ahead_path.read_bytes()
+    log.add(trial(0))
+    log.ahead_path.write_bytes(kept)
+    again = TrialLog(tmp_path / "trials.jsonl")
+    assert [t.index for t in again.trials] == [0, 1]
+    assert not again.waiting
+    again.open_batch([("search", 2)])
+    assert not again.ahead_path.exists()
+
+
+def test_who_only_looks_cuts_nothing(tmp_path):
+    """Another process may be writing that line."""
+    for name in ("trials.jsonl", "finals.jsonl", "finals.ahead.jsonl"):
+        (tmp_path / name).write_text('{"index": 0, "ki')
+    folder = RunFolder(tmp_path)
+    assert not folder.begun or (tmp_path / "finals.ahead.jsonl").exists()
+    assert not folder.ending
+    for name in ("trials.jsonl", "finals.jsonl", "finals.ahead.jsonl"):
+        assert (tmp_path / name).read_text() == '{"index": 0, "ki'
+
+
 def test_only_run_folders_are_opened(tmp_path):
     with pytest.raises(InputError, match="is not a run's folder"):
         open_folder(tmp_path)

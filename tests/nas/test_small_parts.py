@@ -5,7 +5,7 @@ import yaml
 
 from latency import Device, Latency
 from nas.config import PRESETS, SearchConfig, config_yaml, load_config, make_config
-from nas.noise import fastest_of_the_best, measure_noise
+from nas.noise import Noise, beside_winner, faster_finalist, fastest_of_the_best, measure_noise
 from nas.results import choose_winner, frame, pareto_front
 from nas.reward import Reward, absolute_reward, power_reward
 from nas.trial import Trial
@@ -127,6 +127,25 @@ class TestNoise:
         trials = [trial(0, 0.90, 9), trial(1, 0.89, 5), trial(2, 0.60, 1)]
         noise = measure_noise(trials, [trial(0, 0.91, 9, kind="repeat")])
         assert fastest_of_the_best(trials, noise).index == 1
+
+    @pytest.mark.parametrize(
+        ("accuracies", "found"),
+        [((0.90, 0.89, 0.60), 1), ((0.90, 0.88, 0.60), None), ((0.90, 0.92, 0.89), 2)],
+    )
+    def test_a_faster_finalist_that_chance_does_not_tell_from_the_winner(self, accuracies, found):
+        """The margin is 1.41 points; one that is more accurate than the winner is over the target."""
+        noise = Noise(between_networks=5.0, between_seeds=0.5, pairs=2)
+        finals = [
+            trial(i, a, ms, kind="final")
+            for i, (a, ms) in enumerate(zip(accuracies, (9, 5, 1), strict=True))
+        ]
+        fast = faster_finalist([*finals, trial(3, 0.9, 0.5, kind="repeat")], finals[0], noise)
+        assert (fast and fast.index) == found
+        if fast is not None:
+            assert beside_winner(fast, "5 ms", noise) == (
+                f"Finalist {found}, at 5 ms, is less accurate than the winner by no more than two "
+                "trainings of one network may differ (1.4 points)."
+            )
 
     def test_nothing_to_say_without_repeats(self):
         assert (

@@ -145,6 +145,11 @@ def test_an_own_space_from_a_file(tmp_path):
     [
         ("kernel: [3, 5, 7]", "kernel: [3, 4]", r"blocks\.0: kernel must be odd, got \[3, 4\]"),
         ("op: mbconv4", "op: mbconvX", "op must be conv, sepconv or mbconv<ratio>, got 'mbconvX'"),
+        (
+            "op: mbconv4",
+            "op: mbconv0.0",
+            "op must be conv, sepconv or mbconv<ratio>, got 'mbconv0.0'",
+        ),
         ("op: mbconv4", "opp: mbconv4", r"unknown key 'blocks\.0\.opp'"),
         ("se: [0, 0.25], ", "", r"missing key 'blocks\.0\.se'"),
         ("out: [16, 24]", "out: [16, 16]", "the same choice twice"),
