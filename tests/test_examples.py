@@ -1,6 +1,7 @@
 """The examples, run for real: tiny searches to the end."""
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 
 from controllers import make_controller
-from latency import open_device
+from latency import Latency, open_device
 from nas.seeds import load_seed
 from search_spaces import InputError
 from search_spaces.references import mobilenet_v3_small
@@ -65,6 +66,41 @@ def check_run(folder, printed, *, trials, classes):
     seed = load_seed(folder / "seed.pt")
     assert seed.spec == spec
     assert len((folder / "trials.jsonl").read_text().splitlines()) == trials
+
+
+class Drifting:
+    """A device that is slower each time, and whose readings are never quiet enough to be kept."""
+
+    def __init__(self):
+        self.source, self.asked = open_device("madds:1"), 0
+        self.device = replace(self.source.device, name="drifting", fingerprint="drifting-1")
+
+    def latency(self, spec):
+        self.asked += 1
+        exact = Latency.exactly(self.source.latency(spec).median_ms, self.device)
+        return replace(exact, median_ms=exact.median_ms * (1 + self.asked / 1000), stable=False)
+
+
+@pytest.mark.slow
+def test_own_images_goes_on_where_latencies_differ_each_time(
+    tmp_path, images, small_space, monkeypatch
+):
+    own_images = example("own_images")
+    drifting = Drifting()
+    monkeypatch.setattr(own_images, "open_device", lambda _name: drifting)
+    options = ["--space", small_space, "--trials", 3, "--finalists", 1, "--steps", 2]
+    argv = [
+        str(images),
+        *map(str, options),
+        "--resolution",
+        "32",
+        "--folder",
+        str(tmp_path / "run"),
+    ]
+    own_images.main(argv)
+    log = (tmp_path / "run" / "trials.jsonl").read_bytes()
+    own_images.main(argv)
+    assert (tmp_path / "run" / "trials.jsonl").read_bytes() == log
 
 
 @pytest.mark.slow
