@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
-from search_spaces.spec import ArchSpec, BlockSpec, HeadSpec
+from search_spaces.spec import ArchSpec, BlockSpec, HeadSpec, StemSpec
 
 
 @dataclass(frozen=True)
@@ -77,21 +78,40 @@ def count(spec: ArchSpec) -> Cost:
     >>> cost.params, round(cost.madds / 1e6, 2)
     (2542856, 56.51)
     """
-    stages = tuple(_stage(name, layers) for name, layers in layers_by_stage(spec))
+    stages = tuple(_counted(*part) for part in _parts(spec))
     return Cost(sum(s.params for s in stages), sum(s.madds for s in stages), stages)
 
 
 def layers_by_stage(spec: ArchSpec) -> Iterator[tuple[str, tuple[Layer, ...]]]:
     """The layers of the stem, of each block (`block 0`, ...) and of the head, in order."""
-    stem = Layer(
-        "stem", 3, spec.stem.out, spec.stem.kernel, spec.stem.stride, 1, spec.resolution, True
-    )
-    yield "stem", (stem,)
-    channels, px = stem.cout, stem.out_px
+    for name, part, channels, px in _parts(spec):
+        yield name, _layers(part, channels, px)
+
+
+_Part = StemSpec | BlockSpec | HeadSpec
+
+
+def _parts(spec: ArchSpec) -> Iterator[tuple[str, _Part, int, int]]:
+    """Stem, blocks and head, with their names, input channels and side of the input in pixels."""
+    yield "stem", spec.stem, 3, spec.resolution
+    channels, px = spec.stem.out, -(-spec.resolution // spec.stem.stride)
     for index, block in enumerate(spec.blocks):
-        yield f"block {index}", tuple(block_layers(block, channels, px))
+        yield f"block {index}", block, channels, px
         channels, px = block.out, -(-px // block.stride)
-    yield "head", tuple(_head_layers(spec.head, channels, px))
+    yield "head", spec.head, channels, px
+
+
+def _layers(part: _Part, cin: int, in_px: int) -> tuple[Layer, ...]:
+    if isinstance(part, StemSpec):
+        return (Layer("stem", cin, part.out, part.kernel, part.stride, 1, in_px, True),)
+    if isinstance(part, BlockSpec):
+        return tuple(block_layers(part, cin, in_px))
+    return tuple(_head_layers(part, cin, in_px))
+
+
+@lru_cache(maxsize=20_000)  # the networks of a space have their blocks in common
+def _counted(name: str, part: _Part, cin: int, in_px: int) -> StageCost:
+    return _stage(name, _layers(part, cin, in_px))
 
 
 def block_layers(block: BlockSpec, cin: int, in_px: int) -> Iterator[Layer]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from math import prod
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -80,8 +80,8 @@ class FactorizedSpace(BaseModel):
         chosen = self._chosen(tokens)
         channels = self.stem.out
         layers: list[BlockSpec] = []
-        for block, choices in zip(self.blocks, chosen, strict=True):
-            layers += chosen_layers(block, choices, channels)
+        for index, choices in enumerate(chosen):
+            layers += self._layers(index, choices, channels)
             channels = layers[-1].out if layers else channels
         return ArchSpec(
             resolution=self.resolution,
@@ -124,6 +124,17 @@ class FactorizedSpace(BaseModel):
         if found is None:
             raise InputError(f"not in space {self.name}: {matching.reason()}")
         return found
+
+    @cached_property
+    def _known(self) -> dict[tuple[Any, ...], list[BlockSpec]]:
+        return {}
+
+    def _layers(self, index: int, choices: Chosen, channels: int) -> list[BlockSpec]:
+        """A block's layers; made once, as the networks of a space have their blocks in common."""
+        key = (index, channels, *choices.values())
+        if key not in self._known:
+            self._known[key] = chosen_layers(self.blocks[index], choices, channels)
+        return self._known[key]
 
     def _chosen(self, tokens: Tokens) -> list[Chosen]:
         """For each block the value of every field."""
