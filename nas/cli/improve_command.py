@@ -11,7 +11,7 @@ from rich.table import Table
 
 from latency import Cached, Latency, MeasurementError, open_device
 from nas.cli.output import JsonFlag, messages, print_json, results
-from nas.cli.specs import SpecName, open_spec
+from nas.cli.specs import SpecName, of_run, open_spec
 from nas.cli.waiting import waiting
 from nas.files import write_whole
 from nas.improvement_steps import HSWISH_FROM, STEM_FILTERS, Step, chosen_improvements, take_steps
@@ -114,7 +114,7 @@ def _beside(name: str) -> Path:
     """Where the improved spec goes: beside a file, into the current folder for a reference."""
     if name.partition("@")[0] in REFERENCES:
         return Path(f"{name.replace('@', '-')}-improved.yaml")
-    path = Path(name) / "best.yaml" if Path(name).is_dir() else Path(name)
+    path = of_run(name, ".yaml") or Path(name)
     return path.with_name(f"{path.stem}-improved.yaml")
 
 

@@ -205,7 +205,7 @@ def _sustain(
     if len(subjects) != 1 or not isinstance(source, Measured):
         raise InputError("--sustained runs one network on a device that measures: give one")
     if not 0 < seconds < math.inf:
-        raise InputError(f"sustained must be some seconds above 0, got {seconds:g}: give 120, say")
+        raise InputError(f"sustained must be above 0 seconds, got {seconds:g}: give 120, say")
     with waiting(console, f"running for {seconds:.0f} s on {source.device.name}") as status:
 
         def tell(window: Window) -> None:

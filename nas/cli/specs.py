@@ -119,7 +119,7 @@ def of_run(name: str, suffix: str) -> Path | None:
     folder = RunFolder(Path(name))
     if is_adapt_run(folder):
         path, program = folder / f"adapted{suffix}", "netadapt"
-    elif (folder / "trials.jsonl").is_file() or (folder / "best.yaml").is_file():
+    elif any((folder / file).is_file() for file in ("trials.jsonl", "best.yaml", "seed.pt")):
         path, program = folder / {".yaml": "best.yaml", ".pt": "seed.pt"}[suffix], "nas-search"
     else:
         return None

@@ -312,7 +312,7 @@ def test_float_files_are_named_for_the_network(nas, folders):
     code, out, _ = nas("export", "mobilenet_v3_small@0.35", "--resolution", 32, "--json")
     assert code == 0
     document = json.loads(out)
-    assert document["path"] == "mobilenet_v3_small@0.35-random.onnx"
+    assert document["path"] == "mobilenet_v3_small-0.35-random.onnx"
     assert document["opset"] == 17
     assert not document["trained"]
     # A run's folder stands for its seed, and a spec beside it leaves its trained file alone.
