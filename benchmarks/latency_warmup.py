@@ -102,28 +102,8 @@ class Tried:
     madds: float
 
 
-def rewarded(top1: float, ms: float, target_ms: float) -> float:
-    """ACC * (LAT/T)^w."""
-    return top1 * math.pow(ms / target_ms, ANB_EXPONENT)
-
-
-def searched(
-    task: Task,
-    *,
-    target_ms: float,
-    trials: int,
-    noise: float = 0.0,
-    reward: Callable[[float, float, float], float] = rewarded,
-) -> list[Tried]:
-    """The search's trials.
-
-    Args:
-        task: The search.
-        target_ms: T.
-        trials: How many.
-        noise: Normal, in points, on every reading of top-1.
-        reward: Of top-1 in %, latency and target in ms.
-    """
+def searched(task: Task, *, target_ms: float, trials: int, noise: float = 0.0) -> list[Tried]:
+    """The search's trials; readings of top-1 have normal noise of that many points."""
     torch.set_num_threads(1)
     controller, way = make_controller(task.way.controller, ANB_ARITIES, seed=task.seed), task.way
     law = Law(random.Random(f"looked at {task.seed}"))
@@ -144,9 +124,14 @@ def searched(
         for tokens in controller.ask(10):
             top1, ms, madds = figures(tokens)
             batch.append(Tried(tokens, top1 + luck.gauss(0.0, noise), top1, ms, madds))
-        controller.tell([(t.tokens, reward(t.reading, t.ms, target_ms)) for t in batch])
+        controller.tell([(t.tokens, rewarded(t.reading, t.ms, target_ms)) for t in batch])
         done += batch
     return done
+
+
+def rewarded(top1: float, ms: float, target_ms: float) -> float:
+    """ACC * (LAT/T)^w."""
+    return top1 * math.pow(ms / target_ms, ANB_EXPONENT)
 
 
 def target_of(quantile: float) -> float:
