@@ -17,6 +17,9 @@ SETTLED = 4
 LATELY = 2
 """Steps whose measuring tells how long the next ones' takes."""
 
+MOST_SLOWER = 10.0
+"""Times that measuring may seem to take longer than forecast."""
+
 Phase = Literal["training", "measuring", "else"]
 
 
@@ -124,4 +127,5 @@ class Pace:
             return self._first_s
         if self._first_s is None or not forecast.first_s:
             return forecast.step_s
-        return forecast.step_s * self._first_s / forecast.first_s
+        # Where nearly all was known to the device beforehand, the first step tells little of the pace.
+        return forecast.step_s * min(MOST_SLOWER, self._first_s / forecast.first_s)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from nas.cli.output import JsonFlag, messages, print_json
+from nas.cli.specs import of_run
 from nas.cli.waiting import waiting
-from search_spaces import InputError
+from search_spaces import REFERENCES, InputError
 
 SPLITS = {"train": ("train",), "val": ("val",), "test": ("test",), "all": ("train", "val", "test")}
 
 
 def evaluate(
-    seed: Annotated[str, typer.Argument(help="A seed.pt.")],
+    seed: Annotated[str, typer.Argument(help="A seed.pt, or a run's folder.")],
     data: Annotated[
         str,
         typer.Option(help="Class folders named as the network's classes, or a data set by name."),
@@ -32,7 +34,12 @@ def evaluate(
     from nas.seeds import load_seed
     from nas.training.load import load_dataset
 
-    network = load_seed(seed)
+    path = of_run(seed, ".pt") or Path(seed)
+    if seed in REFERENCES or path.suffix in (".yaml", ".yml"):
+        raise InputError(
+            f"{seed} has no weights: train it first, by nas train {seed} --data {data}"
+        )
+    network = load_seed(path)
     with waiting(messages(), "reading images") as status:
         images = load_dataset(
             data,

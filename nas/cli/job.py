@@ -12,6 +12,7 @@ from rich.console import Console
 
 from controllers import Controller, make_controller
 from latency import Cached, LatencySource, open_device
+from nas.adapt_record import is_adapt_run
 from nas.allowance import Spent, WallTime
 from nas.cli.images import open_images
 from nas.cli.live import LiveView
@@ -220,6 +221,8 @@ def reopen(
 ) -> tuple[Job, RunFolder, dict[str, Any]]:
     """An interrupted run, as it was but for where its trials train; and how far it has come."""
     folder = open_folder(path)
+    if is_adapt_run(folder):
+        raise InputError(f"{path} is a NetAdapt run: go on with netadapt --resume {path}")
     # Read without mending anything: with --dry-run another process may be writing these.
     done = len({trial.index for trial in read_lines(folder / "trials.jsonl", Trial.from_dict)})
     finals = len(read_lines(folder / "finals.jsonl", Trial.from_dict))

@@ -66,7 +66,9 @@ def plan(job: Job, runs: Path = Path("runs")) -> tuple[Job, dict[str, Any]]:
     console.print(plan_grid(job, prospects, cost, earlier))
     for prospect in prospects:
         if prospect.verdict is not None:
-            console.print(noted("The target does not bind:", f" {prospect.verdict}"))
+            too_tight = prospect.target_ms < prospect.span.fastest_ms
+            what = "cannot be met" if too_tight else "does not bind"
+            console.print(noted(f"The target {what}:", f" {prospect.verdict}"))
     warnings = [*_warnings(job), *filter(None, map(_guesses, prospects)), *earlier.damaged]
     for warning in warnings:
         console.print(noted("Mind:", f" {warning}"))
@@ -133,6 +135,7 @@ def _fitted(config: SearchConfig, cost: Cost, *, spent_s: float) -> Cost:
         raise InputError(
             f"a budget of {duration(config.budget_s)} is too short: a batch of {config.batch_size} and the "
             f"finals take about {duration(least_s)} here: give --budget {math.ceil(least_s / 60)}m"
+            + (", or --preset quick" if config.preset != "quick" else "")
         )
     return cost.of(int(room))
 

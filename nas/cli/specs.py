@@ -124,7 +124,9 @@ def of_run(name: str, suffix: str) -> Path | None:
     else:
         return None
     if not path.is_file():
-        raise InputError(f"{name} has no result yet: go on with {program} --resume {name}")
+        by_command = (folder / "config.yaml").is_file()
+        mend = f"{program} --resume {name}" if by_command else "the call that began it in Python"
+        raise InputError(f"{name} has no result yet: go on with {mend}")
     return path
 
 

@@ -12,7 +12,15 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from nas.cli.images import open_images
 from nas.cli.output import JsonFlag, messages, not_over, print_json
-from nas.cli.specs import Changes, ConventionOption, SpecName, WidthOption, open_spec, stem
+from nas.cli.specs import (
+    Changes,
+    ConventionOption,
+    SpecName,
+    WidthOption,
+    of_run,
+    open_spec,
+    stem,
+)
 from nas.config import DataConfig
 from nas.files import write_whole
 from nas.training.recipe import Recipe
@@ -61,7 +69,10 @@ def train(
     as_json: JsonFlag = False,
 ) -> None:
     """Train a network on images; a seed's weights are trained on, others begin from scratch."""
-    start = None if from_scratch or not spec.endswith(".pt") else spec
+    trained = (
+        spec if spec.endswith(".pt") else of_run(spec, ".pt")
+    )  # a run's folder has its network
+    start = None if from_scratch or trained is None else str(trained)
     network_spec = open_spec(spec, Changes(None, None, width, convention))
     given = {"epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size}
     chosen = _recipe(

@@ -242,7 +242,9 @@ def test_an_unfinished_run_has_no_network_yet(nas, tmp_path):
     (tmp_path / "half" / "trials.jsonl").touch()
     code, _, err = nas("show", tmp_path / "half")
     assert code == 2
-    assert "has no result yet: go on with nas-search --resume" in err
+    assert "has no result yet: go on with the call that began it in Python" in err
+    (tmp_path / "half" / "config.yaml").touch()
+    assert "has no result yet: go on with nas-search --resume" in nas("show", tmp_path / "half")[2]
 
 
 def test_kept_readings_are_said_to_be(nas):

@@ -233,3 +233,12 @@ def test_a_first_part_that_is_longer_than_asked_is_told_as_it_is(begin, tmp_path
     assert code == 0, err
     assert "all trials train for 25% of the length" in " ".join(err.split())
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_netadapt_run_is_not_gone_on_with_as_a_search(nas_search, tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "config.yaml").write_text("delta: 0.1\n")
+    (tmp_path / "other" / "run.json").write_text('{"kind": "netadapt"}')
+    code, _, err = nas_search("--resume", tmp_path / "other")
+    assert code == 2
+    assert "is a NetAdapt run: go on with netadapt --resume" in err

@@ -50,10 +50,19 @@ def test_its_folder_stands_for_what_it_found(netadapt, nas, seed, photos, tmp_pa
     assert code == 0, err
     named = json.loads(nas("show", folder / "adapted.yaml", "--json")[1])
     assert json.loads(out) | {"name": ""} == named | {"name": ""}
+    assert nas("evaluate", folder, "--data", photos)[0] == 0
+    quick = ("--data", photos, "--batch-size", 16, "--epochs", 0.3)
+    code, _, err = nas("train", folder, *quick, "-o", tmp_path / "on.pt")
+    assert code == 0, err
+    assert "on from its weights" in err
     (folder / "adapted.pt").unlink()
     code, _, err = nas("export", folder)
     assert code == 2
     assert f"{folder} has no result yet: go on with netadapt --resume {folder}" in err
+    (folder / "config.yaml").unlink()
+    code, _, err = nas("export", folder)
+    assert code == 2
+    assert "go on with the call that began it in Python" in err
 
 
 def test_the_seed_is_read_once(netadapt, seed, photos, tmp_path, monkeypatch):
