@@ -10,8 +10,6 @@ been trained, or ten times as many sequences. For each way: sequences asked for,
 true worth of the best of the first N networks; means over seeds with 95% intervals.
 """
 
-import argparse
-import os
 import random
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ import torch
 
 from benchmarks.compare_controllers import interval
 from benchmarks.controller_tables import block_network
+from benchmarks.latency_warmup import options
 from controllers import CanMergeAliases, Tokens, make_controller
 from search_spaces import SearchSpace, load_space
 
@@ -87,12 +86,7 @@ def solve(task: Task) -> list[float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
-    given = parser.parse_args()
+    given = options(__doc__, seeds=20, measured=False)
     titles = ["asked", "trained", *(f"N={n}" for n in BUDGETS)]
     print("| noise | controller | " + " | ".join(titles) + " |")
     print("|---" * (2 + len(titles)) + "|")

@@ -179,15 +179,18 @@ class Law:
         return self.line.slope * math.log(figures(tokens)[2]) + self.line.intercept
 
 
-def options(about: str | None) -> argparse.Namespace:
-    """What was typed: how many seeds, and processes."""
+def options(about: str | None, *, seeds: int = 50, measured: bool = True) -> argparse.Namespace:
+    """What was typed: how many seeds, by default so many, and processes.
+
+    Tables that others have measured must be there if it is about them.
+    """
     parser = argparse.ArgumentParser(
         description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seeds", type=int, default=50)
+    parser.add_argument("--seeds", type=int, default=seeds)
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
     given = parser.parse_args()
-    if "MOBILE_NAS_BENCH" not in os.environ:
+    if measured and "MOBILE_NAS_BENCH" not in os.environ:
         raise SystemExit("MOBILE_NAS_BENCH is not set: name the folder that holds anb/")
     return given
 

@@ -13,7 +13,7 @@ from statistics import median, pstdev
 from controllers.checks import checked_flag, checked_real, checked_whole
 
 MAD_TO_STD = 1.4826  # standard deviation of a normal distribution / its median absolute deviation
-ROUNDING = 1e-12  # of the mean: rewards that differ by less are equal
+ROUNDING = 1e-12  # of the mean: values that differ by less are equal
 LEAST_SPREAD = 1e-4  # of the mean: once a policy has settled, smaller differences are rounding
 
 

@@ -28,6 +28,7 @@ from heapq import nlargest
 import torch
 from torch import Tensor
 
+from controllers.baseline import MAD_TO_STD, ROUNDING
 from controllers.checks import checked_arities, checked_scored, checked_tokens
 from controllers.controller import Tokens
 from controllers.threads import one_thread
@@ -40,9 +41,7 @@ MOST_TRIALS = 1000
 MOST_BEST = 200  # of them
 STEPS = 25  # of the optimizer, at most
 JITTER = 1e-6  # of the variance: keeps nearly equal sequences apart in 64 bits
-ROUNDING = 1e-12  # of the mean: values that differ by less are equal
 CLIP = 3.0  # spreads below the median: a failed trial is bad, but not infinitely bad
-MAD_TO_STD = 1.4826  # standard deviation of a normal distribution / its median absolute deviation
 
 # Normal priors of logarithms, mean and standard deviation: of the sum of the weights, of s, of the
 # noise; and of each decision's share of the weights, relative to an equal one.

@@ -14,10 +14,10 @@ from nas.adapt_facts import KIND
 from nas.adapt_job import Planned, StepPlan, confirmed_path, read_confirmed
 from nas.comparison import Comparison, comparisons
 from nas.rivals import Rival, read_rivals, unmet
-from nas.run_record import read_lines
 from nas.runs import RunFolder
 from nas.tested import read_tested
 from nas.trial import Trial
+from nas.trial_log import read_trials
 from search_spaces import ArchSpec, InputError
 from search_spaces.spec import from_dict
 
@@ -81,7 +81,7 @@ class AdaptRecord:
             InputError: It is not a NetAdapt run's, or a file in it is damaged.
         """
         facts = read_facts(folder)
-        trials = {t.index: t for t in read_lines(folder / "proposals.jsonl", Trial.from_dict)}
+        trials = {t.index: t for t in read_trials(folder / "proposals.jsonl")}
         steps: list[StepRecord] = []
         first = 0
         while (path := folder / "plans" / f"step-{len(steps)}.json").is_file():
@@ -93,7 +93,7 @@ class AdaptRecord:
             confirmed = read_confirmed(confirmed_path(folder, number))
             steps.append(StepRecord(number, plan.delta_ms, entries, confirmed))
             first += len(entries)
-        finals = read_lines(folder / "finals.jsonl", Trial.from_dict)
+        finals = read_trials(folder / "finals.jsonl")
         result = folder / "result.json"
         kept = _read(result) if result.is_file() else None
         chosen = sum(step.chosen is not None for step in steps)

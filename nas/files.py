@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from search_spaces import InputError
+
+T = TypeVar("T")
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
@@ -46,3 +49,25 @@ def read_json(path: Path) -> Any:
         raise InputError(
             f"{path}: damaged or not there ({error}): restore it from a copy, or begin another run"
         ) from error
+
+
+def read_lines(path: Path, parse: Callable[[dict[str, Any]], T]) -> list[T]:
+    """The whole lines of a log of JSON; none where there is no file.
+
+    Another process may be writing the next line, so nothing is mended here.
+
+    Raises:
+        InputError: A line that is not the last is damaged.
+    """
+    if not path.exists():
+        return []
+    content = path.read_bytes()
+    parsed = []
+    for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), 1):
+        try:
+            parsed.append(parse(json.loads(line)))
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{path}, line {number}: damaged ({error}): restore the file from a copy"
+            ) from error
+    return parsed

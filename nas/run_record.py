@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from nas.estimates import Estimate, estimates
+from nas.files import read_lines
 from nas.noise import Noise, measure_noise
 from nas.readable import Labels, short_names
 from nas.results import pareto_front, read_result
 from nas.runs import RunFolder
 from nas.trial import Trial
+from nas.trial_log import read_trials
 from search_spaces import InputError
-
-T = TypeVar("T")
 
 Shares = list[list[list[float]]]
 """Of each choice in each batch: (batches, decisions, choices)."""
@@ -71,8 +70,8 @@ class RunRecord:
             InputError: It has no run.json, or a file in it is damaged or of another run.
         """
         facts = _read_facts(folder / "run.json")
-        log = read_lines(folder / "trials.jsonl", Trial.from_dict)
-        finals = read_lines(folder / "finals.jsonl", Trial.from_dict)
+        log = read_trials(folder / "trials.jsonl")
+        finals = read_trials(folder / "finals.jsonl")
         probabilities: Shares = read_lines(folder / "policy.jsonl", lambda d: d["probabilities"])
         arities = [len(choices) for _, choices in facts["labels"]]
         devices = 1 + len(facts.get("other_devices", ()))
@@ -178,19 +177,3 @@ def _read_facts(path: Path) -> dict[str, Any]:
             f"{path} lacks {', '.join(sorted(missing))}: it was not written by a search"
         )
     return facts
-
-
-def read_lines(path: Path, parse: Callable[[dict[str, Any]], T]) -> list[T]:
-    """The whole lines of a log. The search may be writing the next one, so nothing is mended here."""
-    if not path.exists():
-        return []
-    content = path.read_bytes()
-    parsed = []
-    for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), 1):
-        try:
-            parsed.append(parse(json.loads(line)))
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                f"{path}, line {number}: damaged ({error}): restore the file from a copy"
-            ) from error
-    return parsed

@@ -7,7 +7,7 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
-from nas.files import write_whole
+from nas.files import read_lines, write_whole
 from nas.trial import Trial
 from search_spaces import InputError
 
@@ -127,20 +127,5 @@ def _cut_last(path: Path) -> None:
 
 
 def read_trials(path: Path) -> list[Trial]:
-    """The whole lines of a log, which another process may be writing: nothing is mended.
-
-    Raises:
-        InputError: A line that is not the last is damaged.
-    """
-    if not path.exists():
-        return []
-    content = path.read_bytes()
-    trials = []
-    for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), 1):
-        try:
-            trials.append(Trial.from_dict(json.loads(line)))
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                f"{path}, line {number}: not a trial ({error}): restore the file from a copy"
-            ) from error
-    return trials
+    """The trials of a log, which another process may be writing: see `nas.files.read_lines`."""
+    return read_lines(path, Trial.from_dict)

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.adapt_report_text import UNMET, measured
-from nas.cli.output import command, noted
+from nas.cli.output import command, listed, noted
 from nas.last_trainings import IN_WORDS
 from nas.readable import counted, duration, percent, three_digits
 from nas.rivals import unmet
@@ -74,9 +74,9 @@ def conclude(
     console.print(f"on the test images, {looks}: {percent(result.test_accuracy)}", soft_wrap=True)
     _compare(result, console)
     folder = result.folder.path
+    files = ("adapted.yaml", "adapted.pt", "adapted.onnx", "family/", "family.csv", "report.html")
     console.print(
-        f"\n{folder}/ has adapted.yaml, adapted.pt, adapted.onnx, family/, family.csv, report.html\n"
-        f"next: {command(f'show {folder}/adapted.yaml')}",
+        f"\n{folder}/ has {listed(folder, files)}\nnext: {command(f'show {folder}/adapted.yaml')}",
         soft_wrap=True,
     )
 

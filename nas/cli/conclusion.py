@@ -11,7 +11,7 @@ from rich.table import Table
 from latency import Latency
 from nas.advice import Advice
 from nas.allowance import MOST_IDLE
-from nas.cli.output import command, noted
+from nas.cli.output import command, listed, noted
 from nas.noise import beside_winner, faster_finalist, fastest_of_the_best
 from nas.procedure import procedure
 from nas.readable import (
@@ -74,9 +74,9 @@ def conclude(
     )
     console.print(f"used: {used}; {took}")
     folder = result.folder.path
+    files = ("best.yaml", "best.onnx", "seed.pt", "pareto.csv", "report.html", "trials.jsonl")
     console.print(
-        f"\n{folder}/ has best.yaml, best.onnx, seed.pt, pareto.csv, report.html, trials.jsonl\n"
-        f"next: {command(f'show {folder}/best.yaml')}",
+        f"\n{folder}/ has {listed(folder, files)}\nnext: {command(f'show {folder}/best.yaml')}",
         soft_wrap=True,
     )
 

@@ -35,7 +35,7 @@ def evaluate(
     from nas.training.load import load_dataset
 
     path = of_run(seed, ".pt") or Path(seed)
-    if seed in REFERENCES or path.suffix in (".yaml", ".yml"):
+    if seed.partition("@")[0] in REFERENCES or path.suffix in (".yaml", ".yml"):
         raise InputError(
             f"{seed} has no weights: train it first, by nas train {seed} --data {data}"
         )

@@ -25,9 +25,8 @@ from nas.measuring import require_distinct
 from nas.plan import Cost
 from nas.readable import counted
 from nas.results import SearchResult
-from nas.run_record import read_lines
 from nas.runs import RunFolder, new_folder, open_folder
-from nas.trial import Trial
+from nas.trial_log import read_trials
 from search_spaces import SPACES, FactorizedSpace, InputError, load_space
 
 if TYPE_CHECKING:
@@ -224,8 +223,8 @@ def reopen(
     if is_adapt_run(folder):
         raise InputError(f"{path} is a NetAdapt run: go on with netadapt --resume {path}")
     # Read without mending anything: with --dry-run another process may be writing these.
-    done = len({trial.index for trial in read_lines(folder / "trials.jsonl", Trial.from_dict)})
-    finals = len(read_lines(folder / "finals.jsonl", Trial.from_dict))
+    done = len({trial.index for trial in read_trials(folder / "trials.jsonl")})
+    finals = len(read_trials(folder / "finals.jsonl"))
     config = load_config(folder / "config.yaml")
     kept = config.model_dump(mode="json")
     kept["schedule"] |= schedule

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -65,6 +66,11 @@ def noted(why: str, text: str) -> Text:
 def print_json(document: Any) -> None:
     """One JSON document."""
     sys.stdout.write(json.dumps(document, indent=2) + "\n")
+
+
+def listed(folder: Path, names: Iterable[str]) -> str:
+    """Those of the files that a run has, for people."""
+    return ", ".join(name for name in names if (folder / name).exists())
 
 
 def not_over(path: Path, source: str | Path) -> Path:

@@ -335,7 +335,7 @@ def test_classes_are_matched_by_name_not_by_place(nas, seed, photos, tmp_path):
         ),
         (("train", "SEED", "--data", "PHOTOS", "--epochs", "0"), "epochs"),
         (("train", "SEED", "--data", "PHOTOS", "--epochs", "inf"), "epochs"),
-        (("evaluate", "mobilenet_v2", "--data", "PHOTOS"), "has no weights: train it first"),
+        (("evaluate", "mobilenet_v2@0.5", "--data", "PHOTOS"), "has no weights: train it first"),
         (("train", "SEED", "--data", "PHOTOS", "--learning-rate", "1e30"), "lower it"),
         (("train", "SEED", "--data", "PHOTOS", "-o", "SEED"), "is the file that is read"),
         (

@@ -9,10 +9,10 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal, norm
 
+from controllers.baseline import MAD_TO_STD
 from controllers.controller import Tokens
 from controllers.surrogate import (
     CLIP,
-    MAD_TO_STD,
     MOST_BEST,
     MOST_TRIALS,
     PRIORS,

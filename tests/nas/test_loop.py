@@ -146,7 +146,7 @@ def test_a_damaged_line_within_is_not_passed_over(make_loop):
     path = make_loop().folder / "trials.jsonl"
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join([*lines[:3], "{broken\n", *lines[4:]]))
-    with pytest.raises(InputError, match=r"trials\.jsonl, line 4: not a trial"):
+    with pytest.raises(InputError, match=r"trials\.jsonl, line 4: damaged"):
         make_loop()
 
 
