@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -87,6 +88,16 @@ class LatencyWarmupConfig(BaseModel):
     laws: tuple[PowerLaw, ...] = ()
 
 
+def _colour(name: str) -> str:
+    from PIL import ImageColor  # not before it is needed: --help is to be quick
+
+    try:
+        ImageColor.getrgb(name)
+    except ValueError as error:
+        raise ValueError(f"unknown colour {name!r}: give white, black or #rrggbb") from error
+    return name
+
+
 class DataConfig(BaseModel):
     """The images.
 
@@ -98,6 +109,7 @@ class DataConfig(BaseModel):
         val_fraction: Held out of train where the data has no validation part.
         test_fraction: Held out where it has no test part.
         split_seed: Decides which images are held out.
+        background: Colour that transparent pixels are laid on: a name such as `white`, or `#rrggbb`.
     """
 
     model_config = _MODEL
@@ -108,6 +120,7 @@ class DataConfig(BaseModel):
     val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     split_seed: int = 0
+    background: Annotated[str, AfterValidator(_colour)] = "white"
 
 
 class ScheduleConfig(BaseModel):

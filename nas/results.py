@@ -211,7 +211,7 @@ def _write_network(result: SearchResult, dataset: Dataset) -> None:
     from nas.export import keep_onnx
     from nas.seeds import Seed, Usage, seed_bytes
 
-    usage = Usage(dataset.classes, dataset.resolution_px, dataset.mean, dataset.std)
+    usage = Usage.of(dataset)
     weights = finalist_weights(result.folder, result.winner)
     seed = Seed(result.spec, weights, usage, _device(result.folder))
     write_whole(result.folder / "seed.pt", seed_bytes(seed))

@@ -54,7 +54,7 @@ def train_from_scratch(
     head = replace(spec.head, classes=len(data.classes))
     spec = replace(spec, head=head, resolution=data.resolution_px)
     network = build(spec, generator=torch.Generator().manual_seed(seed))
-    usage = Usage(data.classes, data.resolution_px, data.mean, data.std)
+    usage = Usage.of(data)
     fit = partial(train, seed=seed, device=device, on_progress=on_progress)
     return _trained(network, usage, data, recipe, fit, device)
 

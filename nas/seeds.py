@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
@@ -13,6 +13,9 @@ from nas.torch_files import read_torch
 from search_spaces import ArchSpec, InputError
 from search_spaces.network import Network, build
 from search_spaces.spec import from_dict, to_dict
+
+if TYPE_CHECKING:
+    from nas.training.images import Dataset
 
 FORMAT = "mobile-nas seed 1"
 
@@ -27,12 +30,19 @@ class Usage:
             latency is measured at, may be another.
         mean: Per channel, of pixels in 0..1.
         std: Per channel, of pixels in 0..1.
+        background: Colour that transparent pixels are laid on, as PIL names it.
     """
 
     classes: tuple[str, ...]
     trained_px: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    background: str = "white"
+
+    @classmethod
+    def of(cls, data: Dataset) -> Self:
+        """How a data set's images are prepared, for a network that is trained on them."""
+        return cls(data.classes, data.resolution_px, data.mean, data.std, data.background)
 
 
 @dataclass(frozen=True)
@@ -141,4 +151,6 @@ def load_seed(path: Path | str) -> Seed:
 
 def _usage(data: dict[str, Any]) -> Usage:
     mean, std = ((float(r), float(g), float(b)) for r, g, b in (data["mean"], data["std"]))
-    return Usage(tuple(map(str, data["classes"])), int(data["trained_px"]), mean, std)
+    # Files that do not say were prepared on black.
+    background = str(data.get("background", "black"))
+    return Usage(tuple(map(str, data["classes"])), int(data["trained_px"]), mean, std, background)

@@ -228,7 +228,9 @@ def _images(config: AdaptConfig, seed: Seed, path: Path, console: Console) -> Da
     from nas.retrain import for_classes
 
     px = config.data.proxy_resolution or seed.usage.trained_px
-    wanted = config.data.model_copy(update={"proxy_resolution": px})
+    wanted = config.data.model_copy(
+        update={"proxy_resolution": px, "background": seed.usage.background}
+    )
     say(console, f"reading images of {wanted.source}")
     images = open_images(wanted, console, batch_size=1)
     try:

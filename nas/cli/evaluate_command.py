@@ -44,6 +44,7 @@ def evaluate(
         images = load_dataset(
             data,
             resolution_px=network.usage.trained_px if resolution is None else resolution,
+            background=network.usage.background,
             progress=lambda done, total: status.update(f"reading images, {done} of {total}"),
         )
         status.update("evaluating")

@@ -200,6 +200,7 @@ def _write_int8(request: Request, as_json: bool) -> None:
         images = load_dataset(
             request.data,
             resolution_px=trained_px if request.resolution is None else request.resolution,
+            background=seed.usage.background,
             progress=lambda done, total: status.update(f"reading images, {done} of {total}"),
         )
         network = replace(seed, spec=replace(seed.spec, resolution=images.resolution_px)).network()

@@ -33,6 +33,7 @@ def open_images(
             val_fraction=wanted.val_fraction,
             test_fraction=wanted.test_fraction,
             seed=wanted.split_seed,
+            background=wanted.background,
             progress=lambda done, total: status.update(f"{reading}, {done} of {total}"),
         )
     require_batch(images, batch_size, setting=setting)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 
 from search_spaces.errors import InputError
 
@@ -18,6 +18,7 @@ ProgressCallback = Callable[[int, int], None]  # done, total
 
 MAX_DEFAULT_PX = 224
 SAMPLED_FOR_SIZE = 200
+BACKGROUND = "white"
 CHUNK = 32  # images a task of the pool decodes: one at a time, small ones cost more to hand out
 
 
@@ -75,17 +76,17 @@ class SomePictures:
         return self.whole.describe(int(self.indices[index]))
 
 
-def square_rgb(image: Image.Image, size_px: int) -> Image.Image:
+def square_rgb(image: Image.Image, size_px: int, *, background: str = BACKGROUND) -> Image.Image:
     """Turn upright (EXIF), make RGB, scale the shorter side to `size_px` and cut the centre square.
 
-    Transparent pixels are laid on black.
+    Transparent pixels are laid on `background`, a colour as PIL's `ImageColor` names it.
 
     >>> square_rgb(Image.new("L", (40, 20)), 10).size
     (10, 10)
     """
     # JPEG can decode at a half, quarter or eighth; twice the target leaves the filter enough.
     image.draft("RGB", (2 * size_px, 2 * size_px))
-    rgb = _to_rgb(ImageOps.exif_transpose(image))
+    rgb = _to_rgb(ImageOps.exif_transpose(image), background)
     width, height = rgb.size
     side = min(width, height)
     left, top = (width - side) // 2, (height - side) // 2
@@ -95,7 +96,7 @@ def square_rgb(image: Image.Image, size_px: int) -> Image.Image:
     return rgb.resize((size_px, size_px), Image.Resampling.BILINEAR, box=box)
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image, background: str) -> Image.Image:
     if image.mode == "RGB":
         return image
     if image.mode.startswith("I"):
@@ -104,20 +105,21 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         return Image.fromarray((grey >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
     if "A" in image.mode or "transparency" in image.info:
         layer = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layer.size, (0, 0, 0, 255)), layer).convert(
-            "RGB"
-        )
+        ground = Image.new("RGBA", layer.size, ImageColor.getrgb(background))
+        return Image.alpha_composite(ground, layer).convert("RGB")
     return image.convert("RGB")
 
 
-def decode(pictures: Pictures, index: int, *, size_px: int) -> NDArray[np.uint8]:
+def decode(
+    pictures: Pictures, index: int, *, size_px: int, background: str = BACKGROUND
+) -> NDArray[np.uint8]:
     """Return one picture as uint8 (3, size_px, size_px).
 
     Raises:
         InputError: the image cannot be read, is cut short or is absurdly large.
     """
     with _named(pictures, index), pictures.open(index) as image:
-        pixels = np.asarray(square_rgb(image, size_px))  # (H, W, 3)
+        pixels = np.asarray(square_rgb(image, size_px, background=background))  # (H, W, 3)
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
@@ -144,6 +146,7 @@ def decode_all(
     pictures: Pictures,
     *,
     size_px: int,
+    background: str = BACKGROUND,
     progress: ProgressCallback | None = None,
     quiet_s: float = 2.0,
 ) -> NDArray[np.uint8]:
@@ -152,6 +155,7 @@ def decode_all(
     Args:
         pictures: what to decode.
         size_px: height and width of the result.
+        background: what transparent pixels are laid on.
         progress: called with (done, total), but only once the work has taken `quiet_s` seconds.
         quiet_s: seconds of work before the first call.
 
@@ -167,7 +171,7 @@ def decode_all(
     def fill(start: int) -> int:
         stop = min(start + CHUNK, total)
         for index in range(start, stop):
-            images[index] = decode(pictures, index, size_px=size_px)
+            images[index] = decode(pictures, index, size_px=size_px, background=background)
         return stop
 
     started = time.monotonic()

@@ -76,6 +76,7 @@ class Dataset:
         resolution_px: height and width of every image.
         mean: per channel over train, of pixels in 0..1.
         std: per channel over train, of pixels in 0..1.
+        background: colour that transparent pixels were laid on, as PIL names it.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Dataset:
     resolution_px: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    background: str = "white"
 
 
 def batch_indices(

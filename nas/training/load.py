@@ -3,14 +3,16 @@
 import difflib
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas.training import embedded, torchvision_sets
 from nas.training.decode import (
+    BACKGROUND,
     Pictures,
     ProgressCallback,
     SomePictures,
@@ -35,26 +37,102 @@ class Found(NamedTuple):
     pictures: Mapping[str, Pictures | None]
 
 
+@dataclass(frozen=True)
+class ImageSource:
+    """A data set whose splits are settled and whose images can be had at any size.
+
+    Attributes:
+        name: what it is called in reports.
+        classes: class names; a label is an index into them.
+        pictures: the images of `train`, `val` and `test`, still to be decoded.
+        memory_limit_mb: above this a split is decoded while it is read.
+        workers: processes that decode then.
+        background: colour that transparent pixels are laid on.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    pictures: Mapping[str, Pictures]
+    memory_limit_mb: int = 4096
+    workers: int = 2
+    background: str = BACKGROUND
+
+    def default_px(self) -> int:
+        """Return the images' own size; see `nas.training.decode.default_resolution`."""
+        return default_resolution(self.pictures["train"])
+
+    def at(self, size_px: int, *, progress: ProgressCallback | None = None) -> Dataset:
+        """Decode the images at a size, in memory where they fit.
+
+        Args:
+            size_px: height and width.
+            progress: called with (images done, total) once decoding has taken two seconds.
+
+        Raises:
+            InputError: the size is below 8 px, or an image cannot be read.
+        """
+        if size_px < MIN_RESOLUTION_PX:
+            raise InputError(
+                f"resolution must be at least {MIN_RESOLUTION_PX}, got {size_px}: try 32 or 96"
+            )
+        if _size_mb(self.pictures, size_px) <= self.memory_limit_mb:
+            return _in_memory(self, size_px=size_px, progress=progress)
+        return _streaming(self, size_px=size_px, progress=progress)
+
+
+class SourceOptions(TypedDict, total=False):
+    """The keyword arguments of `open_source`, where it is called for by another function."""
+
+    memory_limit_mb: int
+    val_fraction: float
+    test_fraction: float
+    seed: int
+    root: Path | None
+    workers: int
+    background: str
+
+
 def load_dataset(
     source: str,
     *,
     resolution_px: int | None = None,
+    progress: ProgressCallback | None = None,
+    **options: Unpack[SourceOptions],
+) -> Dataset:
+    """Load a data set at one size, in memory where it fits.
+
+    Args:
+        source: see `open_source`.
+        resolution_px: height and width; None takes the median shorter side, at most 224 and a
+            multiple of 32 (smaller images keep their size: Fashion-MNIST stays at 28).
+        progress: called with (images done, total) once decoding has taken two seconds.
+        **options: as `open_source` takes them.
+
+    Raises:
+        InputError: no such data set, a bad argument, or bad images; one line with what to do.
+    """
+    images = open_source(source, **options)
+    size_px = images.default_px() if resolution_px is None else resolution_px
+    return images.at(size_px, progress=progress)
+
+
+def open_source(
+    source: str,
+    *,
     memory_limit_mb: int = 4096,
     val_fraction: float = 0.2,
     test_fraction: float = 0.2,
     seed: int = 0,
     root: Path | None = None,
     workers: int = 2,
-    progress: ProgressCallback | None = None,
-) -> Dataset:
-    """Load a data set, in memory where it fits.
+    background: str = BACKGROUND,
+) -> ImageSource:
+    """Find a data set and settle its splits, without decoding an image.
 
     Args:
         source: "fashion-mnist-subset" (carried by the package), a folder of class folders with or
             without train, val and test folders above them, or a torchvision data set such as
             "CIFAR10". A folder that exists wins over a torchvision name.
-        resolution_px: height and width; None takes the median shorter side, at most 224 and a
-            multiple of 32 (smaller images keep their size: Fashion-MNIST stays at 28).
         memory_limit_mb: above this the images are decoded while they are read.
         val_fraction: part of train held out as val where the source has none, class by class.
         test_fraction: the same for test.
@@ -62,21 +140,14 @@ def load_dataset(
         root: where torchvision's data sets lie; default $MOBILE_NAS_DOWNLOADS, else
             ~/.cache/mobile-nas.
         workers: processes that decode when the images do not fit.
-        progress: called with (images done, total) once decoding has taken two seconds.
+        background: colour that transparent pixels are laid on, as PIL names it.
 
     Raises:
-        InputError: no such data set, a bad argument, or bad images; one line with what to do.
+        InputError: no such data set, or a bad argument; one line with what to do.
     """
     found = _find(source, root)
     pictures = _hold_out(found, val_fraction=val_fraction, test_fraction=test_fraction, seed=seed)
-    size_px = default_resolution(pictures["train"]) if resolution_px is None else resolution_px
-    if size_px < MIN_RESOLUTION_PX:
-        raise InputError(
-            f"resolution must be at least {MIN_RESOLUTION_PX}, got {size_px}: try 32 or 96"
-        )
-    if _size_mb(pictures, size_px) <= memory_limit_mb:
-        return _in_memory(found, pictures, size_px=size_px, progress=progress)
-    return _streaming(found, pictures, size_px=size_px, workers=workers, progress=progress)
+    return ImageSource(found.name, found.classes, pictures, memory_limit_mb, workers, background)
 
 
 def _find(source: str, root: Path | None) -> Found:
@@ -141,21 +212,16 @@ def _size_mb(pictures: Mapping[str, Pictures], size_px: int) -> float:
     return sum(len(part.labels) for part in pictures.values()) * 3 * size_px**2 / 2**20
 
 
-def _in_memory(
-    found: Found,
-    pictures: Mapping[str, Pictures],
-    *,
-    size_px: int,
-    progress: ProgressCallback | None,
-) -> Dataset:
-    total = sum(len(part.labels) for part in pictures.values())
+def _in_memory(source: ImageSource, *, size_px: int, progress: ProgressCallback | None) -> Dataset:
+    total = sum(len(part.labels) for part in source.pictures.values())
     done = 0
     splits: dict[str, ArraySplit] = {}
-    for name, part in pictures.items():
+    for name, part in source.pictures.items():
         shifted = _shifted(progress, done=done, total=total)
-        splits[name] = ArraySplit(decode_all(part, size_px=size_px, progress=shifted), part.labels)
+        images = decode_all(part, size_px=size_px, background=source.background, progress=shifted)
+        splits[name] = ArraySplit(images, part.labels)
         done += len(part.labels)
-    return _dataset(found, splits, size_px=size_px, sample=splits["train"].images)
+    return _dataset(source, splits, size_px=size_px, sample=splits["train"].images)
 
 
 def _shifted(
@@ -165,33 +231,30 @@ def _shifted(
     return None if progress is None else lambda more, _: progress(done + more, total)
 
 
-def _streaming(
-    found: Found,
-    pictures: Mapping[str, Pictures],
-    *,
-    size_px: int,
-    workers: int,
-    progress: ProgressCallback | None,
-) -> Dataset:
-    train = pictures["train"]
+def _streaming(source: ImageSource, *, size_px: int, progress: ProgressCallback | None) -> Dataset:
+    train, background = source.pictures["train"], source.background
     step = max(1, len(train.labels) // SAMPLED_FOR_STATISTICS)
     sample = SomePictures(train, np.arange(0, len(train.labels), step))
-    images = decode_all(sample, size_px=size_px, progress=progress)
-    splits = {name: StreamingSplit(part, size_px, workers) for name, part in pictures.items()}
-    return _dataset(found, splits, size_px=size_px, sample=images)
+    images = decode_all(sample, size_px=size_px, background=background, progress=progress)
+    splits = {
+        name: StreamingSplit(part, size_px, source.workers, background)
+        for name, part in source.pictures.items()
+    }
+    return _dataset(source, splits, size_px=size_px, sample=images)
 
 
 def _dataset(
-    found: Found, splits: Mapping[str, Split], *, size_px: int, sample: NDArray[np.uint8]
+    source: ImageSource, splits: Mapping[str, Split], *, size_px: int, sample: NDArray[np.uint8]
 ) -> Dataset:
     mean, std = channel_statistics(sample)
     return Dataset(
-        name=found.name,
-        classes=found.classes,
+        name=source.name,
+        classes=source.classes,
         train=splits["train"],
         val=splits["val"],
         test=splits["test"],
         resolution_px=size_px,
         mean=mean,
         std=std,
+        background=source.background,
     )

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from nas.training.decode import Pictures, decode
+from nas.training.decode import BACKGROUND, Pictures, decode
 from nas.training.images import Batch, batch_indices
 from search_spaces.errors import InputError
 
@@ -24,11 +24,13 @@ class StreamingSplit:
         pictures: what to decode.
         resolution_px: height and width of the images.
         workers: processes that decode; 0 decodes in the caller.
+        background: colour that transparent pixels are laid on.
     """
 
     pictures: Pictures
     resolution_px: int
     workers: int = 2
+    background: str = BACKGROUND
 
     def __len__(self) -> int:
         return len(self.pictures.labels)
@@ -43,7 +45,7 @@ class StreamingSplit:
         """
         order = batch_indices(len(self), batch_size, generator=generator, drop_last=drop_last)
         loader = DataLoader(
-            _DecodedBatches(self.pictures, self.resolution_px),
+            _DecodedBatches(self),
             sampler=order,
             batch_size=None,
             num_workers=self.workers,
@@ -60,19 +62,24 @@ class StreamingSplit:
 class _DecodedBatches(TorchDataset[Batch | InputError]):
     """Maps a batch's indices to its tensors; an error is a value: raised, it gains a traceback."""
 
-    def __init__(self, pictures: Pictures, resolution_px: int) -> None:
-        self._pictures = pictures
-        self._resolution_px = resolution_px
+    def __init__(self, split: StreamingSplit) -> None:
+        self._split = split
 
     def __getitem__(self, chosen: NDArray[np.int64]) -> Batch | InputError:
+        split = self._split
         try:
             images = [
-                decode(self._pictures, index, size_px=self._resolution_px)
+                decode(
+                    split.pictures,
+                    index,
+                    size_px=split.resolution_px,
+                    background=split.background,
+                )
                 for index in chosen.tolist()
             ]
         except InputError as error:
             return InputError(str(error))
-        return torch.from_numpy(np.stack(images)), _labels(self._pictures, chosen)
+        return torch.from_numpy(np.stack(images)), _labels(split.pictures, chosen)
 
 
 def _labels(pictures: Pictures, chosen: NDArray[np.int64]) -> Tensor:
