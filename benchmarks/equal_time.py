@@ -121,7 +121,7 @@ def search(way: str, setting: Setting) -> None:
     else:
         config = setting.out / f"{folder.name}.yaml"
         write_whole(config, yaml.safe_dump(setting.settings(way)))
-        command += ["--data", setting.data, "--proxy-resolution", str(setting.resolution)]
+        command += ["--data", setting.data, "--resolution", str(setting.resolution)]
         command += ["--target-ms", str(target_ms(setting)), "--budget", setting.budget]
         command += ["--runs", str(setting.out), "--run-name", folder.name, "--config", str(config)]
     subprocess.run(command, check=True)

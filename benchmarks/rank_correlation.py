@@ -146,7 +146,8 @@ def training(way: Way, setting: Setting) -> ProxyTraining:
         }
     )
     start = warm(setting) if "warm" in way.how else None
-    return ProxyTraining(dataset(setting), recipe, final_factor=1.0, warm_start=start)
+    images = dataset(setting)
+    return ProxyTraining(images, images, recipe, final_factor=1.0, warm_start=start)
 
 
 def job_of(task: Task, setting: Setting, *, kind: str = "search") -> Job:

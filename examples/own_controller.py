@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     check_controller(lambda arities, seed: HillClimbing(arities, seed=seed))
     data = load_dataset("fashion-mnist-subset")
-    space = load_space(args.space, classes=len(data.classes))
+    space = load_space(args.space, resolution=data.resolution_px, classes=len(data.classes))
     result = search(
         space,
         controller=HillClimbing(space.arities, seed=0),

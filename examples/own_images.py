@@ -23,7 +23,8 @@ from nas import SearchResult, search
 from nas.config import FinalsConfig, ScheduleConfig
 from nas.latency_warmup import PowerLaw
 from nas.plan import measure_span
-from nas.training.load import load_dataset
+from nas.sizes import settle_sizes
+from nas.training.load import open_source
 from nas.training.recipe import Recipe
 from search_spaces import REFERENCES, InputError, load_space
 
@@ -31,14 +32,19 @@ from search_spaces import REFERENCES, InputError, load_space
 def main(argv: Sequence[str] | None = None) -> None:
     """Search, then print the winner."""
     args = _parser().parse_args(argv)
-    data = load_dataset(args.images, resolution_px=args.proxy_resolution)
-    space = load_space(args.space, resolution=args.resolution, classes=len(data.classes))
+    images = open_source(args.images)
+    sizes = settle_sizes(
+        images.default_px(), resolution=args.resolution, proxy_resolution=args.proxy_resolution
+    )
+    data = images.at(sizes.proxy_px)  # trials train on small images, finalists on the deployed size
+    final_data = images.at(sizes.deployed_px) if sizes.differ else data
+    space = load_space(args.space, resolution=sizes.deployed_px, classes=len(data.classes))
     source = Cached(open_device(args.device))  # no network is measured twice
     # A run goes on with what it began with: measured anew, target and law would differ a little.
     begun = args.folder / "run.json"
     facts = json.loads(begun.read_text()) if begun.exists() else {}
     target_ms = args.target_ms or facts.get("target_ms")
-    target_ms = target_ms or mobilenet_ms(source, args.resolution, len(data.classes))
+    target_ms = target_ms or mobilenet_ms(source, sizes.deployed_px, len(data.classes))
     laws = [PowerLaw(**law) for law in facts.get("latency_warmup", [])]
     print(f"{data.name}: {len(data.train)} images to train on; target {target_ms:.3g} ms")
     result = search(
@@ -46,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         controller=make_controller(args.controller, space.arities, seed=0),
         latency=source,
         data=data,
+        final_data=final_data,
         target_ms=target_ms,
         folder=args.folder,
         # A training step needs a whole batch, and a small folder may have fewer images than that.
@@ -76,7 +83,8 @@ def print_winner(result: SearchResult) -> None:
     winner = result.winner
     print(f"winner: trial {winner.index}, {winner.latency_ms:.3g} ms, {winner.params:,} parameters")
     if result.test_accuracy is not None:
-        print(f"accuracy on the test images: {result.test_accuracy:.1%}")
+        px = result.sizes.deployed_px
+        print(f"accuracy on the test images: {result.test_accuracy:.1%} at {px} px")
     if result.noise is not None:
         print(result.noise.sentence())
     print(f"see {result.folder.path}: best.yaml, seed.pt, best.onnx, report.html")
@@ -89,8 +97,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--space", default="mnasnet", help="mnasnet or a YAML file")
     parser.add_argument("--device", default="cpu", help="as nas devices lists them")
     parser.add_argument("--target-ms", type=float, help="default: MobileNetV3-Large's")
-    parser.add_argument("--resolution", type=int, default=224, help="of the deployed network")
-    parser.add_argument("--proxy-resolution", type=int, help="of the images trained on")
+    parser.add_argument("--resolution", type=int, help="px on the device; default the images' own")
+    parser.add_argument("--proxy-resolution", type=int, help="px in trials; default the same")
     parser.add_argument("--controller", default="screened", help="screened, rnn, ...")
     parser.add_argument("--trials", type=int, default=50)
     parser.add_argument("--finalists", type=int, default=3)

@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     small, large = (REFERENCES[f"mobilenet_v3_{size}"]() for size in ("small", "large"))
     check_latency_source(source, small, large)
     data = load_dataset("fashion-mnist-subset")
-    space = load_space(args.space, classes=len(data.classes))
+    space = load_space(args.space, resolution=data.resolution_px, classes=len(data.classes))
     result = search(
         space,
         controller=make_controller("evolution", space.arities, seed=0),

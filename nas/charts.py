@@ -7,6 +7,7 @@ from textwrap import wrap
 from typing import Any
 
 from nas.readable import Labels, choices_by_block, percent, readings, three_digits
+from nas.sizes import Sizes
 from nas.trial import Trial
 
 Figure = dict[str, Any]
@@ -50,14 +51,15 @@ TITLES = {
 }
 
 
-def hover_text(trial: Trial, labels: Labels) -> str:
+def hover_text(trial: Trial, labels: Labels, sizes: Sizes) -> str:
     """What is shown over a point. Plotly takes it as HTML, so what others wrote is escaped."""
     size = f"{three_digits(trial.params / 1e6)}M params, {three_digits(trial.madds / 1e6)}M MAdds"
     lines = [f"batch {trial.batch}, {size}"]
     if trial.accuracy is not None:
-        lines.append(f"accuracy {percent(trial.accuracy)}, reward {trial.reward:.3f}")
+        px = trial.px or sizes.proxy_px
+        lines.append(f"accuracy {percent(trial.accuracy)} at {px} px, reward {trial.reward:.3f}")
     if trial.latencies:
-        lines += wrap(f"latency {readings(trial.latencies)}", 66)
+        lines += wrap(f"latency {readings(trial.latencies)} at {sizes.deployed_px} px", 66)
     if trial.error is not None:
         lines += wrap(f"failed: {trial.error}", 66, max_lines=3)
     lines += choices_by_block(trial.tokens, labels)

@@ -19,6 +19,7 @@ from pydantic import (
 
 from nas.latency_warmup import PowerLaw
 from nas.reward import Reward
+from nas.sizes import Sizes
 from nas.targets import with_targets
 from nas.training.recipe import Recipe
 from search_spaces.errors import InputError, first_problem
@@ -51,6 +52,8 @@ class FinalsConfig(BaseModel):
     Attributes:
         count: Candidates trained longer; the best of them within the target wins.
         epochs_factor: How much longer.
+        deployed_part: Part of a finalist's steps, its last, that are at the deployed size where trials
+            train at another (Touvron et al. 2019: weights fit the size that they were last trained at).
         repeats: Of the run's first trials, trained once more with other seeds: they show how much
             of the difference between candidates is noise.
     """
@@ -59,6 +62,7 @@ class FinalsConfig(BaseModel):
 
     count: Positive = 3
     epochs_factor: Annotated[float, Field(gt=0)] = 4.0
+    deployed_part: Annotated[float, Field(gt=0, le=1)] = 0.25
     repeats: Counted = 4
 
 
@@ -104,7 +108,8 @@ class DataConfig(BaseModel):
     Attributes:
         source: `fashion-mnist-subset` (in the package), a folder of class folders, or a torchvision
             data set by name.
-        proxy_resolution: Side in pixels at which candidates train; None takes the data's own.
+        proxy_resolution: Side in pixels at which trials train; None takes the images' own, at most the
+            deployed size.
         memory_limit_mb: Above it images are decoded while they are read.
         val_fraction: Held out of train where the data has no validation part.
         test_fraction: Held out where it has no test part.
@@ -163,7 +168,8 @@ class SearchConfig(BaseModel):
         space: A built-in space, or a YAML file.
         device: What latency is told for, or several devices with their targets: see docs/devices.md.
         target_ms: The latency budget; None takes MobileNetV3-Large's on the device. None of several.
-        resolution: Side in pixels at which the network is deployed, and measured.
+        resolution: Side in pixels at which the network is deployed: measured, finally trained, tested
+            and exported. None takes the images' own.
         trials: Candidates to train.
         budget_s: Wall time of the whole search in seconds; with it `trials` says nothing.
         batch_size: Candidates a controller update.
@@ -179,7 +185,7 @@ class SearchConfig(BaseModel):
     space: str = "mnasnet"
     device: str | dict[str, float] = "cpu"
     target_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    resolution: Annotated[int, Field(ge=8)] = 224
+    resolution: Annotated[int, Field(ge=8)] | None = None
     trials: Positive = 100
     budget_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     batch_size: Positive = 10
@@ -198,6 +204,22 @@ class SearchConfig(BaseModel):
     @classmethod
     def _devices(cls, given: Any) -> Any:
         return with_targets(given) if isinstance(given, Mapping) else given
+
+    @property
+    def sizes(self) -> Sizes:
+        """The trials' size and the deployed one.
+
+        Raises:
+            ValueError: They are not settled: what was not given depends on the images.
+        """
+        if self.resolution is None or self.data.proxy_resolution is None:
+            raise ValueError("the sizes are settled once the images are known: see nas.sizes")
+        return Sizes(self.data.proxy_resolution, self.resolution)
+
+    def with_sizes(self, sizes: Sizes) -> Self:
+        """These settings with both sizes settled."""
+        data = self.data.model_copy(update={"proxy_resolution": sizes.proxy_px})
+        return self.model_copy(update={"resolution": sizes.deployed_px, "data": data})
 
     @property
     def targets(self) -> dict[str, float | None]:

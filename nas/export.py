@@ -68,15 +68,21 @@ def checked_onnx(network: Network, *, dynamic_batch: bool = False) -> bytes:
     return model
 
 
-def keep_onnx(path: Path, network: Network) -> None:
+def keep_onnx(path: Path, network: Network) -> bytes | None:
     """Write a network as ONNX; where the file does not compute the same, warn and write none.
 
     It is for the end of a run, which is not to be lost for this.
+
+    Returns:
+        The file's content, if it was written.
     """
     try:
-        write_whole(path, checked_onnx(network))
+        model = checked_onnx(network)
     except ExportError as error:
         _log.warning("%s: %s: not written", path, error)
+        return None
+    write_whole(path, model)
+    return model
 
 
 def check(network: Network, run: Run, *, what: str) -> None:

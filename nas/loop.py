@@ -233,7 +233,7 @@ class TrialLoop:
             )
             self._batch.add(job)
             if (twin := tried.get(spec.fingerprint)) is not None:
-                self._settle(job, Outcome(twin.accuracy, twin.error))
+                self._settle(job, Outcome(twin.accuracy, twin.error, px=twin.px))
             elif not latencies:
                 self._settle(job, Outcome(None, f"latency: {answer}"))
 

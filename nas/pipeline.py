@@ -28,6 +28,7 @@ from nas.results import SearchResult, choose_winner, finalist_weights, write_res
 from nas.reward import Reward
 from nas.run_facts import facts_of, record_facts
 from nas.runs import RunFolder
+from nas.sizes import Sizes, deployed_px
 from nas.training.recipe import Recipe
 from nas.trial import Evaluate, Trial
 from nas.warm_start import WarmStart
@@ -51,6 +52,7 @@ def search(
     controller: Controller,
     latency: LatencySource | Sequence[LatencySource],
     data: Dataset,
+    final_data: Dataset | None = None,
     target_ms: float | Sequence[float],
     folder: Path | str,
     recipe: Recipe | None = None,
@@ -76,7 +78,10 @@ def search(
         space: Decodes token sequences to networks.
         controller: Fresh; it proposes token sequences and learns from their rewards.
         latency: Tells a network's latency on the target device; or one source for each of several devices.
-        data: Images: trials train on `train` and are compared on `val`; `test` is for the winner.
+        data: Images: trials train on `train` and are compared on `val`, at whatever size they have.
+        final_data: The same images at the size of the space's networks, at which they are deployed:
+            finalists end their training at it, are compared on `val` and the winner tested on `test`.
+            `data` where that is its size.
         target_ms: Latency budget in milliseconds; of each device, in the same order, if there are several.
         folder: The run's folder, made if it is not there.
         recipe: How a trial trains.
@@ -116,11 +121,12 @@ def search(
             f"latency_warmup has {len(latency_warmup)} laws for {len(sources)} devices: give one for each"
         )
     reward, recipe = reward or Reward(), recipe or Recipe()
+    final_data = _at_deployed_size(space, data, final_data)
     warm = WarmStart.of(space, warm_start, classes=len(data.classes)) if warm_start else None
     by_recipe = evaluate is None
     if by_recipe and fidelity is not None:
         fidelity = as_it_trains(fidelity, recipe, train_images=len(data.train))
-    evaluate = evaluate or _proxy(data, recipe, finals, fidelity, schedule, warm)
+    evaluate = evaluate or _proxy(data, final_data, recipe, finals, fidelity, schedule, warm)
     run = RunFolder(Path(folder))
     run.path.mkdir(parents=True, exist_ok=True)
     with run.locked():
@@ -131,6 +137,7 @@ def search(
                 "by_recipe": by_recipe,
                 "recipe": recipe.model_dump(),
                 "finals_factor": finals.epochs_factor,
+                "deployed_part": finals.deployed_part,
                 "warm_start": warm.facts() if warm else [],
                 "fidelity": fidelity and fidelity.model_dump(),
             },
@@ -150,7 +157,7 @@ def search(
             allowance = Allowance(
                 replace(wall_time, used_s=used_s),
                 run / "spent.json",
-                final_factor=finals.epochs_factor,
+                final_factor=finals.epochs_factor * finals_slower(finals, data, final_data),
             )
         loop = TrialLoop(
             space=space,
@@ -166,11 +173,37 @@ def search(
         )
         with allowance.kept_up() if allowance else nullcontext():
             run_jobs(loop, evaluate, schedule, devices=remote)
-        return _conclude(loop, data)
+        return _conclude(loop, data, final_data)
+
+
+def _at_deployed_size(space: SearchSpace, data: Dataset, final_data: Dataset | None) -> Dataset:
+    """The images at the deployed size, normalised as those that trials train on.
+
+    Raises:
+        InputError: They are of another size than the space's networks.
+    """
+    px = deployed_px(space)
+    name = "data" if final_data is None else "final_data"
+    given = final_data or data
+    if given.resolution_px != px:
+        raise InputError(
+            f"{name} has images of {given.resolution_px} px and the space's networks are deployed at "
+            f"{px} px: give final_data with the images at {px} px "
+            f"(nas.training.load.open_source(...).at({px})), or load the space with "
+            f"resolution={given.resolution_px}"
+        )
+    return replace(given, mean=data.mean, std=data.std)
+
+
+def finals_slower(finals: FinalsConfig, data: Dataset, final_data: Dataset) -> float:
+    """How many times as long a finalist's step takes as a trial's: time grows with the pixels."""
+    pixels = (final_data.resolution_px / data.resolution_px) ** 2
+    return 1 + finals.deployed_part * (pixels - 1)
 
 
 def _proxy(
     data: Dataset,
+    final_data: Dataset,
     recipe: Recipe,
     finals: FinalsConfig,
     fidelity: FidelityConfig | None,
@@ -190,8 +223,10 @@ def _proxy(
         rung = first_recipe(recipe, fidelity, train_images=len(data.train))
     return ProxyTraining(
         data,
+        final_data,
         recipe,
         final_factor=finals.epochs_factor,
+        deployed_part=finals.deployed_part,
         threads=schedule.cpus_per_trial,
         warm_start=warm,
         rung=rung,
@@ -245,7 +280,7 @@ def _scored(
     return reward(accuracy, tuple(every_ms), target_ms=tuple(targets_ms))
 
 
-def _conclude(loop: TrialLoop, data: Dataset) -> SearchResult:
+def _conclude(loop: TrialLoop, data: Dataset, final_data: Dataset) -> SearchResult:
     """Choose the winner, look at the test images once, write the files."""
     trials, finals = loop.trials, loop.finals.trials
     winner = choose_winner(finals, targets_ms=loop.targets_ms)
@@ -262,7 +297,8 @@ def _conclude(loop: TrialLoop, data: Dataset) -> SearchResult:
         spec=spec,
         within_target=winner.within(loop.targets_ms),
         targets_ms=loop.targets_ms,
-        test_accuracy=_test_accuracy(loop.folder, winner, spec, data),
+        test_accuracy=_test_accuracy(loop.folder, winner, spec, final_data),
+        sizes=Sizes(data.resolution_px, final_data.resolution_px),
         trials=tuple(trials),
         finals=tuple(finals),
         noise=noise,
@@ -270,7 +306,7 @@ def _conclude(loop: TrialLoop, data: Dataset) -> SearchResult:
         rungs=tuple(trial for trial in loop.log.trials if trial.kind == "rung"),
         fastest=fastest,
     )
-    write_results(result, data)
+    result = write_results(result, final_data)
     write_report(loop.folder)
     return result
 

@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from latency import Latency, LatencySource, MeasurementError, units
 from nas.config import SearchConfig
@@ -160,7 +161,6 @@ def estimate_cost(
     *,
     train_images: int,
     val_images: int,
-    px: int,
     workers: int,
     within_ms: Sequence[float] = (),
 ) -> Cost:
@@ -174,7 +174,6 @@ def estimate_cost(
         spans: Its space's, on each device.
         train_images: In the training part.
         val_images: In the held-out part.
-        px: Side of the images that trials train on.
         workers: Trials at once.
         within_ms: The targets that the search begins within, on each device.
     """
@@ -182,18 +181,21 @@ def estimate_cost(
     part = 1.0
     for ms, span in zip(within_ms, spans, strict=False):
         part = min(part, max(ms, span.fastest_ms) / span.typical[1].median_ms)
-    images_per_s = training_speed(
-        spec, config.recipe, px=px, threads=config.schedule.cpus_per_trial
-    )
+    sizes, finals = config.sizes, config.finals
+    speed = partial(training_speed, spec, config.recipe, threads=config.schedule.cpus_per_trial)
+    proxy_s = part / speed(px=sizes.proxy_px)  # of an image
+    deployed_s = part / speed(px=sizes.deployed_px) if sizes.differ else proxy_s
     images = config.recipe.total_steps(train_images) * config.recipe.batch_size
-    trial_s = part * (images + val_images / 3) / images_per_s  # forward alone: a third
+    evaluated = val_images / 3  # forward alone: a third
+    trial_s = (images + evaluated) * proxy_s
+    mean_s = (1 - finals.deployed_part) * proxy_s + finals.deployed_part * deployed_s
+    final_s = finals.epochs_factor * images * mean_s + evaluated * deployed_s
     lengths = full_lengths(config.fidelity, config.trials, batch_size=config.batch_size)
-    finals = config.finals
-    ends = finals.count * finals.epochs_factor + finals.repeats
+    ends_s = finals.count * final_s + finals.repeats * trial_s
     return Cost(
         trials=config.trials,
         trials_s=lengths * trial_s / workers,
-        finals_s=max(ends / workers, finals.epochs_factor) * trial_s,
+        finals_s=max(ends_s / workers, final_s),
         latency_s=config.trials * sum(span.measured_s for span in spans),
     )
 

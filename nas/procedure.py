@@ -39,11 +39,19 @@ def procedure(run: RunRecord) -> list[str]:
         longer = f"{training['finals_factor']:g} times as long" if training else "longer"
         steps.append(
             f"{counted(len(finalists), 'finalist')} of highest {told}, those within the target first, "
-            f"trained {longer} from new weights"
+            f"trained {longer} from new weights{_at_deployed_size(run)}"
         )
     if repeats := len(run.again("repeat")):
         steps.append(f"{counted(repeats, 'network')} trained twice told the noise")
     return steps
+
+
+def _at_deployed_size(run: RunRecord) -> str:
+    """What a finalist's training adds to a trial's, where they are of two sizes."""
+    part = run.facts.get("training", {}).get("deployed_part")
+    if part is None or not run.sizes.differ:
+        return ""
+    return f", the last {part:.0%} of the steps at {run.sizes.deployed_px} px"
 
 
 def _trainings(run: RunRecord) -> list[str]:
@@ -53,7 +61,7 @@ def _trainings(run: RunRecord) -> list[str]:
     by_recipe = training.get("by_recipe", True)
     if by_recipe:
         length = counted(recipe.total_steps(data["train"]), "step")
-        steps.append(f"each trained {length} of {recipe.batch_size} images on {data['px']} px")
+        steps.append(f"each trained {length} of {recipe.batch_size} images at {data['px']} px")
     if (fidelity := training.get("fidelity")) is not None:
         steps.append(
             f"first for {fidelity['first']:.0%} of that; {len(run.trials)} of {len(run.rungs)}, the better "

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nas.training.recipe import Recipe
-from nas.trial import Job, Kind, Outcome
+from nas.trial import Job, Outcome
 
 if TYPE_CHECKING:
     from nas.training.images import Dataset
+    from nas.training.train import FirstPart
     from nas.warm_start import WarmStart
 
 
@@ -19,9 +20,12 @@ class ProxyTraining:
     """Trains jobs on a data set; picklable, so that Ray can put it into its object store once.
 
     Attributes:
-        dataset: Images at the proxy resolution.
+        dataset: Images at the proxy resolution: trials train and are compared on them.
+        final_dataset: The same images at the deployed size: finalists end their training and are compared
+            on them. Normalised as `dataset` is.
         recipe: Of the search's trials; finalists train `final_factor` times as long.
         final_factor: How much longer.
+        deployed_part: Part of a finalist's steps, its last, that are at the deployed size.
         device: `cpu`, `cuda`, or `auto` for the GPU where the worker sees one.
         threads: Torch threads.
         warm_start: What trials begin with the weights of; finalists always begin with drawn ones.
@@ -29,8 +33,10 @@ class ProxyTraining:
     """
 
     dataset: Dataset
+    final_dataset: Dataset
     recipe: Recipe
     final_factor: float = 4.0
+    deployed_part: float = 0.25
     device: str = "auto"
     threads: int = 1
     warm_start: WarmStart | None = None
@@ -48,20 +54,23 @@ class ProxyTraining:
         device = self.device
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        # What trains has the images' size; what is deployed has the spec's. The weights are the same.
-        spec = replace(job.spec, resolution=self.dataset.resolution_px)
+        is_final = job.kind == "final"
+        data, recipe = (self.final_dataset if is_final else self.dataset), self._recipe(job)
+        # Weights have no size: those of a proxy at fewer pixels fit the network that is deployed.
+        spec = replace(job.spec, resolution=data.resolution_px)
         generator = torch.Generator().manual_seed(job.seed)
         network = build(spec, generator=generator)
-        warm = self.warm_start if job.kind != "final" else None
+        warm = None if is_final else self.warm_start
         if warm is not None:
             network.load_state_dict(warm.state_dict(job.tokens, generator=generator))
         began_s = time.perf_counter()  # evaluation is a part of what a trial takes
         try:
             result = train(
                 network,
-                self.dataset,
-                self._recipe(job.kind),
+                data,
+                recipe,
                 seed=job.seed,
+                first=self._smaller_first(recipe) if is_final else None,
                 device=device,
                 from_scratch=warm is None,
                 # Layers of two networks have been mixed: neither's statistics hold.
@@ -70,13 +79,21 @@ class ProxyTraining:
         except Diverged as error:
             return Outcome(None, f"diverged: {error}")
         took_s = time.perf_counter() - began_s
-        weights = None
-        if job.kind == "final":
-            weights = state_bytes(network.state_dict())
-        return Outcome(result.accuracy, train_s=took_s, weights=weights)
+        weights = state_bytes(network.state_dict()) if is_final else None
+        return Outcome(result.accuracy, train_s=took_s, weights=weights, px=data.resolution_px)
 
-    def _recipe(self, kind: Kind) -> Recipe:
-        if kind == "rung":
+    def _recipe(self, job: Job) -> Recipe:
+        if job.kind == "rung":
             assert self.rung is not None
             return self.rung
-        return self.recipe.longer(self.final_factor) if kind == "final" else self.recipe
+        return self.recipe.longer(self.final_factor) if job.kind == "final" else self.recipe
+
+    def _smaller_first(self, recipe: Recipe) -> FirstPart | None:
+        """A finalist's steps at the proxy resolution, before those at the deployed size."""
+        if self.final_dataset.resolution_px == self.dataset.resolution_px:
+            return None
+        from nas.training.train import FirstPart
+
+        steps = recipe.total_steps(len(self.dataset.train))
+        deployed = max(1, round(self.deployed_part * steps))
+        return FirstPart(self.dataset.train, steps - deployed)

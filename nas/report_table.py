@@ -15,9 +15,11 @@ Cell = tuple[float | None, str]
 
 def column_titles(run: RunRecord) -> list[str]:
     """What stands over the figures; an estimate is called one, and of several devices each is named."""
-    titles = ["Trial", "Accuracy", "Estimate", "Longer"]
+    proxy, deployed = f", {run.sizes.proxy_px} px", f", {run.sizes.deployed_px} px"
+    titles = ["Trial", f"Accuracy{proxy}", f"Estimate{proxy}", f"Longer{deployed}"]
     for device in run.devices:
         name = f"{device.short}, ms" if len(run.devices) > 1 else "Latency, ms"
+        name += deployed
         titles += [name + (" (estimate)" if device.estimate else ""), "95% interval"]
     return [*titles, "Reward", "Params, M", "MAdds, M"]
 

@@ -12,6 +12,7 @@ from nas.noise import beside_winner, faster_finalist, fastest_of_the_best
 from nas.procedure import procedure
 from nas.readable import counted, duration, on_each, percent, readings, three_digits
 from nas.run_record import DeviceRecord, RunRecord
+from nas.sizes import Sizes
 from nas.trial import Trial
 
 
@@ -25,12 +26,18 @@ def headline(run: RunRecord) -> list[str]:
     at = readings(latencies)
     if len(latencies) == 1:
         at += f", on {latencies[0].device}"
+    px = run.sizes.deployed_px
     sentences = [
-        f"Trial {result['trial']} wins: {percent(result['accuracy'])} on held-out images after the "
-        f"longer training, at {at}."
+        f"Trial {result['trial']} wins: {percent(result['accuracy'])} on held-out images of {px} px, "
+        f"at {at}."
     ]
+    if (onnx := result.get("onnx")) is not None:
+        sentences.append(
+            f"Its file best.onnx has {percent(onnx['accuracy'])} on the same {onnx['images']:,} images "
+            "in ONNX Runtime."
+        )
     if result["test_accuracy"] is not None:
-        sentences.append(f"On the test images, looked at once: {percent(result['test_accuracy'])}.")
+        sentences.append(f"Test accuracy: {percent(result['test_accuracy'])} at {px} px.")
     standings = list(zip(run.devices, latencies, strict=True))
     sentences += [_standing(device, latency, run) for device, latency in standings]
     if len(standings) > 1 and not result["within_target"]:
@@ -85,7 +92,8 @@ def _progress(run: RunRecord) -> list[str]:
     best = max(run.good, key=lambda trial: (trial.reward, -trial.index))
     sentences.append(
         f"The best reward so far has trial {best.index}: {percent(best.accuracy or 0.0)} on held-out "
-        f"images after the short training, at {readings(best.latencies)}, target {_targets(run)}."
+        f"images of {run.sizes.proxy_px} px after the short training, at {readings(best.latencies)} "
+        f"({run.sizes.deployed_px} px), target {_targets(run)}."
     )
     return sentences
 
@@ -103,8 +111,8 @@ def verdict(run: RunRecord) -> list[str]:
     sentences = [
         run.noise.sentence(),
         f"The fastest network{together} that chance cannot tell from the most accurate one is trial "
-        f"{fast.index}: {percent(fast.accuracy or 0.0)} after the short training, at "
-        f"{readings(fast.latencies)}{over}.",
+        f"{fast.index}: {percent(fast.accuracy or 0.0)} after the short training at "
+        f"{run.sizes.proxy_px} px, {readings(fast.latencies)} at {run.sizes.deployed_px} px{over}.",
     ]
     if not run.noise.differ and run.result is not None:
         sentences += _advice(run, fast, run.result)
@@ -142,8 +150,9 @@ def facts(run: RunRecord) -> list[tuple[str, str]]:
         (
             "Data",
             f"{data['name']}: {data['classes']} classes; {data['train']:,} images to train on, "
-            f"{data['val']:,} held out, {data['test']:,} to test, at {data['px']} px",
+            f"{data['val']:,} held out, {data['test']:,} to test",
         ),
+        ("Image size", _size(run.sizes)),
         (
             "Budget",
             f"{_planned(budget)} in batches of {budget['batch_size']}, "
@@ -159,6 +168,17 @@ def facts(run: RunRecord) -> list[tuple[str, str]]:
     if unstable:
         lines.append(("Unstable", f"{unstable} of the latency readings: runs differed too much"))
     return lines
+
+
+def _size(sizes: Sizes) -> str:
+    if not sizes.differ:
+        return (
+            f"{sizes.deployed_px} px in trials, in final training, in measurements and in the files"
+        )
+    return (
+        f"trials {sizes.proxy_px} px; final training ends at {sizes.deployed_px} px, the size of all "
+        "latencies, of the test accuracy and of the files"
+    )
 
 
 def _device(device: DeviceRecord) -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import le
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from nas.files import read_json, write_whole
 from nas.noise import Noise, fastest_of_the_best
 from nas.readable import percent, reading, three_digits
 from nas.runs import RunFolder
+from nas.sizes import Sizes
 from nas.trial import Trial
 from search_spaces import ArchSpec
 from search_spaces.spec import to_yaml
@@ -22,6 +23,7 @@ from search_spaces.spec import to_yaml
 if TYPE_CHECKING:
     import pandas as pd
 
+    from nas.scoring import SplitScore
     from nas.training.images import Dataset
 
 
@@ -39,10 +41,13 @@ class SearchResult:
         trials: The search's, in order: all that trained in full.
         finals: The finalists' longer trainings, and the repeats.
         noise: How much accuracies differ by chance; None if nothing was repeated.
+        sizes: Trials' accuracies are of the proxy size. All latencies, the finalists' and the test accuracy
+            and the files are of the deployed size.
         estimates: Of each trial's accuracy, by its index, from all trials together; see `nas.estimates`.
         rungs: The candidates' first parts, with multi-fidelity; their accuracies compare with no trial's.
         fastest: The fastest network whose accuracy chance does not tell from the best; None where chance
             does tell networks apart, or nothing was repeated.
+        onnx: Of `best.onnx` on the held-out images, by ONNX Runtime; None where there is no such file.
     """
 
     folder: RunFolder
@@ -54,13 +59,15 @@ class SearchResult:
     trials: Sequence[Trial]
     finals: Sequence[Trial]
     noise: Noise | None
+    sizes: Sizes
     estimates: Mapping[int, Estimate] = field(default_factory=dict)
     rungs: Sequence[Trial] = ()
     fastest: ArchSpec | None = None
+    onnx: SplitScore | None = None
 
     def frame(self) -> pd.DataFrame:
         """The trials as a table, one row each; `pareto` marks the front."""
-        return frame(self.trials)
+        return frame(self.trials, sizes=self.sizes)
 
     def to_dict(self) -> dict[str, Any]:
         """The winner's figures as plain data: `result.json`."""
@@ -79,8 +86,11 @@ class SearchResult:
         return {
             "trial": winner.index,
             "fingerprint": winner.fingerprint,
+            "px": self.sizes.deployed_px,
+            "proxy_px": self.sizes.proxy_px,
             "accuracy": winner.accuracy,
             "test_accuracy": self.test_accuracy,
+            "onnx": self.onnx and {"accuracy": self.onnx.accuracy, "images": self.onnx.images},
             "reward": winner.reward,
             "target_ms": self.targets_ms[0],
             "within_target": self.within_target,
@@ -136,7 +146,7 @@ def pareto_front(trials: Sequence[Trial], *, device: int | None = None) -> list[
     return front
 
 
-def frame(trials: Sequence[Trial]) -> pd.DataFrame:
+def frame(trials: Sequence[Trial], *, sizes: Sizes) -> pd.DataFrame:
     """Trials as a table, one row each; the latency on a second device is `latency_2_ms`, and so on."""
     import pandas as pd
 
@@ -147,7 +157,9 @@ def frame(trials: Sequence[Trial]) -> pd.DataFrame:
             "trial": t.index,
             "batch": t.batch,
             "accuracy": t.accuracy,
+            "accuracy_px": sizes.proxy_px,
             **_columns(t, devices),
+            "latency_px": sizes.deployed_px,
             "reward": t.reward,
             "params": t.params,
             "madds": t.madds,
@@ -173,29 +185,41 @@ def _columns(trial: Trial, devices: int) -> dict[str, float | None]:
     return columns
 
 
-def write_results(result: SearchResult, dataset: Dataset | None) -> None:
-    """Write the run's result files; `seed.pt` and `best.onnx` where weights were kept."""
+def write_results(result: SearchResult, data: Dataset) -> SearchResult:
+    """Write the run's result files; `seed.pt` and `best.onnx` where weights were kept.
+
+    Args:
+        result: The search's, but for the ONNX file's accuracy.
+        data: Images at the deployed size.
+
+    Returns:
+        The result with that accuracy.
+    """
     folder = result.folder
+    published = ["best.yaml"]
+    if folder.weights_path(result.winner.index).exists():
+        result = replace(result, onnx=_write_network(result, data))
+        published.append("seed.pt")
     table = result.frame().sort_values(["pareto", "latency_ms"], ascending=[False, True])
     write_whole(folder / "pareto.csv", table.to_csv(index=False))
     write_whole(folder / "best.yaml", best_yaml(result))
     if result.fastest is not None:
         write_whole(folder / "fastest.yaml", to_yaml(result.fastest))
-    published = ["best.yaml"]
-    if dataset is not None and folder.weights_path(result.winner.index).exists():
-        _write_network(result, dataset)
-        published.append("seed.pt")
     write_whole(folder / "result.json", json.dumps(result.to_dict(), indent=2) + "\n")
     folder.publish(*published)
+    return result
 
 
 def best_yaml(result: SearchResult) -> str:
     """The winner as YAML; above it, in comments, what it scored."""
     winner = result.winner
-    accuracy = f"{percent(winner.accuracy or 0.0)} on held-out images after the longer training"
+    px = result.sizes.deployed_px
+    accuracy = f"{percent(winner.accuracy or 0.0)} on held-out images of {px} px"
     lines = [f"trial {winner.index}: {accuracy}"]
     for latency, target_ms in zip(winner.latencies, result.targets_ms, strict=True):
-        lines.append(f"{reading(latency)}, target {three_digits(target_ms)} ms: {latency.device}")
+        lines.append(
+            f"{reading(latency)} at {px} px, target {three_digits(target_ms)} ms: {latency.device}"
+        )
     # A device's name is its maker's, and may be of several lines.
     comments = ["# " + " ".join(line.split()) + "\n" for line in lines]
     return "".join(comments) + to_yaml(result.spec)
@@ -207,15 +231,22 @@ def read_result(folder: RunFolder) -> dict[str, Any] | None:
     return read_json(path) if path.is_file() else None
 
 
-def _write_network(result: SearchResult, dataset: Dataset) -> None:
-    from nas.export import keep_onnx
+def _write_network(result: SearchResult, data: Dataset) -> SplitScore | None:
+    """Write the winner with its weights, and read the ONNX file's accuracy as its user would."""
+    from nas.export import keep_onnx, open_onnx
+    from nas.quantize import classify
+    from nas.scoring import SplitScore
     from nas.seeds import Seed, Usage, seed_bytes
 
-    usage = Usage.of(dataset)
+    usage = Usage.of(data)
     weights = finalist_weights(result.folder, result.winner)
     seed = Seed(result.spec, weights, usage, _device(result.folder))
     write_whole(result.folder / "seed.pt", seed_bytes(seed))
-    keep_onnx(result.folder / "best.onnx", seed.network())
+    model = keep_onnx(result.folder / "best.onnx", seed.network())
+    if model is None:
+        return None
+    answers = classify(open_onnx(model), data.val, usage)
+    return SplitScore.of(answers.accuracy, len(data.val))
 
 
 def _device(folder: RunFolder) -> str:

@@ -11,6 +11,7 @@ from latency import Device
 from nas.files import read_json, write_whole
 from nas.loop import Budget
 from nas.runs import RunFolder
+from nas.sizes import deployed_px
 from search_spaces import InputError, SearchSpace
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def facts_of(
         "target_ms": first_ms,
         "other_devices": [asdict(device) | {"target_ms": ms} for device, ms in others],
         "budget": asdict(budget),
+        "resolution": deployed_px(space),
         "data": facts_of_data(data),
     }
 

@@ -9,12 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
+from nas.config import load_config
 from nas.estimates import Estimate, estimates
 from nas.files import read_lines
 from nas.noise import Noise, measure_noise
 from nas.readable import Labels, short_names
 from nas.results import pareto_front, read_result
 from nas.runs import RunFolder
+from nas.sizes import Sizes
 from nas.trial import Trial
 from nas.trial_log import read_trials
 from search_spaces import InputError
@@ -70,6 +72,8 @@ class RunRecord:
             InputError: It has no run.json, or a file in it is damaged or of another run.
         """
         facts = _read_facts(folder / "run.json")
+        if "resolution" not in facts:  # runs of before noted the trials' size alone
+            facts["resolution"] = _configured_px(folder) or facts["data"]["px"]
         log = read_trials(folder / "trials.jsonl")
         finals = read_trials(folder / "finals.jsonl")
         probabilities: Shares = read_lines(folder / "policy.jsonl", lambda d: d["probabilities"])
@@ -90,6 +94,11 @@ class RunRecord:
         if result is not None and result["trials"] != len(trials):
             result = None  # of before the run was gone on with
         return cls(folder.path.resolve().name, facts, trials, finals, probabilities, result, rungs)
+
+    @property
+    def sizes(self) -> Sizes:
+        """The trials' size, and the deployed one."""
+        return Sizes(int(self.facts["data"]["px"]), int(self.facts["resolution"]))
 
     @property
     def labels(self) -> Labels:
@@ -162,6 +171,12 @@ def usable(trial: Trial) -> bool:
         and trial.latency is not None
         and all(map(math.isfinite, (trial.accuracy, *trial.latencies_ms, trial.reward)))
     )
+
+
+def _configured_px(folder: RunFolder) -> int | None:
+    """The deployed size in the settings of a run that a command began."""
+    path = folder / "config.yaml"
+    return load_config(path).resolution if path.is_file() else None
 
 
 def _read_facts(path: Path) -> dict[str, Any]:

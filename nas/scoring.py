@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import torch
@@ -27,6 +28,11 @@ class SplitScore:
     accuracy: float
     ci95: tuple[float, float]
     images: int
+
+    @classmethod
+    def of(cls, accuracy: float, images: int) -> Self:
+        """From the share of right answers."""
+        return cls(accuracy, wilson(accuracy, images), images)
 
 
 def score(seed: Seed, data: Dataset, splits: Sequence[str], *, device: str = "cpu") -> SplitScore:
@@ -53,7 +59,7 @@ def score(seed: Seed, data: Dataset, splits: Sequence[str], *, device: str = "cp
         part = evaluate(network, split, mean=mean, std=std, device=device)
         correct += part.accuracy * len(split)
         images += len(split)
-    return SplitScore(correct / images, wilson(correct / images, images), images)
+    return SplitScore.of(correct / images, images)
 
 
 def relabelled(data: Dataset, known: tuple[str, ...]) -> Dataset:

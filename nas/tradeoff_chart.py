@@ -12,9 +12,18 @@ from nas.run_record import DeviceRecord, RunRecord
 from nas.trial import Trial
 
 
-def latency_title(device: DeviceRecord) -> str:
-    """An axis' title; an estimate is called one."""
-    return "Latency (ms, estimated, not measured)" if device.estimate else "Latency (ms)"
+def latency_title(device: DeviceRecord, px: int) -> str:
+    """An axis' title, with the side of the images; an estimate is called one."""
+    kind = "ms, estimated, not measured" if device.estimate else "ms"
+    return f"Latency at {px} px ({kind})"
+
+
+def _accuracy_title(run: RunRecord) -> str:
+    sizes = run.sizes
+    px = f"{sizes.deployed_px} px"
+    if sizes.differ:
+        px = f"{sizes.proxy_px} px, of finalists {px}"
+    return f"Accuracy on held-out images at {px} (%)"
 
 
 def accuracy_over_latency(run: RunRecord, place: int = 0) -> Figure:
@@ -39,8 +48,8 @@ def accuracy_over_latency(run: RunRecord, place: int = 0) -> Figure:
     layout = LAYOUT | {
         "height": 480,
         "legend": LAYOUT["legend"] | {"y": 1.06},  # above the target's name
-        "xaxis": AXIS | {"title": {"text": latency_title(device)}},
-        "yaxis": AXIS | {"title": {"text": "Accuracy on held-out images (%)"}},
+        "xaxis": AXIS | {"title": {"text": latency_title(device, run.sizes.deployed_px)}},
+        "yaxis": AXIS | {"title": {"text": _accuracy_title(run)}},
         "shapes": [_target_line(device), *_noise_band(run)],
         "annotations": [_target_name(device), *_winner_name(run, place, finals)],
     }
@@ -83,7 +92,7 @@ def _points(run: RunRecord, place: int, trials: Sequence[Trial], name: str) -> F
             "thickness": 1,
             "width": 0,
         },
-        "hovertext": [hover_text(trial, run.labels) for trial in trials],
+        "hovertext": [hover_text(trial, run.labels, run.sizes) for trial in trials],
         "hoverinfo": "text",
     }
 

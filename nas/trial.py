@@ -71,12 +71,14 @@ class Outcome:
         error: Why it failed; None if it did not.
         train_s: Seconds that training and evaluation took; 0 leaves them to be timed from outside.
         weights: Of a finalist: its state dict, serialized by `torch.save`.
+        px: Side of the images that the accuracy is of, where the evaluator tells.
     """
 
     accuracy: float | None
     error: str | None = None
     train_s: float = 0.0
     weights: bytes | None = field(default=None, repr=False)
+    px: int | None = None
 
 
 Evaluate = Callable[[Job], Outcome]
@@ -121,6 +123,7 @@ class Trial:
         madds: Multiply-adds at the deploy resolution.
         error: Why it failed, or None.
         time: Readings of clocks, the only part that differs between two runs of one seed.
+        px: Side of the images that the accuracy is of; None where the evaluator does not tell.
     """
 
     index: int
@@ -137,6 +140,7 @@ class Trial:
     madds: int
     error: str | None
     time: dict[str, float | str]
+    px: int | None = field(default=None, kw_only=True)
 
     @classmethod
     def of(cls, job: Job, outcome: Outcome, *, reward: float) -> Self:
@@ -158,6 +162,7 @@ class Trial:
             madds=cost.madds,
             error=outcome.error,
             time={"train_s": round(outcome.train_s, 3), "finished": finished},
+            px=outcome.px,
         )
 
     @property
@@ -200,8 +205,9 @@ class Trial:
     def to_dict(self) -> dict[str, Any]:
         """Plain data for the log; with one device it says nothing of others."""
         data = asdict(self)
-        if not self.other_latencies:
-            del data["other_latencies"]
+        for name in ("other_latencies", "px"):
+            if not data[name]:
+                del data[name]
         return data
 
     @classmethod

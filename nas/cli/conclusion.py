@@ -40,6 +40,7 @@ def conclude(
         resumed: Whether it went on.
     """
     console.print(_finalists(result))
+    px = result.sizes.deployed_px
     names = [latency.device for latency in result.winner.latencies]
     if not result.within_target:
         targets = on_each([f"{three_digits(ms)} ms" for ms in result.targets_ms], names)
@@ -57,16 +58,22 @@ def conclude(
             "result stands, nothing is trained twice" + _ended_early(result)
         )
     if result.test_accuracy is not None:
-        console.print(f"on the test images, looked at once: {100 * result.test_accuracy:.1f}%")
+        console.print(f"test accuracy: {percent(result.test_accuracy)} at {px} px")
+    if result.onnx is not None:
+        console.print(
+            f"best.onnx, {px} px: {percent(result.onnx.accuracy)} of the {result.onnx.images:,} held-out "
+            "images in ONNX Runtime"
+        )
     if result.noise is not None:
         console.print(result.noise.sentence())
         if not result.noise.differ:
             fastest = fastest_of_the_best(result.trials, result.noise)
             console.print(
-                f"That is trial {fastest.index}, at {in_short(fastest.latencies)}: fastest.yaml."
+                f"That is trial {fastest.index}, at {in_short(fastest.latencies)} ({px} px): fastest.yaml."
             )
         elif (fast := faster_finalist(result.finals, result.winner, result.noise)) is not None:
-            console.print(beside_winner(fast, in_short(fast.latencies), result.noise))
+            at = f"{in_short(fast.latencies)} ({px} px)"
+            console.print(beside_winner(fast, at, result.noise))
         console.print(Advice.of(result.noise).after(distinct))
     used = "; ".join(procedure(RunRecord.read(result.folder)))
     took = (
@@ -96,9 +103,11 @@ def _finalists(result: SearchResult) -> Table:
     names = short_names([latency.device for latency in result.winner.latencies])
     several = len(names) > 1
     table = Table(title="finalists", box=SIMPLE, pad_edge=False, collapse_padding=True)
-    latency_titles = ["device", "ms"] if several else ["ms"]
+    proxy, deployed = f"{result.sizes.proxy_px} px", f"{result.sizes.deployed_px} px"
+    latency_titles = ["device", f"ms {deployed}"] if several else [f"ms {deployed}"]
     told = {trial.index: percent(trial.accuracy or 0.0) for trial in result.trials}
-    titles = ["trial", "search", "estimate", "longer", *latency_titles, "95% interval"]
+    titles = ["trial", f"search {proxy}", "estimate", f"final {deployed}", *latency_titles]
+    titles += ["95% interval"]
     titles += [""] if several else ["params", "MAdds", ""]
     for title in titles:
         justify: Literal["left", "right"] = "left" if title == "device" else "right"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from controllers import Controller, make_controller
 from latency import Cached, LatencySource, open_device
 from nas.adapt_record import is_adapt_run
 from nas.allowance import Spent, WallTime
-from nas.cli.images import open_images
+from nas.cli.images import find_images, read_images
 from nas.cli.live import LiveView
 from nas.cli.machine import require_machine
 from nas.config import SearchConfig, config_yaml, load_config, parse_config
@@ -26,6 +27,7 @@ from nas.plan import Cost
 from nas.readable import counted
 from nas.results import SearchResult
 from nas.runs import RunFolder, new_folder, open_folder
+from nas.sizes import settle_sizes
 from nas.trial_log import read_trials
 from search_spaces import SPACES, FactorizedSpace, InputError, load_space
 
@@ -43,6 +45,8 @@ class Job:
     """A search with everything that it needs opened.
 
     Attributes:
+        data: Images at the trials' size.
+        final_data: The same at the deployed size.
         warm_start: What trials begin with the weights of.
         copies: The files that the settings name, as they were read: a run keeps them under these names.
         cost: What it is expected to cost; None where nobody can tell.
@@ -53,6 +57,7 @@ class Job:
     space: FactorizedSpace
     sources: tuple[LatencySource, ...]
     data: Dataset
+    final_data: Dataset
     console: Console
     warm_start: tuple[Seed, ...] = ()
     copies: dict[str, bytes] = field(default_factory=dict)
@@ -100,6 +105,7 @@ class Job:
                     controller=controller,
                     latency=self.sources,
                     data=self.data,
+                    final_data=self.final_data,
                     target_ms=targets_ms,
                     folder=folder.path,
                     recipe=config.recipe,
@@ -130,21 +136,33 @@ def open_job(config: SearchConfig, console: Console) -> Job:
     began_s = time.monotonic()
     sources = tuple(_opened(device) for device in config.targets)
     require_distinct(sources)
-    load_space(config.space, resolution=config.resolution)  # found wanting before images are read
-    data = open_images(
-        config.data,
-        console,
+    load_space(config.space)  # found wanting before images are read
+    images = find_images(config.data)
+    sizes = settle_sizes(
+        images.default_px(),
+        resolution=config.resolution,
+        proxy_resolution=config.data.proxy_resolution,
+    )
+    config = config.with_sizes(sizes)
+    read = partial(
+        read_images,
+        images,
+        console=console,
         batch_size=config.recipe.batch_size,
         setting="recipe.batch_size (set it with --config)",
     )
-    space = load_space(config.space, resolution=config.resolution, classes=len(data.classes))
+    data = read(sizes.proxy_px)
+    final_data = read(sizes.deployed_px) if sizes.differ else data
+    space = load_space(config.space, resolution=sizes.deployed_px, classes=len(data.classes))
     _controller(config, space)
     if config.fidelity is not None:
         real = as_it_trains(config.fidelity, config.recipe, train_images=len(data.train))
         config = config.model_copy(update={"fidelity": real})
     warm_start = _warm_start(config, space)
     copies = _copies(config)
-    return Job(config, space, sources, data, console, warm_start, copies, began_s=began_s)
+    return Job(
+        config, space, sources, data, final_data, console, warm_start, copies, began_s=began_s
+    )
 
 
 def _copies(config: SearchConfig) -> dict[str, bytes]:

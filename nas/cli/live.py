@@ -15,7 +15,8 @@ from rich.text import Text
 
 from nas.config import SearchConfig
 from nas.fidelity import full_lengths
-from nas.readable import duration, in_short
+from nas.readable import duration, in_short, percent
+from nas.sizes import Sizes
 from nas.trial import Job, Kind, Trial
 from nas.watch import Silent
 
@@ -31,15 +32,13 @@ NAMES = {
 }
 
 
-def trial_line(trial: Trial) -> str:
+def trial_line(trial: Trial, sizes: Sizes) -> str:
     """One finished trial in a line."""
     name = NAMES[trial.kind]
     if trial.accuracy is None:
         return f"{name} {trial.index} failed: {trial.error}"
-    return (
-        f"{name} {trial.index}: {100 * trial.accuracy:.1f}% at {in_short(trial.latencies)}, "
-        f"reward {trial.reward:.3f}"
-    )
+    figures = sizes.told(percent(trial.accuracy), in_short(trial.latencies), accuracy_px=trial.px)
+    return f"{name} {trial.index}: {figures}, reward {trial.reward:.3f}"
 
 
 class LiveView(Silent):
@@ -69,6 +68,7 @@ class LiveView(Silent):
         self.ends = None if budget_left_s is None else time.monotonic() + budget_left_s
         finals = config.finals
         search = full_lengths(config.fidelity, config.trials, batch_size=config.batch_size)
+        self.sizes = config.sizes
         self.total = search + finals.count * finals.epochs_factor + finals.repeats
         self.done = self.fresh = 0.0
         self.began: float | None = None
@@ -120,7 +120,7 @@ class LiveView(Silent):
         if not (replayed or self.console.is_terminal):
             left = self.left_s()
             ends = f", {duration(left)} left" if left is not None else ""
-            self.console.print(trial_line(trial) + ends, highlight=False)
+            self.console.print(trial_line(trial, self.sizes) + ends, highlight=False)
 
     def _work(self, kind: Kind) -> float:
         """In trainings of a trial's length."""
@@ -149,8 +149,8 @@ class LiveView(Silent):
         grid.add_row(
             "time", f"{duration(elapsed)}, " + ("…" if left is None else duration(left)) + " left"
         )
-        grid.add_row("best so far", trial_line(self.best) if self.best else "…")
-        grid.add_row("last", trial_line(self.last) if self.last else "…")
+        grid.add_row("best so far", trial_line(self.best, self.sizes) if self.best else "…")
+        grid.add_row("last", trial_line(self.last, self.sizes) if self.last else "…")
         if self.failed:
             grid.add_row("failures", Text(str(self.failed), style="red"))
         bar = Table.grid()  # a progress bar alone does not end its line

@@ -80,8 +80,9 @@ def _lines(job: Job, prospects: Sequence[Prospect], cost: Cost | None) -> list[L
         (
             "data",
             f"{data.name}: {len(data.classes)} classes, {len(data.train)} images to train on, "
-            f"{len(data.val)} held out, {len(data.test)} to test, {data.resolution_px} px",
+            f"{len(data.val)} held out, {len(data.test)} to test",
         ),
+        ("size", _size(config)),
     ]
     for prospect in prospects:
         lines += _device_lines(prospect, config)
@@ -158,6 +159,17 @@ def _device_lines(prospect: Prospect, config: SearchConfig) -> list[Line]:
         ),
         ("target", f"{three_digits(prospect.target_ms)} ms{why}"),
     ]
+
+
+def _size(config: SearchConfig) -> str:
+    sizes = config.sizes
+    if not sizes.differ:
+        return f"{sizes.deployed_px} px, in trials as on the device (--resolution sets it)"
+    part = config.finals.deployed_part
+    return (
+        f"{sizes.deployed_px} px on the device, {sizes.proxy_px} px in trials; finalists train the last "
+        f"{part:.0%} of their steps at {sizes.deployed_px} px"
+    )
 
 
 def _title(name: str) -> str:

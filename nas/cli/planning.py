@@ -116,7 +116,6 @@ def _cost(job: Job, prospects: Sequence[Prospect]) -> Cost | None:
         [prospect.span for prospect in prospects],
         train_images=len(job.data.train),
         val_images=len(job.data.val),
-        px=job.data.resolution_px,
         workers=workers(config) or 1,
         within_ms=[prospect.target_ms for prospect in prospects] if job.is_guided else (),
     )

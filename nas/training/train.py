@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
@@ -62,12 +63,26 @@ class TrainResult:
     train_s: float
 
 
+@dataclass(frozen=True)
+class FirstPart:
+    """The first steps of a training, on the same images at another size.
+
+    Attributes:
+        split: the training images at that size.
+        steps: how many of the recipe's steps are on them.
+    """
+
+    split: Split
+    steps: int
+
+
 def train(
     module: nn.Module,
     dataset: Dataset,
     recipe: Recipe,
     *,
     seed: int,
+    first: FirstPart | None = None,
     device: torch.device | str = "cpu",
     from_scratch: bool = True,
     new_statistics: bool | None = None,
@@ -86,6 +101,8 @@ def train(
         dataset: its train and val splits are read; its test split is not.
         recipe: how to train.
         seed: of everything random in here.
+        first: the first steps' images, where they are of another size than the rest. Batch norm's
+            statistics of a module that is trained anew are those of the rest alone.
         device: where to train.
         from_scratch: False when weights are inherited: residual branches keep theirs.
         new_statistics: whether batch norm's statistics begin anew, as from scratch, or from those that
@@ -107,18 +124,23 @@ def train(
     with threads(recipe.threads), dropout_seed(seed, device), statistics as weigh:
         if from_scratch and recipe.zero_init_residual:
             zero_residual_branches(module)
-        run = _Run(module, dataset, recipe, seed=seed, device=device)
+        run = _Run(module, dataset, recipe, seed=seed, first=first, device=device)
         for step in range(1, run.total_steps):
-            weigh(step - 1)
+            weigh(_at_this_size(step - 1, first))
             run.advance()
             evaluates = evaluate_every is not None and step % evaluate_every == 0
             if evaluates or step % run.report_every == 0:
                 tell(run.progress(run.score() if evaluates else None))
-        weigh(run.total_steps - 1)
+        weigh(_at_this_size(run.total_steps - 1, first))
         run.advance()
         score = run.score()
         tell(run.progress(score))
         return run.finish(score)
+
+
+def _at_this_size(steps_done: int, first: FirstPart | None) -> int:
+    """Steps done at the present size: batch norm's statistics begin anew with another one."""
+    return steps_done if first is None or steps_done < first.steps else steps_done - first.steps
 
 
 def _nobody(_: Progress) -> None:
@@ -135,6 +157,7 @@ class _Run:
         recipe: Recipe,
         *,
         seed: int,
+        first: FirstPart | None,
         device: torch.device,
     ) -> None:
         module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -150,7 +173,7 @@ class _Run:
         # Losses stay on the device: reading each one would make a GPU wait for the CPU every step.
         self._losses = torch.zeros(self.total_steps, device=device)
         shuffling = torch.Generator().manual_seed(seed)
-        self._batches = _endless(dataset.train, recipe.batch_size, shuffling)
+        self._batches = _batches(dataset.train, recipe.batch_size, shuffling, first)
         # Two generators with one seed would tie the augmentation to the order.
         self._own_seed = int(torch.randint(2**62, (), generator=shuffling))
         self._augmenting = torch.Generator(device).manual_seed(self._own_seed)
@@ -258,6 +281,14 @@ class _Run:
             images_per_s=self._step * self._recipe.batch_size / self.train_s,
             train_s=self.train_s,
         )
+
+
+def _batches(
+    split: Split, batch_size: int, generator: torch.Generator, first: FirstPart | None
+) -> Iterator[Batch]:
+    if first is not None:
+        yield from islice(_endless(first.split, batch_size, generator), first.steps)
+    yield from _endless(split, batch_size, generator)
 
 
 def _endless(split: Split, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:

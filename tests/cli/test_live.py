@@ -9,16 +9,19 @@ from rich.console import Console
 from latency import Device, Latency
 from nas.cli.live import LiveView, trial_line
 from nas.config import make_config
+from nas.sizes import Sizes
 from nas.trial import Job, Trial
 from nas.watch import Silent, TensorBoard
 from search_spaces import REFERENCES
+
+SIZES = Sizes(32, 64)
 
 
 def trial(index, *, accuracy=0.5):
     return Trial(
         index=index, kind="search", batch=0, tokens=(0,), fingerprint="f", seed=0, accuracy=accuracy,
         latency=None, reward=accuracy or 0.0, params=1, madds=1,
-        error=None if accuracy else "diverged", time={},
+        error=None if accuracy else "diverged", time={}, px=32,
     )  # fmt: skip
 
 
@@ -29,7 +32,7 @@ def shown(view):
 
 
 def test_every_line_is_its_own_and_whole():
-    view = LiveView(Console(file=io.StringIO()), make_config(preset="quick"))
+    view = LiveView(Console(file=io.StringIO()), make_config(preset="quick").with_sizes(SIZES))
     view.measuring(0, 4)
     view.finished(trial(0), replayed=False)
     view.finished(trial(1, accuracy=None), replayed=False)
@@ -46,15 +49,23 @@ PIXEL = Device("Pixel 1, estimate", "pixel", estimate=True)
 
 def test_every_device_is_in_a_trials_line():
     one = replace(trial(0), latency=replace(Latency.exactly(3.0, LAB), stable=False))
-    assert trial_line(one) == "trial 0: 50.0% at 3.00 ms (unstable), reward 0.500"
+    assert trial_line(one, SIZES) == (
+        "trial 0: 50.0% (32 px) at 3.00 ms (unstable) (64 px), reward 0.500"
+    )
+    assert trial_line(replace(one, px=64), SIZES) == (
+        "trial 0: 50.0% at 3.00 ms (unstable) (64 px), reward 0.500"
+    )
     both = replace(one, other_latencies=(Latency.exactly(60.0, PIXEL),))
-    assert trial_line(both) == (
-        "trial 0: 50.0% at 3.00 ms (unstable) on AMD EPYC and 60.0 ms (estimate) on Pixel 1, reward 0.500"
+    assert trial_line(both, SIZES) == (
+        "trial 0: 50.0% (32 px) at 3.00 ms (unstable) on AMD EPYC and 60.0 ms (estimate) on Pixel 1 "
+        "(64 px), reward 0.500"
     )
 
 
 def test_readings_are_counted_where_there_are_several_devices():
-    config = make_config(preset="quick", overrides={"device": ["cpu=8", "pixel1=60"]})
+    config = make_config(preset="quick", overrides={"device": ["cpu=8", "pixel1=60"]}).with_sizes(
+        SIZES
+    )
     view = LiveView(Console(file=io.StringIO()), config)
     view.measuring(4, 8)
     assert "measuring latency, reading 5 of 8" in view.doing
@@ -81,7 +92,9 @@ def test_tensorboard_has_a_curve_a_device(tmp_path):
 def test_time_left_is_the_plans_until_a_batch_is_whole(monkeypatch):
     now = [1000.0]
     monkeypatch.setattr("nas.cli.live.time.monotonic", lambda: now[0])
-    config = make_config(preset="quick")  # batches of 4; 16 trials, 2 finalists of 3, 2 repeats: 24
+    config = make_config(preset="quick").with_sizes(
+        SIZES
+    )  # batches of 4; 16 trials, 2 finalists of 3, 2 repeats: 24
     view = LiveView(Console(file=io.StringIO()), config, expected_s=240.0)
     assert view.left_s() is None
     view.measuring(0, 4)
@@ -102,7 +115,7 @@ def job(index, kind):
 def test_time_left_under_a_budget_is_the_budgets_until_the_finals_begin(monkeypatch):
     now = [1000.0]
     monkeypatch.setattr("nas.cli.live.time.monotonic", lambda: now[0])
-    config = make_config(preset="quick", overrides={"budget_s": 600.0})
+    config = make_config(preset="quick", overrides={"budget_s": 600.0}).with_sizes(SIZES)
     view = LiveView(Console(file=io.StringIO()), config, expected_s=580.0, budget_left_s=590.0)
     view.measuring(0, 4)
     for index in range(40):  # many more than the preset's 16
@@ -118,7 +131,7 @@ def test_time_left_under_a_budget_is_the_budgets_until_the_finals_begin(monkeypa
 
 def test_fewer_finals_than_planned_leave_nothing(monkeypatch):
     """A space of four networks: the search ends after one batch, and all is done after its finals."""
-    view = LiveView(Console(file=io.StringIO()), make_config(preset="quick"))
+    view = LiveView(Console(file=io.StringIO()), make_config(preset="quick").with_sizes(SIZES))
     view.measuring(0, 4)
     for index in range(4):
         view.finished(trial(index), replayed=False)

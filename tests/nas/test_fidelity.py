@@ -302,7 +302,9 @@ class TestSettings:
 
         monkeypatch.setattr(nas.training.train, "train", train)
         loop = make_loop(trials=1, batch_size=1, finalists=1, repeats=1, fidelity=HALF)
-        training = ProxyTraining(DATA, Recipe(steps=8), final_factor=2.0, rung=Recipe(steps=3))
+        training = ProxyTraining(
+            DATA, DATA, Recipe(steps=8), final_factor=2.0, rung=Recipe(steps=3)
+        )
         run_serially(loop, training)
         kinds = {"rung": 3, "search": 8, "final": 16, "repeat": 8}
         assert recipes == {trial_seed(3, 0, kind): steps for kind, steps in kinds.items()}

@@ -6,6 +6,7 @@ from latency import open_device
 from nas import plan
 from nas.config import make_config
 from nas.plan import estimate_cost, measure_span
+from nas.sizes import Sizes
 from search_spaces import load_space
 
 SPACE = load_space("mnasnet", resolution=64, classes=10)
@@ -17,11 +18,11 @@ def cost(monkeypatch):
     monkeypatch.setattr(plan, "training_speed", lambda *_args, **_options: IMAGES_PER_S)
     config = make_config(
         overrides={"recipe": {"steps": 50, "batch_size": 100}, "finals": {"count": 1, "repeats": 2}}
-    )
+    ).with_sizes(Sizes(32, 32))
     spans = [measure_span(SPACE, open_device("madds:1"))]
 
     def expected(**given):
-        sizes = {"train_images": 1000, "val_images": 300, "px": 32, "workers": 2}
+        sizes = {"train_images": 1000, "val_images": 300, "workers": 2}
         return estimate_cost(config, spans, **(sizes | given)), spans[0]
 
     return expected
@@ -31,7 +32,8 @@ def test_images_over_speed_on_all_workers(cost):
     plain, _ = cost()
     trial_s = (50 * 100 + 300 / 3) / IMAGES_PER_S  # evaluation is a third of a training pass
     assert plain.trials_s == pytest.approx(100 * trial_s / 2)
-    assert plain.finals_s == pytest.approx(4 * trial_s)  # one finalist of four trials' length
+    # One finalist, of four trials' length and evaluated once.
+    assert plain.finals_s == pytest.approx((4 * 50 * 100 + 300 / 3) / IMAGES_PER_S)
 
 
 def test_a_search_that_keeps_within_its_target_trains_smaller_networks(cost):

@@ -46,7 +46,7 @@ def test_a_plain_search_is_told_in_its_order():
     asked, trained, finals, noise = procedure(record())
     assert asked.startswith("screened REINFORCE")
     assert asked.endswith("asked for 8 networks in batches of 4")
-    assert trained == "each trained 40 steps of 50 images on 32 px"
+    assert trained == "each trained 40 steps of 50 images at 32 px"
     assert finals.startswith(
         "2 finalists of highest estimated accuracy, those within the target first"
     )

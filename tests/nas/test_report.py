@@ -12,6 +12,7 @@ from nas.report import chart_id, render, write_report
 from nas.results import SearchResult, choose_winner, pareto_front
 from nas.run_facts import facts_of
 from nas.runs import RunFolder
+from nas.sizes import Sizes
 from nas.trial import Outcome
 from nas.watch import PolicyRecord
 from search_spaces import InputError, count, load_space
@@ -27,6 +28,9 @@ class Photos:
     name, classes, resolution_px = "photos & more", ("a", "b"), 32
     train = val = test = ()
     mean = std = (0.5, 0.5, 0.5)
+
+
+SIZES = Sizes(32, 64)
 
 
 def measured(spec):
@@ -101,7 +105,7 @@ def result_of(folder, loop):
     within = winner.within(loop.targets_ms)
     spec, noise = loop.space.decode(winner.tokens), measure_noise(trials, finals)
     return SearchResult(
-        folder, winner, spec, within, loop.targets_ms, 0.8125, trials, finals, noise
+        folder, winner, spec, within, loop.targets_ms, 0.8125, trials, finals, noise, SIZES
     )
 
 
@@ -154,7 +158,7 @@ def test_over_a_point_stands_the_trial_with_its_choices(make_run):
     first = next(t for t in loop.log.trials if t.ok and t.latency.stable)
     hover = traces(render(folder), "scatter")["trial"]["hovertext"][0]
     assert f"trial {first.index}<" in hover
-    assert f"accuracy {100 * first.accuracy:.1f}%, reward {first.reward:.3f}" in hover
+    assert f"accuracy {100 * first.accuracy:.1f}% at 32 px, reward {first.reward:.3f}" in hover
     assert "95% interval" in hover
     name, choices = loop.space.labels[0]
     assert hover.count("<br>block ") == 7
@@ -202,8 +206,11 @@ def test_the_headline_says_what_won(make_run):
     folder, loop = make_run()
     winner = result_of(folder, loop).winner
     text = text_of(render(folder))
-    assert f"Trial {winner.index} wins: {100 * winner.accuracy:.1f}% on held-out images" in text
-    assert "On the test images, looked at once: 81.2%." in text
+    assert (
+        f"Trial {winner.index} wins: {100 * winner.accuracy:.1f}% on held-out images of 64 px"
+        in text
+    )
+    assert "Test accuracy: 81.2% at 64 px." in text
     assert "(95% interval " in text
     assert ("reading is unstable" in text) == (not winner.latency.stable)
 
@@ -241,8 +248,10 @@ def test_an_estimate_is_called_one_wherever_it_is_shown(make_run):
     text, scatter = text_of(html), figures_in(html)["scatter"]
     assert re.search(r"wins: [\d.]+% on .* ms \(an estimate, not measured\)", text)
     assert "estimates, not measurements" in text
-    assert "Latency, ms (estimate)" in text
-    assert scatter["layout"]["xaxis"]["title"]["text"] == "Latency (ms, estimated, not measured)"
+    assert "Latency, ms, 64 px (estimate)" in text
+    assert scatter["layout"]["xaxis"]["title"]["text"] == (
+        "Latency at 64 px (ms, estimated, not measured)"
+    )
     points = traces(html, "scatter")["trial"]
     assert points["error_x"]["visible"] is False
     assert all("(an estimate, not measured)" in hover for hover in points["hovertext"])
@@ -266,7 +275,7 @@ def test_every_device_has_its_place(make_run):
     assert "Accuracy against latency on a <b>lab</b> device" not in html  # it is escaped
     assert "Accuracy against estimated latency on Pixel 1" in text
     assert traces(html, "scatter-2")["trial"]["error_x"]["visible"] is False
-    assert "Pixel 1, ms (estimate)" in text
+    assert "Pixel 1, ms, 64 px (estimate)" in text
     assert re.search(
         r"wins: .* ms \(95% interval .* and [\d.]+ ms \(an estimate, .*\) on Pixel 1\.", text
     )
@@ -429,7 +438,7 @@ def test_a_real_browser_sorts_the_table(make_run, open_page):
     assert column(1) == [str(index) for index in reversed(range(23))]
     page.get_by_role("button", name="Trial", exact=True).click()
     assert column(1) == [str(index) for index in range(23)]
-    page.get_by_role("button", name="Accuracy", exact=True).click()
+    page.get_by_role("button", name="Accuracy, 32 px", exact=True).click()
     shown = column(2)
     assert shown[-4:] == [""] * 4  # the failed ones
     accuracies = [float(text.rstrip("%")) for text in shown[:-4]]

@@ -36,7 +36,7 @@ def accuracy(job):
 
 
 def run(folder, **changes):
-    space = load_space("mnasnet", resolution=32, classes=2)
+    space = load_space("mnasnet", resolution=16, classes=2)
     arguments = {
         "controller": make_controller("uniform", space.arities, seed=0),
         "latency": open_device("madds:1"),
@@ -85,7 +85,7 @@ def test_what_changed_is_named_and_nothing_is_mixed(tmp_path, changes, named):
 
 @pytest.mark.parametrize("name", ["rnn", "screened", "uniform"])
 def test_a_guided_search_goes_on_with_the_same_guess(tmp_path, name):
-    arities = load_space("mnasnet", resolution=32, classes=2).arities
+    arities = load_space("mnasnet", resolution=16, classes=2).arities
 
     def warmed(folder, power=1.0, name=name, **changes):
         law = PowerLaw(scale_ms=0.01, power=power)

@@ -10,6 +10,7 @@ from nas.estimates import finalists
 from nas.job_loop import SearchStoppedError, run_serially
 from nas.results import SearchResult, best_yaml, choose_winner, frame, pareto_front
 from nas.reward import Reward
+from nas.sizes import Sizes
 from nas.trial import Trial
 from search_spaces import InputError, count
 from search_spaces.spec import from_dict, read_yaml
@@ -152,7 +153,7 @@ def test_the_front_by_brute_force():
         times = [t.latencies_ms[device] for t in front]
         assert times == sorted(set(times))
         assert [t.accuracy for t in front] == sorted({t.accuracy for t in front})
-    columns = frame(trials).columns
+    columns = frame(trials, sizes=Sizes(32, 64)).columns
     assert {"latency_ms", "latency_2_ms", "latency_2_low_ms", "latency_2_high_ms"} <= set(columns)
 
 
@@ -161,12 +162,21 @@ def test_the_winners_file_tells_every_latency_and_is_a_spec(make_loop, tmp_path)
     winner = choose_winner(loop.finals.trials, targets_ms=TARGETS_MS)
     spec = loop.space.decode(winner.tokens)
     result = SearchResult(
-        loop.folder, winner, spec, True, TARGETS_MS, None, loop.log.trials, loop.finals.trials, None
+        loop.folder,
+        winner,
+        spec,
+        True,
+        TARGETS_MS,
+        None,
+        loop.log.trials,
+        loop.finals.trials,
+        None,
+        Sizes(32, 64),
     )
     text = best_yaml(result)
     comments = [line for line in text.splitlines() if line.startswith("#")]
     assert len(comments) == 3
-    assert "(an estimate, not measured), target 20.0 ms: Pixel 1" in comments[2]
+    assert "(an estimate, not measured) at 64 px, target 20.0 ms: Pixel 1" in comments[2]
     (tmp_path / "best.yaml").write_text(text)
     assert from_dict(read_yaml(tmp_path / "best.yaml")) == spec
     told = result.to_dict()

@@ -8,6 +8,7 @@ from nas.config import PRESETS, SearchConfig, config_yaml, load_config, make_con
 from nas.noise import Noise, beside_winner, faster_finalist, fastest_of_the_best, measure_noise
 from nas.results import choose_winner, frame, pareto_front
 from nas.reward import Reward, absolute_reward, power_reward
+from nas.sizes import Sizes
 from nas.trial import Trial
 from search_spaces import InputError
 
@@ -100,9 +101,11 @@ class TestResults:
         assert {t.index for t in pareto_front(trials)} == {t.index for t in good} - beaten
 
     def test_the_frame_has_a_row_a_trial(self):
-        table = frame([trial(0, 0.5, 3), trial(1, None, 4), trial(2, 0.7, 9)])
+        table = frame([trial(0, 0.5, 3), trial(1, None, 4), trial(2, 0.7, 9)], sizes=Sizes(32, 64))
         assert list(table["trial"]) == [0, 1, 2]
         assert list(table["pareto"]) == [True, False, True]
+        assert set(table["accuracy_px"]) == {32}
+        assert set(table["latency_px"]) == {64}
 
 
 class TestNoise:

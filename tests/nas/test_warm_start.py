@@ -20,7 +20,7 @@ from search_spaces import InputError, load_space
 from search_spaces.network import build
 from tests.nas.test_adapt import DATA
 
-SPACE = load_space("mnasnet", resolution=64, classes=2)
+SPACE = load_space("mnasnet", resolution=32, classes=2)
 STILL = Recipe(steps=1, batch_size=16, learning_rate=1e-12)
 
 
@@ -46,12 +46,14 @@ def test_of_several_the_most_similar_lends_its_weights(random_tokens):
 
 def test_a_trial_of_the_network_itself_begins_as_good_as_it_is(random_tokens):
     tokens = random_tokens(SPACE.arities, 3)
-    trained = ProxyTraining(DATA, Recipe(steps=30, batch_size=16))(job_of(tokens, kind="final"))
+    trained = ProxyTraining(DATA, DATA, Recipe(steps=30, batch_size=16))(
+        job_of(tokens, kind="final")
+    )
     good = replace(seed_of(tokens), weights=state_of(trained.weights))
     expected = score(good, DATA, ("val",)).accuracy
     assert expected > 0.9  # of two classes
     still = STILL.model_copy(update={"steps": 20})  # batch norm's statistics are taken anew
-    warm = ProxyTraining(DATA, still, warm_start=WarmStart.of(SPACE, [good], classes=2))
+    warm = ProxyTraining(DATA, DATA, still, warm_start=WarmStart.of(SPACE, [good], classes=2))
     assert warm(job_of(tokens)).accuracy == pytest.approx(expected, abs=0.1)
 
 
@@ -59,7 +61,9 @@ def test_finalists_begin_with_drawn_weights(random_tokens):
     tokens = random_tokens(SPACE.arities, 3)
     warm_start = WarmStart.of(SPACE, [seed_of(tokens)], classes=2)
     finals = [
-        state_of(ProxyTraining(DATA, STILL, warm_start=start)(job_of(tokens, kind="final")).weights)
+        state_of(
+            ProxyTraining(DATA, DATA, STILL, warm_start=start)(job_of(tokens, kind="final")).weights
+        )
         for start in (warm_start, None)
     ]
     assert all(torch.equal(finals[0][name], finals[1][name]) for name in finals[1])
