@@ -97,11 +97,12 @@ def _wanted(config: AdaptConfig) -> dict[str, FindRival]:
 
 
 def _require_size(seed: Seed, data: Dataset) -> None:
-    """Weights do their best at the size that they were trained at, and proposals are compared with them."""
-    if data.resolution_px != seed.usage.trained_px:
+    """Every accuracy is to be of the size that latency is measured at and the network is deployed at."""
+    if data.resolution_px != seed.spec.resolution:
         raise InputError(
-            f"the data's images are {data.resolution_px} px wide, the seed was trained at "
-            f"{seed.usage.trained_px} px: load them at its size, or train it on at theirs with nas train"
+            f"the images are {data.resolution_px} px wide, the seed is deployed at "
+            f"{seed.spec.resolution} px: load them at its size, or train it on at theirs with nas train "
+            "--resolution"
         )
 
 
@@ -166,6 +167,7 @@ def _conclude(
 ) -> AdaptResult:
     """Look at the test images, once a network; write the files."""
     from nas.scoring import score
+    from nas.seeds import Seed
     from nas.torch_files import state_of
 
     if loop.failure is not None:
@@ -175,7 +177,8 @@ def _conclude(
     finals = sorted(ours, key=lambda t: -(t.accuracy or 0.0))
     best = finals[0] if finals and finals[0].ok else None
     weights = loop.weights if best is None else weights_path(loop.folder, best).read_bytes()
-    adapted = replace(seed, spec=shrink.current.spec, weights=state_of(weights))
+    usage = replace(seed.usage, trained_px=data.resolution_px)
+    adapted = Seed(shrink.current.spec, state_of(weights), usage, seed.device)
     found = read_rivals(loop.folder)
 
     def on_test(trial: Trial) -> float:
@@ -204,6 +207,6 @@ def _conclude(
             score(adapted, data, ("test",)).accuracy if best is None else known[name_of(best)]
         ),
     )
-    write_results(result, adapted)
+    result = write_results(result, adapted, data.val)
     write_adapt_report(loop.folder)
     return result

@@ -119,6 +119,11 @@ class AdaptRecord:
         return Latency.from_dict(self.facts["latency"])
 
     @property
+    def px(self) -> int:
+        """The size at which the seed is deployed, of all accuracies and latencies."""
+        return int(self.facts["data"]["px"])
+
+    @property
     def estimate(self) -> bool:
         """Whether nothing is measured: all latencies are computed."""
         return self.seed_latency.estimate

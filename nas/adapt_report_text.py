@@ -33,16 +33,20 @@ def headline(run: AdaptRecord) -> list[str]:
         f"{three_digits(run.seed_latency.median_ms)} ms to "
         f"{three_digits(run.last_latency.median_ms)} ms in {counted(steps, 'step')}"
     )
-    target = f"target {three_digits(run.facts['target_ms'])} ms"
+    target = f"target {three_digits(run.facts['target_ms'])} ms, at {run.px} px"
     if run.result is None:
         return [f"Not finished: from {way} so far, {target}.", *_trainings(run)]
     sentences = [f"NetAdapt took the seed from {way}, {target}.", *_trainings(run)]
     if not run.result["reached"]:
         sentences.append("The target was not reached: no group could give more.")
     sentences.append(
-        f"On the test images, looked at when the run had ended: {percent(run.result['test_accuracy'])}, "
-        "with the weights of adapted.pt."
+        f"Test accuracy with the weights of adapted.pt: {percent(run.result['test_accuracy'])}."
     )
+    if (onnx := run.result.get("onnx")) is not None:
+        sentences.append(
+            f"Its file adapted.onnx has {percent(onnx['accuracy'])} on the {onnx['images']:,} held-out "
+            "images in ONNX Runtime."
+        )
     if not run.last_latency.stable:
         sentences.append(
             "The last network's latency is an unstable reading: measure it with nothing else running."
@@ -126,7 +130,7 @@ def facts(run: AdaptRecord) -> list[tuple[str, str]]:
         (
             "Data",
             f"{data['name']}: {data['classes']} classes; {data['train']:,} images to train on, "
-            f"{data['val']:,} held out, {data['test']:,} to test, at {data['px']} px",
+            f"{data['val']:,} held out, {data['test']:,} to test, at {run.px} px",
         ),
         (
             "Proposals",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from latency import Latency
@@ -16,7 +16,9 @@ from search_spaces import ArchSpec, count
 from search_spaces.spec import to_yaml
 
 if TYPE_CHECKING:
+    from nas.scoring import SplitScore
     from nas.seeds import Seed
+    from nas.training.images import Split
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class AdaptResult:
         comparisons: How it stands to them.
         tested: Accuracies of the last trainings on the test images, 0..1: see `nas.tested`.
         test_accuracy: Of the best of `finals`, 0..1; without them of the last fine-tuning.
+        onnx: Of `adapted.onnx` on the held-out images, by ONNX Runtime; None where there is no such file.
     """
 
     folder: RunFolder
@@ -52,6 +55,12 @@ class AdaptResult:
     comparisons: tuple[Comparison, ...]
     tested: dict[str, float]
     test_accuracy: float
+    onnx: SplitScore | None = None
+
+    @property
+    def px(self) -> int:
+        """The deployed size, of which all accuracies and latencies are."""
+        return self.spec.resolution
 
     @property
     def trajectory(self) -> list[tuple[int, float, float, int, int]]:
@@ -76,6 +85,7 @@ class AdaptResult:
         """Plain data: `result.json`."""
         return {
             "fingerprint": self.spec.fingerprint,
+            "px": self.px,
             "latency": self.latency.to_dict(),
             "seed_latency": self.seed_latency.to_dict(),
             "seed_accuracy": self.seed_accuracy,
@@ -101,25 +111,32 @@ class AdaptResult:
             "comparisons": [comparison.to_dict() for comparison in self.comparisons],
             "tested": self.tested,
             "test_accuracy": self.test_accuracy,
+            "onnx": self.onnx and {"accuracy": self.onnx.accuracy, "images": self.onnx.images},
         }
 
 
-def write_results(result: AdaptResult, adapted: Seed) -> None:
+def write_results(result: AdaptResult, adapted: Seed, held_out: Split) -> AdaptResult:
     """Write the run's result files.
 
     Args:
-        result: The run's.
+        result: The run's, but for the ONNX file's accuracy.
         adapted: The last network with the weights of its best training.
+        held_out: Images at its size.
+
+    Returns:
+        The result with that accuracy.
     """
-    from nas.export import keep_onnx
+    from nas.scoring import keep_and_score_onnx
     from nas.seeds import seed_bytes
 
     folder = result.folder
     write_whole(folder / "adapted.yaml", to_yaml(result.spec))
     write_whole(folder / "adapted.pt", seed_bytes(adapted))
-    keep_onnx(folder / "adapted.onnx", adapted.network())
-    lines = ["step,accuracy,latency_ms,params,madds"]
-    lines += [",".join(map(str, row)) for row in result.trajectory]
+    onnx = keep_and_score_onnx(folder / "adapted.onnx", adapted, held_out)
+    result = replace(result, onnx=onnx)
+    lines = ["step,accuracy,latency_ms,params,madds,px"]
+    lines += [",".join(map(str, (*row, result.px))) for row in result.trajectory]
     write_whole(folder / "family.csv", "\n".join(lines) + "\n")
     write_whole(folder / "result.json", json.dumps(result.to_dict(), indent=2) + "\n")
     folder.publish("adapted.yaml", "adapted.pt")
+    return result

@@ -63,4 +63,9 @@ class AdaptTraining:
         except Diverged as error:
             return Outcome(None, f"diverged: {error}")
         trained = state_bytes(network.state_dict()) if keeps_weights(job.kind) else None
-        return Outcome(result.accuracy, train_s=result.train_s, weights=trained)
+        return Outcome(
+            result.accuracy,
+            train_s=result.train_s,
+            weights=trained,
+            px=self.dataset.resolution_px,
+        )

@@ -28,12 +28,13 @@ def family_and_rivals(run: AdaptRecord) -> Figure:
         color = COLORS[place % len(COLORS)]
         data.append(_curve(run, name, color))
         data += [_last(run, f"{name}-", kind, name, color) for kind in TRAININGS]
-    latency = "Latency (ms, estimated, not measured)" if run.estimate else "Latency (ms)"
+    kind = "ms, estimated, not measured" if run.estimate else "ms"
+    latency = f"Latency at {run.px} px ({kind})"
     layout = LAYOUT | {
         "height": 560,
         "legend": LAYOUT["legend"] | {"y": -0.14, "yanchor": "top"},  # above are the buttons
         "xaxis": AXIS | {"title": {"text": latency}},
-        "yaxis": AXIS | {"title": {"text": "Accuracy on held-out images (%)"}},
+        "yaxis": AXIS | {"title": {"text": f"Accuracy on held-out images at {run.px} px (%)"}},
         "shapes": [_target_line(run)],
         "annotations": [_target_name(run)],
     }

@@ -233,20 +233,14 @@ def read_result(folder: RunFolder) -> dict[str, Any] | None:
 
 def _write_network(result: SearchResult, data: Dataset) -> SplitScore | None:
     """Write the winner with its weights, and read the ONNX file's accuracy as its user would."""
-    from nas.export import keep_onnx, open_onnx
-    from nas.quantize import classify
-    from nas.scoring import SplitScore
+    from nas.scoring import keep_and_score_onnx
     from nas.seeds import Seed, Usage, seed_bytes
 
     usage = Usage.of(data)
     weights = finalist_weights(result.folder, result.winner)
     seed = Seed(result.spec, weights, usage, _device(result.folder))
     write_whole(result.folder / "seed.pt", seed_bytes(seed))
-    model = keep_onnx(result.folder / "best.onnx", seed.network())
-    if model is None:
-        return None
-    answers = classify(open_onnx(model), data.val, usage)
-    return SplitScore.of(answers.accuracy, len(data.val))
+    return keep_and_score_onnx(result.folder / "best.onnx", seed, data.val)
 
 
 def _device(folder: RunFolder) -> str:

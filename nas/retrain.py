@@ -26,7 +26,7 @@ class Retrained:
     """A trained network and how good it is.
 
     Attributes:
-        seed: The network with its weights; its resolution is the size that it was trained at.
+        seed: The network with its weights, deployed at the size of the images that it was trained on.
         result: Of the training; its accuracy is on val.
         test: On the test split.
     """

@@ -34,7 +34,11 @@ def trajectory(run: AdaptRecord) -> Figure:
     if not run.estimate:
         data[1]["error_y"] = _bars(latencies)
     kind = "ms, estimated, not measured" if run.estimate else "ms"
-    titles = {"y": "Accuracy (%)", "y2": f"Latency ({kind})", "y3": "Multiply-adds (M)"}
+    titles = {
+        "y": f"Accuracy at {run.px} px (%)",
+        "y2": f"Latency ({kind})",
+        "y3": "Multiply-adds (M)",
+    }
     layout = LAYOUT | {
         "height": 560,
         "showlegend": False,

@@ -66,12 +66,20 @@ def conclude(
         )
     console.print(
         f"seed {percent(result.seed_accuracy)} at {three_digits(result.seed_latency.median_ms)} ms -> "
-        f"{three_digits(result.latency.median_ms)} ms (target {three_digits(target_ms)} ms) in "
-        f"{counted(len(result.family), 'step')}; this took {duration(took_s)}",
+        f"{three_digits(result.latency.median_ms)} ms (target {three_digits(target_ms)} ms) at "
+        f"{result.px} px in {counted(len(result.family), 'step')}; this took {duration(took_s)}",
         soft_wrap=True,
     )
-    looks = "which an earlier result of this run had looked at" if looked_at else "looked at once"
-    console.print(f"on the test images, {looks}: {percent(result.test_accuracy)}", soft_wrap=True)
+    looks = " (an earlier result of this run had looked at it)" if looked_at else ""
+    console.print(
+        f"test accuracy: {percent(result.test_accuracy)} at {result.px} px{looks}", soft_wrap=True
+    )
+    if result.onnx is not None:
+        console.print(
+            f"adapted.onnx, {result.px} px: {percent(result.onnx.accuracy)} of the "
+            f"{result.onnx.images:,} held-out images in ONNX Runtime",
+            soft_wrap=True,
+        )
     _compare(result, console)
     folder = result.folder.path
     files = ("adapted.yaml", "adapted.pt", "adapted.onnx", "family/", "family.csv", "report.html")
@@ -115,7 +123,7 @@ def _accuracy(trial: Trial) -> str:
 
 def _way(result: AdaptResult) -> Table:
     """A line a step."""
-    table = Table(title="trajectory", box=SIMPLE, pad_edge=False)
+    table = Table(title=f"trajectory, at {result.px} px", box=SIMPLE, pad_edge=False)
     for title in ("step", "accuracy", "latency ms", "MAdds", "params"):
         table.add_column(title, justify="right")
     for step, accuracy, ms, params, madds in result.trajectory:

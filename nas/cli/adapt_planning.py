@@ -169,10 +169,14 @@ def _lines(
         (
             "data",
             f"{data.name}: {len(data.classes)} classes, {len(data.train)} images to train on, "
-            f"{len(data.val)} held out, {len(data.test)} to test, {data.resolution_px} px",
+            f"{len(data.val)} held out, {len(data.test)} to test",
         ),
+        ("size", f"{data.resolution_px} px, in training as on the device"),
         ("device", f"{kind}{source.device.name}"),
-        ("latency", f"{reading(now)} to {three_digits(config.target_ms)} ms"),
+        (
+            "latency",
+            f"{reading(now)} to {three_digits(config.target_ms)} ms at {data.resolution_px} px",
+        ),
         ("groups", f"{groups} width groups{_able(forecast)}"),
         ("steps", _steps(config, forecast)),
         ("then", _then(config)),

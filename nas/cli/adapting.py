@@ -16,7 +16,7 @@ from nas.cli.adapt_conclusion import conclude, warn_of_unstable
 from nas.cli.adapt_planning import workers
 from nas.cli.errors import Failed
 from nas.cli.images import open_images
-from nas.cli.output import command
+from nas.cli.output import command, noted
 from nas.cli.waiting import say
 from nas.files import write_whole
 from nas.job_loop import SearchStoppedError
@@ -220,14 +220,24 @@ def _say_what_stays(folder: RunFolder, config: AdaptConfig, console: Console) ->
 
 
 def _images(config: AdaptConfig, seed: Seed, path: Path, console: Console) -> Dataset:
-    """The images, of the seed's classes and, unless set otherwise, of the size that it was trained on.
+    """The images, of the seed's classes and of the size that it is deployed at.
 
     Raises:
         InputError: They cannot be read, are of other classes, or fewer than a batch.
     """
     from nas.retrain import for_classes
 
-    px = config.data.proxy_resolution or seed.usage.trained_px
+    px, trained_px = seed.spec.resolution, seed.usage.trained_px
+    if trained_px != px:
+        console.print(
+            noted(
+                "Mind:",
+                f" {path} was trained at {trained_px} px and is deployed at {px} px, the size that "
+                "proposals train at: first train it on there, by nas train --resolution, or at "
+                f"{trained_px} px if that is where it is to be deployed",
+            ),
+            soft_wrap=True,
+        )
     wanted = config.data.model_copy(
         update={"proxy_resolution": px, "background": seed.usage.background}
     )

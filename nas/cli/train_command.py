@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from nas.cli.images import open_images
-from nas.cli.output import JsonFlag, messages, not_over, print_json
+from nas.cli.output import JsonFlag, command, messages, not_over, print_json
 from nas.cli.specs import (
     Changes,
     ConventionOption,
@@ -24,7 +25,7 @@ from nas.cli.specs import (
 from nas.config import DataConfig
 from nas.files import write_whole
 from nas.training.recipe import Recipe
-from search_spaces import InputError
+from search_spaces import REFERENCES, InputError
 from search_spaces.errors import first_problem
 from search_spaces.spec import read_yaml
 
@@ -39,7 +40,11 @@ def train(
     spec: SpecName,
     data: Annotated[str, typer.Option(help="A folder of class folders, or a data set by name.")],
     resolution: Annotated[
-        int | None, typer.Option(help="Side in pixels of the images; default the data's own.")
+        int | None,
+        typer.Option(
+            help="Side in pixels that it is trained and deployed at; default the checkpoint's or the "
+            "spec's, of a reference's name the images' own."
+        ),
     ] = None,
     width: WidthOption = None,
     convention: ConventionOption = None,
@@ -80,16 +85,25 @@ def train(
     )
     path = _output(spec, output)
     console = messages()
-    wanted = _data(data, resolution)
-    images = open_images(wanted, console, batch_size=chosen.batch_size)
-
     from nas.retrain import fine_tune, for_classes, train_from_scratch
+    from nas.seeds import load_seed
     from nas.training.train import Diverged
 
-    seeded = _seed(start, images, new_classifier=new_classifier, seed=seed) if start else None
-    if seeded is not None:
-        seeded = for_classes(seeded, images.classes)
     where = _device(device)
+    seeded = load_seed(start) if start else None
+    known_px = None if spec.partition("@")[0] in REFERENCES else network_spec.resolution
+    wanted = _data(data, resolution or known_px, seeded)
+    images = open_images(wanted, console, batch_size=chosen.batch_size)
+    if seeded is not None:
+        seeded = for_classes(
+            _renewed(seeded, images, seed=seed) if new_classifier else seeded, images.classes
+        )
+    if known_px not in (None, images.resolution_px):
+        console.print(
+            f"{spec} was deployed at {known_px} px; trained and deployed at {images.resolution_px} px "
+            "from now on, so its latency changes",
+            soft_wrap=True,
+        )
     console.print(
         f"{spec}: {'on from its weights' if seeded else 'from scratch'}, {len(images.train)} images of "
         f"{len(images.classes)} classes at {images.resolution_px} px, "
@@ -130,9 +144,11 @@ def _recipe(path: Path | None, given: dict[str, Any], *, inherits: bool) -> Reci
         raise InputError(f"{path or 'recipe'}: {first_problem(error)}") from error
 
 
-def _data(source: str, resolution: int | None) -> DataConfig:
+def _data(source: str, resolution: int | None, start: Seed | None) -> DataConfig:
+    """The images, prepared as a network that is trained on is used to."""
+    background = DataConfig().background if start is None else start.usage.background
     try:
-        return DataConfig(source=source, proxy_resolution=resolution)
+        return DataConfig(source=source, proxy_resolution=resolution, background=background)
     except ValidationError as error:
         raise InputError(f"resolution: {first_problem(error)}") from error
 
@@ -147,15 +163,11 @@ def _output(spec: str, output: Path | None) -> Path:
     return path
 
 
-def _seed(path: str, images: Dataset, *, new_classifier: bool, seed: int) -> Seed:
+def _renewed(start: Seed, images: Dataset, *, seed: int) -> Seed:
+    """The network with a freshly drawn classifier for the images' classes."""
     import torch
 
-    from nas.seeds import load_seed
-
-    trained = load_seed(path)
-    if not new_classifier:
-        return trained
-    return trained.with_classes(images.classes, generator=torch.Generator().manual_seed(seed))
+    return start.with_classes(images.classes, generator=torch.Generator().manual_seed(seed))
 
 
 def _device(name: str) -> str:
@@ -197,6 +209,7 @@ def _finish(
         print_json(
             {
                 "path": str(path),
+                "px": images.resolution_px,
                 "val_accuracy": done.result.accuracy,
                 "test_accuracy": done.test.accuracy,
                 "test_ci95": [low, high],
@@ -207,6 +220,6 @@ def _finish(
     console.print(
         f"{path}: {100 * done.result.accuracy:.1f}% on {len(images.val)} held-out images, "
         f"{100 * done.test.accuracy:.1f}% ({100 * low:.1f} to {100 * high:.1f}) on {len(images.test)} "
-        f"test images\nnext: nas export {path}",
+        f"test images, all at {images.resolution_px} px\nnext: {command(f'export {quote(str(path))}')}",
         soft_wrap=True,
     )

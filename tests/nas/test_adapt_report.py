@@ -139,10 +139,7 @@ def test_it_tells_the_result_the_noise_and_the_files(finished, html):
     _, result = finished
     text = text_of(html)
     assert f"in {len(result.family)} steps, target " in text
-    assert (
-        f"On the test images, looked at when the run had ended: {percent(result.test_accuracy)}"
-        in text
-    )
+    assert f"Test accuracy with the weights of adapted.pt: {percent(result.test_accuracy)}" in text
     for comparison in result.comparisons:
         assert comparison.sentence().replace("'", "&#39;") in text
     assert f"Uniform is the seed&#39;s {result.rivals[0].about}, " in text
