@@ -65,6 +65,15 @@ class FinalsConfig(BaseModel):
     deployed_part: Annotated[float, Field(gt=0, le=1)] = 0.25
     repeats: Counted = 4
 
+    def work(self, sizes: Sizes) -> float:
+        """How many times as long as a trial a finalist trains, its last part on more pixels.
+
+        >>> FinalsConfig(epochs_factor=4, deployed_part=0.25).work(Sizes(64, 128))
+        7.0
+        """
+        pixels = (sizes.deployed_px / sizes.proxy_px) ** 2
+        return self.epochs_factor * (1 + self.deployed_part * (pixels - 1))
+
 
 class FidelityConfig(BaseModel):
     """Candidates train for a part of the length first; see `nas.fidelity`.

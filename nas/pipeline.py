@@ -157,7 +157,7 @@ def search(
             allowance = Allowance(
                 replace(wall_time, used_s=used_s),
                 run / "spent.json",
-                final_factor=finals.epochs_factor * finals_slower(finals, data, final_data),
+                final_factor=finals.work(Sizes(data.resolution_px, final_data.resolution_px)),
             )
         loop = TrialLoop(
             space=space,
@@ -193,12 +193,6 @@ def _at_deployed_size(space: SearchSpace, data: Dataset, final_data: Dataset | N
             f"resolution={given.resolution_px}"
         )
     return replace(given, mean=data.mean, std=data.std)
-
-
-def finals_slower(finals: FinalsConfig, data: Dataset, final_data: Dataset) -> float:
-    """How many times as long a finalist's step takes as a trial's: time grows with the pixels."""
-    pixels = (final_data.resolution_px / data.resolution_px) ** 2
-    return 1 + finals.deployed_part * (pixels - 1)
 
 
 def _proxy(

@@ -69,7 +69,7 @@ class LiveView(Silent):
         finals = config.finals
         search = full_lengths(config.fidelity, config.trials, batch_size=config.batch_size)
         self.sizes = config.sizes
-        self.total = search + finals.count * finals.epochs_factor + finals.repeats
+        self.total = search + finals.count * finals.work(self.sizes) + finals.repeats
         self.done = self.fresh = 0.0
         self.began: float | None = None
         self.failed = 0
@@ -126,7 +126,7 @@ class LiveView(Silent):
         """In trainings of a trial's length."""
         if kind == "rung" and self.config.fidelity is not None:
             return self.config.fidelity.first
-        return self.config.finals.epochs_factor if kind == "final" else 1.0
+        return self.config.finals.work(self.sizes) if kind == "final" else 1.0
 
     def left_s(self) -> float | None:
         """Seconds left, or None before anything can be said."""

@@ -92,9 +92,8 @@ def test_tensorboard_has_a_curve_a_device(tmp_path):
 def test_time_left_is_the_plans_until_a_batch_is_whole(monkeypatch):
     now = [1000.0]
     monkeypatch.setattr("nas.cli.live.time.monotonic", lambda: now[0])
-    config = make_config(preset="quick").with_sizes(
-        SIZES
-    )  # batches of 4; 16 trials, 2 finalists of 3, 2 repeats: 24
+    # Batches of 4; 16 trials, 2 finalists of 3, 2 repeats: 24.
+    config = make_config(preset="quick").with_sizes(Sizes(32, 32))
     view = LiveView(Console(file=io.StringIO()), config, expected_s=240.0)
     assert view.left_s() is None
     view.measuring(0, 4)
@@ -115,7 +114,7 @@ def job(index, kind):
 def test_time_left_under_a_budget_is_the_budgets_until_the_finals_begin(monkeypatch):
     now = [1000.0]
     monkeypatch.setattr("nas.cli.live.time.monotonic", lambda: now[0])
-    config = make_config(preset="quick", overrides={"budget_s": 600.0}).with_sizes(SIZES)
+    config = make_config(preset="quick", overrides={"budget_s": 600.0}).with_sizes(Sizes(32, 32))
     view = LiveView(Console(file=io.StringIO()), config, expected_s=580.0, budget_left_s=590.0)
     view.measuring(0, 4)
     for index in range(40):  # many more than the preset's 16
@@ -131,7 +130,9 @@ def test_time_left_under_a_budget_is_the_budgets_until_the_finals_begin(monkeypa
 
 def test_fewer_finals_than_planned_leave_nothing(monkeypatch):
     """A space of four networks: the search ends after one batch, and all is done after its finals."""
-    view = LiveView(Console(file=io.StringIO()), make_config(preset="quick").with_sizes(SIZES))
+    view = LiveView(
+        Console(file=io.StringIO()), make_config(preset="quick").with_sizes(Sizes(32, 32))
+    )
     view.measuring(0, 4)
     for index in range(4):
         view.finished(trial(index), replayed=False)
