@@ -13,6 +13,7 @@ from nas.adapt_config import AdaptConfig
 from nas.adapt_record import AdaptRecord
 from nas.config import ScheduleConfig
 from nas.job_loop import SearchStoppedError
+from nas.scoring import score
 from nas.seeds import Seed, Usage, load_seed
 from nas.torch_files import state_bytes, state_of
 from nas.training.images import ArraySplit, Dataset
@@ -205,9 +206,12 @@ def test_real_training_end_to_end(tmp_path):
     assert torch.isfinite(logits).all()
     assert (tmp_path / "adapted.onnx").stat().st_size > 0
     titles, *rows = (tmp_path / "family.csv").read_text().splitlines()
-    assert titles == "step,accuracy,latency_ms,params,madds"
+    assert titles == "step,accuracy,latency_ms,params,madds,px"
     cost = count(SPEC)
-    assert rows[0].split(",")[2:] == [str(FULL_MS), str(cost.params), str(cost.madds)]
+    assert rows[0].split(",")[2:] == [str(FULL_MS), str(cost.params), str(cost.madds), "32"]
+    # The file that is shipped has the accuracy that is told.
+    assert result.onnx.accuracy == score(seed, DATA, ("val",)).accuracy
+    assert result.onnx.images == len(DATA.val)
     assert len(rows) == 1 + len(result.family)
 
 
