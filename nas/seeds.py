@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from nas.class_names import placeholder_classes
+from nas.sound_weights import converted, stored_values
 from nas.torch_files import read_torch
-from search_spaces import ArchSpec, InputError
+from search_spaces import REFERENCES, ArchSpec, InputError, count
 from search_spaces.network import Network, build
 from search_spaces.spec import from_dict, to_dict
 
 FORMAT = "mobile-nas seed 1"
+LARGEST_PX = 1 << 14
+"""Images that no network here is trained on; a larger size is damage."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +32,14 @@ class Usage:
             latency is measured at, may be another.
         mean: Per channel, of pixels in 0..1.
         std: Per channel, of pixels in 0..1.
+        named: Whether `classes` are real names; invented ones are never matched with a folder's.
     """
 
     classes: tuple[str, ...]
     trained_px: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    named: bool = True
 
 
 @dataclass(frozen=True)
@@ -72,12 +79,17 @@ class Seed:
         return replace(self, usage=other.usage)
 
     def with_classes(
-        self, classes: tuple[str, ...], *, generator: torch.Generator | None = None
+        self,
+        classes: tuple[str, ...],
+        *,
+        named: bool = True,
+        generator: torch.Generator | None = None,
     ) -> Seed:
         """The same network with a freshly drawn classifier for other classes.
 
         Args:
             classes: Their names.
+            named: Whether these are real; see `Usage`.
             generator: Of its weights; one seeded with 0 by default.
         """
         head = replace(self.spec.head, classes=len(classes))
@@ -85,7 +97,7 @@ class Seed:
         fresh = build(spec, generator=generator).state_dict()
         last = _classifier_keys(fresh)
         weights = {name: fresh[name] if name in last else w for name, w in self.weights.items()}
-        usage = replace(self.usage, classes=classes)
+        usage = replace(self.usage, classes=classes, named=named)
         return replace(self, spec=spec, weights=weights, usage=usage)
 
 
@@ -113,23 +125,24 @@ def load_seed(path: Path | str) -> Seed:
     """The seed in a file.
 
     Raises:
-        InputError: No such file, not a seed, one that holds code, or weights of another network.
+        InputError: No such file, not a seed, one that holds code, weights of another network, or weights
+            that are not finite.
     """
-    content = read_torch(Path(path), wanted="a run's seed.pt")
+    path = Path(path)
+    _require_no_name(path)
+    content = read_torch(path, wanted="a run's seed.pt")
     if content.get("format") != FORMAT:
-        spec_file = Path(path).with_suffix(".yaml")
-        if spec_file.is_file():  # as in the family of a NetAdapt run
-            raise InputError(
-                f"{path}: weights alone: make a seed of them by nas import --arch {spec_file} "
-                f"--weights {path} --like {spec_file.parent.parent / 'seed.pt'}"
-            )
-        raise InputError(f"{path}: not a seed file of this version: give a run's seed.pt")
+        raise InputError(f"{path}: {_no_seed(path, content)}")
     try:
         spec = from_dict(content["spec"], where=f"{path}, spec")
         usage = _usage(content["usage"])
-        seed = Seed(spec, content["weights"], usage, str(content.get("device", "")))
+        _require_classes(usage, spec, path)
+        weights = _sound(content["weights"], spec, path)
+        seed = Seed(spec, weights, usage, str(content.get("device", "")))
         seed.network()
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except InputError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(
             f"{path}: damaged seed file ({error}): take it from the run again"
         ) from error
@@ -139,6 +152,63 @@ def load_seed(path: Path | str) -> Seed:
     return seed
 
 
+def _require_no_name(path: Path) -> None:
+    if not path.exists() and str(path).partition("@")[0] in REFERENCES:
+        raise InputError(
+            f"{path} is a network's name and has no weights: give a seed.pt, which nas import makes of "
+            f"trained weights (nas import --arch {path} --weights FILE)"
+        )
+
+
+def _no_seed(path: Path, content: dict[str, Any]) -> str:
+    """Why a torch file is not a seed, and what to do with it."""
+    spec_file = path.with_suffix(".yaml")
+    if spec_file.is_file():  # as in the family of a NetAdapt run
+        return (
+            f"weights alone: make a seed of them by nas import --arch {spec_file} --weights {path} "
+            f"--like {spec_file.parent.parent / 'seed.pt'}"
+        )
+    if "format" not in content and content:
+        return (
+            "weights alone, or a checkpoint of another program: make a seed of it by nas import --arch "
+            f"NAME --weights {path}"
+        )
+    return "not a seed file of this version: give a run's seed.pt"
+
+
+def _require_classes(usage: Usage, spec: ArchSpec, path: Path) -> None:
+    if len(usage.classes) != spec.head.classes:
+        raise InputError(
+            f"{path}: damaged seed file ({len(usage.classes)} class names for {spec.head.classes} "
+            "classes): take it from the run again"
+        )
+
+
+def _sound(weights: dict[str, torch.Tensor], spec: ArchSpec, path: Path) -> dict[str, torch.Tensor]:
+    """The weights, if they can be the spec's: checked before a network is made, which may be a huge one.
+
+    Raises:
+        InputError: There are fewer than the spec's network has, or some are not finite.
+    """
+    stored = sum(stored_values(tensor) for tensor in weights.values())
+    if stored < (wanted := count(spec).params):
+        raise InputError(
+            f"{path}: the weights are not its spec's: {stored:,} values for {wanted:,} parameters"
+        )
+    try:
+        return {name: converted(name, tensor, tensor) for name, tensor in weights.items()}
+    except ValueError as error:
+        raise InputError(f"{path}: {error}: give a seed whose weights are whole") from error
+
+
 def _usage(data: dict[str, Any]) -> Usage:
     mean, std = ((float(r), float(g), float(b)) for r, g, b in (data["mean"], data["std"]))
-    return Usage(tuple(map(str, data["classes"])), int(data["trained_px"]), mean, std)
+    trained_px = int(data["trained_px"])
+    if not all(map(math.isfinite, (*mean, *std))) or min(std) <= 0:
+        raise ValueError(f"mean {mean}, std {std}")
+    if not 1 <= trained_px <= LARGEST_PX:
+        raise ValueError(f"trained_px {trained_px}")
+    classes = tuple(map(str, data["classes"]))
+    # Seeds of earlier versions do not say: names that are the numbers from 0 on were invented.
+    named = data.get("named", classes != placeholder_classes(len(classes)))
+    return Usage(classes, trained_px, mean, std, bool(named))
