@@ -41,8 +41,7 @@ def foreign(path: Path) -> str | None:
     Raises:
         OSError: The file cannot be read.
     """
-    with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
+    head = head_of(path)
     if not head:
         return "empty, and not a torch file: download or copy it again"
     if is_safetensors(head):
@@ -95,14 +94,23 @@ def is_safetensors(head: bytes) -> bool:
     return head[8:9] == b"{"
 
 
+def head_of(path: Path) -> bytes:
+    """The first bytes of a file.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    with path.open("rb") as file:
+        return file.read(HEAD_BYTES)
+
+
 def is_zip(path: Path) -> bool:
     """Whether a file begins as zip files do.
 
     Raises:
         OSError: The file cannot be read.
     """
-    with path.open("rb") as file:
-        return file.read(2) == b"PK"
+    return head_of(path).startswith((b"PK\x03\x04", b"PK\x05\x06"))
 
 
 def expands(archive: zipfile.ZipFile, size: int, *, factor: int = 100) -> bool:

@@ -18,7 +18,7 @@ from nas.weight_files import Weights, read_weights
 from nas.weight_layouts import foreign_layout
 from search_spaces import ArchSpec, InputError
 from search_spaces.network import build
-from search_spaces.torchvision_keys import to_torchvision, torchvision_names
+from search_spaces.torchvision_keys import scheme_of, to_torchvision, torchvision_names
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,6 +61,7 @@ def import_seed(
     found = _chosen(read_weights(path), spec, path, kind, tell)
     _require_stored(found, path)
     _require_layout(found, path)
+    _require_scheme(found, spec, path)
     spec = _with_classes_of(found, spec)
     weights = _ours(found, spec, path, headless=headless)
     usage = Usage(
@@ -153,14 +154,26 @@ def _require_stored(found: Mapping[str, Tensor], path: Path) -> None:
     for name, tensor in found.items():
         if tensor.layout == torch.strided and tensor.numel() > stored_values(tensor) > 0:
             raise InputError(
-                f"{path}: damaged: {name} is {shape(tensor)}, of which {stored_values(tensor)} values are "
-                "stored: save the weights again"
+                f"{path}: damaged: {name[:80]} is {shape(tensor)}, of which {stored_values(tensor)} values "
+                "are stored: save the weights again"
             )
 
 
 def _require_layout(found: Mapping[str, Tensor], path: Path) -> None:
     if not is_ours(found) and (layout := foreign_layout(found)) is not None:
         raise InputError(f"{path}: {layout}")
+
+
+def _require_scheme(found: Mapping[str, Tensor], spec: ArchSpec, path: Path) -> None:
+    """Check that the network has names as the file's are."""
+    if is_ours(found):
+        return
+    try:
+        scheme_of(spec)
+    except InputError as error:
+        near = closest(found)
+        mend = f"; did you mean {near.options}?" if near is not None else ""
+        raise InputError(f"{path}: {error}{mend}") from error
 
 
 def _with_classes_of(found: Mapping[str, Tensor], spec: ArchSpec) -> ArchSpec:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import textwrap
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from search_spaces.network import Network, build
 from search_spaces.spec import from_dict, to_dict
 
 FORMAT = "mobile-nas seed 1"
+LONGEST_DETAIL = 200
 LARGEST_PX = 1 << 14
 """Images that no network here is trained on; a larger size is damage."""
 
@@ -144,12 +146,17 @@ def load_seed(path: Path | str) -> Seed:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(
-            f"{path}: damaged seed file ({error}): take it from the run again"
+            f"{path}: damaged seed file ({_short(error)}): take it from the run again"
         ) from error
     except RuntimeError as error:
-        detail = str(error).splitlines()[-1].strip()
-        raise InputError(f"{path}: the weights are not its spec's: {detail}") from error
+        detail = str(error).splitlines()[-1]
+        raise InputError(f"{path}: the weights are not its spec's: {_short(detail)}") from error
     return seed
+
+
+def _short(text: object) -> str:
+    """A message that may have a file's content in it, of any length."""
+    return textwrap.shorten(str(text), LONGEST_DETAIL, placeholder="...")
 
 
 def _require_no_name(path: Path) -> None:
@@ -198,7 +205,7 @@ def _sound(weights: dict[str, torch.Tensor], spec: ArchSpec, path: Path) -> dict
     try:
         return {name: converted(name, tensor, tensor) for name, tensor in weights.items()}
     except ValueError as error:
-        raise InputError(f"{path}: {error}: give a seed whose weights are whole") from error
+        raise InputError(f"{path}: {_short(error)}: give a seed whose weights are whole") from error
 
 
 def _usage(data: dict[str, Any]) -> Usage:

@@ -28,8 +28,8 @@ def converted(name: str, tensor: Tensor, like: Tensor) -> Tensor:
         raise ValueError(f"{name} holds {kind} values, as quantised weights do, not floats")
     values = tensor.to(like.dtype)
     if broken := int((~torch.isfinite(values)).sum()):
-        kind = "NaN" if bool(torch.isnan(values).any()) else "infinite"
-        raise ValueError(f"{name} has {broken} of {values.numel()} values NaN or infinite ({kind})")
+        kind = "NaN" if bool(torch.isnan(values).any()) else "infinity"
+        raise ValueError(f"{name} has {kind} among its values ({broken} of {values.numel()})")
     if name.endswith("running_var") and bool((values < 0).any()):
         raise ValueError(f"{name}, a variance, is below 0: {float(values.min()):.3g}")
     return values.contiguous()

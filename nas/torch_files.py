@@ -15,7 +15,15 @@ from typing import Any
 import torch
 
 from nas.class_names import listed
-from nas.file_kinds import STATE_DICT, expands, foreign, foreign_archive, is_zip
+from nas.file_kinds import (
+    STATE_DICT,
+    expands,
+    foreign,
+    foreign_archive,
+    head_of,
+    is_safetensors,
+    is_zip,
+)
 from search_spaces import InputError
 
 PICKLE_BYTES = 1 << 20
@@ -30,12 +38,18 @@ def read_torch(path: Path, *, wanted: str) -> dict[str, Any]:
             with what is `wanted`.
     """
     require_weights(path, wanted=wanted)
+    if is_safetensors(head_of(path)):
+        raise InputError(
+            f"{path}: is a safetensors file, of weights alone: give {wanted}, or make a seed of it by "
+            f"nas import --arch NAME --weights {path}"
+        )
     try:
         with warnings.catch_warnings():  # of a pickle protocol that is not its own
             warnings.simplefilter("ignore")
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            with path.open("rb") as file:  # of a path torch would look at the suffix
+                content = torch.load(file, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror}: give {wanted}") from error
+        raise InputError(f"{path}: {error.strerror or error}: give {wanted}") from error
     except pickle.UnpicklingError as error:
         raise InputError(f"{path}: {_more_than_weights(path, error)}; give {wanted}") from error
     except Exception as error:
@@ -99,7 +113,8 @@ def _classes(path: Path, error: pickle.UnpicklingError) -> list[str]:
     """Names in a file that only a full, unsafe load would look up; nothing is loaded."""
     first = re.findall(r"GLOBAL ([\w.]+)", str(error))[:1]
     try:
-        others = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
+        with path.open("rb") as file:
+            others = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(file))
     except (ValueError, RuntimeError, OSError, pickle.UnpicklingError):  # of an older form
         others = []
     return [*first, *(name for name in others if name not in first)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from nas.file_kinds import HEAD_BYTES, is_safetensors
+from nas.file_kinds import head_of, is_safetensors, is_zip
 from nas.torch_files import read_torch, require_weights
 from search_spaces import InputError
 
@@ -32,6 +32,9 @@ _AVERAGED = re.compile(r"(?i:(^|[^a-z])(ema|averaged?|swa|shadow|polyak)([^a-z]|
 _NO_WEIGHTS = re.compile(
     r"(\w*_)?(optim|optimizers?|schedulers?|scaler|callbacks|loops|metrics)(_\w*)?", re.IGNORECASE
 )
+_FIRST_NAMES = ("features.0.0.weight", "stem.0.weight", "layers.14.weight", "conv_stem.weight")
+"""Names that a known network has once: what stands before one of them stands before all of its names."""
+
 _LEFT_BY_PROFILERS = ("total_ops", "total_params")
 
 
@@ -74,10 +77,10 @@ def read_weights(path: Path) -> list[Weights]:
 
 def _read(path: Path) -> dict[str, Any]:
     require_weights(path, wanted=WANTED)
-    with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
-    pickled = head.startswith((b"PK", b"\x80"))
-    if pickled or not (is_safetensors(head) or path.suffix.lower() == ".safetensors"):
+    head = head_of(path)
+    pickled = is_zip(path) or head.startswith(b"\x80")  # which may begin a safetensors file as well
+    named = path.suffix.lower() == ".safetensors"
+    if not is_safetensors(head) and (pickled or not named):
         return read_torch(path, wanted=WANTED)
     try:
         return dict(load_file(path))
@@ -116,25 +119,44 @@ def _by_prefix(where: str, tensors: Mapping[str, torch.Tensor]) -> Iterator[Weig
     """The sets of weights in a mapping: those whose names begin alike belong together."""
     sets: dict[str, dict[str, torch.Tensor]] = defaultdict(dict)
     counted: list[str] = []  # by torch.optim.swa_utils.AveragedModel
+    own = _own_prefixes(tensors)
     for name, tensor in tensors.items():
-        prefix, rest = _split(name)
+        prefix, rest = _split(name, own)
         if rest == "n_averaged":
             counted.append(prefix)
         elif rest.rpartition(".")[2] not in _LEFT_BY_PROFILERS:
             sets[prefix][rest] = tensor
     for prefix, named in sets.items():
-        at = ", ".join(part for part in (where, f"{prefix}*" if prefix else "") if part)
+        at = ", ".join(part[:80] for part in (where, f"{prefix}*" if prefix else "") if part)
         averaged = any(_AVERAGED.search(part) for part in (*where.split("."), *prefix.split(".")))
         if any(tensor.ndim for tensor in named.values()):
             yield Weights(at, averaged or any(map(prefix.startswith, counted)), named)
 
 
-def _split(name: str) -> tuple[str, str]:
-    """A name's known beginnings, and the rest.
+def _own_prefixes(names: Iterable[str]) -> list[str]:
+    """What stands before a known network's names, such as the attribute that a program keeps it in.
+
+    >>> _own_prefixes(["mobilenet.features.0.0.weight", "criterion.weight"])
+    ['mobilenet.']
+    """
+    found = {
+        name.removesuffix(first)
+        for name in names
+        for first in _FIRST_NAMES
+        if name.endswith(f".{first}")
+    }
+    return sorted(found, key=len, reverse=True)
+
+
+def _split(name: str, own: Sequence[str] = ()) -> tuple[str, str]:
+    """What stands before a name, and the rest.
 
     >>> _split("_orig_mod.module.features.0.weight")
     ('_orig_mod.module.', 'features.0.weight')
     """
+    for prefix in own:
+        if name.startswith(prefix):
+            return prefix, name.removeprefix(prefix)
     rest = name
     while match := _WRAPPERS.match(rest):
         rest = rest[match.end() :]
@@ -149,5 +171,5 @@ def _without_weights(content: Mapping[Any, Any]) -> str:
         isinstance(value, Mapping) and _is_optimizer(value) for value in content.values()
     ):
         return "holds no weights, only an optimizer's state"
-    keys = ", ".join(str(key) for key in list(content)[:3])
+    keys = ", ".join(str(key)[:80] for key in list(content)[:3])
     return f"holds no weights (its keys are {keys})"

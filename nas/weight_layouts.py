@@ -14,6 +14,8 @@ _LAYOUTS = (
     ("transformers'", r"(.*\.)?(conv_stem|layer\.\d+)\.\w+\.convolution\.", _RENAME),
     ("efficientnet_pytorch's", r"_conv_stem\.|_blocks\.\d+\.", _OTHER),
     ("OpenMMLab's", r"(layer|conv)\d+(\.\d+)*\.(\w+_)?conv\.(conv\.|weight)", _RENAME),
+    ("torchvision's EfficientNet", r"features\.\d+\.\d+\.block\.", _OTHER),
+    ("an older MobileNet's", r"features\.\d+\.conv\.0\.weight", _RENAME),
     ("a detector's or segmenter's", r"(body|fpn|rpn|roi_heads|low|high)\.", _OTHER),
     ("a ResNet's", r"layer\d\.\d+\.conv1\.weight", _OTHER),
     ("a vision transformer's", r"cls_token|pos_embed|class_token|patch_embed\.", _OTHER),

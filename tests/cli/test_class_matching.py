@@ -157,7 +157,7 @@ def test_training_on_takes_a_class_file(nas, answering, folders, tmp_path):
 
 
 def test_an_import_stores_names(nas, tmp_path):
-    spec = REFERENCES["mobilenet_v3_small"](width=0.35, classes=2)
+    spec = REFERENCES["mobilenet_v3_small"](width=0.35, classes=2, convention="torchvision")
     torch.save(build(spec).state_dict(), tmp_path / "w.pth")
     (tmp_path / "names.txt").write_text("dog\ncat\n")
     base = ("import", "--weights", tmp_path / "w.pth", "--arch", "mobilenet_v3_small@0.35")
