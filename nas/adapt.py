@@ -70,7 +70,7 @@ def adapt(
     """
     from nas.retrain import for_classes
 
-    seed = for_classes(seed, data.classes)
+    seed, data = for_classes(seed, data)
     _require_size(seed, data)
     data = replace(data, mean=seed.usage.mean, std=seed.usage.std)
     challengers = _wanted(config) | dict(rivals or {})

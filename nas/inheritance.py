@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 Places = Sequence[tuple[int, int]]
 """Each layer's stage and its position in it, as `FactorizedSpace.places` tells them."""
 
+PRETRAINED = (
+    "start from pretrained weights without a search: nas import, then nas train --new-classifier, "
+    "then netadapt"
+)
+"""The way for weights that no space of ours has the network of."""
+
 _Layer = tuple[object, ...]
 """What a layer is recognised by in another network."""
 
@@ -143,11 +149,11 @@ def source_tokens(space: SearchSpace, spec: ArchSpec, *, classes: int) -> Tokens
     if spec.head.classes != classes:
         raise InputError(
             f"the warm start's network has {spec.head.classes} classes, the search has {classes}: "
-            "give one that was trained on the same classes"
+            f"give one that was trained on the same classes, or {PRETRAINED}"
         )
     try:
         return space.encode(spec)
     except InputError as error:
         raise InputError(
-            f"the warm start's network is {error}: give one found in the same space"
+            f"the warm start's network is {error}: give one found in the same space, or {PRETRAINED}"
         ) from error

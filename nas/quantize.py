@@ -211,7 +211,7 @@ def quantized(
         ExportError: The float file does not compute what the network computes.
         MeasurementError: A file cannot be measured.
     """
-    data = relabelled(data, usage.classes)
+    data = relabelled(data, usage)
     progress(f"converting to {files.name}")
     before = files.convert(network)
     images = calibration_images(data.train, usage)

@@ -8,7 +8,10 @@ from functools import partial
 
 import torch
 
-from nas.pretrained import placeholder_classes
+from nas.class_file import ClassFile
+from nas.class_map import class_map
+from nas.class_names import Tell, listed
+from nas.scoring import relabelled
 from nas.seeds import Seed, Usage
 from nas.training.evaluate import Score, evaluate
 from nas.training.images import Dataset
@@ -74,7 +77,7 @@ def fine_tune(
         InputError: The data's classes are not the seed's, or fewer images than a batch.
         Diverged: The loss became NaN or infinite.
     """
-    start = for_classes(start, data.classes)
+    start, data = for_classes(start, data)
     data = replace(data, mean=start.usage.mean, std=start.usage.std)
     spec = replace(start.spec, resolution=data.resolution_px)
     network = Seed(spec, start.weights, start.usage).network()
@@ -84,29 +87,52 @@ def fine_tune(
     return replace(done, seed=replace(done.seed, device=start.device))
 
 
-def for_classes(seed: Seed, classes: tuple[str, ...]) -> Seed:
-    """The seed, once its classes are known to be these; unnamed ones take the names.
+def for_classes(
+    seed: Seed,
+    data: Dataset,
+    *,
+    classes: ClassFile | None = None,
+    tell: Tell = lambda _: None,
+) -> tuple[Seed, Dataset]:
+    """A seed and images to train it on, with each class of the one being a class of the other.
+
+    Classes are matched by name. Those of a seed whose classes have no names take the data's names, in
+    its order.
+
+    Args:
+        seed: A trained network.
+        data: Images of its classes.
+        classes: What `--classes` says about the network's classes.
+        tell: Is told how classes were matched, where their names are not equal.
+
+    Returns:
+        The seed with names for its classes, and the data with the network's labels.
 
     Raises:
-        InputError: They are others.
+        InputError: The data's classes are others.
     """
     known = seed.usage.classes
-    if known == classes:
-        return seed
-    if known == placeholder_classes(len(classes)):
-        return replace(seed, usage=replace(seed.usage, classes=classes))
-    if len(known) != len(classes):
+    if len(known) != len(data.classes):
         raise InputError(
-            f"the data has {len(classes)} classes, the network's head {len(known)}: give it a new "
+            f"the data has {len(data.classes)} classes, the network's head {len(known)}: give it a new "
             "classifier, by nas train --new-classifier"
         )
-    other = next(
-        name for name in classes if name not in known or known.index(name) != classes.index(name)
-    )
-    raise InputError(
-        f"the data's class {other!r} is not what the network was trained on: give it a new classifier "
-        "by nas train --new-classifier"
-    )
+    found = class_map(data.classes, seed.usage, classes)
+    if found.matches.unknown:
+        raise InputError(
+            f"the data's class {found.matches.unknown[0]!r} is not what the network was trained on: give "
+            "it a new classifier by nas train --new-classifier"
+        )
+    places = found.places()
+    if len(set(places)) != len(places):
+        twice = next(place for place in places if places.count(place) > 1)
+        same = [name for name, place in zip(data.classes, places, strict=True) if place == twice]
+        raise InputError(
+            f"the folders {listed(map(repr, same))} are one class of the network: to train, give each of "
+            "them a class of its own, or a new classifier by nas train --new-classifier"
+        )
+    named = replace(seed, usage=replace(seed.usage, classes=found.names, named=True))
+    return named, relabelled(data, seed.usage, classes=classes, tell=tell)
 
 
 def _trained(

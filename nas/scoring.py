@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,13 +12,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nas.pretrained import placeholder_classes
-from nas.seeds import Seed
+from nas.class_file import ClassFile
+from nas.class_map import class_map
+from nas.class_names import Tell
+from nas.seeds import Seed, Usage
 from nas.training.evaluate import evaluate
 from nas.training.images import Batch, Dataset, Split
-from search_spaces import InputError
-
-NAMED_UNKNOWN = 3
 
 
 @dataclass(frozen=True)
@@ -36,22 +34,32 @@ class SplitScore:
         return cls(accuracy, wilson(accuracy, images), images)
 
 
-def score(seed: Seed, data: Dataset, splits: Sequence[str], *, device: str = "cpu") -> SplitScore:
+def score(
+    seed: Seed,
+    data: Dataset,
+    splits: Sequence[str],
+    *,
+    device: str = "cpu",
+    classes: ClassFile | None = None,
+    tell: Tell = lambda _: None,
+) -> SplitScore:
     """Top-1 of a seed's network over some of the data's splits together.
 
-    Classes are matched by name, capitals, spaces, hyphens and underscores aside; the data may lack
-    some of the network's. Every class of the network can be the answer.
+    Classes are matched by name (see `relabelled`); the data may lack some of the network's. Every class
+    of the network can be the answer.
 
     Args:
         seed: Network and weights.
         data: Images at the size that the network is to see.
         splits: Of `train`, `val` and `test`.
         device: Where to compute.
+        classes: What `--classes` says about the network's classes.
+        tell: Is told how classes were matched, where their names are not equal.
 
     Raises:
-        InputError: A class that the network does not know.
+        InputError: A class that the network does not know, or that could be several of its classes.
     """
-    data = relabelled(data, seed.usage.classes)
+    data = relabelled(data, seed.usage, classes=classes, tell=tell)
     network = seed.network().to(device)
     correct, images = 0.0, 0
     for name in splits:
@@ -83,23 +91,34 @@ def keep_and_score_onnx(path: Path, seed: Seed, split: Split) -> SplitScore | No
     return SplitScore.of(answers.accuracy, len(split))
 
 
-def relabelled(data: Dataset, known: tuple[str, ...]) -> Dataset:
+def relabelled(
+    data: Dataset,
+    usage: Usage,
+    *,
+    classes: ClassFile | None = None,
+    tell: Tell = lambda _: None,
+) -> Dataset:
     """The data with labels that are indices into a network's classes, which it may lack some of.
 
-    Classes that nobody named (weights from elsewhere have none) are the data's, in its order.
-
     Args:
-        data: Images of classes matched by name; see `score`.
-        known: The network's classes.
+        data: Images of classes matched by name; see `nas.class_names.matched`.
+        usage: Says what the network's classes are. If they have no names, the data has to have as many,
+            which are taken in its order.
+        classes: What `--classes` says about them.
+        tell: Is told how classes were matched, where their names are not equal.
 
     Raises:
-        InputError: A class that the network does not know.
+        InputError: A class that the network does not know, or that could be several of its classes.
     """
-    if known in (data.classes, placeholder_classes(len(data.classes))):
-        return data
-    labels = _labels(data.classes, known)
+    found = class_map(data.classes, usage, classes)
+    places = found.places()
+    for note in found.notes:
+        tell(note)
+    if places == tuple(range(len(found.names))):
+        return data if data.classes == found.names else replace(data, classes=found.names)
+    labels = np.array(places, np.int64)
     train, val, test = (Relabelled(s, labels) for s in (data.train, data.val, data.test))
-    return replace(data, classes=known, train=train, val=val, test=test)
+    return replace(data, classes=found.names, train=train, val=val, test=test)
 
 
 @dataclass(frozen=True)
@@ -133,25 +152,3 @@ def wilson(share: float, count: int, *, z: float = 1.96) -> tuple[float, float]:
     middle = (share + z * z / (2 * count)) / (1 + z * z / count)
     half = math.sqrt(share * (1 - share) / count + z * z / (4 * count**2)) * z / (1 + z * z / count)
     return max(0.0, middle - half), min(1.0, middle + half)
-
-
-def _labels(classes: Sequence[str], known: Sequence[str]) -> NDArray[np.int64]:
-    places = {_plain(name): place for place, name in enumerate(known)}
-    unknown = [name for name in classes if _plain(name) not in places]
-    if unknown:
-        listed = ", ".join(repr(name) for name in unknown[:NAMED_UNKNOWN])
-        more = f" and {len(unknown) - NAMED_UNKNOWN} more" if len(unknown) > NAMED_UNKNOWN else ""
-        raise InputError(
-            f"the network does not know the data's classes {listed}{more}: name the folders as its "
-            f"classes are, of which the first are {', '.join(map(repr, known[:NAMED_UNKNOWN]))}"
-        )
-    return np.array([places[_plain(name)] for name in classes], np.int64)
-
-
-def _plain(name: str) -> str:
-    """A name without what people write differently.
-
-    >>> _plain("Granny_Smith") == _plain("granny smith")
-    True
-    """
-    return re.sub(r"[\s_-]+", " ", name).strip().casefold()

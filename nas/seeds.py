@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
+import math
+import textwrap
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
+from nas.class_names import placeholder_classes
+from nas.sound_weights import converted, stored_values
 from nas.torch_files import read_torch
-from search_spaces import ArchSpec, InputError
+from search_spaces import REFERENCES, ArchSpec, InputError, count
 from search_spaces.network import Network, build
 from search_spaces.spec import from_dict, to_dict
 
@@ -18,6 +22,9 @@ if TYPE_CHECKING:
     from nas.training.images import Dataset
 
 FORMAT = "mobile-nas seed 1"
+LONGEST_DETAIL = 200
+LARGEST_PX = 1 << 14
+"""Images that no network here is trained on; a larger size is damage."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,7 @@ class Usage:
         mean: Per channel, of pixels in 0..1.
         std: Per channel, of pixels in 0..1.
         background: Colour that transparent pixels are laid on, as PIL names it.
+        named: Whether `classes` are real names; invented ones are never matched with a folder's.
     """
 
     classes: tuple[str, ...]
@@ -38,6 +46,7 @@ class Usage:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     background: str = "white"
+    named: bool = True
 
     @classmethod
     def of(cls, data: Dataset) -> Self:
@@ -82,12 +91,17 @@ class Seed:
         return replace(self, usage=other.usage)
 
     def with_classes(
-        self, classes: tuple[str, ...], *, generator: torch.Generator | None = None
+        self,
+        classes: tuple[str, ...],
+        *,
+        named: bool = True,
+        generator: torch.Generator | None = None,
     ) -> Seed:
         """The same network with a freshly drawn classifier for other classes.
 
         Args:
             classes: Their names.
+            named: Whether these are real; see `Usage`.
             generator: Of its weights; one seeded with 0 by default.
         """
         head = replace(self.spec.head, classes=len(classes))
@@ -95,7 +109,7 @@ class Seed:
         fresh = build(spec, generator=generator).state_dict()
         last = _classifier_keys(fresh)
         weights = {name: fresh[name] if name in last else w for name, w in self.weights.items()}
-        usage = replace(self.usage, classes=classes)
+        usage = replace(self.usage, classes=classes, named=named)
         return replace(self, spec=spec, weights=weights, usage=usage)
 
 
@@ -123,34 +137,97 @@ def load_seed(path: Path | str) -> Seed:
     """The seed in a file.
 
     Raises:
-        InputError: No such file, not a seed, one that holds code, or weights of another network.
+        InputError: No such file, not a seed, one that holds code, weights of another network, or weights
+            that are not finite.
     """
-    content = read_torch(Path(path), wanted="a run's seed.pt")
+    path = Path(path)
+    _require_no_name(path)
+    content = read_torch(path, wanted="a run's seed.pt")
     if content.get("format") != FORMAT:
-        spec_file = Path(path).with_suffix(".yaml")
-        if spec_file.is_file():  # as in the family of a NetAdapt run
-            raise InputError(
-                f"{path}: weights alone: make a seed of them by nas import --arch {spec_file} "
-                f"--weights {path} --like {spec_file.parent.parent / 'seed.pt'}"
-            )
-        raise InputError(f"{path}: not a seed file of this version: give a run's seed.pt")
+        raise InputError(f"{path}: {_no_seed(path, content)}")
     try:
         spec = from_dict(content["spec"], where=f"{path}, spec")
         usage = _usage(content["usage"])
-        seed = Seed(spec, content["weights"], usage, str(content.get("device", "")))
+        _require_classes(usage, spec, path)
+        weights = _sound(content["weights"], spec, path)
+        seed = Seed(spec, weights, usage, str(content.get("device", "")))
         seed.network()
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except InputError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(
-            f"{path}: damaged seed file ({error}): take it from the run again"
+            f"{path}: damaged seed file ({_short(error)}): take it from the run again"
         ) from error
     except RuntimeError as error:
-        detail = str(error).splitlines()[-1].strip()
-        raise InputError(f"{path}: the weights are not its spec's: {detail}") from error
+        detail = str(error).splitlines()[-1]
+        raise InputError(f"{path}: the weights are not its spec's: {_short(detail)}") from error
     return seed
+
+
+def _short(text: object) -> str:
+    """A message that may have a file's content in it, of any length."""
+    return textwrap.shorten(str(text), LONGEST_DETAIL, placeholder="...")
+
+
+def _require_no_name(path: Path) -> None:
+    if not path.exists() and str(path).partition("@")[0] in REFERENCES:
+        raise InputError(
+            f"{path} is a network's name and has no weights: give a seed.pt, which nas import makes of "
+            f"trained weights (nas import --arch {path} --weights FILE)"
+        )
+
+
+def _no_seed(path: Path, content: dict[str, Any]) -> str:
+    """Why a torch file is not a seed, and what to do with it."""
+    spec_file = path.with_suffix(".yaml")
+    if spec_file.is_file():  # as in the family of a NetAdapt run
+        return (
+            f"weights alone: make a seed of them by nas import --arch {spec_file} --weights {path} "
+            f"--like {spec_file.parent.parent / 'seed.pt'}"
+        )
+    if "format" not in content and content:
+        return (
+            "weights alone, or a checkpoint of another program: make a seed of it by nas import --arch "
+            f"NAME --weights {path}"
+        )
+    return "not a seed file of this version: give a run's seed.pt"
+
+
+def _require_classes(usage: Usage, spec: ArchSpec, path: Path) -> None:
+    if len(usage.classes) != spec.head.classes:
+        raise InputError(
+            f"{path}: damaged seed file ({len(usage.classes)} class names for {spec.head.classes} "
+            "classes): take it from the run again"
+        )
+
+
+def _sound(weights: dict[str, torch.Tensor], spec: ArchSpec, path: Path) -> dict[str, torch.Tensor]:
+    """The weights, if they can be the spec's: checked before a network is made, which may be a huge one.
+
+    Raises:
+        InputError: There are fewer than the spec's network has, or some are not finite.
+    """
+    stored = sum(stored_values(tensor) for tensor in weights.values())
+    if stored < (wanted := count(spec).params):
+        raise InputError(
+            f"{path}: the weights are not its spec's: {stored:,} values for {wanted:,} parameters"
+        )
+    try:
+        return {name: converted(name, tensor, tensor) for name, tensor in weights.items()}
+    except ValueError as error:
+        raise InputError(f"{path}: {_short(error)}: give a seed whose weights are whole") from error
 
 
 def _usage(data: dict[str, Any]) -> Usage:
     mean, std = ((float(r), float(g), float(b)) for r, g, b in (data["mean"], data["std"]))
-    # Files that do not say were prepared on black.
+    trained_px = int(data["trained_px"])
+    if not all(map(math.isfinite, (*mean, *std))) or min(std) <= 0:
+        raise ValueError(f"mean {mean}, std {std}")
+    if not 1 <= trained_px <= LARGEST_PX:
+        raise ValueError(f"trained_px {trained_px}")
+    classes = tuple(map(str, data["classes"]))
+    # Files of earlier versions do not say either: images were prepared on black, and names that are the
+    # numbers from 0 on were invented.
     background = str(data.get("background", "black"))
-    return Usage(tuple(map(str, data["classes"])), int(data["trained_px"]), mean, std, background)
+    named = data.get("named", classes != placeholder_classes(len(classes)))
+    return Usage(classes, trained_px, mean, std, background, bool(named))

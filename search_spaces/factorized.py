@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from search_spaces.block_choices import DECISIONS, MODEL, BlockChoices, Chosen, chosen_layers
 from search_spaces.errors import InputError
-from search_spaces.membership import Matching
+from search_spaces.membership import Matching, difference
 from search_spaces.space import Tokens
 from search_spaces.spec import ArchSpec, BlockSpec, Channels, HeadSpec, StemSpec
 
@@ -116,9 +116,7 @@ class FactorizedSpace(BaseModel):
         for part in ("stem", "bn_eps", "head", "resolution"):
             ours, theirs = getattr(self, part), getattr(spec, part)
             if ours != theirs:
-                raise InputError(
-                    f"not in space {self.name}: {part} is {theirs}, the space has {ours}"
-                )
+                raise InputError(f"not in space {self.name}: {difference(part, theirs, ours)}")
         matching = Matching(self.blocks, spec)
         found = matching.tokens()
         if found is None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
 from functools import lru_cache
 
 from search_spaces.block_choices import BlockChoices, block_options, chosen_layers
 from search_spaces.space import Tokens
-from search_spaces.spec import ArchSpec, BlockSpec
+from search_spaces.spec import ArchSpec, BlockSpec, HeadSpec, StemSpec
 
 
 class Matching:
@@ -67,7 +68,23 @@ class Matching:
             return f"{at} has out {layer.out}, not one of {list(block.out)}"
         if layer.kernel not in block.kernel:
             return f"{at} has kernel {layer.kernel}, not one of {list(block.kernel)}"
-        return f"no choices of block {index} give the layers from {at} on: {layer}"
+        told = ", ".join(f"{name} {value}" for name, value in asdict(layer).items())
+        return f"no choices of block {index} give the layers from {at} on: {told}"
+
+
+def difference(part: str, theirs: object, ours: object) -> str:
+    """What differs between a part of a network and the space's, value by value.
+
+    >>> difference("resolution", 96, 224)
+    'resolution is 96, the space has 224'
+    """
+    if not isinstance(theirs, StemSpec | HeadSpec):
+        return f"{part} is {theirs}, the space has {ours}"
+    pairs = [
+        (f"{part} {field.name}", getattr(theirs, field.name), getattr(ours, field.name))
+        for field in fields(theirs)
+    ]
+    return "; ".join(difference(name, one, other) for name, one, other in pairs if one != other)
 
 
 @lru_cache(maxsize=256)

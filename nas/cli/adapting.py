@@ -244,7 +244,7 @@ def _images(config: AdaptConfig, seed: Seed, path: Path, console: Console) -> Da
     say(console, f"reading images of {wanted.source}")
     images = open_images(wanted, console, batch_size=1)
     try:
-        for_classes(seed, images.classes)
+        for_classes(seed, images, tell=lambda note: console.print(note, soft_wrap=True))
     except InputError as error:
         raise InputError(
             f"{wanted.source} does not fit {path}: {error}, or give --data with the images that it was "

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from nas.class_file import read_class_file
 from nas.cli.output import JsonFlag, messages, print_json
-from nas.cli.specs import of_run
+from nas.cli.specs import ClassFileOption, of_run
 from nas.cli.waiting import waiting
 from search_spaces import REFERENCES, InputError
 
@@ -25,6 +26,7 @@ def evaluate(
     resolution: Annotated[
         int | None, typer.Option(help="Side in pixels; default what it was trained at.")
     ] = None,
+    classes: ClassFileOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Print how many images a trained network gets right, with a 95% interval."""
@@ -39,6 +41,7 @@ def evaluate(
         raise InputError(
             f"{seed} has no weights: train it first, by nas train {seed} --data {data}"
         )
+    names = read_class_file(classes) if classes is not None else None
     network = load_seed(path)
     with waiting(messages(), "reading images") as status:
         images = load_dataset(
@@ -48,7 +51,10 @@ def evaluate(
             progress=lambda done, total: status.update(f"reading images, {done} of {total}"),
         )
         status.update("evaluating")
-        found = score(network, images, SPLITS[split])
+        notes: list[str] = []
+        found = score(network, images, SPLITS[split], classes=names, tell=notes.append)
+    for note in notes:
+        messages().print(note, soft_wrap=True)
     if as_json:
         print_json({"accuracy": found.accuracy, "ci95": list(found.ci95), "images": found.images})
         return

@@ -10,9 +10,10 @@ import typer
 from rich.table import Table
 
 from latency import MeasurementError
+from nas.class_file import read_class_file
 from nas.cli.errors import Failed
 from nas.cli.output import JsonFlag, messages, not_over, print_json, results
-from nas.cli.specs import Changes, of_run, open_spec, stem
+from nas.cli.specs import Changes, ClassFileOption, of_run, open_spec, stem
 from nas.cli.waiting import waiting
 from nas.files import write_whole
 from nas.readable import interval, three_digits
@@ -33,6 +34,7 @@ class Request:
     output: Path | None
     resolution: int | None
     dynamic_batch: bool
+    classes: Path | None
 
     @property
     def trained(self) -> bool:
@@ -86,6 +88,7 @@ def export(
         str | None,
         typer.Option(help="Images for --int8: a folder of class folders, or a data set's name."),
     ] = None,
+    classes: ClassFileOption = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The file; beside the input by default.")
     ] = None,
@@ -106,7 +109,7 @@ def export(
     if onnx and litert:
         raise InputError("--onnx and --litert are two files: run the command once for each")
     if torchvision:
-        if onnx or litert or int8 or dynamic_batch or data or resolution is not None:
+        if onnx or litert or int8 or dynamic_batch or data or classes or resolution is not None:
             raise InputError("--torchvision writes weights alone: leave the other options out")
         _write_torchvision(spec, output, as_json)
         return
@@ -114,6 +117,8 @@ def export(
         raise InputError("--dynamic-batch is for ONNX, got --litert: leave one of them out")
     if data is not None and not int8:
         raise InputError(f"--data {data} is read for --int8 alone: add --int8, or leave it out")
+    if classes is not None and not int8:
+        raise InputError(f"--classes {classes} is about the images of --int8: leave it out")
     if int8:
         _require_weights(spec)
         if data is None:
@@ -121,7 +126,7 @@ def export(
                 "--int8: calibration images missing: give --data DIR, a folder of class folders "
                 "such as the one that the network was trained on"
             )
-    request = Request(spec, litert, data, output, resolution, dynamic_batch)
+    request = Request(spec, litert, data, output, resolution, dynamic_batch, classes)
     from nas.export import ExportError
 
     try:
@@ -190,9 +195,11 @@ def _write_float(request: Request, as_json: bool) -> None:
 def _write_int8(request: Request, as_json: bool) -> None:
     path = request.path()
     from nas.quantize import quantized
+    from nas.scoring import relabelled
     from nas.seeds import load_seed
     from nas.training.load import load_dataset
 
+    names = read_class_file(request.classes) if request.classes is not None else None
     files, seed = _format(request), load_seed(request.spec)
     assert request.data is not None
     trained_px = seed.usage.trained_px
@@ -203,8 +210,13 @@ def _write_int8(request: Request, as_json: bool) -> None:
             background=seed.usage.background,
             progress=lambda done, total: status.update(f"reading images, {done} of {total}"),
         )
+        notes: list[str] = []
+        images = relabelled(images, seed.usage, classes=names, tell=notes.append)
+        usage = replace(seed.usage, classes=images.classes, named=True)
         network = replace(seed, spec=replace(seed.spec, resolution=images.resolution_px)).network()
-        model, compared = quantized(files, network, images, seed.usage, progress=status.update)
+        model, compared = quantized(files, network, images, usage, progress=status.update)
+    for note in notes:
+        messages().print(note, soft_wrap=True)
     write_whole(path, model)
     if as_json:
         print_json(_facts(request, path, len(model)) | compared.to_dict())

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nas.class_file import ClassFile, read_class_file
 from nas.cli.output import JsonFlag, messages, not_over, print_json
 from nas.cli.specs import Changes, ConventionOption, WidthOption, open_spec, stem
 from nas.files import write_whole
-from search_spaces import InputError, count
+from search_spaces import InputError
+from search_spaces import count as count_cost
+
+if TYPE_CHECKING:
+    from nas.pretrained import Kind
+    from nas.seeds import Usage
 
 
 def import_weights(
@@ -29,7 +37,19 @@ def import_weights(
         ),
     ] = None,
     classes: Annotated[
-        int | None, typer.Option(help="A new classifier for so many classes, freshly drawn.")
+        str | None,
+        typer.Option(
+            metavar="N|FILE",
+            help="A number: a new classifier for so many classes, freshly drawn. A file: the names of "
+            "the weights' classes, one a line in their order.",
+        ),
+    ] = None,
+    weights_of: Annotated[
+        str | None,
+        typer.Option(
+            metavar="model|ema",
+            help="Which weights to take where a file has averaged (EMA) ones too; default model.",
+        ),
     ] = None,
     like: Annotated[
         Path | None,
@@ -44,34 +64,84 @@ def import_weights(
     as_json: JsonFlag = False,
 ) -> None:
     """Make a seed.pt from weights under torchvision's names or our own."""
-    if classes is not None and classes < 1:
-        raise InputError(f"classes must be at least 1, got {classes}")
+    count, names = _classes(classes)
+    if names is not None and like is not None:
+        raise InputError(
+            f"--classes {classes} and --like {like} both name the classes: give one of them"
+        )
+    kind = _kind(weights_of)
     spec = open_spec(arch, Changes(resolution, None, width, convention or _convention(arch)))
     path = not_over(output or Path(f"{stem(arch)}-seed.pt"), weights)
     if output is None and path.exists():
         raise InputError(f"{path} exists: move it away, or choose another --output")
     if not path.parent.is_dir():
         raise InputError(f"{path.parent} is no folder: make it, or choose another --output")
-    from nas.pretrained import import_seed, placeholder_classes
+    from nas.class_names import placeholder_classes
+    from nas.pretrained import import_seed
     from nas.seeds import load_seed, seed_bytes
 
-    seed = import_seed(spec, weights)
+    console = messages()
+    seed = import_seed(
+        spec,
+        weights,
+        kind=kind,
+        headless=count is not None,
+        tell=lambda note: console.print(note, soft_wrap=True),
+    )
     if like is not None:
         seed = seed.used_like(load_seed(like))
-    if classes is not None:
-        seed = seed.with_classes(placeholder_classes(classes))
+    if count is not None:
+        seed = seed.with_classes(placeholder_classes(count), named=False)
+    elif names is not None:
+        usage = replace(seed.usage, classes=names.named(len(seed.usage.classes)), named=True)
+        seed = replace(seed, usage=usage)
     write_whole(path, seed_bytes(seed))
-    cost = count(seed.spec)
+    cost = count_cost(seed.spec)
     if as_json:
-        print_json({"path": str(path), "params": cost.params, "classes": len(seed.usage.classes)})
+        document = {"path": str(path), "params": cost.params, "classes": len(seed.usage.classes)}
+        print_json(document | {"named": seed.usage.named})
         return
-    head = "a new classifier" if classes is not None else "its classifier"
-    renewed = " --new-classifier" if classes is None and like is None else ""
-    messages().print(
-        f"{path}: {cost.params:,} parameters, {head} of {len(seed.usage.classes)} classes\n"
+    head = "a new classifier" if count is not None else "its classifier"
+    renewed = " --new-classifier" if count is None and like is None and names is None else ""
+    console.print(
+        f"{path}: {cost.params:,} parameters, {head} of {len(seed.usage.classes)} classes"
+        f"{_about_names(seed.usage, given=names is not None or like is not None)}\n"
         f"next: nas train {path} --data DIR{renewed}",
         soft_wrap=True,
     )
+
+
+def _classes(given: str | None) -> tuple[int | None, ClassFile | None]:
+    """What `--classes` is: a number of new classes, or a file with the names of those that there are.
+
+    Raises:
+        InputError: Neither, or a file that maps folders, which an import does not see.
+    """
+    if given is None:
+        return None, None
+    if re.fullmatch(r"[+-]?\d{1,9}", given):
+        if int(given) < 1:
+            raise InputError(f"classes must be at least 1, got {given}")
+        return int(given), None
+    names = read_class_file(Path(given))
+    if not names.names:
+        raise InputError(
+            f"{given} maps folders to classes: give it to nas evaluate or nas train, which read folders, "
+            "and to nas import the names of the classes, one a line"
+        )
+    return None, names
+
+
+def _kind(weights_of: str | None) -> Kind | None:
+    if weights_of not in (None, "model", "ema"):
+        raise InputError(f"--weights-of must be model or ema, got {weights_of!r}")
+    return weights_of  # type: ignore[return-value] # checked above
+
+
+def _about_names(usage: Usage, *, given: bool) -> str:
+    if not usage.named:
+        return ", which have no names (--classes FILE gives them)"
+    return "" if given else ", named like ImageNet's"
 
 
 def _convention(arch: str) -> str | None:

@@ -19,6 +19,15 @@ SpecName = Annotated[
 ]
 ResolutionOption = Annotated[int | None, typer.Option(help="Input side in pixels.")]
 ClassesOption = Annotated[int | None, typer.Option(help="Number of classes.")]
+ClassFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--classes",
+        metavar="FILE",
+        help="The network's class names, one a line in their order; or, as YAML or JSON, the class of "
+        "each folder (FOLDER: NAME or INDEX).",
+    ),
+]
 WidthOption = Annotated[
     float | None,
     typer.Option(help="Width multiplier, of reference networks named without @MULTIPLIER."),

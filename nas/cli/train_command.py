@@ -11,10 +11,13 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from nas.class_file import read_class_file
+from nas.cli.classifier import require_classifier
 from nas.cli.images import open_images
 from nas.cli.output import JsonFlag, command, messages, not_over, print_json
 from nas.cli.specs import (
     Changes,
+    ClassFileOption,
     ConventionOption,
     SpecName,
     WidthOption,
@@ -62,6 +65,7 @@ def train(
         bool,
         typer.Option("--new-classifier", help="Draw the last layer anew, for the data's classes."),
     ] = False,
+    classes: ClassFileOption = None,
     from_scratch: Annotated[
         bool, typer.Option("--from-scratch", help="Draw all weights anew, also of a seed.")
     ] = False,
@@ -78,6 +82,10 @@ def train(
         spec if spec.endswith(".pt") else of_run(spec, ".pt")
     )  # a run's folder has its network
     start = None if from_scratch or trained is None else str(trained)
+    require_classifier(
+        spec, start, from_scratch=from_scratch, new_classifier=new_classifier, classes=classes
+    )
+    names = read_class_file(classes) if classes is not None else None
     network_spec = open_spec(spec, Changes(None, None, width, convention))
     given = {"epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size}
     chosen = _recipe(
@@ -95,8 +103,11 @@ def train(
     wanted = _data(data, resolution or known_px, seeded)
     images = open_images(wanted, console, batch_size=chosen.batch_size)
     if seeded is not None:
-        seeded = for_classes(
-            _renewed(seeded, images, seed=seed) if new_classifier else seeded, images.classes
+        seeded, images = for_classes(
+            _renewed(seeded, images, seed=seed) if new_classifier else seeded,
+            images,
+            classes=names,
+            tell=lambda note: console.print(note, soft_wrap=True),
         )
     if known_px not in (None, images.resolution_px):
         console.print(

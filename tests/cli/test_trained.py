@@ -283,8 +283,8 @@ def test_evaluate_counts_what_it_says(nas, seed, photos, tmp_path):
 
 def test_unnamed_classes_are_the_data_s_in_order(nas, seed, photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    named = replace(load_seed(seed), usage=replace(load_seed(seed).usage, classes=("0", "1")))
-    (tmp_path / "unnamed.pt").write_bytes(seed_bytes(named))
+    usage = replace(load_seed(seed).usage, classes=("0", "1"), named=False)
+    (tmp_path / "unnamed.pt").write_bytes(seed_bytes(replace(load_seed(seed), usage=usage)))
     figures = [
         json.loads(nas("evaluate", path, "--data", photos, "--json")[1])
         for path in (seed, "unnamed.pt")

@@ -1,0 +1,191 @@
+"""Which of a network's classes each class folder of a data set is."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from search_spaces import InputError
+
+NAMED = 10
+"""Names that a message lists before it counts the rest."""
+
+SHOWN_PAIRS = 3
+
+Tell = Callable[[str], None]
+"""Is told how classes were matched, where that is not plain from their names."""
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Folders and the classes that they stand for.
+
+    Attributes:
+        places: The network's class of each matched folder, as an index.
+        looser: Folders whose name is spelled differently from the class's.
+        unknown: Folders without a class.
+        ambiguous: Folders that could be of several classes, and why.
+    """
+
+    places: Mapping[str, int]
+    looser: tuple[str, ...]
+    unknown: tuple[str, ...]
+    ambiguous: Mapping[str, str]
+
+
+def placeholder_classes(count: int) -> tuple[str, ...]:
+    """Names for classes that nobody has named.
+
+    >>> placeholder_classes(3)
+    ('0', '1', '2')
+    """
+    return tuple(map(str, range(count)))
+
+
+def matched(
+    folders: Sequence[str], known: Sequence[str], *, given: Mapping[str, int] | None = None
+) -> Matches:
+    """Match folders to a network's classes: exact names first, then looser spelling.
+
+    Names are compared as they are, then in Unicode's composed form (NFC), then without regard to
+    capitals, spaces, hyphens and underscores. Each step sees only what the steps before it left, and
+    matches only names that are unique on both sides. A minus sign is never left out: -90 is not 90.
+
+    >>> found = matched(["A", "b-c"], ["A", "a", "B C"])
+    >>> dict(found.places), found.looser
+    ({'A': 0, 'b-c': 2}, ('b-c',))
+
+    Args:
+        folders: Names of the data's classes, each of them once.
+        known: Names of the network's classes, in the order of its outputs.
+        given: Classes that a mapping file assigns, as indices by folder. Other folders may share them.
+    """
+    present = set(folders)
+    places = {name: place for name, place in (given or {}).items() if name in present}
+    taken: set[int] = set()
+    ambiguous: dict[str, str] = {}
+    looser: list[str] = []
+    for spelled in (str, composed, _plain):  # the first leaves names as they are
+        left = [name for name in folders if name not in places and name not in ambiguous]
+        ours, theirs = _by_spelling(left, spelled), defaultdict(list)
+        for place, name in enumerate(known):
+            if place not in taken:
+                theirs[spelled(name)].append(place)
+        for spelling, names in ours.items():
+            found = theirs.get(spelling, [])
+            if len(names) == len(found) == 1:
+                places[names[0]] = found[0]
+                taken.add(found[0])
+                looser += names if spelled is _plain else []
+            elif found:
+                ambiguous |= {name: _why(name, names, found, known) for name in names}
+    unknown = tuple(name for name in folders if name not in places and name not in ambiguous)
+    return Matches(places, tuple(looser), unknown, ambiguous)
+
+
+def require_matched(found: Matches, known: Sequence[str]) -> None:
+    """Check that every folder has a class.
+
+    Raises:
+        InputError: Some are ambiguous or unknown; they are listed.
+    """
+    problems = []
+    if found.ambiguous:
+        problems.append(
+            "classes that cannot be told apart by name: " + listed(found.ambiguous.values(), "; ")
+        )
+    if found.unknown:
+        names = [repr(name) for name in found.unknown]
+        for place, name in enumerate(found.unknown[:SHOWN_PAIRS]):
+            names[place] += _near(name, known)
+        problems.append(f"the network does not know the data's classes {listed(names)}")
+    if problems:
+        first = listed(map(repr, known), count=SHOWN_PAIRS, total=False)
+        raise InputError(
+            f"{'; '.join(problems)}: name the folders like its classes (the first are {first}), or give "
+            '--classes FILE with a line such as "FOLDER: CLASS" for each of these'
+        )
+
+
+def notes(found: Matches, known: Sequence[str]) -> list[str]:
+    """What is worth telling about a match: the names that were matched by looser spelling."""
+    if not found.looser:
+        return []
+    pairs = [f"{name!r} = {known[found.places[name]]!r}" for name in found.looser]
+    count = "1 class" if len(pairs) == 1 else f"{len(pairs)} classes"
+    return [f"matched {count} by looser spelling: {listed(pairs)}"]
+
+
+def in_order(folders: Sequence[str]) -> str:
+    """What to tell where classes without names are counted in the order of the folders."""
+    first = ", ".join(f"{place} = {name!r}" for place, name in enumerate(folders[:SHOWN_PAIRS]))
+    more = ", ..." if len(folders) > SHOWN_PAIRS else ""
+    return (
+        "the network's classes have no names, so they are counted in the order of the folders "
+        f"({first}{more}): if that is wrong, name them with --classes FILE of nas import, train or evaluate"
+    )
+
+
+def listed(
+    names: Iterable[str], between: str = ", ", *, count: int = NAMED, total: bool = True
+) -> str:
+    """The first few of some names, and how many more there are.
+
+    >>> listed("abcd", count=2), listed("ab", count=2)
+    ('a, b and 2 more', 'a, b')
+    """
+    names = list(names)
+    more = f" and {len(names) - count} more" if len(names) > count and total else ""
+    return between.join(names[:count]) + more
+
+
+def _by_spelling(names: Iterable[str], spelled: Callable[[str], str]) -> dict[str, list[str]]:
+    groups = defaultdict(list)
+    for name in names:
+        groups[spelled(name)].append(name)
+    return groups
+
+
+def _why(name: str, names: Sequence[str], places: Sequence[int], known: Sequence[str]) -> str:
+    """Why a folder has no class, though the network has one of a like name."""
+    if len(places) > 1:
+        choices = [f"{known[place]!r} ({place})" for place in places]
+        return f"{name!r} could be {listed(choices, ' or ')}"
+    others = [other for other in names if other != name]
+    return f"{name!r} and {listed(map(repr, others))} are both like {known[places[0]]!r}"
+
+
+def _near(name: str, known: Sequence[str]) -> str:
+    plain = {_plain(other): other for other in known}
+    near = difflib.get_close_matches(_plain(name), plain, n=1, cutoff=0.75)
+    return f" (did you mean {plain[near[0]]!r}?)" if near else ""
+
+
+def composed(name: str) -> str:
+    """A name in Unicode's composed form (NFC)."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _plain(name: str) -> str:
+    """A name without what people write differently.
+
+    Separators count only between letters or digits, so that a sign stays: A- is not A.
+
+    >>> _plain("Granny_Smith") == _plain("granny smith"), _plain("-90") == _plain("90")
+    (True, False)
+    >>> _plain("x_-5") == _plain("x_5")
+    False
+    """
+    folded = composed(composed(name).casefold()).strip()
+    return re.sub(r"(?<=[^\W_])([\s_-]+)(?=[^\W_])", _separated, folded)
+
+
+def _separated(run: re.Match[str]) -> str:
+    """A space, and the minus sign if the run ends in one: of x_-5, not of x-5 or x-y."""
+    following = run.string[run.end()]
+    signed = len(run[0]) > 1 and run[0].endswith("-") and following.isdigit()
+    return " -" if signed else " "

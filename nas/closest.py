@@ -1,0 +1,115 @@
+"""The published network that a file's weights fit best."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from search_spaces import REFERENCES, ArchSpec, InputError, count
+from search_spaces.network import Network
+from search_spaces.references import Convention
+from search_spaces.torchvision_keys import torchvision_names
+
+WIDTHS = (1.0, *(number / 20 for number in range(2, 41) if number != 20))
+CONVENTIONS: tuple[Convention, ...] = ("torchvision", "paper")
+NEAR = 0.9
+"""Part of the names and shapes that have to agree."""
+
+BUILT = 3
+"""Networks that are looked at layer by layer: those of the most similar size."""
+
+_COUNTED_NOT = ("running_mean", "running_var", "num_batches_tracked")
+
+
+@dataclass(frozen=True)
+class Closest:
+    """A published network, and what of the weights fits it.
+
+    Attributes:
+        options: What to type for it.
+        matching: Names with the network's shape.
+    """
+
+    options: str
+    matching: int
+
+
+def skeleton(spec: ArchSpec) -> dict[str, Tensor]:
+    """Names and shapes of a network's weights, which take no memory."""
+    with torch.device("meta"):
+        return dict(Network(spec).state_dict())
+
+
+def is_ours(found: Mapping[str, Tensor]) -> bool:
+    """Whether names are our own."""
+    return "stem.0.weight" in found
+
+
+def expected(spec: ArchSpec, *, ours: bool) -> dict[str, Tensor]:
+    """Names and shapes of a network's weights as they stand in a file.
+
+    Args:
+        spec: The network.
+        ours: Whether the file has our own names; else torchvision's.
+
+    Raises:
+        InputError: torchvision has no class for the network.
+    """
+    weights = skeleton(spec)
+    names = {name: name for name in weights} if ours else torchvision_names(weights, spec)
+    return {names[name]: tensor for name, tensor in weights.items()}
+
+
+def matching(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> int:
+    """How many of the wanted weights there are, in their shape."""
+    return sum(name in found and found[name].shape == like.shape for name, like in wanted.items())
+
+
+def closest(found: Mapping[str, Tensor]) -> Closest | None:
+    """The published network whose names and shapes agree best with a file's; None if none is near."""
+    size = _size(found)
+    by_size = sorted(_candidates(found), key=lambda it: abs(_features_size(it[1]) - size))
+    best, share = None, NEAR
+    for options, spec in by_size[:BUILT]:
+        try:
+            wanted = expected(spec, ours=is_ours(found))
+        except InputError:
+            continue
+        agreeing = matching(found, wanted)
+        if agreeing / max(len(wanted), len(found)) > share:
+            best, share = Closest(options, agreeing), agreeing / max(len(wanted), len(found))
+    return best
+
+
+def _candidates(found: Mapping[str, Tensor]) -> Iterator[tuple[str, ArchSpec]]:
+    """Published networks of as many stem channels, at any width, each of them once."""
+    first = next((t for t in found.values() if t.ndim == 4 and t.shape[1] == 3), None)
+    if first is None:
+        return
+    seen: set[ArchSpec] = set()
+    for name, reference in REFERENCES.items():
+        for width in WIDTHS:
+            for convention in CONVENTIONS:
+                spec = reference(width=width, convention=convention)
+                if spec.stem.out != len(first) or spec in seen:
+                    continue
+                seen.add(spec)
+                at = "" if width == 1.0 else f" --width {width:g}"
+                by = "" if convention == CONVENTIONS[0] else f" --convention {convention}"
+                yield f"--arch {name}{at}{by}", spec
+
+
+def _size(found: Mapping[str, Tensor]) -> int:
+    """Parameters in a file but for its last layer's."""
+    learnt = {name: t for name, t in found.items() if not name.endswith(_COUNTED_NOT)}
+    last = [name for name in learnt if "classifier" in name][-2:]
+    return sum(tensor.numel() for name, tensor in learnt.items() if name not in last)
+
+
+def _features_size(spec: ArchSpec) -> int:
+    """Parameters of a network but for its last layer's."""
+    features = spec.head.hidden or spec.head.conv or spec.widths()[-1]
+    return count(spec).params - (features + 1) * spec.head.classes

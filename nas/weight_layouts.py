@@ -1,0 +1,40 @@
+"""Whose names a file's weights have, where they are neither torchvision's nor our own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+_RENAME = "save them under torchvision's names, from a network of torchvision's own class"
+_OTHER = "give weights of a network that --arch can name"
+
+_LAYOUTS = (
+    ("timm's", r"conv_stem\.(conv\.)?weight", _RENAME),
+    ("timm's", r"blocks\.\d+\.\d+\.(conv_dw|conv_pw|conv_pwl|bn1|bn2|se)\.", _RENAME),
+    ("transformers'", r"(.*\.)?(conv_stem|layer\.\d+)\.\w+\.convolution\.", _RENAME),
+    ("efficientnet_pytorch's", r"_conv_stem\.|_blocks\.\d+\.", _OTHER),
+    ("OpenMMLab's", r"(layer|conv)\d+(\.\d+)*\.(\w+_)?conv\.(conv\.|weight)", _RENAME),
+    ("torchvision's EfficientNet", r"features\.\d+\.\d+\.block\.", _OTHER),
+    ("an older MobileNet's", r"features\.\d+\.conv\.0\.weight", _RENAME),
+    ("a detector's or segmenter's", r"(body|fpn|rpn|roi_heads|low|high)\.", _OTHER),
+    ("a ResNet's", r"layer\d\.\d+\.conv1\.weight", _OTHER),
+    ("a vision transformer's", r"cls_token|pos_embed|class_token|patch_embed\.", _OTHER),
+    ("torch's pruning", r".*\.weight_(orig|mask)$", "call prune.remove on it, and save it again"),
+    ("a parametrised network's", r".*parametrizations\.|.*\.weight_[gv]$", "remove them, and save"),
+    ("a quantised network's", r".*(_packed_params|\.zero_point$)", "give the float weights"),
+    ("TensorFlow's or Keras'", r".*(/|:0$|_depthwise_BN|kernel$)", "convert them to torchvision's"),
+)
+"""Whose, what a name begins with, and the way out."""
+
+
+def foreign_layout(names: Iterable[str]) -> str | None:
+    """Whose names these are, with an example, and the way out; None where nobody known uses them.
+
+    >>> foreign_layout(["conv_stem.weight", "bn1.weight"])[:51]
+    "timm's layout of names (conv_stem.weight), not read"
+    """
+    for name in names:
+        for owner, pattern, mend in _LAYOUTS:
+            if re.match(pattern, name):
+                return f"{owner} layout of names ({name[:80]}), not read yet: {mend}"
+    return None
