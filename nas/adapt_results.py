@@ -117,7 +117,7 @@ def write_results(result: AdaptResult, adapted: Seed) -> None:
     folder = result.folder
     write_whole(folder / "adapted.yaml", to_yaml(result.spec))
     write_whole(folder / "adapted.pt", seed_bytes(adapted))
-    keep_onnx(folder / "adapted.onnx", adapted.network())
+    keep_onnx(folder / "adapted.onnx", adapted)
     lines = ["step,accuracy,latency_ms,params,madds"]
     lines += [",".join(map(str, row)) for row in result.trajectory]
     write_whole(folder / "family.csv", "\n".join(lines) + "\n")

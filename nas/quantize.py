@@ -14,23 +14,24 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import onnx
 import torch
-from numpy.typing import NDArray
 
 from latency import Latency
-from nas.export import Format, Images, Run, checked_onnx, open_onnx
+from nas.answers import Answers, classify
+from nas.export import Format, checked_onnx
+from nas.feeding import Feed, Images
+from nas.models import Model
+from nas.onnx_file import open_onnx, stamp_onnx
 from nas.scoring import relabelled
 from nas.seeds import Usage
-from nas.training.augment import normalize
 from nas.training.images import Dataset, Split
-from search_spaces.network import Network
+from search_spaces.pixel_input import Exportable, PixelInput
 
 CALIBRATION_IMAGES = 256
-EVALUATED_AT_ONCE = 64
 
 Progress = Callable[[str], None]
 """Told what is being done."""
@@ -76,17 +77,24 @@ class Comparison:
         return asdict(self)
 
 
-def calibration_images(train: Split, usage: Usage, *, count: int = CALIBRATION_IMAGES) -> Images:
-    """Training images (at most `count`, 3, h, w), the same ones each time, prepared as in training."""
+def calibration_images(
+    train: Split, usage: Usage, *, count: int = CALIBRATION_IMAGES, pixels: bool = False
+) -> Images:
+    """Training images (at most `count`, 3, h, w), the same ones each time, prepared as in training.
+
+    Args:
+        train: Where they are drawn from.
+        usage: How they are prepared.
+        count: How many.
+        pixels: Whether the network normalises them itself.
+    """
     drawn = train.batches(count, generator=torch.Generator().manual_seed(0))
     images, _ = next(iter(drawn))
-    return _prepared(images, usage)
+    return _feed(usage, images.shape[-1], pixels=pixels).prepare(images.numpy())
 
 
-def _prepared(images: torch.Tensor, usage: Usage) -> Images:
-    floats = normalize(images, mean=usage.mean, std=usage.std)
-    prepared: Images = floats.contiguous().numpy()
-    return prepared
+def _feed(usage: Usage, px: int, *, pixels: bool) -> Feed:
+    return Feed(usage, px, values="pixels" if pixels else "normalized")
 
 
 def quantize_onnx(model: bytes, images: Images, *, reduce_range: bool = False) -> bytes:
@@ -94,18 +102,19 @@ def quantize_onnx(model: bytes, images: Images, *, reduce_range: bool = False) -
 
     Args:
         model: Serialized, with one input `image`.
-        images: To calibrate on (n, 3, h, w), prepared as in training.
+        images: To calibrate on (n, 3, h, w), prepared as the model takes them.
         reduce_range: Weights of 7 bits. x86 processors without VNNI add two products of 8 bits in 16,
             which can overflow; with 7 bits it cannot.
     """
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
     with tempfile.TemporaryDirectory() as folder, _quiet():
-        path = Path(folder) / "int8.onnx"
+        path, content = Path(folder) / "int8.onnx", _without_aliases(onnx.load_from_string(model))
         quantize_static(
-            _without_aliases(onnx.load_from_string(model)),
+            content,
             path,
             _Reader(images),
+            nodes_to_exclude=_before_first_layer(content),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             reduce_range=reduce_range,
@@ -114,6 +123,19 @@ def quantize_onnx(model: bytes, images: Images, *, reduce_range: bool = False) -
             calibrate_method=CalibrationMethod.MinMax,
         )
         return bytes(_without_unused(onnx.load(path)).SerializeToString())
+
+
+def _before_first_layer(model: onnx.ModelProto) -> list[str]:
+    """Names of the nodes in front of the first convolution: those that normalise pixels.
+
+    In int8 each of them would round once more.
+    """
+    names = []
+    for node in model.graph.node:
+        if node.op_type == "Conv":
+            break
+        names.append(node.name)
+    return names
 
 
 def _without_unused(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -152,11 +174,18 @@ class _Reader:
     """Calibration images one at a time, as onnxruntime asks for them."""
 
     def __init__(self, images: Images) -> None:
-        self._feeds = iter(images[:, None])  # each (1, 3, h, w)
+        # Each (1, 3, h, w); pixels go in channels last.
+        self._feeds = (_channels_last(image) for image in images[:, None])
 
     def get_next(self) -> dict[str, Images] | None:
         image = next(self._feeds, None)
         return None if image is None else {"image": image}
+
+
+def _channels_last(image: Images) -> Images:
+    if image.dtype != np.uint8:
+        return image
+    return np.ascontiguousarray(image.transpose(0, 2, 3, 1))
 
 
 @contextlib.contextmanager
@@ -183,12 +212,12 @@ def onnx_latencies(models: Sequence[bytes]) -> list[Latency]:
     return [reading.latency for reading in measured(OnnxRuntime()).measure(models)]
 
 
-ONNX = Format("ONNX", ".onnx", checked_onnx, quantize_onnx, open_onnx, onnx_latencies)
+ONNX = Format("ONNX", ".onnx", checked_onnx, quantize_onnx, open_onnx, onnx_latencies, stamp_onnx)
 
 
 def quantized(
     files: Format,
-    network: Network,
+    network: Exportable,
     data: Dataset,
     usage: Usage,
     *,
@@ -201,7 +230,8 @@ def quantized(
 
     Args:
         files: What kind of file.
-        network: Its spec's resolution must be that of the data.
+        network: Its spec's resolution must be that of the data. A `PixelInput` makes a file that takes
+            pixels.
         data: Images of classes that the network knows, by name; not all of them need to be there.
         usage: How the network's images are prepared.
         progress: Told what is being done.
@@ -214,10 +244,13 @@ def quantized(
     data = relabelled(data, usage.classes)
     progress(f"converting to {files.name}")
     before = files.convert(network)
-    images = calibration_images(data.train, usage)
+    pixels = isinstance(network, PixelInput)
+    images = calibration_images(data.train, usage, pixels=pixels)
     progress(f"calibrating on {len(images)} images of {data.resolution_px} px")
     after = files.quantize(before, images)
-    compared = compare(files, before, after, data=data, usage=usage, progress=progress)
+    compared = compare(
+        files, before, after, data=data, usage=usage, pixels=pixels, progress=progress
+    )
     return after, compared
 
 
@@ -228,15 +261,26 @@ def compare(
     *,
     data: Dataset,
     usage: Usage,
+    pixels: bool = False,
     progress: Progress = lambda _: None,
 ) -> Comparison:
-    """Accuracy on the validation images and latency of a float file and its int8 one."""
+    """Accuracy on the validation images and latency of a float file and its int8 one.
+
+    Args:
+        files: What kind of file.
+        before: The float file.
+        after: The int8 file.
+        data: Images of the files' size; labels are indices into the network's classes.
+        usage: How the images are prepared.
+        pixels: Whether the files normalise them themselves.
+        progress: Told what is being done.
+    """
+    feed = _feed(usage, data.resolution_px, pixels=pixels)
 
     def answers(model: bytes, name: str) -> Answers:
         told = f"{name}: {{}} of {len(data.val)} held-out images"
-        return classify(
-            files.open(model), data.val, usage, lambda done: progress(told.format(done))
-        )
+        opened = Model(feed, files.open(model))
+        return classify(opened, data.val, lambda done: progress(told.format(done)))
 
     answers_before, answers_after = answers(before, "float"), answers(after, "int8")
     progress("timing both files in turns")
@@ -249,27 +293,3 @@ def compare(
         calibrated_on=min(CALIBRATION_IMAGES, len(data.train)),
         px=data.resolution_px,
     )
-
-
-class Answers(NamedTuple):
-    """Classes that a file gives to images (n,), and the right ones (n,)."""
-
-    given: NDArray[np.int64]
-    right: NDArray[np.int64]
-
-    @property
-    def accuracy(self) -> float:
-        """Share of right answers, 0..1."""
-        return float(np.mean(self.given == self.right))
-
-
-def classify(
-    run: Run, split: Split, usage: Usage, progress: Callable[[int], None] = lambda _: None
-) -> Answers:
-    """Let a file classify a split, whose images are prepared as in training."""
-    given, right = [], []
-    for images, labels in split.batches(EVALUATED_AT_ONCE):
-        given.append(run(_prepared(images, usage)).argmax(axis=1))
-        right.append(labels.numpy())
-        progress(sum(map(len, right)))
-    return Answers(np.concatenate(given), np.concatenate(right))

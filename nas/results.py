@@ -215,7 +215,7 @@ def _write_network(result: SearchResult, dataset: Dataset) -> None:
     weights = finalist_weights(result.folder, result.winner)
     seed = Seed(result.spec, weights, usage, _device(result.folder))
     write_whole(result.folder / "seed.pt", seed_bytes(seed))
-    keep_onnx(result.folder / "best.onnx", seed.network())
+    keep_onnx(result.folder / "best.onnx", seed)
 
 
 def _device(folder: RunFolder) -> str:

@@ -31,6 +31,7 @@ class Usage:
         mean: Per channel, of pixels in 0..1.
         std: Per channel, of pixels in 0..1.
         background: Colour that transparent pixels are laid on, as PIL names it.
+        named: Whether `classes` are real names; weights from elsewhere may have invented ones.
     """
 
     classes: tuple[str, ...]
@@ -38,6 +39,7 @@ class Usage:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     background: str = "white"
+    named: bool = True
 
     @classmethod
     def of(cls, data: Dataset) -> Self:
@@ -106,7 +108,12 @@ def _classifier_keys(weights: dict[str, torch.Tensor]) -> tuple[str, str]:
 
 
 def seed_bytes(seed: Seed) -> bytes:
-    """A seed as the content of a file: plain containers and tensors, nothing executable."""
+    """A seed as the content of a file: plain containers and tensors, nothing executable.
+
+    `feed` repeats for other programs how to feed the network (`nas.feeding`); `load_seed` does not read it.
+    """
+    from nas.feeding import Feed  # which needs `Usage`
+
     buffer = io.BytesIO()
     content = {
         "format": FORMAT,
@@ -114,6 +121,7 @@ def seed_bytes(seed: Seed) -> bytes:
         "weights": {name: tensor.cpu() for name, tensor in seed.weights.items()},
         "usage": asdict(seed.usage),
         "device": seed.device,
+        "feed": Feed.of(seed).to_dict(),
     }
     torch.save(content, buffer)
     return buffer.getvalue()
@@ -153,4 +161,6 @@ def _usage(data: dict[str, Any]) -> Usage:
     mean, std = ((float(r), float(g), float(b)) for r, g, b in (data["mean"], data["std"]))
     # Files that do not say were prepared on black.
     background = str(data.get("background", "black"))
-    return Usage(tuple(map(str, data["classes"])), int(data["trained_px"]), mean, std, background)
+    named = bool(data.get("named", True))
+    classes = tuple(map(str, data["classes"]))
+    return Usage(classes, int(data["trained_px"]), mean, std, background, named)
