@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +31,12 @@ class Answers(NamedTuple):
         """The accuracy with its interval."""
         count = len(self.right)
         return SplitScore(self.accuracy, wilson(self.accuracy, count), count)
+
+
+def joined(parts: Sequence[Answers]) -> Answers:
+    """Answers to several splits as one."""
+    given, right = zip(*parts, strict=True)
+    return Answers(np.concatenate(given), np.concatenate(right))
 
 
 def classify(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from nas.feeding import Feed, Images
 from nas.files import write_whole
-from nas.onnx_file import open_onnx, stamp_onnx
+from nas.onnx_file import describe_onnx, open_onnx, stamp_onnx
 from nas.running import Run
 from nas.seeds import Seed, Usage
 from nas.sidecar import write_sidecar
@@ -41,7 +41,8 @@ class Format:
         quantize: A float file and images to calibrate on, prepared as it takes them, to an int8 file.
         open: A file to what runs it.
         latencies: Of several files on this machine's CPU, measured in turns: one thread, batch 1.
-        stamp: Writes into a file how to feed it.
+        describe: A file to how it is fed.
+        stamp: Writes that into it.
     """
 
     name: str
@@ -50,7 +51,12 @@ class Format:
     quantize: Callable[[bytes, Images], bytes]
     open: Callable[[bytes], Run]
     latencies: Callable[[Sequence[bytes]], Sequence[Latency]]
-    stamp: Callable[[bytes, Usage], tuple[bytes, Feed]]
+    describe: Callable[[bytes, Usage], Feed]
+    stamp: Callable[[bytes, Feed], bytes]
+
+    def described(self, model: bytes, usage: Usage) -> bytes:
+        """A file that says how to feed it."""
+        return self.stamp(model, self.describe(model, usage))
 
 
 class ExportError(RuntimeError):
@@ -85,8 +91,8 @@ def keep_onnx(path: Path, seed: Seed) -> None:
     except ExportError as error:
         _log.warning("%s: %s: not written", path, error)
         return
-    stamped, feed = stamp_onnx(model, seed.usage)
-    write_whole(path, stamped)
+    feed = describe_onnx(model, seed.usage)
+    write_whole(path, stamp_onnx(model, feed))
     write_sidecar(path, feed)
 
 

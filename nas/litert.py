@@ -11,7 +11,7 @@ import numpy as np
 from latency import Latency
 from nas.export import Format, check
 from nas.feeding import Images
-from nas.litert_file import open_litert, stamp_litert
+from nas.litert_file import describe_litert, open_litert, stamp_litert
 from search_spaces.litert_export import litert_module, quiet, to_tflite
 from search_spaces.pixel_input import Exportable
 
@@ -98,6 +98,7 @@ LITERT = Format(
     quantize_litert,
     open_litert,
     litert_latencies,
+    describe_litert,
     stamp_litert,
 )
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.feeding import KEY, Feed, Images
+from nas.feeding import KEY, Feed, Images, Values
 from nas.running import Logits, Takes, as_logits, free, taken
 from nas.seeds import Usage
 from search_spaces import InputError
@@ -98,27 +98,24 @@ def open_litert(model: bytes, *, where: str = "LiteRT") -> LiteRtRun:
     return LiteRtRun(model, where=where)
 
 
-def stamp_litert(model: bytes, usage: Usage) -> tuple[bytes, Feed]:
-    """Write into a `.tflite` how to feed it: the metadata entry `mobile_nas`, and labels in an archive.
-
-    Args:
-        model: The file's content.
-        usage: Of the network.
-
-    Returns:
-        The content with it, and what was written.
-    """
+def describe_litert(model: bytes, usage: Usage) -> Feed:
+    """How to feed a `.tflite` of a network, by its own input; uint8 without a scale is pixels."""
     takes = open_litert(model).takes
     assert takes.size_px is not None
     pixels = takes.dtype == "uint8" and takes.quantization is None
-    feed = Feed(
+    values: Values = "pixels" if pixels else "normalized"
+    return Feed(
         usage,
         takes.size_px,
         takes.layout,
         takes.dtype,
-        "pixels" if pixels else "normalized",
+        values,
         quantization=takes.quantization,
     )
+
+
+def stamp_litert(model: bytes, feed: Feed) -> bytes:
+    """Write into a `.tflite` how to feed it: the metadata entry `mobile_nas`, and labels in an archive."""
     schema = litert_module("ai_edge_litert.schema_py_generated")
     tools = litert_module("ai_edge_litert.tools.flatbuffer_utils")
     content = tools.read_model_from_bytearray(bytearray(model))
@@ -127,7 +124,7 @@ def stamp_litert(model: bytes, usage: Usage) -> tuple[bytes, Feed]:
     entry.name, entry.buffer = KEY, len(content.buffers)
     content.buffers.append(buffer)
     content.metadata = [*(content.metadata or []), entry]
-    return _with_archive(bytes(tools.convert_object_to_bytearray(content)), feed), feed
+    return _with_archive(bytes(tools.convert_object_to_bytearray(content)), feed)
 
 
 def description_of(model: bytes, *, where: str) -> bytes | None:

@@ -90,28 +90,22 @@ def open_onnx(model: bytes | Path, *, where: str = "ONNX", layout: Layout = "NCH
     return OnnxRun(session, where=where, layout=layout)
 
 
-def stamp_onnx(model: bytes, usage: Usage) -> tuple[bytes, Feed]:
-    """Write into an ONNX model how to feed it: `mobile_nas` in its metadata.
-
-    Args:
-        model: Serialized.
-        usage: Of the network.
-
-    Returns:
-        The model with it, and what was written.
-    """
+def describe_onnx(model: bytes, usage: Usage) -> Feed:
+    """How to feed an ONNX model of a network, by its own input; uint8 is pixels."""
     takes = open_onnx(model).takes
     assert takes.size_px is not None
     values: Values = "pixels" if takes.dtype == "uint8" else "normalized"
-    feed = Feed(usage, takes.size_px, takes.layout, takes.dtype, values)
+    return Feed(usage, takes.size_px, takes.layout, takes.dtype, values)
+
+
+def stamp_onnx(model: bytes, feed: Feed) -> bytes:
+    """Write into an ONNX model how to feed it: `mobile_nas` in its metadata."""
     content = onnx.load_from_string(model)
-    onnx.helper.set_model_props(
-        content,
-        {entry.key: entry.value for entry in content.metadata_props}
-        # The names alone too, for programs that show what a file has.
-        | {KEY: feed.to_json(), "classes": json.dumps(list(usage.classes))},
-    )
-    return bytes(content.SerializeToString()), feed
+    known = {entry.key: entry.value for entry in content.metadata_props}
+    # The names alone too, for programs that show what a file has.
+    ours = {KEY: feed.to_json(), "classes": json.dumps(list(feed.classes))}
+    onnx.helper.set_model_props(content, known | ours)
+    return bytes(content.SerializeToString())
 
 
 def _refused(where: str, error: Exception) -> Exception:

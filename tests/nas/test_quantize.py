@@ -13,8 +13,8 @@ from onnx import numpy_helper
 from PIL import Image
 
 from latency import Device, Latency
-from nas.cli.main import main
 from nas.answers import classify
+from nas.cli.main import main
 from nas.export import ExportError, check, largest_difference
 from nas.feeding import Feed
 from nas.models import Model
