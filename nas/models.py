@@ -21,6 +21,9 @@ from search_spaces.network import Network
 if TYPE_CHECKING:
     from nas.litert_file import LiteRtRun
 
+ONNX_START = b"\x08"
+"""The tag of `ir_version`, which exporters write first."""
+
 
 @dataclass(frozen=True)
 class Model:
@@ -81,8 +84,10 @@ def open_model(path: Path, *, px: int | None = None) -> Model:
     start = _start(path)
     if start.startswith(b"PK") or path.suffix in (".pt", ".pth"):
         return of_seed(load_seed(path), px=px, where=str(path))
-    if start[4:8] == b"TFL3" or path.suffix == ".tflite":
+    if start[4:8] == b"TFL3":
         return _at(_open_litert(path), px, path)
+    if path.suffix == ".tflite" and not start.startswith(ONNX_START):
+        raise InputError(f"{path}: damaged, or no LiteRT file: export or copy it again")
     return _at(_open_onnx(path), px, path)
 
 
