@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import zipfile
@@ -19,7 +20,7 @@ from search_spaces.litert_export import litert_module
 MAGIC = b"TFL3"
 """In a LiteRT file's bytes 4 to 8."""
 
-LABELS, DESCRIPTION = "labels.txt", f"{KEY}.json"
+LABELS, DESCRIPTION, DIGEST = "labels.txt", f"{KEY}.json", "model.sha256"
 """Appended to a file as a zip archive, where TensorFlow Lite's tools look for a model's labels."""
 
 
@@ -36,6 +37,7 @@ class LiteRtRun:
 
     def __init__(self, model: bytes, *, where: str) -> None:
         self._where = where
+        _require_whole(model, where)
         module = litert_module("ai_edge_litert.interpreter")
         try:
             self._interpreter = module.Interpreter(
@@ -151,10 +153,28 @@ def _with_archive(model: bytes, feed: Feed) -> bytes:
     labels = "".join(" ".join(name.splitlines()) + "\n" for name in feed.classes)
     content = io.BytesIO(model)
     with zipfile.ZipFile(content, "a") as archive:
-        for name, text in ((LABELS, labels), (DESCRIPTION, feed.to_json() + "\n")):
+        digest = hashlib.sha256(model).hexdigest()
+        texts = {LABELS: labels, DESCRIPTION: feed.to_json() + "\n", DIGEST: digest + "\n"}
+        for name, text in texts.items():
             # Without a date, the same network gives the same file.
             archive.writestr(zipfile.ZipInfo(name), text.encode("utf-8", "surrogateescape"))
     return content.getvalue()
+
+
+def _require_whole(model: bytes, where: str) -> None:
+    """Check the digest that `stamp_litert` wrote: LiteRT crashes on some damaged files.
+
+    Raises:
+        InputError: The file is not what was written.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(model)) as archive:
+            start = min(entry.header_offset for entry in archive.infolist())
+            written = archive.read(DIGEST).decode().strip()
+    except Exception:  # noqa: BLE001  no archive, or no such entry: another program's file
+        return
+    if hashlib.sha256(model[:start]).hexdigest() != written:
+        raise InputError(f"{where}: damaged: it is not what was written; export or copy it again")
 
 
 def _encoded(values: NDArray[Any], tensor: dict[str, Any]) -> NDArray[Any]:

@@ -84,7 +84,9 @@ def open_onnx(model: bytes | Path, *, where: str = "ONNX", layout: Layout = "NCH
     options.log_severity_level = 4  # what it complains about is raised as well
     given = model if isinstance(model, bytes) else str(model)
     try:
-        session = ort.InferenceSession(given, options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(
+            given, options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
     except Exception as error:
         raise _refused(where, error) from error
     return OnnxRun(session, where=where, layout=layout)
@@ -112,7 +114,8 @@ def _refused(where: str, error: Exception) -> Exception:
     """The runtime's refusal as ours; anything else is a mistake of our own and stays."""
     if isinstance(error, MemoryError):
         return InputError(f"{where}: no memory for it: give a smaller one, or fewer images")
-    if type(error).__module__.startswith("onnxruntime"):
+    # Names in a damaged file may be no text.
+    if type(error).__module__.startswith("onnxruntime") or isinstance(error, UnicodeDecodeError):
         reason = (str(error).strip().splitlines() or ["no reason given"])[0]
         return InputError(f"{where}: ONNX Runtime refuses it ({reason}): damaged, or no ONNX file")
     return error

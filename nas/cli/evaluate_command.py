@@ -50,7 +50,7 @@ def evaluate(
     with waiting(console, "opening the network") as status:
         model = open_model(path, px=resolution)
         px = model.feed.size_px
-        note_sizes(console, model.feed.usage.trained_px, px, done="evaluated")
+        note_sizes(console, model.feed.usage.trained_px, px, done="evaluated", measured=True)
         status.update("reading images")
         images = load_dataset(
             data,

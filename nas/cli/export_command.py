@@ -215,7 +215,8 @@ def _at(request: Request, px: int) -> Seed:
 
     seed = load_seed(request.spec)
     require_classes(Feed.of(seed), seed.spec.head.classes, where=request.spec)
-    note_sizes(messages(), seed.usage.trained_px, px, done="exported")
+    measured = request.data is not None
+    note_sizes(messages(), seed.usage.trained_px, px, done="exported", measured=measured)
     return replace(seed, spec=replace(seed.spec, resolution=px))
 
 

@@ -7,7 +7,9 @@ from rich.console import Console
 from nas.cli.output import noted
 
 
-def note_sizes(console: Console, trained_px: int, px: int, *, done: str) -> None:
+def note_sizes(
+    console: Console, trained_px: int, px: int, *, done: str, measured: bool = False
+) -> None:
     """Warn if a network is used at another size than it was trained at.
 
     Args:
@@ -15,17 +17,14 @@ def note_sizes(console: Console, trained_px: int, px: int, *, done: str) -> None
         trained_px: Side of the images that the weights were trained on.
         px: Side of the images that it is given.
         done: What happens at that size, for instance "exported".
+        measured: Whether its accuracy at that size is about to be printed.
     """
     if trained_px == px:
         return
-    unknown = (
-        "accuracy there is unknown; evaluate it, or train it on"
-        if done != "evaluated"
-        else "its accuracy is that of an untrained size; train it on"
-    )
+    mend = f"train it on at {px} px"
+    if not measured:
+        mend = f"accuracy there is unknown; evaluate it, or {mend}"
     console.print(
-        noted(
-            "sizes differ: ", f"trained at {trained_px} px, {done} at {px} px: {unknown} at {px} px"
-        ),
+        noted("sizes differ: ", f"trained at {trained_px} px, {done} at {px} px: {mend}"),
         soft_wrap=True,
     )

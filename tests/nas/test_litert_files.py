@@ -191,6 +191,16 @@ def test_cut_files_are_one_line(files, tmp_path):
         assert "\n" not in str(error.value)
 
 
+def test_damage_is_found_before_litert_sees_it(files, tmp_path):
+    """LiteRT ends the process on some of these."""
+    whole = (files / "float.tflite").read_bytes()
+    path = tmp_path / "damaged.tflite"
+    for place in np.random.default_rng(0).integers(8, len(whole) * 3 // 4, 50).tolist():
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
+        with pytest.raises(InputError, match="damaged: it is not what was written"):
+            open_model(path)
+
+
 def test_a_seed_exported_twice_keeps_both_side_cars(nas, files):
     assert nas("export", "seed.pt", "-o", "float.onnx")[0] == 0
     assert json.loads((files / "float.json").read_text())["file"] == "float.tflite"

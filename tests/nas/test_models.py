@@ -1,5 +1,6 @@
 """One model whatever the file: renamed, moved, of other exporters, damaged."""
 
+import contextlib
 import json
 import logging
 from dataclasses import replace
@@ -254,7 +255,7 @@ def test_damaged_descriptions_are_refused(content, tmp_path):
             open_model(path)
 
 
-def test_cut_files_are_one_line(seed, content, tmp_path):
+def test_damaged_files_are_one_line(seed, content, tmp_path, capfd):
     path = tmp_path / "cut"
     for whole in (content, seed_bytes(seed)):
         for part in (0, 1, 8, 100, len(whole) // 2, len(whole) - 1):
@@ -262,6 +263,14 @@ def test_cut_files_are_one_line(seed, content, tmp_path):
             with pytest.raises(InputError) as error:
                 open_model(path)
             assert "\n" not in str(error.value)
+    random = np.random.default_rng(0)
+    for place in random.integers(0, 2000, 60).tolist():  # names that are no text, among others
+        path.write_bytes(
+            content[:place] + bytes([random.integers(128, 256)]) + content[place + 1 :]
+        )
+        with contextlib.suppress(InputError):
+            open_model(path)
+    assert capfd.readouterr() == ("", "")
     for missing in (tmp_path / "none.onnx", tmp_path):
         with pytest.raises(InputError, match=r"give a \.pt, \.onnx or \.tflite file"):
             open_model(missing)
