@@ -23,8 +23,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nas.export import Format, Run
+from nas.export import Format
 from nas.quantize import ONNX, calibration_images
+from nas.running import Run
 from nas.seeds import Usage
 from nas.training.augment import normalize
 from nas.training.images import Dataset

@@ -126,7 +126,7 @@ def write_results(result: AdaptResult, adapted: Seed, held_out: Split) -> AdaptR
     Returns:
         The result with that accuracy.
     """
-    from nas.scoring import keep_and_score_onnx
+    from nas.answers import keep_and_score_onnx
     from nas.seeds import seed_bytes
 
     folder = result.folder

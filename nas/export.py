@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
 
+from nas.feeding import Feed, Images
 from nas.files import write_whole
-from search_spaces.network import Network
+from nas.onnx_file import describe_onnx, open_onnx, stamp_onnx
+from nas.running import Run
+from nas.seeds import Seed, Usage
+from nas.sidecar import write_sidecar
 from search_spaces.onnx_export import to_onnx
+from search_spaces.pixel_input import Exportable, PixelInput
 
 if TYPE_CHECKING:
     from latency import Latency
@@ -24,12 +28,6 @@ _log = logging.getLogger(__name__)
 
 TOLERANCE = 1e-4
 """Largest difference between a file's logits and torch's, relative to the largest logit above 1."""
-
-Images = NDArray[np.float32]
-"""Normalised images (n, 3, h, w)."""
-
-Run = Callable[[Images], NDArray[np.float32]]
-"""Images (n, 3, h, w), normalised, to logits (n, classes), whatever the file's own layout and types."""
 
 
 @dataclass(frozen=True)
@@ -40,24 +38,38 @@ class Format:
         name: For people.
         suffix: Of its files.
         convert: A network to a float file of batch 1 at its spec's resolution, checked against torch.
-        quantize: A float file and images to calibrate on, to an int8 file.
+        quantize: A float file and images to calibrate on, prepared as it takes them, to an int8 file.
         open: A file to what runs it.
         latencies: Of several files on this machine's CPU, measured in turns: one thread, batch 1.
+        describe: A file to how it is fed.
+        stamp: Writes that into it.
     """
 
     name: str
     suffix: str
-    convert: Callable[[Network], bytes]
+    convert: Callable[[Exportable], bytes]
     quantize: Callable[[bytes, Images], bytes]
     open: Callable[[bytes], Run]
     latencies: Callable[[Sequence[bytes]], Sequence[Latency]]
+    describe: Callable[[bytes, Usage], Feed]
+    stamp: Callable[[bytes, Feed], bytes]
+
+    def described(self, model: bytes, usage: Usage) -> bytes:
+        """A file that says how to feed it."""
+        return self.stamp(model, self.describe(model, usage))
 
 
 class ExportError(RuntimeError):
     """The exported file does not compute what the network computes."""
 
 
-def checked_onnx(network: Network, *, dynamic_batch: bool = False) -> bytes:
+def with_preprocessing(seed: Seed) -> PixelInput:
+    """A network that takes pixels 0..255 and normalises them itself, in eval mode."""
+    usage = seed.usage
+    return PixelInput(seed.network(), seed.spec, mean=usage.mean, std=usage.std).eval()
+
+
+def checked_onnx(network: Exportable, *, dynamic_batch: bool = False) -> bytes:
     """The network as ONNX, after its logits on random images were compared with torch's.
 
     Raises:
@@ -68,24 +80,27 @@ def checked_onnx(network: Network, *, dynamic_batch: bool = False) -> bytes:
     return model
 
 
-def keep_onnx(path: Path, network: Network) -> bytes | None:
-    """Write a network as ONNX; where the file does not compute the same, warn and write none.
+def keep_onnx(path: Path, seed: Seed) -> bool:
+    """Write a checkpoint as ONNX that says how to feed it, and the same as JSON beside it.
 
-    It is for the end of a run, which is not to be lost for this.
+    Where the file does not compute the same, warn and write none: it is for the end of a run, which is
+    not to be lost for this.
 
     Returns:
-        The file's content, if it was written.
+        Whether it was written.
     """
     try:
-        model = checked_onnx(network)
+        model = checked_onnx(seed.network())
     except ExportError as error:
         _log.warning("%s: %s: not written", path, error)
-        return None
-    write_whole(path, model)
-    return model
+        return False
+    feed = describe_onnx(model, seed.usage)
+    write_whole(path, stamp_onnx(model, feed))
+    write_sidecar(path, feed)
+    return True
 
 
-def check(network: Network, run: Run, *, what: str) -> None:
+def check(network: Exportable, run: Run, *, what: str) -> None:
     """Compare a file's logits with torch's.
 
     Raises:
@@ -98,31 +113,23 @@ def check(network: Network, run: Run, *, what: str) -> None:
         )
 
 
-def largest_difference(network: Network, run: Run) -> float:
+def largest_difference(network: Exportable, run: Run) -> float:
     """Largest difference between a file's logits and torch's, on two random images."""
-    side = network.spec.resolution
-    images = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
+    given, images = _random_images(network)
     was_training = network.training
     with torch.inference_mode():
         device = next(network.parameters()).device
-        expected = network.eval()(images.to(device)).cpu().numpy()
+        expected = network.eval()(given.to(device)).cpu().numpy()
     network.train(was_training)
-    logits = run(images.numpy())
-    return float(np.abs(logits - expected).max() / max(1.0, float(np.abs(expected).max())))
+    difference: NDArray[np.float32] = np.abs(run(images) - expected)
+    return float(difference.max() / max(1.0, float(np.abs(expected).max())))
 
 
-def open_onnx(model: bytes) -> Run:
-    """A serialized ONNX model as what runs it on the CPU, in steps of its own batch size."""
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    batch = session.get_inputs()[0].shape[0]
-
-    def run(images: Images) -> NDArray[np.float32]:
-        step = batch if isinstance(batch, int) else len(images)
-        parts = range(0, len(images), step)
-        return np.concatenate(
-            [session.run(None, {"image": images[i : i + step]})[0] for i in parts]
-        )
-
-    return run
+def _random_images(network: Exportable) -> tuple[torch.Tensor, Images]:
+    """Two images as the network takes them, and the same as a `Run` does."""
+    side, generator = network.spec.resolution, torch.Generator().manual_seed(0)
+    if isinstance(network, PixelInput):
+        pixels = torch.randint(0, 256, (2, side, side, 3), dtype=torch.uint8, generator=generator)
+        return pixels, pixels.permute(0, 3, 1, 2).numpy()
+    images = torch.randn(2, 3, side, side, generator=generator)
+    return images, images.numpy()

@@ -1,36 +1,27 @@
-"""Int8 ONNX by static quantisation, and what it costs in accuracy.
-
-Weights are int8 with a scale for each output channel, activations uint8 with a scale for each tensor, held
-by QuantizeLinear and DequantizeLinear nodes (QDQ). The ranges of activations are those seen on
-calibration images.
-"""
+"""A network in int8, and what that costs in accuracy."""
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import onnx
 import torch
-from numpy.typing import NDArray
 
 from latency import Latency
-from nas.export import Format, Images, Run, checked_onnx, open_onnx
+from nas.answers import Answers, classify
+from nas.export import Format, checked_onnx
+from nas.feeding import Feed, Images
+from nas.int8_onnx import quantize_onnx
+from nas.models import Model
+from nas.onnx_file import describe_onnx, open_onnx, stamp_onnx
 from nas.scoring import relabelled
 from nas.seeds import Usage
-from nas.training.augment import normalize
 from nas.training.images import Dataset, Split
-from search_spaces.network import Network
+from search_spaces.pixel_input import Exportable, PixelInput
 
 CALIBRATION_IMAGES = 256
-EVALUATED_AT_ONCE = 64
 
 Progress = Callable[[str], None]
 """Told what is being done."""
@@ -76,99 +67,24 @@ class Comparison:
         return asdict(self)
 
 
-def calibration_images(train: Split, usage: Usage, *, count: int = CALIBRATION_IMAGES) -> Images:
-    """Training images (at most `count`, 3, h, w), the same ones each time, prepared as in training."""
-    drawn = train.batches(count, generator=torch.Generator().manual_seed(0))
-    images, _ = next(iter(drawn))
-    return _prepared(images, usage)
-
-
-def _prepared(images: torch.Tensor, usage: Usage) -> Images:
-    floats = normalize(images, mean=usage.mean, std=usage.std)
-    prepared: Images = floats.contiguous().numpy()
-    return prepared
-
-
-def quantize_onnx(model: bytes, images: Images, *, reduce_range: bool = False) -> bytes:
-    """A float ONNX model in int8.
+def calibration_images(
+    train: Split, usage: Usage, *, count: int = CALIBRATION_IMAGES, pixels: bool = False
+) -> Images:
+    """Training images (at most `count`, 3, h, w), the same ones each time, prepared as in training.
 
     Args:
-        model: Serialized, with one input `image`.
-        images: To calibrate on (n, 3, h, w), prepared as in training.
-        reduce_range: Weights of 7 bits. x86 processors without VNNI add two products of 8 bits in 16,
-            which can overflow; with 7 bits it cannot.
+        train: Where they are drawn from.
+        usage: How they are prepared.
+        count: How many.
+        pixels: Whether the network normalises them itself.
     """
-    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
-
-    with tempfile.TemporaryDirectory() as folder, _quiet():
-        path = Path(folder) / "int8.onnx"
-        quantize_static(
-            _without_aliases(onnx.load_from_string(model)),
-            path,
-            _Reader(images),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            reduce_range=reduce_range,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            calibrate_method=CalibrationMethod.MinMax,
-        )
-        return bytes(_without_unused(onnx.load(path)).SerializeToString())
+    drawn = train.batches(count, generator=torch.Generator().manual_seed(0))
+    images, _ = next(iter(drawn))
+    return _feed(usage, images.shape[-1], pixels=pixels).prepare(images.numpy())
 
 
-def _without_unused(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Drop constants that nothing reads any more; ONNX Runtime warns of each.
-
-    The quantiser leaves float weights beside its own, and the limits of a ReLU6 that its range replaces.
-    """
-    graph = model.graph
-    used = {name for node in graph.node for name in node.input}
-    for node in [node for node in graph.node if node.op_type == "Constant"]:
-        if node.output[0] not in used:
-            graph.node.remove(node)
-    for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
-        graph.initializer.remove(tensor)
-    return model
-
-
-def _without_aliases(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Write out constants that the exporter stored once for several layers, as equal biases are.
-
-    A bias that comes by an Identity node is not seen to be constant, and its convolution would run in
-    float.
-    """
-    graph = model.graph
-    constants = {tensor.name: tensor for tensor in graph.initializer}
-    for node in [node for node in graph.node if node.op_type == "Identity"]:
-        if node.input[0] in constants:
-            own = graph.initializer.add()
-            own.CopyFrom(constants[node.input[0]])
-            own.name = node.output[0]
-            graph.node.remove(node)
-    return model
-
-
-class _Reader:
-    """Calibration images one at a time, as onnxruntime asks for them."""
-
-    def __init__(self, images: Images) -> None:
-        self._feeds = iter(images[:, None])  # each (1, 3, h, w)
-
-    def get_next(self) -> dict[str, Images] | None:
-        image = next(self._feeds, None)
-        return None if image is None else {"image": image}
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the quantiser's remarks off the root logger and standard output, which is for results."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        logging.disable(before)
+def _feed(usage: Usage, px: int, *, pixels: bool) -> Feed:
+    return Feed(usage, px, values="pixels" if pixels else "normalized")
 
 
 def onnx_latencies(models: Sequence[bytes]) -> list[Latency]:
@@ -183,25 +99,35 @@ def onnx_latencies(models: Sequence[bytes]) -> list[Latency]:
     return [reading.latency for reading in measured(OnnxRuntime()).measure(models)]
 
 
-ONNX = Format("ONNX", ".onnx", checked_onnx, quantize_onnx, open_onnx, onnx_latencies)
+ONNX = Format(
+    "ONNX",
+    ".onnx",
+    checked_onnx,
+    quantize_onnx,
+    open_onnx,
+    onnx_latencies,
+    describe_onnx,
+    stamp_onnx,
+)
 
 
 def quantized(
     files: Format,
-    network: Network,
+    network: Exportable,
     data: Dataset,
     usage: Usage,
     *,
     progress: Progress = lambda _: None,
 ) -> tuple[bytes, Comparison]:
-    """A trained network as an int8 file, compared with its float file.
+    """A trained network as an int8 file that says how to feed it, compared with its float file.
 
     Ranges are calibrated on training images; accuracy is told on the validation images, which the
     weights and the ranges have not seen.
 
     Args:
         files: What kind of file.
-        network: Its spec's resolution must be that of the data.
+        network: Its spec's resolution must be that of the data. A `PixelInput` makes a file that takes
+            pixels.
         data: Images of classes that the network knows, by name; not all of them need to be there.
         usage: How the network's images are prepared.
         progress: Told what is being done.
@@ -214,10 +140,14 @@ def quantized(
     data = relabelled(data, usage)
     progress(f"converting to {files.name}")
     before = files.convert(network)
-    images = calibration_images(data.train, usage)
+    pixels = isinstance(network, PixelInput)
+    images = calibration_images(data.train, usage, pixels=pixels)
     progress(f"calibrating on {len(images)} images of {data.resolution_px} px")
-    after = files.quantize(before, images)
-    compared = compare(files, before, after, data=data, usage=usage, progress=progress)
+    quantised = files.quantize(before, images)
+    before, after = (files.described(model, usage) for model in (before, quantised))
+    compared = compare(
+        files, before, after, data=data, usage=usage, pixels=pixels, progress=progress
+    )
     return after, compared
 
 
@@ -228,15 +158,26 @@ def compare(
     *,
     data: Dataset,
     usage: Usage,
+    pixels: bool = False,
     progress: Progress = lambda _: None,
 ) -> Comparison:
-    """Accuracy on the validation images and latency of a float file and its int8 one."""
+    """Accuracy on the validation images and latency of a float file and its int8 one.
+
+    Args:
+        files: What kind of file.
+        before: The float file.
+        after: The int8 file.
+        data: Images of the files' size; labels are indices into the network's classes.
+        usage: How the images are prepared.
+        pixels: Whether the files normalise them themselves.
+        progress: Told what is being done.
+    """
+    feed = _feed(usage, data.resolution_px, pixels=pixels)
 
     def answers(model: bytes, name: str) -> Answers:
         told = f"{name}: {{}} of {len(data.val)} held-out images"
-        return classify(
-            files.open(model), data.val, usage, lambda done: progress(told.format(done))
-        )
+        opened = Model(feed, files.open(model))
+        return classify(opened, data.val, lambda done: progress(told.format(done)))
 
     answers_before, answers_after = answers(before, "float"), answers(after, "int8")
     progress("timing both files in turns")
@@ -249,27 +190,3 @@ def compare(
         calibrated_on=min(CALIBRATION_IMAGES, len(data.train)),
         px=data.resolution_px,
     )
-
-
-class Answers(NamedTuple):
-    """Classes that a file gives to images (n,), and the right ones (n,)."""
-
-    given: NDArray[np.int64]
-    right: NDArray[np.int64]
-
-    @property
-    def accuracy(self) -> float:
-        """Share of right answers, 0..1."""
-        return float(np.mean(self.given == self.right))
-
-
-def classify(
-    run: Run, split: Split, usage: Usage, progress: Callable[[int], None] = lambda _: None
-) -> Answers:
-    """Let a file classify a split, whose images are prepared as in training."""
-    given, right = [], []
-    for images, labels in split.batches(EVALUATED_AT_ONCE):
-        given.append(run(_prepared(images, usage)).argmax(axis=1))
-        right.append(labels.numpy())
-        progress(sum(map(len, right)))
-    return Answers(np.concatenate(given), np.concatenate(right))

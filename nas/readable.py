@@ -149,6 +149,15 @@ def choices_by_block(tokens: Sequence[int], labels: Labels) -> list[str]:
     ]
 
 
+def one_line(name: str) -> str:
+    r"""A name as it can be printed: line ends and what no terminal shows are escaped.
+
+    >>> print(one_line("caf\xe9"), one_line("a\nb"))
+    café a\nb
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+
+
 def duration(seconds: float) -> str:
     """A duration for people.
 

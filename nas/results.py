@@ -233,7 +233,7 @@ def read_result(folder: RunFolder) -> dict[str, Any] | None:
 
 def _write_network(result: SearchResult, data: Dataset) -> SplitScore | None:
     """Write the winner with its weights, and read the ONNX file's accuracy as its user would."""
-    from nas.scoring import keep_and_score_onnx
+    from nas.answers import keep_and_score_onnx
     from nas.seeds import Seed, Usage, seed_bytes
 
     usage = Usage.of(data)

@@ -11,7 +11,7 @@ warm-start-N.pt  what trials begin with the weights of, if anything (of the comm
 policy.jsonl     the controller's probabilities after each batch, where it has any
 weights/         the finalists' weights
 result.json      the winner and its figures
-best.yaml best.onnx seed.pt pareto.csv report.html tensorboard/
+best.yaml best.onnx best.json seed.pt pareto.csv report.html tensorboard/
 """
 
 from __future__ import annotations

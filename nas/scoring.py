@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -69,26 +68,6 @@ def score(
         correct += part.accuracy * len(split)
         images += len(split)
     return SplitScore.of(correct / images, images)
-
-
-def keep_and_score_onnx(path: Path, seed: Seed, split: Split) -> SplitScore | None:
-    """Write a network as ONNX and score the file as its user runs it: read back, by ONNX Runtime.
-
-    Args:
-        path: Of the file.
-        seed: The network, its weights, and the classes that the split's labels are indices into.
-        split: Images of the network's size.
-
-    Returns:
-        None where no file was written; see `nas.export.keep_onnx`.
-    """
-    from nas.export import keep_onnx, open_onnx
-    from nas.quantize import classify
-
-    if keep_onnx(path, seed.network()) is None:
-        return None
-    answers = classify(open_onnx(path.read_bytes()), split, seed.usage)
-    return SplitScore.of(answers.accuracy, len(split))
 
 
 def relabelled(

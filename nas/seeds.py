@@ -120,7 +120,12 @@ def _classifier_keys(weights: dict[str, torch.Tensor]) -> tuple[str, str]:
 
 
 def seed_bytes(seed: Seed) -> bytes:
-    """A seed as the content of a file: plain containers and tensors, nothing executable."""
+    """A seed as the content of a file: plain containers and tensors, nothing executable.
+
+    `feed` repeats for other programs how to feed the network (`nas.feeding`); `load_seed` does not read it.
+    """
+    from nas.feeding import Feed  # which needs `Usage`
+
     buffer = io.BytesIO()
     content = {
         "format": FORMAT,
@@ -128,6 +133,7 @@ def seed_bytes(seed: Seed) -> bytes:
         "weights": {name: tensor.cpu() for name, tensor in seed.weights.items()},
         "usage": asdict(seed.usage),
         "device": seed.device,
+        "feed": Feed.of(seed).to_dict(),
     }
     torch.save(content, buffer)
     return buffer.getvalue()

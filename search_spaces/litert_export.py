@@ -14,14 +14,14 @@ from typing import Any
 import torch
 
 from search_spaces.errors import InputError
-from search_spaces.network import Network
+from search_spaces.pixel_input import Exportable, PixelInput
 
 
-def to_tflite(network: Network) -> bytes:
+def to_tflite(network: Exportable) -> bytes:
     """The network in eval mode as a float `.tflite`.
 
-    Input (1, resolution, resolution, 3) float32: channels last, as LiteRT's kernels and image
-    libraries have them. Output (1, classes). The network's own mode is left as it was.
+    Input (1, resolution, resolution, 3) float32, of a `PixelInput` uint8: channels last, as LiteRT's
+    kernels and image libraries have them. Output (1, classes). The network's own mode is left as it was.
 
     Raises:
         InputError: litert-torch is not installed.
@@ -32,8 +32,12 @@ def to_tflite(network: Network) -> bytes:
     network.eval()
     try:
         with quiet():
-            channels_last = litert_torch.to_channel_last_io(network, args=[0]).eval()
-            converted = litert_torch.convert(channels_last, (torch.zeros(1, side, side, 3),))
+            if isinstance(network, PixelInput):
+                example = torch.zeros(1, side, side, 3, dtype=torch.uint8)
+                converted = litert_torch.convert(network, (example,))
+            else:
+                channels_last = litert_torch.to_channel_last_io(network, args=[0]).eval()
+                converted = litert_torch.convert(channels_last, (torch.zeros(1, side, side, 3),))
             return bytes(converted.model_content())
     finally:
         network.train(was_training)

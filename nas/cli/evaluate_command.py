@@ -2,64 +2,92 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nas.class_file import read_class_file
-from nas.cli.output import JsonFlag, messages, print_json
-from nas.cli.specs import ClassFileOption, of_run
-from nas.cli.waiting import waiting
-from search_spaces import REFERENCES, InputError
+from nas.cli.confusion_table import confusion_tables
+from nas.cli.output import JsonFlag, messages, print_json, results
+from nas.cli.sizes import note_sizes
+from nas.cli.specs import ClassFileOption, trained_file
+from nas.cli.waiting import Waiting, waiting
+from search_spaces import InputError
+
+if TYPE_CHECKING:
+    from nas.answers import Answers
+    from nas.models import Model
+    from nas.training.images import Dataset
 
 SPLITS = {"train": ("train",), "val": ("val",), "test": ("test",), "all": ("train", "val", "test")}
 
 
 def evaluate(
-    seed: Annotated[str, typer.Argument(help="A seed.pt, or a run's folder.")],
+    file: Annotated[
+        str, typer.Argument(help="A seed.pt, a run's folder, or an .onnx or .tflite file.")
+    ],
     data: Annotated[
         str,
         typer.Option(help="Class folders named as the network's classes, or a data set by name."),
     ],
     split: Annotated[str, typer.Option(metavar="|".join(SPLITS), help="Which images.")] = "test",
     resolution: Annotated[
-        int | None, typer.Option(help="Side in pixels; default what it was trained at.")
+        int | None,
+        typer.Option(help="Side in pixels; default the size the network is deployed at."),
     ] = None,
     classes: ClassFileOption = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Print how many images a trained network gets right, with a 95% interval."""
+    """Print how many images a network gets right, with a 95% interval; accuracy by class, and confusion."""
     if split not in SPLITS:
         raise InputError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
-    from nas.scoring import score
-    from nas.seeds import load_seed
+    path = trained_file(file, mend=f"train it first, by nas train {file} --data {data}")
+    from nas.confusion import Confusion
+    from nas.models import open_model
+    from nas.scoring import relabelled
     from nas.training.load import load_dataset
 
-    path = of_run(seed, ".pt") or Path(seed)
-    if seed.partition("@")[0] in REFERENCES or path.suffix in (".yaml", ".yml"):
-        raise InputError(
-            f"{seed} has no weights: train it first, by nas train {seed} --data {data}"
-        )
     names = read_class_file(classes) if classes is not None else None
-    network = load_seed(path)
-    with waiting(messages(), "reading images") as status:
+    console = messages()
+    with waiting(console, "opening the network") as status:
+        model = open_model(path, px=resolution)
+        px = model.feed.size_px
+        note_sizes(console, model.feed.usage.trained_px, px, done="evaluated", measured=True)
+        status.update("reading images")
         images = load_dataset(
             data,
-            resolution_px=network.usage.trained_px if resolution is None else resolution,
-            background=network.usage.background,
+            resolution_px=px,
+            background=model.feed.usage.background,
             progress=lambda done, total: status.update(f"reading images, {done} of {total}"),
         )
-        status.update("evaluating")
         notes: list[str] = []
-        found = score(network, images, SPLITS[split], classes=names, tell=notes.append)
+        known = relabelled(images, model.feed.usage, classes=names, tell=notes.append)
+        answers = _answers(model, known, SPLITS[split], status)
     for note in notes:
-        messages().print(note, soft_wrap=True)
+        console.print(note, soft_wrap=True)
+    found, confusion = answers.score(), Confusion.of(answers, known.classes)
     if as_json:
-        print_json({"accuracy": found.accuracy, "ci95": list(found.ci95), "images": found.images})
+        facts = {"accuracy": found.accuracy, "ci95": list(found.ci95), "images": found.images}
+        sizes = {"px": px, "trained_px": model.feed.usage.trained_px, "split": split}
+        print_json(facts | sizes | confusion.to_dict())
         return
     low, high = found.ci95
     typer.echo(
         f"{100 * found.accuracy:.1f}% ({100 * low:.1f} to {100 * high:.1f}) of {found.images} images "
-        f"at {images.resolution_px} px"
+        f"at {px} px"
+    )
+    for table in confusion_tables(confusion):
+        results().print(table)
+
+
+def _answers(model: Model, data: Dataset, splits: tuple[str, ...], status: Waiting) -> Answers:
+    from nas.answers import classify, joined
+
+    def told(name: str, total: int, done: int) -> None:
+        status.update(f"evaluating, {done} of {total} images of {name}")
+
+    chosen = {name: getattr(data, name) for name in splits}
+    return joined(
+        [classify(model, part, partial(told, name, len(part))) for name, part in chosen.items()]
     )

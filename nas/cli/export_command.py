@@ -2,72 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from latency import MeasurementError
 from nas.class_file import read_class_file
 from nas.cli.errors import Failed
-from nas.cli.output import JsonFlag, messages, not_over, print_json, results
-from nas.cli.specs import Changes, ClassFileOption, of_run, open_spec, stem
+from nas.cli.export_request import Request, writable
+from nas.cli.int8_table import int8_table
+from nas.cli.output import JsonFlag, messages, print_json, results
+from nas.cli.sizes import note_sizes
+from nas.cli.specs import Changes, ClassFileOption, of_run, open_spec
 from nas.cli.waiting import waiting
 from nas.files import write_whole
-from nas.readable import interval, three_digits
 from search_spaces import InputError
 
 if TYPE_CHECKING:
     from nas.export import Format
-    from nas.quantize import Comparison
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is to be written; the options' meaning is in `export`."""
-
-    spec: str
-    litert: bool
-    data: str | None
-    output: Path | None
-    resolution: int | None
-    dynamic_batch: bool
-    classes: Path | None
-
-    @property
-    def trained(self) -> bool:
-        """Whether the input has weights."""
-        return self.spec.endswith(".pt")
-
-    def path(self) -> Path:
-        """The file to write.
-
-        Raises:
-            InputError: See `_writable`.
-        """
-        name = Path(self.spec)
-        # Random weights must not take the place of a file with trained ones.
-        kind = ("-int8" if self.data else "") if self.trained else "-random"
-        suffix = ".tflite" if self.litert else ".onnx"
-        return _writable(
-            self.output or name.with_name(stem(self.spec) + kind + suffix), self.spec, suffix
-        )
-
-
-def _writable(path: Path, source: str, suffix: str) -> Path:
-    """The path, if a file of the kind that `suffix` names can be written there.
-
-    Raises:
-        InputError: It is the file that is read, of another kind by its name, or in no folder.
-    """
-    not_over(path, source)
-    if path.suffix != suffix:
-        raise InputError(f"the file's name ends in {suffix}, got {path}: choose another --output")
-    if not path.parent.is_dir():
-        raise InputError(f"{path.parent} is no folder: make it, or choose another --output")
-    return path
+    from nas.seeds import Seed
+    from search_spaces.pixel_input import Exportable
 
 
 def export(
@@ -94,22 +50,31 @@ def export(
     ] = None,
     resolution: Annotated[
         int | None,
-        typer.Option(
-            help="Input side in pixels; by default the spec's, with --int8 the training's."
-        ),
+        typer.Option(help="Input side in pixels; by default the size the network is deployed at."),
     ] = None,
     dynamic_batch: Annotated[
         bool, typer.Option("--dynamic-batch", help="Any batch size (ONNX).")
     ] = False,
+    preprocessing: Annotated[
+        bool,
+        typer.Option(
+            "--with-preprocessing",
+            help="Take pixels 0..255 (uint8) and normalise them in the file.",
+        ),
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Write a network as ONNX or LiteRT, float or int8, after comparing its logits with torch's."""
+    """Write a network as ONNX or LiteRT, float or int8, after comparing its logits with torch's.
+
+    The file says how to feed it (classes, size, normalization), and so does NAME.json beside it.
+    """
     if (trained := of_run(spec, ".pt")) is not None:
         spec = str(trained)
     if onnx and litert:
         raise InputError("--onnx and --litert are two files: run the command once for each")
     if torchvision:
-        if onnx or litert or int8 or dynamic_batch or data or classes or resolution is not None:
+        others = (onnx, litert, int8, dynamic_batch, preprocessing, data, classes)
+        if any(others) or resolution is not None:
             raise InputError("--torchvision writes weights alone: leave the other options out")
         _write_torchvision(spec, output, as_json)
         return
@@ -126,7 +91,9 @@ def export(
                 "--int8: calibration images missing: give --data DIR, a folder of class folders "
                 "such as the one that the network was trained on"
             )
-    request = Request(spec, litert, data, output, resolution, dynamic_batch, classes)
+    if preprocessing:
+        _require_weights(spec, option="--with-preprocessing")
+    request = Request(spec, litert, data, output, resolution, dynamic_batch, preprocessing, classes)
     from nas.export import ExportError
 
     try:
@@ -146,13 +113,15 @@ def _require_weights(spec: str, *, option: str = "--int8") -> None:
 def _write_torchvision(spec: str, output: Path | None, as_json: bool) -> None:
     """Write a state dict under torchvision's names."""
     _require_weights(spec, option="--torchvision")
-    path = _writable(output or Path(spec).with_suffix(".pth"), spec, ".pth")
+    path = writable(output or Path(spec).with_suffix(".pth"), spec, ".pth")
     import io
 
     import torch
 
+    from nas.feeding import Feed
     from nas.pretrained import torchvision_state_dict
     from nas.seeds import load_seed
+    from nas.sidecar import write_sidecar
     from search_spaces.torchvision_keys import scheme_of
 
     seed = load_seed(spec)
@@ -160,73 +129,106 @@ def _write_torchvision(spec: str, output: Path | None, as_json: bool) -> None:
     buffer = io.BytesIO()
     torch.save(torchvision_state_dict(seed), buffer)
     write_whole(path, buffer.getvalue())
+    sidecar = write_sidecar(path, Feed.of(seed))
     if as_json:
-        print_json({"path": str(path), "class": scheme, "bytes": len(buffer.getvalue())})
+        document = {"path": str(path), "class": scheme, "bytes": len(buffer.getvalue())}
+        print_json(document | {"sidecar": str(sidecar)})
         return
-    messages().print(f"{path}: a state dict of torchvision's {scheme}", soft_wrap=True)
+    messages().print(
+        f"{path}: a state dict of torchvision's {scheme}; {sidecar.name} says how to feed it",
+        soft_wrap=True,
+    )
 
 
 def _write_float(request: Request, as_json: bool) -> None:
     spec = open_spec(request.spec, Changes(request.resolution))
     path = request.path()
     from nas.export import largest_difference
-    from nas.seeds import load_seed
+    from nas.sidecar import write_sidecar
     from search_spaces.network import build
 
     files = _format(request)
-    network = build(spec).eval()
-    if request.trained:
-        network.load_state_dict(load_seed(request.spec).weights)
+    seed = _at(request, spec.resolution) if request.trained else None
+    network = build(spec).eval() if seed is None else _network(request, seed)
     with waiting(messages(), f"converting to {files.name}"):
         model = files.convert(network)
+        if seed is not None:
+            model = files.described(model, seed.usage)
+        difference = largest_difference(network, files.open(model))
     write_whole(path, model)
-    difference = largest_difference(network, files.open(model))
+    sidecar = write_sidecar(path, files.describe(model, seed.usage)) if seed is not None else None
+    facts = _facts(request, path, len(model), px=spec.resolution, sidecar=sidecar)
     if as_json:
-        print_json(_facts(request, path, len(model)) | {"largest_difference": difference})
+        print_json(facts | {"largest_difference": difference})
         return
-    weights = "" if request.trained else ", random weights"
+    weights = ", random weights" if seed is None else ""
     messages().print(
-        f"{_described(request, path, len(model))}{weights}; "
-        f"logits differ from torch's by {difference:.1g}",
+        f"{_described(facts)}{weights}; logits differ from torch's by {difference:.1g}",
         soft_wrap=True,
     )
 
 
 def _write_int8(request: Request, as_json: bool) -> None:
+    px = open_spec(request.spec, Changes(request.resolution)).resolution
     path = request.path()
     from nas.quantize import quantized
     from nas.scoring import relabelled
-    from nas.seeds import load_seed
+    from nas.sidecar import write_sidecar
     from nas.training.load import load_dataset
 
     names = read_class_file(request.classes) if request.classes is not None else None
-    files, seed = _format(request), load_seed(request.spec)
+    files, seed = _format(request), _at(request, px)
     assert request.data is not None
-    trained_px = seed.usage.trained_px
     with waiting(messages(), "reading images") as status:
         images = load_dataset(
             request.data,
-            resolution_px=trained_px if request.resolution is None else request.resolution,
+            resolution_px=px,
             background=seed.usage.background,
             progress=lambda done, total: status.update(f"reading images, {done} of {total}"),
         )
         notes: list[str] = []
         images = relabelled(images, seed.usage, classes=names, tell=notes.append)
         usage = replace(seed.usage, classes=images.classes, named=True)
-        network = replace(seed, spec=replace(seed.spec, resolution=images.resolution_px)).network()
+        seed = replace(seed, usage=usage)
+        network = _network(request, seed)
         model, compared = quantized(files, network, images, usage, progress=status.update)
     for note in notes:
         messages().print(note, soft_wrap=True)
     write_whole(path, model)
+    sidecar = write_sidecar(path, files.describe(model, seed.usage))
+    facts = _facts(request, path, len(model), px=px, sidecar=sidecar)
     if as_json:
-        print_json(_facts(request, path, len(model)) | compared.to_dict())
+        print_json(facts | compared.to_dict())
         return
-    results().print(_table(compared))
+    results().print(int8_table(compared))
     console = messages()
-    console.print(f"{_described(request, path, len(model))}, int8", soft_wrap=True)
+    console.print(f"{_described(facts)}, int8", soft_wrap=True)
     problems = compared.before.latency.problems + compared.after.latency.problems
     if problems:
         console.print(f"unstable latency: {problems[0]}; end other programs and export again")
+
+
+def _at(request: Request, px: int) -> Seed:
+    """The checkpoint at the size that the file is to have; warns if it was trained at another.
+
+    Raises:
+        InputError: It is none, or has another number of class names than of classes.
+    """
+    from nas.feeding import Feed
+    from nas.models import require_classes
+    from nas.seeds import load_seed
+
+    seed = load_seed(request.spec)
+    require_classes(Feed.of(seed), seed.spec.head.classes, where=request.spec)
+    measured = request.data is not None
+    note_sizes(messages(), seed.usage.trained_px, px, done="exported", measured=measured)
+    return replace(seed, spec=replace(seed.spec, resolution=px))
+
+
+def _network(request: Request, seed: Seed) -> Exportable:
+    from nas.export import with_preprocessing
+
+    return with_preprocessing(seed) if request.pixels else seed.network()
 
 
 def _format(request: Request) -> Format:
@@ -249,44 +251,24 @@ def _format(request: Request) -> Format:
     return replace(ONNX, convert=lambda network: checked_onnx(network, dynamic_batch=True))
 
 
-def _facts(request: Request, path: Path, size: int) -> dict[str, Any]:
+def _facts(
+    request: Request, path: Path, size: int, *, px: int, sidecar: Path | None
+) -> dict[str, Any]:
     from search_spaces.onnx_export import OPSET
 
     return {
         "path": str(path),
+        "sidecar": None if sidecar is None else str(sidecar),
         "opset": None if request.litert else OPSET,
         "bytes": size,
+        "px": px,
         "trained": request.trained,
         "int8": request.data is not None,
+        "pixels": request.pixels,
     }
 
 
-def _described(request: Request, path: Path, size: int) -> str:
-    from search_spaces.onnx_export import OPSET
-
-    kind = "LiteRT" if request.litert else f"opset {OPSET}"
-    return f"{path}: {size / 1e6:.1f} MB, {kind}"
-
-
-def _table(compared: Comparison) -> Table:
-    before, after = compared.before, compared.after
-    table = Table(
-        pad_edge=False,
-        caption=(
-            f"{compared.images} held-out images of {compared.px} px, {compared.agreement:.1%} given the "
-            f"same class by both; calibrated on {compared.calibrated_on} training images; "
-            f"measured: {after.latency.device}, batch 1"
-        ),
-    )
-    table.add_column("file")
-    for title in ("top-1", "median ms", "95% interval", "MB"):
-        table.add_column(title, justify="right")
-    for name, side in (("float", before), ("int8", after)):
-        reading, size_mb = side.latency, f"{side.size / 1e6:.2f}"
-        median = three_digits(reading.median_ms)
-        table.add_row(name, f"{side.accuracy:.2%}", median, interval(reading), size_mb)
-    points = 100 * (after.accuracy - before.accuracy)
-    times = after.latency.median_ms / before.latency.median_ms
-    smaller = f"x {after.size / before.size:.2f}"
-    table.add_row("int8 against float", f"{points:+.2f}", f"x {times:.2f}", "", smaller)
-    return table
+def _described(facts: dict[str, Any]) -> str:
+    kind = "LiteRT" if facts["opset"] is None else f"opset {facts['opset']}"
+    pixels = ", takes pixels" if facts["pixels"] else ""
+    return f"{facts['path']}: {facts['bytes'] / 1e6:.1f} MB, {kind}, {facts['px']} px{pixels}"

@@ -15,6 +15,7 @@ from nas.cli.import_command import import_weights
 from nas.cli.improve_command import improve
 from nas.cli.measure_command import measure
 from nas.cli.netadapt_command import netadapt
+from nas.cli.predict_command import predict
 from nas.cli.profile_command import profile
 from nas.cli.report_command import report
 from nas.cli.search_command import search
@@ -64,6 +65,7 @@ nas_app.command("import")(import_weights)
 nas_app.command("netadapt")(netadapt)
 nas_app.command("train")(train)
 nas_app.command("evaluate")(evaluate)
+nas_app.command("predict")(predict)
 nas_app.command("export")(export)
 nas_app.command("report")(report)
 

@@ -139,6 +139,24 @@ def of_run(name: str, suffix: str) -> Path | None:
     return path
 
 
+def trained_file(name: str, *, mend: str) -> Path:
+    """The file of a trained network: of a run its checkpoint.
+
+    Args:
+        name: A file's, or a run's folder.
+        mend: How to train one that is not.
+
+    Raises:
+        InputError: What was given has no weights, or is a folder without a result.
+    """
+    path = of_run(name, ".pt") or Path(name)
+    if name.partition("@")[0] in REFERENCES or path.suffix in (".yaml", ".yml"):
+        raise InputError(f"{name} has no weights: {mend}")
+    if path.is_dir():
+        raise InputError(f"{name} is no run's folder: give a run, or a .pt, .onnx or .tflite file")
+    return path
+
+
 def stem(name: str) -> str:
     """What files made of a network are called after: `mobilenet_v2-0.75` of mobilenet_v2@0.75.
 

@@ -12,7 +12,8 @@ import torch
 from latency import Device, Latency
 from nas.cli.main import main
 from nas.export import ExportError
-from nas.litert import LITERT, checked_litert, open_litert, quantize_litert
+from nas.litert import LITERT, checked_litert, quantize_litert
+from nas.litert_file import open_litert
 from nas.seeds import Seed, Usage, seed_bytes
 from search_spaces import REFERENCES
 from search_spaces.network import build

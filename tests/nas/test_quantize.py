@@ -13,12 +13,15 @@ from onnx import numpy_helper
 from PIL import Image
 
 from latency import Device, Latency
+from nas.answers import classify
 from nas.cli.main import main
-from nas.export import ExportError, check, largest_difference, open_onnx
+from nas.export import ExportError, check, largest_difference
+from nas.feeding import Feed
+from nas.models import Model
+from nas.onnx_file import open_onnx
 from nas.quantize import (
     ONNX,
     calibration_images,
-    classify,
     compare,
     quantize_onnx,
     quantized,
@@ -224,7 +227,7 @@ def test_classify_counts_every_image_once(data, usage):
         return np.eye(len(CLASSES), dtype=np.float32)[np.zeros(len(images), int)]
 
     told = []
-    answers = classify(run, data.val, usage, told.append)
+    answers = classify(Model(Feed(usage, PX), run), data.val, told.append)
     assert sum(seen) == told[-1] == 200
     assert answers.accuracy == pytest.approx(np.mean(data.val.labels == 0))
 

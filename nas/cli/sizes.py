@@ -1,0 +1,30 @@
+"""The two sizes of a network: that of the images it was trained on, and that of its input."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from nas.cli.output import noted
+
+
+def note_sizes(
+    console: Console, trained_px: int, px: int, *, done: str, measured: bool = False
+) -> None:
+    """Warn if a network is used at another size than it was trained at.
+
+    Args:
+        console: Where to.
+        trained_px: Side of the images that the weights were trained on.
+        px: Side of the images that it is given.
+        done: What happens at that size, for instance "exported".
+        measured: Whether its accuracy at that size is about to be printed.
+    """
+    if trained_px == px:
+        return
+    mend = f"train it on at {px} px"
+    if not measured:
+        mend = f"accuracy there is unknown; evaluate it, or {mend}"
+    console.print(
+        noted("sizes differ: ", f"trained at {trained_px} px, {done} at {px} px: {mend}"),
+        soft_wrap=True,
+    )

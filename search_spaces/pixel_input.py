@@ -1,0 +1,58 @@
+"""A network that takes pixels as image libraries have them, and normalises them itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from search_spaces.network import Network
+from search_spaces.spec import ArchSpec
+
+
+class PixelInput(nn.Module):
+    """Puts `(pixel / 255 - mean) / std` in front of a network.
+
+    Input (batch, side, side, 3) uint8 in RGB order, output (batch, classes).
+
+    Args:
+        network: Takes normalised images (batch, 3, side, side).
+        spec: Its spec.
+        mean: Per channel, of pixels in 0..1.
+        std: Per channel, of pixels in 0..1.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, network: nn.Module, spec: ArchSpec, *, mean: Sequence[float], std: Sequence[float]
+    ) -> None:
+        super().__init__()
+        self.network, self.spec = network, spec
+        device = next(network.parameters()).device
+        # As the training's own `normalize` has them, to the last bit.
+        self.register_buffer("mean", 255 * torch.tensor(mean, device=device))
+        self.register_buffer("std", 255 * torch.tensor(std, device=device))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Compute logits.
+
+        Args:
+            image: uint8 (batch, side, side, 3).
+        """
+        normalised = (image.to(torch.float32) - self.mean) / self.std
+        logits: Tensor = self.network(normalised.permute(0, 3, 1, 2))
+        return logits
+
+
+Exportable = Network | PixelInput
+
+
+def example_input(module: Exportable) -> Tensor:
+    """One black image of the size and type that a module takes, on its device."""
+    side, device = module.spec.resolution, next(module.parameters()).device
+    if isinstance(module, PixelInput):
+        return torch.zeros(1, side, side, 3, dtype=torch.uint8, device=device)
+    return torch.zeros(1, 3, side, side, device=device)

@@ -1,0 +1,147 @@
+"""What files say about how to feed them, and what is refused."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+import torch
+
+from nas.export import keep_onnx
+from nas.feeding import KEY, Feed
+from nas.models import of_onnx, open_model
+from nas.seeds import Seed, Usage, load_seed, seed_bytes
+from nas.training.augment import normalize
+from search_spaces import InputError
+from search_spaces.network import build
+from tests.deploying import PX, small_spec
+
+ODD_NAMES = (
+    "",
+    "comma, name",
+    "'quotes\" both'",
+    "two\nlines",
+    "naïve 猫 🐈",
+    "x" * 500,
+    "\udce9",
+    "[b]",
+)
+USAGE = Usage(ODD_NAMES, 24, (0.4, 0.5, 0.6), (0.2, 0.21, 0.22), "#102030")
+FEED = Feed(USAGE, PX)
+LEAST = {"classes": ["a", "b"], "size_px": 32, "mean": [0.5, 0.5, 0.5], "std": [0.2, 0.2, 0.2]}
+
+
+@pytest.fixture(scope="module")
+def seed():
+    spec = small_spec(len(ODD_NAMES))
+    return Seed(spec, build(spec).state_dict(), USAGE)
+
+
+@pytest.mark.parametrize(
+    "feed",
+    [
+        FEED,
+        replace(FEED, layout="NHWC", dtype="uint8", values="pixels"),
+        replace(FEED, layout="NHWC", dtype="int8", quantization=(0.1, -3)),
+        replace(FEED, outputs="probabilities", version=""),
+        replace(FEED, usage=replace(USAGE, named=False, classes=tuple(map(str, range(1000))))),
+    ],
+)
+def test_a_description_survives_json(feed):
+    assert Feed.from_json(feed.to_json(), where="f") == feed
+    assert feed.to_json().isascii()
+    assert "\n" not in feed.to_json()
+
+
+def test_little_is_needed_of_somebody_else():
+    feed = Feed.from_dict(LEAST, where="f")
+    assert (feed.usage.trained_px, feed.usage.background, feed.layout) == (32, "white", "NCHW")
+    without = {key: value for key, value in LEAST.items() if key != "size_px"}
+    assert Feed.from_dict(without, where="f", size_px=48).size_px == 48
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"schema": 2}, "upgrade mobile-nas"),
+        ({"schema": "new"}, "schema 'new'"),
+        ({"classes": None}, "'classes' is missing"),
+        ({"classes": []}, "a list of names, got []"),
+        ({"classes": ["a", 1]}, "a list of names"),
+        ({"classes": "ab"}, "a list of names"),
+        ({"size_px": None}, "'size_px' is missing"),
+        ({"size_px": 0}, "a whole number from 1"),
+        ({"size_px": 32.5}, "a whole number"),
+        ({"size_px": True}, "a whole number"),
+        ({"size_px": 10**9}, "a whole number"),
+        ({"mean": None}, "'mean' is missing"),
+        ({"mean": [0.5, 0.5]}, "three numbers"),
+        ({"mean": [0.5, 0.5, math.nan]}, "three numbers"),
+        ({"mean": ["0", "0", "0"]}, "three numbers"),
+        ({"std": [0.2, 0.0, 0.2]}, "three numbers above 0"),
+        ({"background": "no colour"}, "a colour such as"),
+        ({"background": 7}, "a colour such as"),
+        ({"channels": "BGR"}, "must be RGB, got 'BGR'"),
+        ({"resize": "nearest"}, "must be bilinear"),
+        ({"layout": "HWC"}, "NCHW or NHWC"),
+        ({"values": ["pixels"]}, "normalized or pixels"),
+        ({"quantization": {"scale": 1}}, "scale and zero_point"),
+    ],
+)
+def test_what_cannot_be_true_is_one_line(change, reason):
+    with pytest.raises(InputError) as error:
+        Feed.from_dict(LEAST | change, where="net.json")
+    assert reason in str(error.value)
+    assert str(error.value).startswith("net.json: ")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "1", "[" * 100_000, b"\xff\xfe", "null"])
+def test_what_is_no_json_object_is_one_line(text):
+    with pytest.raises(InputError, match="its description is"):
+        Feed.from_json(text, where="f")
+
+
+def test_pixels_are_prepared_as_in_training():
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 4)).astype(np.uint8)
+    expected = normalize(torch.from_numpy(pixels), mean=USAGE.mean, std=USAGE.std).numpy()
+    assert np.array_equal(FEED.prepare(pixels), expected)
+    assert np.array_equal(replace(FEED, values="pixels").prepare(pixels), pixels)
+
+
+def test_a_run_s_onnx_and_its_checkpoint_say_the_same(seed, tmp_path):
+    keep_onnx(tmp_path / "best.onnx", seed)
+    model = onnx.load(tmp_path / "best.onnx")
+    onnx.checker.check_model(model)
+    said = {entry.key: entry.value for entry in model.metadata_props}
+    assert json.loads(said["classes"]) == list(ODD_NAMES)
+    session = ort.InferenceSession(tmp_path / "best.onnx")
+    read = json.loads(session.get_modelmeta().custom_metadata_map[KEY])
+    beside = json.loads((tmp_path / "best.json").read_text())
+    assert beside == {"file": "best.onnx"} | read
+    (tmp_path / "seed.pt").write_bytes(seed_bytes(seed))
+    content = torch.load(tmp_path / "seed.pt", weights_only=True)
+    assert content["feed"] == read
+    assert read["classes"] == list(ODD_NAMES)
+    assert (read["size_px"], read["trained_px"]) == (PX, 24)
+    assert of_onnx((tmp_path / "best.onnx").read_bytes()).feed == Feed.of(seed)
+
+
+def test_checkpoints_from_before_load(seed, tmp_path):
+    path = tmp_path / "old.pt"
+    path.write_bytes(seed_bytes(seed))
+    content = torch.load(path, weights_only=True)
+    del content["feed"], content["usage"]["named"], content["usage"]["background"]
+    torch.save(content, path)
+    assert load_seed(path).usage == replace(USAGE, background="black")
+    assert open_model(path).feed.classes == ODD_NAMES
+
+
+def test_a_checkpoint_with_names_of_other_classes_is_refused(seed, tmp_path):
+    path = tmp_path / "wrong.pt"
+    path.write_bytes(seed_bytes(replace(seed, usage=replace(USAGE, classes=("a", "b")))))
+    with pytest.raises(InputError, match="answers with 8 figures and has 2 class names"):
+        open_model(path)

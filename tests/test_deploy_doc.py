@@ -1,0 +1,106 @@
+"""docs/deploy.md: its lines, run as they stand, answer what `nas evaluate` counts."""
+
+import json
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nas.cli.main import main
+from nas.seeds import seed_bytes
+from tests.deploying import CLASSES, trained_seed, write_photos
+
+PAGE = (Path(__file__).parents[1] / "docs/deploy.md").read_text(encoding="utf-8")
+LINES, ENDING = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+
+
+@pytest.fixture
+def nas(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    def command(*arguments):
+        monkeypatch.setattr(sys, "argv", ["nas", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        assert ended.value.code == 0, err
+        return json.loads(out)
+
+    return command
+
+
+@pytest.fixture
+def photos(tmp_path):
+    (tmp_path / "seed.pt").write_bytes(seed_bytes(trained_seed()))
+    return write_photos(tmp_path / "photos", 40)
+
+
+def answers(lines, photos):
+    """Right and given class of each photo, by the page's lines."""
+    names = {}
+    exec(compile(lines, "docs/deploy.md", "exec"), names)
+    paths = sorted(photos.glob("*/*"))
+    given = [names["feed"]["classes"][names["logits"](path).argmax()] for path in paths]
+    return [(path.parent.name, answer) for path, answer in zip(paths, given, strict=True)]
+
+
+def counted(document):
+    return {(one["true"], one["predicted"]): one["images"] for one in document["confusion"]}
+
+
+def pairs(found):
+    return {pair: found.count(pair) for pair in found}
+
+
+def test_the_twelve_lines_answer_as_evaluate_does(nas, photos):
+    code = LINES.split("\n\n", 1)[1]  # what follows the imports
+    assert len(list(filter(None, code.splitlines()))) == 12
+    nas("export", "seed.pt", "--json")
+    found = answers(LINES, photos)
+    for file in ("seed.pt", "seed.onnx"):
+        document = nas("evaluate", file, "--data", photos, "--split", "all", "--json")
+        assert counted(document) == pairs(found)
+        assert document["accuracy"] == np.mean([right == given for right, given in found])
+    assert document["accuracy"] > 0.7
+    # Only a reader that turns the photos upright gets this far.
+    careless = answers(LINES.replace("ImageOps.exif_transpose(image)", "image"), photos)
+    assert careless != found
+
+
+def test_at_another_size_and_ground(nas, photos, tmp_path):
+    seed = trained_seed()
+    dark = replace(seed, usage=replace(seed.usage, background="#102030"))
+    (tmp_path / "seed.pt").write_bytes(seed_bytes(dark))
+    nas("export", "seed.pt", "--resolution", 48, "--json")
+    document = nas("evaluate", "seed.onnx", "--data", photos, "--split", "all", "--json")
+    assert (document["px"], document["trained_px"]) == (48, 32)
+    assert counted(document) == pairs(answers(LINES, photos))
+
+
+def test_with_preprocessing_the_last_line_is_shorter(nas, photos):
+    nas("export", "seed.pt", "--with-preprocessing", "-o", "seed.onnx", "--json")
+    shorter = "\n".join([*LINES.rstrip().splitlines()[:-2], ENDING])
+    document = nas("evaluate", "seed.onnx", "--data", photos, "--split", "all", "--json")
+    assert counted(document) == pairs(answers(shorter, photos))
+
+
+def test_predict_gives_the_lines_probabilities(nas, photos):
+    nas("export", "seed.pt", "--json")
+    names = {}
+    exec(compile(LINES, "docs/deploy.md", "exec"), names)
+    for one in nas("predict", "seed.onnx", photos, "--top", 9, "--json"):
+        powers = np.exp(names["logits"](one["path"]))
+        shares = {CLASSES[g["index"]]: g["probability"] for g in one["predictions"]}
+        assert {g["class"] for g in one["predictions"]} == set(CLASSES)
+        assert [shares[name] for name in CLASSES] == pytest.approx(powers / powers.sum(), abs=1e-5)
+
+
+def test_photos_are_of_the_kinds_that_need_care(photos):
+    kinds = {path.stem.split("-")[1] for path in photos.glob("*/*")}
+    assert kinds == {"jpg", "exif", "alpha", "palette", "grey", "large"}
+    turned = next(photos.glob("*/*-exif.jpg"))
+    assert Image.open(turned).getexif()[274] in (3, 4, 6, 8)
