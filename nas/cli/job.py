@@ -144,6 +144,9 @@ def open_job(config: SearchConfig, console: Console) -> Job:
         proxy_resolution=config.data.proxy_resolution,
     )
     config = config.with_sizes(sizes)
+    space = load_space(config.space, resolution=sizes.deployed_px, classes=len(images.classes))
+    _controller(config, space)
+    warm_start, copies = _warm_start(config, space), _copies(config)
     read = partial(
         read_images,
         images,
@@ -153,13 +156,9 @@ def open_job(config: SearchConfig, console: Console) -> Job:
     )
     data = read(sizes.proxy_px)
     final_data = read(sizes.deployed_px) if sizes.differ else data
-    space = load_space(config.space, resolution=sizes.deployed_px, classes=len(data.classes))
-    _controller(config, space)
     if config.fidelity is not None:
         real = as_it_trains(config.fidelity, config.recipe, train_images=len(data.train))
         config = config.model_copy(update={"fidelity": real})
-    warm_start = _warm_start(config, space)
-    copies = _copies(config)
     return Job(
         config, space, sources, data, final_data, console, warm_start, copies, began_s=began_s
     )

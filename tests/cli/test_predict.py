@@ -197,7 +197,7 @@ def test_evaluate_has_the_headline_first_and_every_class(nas, folder, onnx_file)
     first, *rest = out.splitlines()
     assert first.endswith("of 24 images at 32 px")
     for name in ("1 bottom", '2 middle, "half"', "3 top\\nmost"):
-        assert sum(line.startswith(name) for line in rest) == 1
+        assert sum(line.strip().startswith(name) for line in rest) == 1
 
 
 def test_evaluate_and_export_say_that_sizes_differ(nas, folder):

@@ -143,5 +143,5 @@ def test_checkpoints_from_before_load(seed, tmp_path):
 def test_a_checkpoint_with_names_of_other_classes_is_refused(seed, tmp_path):
     path = tmp_path / "wrong.pt"
     path.write_bytes(seed_bytes(replace(seed, usage=replace(USAGE, classes=("a", "b")))))
-    with pytest.raises(InputError, match="answers with 8 figures and has 2 class names"):
+    with pytest.raises(InputError, match="2 class names for 8 classes"):
         open_model(path)
