@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -48,7 +49,8 @@ def is_ours(found: Mapping[str, Tensor]) -> bool:
     return "stem.0.weight" in found
 
 
-def expected(spec: ArchSpec, *, ours: bool) -> dict[str, Tensor]:
+@lru_cache(maxsize=8)
+def expected(spec: ArchSpec, *, ours: bool) -> Mapping[str, Tensor]:
     """Names and shapes of a network's weights as they stand in a file.
 
     Args:

@@ -19,6 +19,8 @@ SpecName = Annotated[
 ]
 ResolutionOption = Annotated[int | None, typer.Option(help="Input side in pixels.")]
 ClassesOption = Annotated[int | None, typer.Option(help="Number of classes.")]
+WEIGHTS = (".pth", ".safetensors", ".ckpt", ".bin")
+
 ClassFileOption = Annotated[
     Path | None,
     typer.Option(
@@ -101,6 +103,10 @@ def _read(name: str, changes: Changes) -> ArchSpec:
         spec = load_seed(name).spec
     elif (found := of_run(name, ".yaml")) is not None:
         spec = load(found)
+    elif name.endswith(WEIGHTS) and Path(name).is_file():
+        raise InputError(
+            f"{name} has weights alone: make a seed of it by nas import --arch NAME --weights {name}"
+        )
     else:
         known = ", ".join(REFERENCES)
         raise InputError(f"no network {name!r}: give a .yaml spec, a seed.pt, or one of {known}")

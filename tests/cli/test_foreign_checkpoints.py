@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import itertools
 import os
 import tarfile
 import zipfile
@@ -368,11 +369,12 @@ def test_a_length_may_look_like_another_file(state, imported, tmp_path, start):
     assert imported(padded, name="w.bin")[0] == [1.0]
 
 
-def test_evaluating_weights_that_are_no_seed(nas, state, tmp_path):
+def test_weights_where_a_seed_is_wanted(nas, state, tmp_path):
     torch.save(state, tmp_path / "w.pth")
     save_file(state, tmp_path / "w.safetensors")
-    for name in ("w.pth", "w.safetensors"):
-        status, _, err = nas("evaluate", tmp_path / name, "--data", tmp_path)
+    commands = ("evaluate", "train")
+    for name, command in itertools.product(("w.pth", "w.safetensors"), commands):
+        status, _, err = nas(command, tmp_path / name, "--data", tmp_path)
         assert (status, err.count("\n")) == (2, 1)
         assert f"make a seed of it by nas import --arch NAME --weights {tmp_path / name}" in err
 
