@@ -14,6 +14,7 @@ from nas.seeds import load_seed
 from search_spaces import InputError
 from search_spaces.references import mobilenet_v3_small
 from search_spaces.spec import load
+from tests.deploying import write_photos
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -126,6 +127,25 @@ def test_own_images_measures_on_the_cpu_by_default(tmp_path, images, small_space
     options += ["--resolution", 32, "--folder", folder]
     example("own_images").main([str(images), *map(str, options)])
     check_run(folder, capsys.readouterr().out, trials=1, classes=2)
+
+
+@pytest.mark.slow
+def test_from_photos_to_a_file_as_accurate_as_told(tmp_path, small_space, capsys, monkeypatch):
+    """Photos that EXIF turns, transparent ones, odd sizes; trials at half the deployed size."""
+    photos = tmp_path / "photos"
+    write_photos(photos / "train", 60)
+    write_photos(photos / "test", 40)
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("recipe: {steps: 10, batch_size: 16}\ncontroller: uniform\n")
+    options = ["--space", small_space, "--config", settings, "--device", "madds:1"]
+    options += ["--trials", 2, "--batch-size", 2, "--target-ms", 9, "--workers", 0]
+    options += ["--resolution", 32, "--proxy-resolution", 16, "--runs", tmp_path / "runs"]
+    ways = ["--epochs", 5, "--batch-size", 16]
+    monkeypatch.chdir(tmp_path)
+    example("photos_to_file").main([str(photos), *map(str, [*ways, *options])])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert all(" of 40 test photos right, " in line for line in lines)
 
 
 @pytest.mark.slow
