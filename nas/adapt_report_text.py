@@ -39,10 +39,13 @@ def headline(run: AdaptRecord) -> list[str]:
     sentences = [f"NetAdapt took the seed from {way}, {target}.", *_trainings(run)]
     if not run.result["reached"]:
         sentences.append("The target was not reached: no group could give more.")
-    sentences.append(
-        f"On the test images, looked at when the run had ended: {percent(run.result['test_accuracy'])}, "
-        "with the weights of adapted.pt."
-    )
+    if (test_accuracy := run.result["test_accuracy"]) is None:
+        sentences.append("The test images could not be read when the run ended.")
+    else:
+        sentences.append(
+            f"On the test images, looked at when the run had ended: {percent(test_accuracy)}, with the "
+            "weights of adapted.pt."
+        )
     if not run.last_latency.stable:
         sentences.append(
             "The last network's latency is an unstable reading: measure it with nothing else running."

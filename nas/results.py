@@ -43,6 +43,7 @@ class SearchResult:
         rungs: The candidates' first parts, with multi-fidelity; their accuracies compare with no trial's.
         fastest: The fastest network whose accuracy chance does not tell from the best; None where chance
             does tell networks apart, or nothing was repeated.
+        test_problem: Why there is no test accuracy, where the test images could not be read any more.
     """
 
     folder: RunFolder
@@ -57,6 +58,7 @@ class SearchResult:
     estimates: Mapping[int, Estimate] = field(default_factory=dict)
     rungs: Sequence[Trial] = ()
     fastest: ArchSpec | None = None
+    test_problem: str | None = None
 
     def frame(self) -> pd.DataFrame:
         """The trials as a table, one row each; `pareto` marks the front."""
@@ -81,6 +83,7 @@ class SearchResult:
             "fingerprint": winner.fingerprint,
             "accuracy": winner.accuracy,
             "test_accuracy": self.test_accuracy,
+            **({"test_problem": self.test_problem} if self.test_problem else {}),
             "reward": winner.reward,
             "target_ms": self.targets_ms[0],
             "within_target": self.within_target,

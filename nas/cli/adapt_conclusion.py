@@ -71,7 +71,10 @@ def conclude(
         soft_wrap=True,
     )
     looks = "which an earlier result of this run had looked at" if looked_at else "looked at once"
-    console.print(f"on the test images, {looks}: {percent(result.test_accuracy)}", soft_wrap=True)
+    if result.test_accuracy is not None:
+        console.print(
+            f"on the test images, {looks}: {percent(result.test_accuracy)}", soft_wrap=True
+        )
     _compare(result, console)
     folder = result.folder.path
     files = ("adapted.yaml", "adapted.pt", "adapted.onnx", "family/", "family.csv", "report.html")

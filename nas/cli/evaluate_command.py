@@ -7,6 +7,13 @@ from typing import Annotated
 
 import typer
 
+from nas.cli.data_options import (
+    LayoutOption,
+    MegapixelsOption,
+    SkipFlag,
+    data_config,
+    data_settings,
+)
 from nas.cli.output import JsonFlag, messages, print_json
 from nas.cli.specs import of_run
 from nas.cli.waiting import waiting
@@ -25,6 +32,9 @@ def evaluate(
     resolution: Annotated[
         int | None, typer.Option(help="Side in pixels; default what it was trained at.")
     ] = None,
+    layout: LayoutOption = None,
+    max_megapixels: MegapixelsOption = None,
+    skip_bad_images: SkipFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Print how many images a trained network gets right, with a 95% interval."""
@@ -40,9 +50,18 @@ def evaluate(
             f"{seed} has no weights: train it first, by nas train {seed} --data {data}"
         )
     network = load_seed(path)
+    options = data_config(
+        data,
+        **data_settings(
+            layout=layout, max_megapixels=max_megapixels, skip_bad_images=skip_bad_images
+        ),
+    )
     with waiting(messages(), "reading images") as status:
         images = load_dataset(
             data,
+            layout=options.layout,
+            max_megapixels=options.max_megapixels,
+            skip_bad_images=skip_bad_images,
             resolution_px=network.usage.trained_px if resolution is None else resolution,
             background=network.usage.background,
             progress=lambda done, total: status.update(f"reading images, {done} of {total}"),

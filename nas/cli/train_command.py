@@ -10,6 +10,13 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from nas.cli.data_options import (
+    LayoutOption,
+    MegapixelsOption,
+    SkipFlag,
+    data_config,
+    data_settings,
+)
 from nas.cli.images import open_images
 from nas.cli.output import JsonFlag, messages, not_over, print_json
 from nas.cli.specs import (
@@ -21,7 +28,6 @@ from nas.cli.specs import (
     open_spec,
     stem,
 )
-from nas.config import DataConfig
 from nas.files import write_whole
 from nas.training.recipe import Recipe
 from search_spaces import InputError
@@ -41,6 +47,9 @@ def train(
     resolution: Annotated[
         int | None, typer.Option(help="Side in pixels of the images; default the data's own.")
     ] = None,
+    layout: LayoutOption = None,
+    max_megapixels: MegapixelsOption = None,
+    skip_bad_images: SkipFlag = False,
     width: WidthOption = None,
     convention: ConventionOption = None,
     epochs: Annotated[
@@ -80,7 +89,10 @@ def train(
     )
     path = _output(spec, output)
     console = messages()
-    wanted = _data(data, resolution)
+    options = data_settings(
+        layout=layout, max_megapixels=max_megapixels, skip_bad_images=skip_bad_images
+    )
+    wanted = data_config(data, proxy_resolution=resolution, **options)
     images = open_images(wanted, console, batch_size=chosen.batch_size)
 
     from nas.retrain import fine_tune, for_classes, train_from_scratch
@@ -128,13 +140,6 @@ def _recipe(path: Path | None, given: dict[str, Any], *, inherits: bool) -> Reci
         return Recipe.model_validate(defaults | settings | given)
     except ValidationError as error:
         raise InputError(f"{path or 'recipe'}: {first_problem(error)}") from error
-
-
-def _data(source: str, resolution: int | None) -> DataConfig:
-    try:
-        return DataConfig(source=source, proxy_resolution=resolution)
-    except ValidationError as error:
-        raise InputError(f"resolution: {first_problem(error)}") from error
 
 
 def _output(spec: str, output: Path | None) -> Path:
