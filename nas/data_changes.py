@@ -76,13 +76,15 @@ class Resumed:
             InputError: They have changed and nobody accepts that, or other classes came of it.
         """
         path = self.folder / "run.json"
-        facts = read_json(path).get("data", {}) if path.is_file() else {}
+        run = read_json(path) if path.is_file() else {}
+        facts = run.get("data", {})
         require_classes(self.folder, facts, source.classes)
         told = told_changes(source, before, facts)
         if told and not self.accept_changes:
             raise InputError(f"{self.folder.path}: {', '.join(told)}: {WAYS}")
-        if not self.accept_changes:
+        if not (self.accept_changes or run.get("data_changes")):
             return source
+        # Networks that have been trained were shown images normalised so.
         return replace(source, normalized=_statistics(facts), changes=tuple(told))
 
 
