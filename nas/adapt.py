@@ -22,7 +22,7 @@ from nas.last_trainings import LastTrainings
 from nas.remembering import Remembering
 from nas.rivals import OURS, FindRival, read_rivals, require_names
 from nas.runs import RunFolder
-from nas.tested import name_of, tested
+from nas.tested import name_of, read_tested, tested, untested
 from nas.trial import Evaluate, Trial
 from nas.uniform import NAME, UniformRival
 from nas.workers import hold, remote_devices, run_jobs
@@ -122,7 +122,7 @@ def _loop(
 
     facts = adapt_facts(seed.spec, asked.device, data, config)
     accuracy = begin_facts(
-        run, facts, seed.spec, asked, lambda: score(seed, data, ("val",)).accuracy
+        run, facts, seed.spec, asked, lambda: score(seed, data, ("val",)).accuracy, data
     )
     tuning = in_steps(config.recipe, len(data.train))
     shrink = Shrink(
@@ -169,6 +169,7 @@ def _conclude(
     from nas.scoring import score
     from nas.seeds import Seed
     from nas.torch_files import state_of
+    from nas.training.image_files.unreadable import UnreadableError
 
     if loop.failure is not None:
         raise SearchStoppedError(loop.failure)
@@ -189,7 +190,15 @@ def _conclude(
         return score(replace(seed, spec=spec, weights=state), data, ("test",)).accuracy
 
     kept = [trial for trial in trained if weights_path(loop.folder, trial).is_file()]
-    known = tested(loop.folder, kept, on_test)
+    test_accuracy: float | None = None
+    try:
+        known = tested(loop.folder, kept, on_test)
+        test_accuracy = (
+            score(adapted, data, ("test",)).accuracy if best is None else known[name_of(best)]
+        )
+    except UnreadableError as error:
+        untested(error, loop.folder)
+        known = read_tested(loop.folder)
     result = AdaptResult(
         folder=loop.folder,
         seed_spec=seed.spec,
@@ -203,9 +212,7 @@ def _conclude(
         rivals=tuple(found[name] for name in rivals if name in found),
         comparisons=tuple(comparisons(trained, list(rivals), known)),
         tested=known,
-        test_accuracy=(
-            score(adapted, data, ("test",)).accuracy if best is None else known[name_of(best)]
-        ),
+        test_accuracy=test_accuracy,
     )
     result = write_results(result, adapted, data.val)
     write_adapt_report(loop.folder)

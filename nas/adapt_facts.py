@@ -14,7 +14,7 @@ from latency import Device, Latency
 from nas.adapt_config import AdaptConfig
 from nas.files import read_json, write_whole
 from nas.remembering import Remembering
-from nas.run_facts import facts_of_data, require_same
+from nas.run_facts import facts_of_data, gone_on, keep_contents
 from nas.runs import RunFolder
 from search_spaces import ArchSpec, InputError
 from search_spaces.spec import to_dict
@@ -47,6 +47,7 @@ def begin_facts(
     seed: ArchSpec,
     latency: Remembering,
     accuracy: Callable[[], float],
+    data: Dataset | None = None,
 ) -> float:
     """Keep the facts with the seed's latency and accuracy, or take these from the run's file.
 
@@ -56,6 +57,7 @@ def begin_facts(
         seed: The network.
         latency: Tells its latency, or is told what is kept.
         accuracy: Finds its accuracy on held-out images, 0..1.
+        data: The images: see `nas.run_facts.record_facts`.
 
     Returns:
         The accuracy.
@@ -71,10 +73,12 @@ def begin_facts(
         if before.get("kind") != KIND:
             raise InputError(f"{path}: not of a NetAdapt run: choose another folder")
         free = set() if run.ending else {"last"}
-        require_same(run, {k: fact for k, fact in before.items() if k not in free}, facts)
+        facts = gone_on(run, {k: f for k, f in before.items() if k not in free}, facts, data)
         latency.know(seed, Latency.from_dict(before["latency"]))
         facts |= {"latency": before["latency"], "accuracy": before["accuracy"]}
     else:
         facts |= {"latency": latency.reading(seed).to_dict(), "accuracy": accuracy()}
+    begun = path.is_file()
     write_whole(path, json.dumps(facts, indent=1) + "\n")
+    keep_contents(run, data, begun=begun)
     return float(facts["accuracy"])

@@ -39,9 +39,10 @@ def headline(run: AdaptRecord) -> list[str]:
     sentences = [f"NetAdapt took the seed from {way}, {target}.", *_trainings(run)]
     if not run.result["reached"]:
         sentences.append("The target was not reached: no group could give more.")
-    sentences.append(
-        f"Test accuracy with the weights of adapted.pt: {percent(run.result['test_accuracy'])}."
-    )
+    if (test_accuracy := run.result["test_accuracy"]) is None:
+        sentences.append("The test images could not be read when the run ended.")
+    else:
+        sentences.append(f"Test accuracy with the weights of adapted.pt: {percent(test_accuracy)}.")
     if (onnx := run.result.get("onnx")) is not None:
         sentences.append(
             f"Its file adapted.onnx has {percent(onnx['accuracy'])} on the {onnx['images']:,} held-out "

@@ -38,7 +38,8 @@ class AdaptResult:
         rivals: The networks that it was set beside.
         comparisons: How it stands to them.
         tested: Accuracies of the last trainings on the test images, 0..1: see `nas.tested`.
-        test_accuracy: Of the best of `finals`, 0..1; without them of the last fine-tuning.
+        test_accuracy: Of the best of `finals`, 0..1; without them of the last fine-tuning. None where the
+            test images could not be read any more.
         onnx: Of `adapted.onnx` on the held-out images, by ONNX Runtime; None where there is no such file.
     """
 
@@ -54,7 +55,7 @@ class AdaptResult:
     rivals: tuple[Rival, ...]
     comparisons: tuple[Comparison, ...]
     tested: dict[str, float]
-    test_accuracy: float
+    test_accuracy: float | None
     onnx: SplitScore | None = None
 
     @property

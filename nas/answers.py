@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +14,10 @@ from nas.export import keep_onnx
 from nas.models import Model, of_onnx, open_model
 from nas.scoring import SplitScore
 from nas.seeds import Seed
+from nas.training.image_files.unreadable import UnreadableError
 from nas.training.images import Split
+
+_log = logging.getLogger(__name__)
 
 EVALUATED_AT_ONCE = 64
 
@@ -81,6 +85,13 @@ def keep_and_score_onnx(path: Path, seed: Seed, split: Split) -> SplitScore | No
         split: Images of the network's size.
 
     Returns:
-        None where no file was written; see `nas.export.keep_onnx`.
+        None where no file was written (see `nas.export.keep_onnx`), or an image can be read no more: a run
+        that has trained everything is not to be lost for that.
     """
-    return score_file(path, split) if keep_onnx(path, seed) else None
+    if not keep_onnx(path, seed):
+        return None
+    try:
+        return score_file(path, split)
+    except UnreadableError as error:
+        _log.warning("%s was not scored on held-out images: %s", path, error)
+        return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import (
@@ -123,7 +123,13 @@ class DataConfig(BaseModel):
         val_fraction: Held out of train where the data has no validation part.
         test_fraction: Held out where it has no test part.
         split_seed: Decides which images are held out.
+        split_by: How images of a folder are held out: by `name`, so that added images leave the others
+            where they are, or at `random` by their place, as runs of before did.
         background: Colour that transparent pixels are laid on: a name such as `white`, or `#rrggbb`.
+        layout: Of a folder: `flat` takes every folder for a class, `split` those named train, val and
+            test for splits, `auto` decides, and asks where it cannot.
+        max_megapixels: A larger image is not read.
+        skip_bad_images: Leave out images that cannot be read.
     """
 
     model_config = _MODEL
@@ -134,7 +140,11 @@ class DataConfig(BaseModel):
     val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     split_seed: int = 0
+    split_by: Literal["name", "random"] = "name"
     background: Annotated[str, AfterValidator(_colour)] = "white"
+    layout: Literal["auto", "flat", "split"] = "auto"
+    max_megapixels: Annotated[float, Field(gt=0)] = 400.0
+    skip_bad_images: bool = False
 
 
 class ScheduleConfig(BaseModel):
@@ -302,8 +312,20 @@ def parse_config(data: object, *, where: str) -> SearchConfig:
 
 
 def load_config(path: Path) -> SearchConfig:
-    """The settings that `save_config` wrote."""
-    return parse_config(_read(path), where=str(path))
+    """The settings that a run's folder has."""
+    return parse_config(as_begun(_read(path)), where=str(path))
+
+
+def as_begun(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a run, whose images were held out at random if they do not say how.
+
+    >>> as_begun({"data": {"source": "photos"}})["data"]["split_by"]
+    'random'
+    """
+    data = settings.get("data")
+    if not isinstance(data, Mapping):
+        return settings
+    return {**settings, "data": {"split_by": "random", **data}}
 
 
 def config_yaml(config: SearchConfig) -> str:

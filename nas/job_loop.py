@@ -6,6 +6,7 @@ from typing import Protocol, Self
 
 from latency import DeviceLostError
 from nas.trial import Evaluate, Job, Outcome, attempt
+from search_spaces import InputError
 
 
 class SearchStoppedError(RuntimeError):
@@ -36,4 +37,15 @@ class JobLoop(Protocol):
 def run_serially(loop: JobLoop, evaluate: Evaluate) -> None:
     """Train every job here and now, one after another."""
     while (job := loop.next_job()) is not None:
-        loop.record(job, attempt(evaluate, job))
+        keep(loop, job, attempt(evaluate, job))
+
+
+def keep(loop: JobLoop, job: Job, outcome: Outcome) -> None:
+    """Record an outcome.
+
+    Raises:
+        InputError: Images cannot be read any more; the run can be resumed once they can.
+    """
+    if outcome.stops:
+        raise InputError(outcome.error or "images cannot be read")
+    loop.record(job, outcome)

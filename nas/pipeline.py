@@ -29,6 +29,7 @@ from nas.reward import Reward
 from nas.run_facts import facts_of, record_facts
 from nas.runs import RunFolder
 from nas.sizes import Sizes, deployed_px
+from nas.tested import untested
 from nas.training.recipe import Recipe
 from nas.trial import Evaluate, Trial
 from nas.warm_start import WarmStart
@@ -145,7 +146,7 @@ def search(
             **({"reward": reward.model_dump()} if isinstance(reward, Reward) else {}),
             "latency_warmup": [law.model_dump() for law in latency_warmup if guided],
         }
-        record_facts(run, facts)
+        record_facts(run, facts, data)
         if isinstance(controller, CanMergeAliases):
             controller.merge_aliases(lambda tokens: space.encode(space.decode(tokens)))
         if guided:
@@ -285,13 +286,15 @@ def _conclude(loop: TrialLoop, data: Dataset, final_data: Dataset) -> SearchResu
     noise, fastest = measure_noise(trials, finals), None
     if noise is not None and not noise.differ:
         fastest = loop.space.decode(fastest_of_the_best(trials, noise).tokens)
+    test_accuracy, problem = _on_test(loop.folder, winner, spec, final_data)
     result = SearchResult(
         folder=loop.folder,
         winner=winner,
         spec=spec,
         within_target=winner.within(loop.targets_ms),
         targets_ms=loop.targets_ms,
-        test_accuracy=_test_accuracy(loop.folder, winner, spec, final_data),
+        test_accuracy=test_accuracy,
+        test_problem=problem,
         sizes=Sizes(data.resolution_px, final_data.resolution_px),
         trials=tuple(trials),
         finals=tuple(finals),
@@ -303,6 +306,18 @@ def _conclude(loop: TrialLoop, data: Dataset, final_data: Dataset) -> SearchResu
     result = write_results(result, final_data)
     write_report(loop.folder)
     return result
+
+
+def _on_test(
+    folder: RunFolder, winner: Trial, spec: ArchSpec, data: Dataset
+) -> tuple[float | None, str | None]:
+    """The winner's accuracy on the test images; where these cannot be read any more, why."""
+    from nas.training.image_files.unreadable import UnreadableError
+
+    try:
+        return _test_accuracy(folder, winner, spec, data), None
+    except UnreadableError as error:
+        return None, untested(error, folder)
 
 
 def _test_accuracy(folder: RunFolder, winner: Trial, spec: ArchSpec, data: Dataset) -> float | None:

@@ -48,6 +48,7 @@ class SearchResult:
         fastest: The fastest network whose accuracy chance does not tell from the best; None where chance
             does tell networks apart, or nothing was repeated.
         onnx: Of `best.onnx` on the held-out images, by ONNX Runtime; None where there is no such file.
+        test_problem: Why there is no test accuracy, where the test images could not be read any more.
     """
 
     folder: RunFolder
@@ -64,6 +65,7 @@ class SearchResult:
     rungs: Sequence[Trial] = ()
     fastest: ArchSpec | None = None
     onnx: SplitScore | None = None
+    test_problem: str | None = None
 
     def frame(self) -> pd.DataFrame:
         """The trials as a table, one row each; `pareto` marks the front."""
@@ -91,6 +93,7 @@ class SearchResult:
             "accuracy": winner.accuracy,
             "test_accuracy": self.test_accuracy,
             "onnx": self.onnx and {"accuracy": self.onnx.accuracy, "images": self.onnx.images},
+            **({"test_problem": self.test_problem} if self.test_problem else {}),
             "reward": winner.reward,
             "target_ms": self.targets_ms[0],
             "within_target": self.within_target,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from latency import Device
+from nas.data_changes import WAYS, write_contents
 from nas.files import read_json, write_whole
 from nas.loop import Budget
 from nas.runs import RunFolder
@@ -50,6 +52,7 @@ def facts_of(
 
 def facts_of_data(data: Dataset) -> dict[str, Any]:
     """What is trained and tested on, as plain data."""
+    left_out = {"left_out": {"images": len(data.left_out), "names": list(data.left_out)}}
     return {
         "name": data.name,
         "classes": len(data.classes),
@@ -60,20 +63,95 @@ def facts_of_data(data: Dataset) -> dict[str, Any]:
         "class_names": list(data.classes),
         "mean": list(data.mean),
         "std": list(data.std),
+        **(left_out if data.left_out else {}),
     }
 
 
-def record_facts(folder: RunFolder, facts: dict[str, Any]) -> None:
-    """Write `run.json`: what is searched, where, on what. A run that is gone on with must have the same.
+def record_facts(folder: RunFolder, facts: dict[str, Any], data: Dataset | None = None) -> None:
+    """Write `run.json`: what is searched, where, on what. A resumed run must have the same facts.
+
+    Args:
+        folder: The run's.
+        facts: See `facts_of`.
+        data: The images: the names of their files are kept too, and changes that were accepted noted.
 
     Raises:
-        InputError: The folder's run has others; the first that differs is named.
+        InputError: The folder's run has other facts; the first that differs is named.
     """
     path = folder / "run.json"
     facts = json.loads(json.dumps(facts))  # as it will be read
-    if path.is_file() and folder.begun:
-        require_same(folder, read_json(path), facts)
+    begun = path.is_file() and folder.begun
+    if begun:
+        facts = gone_on(folder, read_json(path), facts, data)
     write_whole(path, json.dumps(facts, indent=1) + "\n")
+    keep_contents(folder, data, begun=begun)
+
+
+def gone_on(
+    folder: RunFolder, before: dict[str, Any], facts: dict[str, Any], data: Dataset | None
+) -> dict[str, Any]:
+    """The facts of a run that goes on: those of before, but for its images where changes are accepted.
+
+    Raises:
+        InputError: Others differ; the first is named.
+    """
+    noted = list(before.get("data_changes", []))
+    if data is None or not data.changes:
+        _require_same_pixels(folder, before, facts, data)
+        require_same(folder, before, facts)
+    else:
+        require_same(folder, _without_data(before), _without_data(facts))
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        noted.append({"at": now, "what": list(data.changes)})
+    return facts | ({"data_changes": noted} if noted else {})
+
+
+def keep_contents(folder: RunFolder, data: Dataset | None, *, begun: bool) -> None:
+    """Keep the names of a run's files when it begins, and where changes of them are accepted.
+
+    Args:
+        folder: The run's.
+        data: Its images.
+        begun: Whether it goes on: then what it began with stays.
+    """
+    if data is None or data.contents is None or (begun and not data.changes):
+        return
+    write_contents(folder, data.contents)
+
+
+def _without_data(facts: dict[str, Any]) -> dict[str, Any]:
+    """The facts that do not follow from the images; a first part of no fewer than so many steps does."""
+    kept = {name: fact for name, fact in facts.items() if name != "data"}
+    training = kept.get("training")
+    if isinstance(training, dict):
+        kept["training"] = {name: fact for name, fact in training.items() if name != "fidelity"}
+    return kept
+
+
+def _require_same_pixels(
+    folder: RunFolder, before: dict[str, Any], facts: dict[str, Any], data: Dataset | None
+) -> None:
+    """Say in words that files of the same names and sizes hold other pixels.
+
+    Raises:
+        InputError: They do.
+    """
+    if data is None or data.contents is None or "mean" not in before.get("data", {}):
+        return
+    old, new = before["data"], facts["data"]
+    same = {
+        name for name in ("train", "val", "test", "px", "class_names") if old.get(name) == new[name]
+    }
+    if len(same) == 5 and (old["mean"], old["std"]) != (new["mean"], new["std"]):
+        raise InputError(
+            f"{folder.path}: the pixels of the training images are not what they were when the run began "
+            f"(their mean was {_levels(old['mean'])}, and is {_levels(new['mean'])}): {WAYS}"
+        )
+
+
+def _levels(mean: Sequence[float]) -> str:
+    """A mean as people see colours, 0 to 255."""
+    return " ".join(f"{255 * value:.1f}" for value in mean)
 
 
 def require_same(folder: RunFolder, before: dict[str, Any], facts: dict[str, Any]) -> None:

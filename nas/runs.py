@@ -2,6 +2,7 @@
 
 config.yaml      every setting, as --config takes it (of the commands' runs)
 run.json         what was searched: the space's decisions, the device, the data, the target
+data.json.gz     names and sizes of its images, by split (of folders)
 trials.jsonl     one line a finished trial, in the order asked: the truth of the run
 finals.jsonl     the finalists' longer trainings, and repeats that show the noise
 *.ahead.jsonl    trials that finished before their turn; moved into the log in order

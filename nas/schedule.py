@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from nas.job_loop import JobLoop
+from nas.job_loop import JobLoop, keep
 from nas.trial import Evaluate, Job, Outcome, attempt
 from search_spaces import InputError
 
@@ -299,7 +299,7 @@ def _loop_searcher(loop: JobLoop, mailbox: Any) -> Any:
             lost = Outcome(None, "the worker died (killed, or out of memory)")
             # A worker that has answered may die afterwards: its answer stands.
             outcome = ray.get(mailbox.collect.remote(trial_id)) or lost
-            self._guarded(lambda: loop.record(job, outcome))
+            self._guarded(lambda: keep(loop, job, outcome))
 
         def _guarded(self, act: Any) -> Any:
             """Tune would bury an exception in its own; keep it, and end."""

@@ -7,11 +7,15 @@ better there than on images that it has never seen; how it stands to another net
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 
 from nas.files import read_json, write_whole
 from nas.runs import RunFolder
+from nas.training.image_files.unreadable import UnreadableError
 from nas.trial import Trial
+
+_log = logging.getLogger(__name__)
 
 FILE = "tests.json"
 
@@ -43,3 +47,10 @@ def read_tested(folder: RunFolder) -> dict[str, float]:
 def name_of(trial: Trial) -> str:
     """A last training's: `uniform-finetune-0`."""
     return f"{trial.kind}-{trial.index}"
+
+
+def untested(error: UnreadableError, folder: RunFolder) -> str:
+    """Say that a finished run has no accuracy on the test images, and how to get it."""
+    problem = f"no accuracy on the test images: {error}; then nas evaluate {folder.path} --data DIR"
+    _log.warning("%s", problem)
+    return problem

@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from latency import Latency
+from nas.training.image_files.unreadable import UnreadableError
 from search_spaces import ArchSpec, Tokens, count
 
 Kind = str
@@ -72,6 +73,8 @@ class Outcome:
         train_s: Seconds that training and evaluation took; 0 leaves them to be timed from outside.
         weights: Of a finalist: its state dict, serialized by `torch.save`.
         px: Side of the images that the accuracy is of, where the evaluator tells.
+        stops: Whether the failure is the images', so that every other training would fail of it too: the
+            run stops, and this outcome is not kept.
     """
 
     accuracy: float | None
@@ -79,6 +82,7 @@ class Outcome:
     train_s: float = 0.0
     weights: bytes | None = field(default=None, repr=False)
     px: int | None = None
+    stops: bool = False
 
 
 Evaluate = Callable[[Job], Outcome]
@@ -94,6 +98,8 @@ def attempt(evaluate: Evaluate, job: Job) -> Outcome:
     began_s = time.monotonic()
     try:
         outcome = evaluate(job)
+    except UnreadableError as error:
+        outcome = Outcome(None, str(error), stops=True)
     except Exception as error:  # noqa: BLE001  whatever a network may raise, out of memory included
         lines = str(error).strip().splitlines() or [""]
         outcome = Outcome(None, f"{type(error).__name__}: {lines[0]}")

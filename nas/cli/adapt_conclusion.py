@@ -71,9 +71,11 @@ def conclude(
         soft_wrap=True,
     )
     looks = " (an earlier result of this run had looked at it)" if looked_at else ""
-    console.print(
-        f"test accuracy: {percent(result.test_accuracy)} at {result.px} px{looks}", soft_wrap=True
-    )
+    if result.test_accuracy is not None:
+        console.print(
+            f"test accuracy: {percent(result.test_accuracy)} at {result.px} px{looks}",
+            soft_wrap=True,
+        )
     if result.onnx is not None:
         console.print(
             f"adapted.onnx, {result.px} px: {percent(result.onnx.accuracy)} of the "

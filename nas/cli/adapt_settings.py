@@ -8,6 +8,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from nas.adapt_config import AdaptConfig
+from nas.cli.data_options import absolute
+from nas.config import as_begun
 from nas.files import write_whole
 from nas.runs import RunFolder
 from search_spaces import InputError
@@ -21,6 +23,8 @@ OPTIONS = {
     "final_recipe.batch_size": "--batch-size",
     "final_recipe.learning_rate": "--final-learning-rate",
     "data.source": "--data",
+    "data.layout": "--layout",
+    "data.max_megapixels": "--max-megapixels",
     "schedule.workers": "--workers",
     "seed": "--random-seed",
 }
@@ -33,9 +37,11 @@ MAY_CHANGE = {
     "final": ("", "final"),
     "final_epochs": ("final_recipe", "epochs"),
     "final_learning_rate": ("final_recipe", "learning_rate"),
+    "skip_bad_images": ("data", "skip_bad_images"),
+    "max_megapixels": ("data", "max_megapixels"),
 }
-"""Options that an interrupted run may go on with otherwise, the last three until a last network is trained:
-the section and the name of each one's setting."""
+"""Options that an interrupted run may go on with otherwise, `final` and its own until a last network is
+trained: the section and the name of each one's setting."""
 
 
 def parse(given: Mapping[str, Any]) -> AdaptConfig:
@@ -103,7 +109,7 @@ def require_changeable(typed: list[str]) -> None:
     for name in typed:
         if name == "dry_run":
             raise InputError("--dry-run is for a new run: leave it out beside --resume")
-        if name not in (*MAY_CHANGE, "resume", "as_json"):
+        if name not in (*MAY_CHANGE, "resume", "as_json", "accept_data_changes"):
             raise InputError(f"{_option(name)} cannot change on --resume: a run keeps its settings")
 
 
@@ -127,6 +133,7 @@ def keep(folder: RunFolder, config: AdaptConfig) -> None:
     """Write a run's settings."""
     import yaml
 
+    config = config.model_copy(update={"data": absolute(config.data)})
     settings = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
     write_whole(folder / "config.yaml", settings)
 
@@ -148,6 +155,6 @@ def kept(folder: RunFolder) -> AdaptConfig:
     if not isinstance(content, dict) or "delta" not in content:
         raise InputError(f"{folder.path}: not a NetAdapt run's folder: give one that netadapt made")
     try:
-        return AdaptConfig.model_validate(content)
+        return AdaptConfig.model_validate(as_begun(content))
     except ValidationError as error:
         raise InputError(f"{path}: {first_problem(error)}") from error

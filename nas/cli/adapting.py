@@ -14,10 +14,12 @@ from nas.adapt_config import AdaptConfig
 from nas.cli import adapt_settings
 from nas.cli.adapt_conclusion import conclude, warn_of_unstable
 from nas.cli.adapt_planning import workers
+from nas.cli.data_options import found_again
 from nas.cli.errors import Failed
 from nas.cli.images import open_images
 from nas.cli.output import command, noted
 from nas.cli.waiting import say
+from nas.data_changes import Resumed
 from nas.files import write_whole
 from nas.job_loop import SearchStoppedError
 from nas.readable import counted
@@ -109,7 +111,13 @@ class Adapting:
 
 
 def open_adapting(
-    config: AdaptConfig, seed: Seed, source: Remembering, console: Console, *, path: Path
+    config: AdaptConfig,
+    seed: Seed,
+    source: Remembering,
+    console: Console,
+    *,
+    path: Path,
+    resumed: Resumed | None = None,
 ) -> Adapting:
     """Open what a run needs, so that bad input is found before anything is written.
 
@@ -119,11 +127,13 @@ def open_adapting(
         source: The device.
         console: Where progress is shown.
         path: Of the seed, for people.
+        resumed: The run that goes on, if one does.
 
     Raises:
         InputError: Something cannot be opened, or does not fit together.
     """
-    return Adapting(config, seed, _images(config, seed, path, console), source, console)
+    images = _images(config, seed, path, console, resumed)
+    return Adapting(config, seed, images, source, console)
 
 
 def open_source(device: str, seed: ArchSpec) -> Remembering:
@@ -174,7 +184,9 @@ def start(runs: Path, name: str, job: Adapting) -> RunFolder:
     return folder
 
 
-def reopen(path: Path, changes: dict[str, Any], console: Console) -> tuple[Adapting, RunFolder]:
+def reopen(
+    path: Path, changes: dict[str, Any], console: Console, *, accept_data_changes: bool = False
+) -> tuple[Adapting, RunFolder]:
     """An interrupted run, as it was but for where it trains and what it is compared with.
 
     Args:
@@ -182,12 +194,14 @@ def reopen(path: Path, changes: dict[str, Any], console: Console) -> tuple[Adapt
         changes: Options that may change: `workers`, `compare`, `compare_seeds`, `final`, `final_epochs`,
             `final_learning_rate`.
         console: Where progress is shown.
+        accept_data_changes: Whether it goes on with images that have changed.
 
     Raises:
         InputError: Something cannot change any more, or another process holds the run; nothing is written.
     """
     folder = open_folder(path)
     kept = adapt_settings.kept(folder)
+    kept = kept.model_copy(update={"data": found_again(kept.data, folder.path)})
     config = adapt_settings.changed(kept.model_dump(mode="json"), changes)
     adapt_settings.require_used(changes, config)
     if folder.ending and config.last() != kept.last():
@@ -203,7 +217,8 @@ def reopen(path: Path, changes: dict[str, Any], console: Console) -> tuple[Adapt
     path = folder / "seed.pt"
     seed = open_seed(path)
     source = open_source(config.device, seed.spec)
-    return open_adapting(config, seed, source, console, path=path), folder
+    resumed = Resumed(folder, accept_data_changes)
+    return open_adapting(config, seed, source, console, path=path, resumed=resumed), folder
 
 
 def _say_what_stays(folder: RunFolder, config: AdaptConfig, console: Console) -> None:
@@ -219,7 +234,9 @@ def _say_what_stays(folder: RunFolder, config: AdaptConfig, console: Console) ->
         )
 
 
-def _images(config: AdaptConfig, seed: Seed, path: Path, console: Console) -> Dataset:
+def _images(
+    config: AdaptConfig, seed: Seed, path: Path, console: Console, resumed: Resumed | None
+) -> Dataset:
     """The images, of the seed's classes and of the size that it is deployed at.
 
     Raises:
@@ -242,7 +259,7 @@ def _images(config: AdaptConfig, seed: Seed, path: Path, console: Console) -> Da
         update={"proxy_resolution": px, "background": seed.usage.background}
     )
     say(console, f"reading images of {wanted.source}")
-    images = open_images(wanted, console, batch_size=1)
+    images = open_images(wanted, console, batch_size=1, resumed=resumed)
     try:
         for_classes(seed, images, tell=lambda note: console.print(note, soft_wrap=True))
     except InputError as error:

@@ -12,6 +12,7 @@ from typing import NoReturn, cast
 
 import typer
 
+from nas.cli.output import show_warnings
 from search_spaces.errors import InputError
 
 BAD_INPUT = 2
@@ -39,6 +40,7 @@ class Failed(RuntimeError):  # noqa: N818  what happened, as people say it
 def guarded(program: str, app: typer.Typer) -> None:
     """Run a command; bad input is one line on standard error and status 2, not a traceback."""
     _sent.clear()
+    show_warnings()
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminated)
     try:

@@ -9,6 +9,13 @@ import typer
 
 from nas.class_file import read_class_file
 from nas.cli.confusion_table import confusion_tables
+from nas.cli.data_options import (
+    LayoutOption,
+    MegapixelsOption,
+    SkipFlag,
+    data_config,
+    data_settings,
+)
 from nas.cli.output import JsonFlag, messages, print_json, results
 from nas.cli.sizes import note_sizes
 from nas.cli.specs import ClassFileOption, trained_file
@@ -37,6 +44,9 @@ def evaluate(
         typer.Option(help="Side in pixels; default the size the network is deployed at."),
     ] = None,
     classes: ClassFileOption = None,
+    layout: LayoutOption = None,
+    max_megapixels: MegapixelsOption = None,
+    skip_bad_images: SkipFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Print how many images a network gets right, with a 95% interval; accuracy by class, and confusion."""
@@ -49,6 +59,12 @@ def evaluate(
     from nas.training.load import load_dataset
 
     names = read_class_file(classes) if classes is not None else None
+    options = data_config(
+        data,
+        **data_settings(
+            layout=layout, max_megapixels=max_megapixels, skip_bad_images=skip_bad_images
+        ),
+    )
     console = messages()
     with waiting(console, "opening the network") as status:
         model = open_model(path, px=resolution)
@@ -57,6 +73,9 @@ def evaluate(
         status.update("reading images")
         images = load_dataset(
             data,
+            layout=options.layout,
+            max_megapixels=options.max_megapixels,
+            skip_bad_images=skip_bad_images,
             resolution_px=px,
             background=model.feed.usage.background,
             progress=lambda done, total: status.update(f"reading images, {done} of {total}"),

@@ -15,10 +15,12 @@ from controllers import Controller, make_controller
 from latency import Cached, LatencySource, open_device
 from nas.adapt_record import is_adapt_run
 from nas.allowance import Spent, WallTime
+from nas.cli.data_options import absolute, found_again
 from nas.cli.images import find_images, read_images
 from nas.cli.live import LiveView
 from nas.cli.machine import require_machine
 from nas.config import SearchConfig, config_yaml, load_config, parse_config
+from nas.data_changes import Resumed
 from nas.fidelity import as_it_trains
 from nas.files import write_whole
 from nas.latency_warmup import can_be_guided
@@ -125,10 +127,15 @@ class Job:
                 board.close()
 
 
-def open_job(config: SearchConfig, console: Console) -> Job:
+def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None = None) -> Job:
     """Open what a search needs, so that bad input is found before anything is written.
 
     A time budget counts from here on.
+
+    Args:
+        config: Its settings.
+        console: Where progress is shown.
+        resumed: The run that goes on, if one does.
 
     Raises:
         InputError: Something cannot be opened, or does not fit together.
@@ -137,7 +144,7 @@ def open_job(config: SearchConfig, console: Console) -> Job:
     sources = tuple(_opened(device) for device in config.targets)
     require_distinct(sources)
     load_space(config.space)  # found wanting before images are read
-    images = find_images(config.data)
+    images = find_images(config.data, console, resumed=resumed)
     sizes = settle_sizes(
         images.default_px(),
         resolution=config.resolution,
@@ -214,7 +221,10 @@ def start(job: Job, runs: Path, name: str) -> RunFolder:
     """Make the run's folder, with its settings in it and copies of the files that they name."""
     folder = new_folder(runs, name)
     seeds = (copy for copy in job.copies if copy != OWN_SPACE)
-    changes: dict[str, Any] = {"warm_start": _within(folder, seeds)}
+    changes: dict[str, Any] = {
+        "warm_start": _within(folder, seeds),
+        "data": absolute(job.config.data),
+    }
     if OWN_SPACE in job.copies:
         changes["space"] = str(folder / OWN_SPACE)
     try:
@@ -233,9 +243,25 @@ def _within(folder: RunFolder, names: Iterable[str | Path]) -> tuple[str, ...]:
 
 
 def reopen(
-    path: Path, schedule: dict[str, Any], console: Console
+    path: Path,
+    schedule: dict[str, Any],
+    console: Console,
+    *,
+    data: dict[str, Any] | None = None,
+    accept_data_changes: bool = False,
 ) -> tuple[Job, RunFolder, dict[str, Any]]:
-    """An interrupted run, as it was but for where its trials train; and how far it has come."""
+    """An interrupted run, as it was but for where its trials train; and how far it has come.
+
+    Args:
+        path: Its folder.
+        schedule: Settings of its schedule that change.
+        console: Where progress is shown.
+        data: Settings of its images that change.
+        accept_data_changes: Whether it goes on with images that have changed.
+
+    Raises:
+        InputError: It is no run's folder, something of it cannot be opened, or its images have changed.
+    """
     folder = open_folder(path)
     if is_adapt_run(folder):
         raise InputError(f"{path} is a NetAdapt run: go on with netadapt --resume {path}")
@@ -245,6 +271,7 @@ def reopen(
     config = load_config(folder / "config.yaml")
     kept = config.model_dump(mode="json")
     kept["schedule"] |= schedule
+    kept["data"] = found_again(config.data, folder.path).model_dump(mode="json") | (data or {})
     if schedule.get("workers") == 0 and "ray_address" not in schedule:
         kept["schedule"]["ray_address"] = None  # from now on in this process
     kept["warm_start"] = _within(folder, config.warm_start)
@@ -263,7 +290,8 @@ def reopen(
         "finals_done": finals,
         "ended": (folder / "result.json").is_file(),
     }
-    return open_job(changed, console), folder, far
+    resumed = Resumed(folder, accept_data_changes)
+    return open_job(changed, console, resumed=resumed), folder, far
 
 
 def _of_all(done: int, config: SearchConfig) -> str:

@@ -10,6 +10,13 @@ from typing import Annotated, Any
 import typer
 
 from nas.adapt_config import FINETUNE_STEPS
+from nas.cli.data_options import (
+    AcceptFlag,
+    LayoutOption,
+    MegapixelsOption,
+    SkipFlag,
+    data_settings,
+)
 from nas.cli.output import JsonFlag, messages, print_json
 from nas.cli.typed import options_typed
 from nas.runs import check_new, free_name, require_writable
@@ -40,6 +47,9 @@ def netadapt(
     data: Annotated[
         str, typer.Option(help="The images that it was trained on.")
     ] = "fashion-mnist-subset",
+    layout: LayoutOption = None,
+    max_megapixels: MegapixelsOption = None,
+    skip_bad_images: SkipFlag = False,
     delta: Annotated[
         float,
         typer.Option(
@@ -93,6 +103,7 @@ def netadapt(
     resume: Annotated[
         Path | None, typer.Option(help="Go on with an interrupted run: its folder.")
     ] = None,
+    accept_data_changes: AcceptFlag = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done and cost, then end.")
     ] = False,
@@ -103,10 +114,19 @@ def netadapt(
     from nas.cli.adapt_planning import announce, seed_latency
 
     console, typed, began_s = messages(), options_typed(context), time.monotonic()
+    images = data_settings(
+        layout=layout, max_megapixels=max_megapixels, skip_bad_images=skip_bad_images
+    )
     if resume is not None:
-        job, folder = adapting.reopen(resume, _changes(context, typed), console)
+        job, folder = adapting.reopen(
+            resume, _changes(context, typed), console, accept_data_changes=accept_data_changes
+        )
         forecast = None
     else:
+        if accept_data_changes:
+            raise InputError(
+                "--accept-data-changes is for a run that goes on: give --resume RUN too"
+            )
         _require_one_target(target_ms, target_ratio)
         if seed is None:
             raise InputError("give --seed with a trained network, or --resume with a run's folder")
@@ -134,7 +154,7 @@ def netadapt(
             },
             "compare": compare,
             "compare_seeds": compare_seeds,
-            "data": {"source": data},
+            "data": {"source": data, **images},
             "schedule": {"workers": workers},
             "seed": random_seed,
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import shutil
 import sys
@@ -51,6 +52,21 @@ def messages() -> Console:
     if "COLUMNS" not in os.environ and not any(stream.isatty() for stream in streams if stream):
         console.width = FILE_COLUMNS
     return console
+
+
+class _Plain(logging.Handler):
+    """Writes what is logged to standard error as it is now, a line each."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line."""
+        sys.stderr.write(" ".join(record.getMessage().split()) + "\n")
+
+
+def show_warnings() -> None:
+    """Show what the packages warn of, as of images that are left out; without this Python decides."""
+    logger = logging.getLogger("nas")
+    if not any(isinstance(handler, _Plain) for handler in logger.handlers):
+        logger.addHandler(_Plain(logging.WARNING))
 
 
 def results() -> Console:

@@ -9,6 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
+from nas.cli.data_options import (
+    AcceptFlag,
+    LayoutOption,
+    MegapixelsOption,
+    SkipFlag,
+    data_settings,
+)
 from nas.cli.errors import Failed
 from nas.cli.output import JsonFlag, messages, print_json, search_line
 from nas.cli.typed import options_typed
@@ -19,7 +26,18 @@ from nas.runs import check_new, free_name, require_writable
 from search_spaces import InputError
 
 MAY_CHANGE = frozenset(
-    ("workers", "cpus_per_trial", "gpus_per_trial", "ray_address", "resume", "dry_run", "as_json")
+    [
+        "workers",
+        "cpus_per_trial",
+        "gpus_per_trial",
+        "ray_address",
+        "resume",
+        "dry_run",
+        "as_json",
+        "skip_bad_images",
+        "max_megapixels",
+        "accept_data_changes",
+    ]
 )
 """Options that may stand beside `--resume`."""
 
@@ -49,6 +67,9 @@ def search(
             help="Folder of class folders, a torchvision data set, or the embedded one (default)."
         ),
     ] = None,
+    layout: LayoutOption = None,
+    max_megapixels: MegapixelsOption = None,
+    skip_bad_images: SkipFlag = False,
     resolution: Annotated[
         int | None, typer.Option(help="Input side in pixels of the deployed network; 224.")
     ] = None,
@@ -122,6 +143,7 @@ def search(
     resume: Annotated[
         Path | None, typer.Option(help="Go on with an interrupted run: its folder.")
     ] = None,
+    accept_data_changes: AcceptFlag = False,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -140,6 +162,11 @@ def search(
         gpus_per_trial=gpus_per_trial,
         ray_address=ray_address,
     )
+    images = data_settings(
+        layout=layout, max_megapixels=max_megapixels, skip_bad_images=skip_bad_images
+    )
+    if accept_data_changes and resume is None:
+        raise InputError("--accept-data-changes is for a run that goes on: give --resume RUN too")
     overrides = _given(
         space=space,
         target_ms=target_ms,
@@ -152,7 +179,7 @@ def search(
         fidelity=_given(first=fidelity),
         seed=seed,
         controller=_given(name=controller, options=_given(proposals=proposals)),
-        data=_given(source=data, proxy_resolution=proxy_resolution),
+        data=_given(source=data, proxy_resolution=proxy_resolution) | images,
         schedule=schedule,
     )
     if trials is not None:
@@ -167,7 +194,9 @@ def search(
     from nas.cli.planning import plan
 
     if resume is not None:
-        job, folder, done = jobs.reopen(resume, schedule, console)
+        job, folder, done = jobs.reopen(
+            resume, schedule, console, data=images, accept_data_changes=accept_data_changes
+        )
         if dry_run:
             if as_json:
                 print_json(done)

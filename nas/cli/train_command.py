@@ -13,6 +13,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from nas.class_file import read_class_file
 from nas.cli.classifier import require_classifier
+from nas.cli.data_options import (
+    LayoutOption,
+    MegapixelsOption,
+    SkipFlag,
+    data_config,
+    data_settings,
+)
 from nas.cli.images import open_images
 from nas.cli.output import JsonFlag, command, messages, not_over, print_json
 from nas.cli.specs import (
@@ -25,7 +32,6 @@ from nas.cli.specs import (
     open_spec,
     stem,
 )
-from nas.config import DataConfig
 from nas.files import write_whole
 from nas.training.recipe import Recipe
 from search_spaces import REFERENCES, InputError
@@ -49,6 +55,9 @@ def train(
             "spec's, of a reference's name the images' own."
         ),
     ] = None,
+    layout: LayoutOption = None,
+    max_megapixels: MegapixelsOption = None,
+    skip_bad_images: SkipFlag = False,
     width: WidthOption = None,
     convention: ConventionOption = None,
     epochs: Annotated[
@@ -93,6 +102,9 @@ def train(
     )
     path = _output(spec, output)
     console = messages()
+    options = data_settings(
+        layout=layout, max_megapixels=max_megapixels, skip_bad_images=skip_bad_images
+    )
     from nas.retrain import fine_tune, for_classes, train_from_scratch
     from nas.seeds import load_seed
     from nas.training.train import Diverged
@@ -100,7 +112,9 @@ def train(
     where = _device(device)
     seeded = load_seed(start) if start else None
     known_px = None if spec.partition("@")[0] in REFERENCES else network_spec.resolution
-    wanted = _data(data, resolution or known_px, seeded)
+    if seeded is not None:
+        options["background"] = seeded.usage.background
+    wanted = data_config(data, proxy_resolution=resolution or known_px, **options)
     images = open_images(wanted, console, batch_size=chosen.batch_size)
     if seeded is not None:
         seeded, images = for_classes(
@@ -153,15 +167,6 @@ def _recipe(path: Path | None, given: dict[str, Any], *, inherits: bool) -> Reci
         return Recipe.model_validate(defaults | settings | given)
     except ValidationError as error:
         raise InputError(f"{path or 'recipe'}: {first_problem(error)}") from error
-
-
-def _data(source: str, resolution: int | None, start: Seed | None) -> DataConfig:
-    """The images, prepared as a network that is trained on is used to."""
-    background = DataConfig().background if start is None else start.usage.background
-    try:
-        return DataConfig(source=source, proxy_resolution=resolution, background=background)
-    except ValidationError as error:
-        raise InputError(f"resolution: {first_problem(error)}") from error
 
 
 def _output(spec: str, output: Path | None) -> Path:

@@ -30,6 +30,21 @@ class GreyPictures:
         """Name the image by its number."""
         return f"{NAME} #{index}"
 
+    @property
+    def names(self) -> None:
+        """There are no files."""
+
+    def open_plain(self, index: int) -> None:
+        """There is nothing to leave out."""
+
+    def stamp(self, index: int) -> str:
+        """Return the image's number: the package does not change."""
+        return f"{NAME}|{index}"
+
+    def size_bytes(self, index: int) -> int:  # noqa: ARG002
+        """There are no files."""
+        return 0
+
 
 def read_embedded() -> tuple[tuple[str, ...], dict[str, GreyPictures]]:
     """Return the class names, and train (10,000), val (2,500) and test (2,500), all of 28 px.

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nas.training.folders.contents import Contents
 from search_spaces.errors import InputError
 
 Batch = tuple[Tensor, Tensor]  # uint8 (N, 3, H, W), int64 (N,)
@@ -77,6 +78,9 @@ class Dataset:
         mean: per channel over train, of pixels in 0..1.
         std: per channel over train, of pixels in 0..1.
         background: colour that transparent pixels were laid on, as PIL names it.
+        contents: the files of each split; None where nobody knows them.
+        left_out: names of images that could not be read and were left out.
+        changes: how the images differ from those that a resumed run began with, which its user accepts.
     """
 
     name: str
@@ -88,6 +92,9 @@ class Dataset:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     background: str = "white"
+    contents: Contents | None = None
+    left_out: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
 
 
 def batch_indices(

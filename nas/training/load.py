@@ -1,83 +1,29 @@
 """From the name of a data set to its three splits."""
 
-import difflib
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from __future__ import annotations
+
+import logging
 from pathlib import Path
-from typing import NamedTuple, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
-import numpy as np
-from numpy.typing import NDArray
-
-from nas.training import embedded, torchvision_sets
+from nas.training.checking import Memory, find_unreadable
 from nas.training.decode import (
     BACKGROUND,
-    Pictures,
     ProgressCallback,
-    SomePictures,
-    decode_all,
-    default_resolution,
 )
-from nas.training.folder import read_folder
-from nas.training.images import ArraySplit, Dataset, Split, channel_statistics
-from nas.training.splitting import stratified_split
-from nas.training.streaming import StreamingSplit
-from search_spaces.errors import InputError
+from nas.training.finding import find
+from nas.training.folders.contents import Contents
+from nas.training.folders.layout import LayoutName
+from nas.training.holding_out import SplitBy, hold_out, missing_splits, without
+from nas.training.image_files.opening import MAX_MEGAPIXELS
+from nas.training.image_files.unreadable import Unreadable
+from nas.training.image_files.whites import white_of_sample
+from nas.training.images import Dataset
+from nas.training.source import ImageSource as ImageSource
 
-SAMPLED_FOR_STATISTICS = 2000
-MIN_RESOLUTION_PX = 8
+NAMED = 3
 
-
-class Found(NamedTuple):
-    """A data set before decoding; `val` and `test` may be None."""
-
-    name: str
-    classes: tuple[str, ...]
-    pictures: Mapping[str, Pictures | None]
-
-
-@dataclass(frozen=True)
-class ImageSource:
-    """A data set whose splits are settled and whose images can be had at any size.
-
-    Attributes:
-        name: what it is called in reports.
-        classes: class names; a label is an index into them.
-        pictures: the images of `train`, `val` and `test`, still to be decoded.
-        memory_limit_mb: above this a split is decoded while it is read.
-        workers: processes that decode then.
-        background: colour that transparent pixels are laid on.
-    """
-
-    name: str
-    classes: tuple[str, ...]
-    pictures: Mapping[str, Pictures]
-    memory_limit_mb: int = 4096
-    workers: int = 2
-    background: str = BACKGROUND
-
-    def default_px(self) -> int:
-        """Return the images' own size; see `nas.training.decode.default_resolution`."""
-        return default_resolution(self.pictures["train"])
-
-    def at(self, size_px: int, *, progress: ProgressCallback | None = None) -> Dataset:
-        """Decode the images at a size, in memory where they fit.
-
-        Args:
-            size_px: height and width.
-            progress: called with (images done, total) once decoding has taken two seconds.
-
-        Raises:
-            InputError: the size is below 8 px, or an image cannot be read.
-        """
-        if size_px < MIN_RESOLUTION_PX:
-            raise InputError(
-                f"resolution must be at least {MIN_RESOLUTION_PX}, got {size_px}: try 32 or 96"
-            )
-        if _size_mb(self.pictures, size_px) <= self.memory_limit_mb:
-            return _in_memory(self, size_px=size_px, progress=progress)
-        return _streaming(self, size_px=size_px, progress=progress)
+_log = logging.getLogger(__name__)
 
 
 class SourceOptions(TypedDict, total=False):
@@ -90,6 +36,11 @@ class SourceOptions(TypedDict, total=False):
     root: Path | None
     workers: int
     background: str
+    layout: LayoutName
+    max_megapixels: float
+    skip_bad_images: bool
+    split_by: SplitBy
+    keep: Contents | None
 
 
 def load_dataset(
@@ -111,7 +62,7 @@ def load_dataset(
     Raises:
         InputError: no such data set, a bad argument, or bad images; one line with what to do.
     """
-    images = open_source(source, **options)
+    images = open_source(source, progress=progress, **options)
     size_px = images.default_px() if resolution_px is None else resolution_px
     return images.at(size_px, progress=progress)
 
@@ -126,8 +77,16 @@ def open_source(
     root: Path | None = None,
     workers: int = 2,
     background: str = BACKGROUND,
+    layout: LayoutName = "auto",
+    max_megapixels: float = MAX_MEGAPIXELS,
+    skip_bad_images: bool = False,
+    split_by: SplitBy = "name",
+    keep: Contents | None = None,
+    progress: ProgressCallback | None = None,
 ) -> ImageSource:
-    """Find a data set and settle its splits, without decoding an image.
+    """Find a data set and settle its splits, without decoding its images unless bad ones are left out.
+
+    What a user should know of a folder (other files in it, say) is logged as a warning.
 
     Args:
         source: "fashion-mnist-subset" (carried by the package), a folder of class folders with or
@@ -141,120 +100,57 @@ def open_source(
             ~/.cache/mobile-nas.
         workers: processes that decode when the images do not fit.
         background: colour that transparent pixels are laid on, as PIL names it.
+        layout: of a folder: see `nas.training.folders.layout.find_layout`.
+        max_megapixels: a larger image is not read.
+        skip_bad_images: leave out images that cannot be read, before the splits are drawn: all of
+            them are decoded here once, and remembered.
+        split_by: how images of a folder are drawn: see `nas.training.holding_out.hold_out`.
+        keep: the splits of an earlier run; images that were there stay on their side.
+        progress: called with (images checked, total) where that takes more than two seconds.
 
     Raises:
         InputError: no such data set, or a bad argument; one line with what to do.
     """
-    found = _find(source, root)
-    pictures = _hold_out(found, val_fraction=val_fraction, test_fraction=test_fraction, seed=seed)
-    return ImageSource(found.name, found.classes, pictures, memory_limit_mb, workers, background)
-
-
-def _find(source: str, root: Path | None) -> Found:
-    if source == embedded.NAME:
-        classes, parts = embedded.read_embedded()
-        return Found(source, classes, parts)
-    path = Path(source).expanduser()
-    looks_like_path = os.sep in source or source.startswith((".", "~"))
-    if path.exists() or looks_like_path or not source:
-        folder = read_folder(path)
-        splits = {"train": folder.train, "val": folder.val, "test": folder.test}
-        return Found(path.resolve().name, folder.classes, splits)
-    name = torchvision_sets.canonical_name(source)
-    if name is None:
-        raise InputError(f"no data set or folder is called {source!r}: {_suggestion(source)}")
-    known, opened = torchvision_sets.read_torchvision(
-        name, torchvision_sets.download_root(root).expanduser()
+    found = find(source, root=root, layout=layout, max_megapixels=max_megapixels)
+    for note in found.notes:
+        _log.warning("%s", note)
+    missing, memory = missing_splits(found), Memory.of(source)
+    all_train = found.pictures["train"]
+    assert all_train is not None
+    white = white_of_sample(all_train)
+    left_out: tuple[Unreadable, ...] = ()
+    if skip_bad_images:
+        parts = {split: part for split, part in found.pictures.items() if part is not None}
+        bad = find_unreadable(parts, memory, white=white, progress=progress)
+        left_out = tuple(one for part in bad.values() for one in part.values())
+        found = without(found, bad)
+        _say_left_out(left_out)
+    pictures = hold_out(
+        found,
+        val_fraction=val_fraction,
+        test_fraction=test_fraction,
+        seed=seed,
+        split_by=split_by,
+        keep=keep,
     )
-    return Found(name, known, opened)
-
-
-def _suggestion(source: str) -> str:
-    names = {name.lower(): name for name in (embedded.NAME, *torchvision_sets.SETS)}
-    near = difflib.get_close_matches(source.lower(), names, n=3, cutoff=0.6)
-    if near:
-        return f"did you mean {' or '.join(names[match] for match in near)}?"
-    return f"give a folder of class folders, {embedded.NAME}, or a torchvision name such as CIFAR10"
-
-
-def _hold_out(
-    found: Found, *, val_fraction: float, test_fraction: float, seed: int
-) -> dict[str, Pictures]:
-    """Split off train what the source lacks; both fractions are of the train that was found."""
-    fractions = {"test": test_fraction, "val": val_fraction}
-    for split, fraction in fractions.items():
-        if not 0 < fraction < 1:
-            raise InputError(
-                f"{split}_fraction must be between 0 and 1, got {fraction}: give for instance 0.2"
-            )
-    missing = [split for split in fractions if found.pictures[split] is None]
-    if sum(fractions[split] for split in missing) >= 1:
-        raise InputError(
-            f"val_fraction {val_fraction} and test_fraction {test_fraction} leave nothing to "
-            "train on: their sum must be below 1"
-        )
-    pictures = {split: part for split, part in found.pictures.items() if part is not None}
-    left = 1.0
-    for split in missing:
-        train = pictures["train"]
-        stay, out = stratified_split(train.labels, fractions[split] / left, seed=seed)
-        pictures |= {"train": SomePictures(train, stay), split: SomePictures(train, out)}
-        left -= fractions[split]
-    for split, part in pictures.items():
-        if not len(part.labels):
-            raise InputError(
-                f"{found.name} leaves no image for {split}: give every class three or more images"
-            )
-    return pictures
-
-
-def _size_mb(pictures: Mapping[str, Pictures], size_px: int) -> float:
-    return sum(len(part.labels) for part in pictures.values()) * 3 * size_px**2 / 2**20
-
-
-def _in_memory(source: ImageSource, *, size_px: int, progress: ProgressCallback | None) -> Dataset:
-    total = sum(len(part.labels) for part in source.pictures.values())
-    done = 0
-    splits: dict[str, ArraySplit] = {}
-    for name, part in source.pictures.items():
-        shifted = _shifted(progress, done=done, total=total)
-        images = decode_all(part, size_px=size_px, background=source.background, progress=shifted)
-        splits[name] = ArraySplit(images, part.labels)
-        done += len(part.labels)
-    return _dataset(source, splits, size_px=size_px, sample=splits["train"].images)
-
-
-def _shifted(
-    progress: ProgressCallback | None, *, done: int, total: int
-) -> ProgressCallback | None:
-    """Count one split's progress as a part of all splits."""
-    return None if progress is None else lambda more, _: progress(done + more, total)
-
-
-def _streaming(source: ImageSource, *, size_px: int, progress: ProgressCallback | None) -> Dataset:
-    train, background = source.pictures["train"], source.background
-    step = max(1, len(train.labels) // SAMPLED_FOR_STATISTICS)
-    sample = SomePictures(train, np.arange(0, len(train.labels), step))
-    images = decode_all(sample, size_px=size_px, background=background, progress=progress)
-    splits = {
-        name: StreamingSplit(part, size_px, source.workers, background)
-        for name, part in source.pictures.items()
-    }
-    return _dataset(source, splits, size_px=size_px, sample=images)
-
-
-def _dataset(
-    source: ImageSource, splits: Mapping[str, Split], *, size_px: int, sample: NDArray[np.uint8]
-) -> Dataset:
-    mean, std = channel_statistics(sample)
-    return Dataset(
-        name=source.name,
-        classes=source.classes,
-        train=splits["train"],
-        val=splits["val"],
-        test=splits["test"],
-        resolution_px=size_px,
-        mean=mean,
-        std=std,
-        background=source.background,
+    return ImageSource(
+        found.name,
+        found.classes,
+        pictures,
+        memory_limit_mb,
+        workers,
+        background,
+        white,
+        Contents.of(pictures, missing),
+        left_out,
+        memory,
     )
+
+
+def _say_left_out(left_out: tuple[Unreadable, ...]) -> None:
+    if not left_out:
+        return
+    named = ", ".join(f"{one.name} ({one.reason})" for one in left_out[:NAMED])
+    more = f" and {len(left_out) - NAMED} more" if len(left_out) > NAMED else ""
+    images = "image that" if len(left_out) == 1 else "images that"
+    _log.warning("left out %d %s cannot be read: %s%s", len(left_out), images, named, more)

@@ -1,5 +1,10 @@
 """Holding images out, class by class."""
 
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,7 +12,12 @@ from search_spaces.errors import InputError
 
 
 def stratified_split(
-    labels: NDArray[np.int64], fraction: float, *, seed: int, name: str = "fraction"
+    labels: NDArray[np.int64],
+    fraction: float,
+    *,
+    seed: int,
+    name: str = "fraction",
+    keys: NDArray[np.uint64] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Choose `fraction` of every class at random.
 
@@ -19,6 +29,8 @@ def stratified_split(
         fraction: part to hold out, in (0, 1).
         seed: the same seed chooses the same images.
         name: what the fraction is called in the error.
+        keys: of every image (N,), in place of the seed: those with the lowest are held out, so that
+            an image more or less changes the side of hardly any other. See `keys_of_names`.
 
     Returns:
         Sorted indices of what stays and of what is held out; together each index once.
@@ -36,6 +48,65 @@ def stratified_split(
     chosen = np.zeros(len(labels), bool)
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
-        wanted = min(max(1, round(fraction * len(members))), len(members) - 1)
-        chosen[rng.permutation(members)[:wanted]] = True
+        order = (
+            rng.permutation(members)
+            if keys is None
+            else members[np.argsort(keys[members], kind="stable")]
+        )
+        chosen[order[: held_out_of(len(members), fraction)]] = True
+    return np.flatnonzero(~chosen), np.flatnonzero(chosen)
+
+
+def held_out_of(count: int, fraction: float) -> int:
+    """Return how many of a class's images are held out.
+
+    >>> held_out_of(10, 0.2), held_out_of(2, 0.01), held_out_of(1, 0.5)
+    (2, 1, 0)
+    """
+    return min(max(1, round(fraction * count)), count - 1)
+
+
+def keys_of_names(names: Sequence[str], *, seed: int, split: str) -> NDArray[np.uint64]:
+    """Return a number for each name that looks random and follows from name, seed and split alone.
+
+    >>> keys_of_names(["cat/1.jpg"], seed=0, split="val") == keys_of_names(
+    ...     ["cat/1.jpg", "dog/1.jpg"], seed=0, split="val"
+    ... )[:1]
+    array([ True])
+    """
+    salt = f"{split}|{seed}|".encode()
+    digests = (hashlib.blake2b(salt + name.encode(), digest_size=8) for name in names)
+    return np.array([int.from_bytes(digest.digest(), "little") for digest in digests], np.uint64)
+
+
+def split_as_before(
+    labels: NDArray[np.int64],
+    fraction: float,
+    *,
+    names: Sequence[str],
+    keys: NDArray[np.uint64],
+    held_out: Collection[str],
+    before: Collection[str],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Leave images on the side where they were; only new ones are drawn, up to `fraction` of each class.
+
+    Args:
+        labels: class index of every image (N,).
+        fraction: part to hold out, in (0, 1).
+        names: of every image (N,).
+        keys: see `stratified_split`.
+        held_out: names of those that were held out.
+        before: names of all that were there before.
+
+    Returns:
+        As `stratified_split`.
+    """
+    chosen = np.array([name in held_out for name in names], bool)
+    new = np.array([name not in before for name in names], bool)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        wanted = held_out_of(len(members), fraction) - int(chosen[members].sum())
+        fresh = members[new[members]]
+        order = fresh[np.argsort(keys[fresh], kind="stable")]
+        chosen[order[: max(0, wanted)]] = True
     return np.flatnonzero(~chosen), np.flatnonzero(chosen)

@@ -12,8 +12,9 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from nas.training.decode import BACKGROUND, Pictures, decode
+from nas.training.image_files.depth import EACH_ITS_OWN, White
+from nas.training.image_files.unreadable import UnreadableError
 from nas.training.images import Batch, batch_indices
-from search_spaces.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,14 @@ class StreamingSplit:
         resolution_px: height and width of the images.
         workers: processes that decode; 0 decodes in the caller.
         background: colour that transparent pixels are laid on.
+        white: what white is in images of more than eight bits.
     """
 
     pictures: Pictures
     resolution_px: int
     workers: int = 2
     background: str = BACKGROUND
+    white: White = EACH_ITS_OWN
 
     def __len__(self) -> int:
         return len(self.pictures.labels)
@@ -41,7 +44,7 @@ class StreamingSplit:
         """Go through the split once; see `Split.batches`.
 
         Raises:
-            InputError: an image cannot be read; it is found only when its batch is due.
+            UnreadableError: an image cannot be read; it is found only when its batch is due.
         """
         order = batch_indices(len(self), batch_size, generator=generator, drop_last=drop_last)
         loader = DataLoader(
@@ -54,18 +57,18 @@ class StreamingSplit:
             generator=torch.Generator(),
         )
         for batch in loader:
-            if isinstance(batch, InputError):
+            if isinstance(batch, UnreadableError):
                 raise batch
             yield batch
 
 
-class _DecodedBatches(TorchDataset[Batch | InputError]):
+class _DecodedBatches(TorchDataset[Batch | UnreadableError]):
     """Maps a batch's indices to its tensors; an error is a value: raised, it gains a traceback."""
 
     def __init__(self, split: StreamingSplit) -> None:
         self._split = split
 
-    def __getitem__(self, chosen: NDArray[np.int64]) -> Batch | InputError:
+    def __getitem__(self, chosen: NDArray[np.int64]) -> Batch | UnreadableError:
         split = self._split
         try:
             images = [
@@ -74,11 +77,12 @@ class _DecodedBatches(TorchDataset[Batch | InputError]):
                     index,
                     size_px=split.resolution_px,
                     background=split.background,
+                    white=split.white,
                 )
                 for index in chosen.tolist()
             ]
-        except InputError as error:
-            return InputError(str(error))
+        except UnreadableError as error:
+            return UnreadableError(error.found)
         return torch.from_numpy(np.stack(images)), _labels(split.pictures, chosen)
 
 

@@ -72,6 +72,7 @@ class TorchvisionPictures:
     name: str
     source: Any
     labels: NDArray[np.int64]
+    split: str = "train"
 
     def open(self, index: int) -> Image.Image:
         """Return the image that the data set gives."""
@@ -82,6 +83,21 @@ class TorchvisionPictures:
     def describe(self, index: int) -> str:
         """Name the picture by its number."""
         return f"{self.name} #{index}"
+
+    @property
+    def names(self) -> None:
+        """There are no files."""
+
+    def open_plain(self, index: int) -> None:
+        """There is nothing to leave out."""
+
+    def stamp(self, index: int) -> str:
+        """Return the image's number: torchvision verifies what it downloads."""
+        return f"{self.name}|{self.split}|{len(self.labels)}|{index}"
+
+    def size_bytes(self, index: int) -> int:  # noqa: ARG002
+        """There are no files."""
+        return 0
 
 
 def canonical_name(name: str) -> str | None:
@@ -118,7 +134,7 @@ def read_torchvision(
         for split, arguments in parts._asdict().items()
     }
     pictures = {
-        split: None if source is None else TorchvisionPictures(name, source, _labels(source))
+        split: None if source is None else TorchvisionPictures(name, source, _labels(source), split)
         for split, source in opened.items()
     }
     return _class_names(opened["train"], pictures), pictures
@@ -136,8 +152,9 @@ def _construct(name: str, root: Path, arguments: Arguments) -> Any:
         raise InputError(
             f"data set {name} needs a package that is not installed ({error}): install it with pip"
         ) from error
-    # URLError and HTTPError are OSErrors; a bad checksum or a missing file is a RuntimeError.
-    except (OSError, RuntimeError) as error:
+    # URLError and HTTPError are OSErrors, a bad checksum is a RuntimeError; a damaged archive, table or
+    # pickle raises whatever its reader does.
+    except Exception as error:
         reason = " ".join(str(error).split())
         raise InputError(
             f"data set {name} is not in {root} and cannot be downloaded ({reason}): "

@@ -52,7 +52,7 @@ def test_palette_with_transparency(tmp_path: Path) -> None:
     ImageDraw.Draw(image).rectangle((4, 0, 8, 8), fill=1)
     image.save(tmp_path / "palette.png", transparency=0)
     pixels = decode(pictures(tmp_path / "palette.png"), 0, size_px=8)
-    assert pixels[:, 0, 0].tolist() == [0, 0, 0]
+    assert pixels[:, 0, 0].tolist() == [255, 255, 255]  # transparent: laid on white
     assert pixels[:, 0, 7].tolist() == [250, 0, 0]
 
 

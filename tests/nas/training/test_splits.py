@@ -114,8 +114,8 @@ def test_streaming_names_a_broken_image_in_one_line(
     make_folder: Callable[..., Path], workers: int
 ) -> None:
     root = make_folder({"train/a": 4, "train/b": 4, "val/a": 2, "test/a": 1})
-    (root / "val" / "a" / "001.png").write_bytes(b"broken")
     dataset = load_dataset(str(root), resolution_px=8, memory_limit_mb=0, workers=workers)
+    (root / "val" / "a" / "001.png").write_bytes(b"broken")  # after the check that all can be read
     with pytest.raises(InputError, match=r"001\.png") as error:
         list(dataset.val.batches(4))
     assert "\n" not in str(error.value)

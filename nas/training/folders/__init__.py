@@ -1,0 +1,1 @@
+"""Data folders: their layout, their names, and which files they consist of."""

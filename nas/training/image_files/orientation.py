@@ -1,0 +1,154 @@
+"""Which way up an image is: EXIF's orientation, read so that nothing else in the metadata matters.
+
+Only tag 274 is looked at. Cameras, phones and editors leave every kind of damage in the other tags,
+and Pillow's own reader raises on some of it.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from PIL import Image
+
+ORIENTATION = 274
+UPRIGHT = 1
+
+TURNS: Mapping[int, Image.Transpose] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+_ORDERS = {b"II": "<", b"MM": ">"}
+# TIFF's types whose first value fits an orientation; the others are a rational and two floats.
+_TYPES = {1: "B", 2: "c", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 11: "f", 12: "d", 13: "I"}
+_RATIONALS = {5: "II", 10: "ii"}
+_ENTRY_BYTES = 12
+_XMP = re.compile(rb"tiff:Orientation\s*(?:=\s*[\"']|>)\s*([1-8])\s*(?:[\"']|<)")
+
+
+def loaded(image: Image.Image) -> Image.Transpose | None:
+    """Load an image's pixels and return how to turn them upright; None where they are."""
+    stored = _tiff_value(image)
+    image.load()  # PNG may have its EXIF behind the pixels
+    if image.format == "TIFF":
+        # Pillow turns a TIFF while loading it and then drops the tag, but only for a plain number.
+        turned = isinstance(stored, int) and _tiff_value(image) is None
+        return None if turned else TURNS.get(_whole(stored) or UPRIGHT)
+    return TURNS.get(orientation_of(image.info))
+
+
+def orientation_of(info: Mapping[Any, Any]) -> int:
+    """Return the orientation, 1 to 8, from Pillow's `info`; 1 where none can be read."""
+    for exif in (info.get("exif"), _raw_profile(info.get("Raw profile type exif"))):
+        if isinstance(exif, bytes) and (number := exif_orientation(exif)) is not None:
+            return number
+    for key in ("xmp", "XML:com.adobe.xmp"):
+        xmp = info.get(key)
+        packet = xmp.encode("utf-8", "replace") if isinstance(xmp, str) else xmp
+        if isinstance(packet, bytes) and (found := _XMP.search(packet)):
+            return int(found[1])
+    return UPRIGHT
+
+
+def exif_orientation(exif: bytes) -> int | None:
+    r"""Return tag 274 of an EXIF block, 1 to 8; None where it is absent or means nothing.
+
+    >>> block = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0"
+    >>> exif_orientation(block)
+    6
+    """
+    while exif.startswith(b"Exif\0"):
+        exif = exif[6:]
+    declared = _ORDERS.get(exif[:2])
+    if declared is None:
+        return None
+    for order in (declared, "<" if declared == ">" else ">"):  # some writers name the wrong one
+        for value in _values(exif, order):
+            number = _whole(value)
+            if number is not None:
+                return number
+    return None
+
+
+def _values(exif: bytes, order: str) -> Iterator[object]:
+    """What entries of tag 274 hold in the first directory."""
+    start = _unpack(order + "I", exif, 4)
+    count = _unpack(order + "H", exif, start) if isinstance(start, int) else None
+    if not isinstance(start, int) or not isinstance(count, int):
+        return
+    for entry in range(start + 2, start + 2 + _ENTRY_BYTES * count, _ENTRY_BYTES):
+        if entry + _ENTRY_BYTES > len(exif):
+            return
+        tag, kind, values = struct.unpack_from(order + "HHI", exif, entry)
+        if tag == ORIENTATION:
+            yield _first(exif, order, kind, values, entry + 8)
+
+
+def _first(exif: bytes, order: str, kind: int, values: int, place: int) -> object:
+    """The first of an entry's values, whatever their type."""
+    layout = _TYPES.get(kind) or _RATIONALS.get(kind)
+    if layout is None:
+        return None
+    if struct.calcsize(order + layout) * max(values, 1) > 4:
+        offset = _unpack(order + "I", exif, place)
+        place = offset if isinstance(offset, int) else len(exif)
+    if kind in _RATIONALS:
+        top = _unpack(order + layout[0], exif, place)
+        below = _unpack(order + layout[0], exif, place + 4)
+        whole = isinstance(top, int) and isinstance(below, int) and below != 0
+        return top / below if whole else None  # type: ignore[operator]
+    return _unpack(order + layout, exif, place)
+
+
+def _unpack(layout: str, block: bytes, place: int) -> object:
+    if place < 0 or place + struct.calcsize(layout) > len(block):
+        return None
+    return struct.unpack_from(layout, block, place)[0]
+
+
+def _whole(value: object) -> int | None:
+    """A value as an orientation, if it can be one."""
+    if isinstance(value, tuple | list):
+        return _whole(value[0]) if value else None
+    if isinstance(value, bytes | str):
+        text = value.decode("latin-1") if isinstance(value, bytes) else value
+        return int(text[0]) if text[:1] in set("12345678") else None
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, ArithmeticError):
+        return None
+    if number in range(1, 9):
+        return int(number)
+    swapped = number / 256  # the two bytes of a short in the other order
+    return int(swapped) if swapped in range(1, 9) else None
+
+
+def _raw_profile(text: object) -> bytes | None:
+    """EXIF as ImageMagick writes it into a PNG's text: three lines of header, then hex digits."""
+    if not isinstance(text, str | bytes):
+        return None
+    plain = text.decode("latin-1") if isinstance(text, bytes) else text
+    digits = "".join(plain.split("\n")[3:])
+    try:
+        return bytes.fromhex(digits)
+    except ValueError:
+        return None
+
+
+def _tiff_value(image: Image.Image) -> object:
+    """The tag as Pillow's TIFF reader has it; None for other formats, or where it cannot be read."""
+    tags = getattr(image, "tag_v2", None)
+    if image.format != "TIFF" or tags is None or ORIENTATION not in tags:
+        return None
+    try:
+        return tags[ORIENTATION]
+    except Exception:  # noqa: BLE001  whatever Pillow raises for a damaged value, it is none
+        return None
