@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from importlib.metadata import version
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
@@ -63,14 +62,14 @@ class Feed:
     values: Values = "normalized"
     outputs: Outputs = "logits"
     quantization: tuple[float, int] | None = None
-    version: str = version("mobile-nas")
+    version: str = field(default_factory=lambda: _own_version())
 
     @classmethod
     def of(cls, seed: Seed) -> Feed:
         """Of a checkpoint, at the size at which it is deployed."""
         return cls(seed.usage, seed.spec.resolution)
 
-    @cached_property
+    @property
     def classes(self) -> tuple[str, ...]:
         """Names; a logit's position is an index into them."""
         return self.usage.classes
@@ -234,6 +233,13 @@ class _Reader:
         shown = repr(self.data.get(key))
         shown = shown if len(shown) <= 60 else shown[:57] + "..."
         return InputError(f"{self.where}: {key!r} in its description must be {wanted}, got {shown}")
+
+
+def _own_version() -> str:
+    try:
+        return version("mobile-nas")
+    except PackageNotFoundError:  # run from its sources
+        return "0"
 
 
 def _is_number(value: object) -> bool:

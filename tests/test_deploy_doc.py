@@ -1,6 +1,7 @@
 """docs/deploy.md: its lines, run as they stand, answer what `nas evaluate` counts."""
 
 import json
+import os
 import re
 import sys
 from dataclasses import replace
@@ -97,6 +98,24 @@ def test_predict_gives_the_lines_probabilities(nas, photos):
         shares = {CLASSES[g["index"]]: g["probability"] for g in one["predictions"]}
         assert {g["class"] for g in one["predictions"]} == set(CLASSES)
         assert [shares[name] for name in CLASSES] == pytest.approx(powers / powers.sum(), abs=1e-5)
+
+
+@pytest.mark.skipif("MOBILE_NAS_PHOTOS" not in os.environ, reason="MOBILE_NAS_PHOTOS has photos")
+def test_photos_of_phones_and_imagenet_s_classes(nas, tmp_path):
+    from nas.pretrained import import_seed
+    from search_spaces import REFERENCES
+
+    root = Path(os.environ["MOBILE_NAS_PHOTOS"])
+    spec = REFERENCES["mobilenet_v2"](resolution=96)
+    seed = import_seed(spec, root / "weights/mobilenet_v2-b0353104.pth")
+    (tmp_path / "seed.pt").write_bytes(seed_bytes(seed))
+    nas("export", "seed.pt", "--json")
+    names = {}
+    exec(compile(LINES, "docs/deploy.md", "exec"), names)
+    chosen = sorted(root.glob("clothes/test/*"))[:20] + sorted(root.glob("grocery/test/*/*"))[::125]
+    photos = [path for path in chosen if path.suffix in (".jpg", ".png")]
+    for one in nas("predict", "seed.onnx", *photos, "--top", 1, "--json"):
+        assert one["predictions"][0]["index"] == names["logits"](one["path"]).argmax()
 
 
 def test_photos_are_of_the_kinds_that_need_care(photos):

@@ -11,23 +11,36 @@ from PIL import Image
 
 from nas.cli.confusion_table import confusion_tables
 from nas.confusion import Confusion
+from nas.export import checked_onnx
+from nas.onnx_file import describe_onnx, stamp_onnx
 from nas.seeds import Seed, Usage, seed_bytes
 from search_spaces.network import build
 from tests.deploying import CLASSES, PX, save, shaded, small_spec, trained_seed, write_photos
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A trained seed.pt, the same as net.onnx, and photos."""
+    folder = tmp_path_factory.mktemp("made")
+    (folder / "seed.pt").write_bytes(seed_bytes(trained_seed()))
+    model = checked_onnx(trained_seed().network(), dynamic_batch=True)
+    stamped = stamp_onnx(model, describe_onnx(model, trained_seed().usage))
+    (folder / "net.onnx").write_bytes(stamped)
+    write_photos(folder / "photos")
+    return folder
+
+
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A trained seed.pt, and its photos."""
+def folder(made, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "seed.pt").write_bytes(seed_bytes(trained_seed()))
-    write_photos(tmp_path / "photos")
+    (tmp_path / "seed.pt").write_bytes((made / "seed.pt").read_bytes())
+    (tmp_path / "photos").symlink_to(made / "photos")
     return tmp_path
 
 
 @pytest.fixture
-def onnx_file(nas, folder):
-    assert nas("export", "seed.pt", "--dynamic-batch", "-o", "net.onnx")[0] == 0
+def onnx_file(made, folder):
+    (folder / "net.onnx").write_bytes((made / "net.onnx").read_bytes())
     return folder / "net.onnx"
 
 
