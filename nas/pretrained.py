@@ -151,8 +151,9 @@ def _choice(best: Weights, others: Sequence[Weights], path: Path) -> str:
 
 
 def _require_stored(found: Mapping[str, Tensor], path: Path) -> None:
+    """Check that no tensor claims to be larger than it is: the classifier's size is read from the file."""
     for name, tensor in found.items():
-        if tensor.layout == torch.strided and tensor.numel() > stored_values(tensor) > 0:
+        if tensor.layout == torch.strided and tensor.numel() > stored_values(tensor):
             raise InputError(
                 f"{path}: damaged: {name[:80]} is {shape(tensor)}, of which {stored_values(tensor)} values "
                 "are stored: save the weights again"

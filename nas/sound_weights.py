@@ -17,6 +17,9 @@ def converted(name: str, tensor: Tensor, like: Tensor) -> Tensor:
     Raises:
         ValueError: It holds something else than numbers that a network can compute with.
     """
+    if tensor.layout == torch.strided and tensor.numel() > (stored := stored_values(tensor)):
+        # Before anything is computed on what may claim 2^40 values.
+        raise ValueError(f"{name} is {shape(tensor)}, of which {stored} values are stored")
     if name.endswith("num_batches_tracked"):  # a count that no computation here reads
         counted = tensor.dtype == like.dtype and int(tensor) >= 0
         return tensor.clone() if counted else torch.zeros_like(like)

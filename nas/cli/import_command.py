@@ -105,7 +105,7 @@ def import_weights(
     renewed = " --new-classifier" if count is None and like is None and names is None else ""
     console.print(
         f"{path}: {cost.params:,} parameters, {head} of {len(seed.usage.classes)} classes"
-        f"{_about_names(seed.usage, given=names is not None or like is not None)}\n"
+        f"{_about_names(seed.usage, assumed=count is None and names is None and like is None)}\n"
         f"next: nas train {path} --data DIR{renewed}",
         soft_wrap=True,
     )
@@ -138,10 +138,13 @@ def _kind(weights_of: str | None) -> Kind | None:
     return weights_of  # type: ignore[return-value] # checked above
 
 
-def _about_names(usage: Usage, *, given: bool) -> str:
-    if not usage.named:
-        return ", which have no names (--classes FILE gives them)"
-    return "" if given else ", named like ImageNet's"
+def _about_names(usage: Usage, *, assumed: bool) -> str:
+    """Where the names of classes come from, unless the user gave them."""
+    if not assumed:
+        return ""
+    return (
+        ", named like ImageNet's" if usage.named else ", without names (--classes FILE gives them)"
+    )
 
 
 def _convention(arch: str) -> str | None:

@@ -162,7 +162,10 @@ def test_an_import_stores_names(nas, tmp_path):
     (tmp_path / "names.txt").write_text("dog\ncat\n")
     base = ("import", "--weights", tmp_path / "w.pth", "--arch", "mobilenet_v3_small@0.35")
     for number, (options, said) in enumerate(
-        (((), "which have no names"), (("--classes", tmp_path / "names.txt"), "of 2 classes\n"))
+        (
+            ((), "without names (--classes FILE"),
+            (("--classes", tmp_path / "names.txt"), "of 2 classes\n"),
+        )
     ):
         status, _, err = nas(*base, "-o", tmp_path / f"{number}.pt", *options)
         assert status == 0

@@ -235,14 +235,14 @@ def test_a_seed_says_whether_its_names_are_known(tmp_path):
     assert load_seed(path).usage.named
 
 
-def test_ten_thousand_classes_are_matched(classes):
-    """Each step looks names up; comparing all with all would take minutes."""
-    names = tuple(f"class-{number}" for number in range(10_000))
+def test_thousands_of_classes_are_matched(classes):
+    """Each step looks names up; comparing all with all would take a minute."""
+    names = tuple(f"class-{number}" for number in range(3000))
     folders = tuple(name.replace("-", "_") for name in names)
-    assert len(matched(folders, names).looser) == 10_000
+    assert len(matched(folders, names).looser) == 3000
     lines = "\n".join(f"{folder}: {name}" for folder, name in zip(folders, names, strict=True))
     assert class_map(folders, usage(*names), classes(lines, "map.yaml")).places() == tuple(
-        range(10_000)
+        range(3000)
     )
-    with pytest.raises(InputError, match="and 9990 more"):
+    with pytest.raises(InputError, match="and 2990 more"):
         class_map(tuple(name[::-1] for name in names), usage(*names)).places()

@@ -23,8 +23,8 @@ from search_spaces import ArchSpec, BlockSpec, HeadSpec, InputError, StemSpec
 from search_spaces.network import build
 
 MUTATIONS = int(os.environ.get("MUTATIONS", "300"))
-ONE_LOAD_S = 20  # of a few kilobytes: far more than any takes, far less than for ever
-MEMORY = 4 << 30  # more than what is mapped already; a tampered file may claim 2^60 bytes
+ONE_LOAD_S = 20  # of this process's CPU time for a few kilobytes: far more than any takes
+MEMORY = 2 << 30  # more than what is mapped already; a tampered file may claim 2^60 bytes
 
 SPEC = ArchSpec(
     resolution=32,
@@ -39,6 +39,7 @@ SPEC = ArchSpec(
     head=HeadSpec(conv=16, hidden=0, act="relu6", dropout=0.0, classes=3),
 )  # fmt: skip
 STATE = dict(build(SPEC).state_dict())
+USAGE = Usage(("a", "b", "c"), 32, (0.5,) * 3, (0.5,) * 3)
 
 
 def saved(content, **options):
@@ -203,8 +204,7 @@ def checkpoint(rng, *, intact):
 
 
 def seed(rng, *, intact):
-    usage = Usage(("a", "b", "c"), 32, (0.5,) * 3, (0.5,) * 3)
-    content = torch.load(io.BytesIO(seed_bytes(Seed(SPEC, STATE, usage))), weights_only=True)
+    content = torch.load(io.BytesIO(seed_bytes(Seed(SPEC, STATE, USAGE))), weights_only=True)
     if not intact:
         content["weights"] = rng.choice(CONTENT)(STATE, rng)
         part = rng.choice((content, content["spec"], content["usage"], content["spec"]["head"]))
@@ -237,14 +237,14 @@ def bounded():
     before = resource.getrlimit(resource.RLIMIT_AS)
     with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123
         mapped = int(file.read().split()[0]) * resource.getpagesize()
-    previous = signal.signal(signal.SIGALRM, late)
+    previous = signal.signal(signal.SIGPROF, late)
     resource.setrlimit(resource.RLIMIT_AS, (mapped + MEMORY, before[1]))
-    signal.alarm(ONE_LOAD_S)
+    signal.setitimer(signal.ITIMER_PROF, ONE_LOAD_S)
     try:
         yield
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, previous)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, previous)
         resource.setrlimit(resource.RLIMIT_AS, before)
 
 
@@ -283,6 +283,15 @@ def test_mutated_checkpoints_are_loaded_or_refused(tmp_path):
             raise AssertionError(said) from error
     assert outcomes["refused"] > MUTATIONS / 2
     assert outcomes["loaded"] > 0
+
+
+@pytest.mark.parametrize("count", [2**30, 2**40])
+def test_a_seed_that_claims_more_than_it_holds_is_refused_at_once(tmp_path, count):
+    """A check for NaN, or a comparison with the network, would go through all that is claimed."""
+    weights = STATE | {"head.classifier.1.bias": torch.zeros(1).expand(count)}
+    (tmp_path / "seed.pt").write_bytes(seed_bytes(Seed(SPEC, weights, USAGE)))
+    with bounded(), pytest.raises(InputError, match="of which 1 values are stored"):
+        load_seed(tmp_path / "seed.pt")
 
 
 def test_files_that_are_whole_are_loaded(tmp_path):
