@@ -40,6 +40,8 @@ def evaluate(
     """Print how many images a trained network gets right, with a 95% interval."""
     if split not in SPLITS:
         raise InputError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
+    from nas.data_changes import read_contents
+    from nas.runs import RunFolder
     from nas.scoring import score
     from nas.seeds import load_seed
     from nas.training.load import load_dataset
@@ -62,6 +64,7 @@ def evaluate(
             layout=options.layout,
             max_megapixels=options.max_megapixels,
             skip_bad_images=skip_bad_images,
+            keep=read_contents(RunFolder(path.parent)),
             resolution_px=network.usage.trained_px if resolution is None else resolution,
             background=network.usage.background,
             progress=lambda done, total: status.update(f"reading images, {done} of {total}"),
