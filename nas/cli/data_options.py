@@ -79,12 +79,13 @@ def found_again(data: DataConfig, run: Path) -> DataConfig:
     Raises:
         InputError: The folder is not here, nor beside the run.
     """
+    from nas.training.embedded import NAME
     from nas.training.finding import expanded, is_folder
     from nas.training.torchvision_sets import canonical_name
 
+    known = data.source == NAME or canonical_name(data.source) is not None
     path = expanded(data.source)
-    named = not is_folder(data.source) and canonical_name(data.source) is not None
-    if named or path.is_absolute() or path.exists() or data == DataConfig():
+    if path.is_absolute() or path.exists() or (known and not is_folder(data.source)):
         return data
     # Runs lie in runs/ of the folder that they began in, unless --runs said otherwise.
     for folder in run.absolute().parents:

@@ -54,7 +54,9 @@ def evaluate(
         raise InputError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
     path = trained_file(file, mend=f"train it first, by nas train {file} --data {data}")
     from nas.confusion import Confusion
+    from nas.data_changes import read_contents
     from nas.models import open_model
+    from nas.runs import RunFolder
     from nas.scoring import relabelled
     from nas.training.load import load_dataset
 
@@ -76,6 +78,7 @@ def evaluate(
             layout=options.layout,
             max_megapixels=options.max_megapixels,
             skip_bad_images=skip_bad_images,
+            keep=read_contents(RunFolder(path.parent)),
             resolution_px=px,
             background=model.feed.usage.background,
             progress=lambda done, total: status.update(f"reading images, {done} of {total}"),

@@ -56,10 +56,11 @@ def find_images(
             with.
     """
     from nas.data_changes import read_contents
+    from nas.training.folders.names import printable
     from nas.training.load import open_source
 
     before = read_contents(resumed.folder) if resumed else None
-    looking = f"looking through the images of {wanted.source}"
+    looking = f"looking through the images of {printable(wanted.source)}"
     with waiting(console or Console(quiet=True), looking) as status:
         source = open_source(
             wanted.source,

@@ -12,6 +12,9 @@ LOOKED_AT = 2000
 FLAT_RANGE = 8
 """Grey levels, of 255: an image in which every channel spans fewer shows nothing."""
 
+DARK = 32
+"""Grey levels, of 255, that images reach."""
+
 MOST = 0.5
 FEWEST = 8
 """Images below which nothing is said of all of them."""
@@ -42,7 +45,7 @@ def oddities(images: NDArray[np.uint8], name: Callable[[int], str]) -> list[str]
         )
     else:  # images of one colour are alike, too
         told += _alike(some, lambda place: name(numbers[place]))
-    return told + _empty_channels(low.min(axis=0), high.max(axis=0))
+    return told + _empty_channels(low.min(axis=0), high.max(axis=0)) + _dark(int(high.max()))
 
 
 def _alike(images: NDArray[np.uint8], name: Callable[[int], str]) -> list[str]:
@@ -67,6 +70,16 @@ def _empty_channels(low: NDArray[np.uint8], high: NDArray[np.uint8]) -> list[str
     return [
         f"{' and '.join(empty)} {'has' if one else 'have'} the same value in every pixel: "
         f"{'a channel is' if one else 'channels are'} empty"
+    ]
+
+
+def _dark(highest: int) -> list[str]:
+    """Colour images of 12 bits in 16 come as 8 bits of which the upper four are empty."""
+    if not FLAT_RANGE <= highest < DARK:
+        return []
+    return [
+        f"no training image looked at is brighter than {highest} of 255: if their values are of 12 bits in "
+        "files of 16, save them with 8"
     ]
 
 

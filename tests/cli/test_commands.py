@@ -146,7 +146,7 @@ def test_an_interrupted_run_refuses_other_images(nas_search, photos, config, tmp
     log = (folder / "trials.jsonl").read_bytes()
     code, _, err = nas_search("--resume", folder)
     assert code == 2
-    assert "one: data." in err.splitlines()[-1]
+    assert "one: 1 image was removed from train (light) since the run began" in err.splitlines()[-1]
     assert (folder / "trials.jsonl").read_bytes() == log
     assert "4 of 4 trials done, 2 of the finals" in err
 

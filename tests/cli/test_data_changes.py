@@ -10,6 +10,8 @@ import pytest
 import yaml
 from PIL import Image
 
+from nas.cli.data_options import absolute, found_again
+from nas.config import DataConfig
 from nas.training.streaming import StreamingSplit
 from tests.cli.test_commands import QUICK
 from tests.cli.test_netadapt import STEPS_ALONE
@@ -331,3 +333,15 @@ def test_netadapt_keeps_its_result_where_a_test_photo_has_gone_bad(
     assert "no accuracy on the test images: cannot read image photos/dark/1.png" in err
     assert (tmp_path / "runs/one/adapted.pt").is_file()
     assert "could not be read when the run ended" in (tmp_path / "runs/one/report.html").read_text()
+
+
+@pytest.mark.parametrize("source", ["fashion-mnist-subset", "CIFAR10", "cifar10"])
+def test_data_sets_with_a_name_are_no_folders_to_look_for(tmp_path, monkeypatch, source):
+    monkeypatch.chdir(tmp_path)
+    data = DataConfig(source=source, memory_limit_mb=7)
+    assert found_again(data, tmp_path / "runs" / "one") == data
+    assert absolute(data) == data
+    (tmp_path / source).mkdir()  # a folder that exists wins
+    assert absolute(data).source == (
+        "fashion-mnist-subset" if "-" in source else str(tmp_path / source)
+    )

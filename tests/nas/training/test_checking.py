@@ -198,6 +198,16 @@ def test_copies_and_empty_channels_are_warned_of(
     assert "blue has the same value in every pixel" in caplog.text
 
 
+def test_dark_images_of_twelve_bits_are_warned_of(
+    make_folder: MakeFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = make_folder({"a": 8, "b": 8})
+    for number, path in enumerate(root.rglob("*.png")):
+        Image.fromarray(np.asarray(random_image(number)) >> 4).save(path)
+    load(root)
+    assert "no training image looked at is brighter than 1" in caplog.text
+
+
 def test_ordinary_images_are_not_warned_of(
     make_folder: MakeFolder, caplog: pytest.LogCaptureFixture
 ) -> None:
