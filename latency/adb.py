@@ -83,7 +83,7 @@ class AdbRuntime:
         """The network as a `.tflite` file.
 
         Raises:
-            InputError: `mobile-nas[litert]` is not installed.
+            InputError: litert-torch is not installed.
         """
         return exported(spec, ".tflite")
 

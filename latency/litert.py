@@ -25,7 +25,7 @@ class LiteRt:
         threads: Of the interpreter; 1 is what the papers measure with.
 
     Raises:
-        InputError: Threads below 1, or the extra `mobile-nas[litert]` is not installed.
+        InputError: Threads below 1, or litert-torch is not installed.
     """
 
     formats: tuple[Suffix, ...] = (".tflite",)

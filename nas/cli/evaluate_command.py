@@ -11,6 +11,7 @@ from nas.cli.output import JsonFlag, messages, print_json
 from nas.cli.specs import of_run
 from nas.cli.waiting import waiting
 from search_spaces import REFERENCES, InputError
+from search_spaces.nearest import did_you_mean
 
 SPLITS = {"train": ("train",), "val": ("val",), "test": ("test",), "all": ("train", "val", "test")}
 
@@ -29,7 +30,9 @@ def evaluate(
 ) -> None:
     """Print how many images a trained network gets right, with a 95% interval."""
     if split not in SPLITS:
-        raise InputError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
+        meant = {"dev": "val", "validation": "val", "valid": "val"}.get(split.lower(), split)
+        hint = did_you_mean(meant, SPLITS)
+        raise InputError(f"split must be one of {', '.join(SPLITS)}, got {split!r}{hint}")
     from nas.scoring import score
     from nas.seeds import load_seed
     from nas.training.load import load_dataset

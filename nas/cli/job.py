@@ -216,12 +216,25 @@ def _within(folder: RunFolder, names: Iterable[str | Path]) -> tuple[str, ...]:
 
 
 def reopen(
-    path: Path, schedule: dict[str, Any], console: Console
+    path: Path, schedule: dict[str, Any], console: Console, *, hold: bool = True
 ) -> tuple[Job, RunFolder, dict[str, Any]]:
-    """An interrupted run, as it was but for where its trials train; and how far it has come."""
+    """An interrupted run, as it was but for where its trials train; and how far it has come.
+
+    Args:
+        path: Its folder.
+        schedule: Where its trials train from now on.
+        console: Where progress is shown.
+        hold: Whether to hold the folder against other processes from here on; where the run is only looked
+            at, another process may be at work in it.
+
+    Raises:
+        InputError: It is no search's folder, another process holds it, or it cannot be opened again.
+    """
     folder = open_folder(path)
     if is_adapt_run(folder):
         raise InputError(f"{path} is a NetAdapt run: go on with netadapt --resume {path}")
+    if hold:
+        folder.hold()  # said before images are read
     # Read without mending anything: with --dry-run another process may be writing these.
     done = len({trial.index for trial in read_trials(folder / "trials.jsonl")})
     finals = len(read_trials(folder / "finals.jsonl"))

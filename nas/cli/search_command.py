@@ -167,7 +167,7 @@ def search(
     from nas.cli.planning import plan
 
     if resume is not None:
-        job, folder, done = jobs.reopen(resume, schedule, console)
+        job, folder, done = jobs.reopen(resume, schedule, console, hold=not dry_run)
         if dry_run:
             if as_json:
                 print_json(done)

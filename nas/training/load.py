@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from latency.home import expanded
 from nas.training import embedded, torchvision_sets
 from nas.training.decode import (
     Pictures,
@@ -83,7 +84,7 @@ def _find(source: str, root: Path | None) -> Found:
     if source == embedded.NAME:
         classes, parts = embedded.read_embedded()
         return Found(source, classes, parts)
-    path = Path(source).expanduser()
+    path = expanded(source)
     looks_like_path = os.sep in source or source.startswith((".", "~"))
     if path.exists() or looks_like_path or not source:
         folder = read_folder(path)
@@ -93,7 +94,7 @@ def _find(source: str, root: Path | None) -> Found:
     if name is None:
         raise InputError(f"no data set or folder is called {source!r}: {_suggestion(source)}")
     known, opened = torchvision_sets.read_torchvision(
-        name, torchvision_sets.download_root(root).expanduser()
+        name, expanded(str(torchvision_sets.download_root(root)))
     )
     return Found(name, known, opened)
 

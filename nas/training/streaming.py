@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
+from nas.short_folder import shorten_sockets
 from nas.training.decode import Pictures, decode
 from nas.training.images import Batch, batch_indices
 from search_spaces.errors import InputError
@@ -42,6 +43,7 @@ class StreamingSplit:
             InputError: an image cannot be read; it is found only when its batch is due.
         """
         order = batch_indices(len(self), batch_size, generator=generator, drop_last=drop_last)
+        shorten_sockets()
         loader = DataLoader(
             _DecodedBatches(self.pictures, self.resolution_px),
             sampler=order,
