@@ -1,7 +1,9 @@
 """What Ray's workers import, where its files lie, and what is said of its deaths."""
 
 import os
+import shutil
 import signal
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -158,3 +160,16 @@ def test_workers_import_what_this_process_does_and_deaths_end_the_search(
     loop = make_loop(tmp_path / "lost", trials=4, batch_size=2)
     with pytest.raises(SearchStoppedError, match=r"a part of the Ray cluster died .*resume"):
         run_on_ray(loop, Looking(ours, kill="mailbox"), Resources(workers=1, retries=0))
+
+
+def test_the_command_as_a_module_does_not_import_from_the_working_directory(hostile):
+    shutil.rmtree(hostile / "nas")  # of what is found first Python itself decides
+    for module in hostile.glob("*.py"):
+        module.unlink()
+    ours = str(Path(run_on_ray.__code__.co_filename).parents[1])
+    environment = os.environ | {"PYTHONPATH": ours}
+    shown = subprocess.run(
+        [sys.executable, "-m", "nas.cli.main", "--version"],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert shown.returncode == 0, shown.stderr
