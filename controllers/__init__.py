@@ -40,6 +40,7 @@ from controllers.controller import (
     Tokens,
 )
 from search_spaces.errors import InputError
+from search_spaces.nearest import did_you_mean
 
 __all__ = [
     "CONTROLLERS",
@@ -62,6 +63,14 @@ CONTROLLERS: Mapping[str, str] = {
     "evolution": "controllers.evolution:RegularizedEvolution",
     "screened": "controllers.screened:Screened",
 }
+
+OTHER_NAMES: Mapping[str, str] = {
+    **dict.fromkeys(("random", "grid"), "uniform"),
+    **dict.fromkeys(("rl", "reinforce", "ppo", "lstm", "policy"), "rnn"),
+    **dict.fromkeys(("ea", "genetic", "ga", "evolutionary", "nsga2"), "evolution"),
+    **dict.fromkeys(("bo", "bayes", "bayesian", "tpe", "surrogate"), "screened"),
+}
+"""Names that others have for what is like ours."""
 
 
 def make_controller(
@@ -104,7 +113,8 @@ def _find(name: str) -> Any:
     plugins = {plugin.name: plugin for plugin in entry_points(group=GROUP)}
     if name not in plugins:
         known = ", ".join([*CONTROLLERS, *sorted(plugins)])
-        raise InputError(f"unknown controller {name}: choose from {known}")
+        hint = did_you_mean(OTHER_NAMES.get(name.lower(), name), [*CONTROLLERS, *plugins])
+        raise InputError(f"unknown controller {name}: choose from {known}{hint}")
     return plugins[name].load()
 
 

@@ -19,6 +19,7 @@ from latency.measurer import (
     MeasurementError,
     beside,
     check_latency_source,
+    close,
     units,
 )
 from latency.pool import Pool
@@ -47,6 +48,7 @@ __all__ = [
     "Timing",
     "beside",
     "check_latency_source",
+    "close",
     "device_kinds",
     "open_device",
     "units",

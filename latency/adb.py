@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import shlex
 import tempfile
 import uuid
+import weakref
 from dataclasses import dataclass
 from itertools import count
 from math import ceil
@@ -15,7 +17,7 @@ from pathlib import Path
 from latency.adb_phone import Phone
 from latency.benchmark_model import Benchmark, failure, times_ms
 from latency.measurer import Device, MeasurementError
-from latency.model_format import exported
+from latency.model_format import Suffix, exported
 from latency.plausible import plausible_ms
 from latency.runtime import Conditions
 from latency.statistics import Timing
@@ -26,6 +28,8 @@ FOLDER = "/data/local/tmp"
 """Where a phone lets adb write and run."""
 PATIENCE_S = 30.0
 """How long the phone may take for anything, beyond what its work is expected to take."""
+REMOVE_S = 10.0
+"""How long to wait for a model's removal: what a lost phone keeps is removed a day later."""
 TIMING = Timing(warmup_s=1.0, block_s=0.4, max_s=20.0)
 """Longer than on a machine of one's own: each block is a process on the phone."""
 
@@ -62,6 +66,8 @@ class AdbRuntime:
         MeasurementError: The phone does not answer.
     """
 
+    formats: tuple[Suffix, ...] = (".tflite",)
+
     def __init__(
         self, phone: Phone, *, benchmark: str | None = None, patience_s: float = PATIENCE_S
     ) -> None:
@@ -77,7 +83,7 @@ class AdbRuntime:
         """The network as a `.tflite` file.
 
         Raises:
-            InputError: `mobile-nas[litert]` is not installed.
+            InputError: litert-torch is not installed.
         """
         return exported(spec, ".tflite")
 
@@ -87,12 +93,16 @@ class AdbRuntime:
         Raises:
             MeasurementError: The phone does not answer, or has no room for it.
         """
-        path = next(self._names)
+        network = AdbNetwork(self, path := next(self._names))
         with tempfile.TemporaryDirectory(prefix="mobile-nas-") as folder:
             local = Path(folder) / "model.tflite"
             local.write_bytes(model)
-            self.phone.insistently(lambda: self.phone.push(local, path))
-        return AdbNetwork(self, path)
+            try:
+                self.phone.insistently(lambda: self.phone.push(local, path))
+            except BaseException:
+                network.close()  # a part of it may have arrived
+                raise
+        return network
 
     def conditions(self) -> Conditions:
         """The hottest zone of its processor, and the core's frequency at the end of the last run.
@@ -144,7 +154,7 @@ class AdbRuntime:
 
 
 class AdbNetwork:
-    """A model's file on the phone.
+    """A model's file on the phone; removed at the end of the process at the latest.
 
     Args:
         runtime: Of the phone.
@@ -154,6 +164,7 @@ class AdbNetwork:
     def __init__(self, runtime: AdbRuntime, path: str) -> None:
         self._runtime, self._path = runtime, path
         self._slowest_ms = 0.0
+        self._remove = weakref.finalize(self, _remove, runtime.phone, path)
 
     def run(self, times: int) -> list[float]:
         """Run it so many times in one call of `benchmark_model`.
@@ -180,10 +191,13 @@ class AdbNetwork:
 
     def close(self) -> None:
         """Remove the file; one that cannot be removed now is, a day later."""
-        try:
-            self._runtime.phone.shell(f"rm -f {self._path}", timeout_s=self._runtime.patience_s)
-        except MeasurementError:
-            return
+        self._remove()
+
+
+def _remove(phone: Phone, path: str) -> None:
+    """Remove a file from the phone, if it answers soon."""
+    with contextlib.suppress(MeasurementError):
+        phone.shell(f"rm -f {path}", timeout_s=REMOVE_S)
 
 
 @dataclass(frozen=True)

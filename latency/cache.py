@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from latency.home import cache_folder
 from latency.keeping import keep_json
 from latency.measurer import Device, Latency, LatencySource, units
 from search_spaces.spec import ArchSpec
-
-
-def default_folder() -> Path:
-    """Where readings are kept: $MOBILE_NAS_CACHE, else the user's cache folder."""
-    given = os.environ.get("MOBILE_NAS_CACHE")
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(given) if given else Path(home) / "mobile-nas" / "latency"
 
 
 class Cached:
@@ -27,7 +20,7 @@ class Cached:
     """
 
     def __init__(self, source: LatencySource, folder: Path | None = None) -> None:
-        self.source, self.folder = source, folder or default_folder()
+        self.source, self.folder = source, folder or cache_folder()
 
     @property
     def device(self) -> Device:

@@ -67,6 +67,12 @@ class CommandRuntime:
         """
         return exported(spec, self.suffix)
 
+    @property
+    def formats(self) -> tuple[Suffix, ...]:
+        """Suffixes of files that the program takes: any, unless the command line names one."""
+        named = [found[1] for word in self.words for found in _MODEL.finditer(word) if found[1]]
+        return (self.suffix,) if named else (".onnx", ".tflite")
+
     def load(self, model: bytes) -> CommandNetwork:
         """The model in a temporary file, with the suffix of its format."""
         return CommandNetwork(self.words, model, timeout_s=self.timeout_s)

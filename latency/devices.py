@@ -9,7 +9,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from latency.anchor import AnchorRecord
-from latency.cache import default_folder
+from latency.device_names import WHERE, meant
+from latency.home import cache_folder, expanded
 from latency.measured import Measured
 from latency.measurer import LatencySource, MeasurementError
 from latency.pool import open_pool
@@ -27,7 +28,7 @@ EVERY = "all"
 
 def measured(runtime: Runtime, timing: Timing | None = None) -> Measured:
     """A source that measures on a runtime, with records and raw times in the cache folder."""
-    folder = default_folder()
+    folder = cache_folder()
     return Measured(
         runtime,
         timing=timing,
@@ -54,7 +55,7 @@ def _ssh(argument: str) -> LatencySource:
     if options["runtime"]:
         remote = replace(remote, wanted=(str(options["runtime"]),))
     if options["config"]:
-        remote = replace(remote, config=Path(str(options["config"])).expanduser())
+        remote = replace(remote, config=expanded(str(options["config"])))
     return measured(SshRuntime(remote))
 
 
@@ -94,6 +95,10 @@ def _options(argument: str, *, device: str, known: Mapping[str, int | str]) -> d
     options = dict(known)
     for part in filter(None, argument.split(",")):
         name, equals, value = part.partition("=")
+        if device == "cpu:" and part.isdigit():
+            raise InputError(
+                f"device cpu:{part}: a processor has no number: give cpu, or cpu:threads=2 for two threads"
+            )
         if name not in known or not equals:
             listed = ", ".join(f"{key}={default}" for key, default in known.items())
             raise InputError(
@@ -198,9 +203,7 @@ DEVICES: dict[str, Kind] = {
     "command": Kind(
         _command, "command:PROGRAM", "your program: gets a model, prints milliseconds", ready=False
     ),
-    "litert": Kind(
-        _litert, "litert", "this machine, LiteRT with XNNPACK; the extra mobile-nas[litert]"
-    ),
+    "litert": Kind(_litert, "litert", "this machine, LiteRT with XNNPACK; needs litert-torch"),
     "table": Kind(_table, "table:FILE", "a table that nas profile made; an estimate", ready=False),
     "pieces": Kind(
         _pieces,
@@ -258,4 +261,6 @@ def opener(device: str) -> Callable[[str], LatencySource]:
         opened: Callable[[str], LatencySource] = plugins[name].load()
         return opened
     known = ", ".join([*(kind.example for kind in DEVICES.values()), *sorted(plugins)])
-    raise InputError(f"unknown device {device!r}: known are {known}")
+    hint = meant(device, [*DEVICES, *plugins])
+    listed = "" if hint.startswith(f": {WHERE}") else f": known are {known}"
+    raise InputError(f"unknown device {device!r}{listed}{hint}")

@@ -9,9 +9,11 @@ from importlib.metadata import version
 from typing import Any
 
 from latency.measurer import Device, MeasurementError
+from latency.model_format import Suffix
 from latency.onnx_runtime import processor
 from latency.quiet import linux_conditions, run_clock, times_ms
 from latency.runtime import Conditions
+from latency.ssh_runner import RefusedError, require_fixed
 from search_spaces.errors import InputError
 from search_spaces.spec import ArchSpec
 
@@ -23,8 +25,10 @@ class LiteRt:
         threads: Of the interpreter; 1 is what the papers measure with.
 
     Raises:
-        InputError: Threads below 1, or the extra `mobile-nas[litert]` is not installed.
+        InputError: Threads below 1, or litert-torch is not installed.
     """
+
+    formats: tuple[Suffix, ...] = (".tflite",)
 
     def __init__(self, *, threads: int = 1) -> None:
         from search_spaces.litert_export import litert_module
@@ -49,12 +53,14 @@ class LiteRt:
         """An interpreter of a file; its input is zero.
 
         Raises:
-            MeasurementError: LiteRT refuses the file; its message is passed on.
+            MeasurementError: LiteRT refuses the file; its message is passed on. Or the file takes
+                something else than one input of a fixed size.
         """
         try:
             interpreter = self._interpreter(model_content=model, num_threads=self.threads)
+            require_fixed(interpreter.get_input_details())
             interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
+        except (ValueError, RuntimeError, RefusedError, MemoryError) as error:
             raise _refused(error) from error
         return LiteRtNetwork(interpreter, run_clock(threads=self.threads))
 
@@ -85,5 +91,5 @@ class LiteRtNetwork:
         """Nothing is held but memory."""
 
 
-def _refused(error: Exception) -> MeasurementError:
+def _refused(error: BaseException) -> MeasurementError:
     return MeasurementError(f"LiteRT: {(str(error).strip().splitlines() or ['refused'])[0]}")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from latency.anchor import ANCHOR, AnchorRecord
 from latency.interleave import interleave
-from latency.measurer import Device, Latency
+from latency.measurer import Device, DeviceLostError, Latency, MeasurementError
 from latency.quiet import alone_on, pinned
 from latency.runtime import Conditions, Loaded, Runtime
 from latency.statistics import Blocks, Ratio, Timing, block_medians, ratio, summarize
@@ -116,13 +116,17 @@ class Measured:
         """Measure several networks in the same rounds, so that their ratios are true."""
         return self.measure([self.runtime.export(spec) for spec in specs])
 
-    def measure(self, models: Sequence[bytes]) -> list[Reading]:
+    def measure(self, models: Sequence[bytes], *, names: Sequence[str] = ()) -> list[Reading]:
         """Measure networks in files, interleaved.
+
+        Args:
+            models: In the runtime's format.
+            names: What to call them where one is refused; nothing by default.
 
         Raises:
             MeasurementError: The device refuses one, or has gone.
         """
-        with alone_on(self.device), self._loaded(models) as networks:
+        with alone_on(self.device), self._loaded(models, names) as networks:
             best = self._once(networks)
             for attempt in range(self.timing.retries):
                 if all(reading.latency.stable for reading in best):
@@ -134,15 +138,24 @@ class Measured:
                 self.keep(reading)
         return best
 
+    def close(self) -> None:
+        """Take the anchor off the device; the next measurement brings it back."""
+        if self._anchor is not None:
+            self._anchor.close()
+            self._anchor = None
+
     @contextmanager
-    def _loaded(self, models: Sequence[bytes]) -> Iterator[list[Loaded]]:
+    def _loaded(self, models: Sequence[bytes], names: Sequence[str]) -> Iterator[list[Loaded]]:
         if self._anchor is None:
             self._anchor = self.runtime.load(self.runtime.export(self.anchor))
         with ExitStack() as held:
-            networks = []
-            for model in models:
-                networks.append(self.runtime.load(model))
-                held.callback(networks[-1].close)
+            networks: list[Loaded] = []
+            for place, model in enumerate(models):
+                name = names[place] if names else ""
+                with _naming(name):
+                    network = self.runtime.load(model)
+                held.callback(network.close)
+                networks.append(_Named(network, name) if name else network)
             yield networks
 
     def _once(self, networks: Sequence[Loaded]) -> list[Reading]:
@@ -174,6 +187,34 @@ class Measured:
         best = self.record.see(key, median)
         if median > self.timing.max_contention * best:
             yield f"something else used the device: the anchor took {median / best:.2f} times its best"
+
+
+@dataclass(frozen=True)
+class _Named:
+    """A network whose failures say its name."""
+
+    network: Loaded
+    name: str
+
+    def run(self, times: int) -> list[float]:
+        with _naming(self.name):
+            return self.network.run(times)
+
+    def close(self) -> None:
+        self.network.close()
+
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Put a network's name before what is wrong with it."""
+    try:
+        yield
+    except DeviceLostError:
+        raise
+    except MeasurementError as error:
+        if not name:
+            raise
+        raise MeasurementError(f"{name}: {error}") from error
 
 
 def throttling(before: Conditions, after: Conditions) -> Iterator[str]:

@@ -146,6 +146,12 @@ def beside(source: LatencySource, reference: ArchSpec) -> LatencySource:
     return chosen
 
 
+def close(source: LatencySource) -> None:
+    """Take off a source's device what is kept there between measurements, if it keeps anything."""
+    if hasattr(source, "close"):
+        source.close()
+
+
 def check_latency_source(source: LatencySource, small: ArchSpec, large: ArchSpec) -> None:
     """Assert the contract of `LatencySource`: what every source's tests begin with.
 
@@ -180,5 +186,6 @@ __all__ = [
     "MeasurementError",
     "beside",
     "check_latency_source",
+    "close",
     "units",
 ]

@@ -6,6 +6,7 @@ from threading import Lock
 from typing import Literal
 
 from search_spaces.errors import InputError
+from search_spaces.extras import INSTALL_LITERT
 from search_spaces.spec import ArchSpec
 
 Suffix = Literal[".onnx", ".tflite"]
@@ -36,7 +37,7 @@ def _exported(spec: ArchSpec, suffix: Suffix) -> bytes:
     except ImportError as error:
         raise InputError(
             "the device runs .tflite files, and what writes them is not installed "
-            f"({error}): pip install 'mobile-nas[litert]'"
+            f"({error}): {INSTALL_LITERT}"
         ) from error
     return to_tflite(build(spec))
 

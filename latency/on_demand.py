@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from latency.cache import default_folder
+from latency.home import cache_folder
 from latency.measured import Measured
 from latency.measurer import Device, Latency, MeasurementError
 from latency.pieces import Piece, pieces
@@ -40,7 +40,7 @@ class OnDemand:
     def __init__(
         self, source: Measured, folder: Path | None = None, reference: ArchSpec | None = None
     ) -> None:
-        self.source, self.folder = source, folder or default_folder() / "pieces"
+        self.source, self.folder = source, folder or cache_folder() / "pieces"
         self.reference = reference
         self._whole = source if reference is None else source.beside(reference)
         self._scale: float | None = None

@@ -7,12 +7,13 @@ import platform
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import onnxruntime as ort
 
 from latency.measurer import Device, MeasurementError
+from latency.model_format import Suffix
 from latency.quiet import linux_conditions, run_clock, times_ms
 from latency.runtime import Conditions
+from latency.ssh_runner import RefusedError, random_feed
 from search_spaces.errors import InputError
 from search_spaces.spec import ArchSpec
 
@@ -47,6 +48,8 @@ class OnnxRuntime:
         InputError: Threads below 1, or a provider that the installed ONNX Runtime lacks.
     """
 
+    formats: tuple[Suffix, ...] = (".onnx",)
+
     def __init__(self, *, threads: int = 1, provider: str = "cpu") -> None:
         if threads < 1:
             raise InputError(f"threads must be at least 1, got {threads}")
@@ -65,19 +68,21 @@ class OnnxRuntime:
         return to_onnx(build(spec))
 
     def load(self, model: bytes) -> OnnxSession:
-        """A session of a model with one input; its free dimensions, such as the batch, are 1.
+        """A session of a model that takes one image; a free batch is 1.
 
         Raises:
-            MeasurementError: ONNX Runtime refuses the model; its message is passed on.
+            MeasurementError: ONNX Runtime refuses the model; its message is passed on. Or the model takes
+                something else than one image of a fixed size.
         """
         options = ort.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
         options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what it complains about is raised as well
         providers = list(dict.fromkeys([self.provider, CPU]))
         try:
-            session = ort.InferenceSession(model, options, providers=providers)
+            # Its fallback would print to standard output, and measure another provider than was asked for.
+            session = ort.InferenceSession(model, options, providers=providers, enable_fallback=0)
         except Exception as error:
             raise _refused(error) from error
         alone = (
@@ -100,10 +105,10 @@ class OnnxSession:
 
     def __init__(self, session: ort.InferenceSession, clock: Callable[[], float]) -> None:
         self._session, self._clock = session, clock
-        only = session.get_inputs()[0]
-        shape = [side if isinstance(side, int) else 1 for side in only.shape]
-        values = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
-        self._feed = {only.name: values}
+        try:
+            self._feed = random_feed(session.get_inputs())
+        except (RefusedError, MemoryError) as error:
+            raise MeasurementError(str(error) or "no memory for the model's input") from error
 
     def run(self, times: int) -> list[float]:
         """Run it so many times; milliseconds of each."""
@@ -138,6 +143,13 @@ def _full_name(provider: str) -> str:
 
 def _refused(error: Exception) -> Exception:
     """The runtime's refusal as ours; anything else is a mistake of our own and stays."""
-    if type(error).__module__.startswith("onnxruntime"):
-        return MeasurementError(f"ONNX Runtime: {str(error).strip().splitlines()[0]}")
+    if isinstance(error, MemoryError):
+        return MeasurementError("ONNX Runtime: no memory for this model at this size")
+    theirs = type(error).__module__.startswith("onnxruntime")
+    if theirs or isinstance(
+        error, UnicodeDecodeError | RuntimeError
+    ):  # of damaged names, and of C++
+        return MeasurementError(
+            f"ONNX Runtime: {(str(error).strip().splitlines() or ['refused'])[0]}"
+        )
     return error

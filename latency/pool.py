@@ -15,6 +15,7 @@ from latency.measurer import (
     LatencySource,
     MeasurementError,
     beside,
+    close,
 )
 from search_spaces.errors import InputError
 from search_spaces.spec import ArchSpec
@@ -48,6 +49,11 @@ class Pool:
     def beside(self, reference: ArchSpec) -> Pool:
         """The same devices, each measuring beside a network: see `Measured.beside`."""
         return Pool([beside(member, reference) for member in self._members])
+
+    def close(self) -> None:
+        """Take off the devices what is kept there between measurements."""
+        for member in self._members:
+            close(member)
 
     def latency(self, spec: ArchSpec) -> Latency:
         """The network's latency on the member that is idle first.

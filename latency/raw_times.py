@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+from latency.keeping import writing
 from latency.measured import Reading
 from latency.statistics import Blocks
 
@@ -21,8 +22,11 @@ class RawTimes:
         self.folder = folder
 
     def __call__(self, reading: Reading) -> None:
-        """Keep a reading."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Keep a reading.
+
+        Raises:
+            InputError: It cannot be written.
+        """
         entry = {
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
             "latency": reading.latency.to_dict(),
@@ -30,8 +34,10 @@ class RawTimes:
             "anchor_ms": _short(reading.anchor),
         }
         path = self.folder / f"{reading.latency.fingerprint}.jsonl"
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(entry) + "\n")
 
 
 def _short(blocks: Blocks) -> list[list[float]]:

@@ -30,7 +30,11 @@ class Loaded(Protocol):
 
 
 class Runtime(Protocol):
-    """Exports networks for a device and runs them there."""
+    """Exports networks for a device and runs them there.
+
+    It may have an attribute `formats`, the suffixes of the files that it runs (`.onnx`, `.tflite`). A
+    user's file is then checked before it is loaded, and its input is fixed to the resolution given.
+    """
 
     @property
     def device(self) -> Device:

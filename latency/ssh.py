@@ -58,8 +58,12 @@ class SshRuntime:
         Raises:
             InputError: The format needs an extra that is not installed here.
         """
-        suffix: Suffix = ".onnx" if self._facts["runtime"] == "onnxruntime" else ".tflite"
-        return exported(spec, suffix)
+        return exported(spec, self.formats[0])
+
+    @property
+    def formats(self) -> tuple[Suffix, ...]:
+        """Suffix of the files that the runtime there runs."""
+        return (".onnx",) if self._facts["runtime"] == "onnxruntime" else (".tflite",)
 
     def load(self, model: bytes) -> SshNetwork:
         """The model, sent and loaded.

@@ -29,6 +29,13 @@ WAIT_S = 600.0
 IDLE_S = 2.0
 """Without a run for so long, another measurement may have its turn."""
 CPUS = Path("/sys/devices/system/cpu")
+PIXELS = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(double)": "float64",
+    **{f"tensor({kind})": kind for kind in ("uint8", "int8", "uint16", "int16", "int32", "int64")},
+}
+"""numpy's names of types that images may have, by ONNX Runtime's."""
 
 
 class RefusedError(Exception):
@@ -37,28 +44,75 @@ class RefusedError(Exception):
 
 def open_onnx(model: bytes, threads: int) -> Callable[[], Any]:
     """What runs an ONNX model once, on a random input."""
-    import numpy as np
     import onnxruntime as ort
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what it complains about is raised as well
     session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    only = session.get_inputs()[0]
-    shape = [side if isinstance(side, int) else 1 for side in only.shape]
-    feed = {only.name: np.random.default_rng(0).standard_normal(shape, dtype=np.float32)}
+    feed = random_feed(session.get_inputs())
     return lambda: session.run(None, feed)
+
+
+def random_feed(inputs: Sequence[Any]) -> dict[str, Any]:
+    """Random values for the one input of an ONNX model; a free batch is 1.
+
+    Args:
+        inputs: As ONNX Runtime describes them.
+
+    Raises:
+        RefusedError: There is not one input, or it is of another type than images are, or its size is free.
+    """
+    import numpy as np
+
+    if len(inputs) != 1:
+        raise RefusedError(
+            f"the model has {len(inputs)} inputs: networks that take one image are run"
+        )
+    name, shape = inputs[0].name, list(inputs[0].shape)
+    if any(not isinstance(side, int) or side < 1 for side in shape[1:]):
+        raise RefusedError(f"the model's input {name!r} {shape} leaves its size free: fix it first")
+    shape[:1] = [side if isinstance(side, int) and side > 0 else 1 for side in shape[:1]]
+    kind = getattr(inputs[0], "type", "tensor(float)")
+    dtype = PIXELS.get(kind)
+    if dtype is None:
+        raise RefusedError(f"the model's input {name!r} is {kind}, which no image is")
+    random = np.random.default_rng(0)
+    if np.issubdtype(dtype, np.integer):
+        low, high = (-128, 128) if dtype == "int8" else (0, 256)
+        return {name: random.integers(low, high, shape, dtype=dtype)}
+    return {name: random.standard_normal(shape, dtype=np.float32).astype(dtype, copy=False)}
 
 
 def open_litert(model: bytes, threads: int) -> Callable[[], Any]:
     """What runs a LiteRT model once, on zeros."""
     module = importlib.import_module("ai_edge_litert.interpreter")
     interpreter = module.Interpreter(model_content=model, num_threads=threads)
+    if hasattr(interpreter, "get_input_details"):  # stand-ins for a runtime need none
+        require_fixed(interpreter.get_input_details())
     interpreter.allocate_tensors()
     invoke: Callable[[], Any] = interpreter.invoke
     return invoke
+
+
+def require_fixed(inputs: Sequence[dict[str, Any]]) -> None:
+    """Refuse a LiteRT model whose input leaves its size free: it would run at one pixel.
+
+    Args:
+        inputs: As its interpreter describes them.
+
+    Raises:
+        RefusedError: It does, or there is not one input.
+    """
+    if len(inputs) != 1:
+        raise RefusedError(
+            f"the model has {len(inputs)} inputs: networks that take one image are run"
+        )
+    signature = [int(side) for side in inputs[0].get("shape_signature", ())]
+    if any(side < 1 for side in signature[1:]):
+        raise RefusedError(f"the model's input {signature} leaves its size free: fix it first")
 
 
 class Turn:

@@ -4,6 +4,7 @@ Start with `pipeline.search` (the main job as one call), then `loop` (the algori
 trains), `trial_log` and `runs` (what is kept). The commands are in `cli`.
 """
 
+from nas import _own_path  # noqa: F401 - before anything else is imported
 from nas.job_loop import SearchStoppedError
 from nas.pipeline import search
 from nas.results import SearchResult

@@ -23,6 +23,7 @@ from nas.sizes import Sizes
 from nas.targets import with_targets
 from nas.training.recipe import Recipe
 from search_spaces.errors import InputError, first_problem
+from search_spaces.nearest import did_you_mean
 from search_spaces.spec import read_yaml
 
 SCHEMA = 1
@@ -289,7 +290,9 @@ def make_config(
         InputError: An unknown preset, an unknown key, a wrong type or value.
     """
     if preset not in PRESETS:
-        raise InputError(f"unknown preset {preset!r}: known are {', '.join(PRESETS)}")
+        meant = {"fast": "quick", "default": "standard", "full": "standard"}.get(preset, preset)
+        hint = did_you_mean(meant, PRESETS)
+        raise InputError(f"unknown preset {preset!r}: known are {', '.join(PRESETS)}{hint}")
     given = _merge({"preset": preset}, PRESETS[preset])
     if file is not None:
         given = _merge(given, _layer(_read(file), where=str(file)))

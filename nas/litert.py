@@ -1,4 +1,4 @@
-"""LiteRT files (`.tflite`), float and int8, by the extra `mobile-nas[litert]`."""
+"""LiteRT files (`.tflite`), float and int8, by litert-torch."""
 
 from __future__ import annotations
 

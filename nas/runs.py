@@ -19,8 +19,9 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -62,6 +63,17 @@ class RunFolder:
             yield
         finally:
             lock.release()
+
+    def hold(self) -> None:
+        """Hold the folder until this process ends, or no one refers to this object any more.
+
+        Raises:
+            InputError: See `locked`.
+        """
+        held = ExitStack()
+        # Of an object of its own: what ends with this one must not refer to it.
+        held.enter_context(RunFolder(self.path).locked())
+        self._held = weakref.finalize(self, held.close)
 
     @property
     def begun(self) -> bool:

@@ -14,12 +14,16 @@ import socket
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from nas.job_loop import JobLoop, keep
+from latency.home import home
+from nas.job_loop import JobLoop, SearchStoppedError, keep
+from nas.ray_deaths import LOWER, of_cluster, of_memory
+from nas.short_folder import short_folder
 from nas.trial import Evaluate, Job, Outcome, attempt
+from nas.worker_paths import own_paths
 from search_spaces import InputError
 
 RESOURCE = "device:{}"
@@ -59,12 +63,17 @@ def run_on_ray(
 
     Raises:
         InputError: The cluster cannot be reached, or has no room for a single trial.
-        SearchStoppedError: The loop gave up.
+        SearchStoppedError: The loop gave up, or a part of the cluster died that the search needs.
     """
+    home()  # Ray ends where there is none
     import ray
     from ray import tune
 
-    with _cluster(resources, usage_stats=usage_stats), tempfile.TemporaryDirectory() as scratch:
+    with (
+        _cluster(resources, usage_stats=usage_stats),
+        _deaths_told(),
+        tempfile.TemporaryDirectory() as scratch,
+    ):
         there = ray.cluster_resources()
         workers = _require_room(resources, there)
         _say_unknown(resources.devices, there)
@@ -118,6 +127,8 @@ def _cluster(resources: Resources, *, usage_stats: bool) -> Iterator[None]:
     _require_reachable(resources.address)
     own = resources.address is None and not ray.is_initialized()
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    if not (resources.address or "").startswith("ray://"):  # there the other side chooses
+        options["job_config"] = _imports_as_here()
     if own:
         if resources.workers:
             # As many as asked for, also where the machine has fewer: the user has said so.
@@ -126,18 +137,60 @@ def _cluster(resources: Resources, *, usage_stats: bool) -> Iterator[None]:
         options["resources"] = {RESOURCE.format(device): 1 for device in resources.devices}
         if resources.gpus_per_trial == 0:
             options["num_gpus"] = 0
-    try:
-        if not ray.is_initialized():
-            with _termination_kept():
-                ray.init(address=resources.address or "local", **options)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        where = resources.address or "a cluster on this machine"
-        raise InputError(f"Ray: cannot reach {where}: {str(error).splitlines()[0]}") from error
+    with short_folder() if own else nullcontext() as folder:
+        if folder is not None:
+            options["_temp_dir"] = folder
+        try:
+            if not ray.is_initialized():
+                with _termination_kept():
+                    ray.init(address=resources.address or "local", **options)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            where = resources.address or "a cluster on this machine"
+            raise InputError(f"Ray: cannot reach {where}: {str(error).splitlines()[0]}") from error
+        try:
+            yield
+        finally:
+            if own or resources.address is not None:
+                ray.shutdown()
+
+
+@contextmanager
+def _deaths_told() -> Iterator[None]:
+    """Tell of a process or a node that died, and how to go on.
+
+    Raises:
+        SearchStoppedError: In place of Ray's own error.
+    """
+    from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
+    from ray.tune import TuneError
+
     try:
         yield
-    finally:
-        if own or resources.address is not None:
-            ray.shutdown()
+    except (RayError, TuneError) as error:
+        death: BaseException | None = error
+        while isinstance(death, RayTaskError | TuneError):  # what was raised while code ran
+            death = death.cause if isinstance(death, RayTaskError) else death.__cause__
+        if isinstance(death, OutOfMemoryError):
+            raise SearchStoppedError(of_memory(str(death))) from error
+        if isinstance(death, RayError):
+            raise SearchStoppedError(of_cluster(str(death))) from error
+        raise
+
+
+def _imports_as_here() -> Any:
+    """Settings by which workers import modules from where this process does."""
+    from ray.job_config import JobConfig
+
+    class ImportsAsHere(JobConfig):  # type: ignore[misc]
+        @property
+        def _py_driver_sys_path(self) -> list[str]:
+            # Each is put before the last one. Ray adds the working directory to the list that it gets here.
+            return own_paths()[::-1]
+
+        @_py_driver_sys_path.setter
+        def _py_driver_sys_path(self, _: list[str]) -> None: ...
+
+    return ImportsAsHere()
 
 
 @contextmanager
@@ -288,18 +341,19 @@ def _loop_searcher(loop: JobLoop, mailbox: Any) -> Any:
             if job is None:
                 return self.FINISHED if loop.done or self.failure else None
             self.out[trial_id] = job
-            ray.get(mailbox.post.remote(trial_id, job))
-            return {"job": trial_id}
+            self._guarded(lambda: ray.get(mailbox.post.remote(trial_id, job)))
+            return self.FINISHED if self.failure else {"job": trial_id}
 
         def on_trial_complete(
             self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
         ) -> None:
             job = self.out.pop(trial_id)
             # An exception in training is an outcome; what Tune calls an error is a lost worker.
-            lost = Outcome(None, "the worker died (killed, or out of memory)")
+            lost = Outcome(None, f"the worker died (killed, or out of memory): {LOWER}")
             # A worker that has answered may die afterwards: its answer stands.
-            outcome = ray.get(mailbox.collect.remote(trial_id)) or lost
-            self._guarded(lambda: keep(loop, job, outcome))
+            self._guarded(
+                lambda: keep(loop, job, ray.get(mailbox.collect.remote(trial_id)) or lost)
+            )
 
         def _guarded(self, act: Any) -> Any:
             """Tune would bury an exception in its own; keep it, and end."""

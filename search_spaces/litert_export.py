@@ -1,4 +1,4 @@
-"""From a network to a LiteRT file (`.tflite`), by the extra `mobile-nas[litert]`."""
+"""From a network to a LiteRT file (`.tflite`), by litert-torch."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from search_spaces.errors import InputError
+from search_spaces.extras import INSTALL_LITERT
 from search_spaces.pixel_input import Exportable, PixelInput
 
 
@@ -54,8 +55,7 @@ def litert_module(name: str) -> Any:
             return importlib.import_module(name)
     except ImportError as error:
         raise InputError(
-            f"LiteRT files need litert-torch, which is not installed ({error}): "
-            "pip install 'mobile-nas[litert]'"
+            f"LiteRT files need litert-torch, which is not installed ({error}): {INSTALL_LITERT}"
         ) from error
 
 

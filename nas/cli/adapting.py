@@ -200,6 +200,7 @@ def reopen(
         InputError: Something cannot change any more, or another process holds the run; nothing is written.
     """
     folder = open_folder(path)
+    folder.hold()  # said before anything is read
     kept = adapt_settings.kept(folder)
     kept = kept.model_copy(update={"data": found_again(kept.data, folder.path)})
     config = adapt_settings.changed(kept.model_dump(mode="json"), changes)
@@ -209,9 +210,8 @@ def reopen(
             f"{folder.path}: how the last network is trained cannot change any more, since one has been: "
             "resume without --final, --final-epochs and --final-learning-rate"
         )
-    with folder.locked():
-        if changes:
-            adapt_settings.keep(folder, config)
+    if changes:
+        adapt_settings.keep(folder, config)
     if "compare_seeds" in changes:
         _say_what_stays(folder, config, console)
     path = folder / "seed.pt"

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from latency import MeasurementError, device_kinds, open_device
+from latency import MeasurementError, close, device_kinds, open_device
 from nas.cli.output import JsonFlag, messages, print_json, results
 from nas.cli.waiting import waiting
 from nas.readable import three_digits
@@ -64,7 +64,10 @@ def devices(
 def _check(device: str) -> Checked:
     try:
         source = open_device(device)
-        reading = source.latency(REFERENCES[PROBE]())
+        try:
+            reading = source.latency(REFERENCES[PROBE]())
+        finally:
+            close(source)
     except (InputError, MeasurementError) as error:
         return Checked(device, "", None, None, str(error))
     problem = "; ".join(reading.problems) or None

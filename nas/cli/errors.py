@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import signal
 import sys
 import threading
@@ -12,7 +13,9 @@ from typing import NoReturn, cast
 
 import typer
 
+from latency.home import home
 from nas.cli.output import show_warnings
+from nas.cli.suggestions import for_command, for_option
 from search_spaces.errors import InputError
 
 BAD_INPUT = 2
@@ -24,6 +27,8 @@ TERMINATED = 143
 # What typer raises for a wrong option or value: the base of its public BadParameter.
 _UsageError = cast("type[Exception]", typer.BadParameter.__mro__[1])
 
+
+_NO_COMMAND = re.compile(r"No such command '(.*?)'")
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 BARRED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
@@ -44,6 +49,7 @@ def guarded(program: str, app: typer.Typer) -> None:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminated)
     try:
+        home()
         status = app(standalone_mode=False) or 0
         if status == INTERRUPTED:  # typer makes a status of a KeyboardInterrupt
             _interrupted(program)
@@ -51,8 +57,7 @@ def guarded(program: str, app: typer.Typer) -> None:
     except InputError as error:
         _end(program, str(error), BAD_INPUT)
     except _UsageError as error:
-        message: str = error.format_message()  # type: ignore[attr-defined]
-        message += _given(error)
+        message = _meant(error) or error.format_message() + _given(error)  # type: ignore[attr-defined]
         if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help text
             sys.stderr.write(message + "\n")
             raise SystemExit(BAD_INPUT) from None
@@ -67,6 +72,8 @@ def guarded(program: str, app: typer.Typer) -> None:
         sys.stderr.close()
         raise SystemExit(FAILED) from None
     except OSError as error:
+        if error.errno == errno.ENOENT and "temporary directory" in str(error.strerror):
+            _end(program, f"{error.strerror}: free one of these disks, or set TMPDIR", BAD_INPUT)
         # Without a file's name it may be of a socket.
         if error.errno not in FULL and (error.errno not in BARRED or error.filename is None):
             raise
@@ -75,6 +82,17 @@ def guarded(program: str, app: typer.Typer) -> None:
             "free the disk" if error.errno in FULL else "give a place that you may read and write"
         )
         _end(program, f"{where}{error.strerror}: {mend}", BAD_INPUT)
+
+
+def _meant(error: Exception) -> str:
+    """What to say of an option or a command that there is not; empty of other errors."""
+    command = getattr(getattr(error, "ctx", None), "command", None)
+    if (typed := getattr(error, "option_name", None)) and type(error).__name__ == "NoSuchOption":
+        known = [option for param in getattr(command, "params", ()) for option in param.opts]
+        return f"No such option: {typed}{for_option(typed, known)}"
+    if (missing := _NO_COMMAND.match(str(getattr(error, "message", "")))) and command is not None:
+        return f"No such command {missing[1]!r}{for_command(missing[1], list(command.commands))}"
+    return ""
 
 
 def _given(error: Exception) -> str:

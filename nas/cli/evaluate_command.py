@@ -21,6 +21,7 @@ from nas.cli.sizes import note_sizes
 from nas.cli.specs import ClassFileOption, trained_file
 from nas.cli.waiting import Waiting, waiting
 from search_spaces import InputError
+from search_spaces.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from nas.answers import Answers
@@ -51,7 +52,9 @@ def evaluate(
 ) -> None:
     """Print how many images a network gets right, with a 95% interval; accuracy by class, and confusion."""
     if split not in SPLITS:
-        raise InputError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
+        meant = {"dev": "val", "validation": "val", "valid": "val"}.get(split.lower(), split)
+        hint = did_you_mean(meant, SPLITS)
+        raise InputError(f"split must be one of {', '.join(SPLITS)}, got {split!r}{hint}")
     path = trained_file(file, mend=f"train it first, by nas train {file} --data {data}")
     from nas.confusion import Confusion
     from nas.data_changes import read_contents

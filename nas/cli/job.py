@@ -247,6 +247,7 @@ def reopen(
     schedule: dict[str, Any],
     console: Console,
     *,
+    hold: bool = True,
     data: dict[str, Any] | None = None,
     accept_data_changes: bool = False,
 ) -> tuple[Job, RunFolder, dict[str, Any]]:
@@ -254,17 +255,22 @@ def reopen(
 
     Args:
         path: Its folder.
-        schedule: Settings of its schedule that change.
+        schedule: Where its trials train from now on.
         console: Where progress is shown.
+        hold: Whether to hold the folder against other processes from here on; where the run is only looked
+            at, another process may be at work in it.
         data: Settings of its images that change.
         accept_data_changes: Whether it goes on with images that have changed.
 
     Raises:
-        InputError: It is no run's folder, something of it cannot be opened, or its images have changed.
+        InputError: It is no search's folder, another process holds it, something of it cannot be opened, or
+            its images have changed.
     """
     folder = open_folder(path)
     if is_adapt_run(folder):
         raise InputError(f"{path} is a NetAdapt run: go on with netadapt --resume {path}")
+    if hold:
+        folder.hold()  # said before images are read
     # Read without mending anything: with --dry-run another process may be writing these.
     done = len({trial.index for trial in read_trials(folder / "trials.jsonl")})
     finals = len(read_trials(folder / "finals.jsonl"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -19,26 +18,17 @@ from latency import (
     Measured,
     MeasurementError,
     Ratio,
+    close,
     open_device,
 )
 from latency.published import PublishedEstimate
 from latency.sustained import Window, sustained
 from nas.cli.output import JsonFlag, messages, print_json, results
-from nas.cli.specs import Changes, ConventionOption, ResolutionOption, WidthOption, open_spec
+from nas.cli.specs import Changes, ConventionOption, WidthOption
+from nas.cli.subject import Subject, prepared, subject
 from nas.cli.waiting import waiting
 from nas.readable import interval, three_digits
-from search_spaces import ArchSpec, InputError
-
-MODEL_FILES = (".onnx", ".tflite")
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What is measured: a network, or a model's file in the device's format."""
-
-    name: str
-    spec: ArchSpec | None = None
-    model: bytes | None = None
+from search_spaces import InputError
 
 
 @dataclass(frozen=True)
@@ -58,7 +48,10 @@ def measure(
     device: Annotated[
         str, typer.Option(help="cpu (this machine), pixel1, ...: nas devices lists them.")
     ] = "cpu",
-    resolution: ResolutionOption = None,
+    resolution: Annotated[
+        int | None,
+        typer.Option(help="Input side in pixels; of a file, where it leaves its size free."),
+    ] = None,
     width: WidthOption = None,
     convention: ConventionOption = None,
     cache: Annotated[
@@ -74,10 +67,11 @@ def measure(
 ) -> None:
     """Measure networks' latency at batch 1, with 95% intervals; several are run in turns and compared."""
     changes = Changes(resolution, None, width, convention)
-    subjects = [_subject(name, changes) for name in specs]
+    named = [subject(name, changes) for name in specs]
     source = open_device(device)
     console = messages()
     try:
+        subjects = prepared(named, source, resolution=resolution)
         if for_s is not None:
             _sustain(source, subjects, for_s, console, as_json=as_json)
             return
@@ -88,7 +82,10 @@ def measure(
                 kept = Cached(source) if cache and not source.device.estimate else source
                 found = [_alone(kept, source, subject, console) for subject in subjects]
     except MeasurementError as error:
-        raise InputError(f"cannot be measured on {device}: {error}") from error
+        one = f"{named[0].name}: " if len(named) == 1 else ""
+        raise InputError(f"{one}cannot be measured on {device}: {error}") from error
+    finally:
+        close(source)
     if as_json:
         print_json([_document(source, reading) for reading in found])
         return
@@ -104,25 +101,10 @@ def measure(
             )
 
 
-def _subject(name: str, changes: Changes) -> Subject:
-    if name.endswith(MODEL_FILES):
-        try:
-            return Subject(name, model=Path(name).read_bytes())
-        except OSError as error:
-            raise InputError(f"{name}: {error.strerror}: give a model's file") from error
-    return Subject(name, spec=open_spec(name, changes))
-
-
-def _model(source: Measured, subject: Subject) -> bytes:
-    if subject.model is not None:
-        return subject.model
-    assert subject.spec is not None
-    return source.runtime.export(subject.spec)
-
-
 def _together(source: Measured, subjects: list[Subject]) -> list[Found]:
     """Interleaved in one run, so that their ratios are true."""
-    first, *others = source.measure([_model(source, subject) for subject in subjects])
+    models, names = [one.on(source) for one in subjects], [one.name for one in subjects]
+    first, *others = source.measure(models, names=names)
     found = [Found(subjects[0], first.latency)]
     pairs = zip(subjects[1:], others, strict=True)
     return found + [Found(name, reading.latency, reading.over(first)) for name, reading in pairs]
@@ -130,8 +112,6 @@ def _together(source: Measured, subjects: list[Subject]) -> list[Found]:
 
 def _alone(kept: Any, source: Any, subject: Subject, console: Console) -> Found:
     if subject.model is not None:
-        if not isinstance(source, Measured):
-            raise InputError(f"{subject.name}: {source.device.name} takes networks, not files")
         return Found(subject, source.latency_of_model(subject.model))
     assert subject.spec is not None
     if isinstance(kept, Cached) and kept.holds(subject.spec):
@@ -147,10 +127,12 @@ def _beyond(source: LatencySource, subject: Subject) -> tuple[str, ...]:
 
 
 def _document(source: LatencySource, found: Found) -> dict[str, Any]:
-    spec = found.subject.spec
+    spec, size = found.subject.spec, found.subject.size
     document: dict[str, Any] = {"name": found.subject.name}
     if spec is not None:
-        document |= {"spec_fingerprint": spec.fingerprint, "resolution": spec.resolution}
+        document["spec_fingerprint"] = spec.fingerprint
+    if size is not None:
+        document["resolution"] = size[0] if size[0] == size[1] else list(size)
     document |= found.latency.to_dict()
     if strange := _beyond(source, found.subject):
         document["beyond_published"] = list(strange)
@@ -173,7 +155,7 @@ def _table(found: list[Found], device: Device) -> Table:
     for title in ("px", "median ms", *timed, *ratios):
         table.add_column(title, justify="right")
     for reading in found:
-        spec, latency = reading.subject.spec, reading.latency
+        latency = reading.latency
         figures = (
             interval(latency),
             three_digits(latency.min_ms),
@@ -182,7 +164,7 @@ def _table(found: list[Found], device: Device) -> Table:
         )
         table.add_row(
             reading.subject.name,
-            str(spec.resolution) if spec else "",
+            reading.subject.px,
             three_digits(latency.median_ms),
             *figures[: len(timed)],
             *_ratio(reading.ratio)[: len(ratios)],
@@ -213,7 +195,7 @@ def _sustain(
                 f"{window.end_s:.0f} of {seconds:.0f} s: {three_digits(window.median_ms)} ms"
             )
 
-        windows = sustained(source.runtime, _model(source, subjects[0]), seconds, tell=tell)
+        windows = sustained(source.runtime, subjects[0].on(source), seconds, tell=tell)
     if as_json:
         print_json({"device": source.device.name, "windows": [vars(w) for w in windows]})
         return

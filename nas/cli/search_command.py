@@ -195,7 +195,12 @@ def search(
 
     if resume is not None:
         job, folder, done = jobs.reopen(
-            resume, schedule, console, data=images, accept_data_changes=accept_data_changes
+            resume,
+            schedule,
+            console,
+            hold=not dry_run,
+            data=images,
+            accept_data_changes=accept_data_changes,
         )
         if dry_run:
             if as_json:

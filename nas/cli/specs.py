@@ -11,6 +11,7 @@ import typer
 from nas.adapt_record import is_adapt_run
 from nas.runs import RunFolder
 from search_spaces import REFERENCES, ArchSpec, InputError
+from search_spaces.nearest import did_you_mean
 from search_spaces.references import Convention
 from search_spaces.spec import load
 
@@ -109,7 +110,10 @@ def _read(name: str, changes: Changes) -> ArchSpec:
         )
     else:
         known = ", ".join(REFERENCES)
-        raise InputError(f"no network {name!r}: give a .yaml spec, a seed.pt, or one of {known}")
+        hint = did_you_mean(base, REFERENCES)
+        raise InputError(
+            f"no network {name!r}: give a .yaml spec, a seed.pt, or one of {known}{hint}"
+        )
     for option in ("width", "convention"):
         if getattr(changes, option) is not None:
             raise InputError(

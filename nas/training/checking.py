@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import __version__ as pillow_version
 
-from latency.cache import default_folder
+from latency.home import cache_folder
 from nas.training.decode import ProgressCallback, for_each, try_decode
 from nas.training.image_files.depth import White
 from nas.training.image_files.pictures import Pictures
@@ -49,7 +49,7 @@ class Memory:
         """The memory of a data set by its name, or by its folder's path."""
         key = f"{os.path.realpath(data_set)}|{pillow_version}|{RULES}"
         name = hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=12).hexdigest()
-        return cls(default_folder() / "checked-images" / f"{name}.npy")
+        return cls(cache_folder() / "checked-images" / f"{name}.npy")
 
     def read(self) -> set[int]:
         """Digests of the good images; none where there is no file, or a damaged one."""

@@ -59,7 +59,7 @@ def find(
             f"no data set or folder is called {printable(source)!r}: {_suggestion(source)}"
         )
     known, opened = torchvision_sets.read_torchvision(
-        name, torchvision_sets.download_root(root).expanduser()
+        name, expanded(str(torchvision_sets.download_root(root)))
     )
     return Found(name, known, opened)
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
+from nas.short_folder import shorten_sockets
 from nas.training.decode import BACKGROUND, Pictures, decode
 from nas.training.image_files.depth import EACH_ITS_OWN, White
 from nas.training.image_files.unreadable import UnreadableError
@@ -47,6 +48,7 @@ class StreamingSplit:
             UnreadableError: an image cannot be read; it is found only when its batch is due.
         """
         order = batch_indices(len(self), batch_size, generator=generator, drop_last=drop_last)
+        shorten_sockets()
         loader = DataLoader(
             _DecodedBatches(self),
             sampler=order,

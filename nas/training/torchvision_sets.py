@@ -12,6 +12,7 @@ import torchvision.datasets
 from numpy.typing import NDArray
 from PIL import Image
 
+from latency.home import home
 from search_spaces.errors import InputError
 
 ROOT_VARIABLE = "MOBILE_NAS_DOWNLOADS"
@@ -114,7 +115,7 @@ def download_root(root: Path | None) -> Path:
     if root is not None:
         return root
     variable = os.environ.get(ROOT_VARIABLE)
-    return Path(variable) if variable else Path.home() / ".cache" / "mobile-nas"
+    return Path(variable) if variable else home() / ".cache" / "mobile-nas"
 
 
 def read_torchvision(

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from search_spaces.errors import InputError, first_problem
 from search_spaces.factorized import FactorizedSpace
+from search_spaces.nearest import did_you_mean
 from search_spaces.spec import SCHEMA, read_yaml
 
 SPACES = {"mnasnet": "mnasnet.yaml"}
@@ -38,7 +39,10 @@ def load_space(
         data = read_yaml(source)
     else:
         known = ", ".join(SPACES)
-        raise InputError(f"unknown space {str(source)!r}: known are {known}, or give a YAML file")
+        hint = did_you_mean(str(source), SPACES)
+        raise InputError(
+            f"unknown space {str(source)!r}: known are {known}, or give a YAML file{hint}"
+        )
     return space_from_dict(data, where=str(source), resolution=resolution, classes=classes)
 
 

@@ -1,9 +1,11 @@
 """A phone over the real adb, which talks to a stand-in for the phone."""
 
+import gc
 import shutil
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import pytest
 
@@ -20,9 +22,12 @@ from latency import (
 from latency.adb import AdbRuntime
 from latency.adb_phone import Phone, choose
 from latency.benchmark_model import times_ms
+from latency.tflite_file import open_tflite
+from nas.cli.main import main
 from nas.measuring import measure
 from search_spaces import REFERENCES, InputError, count
 from tests.latency.fake_adbd import FakeAdbd
+from tests.latency.model_files import tflite_model
 from tests.latency.sshd import free_port
 
 needs_adb = pytest.mark.skipif(
@@ -173,6 +178,27 @@ def test_files_are_removed(runtime, phone):
 
 
 @needs_adb
+def test_a_file_that_is_never_closed_is_removed_with_its_network(runtime, phone):
+    network = runtime.load(bytes(1000))
+    assert list((phone.root / "data/local/tmp").iterdir())
+    del network
+    gc.collect()
+    assert not list((phone.root / "data/local/tmp").iterdir())
+
+
+@needs_adb
+def test_a_file_that_arrives_in_part_is_removed(runtime, phone, monkeypatch):
+    def cut(_self, _local, remote):
+        Path(phone.here(remote)).write_bytes(b"a part")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Phone, "push", cut)
+    with pytest.raises(KeyboardInterrupt):
+        runtime.load(bytes(1000))
+    assert not list((phone.root / "data/local/tmp").iterdir())
+
+
+@needs_adb
 def test_benchmark_model_is_pushed_or_found(phone, tmp_path):
     (phone.root / "bin/benchmark_model").unlink()
     known = Phone(phone.serial)
@@ -257,6 +283,41 @@ def quick(monkeypatch):
     monkeypatch.setitem(sys.modules, "search_spaces.litert_export", litert)
     timing = Timing(warmup_s=0.0, block_s=0.0, block_runs=5, min_blocks=2, max_s=0.1, retries=0)
     monkeypatch.setattr("latency.adb.TIMING", timing)
+
+
+@needs_adb
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    "typed", [("mobilenet_v3_small",), ("m.tflite", "--resolution", "64"), ("bad.tflite",)]
+)
+def test_measuring_leaves_nothing_on_the_phone(phone, tmp_path, monkeypatch, capsys, typed):
+    """Neither the networks, nor the anchor that is measured beside them."""
+    (tmp_path / "m.tflite").write_bytes(tflite_model((1, 1, 1, 3), signature=(1, -1, -1, 3)))
+    (tmp_path / "bad.tflite").write_bytes(tflite_model((1, 8, 8, 3)))
+    seen = tmp_path / "seen"
+    keep = f'cp "${{word#--graph=}}" {seen}-$(wc -c <"${{word#--graph=}}")'
+    program = phone.root / "bin/benchmark_model"
+    program.write_text(
+        BENCHMARK.replace("file=${word#--graph=};;", f"file=${{word#--graph=}}; {keep};;")
+    )
+    if typed[0].startswith("bad"):
+        phone.faults = ["ERROR: Didn't find op\n\nkHz=\n\nmobile-nas exit status 0\n"]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["nas", "measure", *typed, "--device", f"adb:{phone.serial}"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    _, err = capsys.readouterr()
+    assert ended.value.code == (2 if typed[0].startswith("bad") else 0), err
+    assert not list((phone.root / "data/local/tmp").iterdir())
+    if typed[0] == "m.tflite":
+        pushed = [open_tflite(path, path.read_bytes(), resolution=None) for path in _models(seen)]
+        assert [(model.height, model.width) for model in pushed] == [(64, 64)]
+
+
+def _models(seen):
+    """Copies of what `benchmark_model` was given, without the anchor."""
+    copies = seen.parent.glob(f"{seen.name}-*")
+    return [path for path in copies if path.stat().st_size < 2000]
 
 
 def networks(number):

@@ -16,11 +16,12 @@ from nas.litert import LITERT, checked_litert, quantize_litert
 from nas.litert_file import open_litert
 from nas.seeds import Seed, Usage, seed_bytes
 from search_spaces import REFERENCES
+from search_spaces.extras import INSTALL_LITERT
 from search_spaces.network import build
 
 needs_litert = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("litert_torch", "ai_edge_litert")),
-    reason="the extra is not installed: pip install 'mobile-nas[litert]'",
+    reason=f"the extra is not installed: {INSTALL_LITERT}",
 )
 PX = 32
 
@@ -149,5 +150,5 @@ def test_without_the_extra_one_line_says_how_to_get_it(nas, tmp_path, monkeypatc
     assert code == 2
     assert out == ""
     assert len(err.strip().splitlines()) == 1
-    assert "pip install 'mobile-nas[litert]'" in err
+    assert INSTALL_LITERT in err
     assert not list(tmp_path.glob("*.tflite"))

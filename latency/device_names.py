@@ -1,0 +1,65 @@
+"""What was meant by the name of a device that there is not."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from search_spaces.nearest import nearest
+
+WHERE = (
+    "--device says what latency is told for, not where networks train: to train on a GPU give nas-search "
+    "--gpus-per-trial 1 (nas train --device cuda)"
+)
+
+ACCELERATORS: Mapping[str, str] = {
+    "cuda": "cuda",
+    "gpu": "cuda",
+    "nvidia": "cuda",
+    "tensorrt": "tensorrt",
+    "rocm": "rocm",
+    "mps": "coreml",
+    "metal": "coreml",
+    "coreml": "coreml",
+    "xpu": "openvino",
+    "openvino": "openvino",
+    "xnnpack": "xnnpack",
+    "tpu": "",
+    "hpu": "",
+}
+"""Names of accelerators, and ONNX Runtime's provider that measures on them; empty where there is none."""
+
+ELSEWHERE: Mapping[str, str] = {
+    **dict.fromkeys(("phone", "android", "mobile", "usb", "smartphone"), "adb"),
+    **dict.fromkeys(("raspberrypi", "rpi", "raspi", "pi", "remote", "jetson", "board"), "ssh:HOST"),
+    **dict.fromkeys(("host", "local", "localhost", "laptop", "desktop", "this", "x86", "auto"), "cpu"),
+    **dict.fromkeys(("onnx", "onnxruntime", "ort"), "cpu"),
+    **dict.fromkeys(("tflite", "lite"), "litert"),
+    **dict.fromkeys(("iphone", "ios", "program", "script", "custom"), "command:PROGRAM"),
+    **dict.fromkeys(("lut", "lookup"), "table:FILE"),
+    **dict.fromkeys(("flops", "macs", "madd", "mac"), "madds:RATE"),
+    "pixel": "pixel1",
+}  # fmt: skip
+"""Names that others have for what we have."""
+
+
+def meant(device: str, known: Collection[str]) -> str:
+    """What to append to the message that there is no such device; empty where nothing is like it.
+
+    >>> meant("phone", ["cpu", "adb"]), meant("Pixel 1", ["cpu", "pixel1"])
+    (': did you mean adb?', ': did you mean pixel1?')
+    >>> meant("toaster", ["cpu", "adb"])
+    ''
+
+    Args:
+        device: As it was typed.
+        known: Names of devices.
+    """
+    name = device.partition(":")[0].strip().lower()
+    if name in ACCELERATORS:
+        provider = ACCELERATORS[name]
+        measures = f", and to measure on it --device cpu:provider={provider}" if provider else ""
+        return f": {WHERE}{measures}"
+    if "@" in name and "=" not in name:
+        return f": did you mean ssh:{device}?"
+    ours = ELSEWHERE.get(name.replace(" ", "").replace("-", "")) or nearest(name, known)
+    return f": did you mean {ours}?" if ours else ""

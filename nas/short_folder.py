@@ -1,0 +1,73 @@
+"""A folder whose path is short enough for sockets.
+
+The path of a Unix socket has at most 107 bytes, and Ray adds over 60 to the folder that it is given.
+"""
+
+from __future__ import annotations
+
+import atexit
+import multiprocessing
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from search_spaces import InputError
+
+LONGEST = 36
+"""Characters of a folder in which Ray's sockets have room."""
+
+PLACES = ("/tmp", "/var/tmp", "/dev/shm", "$XDG_RUNTIME_DIR", "/run/shm")  # noqa: S108 - tried in turn
+
+
+@contextmanager
+def short_folder() -> Iterator[str | None]:
+    """The folder for Ray's files, or None where the one that Ray chooses by itself will do.
+
+    A folder that was made for it is removed at the end.
+
+    Raises:
+        InputError: There is none.
+    """
+    chosen = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"  # noqa: S108 - as Ray chooses
+    if usable(chosen):
+        yield None
+        return
+    places = filter(usable, map(os.path.expandvars, PLACES))
+    if (place := next(places, None)) is None:
+        raise InputError(
+            f"Ray needs a folder to write to with a path of at most {LONGEST} plain characters, and "
+            f"neither {chosen} nor /tmp is one: set RAY_TMPDIR to one, or give --workers 0"
+        )
+    made = tempfile.mkdtemp(prefix="nas-", dir=place)
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def usable(place: str) -> bool:
+    """Whether Ray can keep its files in a folder.
+
+    >>> usable("/tmp/" + 70 * "x"), usable("/absent")
+    (False, False)
+    """
+    plain = place.isascii() and not any(letter.isspace() for letter in place)
+    if not plain or len(place) > LONGEST or not Path(place).is_absolute():
+        return False
+    return Path(place).is_dir() and os.access(place, os.W_OK | os.X_OK)
+
+
+def shorten_sockets() -> None:
+    """Let processes that load images talk in a short folder: in a long one they wait for ever.
+
+    Python chooses a folder for its sockets once a process, in the one for temporary files.
+    """
+    settings = multiprocessing.current_process()._config  # type: ignore[attr-defined]
+    if settings.get("tempdir") is not None or len(tempfile.gettempdir()) <= LONGEST:
+        return
+    if place := next(filter(usable, map(os.path.expandvars, PLACES)), None):
+        settings["tempdir"] = made = tempfile.mkdtemp(prefix="nas-", dir=place)
+        atexit.register(shutil.rmtree, made, ignore_errors=True)
