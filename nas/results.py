@@ -13,7 +13,7 @@ from nas.config import load_config
 from nas.estimates import Estimate
 from nas.files import read_json, write_whole
 from nas.noise import Noise, fastest_of_the_best
-from nas.readable import percent, reading, three_digits
+from nas.readable import four_digits, percent, reading, three_digits
 from nas.runs import RunFolder
 from nas.trial import Trial
 from search_spaces import ArchSpec
@@ -43,6 +43,7 @@ class SearchResult:
         rungs: The candidates' first parts, with multi-fidelity; their accuracies compare with no trial's.
         fastest: The fastest network whose accuracy chance does not tell from the best; None where chance
             does tell networks apart, or nothing was repeated.
+        chance: Accuracy on held-out images of a network that has learned nothing, 0..1; None if unknown.
     """
 
     folder: RunFolder
@@ -57,10 +58,11 @@ class SearchResult:
     estimates: Mapping[int, Estimate] = field(default_factory=dict)
     rungs: Sequence[Trial] = ()
     fastest: ArchSpec | None = None
+    chance: float | None = None
 
     def frame(self) -> pd.DataFrame:
-        """The trials as a table, one row each; `pareto` marks the front."""
-        return frame(self.trials)
+        """The trials as a table, one row each; `pareto` marks the front, `winner` the winner."""
+        return frame(self.trials, finals=self.finals, winner=self.winner)
 
     def to_dict(self) -> dict[str, Any]:
         """The winner's figures as plain data: `result.json`."""
@@ -81,6 +83,7 @@ class SearchResult:
             "fingerprint": winner.fingerprint,
             "accuracy": winner.accuracy,
             "test_accuracy": self.test_accuracy,
+            "chance": self.chance,
             "reward": winner.reward,
             "target_ms": self.targets_ms[0],
             "within_target": self.within_target,
@@ -136,10 +139,19 @@ def pareto_front(trials: Sequence[Trial], *, device: int | None = None) -> list[
     return front
 
 
-def frame(trials: Sequence[Trial]) -> pd.DataFrame:
-    """Trials as a table, one row each; the latency on a second device is `latency_2_ms`, and so on."""
+def frame(
+    trials: Sequence[Trial], *, finals: Sequence[Trial] = (), winner: Trial | None = None
+) -> pd.DataFrame:
+    """Trials as a table, one row each; the latency on a second device is `latency_2_ms`, and so on.
+
+    Args:
+        trials: Of the search.
+        finals: The finalists' trainings: their accuracies are `longer_accuracy`, empty for other trials.
+        winner: The finalist that `winner` marks.
+    """
     import pandas as pd
 
+    longer = {trial.index: trial.accuracy for trial in finals if trial.kind == "final"}
     front = {trial.index for trial in pareto_front(trials)}
     devices = max([1, *(len(trial.latencies) for trial in trials)])
     rows = [
@@ -147,11 +159,13 @@ def frame(trials: Sequence[Trial]) -> pd.DataFrame:
             "trial": t.index,
             "batch": t.batch,
             "accuracy": t.accuracy,
+            "longer_accuracy": longer.get(t.index),
             **_columns(t, devices),
             "reward": t.reward,
             "params": t.params,
             "madds": t.madds,
             "pareto": t.index in front,
+            "winner": winner is not None and t.index == winner.index,
             "fingerprint": t.fingerprint,
             "tokens": " ".join(map(str, t.tokens)),
             "error": t.error,
@@ -177,16 +191,16 @@ def write_results(result: SearchResult, dataset: Dataset | None) -> None:
     """Write the run's result files; `seed.pt` and `best.onnx` where weights were kept."""
     folder = result.folder
     table = result.frame().sort_values(["pareto", "latency_ms"], ascending=[False, True])
-    write_whole(folder / "pareto.csv", table.to_csv(index=False))
+    write_whole(folder / "pareto.csv", table.to_csv(index=False, float_format=four_digits))
     write_whole(folder / "best.yaml", best_yaml(result))
     if result.fastest is not None:
         write_whole(folder / "fastest.yaml", to_yaml(result.fastest))
-    published = ["best.yaml"]
     if dataset is not None and folder.weights_path(result.winner.index).exists():
         _write_network(result, dataset)
-        published.append("seed.pt")
-    write_whole(folder / "result.json", json.dumps(result.to_dict(), indent=2) + "\n")
-    folder.publish(*published)
+    before = read_result(folder) or {}
+    looks = {"test_looks": before.get("test_looks", int(bool(before))) + 1}
+    document = result.to_dict() | (looks if result.test_accuracy is not None else {})
+    write_whole(folder / "result.json", json.dumps(document, indent=2) + "\n")
 
 
 def best_yaml(result: SearchResult) -> str:

@@ -12,6 +12,7 @@ import torch
 from nas.torch_files import read_torch
 from search_spaces import ArchSpec, InputError
 from search_spaces.network import Network, build
+from search_spaces.shell import quoted
 from search_spaces.spec import from_dict, to_dict
 
 FORMAT = "mobile-nas seed 1"
@@ -44,12 +45,15 @@ class Seed:
         weights: Its state dict.
         usage: What it takes, and what it answers.
         device: What it was searched for, as `--device` names it; empty where it was searched for none.
+        run: Name of the run that the file is of; empty of all but those beside the run folders
+            (`nas.publishing`). What is made of the seed does not inherit it.
     """
 
     spec: ArchSpec
     weights: dict[str, torch.Tensor]
     usage: Usage
     device: str = ""
+    run: str = ""
 
     def network(self) -> Network:
         """The network with its weights, in eval mode."""
@@ -95,8 +99,13 @@ def _classifier_keys(weights: dict[str, torch.Tensor]) -> tuple[str, str]:
     return weight, bias
 
 
-def seed_bytes(seed: Seed) -> bytes:
-    """A seed as the content of a file: plain containers and tensors, nothing executable."""
+def seed_bytes(seed: Seed, *, run: str = "") -> bytes:
+    """A seed as the content of a file: plain containers and tensors, nothing executable.
+
+    Args:
+        seed: What to keep.
+        run: Name of the run that the file is of; `seed.run` is that of the file it was read from.
+    """
     buffer = io.BytesIO()
     content = {
         "format": FORMAT,
@@ -104,7 +113,7 @@ def seed_bytes(seed: Seed) -> bytes:
         "weights": {name: tensor.cpu() for name, tensor in seed.weights.items()},
         "usage": asdict(seed.usage),
         "device": seed.device,
-    }
+    } | ({"run": run} if run else {})
     torch.save(content, buffer)
     return buffer.getvalue()
 
@@ -120,14 +129,15 @@ def load_seed(path: Path | str) -> Seed:
         spec_file = Path(path).with_suffix(".yaml")
         if spec_file.is_file():  # as in the family of a NetAdapt run
             raise InputError(
-                f"{path}: weights alone: make a seed of them by nas import --arch {spec_file} "
-                f"--weights {path} --like {spec_file.parent.parent / 'seed.pt'}"
+                f"{path}: weights alone: make a seed of them by nas import --arch {quoted(spec_file)} "
+                f"--weights {quoted(path)} --like {quoted(spec_file.parent.parent / 'seed.pt')}"
             )
         raise InputError(f"{path}: not a seed file of this version: give a run's seed.pt")
     try:
         spec = from_dict(content["spec"], where=f"{path}, spec")
         usage = _usage(content["usage"])
-        seed = Seed(spec, content["weights"], usage, str(content.get("device", "")))
+        device, run = (str(content.get(key, "")) for key in ("device", "run"))
+        seed = Seed(spec, content["weights"], usage, device, run)
         seed.network()
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(

@@ -12,6 +12,7 @@ from typing import NoReturn, cast
 
 import typer
 
+from nas.cli.provenance import forget
 from search_spaces.errors import InputError
 
 BAD_INPUT = 2
@@ -39,6 +40,7 @@ class Failed(RuntimeError):  # noqa: N818  what happened, as people say it
 def guarded(program: str, app: typer.Typer) -> None:
     """Run a command; bad input is one line on standard error and status 2, not a traceback."""
     _sent.clear()
+    forget()
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminated)
     try:
@@ -98,6 +100,6 @@ def _interrupted(program: str) -> NoReturn:
 
 
 def _end(program: str, message: str, status: int) -> NoReturn:
-    one_line = " ".join(message.split())
+    one_line = " ".join(line.strip() for line in message.splitlines()).strip()
     sys.stderr.write(f"{program}: {one_line}\n")
     raise SystemExit(status)

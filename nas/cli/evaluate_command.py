@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 
 from nas.cli.output import JsonFlag, messages, print_json
+from nas.cli.provenance import say_run
 from nas.cli.specs import of_run
 from nas.cli.waiting import waiting
 from search_spaces import REFERENCES, InputError
+from search_spaces.shell import quoted
 
 SPLITS = {"train": ("train",), "val": ("val",), "test": ("test",), "all": ("train", "val", "test")}
 
@@ -37,9 +39,10 @@ def evaluate(
     path = of_run(seed, ".pt") or Path(seed)
     if seed.partition("@")[0] in REFERENCES or path.suffix in (".yaml", ".yml"):
         raise InputError(
-            f"{seed} has no weights: train it first, by nas train {seed} --data {data}"
+            f"{seed} has no weights: train it first, by nas train {quoted(seed)} --data {quoted(data)}"
         )
     network = load_seed(path)
+    say_run(path, network.run)
     with waiting(messages(), "reading images") as status:
         images = load_dataset(
             data,

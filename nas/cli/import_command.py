@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.output import JsonFlag, messages, not_over, print_json
+from nas.cli.output import JsonFlag, command, messages, not_over, print_json
+from nas.cli.provenance import say_run
 from nas.cli.specs import Changes, ConventionOption, WidthOption, open_spec, stem
 from nas.files import write_whole
 from search_spaces import InputError, count
+from search_spaces.shell import quoted
 
 
 def import_weights(
@@ -58,6 +60,7 @@ def import_weights(
     seed = import_seed(spec, weights)
     if like is not None:
         seed = seed.used_like(load_seed(like))
+        say_run(like)
     if classes is not None:
         seed = seed.with_classes(placeholder_classes(classes))
     write_whole(path, seed_bytes(seed))
@@ -69,7 +72,7 @@ def import_weights(
     renewed = " --new-classifier" if classes is None and like is None else ""
     messages().print(
         f"{path}: {cost.params:,} parameters, {head} of {len(seed.usage.classes)} classes\n"
-        f"next: nas train {path} --data DIR{renewed}",
+        f"next: {command(f'train {quoted(path)} --data DIR{renewed}')}",
         soft_wrap=True,
     )
 

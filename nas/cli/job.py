@@ -17,6 +17,7 @@ from nas.allowance import Spent, WallTime
 from nas.cli.images import open_images
 from nas.cli.live import LiveView
 from nas.cli.machine import require_machine
+from nas.cli.provenance import say_run
 from nas.config import SearchConfig, config_yaml, load_config, parse_config
 from nas.fidelity import as_it_trains
 from nas.files import write_whole
@@ -28,6 +29,7 @@ from nas.results import SearchResult
 from nas.runs import RunFolder, new_folder, open_folder
 from nas.trial_log import read_trials
 from search_spaces import SPACES, FactorizedSpace, InputError, load_space
+from search_spaces.shell import quoted
 
 if TYPE_CHECKING:
     from nas.seeds import Seed
@@ -170,6 +172,7 @@ def _warm_start(config: SearchConfig, space: FactorizedSpace) -> tuple[Seed, ...
     seeds = []
     for path in config.warm_start:
         seeds.append(load_seed(Path(path)))
+        say_run(path, seeds[-1].run)
         try:
             WarmStart.of(space, seeds[-1:], classes=space.head.classes)
         except InputError as error:
@@ -221,7 +224,7 @@ def reopen(
     """An interrupted run, as it was but for where its trials train; and how far it has come."""
     folder = open_folder(path)
     if is_adapt_run(folder):
-        raise InputError(f"{path} is a NetAdapt run: go on with netadapt --resume {path}")
+        raise InputError(f"{path} is a NetAdapt run: go on with netadapt --resume {quoted(path)}")
     # Read without mending anything: with --dry-run another process may be writing these.
     done = len({trial.index for trial in read_trials(folder / "trials.jsonl")})
     finals = len(read_trials(folder / "finals.jsonl"))

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from nas.cli.images import open_images
-from nas.cli.output import JsonFlag, messages, not_over, print_json
+from nas.cli.output import JsonFlag, command, messages, not_over, print_json
 from nas.cli.specs import (
     Changes,
     ConventionOption,
@@ -26,6 +26,7 @@ from nas.files import write_whole
 from nas.training.recipe import Recipe
 from search_spaces import InputError
 from search_spaces.errors import first_problem
+from search_spaces.shell import quoted
 from search_spaces.spec import read_yaml
 
 if TYPE_CHECKING:
@@ -207,6 +208,6 @@ def _finish(
     console.print(
         f"{path}: {100 * done.result.accuracy:.1f}% on {len(images.val)} held-out images, "
         f"{100 * done.test.accuracy:.1f}% ({100 * low:.1f} to {100 * high:.1f}) on {len(images.test)} "
-        f"test images\nnext: nas export {path}",
+        f"test images\nnext: {command(f'export {quoted(path)}')}",
         soft_wrap=True,
     )
