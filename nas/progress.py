@@ -46,6 +46,7 @@ class LoggedSearch(Silent):
         self._trials = self._failed = 0
         self._best: Trial | None = None
         self._replayed = True
+        self._fitting: int | None = None
 
     def finished(self, trial: Trial, *, replayed: bool) -> None:
         """See `Watcher`."""
@@ -67,11 +68,13 @@ class LoggedSearch(Silent):
             at = f"{percent(self._best.accuracy)} at {in_short(self._best.latencies)}"
             best = f"best so far trial {self._best.index}: {at}"
         done = counted(self._trials, "trial")
+        if self._fitting is not None:
+            done = f"{self._trials} of about {counted(self._fitting, 'trial')}"
         _log.info("batch %d: %s done%s, %s", batch + 1, done, failed, best)
 
     def fitting(self, trials: int) -> None:
         """See `KnowsBudget`."""
-        _log.info("%s fit the time budget", counted(trials, "trial"))
+        self._fitting = trials
 
 
 class LoggedAdapt(AdaptWatcher):

@@ -86,7 +86,8 @@ def test_of_netadapt(nas, netadapt, seed, photos, tmp_path, name):
 
 
 def test_of_a_target_that_no_widths_reach(netadapt, seed, photos):
-    common = ("--seed", seed, "--data", photos, "--device", "madds:1", "--workers", 0, "--dry-run")
+    common = ("--seed", seed, "--data", photos, "--device", "madds:1", "--workers", 0, "--dry-run",
+              "--batch-size", 16)  # fmt: skip
     code, _, err = netadapt(*common, "--target-ms", 1e-6)
     assert code == 2
     (suggested,) = re.findall(r"give --target-ms ([\d.]+)", err)
