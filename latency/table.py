@@ -18,6 +18,7 @@ from typing import Any
 from latency.measurer import Device, Latency, MeasurementError
 from latency.pieces import pieces
 from search_spaces.errors import InputError
+from search_spaces.shell import quoted
 from search_spaces.spec import ArchSpec
 
 FORMAT = "mobile-nas latency table 1"
@@ -85,7 +86,9 @@ class LookupTable:
         self.path = path
         content = read_table(path)
         if content.calibration is None:
-            raise InputError(f"{path}: not finished: go on with nas profile --resume {path}")
+            raise InputError(
+                f"{path}: not finished: go on with nas profile --resume -o {quoted(path)}"
+            )
         self.header, self.entries = content.header, content.entries
         self.calibration = calibration = content.calibration
         told = json.dumps([asdict(self.header), self.entries, asdict(calibration)])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from latency import LatencySource, beside
+from nas import publishing
 from nas.adapt_config import AdaptConfig
 from nas.adapt_facts import adapt_facts, begin_facts
 from nas.adapt_job import in_steps
@@ -19,12 +20,14 @@ from nas.adapt_watcher import AdaptWatcher
 from nas.comparison import comparisons
 from nas.job_loop import SearchStoppedError
 from nas.last_trainings import LastTrainings
+from nas.progress import adapt_watcher
 from nas.remembering import Remembering
 from nas.rivals import OURS, FindRival, read_rivals, require_names
 from nas.runs import RunFolder
 from nas.tested import name_of, read_tested, tested, untested
 from nas.trial import Evaluate, Trial
 from nas.uniform import NAME, UniformRival
+from nas.watch import Silent
 from nas.workers import hold, remote_devices, run_jobs
 from netadapt import Widths
 from netadapt.shrink import Shrink
@@ -42,10 +45,11 @@ def adapt(
     latency: LatencySource,
     config: AdaptConfig,
     folder: Path | str,
-    watcher: AdaptWatcher | None = None,
+    watcher: AdaptWatcher | Silent | None = None,
     evaluate: Evaluate | None = None,
     rivals: Mapping[str, FindRival] | None = None,
     curve: bool = True,
+    publish: bool = False,
 ) -> AdaptResult:
     """Narrow a seed, one width group a step, until its latency is the target's (NetAdapt, algorithm 1).
 
@@ -58,11 +62,13 @@ def adapt(
         latency: Tells a network's latency on the target device.
         config: Everything else.
         folder: The run's folder, made if it is not there.
-        watcher: Is told what happens.
+        watcher: Is told what happens; see `nas.progress` for who is by default. `Silent()` shows nothing.
         evaluate: Trains a job in place of `config`'s recipes on `data`.
         rivals: By name, what finds a network to set beside the last one at its latency, in addition to
             `config.compare`: each is trained alike. See `nas.rivals`.
         curve: Whether rivals are set beside networks on the way too.
+        publish: Whether to copy `adapted.yaml` and `adapted.pt` beside the folder at the end, over those of
+            an earlier run, as the command does.
 
     Raises:
         InputError: Something given cannot be used, or another process holds the folder.
@@ -81,11 +87,15 @@ def adapt(
         asked = (
             latency if isinstance(latency, Remembering) else Remembering(beside(latency, seed.spec))
         )
-        loop = _loop(seed, data, asked, config, run, challengers, watcher or AdaptWatcher(), curve)
         if evaluate is None:
             evaluate = AdaptTraining(data, keep=config.keep, threads=config.schedule.cpus_per_trial)
-        run_jobs(loop, evaluate, config.schedule, devices=remote_devices([asked]))
-        return _conclude(loop, seed, data, challengers)
+        with adapt_watcher(watcher, config, asked, train_images=len(data.train)) as told:
+            loop = _loop(seed, data, asked, config, run, challengers, told, curve)
+            run_jobs(loop, evaluate, config.schedule, devices=remote_devices([asked]))
+            result = _conclude(loop, seed, data, challengers)
+        if publish:
+            publishing.publish(run, *publishing.OF_ADAPT)
+        return result
 
 
 def _wanted(config: AdaptConfig) -> dict[str, FindRival]:

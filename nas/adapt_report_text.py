@@ -7,6 +7,7 @@ from nas.adapt_record import AdaptRecord
 from nas.comparison import TRAININGS, accuracies
 from nas.readable import counted, percent, reading, three_digits
 from nas.student import mean_in_words
+from search_spaces.shell import quoted
 
 FILES = {
     "adapted.yaml": "the last network, one line a layer",
@@ -178,7 +179,7 @@ def files(run: AdaptRecord) -> list[tuple[str, str]]:
 def _again(run: AdaptRecord, *, compare: bool = False) -> str:
     """How to go on with the run; what Python has begun has no settings that a command could read."""
     if (run.path / "config.yaml").is_file():
-        return f"netadapt --resume {run.path}{' --compare uniform' if compare else ''}"
+        return f"netadapt --resume {quoted(run.path)}{' --compare uniform' if compare else ''}"
     with_rival = ", its config.compare set to uniform" if compare else ""
     return f"call nas.adapt.adapt again with this folder{with_rival}"
 
@@ -188,6 +189,6 @@ def next_commands(run: AdaptRecord) -> list[str]:
     if run.result is None:
         return [_again(run)]
     return [
-        f"nas show {run.path}/adapted.yaml",
-        f"nas export {run.path}/adapted.pt --int8 --data DIR",
+        f"nas show {quoted(run.path / 'adapted.yaml')}",
+        f"nas export {quoted(run.path / 'adapted.pt')} --int8 --data DIR",
     ]

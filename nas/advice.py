@@ -35,6 +35,14 @@ RESOLVED = 0.1
 MOST_TRIALS = 10_000
 """No search is advised to be longer."""
 
+LEAST_PAIRS = 4
+"""Networks trained twice below which no number of trials is told. A standard deviation known from three
+pairs may be 3.7 times as large, and the number of trials goes with a high power of it."""
+
+INTERVAL = {1: (0.446, 31.9), 2: (0.521, 6.28), 3: (0.566, 3.73)}
+"""By number of pairs: ends of the 95% interval of a standard deviation, as parts of the estimate. They are
+sqrt(n / chi2), at the quantiles 0.975 and 0.025 of the chi-squared distribution of n degrees of freedom."""
+
 
 def expected_best(trials: int) -> float:
     """The expected maximum of so many standard normal draws, by Blom's approximation.
@@ -131,30 +139,59 @@ class Advice:
         twice = Advice(self.noise / math.sqrt(2), self.spread, self.pairs)
         return _first(lambda trials: twice.found(trials) > self.found(2 * trials))
 
-    def before(self, trials: int) -> str:
-        """What to expect of a search of so many trials, for the plan."""
+    @property
+    def few_pairs(self) -> bool:
+        """Whether the noise is known too badly to tell a number of trials."""
+        return self.pairs < LEAST_PAIRS
+
+    def before(self, trials: int, too_early: str | None = None) -> str:
+        """What to expect of a search of so many trials, for the plan.
+
+        Args:
+            trials: Planned.
+            too_early: Why trials must be longer before any other advice; see `nas.evidence`.
+        """
+        if too_early:
+            return too_early
+        if self.few_pairs:
+            return self._unknown()
         return f"{self._expected(trials)}. {self._verdict(trials)}"
 
-    def after(self, trials: int) -> str:
-        """Whether the trials of a run that has ended were worth it, for its conclusion."""
+    def after(self, trials: int, too_early: str | None = None) -> str:
+        """Whether the trials of a run that has ended were worth it, for its conclusion; see `before`."""
+        if too_early:
+            return f"{too_early}."
+        if self.few_pairs:
+            return f"{self._unknown()}."
         return f"Given this noise {self._expected(trials)}. {self._verdict(trials)}."
 
-    def to_dict(self, trials: int) -> dict[str, Any]:
-        """Plain data, of a search of so many trials."""
+    def to_dict(self, trials: int, too_early: str | None = None) -> dict[str, Any]:
+        """Plain data, of a search of so many trials; no numbers of trials where none can be told."""
+        known = not (too_early or self.few_pairs)
         return {
             "noise_points": round(self.noise, 3),
             "spread_points": round(self.spread, 3),
             "pairs": self.pairs,
             "reliability": round(self.reliability, 3),
-            "expected_points": round(self.found(trials), 3),
-            "gain_of_doubling_points": round(self.gain(trials, trials), 3),
-            "enough_trials": self.enough,
-            "turn_trials": self.turn,
+            "expected_points": round(self.found(trials), 3) if known else None,
+            "gain_of_doubling_points": round(self.gain(trials, trials), 3) if known else None,
+            "enough_trials": self.enough if known else None,
+            "turn_trials": self.turn if known else None,
+            "train_longer": too_early,
         }
 
     @property
     def _least_gain(self) -> float:
         return max(WORTH * self.noise, RESOLVED)
+
+    def _unknown(self) -> str:
+        """That the noise is not known well enough, and how well it is."""
+        low, high = (self.noise * part for part in INTERVAL[self.pairs])
+        return (
+            f"How many trials are worth it is not known: the noise, {self.noise:.1f} points, comes from "
+            f"{counted(self.pairs, 'pair')} only (95% interval {low:.1f} to {high:.1f}): train at least "
+            f"{LEAST_PAIRS} networks twice (finals.repeats with --config)"
+        )
 
     def _expected(self, trials: int) -> str:
         gain = self.gain(trials, trials)

@@ -86,6 +86,10 @@ class WallTime:
 class Allowance:
     """Says how large the next batch may be.
 
+    Attributes:
+        room: How many further trials had room when the latest batch was decided, from the times of those
+            that have trained; None before any has.
+
     Args:
         given: How long the search may take.
         path: Where what is spent is kept.
@@ -106,6 +110,7 @@ class Allowance:
         self._kept = Spent.kept(path)
         self._kept.expected = self._kept.expected or given.expected_s
         self._asked = 0
+        self.room: int | None = None
         self._before_s = self._kept.total + given.used_s
         self._began_s = self._batch_s = clock()
         self._writing = threading.Lock()
@@ -114,6 +119,11 @@ class Allowance:
     def spent_s(self) -> float:
         """Wall time of the run until now."""
         return self._before_s + self.clock() - self._began_s
+
+    @property
+    def left_s(self) -> float:
+        """Of the given time."""
+        return self.given.seconds - self.spent_s
 
     def batch(self, most: int, finals: Callable[[], Finals]) -> int:
         """Trials of the next batch: as many as leave time for the finals; 0 ends the search.
@@ -127,15 +137,18 @@ class Allowance:
         self._asked += 1
         if number < len(self._kept.sizes):
             return self._kept.sizes[number]
-        size = most if self._kept.idle < MOST_IDLE else 0
+        size = room = most if self._kept.idle < MOST_IDLE else 0
         if size and (needed := self._needed(finals)) is not None:
             trial_s, finals_s = needed
             left_s = self.given.seconds * (1 - RESERVE) - self.spent_s - finals_s
-            size = max(0, min(most, round(left_s / trial_s)))
+            room = max(0, round(left_s / trial_s))
+            size = min(most, room)
             if left_s < self._one_s / 2:  # many workers: one more alone takes longer than its share
                 size = 0
             if number == 0:
                 size = max(1, size)  # a search without a trial has no result
+        if self._kept.trials:
+            self.room = room if size else 0
         self._kept.sizes += (size,)
         self.keep()
         return size

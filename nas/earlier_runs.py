@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.config import SearchConfig
+from nas.evidence import Evidence, chance_of
 from nas.noise import Noise, pooled
 from nas.run_facts import facts_of_data
 from nas.run_record import RunRecord
@@ -31,11 +32,20 @@ class Earlier:
         noise: Of all of them together; None if none tells it.
         names: Of the runs, newest first.
         damaged: A sentence for each run that could not be read.
+        evidence: What their trials were like; None without any.
     """
 
     noise: Noise | None
     names: tuple[str, ...]
     damaged: tuple[str, ...]
+    evidence: Evidence | None = None
+
+    @property
+    def too_early(self) -> str | None:
+        """Why to train longer before any other advice, if so."""
+        if self.noise is None or self.evidence is None:
+            return None
+        return self.evidence.too_early(self.noise.between_seeds)
 
 
 def earlier_runs(root: Path, space: SearchSpace, data: Dataset, config: SearchConfig) -> Earlier:
@@ -54,18 +64,29 @@ def earlier_runs(root: Path, space: SearchSpace, data: Dataset, config: SearchCo
         return Earlier(None, (), ())
     wanted = json.loads(json.dumps(_facts(space, data, config.recipe)))  # as a run's are read
     found: dict[str, Noise] = {}
+    accuracies: dict[str, float] = {}
     damaged = []
     for path in sorted(root.glob("*/run.json"), key=_age):
         try:
             if len(found) < MOST_RUNS and _alike(_read(path), wanted):
-                noise = RunRecord.read(RunFolder(path.parent)).noise
+                run = RunRecord.read(RunFolder(path.parent))
+                noise = run.noise
                 # A run repeated with its seed, or copied, reads the same once more.
                 if noise is not None and noise not in found.values():
                     found[path.parent.name] = noise
+                    accuracies |= {t.fingerprint: t.accuracy or 0.0 for t in run.good}
         except InputError as error:
             damaged.append(f"an earlier run was left out of the advice: {error}")
-    noise = pooled(list(found.values())) if found else None
-    return Earlier(noise, tuple(found), tuple(damaged))
+    if not found:
+        return Earlier(None, (), tuple(damaged))
+    evidence = Evidence(
+        steps=config.recipe.total_steps(len(data.train)),
+        networks=len(accuracies),
+        best=max(accuracies.values()),
+        chance=chance_of(data.val, classes=len(data.classes)),
+        held_out=len(data.val),
+    )
+    return Earlier(pooled(list(found.values())), tuple(found), tuple(damaged), evidence)
 
 
 def _facts(space: SearchSpace, data: Dataset, recipe: Recipe) -> dict[str, Any]:

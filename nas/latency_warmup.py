@@ -54,9 +54,9 @@ class PowerLaw(BaseModel):
             networks: At least three, with their latencies in ms.
         """
         points = [(math.log(count(spec).madds / 1e6), math.log(ms)) for spec, ms in networks]
-        slope, intercept = _line(points)
+        slope, intercept = rising_line(points)
         errors = [
-            abs(y - _at(x, *_line([*points[:left_out], *points[left_out + 1 :]])))
+            abs(y - _at(x, *rising_line([*points[:left_out], *points[left_out + 1 :]])))
             for left_out, (x, y) in enumerate(points)
         ]
         return cls(scale_ms=math.exp(intercept), power=slope, error=math.expm1(fmean(errors)))
@@ -72,8 +72,8 @@ class PowerLaw(BaseModel):
         return self.scale_ms * math.pow(count(spec).madds / 1e6, self.power)
 
 
-def _line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Slope, not below 0, and intercept; flat through networks that are all of one size."""
+def rising_line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Least squares through (x, y): slope, not below 0, and intercept; flat where all x are equal."""
     across, up = zip(*points, strict=True)
     if min(across) == max(across):
         return 0.0, fmean(up)

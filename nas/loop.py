@@ -27,7 +27,7 @@ from nas.replay import require_planned, require_same
 from nas.runs import RunFolder
 from nas.trial import Job, Kind, Outcome, Trial, trial_seed
 from nas.trial_log import TrialLog
-from nas.watch import Watcher
+from nas.watch import Watcher, tell_fitting
 from search_spaces import ArchSpec, InputError, SearchSpace, Tokens
 
 HOPELESS = 3
@@ -156,7 +156,11 @@ class TrialLoop:
         most = min(self.budget.trials - self._asked, self.budget.batch_size)
         if most <= 0 or self.allowance is None:
             return max(0, most)
-        return self.allowance.batch(most, self._training_times)
+        size = self.allowance.batch(most, self._training_times)
+        if self.allowance.room is not None:
+            trials = min(self.budget.trials, self._asked + self.allowance.room)
+            tell_fitting(self.watcher, trials)
+        return size
 
     def _training_times(self) -> Finals:
         """Of what would be trained at the end if the search ended now."""

@@ -13,15 +13,18 @@ from typing import TYPE_CHECKING
 
 from controllers import CanMergeAliases, Controller
 from latency import LatencySource
+from nas import publishing
 from nas.allowance import Allowance, WallTime
-from nas.config import FidelityConfig, FinalsConfig, ScheduleConfig
+from nas.config import FidelityConfig, FinalsConfig, ScheduleConfig, SearchConfig
 from nas.estimates import estimates
+from nas.evidence import chance_of
 from nas.fidelity import as_it_trains, first_recipe
 from nas.job_loop import SearchStoppedError
 from nas.latency_warmup import PowerLaw, can_be_guided, guide
 from nas.loop import Budget, TrialLoop
 from nas.measuring import measure, require_distinct
 from nas.noise import fastest_of_the_best, measure_noise
+from nas.progress import search_watcher
 from nas.proxy import ProxyTraining
 from nas.report import write_report
 from nas.results import SearchResult, choose_winner, finalist_weights, write_results
@@ -33,7 +36,7 @@ from nas.tested import untested
 from nas.training.recipe import Recipe
 from nas.trial import Evaluate, Trial
 from nas.warm_start import WarmStart
-from nas.watch import PolicyRecord, Several, Silent, Watcher
+from nas.watch import PolicyRecord, Several, Watcher
 from nas.workers import hold, remote_devices, run_jobs
 from search_spaces import ArchSpec, InputError, SearchSpace
 
@@ -69,6 +72,7 @@ def search(
     seed: int = 0,
     evaluate: Evaluate | None = None,
     watcher: Watcher | None = None,
+    publish: bool = False,
 ) -> SearchResult:
     """Search `space` for the most accurate network within `target_ms` (MnasNet, figure 1).
 
@@ -100,7 +104,9 @@ def search(
             within it (`nas.latency_warmup`).
         seed: Of everything random but the controller.
         evaluate: Trains a job in place of `recipe` on `data`; a job's `kind` says for how long.
-        watcher: Is told what happens.
+        watcher: Is told what happens; see `nas.progress` for who is by default. `Silent()` shows nothing.
+        publish: Whether to copy `best.yaml` and `seed.pt` beside the folder at the end, over those of an
+            earlier run, as the command does.
 
     Returns:
         The winner and all trials; the same stands in `folder`.
@@ -160,21 +166,45 @@ def search(
                 run / "spent.json",
                 final_factor=finals.work(Sizes(data.resolution_px, final_data.resolution_px)),
             )
-        loop = TrialLoop(
-            space=space,
-            controller=controller,
-            measure=partial(measure, sources, hold=hold(remote, schedule)),
-            reward=partial(_scored, reward, targets_ms),
-            targets_ms=targets_ms,
-            budget=budget,
-            folder=run,
-            watcher=Several(PolicyRecord(run / "policy.jsonl"), watcher or Silent()),
-            allowance=allowance,
-            fidelity=fidelity,
-        )
-        with allowance.kept_up() if allowance else nullcontext():
-            run_jobs(loop, evaluate, schedule, devices=remote)
-        return _conclude(loop, data, final_data)
+        sizes = Sizes(data.resolution_px, final_data.resolution_px)
+        settings = _settings(budget, finals, fidelity, targets_ms).with_sizes(sizes)
+        left_s = allowance.left_s if allowance else None
+        with search_watcher(watcher, settings, budget_left_s=left_s) as told:
+            loop = TrialLoop(
+                space=space,
+                controller=controller,
+                measure=partial(measure, sources, hold=hold(remote, schedule)),
+                reward=partial(_scored, reward, targets_ms),
+                targets_ms=targets_ms,
+                budget=budget,
+                folder=run,
+                watcher=Several(PolicyRecord(run / "policy.jsonl"), told),
+                allowance=allowance,
+                fidelity=fidelity,
+            )
+            with allowance.kept_up() if allowance else nullcontext():
+                run_jobs(loop, evaluate, schedule, devices=remote)
+        result = _conclude(loop, data, final_data)
+        if publish:
+            publishing.publish(run, *publishing.OF_SEARCH)
+        return result
+
+
+def _settings(
+    budget: Budget,
+    finals: FinalsConfig,
+    fidelity: FidelityConfig | None,
+    targets_ms: Sequence[float],
+) -> SearchConfig:
+    """A search's settings, as far as its view needs them: what is to come, and how many devices."""
+    return SearchConfig.model_construct(  # unchecked: these are no devices that anybody could open
+        device={f"device {place}": ms for place, ms in enumerate(targets_ms)},
+        trials=budget.trials,
+        budget_s=budget.wall_time_s,
+        batch_size=budget.batch_size,
+        finals=finals,
+        fidelity=fidelity,
+    )
 
 
 def _at_deployed_size(space: SearchSpace, data: Dataset, final_data: Dataset | None) -> Dataset:
@@ -302,6 +332,7 @@ def _conclude(loop: TrialLoop, data: Dataset, final_data: Dataset) -> SearchResu
         estimates=estimates(loop.space.arities, trials),
         rungs=tuple(trial for trial in loop.log.trials if trial.kind == "rung"),
         fastest=fastest,
+        chance=chance_of(data.val, classes=len(data.classes)),
     )
     result = write_results(result, final_data)
     write_report(loop.folder)

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from statistics import fmean
 
-from latency import Latency, LatencySource, MeasurementError, units
+from latency import Cached, Latency, LatencySource, MeasurementError, units
 from nas.config import SearchConfig
 from nas.fidelity import full_lengths
+from nas.latency_warmup import rising_line
 from nas.measuring import measure
+from nas.readable import three_digits, two_digits_up
 from nas.training.recipe import Recipe
 from search_spaces import REFERENCES, ArchSpec, FactorizedSpace, Tokens, count
 
 SAMPLED = 6
 """Random networks measured besides the extremes."""
+
+DRAWS = 50
+"""Networks drawn in search of one that has not been measured before."""
+
+TIMED_PIXELS = 128 * 48 * 48
+"""Pixels of a timed batch, at most: its steps take about half a second each on a core."""
+
+LEAST_TIMED = 4
+"""Images of a timed batch, however large they are."""
+
+STARTING_S = 10.0
+"""Seconds that Ray and its workers' imports take before the first training, as seen on two cores."""
 
 BESIDE = ("mobilenet_v3_large", "mobilenet_v3_small")
 
@@ -63,12 +79,19 @@ class Span:
             target_ms: The target on this device.
             option: How another is typed, up to its number.
         """
-        suggestion = f"try {option}{self.typical[1].median_ms:.2g}"
+        if not self.reaches(target_ms):
+            return (
+                f"no network looked at is under {target_ms:g} ms here, the fastest takes "
+                f"{three_digits(self.fastest_ms)} ms: try {option}{two_digits_up(self.fastest_ms)}"
+            )
         if target_ms >= self.slowest_ms:
+            suggestion = f"try {option}{self.typical[1].median_ms:.2g}"
             return f"every network looked at is under {target_ms:g} ms here: {suggestion}"
-        if target_ms < self.fastest_ms:
-            return f"no network looked at is under {target_ms:g} ms here: {suggestion}"
         return None
+
+    def reaches(self, target_ms: float) -> bool:
+        """Whether at least the fastest network looked at is within the target."""
+        return target_ms >= self.fastest_ms
 
 
 def measure_span(
@@ -85,24 +108,63 @@ def measure_span(
     """
     draw = random.Random(seed)
     tokens: list[Tokens] = [extreme(space, largest=False), extreme(space, largest=True)]
-    tokens += [tuple(draw.randrange(a) for a in space.arities) for _ in range(SAMPLED)]
+    tokens += [_drawn(space, draw) for _ in range(SAMPLED)]
     classes = space.head.classes
     specs = [space.decode(t) for t in tokens]
     beside = {n: REFERENCES[n](resolution=space.resolution, classes=classes) for n in BESIDE}
     everything = [*specs, *beside.values()]
+    new = {spec.fingerprint for spec in everything if not _is_kept(source, spec)}
+    readings, spent_s = _measured(source, everything, progress)
+    networks = sorted(zip(specs, readings, strict=False), key=lambda pair: pair[1].median_ms)
+    references = dict(zip(beside, readings[len(specs) :], strict=True))
+    if not new:
+        spent_s, new = _measure_another(space, source, draw)
+    # No measurement is faster than its runs.
+    ran_s = sum(reading.samples * reading.median_ms for reading in readings) / 1e3
+    least_s = ran_s / max(1, len(units(source))) / len(everything)
+    return Span(networks, references, max(least_s, spent_s / max(1, len(new))))
+
+
+def _drawn(space: FactorizedSpace, draw: random.Random) -> Tokens:
+    return tuple(draw.randrange(arity) for arity in space.arities)
+
+
+def _is_kept(source: LatencySource, spec: ArchSpec) -> bool:
+    """Whether the source has a reading of the network already, and so need not measure it."""
+    return isinstance(source, Cached) and source.holds(spec)
+
+
+def _measured(
+    source: LatencySource, specs: Sequence[ArchSpec], progress: Callable[[int, int], None]
+) -> tuple[list[Latency], float]:
+    """Each network's latency, and the seconds that all of them took.
+
+    Raises:
+        MeasurementError: The device refuses one of them, or is lost.
+    """
     begin = time.perf_counter()
     readings: list[Latency] = []
-    for told in measure([source], everything, progress):
+    for told in measure([source], specs, progress):
         if isinstance(told, MeasurementError):
             raise told
         readings += told
-    spent_s = time.perf_counter() - begin
-    networks = sorted(zip(specs, readings, strict=False), key=lambda pair: pair[1].median_ms)
-    references = dict(zip(beside, readings[len(specs) :], strict=True))
-    # A reading from the cache took no time now, but a new network's will.
-    ran_s = sum(reading.samples * reading.median_ms for reading in readings) / 1e3
-    measured_s = max(spent_s, ran_s / max(1, len(units(source)))) / len(everything)
-    return Span(networks, references, measured_s)
+    return readings, time.perf_counter() - begin
+
+
+def _measure_another(
+    space: FactorizedSpace, source: LatencySource, draw: random.Random
+) -> tuple[float, set[str]]:
+    """Measure a network that is not kept yet: kept readings do not tell how long a new one takes.
+
+    Returns:
+        Seconds, and the network's fingerprint; nothing where every network drawn is kept.
+    """
+    for _ in range(DRAWS):
+        spec = space.decode(_drawn(space, draw))
+        if not _is_kept(source, spec):
+            _, spent_s = _measured(source, [spec], lambda _done, _total: None)
+            return spent_s, {spec.fingerprint}
+    return 0.0, set()
 
 
 def extreme(space: FactorizedSpace, *, largest: bool) -> Tokens:
@@ -130,12 +192,14 @@ class Cost:
         trials_s: Of their trainings, on all workers.
         finals_s: Of the finalists and repeats.
         latency_s: Of measuring.
+        start_s: Of starting the workers.
     """
 
     trials: int
     trials_s: float
     finals_s: float
     latency_s: float
+    start_s: float = 0.0
 
     @property
     def trial_s(self) -> float:
@@ -152,7 +216,7 @@ class Cost:
     @property
     def total_s(self) -> float:
         """All of it."""
-        return self.trials_s + self.finals_s + self.latency_s
+        return self.start_s + self.trials_s + self.finals_s + self.latency_s
 
 
 def estimate_cost(
@@ -164,10 +228,11 @@ def estimate_cost(
     workers: int,
     within_ms: Sequence[float] = (),
 ) -> Cost:
-    """Time a few steps of a typical network here, and reckon from that.
+    """Time a few steps of some networks here, and extrapolate.
 
-    Where a search begins within its targets its networks are as much smaller than the typical one as the
-    target is below that one's latency, and train in as much less time.
+    A trial's training time follows from its network's latency, by a power law through the networks that
+    were timed: small images train slower than the latency alone suggests, since every layer has a fixed
+    cost. Where a search keeps within its targets, networks above a target count as networks at it.
 
     Args:
         config: The search.
@@ -177,14 +242,10 @@ def estimate_cost(
         workers: Trials at once.
         within_ms: The targets that the search begins within, on each device.
     """
-    spec = spans[0].typical[0]
-    part = 1.0
-    for ms, span in zip(within_ms, spans, strict=False):
-        part = min(part, max(ms, span.fastest_ms) / span.typical[1].median_ms)
     sizes, finals = config.sizes, config.finals
-    speed = partial(training_speed, spec, config.recipe, threads=config.schedule.cpus_per_trial)
-    proxy_s = part / speed(px=sizes.proxy_px)  # of an image
-    deployed_s = part / speed(px=sizes.deployed_px) if sizes.differ else proxy_s
+    image_s = partial(_image_s, config, spans, within_ms=within_ms)
+    proxy_s = image_s(px=sizes.proxy_px)
+    deployed_s = image_s(px=sizes.deployed_px) if sizes.differ else proxy_s
     images = config.recipe.total_steps(train_images) * config.recipe.batch_size
     evaluated = val_images / 3  # forward alone: a third
     trial_s = (images + evaluated) * proxy_s
@@ -197,14 +258,48 @@ def estimate_cost(
         trials_s=lengths * trial_s / workers,
         finals_s=max(ends_s / workers, final_s),
         latency_s=config.trials * sum(span.measured_s for span in spans),
+        start_s=0.0 if config.schedule.workers == 0 else STARTING_S,
     )
 
 
+def _image_s(
+    config: SearchConfig, spans: Sequence[Span], *, px: int, within_ms: Sequence[float]
+) -> float:
+    """Seconds that a training spends on an image, as the mean over the networks of a search.
+
+    The extremes are left out: hardly any network is like them. See `estimate_cost` for the arguments.
+    """
+    networks = spans[0].networks
+    timed = networks[
+        : len(networks) - 1 : 2
+    ]  # the fastest one, and every second one but the slowest
+    points = []
+    for spec, reading in timed:
+        rate = training_speed(spec, config.recipe, px=px, threads=config.schedule.cpus_per_trial)
+        points.append((math.log(reading.median_ms), -math.log(rate)))
+    slope, intercept = rising_line(points)
+    limits = [max(ms, span.fastest_ms) for ms, span in zip(within_ms, spans, strict=False)]
+    seconds = []
+    for spec, reading in networks[1:-1] or networks:
+        others = [_ms_of(spec, span) for span in spans]
+        over = max([1.0, *(ms / limit for ms, limit in zip(others, limits, strict=False))])
+        seconds.append(math.exp(intercept + slope * math.log(reading.median_ms / over)))
+    return fmean(seconds)
+
+
+def _ms_of(spec: ArchSpec, span: Span) -> float:
+    return next(ms for other, ms in span.points if other == spec)
+
+
 def training_speed(spec: ArchSpec, recipe: Recipe, *, px: int, threads: int) -> float:
-    """Images a second that one worker trains a network at, from a few steps on random images."""
+    """Images a second that one worker trains a network at, from a few steps on random images.
+
+    Large images are timed in smaller batches: it takes as long an image, and neither minutes nor memory.
+    """
     import torch
 
     from nas.training.allocator import keep_freed_memory
+    from nas.training.augment import augment, normalize
     from nas.training.optimizer import adamw
     from search_spaces.network import build
 
@@ -212,14 +307,18 @@ def training_speed(spec: ArchSpec, recipe: Recipe, *, px: int, threads: int) -> 
     torch.set_num_threads(threads)
     network = build(spec).to(memory_format=torch.channels_last)
     optimizer = adamw(network, learning_rate=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    images = torch.rand(recipe.batch_size, 3, px, px).to(memory_format=torch.channels_last)
-    labels = torch.zeros(recipe.batch_size, dtype=torch.long)
+    count = min(recipe.batch_size, max(LEAST_TIMED, TIMED_PIXELS // px**2))
+    draw = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (count, 3, px, px), dtype=torch.uint8, generator=draw)
+    labels = torch.zeros(count, dtype=torch.long)
     times = []
     for _ in range(3):
         begin = time.perf_counter()
-        loss = torch.nn.functional.cross_entropy(network(images), labels)
+        changed = augment(images, recipe.augment, generator=draw)
+        inputs = normalize(changed, mean=(0.5,) * 3, std=(0.25,) * 3)
+        loss = torch.nn.functional.cross_entropy(network(inputs), labels)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad()
         times.append(time.perf_counter() - begin)
-    return recipe.batch_size / min(times)
+    return count / fmean(times[1:])  # the first step also allocates

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from decimal import ROUND_CEILING, Decimal
 from itertools import groupby
+
+import numpy as np
 
 from latency import Latency
 from search_spaces.errors import InputError
@@ -33,6 +36,26 @@ def three_digits(value: float) -> str:
     if not 0 < rounded < math.inf:
         return f"{rounded:g}"
     return f"{rounded:.{max(0, 2 - math.floor(math.log10(rounded)))}f}"
+
+
+def four_digits(value: object) -> str:
+    """A figure of a table that programs read: four significant digits, written out.
+
+    >>> [four_digits(value) for value in (0.78125, 2.3000000000000003, 12345.6, 0.0)]
+    ['0.7812', '2.3', '12350', '0']
+    """
+    return np.format_float_positional(float(f"{value:.4g}"), trim="-")
+
+
+def two_digits_up(value: float) -> str:
+    """Round a positive figure up to two significant digits, written out: a target that is reached.
+
+    >>> [two_digits_up(value) for value in (0.694, 0.70, 2.31, 99.1, 101.0, 0.00123)]
+    ['0.70', '0.70', '2.4', '100', '110', '0.0013']
+    """
+    exact = Decimal(repr(float(value)))
+    rounded = exact.quantize(Decimal((0, (1,), exact.adjusted() - 1)), rounding=ROUND_CEILING)
+    return f"{rounded:f}"
 
 
 def counted(number: int, thing: str, things: str = "") -> str:

@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 from latency import Latency
-from nas.advice import Advice
-from nas.estimates import distinct
+from nas.advice import LEAST_PAIRS
+from nas.evidence import advice_after
 from nas.noise import beside_winner, faster_finalist, fastest_of_the_best
 from nas.procedure import procedure
 from nas.readable import counted, duration, on_each, percent, readings, three_digits
@@ -37,7 +37,9 @@ def headline(run: RunRecord) -> list[str]:
             "in ONNX Runtime."
         )
     if result["test_accuracy"] is not None:
-        sentences.append(f"Test accuracy: {percent(result['test_accuracy'])} at {px} px.")
+        looks = result.get("test_looks", 1)
+        again = f", scored {looks} times" if looks > 1 else ""
+        sentences.append(f"Test accuracy: {percent(result['test_accuracy'])} at {px} px{again}.")
     standings = list(zip(run.devices, latencies, strict=True))
     sentences += [_standing(device, latency, run) for device, latency in standings]
     if len(standings) > 1 and not result["within_target"]:
@@ -101,7 +103,10 @@ def _progress(run: RunRecord) -> list[str]:
 def verdict(run: RunRecord) -> list[str]:
     """What the noise says of the choice."""
     if run.noise is None:
-        return ["Nothing was trained twice yet: how much accuracies differ by chance is not known."]
+        unknown = (
+            "Nothing was trained twice yet: how much accuracies differ by chance is not known."
+        )
+        return [unknown, *filter(None, [advice_after(run)])]
     fast = fastest_of_the_best(run.good, run.noise)
     several = len(run.devices) > 1
     targets, together = (
@@ -121,8 +126,8 @@ def verdict(run: RunRecord) -> list[str]:
         winner = next(trial for trial in finals if trial.index == run.result["trial"])
         if (rival := faster_finalist(finals, winner, run.noise)) is not None:
             sentences.append(beside_winner(rival, readings(rival.latencies), run.noise))
-    sentences.append(Advice.of(run.noise).after(len(distinct(run.trials))))
-    if (pairs := run.noise.pairs) < 10:
+    sentences += filter(None, [advice_after(run)])
+    if LEAST_PAIRS <= (pairs := run.noise.pairs) < 10:
         # The standard error of a standard deviation from n independent squares is 1 / sqrt(2 n) of it.
         rough = round(100 / math.sqrt(2 * pairs))
         sentences.append(f"With so few pairs the noise itself is known to about ±{rough}% only.")

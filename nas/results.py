@@ -13,7 +13,7 @@ from nas.config import load_config
 from nas.estimates import Estimate
 from nas.files import read_json, write_whole
 from nas.noise import Noise, fastest_of_the_best
-from nas.readable import percent, reading, three_digits
+from nas.readable import four_digits, percent, reading, three_digits
 from nas.runs import RunFolder
 from nas.sizes import Sizes
 from nas.trial import Trial
@@ -49,6 +49,7 @@ class SearchResult:
             does tell networks apart, or nothing was repeated.
         onnx: Of `best.onnx` on the held-out images, by ONNX Runtime; None where there is no such file.
         test_problem: Why there is no test accuracy, where the test images could not be read any more.
+        chance: Accuracy on held-out images of a network that has learned nothing, 0..1; None if unknown.
     """
 
     folder: RunFolder
@@ -66,10 +67,11 @@ class SearchResult:
     fastest: ArchSpec | None = None
     onnx: SplitScore | None = None
     test_problem: str | None = None
+    chance: float | None = None
 
     def frame(self) -> pd.DataFrame:
-        """The trials as a table, one row each; `pareto` marks the front."""
-        return frame(self.trials, sizes=self.sizes)
+        """The trials as a table, one row each; `pareto` marks the front, `winner` the winner."""
+        return frame(self.trials, sizes=self.sizes, finals=self.finals, winner=self.winner)
 
     def to_dict(self) -> dict[str, Any]:
         """The winner's figures as plain data: `result.json`."""
@@ -94,6 +96,7 @@ class SearchResult:
             "test_accuracy": self.test_accuracy,
             "onnx": self.onnx and {"accuracy": self.onnx.accuracy, "images": self.onnx.images},
             **({"test_problem": self.test_problem} if self.test_problem else {}),
+            "chance": self.chance,
             "reward": winner.reward,
             "target_ms": self.targets_ms[0],
             "within_target": self.within_target,
@@ -149,10 +152,24 @@ def pareto_front(trials: Sequence[Trial], *, device: int | None = None) -> list[
     return front
 
 
-def frame(trials: Sequence[Trial], *, sizes: Sizes) -> pd.DataFrame:
-    """Trials as a table, one row each; the latency on a second device is `latency_2_ms`, and so on."""
+def frame(
+    trials: Sequence[Trial],
+    *,
+    sizes: Sizes,
+    finals: Sequence[Trial] = (),
+    winner: Trial | None = None,
+) -> pd.DataFrame:
+    """Trials as a table, one row each; the latency on a second device is `latency_2_ms`, and so on.
+
+    Args:
+        trials: Of the search.
+        sizes: `accuracy` is of the proxy size, the latencies and `longer_accuracy` of the deployed one.
+        finals: The finalists' trainings: their accuracies are `longer_accuracy`, empty for other trials.
+        winner: The finalist that `winner` marks.
+    """
     import pandas as pd
 
+    longer = {trial.index: trial.accuracy for trial in finals if trial.kind == "final"}
     front = {trial.index for trial in pareto_front(trials)}
     devices = max([1, *(len(trial.latencies) for trial in trials)])
     rows = [
@@ -161,12 +178,14 @@ def frame(trials: Sequence[Trial], *, sizes: Sizes) -> pd.DataFrame:
             "batch": t.batch,
             "accuracy": t.accuracy,
             "accuracy_px": sizes.proxy_px,
+            "longer_accuracy": longer.get(t.index),
             **_columns(t, devices),
             "latency_px": sizes.deployed_px,
             "reward": t.reward,
             "params": t.params,
             "madds": t.madds,
             "pareto": t.index in front,
+            "winner": winner is not None and t.index == winner.index,
             "fingerprint": t.fingerprint,
             "tokens": " ".join(map(str, t.tokens)),
             "error": t.error,
@@ -199,17 +218,17 @@ def write_results(result: SearchResult, data: Dataset) -> SearchResult:
         The result with that accuracy.
     """
     folder = result.folder
-    published = ["best.yaml"]
     if folder.weights_path(result.winner.index).exists():
         result = replace(result, onnx=_write_network(result, data))
-        published.append("seed.pt")
     table = result.frame().sort_values(["pareto", "latency_ms"], ascending=[False, True])
-    write_whole(folder / "pareto.csv", table.to_csv(index=False))
+    write_whole(folder / "pareto.csv", table.to_csv(index=False, float_format=four_digits))
     write_whole(folder / "best.yaml", best_yaml(result))
     if result.fastest is not None:
         write_whole(folder / "fastest.yaml", to_yaml(result.fastest))
-    write_whole(folder / "result.json", json.dumps(result.to_dict(), indent=2) + "\n")
-    folder.publish(*published)
+    before = read_result(folder) or {}
+    looks = {"test_looks": before.get("test_looks", int(bool(before))) + 1}
+    document = result.to_dict() | (looks if result.test_accuracy is not None else {})
+    write_whole(folder / "result.json", json.dumps(document, indent=2) + "\n")
     return result
 
 

@@ -30,6 +30,7 @@ import filelock
 from nas.files import write_whole
 from nas.trial_log import TrialLog, read_trials
 from search_spaces import InputError
+from search_spaces.shell import quoted
 
 
 class RunFolder:
@@ -108,11 +109,6 @@ class RunFolder:
         path.parent.mkdir(exist_ok=True)
         write_whole(path, weights)
 
-    def publish(self, *names: str) -> None:
-        """Copy files of this run beside the run folders, as those of the newest run."""
-        for name in names:
-            write_whole(self.path.parent / name, (self.path / name).read_bytes())
-
 
 def check_new(root: Path, name: str) -> None:
     """Whether a run can have this name: asked before anything is measured.
@@ -126,7 +122,9 @@ def check_new(root: Path, name: str) -> None:
     with _writable(path):
         if path.exists():
             mend = (
-                f"go on with --resume {path}" if _is_run(path) else "remove it, as it is no run's"
+                f"go on with --resume {quoted(path)}"
+                if _is_run(path)
+                else "remove it, as it is no run's"
             )
             raise InputError(f"{path} exists: choose another --run-name, or {mend}")
 

@@ -63,12 +63,15 @@ class Seed:
         weights: Its state dict.
         usage: What it takes, and what it answers.
         device: What it was searched for, as `--device` names it; empty where it was searched for none.
+        run: Name of the run that the file is of; empty of all but those beside the run folders
+            (`nas.publishing`). What is made of the seed does not inherit it.
     """
 
     spec: ArchSpec
     weights: dict[str, torch.Tensor]
     usage: Usage
     device: str = ""
+    run: str = ""
 
     def network(self) -> Network:
         """The network with its weights, in eval mode."""
@@ -119,10 +122,14 @@ def _classifier_keys(weights: dict[str, torch.Tensor]) -> tuple[str, str]:
     return weight, bias
 
 
-def seed_bytes(seed: Seed) -> bytes:
+def seed_bytes(seed: Seed, *, run: str = "") -> bytes:
     """A seed as the content of a file: plain containers and tensors, nothing executable.
 
     `feed` repeats for other programs how to feed the network (`nas.feeding`); `load_seed` does not read it.
+
+    Args:
+        seed: What to keep.
+        run: Name of the run that the file is of; `seed.run` is that of the file it was read from.
     """
     from nas.feeding import Feed  # which needs `Usage`
 
@@ -134,7 +141,7 @@ def seed_bytes(seed: Seed) -> bytes:
         "usage": asdict(seed.usage),
         "device": seed.device,
         "feed": Feed.of(seed).to_dict(),
-    }
+    } | ({"run": run} if run else {})
     torch.save(content, buffer)
     return buffer.getvalue()
 
@@ -156,7 +163,8 @@ def load_seed(path: Path | str) -> Seed:
         usage = _usage(content["usage"])
         _require_classes(usage, spec, path)
         weights = _sound(content["weights"], spec, path)
-        seed = Seed(spec, weights, usage, str(content.get("device", "")))
+        device, run = (str(content.get(key, "")) for key in ("device", "run"))
+        seed = Seed(spec, weights, usage, device, run)
         seed.network()
     except InputError:
         raise

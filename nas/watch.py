@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from controllers import Controller, HasPolicy
 from nas.readable import short_names
@@ -31,6 +31,21 @@ class Watcher(Protocol):
     def told(self, batch: int, controller: Controller) -> None:
         """The controller has learned from a batch."""
         ...
+
+
+@runtime_checkable
+class KnowsBudget(Protocol):
+    """A watcher that is also told how many trials a time budget has room for."""
+
+    def fitting(self, trials: int) -> None:
+        """So many trials fit the budget, those that have ended included, at the pace measured so far."""
+        ...
+
+
+def tell_fitting(watcher: Watcher, trials: int) -> None:
+    """Tell a watcher how many trials fit the time budget, if it can be told."""
+    if isinstance(watcher, KnowsBudget):
+        watcher.fitting(trials)
 
 
 class Silent:
@@ -74,6 +89,11 @@ class Several:
         """See `Watcher`."""
         for watcher in self.watchers:
             watcher.told(batch, controller)
+
+    def fitting(self, trials: int) -> None:
+        """See `KnowsBudget`."""
+        for watcher in self.watchers:
+            tell_fitting(watcher, trials)
 
 
 class PolicyRecord(Silent):

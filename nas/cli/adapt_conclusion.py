@@ -15,6 +15,7 @@ from nas.last_trainings import IN_WORDS
 from nas.readable import counted, duration, percent, three_digits
 from nas.rivals import unmet
 from nas.width_table import WidthRow, width_rows
+from search_spaces.shell import quoted
 
 if TYPE_CHECKING:
     from nas.adapt_record import AdaptRecord
@@ -84,9 +85,10 @@ def conclude(
         )
     _compare(result, console)
     folder = result.folder.path
+    adapted = quoted(folder / "adapted.yaml")
     files = ("adapted.yaml", "adapted.pt", "adapted.onnx", "family/", "family.csv", "report.html")
     console.print(
-        f"\n{folder}/ has {listed(folder, files)}\nnext: {command(f'show {folder}/adapted.yaml')}",
+        f"\n{folder}/ has {listed(folder, files)}\nnext: {command(f'show {adapted}')}",
         soft_wrap=True,
     )
 
@@ -113,7 +115,9 @@ def _compare(result: AdaptResult, console: Console) -> None:
     for name in unmet(result.folder):
         console.print(UNMET.format(name), soft_wrap=True)
     if not result.comparisons and not unmet(result.folder):
-        again = command(f"--resume {result.folder.path} --compare uniform", program="netadapt")
+        again = command(
+            f"--resume {quoted(result.folder.path)} --compare uniform", program="netadapt"
+        )
         console.print(
             f"not compared with a uniform width multiplier; to do so: {again}", soft_wrap=True
         )

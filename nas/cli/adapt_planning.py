@@ -14,7 +14,7 @@ from nas.adapt_config import AdaptConfig
 from nas.cli.output import noted
 from nas.cli.waiting import waiting
 from nas.last_trainings import IN_WORDS
-from nas.readable import counted, duration, reading, three_digits
+from nas.readable import counted, duration, reading, three_digits, two_digits_up
 from search_spaces import InputError
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _require_reach(
         raise InputError(
             f"{three_digits(config.target_ms)} ms cannot be reached: with every group at its narrowest "
             f"(--divisor {config.divisor}, --floor {config.floor}) the network takes "
-            f"{three_digits(floor_ms)} ms here; give a higher target"
+            f"{three_digits(floor_ms)} ms here: give --target-ms {two_digits_up(floor_ms)}"
             + ("" if config.ends else ", or --ends")
         )
 

@@ -18,15 +18,18 @@ from nas.cli.data_options import found_again
 from nas.cli.errors import Failed
 from nas.cli.images import open_images
 from nas.cli.output import command, noted
+from nas.cli.provenance import say_run
 from nas.cli.waiting import say
 from nas.data_changes import Resumed
 from nas.files import write_whole
 from nas.job_loop import SearchStoppedError
+from nas.publishing import OF_ADAPT, publish_and_tell
 from nas.readable import counted
 from nas.remembering import Remembering
 from nas.runs import RunFolder, new_folder, open_folder
 from nas.trial_log import read_trials
 from search_spaces import InputError
+from search_spaces.shell import quoted
 
 if TYPE_CHECKING:
     from nas.adapt_plan import Forecast
@@ -66,6 +69,8 @@ class Adapting:
             looked_at = (folder / "result.json").is_file()
             result = self._adapt(folder, forecast)
             warn_of_unstable(AdaptRecord.read(folder), self.console)
+        for sentence in publish_and_tell(folder, *OF_ADAPT):
+            self.console.print(sentence, soft_wrap=True)
         conclude(
             result,
             self.console,
@@ -101,7 +106,7 @@ class Adapting:
             MeasurementError,
             OSError,
         ) as error:
-            again = command(f"--resume {folder.path}", program="netadapt")
+            again = command(f"--resume {quoted(folder.path)}", program="netadapt")
             console.print(f"to go on: {again}", soft_wrap=True)
             if isinstance(error, KeyboardInterrupt | InputError | OSError):
                 raise
@@ -154,8 +159,12 @@ def open_seed(path: Path) -> Seed:
     from nas.seeds import load_seed
 
     if path.suffix in (".yaml", ".yml") and path.is_file():
-        raise InputError(f"{path} has no weights: train it first, by nas train {path} --data DIR")
-    return load_seed(path)
+        raise InputError(
+            f"{path} has no weights: train it first, by nas train {quoted(path)} --data DIR"
+        )
+    seed = load_seed(path)
+    say_run(path, seed.run)
+    return seed
 
 
 def require_ratio(ratio: float) -> None:
@@ -176,7 +185,7 @@ def start(runs: Path, name: str, job: Adapting) -> RunFolder:
 
     folder = new_folder(runs, name)
     try:
-        write_whole(folder / "seed.pt", seed_bytes(job.seed))
+        write_whole(folder / "seed.pt", seed_bytes(job.seed, run=job.seed.run))
         adapt_settings.keep(folder, job.config)  # with it, it is a run
     except BaseException:
         folder.discard()  # the name is free again

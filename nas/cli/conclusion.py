@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from latency import Latency
-from nas.advice import Advice
 from nas.allowance import MOST_IDLE
 from nas.cli.output import command, listed, noted
+from nas.evidence import advice_after
 from nas.noise import beside_winner, faster_finalist, fastest_of_the_best
 from nas.procedure import procedure
 from nas.readable import (
@@ -26,10 +26,16 @@ from nas.readable import (
 )
 from nas.results import SearchResult
 from nas.run_record import RunRecord
+from search_spaces.shell import quoted
 
 
 def conclude(
-    result: SearchResult, console: Console, *, took_s: float, resumed: bool = False
+    result: SearchResult,
+    console: Console,
+    *,
+    took_s: float,
+    resumed: bool = False,
+    looked_at: bool = False,
 ) -> None:
     """The best candidates, how they were found, where the files lie, the next command.
 
@@ -38,6 +44,7 @@ def conclude(
         console: Where to.
         took_s: Seconds since the command began or went on with it.
         resumed: Whether it went on.
+        looked_at: Whether the run had a result before, and so was looked at on the test images.
     """
     console.print(_finalists(result))
     px = result.sizes.deployed_px
@@ -58,7 +65,8 @@ def conclude(
             "result stands, nothing is trained twice" + _ended_early(result)
         )
     if result.test_accuracy is not None:
-        console.print(f"test accuracy: {percent(result.test_accuracy)} at {px} px")
+        looks = " (an earlier result of this run had looked at it)" if looked_at else ""
+        console.print(f"test accuracy: {percent(result.test_accuracy)} at {px} px{looks}")
     if result.onnx is not None:
         console.print(
             f"best.onnx, {px} px: {percent(result.onnx.accuracy)} of the {result.onnx.images:,} held-out "
@@ -74,16 +82,19 @@ def conclude(
         elif (fast := faster_finalist(result.finals, result.winner, result.noise)) is not None:
             at = f"{in_short(fast.latencies)} ({px} px)"
             console.print(beside_winner(fast, at, result.noise))
-        console.print(Advice.of(result.noise).after(distinct))
-    used = "; ".join(procedure(RunRecord.read(result.folder)))
+    run = RunRecord.read(result.folder)
+    if (advice := advice_after(run)) is not None:
+        console.print(advice)
+    used = "; ".join(procedure(run))
     took = (
         f"going on with it took {duration(took_s)}" if resumed else f"this took {duration(took_s)}"
     )
     console.print(f"used: {used}; {took}")
     folder = result.folder.path
+    best = quoted(folder / "best.yaml")
     files = ("best.yaml", "best.onnx", "seed.pt", "pareto.csv", "report.html", "trials.jsonl")
     console.print(
-        f"\n{folder}/ has {listed(folder, files)}\nnext: {command(f'show {folder}/best.yaml')}",
+        f"\n{folder}/ has {listed(folder, files)}\nnext: {command(f'show {best}')}",
         soft_wrap=True,
     )
 

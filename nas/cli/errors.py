@@ -15,6 +15,7 @@ import typer
 
 from latency.home import home
 from nas.cli.output import show_warnings
+from nas.cli.provenance import forget
 from nas.cli.suggestions import for_command, for_option
 from search_spaces.errors import InputError
 
@@ -46,6 +47,7 @@ def guarded(program: str, app: typer.Typer) -> None:
     """Run a command; bad input is one line on standard error and status 2, not a traceback."""
     _sent.clear()
     show_warnings()
+    forget()
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminated)
     try:
@@ -118,6 +120,6 @@ def _interrupted(program: str) -> NoReturn:
 
 
 def _end(program: str, message: str, status: int) -> NoReturn:
-    one_line = " ".join(message.split())
+    one_line = " ".join(line.strip() for line in message.splitlines()).strip()
     sys.stderr.write(f"{program}: {one_line}\n")
     raise SystemExit(status)

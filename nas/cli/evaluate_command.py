@@ -17,11 +17,13 @@ from nas.cli.data_options import (
     data_settings,
 )
 from nas.cli.output import JsonFlag, messages, print_json, results
+from nas.cli.provenance import say_run
 from nas.cli.sizes import note_sizes
 from nas.cli.specs import ClassFileOption, trained_file
 from nas.cli.waiting import Waiting, waiting
 from search_spaces import InputError
 from search_spaces.nearest import did_you_mean
+from search_spaces.shell import quoted
 
 if TYPE_CHECKING:
     from nas.answers import Answers
@@ -55,7 +57,9 @@ def evaluate(
         meant = {"dev": "val", "validation": "val", "valid": "val"}.get(split.lower(), split)
         hint = did_you_mean(meant, SPLITS)
         raise InputError(f"split must be one of {', '.join(SPLITS)}, got {split!r}{hint}")
-    path = trained_file(file, mend=f"train it first, by nas train {file} --data {data}")
+    path = trained_file(
+        file, mend=f"train it first, by nas train {quoted(file)} --data {quoted(data)}"
+    )
     from nas.confusion import Confusion
     from nas.data_changes import read_contents
     from nas.models import open_model
@@ -71,6 +75,7 @@ def evaluate(
         ),
     )
     console = messages()
+    say_run(path)
     with waiting(console, "opening the network") as status:
         model = open_model(path, px=resolution)
         px = model.feed.size_px

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nas.class_file import ClassFile, read_class_file
-from nas.cli.output import JsonFlag, messages, not_over, print_json
+from nas.cli.output import JsonFlag, command, messages, not_over, print_json
+from nas.cli.provenance import say_run
 from nas.cli.specs import Changes, ConventionOption, WidthOption, open_spec, stem
 from nas.files import write_whole
 from search_spaces import InputError
 from search_spaces import count as count_cost
+from search_spaces.shell import quoted
 
 if TYPE_CHECKING:
     from nas.pretrained import Kind
@@ -90,6 +92,7 @@ def import_weights(
     )
     if like is not None:
         seed = seed.used_like(load_seed(like))
+        say_run(like)
     if count is not None:
         seed = seed.with_classes(placeholder_classes(count), named=False)
     elif names is not None:
@@ -106,7 +109,7 @@ def import_weights(
     console.print(
         f"{path}: {cost.params:,} parameters, {head} of {len(seed.usage.classes)} classes"
         f"{_about_names(seed.usage, assumed=count is None and names is None and like is None)}\n"
-        f"next: nas train {path} --data DIR{renewed}",
+        f"next: {command(f'train {quoted(path)} --data DIR{renewed}')}",
         soft_wrap=True,
     )
 

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from latency import Cached, Latency, MeasurementError, open_device
-from nas.cli.output import JsonFlag, messages, print_json, results
+from nas.cli.output import JsonFlag, command, messages, print_json, results
 from nas.cli.specs import SpecName, of_run, open_spec
 from nas.cli.waiting import waiting
 from nas.files import write_whole
@@ -18,6 +18,7 @@ from nas.improvement_steps import HSWISH_FROM, STEM_FILTERS, Step, chosen_improv
 from nas.layer_table import millions, short
 from nas.readable import interval, three_digits
 from search_spaces import REFERENCES, InputError, count
+from search_spaces.shell import quoted
 from search_spaces.spec import to_dict, to_yaml
 
 
@@ -93,8 +94,8 @@ def improve(
         results().print(f"{kind}: {first.device}, batch 1")
     messages().print(
         f"{path}: the improved network; weights do not survive, train it anew\n"
-        f"next: nas show {spec} {path}\n"
-        f"      nas train {path} --data DIR",
+        f"next: {command(f'show {quoted(spec)} {quoted(path)}')}\n"
+        f"      {command(f'train {quoted(path)} --data DIR')}",
         soft_wrap=True,
     )
 

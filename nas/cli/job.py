@@ -19,6 +19,7 @@ from nas.cli.data_options import absolute, found_again
 from nas.cli.images import find_images, read_images
 from nas.cli.live import LiveView
 from nas.cli.machine import require_machine
+from nas.cli.provenance import say_run
 from nas.config import SearchConfig, config_yaml, load_config, parse_config
 from nas.data_changes import Resumed
 from nas.fidelity import as_it_trains
@@ -32,6 +33,7 @@ from nas.runs import RunFolder, new_folder, open_folder
 from nas.sizes import settle_sizes
 from nas.trial_log import read_trials
 from search_spaces import SPACES, FactorizedSpace, InputError, load_space
+from search_spaces.shell import quoted
 
 if TYPE_CHECKING:
     from nas.seeds import Seed
@@ -194,6 +196,7 @@ def _warm_start(config: SearchConfig, space: FactorizedSpace) -> tuple[Seed, ...
     seeds = []
     for path in config.warm_start:
         seeds.append(load_seed(Path(path)))
+        say_run(path, seeds[-1].run)
         try:
             WarmStart.of(space, seeds[-1:], classes=space.head.classes)
         except InputError as error:
@@ -268,7 +271,7 @@ def reopen(
     """
     folder = open_folder(path)
     if is_adapt_run(folder):
-        raise InputError(f"{path} is a NetAdapt run: go on with netadapt --resume {path}")
+        raise InputError(f"{path} is a NetAdapt run: go on with netadapt --resume {quoted(path)}")
     if hold:
         folder.hold()  # said before images are read
     # Read without mending anything: with --dry-run another process may be writing these.

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from nas.config import SearchConfig
 from nas.fidelity import full_lengths
-from nas.readable import duration, in_short, percent
+from nas.readable import counted, duration, in_short, percent
 from nas.sizes import Sizes
 from nas.trial import Job, Kind, Trial
 from nas.watch import Silent
@@ -23,6 +23,9 @@ from nas.watch import Silent
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+
+MISJUDGED = 0.25
+"""Part of the planned trials by which the number that fits must differ to be worth a line."""
 
 NAMES = {
     "search": "trial",
@@ -54,6 +57,7 @@ class LiveView(Silent):
         config: The search's.
         expected_s: The plan's estimate for the whole search.
         budget_left_s: What a time budget has left now; None without one.
+        foretold: Whether the number of trials that fit it was, as `config.trials`.
     """
 
     def __init__(
@@ -63,13 +67,17 @@ class LiveView(Silent):
         *,
         expected_s: float | None = None,
         budget_left_s: float | None = None,
+        foretold: bool = True,
     ) -> None:
         self.console, self.config, self.expected_s = console, config, expected_s
         self.ends = None if budget_left_s is None else time.monotonic() + budget_left_s
         finals = config.finals
         search = full_lengths(config.fidelity, config.trials, batch_size=config.batch_size)
         self.sizes = config.sizes
-        self.total = search + finals.count * finals.work(self.sizes) + finals.repeats
+        self.finals = finals.count * finals.work(self.sizes) + finals.repeats
+        self.total = search + self.finals
+        self.trials, self.calibrated, self.foretold = config.trials, False, foretold
+        self.tried = 0
         self.done = self.fresh = 0.0
         self.began: float | None = None
         self.failed = 0
@@ -112,6 +120,7 @@ class LiveView(Silent):
         """See `Watcher`."""
         work = self._work(trial.kind)
         self.done += work
+        self.tried += trial.kind == ("rung" if self.config.fidelity else "search")
         self.fresh += 0.0 if replayed else work
         self.failed += not trial.ok
         self.last = trial
@@ -121,6 +130,23 @@ class LiveView(Silent):
             left = self.left_s()
             ends = f", {duration(left)} left" if left is not None else ""
             self.console.print(trial_line(trial, self.sizes) + ends, highlight=False)
+
+    def fitting(self, trials: int) -> None:
+        """Count on as many trials as the time budget has room for; see `nas.watch.KnowsBudget`.
+
+        What the plan foretold was reckoned from a few training steps: the first number from real trials is
+        said, where it is another.
+        """
+        planned, self.trials = self.trials, trials
+        config = self.config
+        search = full_lengths(config.fidelity, trials, batch_size=config.batch_size)
+        self.total = search + self.finals
+        if self.foretold and not self.calibrated and abs(trials - planned) > MISJUDGED * planned:
+            when = "first batch done" if self.tried <= config.batch_size else "resumed"
+            fit = f"{counted(trials, 'trial')} now {'fits' if trials == 1 else 'fit'} the budget"
+            were = "was" if planned == 1 else "were"
+            self.console.print(f"{when}: {fit}, {planned} {were} planned", highlight=False)
+        self.calibrated = True
 
     def _work(self, kind: Kind) -> float:
         """In trainings of a trial's length."""
@@ -149,6 +175,8 @@ class LiveView(Silent):
         grid.add_row(
             "time", f"{duration(elapsed)}, " + ("…" if left is None else duration(left)) + " left"
         )
+        if self.calibrated:
+            grid.add_row("trials", f"{self.tried} of about {self.trials} that fit the budget")
         grid.add_row("best so far", trial_line(self.best, self.sizes) if self.best else "…")
         grid.add_row("last", trial_line(self.last, self.sizes) if self.last else "…")
         if self.failed:

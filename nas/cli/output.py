@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 from search_spaces.errors import InputError
+from search_spaces.shell import quoted
 
 FILE_COLUMNS = 200
 """Where no terminal says how wide a line may be."""
@@ -27,14 +28,19 @@ JsonFlag = Annotated[
 
 
 def command(arguments: str, *, program: str = "nas") -> str:
-    """What to type: with the program's folder where the shell would not find it."""
+    """What to type: with the program's folder where the shell would not find it.
+
+    Args:
+        arguments: As a shell takes them: paths in them are `quoted`.
+        program: One of ours.
+    """
     ours = Path(sys.argv[0]).resolve().with_name(program)
     found = shutil.which(program)
     if not ours.exists() or (found is not None and Path(found).resolve() == ours):
         return f"{program} {arguments}"
     with contextlib.suppress(ValueError):
         ours = ours.relative_to(Path.cwd())
-    return f"{ours} {arguments}"
+    return f"{quoted(ours)} {arguments}"
 
 
 def search_line(arguments: str) -> str:

@@ -48,6 +48,13 @@ class Prospect:
         """What to say if the target separates nothing."""
         return self.span.verdict(self.target_ms, option=self.option)
 
+    @property
+    def out_of_reach(self) -> str | None:
+        """Why no search can meet the target, and which one it can; None if some network meets it."""
+        if self.span.reaches(self.target_ms):
+            return None
+        return f"device {self.typed}: {self.verdict}"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
         return {
@@ -55,6 +62,7 @@ class Prospect:
             "estimate": self.source.device.estimate,
             "target_ms": self.target_ms,
             "target_binds": self.verdict is None,
+            "target_in_reach": self.out_of_reach is None,
             "fastest_ms": self.span.fastest_ms,
             "slowest_ms": self.span.slowest_ms,
             "references_ms": {n: r.median_ms for n, r in self.span.references.items()},
@@ -93,7 +101,8 @@ def _lines(job: Job, prospects: Sequence[Prospect], cost: Cost | None) -> list[L
             f"{config.reward.kind} reward, seed {config.seed}",
         )
     )
-    if config.latency_warmup is not None and (laws := config.latency_warmup.laws):
+    laws = config.latency_warmup.laws if config.latency_warmup is not None else ()
+    if laws and not any(prospect.out_of_reach for prospect in prospects):
         error = max(law.error for law in laws)
         text = f"the search begins within the target, as multiply-adds tell it (off by {error:.0%} here)"
         lines.append(("guess", text))
@@ -113,6 +122,7 @@ def _lines(job: Job, prospects: Sequence[Prospect], cost: Cost | None) -> list[L
             f"{counted(config.trials, 'trial')} {duration(cost.trials_s)}, "
             f"{counted(config.finals.count, 'finalist')} {duration(cost.finals_s)}, "
             f"latency {duration(cost.latency_s)}"
+            + (f", starting the workers {duration(cost.start_s)}" if cost.start_s else "")
         )
         lines.append(("cost", f"about {duration(cost.total_s)} {on}: {parts}"))
     return lines
@@ -123,7 +133,7 @@ def _noise_lines(earlier: Earlier, config: SearchConfig, *, held_out: int) -> li
     if earlier.noise is not None:
         return [
             ("noise", f"{earlier.noise.figures()}: told by {', '.join(earlier.names)}"),
-            ("advice", Advice.of(earlier.noise).before(config.trials)),
+            ("advice", Advice.of(earlier.noise).before(config.trials, earlier.too_early)),
         ]
     points = reading_error(held_out)
     known = f"up to {points:.1f} points by {held_out:,} held-out images alone"
@@ -157,8 +167,12 @@ def _device_lines(prospect: Prospect, config: SearchConfig) -> list[Line]:
             f"{three_digits(span.fastest_ms)} to {three_digits(span.slowest_ms)} ms "
             f"at {config.resolution} px ({len(span.networks)} networks looked at); {beside}",
         ),
-        ("target", f"{three_digits(prospect.target_ms)} ms{why}"),
+        ("target", f"{three_digits(prospect.target_ms)} ms{why}{_reach(prospect)}"),
     ]
+
+
+def _reach(prospect: Prospect) -> str:
+    return ": out of reach" if prospect.out_of_reach else ""
 
 
 def _size(config: SearchConfig) -> str:

@@ -19,6 +19,7 @@ from nas.cli.plan_lines import Prospect, plan_grid, workers
 from nas.cli.waiting import Waiting, waiting
 from nas.config import SearchConfig, parse_config
 from nas.earlier_runs import earlier_runs
+from nas.evidence import FEW_STEPS
 from nas.latency_warmup import PowerLaw
 from nas.plan import Cost, estimate_cost, measure_span
 from nas.readable import counted, duration
@@ -28,9 +29,6 @@ SHOWN_PARTS = 3
 
 COARSE_READING = 2.0
 """Points; most networks of a space are nearer to each other than a few of these."""
-
-FEW_STEPS = 30
-"""A training of fewer steps tells little about a network."""
 
 
 def plan(job: Job, runs: Path = Path("runs")) -> tuple[Job, dict[str, Any]]:
@@ -66,10 +64,14 @@ def plan(job: Job, runs: Path = Path("runs")) -> tuple[Job, dict[str, Any]]:
     console.print(plan_grid(job, prospects, cost, earlier))
     for prospect in prospects:
         if prospect.verdict is not None:
-            too_tight = prospect.target_ms < prospect.span.fastest_ms
-            what = "cannot be met" if too_tight else "does not bind"
+            what = "cannot be met" if prospect.out_of_reach else "does not bind"
             console.print(noted(f"The target {what}:", f" {prospect.verdict}"))
-    warnings = [*_warnings(job), *filter(None, map(_guesses, prospects)), *earlier.damaged]
+    warnings = [
+        *_warnings(job),
+        *_apart(prospects),
+        *filter(None, map(_guesses, prospects)),
+        *earlier.damaged,
+    ]
     for warning in warnings:
         console.print(noted("Mind:", f" {warning}"))
     first, *others = (prospect.to_dict() for prospect in prospects)
@@ -78,8 +80,10 @@ def plan(job: Job, runs: Path = Path("runs")) -> tuple[Job, dict[str, Any]]:
         "space": {"name": job.space.name, "networks": job.space.size},
         **first,
         "other_devices": others,
+        "out_of_reach": [text for prospect in prospects if (text := prospect.out_of_reach)],
         "expected_s": expected_s,
-        "advice": earlier.noise and Advice.of(earlier.noise).to_dict(settled.trials),
+        "advice": earlier.noise
+        and Advice.of(earlier.noise).to_dict(settled.trials, earlier.too_early),
         "warnings": warnings,
     }
     return job, document
@@ -128,9 +132,10 @@ def _fitted(config: SearchConfig, cost: Cost, *, spent_s: float) -> Cost:
         InputError: Not for one batch.
     """
     assert config.budget_s is not None
-    room = (config.budget_s * (1 - RESERVE) - spent_s - cost.finals_s) / cost.trial_s
+    fixed_s = spent_s + cost.start_s + cost.finals_s
+    room = (config.budget_s * (1 - RESERVE) - fixed_s) / cost.trial_s
     if room < config.batch_size:
-        least_s = (spent_s + config.batch_size * cost.trial_s + cost.finals_s) / (1 - RESERVE)
+        least_s = (fixed_s + config.batch_size * cost.trial_s) / (1 - RESERVE)
         raise InputError(
             f"a budget of {duration(config.budget_s)} is too short: a batch of {config.batch_size} and the "
             f"finals take about {duration(least_s)} here: give --budget {math.ceil(least_s / 60)}m"
@@ -185,6 +190,17 @@ def _warnings(job: Job) -> list[str]:
                 f"{path} was trained on other classes, as many as these: its classifier means little here"
             )
     return warnings
+
+
+def _apart(prospects: Sequence[Prospect]) -> list[str]:
+    """A warning where each target is in reach, but no network looked at meets all of them."""
+    within = [
+        {spec.fingerprint for spec, ms in prospect.span.points if ms <= prospect.target_ms}
+        for prospect in prospects
+    ]
+    if not all(within) or set.intersection(*within):
+        return []
+    return ["no network looked at is within the targets of all devices at once: raise one of them"]
 
 
 def first_lesson(config: SearchConfig) -> int | None:

@@ -18,6 +18,7 @@ from nas.cli.errors import Failed
 from nas.cli.output import JsonFlag, command, messages, print_json, search_line
 from nas.cli.specs import Changes, open_spec
 from search_spaces import ArchSpec, FactorizedSpace, InputError, load_space
+from search_spaces.shell import quoted
 
 SPANNING = 3000
 """Random networks whose pieces are taken together: of MnasNet's space they have every one."""
@@ -87,7 +88,8 @@ def profile(
         except (MeasurementError, KeyboardInterrupt) as error:
             bar.stop()
             console.print(
-                f"to go on: {command(f'profile --resume -o {path}')} and the same options"
+                f"to go on: {command(f'profile --resume -o {quoted(path)}')} and the same options",
+                soft_wrap=True,
             )
             if isinstance(error, MeasurementError):
                 raise Failed(str(error)) from error
@@ -95,10 +97,11 @@ def profile(
     if as_json:
         print_json({"path": str(path), "pieces": len(table.entries), **vars(found)})
         return
+    device_typed = quoted(f"table:{path}")
     console.print(
         f"{path}: {len(table.entries)} pieces; on {held_out} networks held out: mean error "
         f"{100 * found.mape:.1f}%, Kendall's tau {found.tau:.2f}, {100 * found.within_10:.0f}% within 10%\n"
-        f"next: {search_line(f'--device table:{path}')}",
+        f"next: {search_line(f'--device {device_typed}')}",
         soft_wrap=True,
     )
 

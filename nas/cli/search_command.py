@@ -21,9 +21,11 @@ from nas.cli.output import JsonFlag, messages, print_json, search_line
 from nas.cli.typed import options_typed
 from nas.config import SearchConfig, make_config
 from nas.job_loop import SearchStoppedError
+from nas.publishing import OF_SEARCH, publish_and_tell
 from nas.readable import seconds
 from nas.runs import check_new, free_name, require_writable
 from search_spaces import InputError
+from search_spaces.shell import quoted
 
 MAY_CHANGE = frozenset(
     [
@@ -217,8 +219,11 @@ def search(
             if as_json:
                 print_json(document)
             return
+        if document["out_of_reach"]:
+            raise InputError("; ".join(document["out_of_reach"]))
         folder = jobs.start(job, runs, run_name or free_name(runs, _default_name(settings)))
     console.print(f"run folder: {folder.path}", soft_wrap=True)
+    looked_at = (folder / "result.json").is_file()
     try:
         result = job.run(folder)
     except (KeyboardInterrupt, InputError, SearchStoppedError, OSError) as error:
@@ -226,11 +231,21 @@ def search(
         if resume is None and ended and not folder.begun:
             folder.discard()  # nothing to go on with; the name is free again
         else:
-            console.print(f"to go on: {search_line(f'--resume {folder.path}')}", soft_wrap=True)
+            console.print(
+                f"to go on: {search_line(f'--resume {quoted(folder.path)}')}", soft_wrap=True
+            )
         if isinstance(error, SearchStoppedError):
             raise Failed(str(error)) from error
         raise
-    conclude(result, console, took_s=time.monotonic() - began_s, resumed=resume is not None)
+    for sentence in publish_and_tell(folder, *OF_SEARCH):
+        console.print(sentence, soft_wrap=True)
+    conclude(
+        result,
+        console,
+        took_s=time.monotonic() - began_s,
+        resumed=resume is not None,
+        looked_at=looked_at,
+    )
     if as_json:
         print_json({"run": str(folder.path)} | result.to_dict())
 

@@ -9,10 +9,12 @@ from typing import Annotated
 import typer
 
 from nas.adapt_record import is_adapt_run
+from nas.cli.provenance import say_run
 from nas.runs import RunFolder
 from search_spaces import REFERENCES, ArchSpec, InputError
 from search_spaces.nearest import did_you_mean
 from search_spaces.references import Convention
+from search_spaces.shell import quoted
 from search_spaces.spec import load
 
 SpecName = Annotated[
@@ -98,16 +100,20 @@ def _read(name: str, changes: Changes) -> ArchSpec:
         return REFERENCES[base](width=1.0 if width is None else width, convention=convention)
     if name.endswith((".yaml", ".yml")):
         spec = load(name)
+        say_run(name)
     elif name.endswith(".pt"):
         from nas.seeds import load_seed
 
-        spec = load_seed(name).spec
+        seed = load_seed(name)
+        say_run(name, seed.run)
+        spec = seed.spec
     elif (found := of_run(name, ".yaml")) is not None:
         spec = load(found)
     elif name.endswith(WEIGHTS) and Path(name).is_file():
         raise InputError(
             f"{name} has weights alone: make a seed of it by nas import --arch NAME --weights {name}"
         )
+        say_run(found)
     else:
         known = ", ".join(REFERENCES)
         hint = did_you_mean(base, REFERENCES)
@@ -144,7 +150,11 @@ def of_run(name: str, suffix: str) -> Path | None:
         return None
     if not path.is_file():
         by_command = (folder / "config.yaml").is_file()
-        mend = f"{program} --resume {name}" if by_command else "the call that began it in Python"
+        mend = (
+            f"{program} --resume {quoted(name)}"
+            if by_command
+            else "the call that began it in Python"
+        )
         raise InputError(f"{name} has no result yet: go on with {mend}")
     return path
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -36,6 +35,7 @@ from nas.files import write_whole
 from nas.training.recipe import Recipe
 from search_spaces import REFERENCES, InputError
 from search_spaces.errors import first_problem
+from search_spaces.shell import quoted
 from search_spaces.spec import read_yaml
 
 if TYPE_CHECKING:
@@ -236,6 +236,6 @@ def _finish(
     console.print(
         f"{path}: {100 * done.result.accuracy:.1f}% on {len(images.val)} held-out images, "
         f"{100 * done.test.accuracy:.1f}% ({100 * low:.1f} to {100 * high:.1f}) on {len(images.test)} "
-        f"test images, all at {images.resolution_px} px\nnext: {command(f'export {quote(str(path))}')}",
+        f"test images, all at {images.resolution_px} px\nnext: {command(f'export {quoted(path)}')}",
         soft_wrap=True,
     )

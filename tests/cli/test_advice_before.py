@@ -25,12 +25,17 @@ def test_a_second_search_is_told_what_the_first_one_showed(nas_search, photos, c
     said = " ".join(err.split())
     assert "held-out images alone; 2 trials trained twice at the end will tell" in said
     assert "held-out images leave an accuracy uncertain by up to" in said  # a handful of them
-    assert "Given this noise the best of 4 trials is expected" in said
+    longer = "Train longer before running more trials: 6 steps a trial are too few"
+    assert longer in said
+    assert "best use of time" not in said
     _, out, err = nas_search(*options, "--dry-run", "--json", "--trials", "8")
     plan = " ".join(err.split())
     assert "told by one" in plan
-    assert "the best of 8 trials is expected" in plan
-    assert json.loads(out)["advice"]["pairs"] == 2
+    assert longer in plan
+    advice = json.loads(out)["advice"]
+    assert advice["pairs"] == 2
+    assert advice["train_longer"].startswith(longer)
+    assert advice["turn_trials"] is None
     other = tmp_path / "other.yaml"
     other.write_text(config.read_text().replace("steps: 6", "steps: 7"))
     _, out, _ = nas_search(*QUICK, "--data", photos, "--config", other, "--dry-run", "--json")

@@ -1,6 +1,7 @@
 """The commands as their users meet them: documents on standard output, one line when something is wrong."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -10,8 +11,13 @@ import pytest
 import torch
 from PIL import Image
 
-from nas.cli.planning import first_lesson
+from latency import Device, Latency
+from nas.cli.plan_lines import Prospect
+from nas.cli.planning import _apart, first_lesson
 from nas.config import load_config, make_config
+from nas.plan import Span
+from nas.publishing import run_of
+from nas.readable import three_digits
 from search_spaces import REFERENCES
 from search_spaces.spec import save
 
@@ -63,8 +69,15 @@ def test_a_search_from_images_to_files_that_work(nas, nas_search, photos, config
         "config.yaml", "trials.jsonl", "pareto.csv", "best.yaml", "best.onnx", "seed.pt", "report.html",
     ):  # fmt: skip
         assert (folder / name).stat().st_size > 0
-    for name in ("seed.pt", "best.yaml"):  # those of the newest run
-        assert (tmp_path / "runs" / name).read_bytes() == (folder / name).read_bytes()
+    for name in ("seed.pt", "best.yaml"):  # those of the newest run, which they name
+        copy = tmp_path / "runs" / name
+        assert run_of(copy) == "one"
+        assert (
+            json.loads(nas("show", copy, "--json")[1])["spec"]
+            == json.loads(nas("show", folder / name, "--json")[1])["spec"]
+        )
+        assert f"{copy}: of run one" in nas("show", copy)[2]
+        assert "of run" not in nas("show", folder / name)[2]
     assert list((folder / "tensorboard").glob("events.*"))
     assert "estimate" in err
     assert "MobileNetV3-Large" in err
@@ -297,6 +310,99 @@ def test_a_target_that_does_not_bind_is_pointed_out(nas_search, photos, config):
     )
     _, _, err = nas_search(*options, 0.0001)
     assert "no network looked at is under 0.0001 ms" in " ".join(err.split())
+
+
+class TestOutOfReach:
+    """A target below every network that was looked at."""
+
+    def plan(self, nas_search, photos, config, *options):
+        common = ("--data", photos, "--config", config, *QUICK)
+        code, out, err = nas_search(*common, "--json", *options)
+        return code, out, " ".join(err.split())
+
+    @pytest.mark.parametrize("target_ms", [0.0001, 0.3, 0.54])
+    def test_it_ends_the_search_and_the_target_suggested_can_be_met(
+        self, nas_search, photos, config, tmp_path, target_ms
+    ):
+        code, out, err = self.plan(nas_search, photos, config, "--target-ms", target_ms)
+        assert (code, out) == (2, "")
+        assert not (tmp_path / "runs").exists()
+        assert "begins within the target" not in err
+        assert f"target {three_digits(target_ms)} ms: out of reach" in err
+        assert "The target cannot be met: no network looked at is under" in err
+        suggested = re.findall(r"try --target-ms ([\d.]+)", err)
+        assert len(set(suggested)) == 1
+        options = ("--dry-run", "--target-ms", suggested[0])
+        code, out, err = self.plan(nas_search, photos, config, *options)
+        document = json.loads(out)
+        assert (code, document["target_in_reach"], document["out_of_reach"]) == (0, True, [])
+        assert document["fastest_ms"] <= float(suggested[0]) <= 1.1 * document["fastest_ms"]
+        assert "begins within the target" in err
+
+    def test_a_dry_run_tells_it_and_is_no_failure(self, nas_search, photos, config):
+        options = ("--dry-run", "--target-ms", 0.1)
+        code, out, err = self.plan(nas_search, photos, config, *options)
+        document = json.loads(out)
+        assert code == 0
+        assert not document["target_binds"]
+        assert not document["target_in_reach"]
+        assert document["out_of_reach"] == [
+            next(line for line in document["out_of_reach"] if line.startswith("device madds:1: "))
+        ]
+        assert "begins within the target" not in err
+        assert "The target cannot be met" in err
+
+    def test_exactly_the_fastest_is_in_reach(self, nas_search, photos, config):
+        fastest = json.loads(self.plan(nas_search, photos, config, "--dry-run")[1])["fastest_ms"]
+        for target_ms, in_reach in ((fastest, True), (fastest * (1 - 1e-9), False)):
+            options = ("--dry-run", "--target-ms", repr(target_ms))
+            document = json.loads(self.plan(nas_search, photos, config, *options)[1])
+            assert document["target_in_reach"] is in_reach
+
+    def test_one_of_several_devices_is_enough(self, nas_search, photos, config, tmp_path):
+        common = ("--data", photos, "--config", config, "--resolution", 32, "--workers", 0)
+        code, _, err = nas_search(*common, "--device", "madds:1=2", "--device", "pixel1=0.001")
+        said = " ".join(err.split())
+        assert code == 2
+        assert "begins within the target" not in said
+        assert "nas-search: device pixel1: no network looked at is under 0.001 ms" in said
+        assert "try --device pixel1=" in said
+        assert not (tmp_path / "runs").exists()
+
+    def test_the_default_target_of_a_space_of_large_networks(
+        self, nas_search, photos, config, space, tmp_path
+    ):
+        large = (
+            space.read_text()
+            .replace("out: [8, 16]", "out: [800, 1600]")
+            .replace("stem: {out: 8", "stem: {out: 400")
+        )
+        space.write_text(large)
+        common = ("--data", photos, "--config", config, "--device", "madds:1", "--resolution", 32)
+        code, _, err = nas_search(*common, "--workers", 0, "--space", space)
+        assert code == 2
+        assert "no network looked at is under" in err.splitlines()[-1]
+
+
+def test_targets_of_two_devices_that_no_network_meets_together_are_pointed_out():
+    """Each can be met, but by other networks: on one device small ones are fast, on one large ones."""
+    specs = [REFERENCES["mobilenet_v2"](width=width) for width in (0.5, 1.0)]
+    lab = Device("lab", "lab")
+    spans = [
+        Span([(s, Latency.exactly(ms, lab)) for s, ms in pairs], {}, 0.0)
+        for pairs in (
+            zip(specs, (1.0, 2.0), strict=True),
+            zip(specs[::-1], (1.0, 2.0), strict=True),
+        )
+    ]
+    prospects = [
+        Prospect(name, None, span, 1.5, "--device", given=True)
+        for name, span in zip("ab", spans, strict=True)
+    ]
+    assert [prospect.out_of_reach for prospect in prospects] == [None, None]
+    assert "no network looked at is within the targets of all devices" in _apart(prospects)[0]
+    assert _apart(prospects[:1]) == []
+    assert _apart([prospects[0], prospects[0]]) == []
 
 
 @pytest.mark.parametrize(

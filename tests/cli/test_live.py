@@ -128,6 +128,52 @@ def test_time_left_under_a_budget_is_the_budgets_until_the_finals_begin(monkeypa
     assert view.left_s() == pytest.approx(400 / 43 * 4)
 
 
+def budgeted(planned=169):
+    overrides = {"budget_s": 600.0, "trials": planned}
+    config = make_config(preset="quick", overrides=overrides)
+    console = Console(width=100, file=io.StringIO(), force_terminal=False)
+    view = LiveView(console, config, expected_s=580.0, budget_left_s=590.0)
+    view.measuring(0, 4)
+    for index in range(4):
+        view.finished(trial(index), replayed=False)
+    return view, console.file
+
+
+@pytest.mark.parametrize(
+    ("planned", "fit", "said"),
+    [
+        (169, 64, "first batch done: 64 trials now fit the budget, 169 were planned"),
+        (16, 40, "first batch done: 40 trials now fit the budget, 16 were planned"),
+        (100, 80, None),  # not off by more than a quarter
+        (100, 125, None),
+        (8, 1, "first batch done: 1 trial now fits the budget, 8 were planned"),
+    ],
+)
+def test_the_first_batch_corrects_the_number_of_trials(planned, fit, said):
+    view, file = budgeted(planned)
+    view.fitting(fit)
+    corrections = [line for line in file.getvalue().splitlines() if "fit" in line]
+    assert corrections == ([said] if said else [])
+    assert f"4 of about {fit} that fit the budget" in " ".join(shown(view))
+    assert view.total == fit + 2 * 3.0 + 2
+
+
+def test_later_batches_correct_it_without_a_word():
+    view, file = budgeted()
+    view.fitting(64)
+    view.fitting(30)
+    assert file.getvalue().count("fit the budget") == 1
+    assert "4 of about 30" in " ".join(shown(view))
+
+
+def test_a_run_that_was_gone_on_with_does_not_call_it_its_first_batch():
+    view, file = budgeted()
+    for index in range(4, 12):
+        view.finished(trial(index), replayed=True)
+    view.fitting(64)
+    assert "resumed: 64 trials now fit the budget, 169 were planned" in file.getvalue()
+
+
 def test_fewer_finals_than_planned_leave_nothing(monkeypatch):
     """A space of four networks: the search ends after one batch, and all is done after its finals."""
     view = LiveView(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from latency import Device, Latency
-from nas.advice import MOST_TRIALS, Advice, expected_best
+from nas.advice import INTERVAL, MOST_TRIALS, Advice, expected_best
 from nas.config import SearchConfig
 from nas.earlier_runs import earlier_runs
 from nas.noise import Noise
@@ -53,6 +53,37 @@ class TestExpectedBest:
     def test_no_trials_are_refused(self):
         with pytest.raises(ValueError, match="at least 1, got 0"):
             expected_best(0)
+
+
+class TestWhereLittleIsKnown:
+    @pytest.mark.parametrize("pairs", [1, 2, 3])
+    @pytest.mark.parametrize("spread", [0.0, 1.5])
+    def test_from_few_pairs_no_number_of_trials_is_told(self, pairs, spread):
+        advice = Advice(2.0, spread, pairs)
+        for text in (advice.before(100), advice.after(100)):
+            assert "How many trials are worth it is not known" in text
+            assert f"comes from {pairs} pair" in text
+            assert "best use" not in text
+            assert "100" not in text
+        told = advice.to_dict(100)
+        assert told["turn_trials"] is told["enough_trials"] is told["expected_points"] is None
+        assert told["pairs"] == pairs
+
+    @pytest.mark.parametrize("pairs", [1, 2, 3])
+    def test_its_interval_is_that_of_simulated_pairs(self, pairs):
+        luck = np.random.default_rng(pairs)
+        readings = luck.standard_normal((DRAWS, pairs, 2))
+        noise = np.sqrt(((readings[..., 0] - readings[..., 1]) ** 2 / 2).mean(axis=1))
+        low, high = (noise * part for part in INTERVAL[pairs])
+        assert ((low <= 1.0) & (high >= 1.0)).mean() == pytest.approx(0.95, abs=0.01)
+        assert (low > 1.0).mean() == pytest.approx(0.025, abs=0.005)
+
+    def test_a_reason_to_train_longer_comes_first(self):
+        advice = Advice(2.0, 1.5, 8)
+        assert advice.before(100, "Train longer") == "Train longer"
+        assert advice.after(100, "Train longer") == "Train longer."
+        assert advice.to_dict(100, "Train longer")["turn_trials"] is None
+        assert advice.to_dict(100)["train_longer"] is None
 
 
 class TestAdvice:
@@ -113,8 +144,8 @@ class TestAdvice:
         assert "Up to about 10 trials" in few
         assert "From about 10 trials on less noise" in many
         assert "less than a quarter of the noise" in many
-        assert "no reason to run fewer" in Advice(0.1, 1.5, 1).after(100)
-        assert "known by 1 pair)" in Advice(0.1, 1.5, 1).after(100)
+        assert "no reason to run fewer" in Advice(0.1, 1.5, 4).after(100)
+        assert "known by 4 pairs)" in Advice(0.1, 1.5, 4).after(100)
         assert "hides" in Advice(1.0, 0.0, 4).after(100)
 
     def test_it_is_plain_data(self):

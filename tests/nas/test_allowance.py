@@ -9,6 +9,7 @@ from nas.allowance import Allowance, WallTime
 from nas.config import FidelityConfig
 from nas.job_loop import run_serially
 from nas.trial import Outcome
+from nas.watch import Several, Silent
 from search_spaces import InputError
 from tests.nas.conftest import accuracy_of, without_times
 from tests.nas.test_loop import Repeating
@@ -190,6 +191,43 @@ def test_no_trial_begins_that_takes_longer_than_is_left(measured):
     """Of eight workers, each training takes eight times its share of the wall time."""
     allowance, _ = measured(900.0, [900.0] * 8)
     assert allowance.batch(8, lambda: NOTHING) == 0  # 80 s are left
+
+
+def test_how_many_more_have_room_is_known_once_some_have_trained(measured, begin):
+    allowance, _ = measured(50.0, [TRIAL_S] * 5)
+    assert allowance.room is None
+    assert allowance.batch(5, lambda: NOTHING) == 5
+    assert allowance.room == (980 - 50) / 10
+
+
+class Fitting(Silent):
+    def __init__(self):
+        self.said = []
+
+    def fitting(self, trials):
+        self.said.append(trials)
+
+
+@pytest.mark.parametrize("foretold_s", [TRIAL_S / 3, TRIAL_S, TRIAL_S * 3])
+def test_from_the_first_batch_on_the_number_told_is_the_number_that_comes(begin, foretold_s):
+    watcher = Fitting()
+    loop, clock = begin(2000.0, expected_s=(foretold_s, FINALS_S), watcher=watcher)
+    run_serially(loop, Trainer(clock))
+    trained = len({trial.fingerprint for trial in loop.log.trials})  # repeats cost nothing
+    assert watcher.said[0] == pytest.approx(trained, rel=0.1)
+    assert watcher.said[-1] == len(loop.log.trials)
+
+
+def test_a_watcher_that_does_not_want_to_know_is_not_told(begin):
+    class Plain:
+        def measuring(self, done, total): ...
+        def training(self, jobs): ...
+        def finished(self, trial, *, replayed): ...
+        def told(self, batch, controller): ...
+
+    loop, clock = begin(500.0, watcher=Several(Plain(), Silent(), watcher := Fitting()))
+    run_serially(loop, Trainer(clock))
+    assert watcher.said
 
 
 def test_side_by_side_trainings_are_told_from_those_so_far(measured):

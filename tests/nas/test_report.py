@@ -235,11 +235,27 @@ def test_a_run_within_its_noise_says_that_the_fastest_is_the_answer(make_run):
 
 
 def test_a_run_beyond_its_noise_says_so(make_run):
-    text = text_of(render(make_run()[0]))
+    text = text_of(render(make_run(repeats=4)[0]))
     assert "The networks differ by more than the noise" in text
     assert re.search(r"Given this noise the best of \d+ trials is expected", text)
     assert "asked for 23 networks in batches of" in text
     assert "in place of the winner" not in text
+
+
+def test_two_pairs_are_too_few_to_say_how_many_trials_are_worth_it(make_run):
+    text = text_of(render(make_run()[0]))
+    assert "How many trials are worth it is not known" in text
+    assert "comes from 2 pairs only (95% interval" in text
+    assert "Given this noise" not in text
+
+
+def test_a_second_look_at_the_test_images_is_no_first_one(make_run):
+    folder, _ = make_run()
+    path = folder / "result.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"test_looks": 2}))
+    text = text_of(render(folder))
+    assert "Test accuracy: 81.2%." in text
+    assert "looked at once" not in text
 
 
 def test_an_estimate_is_called_one_wherever_it_is_shown(make_run):
