@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from nas.models import Model
-from nas.training.decode import FilePictures, decode
+from nas.training.decode import FilePictures, try_decode
+from nas.training.image_files.unreadable import Unreadable
 from search_spaces import InputError
 
 AT_ONCE = 32
@@ -74,21 +76,19 @@ def predictions(model: Model, paths: Sequence[Path], *, top: int) -> Iterator[Pr
     pictures = FilePictures(tuple(paths), np.zeros(len(paths), np.int64))
     feed = model.feed
 
-    def read(index: int) -> NDArray[np.uint8] | InputError:
-        try:
-            return decode(pictures, index, size_px=feed.size_px, background=feed.usage.background)
-        except InputError as error:
-            return error
+    def read(index: int) -> NDArray[np.uint8] | Unreadable:
+        return try_decode(pictures, index, size_px=feed.size_px, background=feed.usage.background)
 
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor() as pool, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's, of metadata that nobody looks at
         left = iter(range(len(paths)))
         while chosen := list(islice(left, AT_ONCE)):
             images = list(pool.map(read, chosen))
-            good = [image for image in images if not isinstance(image, InputError)]
+            good = [image for image in images if not isinstance(image, Unreadable)]
             shares = iter(model.probabilities(np.stack(good)) if good else ())
             for index, image in zip(chosen, images, strict=True):
-                if isinstance(image, InputError):
-                    yield Predicted(paths[index], error=str(image))
+                if isinstance(image, Unreadable):
+                    yield Predicted(paths[index], error=f"cannot be read: {image.reason}")
                 else:
                     yield Predicted(paths[index], _top(next(shares), feed.classes, top))
 

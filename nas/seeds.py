@@ -79,8 +79,12 @@ class Seed:
         network.load_state_dict(self.weights)
         return network.eval()
 
-    def used_like(self, other: Seed) -> Seed:
+    def used_like(self, other: Seed, *, px: int | None = None) -> Seed:
         """This network, trained on the images that `other` was trained on.
+
+        Args:
+            other: A checkpoint.
+            px: Side at which this one is deployed; the other's by default.
 
         Raises:
             InputError: It has another number of classes.
@@ -91,7 +95,8 @@ class Seed:
                 f"the weights have {ours} classes and the seed that they are like has {theirs}: "
                 "give one that was trained on the same images"
             )
-        return replace(self, usage=other.usage)
+        spec = replace(self.spec, resolution=px or other.spec.resolution)
+        return replace(self, spec=spec, usage=other.usage)
 
     def with_classes(
         self,

@@ -272,9 +272,12 @@ def _images(
     try:
         for_classes(seed, images, tell=lambda note: console.print(note, soft_wrap=True))
     except InputError as error:
+        once = ""
+        if "--classes" in str(error):  # which this command does not take
+            once = "; do so once with nas train --classes, whose checkpoint has the names"
         raise InputError(
-            f"{wanted.source} does not fit {path}: {error}, or give --data with the images that it was "
-            "trained on"
+            f"{wanted.source} does not fit {path}: {error}{once}, or give --data with the images that it "
+            "was trained on"
         ) from error
     batch = max(config.recipe.batch_size, config.final_recipe.batch_size)
     if batch > len(images.train):

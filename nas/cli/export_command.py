@@ -10,6 +10,13 @@ import typer
 
 from latency import MeasurementError
 from nas.class_file import read_class_file
+from nas.cli.data_options import (
+    LayoutOption,
+    MegapixelsOption,
+    SkipFlag,
+    data_config,
+    data_settings,
+)
 from nas.cli.errors import Failed
 from nas.cli.export_request import Request, writable
 from nas.cli.int8_table import int8_table
@@ -62,6 +69,9 @@ def export(
             help="Take pixels 0..255 (uint8) and normalise them in the file.",
         ),
     ] = False,
+    layout: LayoutOption = None,
+    max_megapixels: MegapixelsOption = None,
+    skip_bad_images: SkipFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Write a network as ONNX or LiteRT, float or int8, after comparing its logits with torch's.
@@ -93,7 +103,16 @@ def export(
             )
     if preprocessing:
         _require_weights(spec, option="--with-preprocessing")
-    request = Request(spec, litert, data, output, resolution, dynamic_batch, preprocessing, classes)
+    reading = data_settings(
+        layout=layout, max_megapixels=max_megapixels, skip_bad_images=skip_bad_images
+    )
+    if reading and not int8:
+        option = "--" + next(iter(reading)).replace("_", "-")
+        raise InputError(f"{option} is about the images of --int8: leave it out")
+    images = data_config(data, **reading) if data is not None else None
+    request = Request(
+        spec, litert, images, output, resolution, dynamic_batch, preprocessing, classes
+    )
     from nas.export import ExportError
 
     try:
@@ -171,17 +190,24 @@ def _write_float(request: Request, as_json: bool) -> None:
 def _write_int8(request: Request, as_json: bool) -> None:
     px = open_spec(request.spec, Changes(request.resolution)).resolution
     path = request.path()
+    from nas.data_changes import read_contents
     from nas.quantize import quantized
+    from nas.runs import RunFolder
     from nas.scoring import relabelled
     from nas.sidecar import write_sidecar
     from nas.training.load import load_dataset
 
     names = read_class_file(request.classes) if request.classes is not None else None
     files, seed = _format(request), _at(request, px)
-    assert request.data is not None
+    wanted = request.data
+    assert wanted is not None
     with waiting(messages(), "reading images") as status:
         images = load_dataset(
-            request.data,
+            wanted.source,
+            layout=wanted.layout,
+            max_megapixels=wanted.max_megapixels,
+            skip_bad_images=wanted.skip_bad_images,
+            keep=read_contents(RunFolder(Path(request.spec).parent)),
             resolution_px=px,
             background=seed.usage.background,
             progress=lambda done, total: status.update(f"reading images, {done} of {total}"),

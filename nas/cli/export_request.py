@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nas.cli.output import not_over
 from nas.cli.specs import stem
+from nas.config import DataConfig
 from search_spaces import InputError
 
 
@@ -16,7 +17,7 @@ class Request:
 
     spec: str
     litert: bool
-    data: str | None
+    data: DataConfig | None
     output: Path | None
     resolution: int | None
     dynamic_batch: bool

@@ -91,7 +91,7 @@ def import_weights(
         tell=lambda note: console.print(note, soft_wrap=True),
     )
     if like is not None:
-        seed = seed.used_like(load_seed(like))
+        seed = seed.used_like(load_seed(like), px=resolution)
         say_run(like)
     if count is not None:
         seed = seed.with_classes(placeholder_classes(count), named=False)

@@ -61,7 +61,8 @@ def predict(
     for predicted in shown:
         if predicted.error:
             failed += 1
-            console.print(one_line(predicted.error), soft_wrap=True)
+            told_error = f"{predicted.path}: {predicted.error}"
+            console.print(one_line(told_error), soft_wrap=True)
     if failed:
         raise Failed(f"{failed} of {counted(len(pictures.paths), 'image')} could not be read")
 
