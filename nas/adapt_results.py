@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from latency import Latency
 from nas.comparison import Comparison
 from nas.files import write_whole
-from nas.readable import four_digits
 from nas.rivals import Rival
 from nas.runs import RunFolder
 from nas.trial import Trial
@@ -105,10 +104,6 @@ class AdaptResult:
         }
 
 
-def _cell(value: float) -> str:
-    return four_digits(value) if isinstance(value, float) else str(value)
-
-
 def write_results(result: AdaptResult, adapted: Seed) -> None:
     """Write the run's result files.
 
@@ -124,6 +119,6 @@ def write_results(result: AdaptResult, adapted: Seed) -> None:
     write_whole(folder / "adapted.pt", seed_bytes(adapted))
     keep_onnx(folder / "adapted.onnx", adapted.network())
     lines = ["step,accuracy,latency_ms,params,madds"]
-    lines += [",".join(map(_cell, row)) for row in result.trajectory]
+    lines += [",".join(map(str, row)) for row in result.trajectory]
     write_whole(folder / "family.csv", "\n".join(lines) + "\n")
     write_whole(folder / "result.json", json.dumps(result.to_dict(), indent=2) + "\n")
