@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from latency import Latency
 from nas.comparison import Comparison
 from nas.files import write_whole
-from nas.readable import four_digits
 from nas.rivals import Rival
 from nas.runs import RunFolder
 from nas.trial import Trial
@@ -117,10 +116,6 @@ class AdaptResult:
         }
 
 
-def _cell(value: float) -> str:
-    return four_digits(value) if isinstance(value, float) else str(value)
-
-
 def write_results(result: AdaptResult, adapted: Seed, held_out: Split) -> AdaptResult:
     """Write the run's result files.
 
@@ -141,7 +136,7 @@ def write_results(result: AdaptResult, adapted: Seed, held_out: Split) -> AdaptR
     onnx = keep_and_score_onnx(folder / "adapted.onnx", adapted, held_out)
     result = replace(result, onnx=onnx)
     lines = ["step,accuracy,latency_ms,params,madds,px"]
-    lines += [",".join(map(_cell, (*row, result.px))) for row in result.trajectory]
+    lines += [",".join(map(str, (*row, result.px))) for row in result.trajectory]
     write_whole(folder / "family.csv", "\n".join(lines) + "\n")
     write_whole(folder / "result.json", json.dumps(result.to_dict(), indent=2) + "\n")
     return result
