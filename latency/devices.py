@@ -95,10 +95,6 @@ def _options(argument: str, *, device: str, known: Mapping[str, int | str]) -> d
     options = dict(known)
     for part in filter(None, argument.split(",")):
         name, equals, value = part.partition("=")
-        if device == "cpu:" and part.isdigit():
-            raise InputError(
-                f"device cpu:{part}: a processor has no number: give cpu, or cpu:threads=2 for two threads"
-            )
         if name not in known or not equals:
             listed = ", ".join(f"{key}={default}" for key, default in known.items())
             raise InputError(

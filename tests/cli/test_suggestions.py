@@ -34,7 +34,7 @@ def last_line(err):
         (("measure", "mobilenet_v2", "--device", "android"), "did you mean adb?"),
         (("measure", "mobilenet_v2", "--device", "tflite"), "did you mean litert?"),
         (("measure", "mobilenet_v2", "--device", "pi@board"), "did you mean ssh:pi@board?"),
-        (("measure", "mobilenet_v2", "--device", "cpu:0"), "cpu:threads=2"),
+        (("measure", "mobilenet_v2", "--device", "cpu:0"), "give options as cpu:threads=1"),
         (("measure", "mobilenet_v2", "--device", "mps"), "--device cpu:provider=coreml"),
     ],
 )
