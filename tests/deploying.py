@@ -14,7 +14,7 @@ from search_spaces import REFERENCES
 from search_spaces.network import build
 
 PX = 32
-CLASSES = ("bottom", 'middle, "half"', "top\nmost")
+CLASSES = ("bottom", 'middle, "half"', "top, 最上")
 UPRIGHT = {1: None, 2: 0, 3: 3, 4: 1, 6: 2, 8: 4}
 """EXIF orientations, and PIL's transposition of an upright photo into its file."""
 
