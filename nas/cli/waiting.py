@@ -22,7 +22,7 @@ SAY_EVERY_S = 60.0
 """How long nothing is said there without news."""
 
 LONG_S = 10.0
-"""After which a terminal shows for how long there has been no news."""
+"""After which it is told for how long there has been no news."""
 
 
 class Waiting:
@@ -69,10 +69,11 @@ class Waiting:
 
     def __rich__(self) -> Text:
         """What a terminal shows, drawn again and again."""
-        return Text(self._line() if time.monotonic() - self._news_s >= LONG_S else self._text)
+        return Text(self._now())
 
-    def _line(self) -> str:
-        return f"{self._text} (no news for {duration(time.monotonic() - self._news_s)})"
+    def _now(self) -> str:
+        since_s = time.monotonic() - self._news_s
+        return self._text if since_s < LONG_S else f"{self._text} (no news for {duration(since_s)})"
 
     def _set(self, text: str) -> None:
         self._text, self._news_s = text, time.monotonic()
@@ -86,7 +87,7 @@ class Waiting:
         """Say where there is no terminal that it still goes on."""
         while not ended.wait(max(0.0, self._due_s - time.monotonic())):
             if time.monotonic() >= self._due_s:
-                self._say(self._line())
+                self._say(self._now())
 
 
 @contextmanager

