@@ -78,14 +78,22 @@ class Resumed:
         path = self.folder / "run.json"
         run = read_json(path) if path.is_file() else {}
         facts = run.get("data", {})
-        require_classes(self.folder, facts, source.classes)
+        if (
+            "kind" not in run
+        ):  # a NetAdapt run's classes are its seed's, which folders are matched with
+            require_classes(self.folder, facts, source.classes)
         told = told_changes(source, before, facts)
         if told and not self.accept_changes:
             raise InputError(f"{self.folder.path}: {', '.join(told)}: {WAYS}")
         if not (self.accept_changes or run.get("data_changes")):
             return source
         # Networks that have been trained were shown images normalised so.
-        return replace(source, normalized=_statistics(facts), changes=tuple(told))
+        return replace(
+            source,
+            normalized=_statistics(facts),
+            changes=tuple(told),
+            accepts_changes=self.accept_changes,
+        )
 
 
 def require_classes(folder: RunFolder, facts: Mapping[str, Any], classes: tuple[str, ...]) -> None:

@@ -16,6 +16,7 @@ from PIL import ImageColor
 
 from nas.seeds import Seed, Usage
 from nas.training.augment import normalize
+from nas.training.split_rule import SplitRule
 from search_spaces import InputError
 
 SCHEMA = 1
@@ -103,6 +104,7 @@ class Feed:
             **FIXED,
             "outputs": self.outputs,
             "quantization": scale,
+            "held_out": self.usage.rule.to_dict(),
         }
 
     def to_json(self) -> str:
@@ -147,6 +149,7 @@ class Feed:
             std=read.triple("std", positive=True),
             background=read.background(),
             named=bool(data.get("named", True)),
+            rule=read.rule(),
         )
         return cls(
             usage,
@@ -219,6 +222,17 @@ class _Reader:
         except (ValueError, AttributeError, TypeError) as error:
             raise self.wrong("background", "a colour such as white or #ffffff") from error
         return str(value)
+
+    def rule(self) -> SplitRule:
+        value = self.data.get("held_out")
+        if value is None:
+            return SplitRule()
+        try:
+            return SplitRule.from_dict(value)
+        except (ValueError, AttributeError) as error:
+            raise self.wrong(
+                "held_out", "val_fraction, test_fraction, seed and split_by"
+            ) from error
 
     def quantization(self) -> tuple[float, int] | None:
         value = self.data.get("quantization")

@@ -57,7 +57,10 @@ def run_name(folder: RunFolder) -> str:
 
 def publish_and_tell(folder: RunFolder, *names: str) -> list[str]:
     """`publish`, and what was replaced in words."""
-    return in_words(publish(folder, *names), name=run_name(folder))
+    try:
+        return in_words(publish(folder, *names), name=run_name(folder))
+    except InputError as error:  # the run itself has ended well
+        return [f"not copied beside the run folders: {error}"]
 
 
 def in_words(replaced: Mapping[Path, str], *, name: str) -> list[str]:

@@ -36,6 +36,8 @@ def headline(run: RunRecord) -> list[str]:
             f"Its file best.onnx has {percent(onnx['accuracy'])} on the same {onnx['images']:,} images "
             "in ONNX Runtime."
         )
+    if (problem := result.get("test_problem")) is not None:
+        sentences.append(f"It has {problem}.")
     if result["test_accuracy"] is not None:
         looks = result.get("test_looks", 1)
         again = f", scored {looks} times" if looks > 1 else ""

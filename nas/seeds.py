@@ -14,6 +14,7 @@ import torch
 from nas.class_names import placeholder_classes
 from nas.sound_weights import converted, stored_values
 from nas.torch_files import read_torch
+from nas.training.split_rule import BY_DEFAULT, SplitRule
 from search_spaces import REFERENCES, ArchSpec, InputError, count
 from search_spaces.network import Network, build
 from search_spaces.spec import from_dict, to_dict
@@ -39,6 +40,7 @@ class Usage:
         std: Per channel, of pixels in 0..1.
         background: Colour that transparent pixels are laid on, as PIL names it.
         named: Whether `classes` are real names; invented ones are never matched with a folder's.
+        rule: How images were held out from training, where the data did not say.
     """
 
     classes: tuple[str, ...]
@@ -47,11 +49,13 @@ class Usage:
     std: tuple[float, float, float]
     background: str = "white"
     named: bool = True
+    rule: SplitRule = BY_DEFAULT
 
     @classmethod
     def of(cls, data: Dataset) -> Self:
         """How a data set's images are prepared, for a network that is trained on them."""
-        return cls(data.classes, data.resolution_px, data.mean, data.std, data.background)
+        px, ground = data.resolution_px, data.background
+        return cls(data.classes, px, data.mean, data.std, ground, rule=data.rule)
 
 
 @dataclass(frozen=True)
@@ -246,7 +250,8 @@ def _usage(data: dict[str, Any]) -> Usage:
         raise ValueError(f"trained_px {trained_px}")
     classes = tuple(map(str, data["classes"]))
     # Files of earlier versions do not say either: images were prepared on black, and names that are the
-    # numbers from 0 on were invented.
+    # numbers from 0 on were invented; and images were held out by their place.
     background = str(data.get("background", "black"))
     named = data.get("named", classes != placeholder_classes(len(classes)))
-    return Usage(classes, trained_px, mean, std, background, bool(named))
+    rule = SplitRule.from_dict(data["rule"]) if "rule" in data else SplitRule(split_by="random")
+    return Usage(classes, trained_px, mean, std, background, bool(named), rule)

@@ -14,6 +14,7 @@ from nas.files import read_json, write_whole
 from nas.runs import RunFolder
 from nas.training.image_files.unreadable import UnreadableError
 from nas.trial import Trial
+from search_spaces.shell import quoted
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +52,6 @@ def name_of(trial: Trial) -> str:
 
 def untested(error: UnreadableError, folder: RunFolder) -> str:
     """Say that a finished run has no accuracy on the test images, and how to get it."""
-    problem = f"no accuracy on the test images: {error}; then nas evaluate {folder.path} --data DIR"
+    problem = f"no test accuracy: {error}; then nas evaluate {quoted(folder.path)} --data DIR"
     _log.warning("%s", problem)
     return problem

@@ -16,7 +16,7 @@ from nas.cli.adapt_conclusion import conclude, warn_of_unstable
 from nas.cli.adapt_planning import workers
 from nas.cli.data_options import found_again
 from nas.cli.errors import Failed
-from nas.cli.images import open_images
+from nas.cli.images import held_out_as, open_images
 from nas.cli.output import command, noted
 from nas.cli.provenance import say_run
 from nas.cli.waiting import say
@@ -219,15 +219,16 @@ def reopen(
             f"{folder.path}: how the last network is trained cannot change any more, since one has been: "
             "resume without --final, --final-epochs and --final-learning-rate"
         )
-    if changes:
-        adapt_settings.keep(folder, config)
     if "compare_seeds" in changes:
         _say_what_stays(folder, config, console)
     path = folder / "seed.pt"
     seed = open_seed(path)
     source = open_source(config.device, seed.spec)
     resumed = Resumed(folder, accept_data_changes)
-    return open_adapting(config, seed, source, console, path=path, resumed=resumed), folder
+    job = open_adapting(config, seed, source, console, path=path, resumed=resumed)
+    if changes:  # once nothing can be refused any more
+        adapt_settings.keep(folder, config)
+    return job, folder
 
 
 def _say_what_stays(folder: RunFolder, config: AdaptConfig, console: Console) -> None:
@@ -267,8 +268,9 @@ def _images(
     wanted = config.data.model_copy(
         update={"proxy_resolution": px, "background": seed.usage.background}
     )
+    wanted = held_out_as(wanted, seed.usage.rule)
     say(console, f"reading images of {wanted.source}")
-    images = open_images(wanted, console, batch_size=1, resumed=resumed)
+    images = open_images(wanted, console, batch_size=1, resumed=resumed, of=path)
     try:
         for_classes(seed, images, tell=lambda note: console.print(note, soft_wrap=True))
     except InputError as error:

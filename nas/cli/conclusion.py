@@ -67,6 +67,8 @@ def conclude(
     if result.test_accuracy is not None:
         looks = " (an earlier result of this run had looked at it)" if looked_at else ""
         console.print(f"test accuracy: {percent(result.test_accuracy)} at {px} px{looks}")
+    if result.test_problem is not None:
+        console.print(noted("Mind:", f" {result.test_problem}"), soft_wrap=True)
     if result.onnx is not None:
         console.print(
             f"best.onnx, {px} px: {percent(result.onnx.accuracy)} of the {result.onnx.images:,} held-out "

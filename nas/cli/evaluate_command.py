@@ -16,6 +16,7 @@ from nas.cli.data_options import (
     data_config,
     data_settings,
 )
+from nas.cli.images import images_of
 from nas.cli.output import JsonFlag, messages, print_json, results
 from nas.cli.provenance import say_run
 from nas.cli.sizes import note_sizes
@@ -61,11 +62,8 @@ def evaluate(
         file, mend=f"train it first, by nas train {quoted(file)} --data {quoted(data)}"
     )
     from nas.confusion import Confusion
-    from nas.data_changes import read_contents
     from nas.models import open_model
-    from nas.runs import RunFolder
     from nas.scoring import relabelled
-    from nas.training.load import load_dataset
 
     names = read_class_file(classes) if classes is not None else None
     options = data_config(
@@ -76,21 +74,12 @@ def evaluate(
     )
     console = messages()
     say_run(path)
-    with waiting(console, "opening the network") as status:
+    with waiting(console, "opening the network"):
         model = open_model(path, px=resolution)
-        px = model.feed.size_px
-        note_sizes(console, model.feed.usage.trained_px, px, done="evaluated", measured=True)
-        status.update("reading images")
-        images = load_dataset(
-            data,
-            layout=options.layout,
-            max_megapixels=options.max_megapixels,
-            skip_bad_images=skip_bad_images,
-            keep=read_contents(RunFolder(path.parent)),
-            resolution_px=px,
-            background=model.feed.usage.background,
-            progress=lambda done, total: status.update(f"reading images, {done} of {total}"),
-        )
+    px, usage = model.feed.size_px, model.feed.usage
+    note_sizes(console, usage.trained_px, px, done="evaluated", measured=True)
+    images = images_of(options, usage, path, px, console)
+    with waiting(console, "evaluating") as status:
         notes: list[str] = []
         known = relabelled(images, model.feed.usage, classes=names, tell=notes.append)
         answers = _answers(model, known, SPLITS[split], status)

@@ -19,6 +19,7 @@ from nas.cli.data_options import (
 )
 from nas.cli.errors import Failed
 from nas.cli.export_request import Request, writable
+from nas.cli.images import images_of
 from nas.cli.int8_table import int8_table
 from nas.cli.output import JsonFlag, messages, print_json, results
 from nas.cli.sizes import note_sizes
@@ -190,28 +191,16 @@ def _write_float(request: Request, as_json: bool) -> None:
 def _write_int8(request: Request, as_json: bool) -> None:
     px = open_spec(request.spec, Changes(request.resolution)).resolution
     path = request.path()
-    from nas.data_changes import read_contents
     from nas.quantize import quantized
-    from nas.runs import RunFolder
     from nas.scoring import relabelled
     from nas.sidecar import write_sidecar
-    from nas.training.load import load_dataset
 
     names = read_class_file(request.classes) if request.classes is not None else None
     files, seed = _format(request), _at(request, px)
     wanted = request.data
     assert wanted is not None
-    with waiting(messages(), "reading images") as status:
-        images = load_dataset(
-            wanted.source,
-            layout=wanted.layout,
-            max_megapixels=wanted.max_megapixels,
-            skip_bad_images=wanted.skip_bad_images,
-            keep=read_contents(RunFolder(Path(request.spec).parent)),
-            resolution_px=px,
-            background=seed.usage.background,
-            progress=lambda done, total: status.update(f"reading images, {done} of {total}"),
-        )
+    images = images_of(wanted, seed.usage, Path(request.spec), px, messages())
+    with waiting(messages(), f"quantizing for {files.name}") as status:
         notes: list[str] = []
         images = relabelled(images, seed.usage, classes=names, tell=notes.append)
         usage = replace(seed.usage, classes=images.classes, named=True)

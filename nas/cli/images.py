@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from nas.cli.waiting import waiting
 from nas.config import DataConfig
+from nas.runs import RunFolder
 
 if TYPE_CHECKING:
     from nas.data_changes import Resumed
+    from nas.seeds import Usage
     from nas.training.images import Dataset
     from nas.training.load import ImageSource
+    from nas.training.split_rule import SplitRule
 
 
 def open_images(
@@ -22,6 +26,7 @@ def open_images(
     batch_size: int,
     setting: str = "--batch-size",
     resumed: Resumed | None = None,
+    of: Path | None = None,
 ) -> Dataset:
     """Read the images at `wanted.proxy_resolution`, or at their own size.
 
@@ -31,18 +36,35 @@ def open_images(
         batch_size: There must be as many training images.
         setting: What the user sets that by.
         resumed: The run that goes on with them, if one does.
+        of: See `find_images`.
 
     Raises:
         InputError: See `nas.training.load.load_dataset`; train holds less than a batch; or the images are
             not those that the run began with.
     """
-    source = find_images(wanted, console, resumed=resumed)
+    source = find_images(wanted, console, resumed=resumed, of=of)
     px = wanted.proxy_resolution or source.default_px()
     return read_images(source, px, console, batch_size=batch_size, setting=setting)
 
 
+def held_out_as(wanted: DataConfig, rule: SplitRule) -> DataConfig:
+    """The images with those held out that a checkpoint's training held out."""
+    return wanted.model_copy(
+        update={
+            "val_fraction": rule.val_fraction,
+            "test_fraction": rule.test_fraction,
+            "split_seed": rule.seed,
+            "split_by": rule.split_by,
+        }
+    )
+
+
 def find_images(
-    wanted: DataConfig, console: Console | None = None, *, resumed: Resumed | None = None
+    wanted: DataConfig,
+    console: Console | None = None,
+    *,
+    resumed: Resumed | None = None,
+    of: Path | None = None,
 ) -> ImageSource:
     """Find the images and settle their splits, without decoding any unless bad ones are left out.
 
@@ -50,6 +72,7 @@ def find_images(
         wanted: Which images.
         console: Where progress is shown, if it takes long.
         resumed: The run that goes on with them, if one does.
+        of: A checkpoint or an exported file: images that its run knew stay on their side.
 
     Raises:
         InputError: See `nas.training.load.open_source`; or the images are not those that the run began
@@ -59,7 +82,8 @@ def find_images(
     from nas.training.folders.names import printable
     from nas.training.load import open_source
 
-    before = read_contents(resumed.folder) if resumed else None
+    folder = resumed.folder if resumed else None if of is None else RunFolder(of.parent)
+    before = None if folder is None else read_contents(folder)
     looking = f"looking through the images of {printable(wanted.source)}"
     with waiting(console or Console(quiet=True), looking) as status:
         source = open_source(
@@ -84,6 +108,24 @@ def find_images(
     return source
 
 
+def images_of(wanted: DataConfig, usage: Usage, file: Path, px: int, console: Console) -> Dataset:
+    """Read images for a trained network, prepared and split as when it was trained.
+
+    Args:
+        wanted: Which images.
+        usage: How the network's images are prepared and held out.
+        file: Its checkpoint, or an exported file.
+        px: Their side.
+        console: Where progress is shown.
+
+    Raises:
+        InputError: They cannot be found or read.
+    """
+    wanted = wanted.model_copy(update={"background": usage.background})
+    source = find_images(held_out_as(wanted, usage.rule), console, of=file)
+    return read_images(source, px, console, batch_size=1)
+
+
 def read_images(
     source: ImageSource,
     px: int,
@@ -91,6 +133,7 @@ def read_images(
     *,
     batch_size: int,
     setting: str = "--batch-size",
+    beside_px: int | None = None,
 ) -> Dataset:
     """Read images at a size, with progress.
 
@@ -100,6 +143,7 @@ def read_images(
         console: Where progress is shown.
         batch_size: There must be as many training images.
         setting: What the user sets that by.
+        beside_px: Another size at which they are read too.
 
     Raises:
         InputError: An image cannot be read, or train holds less than a batch.
@@ -109,7 +153,9 @@ def read_images(
     reading = f"reading images of {source.name} at {px} px"
     with waiting(console, reading) as status:
         images = source.at(
-            px, progress=lambda done, total: status.update(f"{reading}, {done} of {total}")
+            px,
+            beside_px=beside_px,
+            progress=lambda done, total: status.update(f"{reading}, {done} of {total}"),
         )
     require_batch(images, batch_size, setting=setting)
     return images

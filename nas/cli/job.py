@@ -163,8 +163,11 @@ def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None 
         batch_size=config.recipe.batch_size,
         setting="recipe.batch_size (set it with --config)",
     )
-    data = read(sizes.proxy_px)
-    final_data = read(sizes.deployed_px) if sizes.differ else data
+    if sizes.differ:
+        data = read(sizes.proxy_px, beside_px=sizes.deployed_px)
+        final_data = read(sizes.deployed_px, beside_px=sizes.proxy_px)
+    else:
+        data = final_data = read(sizes.deployed_px)
     if config.fidelity is not None:
         real = as_it_trains(config.fidelity, config.recipe, train_images=len(data.train))
         config = config.model_copy(update={"fidelity": real})
@@ -300,7 +303,12 @@ def reopen(
         "ended": (folder / "result.json").is_file(),
     }
     resumed = Resumed(folder, accept_data_changes)
-    return open_job(changed, console, resumed=resumed), folder, far
+    job = open_job(changed, console, resumed=resumed)
+    if data and hold:  # the next resume reads the same images
+        kept_data = config.data.model_copy(update=data)
+        kept_config = config.model_copy(update={"data": kept_data})
+        write_whole(folder / "config.yaml", config_yaml(kept_config))
+    return job, folder, far
 
 
 def _of_all(done: int, config: SearchConfig) -> str:

@@ -19,7 +19,7 @@ from nas.cli.data_options import (
     data_config,
     data_settings,
 )
-from nas.cli.images import open_images
+from nas.cli.images import held_out_as, open_images
 from nas.cli.output import JsonFlag, command, messages, not_over, print_json
 from nas.cli.specs import (
     Changes,
@@ -115,7 +115,11 @@ def train(
     if seeded is not None:
         options["background"] = seeded.usage.background
     wanted = data_config(data, proxy_resolution=resolution or known_px, **options)
-    images = open_images(wanted, console, batch_size=chosen.batch_size)
+    if seeded is not None:
+        wanted = held_out_as(wanted, seeded.usage.rule)
+    images = open_images(
+        wanted, console, batch_size=chosen.batch_size, of=Path(start) if start else None
+    )
     if seeded is not None:
         seeded, images = for_classes(
             _renewed(seeded, images, seed=seed) if new_classifier else seeded,

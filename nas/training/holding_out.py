@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 import numpy as np
 
@@ -11,10 +10,9 @@ from nas.training.finding import Found
 from nas.training.folders.contents import Contents
 from nas.training.image_files.pictures import Pictures, SomePictures
 from nas.training.image_files.unreadable import Unreadable
+from nas.training.split_rule import SplitBy as SplitBy
 from nas.training.splitting import keys_of_names, split_as_before, stratified_split
 from search_spaces.errors import InputError
-
-SplitBy = Literal["name", "random"]
 
 
 def missing_splits(found: Found) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nas.training.folders.contents import Contents
+from nas.training.split_rule import BY_DEFAULT, SplitRule
 from search_spaces.errors import InputError
 
 Batch = tuple[Tensor, Tensor]  # uint8 (N, 3, H, W), int64 (N,)
@@ -81,6 +82,7 @@ class Dataset:
         contents: the files of each split; None where nobody knows them.
         left_out: names of images that could not be read and were left out.
         changes: how the images differ from those that a resumed run began with, which its user accepts.
+        rule: how images were held out, where the data set has no val or test part of its own.
     """
 
     name: str
@@ -95,6 +97,7 @@ class Dataset:
     contents: Contents | None = None
     left_out: tuple[str, ...] = ()
     changes: tuple[str, ...] = ()
+    rule: SplitRule = BY_DEFAULT
 
 
 def batch_indices(

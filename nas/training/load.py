@@ -20,6 +20,7 @@ from nas.training.image_files.unreadable import Unreadable
 from nas.training.image_files.whites import white_of_sample
 from nas.training.images import Dataset
 from nas.training.source import ImageSource as ImageSource
+from nas.training.split_rule import SplitRule
 
 NAMED = 3
 
@@ -144,6 +145,7 @@ def open_source(
         Contents.of(pictures, missing),
         left_out,
         memory,
+        rule=SplitRule(val_fraction, test_fraction, seed, split_by),
     )
 
 

@@ -24,11 +24,14 @@ from nas.training.image_files.depth import EACH_ITS_OWN, White
 from nas.training.image_files.unreadable import Unreadable, UnreadableError
 from nas.training.images import ArraySplit, Dataset, Split, channel_statistics
 from nas.training.oddities import oddities
+from nas.training.split_rule import BY_DEFAULT, SplitRule
 from nas.training.streaming import StreamingSplit
 from search_spaces.errors import InputError
 
 SAMPLED_FOR_STATISTICS = 2000
 MIN_RESOLUTION_PX = 8
+
+REPAINTED = "training images of the same names and sizes have other pixels"
 
 Triple = tuple[float, float, float]
 Statistics = tuple[Triple, Triple]  # mean and deviation of each channel, of pixels in 0..1
@@ -54,6 +57,8 @@ class ImageSource:
         memory: which images have been decoded without a fault.
         normalized: mean and deviation in place of those of these images: a resumed run keeps its own.
         changes: see `Dataset.changes`.
+        accepts_changes: whether other pixels in the same files are one of these changes.
+        rule: how images were held out.
         said: what has been said of the images: the same at another size is not said again.
     """
 
@@ -69,17 +74,26 @@ class ImageSource:
     memory: Memory = FORGETFUL
     normalized: Statistics | None = None
     changes: tuple[str, ...] = ()
+    accepts_changes: bool = False
+    rule: SplitRule = BY_DEFAULT
     said: set[str] = field(default_factory=set, compare=False, repr=False)
 
     def default_px(self) -> int:
         """Return the images' own size; see `nas.training.decode.default_resolution`."""
         return default_resolution(self.pictures["train"])
 
-    def at(self, size_px: int, *, progress: ProgressCallback | None = None) -> Dataset:
+    def at(
+        self,
+        size_px: int,
+        *,
+        beside_px: int | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> Dataset:
         """Decode the images at a size, in memory where they fit; otherwise check that they can be.
 
         Args:
             size_px: height and width.
+            beside_px: another size at which the same images are in memory too.
             progress: called with (images done, total) once the work has taken two seconds.
 
         Raises:
@@ -89,7 +103,8 @@ class ImageSource:
             raise InputError(
                 f"resolution must be at least {MIN_RESOLUTION_PX}, got {size_px}: try 32 or 96"
             )
-        if _size_mb(self.pictures, size_px) <= self.memory_limit_mb:
+        sizes = [size_px] if beside_px is None else [size_px, beside_px]
+        if sum(_size_mb(self.pictures, px) for px in sizes) <= self.memory_limit_mb:
             return _in_memory(self, size_px=size_px, progress=progress)
         return _streaming(self, size_px=size_px, progress=progress)
 
@@ -159,7 +174,11 @@ def _dataset(
         if line not in source.said:
             source.said.add(line)
             _log.warning("%s: %s", source.name, line)
-    mean, std = source.normalized or channel_statistics(sample)
+    found = channel_statistics(sample)
+    changes = source.changes
+    if source.accepts_changes and not changes and found != source.normalized:
+        changes = (REPAINTED,)
+    mean, std = source.normalized or found
     return Dataset(
         name=source.name,
         classes=source.classes,
@@ -172,5 +191,6 @@ def _dataset(
         background=source.background,
         contents=source.contents,
         left_out=tuple(one.name for one in source.left_out),
-        changes=source.changes,
+        changes=changes,
+        rule=source.rule,
     )

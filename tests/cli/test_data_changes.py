@@ -225,7 +225,7 @@ def test_a_test_photo_that_goes_bad_meanwhile_does_not_lose_the_result(
     bad = (tmp_path / "bad").read_text()
     assert code == 0, err
     assert json.loads(out)["test_accuracy"] is None
-    assert f"no accuracy on the test images: cannot read image {bad}" in err
+    assert f"no test accuracy: cannot read image {bad}" in err
     assert "nas evaluate" in err
     for name in ("result.json", "best.yaml", "seed.pt", "best.onnx", "report.html"):
         assert (tmp_path / "runs/one" / name).is_file()
@@ -330,7 +330,7 @@ def test_netadapt_keeps_its_result_where_a_test_photo_has_gone_bad(
     code, out, err = netadapt(*given, "--run-name", "one", "--json")
     assert code == 0, err
     assert json.loads(out)["test_accuracy"] is None
-    assert "no accuracy on the test images: cannot read image photos/dark/1.png" in err
+    assert "no test accuracy: cannot read image photos/dark/1.png" in err
     assert (tmp_path / "runs/one/adapted.pt").is_file()
     assert "could not be read when the run ended" in (tmp_path / "runs/one/report.html").read_text()
 

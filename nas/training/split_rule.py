@@ -1,0 +1,54 @@
+"""How images are held out where a data set has no val or test part of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Self, get_args
+
+SplitBy = Literal["name", "random"]
+
+
+@dataclass(frozen=True)
+class SplitRule:
+    """What decides which images are held out: it goes with a checkpoint, so that none is tested on later.
+
+    Attributes:
+        val_fraction: part of each class that becomes val.
+        test_fraction: part of each class that becomes test.
+        seed: decides which images.
+        split_by: see `nas.training.holding_out.hold_out`.
+    """
+
+    val_fraction: float = 0.2
+    test_fraction: float = 0.2
+    seed: int = 0
+    split_by: SplitBy = "name"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Return what `to_dict` gave.
+
+        Raises:
+            ValueError: a value is missing or impossible.
+        """
+        val, test = (_fraction(data, name) for name in ("val_fraction", "test_fraction"))
+        seed, split_by = data.get("seed"), data.get("split_by")
+        if type(seed) is not int or split_by not in get_args(SplitBy):
+            raise ValueError(f"seed {seed!r}, split_by {split_by!r}")
+        return cls(val, test, seed, split_by)  # type: ignore[arg-type] # checked above
+
+
+def _fraction(data: Mapping[str, Any], name: str) -> float:
+    value = data.get(name)
+    if not isinstance(value, int | float) or not 0 < value < 1:
+        raise ValueError(f"{name} {value!r}")
+    return float(value)
+
+
+BY_DEFAULT = SplitRule()
+"""A fifth each."""
