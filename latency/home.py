@@ -55,8 +55,8 @@ def cache_folder() -> Path:
         folder = expanded(given)
         if problem := unwritable(folder):
             raise InputError(
-                f"{folder}: {problem}: latencies cannot be kept there; set {VARIABLE} to a folder that can "
-                "be written"
+                f"{folder}: {problem}: nothing can be kept there; set {VARIABLE} to a folder that can be "
+                "written"
             )
         return folder
     shared = os.environ.get("XDG_CACHE_HOME", "")

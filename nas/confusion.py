@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nas.answers import Answers
+if TYPE_CHECKING:
+    from nas.answers import Answers
 
 
 @dataclass(frozen=True)

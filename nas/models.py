@@ -82,7 +82,7 @@ def open_model(path: Path, *, px: int | None = None) -> Model:
         InputError: No such file, a damaged one, one that does not say how to feed it, or another size.
     """
     start = _start(path)
-    if start.startswith(b"PK") or path.suffix in (".pt", ".pth"):
+    if start.startswith(b"PK") or path.suffix in (".pt", ".pth", ".safetensors"):
         return of_seed(load_seed(path), px=px, where=str(path))
     if start[4:8] == b"TFL3":
         return _at(_open_litert(path), px, path)

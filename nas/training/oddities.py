@@ -40,8 +40,8 @@ def oddities(images: NDArray[np.uint8], name: Callable[[int], str]) -> list[str]
     if flat.mean() > MOST:
         found = [name(numbers[place]) for place in np.flatnonzero(flat)[:NAMED].tolist()]
         told.append(
-            f"{_share(int(flat.sum()), len(some))} show one colour and nothing else, as "
-            f"{', '.join(found)}: look at them, and at how they were saved"
+            f"{_share(int(flat.sum()), len(some))} show a single colour, for example "
+            f"{', '.join(found)}: check how they were saved"
         )
     else:  # images of one colour are alike, too
         told += _alike(some, lambda place: name(numbers[place]))
@@ -57,7 +57,7 @@ def _alike(images: NDArray[np.uint8], name: Callable[[int], str]) -> list[str]:
     first = copies[0]
     second = next(p for p in copies[1:] if digests[p] == digests[first])
     return [
-        f"{_share(len(copies), len(images))} are copies of others, as {name(first)} and {name(second)}"
+        f"{_share(len(copies), len(images))} are copies of others, for example {name(first)} and {name(second)}"
     ]
 
 
@@ -78,10 +78,10 @@ def _dark(highest: int) -> list[str]:
     if not FLAT_RANGE <= highest < DARK:
         return []
     return [
-        f"no training image looked at is brighter than {highest} of 255: if their values are of 12 bits in "
-        "files of 16, save them with 8"
+        f"no sampled training image is brighter than {highest} of 255: if they hold 12-bit values in 16-bit "
+        "files, save them with 8 bits"
     ]
 
 
 def _share(count: int, total: int) -> str:
-    return f"{count} of {total} training images looked at"
+    return f"{count} of {total} sampled training images"

@@ -19,13 +19,14 @@ IMAGES = {"A": 3, "B": 4, "a": 5, "b": 6}  # as many as tell the classes apart
 
 @pytest.fixture
 def folders(tmp_path):
-    """Makes a data set of empty-looking images: class names and how many images each has."""
+    """Makes a data set of noise: class names and how many images each has."""
+    rng = np.random.default_rng(0)
 
     def make(counts, name="data"):
         for folder, count in counts.items():
             (tmp_path / name / folder).mkdir(parents=True)
             for number in range(count):
-                pixels = np.full((PX, PX, 3), 2 * number, np.uint8)
+                pixels = rng.integers(0, 256, (PX, PX, 3), np.uint8)
                 Image.fromarray(pixels).save(tmp_path / name / folder / f"{number}.png")
         return tmp_path / name
 

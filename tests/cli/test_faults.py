@@ -210,7 +210,12 @@ def test_a_run_keeps_its_own_space(begin, nas_search, space, tmp_path):
     ("file", "old", "new", "said"),
     [
         ("space.yaml", "stem: {out: 8", "stem: {out: 16", "was of another network than its tokens"),
-        ("config.yaml", "resolution: 32", "resolution: 64", "was of another network than its"),
+        (
+            "config.yaml",
+            "resolution: 32",
+            "resolution: 64",
+            "resolution was 32 when this run began",
+        ),
         ("config.yaml", "kind: soft", "kind: hard", "reward.kind was 'soft' when this run began"),
     ],
 )

@@ -16,7 +16,7 @@ def unread(monkeypatch):
     def read(*_, **__):
         raise AssertionError
 
-    monkeypatch.setattr(job, "open_images", read)
+    monkeypatch.setattr(job, "find_images", read)
     monkeypatch.setattr(adapting, "open_images", read)
 
 

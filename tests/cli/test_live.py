@@ -130,7 +130,7 @@ def test_time_left_under_a_budget_is_the_budgets_until_the_finals_begin(monkeypa
 
 def budgeted(planned=169):
     overrides = {"budget_s": 600.0, "trials": planned}
-    config = make_config(preset="quick", overrides=overrides)
+    config = make_config(preset="quick", overrides=overrides).with_sizes(Sizes(32, 32))
     console = Console(width=100, file=io.StringIO(), force_terminal=False)
     view = LiveView(console, config, expected_s=580.0, budget_left_s=590.0)
     view.measuring(0, 4)

@@ -192,7 +192,7 @@ def test_a_rival_that_the_device_refuses_is_none(tmp_path):
 
 
 def test_images_of_another_size_are_refused(tmp_path):
-    with pytest.raises(InputError, match="are 64 px wide, the seed was trained at 32 px"):
+    with pytest.raises(InputError, match="are 64 px wide, the seed is deployed at 32 px"):
         start(tmp_path / "run", data=replace(DATA, resolution_px=64))
     assert not (tmp_path / "run").exists()
 

@@ -17,7 +17,7 @@ from tests.nas.test_adapt import DATA, SEED, SPEC
 
 
 def usage(*classes, named=True):
-    return Usage(classes, 32, (0.5,) * 3, (0.5,) * 3, named)
+    return Usage(classes, 32, (0.5,) * 3, (0.5,) * 3, named=named)
 
 
 def unnamed(count):

@@ -37,10 +37,10 @@ class TestTable:
     def test_finalists_have_their_longer_accuracy_and_one_is_the_winner(self):
         trials = [trial(0, 0.5, 1.0), trial(1, 0.7, 2.0), trial(2, None, 3.0)]
         finals = [trial(1, 0.9, 2.0, kind="final"), trial(0, 0.4, 1.0, kind="repeat")]
-        table = frame(trials, finals=finals, winner=finals[0])
+        table = frame(trials, sizes=Sizes(32, 64), finals=finals, winner=finals[0])
         assert table["longer_accuracy"].fillna(-1).tolist() == [-1, 0.9, -1]
         assert table["winner"].tolist() == [False, True, False]
-        alone = frame(trials)
+        alone = frame(trials, sizes=Sizes(32, 64))
         assert not alone["winner"].any()
         assert alone["longer_accuracy"].isna().all()
 
