@@ -57,7 +57,8 @@ def _alike(images: NDArray[np.uint8], name: Callable[[int], str]) -> list[str]:
     first = copies[0]
     second = next(p for p in copies[1:] if digests[p] == digests[first])
     return [
-        f"{_share(len(copies), len(images))} are copies of others, for example {name(first)} and {name(second)}"
+        f"{_share(len(copies), len(images))} are copies of others, for example {name(first)} and "
+        f"{name(second)}"
     ]
 
 
@@ -78,8 +79,8 @@ def _dark(highest: int) -> list[str]:
     if not FLAT_RANGE <= highest < DARK:
         return []
     return [
-        f"no sampled training image is brighter than {highest} of 255: if they hold 12-bit values in 16-bit "
-        "files, save them with 8 bits"
+        f"no sampled training image is brighter than {highest} of 255: if they hold 12-bit values in "
+        "16-bit files, save them with 8 bits"
     ]
 
 
