@@ -78,7 +78,7 @@ class Resumed:
         path = self.folder / "run.json"
         run = read_json(path) if path.is_file() else {}
         facts = run.get("data", {})
-        require_classes(self.folder, facts, source.classes)
+        require_same_classes(self.folder, facts, source.classes)
         told = told_changes(source, before, facts)
         if told and not self.accept_changes:
             raise InputError(f"{self.folder.path}: {', '.join(told)}: {WAYS}")
@@ -88,7 +88,9 @@ class Resumed:
         return replace(source, normalized=_statistics(facts), changes=tuple(told))
 
 
-def require_classes(folder: RunFolder, facts: Mapping[str, Any], classes: tuple[str, ...]) -> None:
+def require_same_classes(
+    folder: RunFolder, facts: Mapping[str, Any], classes: tuple[str, ...]
+) -> None:
     """Refuse to go on with other classes: the networks are of those that the run began with.
 
     Raises:

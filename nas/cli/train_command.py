@@ -114,7 +114,9 @@ def train(
     known_px = None if spec.partition("@")[0] in REFERENCES else network_spec.resolution
     if seeded is not None:
         options["background"] = seeded.usage.background
-    wanted = data_config(data, proxy_resolution=resolution or known_px, **options)
+    wanted = data_config(
+        data, proxy_resolution=known_px if resolution is None else resolution, **options
+    )
     images = open_images(wanted, console, batch_size=chosen.batch_size)
     if seeded is not None:
         seeded, images = for_classes(
