@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from nas.seeds import Seed
     from nas.training.images import Dataset
 
+_log = logging.getLogger(__name__)
+
 
 def adapt(
     seed: Seed,
@@ -53,7 +56,8 @@ def adapt(
 ) -> AdaptResult:
     """Narrow a seed, one width group a step, until its latency is the target's (NetAdapt, algorithm 1).
 
-    A folder that holds an interrupted run of the same arguments is gone on with, from where its log ends.
+    An interrupted run of the same arguments in `folder` is resumed where its log ends. Classes that are
+    matched by looser spelling, or in order, are logged at level INFO.
 
     Args:
         seed: Network, weights, and how its images were prepared.
@@ -76,7 +80,7 @@ def adapt(
     """
     from nas.retrain import for_classes
 
-    seed, data = for_classes(seed, data)
+    seed, data = for_classes(seed, data, tell=_log.info)
     _require_size(seed, data)
     data = replace(data, mean=seed.usage.mean, std=seed.usage.std)
     challengers = _wanted(config) | dict(rivals or {})
@@ -111,7 +115,7 @@ def _require_size(seed: Seed, data: Dataset) -> None:
     if data.resolution_px != seed.spec.resolution:
         raise InputError(
             f"the images are {data.resolution_px} px wide, the seed is deployed at "
-            f"{seed.spec.resolution} px: load them at its size, or train it on at theirs with nas train "
+            f"{seed.spec.resolution} px: load them at its size, or fine-tune it at theirs with nas train "
             "--resolution"
         )
 

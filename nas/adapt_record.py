@@ -98,7 +98,7 @@ class AdaptRecord:
         kept = _read(result) if result.is_file() else None
         chosen = sum(step.chosen is not None for step in steps)
         if kept is not None and kept["steps"] != chosen:
-            kept = None  # of before the run was gone on with
+            kept = None  # stale: the run was resumed since
         found, lacking = read_rivals(folder), unmet(folder)
         known = read_tested(folder)
         return cls(folder.path, facts, steps, finals, found, lacking, known, kept)

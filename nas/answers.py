@@ -77,7 +77,7 @@ def score_file(file: Path | bytes, split: Split) -> SplitScore:
 
 
 def keep_and_score_onnx(path: Path, seed: Seed, split: Split) -> SplitScore | None:
-    """Write a network as ONNX and score the file as its user runs it: read back, by ONNX Runtime.
+    """Write a network as ONNX, read the file back, and score it with ONNX Runtime.
 
     Args:
         path: Of the file.
@@ -85,8 +85,8 @@ def keep_and_score_onnx(path: Path, seed: Seed, split: Split) -> SplitScore | No
         split: Images of the network's size.
 
     Returns:
-        None where no file was written (see `nas.export.keep_onnx`), or an image can be read no more: a run
-        that has trained everything is not to be lost for that.
+        None if no file was written (see `nas.export.keep_onnx`) or an image became unreadable; a finished
+        run must not fail here.
     """
     if not keep_onnx(path, seed):
         return None

@@ -1,9 +1,9 @@
-"""What a data set's classes are to a network: the one place that decides which label means which output."""
+"""Map a data set's classes to a network's outputs: the only place that decides which label is which."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nas.class_file import ClassFile
 from nas.class_names import Matches, composed, in_order, listed, matched, notes, require_matched
@@ -20,12 +20,14 @@ class ClassMap:
         names: The network's classes, one for each output.
         matches: Which folder is which class, and which folders have none.
         notes: What the user has to know about it.
+        named: Whether all of `names` are names, and none a placeholder.
     """
 
     folders: tuple[str, ...]
     names: tuple[str, ...]
     matches: Matches
     notes: tuple[str, ...]
+    named: bool = True
 
     def places(self) -> tuple[int, ...]:
         """The network's class of each folder.
@@ -35,6 +37,16 @@ class ClassMap:
         """
         require_matched(self.matches, self.names)
         return tuple(self.matches.places[folder] for folder in self.folders)
+
+    def usage(self, usage: Usage) -> Usage:
+        """Return the network's usage with its class names, if all of them are known now.
+
+        A network without names that would get names for some classes alone keeps none: a placeholder such
+        as "4" among them would match a folder of that name.
+        """
+        if not self.named:
+            return usage
+        return replace(usage, classes=self.names, named=True)
 
 
 def class_map(folders: tuple[str, ...], usage: Usage, classes: ClassFile | None = None) -> ClassMap:
@@ -87,15 +99,16 @@ def _assigned(
     for folder in folders:
         names[given[folder]] = folder
     found = Matches({name: given[name] for name in folders}, (), (), {})
-    return ClassMap(folders, tuple(names), found, tuple(_unused(given, folders, classes)))
+    named = set(found.places.values()) == set(range(len(known)))
+    return ClassMap(folders, tuple(names), found, tuple(_unused(given, folders, classes)), named)
 
 
 def _require_as_many(folders: Sequence[str], known: Sequence[str]) -> None:
     if len(folders) != len(known):
         raise InputError(
-            f"the network's {len(known)} classes have no names, and the data has {len(folders)}: which "
-            "is which cannot be told; give --classes FILE with the names of the network's classes, one "
-            "a line in their order"
+            f"the network's {len(known)} classes have no names, and the data has {len(folders)}: "
+            "their order is unknown; give --classes FILE with the names of the network's classes, one a "
+            "line in their order"
         )
 
 

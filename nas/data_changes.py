@@ -78,10 +78,9 @@ class Resumed:
         path = self.folder / "run.json"
         run = read_json(path) if path.is_file() else {}
         facts = run.get("data", {})
-        if (
-            "kind" not in run
-        ):  # a NetAdapt run's classes are its seed's, which folders are matched with
-            require_classes(self.folder, facts, source.classes)
+        # A NetAdapt run's classes are its seed's, which folders are matched with.
+        if "kind" not in run:
+            require_same_classes(self.folder, facts, source.classes)
         told = told_changes(source, before, facts)
         if told and not self.accept_changes:
             raise InputError(f"{self.folder.path}: {', '.join(told)}: {WAYS}")
@@ -96,7 +95,9 @@ class Resumed:
         )
 
 
-def require_classes(folder: RunFolder, facts: Mapping[str, Any], classes: tuple[str, ...]) -> None:
+def require_same_classes(
+    folder: RunFolder, facts: Mapping[str, Any], classes: tuple[str, ...]
+) -> None:
     """Refuse to go on with other classes: the networks are of those that the run began with.
 
     Raises:

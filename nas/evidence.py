@@ -1,4 +1,4 @@
-"""What the trials behind an advice were like: trained for long enough to tell networks apart, or not."""
+"""Whether trials trained long enough to compare networks."""
 
 from __future__ import annotations
 
@@ -19,16 +19,15 @@ if TYPE_CHECKING:
     from nas.training.images import Split
 
 FEW_STEPS = 30
-"""A training of fewer steps tells little about a network: after 22 steps networks ranked by luck."""
+"""Fewer training steps than this rank networks by luck, as 22 steps did."""
 
 SURE = 0.975
-"""Part of the searches of networks that have learned nothing in which the best accuracy is known for
-chance; see `Evidence.near_chance`."""
+"""Confidence for calling the best accuracy chance; see `Evidence.near_chance`."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the trials were like whose noise is known.
+    """How long trials trained, and what accuracy came of it.
 
     Attributes:
         steps: Training steps of a trial; None where the caller's own code trains.
@@ -87,17 +86,20 @@ class Evidence:
 
 
 def chance_of(held_out: Split, *, classes: int) -> float:
-    """Accuracy without having learned anything: the share of the most frequent class, at least 1/classes.
+    """Return the accuracy of always answering the most frequent class, at least 1/classes.
 
-    The share is known of splits that hold their labels, as ours do.
+    A split that does not hold its labels is taken to be balanced.
     """
-    labels = getattr(held_out, "labels", getattr(getattr(held_out, "pictures", None), "labels", ()))
-    share = np.bincount(labels).max() / len(labels) if len(labels) else 0.0
-    return max(1 / classes, float(share))
+    from nas.training.images import labels_of  # torch
+
+    labels = labels_of(held_out)
+    if labels is None or not len(labels):
+        return 1 / classes
+    return max(1 / classes, float(np.bincount(labels).max() / len(labels)))
 
 
 def evidence_of(run: RunRecord) -> Evidence:
-    """The evidence that a search's run holds."""
+    """Collect the evidence in a search's run."""
     data, training = run.facts["data"], run.facts.get("training") or {}
     steps = None
     if training.get("by_recipe", bool(training)):
@@ -113,7 +115,7 @@ def evidence_of(run: RunRecord) -> Evidence:
 
 
 def advice_after(run: RunRecord) -> str | None:
-    """What to do better next time, in a sentence or two; None where nothing is known."""
+    """Advise on the next run, in a sentence or two; None without evidence."""
     evidence = evidence_of(run)
     if run.noise is not None:
         reason = evidence.too_early(run.noise.between_seeds)

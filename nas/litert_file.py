@@ -17,9 +17,6 @@ from nas.seeds import Usage
 from search_spaces import InputError
 from search_spaces.litert_export import litert_module
 
-MAGIC = b"TFL3"
-"""In a LiteRT file's bytes 4 to 8."""
-
 LABELS, DESCRIPTION, DIGEST = "labels.txt", f"{KEY}.json", "model.sha256"
 """Appended to a file as a zip archive, where TensorFlow Lite's tools look for a model's labels."""
 

@@ -15,6 +15,7 @@ from nas.onnx_file import OnnxRun, open_onnx
 from nas.running import Logits, Run
 from nas.seeds import Seed, load_seed
 from nas.sidecar import own_or_beside
+from nas.training.source import MIN_RESOLUTION_PX
 from search_spaces import InputError
 from search_spaces.network import Network
 
@@ -45,7 +46,7 @@ class Model:
             InputError: The file answers with another number of classes than it has names for.
         """
         logits = self.run(self.feed.prepare(pixels))
-        require_classes(self.feed, logits.shape[1])
+        require_class_names(self.feed, logits.shape[1])
         return logits
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> Logits:
@@ -58,11 +59,11 @@ class Model:
         return shares
 
 
-def require_classes(feed: Feed, count: int, *, where: str = "the network") -> None:
-    """Check that there is a name for each class.
+def require_class_names(feed: Feed, count: int, *, where: str = "the network") -> None:
+    """Check that the network has one name for each of its outputs.
 
     Raises:
-        InputError: There is not.
+        InputError: It has more, or fewer.
     """
     if len(feed.classes) != count:
         raise InputError(
@@ -79,8 +80,14 @@ def open_model(path: Path, *, px: int | None = None) -> Model:
         px: Side of the images; None takes the file's own. Files other than checkpoints have one size.
 
     Raises:
-        InputError: No such file, a damaged one, one that does not say how to feed it, or another size.
+        InputError: No such file, a damaged one, one that does not say how to feed it, another size, or a
+            size below 8 px.
     """
+    if px is not None and px < MIN_RESOLUTION_PX:
+        raise InputError(
+            f"resolution must be at least {MIN_RESOLUTION_PX}, got {px}: give a side in pixels such as "
+            "96, or leave it out for the network's own size"
+        )
     start = _start(path)
     if start.startswith(b"PK") or path.suffix in (".pt", ".pth", ".safetensors"):
         return of_seed(load_seed(path), px=px, where=str(path))
@@ -100,7 +107,7 @@ def of_seed(seed: Seed, *, px: int | None = None, where: str = "the checkpoint")
     if px is not None:
         seed = replace(seed, spec=replace(seed.spec, resolution=px))
     feed = Feed.of(seed)
-    require_classes(feed, seed.spec.head.classes, where=where)
+    require_class_names(feed, seed.spec.head.classes, where=where)
     return Model(feed, torch_run(seed.network()))
 
 
@@ -158,7 +165,7 @@ def _open_litert(path: Path) -> tuple[Model, int | None]:
 def _agreeing(feed: Feed, run: OnnxRun | LiteRtRun, path: Path) -> Model:
     """The model, if its description can be true."""
     if run.classes is not None:
-        require_classes(feed, run.classes, where=str(path))
+        require_class_names(feed, run.classes, where=str(path))
     if run.takes.size_px not in (None, feed.size_px):
         raise InputError(
             f"{path} takes images of {run.takes.size_px} px, and its description says {feed.size_px}: "

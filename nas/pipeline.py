@@ -76,8 +76,8 @@ def search(
 ) -> SearchResult:
     """Search `space` for the most accurate network within `target_ms` (MnasNet, figure 1).
 
-    Every argument may be the caller's own object of the same protocol. A folder that holds an
-    interrupted run of the same arguments is gone on with, from where its log ends.
+    Every argument may be the caller's own object of the same protocol. An interrupted run of the same
+    arguments in `folder` is resumed where its log ends.
 
     Args:
         space: Decodes token sequences to networks.
@@ -102,7 +102,7 @@ def search(
         latency_warmup: How latency is guessed on each device. By it the controller's policy, if it has one,
             is moved to networks within the target before the first trial, and a controller that can keeps
             within it (`nas.latency_warmup`).
-        seed: Of everything random but the controller.
+        seed: Seeds everything except the controller.
         evaluate: Trains a job in place of `recipe` on `data`; a job's `kind` says for how long.
         watcher: Is told what happens; see `nas.progress` for who is by default. `Silent()` shows nothing.
         publish: Whether to copy `best.yaml` and `seed.pt` beside the folder at the end, over those of an

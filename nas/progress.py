@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nas.adapt_config import AdaptConfig
     from nas.config import SearchConfig
     from nas.remembering import Remembering
+    from nas.sizes import Sizes
     from netadapt.shrink import Shrink
 
 _log = logging.getLogger(__name__)
@@ -40,9 +41,14 @@ def in_notebook() -> bool:
 
 
 class LoggedSearch(Silent):
-    """Logs a line a batch."""
+    """Logs a line a batch.
 
-    def __init__(self) -> None:
+    Args:
+        sizes: Of the search.
+    """
+
+    def __init__(self, sizes: Sizes) -> None:
+        self._sizes = sizes
         self._trials = self._failed = 0
         self._best: Trial | None = None
         self._replayed = True
@@ -65,8 +71,12 @@ class LoggedSearch(Silent):
         failed = f", {self._failed} failed" if self._failed else ""
         best = "none succeeded yet"
         if self._best is not None and self._best.accuracy is not None:
-            at = f"{percent(self._best.accuracy)} at {in_short(self._best.latencies)}"
-            best = f"best so far trial {self._best.index}: {at}"
+            figures = self._sizes.told(
+                percent(self._best.accuracy),
+                in_short(self._best.latencies),
+                accuracy_px=self._best.px,
+            )
+            best = f"best so far trial {self._best.index}: {figures}"
         done = counted(self._trials, "trial")
         if self._fitting is not None:
             done = f"{self._trials} of about {counted(self._fitting, 'trial')}"
@@ -84,10 +94,11 @@ class LoggedAdapt(AdaptWatcher):
         """See `AdaptWatcher`."""
         now = shrink.current
         _log.info(
-            "step %d: %s at %s ms, target %s ms",
+            "step %d: %s at %s ms (%d px), target %s ms",
             shrink.steps,
             percent(now.accuracy),
             three_digits(now.latency_ms),
+            now.spec.resolution,
             three_digits(shrink.target_ms),
         )
 
@@ -106,7 +117,7 @@ def search_watcher(
     if watcher is not None:
         yield watcher
     elif not interactive():
-        yield LoggedSearch()
+        yield LoggedSearch(config.sizes)
     else:
         from nas.cli.live import LiveView
         from nas.cli.output import messages

@@ -23,15 +23,15 @@ _NAMED = re.compile(r"# of run (\S.*)\n")
 
 
 def publish(folder: RunFolder, *names: str) -> dict[Path, str]:
-    """Copy those of the files that the run has beside its folder.
+    """Copy the run's result files to the folder that holds its run folder.
 
     Args:
-        folder: Of a run that has ended.
+        folder: A finished run's.
         names: `OF_SEARCH` or `OF_ADAPT`.
 
     Returns:
-        By path: the run that each copy replaced was of, empty where it was unknown. What was not there, or
-        of the same run, is left out.
+        The earlier run of each replaced copy, by path; empty where unknown. New copies, and those of the
+        same run, are left out.
 
     Raises:
         InputError: A copy cannot be written.
@@ -56,7 +56,7 @@ def run_name(folder: RunFolder) -> str:
 
 
 def publish_and_tell(folder: RunFolder, *names: str) -> list[str]:
-    """`publish`, and what was replaced in words."""
+    """Publish, and describe what was replaced."""
     try:
         return in_words(publish(folder, *names), name=run_name(folder))
     except InputError as error:  # the run itself has ended well
@@ -64,30 +64,29 @@ def publish_and_tell(folder: RunFolder, *names: str) -> list[str]:
 
 
 def in_words(replaced: Mapping[Path, str], *, name: str) -> list[str]:
-    """What `publish` replaced, a sentence a run.
+    """Describe what `publish` replaced, one sentence per earlier run.
 
     >>> in_words({Path("runs/best.yaml"): "one", Path("runs/seed.pt"): "one"}, name="two")
-    ['runs/best.yaml and runs/seed.pt are of run two now; they were of run one until now']
+    ['runs/best.yaml and runs/seed.pt now come from run two (was run one)']
     >>> in_words({Path("runs/seed.pt"): ""}, name="two")
-    ['runs/seed.pt is of run two now; it was of an earlier run until now']
+    ['runs/seed.pt now comes from run two (was an earlier run)']
     """
     sentences = []
     for before in dict.fromkeys(replaced.values()):
         paths = [str(path) for path, run in replaced.items() if run == before]
-        one = len(paths) == 1
-        sentences.append(
-            f"{' and '.join(paths)} {'is' if one else 'are'} of run {name} now; "
-            f"{'it was' if one else 'they were'} of {f'run {before}' if before else 'an earlier run'} "
-            "until now"
-        )
+        come = "comes" if len(paths) == 1 else "come"
+        was = f"run {before}" if before else "an earlier run"
+        sentences.append(f"{' and '.join(paths)} now {come} from run {name} (was {was})")
     return sentences
 
 
 def run_of(path: Path) -> str:
-    """The run that a published file names; empty for any other file, and one of before they did.
+    """Return the run named in a published file.
+
+    Empty for any other file, and for copies written before they named their run.
 
     Raises:
-        InputError: It is damaged.
+        InputError: The file is damaged.
     """
     if path.suffix == ".pt":
         from nas.seeds import load_seed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,6 +20,8 @@ from nas.training.recipe import Recipe
 from nas.training.train import Progress, TrainResult, train
 from search_spaces import ArchSpec, InputError
 from search_spaces.network import Network, build
+
+_log = logging.getLogger(__name__)
 
 FINE_TUNING_RATE = 1e-3
 """Peak learning rate for inherited weights, a quarter of that from scratch."""
@@ -71,13 +74,15 @@ def fine_tune(
     device: str = "cpu",
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Retrained:
-    """Train on from a seed's weights, on images normalised as it is used to.
+    """Train on from a seed's weights, on images normalised as the seed's were.
+
+    Classes that are matched by looser spelling, or in order, are logged at level INFO.
 
     Raises:
         InputError: The data's classes are not the seed's, or fewer images than a batch.
         Diverged: The loss became NaN or infinite.
     """
-    start, data = for_classes(start, data)
+    start, data = for_classes(start, data, tell=_log.info)
     data = replace(data, mean=start.usage.mean, std=start.usage.std)
     spec = replace(start.spec, resolution=data.resolution_px)
     network = Seed(spec, start.weights, start.usage).network()

@@ -90,7 +90,7 @@ def record_facts(folder: RunFolder, facts: dict[str, Any], data: Dataset | None 
 def gone_on(
     folder: RunFolder, before: dict[str, Any], facts: dict[str, Any], data: Dataset | None
 ) -> dict[str, Any]:
-    """The facts of a run that goes on: those of before, but for its images where changes are accepted.
+    """Keep the recorded facts of a resumed run, except accepted data changes.
 
     Raises:
         InputError: Others differ; the first is named.
@@ -120,7 +120,7 @@ def keep_contents(folder: RunFolder, data: Dataset | None, *, begun: bool) -> No
 
 
 def _without_data(facts: dict[str, Any]) -> dict[str, Any]:
-    """The facts that do not follow from the images; a first part of no fewer than so many steps does."""
+    """Drop facts derived from the images; the length of a first part depends on their number."""
     kept = {name: fact for name, fact in facts.items() if name != "data"}
     training = kept.get("training")
     if isinstance(training, dict):

@@ -92,7 +92,7 @@ class RunRecord:
         rungs = [trial for trial in log if trial.kind == "rung"]
         result = read_result(folder)
         if result is not None and result["trials"] != len(trials):
-            result = None  # of before the run was gone on with
+            result = None  # stale: the run was resumed since
         return cls(folder.path.resolve().name, facts, trials, finals, probabilities, result, rungs)
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, cast, get_args
+from typing import cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,19 +39,6 @@ class Takes:
     size_px: int | None
     batch: int | None
     quantization: tuple[float, int] | None = None
-
-
-class FileRun(Protocol):
-    """A `Run` of a file."""
-
-    @property
-    def takes(self) -> Takes:
-        """What the file takes."""
-        ...
-
-    def __call__(self, images: Images) -> Logits:
-        """See `Run`."""
-        ...
 
 
 def taken(

@@ -65,7 +65,7 @@ def run_on_ray(
         InputError: The cluster cannot be reached, or has no room for a single trial.
         SearchStoppedError: The loop gave up, or a part of the cluster died that the search needs.
     """
-    home()  # Ray ends where there is none
+    home()  # Ray crashes without a home folder
     import ray
     from ray import tune
 

@@ -16,7 +16,7 @@ from nas.class_map import class_map
 from nas.class_names import Tell
 from nas.seeds import Seed, Usage
 from nas.training.evaluate import evaluate
-from nas.training.images import Batch, Dataset, Split
+from nas.training.images import Batch, Dataset, Split, labels_of
 
 
 @dataclass(frozen=True)
@@ -33,16 +33,8 @@ class SplitScore:
         return cls(accuracy, wilson(accuracy, images), images)
 
 
-def score(
-    seed: Seed,
-    data: Dataset,
-    splits: Sequence[str],
-    *,
-    device: str = "cpu",
-    classes: ClassFile | None = None,
-    tell: Tell = lambda _: None,
-) -> SplitScore:
-    """Top-1 of a seed's network over some of the data's splits together.
+def score(seed: Seed, data: Dataset, splits: Sequence[str]) -> SplitScore:
+    """Compute the top-1 accuracy of a seed's network over some of the data's splits, on the CPU.
 
     Classes are matched by name (see `relabelled`); the data may lack some of the network's. Every class
     of the network can be the answer.
@@ -51,20 +43,17 @@ def score(
         seed: Network and weights.
         data: Images at the size that the network is to see.
         splits: Of `train`, `val` and `test`.
-        device: Where to compute.
-        classes: What `--classes` says about the network's classes.
-        tell: Is told how classes were matched, where their names are not equal.
 
     Raises:
         InputError: A class that the network does not know, or that could be several of its classes.
     """
-    data = relabelled(data, seed.usage, classes=classes, tell=tell)
-    network = seed.network().to(device)
+    data = relabelled(data, seed.usage)
+    network = seed.network()
     correct, images = 0.0, 0
     for name in splits:
         split: Split = getattr(data, name)
         mean, std = seed.usage.mean, seed.usage.std
-        part = evaluate(network, split, mean=mean, std=std, device=device)
+        part = evaluate(network, split, mean=mean, std=std)
         correct += part.accuracy * len(split)
         images += len(split)
     return SplitScore.of(correct / images, images)
@@ -95,26 +84,37 @@ def relabelled(
         tell(note)
     if places == tuple(range(len(found.names))):
         return data if data.classes == found.names else replace(data, classes=found.names)
-    labels = np.array(places, np.int64)
-    train, val, test = (Relabelled(s, labels) for s in (data.train, data.val, data.test))
+    lookup = np.array(places, np.int64)
+    train, val, test = (Relabelled(s, lookup) for s in (data.train, data.val, data.test))
     return replace(data, classes=found.names, train=train, val=val, test=test)
 
 
 @dataclass(frozen=True)
 class Relabelled:
-    """A split whose labels are looked up in `labels`, (classes of the split,)."""
+    """A split with the labels of another list of classes.
+
+    Attributes:
+        split: The images, with labels of their own classes.
+        places: The other list's class of each own class, (own classes,).
+    """
 
     split: Split
-    labels: NDArray[np.int64]
+    places: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.split)
+
+    @property
+    def labels(self) -> NDArray[np.int64] | None:
+        """Class index of every image, (N,); None where the split does not hold its labels."""
+        own = labels_of(self.split)
+        return None if own is None else self.places[own]
 
     def batches(
         self, batch_size: int, *, generator: torch.Generator | None = None, drop_last: bool = False
     ) -> Iterator[Batch]:
         """Go through the split once; see `Split.batches`."""
-        lookup = torch.from_numpy(self.labels)
+        lookup = torch.from_numpy(self.places)
         for images, labels in self.split.batches(
             batch_size, generator=generator, drop_last=drop_last
         ):

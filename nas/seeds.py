@@ -99,7 +99,7 @@ class Seed:
                 f"the weights have {ours} classes and the seed that they are like has {theirs}: "
                 "give one that was trained on the same images"
             )
-        spec = replace(self.spec, resolution=px or other.spec.resolution)
+        spec = replace(self.spec, resolution=other.spec.resolution if px is None else px)
         return replace(self, spec=spec, usage=other.usage)
 
     def with_classes(

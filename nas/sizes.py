@@ -26,7 +26,7 @@ class Sizes:
         return self.proxy_px != self.deployed_px
 
     def told(self, accuracy: str, latency: str, *, accuracy_px: int | None) -> str:
-        """A network's accuracy and latency, each with the size that it is of.
+        """Format a network's accuracy and latency, each with its image size.
 
         >>> Sizes(64, 224).told("82.6%", "5.36 ms", accuracy_px=64)
         '82.6% (64 px) at 5.36 ms (224 px)'
@@ -46,8 +46,8 @@ def deployed_px(space: SearchSpace) -> int:
 def settle_sizes(own_px: int, *, resolution: int | None, proxy_resolution: int | None) -> Sizes:
     """Choose the sizes that were not given.
 
-    Networks are deployed at the images' own size: a larger one costs latency and shows no detail more.
-    Trials train at the deployed size, or at the images' own where that is smaller.
+    Networks are deployed at the images' own size: a larger one costs latency and adds no detail. Trials
+    train at the deployed size, or at the images' own if that is smaller.
 
     Args:
         own_px: The images' own size; see `nas.training.decode.default_resolution`.

@@ -1,4 +1,4 @@
-"""From settings to a running NetAdapt: what is opened, and gone on with."""
+"""Open, start and resume a run of NetAdapt."""
 
 from __future__ import annotations
 

@@ -117,9 +117,15 @@ def _finalists(result: SearchResult) -> Table:
     several = len(names) > 1
     table = Table(title="finalists", box=SIMPLE, pad_edge=False, collapse_padding=True)
     proxy, deployed = f"{result.sizes.proxy_px} px", f"{result.sizes.deployed_px} px"
-    latency_titles = ["device", f"ms {deployed}"] if several else [f"ms {deployed}"]
+    latency_titles = ["device", f"ms\n{deployed}"] if several else [f"ms\n{deployed}"]
     told = {trial.index: percent(trial.accuracy or 0.0) for trial in result.trials}
-    titles = ["trial", f"search {proxy}", "estimate", f"final {deployed}", *latency_titles]
+    titles = [
+        "trial",
+        f"search\n{proxy}",
+        f"estimate\n{proxy}",
+        f"final\n{deployed}",
+        *latency_titles,
+    ]
     titles += ["95% interval"]
     titles += [""] if several else ["params", "MAdds", ""]
     for title in titles:

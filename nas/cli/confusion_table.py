@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE
 from rich.table import Table
 
-from nas.confusion import ClassScore, Confusion
 from nas.readable import counted, one_line, percent
+
+if TYPE_CHECKING:  # it loads torch, which --help does without
+    from nas.confusion import ClassScore, Confusion
 
 MATRIX_CLASSES = 20
 """The confusion of more is too wide to read."""

@@ -191,6 +191,7 @@ def _write_float(request: Request, as_json: bool) -> None:
 def _write_int8(request: Request, as_json: bool) -> None:
     px = open_spec(request.spec, Changes(request.resolution)).resolution
     path = request.path()
+    from nas.class_map import class_map
     from nas.quantize import quantized
     from nas.scoring import relabelled
     from nas.sidecar import write_sidecar
@@ -202,8 +203,9 @@ def _write_int8(request: Request, as_json: bool) -> None:
     images = images_of(wanted, seed.usage, Path(request.spec), px, messages())
     with waiting(messages(), f"quantizing for {files.name}") as status:
         notes: list[str] = []
+        usage = class_map(images.classes, seed.usage, names).usage(seed.usage)
         images = relabelled(images, seed.usage, classes=names, tell=notes.append)
-        usage = replace(seed.usage, classes=images.classes, named=True)
+        images = replace(images, classes=usage.classes)
         seed = replace(seed, usage=usage)
         network = _network(request, seed)
         model, compared = quantized(files, network, images, usage, progress=status.update)
@@ -230,11 +232,11 @@ def _at(request: Request, px: int) -> Seed:
         InputError: It is none, or has another number of class names than of classes.
     """
     from nas.feeding import Feed
-    from nas.models import require_classes
+    from nas.models import require_class_names
     from nas.seeds import load_seed
 
     seed = load_seed(request.spec)
-    require_classes(Feed.of(seed), seed.spec.head.classes, where=request.spec)
+    require_class_names(Feed.of(seed), seed.spec.head.classes, where=request.spec)
     measured = request.data is not None
     note_sizes(messages(), seed.usage.trained_px, px, done="exported", measured=measured)
     return replace(seed, spec=replace(seed.spec, resolution=px))

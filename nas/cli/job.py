@@ -1,4 +1,4 @@
-"""From settings to a running search: what is opened, and gone on with."""
+"""Open, start and resume a run of a search."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from nas.plan import Cost, Span
 from nas.readable import counted, duration, networks, three_digits
 
 Line = tuple[str, str]
-"""What is told, and in what words."""
+"""A subject, and what is said about it."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def _lines(job: Job, prospects: Sequence[Prospect], cost: Cost | None) -> list[L
     laws = config.latency_warmup.laws if config.latency_warmup is not None else ()
     if laws and not any(prospect.out_of_reach for prospect in prospects):
         error = max(law.error for law in laws)
-        text = f"the search begins within the target, as multiply-adds tell it (off by {error:.0%} here)"
+        text = f"starts within the target; latency estimated from MAdds (off by {error:.0%} here)"
         lines.append(("guess", text))
     if config.fidelity is not None:
         first, keep = config.fidelity.first, config.fidelity.keep
@@ -132,7 +132,7 @@ def _noise_lines(earlier: Earlier, config: SearchConfig, *, held_out: int) -> li
     """What is known of the noise, and how many trials are worth it."""
     if earlier.noise is not None:
         return [
-            ("noise", f"{earlier.noise.figures()}: told by {', '.join(earlier.names)}"),
+            ("noise", f"{earlier.noise.figures()}: from {', '.join(earlier.names)}"),
             ("advice", Advice.of(earlier.noise).before(config.trials, earlier.too_early)),
         ]
     points = reading_error(held_out)

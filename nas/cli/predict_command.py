@@ -13,10 +13,12 @@ from rich.console import Console
 
 from nas.cli.errors import Failed
 from nas.cli.output import JsonFlag, messages
+from nas.cli.provenance import say_run
 from nas.cli.sizes import note_sizes
 from nas.cli.specs import trained_file
 from nas.cli.waiting import waiting
 from nas.readable import counted, one_line, percent
+from search_spaces.shell import quoted
 
 if TYPE_CHECKING:
     from nas.predict import Predicted
@@ -40,7 +42,7 @@ def predict(
     An image that cannot be read is named on standard error, the others are predicted, and the exit
     status is 1.
     """
-    path = trained_file(file, mend=f"train it first, by nas train {file} --data DIR")
+    path = trained_file(file, mend=f"train it first, by nas train {quoted(file)} --data DIR")
     from nas.predict import find_pictures, predictions
 
     pictures = find_pictures(images)
@@ -49,6 +51,7 @@ def predict(
     console = messages()
     with waiting(console, "opening the network"):
         model = open_model(path)
+    say_run(path)
     feed = model.feed
     note_sizes(console, feed.usage.trained_px, feed.size_px, done="used")
     if pictures.left_out:

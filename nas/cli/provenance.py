@@ -1,4 +1,4 @@
-"""Which run a file is of that lies beside the run folders, as `runs/seed.pt`: said where it is read."""
+"""Say which run a published file such as `runs/seed.pt` came from."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from nas.cli.output import messages
 from nas.publishing import run_of
 
 _said: set[Path] = set()
-"""Files of which this command has said it."""
+"""Files whose run this command has already named."""
 
 
 def forget() -> None:
-    """Another command begins."""
+    """Forget what was said: another command begins."""
     _said.clear()
 
 
 def say_run(path: Path | str, run: str | None = None) -> None:
-    """Say on standard error, once a command, which run a file is of, if it names one.
+    """Print the run that a file names, if any, to standard error, once per command.
 
     Args:
         path: The file.
-        run: What it names, where that is known; it is read again otherwise.
+        run: The run's name if already known; None reads the file.
 
     Raises:
         InputError: The file is damaged.

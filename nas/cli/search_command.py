@@ -73,10 +73,16 @@ def search(
     max_megapixels: MegapixelsOption = None,
     skip_bad_images: SkipFlag = False,
     resolution: Annotated[
-        int | None, typer.Option(help="Input side in pixels of the deployed network; 224.")
+        int | None,
+        typer.Option(
+            help="Input side in pixels of the deployed network; default the images' own size, at most 224."
+        ),
     ] = None,
     proxy_resolution: Annotated[
-        int | None, typer.Option(help="Side at which candidates train; the data's by default.")
+        int | None,
+        typer.Option(
+            help="Side at which candidates train; default the images' own size, the deployed size at most."
+        ),
     ] = None,
     preset: Annotated[
         str | None,

@@ -1,4 +1,4 @@
-"""The two sizes of a network: that of the images it was trained on, and that of its input."""
+"""A network's two sizes: of its training images, and of its input."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ def note_sizes(
     Args:
         console: Where to.
         trained_px: Side of the images that the weights were trained on.
-        px: Side of the images that it is given.
-        done: What happens at that size, for instance "exported".
+        px: Side of its input now.
+        done: What is done at that size, for instance "exported".
         measured: Whether its accuracy at that size is about to be printed.
     """
     if trained_px == px:
         return
-    mend = f"train it on at {px} px"
+    mend = f"fine-tune it at {px} px"
     if not measured:
         mend = f"accuracy there is unknown; evaluate it, or {mend}"
     console.print(

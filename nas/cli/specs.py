@@ -109,11 +109,11 @@ def _read(name: str, changes: Changes) -> ArchSpec:
         spec = seed.spec
     elif (found := of_run(name, ".yaml")) is not None:
         spec = load(found)
+        say_run(found)  # the folder of several runs has a published copy
     elif name.endswith(WEIGHTS) and Path(name).is_file():
         raise InputError(
             f"{name} has weights alone: make a seed of it by nas import --arch NAME --weights {name}"
         )
-        say_run(found)
     else:
         known = ", ".join(REFERENCES)
         hint = did_you_mean(base, REFERENCES)

@@ -114,7 +114,8 @@ def train(
     known_px = None if spec.partition("@")[0] in REFERENCES else network_spec.resolution
     if seeded is not None:
         options["background"] = seeded.usage.background
-    wanted = data_config(data, proxy_resolution=resolution or known_px, **options)
+    px = known_px if resolution is None else resolution
+    wanted = data_config(data, proxy_resolution=px, **options)
     if seeded is not None:
         wanted = held_out_as(wanted, seeded.usage.rule)
     images = open_images(

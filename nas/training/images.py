@@ -65,6 +65,12 @@ class ArraySplit:
             yield torch.from_numpy(self.images[chosen]), torch.from_numpy(self.labels[chosen])
 
 
+def labels_of(split: Split) -> NDArray[np.int64] | None:
+    """Return the class index of every image, (N,); None for a split that does not hold its labels."""
+    labels: NDArray[np.int64] | None = getattr(split, "labels", None)
+    return labels
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Three splits of one classification task.

@@ -39,6 +39,11 @@ class StreamingSplit:
     def __len__(self) -> int:
         return len(self.pictures.labels)
 
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Class index of every image, (N,)."""
+        return self.pictures.labels
+
     def batches(
         self, batch_size: int, *, generator: torch.Generator | None = None, drop_last: bool = False
     ) -> Iterator[Batch]:

@@ -30,7 +30,7 @@ def test_a_second_search_is_told_what_the_first_one_showed(nas_search, photos, c
     assert "best use of time" not in said
     _, out, err = nas_search(*options, "--dry-run", "--json", "--trials", "8")
     plan = " ".join(err.split())
-    assert "told by one" in plan
+    assert "from one" in plan
     assert longer in plan
     advice = json.loads(out)["advice"]
     assert advice["pairs"] == 2

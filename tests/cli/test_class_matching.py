@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from nas.models import open_model
 from nas.pretrained import import_seed
 from nas.seeds import Seed, Usage, load_seed, seed_bytes
 from search_spaces import REFERENCES
@@ -250,3 +251,33 @@ def test_a_warm_start_from_outside_of_the_space_shows_the_pretrained_way(
         assert said in line
         assert ("nas train --new-classifier" in line) is pretrained
         assert "Spec(" not in err, line
+
+
+@pytest.mark.parametrize(
+    ("folder", "answer", "accuracy"), [("dog", 5, 0.5), ("4", 3, 0.5), ("4", 4, 0.0)]
+)
+def test_int8_keeps_placeholders_if_not_all_classes_get_names(
+    nas, answering, folders, tmp_path, folder, answer, accuracy
+):
+    """A file with the names 0, 1, 2, cat, 4 would match a folder 4 as if that were a name."""
+    seed = answering([str(number) for number in range(12)], answer, named=False)
+    place = 3 if folder == "4" else 5
+    (tmp_path / "map.yaml").write_text(f"cat: {8 - place}\n'{folder}': {place}\n")
+    options = ("--data", folders({"cat": 8, folder: 8}), "--classes", tmp_path / "map.yaml")
+    output = tmp_path / "small.onnx"
+    status, out, err = nas("export", seed, "--int8", *options, "-o", output, "--json")
+    assert status == 0, err
+    assert json.loads(out)["after"]["accuracy"] == pytest.approx(accuracy)
+    usage = open_model(output).feed.usage
+    assert (usage.named, usage.classes) == (False, load_seed(seed).usage.classes)
+
+
+def test_int8_stores_names_if_all_classes_get_one(nas, answering, folders, tmp_path):
+    seed = answering(["0", "1"], 1, named=False)
+    (tmp_path / "map.yaml").write_text("cat: 1\ndog: 0\n")
+    options = ("--data", folders({"cat": 8, "dog": 8}), "--classes", tmp_path / "map.yaml")
+    output = tmp_path / "small.onnx"
+    status, _, err = nas("export", seed, "--int8", *options, "-o", output)
+    assert status == 0, err
+    usage = open_model(output).feed.usage
+    assert (usage.named, usage.classes) == (True, ("dog", "cat"))

@@ -210,11 +210,11 @@ def test_how_latency_is_guessed_is_found_anew(nas_search, photos, config, tmp_pa
     laws = load_config(tmp_path / "runs/one/config.yaml").latency_warmup.laws
     if controller == "evolution":
         assert laws == ()
-        assert "begins within the target" not in err
+        assert "starts within the target" not in err
     else:
         assert laws[0].power == pytest.approx(1.0)  # the device's latency is its multiply-adds
         assert (
-            "the search begins within the target, as multiply-adds tell it (off by 0% here)"
+            "starts within the target; latency estimated from MAdds (off by 0% here)"
             in " ".join(err.split())
         )
 
@@ -327,7 +327,7 @@ class TestOutOfReach:
         code, out, err = self.plan(nas_search, photos, config, "--target-ms", target_ms)
         assert (code, out) == (2, "")
         assert not (tmp_path / "runs").exists()
-        assert "begins within the target" not in err
+        assert "starts within the target" not in err
         assert f"target {three_digits(target_ms)} ms: out of reach" in err
         assert "The target cannot be met: no network looked at is under" in err
         suggested = re.findall(r"try --target-ms ([\d.]+)", err)
@@ -337,7 +337,7 @@ class TestOutOfReach:
         document = json.loads(out)
         assert (code, document["target_in_reach"], document["out_of_reach"]) == (0, True, [])
         assert document["fastest_ms"] <= float(suggested[0]) <= 1.1 * document["fastest_ms"]
-        assert "begins within the target" in err
+        assert "starts within the target" in err
 
     def test_a_dry_run_tells_it_and_is_no_failure(self, nas_search, photos, config):
         options = ("--dry-run", "--target-ms", 0.1)
@@ -349,7 +349,7 @@ class TestOutOfReach:
         assert document["out_of_reach"] == [
             next(line for line in document["out_of_reach"] if line.startswith("device madds:1: "))
         ]
-        assert "begins within the target" not in err
+        assert "starts within the target" not in err
         assert "The target cannot be met" in err
 
     def test_exactly_the_fastest_is_in_reach(self, nas_search, photos, config):

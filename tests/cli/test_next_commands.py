@@ -29,7 +29,7 @@ def test_of_a_search(nas, nas_search, photos, config, tmp_path, name):  # noqa: 
     code, _, err = nas_search(*common, "--runs", "-my runs", "--run-name", "next")
     assert code == 0, err
     said = " ".join(err.split())
-    assert f"are of run next now; they were of run {name} until now" in said
+    assert f"now come from run next (was run {name})" in said
     code, _, err = nas("train", "./-my runs/seed.pt", "--data", photos, "--epochs", 0.2, "--batch-size",
                        16, "-o", "my net.pt")  # fmt: skip
     assert code == 0, err
@@ -82,7 +82,7 @@ def test_of_netadapt(nas, netadapt, seed, photos, tmp_path, name):
     assert nas(*words[-2:])[0] == 0
     assert f"runs/adapted.yaml: of run {name}" in nas("show", "runs/adapted.yaml")[2]
     code, _, err = netadapt(*common, "--run-name", "next")
-    assert f"they were of run {name} until now" in " ".join(err.split())
+    assert f"(was run {name})" in " ".join(err.split())
 
 
 def test_of_a_target_that_no_widths_reach(netadapt, seed, photos):

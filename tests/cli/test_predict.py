@@ -13,6 +13,8 @@ from nas.cli.confusion_table import confusion_tables
 from nas.confusion import Confusion
 from nas.export import checked_onnx
 from nas.onnx_file import describe_onnx, stamp_onnx
+from nas.publishing import publish
+from nas.runs import RunFolder
 from nas.seeds import Seed, Usage, seed_bytes
 from search_spaces.network import build
 from tests.deploying import CLASSES, PX, save, shaded, small_spec, trained_seed, write_photos
@@ -309,3 +311,38 @@ def test_where_there_is_no_litert_one_line_says_how_to_get_it(nas, folder, monke
         assert code == 2
         assert "pip install 'litert-torch>=0.10,<0.11'" in err
         assert len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("resolution", [0, -5, 7])
+@pytest.mark.parametrize("file", ["seed.pt", "net.onnx"])
+def test_sizes_too_small_are_refused(nas, onnx_file, file, resolution):
+    code, out, err = nas("evaluate", file, "--data", "photos", "--resolution", resolution)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert f"resolution must be at least 8, got {resolution}: " in err
+
+
+@pytest.mark.parametrize("resolution", [0, -5, 7])
+def test_training_refuses_them_too(nas, folder, resolution):
+    code, out, err = nas(
+        "train", "seed.pt", "--data", "photos", "--resolution", resolution, "-o", "on.pt"
+    )
+    assert (code, out, "Traceback" in err) == (2, "", False)
+    assert f"got {resolution}" in err
+    assert not (folder / "on.pt").exists()
+
+
+def test_the_run_of_a_published_file_is_said(nas, folder):
+    run = folder / "runs" / "one"
+    run.mkdir(parents=True)
+    (run / "seed.pt").write_bytes((folder / "seed.pt").read_bytes())
+    publish(RunFolder(run), "seed.pt")
+    for file in ("runs/seed.pt", "runs"):
+        code, _, err = nas("predict", file, "photos", "--json")
+        assert code == 0
+        assert err.count("runs/seed.pt: of run one") == 1
+    assert "of run" not in nas("predict", "runs/one", "photos", "--json")[2]
+
+
+def test_suggested_commands_can_be_pasted(nas, folder):
+    (folder / "my net.yaml").write_text("")
+    assert "by nas train 'my net.yaml' --data DIR" in nas("predict", "my net.yaml", "photos")[2]

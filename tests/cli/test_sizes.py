@@ -64,6 +64,7 @@ def test_the_file_that_is_shipped_has_the_accuracy_and_the_size_that_are_told(
         first = json.loads((run / f"{name}.jsonl").read_text().splitlines()[0])
         assert first["px"] == px
     assert "(16 px) at " in said
+    assert " trial 16 px 16 px 32 px 32 px " in " ".join(said.split())
     assert "32 px on the device, 16 px in trials" in said
     header, row, *_ = (run / "pareto.csv").read_text().splitlines()
     cells = dict(zip(header.split(","), row.split(","), strict=True))

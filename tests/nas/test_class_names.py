@@ -1,6 +1,7 @@
 """Folders and a network's classes: which is which, and what is never guessed."""
 
 import json
+import logging
 import unicodedata
 from dataclasses import replace
 
@@ -9,11 +10,13 @@ import pytest
 from nas.class_file import read_class_file
 from nas.class_map import class_map
 from nas.class_names import matched, placeholder_classes
-from nas.retrain import for_classes
+from nas.retrain import fine_tune, for_classes
 from nas.scoring import relabelled
 from nas.seeds import Seed, Usage
+from nas.training.recipe import Recipe
+from nas.watch import Silent
 from search_spaces import InputError
-from tests.nas.test_adapt import DATA, SEED, SPEC
+from tests.nas.test_adapt import DATA, SEED, SPEC, run
 
 
 def usage(*classes, named=True):
@@ -208,6 +211,23 @@ def test_training_on_keeps_the_network_s_order_and_names():
     seed, data = for_classes(nameless, DATA, tell=told.append)
     assert seed.usage == replace(nameless.usage, classes=DATA.classes, named=True)
     assert "no names" in told[-1]
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        (usage("Light", "dark"), "looser spelling: 'light' = 'Light'"),
+        (unnamed(2), "counted in the order of the folders (0 = 'dark', 1 = 'light')"),
+        (SEED.usage, None),
+    ],
+)
+def test_without_a_command_matches_are_logged(known, said, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    run(tmp_path, seed=replace(SEED, usage=known), watcher=Silent())
+    fine_tune(replace(SEED, usage=known), DATA, Recipe(steps=1, batch_size=16))
+    told = {(record.name, said in record.getMessage()) for record in caplog.records if said}
+    assert told == ({("nas.adapt", True), ("nas.retrain", True)} if said else set())
+    assert said or not caplog.records
 
 
 def test_two_folders_of_one_class_cannot_be_trained_on(classes):

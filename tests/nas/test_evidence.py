@@ -1,6 +1,7 @@
 """When trials are too short to advise anything else: few steps, accuracies near chance."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +12,11 @@ from nas import search
 from nas.config import FinalsConfig
 from nas.evidence import FEW_STEPS, Evidence, advice_after, chance_of, evidence_of
 from nas.run_record import RunRecord
+from nas.scoring import Relabelled, relabelled
+from nas.seeds import Usage
 from nas.training.images import ArraySplit
 from nas.training.recipe import Recipe
+from nas.training.streaming import StreamingSplit
 from nas.trial import Outcome
 from nas.watch import Silent
 from search_spaces import load_space
@@ -74,9 +78,8 @@ def split(labels):
     return ArraySplit(np.zeros((len(labels), 3, 8, 8), np.uint8), np.array(labels, np.int64))
 
 
-class Streamed:
-    def __init__(self, labels):
-        self.pictures = split(labels)
+def under_other_labels(split, places):
+    return Relabelled(split, np.array(places, np.int64))
 
 
 class Unknown:
@@ -89,7 +92,15 @@ class Unknown:
     [
         (split([0, 1, 2, 3]), 0.25),
         (split([0, 0, 0, 1]), 0.75),
-        (Streamed([0, 0, 0, 1]), 0.75),
+        (StreamingSplit(split([0, 0, 0, 1]), 8), 0.75),
+        # The lookup table alone, [3, 1], would look like a balanced data set.
+        (under_other_labels(split([0, 0, 0, 1]), [3, 1]), 0.75),
+        (under_other_labels(StreamingSplit(split([0, 0, 0, 1]), 8), [3, 1]), 0.75),
+        # Two folders of one class; and a table that is less even than the images.
+        (under_other_labels(split([0, 1, 2, 2]), [0, 0, 1]), 0.5),
+        (under_other_labels(split([0, 1, 2, 3]), [2, 0, 3, 1]), 0.25),
+        (under_other_labels(under_other_labels(split([0, 0, 0, 1]), [1, 0]), [3, 2]), 0.75),
+        (under_other_labels(Unknown(), [3, 1]), 0.25),
         (split([]), 0.25),
         (Unknown(), 0.25),
     ],
@@ -114,6 +125,15 @@ def searched(folder, *, evaluate, repeats=4, **more):
         batch_size=4, finals=FinalsConfig(count=1, repeats=repeats), evaluate=evaluate,
         recipe=Recipe(steps=2, batch_size=8), watcher=more.pop("watcher", Silent()), **more,
     )  # fmt: skip
+
+
+def test_chance_of_relabelled_data():
+    """Three of four images are of the network's class 3, whatever order its classes have."""
+    data = replace(DATA, val=split([0, 0, 0, 1]))
+    usage = Usage(("a", "light", "b", "dark"), 32, DATA.mean, DATA.std)
+    known = relabelled(data, usage)
+    assert known.val.labels.tolist() == [3, 3, 3, 1]
+    assert chance_of(known.val, classes=len(known.classes)) == 0.75
 
 
 def test_a_run_tells_its_evidence(tmp_path):

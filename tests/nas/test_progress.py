@@ -60,6 +60,7 @@ def test_elsewhere_it_is_a_line_a_batch_in_the_log(tmp_path, caplog, capsys):
     first, second = [record.getMessage() for record in caplog.records]
     assert first.startswith("batch 1: 4 trials done, best so far trial ")
     assert second.startswith("batch 2: 8 trials done, best so far trial ")
+    assert first.endswith(" px)")
     assert capsys.readouterr() == ("", "")
     caplog.clear()
     searched(tmp_path, evaluate=accuracy_of, watcher=None)  # nothing is trained
@@ -105,6 +106,7 @@ def test_netadapt_elsewhere_is_a_line_a_step(tmp_path, caplog, capsys):
     assert [line.split(":")[0] for line in said] == [
         f"step {number}" for number in range(1, len(result.family) + 1)
     ]
+    assert all(f" ms ({result.spec.resolution} px), target " in line for line in said)
     assert capsys.readouterr() == ("", "")
 
 

@@ -44,7 +44,7 @@ def test_what_is_replaced_is_said(folder, tmp_path):
     assert publish_and_tell(first, *OF_SEARCH) == []
     assert publish_and_tell(first, *OF_SEARCH) == []  # the same run once more
     (sentence,) = publish_and_tell(second, *OF_SEARCH)
-    assert "are of run two now; they were of run one until now" in sentence
+    assert "now come from run two (was run one)" in sentence
     for file in OF_SEARCH:
         assert str(tmp_path / "runs" / file) in sentence
 
@@ -54,7 +54,7 @@ def test_copies_of_before_they_named_a_run_and_damaged_ones_are_replaced_too(fol
     (tmp_path / "runs" / "best.yaml").write_text(to_yaml(SEED.spec))
     (tmp_path / "runs" / "seed.pt").write_bytes(b"PK broken")
     (sentence,) = publish_and_tell(run_folder, *OF_SEARCH)
-    assert "they were of an earlier run until now" in sentence
+    assert "(was an earlier run)" in sentence
     assert run_of(tmp_path / "runs" / "seed.pt") == "two"
 
 
