@@ -263,7 +263,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "quick": {
         "trials": 16,
         "batch_size": 4,
-        "recipe": {"epochs": 1.0, "augment": {"pad_fraction": 0.0}},
+        "recipe": {"epochs": 1.5, "augment": {"pad_fraction": 0.0}},
         "finals": {"count": 2, "epochs_factor": 3.0, "repeats": 2},
         "controller": {"name": "screened", "options": {"warmup": 4}},
     },
