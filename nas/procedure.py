@@ -29,7 +29,7 @@ def procedure(run: RunRecord) -> list[str]:
         f"{CONTROLLERS.get(chooser, chooser)} asked for {asked} in batches of {budget['batch_size']}"
     ]
     if run.facts.get("latency_warmup"):
-        steps.insert(0, "what multiply-adds tell of latency, to begin within the target")
+        steps.insert(0, "latency estimated from MAdds, to start within the target")
     if training:
         steps += _trainings(run)
     if finalists := run.again("final"):

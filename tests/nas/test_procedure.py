@@ -76,7 +76,7 @@ def test_what_a_search_began_with_is_told_first():
     run = record()
     law = {"scale_ms": 0.1, "power": 1.0, "error": 0.2}
     first, second, *_ = procedure(replace(run, facts=run.facts | {"latency_warmup": [law]}))
-    assert first == "what multiply-adds tell of latency, to begin within the target"
+    assert first == "latency estimated from MAdds, to start within the target"
     assert second.startswith("screened REINFORCE")
     assert procedure(replace(run, facts=run.facts | {"latency_warmup": []}))[0] == second
 
