@@ -125,7 +125,7 @@ def test_readings_are_kept_by_network_and_device(tmp_path):
 def test_a_folder_that_cannot_hold_readings_is_one_line(tmp_path):
     (tmp_path / "file").touch()
     source = Cached(open_device("madds:1"), tmp_path / "file" / "latency")
-    with pytest.raises(InputError, match=r"Not a directory: nothing can be kept there; .*MOBILE"):
+    with pytest.raises(InputError, match=r"Not a directory: latencies cannot be kept there; .*MOBILE"):
         source.latency(SMALL)
     with pytest.raises(InputError, match="set MOBILE_NAS_CACHE"):
         AnchorRecord(tmp_path / "file" / "anchors").see("lab", 1.0)
@@ -136,7 +136,7 @@ def test_a_reading_that_does_not_fit_leaves_nothing_behind(tmp_path, monkeypatch
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(json, "dump", full)
-    with pytest.raises(InputError, match="No space left on device: nothing can be kept"):
+    with pytest.raises(InputError, match="No space left on device: latencies cannot be kept"):
         Cached(open_device("madds:1"), tmp_path).latency(SMALL)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
