@@ -46,6 +46,7 @@ class Confusion:
     def of(cls, answers: Answers, classes: tuple[str, ...]) -> Confusion:
         """Count answers.
 
+        >>> from nas.answers import Answers
         >>> import numpy as np
         >>> answers = Answers(given=np.array([0, 1, 1]), right=np.array([0, 0, 1]))
         >>> Confusion.of(answers, ("cat", "dog")).counts

@@ -83,8 +83,7 @@ def test_a_search_from_images_to_files_that_work(nas, nas_search, photos, config
     assert "MobileNetV3-Large" in err
     said = " ".join(err.split())
     assert (
-        "used: latency estimated from MAdds, to start within the target; screened REINFORCE"
-        in said
+        "used: latency estimated from MAdds, to start within the target; screened REINFORCE" in said
     )
     assert result["within_target"] == (result["latency"]["median_ms"] <= 2)
     # The seed is data, not code, and computes what the ONNX file computes.

@@ -125,7 +125,9 @@ def test_readings_are_kept_by_network_and_device(tmp_path):
 def test_a_folder_that_cannot_hold_readings_is_one_line(tmp_path):
     (tmp_path / "file").touch()
     source = Cached(open_device("madds:1"), tmp_path / "file" / "latency")
-    with pytest.raises(InputError, match=r"Not a directory: latencies cannot be kept there; .*MOBILE"):
+    with pytest.raises(
+        InputError, match=r"Not a directory: latencies cannot be kept there; .*MOBILE"
+    ):
         source.latency(SMALL)
     with pytest.raises(InputError, match="set MOBILE_NAS_CACHE"):
         AnchorRecord(tmp_path / "file" / "anchors").see("lab", 1.0)
