@@ -22,6 +22,7 @@ from nas.reward import Reward
 from nas.sizes import Sizes
 from nas.targets import with_targets
 from nas.training.recipe import Recipe
+from nas.training.split_rule import SplitBy, SplitRule
 from search_spaces.errors import InputError, first_problem
 from search_spaces.nearest import did_you_mean
 from search_spaces.spec import read_yaml
@@ -141,11 +142,27 @@ class DataConfig(BaseModel):
     val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     split_seed: int = 0
-    split_by: Literal["name", "random"] = "name"
+    split_by: SplitBy = "name"
     background: Annotated[str, AfterValidator(_colour)] = "white"
     layout: Literal["auto", "flat", "split"] = "auto"
     max_megapixels: Annotated[float, Field(gt=0)] = 400.0
     skip_bad_images: bool = False
+
+    @property
+    def rule(self) -> SplitRule:
+        """Which images are held out."""
+        return SplitRule(self.val_fraction, self.test_fraction, self.split_seed, self.split_by)
+
+    def held_out_by(self, rule: SplitRule) -> Self:
+        """These images, with those held out that a checkpoint's training held out."""
+        return self.model_copy(
+            update={
+                "val_fraction": rule.val_fraction,
+                "test_fraction": rule.test_fraction,
+                "split_seed": rule.seed,
+                "split_by": rule.split_by,
+            }
+        )
 
 
 class ScheduleConfig(BaseModel):

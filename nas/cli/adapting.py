@@ -16,7 +16,7 @@ from nas.cli.adapt_conclusion import conclude, warn_of_unstable
 from nas.cli.adapt_planning import workers
 from nas.cli.data_options import found_again
 from nas.cli.errors import Failed
-from nas.cli.images import held_out_as, open_images
+from nas.cli.images import open_images
 from nas.cli.output import command, noted
 from nas.cli.provenance import say_run
 from nas.cli.waiting import say
@@ -268,7 +268,7 @@ def _images(
     wanted = config.data.model_copy(
         update={"proxy_resolution": px, "background": seed.usage.background}
     )
-    wanted = held_out_as(wanted, seed.usage.rule)
+    wanted = wanted.held_out_by(seed.usage.rule)
     say(console, f"reading images of {wanted.source}")
     images = open_images(wanted, console, batch_size=1, resumed=resumed, of=path)
     try:

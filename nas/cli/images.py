@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from nas.seeds import Usage
     from nas.training.images import Dataset
     from nas.training.load import ImageSource
-    from nas.training.split_rule import SplitRule
 
 
 def open_images(
@@ -45,18 +44,6 @@ def open_images(
     source = find_images(wanted, console, resumed=resumed, of=of)
     px = wanted.proxy_resolution or source.default_px()
     return read_images(source, px, console, batch_size=batch_size, setting=setting)
-
-
-def held_out_as(wanted: DataConfig, rule: SplitRule) -> DataConfig:
-    """The images with those held out that a checkpoint's training held out."""
-    return wanted.model_copy(
-        update={
-            "val_fraction": rule.val_fraction,
-            "test_fraction": rule.test_fraction,
-            "split_seed": rule.seed,
-            "split_by": rule.split_by,
-        }
-    )
 
 
 def find_images(
@@ -89,10 +76,7 @@ def find_images(
         source = open_source(
             wanted.source,
             memory_limit_mb=wanted.memory_limit_mb,
-            val_fraction=wanted.val_fraction,
-            test_fraction=wanted.test_fraction,
-            seed=wanted.split_seed,
-            split_by=wanted.split_by,
+            rule=wanted.rule,
             background=wanted.background,
             layout=wanted.layout,
             max_megapixels=wanted.max_megapixels,
@@ -122,7 +106,7 @@ def images_of(wanted: DataConfig, usage: Usage, file: Path, px: int, console: Co
         InputError: They cannot be found or read.
     """
     wanted = wanted.model_copy(update={"background": usage.background})
-    source = find_images(held_out_as(wanted, usage.rule), console, of=file)
+    source = find_images(wanted.held_out_by(usage.rule), console, of=file)
     return read_images(source, px, console, batch_size=1)
 
 

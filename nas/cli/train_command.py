@@ -19,7 +19,7 @@ from nas.cli.data_options import (
     data_config,
     data_settings,
 )
-from nas.cli.images import held_out_as, open_images
+from nas.cli.images import open_images
 from nas.cli.output import JsonFlag, command, messages, not_over, print_json
 from nas.cli.specs import (
     Changes,
@@ -117,7 +117,7 @@ def train(
     px = known_px if resolution is None else resolution
     wanted = data_config(data, proxy_resolution=px, **options)
     if seeded is not None:
-        wanted = held_out_as(wanted, seeded.usage.rule)
+        wanted = wanted.held_out_by(seeded.usage.rule)
     images = open_images(
         wanted, console, batch_size=chosen.batch_size, of=Path(start) if start else None
     )

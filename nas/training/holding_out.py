@@ -10,7 +10,7 @@ from nas.training.finding import Found
 from nas.training.folders.contents import Contents
 from nas.training.image_files.pictures import Pictures, SomePictures
 from nas.training.image_files.unreadable import Unreadable
-from nas.training.split_rule import SplitBy as SplitBy
+from nas.training.split_rule import SplitRule
 from nas.training.splitting import keys_of_names, split_as_before, stratified_split
 from search_spaces.errors import InputError
 
@@ -20,30 +20,18 @@ def missing_splits(found: Found) -> tuple[str, ...]:
     return tuple(split for split in ("test", "val") if found.pictures[split] is None)
 
 
-def hold_out(
-    found: Found,
-    *,
-    val_fraction: float,
-    test_fraction: float,
-    seed: int,
-    split_by: SplitBy = "name",
-    keep: Contents | None = None,
-) -> dict[str, Pictures]:
+def hold_out(found: Found, rule: SplitRule, *, keep: Contents | None = None) -> dict[str, Pictures]:
     """Split off train what the source lacks; both fractions are of the train that was found.
 
     Args:
         found: the data set.
-        val_fraction: part of each class that becomes val.
-        test_fraction: part of each class that becomes test.
-        seed: decides which images.
-        split_by: `name` draws an image by its class and file name, so that further images change the
-            side of hardly any; `random` by its place. Pictures without files are drawn by their place.
+        rule: which images; those without files are always drawn by their position.
         keep: the splits of before; images that were there stay on their side.
 
     Raises:
         InputError: a fraction is not between 0 and 1, or a split is left without images.
     """
-    fractions = {"test": test_fraction, "val": val_fraction}
+    fractions = {"test": rule.test_fraction, "val": rule.val_fraction}
     for split, fraction in fractions.items():
         if not 0 < fraction < 1:
             raise InputError(
@@ -52,7 +40,7 @@ def hold_out(
     missing = missing_splits(found)
     if sum(fractions[split] for split in missing) >= 1:
         raise InputError(
-            f"val_fraction {val_fraction} and test_fraction {test_fraction} leave nothing to "
+            f"val_fraction {rule.val_fraction} and test_fraction {rule.test_fraction} leave nothing to "
             "train on: their sum must be below 1"
         )
     pictures = {split: part for split, part in found.pictures.items() if part is not None}
@@ -60,12 +48,12 @@ def hold_out(
     for split in missing:
         train, fraction = pictures["train"], fractions[split] / left
         names = train.names
-        if names is None or (split_by == "random" and keep is None):
-            stay, out = stratified_split(train.labels, fraction, seed=seed)
+        if names is None or (rule.split_by == "random" and keep is None):
+            stay, out = stratified_split(train.labels, fraction, seed=rule.seed)
         else:
-            keys = keys_of_names(names, seed=seed, split=split)
+            keys = keys_of_names(names, seed=rule.seed, split=split)
             if keep is None:
-                stay, out = stratified_split(train.labels, fraction, seed=seed, keys=keys)
+                stay, out = stratified_split(train.labels, fraction, seed=rule.seed, keys=keys)
             else:
                 stay, out = split_as_before(
                     train.labels,

@@ -14,13 +14,13 @@ from nas.training.decode import (
 from nas.training.finding import find
 from nas.training.folders.contents import Contents
 from nas.training.folders.layout import LayoutName
-from nas.training.holding_out import SplitBy, hold_out, missing_splits, without
+from nas.training.holding_out import hold_out, missing_splits, without
 from nas.training.image_files.opening import MAX_MEGAPIXELS
 from nas.training.image_files.unreadable import Unreadable
 from nas.training.image_files.whites import white_of_sample
 from nas.training.images import Dataset
 from nas.training.source import ImageSource as ImageSource
-from nas.training.split_rule import SplitRule
+from nas.training.split_rule import BY_DEFAULT, SplitRule
 
 NAMED = 3
 
@@ -30,17 +30,14 @@ _log = logging.getLogger(__name__)
 class SourceOptions(TypedDict, total=False):
     """The keyword arguments of `open_source`, where it is called for by another function."""
 
+    rule: SplitRule
     memory_limit_mb: int
-    val_fraction: float
-    test_fraction: float
-    seed: int
     root: Path | None
     workers: int
     background: str
     layout: LayoutName
     max_megapixels: float
     skip_bad_images: bool
-    split_by: SplitBy
     keep: Contents | None
 
 
@@ -71,17 +68,14 @@ def load_dataset(
 def open_source(
     source: str,
     *,
+    rule: SplitRule = BY_DEFAULT,
     memory_limit_mb: int = 4096,
-    val_fraction: float = 0.2,
-    test_fraction: float = 0.2,
-    seed: int = 0,
     root: Path | None = None,
     workers: int = 2,
     background: str = BACKGROUND,
     layout: LayoutName = "auto",
     max_megapixels: float = MAX_MEGAPIXELS,
     skip_bad_images: bool = False,
-    split_by: SplitBy = "name",
     keep: Contents | None = None,
     progress: ProgressCallback | None = None,
 ) -> ImageSource:
@@ -93,10 +87,8 @@ def open_source(
         source: "fashion-mnist-subset" (carried by the package), a folder of class folders with or
             without train, val and test folders above them, or a torchvision data set such as
             "CIFAR10". A folder that exists wins over a torchvision name.
+        rule: which images are held out of train where the source has no val or test part.
         memory_limit_mb: above this the images are decoded while they are read.
-        val_fraction: part of train held out as val where the source has none, class by class.
-        test_fraction: the same for test.
-        seed: decides which images are held out.
         root: where torchvision's data sets lie; default $MOBILE_NAS_DOWNLOADS, else
             ~/.cache/mobile-nas.
         workers: processes that decode when the images do not fit.
@@ -105,7 +97,6 @@ def open_source(
         max_megapixels: a larger image is not read.
         skip_bad_images: leave out images that cannot be read, before the splits are drawn: all of
             them are decoded here once, and remembered.
-        split_by: how images of a folder are drawn: see `nas.training.holding_out.hold_out`.
         keep: the splits of an earlier run; images that were there stay on their side.
         progress: called with (images checked, total) where that takes more than two seconds.
 
@@ -126,14 +117,7 @@ def open_source(
         left_out = tuple(one for part in bad.values() for one in part.values())
         found = without(found, bad)
         _say_left_out(left_out)
-    pictures = hold_out(
-        found,
-        val_fraction=val_fraction,
-        test_fraction=test_fraction,
-        seed=seed,
-        split_by=split_by,
-        keep=keep,
-    )
+    pictures = hold_out(found, rule, keep=keep)
     return ImageSource(
         found.name,
         found.classes,
@@ -145,7 +129,7 @@ def open_source(
         Contents.of(pictures, missing),
         left_out,
         memory,
-        rule=SplitRule(val_fraction, test_fraction, seed, split_by),
+        rule=rule,
     )
 
 

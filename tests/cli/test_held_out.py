@@ -65,5 +65,6 @@ def test_a_file_of_before_was_split_by_place(checkpoint, photos):
 
 
 def test_a_data_set_says_how_it_was_split(photos):
-    given = {"val_fraction": 0.1, "test_fraction": 0.3, "seed": 5}
-    assert load_dataset(str(photos), resolution_px=8, **given).rule == RULE
+    data = load_dataset(str(photos), resolution_px=8, rule=RULE)
+    assert data.rule == RULE
+    assert [len(part) for part in (data.train, data.val, data.test)] == [60, 10, 30]

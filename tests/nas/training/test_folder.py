@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from nas.training.load import load_dataset
+from nas.training.split_rule import SplitRule
 from search_spaces.errors import InputError
 
 MakeFolder = Callable[[dict[str, int]], Path]
@@ -47,12 +48,12 @@ def test_split_folders_are_found_by_their_usual_names(
 
 def test_missing_val_is_split_off_train(make_folder: MakeFolder) -> None:
     root = make_folder({"train/a": 10, "train/b": 10, "test/a": 1})
-    assert sizes(root, val_fraction=0.3) == (14, 6, 1)
+    assert sizes(root, rule=SplitRule(val_fraction=0.3)) == (14, 6, 1)
 
 
 def test_missing_test_is_split_off_train(make_folder: MakeFolder) -> None:
     root = make_folder({"train/a": 10, "train/b": 10, "val/a": 1})
-    assert sizes(root, test_fraction=0.1) == (18, 1, 2)
+    assert sizes(root, rule=SplitRule(test_fraction=0.1)) == (18, 1, 2)
 
 
 def test_class_missing_from_val_keeps_its_label(make_folder: MakeFolder) -> None:
@@ -150,13 +151,13 @@ def test_classes_too_small_to_split(make_folder: MakeFolder) -> None:
 @pytest.mark.parametrize("name", ["val_fraction", "test_fraction"])
 def test_fraction_outside_its_range(make_folder: MakeFolder, name: str, fraction: float) -> None:
     with pytest.raises(InputError) as error:
-        load(make_folder({"a": 4, "b": 4}), **{name: fraction})
+        load(make_folder({"a": 4, "b": 4}), rule=SplitRule(**{name: fraction}))
     one_line(error, name, str(fraction))
 
 
 def test_fractions_that_leave_nothing(make_folder: MakeFolder) -> None:
     with pytest.raises(InputError) as error:
-        load(make_folder({"a": 4, "b": 4}), val_fraction=0.5, test_fraction=0.6)
+        load(make_folder({"a": 4, "b": 4}), rule=SplitRule(0.5, 0.6))
     one_line(error, "0.5", "0.6")
 
 

@@ -12,6 +12,7 @@ import torchvision.datasets
 
 from nas.training.images import Dataset
 from nas.training.load import load_dataset
+from nas.training.split_rule import SplitRule
 from nas.training.torchvision_sets import SETS, download_root
 from search_spaces.errors import InputError
 
@@ -85,14 +86,16 @@ def test_a_torchvision_set_by_name_in_any_case(
     fashion_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MOBILE_NAS_DOWNLOADS", str(fashion_root))
-    dataset = load_dataset("fashionmnist", val_fraction=0.25)
+    dataset = load_dataset("fashionmnist", rule=SplitRule(val_fraction=0.25))
     assert dataset.name == "FashionMNIST"
     assert dataset.classes[9] == "Ankle boot"
     assert dataset.resolution_px == 28
     assert (len(dataset.train), len(dataset.val), len(dataset.test)) == (30, 10, 10)
     source = torchvision.datasets.FashionMNIST(fashion_root, train=False)
     assert np.array_equal(dataset.test.images[:, 1], source.data.numpy())
-    streamed = load_dataset("FashionMNIST", val_fraction=0.25, memory_limit_mb=0, workers=0)
+    streamed = load_dataset(
+        "FashionMNIST", rule=SplitRule(val_fraction=0.25), memory_limit_mb=0, workers=0
+    )
     images, labels = next(streamed.train.batches(8))
     assert np.array_equal(images, dataset.train.images[:8])
     assert np.array_equal(labels, dataset.train.labels[:8])
