@@ -1,6 +1,9 @@
 """Large photos are read within a limit of our own; Pillow's, which is the process's, stays as it is."""
 
+import threading
+import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -71,12 +74,34 @@ def test_a_progressive_jpeg_with_absurdly_many_scans_is_refused(
         decode(pictures(path), 0, size_px=32)
 
 
-def test_large_images_are_decoded_one_after_another(tmp_path: Path) -> None:
-    """What is larger than all the room still goes, alone."""
-    with decoding.ROOM.taken(1e9):
-        pass
-    with decoding.ROOM.taken(100), decoding.ROOM.taken(28):
-        pass
+def test_large_images_are_decoded_one_after_another() -> None:
+    """Those that do not fit beside each other wait; one larger than all the room goes alone."""
+    inside, most, lock = 0, 0, threading.Lock()
+
+    def occupy(megapixels: float) -> None:
+        nonlocal inside, most
+        with decoding.ROOM.taken(megapixels):
+            with lock:
+                inside += 1
+                most = max(most, inside)
+            time.sleep(0.005)
+            with lock:
+                inside -= 1
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(occupy, [100.0, 1e9] * 4))
+    assert most == 1
+
+
+def test_small_images_are_decoded_side_by_side() -> None:
+    together = threading.Barrier(4)
+
+    def occupy(_: int) -> int:
+        with decoding.ROOM.taken(32):
+            return together.wait(timeout=30)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(occupy, range(4))) == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("content", [b"%!PS-Adobe-3.0 EPSF-3.0\n", b"%PDF-1.4\n", b""])
