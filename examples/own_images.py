@@ -20,9 +20,10 @@ from pathlib import Path
 from controllers import make_controller
 from latency import Cached, LatencySource, open_device
 from nas import SearchResult, search
-from nas.config import FinalsConfig, ScheduleConfig
+from nas.config import FinalsConfig
 from nas.latency_warmup import PowerLaw
 from nas.plan import measure_span
+from nas.schedule_config import ScheduleConfig
 from nas.sizes import settle_sizes
 from nas.training.load import open_source
 from nas.training.recipe import Recipe

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from nas.config import DataConfig, ScheduleConfig
+from nas.data_config import DataConfig
+from nas.schedule_config import ScheduleConfig
 from nas.training.recipe import Recipe
 from netadapt.shrink import TOLERANCE
 

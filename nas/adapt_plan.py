@@ -12,9 +12,9 @@ from latency.pieces import pieces
 from nas.adapt_config import AdaptConfig
 from nas.adapt_job import in_steps, work
 from nas.last_trainings import spread
-from nas.plan import training_speed
 from nas.remembering import CONFIRMATIONS, Remembering
 from nas.training.recipe import Recipe
+from nas.training.speed import training_speed
 from netadapt import Group, Schedule, Widths, narrowed, width_groups
 from search_spaces import ArchSpec, count
 

@@ -4,40 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 import yaml
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     model_validator,
 )
 
+from nas.data_config import DataConfig
 from nas.latency_warmup import PowerLaw
 from nas.reward import Reward
+from nas.schedule_config import ScheduleConfig
+from nas.schema import SETTINGS, Counted, Positive
 from nas.sizes import Sizes
 from nas.targets import with_targets
 from nas.training.recipe import Recipe
-from nas.training.split_rule import SplitBy, SplitRule
 from search_spaces.errors import InputError, first_problem
 from search_spaces.nearest import did_you_mean
 from search_spaces.spec import read_yaml
 
 SCHEMA = 1
 
-_MODEL = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-Positive = Annotated[int, Field(gt=0)]
-Counted = Annotated[int, Field(ge=0)]
-
 
 class ControllerConfig(BaseModel):
     """Which policy proposes candidates, and its constants by name."""
 
-    model_config = _MODEL
+    model_config = SETTINGS
 
     name: str = "screened"
     options: dict[str, Any] = {}
@@ -60,7 +56,7 @@ class FinalsConfig(BaseModel):
             of the difference between candidates is noise.
     """
 
-    model_config = _MODEL
+    model_config = SETTINGS
 
     count: Positive = 3
     epochs_factor: Annotated[float, Field(gt=0)] = 4.0
@@ -85,7 +81,7 @@ class FidelityConfig(BaseModel):
         keep: Part of each batch that then trains in full.
     """
 
-    model_config = _MODEL
+    model_config = SETTINGS
 
     first: Annotated[float, Field(gt=0, lt=1)] = 0.25
     keep: Annotated[float, Field(gt=0, le=1)] = 0.5
@@ -98,103 +94,9 @@ class LatencyWarmupConfig(BaseModel):
         laws: How latency is guessed on each device; empty until the plan has found them.
     """
 
-    model_config = _MODEL
+    model_config = SETTINGS
 
     laws: tuple[PowerLaw, ...] = ()
-
-
-def _colour(name: str) -> str:
-    from PIL import ImageColor  # not before it is needed: --help is to be quick
-
-    try:
-        ImageColor.getrgb(name)
-    except ValueError as error:
-        raise ValueError(f"unknown colour {name!r}: give white, black or #rrggbb") from error
-    return name
-
-
-class DataConfig(BaseModel):
-    """The images.
-
-    Attributes:
-        source: `fashion-mnist-subset` (in the package), a folder of class folders, or a torchvision
-            data set by name.
-        proxy_resolution: Side in pixels at which trials train; None takes the images' own, at most the
-            deployed size.
-        memory_limit_mb: Above it images are decoded while they are read.
-        val_fraction: Held out of train where the data has no validation part.
-        test_fraction: Held out where it has no test part.
-        split_seed: Decides which images are held out.
-        split_by: How images of a folder are held out: by `name`, so that added images leave the others
-            where they are, or at `random` by their place, as runs of before did.
-        background: Colour that transparent pixels are laid on: a name such as `white`, or `#rrggbb`.
-        layout: Of a folder: `flat` takes every folder for a class, `split` those named train, val and
-            test for splits, `auto` decides, and asks where it cannot.
-        max_megapixels: A larger image is not read.
-        skip_bad_images: Leave out images that cannot be read.
-    """
-
-    model_config = _MODEL
-
-    source: str = "fashion-mnist-subset"
-    proxy_resolution: Annotated[int, Field(ge=8)] | None = None
-    memory_limit_mb: Positive = 4096
-    val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    split_seed: int = 0
-    split_by: SplitBy = "name"
-    background: Annotated[str, AfterValidator(_colour)] = "white"
-    layout: Literal["auto", "flat", "split"] = "auto"
-    max_megapixels: Annotated[float, Field(gt=0)] = 400.0
-    skip_bad_images: bool = False
-
-    @property
-    def rule(self) -> SplitRule:
-        """Which images are held out."""
-        return SplitRule(self.val_fraction, self.test_fraction, self.split_seed, self.split_by)
-
-    def held_out_by(self, rule: SplitRule) -> Self:
-        """These images, with those held out that a checkpoint's training held out."""
-        return self.model_copy(
-            update={
-                "val_fraction": rule.val_fraction,
-                "test_fraction": rule.test_fraction,
-                "split_seed": rule.seed,
-                "split_by": rule.split_by,
-            }
-        )
-
-
-class ScheduleConfig(BaseModel):
-    """Where trials train. It changes how long a search takes; what it finds, only in rounding.
-
-    Attributes:
-        workers: Trials at once; 0 trains in this process, without Ray; None takes what the machine
-            has room for.
-        cpus_per_trial: CPU cores, and torch threads, a trial: accuracies depend on them by rounding.
-        gpus_per_trial: GPUs a trial; a fraction shares one.
-        ray_address: Of a running Ray cluster; None starts one on this machine.
-        retries: Times that a trial begins again after its worker has died.
-        usage_stats: Whether Ray may report its usage to its makers.
-    """
-
-    model_config = _MODEL
-
-    workers: Counted | None = None
-    cpus_per_trial: Positive = 1
-    gpus_per_trial: Annotated[float, Field(ge=0)] = 0.0
-    ray_address: str | None = None
-    retries: Counted = 1
-    usage_stats: bool = False
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.workers == 0 and self.ray_address is not None:
-            raise ValueError(
-                f"workers is 0, which trains in this process, and ray_address {self.ray_address!r} names a "
-                "cluster: give one of them"
-            )
-        return self
 
 
 class SearchConfig(BaseModel):
@@ -216,7 +118,7 @@ class SearchConfig(BaseModel):
         fidelity: Which candidates train in full; all of them if it is None.
     """
 
-    model_config = _MODEL
+    model_config = SETTINGS
 
     preset: str = "standard"
     space: str = "mnasnet"

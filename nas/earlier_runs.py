@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.config import SearchConfig
-from nas.evidence import Evidence, chance_of
+from nas.evidence import Evidence
 from nas.noise import Noise, pooled
 from nas.run_facts import facts_of_data
 from nas.run_record import RunRecord
 from nas.runs import RunFolder
+from nas.training.chance import chance_of
 from nas.training.recipe import Recipe
 from search_spaces import InputError, SearchSpace
 

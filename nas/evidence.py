@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from nas.advice import Advice
 from nas.estimates import distinct
 from nas.readable import counted, percent
@@ -16,7 +14,6 @@ from nas.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from nas.run_record import RunRecord
-    from nas.training.images import Split
 
 FEW_STEPS = 30
 """Fewer training steps than this rank networks by luck, as 22 steps did."""
@@ -83,19 +80,6 @@ class Evidence:
                 f"({percent(self.chance)}) by more than the noise ({mend})"
             )
         return None
-
-
-def chance_of(held_out: Split, *, classes: int) -> float:
-    """Return the accuracy of always answering the most frequent class, at least 1/classes.
-
-    A split that does not hold its labels is taken to be balanced.
-    """
-    from nas.training.images import labels_of  # torch
-
-    labels = labels_of(held_out)
-    if labels is None or not len(labels):
-        return 1 / classes
-    return max(1 / classes, float(np.bincount(labels).max() / len(labels)))
 
 
 def evidence_of(run: RunRecord) -> Evidence:

@@ -15,9 +15,8 @@ from controllers import CanMergeAliases, Controller
 from latency import LatencySource
 from nas import publishing
 from nas.allowance import Allowance, WallTime
-from nas.config import FidelityConfig, FinalsConfig, ScheduleConfig, SearchConfig
+from nas.config import FidelityConfig, FinalsConfig, SearchConfig
 from nas.estimates import estimates
-from nas.evidence import chance_of
 from nas.fidelity import as_it_trains, first_recipe
 from nas.job_loop import SearchStoppedError
 from nas.latency_warmup import PowerLaw, can_be_guided, guide
@@ -29,10 +28,13 @@ from nas.proxy import ProxyTraining
 from nas.report import write_report
 from nas.results import SearchResult, choose_winner, finalist_weights, write_results
 from nas.reward import Reward
-from nas.run_facts import facts_of, record_facts
+from nas.run_facts import record_facts
 from nas.runs import RunFolder
+from nas.schedule_config import ScheduleConfig
+from nas.search_facts import facts_of
 from nas.sizes import Sizes, deployed_px
 from nas.tested import untested
+from nas.training.chance import chance_of
 from nas.training.recipe import Recipe
 from nas.trial import Evaluate, Trial
 from nas.warm_start import WarmStart

@@ -1,53 +1,19 @@
-"""`run.json`: what a run searches, where and on what; a report needs nothing else but the logs."""
+"""`run.json`: what a run does, where and on what data; a resumed run must have the same facts."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from latency import Device
 from nas.data_changes import WAYS, write_contents
 from nas.files import read_json, write_whole
-from nas.loop import Budget
 from nas.runs import RunFolder
-from nas.sizes import deployed_px
-from search_spaces import InputError, SearchSpace
+from search_spaces import InputError
 
 if TYPE_CHECKING:
     from nas.training.images import Dataset
-
-
-def facts_of(
-    space: SearchSpace,
-    devices: Sequence[Device],
-    data: Dataset,
-    *,
-    targets_ms: Sequence[float],
-    budget: Budget,
-) -> dict[str, Any]:
-    """What is searched, as plain data; mean and deviation stand for the training images.
-
-    Args:
-        space: Of the candidates.
-        devices: The first is the one whose latency stands under `latency` in the log.
-        data: Images.
-        targets_ms: Of each device.
-        budget: How much is done.
-    """
-    (first, first_ms), *others = zip(devices, targets_ms, strict=True)
-    return {
-        "space": space.name,
-        "labels": [[name, list(choices)] for name, choices in space.labels],
-        "device": asdict(first),
-        "target_ms": first_ms,
-        "other_devices": [asdict(device) | {"target_ms": ms} for device, ms in others],
-        "budget": asdict(budget),
-        "resolution": deployed_px(space),
-        "data": facts_of_data(data),
-    }
 
 
 def facts_of_data(data: Dataset) -> dict[str, Any]:

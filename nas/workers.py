@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 from latency import LatencySource, units
-from nas.config import ScheduleConfig
 from nas.job_loop import JobLoop, run_serially
+from nas.schedule_config import ScheduleConfig
 from nas.trial import Evaluate
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from nas.config import DataConfig
+from nas.data_config import DataConfig
 from search_spaces import InputError
 from search_spaces.errors import first_problem
 

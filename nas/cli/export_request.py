@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nas.cli.output import not_over
 from nas.cli.specs import stem
-from nas.config import DataConfig
+from nas.data_config import DataConfig
 from search_spaces import InputError
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from nas.cli.waiting import waiting
-from nas.config import DataConfig
+from nas.data_config import DataConfig
 from nas.runs import RunFolder
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import yaml
 from PIL import Image
 
 from nas.cli.data_options import absolute, found_again
-from nas.config import DataConfig
+from nas.data_config import DataConfig
 from nas.training.streaming import StreamingSplit
 from tests.cli.test_commands import QUICK
 from tests.cli.test_netadapt import STEPS_ALONE

@@ -11,8 +11,8 @@ from latency import open_device
 from nas.adapt import adapt
 from nas.adapt_config import AdaptConfig
 from nas.adapt_record import AdaptRecord
-from nas.config import ScheduleConfig
 from nas.job_loop import SearchStoppedError
+from nas.schedule_config import ScheduleConfig
 from nas.scoring import score
 from nas.seeds import Seed, Usage, load_seed
 from nas.torch_files import state_bytes, state_of

@@ -9,9 +9,9 @@ import pytest
 
 from latency import DeviceLostError, MeasurementError, open_device
 from nas.adapt import adapt
-from nas.config import ScheduleConfig
 from nas.job_loop import SearchStoppedError
 from nas.rivals import Found, unmet
+from nas.schedule_config import ScheduleConfig
 from nas.seeds import load_seed
 from nas.trial import Outcome
 from search_spaces import InputError, count

@@ -10,10 +10,11 @@ from controllers import make_controller
 from latency import open_device
 from nas import search
 from nas.config import FinalsConfig
-from nas.evidence import FEW_STEPS, Evidence, advice_after, chance_of, evidence_of
+from nas.evidence import FEW_STEPS, Evidence, advice_after, evidence_of
 from nas.run_record import RunRecord
 from nas.scoring import Relabelled, relabelled
 from nas.seeds import Usage
+from nas.training.chance import chance_of
 from nas.training.images import ArraySplit
 from nas.training.recipe import Recipe
 from nas.training.streaming import StreamingSplit

@@ -15,8 +15,8 @@ from nas.estimates import estimates, finalists
 from nas.fidelity import LEAST_PAIRS, LEAST_STEPS, Line, first_recipe, full_lengths
 from nas.job_loop import SearchStoppedError, run_serially
 from nas.proxy import ProxyTraining
-from nas.run_facts import facts_of
 from nas.run_record import RunRecord
+from nas.search_facts import facts_of
 from nas.training.recipe import Recipe
 from nas.trial import Outcome, trial_seed
 from nas.watch import TensorBoard

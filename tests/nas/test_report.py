@@ -10,8 +10,8 @@ from nas.job_loop import SearchStoppedError, run_serially
 from nas.noise import fastest_of_the_best, measure_noise
 from nas.report import chart_id, render, write_report
 from nas.results import SearchResult, choose_winner, pareto_front
-from nas.run_facts import facts_of
 from nas.runs import RunFolder
+from nas.search_facts import facts_of
 from nas.sizes import Sizes
 from nas.trial import Outcome
 from nas.watch import PolicyRecord

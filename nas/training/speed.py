@@ -1,0 +1,48 @@
+"""How fast a network trains here: a forecast, from a few steps on random images."""
+
+from __future__ import annotations
+
+import time
+from statistics import fmean
+
+from nas.training.recipe import Recipe
+from search_spaces import ArchSpec
+
+TIMED_PIXELS = 128 * 48 * 48
+"""Pixels of a timed batch, at most: its steps take about half a second each on a core."""
+
+LEAST_TIMED = 4
+"""Images of a timed batch, however large they are."""
+
+
+def training_speed(spec: ArchSpec, recipe: Recipe, *, px: int, threads: int) -> float:
+    """Images a second that one worker trains a network at, from a few steps on random images.
+
+    Large images are timed in smaller batches: it takes as long an image, and neither minutes nor memory.
+    """
+    import torch
+
+    from nas.training.allocator import keep_freed_memory
+    from nas.training.augment import augment, normalize
+    from nas.training.optimizer import adamw
+    from search_spaces.network import build
+
+    keep_freed_memory()
+    torch.set_num_threads(threads)
+    network = build(spec).to(memory_format=torch.channels_last)
+    optimizer = adamw(network, learning_rate=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    count = min(recipe.batch_size, max(LEAST_TIMED, TIMED_PIXELS // px**2))
+    draw = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (count, 3, px, px), dtype=torch.uint8, generator=draw)
+    labels = torch.zeros(count, dtype=torch.long)
+    times = []
+    for _ in range(3):
+        begin = time.perf_counter()
+        changed = augment(images, recipe.augment, generator=draw)
+        inputs = normalize(changed, mean=(0.5,) * 3, std=(0.25,) * 3)
+        loss = torch.nn.functional.cross_entropy(network(inputs), labels)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        optimizer.zero_grad()
+        times.append(time.perf_counter() - begin)
+    return count / fmean(times[1:])  # the first step also allocates
