@@ -16,7 +16,7 @@ import time
 from benchmarks.controller_tables import MNASNET_ARITIES
 from controllers import CONTROLLERS, CanMergeAliases, Controller, Tokens, make_controller
 from controllers.uniform import draw_uniform
-from nas.latency_warmup import PowerLaw, guide
+from nas.searching.latency_warmup import PowerLaw, guide
 from search_spaces import load_space
 
 TRIALS = (100, 1_000, 10_000)

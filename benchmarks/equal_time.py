@@ -5,11 +5,11 @@
 
 The ways are those of `WAYS`. Each is a search of the standard preset, with settings of --config that all
 have in common, within the latency of a reference network on this machine, measured once for all of them.
-Each knows beforehand, from multiply-adds, which networks are about within it (`nas.latency_warmup`). A
-budget has the search's finals in it. The network that a search returns is then trained from new weights,
-all alike and the reference like them, with several seeds; told is their accuracy on the test images with
-a 95% interval over seeds. Each search runs once: the interval is not over searches. In the end all of these
-networks are measured once more, in turns.
+Each knows beforehand, from multiply-adds, which networks are about within it
+(`nas.searching.latency_warmup`). A budget includes the search's finals. The network that a search
+returns is then trained from new weights, all alike and the reference like them, with several seeds; told
+is their accuracy on the test images with a 95% interval over seeds. Each search runs once: the interval
+is not over searches. In the end all of these networks are measured once more, interleaved.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ import torch
 import yaml
 
 from latency import Measured, open_device
-from nas.files import write_whole
-from nas.readable import percent, three_digits
-from nas.retrain import train_from_scratch
-from nas.runs import RunFolder
-from nas.student import mean_in_words
-from nas.training.load import load_dataset
+from nas.atomic_files import write_whole
+from nas.checkpoints.retrain import train_from_scratch
+from nas.data.load import load_dataset
+from nas.engine.run_folder import RunFolder
+from nas.formatting import percent, three_digits
+from nas.statistics.confidence_intervals import mean_in_words
 from nas.training.recipe import Augment, Recipe
 from search_spaces import REFERENCES, ArchSpec, count
 from search_spaces.spec import load

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from latency.profile import errors, relative_least_squares
+from latency.estimates.profile import errors, relative_least_squares
 
 FOLDS = 5
 

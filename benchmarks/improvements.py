@@ -7,7 +7,7 @@ The paper's figures are milliseconds on a Pixel 1 (arXiv 1905.02244: section 5.1
 """
 
 from latency import Measured, Timing
-from latency.onnx_runtime import OnnxRuntime
+from latency.runtimes.onnx_runtime import OnnxRuntime
 from search_spaces import REFERENCES, ArchSpec, count
 from search_spaces.improvements import (
     hswish_from,

@@ -4,12 +4,12 @@
 
 Searches with the reward ACC * (LAT/T)^-0.15 on a ZCU102, its target T at several quantiles of the
 measured latencies. What is known are multiply-adds alone, by the power law through the networks of least
-and most multiply-adds and six random ones, as a search's plan has them (`nas.latency_warmup`): a policy is
-warmed up on it, and a controller that can keeps within the target by it, give or take so many times the
-law's error. For each way: the multiply-adds of a trial, of which its training's cost is about a multiple;
-the highest true reward after 10, 20, 50 and 100 trials; and what a search of 50 would return, the highest
-accuracy of a network within the target, with the part of the searches that have none (it counts as 0).
-Means over seeds with 95% intervals; readings without noise.
+and most multiply-adds and six random ones, as a search's plan has them
+(`nas.searching.latency_warmup`): a policy is warmed up on it, and a controller that can keeps within the
+target by it, give or take so many times the law's error. For each way: the multiply-adds of a trial, of
+which its training's cost is about a multiple; the highest true reward after 10, 20, 50 and 100 trials; and
+what a search of 50 would return, the highest accuracy of a network within the target, with the part of the
+searches that have none (it counts as 0). Means over seeds with 95% intervals; readings without noise.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from benchmarks.controller_tables import (
     anb_surrogate,
 )
 from controllers import CanKeepWithin, CanWarmUp, Tokens, make_controller
-from nas.plan import SAMPLED
+from nas.searching.planning.forecast import SAMPLED
 
 QUANTILES = (0.02, 0.1, 0.5)
 BUDGETS = (10, 20, 50, 100)

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from latency import LatencySource, MeasurementError, open_device
-from latency.profile import errors
-from latency.table import LookupTable
+from latency.estimates.profile import errors
+from latency.estimates.table import LookupTable
 from search_spaces import REFERENCES, ArchSpec, load_space
 
 LOOKUPS = 200

@@ -19,14 +19,14 @@ from pathlib import Path
 
 import torch
 
-from nas.adapt import adapt
-from nas.adapt_plan import Workload
-from nas.cli.adapt_conclusion import conclude
-from nas.cli.adapt_view import View
-from nas.cli.adapting import reopen
-from nas.cli.output import messages
-from nas.rivals import Challenge, Found
-from nas.seeds import Seed
+from nas.adapting.baselines import Challenge, Found
+from nas.adapting.forecast import Workload
+from nas.checkpoints.checkpoint import Seed
+from nas.cli.adapt.opening import reopen
+from nas.cli.adapt.summary import conclude
+from nas.display.adapt_view import View
+from nas.display.output import messages
+from nas.run_adapt import adapt
 from netadapt.widest import widest_satisfying
 from search_spaces import ArchSpec
 
@@ -44,7 +44,7 @@ class MagnitudePruning:
         self.divisor = divisor
 
     def __call__(self, challenge: Challenge) -> Found | None:
-        """See `nas.rivals.FindRival`."""
+        """See `nas.adapting.baselines.FindRival`."""
         seed, made = challenge.seed, dict[int, Seed]()
 
         def fast_enough(kept: int) -> bool:

@@ -23,15 +23,15 @@ import time
 from pathlib import Path
 
 from latency import open_device
-from nas.adapt_job import AdaptJob, of_steps
-from nas.adapt_loop import AdaptLoop
-from nas.adapt_watcher import AdaptWatcher
-from nas.remembering import Remembering
-from nas.runs import RunFolder
-from nas.schedule import Resources, run_on_ray
-from nas.torch_files import state_bytes, state_of
+from nas.adapting.job import AdaptJob, of_steps
+from nas.adapting.loop import AdaptLoop
+from nas.adapting.watching import AdaptWatcher
+from nas.checkpoints.torch_files import state_bytes, state_of
+from nas.engine.memoized_source import Remembering
+from nas.engine.on_ray.tune import Resources, run_on_ray
+from nas.engine.run_folder import RunFolder
+from nas.engine.trial import Job, Outcome, Trial
 from nas.training.recipe import Recipe
-from nas.trial import Job, Outcome, Trial
 from netadapt.shrink import Shrink
 from netadapt.weights import inherit
 from search_spaces import REFERENCES

@@ -22,10 +22,10 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import kendalltau
 
-from latency.published import PHONES, held_out
-from latency.published.fit import factor, fit, fit_rates
-from latency.published.rows import Row, network, published_rows
-from latency.published.work import work
+from latency.estimates.published import PHONES, held_out
+from latency.estimates.published.fit import factor, fit, fit_rates
+from latency.estimates.published.rows import Row, network, published_rows
+from latency.estimates.published.work import work
 from search_spaces import REFERENCES, ArchSpec
 from search_spaces.references.stages import bottlenecks
 from search_spaces.spec import HeadSpec, StemSpec

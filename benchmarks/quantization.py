@@ -23,13 +23,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nas.export import Format
-from nas.quantize import ONNX, calibration_images
-from nas.running import Run
-from nas.seeds import Usage
+from nas.checkpoints.checkpoint import Usage
+from nas.data.images import Dataset
+from nas.data.load import load_dataset
+from nas.export.onnx_export import Format
+from nas.export.quantize import ONNX, calibration_images
+from nas.export.running import Run
 from nas.training.augment import normalize
-from nas.training.images import Dataset
-from nas.training.load import load_dataset
 from nas.training.recipe import Recipe
 from nas.training.train import train
 from search_spaces import REFERENCES, ArchSpec
@@ -193,7 +193,7 @@ def parse_arguments() -> argparse.Namespace:
 def chosen_format(litert: bool) -> Format:
     if not litert:
         return ONNX
-    from nas.litert import LITERT, require_litert
+    from nas.export.litert_export import LITERT, require_litert
 
     require_litert()
     return LITERT

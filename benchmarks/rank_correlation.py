@@ -37,15 +37,15 @@ from numpy.typing import NDArray
 from scipy.stats import kendalltau, rankdata
 
 from controllers import make_controller
-from nas.proxy import ProxyTraining
-from nas.seeds import Seed, Usage, load_seed, seed_bytes
-from nas.torch_files import state_of
+from nas.checkpoints.checkpoint import Seed, Usage, load_seed, seed_bytes
+from nas.checkpoints.torch_files import state_of
+from nas.data.images import Dataset
+from nas.data.load import load_dataset
+from nas.engine.trial import Job, trial_seed
+from nas.searching.proxy_task import ProxyTraining
+from nas.searching.warm_start import WarmStart
 from nas.training.evaluate import evaluate
-from nas.training.images import Dataset
-from nas.training.load import load_dataset
 from nas.training.recipe import Augment, Recipe
-from nas.trial import Job, trial_seed
-from nas.warm_start import WarmStart
 from search_spaces import ArchSpec, SearchSpace, Tokens, load_space
 from search_spaces.network import build
 

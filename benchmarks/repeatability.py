@@ -15,7 +15,7 @@ import time
 import numpy as np
 
 from latency import Measured, Timing
-from latency.onnx_runtime import OnnxRuntime
+from latency.runtimes.onnx_runtime import OnnxRuntime
 from search_spaces import REFERENCES
 
 PAIR = ("mobilenet_v3_large", "mobilenet_v2")

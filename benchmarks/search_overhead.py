@@ -21,13 +21,13 @@ from pathlib import Path
 
 from controllers import make_controller
 from latency import open_device
-from nas.job_loop import run_serially
-from nas.loop import Budget, TrialLoop
-from nas.measuring import measure
-from nas.runs import RunFolder
-from nas.schedule import Resources, run_on_ray
-from nas.trial import Job, Outcome, Trial
-from nas.watch import Silent
+from nas.engine.job_loop import run_serially
+from nas.engine.measuring import measure
+from nas.engine.on_ray.tune import Resources, run_on_ray
+from nas.engine.run_folder import RunFolder
+from nas.engine.trial import Job, Outcome, Trial
+from nas.engine.watching import Silent
+from nas.searching.loop import Budget, TrialLoop
 from search_spaces import load_space
 
 

@@ -41,12 +41,12 @@ from benchmarks.rank_correlation import (
     tau,
     tokens,
 )
-from nas.inheritance import layers, window
-from nas.plan import extreme
+from nas.data.images import Dataset
+from nas.searching.inheritance import layers, window
+from nas.searching.planning.forecast import extreme
 from nas.training.allocator import keep_freed_memory
 from nas.training.augment import augment, normalize
 from nas.training.evaluate import evaluate
-from nas.training.images import Dataset
 from nas.training.recipe import Recipe, one_cycle
 from search_spaces import FactorizedSpace, Tokens
 from search_spaces.network import Network, build

@@ -21,8 +21,8 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from torchvision import transforms
 
-from nas.training.images import ArraySplit, Dataset
-from nas.training.load import load_dataset
+from nas.data.images import ArraySplit, Dataset
+from nas.data.load import load_dataset
 from nas.training.recipe import Augment, Recipe
 from nas.training.train import train
 

@@ -32,13 +32,13 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from benchmarks.noise_components import Readings, Variant, rows, show
 from controllers import make_controller
+from nas.data.images import ArraySplit, Dataset
+from nas.data.load import load_dataset
+from nas.engine.trial import trial_seed
 from nas.training.averaging import MeanWeights, statistics_inputs
 from nas.training.evaluate import evaluate
-from nas.training.images import ArraySplit, Dataset
-from nas.training.load import load_dataset
 from nas.training.recipe import Augment, Recipe
 from nas.training.train import Diverged, train
-from nas.trial import trial_seed
 from search_spaces import load_space
 from search_spaces.network import build
 

@@ -18,8 +18,8 @@ from controllers import Tokens, check_controller, checks
 from controllers.evolution import mutated
 from latency import open_device
 from nas import search
-from nas.config import FinalsConfig
-from nas.training.load import load_dataset
+from nas.data.load import load_dataset
+from nas.searching.config import FinalsConfig
 from nas.training.recipe import Recipe
 from search_spaces import load_space
 

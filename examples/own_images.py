@@ -20,12 +20,12 @@ from pathlib import Path
 from controllers import make_controller
 from latency import Cached, LatencySource, open_device
 from nas import SearchResult, search
-from nas.config import FinalsConfig
-from nas.latency_warmup import PowerLaw
-from nas.plan import measure_span
-from nas.schedule_config import ScheduleConfig
-from nas.sizes import settle_sizes
-from nas.training.load import open_source
+from nas.data.load import open_source
+from nas.engine.schedule_config import ScheduleConfig
+from nas.searching.config import FinalsConfig
+from nas.searching.latency_warmup import PowerLaw
+from nas.searching.planning.forecast import measure_span
+from nas.searching.sizes import settle_sizes
 from nas.training.recipe import Recipe
 from search_spaces import REFERENCES, InputError, load_space
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from controllers import make_controller
 from latency import Device, Latency, check_latency_source
 from nas import search
-from nas.config import FinalsConfig
-from nas.training.load import load_dataset
+from nas.data.load import load_dataset
+from nas.searching.config import FinalsConfig
 from nas.training.recipe import Recipe
 from search_spaces import REFERENCES, ArchSpec, InputError, load_space
 from search_spaces.cost import Layer, layers_by_stage

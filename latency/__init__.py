@@ -8,10 +8,11 @@ keeps its readings, `pool` makes one source of several devices.
 
 import os
 
-from latency.cache import Cached
 from latency.devices import DEVICES, Kind, device_kinds, open_device
-from latency.measured import Measured, Reading
-from latency.measurer import (
+from latency.measuring.cache import Cached
+from latency.measuring.measured import Measured, Reading
+from latency.measuring.runtime import Conditions, Loaded, Runtime
+from latency.measuring.source import (
     Device,
     DeviceLostError,
     Latency,
@@ -22,9 +23,8 @@ from latency.measurer import (
     close,
     units,
 )
+from latency.measuring.statistics import Ratio, Timing
 from latency.pool import Pool
-from latency.runtime import Conditions, Loaded, Runtime
-from latency.statistics import Ratio, Timing
 
 # ONNX Runtime's wheels can report to their makers. Set before anything here loads it: nothing is reported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

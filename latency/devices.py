@@ -8,15 +8,15 @@ from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from latency.anchor import AnchorRecord
 from latency.device_names import WHERE, meant
-from latency.home import cache_folder, expanded
-from latency.measured import Measured
-from latency.measurer import LatencySource, MeasurementError
+from latency.measuring.anchor import AnchorRecord
+from latency.measuring.measured import Measured
+from latency.measuring.raw_times import RawTimes
+from latency.measuring.runtime import Runtime
+from latency.measuring.source import LatencySource, MeasurementError
+from latency.measuring.statistics import Timing
+from latency.measuring.user_folders import cache_folder, expanded
 from latency.pool import open_pool
-from latency.raw_times import RawTimes
-from latency.runtime import Runtime
-from latency.statistics import Timing
 from search_spaces.errors import InputError
 
 GROUP = "mobile_nas.latency"
@@ -38,15 +38,15 @@ def measured(runtime: Runtime, timing: Timing | None = None) -> Measured:
 
 
 def _cpu(argument: str) -> LatencySource:
-    from latency.onnx_runtime import OnnxRuntime
+    from latency.runtimes.onnx_runtime import OnnxRuntime
 
     options = _options(argument, device="cpu:", known={"threads": 1, "provider": "cpu"})
     return measured(OnnxRuntime(threads=int(options["threads"]), provider=str(options["provider"])))
 
 
 def _ssh(argument: str) -> LatencySource:
-    from latency.ssh import SshRuntime
-    from latency.ssh_connection import Remote
+    from latency.runtimes.ssh import SshRuntime
+    from latency.runtimes.ssh_connection import Remote
 
     host, _, rest = argument.partition(",")
     known: dict[str, int | str] = {"python": "python3", "threads": 1, "runtime": "", "config": ""}
@@ -60,8 +60,8 @@ def _ssh(argument: str) -> LatencySource:
 
 
 def _adb(argument: str) -> LatencySource:
-    from latency.adb import TIMING, AdbRuntime
-    from latency.adb_phone import Phone, attached_phones
+    from latency.runtimes.adb import TIMING, AdbRuntime
+    from latency.runtimes.adb_phone import Phone, attached_phones
 
     named, _, rest = argument.partition(",")
     if "=" in named:  # the only phone, and options
@@ -81,7 +81,7 @@ def _adb(argument: str) -> LatencySource:
 
 
 def _command(argument: str) -> LatencySource:
-    from latency.command import TIMING, CommandRuntime
+    from latency.runtimes.command import TIMING, CommandRuntime
 
     return measured(CommandRuntime(argument), TIMING)
 
@@ -112,7 +112,7 @@ def _whole(value: str, part: str) -> int:
 
 
 def _madds(argument: str) -> LatencySource:
-    from latency.madds import MaddsEstimate
+    from latency.estimates.madds import MaddsEstimate
 
     try:
         rate = float(argument)
@@ -124,7 +124,7 @@ def _madds(argument: str) -> LatencySource:
 
 
 def _litert(argument: str) -> LatencySource:
-    from latency.litert import LiteRt
+    from latency.runtimes.litert import LiteRt
 
     defaults: dict[str, int | str] = {"threads": 1}
     options = _options(argument, device="litert", known=defaults)
@@ -132,7 +132,7 @@ def _litert(argument: str) -> LatencySource:
 
 
 def _table(argument: str) -> LatencySource:
-    from latency.table import LookupTable
+    from latency.estimates.table import LookupTable
 
     if not argument:
         raise InputError("device table needs a file, as table:cpu.jsonl: nas profile makes one")
@@ -140,7 +140,7 @@ def _table(argument: str) -> LatencySource:
 
 
 def _pieces(argument: str) -> LatencySource:
-    from latency.on_demand import OnDemand
+    from latency.estimates.lazy_table import OnDemand
 
     if not argument:
         raise InputError("device pieces needs one that measures behind it, as pieces:cpu")
@@ -152,7 +152,7 @@ def _pieces(argument: str) -> LatencySource:
 
 def _pixel(phone: str) -> Callable[[str], LatencySource]:
     def opened(argument: str) -> LatencySource:
-        from latency.published import PublishedEstimate
+        from latency.estimates.published import PublishedEstimate
 
         if argument:
             raise InputError(

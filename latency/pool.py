@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from threading import Condition
 
-from latency.measurer import (
+from latency.measuring.source import (
     Device,
     DeviceLostError,
     Latency,

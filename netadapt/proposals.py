@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from latency.measurer import DeviceLostError, LatencySource, MeasurementError
+from latency.measuring.source import DeviceLostError, LatencySource, MeasurementError
 from netadapt.groups import Group, width_groups
 from netadapt.narrowing import resized
 from netadapt.widest import widest_satisfying
@@ -200,7 +200,7 @@ def propose_all(
 ) -> list[Proposal]:
     """A proposal of every group that can give one, in the order of the groups.
 
-    >>> from latency.madds import MaddsEstimate
+    >>> from latency.estimates.madds import MaddsEstimate
     >>> from search_spaces.references import mobilenet_v3_small
     >>> spec, latency = mobilenet_v3_small(), remembered(MaddsEstimate(10.0))
     >>> for p in propose_all(spec, latency=latency, limit_ms=0.9 * latency(spec)):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal, get_args
 
-from latency.measurer import LatencySource
+from latency.measuring.source import LatencySource
 from netadapt.giving_back import give_back
 from netadapt.groups import width_groups
 from netadapt.narrowing import narrowed

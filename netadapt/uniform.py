@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from latency.measurer import DeviceLostError, MeasurementError
+from latency.measuring.source import DeviceLostError, MeasurementError
 from netadapt.channels import excited
 from netadapt.narrowing import SqueezeRule, squeeze_rules
 from netadapt.proposals import LatencyMs, Widths
@@ -114,7 +114,7 @@ def widest_uniform(
     Latency over the multiplier is a step function with bumps: see `widest_satisfying`, which asks about few
     of the networks, and about each once. One that cannot be measured counts as too slow.
 
-    >>> from latency.madds import MaddsEstimate
+    >>> from latency.estimates.madds import MaddsEstimate
     >>> from netadapt.proposals import remembered
     >>> from search_spaces.references import mobilenet_v3_small
     >>> latency = remembered(MaddsEstimate(1.0))

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
-from nas.seeds import Seed, Usage
-from nas.training.images import ArraySplit, Dataset, channel_statistics
+from nas.checkpoints.checkpoint import Seed, Usage
+from nas.data.images import ArraySplit, Dataset, channel_statistics
 from nas.training.recipe import Recipe
 from nas.training.train import train
 from search_spaces import REFERENCES

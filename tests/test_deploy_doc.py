@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nas.checkpoints.checkpoint import seed_bytes
 from nas.cli.main import main
-from nas.seeds import seed_bytes
 from tests.deploying import CLASSES, trained_seed, write_photos
 
 PAGE = (Path(__file__).parents[1] / "docs/deploy.md").read_text(encoding="utf-8")
@@ -102,7 +102,7 @@ def test_predict_gives_the_lines_probabilities(nas, photos):
 
 @pytest.mark.skipif("MOBILE_NAS_PHOTOS" not in os.environ, reason="MOBILE_NAS_PHOTOS has photos")
 def test_photos_of_phones_and_imagenet_s_classes(nas, tmp_path):
-    from nas.pretrained import import_seed
+    from nas.checkpoints.pretrained import import_seed
     from search_spaces import REFERENCES
 
     root = Path(os.environ["MOBILE_NAS_PHOTOS"])

@@ -10,7 +10,7 @@ from PIL import Image
 
 from controllers import make_controller
 from latency import Latency, open_device
-from nas.seeds import load_seed
+from nas.checkpoints.checkpoint import load_seed
 from search_spaces import InputError
 from search_spaces.references import mobilenet_v3_small
 from search_spaces.spec import load

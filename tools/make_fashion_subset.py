@@ -26,7 +26,7 @@ CLASSES = (
     "bag",
     "ankle boot",
 )
-TARGET = Path(__file__).parents[1] / "nas/training/assets/fashion_mnist_subset.npz"
+TARGET = Path(__file__).parents[1] / "nas/data/assets/fashion_mnist_subset.npz"
 PER_CLASS = {"train": 1000, "val": 250, "test": 250}
 IDX_UINT8 = 0x08
 

@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
-from nas.cli.improve_command import take_steps
-from nas.layer_table import HEADINGS, cells, layer_table
+from nas.cli.commands.improve import take_steps
+from nas.report.layer_table import HEADINGS, cells, layer_table
 from search_spaces import REFERENCES, ArchSpec, count
 from search_spaces.cost import layers_by_stage
 from search_spaces.improvements import (

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from nas.data_config import DataConfig
+from nas.data.config import DataConfig
 from search_spaces import InputError
 from search_spaces.errors import first_problem
 
@@ -62,7 +62,7 @@ def data_config(source: str, **settings: Any) -> DataConfig:
 
 def absolute(data: DataConfig) -> DataConfig:
     """The same, with a folder's path that holds from everywhere."""
-    from nas.training.finding import expanded, is_folder
+    from nas.data.finding import expanded, is_folder
 
     if not is_folder(data.source):
         return data
@@ -79,9 +79,9 @@ def found_again(data: DataConfig, run: Path) -> DataConfig:
     Raises:
         InputError: The folder is not here, nor beside the run.
     """
-    from nas.training.embedded import NAME
-    from nas.training.finding import expanded, is_folder
-    from nas.training.torchvision_sets import canonical_name
+    from nas.data.embedded import NAME
+    from nas.data.finding import expanded, is_folder
+    from nas.data.torchvision_sets import canonical_name
 
     known = data.source == NAME or canonical_name(data.source) is not None
     path = expanded(data.source)

@@ -13,10 +13,10 @@ from typing import NoReturn, cast
 
 import typer
 
-from latency.home import home
-from nas.cli.output import show_warnings
+from latency.measuring.user_folders import home
 from nas.cli.provenance import forget
 from nas.cli.suggestions import for_command, for_option
+from nas.display.output import show_warnings
 from search_spaces.errors import InputError
 
 BAD_INPUT = 2

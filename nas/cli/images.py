@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from nas.cli.waiting import waiting
-from nas.data_config import DataConfig
-from nas.runs import RunFolder
+from nas.data.config import DataConfig
+from nas.display.progress import waiting
+from nas.engine.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from nas.data_changes import Resumed
-    from nas.seeds import Usage
-    from nas.training.images import Dataset
-    from nas.training.load import ImageSource
+    from nas.checkpoints.checkpoint import Usage
+    from nas.data.images import Dataset
+    from nas.data.load import ImageSource
+    from nas.engine.data_changes import Resumed
 
 
 def open_images(
@@ -38,7 +38,7 @@ def open_images(
         of: See `find_images`.
 
     Raises:
-        InputError: See `nas.training.load.load_dataset`; train holds less than a batch; or the images are
+        InputError: See `nas.data.load.load_dataset`; train holds less than a batch; or the images are
             not those that the run began with.
     """
     source = find_images(wanted, console, resumed=resumed, of=of)
@@ -62,12 +62,12 @@ def find_images(
         of: A checkpoint or an exported file: images that its run knew stay on their side.
 
     Raises:
-        InputError: See `nas.training.load.open_source`; or the images are not those that the run began
+        InputError: See `nas.data.load.open_source`; or the images are not those that the run began
             with.
     """
-    from nas.data_changes import read_contents
-    from nas.training.folders.names import printable
-    from nas.training.load import open_source
+    from nas.data.image_files.names import printable
+    from nas.data.load import open_source
+    from nas.engine.data_changes import read_contents
 
     folder = resumed.folder if resumed else None if of is None else RunFolder(of.parent)
     before = None if folder is None else read_contents(folder)
@@ -132,7 +132,7 @@ def read_images(
     Raises:
         InputError: An image cannot be read, or train holds less than a batch.
     """
-    from nas.training.images import require_batch
+    from nas.data.images import require_batch
 
     reading = f"reading images of {source.name} at {px} px"
     with waiting(console, reading) as status:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from nas.schedule_config import ScheduleConfig
+from nas.engine.schedule_config import ScheduleConfig
 from search_spaces import InputError
 
 

@@ -7,20 +7,20 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.devices_command import devices
+from nas.cli.adapt.command import netadapt
+from nas.cli.commands.devices import devices
+from nas.cli.commands.evaluate import evaluate
+from nas.cli.commands.export import export
+from nas.cli.commands.import_weights import import_weights
+from nas.cli.commands.improve import improve
+from nas.cli.commands.measure import measure
+from nas.cli.commands.predict import predict
+from nas.cli.commands.profile import profile
+from nas.cli.commands.report import report
+from nas.cli.commands.show import show
+from nas.cli.commands.train import train
 from nas.cli.errors import guarded
-from nas.cli.evaluate_command import evaluate
-from nas.cli.export_command import export
-from nas.cli.import_command import import_weights
-from nas.cli.improve_command import improve
-from nas.cli.measure_command import measure
-from nas.cli.netadapt_command import netadapt
-from nas.cli.predict_command import predict
-from nas.cli.profile_command import profile
-from nas.cli.report_command import report
-from nas.cli.search_command import search
-from nas.cli.show_command import show
-from nas.cli.train_command import train
+from nas.cli.search.command import search
 
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nas.cli.output import messages
-from nas.publishing import run_of
+from nas.display.output import messages
+from nas.engine.publishing import run_of
 
 _said: set[Path] = set()
 """Files whose run this command has already named."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from nas.cli.output import noted
+from nas.display.output import noted
 
 
 def note_sizes(

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from nas.adapt_record import is_adapt_run
+from nas.adapting.record import is_adapt_run
 from nas.cli.provenance import say_run
-from nas.runs import RunFolder
+from nas.engine.run_folder import RunFolder
 from search_spaces import REFERENCES, ArchSpec, InputError
 from search_spaces.nearest import did_you_mean
 from search_spaces.references import Convention
@@ -102,7 +102,7 @@ def _read(name: str, changes: Changes) -> ArchSpec:
         spec = load(name)
         say_run(name)
     elif name.endswith(".pt"):
-        from nas.seeds import load_seed
+        from nas.checkpoints.checkpoint import load_seed
 
         seed = load_seed(name)
         say_run(name, seed.run)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from latency import LatencySource, Measured
-from latency.model_file import is_model_file, opened, read_model
+from latency.files.model_file import is_model_file, opened, read_model
 from nas.cli.specs import Changes, open_spec
 from search_spaces import ArchSpec, InputError
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, update_bn
 
+from nas.data.images import Dataset
 from nas.training.augment import augment, normalize
-from nas.training.images import Dataset
 from nas.training.recipe import Recipe
 
 STATISTICS_BATCHES = 20

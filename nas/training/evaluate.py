@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from nas.data.images import Split
 from nas.training.augment import normalize
-from nas.training.images import Split
 
 
 class Score(NamedTuple):

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nas.data.images import Batch, Dataset, Split, require_batch
 from nas.training.allocator import keep_freed_memory
 from nas.training.augment import augment, normalize
 from nas.training.averaging import MeanWeights, statistics_inputs
 from nas.training.batch_norm import unbiased_statistics
 from nas.training.evaluate import Score, evaluate
-from nas.training.images import Batch, Dataset, Split, require_batch
 from nas.training.isolation import dropout_seed, threads
 from nas.training.optimizer import adamw, zero_residual_branches
 from nas.training.recipe import Recipe, one_cycle

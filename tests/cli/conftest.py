@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nas.checkpoints.checkpoint import seed_bytes
 from nas.cli.main import main, netadapt_main, search_main
-from nas.seeds import seed_bytes
 from tests.nas.test_adapt import SEED
 
 SMALL_SPACE = """\

@@ -9,13 +9,13 @@ import pytest
 from rich.console import Console
 
 from latency import Latency, open_device
-from nas.adapt_job import AdaptJob, of_steps
-from nas.adapt_plan import Forecast, Workload
-from nas.cli import adapt_pace, waiting
-from nas.cli.adapt_view import View
-from nas.cli.waiting import SAY_AFTER_S
+from nas.adapting.forecast import Forecast, Workload
+from nas.adapting.job import AdaptJob, of_steps
+from nas.display import adapt_pace, progress
+from nas.display.adapt_view import View
+from nas.display.progress import SAY_AFTER_S
+from nas.engine.trial import Outcome, Trial
 from nas.training.recipe import Recipe
-from nas.trial import Outcome, Trial
 from tests.nas.test_adapt import CONFIG, DATA, SPEC
 
 DEVICE = open_device("madds:1").device
@@ -245,8 +245,8 @@ def test_at_the_end_nothing_is_left(shown, clock):
 
 
 def test_what_takes_long_without_news_is_told_where_there_is_no_terminal(shown, monkeypatch):
-    monkeypatch.setattr(waiting, "SAY_EVERY_S", 0.01)
-    under_way = waiting.Waiting(Console(file=shown))
+    monkeypatch.setattr(progress, "SAY_EVERY_S", 0.01)
+    under_way = progress.Waiting(Console(file=shown))
     under_way.begin("training")
     for _ in range(1000):
         if "training (" in shown.getvalue():
@@ -258,7 +258,7 @@ def test_what_takes_long_without_news_is_told_where_there_is_no_terminal(shown, 
 
 def test_a_terminal_shows_for_how_long_something_has_been_under_way(shown, clock):
     terminal = Console(file=shown, force_terminal=True, width=80)
-    under_way = waiting.Waiting(terminal)
+    under_way = progress.Waiting(terminal)
     under_way.begin("training")
     clock.s += 70
     terminal.print(under_way)

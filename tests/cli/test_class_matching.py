@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from nas.models import open_model
-from nas.pretrained import import_seed
-from nas.seeds import Seed, Usage, load_seed, seed_bytes
+from nas.checkpoints.checkpoint import Seed, Usage, load_seed, seed_bytes
+from nas.checkpoints.pretrained import import_seed
+from nas.export.models import open_model
 from search_spaces import REFERENCES
 from search_spaces.network import build
 

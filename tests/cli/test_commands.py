@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 
 from latency import Device, Latency
-from nas.cli.plan_lines import Prospect
-from nas.cli.planning import _apart, first_lesson
-from nas.config import load_config, make_config
-from nas.plan import Span
-from nas.publishing import run_of
-from nas.readable import three_digits
+from nas.cli.search.plan_lines import Prospect
+from nas.cli.search.planning import _apart, first_lesson
+from nas.engine.publishing import run_of
+from nas.formatting import three_digits
+from nas.searching.config import load_config, make_config
+from nas.searching.planning.forecast import Span
 from search_spaces import REFERENCES
 from search_spaces.spec import save
 
@@ -92,7 +92,7 @@ def test_a_search_from_images_to_files_that_work(nas, nas_search, photos, config
     images = np.random.default_rng(1).random((1, 3, 32, 32), dtype=np.float32)
     session = ort.InferenceSession(folder / "best.onnx", providers=["CPUExecutionProvider"])
     (logits,) = session.run(None, {"image": images})
-    from nas.seeds import load_seed
+    from nas.checkpoints.checkpoint import load_seed
 
     with torch.inference_mode():
         expected = load_seed(folder / "seed.pt").network()(torch.from_numpy(images)).numpy()
@@ -242,7 +242,7 @@ def test_a_run_that_never_began_leaves_its_name_free(
         raise KeyboardInterrupt
 
     command = [*QUICK, "--data", photos, "--config", config, "--run-name", "one"]
-    monkeypatch.setattr("nas.job_loop.attempt", interrupted)
+    monkeypatch.setattr("nas.engine.job_loop.attempt", interrupted)
     assert nas_search(*command)[0] == 130
     assert not (tmp_path / "runs" / "one").exists()
     monkeypatch.undo()

@@ -11,8 +11,8 @@ import yaml
 from PIL import Image
 
 from nas.cli.data_options import absolute, found_again
-from nas.data_config import DataConfig
-from nas.training.streaming import StreamingSplit
+from nas.data.config import DataConfig
+from nas.data.streaming import StreamingSplit
 from tests.cli.test_commands import QUICK
 from tests.cli.test_netadapt import STEPS_ALONE
 
@@ -54,8 +54,8 @@ def interrupted(folder):
 
 
 def split_of(folder):
-    from nas.data_changes import read_contents
-    from nas.runs import RunFolder
+    from nas.engine.data_changes import read_contents
+    from nas.engine.run_folder import RunFolder
 
     return read_contents(RunFolder(folder)).splits
 
@@ -171,7 +171,7 @@ def test_runs_of_before_keep_their_random_split(begin, nas_search, tmp_path):
     assert begin()[0] == 0
     settings = yaml.safe_load((folder / "config.yaml").read_text())
     assert settings["data"]["split_by"] == "name"
-    from nas.config import load_config
+    from nas.searching.config import load_config
 
     del settings["data"]["split_by"]
     (folder / "config.yaml").write_text(yaml.safe_dump(settings))
@@ -319,13 +319,12 @@ def test_netadapt_tells_changes_and_goes_on_with_them(netadapt, seed, photos, tm
 def test_netadapt_keeps_its_result_where_a_test_photo_has_gone_bad(
     netadapt, seed, photos, tmp_path, monkeypatch
 ):
-    from nas import adapt
-    from nas.training.image_files.unreadable import Unreadable, UnreadableError
+    from nas.data.image_files.unreadable import Unreadable, UnreadableError
 
     def fails(*_):
         raise UnreadableError([Unreadable("photos/dark/1.png", "empty file")])
 
-    monkeypatch.setattr(adapt, "tested", fails)
+    monkeypatch.setattr("nas.run_adapt.tested", fails)
     given = ("--seed", seed, "--data", photos, "--target-ratio", 0.85, *STEPS_ALONE)
     code, out, err = netadapt(*given, "--run-name", "one", "--json")
     assert code == 0, err

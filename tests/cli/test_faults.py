@@ -6,9 +6,9 @@ import json
 import filelock
 import pytest
 
-from nas.cli import planning
 from nas.cli.main import main
-from nas.watch import TensorBoard
+from nas.cli.search import planning
+from nas.engine.watching import TensorBoard
 from tests.cli.conftest import SMALL_SPACE
 from tests.cli.test_commands import QUICK
 
@@ -137,7 +137,7 @@ def test_a_space_that_changes_during_the_plan_is_searched_as_it_was_read(
         space.unlink()
         return planned
 
-    monkeypatch.setattr("nas.cli.planning.plan", plan)
+    monkeypatch.setattr("nas.cli.search.planning.plan", plan)
     code, _, err = begin("--space", space, "--run-name", "one")
     assert code == 0, err
     assert (tmp_path / "runs" / "one" / "space.yaml").read_text() == SMALL_SPACE
@@ -156,7 +156,7 @@ def test_only_what_is_a_disk_s_is_told_as_such(nas, monkeypatch, failure, one_li
     def fails(*_, **__):
         raise failure
 
-    monkeypatch.setattr("nas.cli.show_command.open_spec", fails)
+    monkeypatch.setattr("nas.cli.commands.show.open_spec", fails)
     if not one_line:
         with pytest.raises(OSError, match=failure.strerror):
             nas_main(monkeypatch)

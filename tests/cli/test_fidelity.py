@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from nas.config import load_config
+from nas.searching.config import load_config
 from tests.cli.test_commands import QUICK
 from tests.nas.test_kill import SPACE
 

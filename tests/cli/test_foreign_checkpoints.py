@@ -15,8 +15,8 @@ import torchvision
 from safetensors.torch import save_file
 from torch.optim.swa_utils import AveragedModel
 
-from nas.pretrained import import_seed
-from nas.seeds import load_seed
+from nas.checkpoints.checkpoint import load_seed
+from nas.checkpoints.pretrained import import_seed
 from search_spaces import REFERENCES, InputError
 from search_spaces.network import build
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from nas.feeding import Feed
-from nas.seeds import load_seed, seed_bytes
-from nas.training.load import load_dataset
-from nas.training.split_rule import SplitRule
+from nas.checkpoints.checkpoint import load_seed, seed_bytes
+from nas.checkpoints.feeding import Feed
+from nas.data.load import load_dataset
+from nas.data.split_rule import SplitRule
 from tests.nas.test_adapt import SEED
 
 RULE = SplitRule(val_fraction=0.1, test_fraction=0.3, seed=5)

@@ -3,8 +3,7 @@
 import filelock
 import pytest
 
-from nas.cli import adapting, job
-from nas.runs import RunFolder
+from nas.engine.run_folder import RunFolder
 from search_spaces import InputError
 from tests.cli.test_faults import begin, config  # noqa: F401 - fixtures
 
@@ -16,8 +15,8 @@ def unread(monkeypatch):
     def read(*_, **__):
         raise AssertionError
 
-    monkeypatch.setattr(job, "find_images", read)
-    monkeypatch.setattr(adapting, "open_images", read)
+    monkeypatch.setattr("nas.cli.search.opening.find_images", read)
+    monkeypatch.setattr("nas.cli.adapt.opening.open_images", read)
 
 
 @pytest.fixture

@@ -134,7 +134,7 @@ class Phone:
 
 
 def test_a_measured_latency_has_its_interval(nas, monkeypatch):
-    monkeypatch.setattr("nas.cli.improve_command.open_device", lambda name: Phone())
+    monkeypatch.setattr("nas.cli.commands.improve.open_device", lambda name: Phone())
     code, out, _ = nas("improve", "mobilenet_v2", "--no-hswish", "--device", "phone")
     rows = {line.split("  ")[0]: line for line in out.splitlines()}
     assert code == 0
@@ -145,7 +145,7 @@ def test_a_measured_latency_has_its_interval(nas, monkeypatch):
 
 
 def test_a_network_that_the_device_cannot_run_is_not_written(nas, tmp_path, monkeypatch):
-    monkeypatch.setattr("nas.cli.improve_command.open_device", lambda name: Phone())
+    monkeypatch.setattr("nas.cli.commands.improve.open_device", lambda name: Phone())
     code, out, err = nas("improve", "mobilenet_v2", "--device", "phone")
     assert (code, out) == (2, "")
     assert err.strip().endswith("cannot be measured on phone: no h-swish here")

@@ -7,11 +7,11 @@ import pytest
 from rich.console import Console
 
 from latency import Device, Latency
-from nas.cli.live import LiveView, trial_line
-from nas.config import make_config
-from nas.sizes import Sizes
-from nas.trial import Job, Trial
-from nas.watch import Silent, TensorBoard
+from nas.display.search_view import LiveView, trial_line
+from nas.engine.trial import Job, Trial
+from nas.engine.watching import Silent, TensorBoard
+from nas.searching.config import make_config
+from nas.searching.sizes import Sizes
 from search_spaces import REFERENCES
 
 SIZES = Sizes(32, 64)
@@ -91,7 +91,7 @@ def test_tensorboard_has_a_curve_a_device(tmp_path):
 
 def test_time_left_is_the_plans_until_a_batch_is_whole(monkeypatch):
     now = [1000.0]
-    monkeypatch.setattr("nas.cli.live.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("nas.display.search_view.time.monotonic", lambda: now[0])
     # Batches of 4; 16 trials, 2 finalists of 3, 2 repeats: 24.
     config = make_config(preset="quick").with_sizes(Sizes(32, 32))
     view = LiveView(Console(file=io.StringIO()), config, expected_s=240.0)
@@ -113,7 +113,7 @@ def job(index, kind):
 
 def test_time_left_under_a_budget_is_the_budgets_until_the_finals_begin(monkeypatch):
     now = [1000.0]
-    monkeypatch.setattr("nas.cli.live.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("nas.display.search_view.time.monotonic", lambda: now[0])
     config = make_config(preset="quick", overrides={"budget_s": 600.0}).with_sizes(Sizes(32, 32))
     view = LiveView(Console(file=io.StringIO()), config, expected_s=580.0, budget_left_s=590.0)
     view.measuring(0, 4)

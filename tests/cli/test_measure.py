@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from latency import DEVICES, Device, Kind, Measured, MeasurementError
-from latency.runtime import Conditions
+from latency.measuring.runtime import Conditions
 from search_spaces import REFERENCES, count
 from search_spaces.spec import from_dict, save, to_dict
 

@@ -6,7 +6,7 @@ import sys
 import onnx
 import pytest
 
-from latency.statistics import Timing
+from latency.measuring.statistics import Timing
 from tests.latency.conftest import sshd  # noqa: F401 - a fixture
 from tests.latency.model_files import onnx_model, save_with_data, tflite_model
 from tests.latency.sshd import python
@@ -27,7 +27,7 @@ print(shape[2])
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
     """A folder to work in, apart from the models'."""
-    monkeypatch.setattr("latency.measured.Timing", lambda: QUICK)
+    monkeypatch.setattr("latency.measuring.measured.Timing", lambda: QUICK)
     (tmp_path / "here").mkdir()
     (tmp_path / "models").mkdir()
     monkeypatch.chdir(tmp_path / "here")
@@ -55,7 +55,7 @@ def rows(tmp_path, monkeypatch):
     path = tmp_path / "rows.py"
     path.write_text(ROWS)
     path.chmod(0o755)
-    monkeypatch.setattr("latency.command.TIMING", QUICK)
+    monkeypatch.setattr("latency.runtimes.command.TIMING", QUICK)
     return f"command:{path}"
 
 

@@ -11,9 +11,9 @@ import pytest
 from filelock import FileLock
 
 from latency import DEVICES, DeviceLostError, Latency, MeasurementError
-from latency.madds import MaddsEstimate
-from nas.publishing import run_of
-from nas.seeds import load_seed, seed_bytes
+from latency.estimates.madds import MaddsEstimate
+from nas.checkpoints.checkpoint import load_seed, seed_bytes
+from nas.engine.publishing import run_of
 from netadapt import width_groups
 from tests.nas.test_adapt import FULL_MS, SEED
 
@@ -69,9 +69,9 @@ def test_its_folder_stands_for_what_it_found(netadapt, nas, seed, photos, tmp_pa
 
 def test_the_seed_is_read_once(netadapt, seed, photos, tmp_path, monkeypatch):
     """A search that ends meanwhile may put another network in its place."""
-    from nas.cli import adapting
+    from nas.cli.adapt import opening
 
-    opened = adapting.open_seed
+    opened = opening.open_seed
 
     def then_lost(path):
         found = opened(path)
@@ -79,7 +79,7 @@ def test_the_seed_is_read_once(netadapt, seed, photos, tmp_path, monkeypatch):
             path.write_bytes(b"another one")
         return found
 
-    monkeypatch.setattr(adapting, "open_seed", then_lost)
+    monkeypatch.setattr(opening, "open_seed", then_lost)
     common = ("--seed", seed, "--data", photos, "--target-ratio", 0.85, *STEPS_ALONE)
     code, _, err = netadapt(*common, "--run-name", "one")
     assert code == 0, err
@@ -334,7 +334,7 @@ def test_a_disk_that_fails_is_one_line_that_says_how_to_go_on(
     def fails(*_, **__):
         raise failure
 
-    monkeypatch.setattr("nas.adapt.adapt", fails)
+    monkeypatch.setattr("nas.run_adapt.adapt", fails)
     common = ("--seed", seed, "--data", photos, "--target-ratio", 0.85, *STEPS_ALONE)
     code, _, err = netadapt(*common, "--run-name", "one")
     assert code == 2

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from nas.seeds import seed_bytes
+from nas.checkpoints.checkpoint import seed_bytes
 from netadapt import narrowed, width_groups
 from search_spaces.spec import save
 from tests.cli.test_netadapt import QUICK, STEPS_ALONE
@@ -117,7 +117,7 @@ def test_a_wrong_option_is_named_before_anything_is_opened(
     def opened(*_):
         pytest.fail("the seed was opened")
 
-    monkeypatch.setattr("nas.cli.adapting.open_seed", opened)
+    monkeypatch.setattr("nas.cli.adapt.opening.open_seed", opened)
     target = () if str(arguments[0]).startswith("--target") else ("--target-ratio", 0.5)
     code, _, err = netadapt("--seed", "any.pt", *target, *arguments)
     assert code == 2

@@ -9,13 +9,13 @@ import onnx
 import pytest
 from PIL import Image
 
-from nas.cli.confusion_table import confusion_tables
-from nas.confusion import Confusion
-from nas.export import checked_onnx
-from nas.onnx_file import describe_onnx, stamp_onnx
-from nas.publishing import publish
-from nas.runs import RunFolder
-from nas.seeds import Seed, Usage, seed_bytes
+from nas.checkpoints.checkpoint import Seed, Usage, seed_bytes
+from nas.cli.commands.confusion_table import confusion_tables
+from nas.engine.publishing import publish
+from nas.engine.run_folder import RunFolder
+from nas.export.confusion import Confusion
+from nas.export.onnx_export import checked_onnx
+from nas.export.onnx_file import describe_onnx, stamp_onnx
 from search_spaces.network import build
 from tests.deploying import CLASSES, PX, save, shaded, small_spec, trained_seed, write_photos
 
@@ -261,7 +261,7 @@ def test_json_has_every_class_and_every_confusion(nas, folder, onnx_file):
 
 
 def test_many_classes_show_the_weakest_and_the_most_confused(capsys):
-    from nas.cli.output import results
+    from nas.display.output import results
 
     names = tuple(f"c{number}" for number in range(1000))
     counts = {(n, n): 9 for n in range(30)} | {(3, 4): 5, (4, 3): 7, (29, 999): 1}

@@ -5,7 +5,7 @@ import json
 import onnx
 import pytest
 
-from nas.seeds import load_seed
+from nas.checkpoints.checkpoint import load_seed
 from search_spaces.spec import load
 
 QUICK = (

@@ -11,7 +11,7 @@ import torchvision
 from PIL import Image
 from safetensors.torch import save_file
 
-from nas.seeds import Usage, load_seed, seed_bytes
+from nas.checkpoints.checkpoint import Usage, load_seed, seed_bytes
 from search_spaces import REFERENCES
 from search_spaces.network import build
 from search_spaces.spec import save

@@ -1,12 +1,12 @@
-"""Another machine over ssh, on loopback: what the tests of `latency.ssh` connect to."""
+"""Another machine over ssh, on loopback: what the tests of `latency.runtimes.ssh` connect to."""
 
 import json
 import sys
 
 import pytest
 
-from latency.ssh import SshRuntime
-from latency.ssh_connection import MARK, Remote
+from latency.runtimes.ssh import SshRuntime
+from latency.runtimes.ssh_connection import MARK, Remote
 from tests.latency import sshd as real
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from latency.ssh_connection import BOOT
+from latency.runtimes.ssh_connection import BOOT
 
 SSHD = "/usr/sbin/sshd"
 MISSING = next(

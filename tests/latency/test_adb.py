@@ -19,12 +19,12 @@ from latency import (
     open_device,
     units,
 )
-from latency.adb import AdbRuntime
-from latency.adb_phone import Phone, choose
-from latency.benchmark_model import times_ms
-from latency.tflite_file import open_tflite
+from latency.files.tflite_file import open_tflite
+from latency.runtimes.adb import AdbRuntime
+from latency.runtimes.adb_phone import Phone, choose
+from latency.runtimes.benchmark_model import times_ms
 from nas.cli.main import main
-from nas.measuring import measure
+from nas.engine.measuring import measure
 from search_spaces import REFERENCES, InputError, count
 from tests.latency.fake_adbd import FakeAdbd
 from tests.latency.model_files import tflite_model
@@ -282,7 +282,7 @@ def quick(monkeypatch):
     litert.to_tflite = lambda network: b"\0\0\0\0TFL3" + bytes(count(network.spec).madds // 10_000)
     monkeypatch.setitem(sys.modules, "search_spaces.litert_export", litert)
     timing = Timing(warmup_s=0.0, block_s=0.0, block_runs=5, min_blocks=2, max_s=0.1, retries=0)
-    monkeypatch.setattr("latency.adb.TIMING", timing)
+    monkeypatch.setattr("latency.runtimes.adb.TIMING", timing)
 
 
 @needs_adb

@@ -17,8 +17,8 @@ from latency import (
     Timing,
     check_latency_source,
 )
-from latency.command import CommandRuntime
-from latency.programs import MOST_BYTES, TimedOutError, run_program
+from latency.runtimes.command import CommandRuntime
+from latency.runtimes.programs import MOST_BYTES, TimedOutError, run_program
 from search_spaces import REFERENCES, InputError
 
 SMALL = REFERENCES["mobilenet_v3_small"](resolution=64)

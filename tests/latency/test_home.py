@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from latency import home as homes
 from latency import open_device
-from latency.home import cache_folder, home, temporary_home
-from nas.training.torchvision_sets import download_root
+from latency.measuring import user_folders as homes
+from latency.measuring.user_folders import cache_folder, home, temporary_home
+from nas.data.torchvision_sets import download_root
 from search_spaces import InputError
 
 

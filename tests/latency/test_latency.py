@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from latency import Cached, Device, Latency, MeasurementError, check_latency_source, open_device
-from latency.anchor import AnchorRecord
-from latency.measured import Measured
-from latency.onnx_runtime import OnnxRuntime
-from latency.statistics import Timing, bootstrap_ci95, drift, ratio, summarize
+from latency.measuring.anchor import AnchorRecord
+from latency.measuring.measured import Measured
+from latency.measuring.statistics import Timing, bootstrap_ci95, drift, ratio, summarize
+from latency.runtimes.onnx_runtime import OnnxRuntime
 from search_spaces import REFERENCES, InputError, count
 
 SMALL = REFERENCES["mobilenet_v3_small"](resolution=64)

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from latency import Device, Latency, MeasurementError, check_latency_source
-from latency.anchor import ANCHOR, AnchorRecord
-from latency.interleave import interleave
-from latency.measured import Measured
-from latency.quiet import alone_on, linux_conditions, pinned, run_clock, times_ms
-from latency.raw_times import RawTimes
-from latency.runtime import Conditions
-from latency.statistics import Timing
+from latency.measuring.anchor import ANCHOR, AnchorRecord
+from latency.measuring.device_lock import alone_on, linux_conditions, pinned, run_clock, times_ms
+from latency.measuring.interleave import interleave
+from latency.measuring.measured import Measured
+from latency.measuring.raw_times import RawTimes
+from latency.measuring.runtime import Conditions
+from latency.measuring.statistics import Timing
 from search_spaces import REFERENCES, count
 from search_spaces.spec import from_dict, to_dict
 

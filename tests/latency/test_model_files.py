@@ -10,9 +10,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from latency import MeasurementError
-from latency.model_file import opened, read_model
-from latency.onnx_runtime import OnnxRuntime
-from latency.tflite_file import SHAPE, SIGNATURE, Flatbuffer, open_tflite
+from latency.files.model_file import opened, read_model
+from latency.files.tflite_file import SHAPE, SIGNATURE, Flatbuffer, open_tflite
+from latency.runtimes.onnx_runtime import OnnxRuntime
 from search_spaces import InputError
 from tests.latency.model_files import model_of, onnx_model, save_with_data, tflite_model
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from latency import Device, MeasurementError, check_latency_source, open_device
-from latency.on_demand import OnDemand
-from latency.pieces import pieces
+from latency.estimates.lazy_table import OnDemand
+from latency.estimates.pieces import pieces
 from search_spaces import REFERENCES
 from search_spaces.errors import InputError
 from tests.latency.test_table import Lab, measured

@@ -7,11 +7,11 @@ from scipy.optimize import nnls
 from scipy.stats import kendalltau
 
 from latency import check_latency_source, open_device
-from latency.published import PHONES, PublishedEstimate, held_out
-from latency.published.fit import fit, nonnegative_least_squares
-from latency.published.held_out import held_out_estimates, kendall_tau
-from latency.published.rows import published_rows
-from latency.published.work import KINDS, work
+from latency.estimates.published import PHONES, PublishedEstimate, held_out
+from latency.estimates.published.fit import fit, nonnegative_least_squares
+from latency.estimates.published.held_out import held_out_estimates, kendall_tau
+from latency.estimates.published.rows import published_rows
+from latency.estimates.published.work import KINDS, work
 from search_spaces import REFERENCES, InputError, count, load_space
 from search_spaces.improvements import hswish_from, resize_stem, unfuse_hswish
 from search_spaces.spec import ArchSpec, BlockSpec, HeadSpec, StemSpec

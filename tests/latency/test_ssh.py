@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from latency import Conditions, Measured, Timing, check_latency_source, open_device
-from latency.ssh import SshRuntime
-from latency.ssh_connection import Remote
+from latency.runtimes.ssh import SshRuntime
+from latency.runtimes.ssh_connection import Remote
 from search_spaces import REFERENCES, InputError
 from tests.latency import sshd as real
 

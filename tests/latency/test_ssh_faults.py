@@ -8,8 +8,8 @@ import onnx.helper
 import pytest
 
 from latency import DeviceLostError, MeasurementError
-from latency.ssh import SshRuntime
-from latency.ssh_connection import Connection, Remote
+from latency.runtimes.ssh import SshRuntime
+from latency.runtimes.ssh_connection import Connection, Remote
 from tests.latency import sshd as real
 
 

@@ -4,7 +4,7 @@ import ast
 import os
 from pathlib import Path
 
-from latency import ssh_runner
+from latency.runtimes import ssh_runner
 
 
 def test_the_runner_reads_a_board(tmp_path):

@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 
 from latency import Device, Measured, MeasurementError, check_latency_source, open_device
-from latency.pieces import pieces
-from latency.profile import calibrate, time_pieces
-from latency.runtime import Conditions
-from latency.table import LookupTable, read_table, table_line
-from latency.table_file import TableFile, new_header
+from latency.estimates.pieces import pieces
+from latency.estimates.profile import calibrate, time_pieces
+from latency.estimates.table import LookupTable, read_table, table_line
+from latency.estimates.table_file import TableFile, new_header
+from latency.measuring.runtime import Conditions
 from search_spaces import REFERENCES, InputError, count, load_space
 from search_spaces.network import build
 from search_spaces.spec import from_dict, to_dict

@@ -6,12 +6,12 @@ import pytest
 
 from controllers import make_controller
 from latency import open_device
-from nas.loop import Budget, TrialLoop
-from nas.measuring import measure
-from nas.reward import Reward
-from nas.runs import RunFolder
-from nas.trial import Outcome
-from nas.watch import Silent
+from nas.engine.measuring import measure
+from nas.engine.run_folder import RunFolder
+from nas.engine.trial import Outcome
+from nas.engine.watching import Silent
+from nas.searching.loop import Budget, TrialLoop
+from nas.searching.reward import Reward
 from search_spaces import load_space
 
 CHROMIUM = next(

@@ -8,17 +8,17 @@ import pytest
 import torch
 
 from latency import open_device
-from nas.adapt import adapt
-from nas.adapt_config import AdaptConfig
-from nas.adapt_record import AdaptRecord
-from nas.job_loop import SearchStoppedError
-from nas.schedule_config import ScheduleConfig
-from nas.scoring import score
-from nas.seeds import Seed, Usage, load_seed
-from nas.torch_files import state_bytes, state_of
-from nas.training.images import ArraySplit, Dataset
+from nas.adapting.config import AdaptConfig
+from nas.adapting.record import AdaptRecord
+from nas.checkpoints.checkpoint import Seed, Usage, load_seed
+from nas.checkpoints.scoring import score
+from nas.checkpoints.torch_files import state_bytes, state_of
+from nas.data.images import ArraySplit, Dataset
+from nas.engine.job_loop import SearchStoppedError
+from nas.engine.schedule_config import ScheduleConfig
+from nas.engine.trial import Outcome
+from nas.run_adapt import adapt
 from nas.training.recipe import Recipe
-from nas.trial import Outcome
 from search_spaces import REFERENCES, InputError, count
 from search_spaces.network import build
 from search_spaces.spec import load

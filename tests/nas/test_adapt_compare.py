@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from latency import open_device
-from nas.adapt import adapt
-from nas.adapt_record import AdaptRecord
-from nas.last_trainings import spread
-from nas.rivals import Found, read_rivals
-from nas.runs import RunFolder
-from nas.scoring import score
-from nas.torch_files import state_of
+from nas.adapting.baselines import Found, read_rivals
+from nas.adapting.final_training import spread
+from nas.adapting.record import AdaptRecord
+from nas.checkpoints.scoring import score
+from nas.checkpoints.torch_files import state_of
+from nas.engine.run_folder import RunFolder
+from nas.run_adapt import adapt
 from netadapt import Widths, narrowed, scaled, width_groups
 from netadapt.shrink import narrowest
 from netadapt.weights import inherit

@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 
 from latency import Device, Latency, open_device
-from latency.on_demand import OnDemand
-from nas.adapt import adapt
-from nas.adapt_record import AdaptRecord
-from nas.job_loop import SearchStoppedError
-from nas.remembering import Remembering
-from nas.rivals import Challenge, Found, met
-from nas.runs import RunFolder
+from latency.estimates.lazy_table import OnDemand
+from nas.adapting.baselines import Challenge, Found, met
+from nas.adapting.record import AdaptRecord
+from nas.engine.job_loop import SearchStoppedError
+from nas.engine.memoized_source import Remembering
+from nas.engine.run_folder import RunFolder
+from nas.run_adapt import adapt
 from search_spaces import count
 from tests.latency.test_table import Lab, measured
 from tests.nas.test_adapt import CONFIG, DATA, FULL_MS, SEED, SPEC, Trainer, logged

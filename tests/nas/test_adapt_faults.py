@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 
 from latency import DeviceLostError, MeasurementError, open_device
-from nas.adapt import adapt
-from nas.job_loop import SearchStoppedError
-from nas.rivals import Found, unmet
-from nas.schedule_config import ScheduleConfig
-from nas.seeds import load_seed
-from nas.trial import Outcome
+from nas.adapting.baselines import Found, unmet
+from nas.checkpoints.checkpoint import load_seed
+from nas.engine.job_loop import SearchStoppedError
+from nas.engine.schedule_config import ScheduleConfig
+from nas.engine.trial import Outcome
+from nas.run_adapt import adapt
 from search_spaces import InputError, count
 from tests.nas.test_adapt import CONFIG, DATA, FULL_MS, SEED, SPEC, Trainer, logged, run
 from tests.nas.test_adapt_compare import COMPARED, Seeded

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from nas.seeds import Seed, Usage, seed_bytes
+from nas.checkpoints.checkpoint import Seed, Usage, seed_bytes
 from search_spaces import REFERENCES
 from search_spaces.network import build
 from tests.nas.killing import killed_at, lines, make_images, progress, start

@@ -5,11 +5,11 @@ from types import SimpleNamespace
 import pytest
 
 from latency import Device, Latency, MeasurementError, open_device
-from latency.on_demand import OnDemand
-from latency.pieces import pieces
-from nas.adapt_job import of_steps
-from nas.adapt_plan import MULTIPLIERS_ASKED, NEIGHBOURS, QUESTIONS, Workload, forecast
-from nas.remembering import CONFIRMATIONS, Remembering
+from latency.estimates.lazy_table import OnDemand
+from latency.estimates.pieces import pieces
+from nas.adapting.forecast import MULTIPLIERS_ASKED, NEIGHBOURS, QUESTIONS, Workload, forecast
+from nas.adapting.job import of_steps
+from nas.engine.memoized_source import CONFIRMATIONS, Remembering
 from nas.training.recipe import Recipe
 from netadapt import width_groups
 from netadapt.shrink import Shrink
@@ -98,8 +98,8 @@ def test_where_no_group_can_give_anything_it_says_so():
 @pytest.fixture
 def clock(monkeypatch):
     now = SimpleNamespace(s=1000.0)
-    monkeypatch.setattr("nas.adapt_plan.time.perf_counter", lambda: now.s)
-    monkeypatch.setattr("nas.adapt_plan.training_speed", lambda *_, **__: 100.0)
+    monkeypatch.setattr("nas.adapting.forecast.time.perf_counter", lambda: now.s)
+    monkeypatch.setattr("nas.adapting.forecast.training_speed", lambda *_, **__: 100.0)
     return now
 
 

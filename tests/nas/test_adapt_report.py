@@ -10,18 +10,18 @@ import pytest
 from rich.console import Console
 
 from latency import Device, Latency, MeasurementError, open_device
-from nas.adapt import adapt
-from nas.adapt_record import AdaptRecord
-from nas.adapt_report import render, write_adapt_report
-from nas.adapt_report_table import step_tables
-from nas.adapt_report_text import measured
-from nas.cli.adapt_conclusion import warn_of_unstable
+from nas.adapting.comparison import Comparison
+from nas.adapting.record import AdaptRecord
+from nas.cli.adapt.summary import warn_of_unstable
 from nas.cli.main import nas_app
-from nas.comparison import Comparison
-from nas.readable import percent
-from nas.report import write_report
-from nas.runs import RunFolder
-from nas.trial import Outcome
+from nas.engine.run_folder import RunFolder
+from nas.engine.trial import Outcome
+from nas.formatting import percent
+from nas.report.adapt.report import render, write_adapt_report
+from nas.report.adapt.table import step_tables
+from nas.report.adapt.text import measured
+from nas.report.search.report import write_report
+from nas.run_adapt import adapt
 from search_spaces import InputError, count
 from search_spaces.spec import load
 from tests.nas.pages import figures_in, text_of, traces
@@ -227,7 +227,7 @@ def test_a_clear_difference_and_chance_look_different(finished, html, monkeypatc
     clear = all(not c.by_chance and c.points > 0 for c in result.comparisons)
     assert ('class="verdict alike"' in html) == (not clear)
     both = [Comparison("uniform", "scratch", (0.9, 0.91), (0.5, 0.51))]
-    monkeypatch.setattr("nas.adapt_record.comparisons", lambda *_: both)
+    monkeypatch.setattr("nas.adapting.record.comparisons", lambda *_: both)
     assert 'class="verdict"' in render(RunFolder(folder))
 
 
@@ -245,7 +245,9 @@ def test_an_estimate_is_called_one_and_no_comparison_is_told(tmp_path):
     latency = figures_in(html)["trajectory"]["data"][1]
     assert "error_y" not in latency
     assert "Not compared with a uniform width multiplier" in text
-    assert "call nas.adapt.adapt again with this folder, its config.compare set to uniform" in text
+    assert (
+        "call nas.run_adapt.adapt again with this folder, its config.compare set to uniform" in text
+    )
     (tmp_path / "config.yaml").touch()  # a command's run
     text = text_of(render(RunFolder(tmp_path)))
     assert f"netadapt --resume {tmp_path} --compare uniform" in text
@@ -255,7 +257,7 @@ def test_an_estimate_is_called_one_and_no_comparison_is_told(tmp_path):
 def test_an_unfinished_run_says_so(tmp_path, jobs, words):
     with pytest.raises(KeyboardInterrupt):
         make(tmp_path, trainer=Some(jobs))
-    assert "call nas.adapt.adapt again with this folder" in text_of(render(RunFolder(tmp_path)))
+    assert "call nas.run_adapt.adapt again with this folder" in text_of(render(RunFolder(tmp_path)))
     (tmp_path / "config.yaml").touch()  # a command's run
     text = text_of(render(RunFolder(tmp_path)))
     assert "Not finished: from " in text

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from latency import Device, Latency
-from nas.advice import INTERVAL, MOST_TRIALS, Advice, expected_best
-from nas.config import SearchConfig
-from nas.earlier_runs import earlier_runs
-from nas.noise import Noise
-from nas.run_facts import facts_of_data
-from nas.training.images import ArraySplit, Dataset
+from nas.data.images import ArraySplit, Dataset
+from nas.engine.run_metadata import facts_of_data
+from nas.searching.config import SearchConfig
+from nas.searching.planning.earlier_runs import earlier_runs
+from nas.statistics.advice import INTERVAL, MOST_TRIALS, Advice, expected_best
+from nas.statistics.noise import Noise
 from nas.training.recipe import Recipe
 from search_spaces import load_space
 

@@ -5,11 +5,11 @@ import time
 
 import pytest
 
-from nas.allowance import Allowance, WallTime
-from nas.config import FidelityConfig
-from nas.job_loop import run_serially
-from nas.trial import Outcome
-from nas.watch import Several, Silent
+from nas.engine.job_loop import run_serially
+from nas.engine.trial import Outcome
+from nas.engine.watching import Several, Silent
+from nas.searching.config import FidelityConfig
+from nas.searching.time_budget import Allowance, WallTime
 from search_spaces import InputError
 from tests.nas.conftest import accuracy_of, without_times
 from tests.nas.test_loop import Repeating
@@ -156,7 +156,7 @@ def test_a_controller_with_nothing_new_to_propose_ends_the_search(begin):
 def test_trainings_that_do_not_tell_their_time_are_timed(begin, monkeypatch, told_s):
     """Otherwise they would look like networks tried before, and end the search after five batches."""
     loop, clock = begin(500.0, batch_size=2)
-    monkeypatch.setattr("nas.trial.time.monotonic", clock)
+    monkeypatch.setattr("nas.engine.trial.time.monotonic", clock)
 
     def silent(job):
         clock.s += TRIAL_S
@@ -259,7 +259,7 @@ def test_what_ends_a_search_is_said_also_where_the_disk_is_full(tmp_path, monkey
     def full(*_):
         raise InputError("spent.json: No space left on device")
 
-    monkeypatch.setattr("nas.allowance.write_whole", full)
+    monkeypatch.setattr("nas.searching.time_budget.write_whole", full)
     with pytest.raises(KeyboardInterrupt), allowance.kept_up():
         raise KeyboardInterrupt
     with pytest.raises(InputError, match="No space left"), allowance.kept_up():
@@ -267,7 +267,7 @@ def test_what_ends_a_search_is_said_also_where_the_disk_is_full(tmp_path, monkey
 
 
 def test_what_is_spent_is_written_down_while_something_trains(tmp_path, monkeypatch):
-    monkeypatch.setattr("nas.allowance.KEPT_EVERY_S", 0.001)
+    monkeypatch.setattr("nas.searching.time_budget.KEPT_EVERY_S", 0.001)
     clock, path = Clock(), tmp_path / "spent.json"
     allowance = Allowance(WallTime(100.0), path, final_factor=FACTOR, clock=clock)
 

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from nas.class_file import read_class_file
-from nas.class_map import class_map
-from nas.class_names import matched, placeholder_classes
-from nas.retrain import fine_tune, for_classes
-from nas.scoring import relabelled
-from nas.seeds import Seed, Usage
+from nas.checkpoints.checkpoint import Seed, Usage
+from nas.checkpoints.class_file import read_class_file
+from nas.checkpoints.class_map import class_map
+from nas.checkpoints.class_names import matched, placeholder_classes
+from nas.checkpoints.retrain import fine_tune, for_classes
+from nas.checkpoints.scoring import relabelled
+from nas.engine.watching import Silent
 from nas.training.recipe import Recipe
-from nas.watch import Silent
 from search_spaces import InputError
 from tests.nas.test_adapt import DATA, SEED, SPEC, run
 
@@ -226,7 +226,7 @@ def test_without_a_command_matches_are_logged(known, said, tmp_path, caplog):
     run(tmp_path, seed=replace(SEED, usage=known), watcher=Silent())
     fine_tune(replace(SEED, usage=known), DATA, Recipe(steps=1, batch_size=16))
     told = {(record.name, said in record.getMessage()) for record in caplog.records if said}
-    assert told == ({("nas.adapt", True), ("nas.retrain", True)} if said else set())
+    assert told == ({("nas.run_adapt", True), ("nas.checkpoints.retrain", True)} if said else set())
     assert said or not caplog.records
 
 
@@ -240,7 +240,7 @@ def test_two_folders_of_one_class_cannot_be_trained_on(classes):
 def test_a_seed_says_whether_its_names_are_known(tmp_path):
     import torch
 
-    from nas.seeds import load_seed, seed_bytes
+    from nas.checkpoints.checkpoint import load_seed, seed_bytes
 
     path = tmp_path / "seed.pt"
     for told in (unnamed(2), usage("0", "1")):

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from nas.comparison import Comparison, comparisons
-from nas.student import difference_with_interval, mean_with_interval
+from nas.adapting.comparison import Comparison, comparisons
+from nas.statistics.confidence_intervals import difference_with_interval, mean_with_interval
 from tests.nas.test_small_parts import trial
 
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 from functools import partial
 
 from latency import Device, Latency
-from nas.estimates import LEAST_TRIALS, Estimate, estimates, finalists
-from nas.reward import Reward
-from nas.trial import Trial
+from nas.engine.trial import Trial
+from nas.searching.estimates import LEAST_TRIALS, Estimate, estimates, finalists
+from nas.searching.reward import Reward
 
 ARITIES = (3, 3, 3, 3, 3, 3)
 REWARD = partial(Reward(), target_ms=[2.0])

@@ -9,17 +9,17 @@ import pytest
 from controllers import make_controller
 from latency import open_device
 from nas import search
-from nas.config import FinalsConfig
-from nas.evidence import FEW_STEPS, Evidence, advice_after, evidence_of
-from nas.run_record import RunRecord
-from nas.scoring import Relabelled, relabelled
-from nas.seeds import Usage
-from nas.training.chance import chance_of
-from nas.training.images import ArraySplit
+from nas.checkpoints.checkpoint import Usage
+from nas.checkpoints.scoring import Relabelled, relabelled
+from nas.data.chance import chance_of
+from nas.data.images import ArraySplit
+from nas.data.streaming import StreamingSplit
+from nas.engine.trial import Outcome
+from nas.engine.watching import Silent
+from nas.searching.config import FinalsConfig
+from nas.searching.planning.evidence import FEW_STEPS, Evidence, advice_after, evidence_of
+from nas.searching.record import RunRecord
 from nas.training.recipe import Recipe
-from nas.training.streaming import StreamingSplit
-from nas.trial import Outcome
-from nas.watch import Silent
 from search_spaces import load_space
 from tests.nas.test_adapt import DATA
 

@@ -10,10 +10,10 @@ import onnxruntime as ort
 import pytest
 import torch
 
-from nas.export import keep_onnx
-from nas.feeding import KEY, Feed
-from nas.models import of_onnx, open_model
-from nas.seeds import Seed, Usage, load_seed, seed_bytes
+from nas.checkpoints.checkpoint import Seed, Usage, load_seed, seed_bytes
+from nas.checkpoints.feeding import KEY, Feed
+from nas.export.models import of_onnx, open_model
+from nas.export.onnx_export import keep_onnx
 from nas.training.augment import normalize
 from search_spaces import InputError
 from search_spaces.network import build

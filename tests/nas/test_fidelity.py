@@ -8,18 +8,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-import nas.loop
+import nas.searching.loop
 import nas.training.train
-from nas.config import FidelityConfig, SearchConfig, config_yaml, load_config, make_config
-from nas.estimates import estimates, finalists
-from nas.fidelity import LEAST_PAIRS, LEAST_STEPS, Line, first_recipe, full_lengths
-from nas.job_loop import SearchStoppedError, run_serially
-from nas.proxy import ProxyTraining
-from nas.run_record import RunRecord
-from nas.search_facts import facts_of
+from nas.engine.job_loop import SearchStoppedError, run_serially
+from nas.engine.trial import Outcome, trial_seed
+from nas.engine.watching import TensorBoard
+from nas.searching.config import FidelityConfig, SearchConfig, config_yaml, load_config, make_config
+from nas.searching.estimates import estimates, finalists
+from nas.searching.fidelity import LEAST_PAIRS, LEAST_STEPS, Line, first_recipe, full_lengths
+from nas.searching.metadata import facts_of
+from nas.searching.proxy_task import ProxyTraining
+from nas.searching.record import RunRecord
 from nas.training.recipe import Recipe
-from nas.trial import Outcome, trial_seed
-from nas.watch import TensorBoard
 from search_spaces import InputError
 from tests.nas.conftest import without_times
 from tests.nas.test_run_facts import DATA, run
@@ -195,7 +195,7 @@ class TestLengthsAreNotMixed:
             fitted.extend(trials)
             return estimates(arities, trials)
 
-        monkeypatch.setattr(nas.loop, "estimates", spying)
+        monkeypatch.setattr(nas.searching.loop, "estimates", spying)
         loop = finish(begin(trials=30, batch_size=10), self.dazzling)
         assert {trial.kind for trial in fitted} == {"search"}
         full = {trial.index for trial in loop.trials}
@@ -221,7 +221,7 @@ class TestLengthsAreNotMixed:
         assert all(t.kind == "search" for t in [*record.good, *record.front])
         assert set(record.estimates) == {t.index for t in loop.trials}
         assert record.noise.between_networks < 10
-        from nas.report import render
+        from nas.report.search.report import render
 
         page = render(loop.folder)
         assert "95.0%" not in page

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from nas.fidelity import LEAST_PAIRS, Halving
-from nas.job_loop import SearchStoppedError
-from nas.schedule import Resources, run_on_ray
-from nas.trial import Outcome
+from nas.engine.job_loop import SearchStoppedError
+from nas.engine.on_ray.tune import Resources, run_on_ray
+from nas.engine.trial import Outcome
+from nas.searching.fidelity import LEAST_PAIRS, Halving
 from search_spaces import InputError
 from tests.nas.conftest import without_times
 from tests.nas.test_fidelity import HALF, Spy, curves, finish, number, rungs_of

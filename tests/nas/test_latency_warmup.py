@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from controllers import CONTROLLERS, CanKeepWithin, CanWarmUp, make_controller
-from nas.latency_warmup import PowerLaw, can_be_guided, guide
+from nas.searching.latency_warmup import PowerLaw, can_be_guided, guide
 from search_spaces import REFERENCES, count, load_space
 
 SPACE = load_space("mnasnet", resolution=224, classes=10)

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from latency import Device, Latency
+from nas.checkpoints.checkpoint import Seed, Usage, seed_bytes
 from nas.cli.main import main
-from nas.export import ExportError
-from nas.litert import LITERT, checked_litert, quantize_litert
-from nas.litert_file import open_litert
-from nas.seeds import Seed, Usage, seed_bytes
+from nas.export.litert_export import LITERT, checked_litert, quantize_litert
+from nas.export.litert_file import open_litert
+from nas.export.onnx_export import ExportError
 from search_spaces import REFERENCES
 from search_spaces.extras import INSTALL_LITERT
 from search_spaces.network import build
@@ -75,7 +75,9 @@ def test_a_float_file_computes_what_torch_does(network, images):
 
 @needs_litert
 def test_a_file_that_computes_something_else_is_refused(network, monkeypatch):
-    monkeypatch.setattr("nas.litert.open_litert", lambda _: lambda images: images[:, :, 0, 0])
+    monkeypatch.setattr(
+        "nas.export.litert_export.open_litert", lambda _: lambda images: images[:, :, 0, 0]
+    )
     with pytest.raises(ExportError, match="LiteRT logits differ"):
         checked_litert(network)
 
@@ -128,7 +130,7 @@ def test_the_command_writes_float_and_int8(nas, tmp_path, monkeypatch):
     assert document["largest_difference"] < 1e-4
     exact = Latency.exactly(1.0, Device("lab", "lab"))
     untimed = replace(LITERT, latencies=lambda models: [exact for _ in models])
-    monkeypatch.setattr("nas.litert.LITERT", untimed)
+    monkeypatch.setattr("nas.export.litert_export.LITERT", untimed)
     from PIL import Image
 
     for number, noise in enumerate(np.random.default_rng(0).integers(0, 256, (24, PX, PX, 3))):

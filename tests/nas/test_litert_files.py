@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 
 from latency import Device, Latency
+from nas.checkpoints.checkpoint import Seed, seed_bytes
+from nas.checkpoints.feeding import Feed
 from nas.cli.main import main
-from nas.feeding import Feed
-from nas.models import of_seed, open_model
-from nas.seeds import Seed, seed_bytes
+from nas.export.models import of_seed, open_model
 from search_spaces import InputError
 from tests.deploying import CLASSES, PX, dataset, trained_seed
 
@@ -49,10 +49,10 @@ def files(tmp_path_factory):
         Image.fromarray(image.transpose(1, 2, 0)).save(place / f"{number}.png")
     exact = Latency.exactly(1.0, Device("lab", "lab"))
     with pytest.MonkeyPatch.context() as patched:
-        from nas import litert
+        from nas.export import litert_export
 
-        untimed = replace(litert.LITERT, latencies=lambda models: [exact for _ in models])
-        patched.setattr(litert, "LITERT", untimed)
+        untimed = replace(litert_export.LITERT, latencies=lambda models: [exact for _ in models])
+        patched.setattr(litert_export, "LITERT", untimed)
         patched.chdir(folder)
         for kind, options in KINDS.items():
             call = ["nas", "export", "seed.pt", "--litert", *options, "-o", f"{kind}.tflite"]
@@ -141,13 +141,13 @@ def test_predict_and_evaluate_take_it_also_renamed(nas, files, tmp_path):
 
 
 def test_odd_class_names_survive(files, tmp_path):
-    from nas.litert_file import describe_litert, stamp_litert
+    from nas.export.litert_file import describe_litert, stamp_litert
 
     content = (files / "float.tflite").read_bytes()
     for names in (("a\nb", "c\r\nd", "猫"), ("\udce9", "", 'q"'), tuple("abc")):
         usage = replace(trained_seed().usage, classes=names)
         feed = describe_litert(content, usage)
-        from nas.litert_file import open_litert
+        from nas.export.litert_file import open_litert
 
         path = tmp_path / "odd.tflite"
         path.write_bytes(stamp_litert(content_without(content), feed))
@@ -209,8 +209,8 @@ def test_a_seed_exported_twice_keeps_both_side_cars(nas, files):
 
 
 def test_a_checkpoint_of_a_thousand_classes(tmp_path):
-    from nas.litert import checked_litert
-    from nas.litert_file import describe_litert, stamp_litert
+    from nas.export.litert_export import checked_litert
+    from nas.export.litert_file import describe_litert, stamp_litert
     from search_spaces.network import build
     from tests.deploying import small_spec
 

@@ -5,10 +5,10 @@ import random
 import pytest
 
 from latency import Latency, MeasurementError, open_device
-from nas.estimates import estimates, finalists
-from nas.job_loop import SearchStoppedError, run_serially
-from nas.trial import Outcome, trial_seed
-from nas.watch import Silent
+from nas.engine.job_loop import SearchStoppedError, run_serially
+from nas.engine.trial import Outcome, trial_seed
+from nas.engine.watching import Silent
+from nas.searching.estimates import estimates, finalists
 from search_spaces import InputError, load_space
 from tests.nas.conftest import Told, oracle, without_times
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from latency import Device, DeviceLostError, Latency, MeasurementError, Pool, open_device
-from nas.measuring import measure, require_distinct
+from nas.engine.measuring import measure, require_distinct
 from search_spaces import REFERENCES, InputError
 
 SPECS = [REFERENCES["mobilenet_v3_small"](resolution=32 * (1 + n)) for n in range(4)]

@@ -12,14 +12,14 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from nas.answers import classify, score_file
-from nas.export import checked_onnx, keep_onnx, with_preprocessing
-from nas.feeding import KEY, Feed
-from nas.models import of_seed, open_model
-from nas.onnx_file import describe_onnx, open_onnx, stamp_onnx
-from nas.quantize import calibration_images, quantize_onnx
-from nas.seeds import seed_bytes
-from nas.sidecar import write_sidecar
+from nas.checkpoints.checkpoint import seed_bytes
+from nas.checkpoints.feeding import KEY, Feed
+from nas.export.answers import classify, score_file
+from nas.export.models import of_seed, open_model
+from nas.export.onnx_export import checked_onnx, keep_onnx, with_preprocessing
+from nas.export.onnx_file import describe_onnx, open_onnx, stamp_onnx
+from nas.export.quantize import calibration_images, quantize_onnx
+from nas.export.sidecar import write_sidecar
 from search_spaces import InputError
 from tests.deploying import CLASSES, PX, dataset, trained_seed
 

@@ -17,8 +17,8 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from nas.pretrained import import_seed
-from nas.seeds import Seed, Usage, load_seed, seed_bytes
+from nas.checkpoints.checkpoint import Seed, Usage, load_seed, seed_bytes
+from nas.checkpoints.pretrained import import_seed
 from search_spaces import ArchSpec, BlockSpec, HeadSpec, InputError, StemSpec
 from search_spaces.network import build
 

@@ -3,10 +3,10 @@
 import pytest
 
 from latency import Cached, open_device
-from nas import plan
-from nas.config import make_config
-from nas.plan import estimate_cost, measure_span
-from nas.sizes import Sizes
+from nas.searching.config import make_config
+from nas.searching.planning import forecast
+from nas.searching.planning.forecast import estimate_cost, measure_span
+from nas.searching.sizes import Sizes
 from search_spaces import count, load_space
 
 SPACE = load_space("mnasnet", resolution=64, classes=10)
@@ -15,7 +15,7 @@ IMAGES_PER_S = 100.0
 
 @pytest.fixture
 def cost(monkeypatch):
-    monkeypatch.setattr(plan, "training_speed", lambda *_args, **_options: IMAGES_PER_S)
+    monkeypatch.setattr(forecast, "training_speed", lambda *_args, **_options: IMAGES_PER_S)
     config = make_config(
         overrides={"recipe": {"steps": 50, "batch_size": 100}, "finals": {"count": 1, "repeats": 2}}
     ).with_sizes(Sizes(32, 32))
@@ -34,7 +34,7 @@ def timed_by(monkeypatch, image_s):
     def speed(spec, *_args, **_options):
         return 1 / image_s(count(spec).madds / 1e6)
 
-    monkeypatch.setattr(plan, "training_speed", speed)
+    monkeypatch.setattr(forecast, "training_speed", speed)
 
 
 def test_images_over_speed_on_all_workers(cost):
@@ -98,7 +98,7 @@ class Slow:
 @pytest.fixture
 def slow(monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr(plan.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(forecast.time, "perf_counter", lambda: clock[0])
     return Slow(clock)
 
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from latency import Latency
-from nas.config import FidelityConfig
-from nas.procedure import procedure
-from nas.run_record import RunRecord
+from nas.engine.trial import Trial
+from nas.report.search.procedure import procedure
+from nas.searching.config import FidelityConfig
+from nas.searching.record import RunRecord
 from nas.training.recipe import Recipe
-from nas.trial import Trial
 
 FACTS = {
     "controller": "Screened",

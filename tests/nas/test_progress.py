@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from nas import progress
-from nas.adapt_watcher import AdaptWatcher
-from nas.progress import in_notebook, interactive
-from nas.watch import Silent
+from nas.adapting.watching import AdaptWatcher
+from nas.display import default_watchers
+from nas.display.default_watchers import in_notebook, interactive
+from nas.engine.watching import Silent
 from tests.nas.test_adapt import run
 from tests.nas.test_evidence import accuracy_of, searched
 
@@ -55,7 +55,7 @@ def test_a_notebook_gets_a_line_a_trial(notebook, tmp_path, capsys):
 
 
 def test_elsewhere_it_is_a_line_a_batch_in_the_log(tmp_path, caplog, capsys):
-    caplog.set_level(logging.INFO, logger="nas.progress")
+    caplog.set_level(logging.INFO, logger="nas.display.default_watchers")
     searched(tmp_path, evaluate=accuracy_of, watcher=None)
     first, second = [record.getMessage() for record in caplog.records]
     assert first.startswith("batch 1: 4 trials done, best so far trial ")
@@ -100,7 +100,7 @@ def test_netadapt_too(terminal, tmp_path):
 
 
 def test_netadapt_elsewhere_is_a_line_a_step(tmp_path, caplog, capsys):
-    caplog.set_level(logging.INFO, logger="nas.progress")
+    caplog.set_level(logging.INFO, logger="nas.display.default_watchers")
     result = run(tmp_path)
     said = [record.getMessage() for record in caplog.records]
     assert [line.split(":")[0] for line in said] == [
@@ -124,4 +124,4 @@ def test_ipython_alone_is_no_notebook(monkeypatch, ipython):
 
 def test_a_process_without_standard_error_shows_nothing(monkeypatch):
     monkeypatch.setattr(sys, "stderr", None)
-    assert not progress.interactive()
+    assert not default_watchers.interactive()

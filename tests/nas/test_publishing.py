@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from nas.publishing import OF_SEARCH, publish, publish_and_tell, run_of
-from nas.runs import RunFolder
-from nas.seeds import load_seed, seed_bytes
+from nas.checkpoints.checkpoint import load_seed, seed_bytes
+from nas.engine.publishing import OF_SEARCH, publish, publish_and_tell, run_of
+from nas.engine.run_folder import RunFolder
 from search_spaces import InputError
 from search_spaces.spec import load, to_yaml
 from tests.nas.test_adapt import SEED, run

@@ -13,21 +13,21 @@ from onnx import numpy_helper
 from PIL import Image
 
 from latency import Device, Latency
-from nas.answers import classify
+from nas.checkpoints.checkpoint import Seed, Usage, load_seed, seed_bytes
+from nas.checkpoints.feeding import Feed
 from nas.cli.main import main
-from nas.export import ExportError, check, largest_difference
-from nas.feeding import Feed
-from nas.models import Model
-from nas.onnx_file import open_onnx
-from nas.quantize import (
+from nas.data.images import ArraySplit, Dataset, channel_statistics
+from nas.export.answers import classify
+from nas.export.models import Model
+from nas.export.onnx_export import ExportError, check, largest_difference
+from nas.export.onnx_file import open_onnx
+from nas.export.quantize import (
     ONNX,
     calibration_images,
     compare,
     quantize_onnx,
     quantized,
 )
-from nas.seeds import Seed, Usage, load_seed, seed_bytes
-from nas.training.images import ArraySplit, Dataset, channel_statistics
 from nas.training.recipe import Recipe
 from nas.training.train import train
 from search_spaces import REFERENCES, InputError
@@ -292,7 +292,7 @@ def folders(tmp_path, network, usage):
 
 
 def test_the_command_writes_int8_beside_the_seed(nas, folders, monkeypatch):
-    monkeypatch.setattr("nas.quantize.ONNX", UNTIMED)
+    monkeypatch.setattr("nas.export.quantize.ONNX", UNTIMED)
     code, out, err = nas("export", "net.pt", "--int8", "--data", "photos", "--json")
     assert code == 0, err
     document = json.loads(out)

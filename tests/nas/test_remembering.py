@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from latency import Device, Latency
-from nas.remembering import Remembering
+from nas.engine.memoized_source import Remembering
 from search_spaces import REFERENCES, count
 
 LAB = Device("lab", "lab-1")

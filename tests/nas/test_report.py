@@ -6,15 +6,15 @@ import pytest
 from controllers import make_controller
 from latency import Device, Latency, MeasurementError, open_device
 from nas.cli.main import nas_app
-from nas.job_loop import SearchStoppedError, run_serially
-from nas.noise import fastest_of_the_best, measure_noise
-from nas.report import chart_id, render, write_report
-from nas.results import SearchResult, choose_winner, pareto_front
-from nas.runs import RunFolder
-from nas.search_facts import facts_of
-from nas.sizes import Sizes
-from nas.trial import Outcome
-from nas.watch import PolicyRecord
+from nas.engine.job_loop import SearchStoppedError, run_serially
+from nas.engine.run_folder import RunFolder
+from nas.engine.trial import Outcome
+from nas.engine.watching import PolicyRecord
+from nas.report.search.report import chart_id, render, write_report
+from nas.searching.metadata import facts_of
+from nas.searching.results import SearchResult, choose_winner, pareto_front
+from nas.searching.sizes import Sizes
+from nas.statistics.noise import fastest_of_the_best, measure_noise
 from search_spaces import InputError, count, load_space
 from tests.nas.conftest import Told, accuracy_of
 from tests.nas.pages import figures_in, text_of, traces

@@ -10,11 +10,11 @@ import pytest
 from controllers import make_controller
 from latency import open_device
 from nas import SearchStoppedError, search
-from nas.config import FinalsConfig
-from nas.latency_warmup import PowerLaw
-from nas.training.images import ArraySplit, Dataset
+from nas.data.images import ArraySplit, Dataset
+from nas.engine.trial import Outcome
+from nas.searching.config import FinalsConfig
+from nas.searching.latency_warmup import PowerLaw
 from nas.training.recipe import Recipe
-from nas.trial import Outcome
 from search_spaces import InputError, load_space
 from search_spaces.spec import load
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from latency import open_device
-from nas.job_loop import SearchStoppedError, run_serially
-from nas.measuring import measure
-from nas.schedule import Resources, holding, run_on_ray
-from nas.trial import Outcome
+from nas.engine.job_loop import SearchStoppedError, run_serially
+from nas.engine.measuring import measure
+from nas.engine.on_ray.tune import Resources, holding, run_on_ray
+from nas.engine.trial import Outcome
 from search_spaces import InputError
 from tests.nas.conftest import accuracy_of, oracle, without_times
 
@@ -146,7 +146,7 @@ def test_a_device_is_the_searchs_own_while_it_is_measured(make_loop, tmp_path, s
 HOLDER = """
 import os, sys, time
 import ray
-from nas.schedule import holding
+from nas.engine.on_ray.tune import holding
 address, devices, seconds = sys.argv[1], sys.argv[2].split(","), float(sys.argv[3])
 ray.init(address=address, log_to_driver=False)
 with holding(devices):

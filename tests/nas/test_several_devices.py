@@ -6,12 +6,12 @@ import random
 import pytest
 
 from latency import Device, DeviceLostError, Latency, MeasurementError, Pool, open_device
-from nas.estimates import finalists
-from nas.job_loop import SearchStoppedError, run_serially
-from nas.results import SearchResult, best_yaml, choose_winner, frame, pareto_front
-from nas.reward import Reward
-from nas.sizes import Sizes
-from nas.trial import Trial
+from nas.engine.job_loop import SearchStoppedError, run_serially
+from nas.engine.trial import Trial
+from nas.searching.estimates import finalists
+from nas.searching.results import SearchResult, best_yaml, choose_winner, frame, pareto_front
+from nas.searching.reward import Reward
+from nas.searching.sizes import Sizes
 from search_spaces import InputError, count
 from search_spaces.spec import from_dict, read_yaml
 from tests.nas.conftest import oracle, without_times

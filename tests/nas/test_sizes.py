@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from latency import open_device
-from nas.pipeline import search
-from nas.proxy import ProxyTraining
-from nas.torch_files import state_of
+from nas.checkpoints.torch_files import state_of
+from nas.data.images import ArraySplit, Dataset
+from nas.engine.trial import Job
+from nas.run_search import search
+from nas.searching.proxy_task import ProxyTraining
 from nas.training.evaluate import evaluate
-from nas.training.images import ArraySplit, Dataset
 from nas.training.recipe import Recipe
 from nas.training.train import FirstPart, train
-from nas.trial import Job
 from search_spaces import REFERENCES, InputError, load_space
 from search_spaces.network import build
 

@@ -4,12 +4,18 @@ import pytest
 import yaml
 
 from latency import Device, Latency
-from nas.config import PRESETS, SearchConfig, config_yaml, load_config, make_config
-from nas.noise import Noise, beside_winner, faster_finalist, fastest_of_the_best, measure_noise
-from nas.results import choose_winner, frame, pareto_front
-from nas.reward import Reward, absolute_reward, power_reward
-from nas.sizes import Sizes
-from nas.trial import Trial
+from nas.engine.trial import Trial
+from nas.searching.config import PRESETS, SearchConfig, config_yaml, load_config, make_config
+from nas.searching.results import choose_winner, frame, pareto_front
+from nas.searching.reward import Reward, absolute_reward, power_reward
+from nas.searching.sizes import Sizes
+from nas.statistics.noise import (
+    Noise,
+    beside_winner,
+    faster_finalist,
+    fastest_of_the_best,
+    measure_noise,
+)
 from search_spaces import InputError
 
 LAB = Device("lab", "lab-1")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from nas.config import SearchConfig, config_yaml, load_config, make_config
-from nas.targets import aim
+from nas.searching.config import SearchConfig, config_yaml, load_config, make_config
+from nas.searching.targets import aim
 from search_spaces import InputError
 
 

@@ -7,15 +7,15 @@ import torch
 
 from controllers import make_controller
 from latency import open_device
-from nas.config import FinalsConfig
-from nas.pipeline import search
-from nas.proxy import ProxyTraining
-from nas.scoring import score
-from nas.seeds import Seed, Usage
-from nas.torch_files import state_of
+from nas.checkpoints.checkpoint import Seed, Usage
+from nas.checkpoints.scoring import score
+from nas.checkpoints.torch_files import state_of
+from nas.engine.trial import Job
+from nas.run_search import search
+from nas.searching.config import FinalsConfig
+from nas.searching.proxy_task import ProxyTraining
+from nas.searching.warm_start import WarmStart
 from nas.training.recipe import Recipe
-from nas.trial import Job
-from nas.warm_start import WarmStart
 from search_spaces import InputError, load_space
 from search_spaces.network import build
 from tests.nas.test_adapt import DATA

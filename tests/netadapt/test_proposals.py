@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latency import DeviceLostError, MeasurementError
-from latency.madds import MaddsEstimate
+from latency.estimates.madds import MaddsEstimate
 from netadapt import (
     Proposal,
     Schedule,

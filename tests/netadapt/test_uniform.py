@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from latency import DeviceLostError, MeasurementError
-from latency.madds import MaddsEstimate
+from latency.estimates.madds import MaddsEstimate
 from netadapt import Widths, remembered, scaled, widest_uniform
 from netadapt.narrowing import check_narrowing
 from netadapt.uniform import distinct_networks

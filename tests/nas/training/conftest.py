@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nas.training.images import ArraySplit, Dataset, channel_statistics
-from nas.training.load import load_dataset
+from nas.data.images import ArraySplit, Dataset, channel_statistics
+from nas.data.load import load_dataset
 
 
 def random_image(seed: int, *, width: int = 20, height: int = 16) -> Image.Image:

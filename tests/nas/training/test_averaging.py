@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nas.config import make_config
+from nas.data.images import ArraySplit, Dataset
+from nas.searching.config import make_config
 from nas.training.evaluate import evaluate
-from nas.training.images import ArraySplit, Dataset
 from nas.training.recipe import Augment, Recipe
 from nas.training.train import Diverged, Progress, train
 from search_spaces.errors import InputError

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from nas.data.images import Dataset
 from nas.training.batch_norm import unbiased_statistics
-from nas.training.images import Dataset
 from nas.training.recipe import Recipe
 from nas.training.train import train
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nas.training.image_files import opening
-from nas.training.image_files.unreadable import UnreadableError
-from nas.training.load import load_dataset, open_source
+from nas.data.image_files import opening
+from nas.data.image_files.unreadable import UnreadableError
+from nas.data.load import load_dataset, open_source
 from search_spaces.errors import InputError
 from tests.nas.training.conftest import random_image
 
@@ -93,7 +93,7 @@ def test_the_second_start_looks_at_changed_files_alone(
         looked.append(f"{path.parent.name}/{path.name}")
         return plain(path, **options)
 
-    monkeypatch.setattr("nas.training.image_files.pictures.open_file", counting)
+    monkeypatch.setattr("nas.data.image_files.pictures.open_file", counting)
 
     def checked(**options: object) -> list[str]:
         looked.clear()

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from nas.training.decode import FilePictures, decode, decode_all, default_resolution, square_rgb
+from nas.data.image_files.decode import (
+    FilePictures,
+    decode,
+    decode_all,
+    default_resolution,
+    square_rgb,
+)
 from search_spaces.errors import InputError
 
 

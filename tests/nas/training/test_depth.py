@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nas.training.decode import FilePictures, decode
-from nas.training.load import load_dataset
+from nas.data.image_files.decode import FilePictures, decode
+from nas.data.load import load_dataset
 from search_spaces.errors import InputError
 from tests.nas.training.test_mutated_images import png_chunk
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nas.training import decode as decoding
-from nas.training.decode import FilePictures, decode
-from nas.training.image_files import square
+from nas.data.image_files import decode as decoding
+from nas.data.image_files import square
+from nas.data.image_files.decode import FilePictures, decode
 from search_spaces.errors import InputError
 
 
@@ -69,7 +69,7 @@ def test_a_progressive_jpeg_with_absurdly_many_scans_is_refused(
     data = path.read_bytes()
     scan = data[data.rindex(b"\xff\xda") : -2]
     path.write_bytes(data[:-2] + scan * 300 + data[-2:])
-    monkeypatch.setattr("nas.training.image_files.opening.MOST_SCANNED_MEGAPIXELS", 10)
+    monkeypatch.setattr("nas.data.image_files.opening.MOST_SCANNED_MEGAPIXELS", 10)
     with pytest.raises(InputError, match=r"bomb\.jpg \(3\d\d scans of 0 megapixels"):
         decode(pictures(path), 0, size_px=32)
 

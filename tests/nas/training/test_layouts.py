@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from nas.training.folders.names import class_name, printable
-from nas.training.load import load_dataset
+from nas.data.image_files.names import class_name, printable
+from nas.data.load import load_dataset
 from search_spaces.errors import InputError
 from tests.nas.training.conftest import random_image
 

@@ -24,8 +24,8 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from nas.training.decode import FilePictures, decode
-from nas.training.image_files.unreadable import UnreadableError
+from nas.data.image_files.decode import FilePictures, decode
+from nas.data.image_files.unreadable import UnreadableError
 
 COUNT = 300
 SIZE = (48, 36)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from nas.training.decode import FilePictures, decode
-from nas.training.image_files.orientation import exif_orientation, orientation_of
+from nas.data.image_files.decode import FilePictures, decode
+from nas.data.image_files.orientation import exif_orientation, orientation_of
 from tests.nas.training.test_mutated_images import png_chunk
 
 

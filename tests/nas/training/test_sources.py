@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torchvision.datasets
 
-from nas.training.images import Dataset
-from nas.training.load import load_dataset
-from nas.training.split_rule import SplitRule
-from nas.training.torchvision_sets import SETS, download_root
+from nas.data.images import Dataset
+from nas.data.load import load_dataset
+from nas.data.split_rule import SplitRule
+from nas.data.torchvision_sets import SETS, download_root
 from search_spaces.errors import InputError
 
 
@@ -38,7 +38,7 @@ def test_no_embedded_image_is_in_two_splits(fashion: Dataset) -> None:
 
 
 def test_the_embedded_subset_carries_its_licence() -> None:
-    text = (files("nas.training") / "assets" / "LICENSE.fashion-mnist").read_text()
+    text = (files("nas.data") / "assets" / "LICENSE.fashion-mnist").read_text()
     assert "Zalando SE" in text
     assert "Permission is hereby granted" in text
 

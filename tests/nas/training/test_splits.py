@@ -11,10 +11,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas.training.images import ArraySplit, Dataset, channel_statistics, require_batch
-from nas.training.load import load_dataset
-from nas.training.splitting import stratified_split
-from nas.training.streaming import StreamingSplit
+from nas.data.images import ArraySplit, Dataset, channel_statistics, require_batch
+from nas.data.load import load_dataset
+from nas.data.splitting import stratified_split
+from nas.data.streaming import StreamingSplit
 from search_spaces.errors import InputError
 
 

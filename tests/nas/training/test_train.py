@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from nas.data.images import ArraySplit, Dataset
 from nas.training.evaluate import evaluate
-from nas.training.images import ArraySplit, Dataset
 from nas.training.optimizer import adamw, zero_residual_branches
 from nas.training.recipe import Augment, Recipe
 from nas.training.train import Diverged, Progress, train

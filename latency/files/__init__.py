@@ -1,0 +1,1 @@
+"""Model files that are measured: ONNX and LiteRT, their one image input and their weights."""

@@ -1,0 +1,112 @@
+"""A model's file that a user names: told from what is none, and made whole before a device gets it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from latency.files.model_format import Suffix, suffix_of
+from search_spaces.errors import InputError
+
+SUFFIXES: tuple[Suffix, ...] = (".onnx", ".tflite")
+KINDS = {".onnx": "an ONNX file", ".tflite": "a LiteRT file"}
+LARGEST = 2**31 - 1
+"""Bytes of one file in either format: protobuf and flatbuffers have 32-bit sizes."""
+
+_BEGINNINGS: tuple[tuple[bytes, str], ...] = (
+    (b"version https://git-lfs", "a Git LFS pointer and not the model: git lfs pull fetches the file"),
+    (b"<!doctype html", "a web page and not the model: download the file itself, not the page about it"),
+    (b"<html", "a web page and not the model: download the file itself, not the page about it"),
+    (b"<?xml", "an XML document and not the model: download the file itself"),
+    (b"pk\x03\x04", "a zip archive, as PyTorch writes checkpoints: export the network to ONNX"),
+    (b"\x80", "a pickle, as PyTorch writes checkpoints: export the network to ONNX"),
+    (b"\x89hdf", "an HDF5 file, as Keras writes: export the network to ONNX"),
+    (b"\x1f\x8b", "compressed by gzip: unpack it"),
+    (b"ortm", "in ONNX Runtime's own format: give the .onnx file that it was made of"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A model that takes one image of a fixed size, in one piece.
+
+    Attributes:
+        content: The file.
+        height: Of its input, in pixels.
+        width: Of its input, in pixels.
+    """
+
+    content: bytes
+    height: int
+    width: int
+
+
+def is_model_file(name: str) -> bool:
+    """Whether a name is one of a model's file.
+
+    >>> is_model_file("net.ONNX"), is_model_file("best.yaml")
+    (True, False)
+    """
+    return name.lower().endswith(SUFFIXES)
+
+
+def read_model(path: Path) -> bytes:
+    """A file's content.
+
+    Raises:
+        InputError: It cannot be read, or is no file.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path} is not a file: give a model's file")
+        if path.stat().st_size > LARGEST:
+            raise InputError(f"{path} is over 2 GB: no network of that size is measured")
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}: give a model's file") from error
+
+
+def opened(
+    path: Path, content: bytes, *, resolution: int | None, formats: Sequence[Suffix]
+) -> ModelFile:
+    """A model's file as a device gets it: of one piece, with all dimensions fixed.
+
+    Args:
+        path: Where it is; data outside of it is looked for beside it.
+        content: What it holds.
+        resolution: Side of its input in pixels where the file leaves it free.
+        formats: What the device runs.
+
+    Raises:
+        InputError: It is no model, damaged, not one that takes a single image, of another format than the
+            device runs, or its size is not known.
+    """
+    _require_model(path, content)
+    suffix = suffix_of(content)
+    if suffix not in formats:
+        raise InputError(
+            f"{path} is {KINDS[suffix]}, and the device runs {' and '.join(formats)} files: give one of "
+            "these, or another --device"
+        )
+    if suffix == ".tflite":
+        from latency.files.tflite_file import open_tflite
+
+        return open_tflite(path, content, resolution=resolution)
+    from latency.files.onnx_file import open_onnx
+
+    return open_onnx(path, content, resolution=resolution)
+
+
+def _require_model(path: Path, content: bytes) -> None:
+    """Name what is often found in the place of a model."""
+    if not content:
+        raise InputError(f"{path} is empty: copy or download it again")
+    start = content[:256].lstrip().lower()
+    for beginning, what in _BEGINNINGS:
+        if start.startswith(beginning):
+            raise InputError(f"{path} is {what}")
+    if content[8:10] == b'{"':
+        raise InputError(
+            f"{path} holds weights alone (safetensors): export the network that they belong to"
+        )

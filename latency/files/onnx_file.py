@@ -1,0 +1,135 @@
+"""An ONNX file that is to be measured: its one image input, its size, and its weights in one piece."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from latency.files.image_input import ImageInput, Side
+from latency.files.model_file import LARGEST, ModelFile
+from latency.files.onnx_data import inline_data
+from search_spaces.errors import InputError
+
+PIXELS = ("FLOAT", "FLOAT16", "DOUBLE", "UINT8", "INT8", "UINT16", "INT16", "INT32", "INT64")
+"""Types of images, as ONNX names them."""
+
+
+def open_onnx(path: Path, content: bytes, *, resolution: int | None) -> ModelFile:
+    """The model with its outside data in it and its free dimensions fixed.
+
+    A file that has all that is passed on as it is.
+
+    Raises:
+        InputError: It is damaged, or not a network that takes one image; or the size is unknown.
+    """
+    model = _parsed(path, content)
+    given = _only_input(path, model)
+    image = _image(path, model, given)
+    shape = image.at(resolution)
+    changed = inline_data(model, path)
+    if image.shape != shape:
+        _fix(model.graph, given, shape)
+        changed = True
+    if changed:
+        if model.ByteSize() > LARGEST:
+            raise InputError(f"{path}: it is over 2 GB with its data: not measured")
+        content = model.SerializeToString()
+    height, width = image.size_of(shape)
+    return ModelFile(content, height, width)
+
+
+def _parsed(path: Path, content: bytes) -> Any:
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    damaged = InputError(f"{path} is damaged, cut or no ONNX file: export or download it again")
+    try:
+        model = onnx.ModelProto.FromString(content)
+    except (DecodeError, RuntimeError, ValueError) as error:
+        raise damaged from error
+    if not model.HasField("graph") or not model.graph.node or not model.graph.output:
+        raise damaged
+    if not model.opset_import:
+        raise InputError(f"{path} does not say its opset: it is damaged or no ONNX file")
+    newest = onnx.defs.onnx_opset_version()
+    for opset in model.opset_import:
+        if opset.domain in ("", "ai.onnx") and not 0 < opset.version <= newest:
+            raise InputError(
+                f"{path} has opset {opset.version}, and 1 to {newest} are known here: export it with one "
+                "of these, 17 for instance"
+            )
+    return model
+
+
+def _only_input(path: Path, model: Any) -> Any:
+    """The input that is not a weight; files of old list their weights as inputs too."""
+    graph = model.graph
+    weights = {tensor.name for tensor in graph.initializer}
+    weights |= {tensor.values.name for tensor in graph.sparse_initializer}
+    inputs = [value for value in graph.input if value.name not in weights]
+    if not inputs:
+        raise InputError(f"{path} has no input: only networks that take an image are measured")
+    if len(inputs) > 1:
+        names = ", ".join(value.name for value in inputs[:5])
+        raise InputError(
+            f"{path} has {len(inputs)} inputs ({names}): only networks that take one image are measured; "
+            "export it with the others as constants"
+        )
+    return inputs[0]
+
+
+def _image(path: Path, model: Any, given: Any) -> ImageInput:
+    from onnx import TensorProto
+
+    if given.type.WhichOneof("value") != "tensor_type":
+        raise InputError(f"{path}: its input {given.name!r} is no tensor: no image")
+    tensor = given.type.tensor_type
+    names = TensorProto.DataType
+    known = tensor.elem_type in names.values()
+    kind = names.Name(tensor.elem_type) if known else f"of type {tensor.elem_type}"
+    if kind not in PIXELS:
+        raise InputError(
+            f"{path}: its input {given.name!r} is {kind.lower()}, which no image is: only networks that "
+            "take an image are measured"
+        )
+    shape = tuple(map(_side, tensor.shape.dim)) if tensor.HasField("shape") else None
+    channels, channels_last = _first_layer(model.graph, given.name)
+    return ImageInput(str(path), given.name, shape, channels, channels_last)
+
+
+def _side(dim: Any) -> Side:
+    """Exporters of old write 0 or -1 for a free dimension."""
+    if dim.WhichOneof("value") == "dim_value" and dim.dim_value > 0:
+        return int(dim.dim_value)
+    return str(dim.dim_param)
+
+
+def _first_layer(graph: Any, name: str) -> tuple[int | None, bool | None]:
+    """Channels that the first convolution takes, and whether channels are last in the input."""
+    weights = {tensor.name: tensor.dims for tensor in graph.initializer}
+    channels_last = None
+    for node in graph.node:
+        if name not in node.input:
+            continue
+        numbers = {a.name: tuple(a.ints) or a.i for a in node.attribute}
+        if node.op_type == "Conv" and len(node.input) > 1:
+            dims = weights.get(node.input[1], ())
+            channels = dims[1] * numbers.get("group", 1) if len(dims) == 4 else None
+            return channels, channels_last or False
+        if node.op_type == "Transpose" and numbers.get("perm") == (0, 3, 1, 2):
+            channels_last = True
+        name = node.output[0] if node.output else ""
+    return None, channels_last
+
+
+def _fix(graph: Any, given: Any, shape: tuple[int, ...]) -> None:
+    """Give the input a shape, and leave all shapes that followed from the free one to be inferred."""
+    dims = given.type.tensor_type.shape.dim
+    del dims[:]
+    for side in shape:
+        dims.add().dim_value = side
+    del graph.value_info[:]
+    for output in graph.output:
+        for dim in output.type.tensor_type.shape.dim:
+            if dim.WhichOneof("value") == "dim_param":
+                dim.Clear()

@@ -1,0 +1,1 @@
+"""How a latency is measured: quiet, interleaved, with an interval, cached by network and device."""

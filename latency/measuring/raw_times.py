@@ -1,0 +1,45 @@
+"""Raw run times, kept so that a figure can be looked into later."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+from latency.measuring.atomic_json import writing
+from latency.measuring.measured import Reading
+from latency.measuring.statistics import Blocks
+
+
+class RawTimes:
+    """Appends each reading with its run times to a file of JSON lines, one file a device.
+
+    Args:
+        folder: Where the files are.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, reading: Reading) -> None:
+        """Keep a reading.
+
+        Raises:
+            InputError: It cannot be written.
+        """
+        entry = {
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "latency": reading.latency.to_dict(),
+            "blocks_ms": _short(reading.blocks),
+            "anchor_ms": _short(reading.anchor),
+        }
+        path = self.folder / f"{reading.latency.fingerprint}.jsonl"
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(entry) + "\n")
+
+
+def _short(blocks: Blocks) -> list[list[float]]:
+    """Run times to a tenth of a microsecond."""
+    return [[round(ms, 4) for ms in block] for block in blocks]

@@ -1,0 +1,188 @@
+"""One Android phone behind the real adb: its shell, files pushed to it, getting it back when it is lost."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from latency.measuring.source import DeviceLostError, MeasurementError
+from latency.runtimes.programs import Output, TimedOutError, run_program
+from search_spaces.errors import InputError
+
+ADB_S = 30.0
+"""How long adb itself may take: to start its server, to see a phone, to connect to one again."""
+SLOWEST_BYTES_S = 200_000
+"""Of a cable that is worth waiting for."""
+MARK = "mobile-nas exit status "
+
+T = TypeVar("T")
+_SERIAL = re.compile(r"[\w\[][\w.:\[\]-]*")
+
+_STATES = {
+    "unauthorized": "allow USB debugging on its screen",
+    "authorizing": "wait a moment, or allow USB debugging on its screen",
+    "offline": "unplug it and plug it in again, or type adb reconnect",
+    "no permissions": "this user may not use it: see adb devices",
+}
+"""What mends a state of `adb devices` in which a phone cannot be used."""
+
+
+class LostError(MeasurementError):
+    """There was no answer from the phone, or a wrong one; there may be if it is tried again."""
+
+
+class Phone:
+    """A phone that is attached.
+
+    Args:
+        serial: As `adb devices` lists it; may be left out if there is but one.
+        adb_s: How long adb itself may take, in seconds.
+
+    Raises:
+        InputError: No adb, no such phone, none or several, or one that cannot be used yet.
+        MeasurementError: adb does not answer.
+    """
+
+    def __init__(self, serial: str | None = None, *, adb_s: float = ADB_S) -> None:
+        if serial is not None and not _SERIAL.fullmatch(serial):
+            raise InputError(f"adb serial {serial!r} cannot be one: adb devices lists them")
+        self.adb_s = adb_s
+        self.serial = choose(attached_phones(adb_s=adb_s), serial)
+
+    def shell(self, script: str, *, timeout_s: float) -> tuple[int, str]:
+        """Run a script there.
+
+        Args:
+            script: For the phone's `sh`; what comes from elsewhere is quoted in it.
+            timeout_s: How long it may take, in seconds.
+
+        Returns:
+            Its exit status, and what it printed on both streams.
+
+        Raises:
+            LostError: There was no answer in time, or none that is complete.
+        """
+        # Phones before Android 7 do not pass the status on, so it is printed.
+        wrapped = f"({script}) 2>&1; echo; echo {shlex.quote(MARK)}$?"
+        printed = self._to_phone("shell", wrapped, timeout_s=timeout_s)
+        text, mark, status = printed.stdout.replace("\r\n", "\n").rpartition(MARK)
+        if printed.status != 0 or not mark or not status.strip().isdigit():
+            raise LostError(f"{self.serial}: {printed.complaint}")
+        return int(status), text
+
+    def push(self, local: Path, remote: str) -> None:
+        """Copy a file there.
+
+        Raises:
+            LostError: There was no answer in time, or it could not be written; adb's last words.
+        """
+        timeout_s = self.adb_s + local.stat().st_size / SLOWEST_BYTES_S
+        pushed = self._to_phone("push", str(local), remote, timeout_s=timeout_s)
+        if pushed.status != 0:
+            raise LostError(f"{self.serial}: {pushed.complaint}")
+
+    def insistently(self, work: Callable[[], T]) -> T:
+        """Do something with the phone; if it is lost meanwhile, get it back and do it once more.
+
+        Raises:
+            DeviceLostError: It did not come back, or does not answer.
+            LostError: It was lost again, and answers otherwise: what it is asked for is at fault.
+        """
+        try:
+            return work()
+        except LostError as error:
+            self._reconnect(error)
+        try:
+            return work()
+        except LostError as error:
+            self._require_there(error)
+            raise
+
+    def _reconnect(self, why: LostError) -> None:
+        try:
+            if re.search(r":\d+$", self.serial):  # over the network
+                self._adb("disconnect", self.serial)
+                self._adb("connect", self.serial)
+            else:
+                self._adb("-s", self.serial, "reconnect")
+            back = self._adb("-s", self.serial, "wait-for-device")
+        except TimedOutError:
+            raise DeviceLostError(
+                f"{why}; and it did not come back within {self.adb_s:g} s"
+            ) from why
+        if back.status != 0:
+            raise DeviceLostError(f"{why}; and it did not come back: {back.complaint}") from why
+
+    def _require_there(self, why: LostError) -> None:
+        """Tell a phone that is gone from one that cannot do what it was asked for."""
+        self._reconnect(why)
+        try:
+            self.shell("true", timeout_s=self.adb_s)
+        except LostError:
+            raise DeviceLostError(str(why)) from why
+
+    def _to_phone(self, *words: str, timeout_s: float) -> Output:
+        try:
+            return run_program(["adb", "-s", self.serial, *words], timeout_s=timeout_s)
+        except TimedOutError as error:
+            raise LostError(
+                f"{self.serial} did not answer within {timeout_s:g} s (adb {words[0]})"
+            ) from error
+
+    def _adb(self, *words: str) -> Output:
+        return run_program(["adb", *words], timeout_s=self.adb_s)
+
+
+def attached_phones(*, adb_s: float = ADB_S) -> dict[str, str]:
+    """Serials of all phones that adb sees, and their states.
+
+    Raises:
+        InputError: There is no adb.
+        MeasurementError: adb does not answer.
+    """
+    if shutil.which("adb") is None:
+        raise InputError("there is no program adb: install it (apt install adb, say)")
+    return attached(run_program(["adb", "devices"], timeout_s=adb_s).stdout)
+
+
+def attached(listing: str) -> dict[str, str]:
+    r"""Serials and states, as `adb devices` prints them.
+
+    >>> attached("List of devices attached\nR58M\tdevice\n127.0.0.1:5555\toffline\n\n")
+    {'R58M': 'device', '127.0.0.1:5555': 'offline'}
+    """
+    rows = [line.split("\t", 1) for line in listing.splitlines() if "\t" in line]
+    return {serial.strip(): state.strip() for serial, state in rows}
+
+
+def choose(phones: dict[str, str], serial: str | None) -> str:
+    """The phone that is meant, if it can be used.
+
+    >>> choose({"R58M": "device"}, None)
+    'R58M'
+
+    Raises:
+        InputError: None or several are meant, or it cannot be used yet.
+    """
+    listed = ", ".join(phones) or "none"
+    if serial is None:
+        if not phones:
+            raise InputError(
+                "adb sees no phone: plug one in, and allow USB debugging in its developer options"
+            )
+        if len(phones) > 1:
+            raise InputError(
+                f"adb sees several phones ({listed}): give one, as in adb:{min(phones)}"
+            )
+        (serial,) = phones
+    if serial not in phones:
+        raise InputError(f"adb sees no phone {serial!r}: it sees {listed}")
+    state = phones[serial]
+    if state != "device":
+        mend = next((text for name, text in _STATES.items() if state.startswith(name)), "")
+        raise InputError(f"phone {serial} is {state!r} to adb" + (f": {mend}" if mend else ""))
+    return serial

@@ -1,0 +1,96 @@
+"""TFLite's `benchmark_model`: how it is called, and what its output tells."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+
+from latency.measuring.source import MeasurementError
+
+_SUMMARY = re.compile(r"Inference \(avg\): (\S+)")
+_COUNT = re.compile(r"\bcount=(\d+)(?: first=(\S+))? curr=(\S+)")
+_OPERATOR = re.compile(
+    r"op for builtin opcode|unresolved custom op|\bop\b.*not supported", re.IGNORECASE
+)
+_ERROR = re.compile(r"\bERROR\b|error:|failed", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """How the program is called.
+
+    Attributes:
+        program: Its path on the phone.
+        core: The core that it is kept on.
+    """
+
+    program: str
+    core: int
+
+    def command(self, model: str, runs: int, *, limit_s: float) -> str:
+        """One line for the phone's shell.
+
+        >>> Benchmark("/data/benchmark_model", 7).command("/data/m.tflite", 50, limit_s=30)
+        'taskset 80 /data/benchmark_model --graph=/data/m.tflite --num_threads=1 --num_runs=50
+        --min_secs=0 --warmup_runs=1 --warmup_min_secs=0.1 --max_secs=30'
+
+        Args:
+            model: The model's path on the phone.
+            runs: That are timed.
+            limit_s: After which the program stops by itself.
+        """
+        words = [
+            *("taskset", f"{1 << self.core:x}", self.program, f"--graph={model}"),
+            *("--num_threads=1", f"--num_runs={runs}", "--min_secs=0"),
+            # Each call is a process of its own, with cold caches on a core that has slept.
+            *("--warmup_runs=1", "--warmup_min_secs=0.1", f"--max_secs={limit_s:g}"),
+        ]
+        return shlex.join(words)
+
+
+def times_ms(output: str, *, runs: int) -> list[float]:
+    """What the program tells of its runs: the first one's time, then the mean of all others.
+
+    It does not print each run. The two values stand for a block: the first run of a block does not
+    count anyway, and what is left is one value, not many pretended ones.
+
+    >>> times_ms('''
+    ... count=12 first=50000 curr=42000 min=41000 max=50000 avg=43000 std=2000
+    ... count=3 first=30000 curr=21000 min=19000 max=30000 avg=23333.3 std=4000
+    ... Inference timings in us: Init: 3214, First inference: 50000, Warmup (avg): 43000,
+    ... Inference (avg): 23333.3
+    ... ''', runs=3)
+    [30.0, 19.99...]
+
+    Raises:
+        MeasurementError: It has failed, or says nothing that can be understood.
+    """
+    summary, counts = _SUMMARY.search(output), _COUNT.findall(output)
+    if summary is None or not counts:
+        raise MeasurementError(f"benchmark_model: {failure(output)}")
+    count, first, last = counts[-1]  # those before are of the warm-up
+    try:
+        done, mean_us = int(count), float(summary[1].rstrip(","))
+        first_us = float(first or last)  # one run, or all alike
+    except ValueError:
+        raise MeasurementError(f"benchmark_model printed {summary[0]!r}, {counts[-1]}") from None
+    if done < runs:
+        raise MeasurementError(f"benchmark_model did {done} of {runs} runs before its time was up")
+    if done == 1:
+        return [first_us / 1e3]
+    return [first_us / 1e3, (done * mean_us - first_us) / (done - 1) / 1e3]
+
+
+def failure(output: str) -> str:
+    r"""The line that says why it failed: one that names an operator, else an error, else the last.
+
+    >>> failure("ERROR: Encountered unresolved custom op: Foo.\nERROR: Node 3 failed to prepare.")
+    'ERROR: Encountered unresolved custom op: Foo.'
+    """
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    for telling in (_OPERATOR, _ERROR):
+        for line in lines:
+            if telling.search(line):
+                return line
+    return lines[-1] if lines else "it printed nothing"

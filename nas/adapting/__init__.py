@@ -1,0 +1,1 @@
+"""NetAdapt over a run folder: its plan, settings, baselines, results."""

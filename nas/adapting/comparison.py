@@ -1,0 +1,133 @@
+"""The adapted network beside another as fast as it, trained alike: is it better, or is that chance?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nas.engine.test_scores import name_of
+from nas.engine.trial import Trial
+from nas.formatting import counted
+from nas.statistics.confidence_intervals import difference_with_interval, mean_in_words
+
+TRAININGS = {"scratch": "trained from scratch", "finetune": "trained on from the seed's weights"}
+"""In words."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two networks trained in one way, with several seeds each.
+
+    Attributes:
+        rival: Name of the other network.
+        training: `scratch` or `finetune`.
+        ours: Accuracies of the adapted network, 0..1, a seed each.
+        theirs: The rival's.
+        images: What they are of: `test` or `held-out` images.
+    """
+
+    rival: str
+    training: str
+    ours: tuple[float, ...]
+    theirs: tuple[float, ...]
+    images: str = "test"
+
+    @property
+    def points(self) -> float:
+        """How much better the adapted network is, in points (hundredths)."""
+        return self._difference[0]
+
+    @property
+    def ci95_points(self) -> tuple[float, float] | None:
+        """95% interval of `points` over the seeds; None where one of the two has a single training."""
+        points, half = self._difference
+        return None if half is None else (points - half, points + half)
+
+    @property
+    def by_chance(self) -> bool:
+        """Whether chance alone may explain the difference: no difference is within the interval."""
+        return self.ci95_points is None or self.ci95_points[0] <= 0 <= self.ci95_points[1]
+
+    @property
+    def _difference(self) -> tuple[float, float | None]:
+        return difference_with_interval(_in_points(self.ours), _in_points(self.theirs))
+
+    def sentence(self) -> str:
+        """The verdict in plain words.
+
+        >>> print(Comparison("uniform", "scratch", (0.80, 0.81, 0.82), (0.81, 0.82, 0.82)).sentence())
+        Trained from scratch, on test images: NetAdapt 81.0% ± 2.5, uniform 81.7% ± 1.4 (3 seeds, 95%
+        intervals). NetAdapt is 0.7 points worse (95% interval -2.7 to +1.4): within chance.
+        """
+        means = f"NetAdapt {mean_in_words(self.ours)}, {self.rival} {mean_in_words(self.theirs)}"
+        spread = ", 95% intervals" if max(len(self.ours), len(self.theirs)) > 1 else ""
+        how = f"{TRAININGS[self.training].capitalize()}, on {self.images} images"
+        begin = f"{how}: {means} ({self._seeds()}{spread}). NetAdapt is "
+        begin += f"{abs(self.points):.1f} points {'better' if self.points >= 0 else 'worse'}"
+        if self.ci95_points is None:
+            return f"{begin}; how much of that is chance is not known."
+        low, high = self.ci95_points
+        verdict = "within chance" if self.by_chance else "more than chance"
+        return f"{begin} (95% interval {low:+.1f} to {high:+.1f}): {verdict}."
+
+    def _seeds(self) -> str:
+        counts = sorted({len(self.ours), len(self.theirs)})
+        return (
+            counted(counts[0], "seed") if len(counts) == 1 else f"{counts[0]} and {counts[1]} seeds"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, as it stands in `result.json`."""
+        return {
+            "rival": self.rival,
+            "training": self.training,
+            "images": self.images,
+            "ours": list(self.ours),
+            "theirs": list(self.theirs),
+            "points": round(self.points, 3),
+            "ci95_points": self.ci95_points and [round(end, 3) for end in self.ci95_points],
+            "by_chance": self.by_chance,
+        }
+
+
+def comparisons(
+    finals: Sequence[Trial], rivals: Sequence[str], tested: Mapping[str, float]
+) -> list[Comparison]:
+    """Of a run's last trainings; trainings that failed are left out.
+
+    Args:
+        finals: All of them.
+        rivals: The names of those that the last network is set beside.
+        tested: Their accuracies on the test images (`nas.engine.test_scores`). Where one is missing, the
+            comparison is on held-out images.
+    """
+    found = []
+    for name in rivals:
+        for training in TRAININGS:
+            ours, theirs = (_ended(finals, kind) for kind in (training, f"{name}-{training}"))
+            if not (ours and theirs):
+                continue
+            known = all(name_of(trial) in tested for trial in (*ours, *theirs))
+            first, second = (
+                tuple(tested[name_of(t)] if known else t.accuracy or 0.0 for t in side)
+                for side in (ours, theirs)
+            )
+            images = "test" if known else "held-out"
+            found.append(Comparison(name, training, first, second, images))
+    return found
+
+
+def _ended(finals: Sequence[Trial], kind: str) -> list[Trial]:
+    """The trainings of a kind that did not fail, in the order of their seeds."""
+    chosen = [trial for trial in finals if trial.kind == kind and trial.accuracy is not None]
+    return sorted(chosen, key=lambda trial: trial.index)
+
+
+def accuracies(finals: Sequence[Trial], kind: str) -> tuple[float, ...]:
+    """On held-out images, of the trainings of a kind that have one, in the order of their seeds."""
+    return tuple(trial.accuracy or 0.0 for trial in _ended(finals, kind))
+
+
+def _in_points(values: Sequence[float]) -> list[float]:
+    return [100 * value for value in values]

@@ -1,0 +1,205 @@
+"""What is trained once NetAdapt has reached its target: the last network, and its rivals beside it.
+
+Fair means alike in everything but the network. From scratch all have the same recipe, and the same seeds:
+the same images in the same order. Trained on from the seed's weights, a rival gets the steps that NetAdapt
+spent on the way to its last network, and then as many more as that one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from latency import Latency
+from nas.adapting.baselines import Challenge, FindRival, Rival, kept_rival
+from nas.adapting.job import AdaptJob, of_steps
+from nas.engine.memoized_source import Remembering
+from nas.engine.run_folder import RunFolder
+from nas.engine.trial import Trial, trial_seed
+from nas.training.recipe import Recipe
+from search_spaces import ArchSpec
+
+if TYPE_CHECKING:
+    from nas.checkpoints.checkpoint import Seed
+
+CURVE_POINTS = 4
+"""Networks of the family that a rival is set beside, spread over the way and with the last of them."""
+
+
+IN_WORDS = {"scratch": "from scratch", "finetune": "on from its weights"}
+"""How the last network is trained."""
+
+
+@dataclass(frozen=True)
+class Reached:
+    """Where NetAdapt's loop has ended.
+
+    Attributes:
+        spec: The last network.
+        latency: Its.
+        weights: Its state dict, serialized.
+        family: The network of every step, as fine-tuned.
+    """
+
+    spec: ArchSpec
+    latency: Latency
+    weights: bytes
+    family: Sequence[Trial]
+
+
+@dataclass(frozen=True)
+class LastTrainings:
+    """Plans the last trainings.
+
+    Attributes:
+        seed: The network that NetAdapt began with.
+        latency: Tells latencies.
+        folder: The run's.
+        kinds: How the last network is trained: `scratch`, `finetune`, both or neither.
+        tuning: A proposal's recipe, its length in steps.
+        final: The last network's.
+        run_seed: Of everything random.
+        rivals: Find the networks to compare it with, by name.
+        seeds: Trainings of each network and kind, where there are rivals.
+        curve: Whether rivals are set beside networks on the way too.
+    """
+
+    seed: Seed
+    latency: Remembering
+    folder: RunFolder
+    kinds: tuple[str, ...]
+    tuning: Recipe
+    final: Recipe
+    run_seed: int
+    rivals: Mapping[str, FindRival]
+    seeds: int
+    curve: bool = True
+
+    def __call__(self, reached: Reached) -> list[AdaptJob]:
+        """The trainings, in the order of the log: first those that are made without rivals too."""
+        jobs = self._ours(reached, range(1))
+        if self.rivals:
+            jobs += self._ours(reached, range(1, self.seeds))
+        for name, find in self.rivals.items():
+            rival = self._rival(name, find, reached.latency.median_ms)
+            if rival is not None:
+                jobs += self._theirs(reached, rival)
+            if self.curve:
+                jobs += self._curve(reached, name, find)
+        return jobs
+
+    def _ours(self, reached: Reached, places: range) -> list[AdaptJob]:
+        return [
+            self._job(
+                f"the last network {IN_WORDS[kind]}{self._which(place)}",
+                kind=kind,
+                index=place,
+                seed=trial_seed(self.run_seed, place, kind),
+                family=reached.family,
+                spec=reached.spec,
+                latency=reached.latency,
+                recipe=self.final,
+                weights=None if kind == "scratch" else reached.weights,
+            )
+            for place in places
+            for kind in self.kinds
+        ]
+
+    def _theirs(self, reached: Reached, rival: Rival) -> list[AdaptJob]:
+        recipes = {"scratch": self.final, "finetune": self.as_long(len(reached.family))}
+        return [
+            self._job(
+                f"{rival.name} {IN_WORDS[kind]}{self._which(place)}",
+                kind=f"{rival.name}-{kind}",
+                index=place,
+                seed=trial_seed(self.run_seed, place, kind),
+                family=reached.family,
+                spec=rival.spec,
+                latency=rival.latency,
+                recipe=recipes[kind],
+                weights=None if kind == "scratch" else rival.weights,
+            )
+            for kind in self.kinds
+            if kind == "scratch" or rival.weights is not None
+            for place in range(self.seeds)
+        ]
+
+    def _curve(self, reached: Reached, name: str, find: FindRival) -> list[AdaptJob]:
+        """Rivals of networks on the way, fine-tuned for as many steps as those were by then."""
+        jobs = []
+        for step in spread(len(reached.family)):
+            limit_ms = reached.family[step - 1].latency_ms
+            rival = self._rival(name, find, limit_ms, variant=f"step-{step}")
+            if rival is None or rival.weights is None:
+                continue
+            job = self._job(
+                f"{name} beside step {step}",
+                kind=f"{name}-curve",
+                index=step,
+                seed=trial_seed(self.run_seed, step - 1, "proposal"),
+                family=reached.family,
+                spec=rival.spec,
+                latency=rival.latency,
+                recipe=of_steps(self.tuning, step * self._tuning_steps),
+                weights=rival.weights,
+            )
+            jobs.append(job)
+        return jobs
+
+    def _which(self, place: int) -> str:
+        return f", {place + 1} of {self.seeds}" if self.rivals else ""
+
+    def _rival(
+        self, name: str, find: FindRival, limit_ms: float, *, variant: str = ""
+    ) -> Rival | None:
+        challenge = Challenge(self.seed, self.latency, limit_ms)
+        return kept_rival(self.folder, name, find, challenge, variant=variant)
+
+    @property
+    def _tuning_steps(self) -> int:
+        assert self.tuning.steps is not None
+        return self.tuning.steps
+
+    def as_long(self, steps: int) -> Recipe:
+        """The last training's recipe, longer by what so many of NetAdapt's steps have trained."""
+        assert self.final.steps is not None
+        images = steps * self._tuning_steps * self.tuning.batch_size
+        return of_steps(self.final, self.final.steps + round(images / self.final.batch_size))
+
+    @staticmethod
+    def _job(
+        name: str,
+        *,
+        kind: str,
+        index: int,
+        seed: int,
+        family: Sequence[Trial],
+        spec: ArchSpec,
+        latency: Latency,
+        recipe: Recipe,
+        weights: bytes | None,
+    ) -> AdaptJob:
+        return AdaptJob(
+            index=index,
+            kind=kind,
+            batch=len(family),
+            tokens=(),
+            spec=spec,
+            seed=seed,
+            latency=latency,
+            name=name,
+            recipe=recipe,
+            parent=spec,
+            weights=weights,
+        )
+
+
+def spread(steps: int, points: int = CURVE_POINTS) -> list[int]:
+    """So many of the steps 1 to `steps`, evenly, with the last.
+
+    >>> spread(3), spread(10), spread(0)
+    ([1, 2, 3], [2, 5, 8, 10], [])
+    """
+    points = min(steps, points)
+    return [round(steps * (place + 1) / points) for place in range(points)]

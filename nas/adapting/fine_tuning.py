@@ -1,0 +1,71 @@
+"""What a NetAdapt worker does: fine-tune a proposal, or train the last network or a rival."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nas.adapting.baselines import keeps_weights
+from nas.engine.trial import Job, Outcome
+
+if TYPE_CHECKING:
+    from nas.data.images import Dataset
+    from netadapt.weights import Keep
+
+
+@dataclass(frozen=True)
+class AdaptTraining:
+    """Trains `AdaptJob`s on a data set; picklable.
+
+    Attributes:
+        dataset: Images, normalised as the seed is used to.
+        keep: Which channels stay: see `netadapt.weights.inherit`.
+        device: `cpu`, `cuda`, or `auto` for the GPU where the worker sees one.
+        threads: Torch threads.
+    """
+
+    dataset: Dataset
+    keep: Keep = "first"
+    device: str = "auto"
+    threads: int = 1
+
+    def __call__(self, job: Job) -> Outcome:
+        """Train a job's network; the same job gives the same outcome on the same kind of device."""
+        import torch
+
+        from nas.adapting.job import AdaptJob
+        from nas.checkpoints.torch_files import state_bytes, state_of
+        from nas.training.train import Diverged, train
+        from netadapt.weights import passed_on
+        from search_spaces.network import build
+
+        assert isinstance(job, AdaptJob)
+        torch.set_num_threads(self.threads)
+        device = self.device
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        drawn = torch.Generator().manual_seed(job.seed)
+        network = build(job.spec, generator=drawn)
+        if job.weights is not None:
+            weights = state_of(job.weights)
+            network.load_state_dict(
+                passed_on(job.parent, weights, job.spec, keep=self.keep, generator=drawn)
+            )
+        try:
+            result = train(
+                network,
+                self.dataset,
+                job.recipe,
+                seed=job.seed,
+                device=device,
+                from_scratch=job.weights is None,
+            )
+        except Diverged as error:
+            return Outcome(None, f"diverged: {error}")
+        trained = state_bytes(network.state_dict()) if keeps_weights(job.kind) else None
+        return Outcome(
+            result.accuracy,
+            train_s=result.train_s,
+            weights=trained,
+            px=self.dataset.resolution_px,
+        )

@@ -1,0 +1,84 @@
+"""`run.json` of a NetAdapt run: what is narrowed, where and on what, and how good the seed is.
+
+The seed's latency and accuracy are measured once a run, since every choice rests on them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from latency import Device, Latency
+from nas.adapting.config import AdaptConfig
+from nas.atomic_files import read_json, write_whole
+from nas.engine.memoized_source import Remembering
+from nas.engine.run_folder import RunFolder
+from nas.engine.run_metadata import facts_of_data, gone_on, keep_contents
+from search_spaces import ArchSpec, InputError
+from search_spaces.spec import to_dict
+
+if TYPE_CHECKING:
+    from nas.data.images import Dataset
+
+KIND = "netadapt"
+"""What `kind` says in a NetAdapt run's facts."""
+
+
+def adapt_facts(
+    seed: ArchSpec, device: Device, data: Dataset, config: AdaptConfig
+) -> dict[str, Any]:
+    """What a run keeps to from its begin on, as plain data."""
+    return {
+        "kind": KIND,
+        "seed": {"fingerprint": seed.fingerprint, "spec": to_dict(seed)},
+        "device": asdict(device),
+        "target_ms": config.target_ms,
+        "settings": config.settings(),
+        "last": config.last(),
+        "data": facts_of_data(data),
+    }
+
+
+def begin_facts(
+    run: RunFolder,
+    facts: dict[str, Any],
+    seed: ArchSpec,
+    latency: Remembering,
+    accuracy: Callable[[], float],
+    data: Dataset | None = None,
+) -> float:
+    """Keep the facts with the seed's latency and accuracy, or take these from the run's file.
+
+    Args:
+        run: The folder.
+        facts: See `adapt_facts`.
+        seed: The network.
+        latency: Tells its latency, or is told what is kept.
+        accuracy: Finds its accuracy on held-out images, 0..1.
+        data: The images: see `nas.engine.run_metadata.record_facts`.
+
+    Returns:
+        The accuracy.
+
+    Raises:
+        InputError: The folder's run has other facts; the first that differs is named. How the last network
+            is trained may differ until one has been.
+    """
+    path = run / "run.json"
+    facts = json.loads(json.dumps(facts))  # as it will be read
+    if path.is_file():
+        before = read_json(path)
+        if before.get("kind") != KIND:
+            raise InputError(f"{path}: not of a NetAdapt run: choose another folder")
+        free = set() if run.ending else {"last"}
+        facts = gone_on(run, {k: f for k, f in before.items() if k not in free}, facts, data)
+        latency.know(seed, Latency.from_dict(before["latency"]))
+        facts |= {"latency": before["latency"], "accuracy": before["accuracy"]}
+    else:
+        facts |= {"latency": latency.reading(seed).to_dict(), "accuracy": accuracy()}
+    begun = path.is_file()
+    write_whole(path, json.dumps(facts, indent=1) + "\n")
+    keep_contents(run, data, begun=begun)
+    return float(facts["accuracy"])

@@ -1,0 +1,218 @@
+"""A NetAdapt run as its folder tells it: read without a lock, also while it runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+from latency import Latency
+from nas.adapting.baselines import Rival, read_rivals, unmet
+from nas.adapting.comparison import Comparison, comparisons
+from nas.adapting.job import Planned, StepPlan, confirmed_path, read_confirmed
+from nas.adapting.metadata import KIND
+from nas.engine.run_folder import RunFolder
+from nas.engine.test_scores import read_tested
+from nas.engine.trial import Trial
+from nas.engine.trial_log import read_trials
+from search_spaces import ArchSpec, InputError
+from search_spaces.spec import from_dict
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """A step.
+
+    Attributes:
+        number: From 1.
+        delta_ms: What each proposal saves at least.
+        entries: Its proposals, each with what came of it; None for one that has not ended.
+        confirmed: Latency of the network that went on, measured once it was chosen; None where nothing is
+            measured, or not yet.
+    """
+
+    number: int
+    delta_ms: float
+    entries: Sequence[tuple[Planned, Trial | None]]
+    confirmed: Latency | None = None
+
+    @property
+    def chosen(self) -> int | None:
+        """Place of the proposal that went on; None before all have ended, or if all failed."""
+        trials = [trial for _, trial in self.entries]
+        if not all(trials):
+            return None
+        good = [(t.reward, -p) for p, t in enumerate(trials) if t and t.accuracy is not None]
+        return -max(good)[1] if good else None
+
+
+@dataclass(frozen=True)
+class AdaptRecord:
+    """What a run's folder holds.
+
+    Attributes:
+        path: The folder.
+        facts: `run.json`.
+        steps: In order; the last may be under way.
+        finals: The last trainings, rivals' too.
+        rivals: Networks to compare with, by name; with `-step-3` those beside a step.
+        unmet: Names of those that were sought and not found.
+        tested: Accuracies on the test images, 0..1: see `nas.engine.test_scores`.
+        result: `result.json`; None unless it is the result of these steps.
+    """
+
+    path: Path
+    facts: dict[str, Any]
+    steps: Sequence[StepRecord]
+    finals: Sequence[Trial]
+    rivals: dict[str, Rival]
+    unmet: Sequence[str]
+    tested: dict[str, float]
+    result: dict[str, Any] | None
+
+    @classmethod
+    def read(cls, folder: RunFolder) -> Self:
+        """What the folder holds now.
+
+        Raises:
+            InputError: It is not a NetAdapt run's, or a file in it is damaged.
+        """
+        facts = read_facts(folder)
+        trials = {t.index: t for t in read_trials(folder / "proposals.jsonl")}
+        steps: list[StepRecord] = []
+        first = 0
+        while (path := folder / "plans" / f"step-{len(steps)}.json").is_file():
+            plan = StepPlan.from_dict(_read(path))
+            if not plan.proposals:  # no group could give any more
+                break
+            entries = [(p, trials.get(first + place)) for place, p in enumerate(plan.proposals)]
+            number = len(steps) + 1
+            confirmed = read_confirmed(confirmed_path(folder, number))
+            steps.append(StepRecord(number, plan.delta_ms, entries, confirmed))
+            first += len(entries)
+        finals = read_trials(folder / "finals.jsonl")
+        result = folder / "result.json"
+        kept = _read(result) if result.is_file() else None
+        chosen = sum(step.chosen is not None for step in steps)
+        if kept is not None and kept["steps"] != chosen:
+            kept = None  # stale: the run was resumed since
+        found, lacking = read_rivals(folder), unmet(folder)
+        known = read_tested(folder)
+        return cls(folder.path, facts, steps, finals, found, lacking, known, kept)
+
+    @property
+    def name(self) -> str:
+        """The folder's."""
+        return self.path.resolve().name
+
+    @cached_property
+    def seed(self) -> ArchSpec:
+        """The network to begin with."""
+        return from_dict(self.facts["seed"]["spec"], where="run.json, seed")
+
+    @cached_property
+    def seed_latency(self) -> Latency:
+        """Its latency."""
+        return Latency.from_dict(self.facts["latency"])
+
+    @property
+    def px(self) -> int:
+        """The size at which the seed is deployed, of all accuracies and latencies."""
+        return int(self.facts["data"]["px"])
+
+    @property
+    def estimate(self) -> bool:
+        """Whether nothing is measured: all latencies are computed."""
+        return self.seed_latency.estimate
+
+    @property
+    def by_pieces(self) -> bool:
+        """Whether proposals are told sums of pieces, and only the networks that go on are measured."""
+        return bool(self.facts["device"]["estimate"]) and not self.estimate
+
+    @cached_property
+    def family(self) -> list[tuple[Planned, Trial]]:
+        """The network of every step that has ended, with the latency that it was confirmed to have."""
+        return [
+            (replace(planned, latency=step.confirmed or planned.latency), trial)
+            for step in self.steps
+            if step.chosen is not None
+            for planned, trial in [step.entries[step.chosen]]
+            if trial is not None
+        ]
+
+    @property
+    def last(self) -> ArchSpec:
+        """The network that it has come to."""
+        return self.family[-1][0].spec if self.family else self.seed
+
+    @property
+    def last_latency(self) -> Latency:
+        """Its latency."""
+        reading = self.family[-1][0].latency if self.family else self.seed_latency
+        assert reading is not None
+        return reading
+
+    @property
+    def rival_names(self) -> list[str]:
+        """Of the networks that the last one is compared with."""
+        return sorted({rival.name for rival in self.rivals.values()})
+
+    @property
+    def has_curve(self) -> bool:
+        """Whether networks on the way were compared too."""
+        return any(trial.kind.endswith("-curve") for trial in self.finals)
+
+    @property
+    def comparisons(self) -> list[Comparison]:
+        """How it stands to them."""
+        return comparisons(self.finals, self.rival_names, self.tested)
+
+    @property
+    def latencies(self) -> list[Latency]:
+        """All readings of the run."""
+        planned = [p.latency for step in self.steps for p, _ in step.entries if p.latency]
+        return [self.seed_latency, *planned, *(rival.latency for rival in self.rivals.values())]
+
+    @property
+    def failed(self) -> list[Trial]:
+        """Proposals and last trainings that gave no accuracy."""
+        tried = [trial for step in self.steps for _, trial in step.entries if trial]
+        return [trial for trial in (*tried, *self.finals) if trial.accuracy is None]
+
+
+def is_adapt_run(folder: RunFolder) -> bool:
+    """Whether a folder is a NetAdapt run's."""
+    try:
+        return bool(_read(folder / "run.json").get("kind") == KIND)
+    except InputError:
+        return False
+
+
+def read_facts(folder: RunFolder) -> dict[str, Any]:
+    """`run.json`.
+
+    Raises:
+        InputError: There is none, or it is not a NetAdapt run's.
+    """
+    facts = _read(folder / "run.json")
+    if facts.get("kind") != KIND or not {"seed", "device", "latency", "data"} <= set(facts):
+        raise InputError(
+            f"{folder / 'run.json'}: was not written by netadapt: give its run's folder"
+        )
+    return facts
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path} cannot be read: give the folder of a run that has begun"
+        ) from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: damaged: restore the file from a copy")
+    return content

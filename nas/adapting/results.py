@@ -1,0 +1,142 @@
+"""From a finished NetAdapt run to its results: the last network, the comparison, the files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from latency import Latency
+from nas.adapting.baselines import Rival
+from nas.adapting.comparison import Comparison
+from nas.atomic_files import write_whole
+from nas.engine.run_folder import RunFolder
+from nas.engine.trial import Trial
+from search_spaces import ArchSpec, count
+from search_spaces.spec import to_yaml
+
+if TYPE_CHECKING:
+    from nas.checkpoints.checkpoint import Seed
+    from nas.checkpoints.scoring import SplitScore
+    from nas.data.images import Split
+
+
+@dataclass(frozen=True)
+class AdaptResult:
+    """What NetAdapt leaves.
+
+    Attributes:
+        folder: Where everything is kept.
+        seed_spec: The network that it began with.
+        spec: The last network.
+        latency: Its latency.
+        seed_latency: The seed's.
+        seed_accuracy: The seed's on val, 0..1.
+        reached: Whether the target is.
+        family: The network of every step.
+        finals: The last network's trainings, best first.
+        rivals: The networks that it was set beside.
+        comparisons: How it stands to them.
+        tested: Accuracies of the last trainings on the test images, 0..1: see `nas.engine.test_scores`.
+        test_accuracy: Of the best of `finals`, 0..1; without them of the last fine-tuning. None where the
+            test images could not be read any more.
+        onnx: Of `adapted.onnx` on the held-out images, by ONNX Runtime; None where there is no such file.
+    """
+
+    folder: RunFolder
+    seed_spec: ArchSpec
+    spec: ArchSpec
+    latency: Latency
+    seed_latency: Latency
+    seed_accuracy: float
+    reached: bool
+    family: tuple[Trial, ...]
+    finals: tuple[Trial, ...]
+    rivals: tuple[Rival, ...]
+    comparisons: tuple[Comparison, ...]
+    tested: dict[str, float]
+    test_accuracy: float | None
+    onnx: SplitScore | None = None
+
+    @property
+    def px(self) -> int:
+        """The deployed size, of which all accuracies and latencies are."""
+        return self.spec.resolution
+
+    @property
+    def trajectory(self) -> list[tuple[int, float, float, int, int]]:
+        """Step, accuracy, latency in ms, parameters, multiply-adds of each network; step 0 is the seed."""
+        cost = count(self.seed_spec)
+        seed = (0, self.seed_accuracy, self.seed_latency.median_ms, cost.params, cost.madds)
+        steps = enumerate(self.family, start=1)
+        return [
+            seed,
+            *((step, t.accuracy or 0.0, t.latency_ms, t.params, t.madds) for step, t in steps),
+        ]
+
+    @property
+    def better_step(self) -> Trial | None:
+        """The last step, if its short fine-tuning did better on held-out images than all last trainings."""
+        trained = [trial.accuracy or 0.0 for trial in self.finals]
+        if not (trained and self.family) or max(trained) >= (self.family[-1].accuracy or 0.0):
+            return None
+        return self.family[-1]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data: `result.json`."""
+        return {
+            "fingerprint": self.spec.fingerprint,
+            "px": self.px,
+            "latency": self.latency.to_dict(),
+            "seed_latency": self.seed_latency.to_dict(),
+            "seed_accuracy": self.seed_accuracy,
+            "reached": self.reached,
+            "steps": len(self.family),
+            "family": [
+                {
+                    "accuracy": t.accuracy,
+                    "latency_ms": t.latency_ms,
+                    "params": t.params,
+                    "madds": t.madds,
+                }
+                for t in self.family
+            ],
+            "finals": [
+                {"kind": t.kind, "index": t.index, "accuracy": t.accuracy, "error": t.error}
+                for t in self.finals
+            ],
+            "rivals": [
+                {"name": r.name, "about": r.about, "latency": r.latency.to_dict()}
+                for r in self.rivals
+            ],
+            "comparisons": [comparison.to_dict() for comparison in self.comparisons],
+            "tested": self.tested,
+            "test_accuracy": self.test_accuracy,
+            "onnx": self.onnx and {"accuracy": self.onnx.accuracy, "images": self.onnx.images},
+        }
+
+
+def write_results(result: AdaptResult, adapted: Seed, held_out: Split) -> AdaptResult:
+    """Write the run's result files.
+
+    Args:
+        result: The run's, but for the ONNX file's accuracy.
+        adapted: The last network with the weights of its best training.
+        held_out: Images at its size.
+
+    Returns:
+        The result with that accuracy.
+    """
+    from nas.checkpoints.checkpoint import seed_bytes
+    from nas.export.answers import keep_and_score_onnx
+
+    folder = result.folder
+    write_whole(folder / "adapted.yaml", to_yaml(result.spec))
+    write_whole(folder / "adapted.pt", seed_bytes(adapted))
+    onnx = keep_and_score_onnx(folder / "adapted.onnx", adapted, held_out)
+    result = replace(result, onnx=onnx)
+    lines = ["step,accuracy,latency_ms,params,madds,px"]
+    lines += [",".join(map(str, (*row, result.px))) for row in result.trajectory]
+    write_whole(folder / "family.csv", "\n".join(lines) + "\n")
+    write_whole(folder / "result.json", json.dumps(result.to_dict(), indent=2) + "\n")
+    return result

@@ -1,0 +1,1 @@
+"""Trained networks in files: reading, importing and writing them, and their class names."""

@@ -1,0 +1,258 @@
+"""Trained weights from elsewhere, as a seed."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import torch
+
+from nas.checkpoints.checkpoint import Seed, Usage
+from nas.checkpoints.class_names import listed, placeholder_classes
+from nas.checkpoints.closest_network import closest, expected, is_ours, matching
+from nas.checkpoints.sound_weights import converted, shape, stored_values
+from nas.checkpoints.weight_files import Weights, read_weights
+from nas.checkpoints.weight_layouts import foreign_layout
+from search_spaces import ArchSpec, InputError
+from search_spaces.network import build
+from search_spaces.torchvision_keys import scheme_of, to_torchvision, torchvision_names
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+IMAGENET_CLASSES = 1000
+NAMED_MISMATCHES = 3
+
+Kind = Literal["model", "ema"]
+"""The weights as trained, or their moving average."""
+
+
+def import_seed(
+    spec: ArchSpec,
+    path: Path,
+    *,
+    trained_px: int | None = None,
+    kind: Kind | None = None,
+    headless: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Seed:
+    """A network with the weights in a file, under torchvision's names or our own.
+
+    The number of classes is the file's, whatever the spec's. The images are taken to have been
+    normalised as torchvision's weights want them; 1000 classes are taken to be ImageNet's.
+
+    Args:
+        spec: The network that the weights are of.
+        path: A torch checkpoint or a .safetensors file.
+        trained_px: Side of the images that they were trained on; the spec's resolution by default.
+        kind: Which weights to take where a file has several; `model` by default, where it has them.
+        headless: Whether the classifier may be missing; it is drawn then, and the classes are the spec's.
+        tell: Is told what was chosen where a file has several sets of weights.
+
+    Raises:
+        InputError: No such file, no weights, code in it, weights that are not finite, or those of another
+            network: the first names and shapes that differ are in the message.
+    """
+    found = _chosen(read_weights(path), spec, path, kind, tell)
+    _require_stored(found, path)
+    _require_layout(found, path)
+    _require_scheme(found, spec, path)
+    spec = _with_classes_of(found, spec)
+    weights = _ours(found, spec, path, headless=headless)
+    usage = Usage(
+        classes=_class_names(spec.head.classes),
+        trained_px=trained_px or spec.resolution,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        named=spec.head.classes == IMAGENET_CLASSES,
+    )
+    return Seed(spec, weights, usage)
+
+
+def torchvision_state_dict(seed: Seed) -> OrderedDict[str, Tensor]:
+    """A seed's weights as torchvision's class for it loads them.
+
+    Raises:
+        InputError: torchvision has no class for this network.
+    """
+    weights = OrderedDict(to_torchvision(seed.network().state_dict(), seed.spec))
+    # MNASNet refuses a state dict that does not tell the version of its layout.
+    weights._metadata = OrderedDict({"": {"version": 2}})  # type: ignore[attr-defined]
+    return weights
+
+
+def _class_names(count: int) -> tuple[str, ...]:
+    if count == IMAGENET_CLASSES:
+        from torchvision.models import MobileNet_V2_Weights
+
+        return tuple(MobileNet_V2_Weights.IMAGENET1K_V1.meta["categories"])
+    return placeholder_classes(count)
+
+
+def _chosen(
+    sets: Sequence[Weights],
+    spec: ArchSpec,
+    path: Path,
+    kind: Kind | None,
+    tell: Callable[[str], None],
+) -> dict[str, Tensor]:
+    """The set of weights to take: of the kind asked for, the one that fits the network best.
+
+    Raises:
+        InputError: The file has no weights of that kind.
+    """
+    fit = {id(weights): _fit(weights, spec) for weights in sets}
+    most = max(fit.values())
+    sets = [
+        weights for weights in sets if 2 * fit[id(weights)] >= most
+    ]  # the rest is a loss, or the like
+    by_kind = {
+        "model": [weights for weights in sets if not weights.averaged],
+        "ema": [weights for weights in sets if weights.averaged],
+    }
+    wanted = kind or ("model" if by_kind["model"] else "ema")
+    if not by_kind[wanted]:
+        has, other = ("averaged", "ema") if wanted == "model" else ("plain", "model")
+        raise InputError(
+            f"{path}: holds {has} weights alone, got --weights-of {wanted}: give --weights-of {other}"
+        )
+    best = max(by_kind[wanted], key=lambda weights: (fit[id(weights)], len(weights.tensors)))
+    others = [weights for weights in sets if weights is not best]
+    if others or best.averaged:
+        tell(_choice(best, others, path))
+    return best.tensors
+
+
+def _fit(weights: Weights, spec: ArchSpec) -> int:
+    """How many of the network's names a set has; of another scheme, how many tensors there are."""
+    try:
+        wanted = expected(spec, ours=is_ours(weights.tensors))
+    except InputError:
+        return len(weights.tensors)
+    return sum(name in weights.tensors for name in wanted)
+
+
+def _choice(best: Weights, others: Sequence[Weights], path: Path) -> str:
+    what = "averaged (EMA)" if best.averaged else "plain"
+    said = f"{path}: took the {what} weights" + (f" ({best.where})" if best.where else "")
+    different = [weights for weights in others if weights.averaged != best.averaged]
+    if different:
+        other = "model" if best.averaged else "ema"
+        name = "plain" if best.averaged else "averaged (EMA)"
+        return f"{said}; it has {name} ones too ({different[0].where}): --weights-of {other} takes them"
+    if others:
+        return f"{said}; it has others that fit as well: {listed(w.where for w in others)}"
+    return said
+
+
+def _require_stored(found: Mapping[str, Tensor], path: Path) -> None:
+    """Check that no tensor claims to be larger than it is: the classifier's size is read from the file."""
+    for name, tensor in found.items():
+        if tensor.layout == torch.strided and tensor.numel() > stored_values(tensor):
+            raise InputError(
+                f"{path}: damaged: {name[:80]} is {shape(tensor)}, of which {stored_values(tensor)} values "
+                "are stored: save the weights again"
+            )
+
+
+def _require_layout(found: Mapping[str, Tensor], path: Path) -> None:
+    if not is_ours(found) and (layout := foreign_layout(found)) is not None:
+        raise InputError(f"{path}: {layout}")
+
+
+def _require_scheme(found: Mapping[str, Tensor], spec: ArchSpec, path: Path) -> None:
+    """Check that the network has names as the file's are."""
+    if is_ours(found):
+        return
+    try:
+        scheme_of(spec)
+    except InputError as error:
+        near = closest(found)
+        mend = f"; did you mean {near.options}?" if near is not None else ""
+        raise InputError(f"{path}: {error}{mend}") from error
+
+
+def _with_classes_of(found: Mapping[str, Tensor], spec: ArchSpec) -> ArchSpec:
+    """The spec with as many classes as the file's classifier has; itself where that is not to be seen."""
+    bias = found.get(list(expected(spec, ours=is_ours(found)))[-1])
+    if bias is None or bias.ndim != 1 or not len(bias):
+        return spec
+    return replace(spec, head=replace(spec.head, classes=len(bias)))
+
+
+def _ours(
+    found: Mapping[str, Tensor], spec: ArchSpec, path: Path, *, headless: bool
+) -> dict[str, Tensor]:
+    """The weights under our names, complete, of the right shapes and sound."""
+    wanted = build(spec).state_dict()
+    names = {name: name for name in wanted} if is_ours(found) else torchvision_names(wanted, spec)
+    classifier = list(names)[-2:]
+    missing_head = all(names[name] not in found for name in classifier)
+    weights: dict[str, Tensor] = {}
+    for our, their in names.items():
+        tensor = found.get(their)
+        if tensor is None and our.endswith("num_batches_tracked"):
+            tensor = torch.zeros((), dtype=torch.int64)  # older torch did not count them
+        if tensor is None and missing_head and our in classifier:
+            tensor = wanted[our]
+        if tensor is not None and tensor.shape == wanted[our].shape:
+            weights[our] = tensor
+    problems = _problems(found, wanted, names, without=classifier if missing_head else ())
+    if problems:
+        raise InputError(_of_another(path, found, wanted, names, problems))
+    if missing_head and not headless:
+        raise InputError(
+            f"{path}: the weights have no classifier ({names[classifier[0]]} is missing): give --classes N "
+            "to draw one for N classes"
+        )
+    try:
+        return {our: converted(names[our], w, wanted[our]) for our, w in weights.items()}
+    except ValueError as error:
+        raise InputError(f"{path}: {error}: give weights that are whole") from error
+
+
+def _problems(
+    found: Mapping[str, Tensor],
+    wanted: Mapping[str, Tensor],
+    names: Mapping[str, str],
+    *,
+    without: Sequence[str],
+) -> list[str]:
+    """What differs between a file and a network: names that are missing, shapes, names too many."""
+    problems = []
+    for our, their in names.items():
+        tensor = found.get(their)
+        if tensor is None:
+            if our not in without and not our.endswith("num_batches_tracked"):
+                problems.append(f"{their} is missing")
+        elif tensor.shape != wanted[our].shape:
+            sizes = f"{shape(tensor)} in the file, {shape(wanted[our])} in the network"
+            problems.append(f"{their} is {sizes}")
+    known = set(names.values())
+    return problems + [f"{name[:80]} is not in the network" for name in found if name not in known]
+
+
+def _of_another(
+    path: Path,
+    found: Mapping[str, Tensor],
+    wanted: Mapping[str, Tensor],
+    names: Mapping[str, str],
+    problems: Sequence[str],
+) -> str:
+    """What to say of weights that are not of the network that was named."""
+    theirs = {names[our]: tensor for our, tensor in wanted.items()}
+    agreeing = matching(found, theirs)
+    near = closest(found)
+    mend = "choose another --arch or --width"
+    if near is not None and near.matching > agreeing:
+        mend = f"did you mean {near.options} ({near.matching} of its weights match)?"
+    said = listed(problems, "; ", count=NAMED_MISMATCHES)
+    return (
+        f"{path}: weights of another network, {agreeing} of {len(theirs)} names and shapes match: "
+        f"{said}: {mend}"
+    )

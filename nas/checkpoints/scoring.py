@@ -1,0 +1,133 @@
+"""How well a trained network does on images whose classes it knows by name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nas.checkpoints.checkpoint import Seed, Usage
+from nas.checkpoints.class_file import ClassFile
+from nas.checkpoints.class_map import class_map
+from nas.checkpoints.class_names import Tell
+from nas.data.images import Batch, Dataset, Split, labels_of
+from nas.training.evaluate import evaluate
+
+
+@dataclass(frozen=True)
+class SplitScore:
+    """Top-1 accuracy, 0..1, with its 95% interval (Wilson's), and the images that it is of."""
+
+    accuracy: float
+    ci95: tuple[float, float]
+    images: int
+
+    @classmethod
+    def of(cls, accuracy: float, images: int) -> Self:
+        """From the share of right answers."""
+        return cls(accuracy, wilson(accuracy, images), images)
+
+
+def score(seed: Seed, data: Dataset, splits: Sequence[str]) -> SplitScore:
+    """Compute the top-1 accuracy of a seed's network over some of the data's splits, on the CPU.
+
+    Classes are matched by name (see `relabelled`); the data may lack some of the network's. Every class
+    of the network can be the answer.
+
+    Args:
+        seed: Network and weights.
+        data: Images at the size that the network is to see.
+        splits: Of `train`, `val` and `test`.
+
+    Raises:
+        InputError: A class that the network does not know, or that could be several of its classes.
+    """
+    data = relabelled(data, seed.usage)
+    network = seed.network()
+    correct, images = 0.0, 0
+    for name in splits:
+        split: Split = getattr(data, name)
+        mean, std = seed.usage.mean, seed.usage.std
+        part = evaluate(network, split, mean=mean, std=std)
+        correct += part.accuracy * len(split)
+        images += len(split)
+    return SplitScore.of(correct / images, images)
+
+
+def relabelled(
+    data: Dataset,
+    usage: Usage,
+    *,
+    classes: ClassFile | None = None,
+    tell: Tell = lambda _: None,
+) -> Dataset:
+    """The data with labels that are indices into a network's classes, which it may lack some of.
+
+    Args:
+        data: Images of classes matched by name; see `nas.checkpoints.class_names.matched`.
+        usage: Says what the network's classes are. If they have no names, the data has to have as many,
+            which are taken in its order.
+        classes: What `--classes` says about them.
+        tell: Is told how classes were matched, where their names are not equal.
+
+    Raises:
+        InputError: A class that the network does not know, or that could be several of its classes.
+    """
+    found = class_map(data.classes, usage, classes)
+    places = found.places()
+    for note in found.notes:
+        tell(note)
+    if places == tuple(range(len(found.names))):
+        return data if data.classes == found.names else replace(data, classes=found.names)
+    lookup = np.array(places, np.int64)
+    train, val, test = (Relabelled(s, lookup) for s in (data.train, data.val, data.test))
+    return replace(data, classes=found.names, train=train, val=val, test=test)
+
+
+@dataclass(frozen=True)
+class Relabelled:
+    """A split with the labels of another list of classes.
+
+    Attributes:
+        split: The images, with labels of their own classes.
+        places: The other list's class of each own class, (own classes,).
+    """
+
+    split: Split
+    places: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    @property
+    def labels(self) -> NDArray[np.int64] | None:
+        """Class index of every image, (N,); None where the split does not hold its labels."""
+        own = labels_of(self.split)
+        return None if own is None else self.places[own]
+
+    def batches(
+        self, batch_size: int, *, generator: torch.Generator | None = None, drop_last: bool = False
+    ) -> Iterator[Batch]:
+        """Go through the split once; see `Split.batches`."""
+        lookup = torch.from_numpy(self.places)
+        for images, labels in self.split.batches(
+            batch_size, generator=generator, drop_last=drop_last
+        ):
+            yield images, lookup[labels]
+
+
+def wilson(share: float, count: int, *, z: float = 1.96) -> tuple[float, float]:
+    """95% interval of a share seen in `count` trials (Wilson 1927).
+
+    >>> low, high = wilson(0.5, 100)
+    >>> round(low, 3), round(high, 3)
+    (0.404, 0.596)
+    """
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = math.sqrt(share * (1 - share) / count + z * z / (4 * count**2)) * z / (1 + z * z / count)
+    return max(0.0, middle - half), min(1.0, middle + half)

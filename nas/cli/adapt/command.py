@@ -1,0 +1,233 @@
+"""`netadapt`: a trained network narrowed to a latency."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nas.adapting.config import FINETUNE_STEPS
+from nas.cli.data_options import (
+    AcceptFlag,
+    LayoutOption,
+    MegapixelsOption,
+    SkipFlag,
+    data_settings,
+)
+from nas.cli.typed import options_typed
+from nas.display.output import JsonFlag, messages, print_json
+from nas.engine.run_folder import check_new, free_name, require_writable
+from nas.searching.targets import aim
+from nas.training.recipe import Recipe
+from netadapt.shrink import TOLERANCE
+from search_spaces import InputError
+
+
+def netadapt(
+    context: typer.Context,
+    seed: Annotated[
+        Path | None, typer.Option(help="The trained network, such as a run's seed.pt.")
+    ] = None,
+    target_ms: Annotated[
+        float | None, typer.Option(help="Target latency in ms on the device.")
+    ] = None,
+    target_ratio: Annotated[
+        float | None,
+        typer.Option(help="Target as a part of the trained network's latency: 0.5 halves it."),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            help="nas devices lists them; default what the seed was searched for, or cpu."
+        ),
+    ] = None,
+    data: Annotated[
+        str, typer.Option(help="The images that it was trained on.")
+    ] = "fashion-mnist-subset",
+    layout: LayoutOption = None,
+    max_megapixels: MegapixelsOption = None,
+    skip_bad_images: SkipFlag = False,
+    delta: Annotated[
+        float,
+        typer.Option(
+            help="Part of the seed's latency that a step saves (MobileNetV3's text: 0.01)."
+        ),
+    ] = 0.1,
+    decay: Annotated[float, typer.Option(help="What delta is multiplied by each step.")] = 1.0,
+    divisor: Annotated[int, typer.Option(help="Widths are multiples of it.")] = 8,
+    floor: Annotated[int, typer.Option(help="No width is below it.")] = 8,
+    keep: Annotated[str, typer.Option(metavar="first|norm", help="Which channels stay.")] = "first",
+    metric: Annotated[
+        str, typer.Option(metavar="ratio|accuracy", help="Choose by dACC/|dLAT|, or by accuracy.")
+    ] = "ratio",
+    ends: Annotated[bool, typer.Option("--ends", help="Narrow stem and head too.")] = False,
+    tolerance: Annotated[
+        float,
+        typer.Option(
+            help="Part of the target that the end may stay below it: further below, width is given back; "
+            "1 never does."
+        ),
+    ] = TOLERANCE,
+    finetune_steps: Annotated[
+        int, typer.Option(help="Training steps of a proposal.")
+    ] = FINETUNE_STEPS,
+    batch_size: Annotated[int, typer.Option(help="Images a step.")] = 128,
+    learning_rate: Annotated[
+        float, typer.Option(help="Peak rate of a proposal's fine-tuning.")
+    ] = 1e-3,
+    final: Annotated[
+        str,
+        typer.Option(metavar="scratch|finetune|both|none", help="How the last network is trained."),
+    ] = "scratch",
+    final_epochs: Annotated[float, typer.Option(help="Epochs of that last training.")] = 30.0,
+    final_learning_rate: Annotated[
+        float, typer.Option(help="Peak rate of that training.")
+    ] = Recipe().learning_rate,
+    compare: Annotated[
+        str,
+        typer.Option(
+            metavar="none|uniform",
+            help="Set it beside the seed at a uniform width multiplier of the same latency.",
+        ),
+    ] = "none",
+    compare_seeds: Annotated[int, typer.Option(help="Trainings of each of the two.")] = 3,
+    workers: Annotated[
+        int | None, typer.Option(help="Proposals at once; 0 trains in this process, without Ray.")
+    ] = None,
+    random_seed: Annotated[int, typer.Option(help="Number that decides everything random.")] = 0,
+    run_name: Annotated[str | None, typer.Option(help="Name of the run's folder.")] = None,
+    runs: Annotated[Path, typer.Option(help="Where run folders are.")] = Path("runs"),
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with an interrupted run: its folder.")
+    ] = None,
+    accept_data_changes: AcceptFlag = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done and cost, then end.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Narrow a trained network, one width group at a time, until it meets a latency on a device."""
+    from nas.cli.adapt import opening, settings
+    from nas.cli.adapt.planning import announce, seed_latency
+
+    console, typed, began_s = messages(), options_typed(context), time.monotonic()
+    images = data_settings(
+        layout=layout, max_megapixels=max_megapixels, skip_bad_images=skip_bad_images
+    )
+    if resume is not None:
+        job, folder = opening.reopen(
+            resume, _changes(context, typed), console, accept_data_changes=accept_data_changes
+        )
+        forecast = None
+    else:
+        if accept_data_changes:
+            raise InputError(
+                "--accept-data-changes is for a run that goes on: give --resume RUN too"
+            )
+        _require_one_target(target_ms, target_ratio)
+        if seed is None:
+            raise InputError("give --seed with a trained network, or --resume with a run's folder")
+        given = {
+            "device": "cpu" if device is None else device,
+            "target_ms": 1.0 if target_ms is None else target_ms,  # until the seed is measured
+            "delta": delta,
+            "decay": decay,
+            "divisor": divisor,
+            "floor": floor,
+            "keep": keep,
+            "metric": metric,
+            "ends": ends,
+            "tolerance": tolerance,
+            "recipe": {
+                "steps": finetune_steps,
+                "batch_size": batch_size,
+                "learning_rate": learning_rate,
+            },
+            "final": final,
+            "final_recipe": {
+                "epochs": final_epochs,
+                "batch_size": batch_size,
+                "learning_rate": final_learning_rate,
+            },
+            "compare": compare,
+            "compare_seeds": compare_seeds,
+            "data": {"source": data, **images},
+            "schedule": {"workers": workers},
+            "seed": random_seed,
+        }
+        # What is wrong is said before anything slow.
+        settings.require_used(typed, settings.parse(given))
+        _require_device(device)
+        if run_name is not None:
+            check_new(runs, run_name)
+        if not dry_run:
+            require_writable(runs)
+        network = opening.open_seed(seed)
+        if device is None:
+            device = network.device or "cpu"
+        source = opening.open_source(device, network.spec)
+        if target_ratio is not None:
+            target_ms = target_ratio * seed_latency(source, network.spec, console).median_ms
+        config = settings.parse(given | {"device": device, "target_ms": target_ms})
+        job = opening.open_adapting(config, network, source, console, path=seed)
+        forecast, document = announce(config, job.seed, job.data, source, console)
+        if dry_run or document["nothing_to_do"]:
+            if as_json:
+                print_json(document)
+            return
+        name = run_name or free_name(runs, f"netadapt-{datetime.now():%Y%m%d-%H%M%S}")
+        folder = opening.start(runs, name, job)
+    result = job.run(folder, forecast, began_s=began_s)
+    if as_json:
+        print_json({"run": str(folder.path)} | result.to_dict())
+
+
+def _require_one_target(target_ms: float | None, target_ratio: float | None) -> None:
+    """Check where to end.
+
+    Raises:
+        InputError: Nothing says so, or two things do, or the ratio is none.
+    """
+    from nas.cli.adapt.opening import require_ratio
+
+    if target_ms is not None and target_ratio is not None:
+        raise InputError("--target-ms and --target-ratio both say where to end: give one of them")
+    if target_ms is None and target_ratio is None:
+        raise InputError(
+            "give --seed with --target-ms or --target-ratio, or --resume with a run's folder"
+        )
+    if target_ratio is not None:
+        require_ratio(target_ratio)
+
+
+def _require_device(device: str | None) -> None:
+    """Check what `--device` names, as far as that can be told from the name alone.
+
+    Raises:
+        InputError: It is empty, or has a target beside it as a search's may.
+    """
+    if device is None:
+        return
+    if not device:
+        raise InputError("--device is empty: leave it out, or give one that nas devices lists")
+    name, target_ms = aim(device, alone=True)
+    if target_ms is not None:
+        raise InputError(
+            f"--device {device} has a target beside it, as in a search of several devices: give "
+            f"--device {name} --target-ms {target_ms:g}"
+        )
+
+
+def _changes(context: typer.Context, typed: list[str]) -> dict[str, Any]:
+    """The settings typed beside `--resume`.
+
+    Raises:
+        InputError: One of them cannot change.
+    """
+    from nas.cli.adapt.settings import MAY_CHANGE, require_changeable
+
+    require_changeable(typed)
+    return {name: context.params[name] for name in typed if name in MAY_CHANGE}

@@ -1,0 +1,289 @@
+"""Open, start and resume a run of NetAdapt."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from latency import Cached, MeasurementError, beside, open_device
+from nas.adapting.config import AdaptConfig
+from nas.atomic_files import write_whole
+from nas.cli.adapt import settings
+from nas.cli.adapt.summary import conclude, warn_of_unstable
+from nas.cli.data_options import found_again
+from nas.cli.errors import Failed
+from nas.cli.images import open_images
+from nas.cli.provenance import say_run
+from nas.display.output import command, noted
+from nas.display.progress import say
+from nas.engine.data_changes import Resumed
+from nas.engine.job_loop import SearchStoppedError
+from nas.engine.memoized_source import Remembering
+from nas.engine.publishing import OF_ADAPT, publish_and_tell
+from nas.engine.run_folder import RunFolder, new_folder, open_folder
+from nas.engine.trial_log import read_trials
+from nas.formatting import counted
+from search_spaces import InputError
+from search_spaces.shell import quoted
+
+if TYPE_CHECKING:
+    from nas.adapting.forecast import Forecast
+    from nas.adapting.results import AdaptResult
+    from nas.checkpoints.checkpoint import Seed
+    from nas.data.images import Dataset
+    from search_spaces import ArchSpec
+
+
+@dataclass(frozen=True)
+class Adapting:
+    """A NetAdapt run with everything that it needs opened."""
+
+    config: AdaptConfig
+    seed: Seed
+    data: Dataset
+    source: Remembering
+    console: Console
+
+    def run(
+        self, folder: RunFolder, forecast: Forecast | None = None, *, began_s: float
+    ) -> AdaptResult:
+        """Narrow the seed; whatever interrupts it tells how to go on.
+
+        Args:
+            folder: The run's.
+            forecast: What was said before; None if nothing was.
+            began_s: When the command began, by `time.monotonic`.
+
+        Raises:
+            InputError: Another process holds the run, or it cannot go on as it is.
+            Failed: It cannot go on.
+        """
+        from nas.adapting.record import AdaptRecord
+
+        with folder.locked():  # what another process holds is not to be gone on with
+            looked_at = (folder / "result.json").is_file()
+            result = self._adapt(folder, forecast)
+            warn_of_unstable(AdaptRecord.read(folder), self.console)
+        for sentence in publish_and_tell(folder, *OF_ADAPT):
+            self.console.print(sentence, soft_wrap=True)
+        conclude(
+            result,
+            self.console,
+            target_ms=self.config.target_ms,
+            looked_at=looked_at,
+            took_s=time.monotonic() - began_s,
+        )
+        return result
+
+    def _adapt(self, folder: RunFolder, forecast: Forecast | None) -> AdaptResult:
+        from nas.adapting.forecast import Workload
+        from nas.display.adapt_view import View
+        from nas.run_adapt import adapt
+
+        config, console = self.config, self.console
+        on = None if config.schedule.ray_address else config.schedule.at_once
+        view = View(console, Workload(config, len(self.data.train)), forecast, workers=on)
+        self.source.tell = view.asked
+        console.print(f"run folder: {folder.path}", soft_wrap=True)
+        try:
+            return adapt(
+                self.seed,
+                data=self.data,
+                latency=self.source,
+                config=config,
+                folder=folder.path,
+                watcher=view,
+            )
+        except (
+            KeyboardInterrupt,
+            InputError,
+            SearchStoppedError,
+            MeasurementError,
+            OSError,
+        ) as error:
+            again = command(f"--resume {quoted(folder.path)}", program="netadapt")
+            console.print(f"to go on: {again}", soft_wrap=True)
+            if isinstance(error, KeyboardInterrupt | InputError | OSError):
+                raise
+            raise Failed(str(error)) from error
+        finally:
+            view.rest()
+
+
+def open_adapting(
+    config: AdaptConfig,
+    seed: Seed,
+    source: Remembering,
+    console: Console,
+    *,
+    path: Path,
+    resumed: Resumed | None = None,
+) -> Adapting:
+    """Open what a run needs, so that bad input is found before anything is written.
+
+    Args:
+        config: Its settings.
+        seed: The network to narrow.
+        source: The device.
+        console: Where progress is shown.
+        path: Of the seed, for people.
+        resumed: The run that goes on, if one does.
+
+    Raises:
+        InputError: Something cannot be opened, or does not fit together.
+    """
+    images = _images(config, seed, path, console, resumed)
+    return Adapting(config, seed, images, source, console)
+
+
+def open_source(device: str, seed: ArchSpec) -> Remembering:
+    """The device, asked once a network; what it measures it measures beside the seed."""
+    source = open_device(device)
+    chosen = beside(source, seed)
+    if chosen is source and not source.device.estimate:
+        chosen = Cached(source)
+    return Remembering(chosen)
+
+
+def open_seed(path: Path) -> Seed:
+    """A trained network.
+
+    Raises:
+        InputError: The file is none.
+    """
+    from nas.checkpoints.checkpoint import load_seed
+
+    if path.suffix in (".yaml", ".yml") and path.is_file():
+        raise InputError(
+            f"{path} has no weights: train it first, by nas train {quoted(path)} --data DIR"
+        )
+    seed = load_seed(path)
+    say_run(path, seed.run)
+    return seed
+
+
+def require_ratio(ratio: float) -> None:
+    """Check a target that is given as a part of the seed's latency.
+
+    Raises:
+        InputError: It is not between 0 and 1.
+    """
+    if not 0 < ratio < 1:
+        raise InputError(
+            f"--target-ratio must be between 0 and 1, got {ratio:g}: 0.5 halves the latency"
+        )
+
+
+def start(runs: Path, name: str, job: Adapting) -> RunFolder:
+    """Make the run's folder, with its settings and its seed in it, as they were opened."""
+    from nas.checkpoints.checkpoint import seed_bytes
+
+    folder = new_folder(runs, name)
+    try:
+        write_whole(folder / "seed.pt", seed_bytes(job.seed, run=job.seed.run))
+        settings.keep(folder, job.config)  # with it, it is a run
+    except BaseException:
+        folder.discard()  # the name is free again
+        raise
+    return folder
+
+
+def reopen(
+    path: Path, changes: dict[str, Any], console: Console, *, accept_data_changes: bool = False
+) -> tuple[Adapting, RunFolder]:
+    """An interrupted run, as it was but for where it trains and what it is compared with.
+
+    Args:
+        path: Its folder.
+        changes: Options that may change: `workers`, `compare`, `compare_seeds`, `final`, `final_epochs`,
+            `final_learning_rate`.
+        console: Where progress is shown.
+        accept_data_changes: Whether it goes on with images that have changed.
+
+    Raises:
+        InputError: Something cannot change any more, or another process holds the run; nothing is written.
+    """
+    folder = open_folder(path)
+    folder.hold()  # said before anything is read
+    kept = settings.kept(folder)
+    kept = kept.model_copy(update={"data": found_again(kept.data, folder.path)})
+    config = settings.changed(kept.model_dump(mode="json"), changes)
+    settings.require_used(changes, config)
+    if folder.ending and config.last() != kept.last():
+        raise InputError(
+            f"{folder.path}: how the last network is trained cannot change any more, since one has been: "
+            "resume without --final, --final-epochs and --final-learning-rate"
+        )
+    if "compare_seeds" in changes:
+        _say_what_stays(folder, config, console)
+    path = folder / "seed.pt"
+    seed = open_seed(path)
+    source = open_source(config.device, seed.spec)
+    resumed = Resumed(folder, accept_data_changes)
+    job = open_adapting(config, seed, source, console, path=path, resumed=resumed)
+    if changes:  # once nothing can be refused any more
+        settings.keep(folder, config)
+    return job, folder
+
+
+def _say_what_stays(folder: RunFolder, config: AdaptConfig, console: Console) -> None:
+    """Trainings that there are already are compared, also where fewer seeds are asked for now."""
+    trials = read_trials(folder / "finals.jsonl")
+    kinds = [trial.kind for trial in trials if not trial.kind.endswith("-curve")]
+    most = max(map(kinds.count, kinds), default=0)
+    if most > config.compare_seeds:
+        console.print(
+            f"--compare-seeds {config.compare_seeds} is fewer than the {most} trainings that there are: "
+            "they stay, and are compared",
+            soft_wrap=True,
+        )
+
+
+def _images(
+    config: AdaptConfig, seed: Seed, path: Path, console: Console, resumed: Resumed | None
+) -> Dataset:
+    """The images, of the seed's classes and of the size that it is deployed at.
+
+    Raises:
+        InputError: They cannot be read, are of other classes, or fewer than a batch.
+    """
+    from nas.checkpoints.retrain import for_classes
+
+    px, trained_px = seed.spec.resolution, seed.usage.trained_px
+    if trained_px != px:
+        console.print(
+            noted(
+                "Mind:",
+                f" {path} was trained at {trained_px} px and is deployed at {px} px, the size that "
+                "proposals train at: first train it on there, by nas train --resolution, or at "
+                f"{trained_px} px if that is where it is to be deployed",
+            ),
+            soft_wrap=True,
+        )
+    wanted = config.data.model_copy(
+        update={"proxy_resolution": px, "background": seed.usage.background}
+    )
+    wanted = wanted.held_out_by(seed.usage.rule)
+    say(console, f"reading images of {wanted.source}")
+    images = open_images(wanted, console, batch_size=1, resumed=resumed, of=path)
+    try:
+        for_classes(seed, images, tell=lambda note: console.print(note, soft_wrap=True))
+    except InputError as error:
+        once = ""
+        if "--classes" in str(error):  # which this command does not take
+            once = "; do so once with nas train --classes, whose checkpoint has the names"
+        raise InputError(
+            f"{wanted.source} does not fit {path}: {error}{once}, or give --data with the images that it "
+            "was trained on"
+        ) from error
+    batch = max(config.recipe.batch_size, config.final_recipe.batch_size)
+    if batch > len(images.train):
+        raise InputError(
+            f"--batch-size is {batch}, but {wanted.source} has "
+            f"{counted(len(images.train), 'training image')}: give a smaller one, or add images"
+        )
+    return images

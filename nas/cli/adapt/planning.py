@@ -1,0 +1,246 @@
+"""What is said before NetAdapt begins: what it is about to do and what it will cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from latency import LatencySource, MeasurementError
+from nas.adapting.config import AdaptConfig
+from nas.adapting.final_training import IN_WORDS
+from nas.display.output import noted
+from nas.display.progress import waiting
+from nas.formatting import counted, duration, reading, three_digits, two_digits_up
+from search_spaces import InputError
+
+if TYPE_CHECKING:
+    from latency import Latency
+    from nas.adapting.forecast import Forecast
+    from nas.checkpoints.checkpoint import Seed
+    from nas.data.images import Dataset
+    from nas.engine.memoized_source import Remembering
+    from search_spaces import ArchSpec
+
+
+def announce(
+    config: AdaptConfig, seed: Seed, data: Dataset, source: Remembering, console: Console
+) -> tuple[Forecast | None, dict[str, Any]]:
+    """Say what is about to happen, if anything is; a target that no widths reach ends it here.
+
+    Returns:
+        What the run will do and take, None where nobody can tell, as of a cluster; and what was said, as
+        plain data: `nothing_to_do` where the seed meets the target already.
+
+    Raises:
+        InputError: The target cannot be reached, or the device cannot tell a latency.
+    """
+    from netadapt import width_groups
+
+    now = seed_latency(source, seed.spec, console)
+    document: dict[str, Any] = {
+        "device": source.device.name,
+        "estimate": now.estimate,
+        "seed_ms": now.median_ms,
+        "target_ms": config.target_ms,
+        "nothing_to_do": now.median_ms <= config.target_ms,
+    }
+    if document["nothing_to_do"]:
+        console.print(
+            f"the seed takes {reading(now)} on {source.device.name}: it is within "
+            f"{three_digits(config.target_ms)} ms already, nothing to do",
+            soft_wrap=True,
+        )
+        return None, document
+    _require_reach(config, seed.spec, source, console)
+    forecast = _forecast(config, seed.spec, data, source, console)
+    grid = Table.grid(padding=(0, 2))
+    for name, text in _lines(config, seed, data, source, now, forecast):
+        grid.add_row(Text(name, "bold"), text)
+    console.print(grid)
+    warnings = _warnings(now, forecast)
+    for warning in warnings:
+        console.print(noted("Mind:", f" {warning}"), soft_wrap=True)
+    document |= {
+        "groups": len(width_groups(seed.spec, ends=config.ends)),
+        "proposals": None if forecast is None else forecast.able,
+        "steps": None if forecast is None else forecast.steps,
+        "expected_s": None if forecast is None else forecast.total_s,
+        "warnings": warnings,
+    }
+    return forecast, document
+
+
+def seed_latency(source: Remembering, spec: ArchSpec, console: Console) -> Latency:
+    """The seed's latency; it is said where it has to be measured first.
+
+    Raises:
+        InputError: The device cannot tell it.
+    """
+    if spec.fingerprint in source.readings:
+        return source.latency(spec)
+    with waiting(console, "measuring the seed", after_s=0):
+        return measured(source, spec)
+
+
+def measured(source: LatencySource, spec: ArchSpec) -> Latency:
+    """A network's latency.
+
+    Raises:
+        InputError: The device cannot tell it.
+    """
+    try:
+        return source.latency(spec)
+    except MeasurementError as error:
+        raise InputError(f"{source.device.name}: {error}: choose another --device") from error
+
+
+def _require_reach(
+    config: AdaptConfig, seed: ArchSpec, source: LatencySource, console: Console
+) -> None:
+    from netadapt import Widths, width_groups
+    from netadapt.shrink import narrowest
+
+    widths = Widths(config.divisor, config.floor)
+    if not any(widths.below(group.width) for group in width_groups(seed, ends=config.ends)):
+        raise InputError(
+            f"no group can be narrowed to a multiple of --divisor {config.divisor} that is at least "
+            f"--floor {config.floor}: give smaller ones"
+        )
+    with waiting(console, "measuring the narrowest network", after_s=0):
+        smallest = narrowest(seed, widths, ends=config.ends)
+        floor_ms = measured(source, smallest).median_ms
+    if config.target_ms < floor_ms:
+        raise InputError(
+            f"{three_digits(config.target_ms)} ms cannot be reached: with every group at its narrowest "
+            f"(--divisor {config.divisor}, --floor {config.floor}) the network takes "
+            f"{three_digits(floor_ms)} ms here: give --target-ms {two_digits_up(floor_ms)}"
+            + ("" if config.ends else ", or --ends")
+        )
+
+
+def _forecast(
+    config: AdaptConfig, seed: ArchSpec, data: Dataset, source: Remembering, console: Console
+) -> Forecast | None:
+    """Of this machine's own workers; nobody can tell of a cluster or a GPU that is not here."""
+    from nas.adapting.forecast import Workload, forecast
+
+    if config.schedule.ray_address is not None or config.schedule.gpus_per_trial > 0:
+        return None
+    what = "asking each group what it can save, timing a few training steps"
+    with waiting(console, what, after_s=0) as shown:
+        source.tell = lambda networks: shown.update(f"{what}: {networks} networks measured so far")
+        try:
+            return forecast(
+                Workload(config, len(data.train)),
+                seed,
+                source,
+                px=data.resolution_px,
+                val_images=len(data.val),
+                workers=config.schedule.at_once,
+            )
+        except MeasurementError as error:
+            raise InputError(f"{source.device.name}: {error}: choose another --device") from error
+
+
+def _lines(
+    config: AdaptConfig,
+    seed: Seed,
+    data: Dataset,
+    source: Remembering,
+    now: Latency,
+    forecast: Forecast | None,
+) -> list[tuple[str, str]]:
+    from netadapt import width_groups
+
+    groups = len(width_groups(seed.spec, ends=config.ends))
+    kind = "not measured: " if now.estimate else ""
+    lines = [
+        (
+            "data",
+            f"{data.name}: {len(data.classes)} classes, {len(data.train)} images to train on, "
+            f"{len(data.val)} held out, {len(data.test)} to test",
+        ),
+        ("size", f"{data.resolution_px} px, in training as on the device"),
+        ("device", f"{kind}{source.device.name}"),
+        (
+            "latency",
+            f"{reading(now)} to {three_digits(config.target_ms)} ms at {data.resolution_px} px",
+        ),
+        ("groups", f"{groups} width groups{_able(forecast)}"),
+        ("steps", _steps(config, forecast)),
+        ("then", _then(config)),
+    ]
+    if forecast is not None:
+        on = (
+            counted(config.schedule.at_once, "worker")
+            if config.schedule.workers != 0
+            else "this process"
+        )
+        lines.append(
+            (
+                "cost",
+                f"about {duration(forecast.total_s)} on {on}: proposals {duration(forecast.tuning_s)}, "
+                f"last trainings {duration(forecast.last_s)}, latency {duration(forecast.latency_s)}",
+            )
+        )
+    return lines
+
+
+def _able(forecast: Forecast | None) -> str:
+    return "" if forecast is None else f", {counted(forecast.able, 'proposal')} in the first step"
+
+
+def _steps(config: AdaptConfig, forecast: Forecast | None) -> str:
+    trained = f"its proposals train {config.recipe.steps} steps"
+    if forecast is None or forecast.steps is None:
+        return f"each saves at least {config.delta:g} of the seed's latency; {trained}"
+    saved = f"each saves at least {three_digits(forecast.delta_ms)} ms"
+    return f"about {forecast.steps}: {saved}; {trained}"
+
+
+def _then(config: AdaptConfig) -> str:
+    if config.final == "none":
+        return "nothing more is trained"
+    kinds = " and ".join(IN_WORDS[kind] for kind in config.finals())
+    text = f"the last network is trained {kinds}, for {config.final_recipe.epochs:g} epochs"
+    if config.compare == "none":
+        return text
+    return f"{text}; and so is the seed at a uniform width multiplier, {config.compare_seeds} seeds each"
+
+
+def _warnings(now: Latency, forecast: Forecast | None) -> list[str]:
+    warnings = []
+    if not now.stable:
+        warnings.append(
+            f"the seed's latency is an unstable reading ({', '.join(now.problems)}), and every choice "
+            "rests on such readings: end other programs, or choose another --device"
+        )
+    if forecast is not None and forecast.steps is None:
+        warnings.append("delta decays too fast to reach the target: give a --decay nearer to 1")
+    if forecast is not None and not forecast.able:
+        warnings.append(
+            f"no group can save even {three_digits(forecast.delta_ms)} ms, an eighth of delta: NetAdapt "
+            "will end where it begins; give a smaller --delta"
+        )
+    if forecast is not None and (wider := _more_choice(forecast, now.median_ms)):
+        warnings.append(wider)
+    return warnings
+
+
+def _more_choice(forecast: Forecast, seed_ms: float) -> str:
+    """Advice where few groups can give delta: a step then narrows one of those, good or bad."""
+    if not forecast.able or 2 * forecast.able >= forecast.groups:
+        return ""
+    for part in (2, 4, 8):
+        delta = float(f"{forecast.delta_ms / part / seed_ms:.2g}")
+        able = forecast.able_to_give(delta * seed_ms)
+        if able >= 2 * forecast.able:
+            saving = three_digits(forecast.delta_ms)
+            return (
+                f"only {forecast.able} of {forecast.groups} groups can save {saving} ms at once, so a step "
+                f"has little to choose from; --delta {delta:g} leaves {able}, and takes more steps"
+            )
+    return ""

@@ -1,0 +1,157 @@
+"""What is said when NetAdapt has ended: the way, the widths, the comparison, where the files lie."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from nas.adapting.baselines import unmet
+from nas.adapting.final_training import IN_WORDS
+from nas.display.output import command, listed, noted
+from nas.formatting import counted, duration, percent, three_digits
+from nas.report.adapt.text import UNMET, measured
+from nas.report.width_table import WidthRow, width_rows
+from search_spaces.shell import quoted
+
+if TYPE_CHECKING:
+    from nas.adapting.record import AdaptRecord
+    from nas.adapting.results import AdaptResult
+    from nas.engine.trial import Trial
+
+
+def conclude(
+    result: AdaptResult,
+    console: Console,
+    *,
+    target_ms: float,
+    looked_at: bool,
+    took_s: float,
+) -> None:
+    """The last network beside the seed, and what to do next.
+
+    Args:
+        result: The run's.
+        console: Where to.
+        target_ms: The target.
+        looked_at: Whether the run had a result before, and so was looked at on the test images.
+        took_s: Seconds since the command began or went on with it.
+    """
+    console.print(_way(result))
+    console.print(_widths(width_rows(result.seed_spec, result.spec)))
+    if not result.reached:
+        console.print(
+            noted(
+                "The target was not reached",
+                f": no group can give more; {three_digits(result.latency.median_ms)} ms is left",
+            )
+        )
+    for kind in sorted({trial.kind for trial in result.finals}):
+        each = sorted((t for t in result.finals if t.kind == kind), key=lambda t: t.index)
+        console.print(
+            f"trained {IN_WORDS[kind]}: {', '.join(map(_accuracy, each))} on held-out images",
+            soft_wrap=True,
+        )
+    if (better := result.better_step) is not None:
+        console.print(
+            noted(
+                "Mind:",
+                f" the last training ended below the last step's {percent(better.accuracy or 0.0)} "
+                f"(family/step-{len(result.family)}.pt): train longer, by --final-epochs, or on from "
+                "those weights, by --final finetune",
+            ),
+            soft_wrap=True,
+        )
+    console.print(
+        f"seed {percent(result.seed_accuracy)} at {three_digits(result.seed_latency.median_ms)} ms -> "
+        f"{three_digits(result.latency.median_ms)} ms (target {three_digits(target_ms)} ms) at "
+        f"{result.px} px in {counted(len(result.family), 'step')}; this took {duration(took_s)}",
+        soft_wrap=True,
+    )
+    looks = " (an earlier result of this run had looked at it)" if looked_at else ""
+    if result.test_accuracy is not None:
+        console.print(
+            f"test accuracy: {percent(result.test_accuracy)} at {result.px} px{looks}",
+            soft_wrap=True,
+        )
+    if result.onnx is not None:
+        console.print(
+            f"adapted.onnx, {result.px} px: {percent(result.onnx.accuracy)} of the "
+            f"{result.onnx.images:,} held-out images in ONNX Runtime",
+            soft_wrap=True,
+        )
+    _compare(result, console)
+    folder = result.folder.path
+    adapted = quoted(folder / "adapted.yaml")
+    files = ("adapted.yaml", "adapted.pt", "adapted.onnx", "family/", "family.csv", "report.html")
+    console.print(
+        f"\n{folder}/ has {listed(folder, files)}\nnext: {command(f'show {adapted}')}",
+        soft_wrap=True,
+    )
+
+
+def warn_of_unstable(run: AdaptRecord, console: Console) -> None:
+    """Say how many latencies are not to be relied on: those that the report counts too."""
+    readings = measured(run)
+    if unstable := sum(not reading.stable for reading in readings):
+        console.print(
+            f"{unstable} of {counted(len(readings), 'latency', 'latencies')} are unstable: other "
+            "programs were running, here or on the same host",
+            soft_wrap=True,
+        )
+
+
+def _compare(result: AdaptResult, console: Console) -> None:
+    for rival in result.rivals:
+        console.print(
+            f"{rival.name}: {rival.about}, {three_digits(rival.latency.median_ms)} ms",
+            soft_wrap=True,
+        )
+    for comparison in result.comparisons:
+        console.print(comparison.sentence(), soft_wrap=True)
+    for name in unmet(result.folder):
+        console.print(UNMET.format(name), soft_wrap=True)
+    if not result.comparisons and not unmet(result.folder):
+        again = command(
+            f"--resume {quoted(result.folder.path)} --compare uniform", program="netadapt"
+        )
+        console.print(
+            f"not compared with a uniform width multiplier; to do so: {again}", soft_wrap=True
+        )
+
+
+def _accuracy(trial: Trial) -> str:
+    return f"failed: {trial.error}" if trial.accuracy is None else percent(trial.accuracy)
+
+
+def _way(result: AdaptResult) -> Table:
+    """A line a step."""
+    table = Table(title=f"trajectory, at {result.px} px", box=SIMPLE, pad_edge=False)
+    for title in ("step", "accuracy", "latency ms", "MAdds", "params"):
+        table.add_column(title, justify="right")
+    for step, accuracy, ms, params, madds in result.trajectory:
+        sizes = (f"{three_digits(madds / 1e6)}M", f"{three_digits(params / 1e6)}M")
+        table.add_row(str(step or "seed"), percent(accuracy), three_digits(ms), *sizes)
+    return table
+
+
+def _widths(rows: list[WidthRow]) -> Table:
+    """A line a layer, before and after."""
+    table = Table(title="widths", box=SIMPLE, pad_edge=False)
+    table.add_column("layer")
+    for title in ("expansion", "output"):
+        table.add_column(title, justify="right")
+    for row in rows:
+        cells = [
+            _change(*pair) if pair is not None else Text() for pair in (row.expansion, row.output)
+        ]
+        table.add_row(row.name, *cells)
+    return table
+
+
+def _change(before: int, after: int) -> Text:
+    same = before == after
+    return Text(str(after)) if same else Text.assemble(f"{before} -> ", (str(after), "bold"))

@@ -1,0 +1,74 @@
+"""Accuracy by class and the confusion, for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE
+from rich.table import Table
+
+from nas.formatting import counted, one_line, percent
+
+if TYPE_CHECKING:  # it loads torch, which --help does without
+    from nas.export.confusion import ClassScore, Confusion
+
+MATRIX_CLASSES = 20
+"""The confusion of more is too wide to read."""
+WORST = 10
+
+
+def confusion_tables(confusion: Confusion) -> Iterator[Table]:
+    """One table with all of it for few classes; for many the weakest classes and the commonest mistakes."""
+    if len(confusion.seen()) <= MATRIX_CLASSES:
+        yield _matrix(confusion)
+        return
+    yield _weakest(confusion)
+    if confusion.mistakes():
+        yield _commonest(confusion)
+
+
+def _matrix(confusion: Confusion) -> Table:
+    """A line a class: its images, its accuracy, and as what they were recognised."""
+    seen, scores = confusion.seen(), confusion.by_class()
+    table = _table("class", "images", "right")
+    table.caption = "columns: what images of a line's class were recognised as"
+    for number, _ in enumerate(seen, 1):
+        table.add_column(str(number), justify="right")
+    for number, place in enumerate(seen, 1):
+        counts = (confusion.counts.get((place, given), 0) for given in seen)
+        cells = [str(count) if count else "." for count in counts]
+        table.add_row(f"{number} {one_line(scores[place].name)}", *_figures(scores[place]), *cells)
+    return table
+
+
+def _weakest(confusion: Confusion) -> Table:
+    scores = [score for score in confusion.by_class() if score.images]
+    scores.sort(key=lambda score: (score.accuracy or 0.0, score.name))
+    table = _table("class", "images", "right")
+    table.title = f"weakest of {counted(len(scores), 'class', 'classes')} (--json has all)"
+    for score in scores[:WORST]:
+        table.add_row(one_line(score.name), *_figures(score))
+    return table
+
+
+def _commonest(confusion: Confusion) -> Table:
+    names = confusion.classes
+    table = _table("class", "taken for", "images")
+    table.columns[1].justify = "left"
+    table.title = "most confused"
+    for right, given, count in confusion.mistakes()[:WORST]:
+        table.add_row(one_line(names[right]), one_line(names[given]), str(count))
+    return table
+
+
+def _table(first: str, *others: str) -> Table:
+    table = Table(box=SIMPLE, pad_edge=False, collapse_padding=True, title_justify="left")
+    table.add_column(first)
+    for title in others:
+        table.add_column(title, justify="right")
+    return table
+
+
+def _figures(score: ClassScore) -> tuple[str, str]:
+    return str(score.images), "" if score.accuracy is None else percent(score.accuracy)

@@ -1,0 +1,112 @@
+"""`nas evaluate`: top-1 of a trained network on a folder of images."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nas.checkpoints.class_file import read_class_file
+from nas.cli.commands.confusion_table import confusion_tables
+from nas.cli.data_options import (
+    LayoutOption,
+    MegapixelsOption,
+    SkipFlag,
+    data_config,
+    data_settings,
+)
+from nas.cli.images import images_of
+from nas.cli.provenance import say_run
+from nas.cli.sizes import note_sizes
+from nas.cli.specs import ClassFileOption, trained_file
+from nas.display.output import JsonFlag, messages, print_json, results
+from nas.display.progress import Waiting, waiting
+from search_spaces import InputError
+from search_spaces.nearest import did_you_mean
+from search_spaces.shell import quoted
+
+if TYPE_CHECKING:
+    from nas.data.images import Dataset
+    from nas.export.answers import Answers
+    from nas.export.models import Model
+
+SPLITS = {"train": ("train",), "val": ("val",), "test": ("test",), "all": ("train", "val", "test")}
+
+
+def evaluate(
+    file: Annotated[
+        str, typer.Argument(help="A seed.pt, a run's folder, or an .onnx or .tflite file.")
+    ],
+    data: Annotated[
+        str,
+        typer.Option(help="Class folders named as the network's classes, or a data set by name."),
+    ],
+    split: Annotated[str, typer.Option(metavar="|".join(SPLITS), help="Which images.")] = "test",
+    resolution: Annotated[
+        int | None,
+        typer.Option(help="Side in pixels; default the size the network is deployed at."),
+    ] = None,
+    classes: ClassFileOption = None,
+    layout: LayoutOption = None,
+    max_megapixels: MegapixelsOption = None,
+    skip_bad_images: SkipFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Print how many images a network gets right, with a 95% interval; accuracy by class, and confusion."""
+    if split not in SPLITS:
+        meant = {"dev": "val", "validation": "val", "valid": "val"}.get(split.lower(), split)
+        hint = did_you_mean(meant, SPLITS)
+        raise InputError(f"split must be one of {', '.join(SPLITS)}, got {split!r}{hint}")
+    path = trained_file(
+        file, mend=f"train it first, by nas train {quoted(file)} --data {quoted(data)}"
+    )
+    from nas.checkpoints.scoring import relabelled
+    from nas.export.confusion import Confusion
+    from nas.export.models import open_model
+
+    names = read_class_file(classes) if classes is not None else None
+    options = data_config(
+        data,
+        **data_settings(
+            layout=layout, max_megapixels=max_megapixels, skip_bad_images=skip_bad_images
+        ),
+    )
+    console = messages()
+    say_run(path)
+    with waiting(console, "opening the network"):
+        model = open_model(path, px=resolution)
+    px, usage = model.feed.size_px, model.feed.usage
+    note_sizes(console, usage.trained_px, px, done="evaluated", measured=True)
+    images = images_of(options, usage, path, px, console)
+    with waiting(console, "evaluating") as status:
+        notes: list[str] = []
+        known = relabelled(images, model.feed.usage, classes=names, tell=notes.append)
+        answers = _answers(model, known, SPLITS[split], status)
+    for note in notes:
+        console.print(note, soft_wrap=True)
+    found, confusion = answers.score(), Confusion.of(answers, known.classes)
+    if as_json:
+        facts = {"accuracy": found.accuracy, "ci95": list(found.ci95), "images": found.images}
+        sizes = {"px": px, "trained_px": model.feed.usage.trained_px, "split": split}
+        print_json(facts | sizes | confusion.to_dict())
+        return
+    low, high = found.ci95
+    typer.echo(
+        f"{100 * found.accuracy:.1f}% ({100 * low:.1f} to {100 * high:.1f}) of {found.images} images "
+        f"at {px} px"
+    )
+    for table in confusion_tables(confusion):
+        results().print(table)
+
+
+def _answers(model: Model, data: Dataset, splits: tuple[str, ...], status: Waiting) -> Answers:
+    from nas.export.answers import classify, joined
+
+    def told(name: str, total: int, done: int) -> None:
+        status.update(f"evaluating, {done} of {total} images of {name}")
+
+    chosen = {name: getattr(data, name) for name in splits}
+    return joined(
+        [classify(model, part, partial(told, name, len(part))) for name, part in chosen.items()]
+    )

@@ -1,0 +1,59 @@
+"""What `nas export` is to write, and where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nas.cli.specs import stem
+from nas.data.config import DataConfig
+from nas.display.output import not_over
+from search_spaces import InputError
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be written; the options' meaning is in `export`."""
+
+    spec: str
+    litert: bool
+    data: DataConfig | None
+    output: Path | None
+    resolution: int | None
+    dynamic_batch: bool
+    pixels: bool
+    classes: Path | None = None
+
+    @property
+    def trained(self) -> bool:
+        """Whether the input has weights."""
+        return self.spec.endswith(".pt")
+
+    def path(self) -> Path:
+        """The file to write.
+
+        Raises:
+            InputError: See `writable`.
+        """
+        name = Path(self.spec)
+        # Random weights must not take the place of a file with trained ones.
+        kind = ("-pixels" if self.pixels else "") + ("-int8" if self.data else "")
+        kind = kind if self.trained else "-random"
+        suffix = ".tflite" if self.litert else ".onnx"
+        return writable(
+            self.output or name.with_name(stem(self.spec) + kind + suffix), self.spec, suffix
+        )
+
+
+def writable(path: Path, source: str, suffix: str) -> Path:
+    """The path, if a file of the kind that `suffix` names can be written there.
+
+    Raises:
+        InputError: It is the file that is read, of another kind by its name, or in no folder.
+    """
+    not_over(path, source)
+    if path.suffix != suffix:
+        raise InputError(f"the file's name ends in {suffix}, got {path}: choose another --output")
+    if not path.parent.is_dir():
+        raise InputError(f"{path.parent} is no folder: make it, or choose another --output")
+    return path

@@ -1,0 +1,157 @@
+"""`nas import`: trained weights from elsewhere, as a seed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nas.atomic_files import write_whole
+from nas.checkpoints.class_file import ClassFile, read_class_file
+from nas.cli.provenance import say_run
+from nas.cli.specs import Changes, ConventionOption, WidthOption, open_spec, stem
+from nas.display.output import JsonFlag, command, messages, not_over, print_json
+from search_spaces import InputError
+from search_spaces import count as count_cost
+from search_spaces.shell import quoted
+
+if TYPE_CHECKING:
+    from nas.checkpoints.checkpoint import Usage
+    from nas.checkpoints.pretrained import Kind
+
+
+def import_weights(
+    weights: Annotated[
+        Path, typer.Option(help="torchvision's .pth, a checkpoint, or .safetensors.")
+    ],
+    arch: Annotated[
+        str, typer.Option(help="A reference's name or a .yaml spec: what the weights are of.")
+    ],
+    width: WidthOption = None,
+    convention: ConventionOption = None,
+    resolution: Annotated[
+        int | None,
+        typer.Option(
+            help="Side in pixels that they were trained at; default the network's. With --like that seed's."
+        ),
+    ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|FILE",
+            help="A number: a new classifier for so many classes, freshly drawn. A file: the names of "
+            "the weights' classes, one a line in their order.",
+        ),
+    ] = None,
+    weights_of: Annotated[
+        str | None,
+        typer.Option(
+            metavar="model|ema",
+            help="Which weights to take where a file has averaged (EMA) ones too; default model.",
+        ),
+    ] = None,
+    like: Annotated[
+        Path | None,
+        typer.Option(
+            help="A seed.pt trained on the same images: its class names, normalisation and image size "
+            "are these weights' too. ImageNet's otherwise."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Default: ARCH-seed.pt, in this folder.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Make a seed.pt from weights under torchvision's names or our own."""
+    count, names = _classes(classes)
+    if names is not None and like is not None:
+        raise InputError(
+            f"--classes {classes} and --like {like} both name the classes: give one of them"
+        )
+    kind = _kind(weights_of)
+    spec = open_spec(arch, Changes(resolution, None, width, convention or _convention(arch)))
+    path = not_over(output or Path(f"{stem(arch)}-seed.pt"), weights)
+    if output is None and path.exists():
+        raise InputError(f"{path} exists: move it away, or choose another --output")
+    if not path.parent.is_dir():
+        raise InputError(f"{path.parent} is no folder: make it, or choose another --output")
+    from nas.checkpoints.checkpoint import load_seed, seed_bytes
+    from nas.checkpoints.class_names import placeholder_classes
+    from nas.checkpoints.pretrained import import_seed
+
+    console = messages()
+    seed = import_seed(
+        spec,
+        weights,
+        kind=kind,
+        headless=count is not None,
+        tell=lambda note: console.print(note, soft_wrap=True),
+    )
+    if like is not None:
+        seed = seed.used_like(load_seed(like), px=resolution)
+        say_run(like)
+    if count is not None:
+        seed = seed.with_classes(placeholder_classes(count), named=False)
+    elif names is not None:
+        usage = replace(seed.usage, classes=names.named(len(seed.usage.classes)), named=True)
+        seed = replace(seed, usage=usage)
+    write_whole(path, seed_bytes(seed))
+    cost = count_cost(seed.spec)
+    if as_json:
+        document = {"path": str(path), "params": cost.params, "classes": len(seed.usage.classes)}
+        print_json(document | {"named": seed.usage.named})
+        return
+    head = "a new classifier" if count is not None else "its classifier"
+    renewed = " --new-classifier" if count is None and like is None and names is None else ""
+    console.print(
+        f"{path}: {cost.params:,} parameters, {head} of {len(seed.usage.classes)} classes"
+        f"{_about_names(seed.usage, assumed=count is None and names is None and like is None)}\n"
+        f"next: {command(f'train {quoted(path)} --data DIR{renewed}')}",
+        soft_wrap=True,
+    )
+
+
+def _classes(given: str | None) -> tuple[int | None, ClassFile | None]:
+    """What `--classes` is: a number of new classes, or a file with the names of those that there are.
+
+    Raises:
+        InputError: Neither, or a file that maps folders, which an import does not see.
+    """
+    if given is None:
+        return None, None
+    if re.fullmatch(r"[+-]?\d{1,9}", given):
+        if int(given) < 1:
+            raise InputError(f"classes must be at least 1, got {given}")
+        return int(given), None
+    names = read_class_file(Path(given))
+    if not names.names:
+        raise InputError(
+            f"{given} maps folders to classes: give it to nas evaluate or nas train, which read folders, "
+            "and to nas import the names of the classes, one a line"
+        )
+    return None, names
+
+
+def _kind(weights_of: str | None) -> Kind | None:
+    if weights_of not in (None, "model", "ema"):
+        raise InputError(f"--weights-of must be model or ema, got {weights_of!r}")
+    return weights_of  # type: ignore[return-value] # checked above
+
+
+def _about_names(usage: Usage, *, assumed: bool) -> str:
+    """Where the names of classes come from, unless the user gave them."""
+    if not assumed:
+        return ""
+    return (
+        ", named like ImageNet's" if usage.named else ", without names (--classes FILE gives them)"
+    )
+
+
+def _convention(arch: str) -> str | None:
+    """Widths are torchvision's, as most files are. A spec from a file has widths already."""
+    from search_spaces import REFERENCES
+
+    return "torchvision" if arch.partition("@")[0] in REFERENCES else None

@@ -1,0 +1,127 @@
+"""`nas predict`: the classes of images."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from nas.cli.errors import Failed
+from nas.cli.provenance import say_run
+from nas.cli.sizes import note_sizes
+from nas.cli.specs import trained_file
+from nas.display.output import JsonFlag, messages
+from nas.display.progress import waiting
+from nas.formatting import counted, one_line, percent
+from search_spaces.shell import quoted
+
+if TYPE_CHECKING:
+    from nas.export.predict import Predicted
+
+WIDEST = 60
+"""Columns are as wide as their longest text, up to this."""
+
+
+def predict(
+    file: Annotated[
+        str, typer.Argument(help="A seed.pt, a run's folder, or an .onnx or .tflite file.")
+    ],
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE|DIR...", help="Images, or folders of them.")
+    ],
+    top: Annotated[int, typer.Option(min=1, help="How many classes to name for an image.")] = 3,
+    as_json: JsonFlag = False,
+) -> None:
+    """Name the likeliest classes of images, with probabilities.
+
+    An image that cannot be read is named on standard error, the others are predicted, and the exit
+    status is 1.
+    """
+    path = trained_file(file, mend=f"train it first, by nas train {quoted(file)} --data DIR")
+    from nas.export.predict import find_pictures, predictions
+
+    pictures = find_pictures(images)
+    from nas.export.models import open_model
+
+    console = messages()
+    with waiting(console, "opening the network"):
+        model = open_model(path)
+    say_run(path)
+    feed = model.feed
+    note_sizes(console, feed.usage.trained_px, feed.size_px, done="used")
+    if pictures.left_out:
+        left_out = counted(pictures.left_out, "file")
+        console.print(f"left out {left_out} without an image's suffix", soft_wrap=True)
+    count = min(top, len(feed.classes))
+    told = _progress(predictions(model, pictures.paths, top=count), len(pictures.paths), console)
+    shown = (_in_json if as_json else _in_lines)(told, pictures.paths, feed.classes)
+    failed = 0
+    for predicted in shown:
+        if predicted.error:
+            failed += 1
+            told_error = f"{predicted.path}: {predicted.error}"
+            console.print(one_line(told_error), soft_wrap=True)
+    if failed:
+        raise Failed(f"{failed} of {counted(len(pictures.paths), 'image')} could not be read")
+
+
+def _progress(predicted: Iterator[Predicted], total: int, console: Console) -> Iterator[Predicted]:
+    """Tell how far it is where the results themselves are not seen."""
+    if sys.stdout.isatty():
+        yield from predicted
+        return
+    with waiting(console, f"predicting {counted(total, 'image')}") as status:
+        for done, one in enumerate(predicted, 1):
+            status.update(f"predicting, {done} of {counted(total, 'image')}")
+            yield one
+
+
+def _in_json(
+    predicted: Iterator[Predicted], _paths: Sequence[Path], _classes: Sequence[str]
+) -> Iterator[Predicted]:
+    """Write a list as it grows: the images of a large folder need not be held together."""
+    before = "[\n"
+    for one in predicted:
+        sys.stdout.write(before + json.dumps(_document(one)))
+        before = ",\n"
+        yield one
+    sys.stdout.write("\n]\n")
+
+
+def _document(one: Predicted) -> dict[str, Any]:
+    if one.error:
+        return {"path": str(one.path), "error": one.error, "predictions": []}
+    return {
+        "path": str(one.path),
+        "predictions": [
+            {"class": guess.name, "index": guess.index, "probability": guess.probability}
+            for guess in one.top
+        ],
+    }
+
+
+def _in_lines(
+    predicted: Iterator[Predicted], paths: Sequence[Path], classes: Sequence[str]
+) -> Iterator[Predicted]:
+    """A line an image, written at once."""
+    width = _width("image", map(str, paths))
+    named = _width("", classes)
+    for number, one in enumerate(predicted):
+        if not number:
+            sys.stdout.write(f"{'image':{width}}  likeliest classes\n")
+        if not one.error:
+            guesses = (f"{percent(g.probability):>6} {one_line(g.name):{named}}" for g in one.top)
+            sys.stdout.write(
+                f"{one_line(str(one.path)):{width}}  {'  '.join(guesses)}".rstrip() + "\n"
+            )
+            sys.stdout.flush()
+        yield one
+
+
+def _width(title: str, texts: Sequence[str] | Iterator[str]) -> int:
+    return min(WIDEST, max([len(title), *(len(one_line(text)) for text in texts)]))

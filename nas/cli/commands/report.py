@@ -1,0 +1,28 @@
+"""`nas report`: a run's report, made anew from its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nas.adapting.record import is_adapt_run
+from nas.display.output import JsonFlag, messages, print_json
+from nas.engine.run_folder import open_folder
+from nas.report.adapt.report import write_adapt_report
+from nas.report.search.report import write_report
+from nas.searching.results import read_result
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="A run's folder: runs/NAME.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Write report.html from a run's folder, finished or not."""
+    folder = open_folder(run)
+    path = write_adapt_report(folder) if is_adapt_run(folder) else write_report(folder)
+    if as_json:
+        print_json({"run": str(run), "report": str(path)} | (read_result(folder) or {}))
+        return
+    messages().print(f"{path}: open it in a browser")

@@ -1,0 +1,196 @@
+"""`nas show`: a network's layer table with what each block costs, two side by side, or more in short."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from nas.cli.specs import (
+    Changes,
+    ClassesOption,
+    ConventionOption,
+    ResolutionOption,
+    WidthOption,
+    open_spec,
+)
+from nas.display.output import JsonFlag, print_json, results
+from nas.report.layer_table import (
+    HEADINGS,
+    LEGEND,
+    Pair,
+    PairedStage,
+    Row,
+    cells,
+    layer_table,
+    millions,
+    short,
+    side_by_side,
+)
+from search_spaces import REFERENCES, ArchSpec, count
+from search_spaces.spec import to_dict
+
+Named = tuple[str, ArchSpec]
+LEFT = ("input", "operator", "SE", "NL", "skip")
+"""Headings of the columns that are text."""
+
+
+def show(
+    specs: Annotated[
+        list[str],
+        typer.Argument(help=".yaml specs, seed.pt files, runs' folders, or references' names."),
+    ],
+    resolution: ResolutionOption = None,
+    classes: ClassesOption = None,
+    width: WidthOption = None,
+    convention: ConventionOption = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Print a network's layer table with parameters and multiply-adds.
+
+    Two networks are printed side by side, more as one line each.
+    """
+    networks = _open_all(specs, Changes(resolution, classes, width, convention))
+    if as_json:
+        documents = [_document(*network) for network in networks]
+        print_json(documents if len(documents) > 1 else documents[0])
+    elif len(networks) == 1:
+        _print_one(*networks[0])
+    elif len(networks) == 2:
+        _print_two(*networks)
+    else:
+        results().print(_many(networks))
+
+
+def _open_all(names: list[str], changes: Changes) -> list[Named]:
+    """The networks; a width is for the references among them that name none, if there are any."""
+    plain = [name in REFERENCES for name in names]
+    references = [name.partition("@")[0] in REFERENCES for name in names]
+
+    def own(at: int) -> Changes:
+        width = changes.width if plain[at] or not any(plain) else None
+        convention = changes.convention if references[at] or not any(references) else None
+        return replace(changes, width=width, convention=convention)
+
+    return [(name, open_spec(name, own(at))) for at, name in enumerate(names)]
+
+
+def _document(name: str, spec: ArchSpec) -> dict[str, Any]:
+    cost = count(spec)
+    return {
+        "name": name,
+        "fingerprint": spec.fingerprint,
+        "params": cost.params,
+        "madds": cost.madds,
+        "stages": [asdict(stage) for stage in cost.stages],
+        "spec": to_dict(spec),
+    }
+
+
+def _total(spec: ArchSpec) -> str:
+    cost = count(spec)
+    return f"{cost.params:,} parameters, {cost.madds / 1e6:.1f}M MAdds at {spec.resolution} px"
+
+
+def _print_one(name: str, spec: ArchSpec) -> None:
+    table = _plain_table(title=Text(name))
+    for heading in HEADINGS:
+        _add_column(table, heading, left=heading in LEFT)
+    for row in layer_table(spec):
+        table.add_row(*cells(row))
+    console = results()
+    console.print(table)
+    console.print(f"{_total(spec)}\nfingerprint {spec.fingerprint}")
+    console.print(LEGEND, style="dim")
+
+
+def _plain_table(**options: Any) -> Table:
+    return Table(box=None, pad_edge=False, **options)
+
+
+def _add_column(table: Table, heading: str, *, left: bool = False) -> None:
+    table.add_column(heading, justify="left" if left else "right", no_wrap=True)
+
+
+def _print_two(left: Named, right: Named) -> None:
+    stages = side_by_side(left[1], right[1])
+    console = results()
+    for letter, (name, spec) in zip("AB", (left, right), strict=True):
+        console.print(f"{letter}  {name}: {_total(spec)}")
+    console.print()
+    console.print(_beside(stages))
+    console.print(MARKS, style="dim")
+    console.print()
+    console.print(_by_stage(stages))
+
+
+MARKS = "|: the rows differ, perhaps in what has no column, as the skip   <: A alone   >: B alone"
+_BESIDE = ("input", "operator", "exp", "out", "SE", "NL", "s", "params", "MAdds")
+
+
+def _beside(stages: tuple[PairedStage, ...]) -> Table:
+    """Rows side by side; between them what `diff` puts there."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), collapse_padding=True)
+    for letter in "AB":
+        for heading in _BESIDE:
+            title = f"{letter}: {heading}" if heading == "input" else heading
+            _add_column(table, title, left=heading in LEFT)
+        if letter == "A":
+            _add_column(table, "")
+    for number, stage in enumerate(stages):
+        if number:
+            table.add_row()
+        for pair in stage.pairs:
+            table.add_row(*_half(pair[0]), _mark(pair), *_half(pair[1]))
+    return table
+
+
+def _half(row: Row | None) -> tuple[str, ...]:
+    if row is None:
+        return ("",) * len(_BESIDE)
+    shown = dict(zip(HEADINGS, cells(row), strict=True))
+    shown["operator"] = row.operator.replace("conv2d 1x1, NBN", "1x1, NBN")
+    shown["params"] = short(row.params) if row.params else "-"
+    return tuple(shown[heading] for heading in _BESIDE)
+
+
+def _mark(pair: Pair) -> str:
+    if pair[0] is None or pair[1] is None:
+        return "<" if pair[0] else ">"
+    return " " if pair[0] == pair[1] else "|"
+
+
+def _by_stage(stages: tuple[PairedStage, ...]) -> Table:
+    table = _plain_table(caption=Text("a block counts where its input is"), caption_justify="left")
+    _add_column(table, "map", left=True)
+    for figure in ("params", "MAdds"):
+        for heading in (f"{figure} A", "B", "B/A"):
+            _add_column(table, heading)
+    whole = PairedStage("total", tuple(pair for stage in stages for pair in stage.pairs))
+    for stage in (*stages, whole):
+        left, right = stage.rows(0), stage.rows(1)
+        params = [sum(row.params for row in rows) for rows in (left, right)]
+        madds = [sum(row.madds for row in rows) for rows in (left, right)]
+        table.add_row(stage.name, *_compared(params, short), *_compared(madds, millions))
+    return table
+
+
+def _compared(totals: list[int], written: Callable[[int], str]) -> tuple[str, str, str]:
+    left, right = (written(total) if total else "-" for total in totals)
+    return left, right, f"{totals[1] / totals[0]:.2f}" if all(totals) else "-"
+
+
+def _many(networks: list[Named]) -> Table:
+    table = _plain_table()
+    for heading in ("network", "params", "MAdds", "px", "blocks", "fingerprint"):
+        _add_column(table, heading, left=heading in ("network", "fingerprint"))
+    for name, spec in networks:
+        cost = count(spec)
+        size, blocks = str(spec.resolution), str(len(spec.blocks))
+        madds = f"{cost.madds / 1e6:.1f}M"
+        table.add_row(Text(name), f"{cost.params:,}", madds, size, blocks, spec.fingerprint)
+    return table

@@ -1,0 +1,246 @@
+"""`nas train`: one network, from scratch or on from a seed's weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from nas.atomic_files import write_whole
+from nas.checkpoints.class_file import read_class_file
+from nas.cli.commands.classifier import require_classifier
+from nas.cli.data_options import (
+    LayoutOption,
+    MegapixelsOption,
+    SkipFlag,
+    data_config,
+    data_settings,
+)
+from nas.cli.images import open_images
+from nas.cli.specs import (
+    Changes,
+    ClassFileOption,
+    ConventionOption,
+    SpecName,
+    WidthOption,
+    of_run,
+    open_spec,
+    stem,
+)
+from nas.display.output import JsonFlag, command, messages, not_over, print_json
+from nas.training.recipe import Recipe
+from search_spaces import REFERENCES, InputError
+from search_spaces.errors import first_problem
+from search_spaces.shell import quoted
+from search_spaces.spec import read_yaml
+
+if TYPE_CHECKING:
+    from nas.checkpoints.checkpoint import Seed
+    from nas.checkpoints.retrain import Retrained
+    from nas.data.images import Dataset
+    from nas.training.train import Progress as TrainProgress
+
+
+def train(
+    spec: SpecName,
+    data: Annotated[str, typer.Option(help="A folder of class folders, or a data set by name.")],
+    resolution: Annotated[
+        int | None,
+        typer.Option(
+            help="Side in pixels that it is trained and deployed at; default the checkpoint's or the "
+            "spec's, of a reference's name the images' own."
+        ),
+    ] = None,
+    layout: LayoutOption = None,
+    max_megapixels: MegapixelsOption = None,
+    skip_bad_images: SkipFlag = False,
+    width: WidthOption = None,
+    convention: ConventionOption = None,
+    epochs: Annotated[
+        float | None, typer.Option(help="Passes over the training images; 5.")
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Peak rate; default 4e-3 from scratch, 1e-3 from a seed.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step; 128.")] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="YAML with any of a recipe's settings (docs/settings.md).")
+    ] = None,
+    new_classifier: Annotated[
+        bool,
+        typer.Option("--new-classifier", help="Draw the last layer anew, for the data's classes."),
+    ] = False,
+    classes: ClassFileOption = None,
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="Draw all weights anew, also of a seed.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="cpu, or cuda.")] = "auto",
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Default: NAME-trained.pt, beside the input."),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Train a network on images; a seed's weights are trained on, others begin from scratch."""
+    trained = (
+        spec if spec.endswith(".pt") else of_run(spec, ".pt")
+    )  # a run's folder has its network
+    start = None if from_scratch or trained is None else str(trained)
+    require_classifier(
+        spec, start, from_scratch=from_scratch, new_classifier=new_classifier, classes=classes
+    )
+    names = read_class_file(classes) if classes is not None else None
+    network_spec = open_spec(spec, Changes(None, None, width, convention))
+    given = {"epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size}
+    chosen = _recipe(
+        recipe, {k: v for k, v in given.items() if v is not None}, inherits=start is not None
+    )
+    path = _output(spec, output)
+    console = messages()
+    options = data_settings(
+        layout=layout, max_megapixels=max_megapixels, skip_bad_images=skip_bad_images
+    )
+    from nas.checkpoints.checkpoint import load_seed
+    from nas.checkpoints.retrain import fine_tune, for_classes, train_from_scratch
+    from nas.training.train import Diverged
+
+    where = _device(device)
+    seeded = load_seed(start) if start else None
+    known_px = None if spec.partition("@")[0] in REFERENCES else network_spec.resolution
+    if seeded is not None:
+        options["background"] = seeded.usage.background
+    px = known_px if resolution is None else resolution
+    wanted = data_config(data, proxy_resolution=px, **options)
+    if seeded is not None:
+        wanted = wanted.held_out_by(seeded.usage.rule)
+    images = open_images(
+        wanted, console, batch_size=chosen.batch_size, of=Path(start) if start else None
+    )
+    if seeded is not None:
+        seeded, images = for_classes(
+            _renewed(seeded, images, seed=seed) if new_classifier else seeded,
+            images,
+            classes=names,
+            tell=lambda note: console.print(note, soft_wrap=True),
+        )
+    if known_px not in (None, images.resolution_px):
+        console.print(
+            f"{spec} was deployed at {known_px} px; trained and deployed at {images.resolution_px} px "
+            "from now on, so its latency changes",
+            soft_wrap=True,
+        )
+    console.print(
+        f"{spec}: {'on from its weights' if seeded else 'from scratch'}, {len(images.train)} images of "
+        f"{len(images.classes)} classes at {images.resolution_px} px, "
+        f"{chosen.total_steps(len(images.train))} steps of {chosen.batch_size} on {where}",
+        soft_wrap=True,
+    )
+    with _bar(console) as bar:
+        task = bar.add_task("training", total=None, note="")
+
+        def tell(at: TrainProgress) -> None:
+            note = f"loss {at.train_loss:.3f}"
+            bar.update(task, completed=at.step, total=at.total_steps, note=note)
+
+        try:
+            if seeded is not None:
+                done = fine_tune(seeded, images, chosen, seed=seed, device=where, on_progress=tell)
+            else:
+                done = train_from_scratch(
+                    network_spec, images, chosen, seed=seed, device=where, on_progress=tell
+                )
+        except Diverged as error:
+            raise InputError(f"{spec}: {error}") from error
+    _finish(done, path, images, console, as_json=as_json)
+
+
+def _recipe(path: Path | None, given: dict[str, Any], *, inherits: bool) -> Recipe:
+    from nas.checkpoints.retrain import FINE_TUNING_RATE
+
+    settings: object = read_yaml(path) if path else {}
+    if not isinstance(settings, dict):
+        raise InputError(f"{path}: expected keys and values, got {type(settings).__name__}")
+    defaults = {"learning_rate": FINE_TUNING_RATE} if inherits else {}
+    if "epochs" in given:
+        settings.pop("steps", None)
+    try:
+        return Recipe.model_validate(defaults | settings | given)
+    except ValidationError as error:
+        raise InputError(f"{path or 'recipe'}: {first_problem(error)}") from error
+
+
+def _output(spec: str, output: Path | None) -> Path:
+    path = output or Path(spec).with_name(f"{stem(spec)}-trained.pt")
+    not_over(path, spec)
+    if output is None and path.exists():
+        raise InputError(f"{path} exists: move it away, or choose another --output")
+    if not path.parent.is_dir():
+        raise InputError(f"{path.parent} is no folder: make it, or choose another --output")
+    return path
+
+
+def _renewed(start: Seed, images: Dataset, *, seed: int) -> Seed:
+    """The network with a freshly drawn classifier for the images' classes."""
+    import torch
+
+    return start.with_classes(images.classes, generator=torch.Generator().manual_seed(seed))
+
+
+def _device(name: str) -> str:
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        other = torch.accelerator.current_accelerator(check_available=True)
+        known = ["cpu", *([other.type] if other else [])]
+        raise InputError(
+            f"device {name!r} cannot be used here: this machine has {' and '.join(known)}"
+        ) from error
+    return name
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+    )
+
+
+def _finish(
+    done: Retrained, path: Path, images: Dataset, console: Console, *, as_json: bool
+) -> None:
+    from nas.checkpoints.checkpoint import seed_bytes
+    from nas.checkpoints.scoring import wilson
+
+    write_whole(path, seed_bytes(done.seed))
+    low, high = wilson(done.test.accuracy, len(images.test))
+    if as_json:
+        print_json(
+            {
+                "path": str(path),
+                "px": images.resolution_px,
+                "val_accuracy": done.result.accuracy,
+                "test_accuracy": done.test.accuracy,
+                "test_ci95": [low, high],
+                "train_s": done.result.train_s,
+            }
+        )
+        return
+    console.print(
+        f"{path}: {100 * done.result.accuracy:.1f}% on {len(images.val)} held-out images, "
+        f"{100 * done.test.accuracy:.1f}% ({100 * low:.1f} to {100 * high:.1f}) on {len(images.test)} "
+        f"test images, all at {images.resolution_px} px\nnext: {command(f'export {quoted(path)}')}",
+        soft_wrap=True,
+    )

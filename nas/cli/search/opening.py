@@ -1,0 +1,317 @@
+"""Open, start and resume a run of a search."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from controllers import Controller, make_controller
+from latency import Cached, LatencySource, open_device
+from nas.adapting.record import is_adapt_run
+from nas.atomic_files import write_whole
+from nas.cli.data_options import absolute, found_again
+from nas.cli.images import find_images, read_images
+from nas.cli.machine import require_machine
+from nas.cli.provenance import say_run
+from nas.display.search_view import LiveView
+from nas.engine.data_changes import Resumed
+from nas.engine.measuring import require_distinct
+from nas.engine.run_folder import RunFolder, new_folder, open_folder
+from nas.engine.trial_log import read_trials
+from nas.formatting import counted
+from nas.searching.config import SearchConfig, config_yaml, load_config, parse_config
+from nas.searching.fidelity import as_it_trains
+from nas.searching.latency_warmup import can_be_guided
+from nas.searching.planning.forecast import Cost
+from nas.searching.results import SearchResult
+from nas.searching.sizes import settle_sizes
+from nas.searching.time_budget import Spent, WallTime
+from search_spaces import SPACES, FactorizedSpace, InputError, load_space
+from search_spaces.shell import quoted
+
+if TYPE_CHECKING:
+    from nas.checkpoints.checkpoint import Seed
+    from nas.data.images import Dataset
+
+
+OWN_SPACE = "space.yaml"
+"""A run's copy of a space that is not one of ours."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A search with everything that it needs opened.
+
+    Attributes:
+        data: Images at the trials' size.
+        final_data: The same at the deployed size.
+        warm_start: What trials begin with the weights of.
+        copies: The files that the settings name, as they were read: a run keeps them under these names.
+        cost: What it is expected to cost; None where nobody can tell.
+        began_s: When the command was begun, by the monotonic clock: a time budget counts from there.
+    """
+
+    config: SearchConfig
+    space: FactorizedSpace
+    sources: tuple[LatencySource, ...]
+    data: Dataset
+    final_data: Dataset
+    console: Console
+    warm_start: tuple[Seed, ...] = ()
+    copies: dict[str, bytes] = field(default_factory=dict)
+    cost: Cost | None = None
+    began_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def wall_time(self) -> WallTime | None:
+        """What the whole search may take, if it was given that in place of a number of trials."""
+        if self.config.budget_s is None:
+            return None
+        expected = None if self.cost is None else (self.cost.trial_s, self.cost.finals_s)
+        return WallTime(self.config.budget_s, expected, self.spent_s)
+
+    @property
+    def is_guided(self) -> bool:
+        """Whether the controller makes use of what is known of latency before anything is trained."""
+        wanted = self.config.latency_warmup is not None
+        return wanted and can_be_guided(_controller(self.config, self.space))
+
+    @property
+    def spent_s(self) -> float:
+        """Since the command was begun."""
+        return time.monotonic() - self.began_s
+
+    def run(self, folder: RunFolder) -> SearchResult:
+        """Search, with a live view; Ctrl-C tells how to go on."""
+        from nas.engine.watching import Several, TensorBoard
+        from nas.run_search import search
+
+        config = self.config
+        targets_ms = [ms for ms in config.targets.values() if ms is not None]
+        assert len(targets_ms) == len(self.sources)
+        controller = _controller(config, self.space)
+        expected_s = None if self.cost is None else self.cost.total_s
+        budget_left_s = None
+        if config.budget_s is not None:
+            budget_left_s = config.budget_s - self.spent_s - Spent.kept(folder / "spent.json").total
+        view = LiveView(self.console, config, expected_s=expected_s, budget_left_s=budget_left_s)
+        with folder.locked(), view.shown():
+            board = TensorBoard(folder / "tensorboard")
+            try:
+                return search(
+                    self.space,
+                    controller=controller,
+                    latency=self.sources,
+                    data=self.data,
+                    final_data=self.final_data,
+                    target_ms=targets_ms,
+                    folder=folder.path,
+                    recipe=config.recipe,
+                    reward=config.reward,
+                    trials=config.trials if config.budget_s is None else None,
+                    wall_time=self.wall_time,
+                    batch_size=config.batch_size,
+                    finals=config.finals,
+                    schedule=config.schedule,
+                    warm_start=self.warm_start,
+                    latency_warmup=config.latency_warmup.laws if config.latency_warmup else (),
+                    fidelity=config.fidelity,
+                    seed=config.seed,
+                    watcher=Several(view, board),
+                )
+            finally:
+                board.close()
+
+
+def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None = None) -> Job:
+    """Open what a search needs, so that bad input is found before anything is written.
+
+    A time budget counts from here on.
+
+    Args:
+        config: Its settings.
+        console: Where progress is shown.
+        resumed: The run that goes on, if one does.
+
+    Raises:
+        InputError: Something cannot be opened, or does not fit together.
+    """
+    began_s = time.monotonic()
+    sources = tuple(_opened(device) for device in config.targets)
+    require_distinct(sources)
+    load_space(config.space)  # found wanting before images are read
+    images = find_images(config.data, console, resumed=resumed)
+    sizes = settle_sizes(
+        images.default_px(),
+        resolution=config.resolution,
+        proxy_resolution=config.data.proxy_resolution,
+    )
+    config = config.with_sizes(sizes)
+    space = load_space(config.space, resolution=sizes.deployed_px, classes=len(images.classes))
+    _controller(config, space)
+    warm_start, copies = _warm_start(config, space), _copies(config)
+    read = partial(
+        read_images,
+        images,
+        console=console,
+        batch_size=config.recipe.batch_size,
+        setting="recipe.batch_size (set it with --config)",
+    )
+    if sizes.differ:
+        data = read(sizes.proxy_px, beside_px=sizes.deployed_px)
+        final_data = read(sizes.deployed_px, beside_px=sizes.proxy_px)
+    else:
+        data = final_data = read(sizes.deployed_px)
+    if config.fidelity is not None:
+        real = as_it_trains(config.fidelity, config.recipe, train_images=len(data.train))
+        config = config.model_copy(update={"fidelity": real})
+    return Job(
+        config, space, sources, data, final_data, console, warm_start, copies, began_s=began_s
+    )
+
+
+def _copies(config: SearchConfig) -> dict[str, bytes]:
+    """The files that the settings name: read before the plan, as they may change meanwhile."""
+    seeds = enumerate(config.warm_start, start=1)
+    copies = {f"warm-start-{number}.pt": Path(path).read_bytes() for number, path in seeds}
+    if config.space not in SPACES:
+        copies[OWN_SPACE] = Path(config.space).read_bytes()
+    return copies
+
+
+def _warm_start(config: SearchConfig, space: FactorizedSpace) -> tuple[Seed, ...]:
+    """The networks of `config.warm_start`.
+
+    Raises:
+        InputError: One cannot be read, is of other classes or not in the space.
+    """
+    if not config.warm_start:
+        return ()
+    from nas.checkpoints.checkpoint import load_seed
+    from nas.searching.warm_start import WarmStart
+
+    seeds = []
+    for path in config.warm_start:
+        seeds.append(load_seed(Path(path)))
+        say_run(path, seeds[-1].run)
+        try:
+            WarmStart.of(space, seeds[-1:], classes=space.head.classes)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+    return tuple(seeds)
+
+
+def _opened(device: str) -> LatencySource:
+    """A device, whose readings are kept if it is measured on."""
+    source = open_device(device)
+    return source if source.device.estimate else Cached(source)
+
+
+def _controller(config: SearchConfig, space: FactorizedSpace) -> Controller:
+    chosen = config.controller
+
+    def fresh() -> Controller:
+        return make_controller(chosen.name, space.arities, seed=config.seed, options=chosen.options)
+
+    fresh().ask(config.batch_size)  # what it refuses is said before anything is measured
+    return fresh()
+
+
+def start(job: Job, runs: Path, name: str) -> RunFolder:
+    """Make the run's folder, with its settings in it and copies of the files that they name."""
+    folder = new_folder(runs, name)
+    seeds = (copy for copy in job.copies if copy != OWN_SPACE)
+    changes: dict[str, Any] = {
+        "warm_start": _within(folder, seeds),
+        "data": absolute(job.config.data),
+    }
+    if OWN_SPACE in job.copies:
+        changes["space"] = str(folder / OWN_SPACE)
+    try:
+        for copy, content in job.copies.items():
+            write_whole(folder / copy, content)
+        write_whole(folder / "config.yaml", config_yaml(job.config.model_copy(update=changes)))
+    except BaseException:
+        folder.discard()  # the name is free again
+        raise
+    return folder
+
+
+def _within(folder: RunFolder, names: Iterable[str | Path]) -> tuple[str, ...]:
+    """Files of these names in a run's folder, wherever that is now."""
+    return tuple(str(folder / Path(name).name) for name in names)
+
+
+def reopen(
+    path: Path,
+    schedule: dict[str, Any],
+    console: Console,
+    *,
+    hold: bool = True,
+    data: dict[str, Any] | None = None,
+    accept_data_changes: bool = False,
+) -> tuple[Job, RunFolder, dict[str, Any]]:
+    """An interrupted run, as it was but for where its trials train; and how far it has come.
+
+    Args:
+        path: Its folder.
+        schedule: Where its trials train from now on.
+        console: Where progress is shown.
+        hold: Whether to hold the folder against other processes from here on; where the run is only looked
+            at, another process may be at work in it.
+        data: Settings of its images that change.
+        accept_data_changes: Whether it goes on with images that have changed.
+
+    Raises:
+        InputError: It is no search's folder, another process holds it, something of it cannot be opened, or
+            its images have changed.
+    """
+    folder = open_folder(path)
+    if is_adapt_run(folder):
+        raise InputError(f"{path} is a NetAdapt run: go on with netadapt --resume {quoted(path)}")
+    if hold:
+        folder.hold()  # said before images are read
+    # Read without mending anything: with --dry-run another process may be writing these.
+    done = len({trial.index for trial in read_trials(folder / "trials.jsonl")})
+    finals = len(read_trials(folder / "finals.jsonl"))
+    config = load_config(folder / "config.yaml")
+    kept = config.model_dump(mode="json")
+    kept["schedule"] |= schedule
+    kept["data"] = found_again(config.data, folder.path).model_dump(mode="json") | (data or {})
+    if schedule.get("workers") == 0 and "ray_address" not in schedule:
+        kept["schedule"]["ray_address"] = None  # from now on in this process
+    kept["warm_start"] = _within(folder, config.warm_start)
+    if (folder / OWN_SPACE).is_file():
+        kept["space"] = str(folder / OWN_SPACE)
+    console.print(
+        f"{folder.path}: {_of_all(done, config)} done"
+        + (f", {finals} of the finals" if finals else ""),
+        soft_wrap=True,
+    )
+    changed = parse_config(kept, where=str(folder / "config.yaml"))
+    require_machine(changed.schedule)
+    far = {
+        "run": str(folder.path),
+        "trials_done": done,
+        "finals_done": finals,
+        "ended": (folder / "result.json").is_file(),
+    }
+    resumed = Resumed(folder, accept_data_changes)
+    job = open_job(changed, console, resumed=resumed)
+    if data and hold:  # the next resume reads the same images
+        kept_data = config.data.model_copy(update=data)
+        kept_config = config.model_copy(update={"data": kept_data})
+        write_whole(folder / "config.yaml", config_yaml(kept_config))
+    return job, folder, far
+
+
+def _of_all(done: int, config: SearchConfig) -> str:
+    if config.budget_s is None:
+        return f"{done} of {counted(config.trials, 'trial')}"
+    return counted(done, "trial")

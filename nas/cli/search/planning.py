@@ -1,0 +1,236 @@
+"""What is said before a search begins: what it is about to do and what it will cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from latency import LatencySource, MeasurementError
+from latency.estimates.published import PublishedEstimate
+from nas.cli.machine import require_machine
+from nas.cli.search.opening import Job
+from nas.cli.search.plan_lines import Prospect, plan_grid, workers
+from nas.display.output import noted
+from nas.display.progress import Waiting, waiting
+from nas.formatting import counted, duration
+from nas.searching.config import SearchConfig, parse_config
+from nas.searching.latency_warmup import PowerLaw
+from nas.searching.planning.earlier_runs import earlier_runs
+from nas.searching.planning.evidence import FEW_STEPS
+from nas.searching.planning.forecast import Cost, estimate_cost, measure_span
+from nas.searching.time_budget import RESERVE
+from nas.statistics.advice import Advice, reading_error
+from search_spaces import InputError
+
+SHOWN_PARTS = 3
+
+COARSE_READING = 2.0
+"""Points; most networks of a space are nearer to each other than a few of these."""
+
+
+def plan(job: Job, runs: Path = Path("runs")) -> tuple[Job, dict[str, Any]]:
+    """Say what the search is about to do and what it will cost.
+
+    Args:
+        job: The search.
+        runs: Where run folders are: earlier ones of the same data and recipe tell the noise.
+
+    Returns:
+        The search with its target set, and what was said as plain data: of the first device, and the
+        same of the others under `other_devices`.
+
+    Raises:
+        InputError: A device cannot measure the space's networks, or this machine has not the cores
+            or GPUs asked for.
+    """
+    config, console = job.config, job.console
+    require_machine(config.schedule)
+    with waiting(console, "measuring what the space spans", after_s=0) as status:
+        prospects = [
+            _prospect(job, typed, source, status)
+            for typed, source in zip(config.targets, job.sources, strict=True)
+        ]
+        status.update("timing a few training steps")
+        cost = _cost(job, prospects)
+    settled = _settled(job, prospects)
+    if config.budget_s is not None and cost is not None:
+        cost = _fitted(config, cost, spent_s=job.spent_s)
+        settled = settled.model_copy(update={"trials": cost.trials})
+    job = replace(job, config=settled, cost=cost)
+    earlier = earlier_runs(runs, job.space, job.data, settled)
+    console.print(plan_grid(job, prospects, cost, earlier))
+    for prospect in prospects:
+        if prospect.verdict is not None:
+            what = "cannot be met" if prospect.out_of_reach else "does not bind"
+            console.print(noted(f"The target {what}:", f" {prospect.verdict}"))
+    warnings = [
+        *_warnings(job),
+        *_apart(prospects),
+        *filter(None, map(_guesses, prospects)),
+        *earlier.damaged,
+    ]
+    for warning in warnings:
+        console.print(noted("Mind:", f" {warning}"))
+    first, *others = (prospect.to_dict() for prospect in prospects)
+    expected_s = None if cost is None else cost.total_s
+    document = {
+        "space": {"name": job.space.name, "networks": job.space.size},
+        **first,
+        "other_devices": others,
+        "out_of_reach": [text for prospect in prospects if (text := prospect.out_of_reach)],
+        "expected_s": expected_s,
+        "advice": earlier.noise
+        and Advice.of(earlier.noise).to_dict(settled.trials, earlier.too_early),
+        "warnings": warnings,
+    }
+    return job, document
+
+
+def _prospect(job: Job, typed: str, source: LatencySource, status: Waiting) -> Prospect:
+    """Measure what the space spans on a device.
+
+    Raises:
+        InputError: The device cannot measure it.
+    """
+    name = typed if len(job.sources) > 1 else "the device"
+
+    def progress(done: int, total: int) -> None:
+        status.update(f"measuring what the space spans on {name}, {done} of {total}")
+
+    try:
+        span = measure_span(job.space, source, progress=progress)
+    except MeasurementError as error:
+        raise InputError(f"device {typed}: {error}: choose another --device") from error
+    given_ms = job.config.targets[typed]
+    target_ms = given_ms or span.references["mobilenet_v3_large"].median_ms
+    option = f"--device {typed}=" if len(job.sources) > 1 else "--target-ms "
+    return Prospect(typed, source, span, target_ms, option, given=given_ms is not None)
+
+
+def _cost(job: Job, prospects: Sequence[Prospect]) -> Cost | None:
+    """What the search will cost; nobody can tell of a cluster or a GPU that is not here."""
+    config = job.config
+    if config.schedule.ray_address is not None or config.schedule.gpus_per_trial > 0:
+        return None
+    return estimate_cost(
+        config,
+        [prospect.span for prospect in prospects],
+        train_images=len(job.data.train),
+        val_images=len(job.data.val),
+        workers=workers(config) or 1,
+        within_ms=[prospect.target_ms for prospect in prospects] if job.is_guided else (),
+    )
+
+
+def _fitted(config: SearchConfig, cost: Cost, *, spent_s: float) -> Cost:
+    """The cost of as many trials as the time budget is expected to have room for.
+
+    Raises:
+        InputError: Not for one batch.
+    """
+    assert config.budget_s is not None
+    fixed_s = spent_s + cost.start_s + cost.finals_s
+    room = (config.budget_s * (1 - RESERVE) - fixed_s) / cost.trial_s
+    if room < config.batch_size:
+        least_s = (fixed_s + config.batch_size * cost.trial_s) / (1 - RESERVE)
+        raise InputError(
+            f"a budget of {duration(config.budget_s)} is too short: a batch of {config.batch_size} and the "
+            f"finals take about {duration(least_s)} here: give --budget {math.ceil(least_s / 60)}m"
+            + (", or --preset quick" if config.preset != "quick" else "")
+        )
+    return cost.of(int(room))
+
+
+def _settled(job: Job, prospects: Sequence[Prospect]) -> SearchConfig:
+    """The settings with what was found: the target, where none was given, and how latency is guessed."""
+    found: dict[str, Any] = {}
+    if len(prospects) == 1:
+        found["target_ms"] = prospects[0].target_ms
+    if job.config.latency_warmup is not None:
+        points = [prospect.span.points for prospect in prospects if job.is_guided]
+        found["latency_warmup"] = {"laws": [PowerLaw.through(p).model_dump() for p in points]}
+    return parse_config(job.config.model_dump(mode="json") | found, where="settings")
+
+
+def _warnings(job: Job) -> list[str]:
+    """What a search can do, and its user perhaps did not want."""
+    config, warnings = job.config, []
+    learns_from = first_lesson(config)
+    if learns_from is not None and learns_from >= config.trials:
+        warnings.append(
+            f"{config.controller.name} asks for {learns_from} trials before it acts on what it learned, "
+            f"and the search has {config.trials}: give more --trials, or a smaller --batch-size"
+        )
+    if job.space.size < config.trials:
+        warnings.append(
+            f"the space has {counted(job.space.size, 'network')}: the search ends after as many trials"
+        )
+    if (points := reading_error(len(job.data.val))) > COARSE_READING:
+        warnings.append(
+            f"{len(job.data.val)} held-out images leave an accuracy uncertain by up to {points:.1f} points "
+            "(standard error), however long a trial trains: hold out more (a larger val folder, or "
+            "data.val_fraction without one)"
+        )
+    steps = config.recipe.total_steps(len(job.data.train))
+    if steps < FEW_STEPS:
+        mend = (
+            "recipe.epochs or a smaller recipe.batch_size"
+            if config.recipe.epochs
+            else "recipe.steps"
+        )
+        warnings.append(
+            f"a trial trains for {counted(steps, 'step')} only: set {mend} with --config"
+        )
+    for path, seed in zip(config.warm_start, job.warm_start, strict=True):
+        if seed.usage.classes != job.data.classes:
+            warnings.append(
+                f"{path} was trained on other classes, as many as these: its classifier means little here"
+            )
+    return warnings
+
+
+def _apart(prospects: Sequence[Prospect]) -> list[str]:
+    """A warning where each target is in reach, but no network looked at meets all of them."""
+    within = [
+        {spec.fingerprint for spec, ms in prospect.span.points if ms <= prospect.target_ms}
+        for prospect in prospects
+    ]
+    if not all(within) or set.intersection(*within):
+        return []
+    return ["no network looked at is within the targets of all devices at once: raise one of them"]
+
+
+def first_lesson(config: SearchConfig) -> int | None:
+    """Trials that are asked for before any result decides; None of one that never learns."""
+    name, options, size = config.controller.name, config.controller.options, config.batch_size
+    if name == "uniform":
+        return None
+    if name == "evolution":
+        return _whole_batches(options.get("population_size", 20), size)
+    if name == "screened":
+        return _whole_batches(options.get("warmup", 10), size)
+    if name == "rnn":  # rewards of the warm-up set the baseline, and the next batch's teach
+        return _whole_batches(options.get("warmup", 10), size) + size
+    return size  # a plug-in's
+
+
+def _whole_batches(trials: int, size: int) -> int:
+    return math.ceil(trials / size) * size
+
+
+def _guesses(prospect: Prospect) -> str | None:
+    """Of how many of the space's networks an estimate is a guess, and for what parts."""
+    if not isinstance(prospect.source, PublishedEstimate):
+        return None
+    specs = [spec for spec, _ in prospect.span.networks]
+    strange = [parts for spec in specs if (parts := prospect.source.beyond(spec))]
+    if not strange:
+        return None
+    listed = ", ".join(sorted({part for parts in strange for part in parts})[:SHOWN_PARTS])
+    return (
+        f"{prospect.typed} guesses for {len(strange)} of {len(specs)} networks looked at: no published "
+        f"network has the like ({listed}, ...); the stated error does not hold for them"
+    )

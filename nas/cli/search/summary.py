@@ -1,0 +1,151 @@
+"""What is said when a search has ended: the best candidates, where the files lie, the next command."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from latency import Latency
+from nas.display.output import command, listed, noted
+from nas.formatting import (
+    counted,
+    duration,
+    in_short,
+    interval,
+    on_each,
+    percent,
+    short_names,
+    three_digits,
+)
+from nas.report.search.procedure import procedure
+from nas.searching.planning.evidence import advice_after
+from nas.searching.record import RunRecord
+from nas.searching.results import SearchResult
+from nas.searching.time_budget import MOST_IDLE
+from nas.statistics.noise import beside_winner, faster_finalist, fastest_of_the_best
+from search_spaces.shell import quoted
+
+
+def conclude(
+    result: SearchResult,
+    console: Console,
+    *,
+    took_s: float,
+    resumed: bool = False,
+    looked_at: bool = False,
+) -> None:
+    """The best candidates, how they were found, where the files lie, the next command.
+
+    Args:
+        result: The search's.
+        console: Where to.
+        took_s: Seconds since the command began or went on with it.
+        resumed: Whether it went on.
+        looked_at: Whether the run had a result before, and so was looked at on the test images.
+    """
+    console.print(_finalists(result))
+    px = result.sizes.deployed_px
+    names = [latency.device for latency in result.winner.latencies]
+    if not result.within_target:
+        targets = on_each([f"{three_digits(ms)} ms" for ms in result.targets_ms], names)
+        console.print(noted(f"No finalist is within {targets}", "; this is the best reward."))
+    taken = [latency for trial in result.trials for latency in trial.latencies]
+    if unstable := sum(not latency.stable for latency in taken):
+        console.print(
+            f"{unstable} of {counted(len(taken), 'latency', 'latencies')} are unstable: other "
+            "programs were running, here or on the same host"
+        )
+    distinct = len({trial.fingerprint for trial in result.trials})
+    if again := len(result.trials) - distinct:
+        console.print(
+            f"{again} of {counted(len(result.trials), 'candidate')} had been tried before: the first "
+            "result stands, nothing is trained twice" + _ended_early(result)
+        )
+    if result.test_accuracy is not None:
+        looks = " (an earlier result of this run had looked at it)" if looked_at else ""
+        console.print(f"test accuracy: {percent(result.test_accuracy)} at {px} px{looks}")
+    if result.test_problem is not None:
+        console.print(noted("Mind:", f" {result.test_problem}"), soft_wrap=True)
+    if result.onnx is not None:
+        console.print(
+            f"best.onnx, {px} px: {percent(result.onnx.accuracy)} of the {result.onnx.images:,} held-out "
+            "images in ONNX Runtime"
+        )
+    if result.noise is not None:
+        console.print(result.noise.sentence())
+        if not result.noise.differ:
+            fastest = fastest_of_the_best(result.trials, result.noise)
+            console.print(
+                f"That is trial {fastest.index}, at {in_short(fastest.latencies)} ({px} px): fastest.yaml."
+            )
+        elif (fast := faster_finalist(result.finals, result.winner, result.noise)) is not None:
+            at = f"{in_short(fast.latencies)} ({px} px)"
+            console.print(beside_winner(fast, at, result.noise))
+    run = RunRecord.read(result.folder)
+    if (advice := advice_after(run)) is not None:
+        console.print(advice)
+    used = "; ".join(procedure(run))
+    took = (
+        f"going on with it took {duration(took_s)}" if resumed else f"this took {duration(took_s)}"
+    )
+    console.print(f"used: {used}; {took}")
+    folder = result.folder.path
+    best = quoted(folder / "best.yaml")
+    files = ("best.yaml", "best.onnx", "seed.pt", "pareto.csv", "report.html", "trials.jsonl")
+    console.print(
+        f"\n{folder}/ has {listed(folder, files)}\nnext: {command(f'show {best}')}",
+        soft_wrap=True,
+    )
+
+
+def _ended_early(result: SearchResult) -> str:
+    """That nothing new was left for the time of a budget, if so."""
+    budget = RunRecord.read(result.folder).facts["budget"]
+    first = {trial.fingerprint: trial.batch for trial in reversed(result.trials)}
+    if not budget["wall_time_s"] or result.trials[-1].batch - max(first.values()) < MOST_IDLE:
+        return ""
+    return f"; the last {MOST_IDLE} batches had no new network, so the search ended before its time"
+
+
+def _finalists(result: SearchResult) -> Table:
+    """A line a finalist, or a line each of its latencies."""
+    finalists = [trial for trial in result.finals if trial.kind == "final" and trial.ok]
+    names = short_names([latency.device for latency in result.winner.latencies])
+    several = len(names) > 1
+    table = Table(title="finalists", box=SIMPLE, pad_edge=False, collapse_padding=True)
+    proxy, deployed = f"{result.sizes.proxy_px} px", f"{result.sizes.deployed_px} px"
+    latency_titles = ["device", f"ms\n{deployed}"] if several else [f"ms\n{deployed}"]
+    told = {trial.index: percent(trial.accuracy or 0.0) for trial in result.trials}
+    titles = [
+        "trial",
+        f"search\n{proxy}",
+        f"estimate\n{proxy}",
+        f"final\n{deployed}",
+        *latency_titles,
+    ]
+    titles += ["95% interval"]
+    titles += [""] if several else ["params", "MAdds", ""]
+    for title in titles:
+        justify: Literal["left", "right"] = "left" if title == "device" else "right"
+        table.add_column(title, justify=justify, no_wrap=bool(title))
+    for trial in sorted(finalists, key=lambda t: -(t.accuracy or 0)):
+        winner = ["winner"] if trial.index == result.winner.index else []
+        # Of several devices the line has no room for them; they are in the report.
+        figures = [] if several else [f"{trial.params / 1e6:.2f}M", f"{trial.madds / 1e6:.0f}M"]
+        estimate = result.estimates.get(trial.index)
+        estimated = percent(estimate.accuracy) if estimate else ""
+        longer = percent(trial.accuracy or 0.0)
+        known = [str(trial.index), told[trial.index], estimated, longer]
+        for name, latency in zip(names, trial.latencies, strict=True):
+            notes = winner + ([] if latency.stable else ["unstable"])
+            which = [name] if several else []
+            table.add_row(*known, *which, *_cells(latency), *figures, ", ".join(notes))
+            winner, known = [], [""] * 4  # they stand in the first line
+    return table
+
+
+def _cells(latency: Latency) -> tuple[str, str]:
+    return f"{latency.median_ms:.3f}", "estimate" if latency.estimate else interval(latency)

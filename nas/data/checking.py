@@ -1,0 +1,160 @@
+"""Every image is decoded once before a run begins; what was found good is remembered.
+
+A search that decodes images while it trains would otherwise meet a damaged one after hours. Remembered
+are 64-bit digests of path, size and time of change, in one small file a data set, so that the second
+start looks at changed files alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import os
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import __version__ as pillow_version
+
+from latency.measuring.user_folders import cache_folder
+from nas.data.image_files.decode import ProgressCallback, for_each, try_decode
+from nas.data.image_files.depth import White
+from nas.data.image_files.pictures import Pictures
+from nas.data.image_files.unreadable import Unreadable, UnreadableError
+
+CHECKED_PX = 32
+RULES = 1
+"""Raised when files that were good may be bad by new rules."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The images of one data set that have been decoded without a fault.
+
+    Attributes:
+        path: the file; None remembers nothing.
+    """
+
+    path: Path | None
+
+    @classmethod
+    def of(cls, data_set: str) -> Memory:
+        """The memory of a data set by its name, or by its folder's path."""
+        key = f"{os.path.realpath(data_set)}|{pillow_version}|{RULES}"
+        name = hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=12).hexdigest()
+        return cls(cache_folder() / "checked-images" / f"{name}.npy")
+
+    def read(self) -> set[int]:
+        """Digests of the good images; none where there is no file, or a damaged one."""
+        if self.path is None:
+            return set()
+        try:
+            kept = np.load(io.BytesIO(self.path.read_bytes()), allow_pickle=False)
+        except (OSError, ValueError, EOFError):
+            return set()  # looked at again, and written over
+        return set(kept.tolist()) if kept.dtype == np.uint64 else set()
+
+    def write(self, good: set[int]) -> None:
+        """Keep them; where that cannot be done the next start looks again, and it is said."""
+        if self.path is None:
+            return
+        kept: NDArray[np.uint64] = np.array(sorted(good), np.uint64)
+        temporary = None
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, name = tempfile.mkstemp(dir=self.path.parent, suffix=".part")
+            temporary = Path(name)
+            with os.fdopen(descriptor, "wb") as file:
+                np.save(file, kept, allow_pickle=False)
+            temporary.replace(self.path)
+        except OSError as error:
+            if temporary is not None:
+                with suppress(OSError):  # where nothing can be written nothing can be removed
+                    temporary.unlink(missing_ok=True)
+            _log.warning(
+                "%s: %s: which images have been checked cannot be kept: the next start checks them again",
+                self.path.parent,
+                error.strerror,
+            )
+
+
+FORGETFUL = Memory(None)
+
+
+def find_unreadable(
+    splits: Mapping[str, Pictures],
+    memory: Memory,
+    *,
+    size_px: int = CHECKED_PX,
+    white: White | None = None,
+    progress: ProgressCallback | None = None,
+    quiet_s: float = 2.0,
+) -> dict[str, dict[int, Unreadable]]:
+    """Decode every image that is not known to be good.
+
+    Args:
+        splits: the images.
+        memory: what is known; it is brought up to date.
+        size_px: at which they are decoded.
+        white: of images of more than eight bits.
+        progress: called with (images done, total) once the work has taken `quiet_s` seconds.
+        quiet_s: seconds of work before the first call.
+
+    Returns:
+        Those that cannot be read, by split and number.
+    """
+    good = memory.read()
+    everyone = [(name, i) for name, part in splits.items() for i in range(len(part.labels))]
+    stamped = [_stamp(splits[name], index) for name, index in everyone]
+    new = [place for place, stamp in enumerate(stamped) if stamp is None or stamp not in good]
+
+    def look(number: int) -> Unreadable | None:
+        name, index = everyone[new[number]]
+        decoded = try_decode(splits[name], index, size_px=size_px, white=white)
+        return decoded if isinstance(decoded, Unreadable) else None
+
+    bad = for_each(len(new), look, progress=progress, quiet_s=quiet_s)
+    found: dict[str, dict[int, Unreadable]] = {name: {} for name in splits}
+    for number, one in bad.items():
+        name, index = everyone[new[number]]
+        found[name][index] = one
+    faulty = {new[number] for number in bad}
+    sound = {s for place, s in enumerate(stamped) if s is not None and place not in faulty}
+    if sound != good:
+        memory.write(sound)
+    return found
+
+
+def require_readable(
+    splits: Mapping[str, Pictures],
+    memory: Memory,
+    *,
+    size_px: int,
+    white: White | None = None,
+    progress: ProgressCallback | None = None,
+) -> None:
+    """Check that every image can be decoded; see `find_unreadable`.
+
+    Raises:
+        UnreadableError: some cannot; all are listed.
+    """
+    found = find_unreadable(splits, memory, size_px=size_px, white=white, progress=progress)
+    bad = [one for part in found.values() for one in part.values()]
+    if bad:
+        raise UnreadableError(bad)
+
+
+def _stamp(pictures: Pictures, index: int) -> int | None:
+    try:
+        text = pictures.stamp(index)
+    except OSError:
+        return None
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+    return int.from_bytes(digest, "little")

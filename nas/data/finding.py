@@ -1,0 +1,98 @@
+"""From the name of a data set to its pictures."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from nas.data import embedded, torchvision_sets
+from nas.data.folder import read_folder
+from nas.data.folders.layout import LayoutName
+from nas.data.image_files.names import printable
+from nas.data.image_files.opening import MAX_MEGAPIXELS, reason
+from nas.data.image_files.pictures import Pictures
+from search_spaces.errors import InputError
+
+
+class Found(NamedTuple):
+    """A data set before decoding; `val` and `test` may be None.
+
+    Attributes:
+        name: what it is called in reports.
+        classes: class names.
+        pictures: of each split.
+        notes: what a user should know of it, a line each.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    pictures: Mapping[str, Pictures | None]
+    notes: tuple[str, ...] = ()
+
+
+def find(
+    source: str,
+    *,
+    root: Path | None = None,
+    layout: LayoutName = "auto",
+    max_megapixels: float = MAX_MEGAPIXELS,
+) -> Found:
+    """Find a data set; see `nas.data.load.open_source` for the arguments.
+
+    Raises:
+        InputError: there is none of this name, or its folder cannot be used.
+    """
+    if source == embedded.NAME:
+        classes, parts = embedded.read_embedded()
+        return Found(embedded.NAME, classes, parts)
+    if is_folder(source) or not source:
+        path = expanded(source)
+        folder = read_folder(path, layout=layout, max_megapixels=max_megapixels)
+        splits = {"train": folder.train, "val": folder.val, "test": folder.test}
+        return Found(printable(path.resolve().name), folder.classes, splits, folder.notes)
+    name = torchvision_sets.canonical_name(source)
+    if name is None:
+        raise InputError(
+            f"no data set or folder is called {printable(source)!r}: {_suggestion(source)}"
+        )
+    known, opened = torchvision_sets.read_torchvision(
+        name, expanded(str(torchvision_sets.download_root(root)))
+    )
+    return Found(name, known, opened)
+
+
+def expanded(source: str) -> Path:
+    """Return a folder's path with `~` replaced.
+
+    Raises:
+        InputError: there is no such home folder.
+    """
+    try:
+        return Path(source).expanduser()
+    except RuntimeError as error:
+        raise InputError(
+            f"data folder {printable(source)}: {reason(error)}: give its path without ~"
+        ) from error
+
+
+def is_folder(source: str) -> bool:
+    """Whether a data set is named by a folder, which need not be there.
+
+    >>> is_folder("./photos"), is_folder("CIFAR10")
+    (True, False)
+    """
+    if source == embedded.NAME:
+        return False
+    looks_like_path = os.sep in source or source.startswith((".", "~"))
+    return looks_like_path or (bool(source) and os.path.exists(source))  # noqa: PTH110  of any length
+
+
+def _suggestion(source: str) -> str:
+    names = {name.lower(): name for name in (embedded.NAME, *torchvision_sets.SETS)}
+    near = difflib.get_close_matches(source.lower(), names, n=3, cutoff=0.6)
+    if near:
+        return f"did you mean {' or '.join(names[match] for match in near)}?"
+    return f"give a folder of class folders, {embedded.NAME}, or a torchvision name such as CIFAR10"

@@ -1,0 +1,98 @@
+"""The image files below a folder, and what else lies there."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nas.data.image_files.formats import is_image, suffixes, why_left_out
+from nas.data.image_files.names import printable
+
+SYSTEM_FILES = frozenset(("thumbs.db", "desktop.ini", "icon\r"))
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What lies below a folder.
+
+    Attributes:
+        images: paths of its image files, sorted.
+        left_out: how many other files there are of each suffix, in small letters.
+    """
+
+    images: tuple[Path, ...]
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+def list_images(folder: Path) -> Listed:
+    """List the image files below a folder, however deep; hidden names are passed over."""
+    known = suffixes()
+    images: list[Path] = []
+    left_out: Counter[str] = Counter()
+    for path in _files(folder):
+        if is_image(path, known):
+            images.append(Path(path))
+        else:
+            left_out[Path(path).suffix.lower()] += 1
+    return Listed(tuple(sorted(images)), left_out)
+
+
+def has_images(folder: Path) -> bool:
+    """Whether there is an image file below a folder."""
+    known = suffixes()
+    return any(is_image(path, known) for path in _files(folder))
+
+
+def direct_images(folder: Path) -> int:
+    """Count the image files that lie in a folder itself."""
+    known = suffixes()
+    files = (entry for entry in _entries(folder) if entry.is_file())
+    return sum(is_image(entry.path, known) for entry in files)
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """Return the folders in a folder by name, without hidden ones."""
+    return sorted(Path(entry.path) for entry in _entries(folder) if entry.is_dir())
+
+
+def said_by_suffix(left_out: Counter[str]) -> str:
+    """Return counts for people, the largest first.
+
+    >>> said_by_suffix(Counter({".txt": 2, ".pdf": 3}))
+    '3 .pdf, 2 .txt'
+    """
+    return ", ".join(
+        f"{count} {printable(suffix) or 'without suffix'}{why_left_out(suffix)}"
+        for suffix, count in sorted(left_out.items(), key=lambda item: (-item[1], item[0]))
+    )
+
+
+def total(parts: Iterable[Listed]) -> Counter[str]:
+    """Add up what was left out of several folders."""
+    return sum((part.left_out for part in parts), Counter())
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        return [entry for entry in entries if not _passed_over(entry.name)]
+
+
+def _files(folder: Path) -> Iterator[str]:
+    visited: set[str] = set()
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        # A link to a folder above would never end.
+        real = os.path.realpath(parent)
+        folders[:] = [] if real in visited else [f for f in folders if not f.startswith(".")]
+        if real in visited:
+            continue
+        visited.add(real)
+        for name in files:
+            if not _passed_over(name):
+                yield os.path.join(parent, name)  # noqa: PTH118  a Path for each costs more
+
+
+def _passed_over(name: str) -> bool:
+    return name.startswith(".") or name.lower() in SYSTEM_FILES

@@ -1,0 +1,224 @@
+"""From image files to square uint8 arrays, many at a time."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from nas.data.image_files.depth import White
+from nas.data.image_files.opening import reason
+from nas.data.image_files.pictures import FilePictures as FilePictures
+from nas.data.image_files.pictures import Pictures as Pictures
+from nas.data.image_files.pictures import SomePictures as SomePictures
+from nas.data.image_files.room import Room
+from nas.data.image_files.square import BACKGROUND as BACKGROUND
+from nas.data.image_files.square import square_rgb as square_rgb
+from nas.data.image_files.unreadable import Unreadable, UnreadableError
+
+ProgressCallback = Callable[[int, int], None]  # done, total
+
+MAX_DEFAULT_PX = 224
+SAMPLED_FOR_SIZE = 200
+CHUNK = 32  # images a task of the pool decodes: one at a time, small ones cost more to hand out
+ROOM = Room(128.0)
+"""Megapixels that the threads of a process decode at once: 4 bytes each, and as many for a copy."""
+
+
+def decode(
+    pictures: Pictures,
+    index: int,
+    *,
+    size_px: int,
+    background: str = BACKGROUND,
+    white: White | None = None,
+) -> NDArray[np.uint8]:
+    """Return one picture as uint8 (3, size_px, size_px).
+
+    Args:
+        pictures: where it is.
+        index: which.
+        size_px: height and width of the result.
+        background: colour that transparent pixels are laid on.
+        white: of images of more than eight bits, as their data set has it.
+
+    Raises:
+        UnreadableError: the image cannot be read, is cut short or is absurdly large.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's, of metadata that nobody looks at
+        found = try_decode(pictures, index, size_px=size_px, background=background, white=white)
+    if isinstance(found, Unreadable):
+        raise UnreadableError([found])
+    return found
+
+
+def try_decode(
+    pictures: Pictures,
+    index: int,
+    *,
+    size_px: int,
+    background: str = BACKGROUND,
+    white: White | None = None,
+) -> NDArray[np.uint8] | Unreadable:
+    """Return one picture, or why it cannot be read; Pillow's warnings are the caller's to silence."""
+
+    def square(image: Image.Image) -> NDArray[np.uint8]:
+        with image, ROOM.taken(_megapixels(image, size_px)):
+            pixels = np.asarray(square_rgb(image, size_px, background=background, white=white))
+        return np.ascontiguousarray(pixels.transpose(2, 0, 1))  # (H, W, 3) -> (3, H, W)
+
+    try:
+        return square(pictures.open(index))
+    except Exception as error:  # noqa: BLE001  plug-ins raise what they like on damaged files
+        problem = reason(error)
+    # Where only the metadata is damaged, the pixels are as good as any.
+    try:
+        plain = pictures.open_plain(index)
+        if plain is not None:
+            return square(plain)
+    except Exception:  # noqa: BLE001, S110  the first problem tells more
+        pass
+    return Unreadable(pictures.describe(index), problem)
+
+
+def _megapixels(image: Image.Image, size_px: int) -> float:
+    """What decoding takes up, in megapixels: JPEG is decoded small, unless its scans are kept."""
+    whole = image.width * image.height / 1e6
+    if image.format not in ("JPEG", "MPO") or image.info.get("progressive"):
+        return whole
+    scale = min(image.width, image.height) // (2 * size_px)
+    return whole / min(8, max(1, scale)) ** 2
+
+
+def decode_all(
+    pictures: Pictures,
+    *,
+    size_px: int,
+    background: str = BACKGROUND,
+    white: White | None = None,
+    progress: ProgressCallback | None = None,
+    quiet_s: float = 2.0,
+) -> NDArray[np.uint8]:
+    """Decode every picture with a pool of threads (PIL frees the interpreter while it decodes).
+
+    Args:
+        pictures: what to decode.
+        size_px: height and width of the result.
+        background: what transparent pixels are laid on.
+        white: of images of more than eight bits, as their data set has it.
+        progress: called with (done, total), but only once the work has taken `quiet_s` seconds.
+        quiet_s: seconds of work before the first call.
+
+    Returns:
+        uint8 (N, 3, size_px, size_px).
+
+    Raises:
+        UnreadableError: images cannot be read; all of them are listed.
+    """
+    images = np.empty((len(pictures.labels), 3, size_px, size_px), np.uint8)
+    bad = decode_into(
+        images, pictures, background=background, white=white, progress=progress, quiet_s=quiet_s
+    )
+    if bad:
+        raise UnreadableError(list(bad.values()))
+    return images
+
+
+def decode_into(
+    images: NDArray[np.uint8],
+    pictures: Pictures,
+    *,
+    background: str = BACKGROUND,
+    white: White | None = None,
+    progress: ProgressCallback | None = None,
+    quiet_s: float = 2.0,
+) -> dict[int, Unreadable]:
+    """Decode every picture into its place of `images`, (N, 3, H, W); see `decode_all`.
+
+    Returns:
+        Those that cannot be read, by their number; their places are left as they are.
+    """
+
+    def fill(index: int) -> Unreadable | None:
+        found = try_decode(
+            pictures, index, size_px=images.shape[-1], background=background, white=white
+        )
+        if isinstance(found, Unreadable):
+            return found
+        images[index] = found
+        return None
+
+    return for_each(len(pictures.labels), fill, progress=progress, quiet_s=quiet_s)
+
+
+def for_each(
+    total: int,
+    look: Callable[[int], Unreadable | None],
+    *,
+    progress: ProgressCallback | None = None,
+    quiet_s: float = 2.0,
+) -> dict[int, Unreadable]:
+    """Call `look` for 0 to `total` - 1 in threads, and return its findings by number."""
+
+    def some(start: int) -> dict[int, Unreadable]:
+        numbers = range(start, min(start + CHUNK, total))
+        return {number: bad for number in numbers if (bad := look(number)) is not None}
+
+    found: dict[int, Unreadable] = {}
+    started = time.monotonic()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # here, since the filters are the whole process's
+        pool = ThreadPoolExecutor()
+        try:
+            for start, part in zip(
+                range(0, total, CHUNK), pool.map(some, range(0, total, CHUNK)), strict=True
+            ):
+                found |= part
+                if progress is not None and time.monotonic() - started >= quiet_s:
+                    progress(min(start + CHUNK, total), total)
+        finally:
+            pool.shutdown(cancel_futures=True)  # after Ctrl-C the rest need not be decoded
+    return found
+
+
+def default_resolution(pictures: Pictures) -> int:
+    """Choose a resolution in px: the median shorter side, at most 224, a multiple of 32 from 32 up.
+
+    Smaller images keep their size: stretching them adds cost and no detail. Some 200 images,
+    spread evenly, are asked for their size; those that cannot be opened are not counted.
+
+    Raises:
+        UnreadableError: none of them can be opened.
+    """
+    looked_at = sample(len(pictures.labels))
+    found = [_shorter_side(pictures, index) for index in looked_at]
+    sides = [side for side in found if isinstance(side, int)]
+    if not sides:
+        raise UnreadableError([one for one in found if isinstance(one, Unreadable)])
+    median = min(int(np.median(sides)), MAX_DEFAULT_PX)
+    return median - median % 32 if median >= 32 else median
+
+
+def sample(total: int, count: int = SAMPLED_FOR_SIZE) -> range:
+    """Return `count` numbers below `total`, or somewhat more, spread evenly.
+
+    >>> list(sample(10, 5)), list(sample(3, 5))
+    ([0, 2, 4, 6, 8], [0, 1, 2])
+    """
+    return range(0, total, max(1, total // count))
+
+
+def _shorter_side(pictures: Pictures, index: int) -> int | Unreadable:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with pictures.open(index) as image:
+                return min(image.size)
+        except Exception as error:  # noqa: BLE001
+            return Unreadable(pictures.describe(index), reason(error))

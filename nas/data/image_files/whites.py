@@ -1,0 +1,39 @@
+"""What white is in a data set of images of more than eight bits."""
+
+from __future__ import annotations
+
+import warnings
+
+from nas.data.image_files.decode import sample
+from nas.data.image_files.depth import White, common_white, declared_white, is_deep, white_of
+from nas.data.image_files.pictures import Pictures
+
+
+def white_of_sample(pictures: Pictures) -> White:
+    """Look at some 200 images, spread evenly; only those of more than eight bits are decoded.
+
+    Images in memory are left alone: they have eight bits.
+    """
+    if pictures.names is None:
+        return White()
+    seen = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for index in sample(len(pictures.labels)):
+            one = _white(pictures, index)
+            if one is not None:
+                seen.append(one)
+    return common_white(seen)
+
+
+def _white(pictures: Pictures, index: int) -> tuple[bool, int] | None:
+    """Whether an image is of floats, and its white; None where it is not deep or cannot be read."""
+    try:
+        with pictures.open(index) as image:
+            if not is_deep(image):
+                return None
+            declared = declared_white(image)
+            image.load()
+            return image.mode == "F", white_of(image, declared=declared)
+    except Exception:  # noqa: BLE001  it is named when all images are read
+        return None

@@ -1,0 +1,166 @@
+"""What training sees of a data set: splits that give batches of uint8 images."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nas.data.folders.contents import Contents
+from nas.data.split_rule import BY_DEFAULT, SplitRule
+from search_spaces.errors import InputError
+
+Batch = tuple[Tensor, Tensor]  # uint8 (N, 3, H, W), int64 (N,)
+
+
+class Split(Protocol):
+    """A fixed set of labelled images, read in batches as often as wanted."""
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        ...
+
+    def batches(
+        self, batch_size: int, *, generator: torch.Generator | None = None, drop_last: bool = False
+    ) -> Iterator[Batch]:
+        """Go through the split once.
+
+        Args:
+            batch_size: images a batch; the last one may hold fewer.
+            generator: CPU generator that shuffles; None keeps the stored order.
+            drop_last: leave out an incomplete last batch.
+
+        Yields:
+            uint8 images (N, 3, H, W) and int64 labels (N,), on the CPU, free to be changed.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class ArraySplit:
+    """Images in memory. The arrays may be read-only views, for instance of Ray's object store.
+
+    Attributes:
+        images: uint8 (N, 3, H, W).
+        labels: int64 (N,).
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batches(
+        self, batch_size: int, *, generator: torch.Generator | None = None, drop_last: bool = False
+    ) -> Iterator[Batch]:
+        """Go through the split once; see `Split.batches`."""
+        for chosen in batch_indices(
+            len(self), batch_size, generator=generator, drop_last=drop_last
+        ):
+            # Indexing copies, so torch never holds a view of read-only memory.
+            yield torch.from_numpy(self.images[chosen]), torch.from_numpy(self.labels[chosen])
+
+
+def labels_of(split: Split) -> NDArray[np.int64] | None:
+    """Return the class index of every image, (N,); None for a split that does not hold its labels."""
+    labels: NDArray[np.int64] | None = getattr(split, "labels", None)
+    return labels
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Three splits of one classification task.
+
+    Attributes:
+        name: what it is called in reports.
+        classes: class names; a label is an index into them.
+        train: what the weights are fitted on.
+        val: held out; its accuracy is the search's signal.
+        test: touched once, at the very end.
+        resolution_px: height and width of every image.
+        mean: per channel over train, of pixels in 0..1.
+        std: per channel over train, of pixels in 0..1.
+        background: colour that transparent pixels were laid on, as PIL names it.
+        contents: the files of each split; None where nobody knows them.
+        left_out: names of images that could not be read and were left out.
+        changes: how the images differ from those that a resumed run began with, which its user accepts.
+        rule: how images were held out, where the data set has no val or test part of its own.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train: Split
+    val: Split
+    test: Split
+    resolution_px: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    background: str = "white"
+    contents: Contents | None = None
+    left_out: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
+    rule: SplitRule = BY_DEFAULT
+
+
+def batch_indices(
+    count: int, batch_size: int, *, generator: torch.Generator | None, drop_last: bool
+) -> list[NDArray[np.int64]]:
+    """Cut 0..count-1 into batches: in order without a generator, shuffled with one.
+
+    >>> batch_indices(5, 2, generator=None, drop_last=False)
+    [array([0, 1]), array([2, 3]), array([4])]
+    """
+    order = torch.arange(count) if generator is None else torch.randperm(count, generator=generator)
+    stop = count - count % batch_size if drop_last else count
+    indices: NDArray[np.int64] = order.numpy()
+    return [indices[start : start + batch_size] for start in range(0, stop, batch_size)]
+
+
+def require_batch(dataset: Dataset, batch_size: int, *, setting: str = "batch_size") -> None:
+    """Check that training can fill one batch.
+
+    Args:
+        dataset: What is trained on.
+        batch_size: Images a step.
+        setting: What the user sets that by.
+
+    Raises:
+        InputError: train holds fewer images than a batch.
+    """
+    if len(dataset.train) < batch_size:
+        raise InputError(
+            f"{setting} is {batch_size}, but {dataset.name} has {len(dataset.train)} training images: "
+            f"take at most {len(dataset.train)}, or add images"
+        )
+
+
+def channel_statistics(
+    images: NDArray[np.uint8],
+) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Mean and standard deviation of each channel of (N, 3, H, W), for pixels in 0..1.
+
+    A channel without any variation gets 1 as its deviation, so that normalising stays finite.
+
+    >>> channel_statistics(np.zeros((2, 3, 4, 4), np.uint8))
+    ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    """
+    counts = np.zeros((3, 256), np.int64)
+    # Counting values is exact, and a part at a time needs no float copy of the whole split.
+    for start in range(0, len(images), 256):
+        for channel in range(3):
+            part = images[start : start + 256, channel]
+            counts[channel] += np.bincount(part.ravel(), minlength=256)
+    values = np.arange(256) / 255
+    mean = counts @ values / counts.sum(axis=1)
+    variance = (counts * (values - mean[:, None]) ** 2).sum(axis=1) / counts.sum(axis=1)
+    std = np.where(variance > 0, np.sqrt(variance), 1.0)
+    return _triple(mean), _triple(std)
+
+
+def _triple(values: NDArray[np.float64]) -> tuple[float, float, float]:
+    red, green, blue = values.tolist()
+    return red, green, blue

@@ -1,0 +1,142 @@
+"""From the name of a data set to its three splits."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TypedDict, Unpack
+
+from nas.data.checking import Memory, find_unreadable
+from nas.data.finding import find
+from nas.data.folders.contents import Contents
+from nas.data.folders.layout import LayoutName
+from nas.data.holding_out import hold_out, missing_splits, without
+from nas.data.image_files.decode import (
+    BACKGROUND,
+    ProgressCallback,
+)
+from nas.data.image_files.opening import MAX_MEGAPIXELS
+from nas.data.image_files.unreadable import Unreadable
+from nas.data.image_files.whites import white_of_sample
+from nas.data.images import Dataset
+from nas.data.source import ImageSource as ImageSource
+from nas.data.split_rule import BY_DEFAULT, SplitRule
+
+NAMED = 3
+
+_log = logging.getLogger(__name__)
+
+
+class SourceOptions(TypedDict, total=False):
+    """The keyword arguments of `open_source`, where it is called for by another function."""
+
+    rule: SplitRule
+    memory_limit_mb: int
+    root: Path | None
+    workers: int
+    background: str
+    layout: LayoutName
+    max_megapixels: float
+    skip_bad_images: bool
+    keep: Contents | None
+
+
+def load_dataset(
+    source: str,
+    *,
+    resolution_px: int | None = None,
+    progress: ProgressCallback | None = None,
+    **options: Unpack[SourceOptions],
+) -> Dataset:
+    """Load a data set at one size, in memory where it fits.
+
+    Args:
+        source: see `open_source`.
+        resolution_px: height and width; None takes the median shorter side, at most 224 and a
+            multiple of 32 (smaller images keep their size: Fashion-MNIST stays at 28).
+        progress: called with (images done, total) once decoding has taken two seconds.
+        **options: as `open_source` takes them.
+
+    Raises:
+        InputError: no such data set, a bad argument, or bad images; one line with what to do.
+    """
+    images = open_source(source, progress=progress, **options)
+    size_px = images.default_px() if resolution_px is None else resolution_px
+    return images.at(size_px, progress=progress)
+
+
+def open_source(
+    source: str,
+    *,
+    rule: SplitRule = BY_DEFAULT,
+    memory_limit_mb: int = 4096,
+    root: Path | None = None,
+    workers: int = 2,
+    background: str = BACKGROUND,
+    layout: LayoutName = "auto",
+    max_megapixels: float = MAX_MEGAPIXELS,
+    skip_bad_images: bool = False,
+    keep: Contents | None = None,
+    progress: ProgressCallback | None = None,
+) -> ImageSource:
+    """Find a data set and settle its splits, without decoding its images unless bad ones are left out.
+
+    What a user should know of a folder (other files in it, say) is logged as a warning.
+
+    Args:
+        source: "fashion-mnist-subset" (carried by the package), a folder of class folders with or
+            without train, val and test folders above them, or a torchvision data set such as
+            "CIFAR10". A folder that exists wins over a torchvision name.
+        rule: which images are held out of train where the source has no val or test part.
+        memory_limit_mb: above this the images are decoded while they are read.
+        root: where torchvision's data sets lie; default $MOBILE_NAS_DOWNLOADS, else
+            ~/.cache/mobile-nas.
+        workers: processes that decode when the images do not fit.
+        background: colour that transparent pixels are laid on, as PIL names it.
+        layout: of a folder: see `nas.data.folders.layout.find_layout`.
+        max_megapixels: a larger image is not read.
+        skip_bad_images: leave out images that cannot be read, before the splits are drawn: all of
+            them are decoded here once, and remembered.
+        keep: the splits of an earlier run; images that were there stay on their side.
+        progress: called with (images checked, total) where that takes more than two seconds.
+
+    Raises:
+        InputError: no such data set, or a bad argument; one line with what to do.
+    """
+    found = find(source, root=root, layout=layout, max_megapixels=max_megapixels)
+    for note in found.notes:
+        _log.warning("%s", note)
+    missing, memory = missing_splits(found), Memory.of(source)
+    all_train = found.pictures["train"]
+    assert all_train is not None
+    white = white_of_sample(all_train)
+    left_out: tuple[Unreadable, ...] = ()
+    if skip_bad_images:
+        parts = {split: part for split, part in found.pictures.items() if part is not None}
+        bad = find_unreadable(parts, memory, white=white, progress=progress)
+        left_out = tuple(one for part in bad.values() for one in part.values())
+        found = without(found, bad)
+        _say_left_out(left_out)
+    pictures = hold_out(found, rule, keep=keep)
+    return ImageSource(
+        found.name,
+        found.classes,
+        pictures,
+        memory_limit_mb,
+        workers,
+        background,
+        white,
+        Contents.of(pictures, missing),
+        left_out,
+        memory,
+        rule=rule,
+    )
+
+
+def _say_left_out(left_out: tuple[Unreadable, ...]) -> None:
+    if not left_out:
+        return
+    named = ", ".join(f"{one.name} ({one.reason})" for one in left_out[:NAMED])
+    more = f" and {len(left_out) - NAMED} more" if len(left_out) > NAMED else ""
+    images = "image that" if len(left_out) == 1 else "images that"
+    _log.warning("left out %d %s cannot be read: %s%s", len(left_out), images, named, more)

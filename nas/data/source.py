@@ -1,0 +1,196 @@
+"""A data set whose images can be had at any size."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.data.checking import FORGETFUL, Memory, require_readable
+from nas.data.folders.contents import Contents
+from nas.data.image_files.decode import (
+    BACKGROUND,
+    Pictures,
+    ProgressCallback,
+    SomePictures,
+    decode_all,
+    decode_into,
+    default_resolution,
+)
+from nas.data.image_files.depth import EACH_ITS_OWN, White
+from nas.data.image_files.unreadable import Unreadable, UnreadableError
+from nas.data.images import ArraySplit, Dataset, Split, channel_statistics
+from nas.data.oddities import oddities
+from nas.data.split_rule import BY_DEFAULT, SplitRule
+from nas.data.streaming import StreamingSplit
+from search_spaces.errors import InputError
+
+SAMPLED_FOR_STATISTICS = 2000
+MIN_RESOLUTION_PX = 8
+
+REPAINTED = "training images of the same names and sizes have other pixels"
+
+Triple = tuple[float, float, float]
+Statistics = tuple[Triple, Triple]  # mean and deviation of each channel, of pixels in 0..1
+
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """A data set whose splits are settled and whose images can be had at any size.
+
+    Attributes:
+        name: what it is called in reports.
+        classes: class names; a label is an index into them.
+        pictures: the images of `train`, `val` and `test`, still to be decoded.
+        memory_limit_mb: above this a split is decoded while it is read.
+        workers: processes that decode then.
+        background: colour that transparent pixels are laid on.
+        white: what white is in images of more than eight bits.
+        contents: the files of each split; None where there are none.
+        left_out: images that cannot be read, where these are left out.
+        memory: which images have been decoded without a fault.
+        normalized: mean and deviation in place of those of these images: a resumed run keeps its own.
+        changes: see `Dataset.changes`.
+        accepts_changes: whether other pixels in the same files are one of these changes.
+        rule: how images were held out.
+        said: what has been said of the images: the same at another size is not said again.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    pictures: Mapping[str, Pictures]
+    memory_limit_mb: int = 4096
+    workers: int = 2
+    background: str = BACKGROUND
+    white: White = EACH_ITS_OWN
+    contents: Contents | None = None
+    left_out: tuple[Unreadable, ...] = ()
+    memory: Memory = FORGETFUL
+    normalized: Statistics | None = None
+    changes: tuple[str, ...] = ()
+    accepts_changes: bool = False
+    rule: SplitRule = BY_DEFAULT
+    said: set[str] = field(default_factory=set, compare=False, repr=False)
+
+    def default_px(self) -> int:
+        """Return the images' own size; see `nas.data.image_files.decode.default_resolution`."""
+        return default_resolution(self.pictures["train"])
+
+    def at(
+        self,
+        size_px: int,
+        *,
+        beside_px: int | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> Dataset:
+        """Decode the images at a size, in memory where they fit; otherwise check that they can be.
+
+        Args:
+            size_px: height and width.
+            beside_px: another size at which the same images are in memory too.
+            progress: called with (images done, total) once the work has taken two seconds.
+
+        Raises:
+            InputError: the size is below 8 px, or images cannot be read; all of these are listed.
+        """
+        if size_px < MIN_RESOLUTION_PX:
+            raise InputError(
+                f"resolution must be at least {MIN_RESOLUTION_PX}, got {size_px}: try 32 or 96"
+            )
+        sizes = [size_px] if beside_px is None else [size_px, beside_px]
+        if sum(_size_mb(self.pictures, px) for px in sizes) <= self.memory_limit_mb:
+            return _in_memory(self, size_px=size_px, progress=progress)
+        return _streaming(self, size_px=size_px, progress=progress)
+
+
+def _size_mb(pictures: Mapping[str, Pictures], size_px: int) -> float:
+    return sum(len(part.labels) for part in pictures.values()) * 3 * size_px**2 / 2**20
+
+
+def _in_memory(source: ImageSource, *, size_px: int, progress: ProgressCallback | None) -> Dataset:
+    total = sum(len(part.labels) for part in source.pictures.values())
+    done = 0
+    splits: dict[str, ArraySplit] = {}
+    bad: list[Unreadable] = []
+    for name, part in source.pictures.items():
+        images = np.empty((len(part.labels), 3, size_px, size_px), np.uint8)
+        shifted = _shifted(progress, done=done, total=total)
+        found = decode_into(
+            images, part, background=source.background, white=source.white, progress=shifted
+        )
+        bad += found.values()
+        splits[name] = ArraySplit(images, part.labels)
+        done += len(part.labels)
+    if bad:
+        raise UnreadableError(bad)
+    numbers = np.arange(len(splits["train"]))
+    return _dataset(source, splits, size_px, splits["train"].images, numbers)
+
+
+def _shifted(
+    progress: ProgressCallback | None, *, done: int, total: int
+) -> ProgressCallback | None:
+    """Count one split's progress as a part of all splits."""
+    return None if progress is None else lambda more, _: progress(done + more, total)
+
+
+def _streaming(source: ImageSource, *, size_px: int, progress: ProgressCallback | None) -> Dataset:
+    require_readable(
+        source.pictures, source.memory, size_px=size_px, white=source.white, progress=progress
+    )
+    train, background = source.pictures["train"], source.background
+    step = max(1, len(train.labels) // SAMPLED_FOR_STATISTICS)
+    numbers = np.arange(0, len(train.labels), step)
+    images = decode_all(
+        SomePictures(train, numbers),
+        size_px=size_px,
+        background=background,
+        white=source.white,
+        progress=progress,
+    )
+    splits = {
+        name: StreamingSplit(part, size_px, source.workers, background, source.white)
+        for name, part in source.pictures.items()
+    }
+    return _dataset(source, splits, size_px, images, numbers)
+
+
+def _dataset(
+    source: ImageSource,
+    splits: Mapping[str, Split],
+    size_px: int,
+    sample: NDArray[np.uint8],
+    numbers: NDArray[np.int64],
+) -> Dataset:
+    """The data set; `sample` are the training images with these numbers."""
+    train = source.pictures["train"]
+    for line in oddities(sample, lambda place: train.describe(int(numbers[place]))):
+        if line not in source.said:
+            source.said.add(line)
+            _log.warning("%s: %s", source.name, line)
+    found = channel_statistics(sample)
+    changes = source.changes
+    if source.accepts_changes and not changes and found != source.normalized:
+        changes = (REPAINTED,)
+    mean, std = source.normalized or found
+    return Dataset(
+        name=source.name,
+        classes=source.classes,
+        train=splits["train"],
+        val=splits["val"],
+        test=splits["test"],
+        resolution_px=size_px,
+        mean=mean,
+        std=std,
+        background=source.background,
+        contents=source.contents,
+        left_out=tuple(one.name for one in source.left_out),
+        changes=changes,
+        rule=source.rule,
+    )

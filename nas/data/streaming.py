@@ -1,0 +1,101 @@
+"""A split that decodes while it is read, for data sets that do not fit in memory."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from nas.data.image_files.decode import BACKGROUND, Pictures, decode
+from nas.data.image_files.depth import EACH_ITS_OWN, White
+from nas.data.image_files.unreadable import UnreadableError
+from nas.data.images import Batch, batch_indices
+from nas.short_folder import shorten_sockets
+
+
+@dataclass(frozen=True)
+class StreamingSplit:
+    """Pictures decoded in worker processes; the same batches as `ArraySplit` gives.
+
+    Attributes:
+        pictures: what to decode.
+        resolution_px: height and width of the images.
+        workers: processes that decode; 0 decodes in the caller.
+        background: colour that transparent pixels are laid on.
+        white: what white is in images of more than eight bits.
+    """
+
+    pictures: Pictures
+    resolution_px: int
+    workers: int = 2
+    background: str = BACKGROUND
+    white: White = EACH_ITS_OWN
+
+    def __len__(self) -> int:
+        return len(self.pictures.labels)
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Class index of every image, (N,)."""
+        return self.pictures.labels
+
+    def batches(
+        self, batch_size: int, *, generator: torch.Generator | None = None, drop_last: bool = False
+    ) -> Iterator[Batch]:
+        """Go through the split once; see `Split.batches`.
+
+        Raises:
+            UnreadableError: an image cannot be read; it is found only when its batch is due.
+        """
+        order = batch_indices(len(self), batch_size, generator=generator, drop_last=drop_last)
+        shorten_sockets()
+        loader = DataLoader(
+            _DecodedBatches(self),
+            sampler=order,
+            batch_size=None,
+            num_workers=self.workers,
+            collate_fn=_unchanged,
+            # The loader draws a seed for its workers: not from torch's global generator.
+            generator=torch.Generator(),
+        )
+        for batch in loader:
+            if isinstance(batch, UnreadableError):
+                raise batch
+            yield batch
+
+
+class _DecodedBatches(TorchDataset[Batch | UnreadableError]):
+    """Maps a batch's indices to its tensors; an error is a value: raised, it gains a traceback."""
+
+    def __init__(self, split: StreamingSplit) -> None:
+        self._split = split
+
+    def __getitem__(self, chosen: NDArray[np.int64]) -> Batch | UnreadableError:
+        split = self._split
+        try:
+            images = [
+                decode(
+                    split.pictures,
+                    index,
+                    size_px=split.resolution_px,
+                    background=split.background,
+                    white=split.white,
+                )
+                for index in chosen.tolist()
+            ]
+        except UnreadableError as error:
+            return UnreadableError(error.found)
+        return torch.from_numpy(np.stack(images)), _labels(split.pictures, chosen)
+
+
+def _labels(pictures: Pictures, chosen: NDArray[np.int64]) -> Tensor:
+    return torch.from_numpy(pictures.labels[chosen])
+
+
+def _unchanged(batch: Any) -> Any:
+    return batch

@@ -1,0 +1,207 @@
+"""What the user of `netadapt` sees while it runs: a line a network, how the proposals stand, time left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from nas.adapting.forecast import MULTIPLIERS_ASKED, QUESTIONS
+from nas.adapting.watching import AdaptWatcher
+from nas.display.adapt_pace import Pace
+from nas.display.progress import SAY_EVERY_S, Waiting
+from nas.formatting import counted, duration, percent, three_digits
+from netadapt import width_groups
+
+if TYPE_CHECKING:
+    from nas.adapting.forecast import Forecast, Workload
+    from nas.adapting.job import AdaptJob
+    from nas.engine.trial import Trial
+    from netadapt.shrink import Shrink
+
+
+class View(AdaptWatcher):
+    """Says what there is to do, then a line a network, and what is under way in between.
+
+    Args:
+        console: Where to.
+        workload: The run's.
+        forecast: What was said before it began; None if nothing was.
+        workers: Proposals at once; None where nobody can tell, as of a cluster.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        workload: Workload,
+        forecast: Forecast | None,
+        *,
+        workers: int | None = 1,
+    ) -> None:
+        self.console, self.workload, self.forecast = console, workload, forecast
+        self.pace = Pace(forecast, workers=workers)
+        self._waiting = Waiting(console)
+        self._asked = 0
+        self._out = self._jobs = 0
+        self._each_step = 0 if forecast is None else forecast.able
+        self._scores: list[float] = []
+        self._shrink: Shrink | None = None
+        self._in_step = self._finishing = self._testing = False
+
+    def asked(self, networks: int) -> None:  # noqa: ARG002  it forgets some
+        """Another network has been measured."""
+        self._asked += 1
+        step = "" if self._shrink is None or self._finishing else f"step {self._shrink.steps + 1}: "
+        self._waiting.update(f"{step}{counted(self._asked, 'network')} measured so far")
+
+    def rest(self) -> None:
+        """Leave the screen as it is."""
+        self._waiting.end()
+
+    def proposing(self, shrink: Shrink) -> None:
+        """See `AdaptWatcher`."""
+        self._shrink, now = shrink, shrink.current
+        self.pace.enter("measuring")
+        what = "what to widen again" if shrink.giving_back else "proposals"
+        self.console.print(
+            f"step {shrink.steps + 1}: from {percent(now.accuracy)} at {three_digits(now.latency_ms)} ms; "
+            f"measuring {what}",
+            soft_wrap=True,
+        )
+        self._begin(f"measuring {what}", after_s=SAY_EVERY_S)
+
+    def ending(self, shrink: Shrink) -> None:
+        """See `AdaptWatcher`."""
+        self._shrink, self._finishing = shrink, True
+        if shrink.far_below:
+            self.console.print(
+                f"it stays at {three_digits(shrink.current.latency_ms)} ms, further below the target than "
+                "wanted: giving back width has brought it no closer",
+                soft_wrap=True,
+            )
+        self.pace.enter("measuring")
+        if self.workload.config.compare != "none":
+            self._begin("seeking width multipliers of the same latency")
+
+    def tuning(self, shrink: Shrink, jobs: Sequence[AdaptJob], *, finishing: bool) -> None:
+        """See `AdaptWatcher`."""
+        self._shrink, self._finishing = shrink, finishing
+        self._out, self._jobs = sum(job.work for job in jobs), len(jobs)
+        self._in_step = not finishing
+        self.pace.enter("training")
+        if not finishing:
+            self._each_step = len(jobs)
+            self.pace.measured(first=shrink.steps == 0)
+        what = counted(len(jobs), "last training" if finishing else "proposal")
+        self.console.print(f"  {what}{self._ends()}")
+        self._begin(self._under_way(), after_s=SAY_EVERY_S)
+
+    def tuned(self, job: AdaptJob, trial: Trial, *, replayed: bool) -> None:
+        """See `AdaptWatcher`."""
+        if job.kind == "proposal" and trial.accuracy is not None:
+            self._scores.append(trial.reward)
+            if replayed:
+                self.pace.logged.add(trial, job.work)
+        if replayed:
+            return
+        if job.problem is None:
+            self.pace.trained(job.work)
+            self._out -= job.work
+            self._jobs -= 1
+        self.console.print(
+            f"  {job.name}: {outcome(trial)}{self._standing(job, trial)}", soft_wrap=True
+        )
+        if self._in_step and not self._jobs:
+            self.pace.enter("measuring")
+            self._begin("measuring the best proposal by itself", after_s=SAY_EVERY_S)
+        else:
+            self._waiting.update(self._under_way())
+
+    def testing(self, trial: Trial) -> None:
+        """See `AdaptWatcher`."""
+        if not self._testing:
+            self._testing = True
+            self._begin("looking at the test images")
+        self._waiting.update(f"looking at the test images: {trial.kind} {trial.index + 1}")
+
+    def chosen(self, shrink: Shrink, trial: Trial) -> None:
+        """See `AdaptWatcher`."""
+        self._shrink, self._scores, now = shrink, [], shrink.current
+        self._out, self._in_step = 0, False
+        self.rest()
+        ms, told = three_digits(now.latency_ms), three_digits(trial.latency_ms)
+        at = f"{ms} ms" if ms == told else f"{ms} ms measured by itself (before: {told})"
+        self.console.print(
+            f"step {shrink.steps}: {percent(now.accuracy)} at {at}, target "
+            f"{three_digits(shrink.target_ms)} ms{self._ends()}",
+            soft_wrap=True,
+        )
+
+    def _begin(self, text: str, *, after_s: float = 0.0) -> None:
+        self._asked = 0
+        self._waiting.begin(text, after_s=after_s)
+
+    def _under_way(self) -> str:
+        assert self._shrink is not None
+        now, target = self._shrink.current.latency_ms, self._shrink.target_ms
+        step = "last trainings" if self._finishing else f"step {self._shrink.steps + 1}"
+        at = f"{three_digits(now)} of {three_digits(target)} ms"
+        return f"{step}, {at}: {self._jobs} to train{self._ends()}"
+
+    def _standing(self, job: AdaptJob, trial: Trial) -> str:
+        """How a proposal does among its step's so far, and the time left."""
+        text = ""
+        if job.kind == "proposal" and trial.accuracy is not None:
+            place = sum(score > trial.reward for score in self._scores) + 1
+            rank = "best" if place == 1 else f"number {place}"
+            text = f", {rank} of {len(self._scores)} so far"
+        return text + self._ends()
+
+    def _ends(self) -> str:
+        left_s = self.left_s()
+        return "" if left_s is None else f", about {duration(left_s)} left"
+
+    def left_s(self) -> float | None:
+        """Seconds left, or None before anything can be said.
+
+        What is out, then further steps like the last one, then the last trainings.
+        """
+        if self._shrink is None:
+            return None
+        if self._finishing:
+            return self.pace.left_s(work=self._out, steps=0)
+        shrink, now = self._shrink, self._shrink.current
+        steps = self.workload.steps_left(now.latency_ms, saves_ms=self._saves_ms(shrink)) or 0
+        further = max(0, steps - (1 if self._in_step else 0))
+        if further and not self._each_step:
+            return None  # nobody knows yet how many proposals a step has
+        all_steps = shrink.steps + steps
+        work = self._out + self.workload.to_come(
+            now.spec, now.latency_ms, proposals=further * self._each_step, steps=all_steps
+        )
+        return self.pace.left_s(work=work, steps=further + self._comparing(all_steps))
+
+    def _comparing(self, steps: int) -> float:
+        """What is measured for the comparison, in steps' worth."""
+        forecast, spec = self.forecast, self.workload.config
+        if forecast is not None:
+            return forecast.ends_s / forecast.step_s if forecast.step_s else 0.0
+        assert self._shrink is not None
+        groups = len(width_groups(self._shrink.current.spec, ends=spec.ends))
+        return self.workload.challenges(steps) * MULTIPLIERS_ASKED / (groups + QUESTIONS)
+
+    def _saves_ms(self, shrink: Shrink) -> float:
+        """What a step saves: as much as those so far did."""
+        seed_ms = shrink.schedule.seed_ms
+        if shrink.steps:
+            return (seed_ms - shrink.current.latency_ms) / shrink.steps
+        return shrink.schedule.deltas_ms(0)[0] if self.forecast is None else self.forecast.delta_ms
+
+
+def outcome(trial: Trial) -> str:
+    """What came of a training."""
+    if trial.accuracy is None:
+        return f"failed: {trial.error}"
+    unstable = "" if trial.latency is None or trial.latency.stable else " (unstable)"
+    return f"{percent(trial.accuracy)} at {three_digits(trial.latency_ms)} ms{unstable}"

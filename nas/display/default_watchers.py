@@ -1,0 +1,161 @@
+"""What `search` and `adapt` show where the caller gives no watcher.
+
+In a terminal or a notebook it is the commands' own view. Elsewhere it is a line a batch (NetAdapt: a step)
+through `logging`, at level INFO: a program that imports us decides itself what it prints.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from controllers import Controller
+from nas.adapting.watching import AdaptWatcher
+from nas.engine.trial import Trial
+from nas.engine.watching import Silent, Watcher
+from nas.formatting import counted, in_short, percent, three_digits
+
+if TYPE_CHECKING:
+    from nas.adapting.config import AdaptConfig
+    from nas.engine.memoized_source import Remembering
+    from nas.searching.config import SearchConfig
+    from nas.searching.sizes import Sizes
+    from netadapt.shrink import Shrink
+
+_log = logging.getLogger(__name__)
+
+
+def interactive() -> bool:
+    """Whether somebody looks on: standard error is a terminal, or this is a notebook."""
+    return bool(sys.stderr and sys.stderr.isatty()) or in_notebook()
+
+
+def in_notebook() -> bool:
+    """Whether this process is a notebook's kernel."""
+    ipython = sys.modules.get("IPython")  # a kernel has loaded it
+    shell = ipython.get_ipython() if ipython is not None else None
+    return getattr(shell, "kernel", None) is not None
+
+
+class LoggedSearch(Silent):
+    """Logs a line a batch.
+
+    Args:
+        sizes: Of the search.
+    """
+
+    def __init__(self, sizes: Sizes) -> None:
+        self._sizes = sizes
+        self._trials = self._failed = 0
+        self._best: Trial | None = None
+        self._replayed = True
+        self._fitting: int | None = None
+
+    def finished(self, trial: Trial, *, replayed: bool) -> None:
+        """See `Watcher`."""
+        self._replayed = replayed
+        if trial.kind in ("final", "repeat"):
+            return
+        self._trials += trial.kind == "search"
+        self._failed += not trial.ok
+        if trial.kind == "search" and trial.ok:
+            self._best = max(self._best or trial, trial, key=lambda t: t.reward)
+
+    def told(self, batch: int, controller: Controller) -> None:  # noqa: ARG002
+        """See `Watcher`."""
+        if self._replayed:
+            return
+        failed = f", {self._failed} failed" if self._failed else ""
+        best = "none succeeded yet"
+        if self._best is not None and self._best.accuracy is not None:
+            figures = self._sizes.told(
+                percent(self._best.accuracy),
+                in_short(self._best.latencies),
+                accuracy_px=self._best.px,
+            )
+            best = f"best so far trial {self._best.index}: {figures}"
+        done = counted(self._trials, "trial")
+        if self._fitting is not None:
+            done = f"{self._trials} of about {counted(self._fitting, 'trial')}"
+        _log.info("batch %d: %s done%s, %s", batch + 1, done, failed, best)
+
+    def fitting(self, trials: int) -> None:
+        """See `KnowsBudget`."""
+        self._fitting = trials
+
+
+class LoggedAdapt(AdaptWatcher):
+    """Logs a line a step."""
+
+    def chosen(self, shrink: Shrink, trial: Trial) -> None:  # noqa: ARG002
+        """See `AdaptWatcher`."""
+        now = shrink.current
+        _log.info(
+            "step %d: %s at %s ms (%d px), target %s ms",
+            shrink.steps,
+            percent(now.accuracy),
+            three_digits(now.latency_ms),
+            now.spec.resolution,
+            three_digits(shrink.target_ms),
+        )
+
+
+@contextmanager
+def search_watcher(
+    watcher: Watcher | None, config: SearchConfig, *, budget_left_s: float | None
+) -> Iterator[Watcher]:
+    """The caller's watcher, or the one by default while it shows something.
+
+    Args:
+        watcher: The caller's; None takes the one by default.
+        config: Of the search, as far as a view needs it.
+        budget_left_s: What a time budget has left now; None without one.
+    """
+    if watcher is not None:
+        yield watcher
+    elif not interactive():
+        yield LoggedSearch(config.sizes)
+    else:
+        from nas.display.output import messages
+        from nas.display.search_view import LiveView
+
+        view = LiveView(messages(), config, budget_left_s=budget_left_s, foretold=False)
+        with view.shown():
+            yield view
+
+
+@contextmanager
+def adapt_watcher(
+    watcher: AdaptWatcher | Silent | None,
+    config: AdaptConfig,
+    latency: Remembering,
+    *,
+    train_images: int,
+) -> Iterator[AdaptWatcher]:
+    """The same of a NetAdapt run.
+
+    Args:
+        watcher: The caller's; a search's `Silent` is silent here too.
+        config: The run's.
+        latency: The source, which tells the view of each network measured.
+        train_images: In the training part.
+    """
+    if watcher is not None:
+        yield AdaptWatcher() if isinstance(watcher, Silent) else watcher
+    elif not interactive():
+        yield LoggedAdapt()
+    else:
+        from nas.adapting.forecast import Workload
+        from nas.display.adapt_view import View
+        from nas.display.output import messages
+
+        at_once = None if config.schedule.ray_address else config.schedule.at_once
+        view = View(messages(), Workload(config, train_images), None, workers=at_once)
+        latency.tell = view.asked
+        try:
+            yield view
+        finally:
+            view.rest()

@@ -1,0 +1,189 @@
+"""What the user sees while a search runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from nas.engine.trial import Job, Kind, Trial
+from nas.engine.watching import Silent
+from nas.formatting import counted, duration, in_short, percent
+from nas.searching.config import SearchConfig
+from nas.searching.fidelity import full_lengths
+from nas.searching.sizes import Sizes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+MISJUDGED = 0.25
+"""Part of the planned trials by which the number that fits must differ to be worth a line."""
+
+NAMES = {
+    "search": "trial",
+    "rung": "first part of trial",
+    "final": "finalist",
+    "repeat": "repeat of",
+}
+
+
+def trial_line(trial: Trial, sizes: Sizes) -> str:
+    """One finished trial in a line."""
+    name = NAMES[trial.kind]
+    if trial.accuracy is None:
+        return f"{name} {trial.index} failed: {trial.error}"
+    figures = sizes.told(percent(trial.accuracy), in_short(trial.latencies), accuracy_px=trial.px)
+    return f"{name} {trial.index}: {figures}, reward {trial.reward:.3f}"
+
+
+class LiveView(Silent):
+    """A live panel on a terminal; a line a trial elsewhere.
+
+    Time left is reckoned from the work done since this process began, once a batch is whole: a trial
+    counts one, a finalist as many times as it trains longer, a first part as the part that it is. Before,
+    it is the plan's estimate. Of a search that has a time budget it is what the budget has left, until the
+    finals begin: how many trials there will be nobody knows.
+
+    Args:
+        console: Where it is shown.
+        config: The search's.
+        expected_s: The plan's estimate for the whole search.
+        budget_left_s: What a time budget has left now; None without one.
+        foretold: Whether the number of trials that fit it was, as `config.trials`.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        config: SearchConfig,
+        *,
+        expected_s: float | None = None,
+        budget_left_s: float | None = None,
+        foretold: bool = True,
+    ) -> None:
+        self.console, self.config, self.expected_s = console, config, expected_s
+        self.ends = None if budget_left_s is None else time.monotonic() + budget_left_s
+        finals = config.finals
+        search = full_lengths(config.fidelity, config.trials, batch_size=config.batch_size)
+        self.sizes = config.sizes
+        self.finals = finals.count * finals.work(self.sizes) + finals.repeats
+        self.total = search + self.finals
+        self.trials, self.calibrated, self.foretold = config.trials, False, foretold
+        self.tried = 0
+        self.done = self.fresh = 0.0
+        self.began: float | None = None
+        self.failed = 0
+        self.best: Trial | None = None
+        self.last: Trial | None = None
+        self.doing = "starting the workers"
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show the view for the time of a search."""
+        if not self.console.is_terminal:
+            yield
+            return
+        with Live(get_renderable=self.render, console=self.console, refresh_per_second=4):
+            yield
+
+    def measuring(self, done: int, total: int) -> None:
+        """See `Watcher`."""
+        self.began = self.began or time.monotonic()
+        what = "network" if len(self.config.targets) == 1 else "reading"
+        self.doing = (
+            f"measuring latency, {what} {min(done + 1, total)} of {total}, nothing trains meanwhile"
+        )
+
+    def training(self, jobs: Sequence[Job]) -> None:
+        """See `Watcher`."""
+        self.began = self.began or time.monotonic()
+        if jobs[0].kind == "rung":
+            self.doing = f"training a batch of {len(jobs)} for a first part of the length"
+        elif jobs[0].kind == "search":
+            self.doing = f"training a batch of {len(jobs)}"
+        else:
+            # Fewer than planned where the search has ended early, and any number under a time budget.
+            self.total, self.ends = self.done + sum(self._work(job.kind) for job in jobs), None
+            self.doing = "training the finalists longer, and the first networks again for the noise"
+            if not self.console.is_terminal:
+                self.console.print(self.doing, highlight=False)
+
+    def finished(self, trial: Trial, *, replayed: bool) -> None:
+        """See `Watcher`."""
+        work = self._work(trial.kind)
+        self.done += work
+        self.tried += trial.kind == ("rung" if self.config.fidelity else "search")
+        self.fresh += 0.0 if replayed else work
+        self.failed += not trial.ok
+        self.last = trial
+        if trial.kind == "search" and trial.ok:
+            self.best = max(self.best or trial, trial, key=lambda t: t.reward)
+        if not (replayed or self.console.is_terminal):
+            left = self.left_s()
+            ends = f", {duration(left)} left" if left is not None else ""
+            self.console.print(trial_line(trial, self.sizes) + ends, highlight=False)
+
+    def fitting(self, trials: int) -> None:
+        """Count on as many trials as the time budget has room for; see `nas.engine.watching.KnowsBudget`.
+
+        What the plan foretold was reckoned from a few training steps: the first number from real trials is
+        said, where it is another.
+        """
+        planned, self.trials = self.trials, trials
+        config = self.config
+        search = full_lengths(config.fidelity, trials, batch_size=config.batch_size)
+        self.total = search + self.finals
+        if self.foretold and not self.calibrated and abs(trials - planned) > MISJUDGED * planned:
+            when = "first batch done" if self.tried <= config.batch_size else "resumed"
+            fit = f"{counted(trials, 'trial')} now {'fits' if trials == 1 else 'fit'} the budget"
+            were = "was" if planned == 1 else "were"
+            self.console.print(f"{when}: {fit}, {planned} {were} planned", highlight=False)
+        self.calibrated = True
+
+    def _work(self, kind: Kind) -> float:
+        """In trainings of a trial's length."""
+        if kind == "rung" and self.config.fidelity is not None:
+            return self.config.fidelity.first
+        return self.config.finals.work(self.sizes) if kind == "final" else 1.0
+
+    def left_s(self) -> float | None:
+        """Seconds left, or None before anything can be said."""
+        if self.began is None:
+            return None
+        if self.ends is not None:
+            return max(0.0, self.ends - time.monotonic())
+        elapsed, work = time.monotonic() - self.began, max(0.0, self.total - self.done)
+        if self.fresh >= self.config.batch_size:
+            return elapsed / self.fresh * work
+        # The first trials to end say too much: their batch was measured before, and others train beside.
+        return None if self.expected_s is None else max(0.0, self.expected_s - elapsed)
+
+    def render(self) -> RenderableType:
+        """The panel."""
+        left = self.left_s()
+        elapsed = time.monotonic() - self.began if self.began else 0.0
+        grid = Table.grid(padding=(0, 2))
+        grid.add_row("now", self.doing)
+        grid.add_row(
+            "time", f"{duration(elapsed)}, " + ("…" if left is None else duration(left)) + " left"
+        )
+        if self.calibrated:
+            grid.add_row("trials", f"{self.tried} of about {self.trials} that fit the budget")
+        grid.add_row("best so far", trial_line(self.best, self.sizes) if self.best else "…")
+        grid.add_row("last", trial_line(self.last, self.sizes) if self.last else "…")
+        if self.failed:
+            grid.add_row("failures", Text(str(self.failed), style="red"))
+        bar = Table.grid()  # a progress bar alone does not end its line
+        if self.ends is None or left is None:
+            bar.add_row(ProgressBar(total=self.total, completed=self.done, width=60))
+        else:
+            bar.add_row(ProgressBar(total=elapsed + left, completed=elapsed, width=60))
+        return Group(bar, grid)

@@ -1,0 +1,154 @@
+"""A run and its images: which files it began with, what has changed since, and going on all the same."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from nas.atomic_files import read_json, write_whole
+from nas.engine.run_folder import RunFolder
+from nas.formatting import counted
+from search_spaces import InputError
+
+if TYPE_CHECKING:
+    from nas.data.folders.contents import Contents
+    from nas.data.load import ImageSource
+
+FILE = "data.json.gz"
+"""The names and sizes of a run's images, by split."""
+
+WAYS = (
+    "restore the images, go on with --accept-data-changes (the run notes them), or begin a new run"
+)
+NAMED_CLASSES = 3
+
+
+def read_contents(folder: RunFolder) -> Contents | None:
+    """The files that a run began with; None where its folder does not say.
+
+    Raises:
+        InputError: The record is damaged.
+    """
+    from nas.data.folders.contents import Contents
+
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    try:
+        return Contents.from_dict(json.loads(gzip.decompress(path.read_bytes())))
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zlib.error) as error:
+        raise InputError(
+            f"{path}: damaged ({error}): restore it from a copy, or remove it (the run then cannot tell "
+            "which of its images are new)"
+        ) from error
+
+
+def write_contents(folder: RunFolder, contents: Contents) -> None:
+    """Keep the files of a run's images."""
+    plain = json.dumps(contents.to_dict(), ensure_ascii=True).encode()
+    write_whole(folder / FILE, gzip.compress(plain, mtime=0))
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """A run that goes on, as far as its images are concerned.
+
+    Attributes:
+        folder: The run's.
+        accept_changes: Whether it goes on with images that have changed.
+    """
+
+    folder: RunFolder
+    accept_changes: bool = False
+
+    def checked(self, source: ImageSource, before: Contents | None) -> ImageSource:
+        """The images to go on with, normalised as those that the run began with.
+
+        Args:
+            source: The images as they are now.
+            before: See `read_contents`.
+
+        Raises:
+            InputError: They have changed and nobody accepts that, or other classes came of it.
+        """
+        path = self.folder / "run.json"
+        run = read_json(path) if path.is_file() else {}
+        facts = run.get("data", {})
+        # A NetAdapt run's classes are its seed's, which folders are matched with.
+        if "kind" not in run:
+            require_same_classes(self.folder, facts, source.classes)
+        told = told_changes(source, before, facts)
+        if told and not self.accept_changes:
+            raise InputError(f"{self.folder.path}: {', '.join(told)}: {WAYS}")
+        if not (self.accept_changes or run.get("data_changes")):
+            return source
+        # Networks that have been trained were shown images normalised so.
+        return replace(
+            source,
+            normalized=_statistics(facts),
+            changes=tuple(told),
+            accepts_changes=self.accept_changes,
+        )
+
+
+def require_same_classes(
+    folder: RunFolder, facts: Mapping[str, Any], classes: tuple[str, ...]
+) -> None:
+    """Refuse to go on with other classes: the networks are of those that the run began with.
+
+    Raises:
+        InputError: Some were added, or are gone.
+    """
+    before = facts.get("class_names")
+    if before is None or list(classes) == before:
+        return
+    told = [
+        f"{'class' if len(names) == 1 else 'classes'} {_some(names)} {verb}"
+        for names, verb in (
+            ([name for name in classes if name not in before], "added"),
+            ([name for name in before if name not in classes], "removed"),
+        )
+        if names
+    ]
+    raise InputError(
+        f"{folder.path}: {', '.join(told) or 'the order of the classes changed'} since the run began; a "
+        "run keeps its classes: restore the class folders, or begin a new run"
+    )
+
+
+def told_changes(
+    source: ImageSource, before: Contents | None, facts: Mapping[str, Any]
+) -> list[str]:
+    """What has changed, a phrase each."""
+    if before is not None and source.contents is not None:
+        from nas.data.folders.contents import changes
+
+        told = changes(before, source.contents)
+        return [f"{told[0]} since the run began", *told[1:]] if told else []
+    counts = {split: len(part.labels) for split, part in source.pictures.items()}
+    told = [
+        f"{split} had {counted(facts[split], 'image')} when the run began and has {count:,} now"
+        for split, count in counts.items()
+        if facts.get(split, count) != count
+    ]
+    if told and source.contents is not None and source.contents.held_out:
+        told.append(
+            "which of them are held out is drawn anew, since the run has no list of its images"
+        )
+    return told
+
+
+def _statistics(facts: Mapping[str, Any]) -> Any:
+    """Mean and deviation that the run began with; None where it does not say."""
+    if "mean" not in facts or "std" not in facts:
+        return None
+    return tuple(facts["mean"]), tuple(facts["std"])
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(map(repr, names[:NAMED_CLASSES]))
+    return shown + (f" and {len(names) - NAMED_CLASSES} more" if names[NAMED_CLASSES:] else "")

@@ -1,0 +1,382 @@
+"""Trains a search's jobs on a Ray cluster, with Ray Tune: the one file that knows Ray.
+
+The search loop becomes a Tune search algorithm: `suggest` gives the loop's next job, or None while a
+batch is out; a trial's result goes back to the loop. Actors are reused, since a fresh one spends
+seconds on imports, and what trains (with its images) is put into the object store once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+from latency.measuring.user_folders import home
+from nas.engine.job_loop import JobLoop, SearchStoppedError, keep
+from nas.engine.on_ray.deaths import LOWER, of_cluster, of_memory
+from nas.engine.on_ray.worker_paths import own_paths
+from nas.engine.trial import Evaluate, Job, Outcome, attempt
+from nas.short_folder import short_folder
+from search_spaces import InputError
+
+RESOURCE = "device:{}"
+"""Ray's name for a device of this fingerprint; a cluster has 1 of each."""
+
+SAY_AFTER_S = 30
+"""How long to wait for a device before it is said, and again each time."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What trials run on.
+
+    Attributes:
+        workers: Trials at once; None takes what the cluster has room for.
+        cpus_per_trial: CPU cores a trial, and its torch threads.
+        gpus_per_trial: GPUs a trial; a fraction shares one.
+        address: Of a running Ray cluster (`auto` finds it); None starts one on this machine.
+        retries: Times that a trial is begun again after its worker has died.
+        devices: Fingerprints of devices to measure on, each a resource of a cluster that is started here.
+    """
+
+    workers: int | None = None
+    cpus_per_trial: int = 1
+    gpus_per_trial: float = 0
+    address: str | None = None
+    retries: int = 1
+    devices: tuple[str, ...] = ()
+
+
+def run_on_ray(
+    loop: JobLoop, evaluate: Evaluate, resources: Resources, *, usage_stats: bool = False
+) -> None:
+    """Train every job of `loop` on Ray workers.
+
+    Raises:
+        InputError: The cluster cannot be reached, or has no room for a single trial.
+        SearchStoppedError: The loop gave up, or a part of the cluster died that the search needs.
+    """
+    home()  # Ray crashes without a home folder
+    import ray
+    from ray import tune
+
+    with (
+        _cluster(resources, usage_stats=usage_stats),
+        _deaths_told(),
+        tempfile.TemporaryDirectory() as scratch,
+    ):
+        there = ray.cluster_resources()
+        workers = _require_room(resources, there)
+        _say_unknown(resources.devices, there)
+        mailbox = ray.remote(num_cpus=0)(Mailbox).remote()
+        searcher = _loop_searcher(loop, mailbox)
+        per_trial = {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}
+        tuner = tune.Tuner(
+            tune.with_resources(
+                tune.with_parameters(_trainable(), evaluate=evaluate, mailbox=mailbox), per_trial
+            ),
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                num_samples=-1,
+                max_concurrent_trials=resources.workers or workers,
+                reuse_actors=True,
+                trial_name_creator=lambda trial: f"trial_{trial.trial_id}",
+                trial_dirname_creator=lambda trial: trial.trial_id,
+            ),
+            run_config=tune.RunConfig(
+                storage_path=scratch,
+                name="search",
+                verbose=0,
+                stop=_stop_on_failure(searcher),
+                failure_config=tune.FailureConfig(max_failures=resources.retries),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            ),
+        )
+        tuner.fit()
+        if searcher.failure is not None:
+            raise searcher.failure
+
+
+_QUIET = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # our log is the record; theirs would double it
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is the command's to handle
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # resume replays our log; their snapshots grow with it
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_WARN_THRESHOLD_S": "1000000",  # measuring a batch's latencies is meant to take seconds
+}
+
+
+@contextmanager
+def _cluster(resources: Resources, *, usage_stats: bool) -> Iterator[None]:
+    """A Ray cluster for the time of the search: the user's, or one on this machine."""
+    import ray
+
+    os.environ.update(_QUIET)
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "1" if usage_stats else "0"
+    _require_reachable(resources.address)
+    own = resources.address is None and not ray.is_initialized()
+    options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    if not (resources.address or "").startswith("ray://"):  # there the other side chooses
+        options["job_config"] = _imports_as_here()
+    if own:
+        if resources.workers:
+            # As many as asked for, also where the machine has fewer: the user has said so.
+            options["num_cpus"] = resources.workers * resources.cpus_per_trial
+        options["include_dashboard"] = False
+        options["resources"] = {RESOURCE.format(device): 1 for device in resources.devices}
+        if resources.gpus_per_trial == 0:
+            options["num_gpus"] = 0
+    with short_folder() if own else nullcontext() as folder:
+        if folder is not None:
+            options["_temp_dir"] = folder
+        try:
+            if not ray.is_initialized():
+                with _termination_kept():
+                    ray.init(address=resources.address or "local", **options)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            where = resources.address or "a cluster on this machine"
+            raise InputError(f"Ray: cannot reach {where}: {str(error).splitlines()[0]}") from error
+        try:
+            yield
+        finally:
+            if own or resources.address is not None:
+                ray.shutdown()
+
+
+@contextmanager
+def _deaths_told() -> Iterator[None]:
+    """Tell of a process or a node that died, and how to go on.
+
+    Raises:
+        SearchStoppedError: In place of Ray's own error.
+    """
+    from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
+    from ray.tune import TuneError
+
+    try:
+        yield
+    except (RayError, TuneError) as error:
+        death: BaseException | None = error
+        while isinstance(death, RayTaskError | TuneError):  # what was raised while code ran
+            death = death.cause if isinstance(death, RayTaskError) else death.__cause__
+        if isinstance(death, OutOfMemoryError):
+            raise SearchStoppedError(of_memory(str(death))) from error
+        if isinstance(death, RayError):
+            raise SearchStoppedError(of_cluster(str(death))) from error
+        raise
+
+
+def _imports_as_here() -> Any:
+    """Settings by which workers import modules from where this process does."""
+    from ray.job_config import JobConfig
+
+    class ImportsAsHere(JobConfig):  # type: ignore[misc]
+        @property
+        def _py_driver_sys_path(self) -> list[str]:
+            # Each is put before the last one. Ray adds the working directory to the list that it gets here.
+            return own_paths()[::-1]
+
+        @_py_driver_sys_path.setter
+        def _py_driver_sys_path(self, _: list[str]) -> None: ...
+
+    return ImportsAsHere()
+
+
+@contextmanager
+def _termination_kept() -> Iterator[None]:
+    """Leave SIGTERM to the program: Ray's own handler, put in place when it starts, prints its stack."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    if before is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def holding(devices: Sequence[str]) -> Iterator[None]:
+    """Hold devices against the cluster's other searches; waits for its turn, and then has all of them.
+
+    Those that the cluster does not know are not held. Ray frees what a dead search has held.
+
+    Args:
+        devices: Fingerprints.
+    """
+    import ray
+    from ray.util.placement_group import placement_group, remove_placement_group
+
+    there = ray.cluster_resources()
+    if not (known := [name for name in map(RESOURCE.format, devices) if name in there]):
+        yield
+        return
+    # All of them or none: so no two searches wait for each other.
+    group = placement_group([{name: 1} for name in known])
+    try:
+        while not group.wait(SAY_AFTER_S):
+            _log.warning("another search measures on %s: waiting for it", " and ".join(known))
+        yield
+    finally:
+        remove_placement_group(group)
+
+
+def _require_reachable(address: str | None) -> None:
+    """Ray itself would try an address for minutes before it gave up."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except OSError as error:
+        raise InputError(
+            f"Ray: cannot reach {address}: {error}: start the cluster, or leave --ray-address out"
+        ) from error
+
+
+def _say_unknown(devices: Sequence[str], there: dict[str, float]) -> None:
+    """A cluster that others have started has only the devices that it was told of."""
+    unknown = [name for name in map(RESOURCE.format, devices) if name not in there]
+    if unknown:
+        _log.warning(
+            "the cluster does not know %s, so searches of other machines may measure on it meanwhile: "
+            "start a node with ray start --resources='{\"%s\": 1}'",
+            " and ".join(unknown),
+            unknown[0],
+        )
+
+
+def _require_room(resources: Resources, there: dict[str, float]) -> int:
+    """Number of trials that the cluster has room for.
+
+    Raises:
+        InputError: Not even for one.
+    """
+    room = []
+    for name, needed in (("CPU", resources.cpus_per_trial), ("GPU", resources.gpus_per_trial)):
+        has = there.get(name, 0.0)
+        if has < needed:
+            raise InputError(
+                f"{name.lower()}s_per_trial is {needed:g}, the cluster has {has:g} {name}: "
+                "ask for less, or join a larger cluster with --ray-address"
+            )
+        room.append(int(has / needed) if needed else None)
+    return min(trials for trials in room if trials is not None)
+
+
+class Mailbox:
+    """Jobs on their way to workers, and outcomes on theirs back: an actor of its own.
+
+    Tune keeps the settings and the last result of every trial as long as it runs, and in NetAdapt both
+    would hold a network's weights. So it gets the trial's name alone.
+    """
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, Job] = {}
+        self._outcomes: dict[str, Outcome] = {}
+
+    def post(self, name: str, job: Job) -> None:
+        """A job for whichever worker gets the trial."""
+        self._jobs[name] = job
+
+    def job(self, name: str) -> Job:
+        """The trial's job; again where the trial begins again."""
+        return self._jobs[name]
+
+    def answer(self, name: str, outcome: Outcome) -> None:
+        """What has come of it."""
+        self._outcomes[name] = outcome
+
+    def collect(self, name: str) -> Outcome | None:
+        """Take the outcome out, and the job with it; None where no worker has answered."""
+        del self._jobs[name]
+        return self._outcomes.pop(name, None)
+
+
+def _trainable() -> type:
+    """The Tune trainable: one step that trains one job."""
+    import ray
+    from ray import tune
+
+    class TrainJob(tune.Trainable):  # type: ignore[misc]
+        def setup(self, config: dict[str, Any], *, evaluate: Evaluate, mailbox: Any) -> None:
+            self.evaluate, self.mailbox = evaluate, mailbox
+
+        def reset_config(self, new_config: dict[str, Any]) -> bool:
+            return True  # the actor has nothing of the last job: Tune may reuse it
+
+        def step(self) -> dict[str, Any]:
+            name = self.config["job"]
+            outcome = attempt(self.evaluate, ray.get(self.mailbox.job.remote(name)))
+            ray.get(self.mailbox.answer.remote(name, outcome))
+            return {"done": True}
+
+    return TrainJob
+
+
+def _loop_searcher(loop: JobLoop, mailbox: Any) -> Any:
+    """The loop as a Tune search algorithm."""
+    import ray
+    from ray.tune.search import Searcher
+
+    class LoopSearcher(Searcher):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.out: dict[str, Job] = {}
+            self.failure: Exception | None = None
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            # Tune snapshots its search algorithm for a restore of its own; ours replays the log.
+            return (object, ())
+
+        def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+            job = self._guarded(loop.next_job)
+            if job is None:
+                return self.FINISHED if loop.done or self.failure else None
+            self.out[trial_id] = job
+            self._guarded(lambda: ray.get(mailbox.post.remote(trial_id, job)))
+            return self.FINISHED if self.failure else {"job": trial_id}
+
+        def on_trial_complete(
+            self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+        ) -> None:
+            job = self.out.pop(trial_id)
+            # An exception in training is an outcome; what Tune calls an error is a lost worker.
+            lost = Outcome(None, f"the worker died (killed, or out of memory): {LOWER}")
+            # A worker that has answered may die afterwards: its answer stands.
+            self._guarded(
+                lambda: keep(loop, job, ray.get(mailbox.collect.remote(trial_id)) or lost)
+            )
+
+        def _guarded(self, act: Any) -> Any:
+            """Tune would bury an exception in its own; keep it, and end."""
+            if self.failure is not None:
+                return None
+            try:
+                return act()
+            except Exception as failure:  # noqa: BLE001
+                self.failure = failure
+                return None
+
+    return LoopSearcher()
+
+
+def _stop_on_failure(searcher: Any) -> Any:
+    """Ends everything once the loop has failed: nobody would keep what is still training."""
+    from ray.tune import Stopper
+
+    class StopOnFailure(Stopper):  # type: ignore[misc]
+        def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+            return False
+
+        def stop_all(self) -> bool:
+            return searcher.failure is not None
+
+    return StopOnFailure()

@@ -1,0 +1,116 @@
+"""Copies of the newest run's results beside the run folders: `runs/best.yaml`, `runs/seed.pt`.
+
+The commands keep them, so that `netadapt --seed runs/seed.pt` takes what was found last; Python's `search`
+and `adapt` do so only when asked. A copy names the run that it is of: a `.yaml` in its first line, a `.pt`
+in a field. The run's own files do not, since they are the same whatever the run is called.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from nas.atomic_files import write_whole
+from nas.engine.run_folder import RunFolder
+from search_spaces import InputError
+
+OF_SEARCH = ("best.yaml", "seed.pt")
+OF_ADAPT = ("adapted.yaml", "adapted.pt")
+
+_NAMED = re.compile(r"# of run (\S.*)\n")
+
+
+def publish(folder: RunFolder, *names: str) -> dict[Path, str]:
+    """Copy the run's result files to the folder that holds its run folder.
+
+    Args:
+        folder: A finished run's.
+        names: `OF_SEARCH` or `OF_ADAPT`.
+
+    Returns:
+        The earlier run of each replaced copy, by path; empty where unknown. New copies, and those of the
+        same run, are left out.
+
+    Raises:
+        InputError: A copy cannot be written.
+    """
+    name = run_name(folder)
+    replaced = {}
+    for file in names:
+        if not (folder / file).is_file():
+            continue
+        path = folder.path.parent / file
+        before = _known(path) if path.is_file() else name
+        write_whole(path, _named(folder / file, name))
+        if before != name:
+            replaced[path] = before
+    return replaced
+
+
+def run_name(folder: RunFolder) -> str:
+    """The run's: its folder's, wherever the command was typed."""
+    name = os.fsencode(folder.path.resolve().name).decode("utf-8", "replace")
+    return " ".join(name.split())
+
+
+def publish_and_tell(folder: RunFolder, *names: str) -> list[str]:
+    """Publish, and describe what was replaced."""
+    try:
+        return in_words(publish(folder, *names), name=run_name(folder))
+    except InputError as error:  # the run itself has ended well
+        return [f"not copied beside the run folders: {error}"]
+
+
+def in_words(replaced: Mapping[Path, str], *, name: str) -> list[str]:
+    """Describe what `publish` replaced, one sentence per earlier run.
+
+    >>> in_words({Path("runs/best.yaml"): "one", Path("runs/seed.pt"): "one"}, name="two")
+    ['runs/best.yaml and runs/seed.pt now come from run two (was run one)']
+    >>> in_words({Path("runs/seed.pt"): ""}, name="two")
+    ['runs/seed.pt now comes from run two (was an earlier run)']
+    """
+    sentences = []
+    for before in dict.fromkeys(replaced.values()):
+        paths = [str(path) for path, run in replaced.items() if run == before]
+        come = "comes" if len(paths) == 1 else "come"
+        was = f"run {before}" if before else "an earlier run"
+        sentences.append(f"{' and '.join(paths)} now {come} from run {name} (was {was})")
+    return sentences
+
+
+def run_of(path: Path) -> str:
+    """Return the run named in a published file.
+
+    Empty for any other file, and for copies written before they named their run.
+
+    Raises:
+        InputError: The file is damaged.
+    """
+    if path.suffix == ".pt":
+        from nas.checkpoints.checkpoint import load_seed
+
+        return load_seed(path).run
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            named = _NAMED.fullmatch(file.readline())
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}: give another file") from error
+    return named.group(1) if named else ""
+
+
+def _known(path: Path) -> str:
+    try:
+        return run_of(path)
+    except InputError:  # a damaged copy is replaced, whatever it was of
+        return ""
+
+
+def _named(path: Path, name: str) -> bytes:
+    """The file's content with the run's name in it."""
+    if path.suffix == ".pt":
+        from nas.checkpoints.checkpoint import load_seed, seed_bytes
+
+        return seed_bytes(load_seed(path), run=name)
+    return f"# of run {name}\n".encode() + path.read_bytes()

@@ -1,0 +1,48 @@
+"""Where networks train: the `schedule` part of a run's settings."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Self
+
+from pydantic import BaseModel, Field, model_validator
+
+from nas.schema import SETTINGS, Counted, Positive
+
+
+class ScheduleConfig(BaseModel):
+    """Where trials train. It changes how long a search takes; what it finds, only in rounding.
+
+    Attributes:
+        workers: Trials at once; 0 trains in this process, without Ray; None takes what the machine
+            has room for.
+        cpus_per_trial: CPU cores, and torch threads, a trial: accuracies depend on them by rounding.
+        gpus_per_trial: GPUs a trial; a fraction shares one.
+        ray_address: Of a running Ray cluster; None starts one on this machine.
+        retries: Times that a trial begins again after its worker has died.
+        usage_stats: Whether Ray may report its usage to its makers.
+    """
+
+    model_config = SETTINGS
+
+    workers: Counted | None = None
+    cpus_per_trial: Positive = 1
+    gpus_per_trial: Annotated[float, Field(ge=0)] = 0.0
+    ray_address: str | None = None
+    retries: Counted = 1
+    usage_stats: bool = False
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.workers == 0 and self.ray_address is not None:
+            raise ValueError(
+                f"workers is 0, which trains in this process, and ray_address {self.ray_address!r} names a "
+                "cluster: give one of them"
+            )
+        return self
+
+    @property
+    def at_once(self) -> int:
+        """Trainings at once on this machine; at least 1."""
+        here = (os.cpu_count() or 1) // self.cpus_per_trial
+        return max(1, here if self.workers is None else self.workers)

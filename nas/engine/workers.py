@@ -1,0 +1,67 @@
+"""Who trains a loop's jobs, and keeps its devices meanwhile: this process, or Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+
+from latency import LatencySource, units
+from nas.engine.job_loop import JobLoop, run_serially
+from nas.engine.schedule_config import ScheduleConfig
+from nas.engine.trial import Evaluate
+
+
+def run_jobs(
+    loop: JobLoop, evaluate: Evaluate, schedule: ScheduleConfig, *, devices: Sequence[str] = ()
+) -> None:
+    """Train every job of a loop where the schedule says.
+
+    Args:
+        loop: Says which is next.
+        evaluate: Trains one.
+        schedule: Where.
+        devices: Fingerprints of those that `hold` is to keep.
+
+    Raises:
+        InputError: The cluster cannot be reached, or has no room for a single trial.
+        SearchStoppedError: The loop gave up.
+    """
+    if schedule.workers == 0:
+        run_serially(loop, evaluate)
+        return
+    from nas.engine.on_ray.tune import Resources, run_on_ray
+
+    resources = Resources(
+        workers=schedule.workers,
+        cpus_per_trial=schedule.cpus_per_trial,
+        gpus_per_trial=schedule.gpus_per_trial,
+        address=schedule.ray_address,
+        retries=schedule.retries,
+        devices=tuple(devices),
+    )
+    run_on_ray(loop, evaluate, resources, usage_stats=schedule.usage_stats)
+
+
+def remote_devices(sources: Sequence[LatencySource]) -> list[str]:
+    """Fingerprints of the devices on other machines: only one run at a time may measure on each."""
+    devices = [device for source in sources for device in units(source)]
+    return [d.fingerprint for d in devices if not (d.local or d.estimate)]
+
+
+def hold(
+    devices: Sequence[str], schedule: ScheduleConfig
+) -> Callable[[], AbstractContextManager[object]]:
+    """What keeps devices from the cluster's other searches, to be entered while jobs run.
+
+    Processes on one machine share a device in turn in any case (`latency.measuring.device_lock`).
+
+    Args:
+        devices: Fingerprints.
+        schedule: Where jobs run.
+    """
+    if schedule.workers == 0 or not devices:
+        return nullcontext
+    from nas.engine.on_ray.tune import holding
+
+    return partial(holding, devices)

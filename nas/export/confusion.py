@@ -1,0 +1,100 @@
+"""Accuracy of each class, and which classes are taken for which."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nas.export.answers import Answers
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """How one class does.
+
+    Attributes:
+        name: Of the class.
+        images: Of the class.
+        right: How many of these were recognised.
+    """
+
+    name: str
+    images: int
+    right: int
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of the class's images that were recognised, 0..1; None without images."""
+        return self.right / self.images if self.images else None
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Answers by class.
+
+    Attributes:
+        classes: Of the network, in its order.
+        counts: Images by right class and given class; pairs without images are left out.
+    """
+
+    classes: tuple[str, ...]
+    counts: dict[tuple[int, int], int]
+
+    @classmethod
+    def of(cls, answers: Answers, classes: tuple[str, ...]) -> Confusion:
+        """Count answers.
+
+        >>> from nas.export.answers import Answers
+        >>> import numpy as np
+        >>> answers = Answers(given=np.array([0, 1, 1]), right=np.array([0, 0, 1]))
+        >>> Confusion.of(answers, ("cat", "dog")).counts
+        {(0, 0): 1, (0, 1): 1, (1, 1): 1}
+        """
+        pairs = zip(answers.right.tolist(), answers.given.tolist(), strict=True)
+        return cls(classes, dict(sorted(Counter(pairs).items())))
+
+    def by_class(self) -> list[ClassScore]:
+        """How each class does, in the network's order."""
+        images = Counter[int]()
+        for (right, _), count in self.counts.items():
+            images[right] += count
+        return [
+            ClassScore(name, images[place], self.counts.get((place, place), 0))
+            for place, name in enumerate(self.classes)
+        ]
+
+    def mistakes(self) -> list[tuple[int, int, int]]:
+        """Right class, given class, images; the most frequent first."""
+        wrong = [(*pair, count) for pair, count in self.counts.items() if pair[0] != pair[1]]
+        return sorted(wrong, key=lambda found: (-found[2], found))
+
+    def seen(self) -> list[int]:
+        """The classes that are right or given for some image."""
+        return sorted({place for pair in self.counts for place in pair})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data; of the confusion only pairs that have images."""
+        names = self.classes
+        return {
+            "classes": [
+                {
+                    "class": found.name,
+                    "images": found.images,
+                    "right": found.right,
+                    "accuracy": found.accuracy,
+                }
+                for found in self.by_class()
+            ],
+            "confusion": [
+                {
+                    "true": names[right],
+                    "predicted": names[given],
+                    "true_index": right,
+                    "predicted_index": given,
+                    "images": count,
+                }
+                for (right, given), count in self.counts.items()
+            ],
+        }

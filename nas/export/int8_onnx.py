@@ -1,0 +1,123 @@
+"""Int8 ONNX by static quantisation.
+
+Weights are int8 with a scale for each output channel, activations uint8 with a scale for each tensor, held
+by QuantizeLinear and DequantizeLinear nodes (QDQ). The ranges of activations are those seen on
+calibration images.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from nas.checkpoints.feeding import Images
+
+
+def quantize_onnx(model: bytes, images: Images, *, reduce_range: bool = False) -> bytes:
+    """A float ONNX model in int8.
+
+    Args:
+        model: Serialized, with one input `image`.
+        images: To calibrate on (n, 3, h, w), prepared as the model takes them.
+        reduce_range: Weights of 7 bits. x86 processors without VNNI add two products of 8 bits in 16,
+            which can overflow; with 7 bits it cannot.
+    """
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        path, content = Path(folder) / "int8.onnx", _without_aliases(onnx.load_from_string(model))
+        quantize_static(
+            content,
+            path,
+            _Reader(images),
+            nodes_to_exclude=_before_first_layer(content),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            reduce_range=reduce_range,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+        )
+        return bytes(_without_unused(onnx.load(path)).SerializeToString())
+
+
+def _before_first_layer(model: onnx.ModelProto) -> list[str]:
+    """Names of the nodes in front of the first convolution: those that normalise pixels.
+
+    In int8 each of them would round once more.
+    """
+    names = []
+    for node in model.graph.node:
+        if node.op_type == "Conv":
+            break
+        names.append(node.name)
+    return names
+
+
+def _without_unused(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Drop constants that nothing reads any more; ONNX Runtime warns of each.
+
+    The quantiser leaves float weights beside its own, and the limits of a ReLU6 that its range replaces.
+    """
+    graph = model.graph
+    used = {name for node in graph.node for name in node.input}
+    for node in [node for node in graph.node if node.op_type == "Constant"]:
+        if node.output[0] not in used:
+            graph.node.remove(node)
+    for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
+        graph.initializer.remove(tensor)
+    return model
+
+
+def _without_aliases(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Write out constants that the exporter stored once for several layers, as equal biases are.
+
+    A bias that comes by an Identity node is not seen to be constant, and its convolution would run in
+    float.
+    """
+    graph = model.graph
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    for node in [node for node in graph.node if node.op_type == "Identity"]:
+        if node.input[0] in constants:
+            own = graph.initializer.add()
+            own.CopyFrom(constants[node.input[0]])
+            own.name = node.output[0]
+            graph.node.remove(node)
+    return model
+
+
+class _Reader:
+    """Calibration images one at a time, as onnxruntime asks for them."""
+
+    def __init__(self, images: Images) -> None:
+        # Each (1, 3, h, w); pixels go in channels last.
+        self._feeds = (_channels_last(image) for image in images[:, None])
+
+    def get_next(self) -> dict[str, Images] | None:
+        image = next(self._feeds, None)
+        return None if image is None else {"image": image}
+
+
+def _channels_last(image: Images) -> Images:
+    if image.dtype != np.uint8:
+        return image
+    return np.ascontiguousarray(image.transpose(0, 2, 3, 1))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the quantiser's remarks off the root logger and standard output, which is for results."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.disable(before)

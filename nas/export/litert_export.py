@@ -1,0 +1,108 @@
+"""LiteRT files (`.tflite`), float and int8, by litert-torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from latency import Latency
+from nas.checkpoints.feeding import Images
+from nas.export.litert_file import describe_litert, open_litert, stamp_litert
+from nas.export.onnx_export import Format, check
+from search_spaces.litert_export import litert_module, quiet, to_tflite
+from search_spaces.pixel_input import Exportable
+
+SIGNATURE, INPUT = "serving_default", "args_0"
+"""What litert-torch calls a file's one function and its input."""
+
+
+def require_litert() -> None:
+    """Check that the extra is installed.
+
+    Raises:
+        InputError: It is not; the message has the command that installs it.
+    """
+    for name in ("ai_edge_litert", "ai_edge_quantizer", "litert_torch"):
+        litert_module(name)
+
+
+def checked_litert(network: Exportable) -> bytes:
+    """The network as a float `.tflite`, after its logits on random images were compared with torch's.
+
+    Input and output: see `search_spaces.litert_export.to_tflite`.
+
+    Raises:
+        ExportError: They differ by more than `nas.export.onnx_export.TOLERANCE`.
+        InputError: litert-torch is not installed.
+    """
+    model = to_tflite(network)
+    check(network, open_litert(model), what="LiteRT")
+    return model
+
+
+def quantize_litert(model: bytes, images: Images) -> bytes:
+    """A float `.tflite` in int8: weights with a scale for each channel, output and normalised input too.
+
+    Args:
+        model: As `checked_litert` gives it.
+        images: To calibrate on (n, 3, h, w), prepared as the model takes them.
+
+    Raises:
+        InputError: litert-torch is not installed.
+    """
+    recipe = litert_module("ai_edge_quantizer.recipe").static_wi8_ai8()
+    quantizer = litert_module("ai_edge_quantizer.quantizer").Quantizer(model, recipe)
+    with quiet():
+        result = quantizer.quantize(_ranges(model, recipe, images), enable_progress_report=False)
+    return bytes(result.quantized_model)
+
+
+def _ranges(model: bytes, recipe: Any, images: Images) -> Any:
+    """Least and greatest value of each tensor over the images.
+
+    `Quantizer.calibrate` would take a moving average over images of each one's extremes, which cuts
+    off what single images need: on the embedded data its logits were about four times as far off.
+    """
+    manager = litert_module("ai_edge_quantizer.recipe_manager").RecipeManager()
+    manager.load_quantization_recipe(recipe)
+    calibrator = litert_module("ai_edge_quantizer.calibrator").Calibrator(
+        model,
+        num_threads=os.cpu_count() or 1,
+        qsv_update_func=litert_module("ai_edge_quantizer.utils.qsv_utils").min_max_update,
+    )
+    feeds = [{INPUT: image[None]} for image in _channels_last(images)]
+    calibrator.calibrate({SIGNATURE: feeds}, manager)
+    return calibrator.get_model_qsvs()
+
+
+def litert_latencies(models: Sequence[bytes]) -> list[Latency]:
+    """Latency of files at batch 1 on this machine's CPU, one thread, by LiteRT's XNNPACK, in turns.
+
+    Raises:
+        MeasurementError: LiteRT refuses one.
+    """
+    from latency.devices import measured
+    from latency.runtimes.litert import LiteRt
+
+    source = measured(LiteRt())
+    return [reading.latency for reading in source.measure(models)]
+
+
+LITERT = Format(
+    "LiteRT",
+    ".tflite",
+    checked_litert,
+    quantize_litert,
+    open_litert,
+    litert_latencies,
+    describe_litert,
+    stamp_litert,
+)
+
+
+def _channels_last(images: Images) -> Images:
+    """(n, 3, h, w) to (n, h, w, 3)."""
+    return np.ascontiguousarray(images.transpose(0, 2, 3, 1))

@@ -1,0 +1,187 @@
+"""A network that can be run, whatever file it is in: a checkpoint, ONNX or LiteRT."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nas.checkpoints.checkpoint import Seed, load_seed
+from nas.checkpoints.feeding import Feed, Images
+from nas.data.source import MIN_RESOLUTION_PX
+from nas.export.onnx_file import OnnxRun, open_onnx
+from nas.export.running import Logits, Run
+from nas.export.sidecar import own_or_beside
+from search_spaces import InputError
+from search_spaces.network import Network
+
+if TYPE_CHECKING:
+    from nas.export.litert_file import LiteRtRun
+
+ONNX_START = b"\x08"
+"""The tag of `ir_version`, which exporters write first."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """What runs a network, and how it is fed."""
+
+    feed: Feed
+    run: Run
+
+    def logits(self, pixels: NDArray[np.uint8]) -> Logits:
+        """Answer images.
+
+        Args:
+            pixels: (n, 3, size, size), as `nas.data.image_files.decode.decode` gives them.
+
+        Returns:
+            (n, classes).
+
+        Raises:
+            InputError: The file answers with another number of classes than it has names for.
+        """
+        logits = self.run(self.feed.prepare(pixels))
+        require_class_names(self.feed, logits.shape[1])
+        return logits
+
+    def probabilities(self, pixels: NDArray[np.uint8]) -> Logits:
+        """As `logits`, through a softmax where the network has none."""
+        logits = self.logits(pixels)
+        if self.feed.outputs == "probabilities":
+            return logits
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        shares: Logits = powers / powers.sum(axis=1, keepdims=True)
+        return shares
+
+
+def require_class_names(feed: Feed, count: int, *, where: str = "the network") -> None:
+    """Check that the network has one name for each of its outputs.
+
+    Raises:
+        InputError: It has more, or fewer.
+    """
+    if len(feed.classes) != count:
+        raise InputError(
+            f"{where} answers with {count} figures and has {len(feed.classes)} class names: "
+            "the description is another network's"
+        )
+
+
+def open_model(path: Path, *, px: int | None = None) -> Model:
+    """Open a file by what is in it, whatever its name.
+
+    Args:
+        path: A checkpoint, an ONNX or a LiteRT file.
+        px: Side of the images; None takes the file's own. Files other than checkpoints have one size.
+
+    Raises:
+        InputError: No such file, a damaged one, one that does not say how to feed it, another size, or a
+            size below 8 px.
+    """
+    if px is not None and px < MIN_RESOLUTION_PX:
+        raise InputError(
+            f"resolution must be at least {MIN_RESOLUTION_PX}, got {px}: give a side in pixels such as "
+            "96, or leave it out for the network's own size"
+        )
+    start = _start(path)
+    if start.startswith(b"PK") or path.suffix in (".pt", ".pth", ".safetensors"):
+        return of_seed(load_seed(path), px=px, where=str(path))
+    if start[4:8] == b"TFL3":
+        return _at(_open_litert(path), px, path)
+    if path.suffix == ".tflite" and not start.startswith(ONNX_START):
+        raise InputError(f"{path}: damaged, or no LiteRT file: export or copy it again")
+    return _at(_open_onnx(path), px, path)
+
+
+def of_seed(seed: Seed, *, px: int | None = None, where: str = "the checkpoint") -> Model:
+    """A checkpoint at the size at which it is deployed, or another.
+
+    Raises:
+        InputError: It has another number of class names than of classes.
+    """
+    if px is not None:
+        seed = replace(seed, spec=replace(seed.spec, resolution=px))
+    feed = Feed.of(seed)
+    require_class_names(feed, seed.spec.head.classes, where=where)
+    return Model(feed, torch_run(seed.network()))
+
+
+def of_onnx(model: bytes, *, where: str = "ONNX") -> Model:
+    """A serialized ONNX model that says itself how to feed it.
+
+    Raises:
+        InputError: It does not.
+    """
+    run = open_onnx(model, where=where)
+    description = run.description()
+    if description is None:
+        raise InputError(f"{where} does not say how to feed it: export it with nas export")
+    return Model(Feed.from_json(description, where=where, size_px=run.takes.size_px), run)
+
+
+def torch_run(network: Network) -> Run:
+    """A network in eval mode, on the CPU."""
+
+    def run(images: Images) -> Logits:
+        with torch.inference_mode():
+            given = torch.from_numpy(images).to(memory_format=torch.channels_last)
+            logits: Logits = network(given).numpy()
+        return logits
+
+    return run
+
+
+def _start(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(8)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}: give a .pt, .onnx or .tflite file") from error
+
+
+def _open_onnx(path: Path) -> tuple[Model, int | None]:
+    run = open_onnx(path, where=str(path))
+    feed = own_or_beside(path, run.description(), size_px=run.takes.size_px)
+    if run.takes.layout != feed.layout:  # of an input that leaves all its sides free
+        run = open_onnx(path, where=str(path), layout=feed.layout)
+    return _agreeing(feed, run, path), run.takes.size_px
+
+
+def _open_litert(path: Path) -> tuple[Model, int | None]:
+    from nas.export.litert_file import description_of, open_litert
+
+    content = path.read_bytes()
+    run = open_litert(content, where=str(path))
+    own = description_of(content, where=str(path))
+    feed = own_or_beside(path, own, size_px=run.takes.size_px)
+    return _agreeing(feed, run, path), run.takes.size_px
+
+
+def _agreeing(feed: Feed, run: OnnxRun | LiteRtRun, path: Path) -> Model:
+    """The model, if its description can be true."""
+    if run.classes is not None:
+        require_class_names(feed, run.classes, where=str(path))
+    if run.takes.size_px not in (None, feed.size_px):
+        raise InputError(
+            f"{path} takes images of {run.takes.size_px} px, and its description says {feed.size_px}: "
+            "the description is another network's"
+        )
+    return Model(feed, run)
+
+
+def _at(opened: tuple[Model, int | None], px: int | None, path: Path) -> Model:
+    """The model at a size: its own, unless it leaves that free."""
+    model, fixed = opened
+    if px is None or px == model.feed.size_px:
+        return model
+    if fixed is not None:
+        raise InputError(
+            f"{path} takes images of {fixed} px, --resolution is {px}: leave it out, or export the network "
+            f"at that size by nas export --resolution {px}"
+        )
+    return replace(model, feed=replace(model.feed, size_px=px))

@@ -1,0 +1,121 @@
+"""ONNX files: running them, and what they say about how to feed them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+
+from nas.checkpoints.checkpoint import Usage
+from nas.checkpoints.feeding import KEY, Feed, Images, Layout, Values
+from nas.export.running import Logits, Takes, as_logits, free, steps, taken
+from search_spaces import InputError
+
+NUMPY_NAMES = {"tensor(float)": "float32", "tensor(double)": "float64"}
+
+
+class OnnxRun:
+    """An ONNX model on the CPU; see `nas.export.running.Run`.
+
+    Args:
+        session: Of the model.
+        where: Its name, for messages.
+        layout: Where the file does not tell.
+
+    Raises:
+        InputError: It does not take images.
+    """
+
+    def __init__(self, session: Any, *, where: str, layout: Layout = "NCHW") -> None:
+        self._session, self._where = session, where
+        inputs = session.get_inputs()
+        if len(inputs) != 1:
+            raise InputError(
+                f"{where}: it has {len(inputs)} inputs: give a network that takes one image"
+            )
+        kind = inputs[0].type
+        dtype = NUMPY_NAMES.get(kind, kind.removeprefix("tensor(").removesuffix(")"))
+        self._name = inputs[0].name
+        self.takes: Takes = taken(inputs[0].shape, dtype, where=where, layout=layout)
+
+    @property
+    def classes(self) -> int | None:
+        """How many figures it answers; None where the file does not tell."""
+        shape: list[Any] = self._session.get_outputs()[0].shape
+        return shape[1] if len(shape) == 2 and not free(shape[1]) else None
+
+    def description(self) -> str | None:
+        """What was written by `stamp_onnx`."""
+        found: str | None = self._session.get_modelmeta().custom_metadata_map.get(KEY)
+        return found
+
+    def __call__(self, images: Images) -> Logits:
+        """Compute logits in steps of the file's own batch."""
+        parts = [self._step(part)[:count] for part, count in steps(images, self.takes.batch)]
+        return np.concatenate(parts)
+
+    def _step(self, images: Images) -> Logits:
+        if self.takes.layout == "NHWC":
+            images = np.moveaxis(images, 1, -1)
+        feed = np.ascontiguousarray(images, dtype=self.takes.dtype)
+        try:
+            (first, *_) = self._session.run(None, {self._name: feed})
+        except Exception as error:
+            raise _refused(self._where, error) from error
+        return as_logits(np.asarray(first), where=self._where)
+
+
+def open_onnx(model: bytes | Path, *, where: str = "ONNX", layout: Layout = "NCHW") -> OnnxRun:
+    """An ONNX model as what runs it on the CPU.
+
+    Args:
+        model: Serialized, or a file, which may have its weights in another one beside it.
+        where: Its name, for messages.
+        layout: Of an input whose shape does not tell it.
+
+    Raises:
+        InputError: ONNX Runtime refuses it, or it does not take images.
+    """
+    options = ort.SessionOptions()
+    options.log_severity_level = 4  # what it complains about is raised as well
+    given = model if isinstance(model, bytes) else str(model)
+    try:
+        session = ort.InferenceSession(
+            given, options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
+    except Exception as error:
+        raise _refused(where, error) from error
+    return OnnxRun(session, where=where, layout=layout)
+
+
+def describe_onnx(model: bytes, usage: Usage) -> Feed:
+    """How to feed an ONNX model of a network, by its own input; uint8 is pixels."""
+    takes = open_onnx(model).takes
+    assert takes.size_px is not None
+    values: Values = "pixels" if takes.dtype == "uint8" else "normalized"
+    return Feed(usage, takes.size_px, takes.layout, takes.dtype, values)
+
+
+def stamp_onnx(model: bytes, feed: Feed) -> bytes:
+    """Write into an ONNX model how to feed it: `mobile_nas` in its metadata."""
+    content = onnx.load_from_string(model)
+    known = {entry.key: entry.value for entry in content.metadata_props}
+    # The names alone too, for programs that show what a file has.
+    ours = {KEY: feed.to_json(), "classes": json.dumps(list(feed.classes))}
+    onnx.helper.set_model_props(content, known | ours)
+    return bytes(content.SerializeToString())
+
+
+def _refused(where: str, error: Exception) -> Exception:
+    """The runtime's refusal as ours; anything else is a mistake of our own and stays."""
+    if isinstance(error, MemoryError):
+        return InputError(f"{where}: no memory for it: give a smaller one, or fewer images")
+    # Names in a damaged file may be no text.
+    if type(error).__module__.startswith("onnxruntime") or isinstance(error, UnicodeDecodeError):
+        reason = (str(error).strip().splitlines() or ["no reason given"])[0]
+        return InputError(f"{where}: ONNX Runtime refuses it ({reason}): damaged, or no ONNX file")
+    return error

@@ -1,0 +1,140 @@
+"""Classes of images that nobody has labelled."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from nas.data.image_files.decode import FilePictures, try_decode
+from nas.data.image_files.unreadable import Unreadable
+from nas.export.models import Model
+from search_spaces import InputError
+
+AT_ONCE = 32
+
+
+@dataclass(frozen=True)
+class Guess:
+    """One class that an image may be of.
+
+    Attributes:
+        index: Of the class.
+        name: Of the class.
+        probability: 0..1.
+    """
+
+    index: int
+    name: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What a network says of one image.
+
+    Attributes:
+        path: The image.
+        top: The likeliest classes, the first one first; none if it cannot be read.
+        error: Why not.
+    """
+
+    path: Path
+    top: tuple[Guess, ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The images to predict.
+
+    Attributes:
+        paths: In the order given; of a folder in alphabetical order.
+        left_out: How many files of folders are no images by their names.
+    """
+
+    paths: tuple[Path, ...]
+    left_out: int = 0
+
+
+def predictions(model: Model, paths: Sequence[Path], *, top: int) -> Iterator[Predicted]:
+    """Predict images, some at a time; an image that cannot be read has an error and the others go on.
+
+    Args:
+        model: The network.
+        paths: Of the images.
+        top: How many classes each gets.
+    """
+    pictures = FilePictures(tuple(paths), np.zeros(len(paths), np.int64))
+    feed = model.feed
+
+    def read(index: int) -> NDArray[np.uint8] | Unreadable:
+        return try_decode(pictures, index, size_px=feed.size_px, background=feed.usage.background)
+
+    with ThreadPoolExecutor() as pool, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's, of metadata that nobody looks at
+        left = iter(range(len(paths)))
+        while chosen := list(islice(left, AT_ONCE)):
+            images = list(pool.map(read, chosen))
+            good = [image for image in images if not isinstance(image, Unreadable)]
+            shares = iter(model.probabilities(np.stack(good)) if good else ())
+            for index, image in zip(chosen, images, strict=True):
+                if isinstance(image, Unreadable):
+                    yield Predicted(paths[index], error=f"cannot be read: {image.reason}")
+                else:
+                    yield Predicted(paths[index], _top(next(shares), feed.classes, top))
+
+
+def find_pictures(given: Iterable[Path]) -> Pictures:
+    """The images that paths stand for: a file is one, a folder all below it that have an image's name.
+
+    Raises:
+        InputError: None of the paths is there, or there is no image below the folders.
+    """
+    paths = list(given)
+    if not any(path.exists() for path in paths):
+        raise InputError(f"{paths[0]} does not exist: give an image, or a folder with images")
+    found: list[Path] = []
+    left_out = 0
+    suffixes = Image.registered_extensions()
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        files = list(_files(path))
+        images = [file for file in files if file.suffix.lower() in suffixes]
+        found += images
+        left_out += len(files) - len(images)
+    if not found:
+        raise InputError(
+            f"{paths[0]} has no images below it: give an image, or a folder with images"
+        )
+    return Pictures(tuple(found), left_out)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """All files below a folder but hidden ones, in alphabetical order."""
+    visited: set[str] = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in visited:  # a link to a folder above would never end
+            folders[:] = []
+            continue
+        visited.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for path in (Path(parent, name) for name in sorted(names) if not name.startswith(".")):
+            if path.is_file() or not path.exists():  # a broken link is named; a pipe would block
+                yield path
+
+
+def _top(shares: NDArray[np.float32], classes: tuple[str, ...], count: int) -> tuple[Guess, ...]:
+    order = np.argsort(-shares, kind="stable")[:count].tolist()
+    return tuple(Guess(index, classes[index], float(shares[index])) for index in order)

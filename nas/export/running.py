@@ -1,0 +1,122 @@
+"""What runs a network, whatever file it is in; and what such a file takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import cast, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.checkpoints.feeding import Images, Kind, Layout
+from search_spaces import InputError
+
+Logits = NDArray[np.float32]
+"""(n, classes)."""
+
+Run = Callable[[Images], Logits]
+"""Images (n, 3, h, w), prepared by `Feed.prepare`, to logits, whatever the file's own layout and types."""
+
+Dimension = int | str | None
+"""Of a file's input: a number, or the name of what it leaves free (LiteRT has -1)."""
+
+
+@dataclass(frozen=True)
+class Takes:
+    """The one input of a file, as its runtime describes it; None is what the file leaves free.
+
+    Attributes:
+        layout: The order of its dimensions.
+        dtype: Its type.
+        size_px: Its side.
+        batch: Images a step.
+        quantization: Scale and zero point.
+    """
+
+    layout: Layout
+    dtype: Kind
+    size_px: int | None
+    batch: int | None
+    quantization: tuple[float, int] | None = None
+
+
+def taken(
+    shape: Sequence[Dimension],
+    dtype: str,
+    *,
+    where: str,
+    layout: Layout,
+    quantization: tuple[float, int] | None = None,
+) -> Takes:
+    """Read a file's input.
+
+    >>> taken(("batch", 3, 32, 32), "float32", where="f", layout="NCHW").size_px
+    32
+
+    Args:
+        shape: Of the input.
+        dtype: By numpy's name.
+        where: The file, for messages.
+        layout: Where the shape does not tell it.
+        quantization: Scale and zero point.
+
+    Raises:
+        InputError: It is no square RGB image.
+    """
+    shown = f"({', '.join('?' if free(side) else str(side) for side in shape)}) {dtype}"
+    if len(shape) != 4 or dtype not in get_args(Kind):
+        raise InputError(
+            f"{where}: its input is {shown}: give a network that takes an image (1, 3, side, side) or "
+            "(1, side, side, 3)"
+        )
+    if shape[1] == 3:
+        layout = "NCHW"
+    elif shape[3] == 3:
+        layout = "NHWC"
+    batch, *rest = shape
+    channels, height, width = rest if layout == "NCHW" else (rest[2], rest[0], rest[1])
+    if not free(channels) and channels != 3:
+        raise InputError(
+            f"{where}: its input is {shown}: only networks that take RGB images are run"
+        )
+    sides = {side for side in (height, width) if not free(side)}
+    if len(sides) > 1:
+        raise InputError(f"{where}: its input is {shown}: only square images are given to networks")
+    size_px = cast("int | None", sides.pop() if sides else None)
+    step = None if free(batch) else cast("int", batch)
+    return Takes(layout, cast("Kind", dtype), size_px, step, quantization)
+
+
+def free(side: Dimension) -> bool:
+    """Whether a dimension can be any number."""
+    return not isinstance(side, int) or side < 1
+
+
+def steps(images: Images, batch: int | None) -> Iterator[tuple[Images, int]]:
+    """Cut images into a file's steps: each with as many as the file takes, and how many of these count.
+
+    >>> [(len(part), count) for part, count in steps(np.zeros((5, 3, 1, 1), np.float32), 2)]
+    [(2, 2), (2, 2), (2, 1)]
+    """
+    size = batch or max(1, len(images))
+    for start in range(0, len(images), size):
+        part = images[start : start + size]
+        count = len(part)
+        if batch is not None and count < batch:
+            part = np.concatenate([part, np.repeat(part[-1:], batch - count, axis=0)])
+        yield part, count
+
+
+def as_logits(output: NDArray[np.generic], *, where: str) -> Logits:
+    """A file's output as (n, classes).
+
+    Raises:
+        InputError: It is something else than a figure a class.
+    """
+    flat = output.reshape(len(output), -1) if output.ndim > 2 and output.size else output
+    # Some exporters leave a classifier's (n, classes, 1, 1).
+    if flat.ndim != 2 or flat.shape[1] != max(output.shape[1:]):
+        shape = "x".join(map(str, output.shape)) or "a single number"
+        raise InputError(f"{where}: its output is {shape}: give a network that classifies images")
+    return flat.astype(np.float32, copy=False)

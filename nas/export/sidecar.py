@@ -1,0 +1,89 @@
+"""The JSON beside a network's file that says how to feed it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from nas.atomic_files import write_whole
+from nas.checkpoints.feeding import KEY, Feed
+from search_spaces import InputError
+
+_log = logging.getLogger(__name__)
+
+FILE = "file"
+"""Key of the name of the file that a side-car describes."""
+
+
+def write_sidecar(path: Path, feed: Feed) -> Path:
+    """Write `NAME.json` beside `NAME.onnx`; `NAME.onnx.json` where the former is something else's.
+
+    Returns:
+        Where it was written.
+
+    Raises:
+        InputError: The disk is full or the folder cannot be written.
+    """
+    short = path.with_suffix(".json")
+    chosen = short if _may_be_replaced(short, path) else path.with_name(f"{path.name}.json")
+    write_whole(chosen, json.dumps({FILE: path.name} | feed.to_dict(), indent=2) + "\n")
+    return chosen
+
+
+def own_or_beside(path: Path, own: str | bytes | None, *, size_px: int | None) -> Feed:
+    """How to feed a file: what it says itself, else what a side-car says.
+
+    Args:
+        path: The file.
+        own: The description in it.
+        size_px: Side of its input, where that is fixed.
+
+    Raises:
+        InputError: Neither says it, or it cannot be read.
+    """
+    if own is None:
+        return _beside(path, size_px=size_px)
+    feed = Feed.from_json(own, where=str(path), size_px=size_px)
+    for place in _places(path):
+        found = _read(place)
+        if found is not None and found.get(FILE) == path.name:
+            if {key: found.get(key) for key in feed.to_dict()} != feed.to_dict():
+                _log.warning("%s differs from what %s itself says, which is used", place, path)
+            break
+    return feed
+
+
+def _beside(path: Path, *, size_px: int | None) -> Feed:
+    for place in _places(path):
+        if place.is_file():
+            found = _read(place)
+            if found is None:
+                raise InputError(f"{place}: no JSON object: it is to say how to feed {path.name}")
+            return Feed.from_dict(found, where=str(place), size_px=size_px)
+    raise InputError(
+        f"{path} does not say how to feed it: put {path.with_suffix('.json').name} beside it with its "
+        "classes, size_px, mean and std (docs/deploy.md)"
+    )
+
+
+def _places(path: Path) -> tuple[Path, Path]:
+    """Where a side-car may be, the most particular first."""
+    return path.with_name(f"{path.name}.json"), path.with_suffix(".json")
+
+
+def _may_be_replaced(place: Path, path: Path) -> bool:
+    """Whether a JSON file is not there, or is the side-car of the same file."""
+    if not place.exists():
+        return True
+    found = _read(place)
+    return found is not None and KEY in found and found.get(FILE) == path.name
+
+
+def _read(place: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(place.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None

@@ -1,0 +1,130 @@
+"""The NetAdapt report's trade-off: the network of every step, and those that it is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from textwrap import wrap
+
+from latency import Latency
+from nas.adapting.comparison import TRAININGS
+from nas.adapting.record import AdaptRecord
+from nas.engine.trial import Trial
+from nas.formatting import counted, percent, reading, three_digits
+from nas.report.charts import AXIS, BLUE, GREEN, GREY, INK, LAYOUT, ORANGE, Figure, marker
+from nas.statistics.confidence_intervals import mean_with_interval
+
+SHORT = {"scratch": "from scratch", "finetune": "trained on"}
+SYMBOLS = {"scratch": "diamond-open", "finetune": "diamond"}
+COLORS = (ORANGE, GREEN, GREY)
+"""Of the rivals, in turn."""
+
+
+def family_and_rivals(run: AdaptRecord) -> Figure:
+    """Accuracy over latency: proposals, the family, the seed, the last trainings, the rivals."""
+    data = [_proposals(run), _family(run), _seed(run)]
+    data += [_last(run, "", kind, "NetAdapt", BLUE) for kind in TRAININGS]
+    for place, name in enumerate(run.rival_names):
+        color = COLORS[place % len(COLORS)]
+        data.append(_curve(run, name, color))
+        data += [_last(run, f"{name}-", kind, name, color) for kind in TRAININGS]
+    kind = "ms, estimated, not measured" if run.estimate else "ms"
+    latency = f"Latency at {run.px} px ({kind})"
+    layout = LAYOUT | {
+        "height": 560,
+        "legend": LAYOUT["legend"] | {"y": -0.14, "yanchor": "top"},  # above are the buttons
+        "xaxis": AXIS | {"title": {"text": latency}},
+        "yaxis": AXIS | {"title": {"text": f"Accuracy on held-out images at {run.px} px (%)"}},
+        "shapes": [_target_line(run)],
+        "annotations": [_target_name(run)],
+    }
+    return {"data": [trace for trace in data if trace["x"]], "layout": layout}
+
+
+def _points(points: Sequence[tuple[str, Latency, float]], name: str) -> Figure:
+    """Points of (title, latency, accuracy in 0..1)."""
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": name,
+        "x": [latency.median_ms for _, latency, _ in points],
+        "y": [100 * accuracy for _, _, accuracy in points],
+        "hovertext": [_hover(*point) for point in points],
+        "hoverinfo": "text",
+    }
+
+
+def _hover(title: str, latency: Latency, accuracy: float) -> str:
+    lines = [f"accuracy {percent(accuracy)}", *wrap(f"latency {reading(latency)}", 60)]
+    return "<br>".join([f"<b>{escape(title)}</b>", *map(escape, lines)])
+
+
+def _proposals(run: AdaptRecord) -> Figure:
+    points = [
+        (f"step {step.number}: {planned.name}", planned.latency, trial.accuracy)
+        for step in run.steps
+        for place, (planned, trial) in enumerate(step.entries)
+        if place != step.chosen and trial and trial.accuracy is not None and planned.latency
+    ]
+    return _points(points, "proposals not taken") | marker("#C3CAD1", size=5, symbol="circle")
+
+
+def _family(run: AdaptRecord) -> Figure:
+    points = [
+        (f"step {step}: {planned.name}", planned.latency, trial.accuracy or 0.0)
+        for step, (planned, trial) in enumerate(run.family, start=1)
+        if planned.latency
+    ]
+    line = {"mode": "lines+markers", "line": {"color": BLUE, "width": 1.5}}
+    points = [("the seed", run.seed_latency, run.facts["accuracy"]), *points]
+    return _points(points, "NetAdapt's family") | marker(BLUE, size=8, symbol="circle") | line
+
+
+def _seed(run: AdaptRecord) -> Figure:
+    point = ("the seed", run.seed_latency, run.facts["accuracy"])
+    return _points([point], "the seed") | marker(INK, size=11, symbol="star")
+
+
+def _curve(run: AdaptRecord, name: str, color: str) -> Figure:
+    """A rival's networks beside the family's, fine-tuned for as many steps."""
+    trained = [t for t in run.finals if t.kind == f"{name}-curve" and t.accuracy is not None]
+    points = [
+        (f"{name}, {_about(run, t)}, beside step {t.index}", t.latency, t.accuracy)
+        for t in sorted(trained, key=lambda t: -t.latency_ms)
+        if t.latency is not None and t.accuracy is not None
+    ]
+    line = {"mode": "lines+markers", "line": {"color": color, "width": 1.5, "dash": "dot"}}
+    named = _points(points, f"{name}, fine-tuned as long")
+    return named | marker(color, size=8, symbol="square") | line
+
+
+def _about(run: AdaptRecord, trial: Trial) -> str:
+    name = f"{trial.kind.removesuffix('-curve')}-step-{trial.index}"
+    return run.rivals[name].about if name in run.rivals else ""
+
+
+def _last(run: AdaptRecord, prefix: str, training: str, name: str, color: str) -> Figure:
+    """The mean of a network's last trainings of one kind, with its 95% interval over seeds."""
+    trained = [t for t in run.finals if t.kind == prefix + training and t.accuracy is not None]
+    title = f"{name}, {SHORT[training]}"
+    if not trained or trained[0].latency is None:
+        return _points([], title)
+    mean, half = mean_with_interval([t.accuracy or 0.0 for t in trained])
+    shown = f"{name}, {TRAININGS[training]}: {counted(len(trained), 'seed')}"
+    figure = _points([(shown, trained[0].latency, mean)], title)
+    if half is not None:
+        figure["error_y"] = {"array": [100 * half], "thickness": 1.2, "width": 5, "color": color}
+    return figure | marker(color, size=12, symbol=SYMBOLS[training])
+
+
+def _target_line(run: AdaptRecord) -> Figure:
+    ms = run.facts["target_ms"]
+    place = {"x0": ms, "x1": ms, "yref": "paper", "y0": 0, "y1": 1}
+    line = {"color": INK, "width": 1.2, "dash": "dash"}
+    return {"name": "target", "type": "line", "line": line} | place
+
+
+def _target_name(run: AdaptRecord) -> Figure:
+    ms = run.facts["target_ms"]
+    place = {"x": ms, "yref": "paper", "y": 1, "yanchor": "bottom", "xanchor": "left"}
+    return {"text": f"target {three_digits(ms)} ms", "showarrow": False, "xshift": -4} | place

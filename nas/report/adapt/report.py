@@ -1,0 +1,53 @@
+"""`report.html` of a NetAdapt run: on one page, self-contained, for a reader who wants to check it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nas.adapting.record import AdaptRecord
+from nas.atomic_files import write_whole
+from nas.engine.run_folder import RunFolder
+from nas.report.adapt.family_chart import family_and_rivals
+from nas.report.adapt.table import LAST_TITLES, STEP_TITLES, last_rows, step_tables
+from nas.report.adapt.text import facts, files, headline, next_commands, verdict
+from nas.report.adapt.trajectory_chart import trajectory
+from nas.report.adapt.widths_chart import widths_before_and_after
+from nas.report.page import counted_failures, render_page
+
+
+def write_adapt_report(folder: RunFolder) -> Path:
+    """Write the report of a NetAdapt run, finished or not, from what its folder holds.
+
+    Raises:
+        InputError: The folder is not a NetAdapt run's, or a file in it is damaged.
+    """
+    path = folder / "report.html"
+    write_whole(path, render(folder))
+    return path
+
+
+def render(folder: RunFolder) -> str:
+    """The report as HTML; everything that it needs is inside."""
+    run = AdaptRecord.read(folder)
+    comparisons = run.comparisons
+    return render_page(
+        "adapt_report_template.html",
+        kind="NetAdapt",
+        run=run,
+        headline=headline(run),
+        verdict=verdict(run),
+        alike=not comparisons or any(c.by_chance or c.points < 0 for c in comparisons),
+        facts=facts(run),
+        failures=counted_failures("Discarded", (str(trial.error) for trial in run.failed)),
+        last_titles=LAST_TITLES,
+        last_rows=last_rows(run),
+        step_titles=STEP_TITLES,
+        steps=step_tables(run),
+        files=files(run),
+        commands=next_commands(run),
+        figures={
+            "trajectory": trajectory(run),
+            "widths": widths_before_and_after(run.seed, run.last),
+            "family": family_and_rivals(run),
+        },
+    )

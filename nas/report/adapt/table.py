@@ -1,0 +1,139 @@
+"""The NetAdapt report's tables: the proposals of each step, and the last trainings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from latency import Latency
+from nas.adapting.comparison import TRAININGS, accuracies
+from nas.adapting.job import Planned
+from nas.adapting.record import AdaptRecord, StepRecord
+from nas.engine.trial import Trial
+from nas.formatting import counted, interval, percent, three_digits
+from nas.statistics.confidence_intervals import mean_in_words
+from search_spaces import count
+
+
+@dataclass(frozen=True)
+class StepTable:
+    """A step as it is shown.
+
+    Attributes:
+        summary: What came of it, in a line.
+        rows: Cells of each proposal, the best score first; whether it was chosen, whether it failed.
+    """
+
+    summary: str
+    rows: list[tuple[list[str], bool, bool]]
+
+
+STEP_TITLES = ("Proposal", "Accuracy", "Latency, ms", "95% interval", "Score", "Standing")
+
+
+def step_tables(run: AdaptRecord) -> list[StepTable]:
+    """A table a step."""
+    by_ratio = run.facts["settings"]["metric"] == "ratio"
+    return [StepTable(_summary(step), _rows(step, by_ratio=by_ratio)) for step in run.steps]
+
+
+def _summary(step: StepRecord) -> str:
+    ended = sum(trial is not None for _, trial in step.entries)
+    if step.chosen is None:
+        have = "has" if len(step.entries) == 1 else "have"
+        of = f"of {counted(len(step.entries), 'proposal')}"
+        return f"Step {step.number}: {ended} {of} {have} ended"
+    planned, trial = step.entries[step.chosen]
+    assert trial is not None
+    return (
+        f"Step {step.number}: {planned.name}, {percent(trial.accuracy or 0.0)} at "
+        f"{three_digits(trial.latency_ms)} ms, of {counted(len(step.entries), 'proposal')}"
+    )
+
+
+def _rows(step: StepRecord, *, by_ratio: bool) -> list[tuple[list[str], bool, bool]]:
+    places = range(len(step.entries))
+    ranked = sorted(places, key=lambda place: (_rank(step.entries[place][1]), place))
+    rows = []
+    for standing, place in enumerate(ranked, start=1):
+        planned, trial = step.entries[place]
+        failed = trial is not None and trial.accuracy is None
+        chosen = place == step.chosen
+        score = "" if trial is None or failed else _score(trial.reward, by_ratio=by_ratio)
+        rows.append((_cells(planned, trial, score, standing, chosen=chosen), chosen, failed))
+    return rows
+
+
+def _rank(trial: Trial | None) -> tuple[int, float]:
+    """Best first; then what is still to train, then what failed."""
+    if trial is None:
+        return 1, 0.0
+    return (2, 0.0) if trial.accuracy is None else (0, -trial.reward)
+
+
+def _score(reward: float, *, by_ratio: bool) -> str:
+    """As people take it: accuracy in percent, or in points for each millisecond."""
+    return f"{100 * reward:.3g}" if by_ratio else percent(reward)
+
+
+def _cells(
+    planned: Planned, trial: Trial | None, score: str, standing: int, *, chosen: bool
+) -> list[str]:
+    accuracy, stands = "", "to train"
+    if trial is not None and trial.accuracy is None:
+        stands = f"discarded: {trial.error}"
+    elif trial is not None:
+        accuracy = percent(trial.accuracy or 0.0)
+        stands = "goes on" if chosen else f"number {standing}"
+    return [planned.name, accuracy, *_latency_cells(planned.latency), score, stands]
+
+
+def _latency_cells(latency: Latency | None) -> list[str]:
+    if latency is None:
+        return ["", ""]
+    unstable = "" if latency.stable else " unstable"
+    spread = "estimate" if latency.estimate else interval(latency)
+    return [three_digits(latency.median_ms), spread + unstable]
+
+
+LAST_TITLES = (
+    "Network", "Training", "Held out", "Test", "Each seed", "Latency, ms", "95% interval", "Params, M",
+    "MAdds, M",
+)  # fmt: skip
+
+
+def last_rows(run: AdaptRecord) -> list[list[str]]:
+    """A line a network and way of training it."""
+    networks = [("adapted", "", run.last, run.last_latency)]
+    networks += [
+        (
+            f"{name}: {run.rivals[name].about}",
+            f"{name}-",
+            run.rivals[name].spec,
+            run.rivals[name].latency,
+        )
+        for name in run.rival_names
+        if name in run.rivals
+    ]
+    rows = []
+    for training, words in TRAININGS.items():
+        for name, prefix, spec, latency in networks:
+            kind = prefix + training
+            found = accuracies(run.finals, kind)
+            if not found:
+                continue
+            names = [f"{kind}-{trial.index}" for trial in run.finals if trial.kind == kind]
+            tested = [run.tested[name] for name in names if name in run.tested]
+            cost = count(spec)
+            rows.append(
+                [
+                    name,
+                    words,
+                    mean_in_words(found),
+                    mean_in_words(tested) if tested else "",
+                    ", ".join(f"{100 * value:.1f}" for value in tested),
+                    *_latency_cells(latency),
+                    three_digits(cost.params / 1e6),
+                    three_digits(cost.madds / 1e6),
+                ]
+            )
+    return rows

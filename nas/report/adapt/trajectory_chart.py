@@ -1,0 +1,116 @@
+"""The NetAdapt report's chart of the way: accuracy, latency and multiply-adds after each step."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+from latency import Latency
+from nas.adapting.record import AdaptRecord
+from nas.formatting import percent, reading, three_digits
+from nas.report.charts import AXIS, BLUE, INK, LAYOUT, Figure, marker
+from search_spaces import ArchSpec, count
+
+PANELS = {"y": (0.72, 0.96), "y2": (0.36, 0.6), "y3": (0.0, 0.24)}
+"""What part of the height each panel takes, from the foot; its title stands above it."""
+
+
+def trajectory(run: AdaptRecord) -> Figure:
+    """Three panels over the steps, the seed at 0."""
+    accuracies = [run.facts["accuracy"], *(trial.accuracy for _, trial in run.family)]
+    specs = [run.seed, *(planned.spec for planned, _ in run.family)]
+    latencies = [run.seed_latency, *(p.latency for p, _ in run.family if p.latency is not None)]
+    names = ["the seed", *(planned.name for planned, _ in run.family)]
+    hover = [
+        _hover(*point)
+        for point in zip(range(len(names)), names, accuracies, latencies, specs, strict=True)
+    ]
+    values = {
+        "y": [100 * accuracy for accuracy in accuracies],
+        "y2": [latency.median_ms for latency in latencies],
+        "y3": [count(spec).madds / 1e6 for spec in specs],
+    }
+    data = [_line(axis, drawn, hover) for axis, drawn in values.items()]
+    if not run.estimate:
+        data[1]["error_y"] = _bars(latencies)
+    kind = "ms, estimated, not measured" if run.estimate else "ms"
+    titles = {
+        "y": f"Accuracy at {run.px} px (%)",
+        "y2": f"Latency ({kind})",
+        "y3": "Multiply-adds (M)",
+    }
+    layout = LAYOUT | {
+        "height": 560,
+        "showlegend": False,
+        "margin": LAYOUT["margin"] | {"t": 8},
+        "xaxis": AXIS | _steps(len(names)),
+        "shapes": [_target(run)],
+        "annotations": [_target_name(run), *(_title(titles[axis], axis) for axis in PANELS)],
+    }
+    for axis, domain in PANELS.items():
+        layout[axis.replace("y", "yaxis")] = AXIS | {"domain": list(domain)}
+    layout["yaxis2"] |= {"rangemode": "tozero"}
+    layout["yaxis3"] |= {"rangemode": "tozero"}
+    return {"data": data, "layout": layout}
+
+
+def _title(text: str, axis: str) -> Figure:
+    """A panel's: above it, since beside a low panel on a phone it would not fit."""
+    place = {"xref": "paper", "x": 0, "xanchor": "left"}
+    height = {"yref": "paper", "y": PANELS[axis][1], "yanchor": "bottom", "yshift": 2}
+    return {"text": f"<b>{text}</b>", "showarrow": False} | place | height
+
+
+def _steps(points: int) -> dict[str, Any]:
+    labels = {"title": {"text": "Step"}, "anchor": "y3", "showgrid": False}
+    every = max(1, points // 12)
+    places = list(range(0, points, every))
+    return labels | {"tickvals": places, "ticktext": ["seed", *map(str, places[1:])]}
+
+
+def _line(axis: str, values: list[float], hover: list[str]) -> Figure:
+    return {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "x": list(range(len(values))),
+        "y": values,
+        "yaxis": axis,
+        "line": {"color": BLUE, "width": 2},
+        "hovertext": hover,
+        "hoverinfo": "text",
+    } | marker(BLUE, size=8, symbol="circle")
+
+
+def _bars(latencies: list[Latency]) -> Figure:
+    return {
+        "symmetric": False,
+        "array": [latency.ci95_ms[1] - latency.median_ms for latency in latencies],
+        "arrayminus": [latency.median_ms - latency.ci95_ms[0] for latency in latencies],
+        "thickness": 1,
+        "width": 3,
+    }
+
+
+def _hover(step: int, name: str, accuracy: float, latency: Latency, spec: ArchSpec) -> str:
+    cost = count(spec)
+    lines = [
+        f"accuracy {percent(accuracy)}",
+        f"latency {reading(latency)}",
+        f"{three_digits(cost.madds / 1e6)}M MAdds, {three_digits(cost.params / 1e6)}M params",
+    ]
+    title = f"<b>{escape(f'step {step}: {name}' if step else name)}</b>"
+    return "<br>".join([title, *map(escape, lines)])
+
+
+def _target(run: AdaptRecord) -> Figure:
+    ms = run.facts["target_ms"]
+    place = {"xref": "paper", "x0": 0, "x1": 1, "yref": "y2", "y0": ms, "y1": ms}
+    line = {"color": INK, "width": 1.2, "dash": "dash"}
+    return {"name": "target", "type": "line", "line": line} | place
+
+
+def _target_name(run: AdaptRecord) -> Figure:
+    text = f"target {three_digits(run.facts['target_ms'])} ms"
+    place = {"xref": "paper", "x": 0, "xanchor": "left", "xshift": 4}
+    height = {"yref": "y2", "y": run.facts["target_ms"], "yanchor": "top"}
+    return {"text": text, "showarrow": False} | place | height

@@ -1,0 +1,73 @@
+"""What the report's charts share: colours, layout, and what stands over a point."""
+
+from __future__ import annotations
+
+from html import escape
+from textwrap import wrap
+from typing import Any
+
+from nas.engine.trial import Trial
+from nas.formatting import Labels, choices_by_block, percent, readings, three_digits
+from nas.searching.sizes import Sizes
+
+Figure = dict[str, Any]
+"""`data` and `layout`, as plotly.js takes them."""
+
+# Of Okabe and Ito's palette, which the colour-blind can tell apart; shapes differ as well.
+BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#00785A"
+GREY, INK, FAINT = "#8A949E", "#1F2933", "#E6E9ED"
+
+AXIS: dict[str, Any] = {
+    "gridcolor": FAINT,
+    "zeroline": False,
+    "linecolor": "#B8C0C8",
+    "showline": True,
+    "ticks": "outside",
+    "tickcolor": "#B8C0C8",
+    "automargin": True,
+}
+
+LAYOUT: dict[str, Any] = {
+    "font": {"family": "system-ui, sans-serif", "size": 13, "color": INK},
+    "paper_bgcolor": "white",
+    "plot_bgcolor": "white",
+    "margin": {"l": 56, "r": 16, "t": 40, "b": 52},
+    "hovermode": "closest",
+    "hoverlabel": {
+        "align": "left",
+        "bgcolor": "white",
+        "bordercolor": "#B8C0C8",
+        "font": {"color": INK, "size": 12},
+        "namelength": 0,
+    },
+    "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+}
+
+TITLES = {
+    "search": "trial {}",
+    "rung": "trial {}, first part",
+    "final": "trial {}, trained longer",
+    "repeat": "trial {}, trained again",
+}
+
+
+def hover_text(trial: Trial, labels: Labels, sizes: Sizes) -> str:
+    """What is shown over a point. Plotly takes it as HTML, so what others wrote is escaped."""
+    size = f"{three_digits(trial.params / 1e6)}M params, {three_digits(trial.madds / 1e6)}M MAdds"
+    lines = [f"batch {trial.batch}, {size}"]
+    if trial.accuracy is not None:
+        px = trial.px or sizes.proxy_px
+        lines.append(f"accuracy {percent(trial.accuracy)} at {px} px, reward {trial.reward:.3f}")
+    if trial.latencies:
+        lines += wrap(f"latency {readings(trial.latencies)} at {sizes.deployed_px} px", 66)
+    if trial.error is not None:
+        lines += wrap(f"failed: {trial.error}", 66, max_lines=3)
+    lines += choices_by_block(trial.tokens, labels)
+    title = f"<b>{TITLES[trial.kind].format(trial.index)}</b>"
+    return "<br>".join([title, *(escape(line) for line in lines)])
+
+
+def marker(color: str, *, size: int, symbol: str) -> Figure:
+    """How a trace's points look."""
+    line = {"width": 1.5, "color": color}
+    return {"marker": {"color": color, "size": size, "symbol": symbol, "line": line}}

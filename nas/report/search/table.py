@@ -1,0 +1,83 @@
+"""The report's table: a line a trial."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from latency import Latency
+from nas.engine.trial import Trial
+from nas.formatting import choices_by_block, interval, percent, three_digits
+from nas.searching.record import RunRecord, usable
+
+Cell = tuple[float | None, str]
+"""What a column sorts by, None for last; and what is shown."""
+
+
+def column_titles(run: RunRecord) -> list[str]:
+    """What stands over the figures; an estimate is called one, and of several devices each is named."""
+    proxy, deployed = f", {run.sizes.proxy_px} px", f", {run.sizes.deployed_px} px"
+    titles = ["Trial", f"Accuracy{proxy}", f"Estimate{proxy}", f"Longer{deployed}"]
+    for device in run.devices:
+        name = f"{device.short}, ms" if len(run.devices) > 1 else "Latency, ms"
+        name += deployed
+        titles += [name + (" (estimate)" if device.estimate else ""), "95% interval"]
+    return [*titles, "Reward", "Params, M", "MAdds, M"]
+
+
+def table_rows(run: RunRecord) -> list[dict[str, Any]]:
+    """The table's lines, the best reward first."""
+    return [table_row(run, trial) for trial in _by_reward(run)]
+
+
+def _by_reward(run: RunRecord) -> list[Trial]:
+    return sorted(run.trials, key=lambda trial: (not usable(trial), -trial.reward, trial.index))
+
+
+def table_row(run: RunRecord, trial: Trial) -> dict[str, Any]:
+    """A line of the table: text, and in `by` what its columns sort by."""
+    accuracy = trial.accuracy
+    estimate = run.estimates.get(trial.index)
+    longer = _accuracies(run, "final").get(trial.index)
+    again = _accuracies(run, "repeat").get(trial.index)
+    winner = run.result is not None and run.result["trial"] == trial.index
+    return {
+        "trial": trial,
+        "failed": not usable(trial),
+        "mark": "winner" if winner else "front" if trial in run.front else "",
+        "cells": [
+            (trial.index, str(trial.index)),
+            (accuracy, percent(accuracy) if accuracy is not None else ""),
+            (estimate.accuracy, percent(estimate.accuracy)) if estimate else (None, ""),
+            (longer, percent(longer) if longer is not None else ""),
+            *_latency_cells(run, trial),
+            (
+                trial.reward if usable(trial) else None,
+                f"{trial.reward:.3f}" if usable(trial) else "",
+            ),
+            (trial.params, three_digits(trial.params / 1e6)),
+            (trial.madds, three_digits(trial.madds / 1e6)),
+        ],
+        "again": percent(again) if again is not None else "",
+        "blocks": choices_by_block(trial.tokens, run.labels),
+    }
+
+
+def _accuracies(run: RunRecord, kind: str) -> dict[int, float | None]:
+    return {trial.index: trial.accuracy for trial in run.again(kind)}
+
+
+def _latency_cells(run: RunRecord, trial: Trial) -> list[Cell]:
+    """Two of each device: the latency, and its interval."""
+    nothing: Cell = (None, "")
+    if not trial.latencies:
+        return [nothing] * 2 * len(run.devices)
+    cells: list[Cell] = []
+    for latency in trial.latencies:
+        cells.append((latency.median_ms, three_digits(latency.median_ms)))
+        cells.append((latency.ci95_ms[1], _spread(latency)))
+    return cells
+
+
+def _spread(latency: Latency) -> str:
+    unstable = "" if latency.stable else " unstable"
+    return ("estimate" if latency.estimate else interval(latency)) + unstable

@@ -1,0 +1,201 @@
+"""What the report says in words: the result, whether chance explains it, what was searched."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from latency import Latency
+from nas.engine.trial import Trial
+from nas.formatting import counted, duration, on_each, percent, readings, three_digits
+from nas.report.search.procedure import procedure
+from nas.searching.planning.evidence import advice_after
+from nas.searching.record import DeviceRecord, RunRecord
+from nas.searching.sizes import Sizes
+from nas.statistics.advice import LEAST_PAIRS
+from nas.statistics.noise import beside_winner, faster_finalist, fastest_of_the_best
+
+
+def headline(run: RunRecord) -> list[str]:
+    """The result in sentences, or how far the run has come."""
+    if run.result is None:
+        return _progress(run)
+    result = run.result
+    told = (result["latency"], *result.get("other_latencies", ()))
+    latencies = [Latency.from_dict(latency) for latency in told]
+    at = readings(latencies)
+    if len(latencies) == 1:
+        at += f", on {latencies[0].device}"
+    px = run.sizes.deployed_px
+    sentences = [
+        f"Trial {result['trial']} wins: {percent(result['accuracy'])} on held-out images of {px} px, "
+        f"at {at}."
+    ]
+    if (onnx := result.get("onnx")) is not None:
+        sentences.append(
+            f"Its file best.onnx has {percent(onnx['accuracy'])} on the same {onnx['images']:,} images "
+            "in ONNX Runtime."
+        )
+    if (problem := result.get("test_problem")) is not None:
+        sentences.append(f"It has {problem}.")
+    if result["test_accuracy"] is not None:
+        looks = result.get("test_looks", 1)
+        again = f", scored {looks} times" if looks > 1 else ""
+        sentences.append(f"Test accuracy: {percent(result['test_accuracy'])} at {px} px{again}.")
+    standings = list(zip(run.devices, latencies, strict=True))
+    sentences += [_standing(device, latency, run) for device, latency in standings]
+    if len(standings) > 1 and not result["within_target"]:
+        sentences.append("No finalist is within every target, and it has the best reward.")
+    return sentences + [
+        f"The latency reading{_on(device, run)} is unstable: its runs differed too much. Measure the "
+        "network again, with nothing else running, before you rely on it."
+        for device, latency in standings
+        if not latency.stable
+    ]
+
+
+def _standing(device: DeviceRecord, latency: Latency, run: RunRecord) -> str:
+    """How the winner stands to the target on a device."""
+    target = f"the target of {three_digits(device.target_ms)} ms{_on(device, run)}"
+    if latency.median_ms <= device.target_ms:
+        reaches = latency.ci95_ms[1] > device.target_ms
+        return f"It is within {target}{', but the interval reaches beyond it' if reaches else ''}."
+    if len(run.devices) > 1:
+        return f"It is not within {target}."
+    return f"It is not within {target}: no finalist is, and it has the best reward."
+
+
+def _planned(budget: dict[str, Any]) -> str:
+    """What ends the search."""
+    if budget.get("wall_time_s"):
+        return f"trials that fit {duration(budget['wall_time_s'])}"
+    return f"{budget['trials']} trials"
+
+
+def _on(device: DeviceRecord, run: RunRecord) -> str:
+    """Which device is meant, where there are several."""
+    return f" on {device.short}" if len(run.devices) > 1 else ""
+
+
+def _progress(run: RunRecord) -> list[str]:
+    budget, done = run.facts["budget"], len(run.candidates)
+    if not done:
+        return [f"Not finished: none of the {_planned(budget)} has ended yet."]
+    finals = len(run.finals)
+    sentences = [
+        f"Not finished: {done} of the {_planned(budget)} are there, and {finals} of the "
+        f"{budget['finalists'] + budget['repeats']} trainings after them."
+    ]
+    if not run.good and len(run.failed) < done:
+        return [*sentences, "None has trained in full yet."]
+    if not run.good:
+        return [
+            *sentences,
+            f"{'All' if done > 1 else 'It'} failed; there is nothing to choose from.",
+        ]
+    best = max(run.good, key=lambda trial: (trial.reward, -trial.index))
+    sentences.append(
+        f"The best reward so far has trial {best.index}: {percent(best.accuracy or 0.0)} on held-out "
+        f"images of {run.sizes.proxy_px} px after the short training, at {readings(best.latencies)} "
+        f"({run.sizes.deployed_px} px), target {_targets(run)}."
+    )
+    return sentences
+
+
+def verdict(run: RunRecord) -> list[str]:
+    """What the noise says of the choice."""
+    if run.noise is None:
+        unknown = (
+            "Nothing was trained twice yet: how much accuracies differ by chance is not known."
+        )
+        return [unknown, *filter(None, [advice_after(run)])]
+    fast = fastest_of_the_best(run.good, run.noise)
+    several = len(run.devices) > 1
+    targets, together = (
+        ("a target", ", on all devices together,") if several else ("the target", "")
+    )
+    over = "" if fast.within(run.targets_ms) else f", over {targets}"
+    sentences = [
+        run.noise.sentence(),
+        f"The fastest network{together} that chance cannot tell from the most accurate one is trial "
+        f"{fast.index}: {percent(fast.accuracy or 0.0)} after the short training at "
+        f"{run.sizes.proxy_px} px, {readings(fast.latencies)} at {run.sizes.deployed_px} px{over}.",
+    ]
+    if not run.noise.differ and run.result is not None:
+        sentences += _advice(run, fast, run.result)
+    elif run.result is not None:
+        finals = run.again("final")
+        winner = next(trial for trial in finals if trial.index == run.result["trial"])
+        if (rival := faster_finalist(finals, winner, run.noise)) is not None:
+            sentences.append(beside_winner(rival, readings(rival.latencies), run.noise))
+    sentences += filter(None, [advice_after(run)])
+    if LEAST_PAIRS <= (pairs := run.noise.pairs) < 10:
+        # The standard error of a standard deviation from n independent squares is 1 / sqrt(2 n) of it.
+        rough = round(100 / math.sqrt(2 * pairs))
+        sentences.append(f"With so few pairs the noise itself is known to about ±{rough}% only.")
+    return sentences
+
+
+def _advice(run: RunRecord, fast: Trial, result: dict[str, Any]) -> list[str]:
+    """Which network to take where accuracy does not tell them apart."""
+    if fast.fingerprint == result["fingerprint"]:
+        return ["It is the winner as well."]
+    if result["within_target"] and not fast.within(run.targets_ms):
+        return []
+    return [f"Take it in place of the winner, trial {result['trial']}."]
+
+
+def facts(run: RunRecord) -> list[tuple[str, str]]:
+    """What was searched, on what, for what: name and text."""
+    data, budget = run.facts["data"], run.facts["budget"]
+    size = math.prod(len(choices) for _, choices in run.labels)
+    taken = [latency for trial in run.candidates for latency in trial.latencies]
+    unstable = sum(not latency.stable for latency in taken)
+    lines = [
+        *(line for device in run.devices for line in _device(device)),
+        ("Space", f"{run.facts['space']}: {len(run.labels)} decisions, {size:.1e} combinations"),
+        (
+            "Data",
+            f"{data['name']}: {data['classes']} classes; {data['train']:,} images to train on, "
+            f"{data['val']:,} held out, {data['test']:,} to test",
+        ),
+        ("Image size", _size(run.sizes)),
+        (
+            "Budget",
+            f"{_planned(budget)} in batches of {budget['batch_size']}, "
+            f"{counted(budget['finalists'], 'finalist')} trained longer, "
+            f"{counted(budget['repeats'], 'network')} trained again with another seed; "
+            f"seed {budget['seed']}",
+        ),
+        ("Procedure", "; ".join(procedure(run))),
+        ("Trials", f"{len(run.candidates)} ended, {len(run.failed)} of them failed"),
+    ]
+    if run.rungs:
+        lines.append(("Shown", f"the {len(run.trials)} that trained in full, and compared"))
+    if unstable:
+        lines.append(("Unstable", f"{unstable} of the latency readings: runs differed too much"))
+    return lines
+
+
+def _size(sizes: Sizes) -> str:
+    if not sizes.differ:
+        return (
+            f"{sizes.deployed_px} px in trials, in final training, in measurements and in the files"
+        )
+    return (
+        f"trials {sizes.proxy_px} px; final training ends at {sizes.deployed_px} px, the size of all "
+        "latencies, of the test accuracy and of the files"
+    )
+
+
+def _device(device: DeviceRecord) -> list[tuple[str, str]]:
+    return [
+        ("Device", device.name),
+        ("Latencies", "estimates, not measurements" if device.estimate else "measured at batch 1"),
+        ("Target", f"{three_digits(device.target_ms)} ms"),
+    ]
+
+
+def _targets(run: RunRecord) -> str:
+    texts = [f"{three_digits(device.target_ms)} ms" for device in run.devices]
+    return on_each(texts, [device.name for device in run.devices])

@@ -1,0 +1,1 @@
+"""The search: its loop, settings, reward, time budget, proxy task and results."""

@@ -1,0 +1,307 @@
+"""Every setting of a search: the schema of `--config FILE.yaml` and of a run's `config.yaml`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from nas.data.config import DataConfig
+from nas.engine.schedule_config import ScheduleConfig
+from nas.schema import SETTINGS, Counted, Positive
+from nas.searching.latency_warmup import PowerLaw
+from nas.searching.reward import Reward
+from nas.searching.sizes import Sizes
+from nas.searching.targets import with_targets
+from nas.training.recipe import Recipe
+from search_spaces.errors import InputError, first_problem
+from search_spaces.nearest import did_you_mean
+from search_spaces.spec import read_yaml
+
+SCHEMA = 1
+
+
+class ControllerConfig(BaseModel):
+    """Which policy proposes candidates, and its constants by name."""
+
+    model_config = SETTINGS
+
+    name: str = "screened"
+    options: dict[str, Any] = {}
+
+
+def _named(given: object) -> object:
+    """`controller: evolution` for one without options."""
+    return {"name": given} if isinstance(given, str) else given
+
+
+class FinalsConfig(BaseModel):
+    """What follows the search.
+
+    Attributes:
+        count: Candidates trained longer; the best of them within the target wins.
+        epochs_factor: How much longer.
+        deployed_part: Part of a finalist's steps, its last, that are at the deployed size where trials
+            train at another (Touvron et al. 2019: weights fit the size that they were last trained at).
+        repeats: Of the run's first trials, trained once more with other seeds: they show how much
+            of the difference between candidates is noise.
+    """
+
+    model_config = SETTINGS
+
+    count: Positive = 3
+    epochs_factor: Annotated[float, Field(gt=0)] = 4.0
+    deployed_part: Annotated[float, Field(gt=0, le=1)] = 0.25
+    repeats: Counted = 4
+
+    def work(self, sizes: Sizes) -> float:
+        """How many times as long as a trial a finalist trains, its last part on more pixels.
+
+        >>> FinalsConfig(epochs_factor=4, deployed_part=0.25).work(Sizes(64, 128))
+        7.0
+        """
+        pixels = (sizes.deployed_px / sizes.proxy_px) ** 2
+        return self.epochs_factor * (1 + self.deployed_part * (pixels - 1))
+
+
+class FidelityConfig(BaseModel):
+    """Candidates train for a part of the length first; see `nas.searching.fidelity`.
+
+    Attributes:
+        first: That part.
+        keep: Part of each batch that then trains in full.
+    """
+
+    model_config = SETTINGS
+
+    first: Annotated[float, Field(gt=0, lt=1)] = 0.25
+    keep: Annotated[float, Field(gt=0, le=1)] = 0.5
+
+
+class LatencyWarmupConfig(BaseModel):
+    """Begin the search within the target, and keep it there (`nas.searching.latency_warmup`).
+
+    Attributes:
+        laws: How latency is guessed on each device; empty until the plan has found them.
+    """
+
+    model_config = SETTINGS
+
+    laws: tuple[PowerLaw, ...] = ()
+
+
+class SearchConfig(BaseModel):
+    """A whole search.
+
+    Attributes:
+        preset: The preset that the other settings began from.
+        space: A built-in space, or a YAML file.
+        device: What latency is told for, or several devices with their targets: see docs/devices.md.
+        target_ms: The latency budget; None takes MobileNetV3-Large's on the device. None of several.
+        resolution: Side in pixels at which the network is deployed: measured, finally trained, tested
+            and exported. None takes the images' own.
+        trials: Candidates to train.
+        budget_s: Wall time of the whole search in seconds; with it `trials` says nothing.
+        batch_size: Candidates a controller update.
+        warm_start: Seed files of networks of the space, from whose weights trials begin.
+        seed: Of everything random.
+        latency_warmup: None leaves it to the reward alone that networks are within the target.
+        fidelity: Which candidates train in full; all of them if it is None.
+    """
+
+    model_config = SETTINGS
+
+    preset: str = "standard"
+    space: str = "mnasnet"
+    device: str | dict[str, float] = "cpu"
+    target_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    resolution: Annotated[int, Field(ge=8)] | None = None
+    trials: Positive = 100
+    budget_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    batch_size: Positive = 10
+    warm_start: tuple[str, ...] = ()
+    seed: Annotated[int, Field(ge=0)] = 0
+    controller: Annotated[ControllerConfig, BeforeValidator(_named)] = ControllerConfig()
+    latency_warmup: LatencyWarmupConfig | None = LatencyWarmupConfig()
+    reward: Reward = Reward()
+    data: DataConfig = DataConfig()
+    recipe: Recipe = Recipe()
+    fidelity: FidelityConfig | None = None
+    finals: FinalsConfig = FinalsConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _devices(cls, given: Any) -> Any:
+        return with_targets(given) if isinstance(given, Mapping) else given
+
+    @property
+    def sizes(self) -> Sizes:
+        """The trials' size and the deployed one.
+
+        Raises:
+            ValueError: They are not settled: what was not given depends on the images.
+        """
+        if self.resolution is None or self.data.proxy_resolution is None:
+            raise ValueError(
+                "the sizes are settled once the images are known: see nas.searching.sizes"
+            )
+        return Sizes(self.data.proxy_resolution, self.resolution)
+
+    def with_sizes(self, sizes: Sizes) -> Self:
+        """These settings with both sizes settled."""
+        data = self.data.model_copy(update={"proxy_resolution": sizes.proxy_px})
+        return self.model_copy(update={"resolution": sizes.deployed_px, "data": data})
+
+    @property
+    def targets(self) -> dict[str, float | None]:
+        """Each device's target in milliseconds; None where it is yet to be found."""
+        if isinstance(self.device, str):
+            return {self.device: self.target_ms}
+        return {**self.device}
+
+
+# A search to believe: an hour or two on two cores with the embedded images, less with more cores.
+# On 2,640 photos forty steps ranked networks by chance more than by merit (benchmarks/RESULTS.md):
+# small data are trained on for more epochs.
+_STANDARD: dict[str, Any] = {
+    "trials": 100,
+    "batch_size": 10,
+    "recipe": {"epochs": 5.0, "min_steps": 200},
+}
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # What `make search` runs: minutes on two cores, to see every part work on real images.
+    "quick": {
+        "trials": 16,
+        "batch_size": 4,
+        "recipe": {"epochs": 1.5, "augment": {"pad_fraction": 0.0}},
+        "finals": {"count": 2, "epochs_factor": 3.0, "repeats": 2},
+        "controller": {"name": "screened", "options": {"warmup": 4}},
+    },
+    "standard": _STANDARD,
+    # The papers' plain procedure: nothing but REINFORCE says what is trained.
+    "paper": {**_STANDARD, "controller": {"name": "rnn"}, "latency_warmup": None},
+}
+
+
+def make_config(
+    *,
+    preset: str = "standard",
+    file: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> SearchConfig:
+    """Settings from a preset, then a file, then overrides; what comes later wins, key by key.
+
+    Args:
+        preset: A name in `PRESETS`.
+        file: YAML of the schema of `SearchConfig`; a run's `config.yaml` is one.
+        overrides: Nested settings, as the command line gives them.
+
+    Raises:
+        InputError: An unknown preset, an unknown key, a wrong type or value.
+    """
+    if preset not in PRESETS:
+        meant = {"fast": "quick", "default": "standard", "full": "standard"}.get(preset, preset)
+        hint = did_you_mean(meant, PRESETS)
+        raise InputError(f"unknown preset {preset!r}: known are {', '.join(PRESETS)}{hint}")
+    given = _merge({"preset": preset}, PRESETS[preset])
+    if file is not None:
+        given = _merge(given, _layer(_read(file), where=str(file)))
+        parse_config(given, where=str(file))  # so that the file is not blamed for what follows
+    if overrides:
+        given = _merge(given, _layer(overrides, where="settings"))
+    return parse_config(given, where="settings")
+
+
+def parse_config(data: object, *, where: str) -> SearchConfig:
+    """Settings from plain data.
+
+    Raises:
+        InputError: See `make_config`; the message begins with `where`.
+    """
+    try:
+        return SearchConfig.model_validate(data)
+    except ValidationError as error:
+        raise InputError(f"{where}: {first_problem(error)}") from error
+
+
+def load_config(path: Path) -> SearchConfig:
+    """The settings that a run's folder has."""
+    return parse_config(as_begun(_read(path)), where=str(path))
+
+
+def as_begun(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a run, whose images were held out at random if they do not say how.
+
+    >>> as_begun({"data": {"source": "photos"}})["data"]["split_by"]
+    'random'
+    """
+    data = settings.get("data")
+    if not isinstance(data, Mapping):
+        return settings
+    return {**settings, "data": {"split_by": "random", **data}}
+
+
+def config_yaml(config: SearchConfig) -> str:
+    """Settings as YAML."""
+    data = {"schema": SCHEMA} | config.model_dump(mode="json")
+    return str(yaml.safe_dump(data, sort_keys=False))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    data = read_yaml(path)
+    if data is None:  # an empty file, or comments alone
+        return {}
+    if not isinstance(data, dict):
+        raise InputError(f"{path}: expected keys and values, got {type(data).__name__}")
+    version = data.pop("schema", SCHEMA)
+    if version != SCHEMA:
+        raise InputError(f"{path}: schema must be {SCHEMA}, got {version!r}: not of this version")
+    return data
+
+
+def _layer(given: Mapping[str, Any], *, where: str) -> dict[str, Any]:
+    """What one place gives: there `device: cpu=8` and `target_ms: 8` are the same."""
+    try:
+        return with_targets(given)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+
+
+_LENGTHS = frozenset({"epochs", "steps", "min_steps"})
+"""Of a recipe: a length that is given replaces those before it."""
+
+
+def _is_another(old: object, new: object) -> bool:
+    """Whether a controller is named that is not the one before it."""
+    names = [given.get("name") if isinstance(given, Mapping) else given for given in (old, new)]
+    return None not in names and names[0] != names[1]
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the keys of `over` in its place, nested mappings merged.
+
+    >>> _merge({"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"c": 4}})
+    {'a': 1, 'b': {'c': 4, 'd': 3}}
+    """
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        if key == "controller" and _is_another(old, value):
+            merged[key] = value  # another one's options mean nothing to it
+        elif isinstance(old, Mapping) and isinstance(value, Mapping) and key != "device":
+            replaced = _LENGTHS if _LENGTHS & set(value) else frozenset()
+            merged[key] = _merge({k: v for k, v in old.items() if k not in replaced}, value)
+        else:
+            merged[key] = value
+    return merged

@@ -1,0 +1,108 @@
+"""Whether trials trained long enough to compare networks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+from nas.formatting import counted, percent
+from nas.searching.estimates import distinct
+from nas.statistics.advice import Advice
+from nas.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from nas.searching.record import RunRecord
+
+FEW_STEPS = 30
+"""Fewer training steps than this rank networks by luck, as 22 steps did."""
+
+SURE = 0.975
+"""Confidence for calling the best accuracy chance; see `Evidence.near_chance`."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """How long trials trained, and what accuracy came of it.
+
+    Attributes:
+        steps: Training steps of a trial; None where the caller's own code trains.
+        networks: Distinct networks that were trained.
+        best: The highest of their accuracies on held-out images, 0..1; None if there is none.
+        chance: The accuracy of a network that has learned nothing, 0..1.
+        held_out: Held-out images.
+    """
+
+    steps: int | None
+    networks: int
+    best: float | None
+    chance: float
+    held_out: int
+
+    def near_chance(self, noise: float = 0.0) -> bool:
+        """Whether the best accuracy may be that of networks that have learned nothing.
+
+        All of n normal readings are below their quantile p^(1/n) with probability p.
+
+        Args:
+            noise: Standard deviation of one network's readings, in points.
+
+        >>> evidence = Evidence(steps=100, networks=16, best=0.2, chance=1 / 6, held_out=300)
+        >>> evidence.near_chance(), evidence.near_chance(noise=0.1)
+        (True, True)
+        >>> Evidence(steps=100, networks=16, best=0.54, chance=1 / 6, held_out=300).near_chance()
+        False
+        """
+        if self.best is None:
+            return False
+        variance = self.chance * (1 - self.chance)
+        binomial = math.sqrt(variance / self.held_out) if self.held_out else 0.0
+        errors = NormalDist().inv_cdf(SURE ** (1 / max(1, self.networks)))
+        return self.best <= self.chance + errors * max(binomial, noise / 100)
+
+    def too_early(self, noise: float = 0.0) -> str | None:
+        """Why to train longer before any other advice; None where trials are long enough.
+
+        Args:
+            noise: As of `near_chance`.
+        """
+        mend = "recipe.epochs, recipe.min_steps or recipe.steps with --config"
+        if self.steps is not None and self.steps < FEW_STEPS:
+            return (
+                f"Train longer before running more trials: {counted(self.steps, 'step')} a trial are too "
+                f"few to tell networks apart ({mend})"
+            )
+        if self.near_chance(noise):
+            return (
+                "Train longer before running more trials: the best held-out accuracy, "
+                f"{percent(self.best or 0.0)} of {self.held_out:,} images, is not above chance "
+                f"({percent(self.chance)}) by more than the noise ({mend})"
+            )
+        return None
+
+
+def evidence_of(run: RunRecord) -> Evidence:
+    """Collect the evidence in a search's run."""
+    data, training = run.facts["data"], run.facts.get("training") or {}
+    steps = None
+    if training.get("by_recipe", bool(training)):
+        steps = Recipe.model_validate(training["recipe"]).total_steps(data["train"])
+    trained = distinct(run.trials)
+    return Evidence(
+        steps=steps,
+        networks=len(trained),
+        best=max((trial.accuracy or 0.0 for trial in trained), default=None),
+        chance=(run.result or {}).get("chance") or 1 / data["classes"],
+        held_out=data["val"],
+    )
+
+
+def advice_after(run: RunRecord) -> str | None:
+    """Advise on the next run, in a sentence or two; None without evidence."""
+    evidence = evidence_of(run)
+    if run.noise is not None:
+        reason = evidence.too_early(run.noise.between_seeds)
+        return Advice.of(run.noise).after(evidence.networks, reason)
+    reason = evidence.too_early()
+    return f"{reason}." if reason else None

@@ -1,0 +1,99 @@
+"""The proxy task: train one candidate for a while, and tell how well it does on held-out images."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from nas.engine.trial import Job, Outcome
+from nas.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from nas.data.images import Dataset
+    from nas.searching.warm_start import WarmStart
+    from nas.training.train import FirstPart
+
+
+@dataclass(frozen=True)
+class ProxyTraining:
+    """Trains jobs on a data set; picklable, so that Ray can put it into its object store once.
+
+    Attributes:
+        dataset: Images at the proxy resolution: trials train and are compared on them.
+        final_dataset: The same images at the deployed size: finalists end their training and are compared
+            on them. Normalised as `dataset` is.
+        recipe: Of the search's trials; finalists train `final_factor` times as long.
+        final_factor: How much longer.
+        deployed_part: Part of a finalist's steps, its last, that are at the deployed size.
+        device: `cpu`, `cuda`, or `auto` for the GPU where the worker sees one.
+        threads: Torch threads.
+        warm_start: What trials begin with the weights of; finalists always begin with drawn ones.
+        rung: Of the shorter trainings that come first, with multi-fidelity.
+    """
+
+    dataset: Dataset
+    final_dataset: Dataset
+    recipe: Recipe
+    final_factor: float = 4.0
+    deployed_part: float = 0.25
+    device: str = "auto"
+    threads: int = 1
+    warm_start: WarmStart | None = None
+    rung: Recipe | None = None
+
+    def __call__(self, job: Job) -> Outcome:
+        """Train a job's network; the same job gives the same outcome on the same kind of device."""
+        import torch
+
+        from nas.checkpoints.torch_files import state_bytes
+        from nas.training.train import Diverged, train
+        from search_spaces.network import build
+
+        torch.set_num_threads(self.threads)
+        device = self.device
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        is_final = job.kind == "final"
+        data, recipe = (self.final_dataset if is_final else self.dataset), self._recipe(job)
+        # Weights have no size: those of a proxy at fewer pixels fit the network that is deployed.
+        spec = replace(job.spec, resolution=data.resolution_px)
+        generator = torch.Generator().manual_seed(job.seed)
+        network = build(spec, generator=generator)
+        warm = None if is_final else self.warm_start
+        if warm is not None:
+            network.load_state_dict(warm.state_dict(job.tokens, generator=generator))
+        began_s = time.perf_counter()  # evaluation is a part of what a trial takes
+        try:
+            result = train(
+                network,
+                data,
+                recipe,
+                seed=job.seed,
+                first=self._smaller_first(recipe) if is_final else None,
+                device=device,
+                from_scratch=warm is None,
+                # Layers of two networks have been mixed: neither's statistics hold.
+                new_statistics=True,
+            )
+        except Diverged as error:
+            return Outcome(None, f"diverged: {error}")
+        took_s = time.perf_counter() - began_s
+        weights = state_bytes(network.state_dict()) if is_final else None
+        return Outcome(result.accuracy, train_s=took_s, weights=weights, px=data.resolution_px)
+
+    def _recipe(self, job: Job) -> Recipe:
+        if job.kind == "rung":
+            assert self.rung is not None
+            return self.rung
+        return self.recipe.longer(self.final_factor) if job.kind == "final" else self.recipe
+
+    def _smaller_first(self, recipe: Recipe) -> FirstPart | None:
+        """A finalist's steps at the proxy resolution, before those at the deployed size."""
+        if self.final_dataset.resolution_px == self.dataset.resolution_px:
+            return None
+        from nas.training.train import FirstPart
+
+        steps = recipe.total_steps(len(self.dataset.train))
+        deployed = max(1, round(self.deployed_part * steps))
+        return FirstPart(self.dataset.train, steps - deployed)

@@ -1,0 +1,280 @@
+"""From a finished run to its results: the winner, the Pareto front, the files."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from operator import le
+from typing import TYPE_CHECKING, Any
+
+from nas.atomic_files import read_json, write_whole
+from nas.engine.run_folder import RunFolder
+from nas.engine.trial import Trial
+from nas.formatting import four_digits, percent, reading, three_digits
+from nas.searching.config import load_config
+from nas.searching.estimates import Estimate
+from nas.searching.sizes import Sizes
+from nas.statistics.noise import Noise, fastest_of_the_best
+from search_spaces import ArchSpec
+from search_spaces.spec import to_yaml
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nas.checkpoints.scoring import SplitScore
+    from nas.data.images import Dataset
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found.
+
+    Attributes:
+        folder: Where everything is kept.
+        winner: The best finalist, with its accuracy after the longer training.
+        spec: Its network, at the deploy resolution.
+        within_target: Whether its latency is, on every device; if not, no finalist's was.
+        targets_ms: The latency budget on each device.
+        test_accuracy: Top-1 of the winner on the test images, 0..1; they are used for this alone.
+        trials: The search's, in order: all that trained in full.
+        finals: The finalists' longer trainings, and the repeats.
+        noise: How much accuracies differ by chance; None if nothing was repeated.
+        sizes: Trials' accuracies are of the proxy size. All latencies, the finalists' and the test accuracy
+            and the files are of the deployed size.
+        estimates: Estimated accuracy of each trial, by its index (`nas.searching.estimates`).
+        rungs: The candidates' first parts, with multi-fidelity; their accuracies compare with no trial's.
+        fastest: The fastest network whose accuracy chance does not tell from the best; None where chance
+            does tell networks apart, or nothing was repeated.
+        onnx: Of `best.onnx` on the held-out images, by ONNX Runtime; None where there is no such file.
+        test_problem: Why there is no test accuracy, where the test images could not be read any more.
+        chance: Accuracy on held-out images of a network that has learned nothing, 0..1; None if unknown.
+    """
+
+    folder: RunFolder
+    winner: Trial
+    spec: ArchSpec
+    within_target: bool
+    targets_ms: tuple[float, ...]
+    test_accuracy: float | None
+    trials: Sequence[Trial]
+    finals: Sequence[Trial]
+    noise: Noise | None
+    sizes: Sizes
+    estimates: Mapping[int, Estimate] = field(default_factory=dict)
+    rungs: Sequence[Trial] = ()
+    fastest: ArchSpec | None = None
+    onnx: SplitScore | None = None
+    test_problem: str | None = None
+    chance: float | None = None
+
+    def frame(self) -> pd.DataFrame:
+        """The trials as a table, one row each; `pareto` marks the front, `winner` the winner."""
+        return frame(self.trials, sizes=self.sizes, finals=self.finals, winner=self.winner)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The winner's figures as plain data: `result.json`."""
+        winner = self.winner
+        assert winner.latency is not None
+        noise = None
+        if self.noise is not None:
+            fast = fastest_of_the_best(self.trials, self.noise)
+            noise = {
+                "between_networks_points": round(self.noise.between_networks, 3),
+                "between_seeds_points": round(self.noise.between_seeds, 3),
+                "pairs": self.noise.pairs,
+                "networks_differ": self.noise.differ,
+                "fastest_of_the_best": fast.index,
+            }
+        return {
+            "trial": winner.index,
+            "fingerprint": winner.fingerprint,
+            "px": self.sizes.deployed_px,
+            "proxy_px": self.sizes.proxy_px,
+            "accuracy": winner.accuracy,
+            "test_accuracy": self.test_accuracy,
+            "onnx": self.onnx and {"accuracy": self.onnx.accuracy, "images": self.onnx.images},
+            **({"test_problem": self.test_problem} if self.test_problem else {}),
+            "chance": self.chance,
+            "reward": winner.reward,
+            "target_ms": self.targets_ms[0],
+            "within_target": self.within_target,
+            "latency": winner.latency.to_dict(),
+            **self._others(),
+            "params": winner.params,
+            "madds": winner.madds,
+            "trials": len(self.trials),
+            "failed": sum(not trial.ok for trial in self.trials),
+            **({"candidates": len(self.rungs)} if self.rungs else {}),
+            "noise": noise,
+        }
+
+    def _others(self) -> dict[str, Any]:
+        """What there is of other devices than the first, in their order."""
+        if not self.winner.other_latencies:
+            return {}
+        return {
+            "other_targets_ms": list(self.targets_ms[1:]),
+            "other_latencies": [latency.to_dict() for latency in self.winner.other_latencies],
+        }
+
+
+def choose_winner(finals: Sequence[Trial], *, targets_ms: Sequence[float]) -> Trial | None:
+    """The most accurate finalist within every target; if none is, the one of best reward.
+
+    None if every finalist failed.
+    """
+    good = [trial for trial in finals if trial.kind == "final" and trial.ok]
+    within = [trial for trial in good if trial.within(targets_ms)]
+    if within:
+        return max(within, key=lambda t: (t.accuracy or 0.0, -t.overall_ms, -t.index))
+    return max(good, key=lambda t: (t.reward, -t.index), default=None)
+
+
+def pareto_front(trials: Sequence[Trial], *, device: int | None = None) -> list[Trial]:
+    """The trials that no other beats in accuracy and in every latency, fastest first.
+
+    Args:
+        trials: Of the search.
+        device: Number of the one device whose latency counts; all by default.
+    """
+
+    def costs(trial: Trial) -> tuple[float, ...]:
+        times = trial.latencies_ms if device is None else trial.latencies_ms[device : device + 1]
+        return (*times, -(trial.accuracy or 0.0))
+
+    front: list[Trial] = []
+    good = [trial for trial in trials if trial.ok]
+    for trial in sorted(good, key=lambda t: (costs(t), t.index)):  # none is beaten by a later one
+        if not any(all(map(le, costs(other), costs(trial))) for other in front):
+            front.append(trial)
+    return front
+
+
+def frame(
+    trials: Sequence[Trial],
+    *,
+    sizes: Sizes,
+    finals: Sequence[Trial] = (),
+    winner: Trial | None = None,
+) -> pd.DataFrame:
+    """Trials as a table, one row each; the latency on a second device is `latency_2_ms`, and so on.
+
+    Args:
+        trials: Of the search.
+        sizes: `accuracy` is of the proxy size, the latencies and `longer_accuracy` of the deployed one.
+        finals: The finalists' trainings: their accuracies are `longer_accuracy`, empty for other trials.
+        winner: The finalist that `winner` marks.
+    """
+    import pandas as pd
+
+    longer = {trial.index: trial.accuracy for trial in finals if trial.kind == "final"}
+    front = {trial.index for trial in pareto_front(trials)}
+    devices = max([1, *(len(trial.latencies) for trial in trials)])
+    rows = [
+        {
+            "trial": t.index,
+            "batch": t.batch,
+            "accuracy": t.accuracy,
+            "accuracy_px": sizes.proxy_px,
+            "longer_accuracy": longer.get(t.index),
+            **_columns(t, devices),
+            "latency_px": sizes.deployed_px,
+            "reward": t.reward,
+            "params": t.params,
+            "madds": t.madds,
+            "pareto": t.index in front,
+            "winner": winner is not None and t.index == winner.index,
+            "fingerprint": t.fingerprint,
+            "tokens": " ".join(map(str, t.tokens)),
+            "error": t.error,
+        }
+        for t in trials
+    ]
+    return pd.DataFrame(rows)
+
+
+def _columns(trial: Trial, devices: int) -> dict[str, float | None]:
+    """A trial's latencies with their intervals, None where it was not measured."""
+    columns: dict[str, float | None] = {}
+    for place in range(devices):
+        name = "latency" if place == 0 else f"latency_{place + 1}"
+        latency = trial.latencies[place] if trial.latencies else None
+        columns[f"{name}_ms"] = latency.median_ms if latency else None
+        columns[f"{name}_low_ms"] = latency.ci95_ms[0] if latency else None
+        columns[f"{name}_high_ms"] = latency.ci95_ms[1] if latency else None
+    return columns
+
+
+def write_results(result: SearchResult, data: Dataset) -> SearchResult:
+    """Write the run's result files; `seed.pt` and `best.onnx` where weights were kept.
+
+    Args:
+        result: The search's, but for the ONNX file's accuracy.
+        data: Images at the deployed size.
+
+    Returns:
+        The result with that accuracy.
+    """
+    folder = result.folder
+    if folder.weights_path(result.winner.index).exists():
+        result = replace(result, onnx=_write_network(result, data))
+    table = result.frame().sort_values(["pareto", "latency_ms"], ascending=[False, True])
+    write_whole(folder / "pareto.csv", table.to_csv(index=False, float_format=four_digits))
+    write_whole(folder / "best.yaml", best_yaml(result))
+    if result.fastest is not None:
+        write_whole(folder / "fastest.yaml", to_yaml(result.fastest))
+    before = read_result(folder) or {}
+    looks = {"test_looks": before.get("test_looks", int(bool(before))) + 1}
+    document = result.to_dict() | (looks if result.test_accuracy is not None else {})
+    write_whole(folder / "result.json", json.dumps(document, indent=2) + "\n")
+    return result
+
+
+def best_yaml(result: SearchResult) -> str:
+    """The winner as YAML; above it, in comments, what it scored."""
+    winner = result.winner
+    px = result.sizes.deployed_px
+    accuracy = f"{percent(winner.accuracy or 0.0)} on held-out images of {px} px"
+    lines = [f"trial {winner.index}: {accuracy}"]
+    for latency, target_ms in zip(winner.latencies, result.targets_ms, strict=True):
+        lines.append(
+            f"{reading(latency)} at {px} px, target {three_digits(target_ms)} ms: {latency.device}"
+        )
+    # A device's name is its maker's, and may be of several lines.
+    comments = ["# " + " ".join(line.split()) + "\n" for line in lines]
+    return "".join(comments) + to_yaml(result.spec)
+
+
+def read_result(folder: RunFolder) -> dict[str, Any] | None:
+    """The winner's figures of a finished run, as `SearchResult.to_dict` gave them; None before."""
+    path = folder / "result.json"
+    return read_json(path) if path.is_file() else None
+
+
+def _write_network(result: SearchResult, data: Dataset) -> SplitScore | None:
+    """Write the winner with its weights, and read the ONNX file's accuracy as its user would."""
+    from nas.checkpoints.checkpoint import Seed, Usage, seed_bytes
+    from nas.export.answers import keep_and_score_onnx
+
+    usage = Usage.of(data)
+    weights = finalist_weights(result.folder, result.winner)
+    seed = Seed(result.spec, weights, usage, _device(result.folder))
+    write_whole(result.folder / "seed.pt", seed_bytes(seed))
+    return keep_and_score_onnx(result.folder / "best.onnx", seed, data.val)
+
+
+def _device(folder: RunFolder) -> str:
+    """What the run was for, as it was typed; of several devices the first. Empty where nobody typed any."""
+    path = folder / "config.yaml"
+    return next(iter(load_config(path).targets)) if path.is_file() else ""
+
+
+def finalist_weights(folder: RunFolder, trial: Trial) -> dict[str, Any]:
+    """The state dict that a finalist's training left."""
+    import torch
+
+    kept = io.BytesIO(folder.weights_path(trial.index).read_bytes())
+    weights: dict[str, Any] = torch.load(kept, weights_only=True)
+    return weights

@@ -1,0 +1,67 @@
+"""The two sizes of a search: the one that networks are deployed at, and a smaller one for its trials."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from search_spaces import SearchSpace
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sides in pixels of the images that networks see.
+
+    Attributes:
+        proxy_px: In a trial.
+        deployed_px: On the device: latency is measured, finalists end their training, and the winner is
+            tested and exported at this size.
+    """
+
+    proxy_px: int
+    deployed_px: int
+
+    @property
+    def differ(self) -> bool:
+        """Whether trials train at another size than the deployed one."""
+        return self.proxy_px != self.deployed_px
+
+    def told(self, accuracy: str, latency: str, *, accuracy_px: int | None) -> str:
+        """Format a network's accuracy and latency, each with its image size.
+
+        >>> Sizes(64, 224).told("82.6%", "5.36 ms", accuracy_px=64)
+        '82.6% (64 px) at 5.36 ms (224 px)'
+        >>> Sizes(28, 28).told("82.6%", "5.36 ms", accuracy_px=28)
+        '82.6% at 5.36 ms (28 px)'
+        """
+        if accuracy_px is not None and accuracy_px != self.deployed_px:
+            accuracy = f"{accuracy} ({accuracy_px} px)"
+        return f"{accuracy} at {latency} ({self.deployed_px} px)"
+
+
+def deployed_px(space: SearchSpace) -> int:
+    """The size at which a space's networks are deployed."""
+    return space.decode((0,) * len(space.arities)).resolution
+
+
+def settle_sizes(own_px: int, *, resolution: int | None, proxy_resolution: int | None) -> Sizes:
+    """Choose the sizes that were not given.
+
+    Networks are deployed at the images' own size: a larger one costs latency and adds no detail. Trials
+    train at the deployed size, or at the images' own if that is smaller.
+
+    Args:
+        own_px: The images' own size; see `nas.data.image_files.decode.default_resolution`.
+        resolution: The deployed size, if given.
+        proxy_resolution: The trials' size, if given.
+
+    >>> settle_sizes(28, resolution=None, proxy_resolution=None)
+    Sizes(proxy_px=28, deployed_px=28)
+    >>> settle_sizes(224, resolution=None, proxy_resolution=64)
+    Sizes(proxy_px=64, deployed_px=224)
+    >>> settle_sizes(224, resolution=96, proxy_resolution=None)
+    Sizes(proxy_px=96, deployed_px=96)
+    >>> settle_sizes(28, resolution=None, proxy_resolution=64)
+    Sizes(proxy_px=64, deployed_px=64)
+    """
+    deployed_px = resolution or max(own_px, proxy_resolution or 0)
+    return Sizes(proxy_resolution or min(own_px, deployed_px), deployed_px)

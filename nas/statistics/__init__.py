@@ -1,0 +1,1 @@
+"""Confidence intervals, the noise between trainings, and how many trials are worth running."""

@@ -1,0 +1,114 @@
+"""Whether a run's networks differ by more than chance: what a careful reader asks first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import variance
+
+from nas.engine.trial import Trial
+from nas.formatting import counted
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Spread of proxy accuracies, in points (hundredths), and what of it is chance.
+
+    Attributes:
+        between_networks: Standard deviation over the run's distinct trials, chance included.
+        between_seeds: Standard deviation of one network trained with different seeds.
+        pairs: Number of networks trained twice that it comes from.
+    """
+
+    between_networks: float
+    between_seeds: float
+    pairs: int
+
+    @property
+    def differ(self) -> bool:
+        """Whether the networks' own differences exceed the noise: more than half of the variance."""
+        return self.between_networks**2 > 2 * self.between_seeds**2
+
+    @property
+    def margin(self) -> float:
+        """How many points two readings may differ by chance: two deviations of their difference.
+
+        >>> round(Noise(between_networks=2.0, between_seeds=0.5, pairs=2).margin, 2)
+        1.41
+        """
+        return 2 * math.sqrt(2) * self.between_seeds
+
+    def figures(self, networks: str = "networks") -> str:
+        """Both deviations in plain words."""
+        return (
+            f"one network trained twice differs by {self.between_seeds:.1f} points (standard deviation, "
+            f"{counted(self.pairs, 'pair')}), {networks} by {self.between_networks:.1f}"
+        )
+
+    def sentence(self) -> str:
+        """The verdict in plain words."""
+        figures = self.figures("the run's networks")
+        if self.differ:
+            return f"The networks differ by more than the noise: {figures}."
+        return (
+            f"The networks do not differ by more than the noise: {figures}. Accuracy does not tell "
+            "them apart here, so the fastest of the best is the right answer."
+        )
+
+
+def measure_noise(trials: Sequence[Trial], finals: Sequence[Trial]) -> Noise | None:
+    """Noise of a run from the trials that were trained once more; None if there were none.
+
+    Two readings a and b of one network have the variance (a - b)^2 / 2.
+    """
+    first = {trial.index: trial.accuracy for trial in trials if trial.accuracy is not None}
+    squares = [
+        (100 * (again.accuracy - first[again.index])) ** 2 / 2
+        for again in finals
+        if again.kind == "repeat" and again.accuracy is not None and again.index in first
+    ]
+    distinct = {trial.fingerprint: trial.accuracy for trial in trials if trial.accuracy is not None}
+    if not squares or len(distinct) < 2:
+        return None
+    spread = math.sqrt(variance(100 * accuracy for accuracy in distinct.values()))
+    return Noise(spread, math.sqrt(sum(squares) / len(squares)), len(squares))
+
+
+def pooled(noises: Sequence[Noise]) -> Noise:
+    """The noise of several runs alike, each weighing as much as it has pairs.
+
+    >>> pooled([Noise(5.0, 1.0, pairs=3), Noise(5.0, 3.0, pairs=1)])
+    Noise(between_networks=5.0, between_seeds=1.7320508075688772, pairs=4)
+    """
+    pairs = sum(noise.pairs for noise in noises)
+    networks = sum(noise.pairs * noise.between_networks**2 for noise in noises) / pairs
+    seeds = sum(noise.pairs * noise.between_seeds**2 for noise in noises) / pairs
+    return Noise(math.sqrt(networks), math.sqrt(seeds), pairs)
+
+
+def fastest_of_the_best(trials: Sequence[Trial], noise: Noise) -> Trial:
+    """The fastest trial, over all devices, whose accuracy is within the noise's margin of the best."""
+    good = [trial for trial in trials if trial.accuracy is not None]
+    best = max(trial.accuracy or 0.0 for trial in good)
+    close = [trial for trial in good if (trial.accuracy or 0.0) >= best - noise.margin / 100]
+    return min(close, key=lambda trial: (trial.overall_ms, trial.index))
+
+
+def faster_finalist(finals: Sequence[Trial], winner: Trial, noise: Noise) -> Trial | None:
+    """The fastest finalist that the noise does not tell from the winner, where that is another one.
+
+    The noise is that of the search's shorter trainings; longer ones mostly have less.
+    """
+    good = [trial for trial in finals if trial.kind == "final" and trial.ok]
+    no_better = [trial for trial in good if (trial.accuracy or 0.0) <= (winner.accuracy or 0.0)]
+    fastest = fastest_of_the_best(no_better, noise)
+    return fastest if fastest.overall_ms < winner.overall_ms else None
+
+
+def beside_winner(fast: Trial, latencies: str, noise: Noise) -> str:
+    """What `faster_finalist` found, in plain words."""
+    return (
+        f"Finalist {fast.index}, at {latencies}, is less accurate than the winner by no more than two "
+        f"trainings of one network may differ ({noise.margin:.1f} points)."
+    )
