@@ -32,7 +32,7 @@ from latency import Measured, open_device
 from nas.atomic_files import write_whole
 from nas.checkpoints.retrain import train_from_scratch
 from nas.data.load import load_dataset
-from nas.engine.run_folder import RunFolder
+from nas.engine.trial_log import read_trials
 from nas.formatting import percent, three_digits
 from nas.statistics.confidence_intervals import mean_in_words
 from nas.training.recipe import Augment, Recipe
@@ -191,7 +191,7 @@ def searched(way: str, setting: Setting) -> tuple[str, str, str, str]:
         return "", "", "", ""
     folder = setting.folder(way)
     result = json.loads((folder / "result.json").read_text())
-    trials = RunFolder(folder).trials().trials
+    trials = read_trials(folder / "trials.jsonl")
     within = sum(trial.within([target_ms(setting)]) for trial in trials)
     ms, accuracy = result["latency"]["median_ms"], result["accuracy"]
     return str(len(trials)), str(within), three_digits(ms), percent(accuracy)

@@ -23,14 +23,16 @@ import time
 from pathlib import Path
 
 from latency import open_device
+from nas.adapting.family import Family
 from nas.adapting.job import AdaptJob, of_steps
-from nas.adapting.loop import AdaptLoop
+from nas.adapting.plan import AdaptPlan, adapt_runner
 from nas.adapting.watching import AdaptWatcher
 from nas.checkpoints.torch_files import state_bytes, state_of
+from nas.engine.job import Job, Outcome
 from nas.engine.memoized_source import Remembering
 from nas.engine.on_ray.tune import Resources, run_on_ray
 from nas.engine.run_folder import RunFolder
-from nas.engine.trial import Job, Outcome, Trial
+from nas.engine.trial import Trial
 from nas.training.recipe import Recipe
 from netadapt.shrink import Shrink
 from netadapt.weights import inherit
@@ -106,18 +108,19 @@ def utilisation(*, workers: int, mean_s: float, delta: float, steps: int) -> dic
     shrink, latency = fresh(target=1 - delta * steps, delta=delta)
     recipe = of_steps(Recipe(), 1)
     with tempfile.TemporaryDirectory() as folder:
-        loop = AdaptLoop(
+        run = RunFolder(Path(folder))
+        plan = AdaptPlan(
             shrink,
             latency=latency,
             weights=state_bytes(build(SEED).state_dict()),
-            folder=RunFolder(Path(folder)),
+            family=Family(run),
             run_seed=0,
             recipe=recipe,
-            last=lambda reached: [],  # noqa: ARG005
+            final=lambda reached: [],  # noqa: ARG005
             watcher=watch,
         )
         seed_work = round(recipe.batch_size * latency(SEED) * RATE * 1e6)
-        run_on_ray(loop, Sleeping(mean_s, seed_work), Resources(workers=workers))
+        run_on_ray(adapt_runner(plan, run), Sleeping(mean_s, seed_work), Resources(workers=workers))
     proposals = sum(watch.sizes.values())
     rounds = sum(math.ceil(size / workers) for size in watch.sizes.values())
     return {

@@ -41,7 +41,7 @@ from nas.checkpoints.checkpoint import Seed, Usage, load_seed, seed_bytes
 from nas.checkpoints.torch_files import state_of
 from nas.data.images import Dataset
 from nas.data.load import load_dataset
-from nas.engine.trial import Job, trial_seed
+from nas.engine.job import Job, trial_seed
 from nas.searching.proxy_task import ProxyTraining
 from nas.searching.warm_start import WarmStart
 from nas.training.evaluate import evaluate
@@ -161,7 +161,6 @@ def job_of(task: Task, setting: Setting, *, kind: str = "search") -> Job:
         tokens=chosen,
         spec=space(setting).decode(chosen),
         seed=trial_seed(task.seed, shared),
-        latency=None,
     )
 
 

@@ -21,13 +21,14 @@ from pathlib import Path
 
 from controllers import make_controller
 from latency import open_device
-from nas.engine.job_loop import run_serially
+from nas.engine.job import Job, Outcome
 from nas.engine.measuring import measure
 from nas.engine.on_ray.tune import Resources, run_on_ray
 from nas.engine.run_folder import RunFolder
-from nas.engine.trial import Job, Outcome, Trial
+from nas.engine.runner import BatchRunner, run_serially
+from nas.engine.trial import Trial
 from nas.engine.watching import Silent
-from nas.searching.loop import Budget, TrialLoop
+from nas.searching.plan import Budget, SearchPlan, search_runner
 from search_spaces import load_space
 
 
@@ -61,34 +62,33 @@ def simulated(job: Job) -> Outcome:
     return Outcome(0.5 + (sum(job.tokens) % 89) / 1000)
 
 
-def make_loop(folder: Path, *, trials: int, batch_size: int, watcher: Silent) -> TrialLoop:
+def make_runner(folder: Path, *, trials: int, batch_size: int, watcher: Silent) -> BatchRunner[Job]:
     space = load_space("mnasnet", classes=10)
-    return TrialLoop(
-        space=space,
-        controller=make_controller("rnn", space.arities, seed=0),
-        measure=partial(measure, [open_device("madds:10")]),
+    plan = SearchPlan(
+        space,
+        make_controller("rnn", space.arities, seed=0),
         reward=lambda accuracy, every_ms: accuracy * (every_ms[0] / 40) ** -0.15,
         targets_ms=[40.0],
         budget=Budget(trials, batch_size, finalists=0, repeats=0, seed=0),
-        folder=RunFolder(folder),
         watcher=watcher,
     )
+    return search_runner(plan, RunFolder(folder), partial(measure, [open_device("madds:10")]))
 
 
 def not_training(*, workers: int, mean_s: float, trials: int) -> float:
     """Share of the workers' time between the first trial's begin and the last one's end."""
     watch = Stopwatch()
     with tempfile.TemporaryDirectory() as folder:
-        loop = make_loop(Path(folder), trials=trials, batch_size=10, watcher=watch)
-        run_on_ray(loop, Sleeping(mean_s), Resources(workers=workers))
+        runner = make_runner(Path(folder), trials=trials, batch_size=10, watcher=watch)
+        run_on_ray(runner, Sleeping(mean_s), Resources(workers=workers))
     return 1 - watch.trained_s / (workers * (watch.last_s - watch.first_s))
 
 
 def one_simulation(trials: int) -> dict[str, float]:
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        loop = make_loop(Path(folder), trials=trials, batch_size=10, watcher=Silent())
-        run_serially(loop, simulated)
+        runner = make_runner(Path(folder), trials=trials, batch_size=10, watcher=Silent())
+        run_serially(runner, simulated)
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"seconds": time.perf_counter() - begin, "peak_mib": peak_mib}
 

@@ -34,7 +34,7 @@ from benchmarks.noise_components import Readings, Variant, rows, show
 from controllers import make_controller
 from nas.data.images import ArraySplit, Dataset
 from nas.data.load import load_dataset
-from nas.engine.trial import trial_seed
+from nas.engine.job import trial_seed
 from nas.training.averaging import MeanWeights, statistics_inputs
 from nas.training.evaluate import evaluate
 from nas.training.recipe import Augment, Recipe

@@ -5,7 +5,7 @@ trains), `trial_log` and `runs` (what is kept). The commands are in `cli`.
 """
 
 from nas import _own_path  # noqa: F401 - before anything else is imported
-from nas.engine.job_loop import SearchStoppedError
+from nas.engine.runner import SearchStoppedError
 from nas.run_search import search
 from nas.searching.results import SearchResult
 from nas.searching.reward import Reward

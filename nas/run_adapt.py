@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,21 +12,22 @@ from latency import LatencySource, beside
 from nas.adapting.baselines import OURS, FindRival, read_rivals, require_names
 from nas.adapting.comparison import comparisons
 from nas.adapting.config import AdaptConfig
+from nas.adapting.family import Family
 from nas.adapting.final_training import LastTrainings
-from nas.adapting.fine_tuning import AdaptTraining
-from nas.adapting.job import in_steps
-from nas.adapting.loop import AdaptLoop, weights_path
+from nas.adapting.fine_tuning import AdaptTraining, WithWeights
+from nas.adapting.job import AdaptJob, in_steps
 from nas.adapting.metadata import adapt_facts, begin_facts
+from nas.adapting.plan import AdaptPlan, adapt_runner
 from nas.adapting.results import AdaptResult, write_results
 from nas.adapting.uniform_baseline import NAME, UniformRival
 from nas.adapting.watching import AdaptWatcher
 from nas.display.default_watchers import adapt_watcher
 from nas.engine import publishing
-from nas.engine.job_loop import SearchStoppedError
+from nas.engine.job import Evaluate
 from nas.engine.memoized_source import Remembering
 from nas.engine.run_folder import RunFolder
 from nas.engine.test_scores import name_of, read_tested, tested, untested
-from nas.engine.trial import Evaluate, Trial
+from nas.engine.trial import Trial
 from nas.engine.watching import Silent
 from nas.engine.workers import hold, remote_devices, run_jobs
 from nas.report.adapt.report import write_adapt_report
@@ -49,7 +50,7 @@ def adapt(
     config: AdaptConfig,
     folder: Path | str,
     watcher: AdaptWatcher | Silent | None = None,
-    evaluate: Evaluate | None = None,
+    evaluate: Evaluate[AdaptJob] | None = None,
     rivals: Mapping[str, FindRival] | None = None,
     curve: bool = True,
     publish: bool = False,
@@ -95,9 +96,16 @@ def adapt(
         if evaluate is None:
             evaluate = AdaptTraining(data, keep=config.keep, threads=config.schedule.cpus_per_trial)
         with adapt_watcher(watcher, config, asked, train_images=len(data.train)) as told:
-            loop = _loop(seed, data, asked, config, run, challengers, told, curve)
-            run_jobs(loop, evaluate, config.schedule, devices=remote_devices([asked]))
-            result = _conclude(loop, seed, data, challengers)
+            accuracy = _begin(run, seed, data, asked, config)
+            plan = _plan(seed, accuracy, data, asked, config, run, challengers, told, curve)
+            runner = adapt_runner(plan, run)
+            run_jobs(
+                runner,
+                WithWeights(evaluate),
+                config.schedule,
+                devices=remote_devices([asked]),
+            )
+            result = _conclude(plan, runner.logs.finals, run, accuracy, seed, data, challengers)
         if publish:
             publishing.publish(run, *publishing.OF_ADAPT)
         return result
@@ -121,8 +129,21 @@ def _require_size(seed: Seed, data: Dataset) -> None:
         )
 
 
-def _loop(
+def _begin(
+    run: RunFolder, seed: Seed, data: Dataset, asked: Remembering, config: AdaptConfig
+) -> float:
+    """Write down what the run does; returns the seed's accuracy on held-out images."""
+    from nas.checkpoints.scoring import score
+
+    facts = adapt_facts(seed.spec, asked.device, data, config)
+    return begin_facts(
+        run, facts, seed.spec, asked, lambda: score(seed, data, ("val",)).accuracy, data
+    )
+
+
+def _plan(
     seed: Seed,
+    accuracy: float,
     data: Dataset,
     asked: Remembering,
     config: AdaptConfig,
@@ -130,16 +151,10 @@ def _loop(
     rivals: Mapping[str, FindRival],
     watcher: AdaptWatcher,
     curve: bool,
-) -> AdaptLoop:
-    """The run's loop, from what its folder holds."""
-    from nas.checkpoints.scoring import score
+) -> AdaptPlan:
     from nas.checkpoints.torch_files import state_bytes
 
-    facts = adapt_facts(seed.spec, asked.device, data, config)
-    accuracy = begin_facts(
-        run, facts, seed.spec, asked, lambda: score(seed, data, ("val",)).accuracy, data
-    )
-    tuning = in_steps(config.recipe, len(data.train))
+    fine_tuning = in_steps(config.recipe, len(data.train))
     shrink = Shrink(
         seed.spec,
         accuracy=accuracy,
@@ -152,77 +167,85 @@ def _loop(
         ends=config.ends,
         tolerance=config.tolerance,
     )
-    last = LastTrainings(
+    final = LastTrainings(
         seed=seed,
         latency=asked,
         folder=run,
         kinds=config.finals(),
-        tuning=tuning,
-        final=in_steps(config.final_recipe, len(data.train)),
+        tuning=fine_tuning,
+        final={
+            kind: in_steps(recipe, len(data.train)) for kind, recipe in config.final_recipes.items()
+        },
         run_seed=config.seed,
         rivals=rivals,
         seeds=config.compare_seeds,
         curve=curve,
     )
-    return AdaptLoop(
+    return AdaptPlan(
         shrink,
         latency=asked,
         weights=state_bytes(seed.weights),
-        folder=run,
+        family=Family(run),
         run_seed=config.seed,
-        recipe=tuning,
-        last=last,
+        recipe=fine_tuning,
+        final=final,
         watcher=watcher,
         hold=hold(remote_devices([asked]), config.schedule),
     )
 
 
 def _conclude(
-    loop: AdaptLoop, seed: Seed, data: Dataset, rivals: Mapping[str, FindRival]
+    plan: AdaptPlan,
+    trained: Sequence[Trial],
+    folder: RunFolder,
+    seed_accuracy: float,
+    seed: Seed,
+    data: Dataset,
+    rivals: Mapping[str, FindRival],
 ) -> AdaptResult:
-    """Look at the test images, once a network; write the files."""
+    """Score the networks on the test images, each once; write the files."""
     from nas.checkpoints.checkpoint import Seed
     from nas.checkpoints.scoring import score
     from nas.checkpoints.torch_files import state_of
     from nas.data.image_files.unreadable import UnreadableError
 
-    if loop.failure is not None:
-        raise SearchStoppedError(loop.failure)
-    shrink, asked, trained = loop.shrink, loop.latency, loop.final_log.trials
+    shrink, asked = plan.shrink, plan.latency
     ours = [trial for trial in trained if trial.kind in OURS]
     finals = sorted(ours, key=lambda t: -(t.accuracy or 0.0))
     best = finals[0] if finals and finals[0].ok else None
-    weights = loop.weights if best is None else weights_path(loop.folder, best).read_bytes()
+    if best and plan.trials and (plan.trials[-1].accuracy or 0.0) > (best.accuracy or 0.0):
+        best = None  # the last training has made the network worse
+    weights = plan.weights if best is None else folder.weights_path(best.key).read_bytes()
     usage = replace(seed.usage, trained_px=data.resolution_px)
     adapted = Seed(shrink.current.spec, state_of(weights), usage, seed.device)
-    found = read_rivals(loop.folder)
+    found = read_rivals(folder)
 
     def on_test(trial: Trial) -> float:
-        loop.watcher.testing(trial)
+        plan.watcher.testing(trial)
         rival = found.get(trial.kind.rpartition("-")[0])
         spec = rival.spec if rival else shrink.current.spec
-        state = state_of(weights_path(loop.folder, trial).read_bytes())
+        state = state_of(folder.weights_path(trial.key).read_bytes())
         return score(replace(seed, spec=spec, weights=state), data, ("test",)).accuracy
 
-    kept = [trial for trial in trained if weights_path(loop.folder, trial).is_file()]
+    kept = [trial for trial in trained if folder.weights_path(trial.key).is_file()]
     test_accuracy: float | None = None
     try:
-        known = tested(loop.folder, kept, on_test)
+        known = tested(folder, kept, on_test)
         test_accuracy = (
             score(adapted, data, ("test",)).accuracy if best is None else known[name_of(best)]
         )
     except UnreadableError as error:
-        untested(error, loop.folder)
-        known = read_tested(loop.folder)
+        untested(error, folder)
+        known = read_tested(folder)
     result = AdaptResult(
-        folder=loop.folder,
+        folder=folder,
         seed_spec=seed.spec,
         spec=shrink.current.spec,
         latency=asked.reading(shrink.current.spec),
         seed_latency=asked.reading(seed.spec),
-        seed_accuracy=loop.seed_accuracy,
+        seed_accuracy=seed_accuracy,
         reached=shrink.reached,
-        family=tuple(loop.family),
+        family=tuple(plan.trials),
         finals=tuple(finals),
         rivals=tuple(found[name] for name in rivals if name in found),
         comparisons=tuple(comparisons(trained, list(rivals), known)),
@@ -230,5 +253,5 @@ def _conclude(
         test_accuracy=test_accuracy,
     )
     result = write_results(result, adapted, data.val)
-    write_adapt_report(loop.folder)
+    write_adapt_report(folder)
     return result

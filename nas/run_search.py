@@ -16,27 +16,29 @@ from latency import LatencySource
 from nas.data.chance import chance_of
 from nas.display.default_watchers import search_watcher
 from nas.engine import publishing
-from nas.engine.job_loop import SearchStoppedError
+from nas.engine.job import Evaluate, Job
 from nas.engine.measuring import measure, require_distinct
 from nas.engine.run_folder import RunFolder
+from nas.engine.run_logs import RunLogs
 from nas.engine.run_metadata import record_facts
+from nas.engine.runner import SearchStoppedError
 from nas.engine.schedule_config import ScheduleConfig
 from nas.engine.test_scores import untested
-from nas.engine.trial import Evaluate, Trial
+from nas.engine.trial import Trial
 from nas.engine.watching import PolicyRecord, Several, Watcher
 from nas.engine.workers import hold, remote_devices, run_jobs
 from nas.report.search.report import write_report
 from nas.searching.config import FidelityConfig, FinalsConfig, SearchConfig
 from nas.searching.estimates import estimates
-from nas.searching.fidelity import as_it_trains, first_recipe
+from nas.searching.fidelity import Halving, as_it_trains, candidates_worth, first_recipe
 from nas.searching.latency_warmup import PowerLaw, can_be_guided, guide
-from nas.searching.loop import Budget, TrialLoop
 from nas.searching.metadata import facts_of
+from nas.searching.plan import Budget, SearchPlan, search_runner
 from nas.searching.proxy_task import ProxyTraining
 from nas.searching.results import SearchResult, choose_winner, finalist_weights, write_results
 from nas.searching.reward import Reward
 from nas.searching.sizes import Sizes, deployed_px
-from nas.searching.time_budget import Allowance, WallTime
+from nas.searching.time_budget import TimeBudget, WallTime
 from nas.searching.warm_start import WarmStart
 from nas.statistics.noise import fastest_of_the_best, measure_noise
 from nas.training.recipe import Recipe
@@ -72,7 +74,7 @@ def search(
     warm_start: Sequence[Seed] = (),
     latency_warmup: Sequence[PowerLaw] = (),
     seed: int = 0,
-    evaluate: Evaluate | None = None,
+    evaluate: Evaluate[Job] | None = None,
     watcher: Watcher | None = None,
     publish: bool = False,
 ) -> SearchResult:
@@ -161,33 +163,38 @@ def search(
         if guided:
             guide(controller, space, latency_warmup, targets_ms)
         remote = remote_devices(sources)
-        allowance = None
+        sizes = Sizes(data.resolution_px, final_data.resolution_px)
+        time_budget = None
         if wall_time is not None:
             used_s = wall_time.used_s + time.monotonic() - began_s
-            allowance = Allowance(
+            time_budget = TimeBudget(
                 replace(wall_time, used_s=used_s),
                 run / "spent.json",
-                final_factor=finals.work(Sizes(data.resolution_px, final_data.resolution_px)),
+                final_factor=finals.work(sizes),
+                worth=partial(candidates_worth, fidelity),
             )
-        sizes = Sizes(data.resolution_px, final_data.resolution_px)
         settings = _settings(budget, finals, fidelity, targets_ms).with_sizes(sizes)
-        left_s = allowance.left_s if allowance else None
-        with search_watcher(watcher, settings, budget_left_s=left_s) as told:
-            loop = TrialLoop(
-                space=space,
-                controller=controller,
-                measure=partial(measure, sources, hold=hold(remote, schedule)),
+        left_s = time_budget.left_s if time_budget else None
+        with search_watcher(watcher, settings, budget_left_s=left_s) as shown:
+            watchers = Several(
+                PolicyRecord(run / "policy.jsonl"), *([time_budget] if time_budget else []), shown
+            )
+            plan = SearchPlan(
+                space,
+                controller,
                 reward=partial(_scored, reward, targets_ms),
                 targets_ms=targets_ms,
                 budget=budget,
-                folder=run,
-                watcher=Several(PolicyRecord(run / "policy.jsonl"), told),
-                allowance=allowance,
-                fidelity=fidelity,
+                watcher=watchers,
+                time_budget=time_budget,
+                fidelity=Halving(fidelity.keep) if fidelity else None,
             )
-            with allowance.kept_up() if allowance else nullcontext():
-                run_jobs(loop, evaluate, schedule, devices=remote)
-        result = _conclude(loop, data, final_data)
+            runner = search_runner(
+                plan, run, partial(measure, sources, hold=hold(remote, schedule))
+            )
+            with time_budget.kept_up() if time_budget else nullcontext():
+                run_jobs(runner, evaluate, schedule, devices=remote)
+        result = _conclude(plan, runner.logs, run, data, final_data)
         if publish:
             publishing.publish(run, *publishing.OF_SEARCH)
         return result
@@ -308,37 +315,39 @@ def _scored(
     return reward(accuracy, tuple(every_ms), target_ms=tuple(targets_ms))
 
 
-def _conclude(loop: TrialLoop, data: Dataset, final_data: Dataset) -> SearchResult:
-    """Choose the winner, look at the test images once, write the files."""
-    trials, finals = loop.trials, loop.finals.trials
-    winner = choose_winner(finals, targets_ms=loop.targets_ms)
+def _conclude(
+    plan: SearchPlan, logs: RunLogs, folder: RunFolder, data: Dataset, final_data: Dataset
+) -> SearchResult:
+    """Choose the winner, score it on the test images once, write the files."""
+    trials, finals = plan.trials, logs.finals
+    winner = choose_winner(finals, targets_ms=plan.targets_ms)
     if winner is None:
-        reasons = [trial.error for trial in (*finals, *loop.log.trials) if trial.error]
+        reasons = [trial.error for trial in (*finals, *logs.trials) if trial.error]
         raise SearchStoppedError(f"nothing trained to the end: {reasons[0]}")
-    spec = loop.space.decode(winner.tokens)
+    spec = plan.space.decode(winner.tokens)
     noise, fastest = measure_noise(trials, finals), None
     if noise is not None and not noise.differ:
-        fastest = loop.space.decode(fastest_of_the_best(trials, noise).tokens)
-    test_accuracy, problem = _on_test(loop.folder, winner, spec, final_data)
+        fastest = plan.space.decode(fastest_of_the_best(trials, noise).tokens)
+    test_accuracy, problem = _on_test(folder, winner, spec, final_data)
     result = SearchResult(
-        folder=loop.folder,
+        folder=folder,
         winner=winner,
         spec=spec,
-        within_target=winner.within(loop.targets_ms),
-        targets_ms=loop.targets_ms,
+        within_target=winner.within(plan.targets_ms),
+        targets_ms=plan.targets_ms,
         test_accuracy=test_accuracy,
         test_problem=problem,
         sizes=Sizes(data.resolution_px, final_data.resolution_px),
         trials=tuple(trials),
         finals=tuple(finals),
         noise=noise,
-        estimates=estimates(loop.space.arities, trials),
-        rungs=tuple(trial for trial in loop.log.trials if trial.kind == "rung"),
+        estimates=estimates(plan.space.arities, trials),
+        rungs=tuple(trial for trial in logs.trials if trial.kind == "rung"),
         fastest=fastest,
         chance=chance_of(data.val, classes=len(data.classes)),
     )
     result = write_results(result, final_data)
-    write_report(loop.folder)
+    write_report(folder)
     return result
 
 
@@ -356,7 +365,7 @@ def _on_test(
 
 def _test_accuracy(folder: RunFolder, winner: Trial, spec: ArchSpec, data: Dataset) -> float | None:
     """Top-1 of the winner on the test images; None where its evaluator kept no weights."""
-    if not folder.weights_path(winner.index).exists():
+    if not folder.weights_path(winner.key).exists():
         return None
     from nas.training.evaluate import evaluate
     from search_spaces.network import build

@@ -40,7 +40,8 @@ class AdaptConfig(BaseModel):
         recipe: Of a proposal's fine-tuning.
         final: How the last network is trained: from scratch (MobileNetV3's), on from its weights
             (NetAdapt's), both side by side, or not at all.
-        final_recipe: How long and how.
+        final_recipe: How long and how. On from its weights it takes the learning rate of `recipe`, unless
+            another than the default is given here.
         compare: What the last network is set beside, trained alike: `uniform` is the seed at the uniform
             width multiplier of the same latency.
         compare_seeds: Trainings of each of the two, with different seeds.
@@ -87,6 +88,14 @@ class AdaptConfig(BaseModel):
     def last(self) -> dict[str, Any]:
         """What a run cannot change once its last trainings have begun, as plain data."""
         return self.model_dump(mode="json", include=LAST)
+
+    @property
+    def final_recipes(self) -> dict[str, Recipe]:
+        """The recipe of each kind of last training: what has been trained needs a lower rate."""
+        recipe, rate = self.final_recipe, self.final_recipe.learning_rate
+        if rate == Recipe().learning_rate:
+            rate = self.recipe.learning_rate
+        return {"scratch": recipe, "finetune": recipe.model_copy(update={"learning_rate": rate})}
 
     def finals(self) -> tuple[str, ...]:
         """The kinds of last training."""

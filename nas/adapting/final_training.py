@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 from latency import Latency
 from nas.adapting.baselines import Challenge, FindRival, Rival, kept_rival
 from nas.adapting.job import AdaptJob, of_steps
+from nas.engine.job import trial_seed
 from nas.engine.memoized_source import Remembering
 from nas.engine.run_folder import RunFolder
-from nas.engine.trial import Trial, trial_seed
+from nas.engine.trial import Trial
 from nas.training.recipe import Recipe
 from search_spaces import ArchSpec
 
@@ -58,7 +59,7 @@ class LastTrainings:
         folder: The run's.
         kinds: How the last network is trained: `scratch`, `finetune`, both or neither.
         tuning: A proposal's recipe, its length in steps.
-        final: The last network's.
+        final: The last network's, by kind; all of one length in steps.
         run_seed: Of everything random.
         rivals: Find the networks to compare it with, by name.
         seeds: Trainings of each network and kind, where there are rivals.
@@ -70,7 +71,7 @@ class LastTrainings:
     folder: RunFolder
     kinds: tuple[str, ...]
     tuning: Recipe
-    final: Recipe
+    final: Mapping[str, Recipe]
     run_seed: int
     rivals: Mapping[str, FindRival]
     seeds: int
@@ -99,7 +100,7 @@ class LastTrainings:
                 family=reached.family,
                 spec=reached.spec,
                 latency=reached.latency,
-                recipe=self.final,
+                recipe=self.final[kind],
                 weights=None if kind == "scratch" else reached.weights,
             )
             for place in places
@@ -107,7 +108,7 @@ class LastTrainings:
         ]
 
     def _theirs(self, reached: Reached, rival: Rival) -> list[AdaptJob]:
-        recipes = {"scratch": self.final, "finetune": self.as_long(len(reached.family))}
+        recipes = {**self.final, "finetune": self.as_long(len(reached.family))}
         return [
             self._job(
                 f"{rival.name} {IN_WORDS[kind]}{self._which(place)}",
@@ -163,9 +164,10 @@ class LastTrainings:
 
     def as_long(self, steps: int) -> Recipe:
         """The last training's recipe, longer by what so many of NetAdapt's steps have trained."""
-        assert self.final.steps is not None
+        final = self.final["finetune"]
+        assert final.steps is not None
         images = steps * self._tuning_steps * self.tuning.batch_size
-        return of_steps(self.final, self.final.steps + round(images / self.final.batch_size))
+        return of_steps(final, final.steps + round(images / final.batch_size))
 
     @staticmethod
     def _job(
@@ -187,7 +189,7 @@ class LastTrainings:
             tokens=(),
             spec=spec,
             seed=seed,
-            latency=latency,
+            latencies=(latency,),
             name=name,
             recipe=recipe,
             parent=spec,

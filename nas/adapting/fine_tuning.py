@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nas.adapting.baselines import keeps_weights
-from nas.engine.trial import Job, Outcome
+from nas.adapting.job import AdaptJob
+from nas.engine.job import Evaluate, Outcome
 
 if TYPE_CHECKING:
     from nas.data.images import Dataset
@@ -29,17 +30,15 @@ class AdaptTraining:
     device: str = "auto"
     threads: int = 1
 
-    def __call__(self, job: Job) -> Outcome:
+    def __call__(self, job: AdaptJob) -> Outcome:
         """Train a job's network; the same job gives the same outcome on the same kind of device."""
         import torch
 
-        from nas.adapting.job import AdaptJob
         from nas.checkpoints.torch_files import state_bytes, state_of
         from nas.training.train import Diverged, train
         from netadapt.weights import passed_on
         from search_spaces.network import build
 
-        assert isinstance(job, AdaptJob)
         torch.set_num_threads(self.threads)
         device = self.device
         if device == "auto":
@@ -69,3 +68,25 @@ class AdaptTraining:
             weights=trained,
             px=self.dataset.resolution_px,
         )
+
+
+@dataclass(frozen=True)
+class WithWeights:
+    """Checks that a caller's own evaluator returns the weights that a run goes on with; picklable.
+
+    Attributes:
+        evaluate: The evaluator.
+    """
+
+    evaluate: Evaluate[AdaptJob]
+
+    def __call__(self, job: AdaptJob) -> Outcome:
+        """Train a job's network; without weights, where they are needed, it has failed."""
+        outcome = self.evaluate(job)
+        if not isinstance(outcome, Outcome) or outcome.accuracy is None:
+            return outcome
+        if not keeps_weights(job.kind):
+            return replace(outcome, weights=None)
+        if outcome.weights is None:
+            return Outcome(None, "its training returned no weights")
+        return outcome

@@ -12,7 +12,7 @@ from typing import Any, Self
 from latency import Latency
 from nas.adapting.baselines import Rival, read_rivals, unmet
 from nas.adapting.comparison import Comparison, comparisons
-from nas.adapting.job import Planned, StepPlan, confirmed_path, read_confirmed
+from nas.adapting.family import Planned, StepPlan, confirmed_path, read_confirmed
 from nas.adapting.metadata import KIND
 from nas.engine.run_folder import RunFolder
 from nas.engine.test_scores import read_tested

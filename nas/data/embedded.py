@@ -9,6 +9,8 @@ from PIL import Image
 
 NAME = "fashion-mnist-subset"
 
+_ASSET = files("nas.data") / "assets" / "fashion_mnist_subset.npz"
+
 
 @dataclass(frozen=True)
 class GreyPictures:
@@ -51,8 +53,7 @@ def read_embedded() -> tuple[tuple[str, ...], dict[str, GreyPictures]]:
 
     Train and val come from the source's training images, test from its test images.
     """
-    asset = files("nas.data") / "assets" / "fashion_mnist_subset.npz"
-    with asset.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+    with _ASSET.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
         pictures = {
             split: GreyPictures(
                 arrays[f"{split}_images"], arrays[f"{split}_labels"].astype(np.int64)
@@ -60,3 +61,9 @@ def read_embedded() -> tuple[tuple[str, ...], dict[str, GreyPictures]]:
             for split in ("train", "val", "test")
         }
         return tuple(str(name) for name in arrays["classes"]), pictures
+
+
+def embedded_classes() -> tuple[str, ...]:
+    """Return the class names, without reading the images."""
+    with _ASSET.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+        return tuple(str(name) for name in arrays["classes"])

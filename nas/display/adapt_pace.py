@@ -27,10 +27,10 @@ class Logged:
     """The pace of the steps that were in the log already, by its clock readings."""
 
     def __init__(self) -> None:
-        self._work, self._train_s = 0, 0.0
+        self._work = self._train_s = 0.0
         self._spans: dict[int, tuple[float, float]] = {}
 
-    def add(self, trial: Trial, work: int) -> None:
+    def add(self, trial: Trial, work: float) -> None:
         """A proposal that trained; work: see `nas.adapting.job.work`."""
         ended_s = datetime.fromisoformat(str(trial.time["finished"])).timestamp()
         began_s = ended_s - trial.train_s
@@ -70,7 +70,7 @@ class Pace:
         self._phase: Phase = "else"
         self._since = 0.0
         self._spent_s: dict[Phase, float] = {"training": 0.0, "measuring": 0.0, "else": 0.0}
-        self._work = self._trained = 0
+        self._work, self._trained = 0.0, 0
         self._first_s: float | None = None
         self._later_s: list[float] = []
 
@@ -80,7 +80,7 @@ class Pace:
         self._spent_s[self._phase] += now - self._since
         self._phase, self._since = phase, now
 
-    def trained(self, work: int) -> None:
+    def trained(self, work: float) -> None:
         """A training has ended: see `nas.adapting.job.work`."""
         self._work += work
         self._trained += 1
@@ -95,7 +95,7 @@ class Pace:
         else:
             self._later_s.append(spent_s)
 
-    def left_s(self, *, work: int, steps: float) -> float | None:
+    def left_s(self, *, work: float, steps: float) -> float | None:
         """Seconds of so much training, and of the measuring of so many steps; None if one is not known.
 
         Args:

@@ -43,7 +43,7 @@ class View(AdaptWatcher):
         self.pace = Pace(forecast, workers=workers)
         self._waiting = Waiting(console)
         self._asked = 0
-        self._out = self._jobs = 0
+        self._out, self._jobs = 0.0, 0
         self._each_step = 0 if forecast is None else forecast.able
         self._scores: list[float] = []
         self._shrink: Shrink | None = None

@@ -13,7 +13,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from nas.engine.trial import Job, Kind, Trial
+from nas.engine.job import Job, Kind
+from nas.engine.trial import Trial
 from nas.engine.watching import Silent
 from nas.formatting import counted, duration, in_short, percent
 from nas.searching.config import SearchConfig

@@ -13,20 +13,20 @@ from search_spaces import ArchSpec, InputError
 Answer = Latency | MeasurementError
 """A network's latency on one device, or why that device has none to tell."""
 
-Told = tuple[Latency, ...] | MeasurementError
+Reading = tuple[Latency, ...] | MeasurementError
 """A network's latency on each device, or why there is none."""
 
-Tell = Callable[[int, int], None]
-"""Is given how many latencies of how many are there."""
+Progress = Callable[[int, int], None]
+"""Called with (done, total): `done` of `total` latencies have been measured."""
 
 
 def measure(
     sources: Sequence[LatencySource],
     specs: Sequence[ArchSpec],
-    tell: Tell = lambda _done, _total: None,
+    tell: Progress = lambda _done, _total: None,
     *,
     hold: Callable[[], AbstractContextManager[object]] = nullcontext,
-) -> list[Told]:
+) -> list[Reading]:
     """The latencies of networks on every device; equal networks are measured once.
 
     This machine's own are measured one after another, with nothing beside. Then all others at the same
@@ -96,7 +96,7 @@ def _at_once(
 
 def _all_of(
     answers: dict[tuple[int, str], Answer], spec: ArchSpec, sources: Sequence[LatencySource]
-) -> Told:
+) -> Reading:
     """The network's latencies, or the first refusal."""
     latencies: list[Latency] = []
     for place, source in enumerate(sources):

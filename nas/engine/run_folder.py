@@ -28,7 +28,8 @@ from pathlib import Path
 import filelock
 
 from nas.atomic_files import write_whole
-from nas.engine.trial_log import TrialLog, read_trials
+from nas.engine.job import Key
+from nas.engine.trial_log import read_trials
 from search_spaces import InputError
 from search_spaces.shell import quoted
 
@@ -91,21 +92,22 @@ class RunFolder:
         """Remove the folder of a run that has not begun."""
         shutil.rmtree(self.path)
 
-    def trials(self) -> TrialLog:
-        """The search's log."""
-        return TrialLog(self.path / "trials.jsonl")
+    def weights_path(self, key: Key) -> Path:
+        """Where the weights of a training are kept."""
+        kind, index = key
+        path = self.path / "weights" / f"{kind}-{index}.pt"
+        if kind == "final" and not path.exists():  # runs of before 0.2 called them so
+            before = path.with_name(f"trial-{index}.pt")
+            return before if before.exists() else path
+        return path
 
-    def finals(self) -> TrialLog:
-        """The log of finalists and repeats."""
-        return TrialLog(self.path / "finals.jsonl")
+    def keep_weights(self, key: Key, weights: bytes) -> None:
+        """Keep a training's weights.
 
-    def weights_path(self, index: int) -> Path:
-        """Where a finalist's weights are kept."""
-        return self.path / "weights" / f"trial-{index}.pt"
-
-    def keep_weights(self, index: int, weights: bytes) -> None:
-        """Keep a finalist's weights."""
-        path = self.weights_path(index)
+        Raises:
+            InputError: The disk is full.
+        """
+        path = self.weights_path(key)
         path.parent.mkdir(exist_ok=True)
         write_whole(path, weights)
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from nas.atomic_files import read_lines, write_whole
+from nas.engine.job import Key
 from nas.engine.trial import Trial
 from search_spaces import InputError
 
-Key = tuple[str, int]
-"""Kind and index of a trial: what it is known by in its run."""
+OTHER_RUN = "the log belongs to other settings, another device or version"
 
 
 class TrialLog:
@@ -27,24 +28,52 @@ class TrialLog:
         for file in (self.path, self.ahead_path):
             _cut_last(file)
         self.trials = read_trials(self.path)
-        self._logged = {_key(trial): trial for trial in self.trials}
-        ahead = {_key(trial): trial for trial in read_trials(self.ahead_path)}
+        self._logged = {trial.key: trial for trial in self.trials}
+        ahead = {trial.key: trial for trial in read_trials(self.ahead_path)}
         # A crash between moving one and taking it out of the waiting ones leaves it in both.
         self._ahead = {key: trial for key, trial in ahead.items() if key not in self._logged}
         self._order: list[Key] = []
+        self._replayed = 0  # trials of batches opened so far
 
     @property
-    def waiting(self) -> list[Trial]:
-        """Trials that wait for their turn."""
-        return list(self._ahead.values())
+    def begun(self) -> bool:
+        """Whether it has any trial."""
+        return bool(self.trials or self._ahead)
 
-    def open_batch(self, keys: list[Key]) -> dict[Key, Trial]:
-        """Say which trials come next, in order; returns those already on disk."""
+    def open_batch(self, keys: list[Key], *, alone: bool = True) -> dict[Key, Trial]:
+        """Say which trials come next, in order; return those already on disk.
+
+        Args:
+            keys: Of the batch.
+            alone: Whether the log may have no others in their place.
+
+        Raises:
+            InputError: It has: it was written by another plan.
+        """
         self._order = [key for key in keys if key not in self._logged]
+        here = len(keys) - len(self._order)
+        next_ones = self.trials[self._replayed : self._replayed + here]
+        if self._order:  # only the last batch of a log may lack trials
+            next_ones = [*self.trials[self._replayed :], *self._ahead.values()]
+        for trial in next_ones if alone else ():
+            if trial.key not in keys:
+                self.refuse(trial)
+        self._replayed += here
         self._drain()
         return {
             key: self._on_disk(key) for key in keys if key in self._logged or key in self._ahead
         }
+
+    def refuse(self, trial: Trial, why: str = OTHER_RUN) -> NoReturn:
+        """Say that a trial is not of the plan that reads this log.
+
+        Raises:
+            InputError: Always.
+        """
+        raise InputError(
+            f"{self.path}: {trial.kind} {trial.index} is not what this run would ask: {why}; resume with "
+            "what wrote it"
+        )
 
     def _on_disk(self, key: Key) -> Trial:
         return self._logged[key] if key in self._logged else self._ahead[key]
@@ -55,33 +84,33 @@ class TrialLog:
         Raises:
             InputError: The disk is full; what was written before stays.
         """
-        self._ahead[_key(trial)] = trial
-        if self._order[0] != _key(trial):
+        self._ahead[trial.key] = trial
+        if self._order[0] != trial.key:
             _append(self.ahead_path, trial)
         self._drain()
 
-    def drop_failed(self, keys: Collection[Key] | None = None) -> None:
-        """Take failures out of the log, and of those that wait, so that they are tried again.
+    def retry_failures(self, batch_of: Callable[[Trial], object]) -> None:
+        """Forget the failures of the last batch, so that they are tried again in their places.
 
         Args:
-            keys: Of the trials meant; None means all.
+            batch_of: Equal for trials of one batch.
 
         Raises:
             InputError: The disk is full.
         """
-
-        def stays(trial: Trial) -> bool:
-            return trial.ok or (keys is not None and _key(trial) not in keys)
-
-        waiting = [trial for trial in self.waiting if stays(trial)]
-        if len(waiting) < len(self._ahead):
-            write_whole(self.ahead_path, b"".join(map(_line, waiting)))
-            self._ahead = {_key(trial): trial for trial in waiting}
-        good = [trial for trial in self.trials if stays(trial)]
-        if len(good) < len(self.trials):
-            write_whole(self.path, b"".join(map(_line, good)))
-            self.trials = good
-            self._logged = {_key(trial): trial for trial in good}
+        last = batch_of([*self.trials, *self._ahead.values()][-1]) if self.begun else None
+        first = next(
+            (n for n, t in enumerate(self.trials) if not t.ok and batch_of(t) == last), None
+        )
+        kept, later = self.trials[:first], self.trials[first:] if first is not None else []
+        waiting = [trial for trial in (*later, *self._ahead.values()) if trial.ok]
+        if first is None and len(waiting) == len(self._ahead):
+            return
+        # What waits is written first: a trial that a crash leaves in both files counts once.
+        write_whole(self.ahead_path, b"".join(map(_line, waiting)))
+        write_whole(self.path, b"".join(map(_line, kept)))
+        self.trials, self._logged = kept, {trial.key: trial for trial in kept}
+        self._ahead = {trial.key: trial for trial in waiting}
 
     def _drain(self) -> None:
         """Move trials whose turn it is from the waiting ones to the log."""
@@ -90,13 +119,10 @@ class TrialLog:
             _append(self.path, self._ahead[key])
             self._logged[key] = self._ahead.pop(key)
             self.trials.append(self._logged[key])
+            self._replayed = len(self.trials)
             del self._order[0]
         if not self._ahead:
             self.ahead_path.unlink(missing_ok=True)
-
-
-def _key(trial: Trial) -> Key:
-    return trial.kind, trial.index
 
 
 def _line(trial: Trial) -> bytes:
@@ -129,3 +155,9 @@ def _cut_last(path: Path) -> None:
 def read_trials(path: Path) -> list[Trial]:
     """The trials of a log, which another process may be writing: see `nas.atomic_files.read_lines`."""
     return read_lines(path, Trial.from_dict)
+
+
+def read_finished(path: Path) -> list[Trial]:
+    """Return all finished trials of a log, those that wait for their turn included."""
+    ahead = read_trials(path.with_suffix(".ahead.jsonl"))
+    return list({trial.key: trial for trial in [*read_trials(path), *ahead]}.values())

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from controllers import Controller, HasPolicy
-from nas.engine.trial import Job, Trial
+from nas.engine.job import Job
+from nas.engine.trial import Trial
 from nas.formatting import short_names
 
 

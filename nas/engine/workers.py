@@ -1,4 +1,4 @@
-"""Who trains a loop's jobs, and keeps its devices meanwhile: this process, or Ray."""
+"""Who trains a runner's jobs, and keeps its devices meanwhile: this process, or Ray."""
 
 from __future__ import annotations
 
@@ -7,28 +7,32 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 from latency import LatencySource, units
-from nas.engine.job_loop import JobLoop, run_serially
+from nas.engine.job import Evaluate, J
+from nas.engine.runner import BatchRunner, run_serially
 from nas.engine.schedule_config import ScheduleConfig
-from nas.engine.trial import Evaluate
 
 
 def run_jobs(
-    loop: JobLoop, evaluate: Evaluate, schedule: ScheduleConfig, *, devices: Sequence[str] = ()
+    runner: BatchRunner[J],
+    evaluate: Evaluate[J],
+    schedule: ScheduleConfig,
+    *,
+    devices: Sequence[str] = (),
 ) -> None:
-    """Train every job of a loop where the schedule says.
+    """Train every job of a runner where the schedule says.
 
     Args:
-        loop: Says which is next.
+        runner: Says which is next.
         evaluate: Trains one.
         schedule: Where.
         devices: Fingerprints of those that `hold` is to keep.
 
     Raises:
         InputError: The cluster cannot be reached, or has no room for a single trial.
-        SearchStoppedError: The loop gave up.
+        SearchStoppedError: The plan gave up.
     """
     if schedule.workers == 0:
-        run_serially(loop, evaluate)
+        run_serially(runner, evaluate)
         return
     from nas.engine.on_ray.tune import Resources, run_on_ray
 
@@ -40,7 +44,7 @@ def run_jobs(
         retries=schedule.retries,
         devices=tuple(devices),
     )
-    run_on_ray(loop, evaluate, resources, usage_stats=schedule.usage_stats)
+    run_on_ray(runner, evaluate, resources, usage_stats=schedule.usage_stats)
 
 
 def remote_devices(sources: Sequence[LatencySource]) -> list[str]:

@@ -42,10 +42,10 @@ def estimates(arities: Sequence[int], trials: Sequence[Trial]) -> dict[int, Esti
         return {}
     tokens = [trial.tokens for trial in read]
     model = fit(arities, tokens, [trial.accuracy or 0.0 for trial in read])
-    told = zip(read, *model.estimate(tokens), strict=True)
+    estimated = zip(read, *model.estimate(tokens), strict=True)
     by_network = {
         trial.fingerprint: Estimate(mean, std)
-        for trial, mean, std in told
+        for trial, mean, std in estimated
         if (trial.accuracy or 0.0) >= model.floor
     }
     return {t.index: by_network[t.fingerprint] for t in good if t.fingerprint in by_network}
@@ -56,7 +56,7 @@ def finalists(
     *,
     targets_ms: Sequence[float],
     reward: Callable[[float, Sequence[float]], float],
-    told: Mapping[int, Estimate],
+    estimates: Mapping[int, Estimate],
 ) -> list[Trial]:
     """Distinct networks from the best on, as the winner will be chosen among those trained longer.
 
@@ -67,11 +67,13 @@ def finalists(
         trials: Of the search, all trained for the same length.
         targets_ms: The latency budget on each device.
         reward: Of (accuracy in 0..1, latency in ms on each device).
-        told: The estimates, by the trial's index.
+        estimates: By the trial's index.
     """
 
     def place(trial: Trial) -> tuple[bool, float, float, int]:
-        accuracy = told[trial.index].accuracy if trial.index in told else trial.accuracy or 0.0
+        accuracy = (
+            estimates[trial.index].accuracy if trial.index in estimates else trial.accuracy or 0.0
+        )
         if trial.within(targets_ms):
             return False, -accuracy, trial.overall_ms, trial.index
         return True, -reward(accuracy, trial.latencies_ms), trial.overall_ms, trial.index

@@ -14,11 +14,14 @@ trainings are compared with each other alone. That costs the first part twice, f
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from statistics import fmean, linear_regression
+from typing import Protocol
 
+from latency import Latency
+from nas.engine.job import Job, Kind
 from nas.engine.trial import Trial
 from nas.searching.config import FidelityConfig
 from nas.training.recipe import Recipe
@@ -65,13 +68,57 @@ class Line:
         return cls(slope, intercept) if slope >= 0 else cls(0.0, fmean(full))
 
 
-class Halving:
-    """Says which candidates of a batch go on, and what the controller is told of the others.
+class MakeJob(Protocol):
+    """Makes the job of a candidate."""
 
-    It knows what it was given, batch by batch, and nothing else: a replayed log leads it the same way.
+    def __call__(
+        self, kind: Kind, index: int, tokens: Tokens, latencies: tuple[Latency, ...] = ()
+    ) -> Job:
+        """Of a kind of training; it is measured first where no latencies are given."""
+        ...
+
+
+Asked = Sequence[tuple[int, Tokens]]
+"""Candidates: index and tokens."""
+
+Reward = Callable[[float, Sequence[float]], float]
+"""Of (accuracy in 0..1, latency in ms on each device)."""
+
+Trained = Generator[list[Job], list[Trial], list[Trial]]
+"""A part of a plan: yields jobs, is sent their trials, returns the longest training of each candidate."""
+
+
+class Fidelity(Protocol):
+    """For how long each candidate of a batch trains, and what that is worth."""
+
+    def train(self, asked: Asked, make: MakeJob) -> Trained:
+        """Train a batch of candidates; returns their trials in the order asked."""
+        ...
+
+    def reward(self, trial: Trial, reward: Reward) -> float:
+        """What the controller learns of a trial."""
+        ...
+
+
+class FullLength:
+    """Every candidate trains in full."""
+
+    def train(self, asked: Asked, make: MakeJob) -> Trained:
+        """See `Fidelity`."""
+        return (yield [make("search", index, tokens) for index, tokens in asked])
+
+    def reward(self, trial: Trial, reward: Reward) -> float:  # noqa: ARG002
+        """See `Fidelity`."""
+        return trial.reward
+
+
+class Halving:
+    """Trains a batch of candidates for a first part, then the better ones in full.
+
+    It decides from the trials it was given, batch by batch: a replayed log leads it the same way.
 
     Args:
-        keep: Part of a batch's candidates that goes on.
+        keep: Part of a batch's candidates that trains in full.
     """
 
     def __init__(self, keep: float) -> None:
@@ -79,8 +126,24 @@ class Halving:
         self._first: dict[str, float] = {}
         self._full: dict[str, float] = {}
 
+    def train(self, asked: Asked, make: MakeJob) -> Trained:
+        """See `Fidelity`."""
+        rungs = yield [make("rung", index, tokens) for index, tokens in asked]
+        self.learn(rungs)
+        on = self.promoted(rungs)
+        full = yield [make("search", rung.index, rung.tokens, rung.latencies) for rung in on]
+        self.learn(full)
+        longest = {trial.index: trial for trial in [*rungs, *full]}
+        return list(longest.values())
+
+    def reward(self, trial: Trial, reward: Reward) -> float:
+        """Of a first part, the reward of the accuracy expected at full length."""
+        if trial.kind != "rung" or not _sound(trial):
+            return trial.reward
+        return reward(self.line.at(trial.accuracy or 0.0), trial.latencies_ms)
+
     def learn(self, trials: Iterable[Trial]) -> None:
-        """Trainings that have ended, of either length; of a network the first one counts."""
+        """Remember accuracies of either length; of a network the first one counts."""
         for trial in filter(_sound, trials):
             known = self._first if trial.kind == "rung" else self._full
             known.setdefault(trial.fingerprint, trial.accuracy or 0.0)
@@ -103,26 +166,6 @@ class Halving:
         count = _promotions(len(best), keep=self.keep, pairs=len(self._full))
         on = {*islice(best, count), *self._full}
         return [rung for rung in rungs if _sound(rung) and rung.fingerprint in on]
-
-    def scores(
-        self, candidates: Iterable[Trial], reward: Callable[[float, Sequence[float]], float]
-    ) -> list[tuple[Tokens, float]]:
-        """What the controller is told of a batch, in the order asked.
-
-        Of a full training its reward; of a first part the reward of the accuracy expected at full length.
-
-        Args:
-            candidates: The longest training of each.
-            reward: Of (accuracy, latencies in ms).
-        """
-        line = self.line
-
-        def told(trial: Trial) -> float:
-            if trial.kind != "rung" or not _sound(trial):
-                return trial.reward
-            return reward(line.at(trial.accuracy or 0.0), trial.latencies_ms)
-
-        return [(trial.tokens, told(trial)) for trial in candidates]
 
 
 def _sound(trial: Trial) -> bool:

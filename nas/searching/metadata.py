@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from latency import Device
 from nas.engine.run_metadata import facts_of_data
-from nas.searching.loop import Budget
+from nas.searching.plan import Budget
 from nas.searching.sizes import deployed_px
 from search_spaces import SearchSpace
 

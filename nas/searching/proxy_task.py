@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from nas.engine.trial import Job, Outcome
+from nas.engine.job import Job, Outcome
 from nas.training.recipe import Recipe
 
 if TYPE_CHECKING:

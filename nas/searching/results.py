@@ -112,11 +112,11 @@ class SearchResult:
 
     def _others(self) -> dict[str, Any]:
         """What there is of other devices than the first, in their order."""
-        if not self.winner.other_latencies:
+        if len(self.winner.latencies) < 2:
             return {}
         return {
             "other_targets_ms": list(self.targets_ms[1:]),
-            "other_latencies": [latency.to_dict() for latency in self.winner.other_latencies],
+            "other_latencies": [latency.to_dict() for latency in self.winner.latencies[1:]],
         }
 
 
@@ -218,7 +218,7 @@ def write_results(result: SearchResult, data: Dataset) -> SearchResult:
         The result with that accuracy.
     """
     folder = result.folder
-    if folder.weights_path(result.winner.index).exists():
+    if folder.weights_path(result.winner.key).exists():
         result = replace(result, onnx=_write_network(result, data))
     table = result.frame().sort_values(["pareto", "latency_ms"], ascending=[False, True])
     write_whole(folder / "pareto.csv", table.to_csv(index=False, float_format=four_digits))
@@ -275,6 +275,6 @@ def finalist_weights(folder: RunFolder, trial: Trial) -> dict[str, Any]:
     """The state dict that a finalist's training left."""
     import torch
 
-    kept = io.BytesIO(folder.weights_path(trial.index).read_bytes())
+    kept = io.BytesIO(folder.weights_path(trial.key).read_bytes())
     weights: dict[str, Any] = torch.load(kept, weights_only=True)
     return weights

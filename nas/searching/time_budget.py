@@ -1,8 +1,8 @@
-"""A search's wall time, in place of a number of trials.
+"""Wall time as a search's budget, in place of a number of trials.
 
-What is spent counts over all processes that have worked on a run. Each batch's size is written down before
-it begins: the clock decides it once, and a run that is gone on with takes it from the file. So the log
-depends on the clock in the number of its trials alone.
+Time spent is summed over all processes that have worked on a run. Each batch's size is written down before
+the batch begins: the clock decides it once, and a resumed run takes it from the file. So all that depends
+on the clock is the number of trials.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Self
 
 from nas.atomic_files import read_json, write_whole
+from nas.engine.trial import Trial
+from nas.engine.watching import Silent
 from search_spaces import InputError
 
 RESERVE = 0.02
@@ -28,8 +30,8 @@ MOST_IDLE = 5
 KEPT_EVERY_S = 10.0
 """What a `kill -9` takes from the account of the time spent, at most."""
 
-Finals = tuple[Sequence[float], Sequence[float]]
-"""Seconds that the proxy trainings took of those that would be finalists, and of those repeated."""
+TrainingTimes = tuple[Sequence[float], Sequence[float]]
+"""Seconds that the trials took that would be finalists, and those that would be repeated."""
 
 
 @dataclass
@@ -83,8 +85,8 @@ class WallTime:
     used_s: float = 0.0
 
 
-class Allowance:
-    """Says how large the next batch may be.
+class TimeBudget(Silent):
+    """Decides how large the next batch may be; watches the run to know what trials take.
 
     Attributes:
         room: How many further trials had room when the latest batch was decided, from the times of those
@@ -94,6 +96,7 @@ class Allowance:
         given: How long the search may take.
         path: Where what is spent is kept.
         final_factor: How many times as long as a trial a finalist trains.
+        worth: How many candidates some trainings are the work of; see `nas.searching.fidelity`.
         clock: Seconds.
     """
 
@@ -103,10 +106,12 @@ class Allowance:
         path: Path,
         *,
         final_factor: float,
+        worth: Callable[[Sequence[Trial]], float] = len,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.given, self.path, self.clock = given, path, clock
-        self.final_factor = final_factor
+        self.final_factor, self.worth = final_factor, worth
+        self._fresh: list[Trial] = []  # finished since the latest batch was decided
         self._kept = Spent.kept(path)
         self._kept.expected = self._kept.expected or given.expected_s
         self._asked = 0
@@ -125,13 +130,20 @@ class Allowance:
         """Of the given time."""
         return self.given.seconds - self.spent_s
 
-    def batch(self, most: int, finals: Callable[[], Finals]) -> int:
-        """Trials of the next batch: as many as leave time for the finals; 0 ends the search.
+    def finished(self, trial: Trial, *, replayed: bool) -> None:
+        """Note what a trial took; see `Watcher`."""
+        if not replayed:
+            self._fresh.append(trial)
+            self.keep()
+
+    def next_batch(self, most: int, finals: Callable[[], TrainingTimes]) -> int:
+        """Return the trials of the next batch: as many as leave time for the finals; 0 ends the search.
 
         Args:
             most: Of a whole batch.
             finals: Tells what would be trained at the end if the search ended now.
         """
+        self._count_batch()
         self._batch_s = self.clock()
         number = self._asked
         self._asked += 1
@@ -158,7 +170,7 @@ class Allowance:
         """What a training takes by itself, as far as that is known."""
         return self._kept.trained / self._kept.trials if self._kept.trials else 0.0
 
-    def _needed(self, finals: Callable[[], Finals]) -> tuple[float, float] | None:
+    def _needed(self, finals: Callable[[], TrainingTimes]) -> tuple[float, float] | None:
         """Wall time of one more trial, and of the finals; None before anything is known."""
         kept = self._kept
         if not kept.trials or not kept.search:
@@ -168,23 +180,21 @@ class Allowance:
         times_s = [*(self.final_factor * s for s in finalists), *repeats]
         return kept.search / kept.trials, max([sum(times_s) / at_once, *times_s])
 
-    def ended(self, train_s: Sequence[float], *, worth: float | None = None) -> None:
-        """A batch is whole; its trainings took so long, each for itself. Not told of replayed ones.
-
-        Args:
-            train_s: Of each training, in seconds.
-            worth: How many candidates' work that is, if not one's each; see `nas.searching.fidelity`.
-        """
-        kept, trained = self._kept, [s for s in train_s if s > 0]
+    def _count_batch(self) -> None:
+        """Add the batch that has ended to what is known; a replayed one was added when it ran."""
+        if not self._fresh:
+            return
+        kept, trained = self._kept, [trial for trial in self._fresh if trial.train_s > 0]
         with self._writing:  # all of it or nothing is written down
             kept.search += self.clock() - self._batch_s
-            kept.trained += sum(trained)
-            kept.trials += len(trained) if worth is None else worth
+            kept.trained += sum(trial.train_s for trial in trained)
+            kept.trials += self.worth(trained)
             kept.idle = 0 if trained else kept.idle + 1
+        self._fresh = []
         self.keep()
 
     def keep(self) -> None:
-        """Write down what is spent, so that a run that ends here goes on with what is left."""
+        """Write down what is spent, so that a resumed run has what is left."""
         with self._writing:
             kept = asdict(self._kept) | {"total": self.spent_s}
             write_whole(self.path, json.dumps(kept) + "\n")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from statistics import fmean, pvariance
+from statistics import fmean, variance
 
 
 def mean_with_interval(values: Sequence[float]) -> tuple[float, float | None]:
@@ -13,7 +14,7 @@ def mean_with_interval(values: Sequence[float]) -> tuple[float, float | None]:
     from scipy import stats
 
     quantile = float(stats.t.ppf(0.975, len(values) - 1))
-    return fmean(values), quantile * float(stats.sem(values))
+    return fmean(values), quantile * math.sqrt(variance(values) / len(values))
 
 
 def mean_in_words(accuracies: Sequence[float]) -> str:
@@ -40,9 +41,11 @@ def difference_with_interval(
     difference = fmean(first) - fmean(second)
     if min(len(first), len(second)) < 2:
         return difference, None
-    if pvariance(first) == pvariance(second) == 0:
+    errors = [variance(values) / len(values) for values in (first, second)]  # squared, of the means
+    if not sum(errors):
         return difference, 0.0
     from scipy import stats
 
-    low, high = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
-    return difference, float(high - low) / 2
+    weights = zip(errors, (first, second), strict=True)
+    freedom = sum(errors) ** 2 / sum(e**2 / (len(values) - 1) for e, values in weights)
+    return difference, float(stats.t.ppf(0.975, freedom)) * math.sqrt(sum(errors))

@@ -14,7 +14,8 @@ from nas.adapting.job import AdaptJob, of_steps
 from nas.display import adapt_pace, progress
 from nas.display.adapt_view import View
 from nas.display.progress import SAY_AFTER_S
-from nas.engine.trial import Outcome, Trial
+from nas.engine.job import Outcome
+from nas.engine.trial import Trial
 from nas.training.recipe import Recipe
 from tests.nas.test_adapt import CONFIG, DATA, SPEC
 
@@ -26,7 +27,7 @@ RECIPE = of_steps(Recipe(batch_size=16), 10)
 def job(index, *, ms=90.0, recipe=RECIPE, kind="proposal", stable=True, step=0):
     reading = Latency(ms, (ms, ms), ms, ms, 9, "lab", "lab", False, stable)
     return AdaptJob(
-        index=index, kind=kind, batch=step, tokens=(), spec=SPEC, seed=0, latency=reading,
+        index=index, kind=kind, batch=step, tokens=(), spec=SPEC, seed=0, latencies=(reading,),
         name=f"job {index}", recipe=recipe, parent=SPEC, weights=None,
     )  # fmt: skip
 

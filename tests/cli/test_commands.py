@@ -242,7 +242,7 @@ def test_a_run_that_never_began_leaves_its_name_free(
         raise KeyboardInterrupt
 
     command = [*QUICK, "--data", photos, "--config", config, "--run-name", "one"]
-    monkeypatch.setattr("nas.engine.job_loop.attempt", interrupted)
+    monkeypatch.setattr("nas.engine.runner.attempt", interrupted)
     assert nas_search(*command)[0] == 130
     assert not (tmp_path / "runs" / "one").exists()
     monkeypatch.undo()

@@ -209,7 +209,7 @@ def test_a_run_keeps_its_own_space(begin, nas_search, space, tmp_path):
 @pytest.mark.parametrize(
     ("file", "old", "new", "said"),
     [
-        ("space.yaml", "stem: {out: 8", "stem: {out: 16", "was of another network than its tokens"),
+        ("space.yaml", "stem: {out: 8", "stem: {out: 16", "it was another network then"),
         (
             "config.yaml",
             "resolution: 32",

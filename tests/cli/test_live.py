@@ -8,7 +8,8 @@ from rich.console import Console
 
 from latency import Device, Latency
 from nas.display.search_view import LiveView, trial_line
-from nas.engine.trial import Job, Trial
+from nas.engine.job import Job
+from nas.engine.trial import Trial
 from nas.engine.watching import Silent, TensorBoard
 from nas.searching.config import make_config
 from nas.searching.sizes import Sizes
@@ -20,7 +21,7 @@ SIZES = Sizes(32, 64)
 def trial(index, *, accuracy=0.5):
     return Trial(
         index=index, kind="search", batch=0, tokens=(0,), fingerprint="f", seed=0, accuracy=accuracy,
-        latency=None, reward=accuracy or 0.0, params=1, madds=1,
+        latencies=(), reward=accuracy or 0.0, params=1, madds=1,
         error=None if accuracy else "diverged", time={}, px=32,
     )  # fmt: skip
 
@@ -48,14 +49,14 @@ PIXEL = Device("Pixel 1, estimate", "pixel", estimate=True)
 
 
 def test_every_device_is_in_a_trials_line():
-    one = replace(trial(0), latency=replace(Latency.exactly(3.0, LAB), stable=False))
+    one = replace(trial(0), latencies=(replace(Latency.exactly(3.0, LAB), stable=False),))
     assert trial_line(one, SIZES) == (
         "trial 0: 50.0% (32 px) at 3.00 ms (unstable) (64 px), reward 0.500"
     )
     assert trial_line(replace(one, px=64), SIZES) == (
         "trial 0: 50.0% at 3.00 ms (unstable) (64 px), reward 0.500"
     )
-    both = replace(one, other_latencies=(Latency.exactly(60.0, PIXEL),))
+    both = replace(one, latencies=(*one.latencies, Latency.exactly(60.0, PIXEL)))
     assert trial_line(both, SIZES) == (
         "trial 0: 50.0% (32 px) at 3.00 ms (unstable) on AMD EPYC and 60.0 ms (estimate) on Pixel 1 "
         "(64 px), reward 0.500"
@@ -75,9 +76,11 @@ def test_tensorboard_has_a_curve_a_device(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     board = TensorBoard(tmp_path)
-    one = replace(trial(0), latency=Latency.exactly(3.0, LAB))
+    one = replace(trial(0), latencies=(Latency.exactly(3.0, LAB),))
     board.finished(one, replayed=False)
-    board.finished(replace(one, other_latencies=(Latency.exactly(60.0, PIXEL),)), replayed=False)
+    board.finished(
+        replace(one, latencies=(*one.latencies, Latency.exactly(60.0, PIXEL))), replayed=False
+    )
     board.close()
     events = EventAccumulator(str(tmp_path))
     events.Reload()
@@ -108,7 +111,7 @@ def test_time_left_is_the_plans_until_a_batch_is_whole(monkeypatch):
 
 def job(index, kind):
     spec = REFERENCES["mobilenet_v3_small"]()
-    return Job(index, kind, batch=0, tokens=(0,), spec=spec, seed=0, latency=None)
+    return Job(index, kind, batch=0, tokens=(0,), spec=spec, seed=0)
 
 
 def test_time_left_under_a_budget_is_the_budgets_until_the_finals_begin(monkeypatch):

@@ -46,13 +46,13 @@ def test_of_an_interrupted_search(nas_search, photos, config, tmp_path, monkeypa
             raise KeyboardInterrupt
         return attempt(evaluate, job)
 
-    monkeypatch.setattr("nas.engine.job_loop.attempt", dies)
+    monkeypatch.setattr("nas.engine.runner.attempt", dies)
     common = ("--data", photos, "--config", config, *QUICK)
     code, _, err = nas_search(*common, "--runs", "my runs", "--run-name", "it's one")
     assert code == 130
     words = told(err, "to go on")
     assert words[-2:] == ["--resume", "my runs/it's one"]
-    monkeypatch.setattr("nas.engine.job_loop.attempt", attempt)
+    monkeypatch.setattr("nas.engine.runner.attempt", attempt)
     code, out, err = nas_search(*words[-2:], "--json")
     assert code == 0, err
     assert json.loads(out)["run"] == "my runs/it's one"

@@ -6,11 +6,12 @@ import pytest
 
 from controllers import make_controller
 from latency import open_device
+from nas.engine.job import Outcome
 from nas.engine.measuring import measure
 from nas.engine.run_folder import RunFolder
-from nas.engine.trial import Outcome
-from nas.engine.watching import Silent
-from nas.searching.loop import Budget, TrialLoop
+from nas.engine.watching import Several, Silent
+from nas.searching.fidelity import Halving
+from nas.searching.plan import Budget, SearchPlan, search_runner
 from nas.searching.reward import Reward
 from search_spaces import load_space
 
@@ -41,24 +42,48 @@ def make_loop(tmp_path):
         repeats=2,
         targets_ms=(30.0,),
         sources=None,
-        **parts,
+        measuring=None,
+        space=None,
+        controller=None,
+        watcher=None,
+        time_budget=None,
+        fidelity=None,
+        reward=None,
     ):
         path = folder or tmp_path / "run"
         path.mkdir(exist_ok=True)
-        space = load_space("mnasnet", resolution=64, classes=4)
-        defaults = {
-            "space": space,
-            "controller": make_controller("evolution", space.arities, seed=seed),
-            "measure": partial(measure, sources or [open_device("madds:1")]),
-            "reward": lambda accuracy, ms: Reward()(accuracy, ms, target_ms=targets_ms),
-            "targets_ms": targets_ms,
-            "budget": Budget(trials, batch_size, finalists, repeats, seed),
-            "folder": RunFolder(path),
-            "watcher": Silent(),
-        }
-        return TrialLoop(**(defaults | parts))
+        space = space or load_space("mnasnet", resolution=64, classes=4)
+        controller = controller or make_controller("evolution", space.arities, seed=seed)
+        watchers = [watcher or Silent(), *([time_budget] if time_budget else [])]
+        plan = SearchPlan(
+            space,
+            controller,
+            reward=reward or (lambda accuracy, ms: Reward()(accuracy, ms, target_ms=targets_ms)),
+            targets_ms=targets_ms,
+            budget=Budget(trials, batch_size, finalists, repeats, seed),
+            watcher=Several(*watchers),
+            time_budget=time_budget,
+            fidelity=fidelity and Halving(fidelity.keep),
+        )
+        asked = measuring or partial(measure, sources or [open_device("madds:1")])
+        return Running(plan, RunFolder(path), asked)
 
     return make
+
+
+class Running:
+    """A plan with the runner that drives it."""
+
+    def __init__(self, plan, folder, measure):
+        self.plan, self.folder = plan, folder
+        self.runner = search_runner(plan, folder, measure)
+        self.logs, self.next_job, self.record = (
+            self.runner.logs, self.runner.next_job, self.runner.record
+        )  # fmt: skip
+
+    @property
+    def done(self):
+        return self.runner.done
 
 
 class Told:

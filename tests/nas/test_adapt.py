@@ -14,9 +14,9 @@ from nas.checkpoints.checkpoint import Seed, Usage, load_seed
 from nas.checkpoints.scoring import score
 from nas.checkpoints.torch_files import state_bytes, state_of
 from nas.data.images import ArraySplit, Dataset
-from nas.engine.job_loop import SearchStoppedError
+from nas.engine.job import Outcome
+from nas.engine.runner import SearchStoppedError
 from nas.engine.schedule_config import ScheduleConfig
-from nas.engine.trial import Outcome
 from nas.run_adapt import adapt
 from nas.training.recipe import Recipe
 from search_spaces import REFERENCES, InputError, count

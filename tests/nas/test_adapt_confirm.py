@@ -9,9 +9,9 @@ from latency import Device, Latency, open_device
 from latency.estimates.lazy_table import OnDemand
 from nas.adapting.baselines import Challenge, Found, met
 from nas.adapting.record import AdaptRecord
-from nas.engine.job_loop import SearchStoppedError
 from nas.engine.memoized_source import Remembering
 from nas.engine.run_folder import RunFolder
+from nas.engine.runner import SearchStoppedError
 from nas.run_adapt import adapt
 from search_spaces import count
 from tests.latency.test_table import Lab, measured

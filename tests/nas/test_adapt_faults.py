@@ -10,9 +10,9 @@ import pytest
 from latency import DeviceLostError, MeasurementError, open_device
 from nas.adapting.baselines import Found, unmet
 from nas.checkpoints.checkpoint import load_seed
-from nas.engine.job_loop import SearchStoppedError
+from nas.engine.job import Outcome
+from nas.engine.runner import SearchStoppedError
 from nas.engine.schedule_config import ScheduleConfig
-from nas.engine.trial import Outcome
 from nas.run_adapt import adapt
 from search_spaces import InputError, count
 from tests.nas.test_adapt import CONFIG, DATA, FULL_MS, SEED, SPEC, Trainer, logged, run
@@ -171,7 +171,7 @@ def test_last_trainings_that_all_failed_are_tried_again(tmp_path):
     ("given", "said"),
     [
         (Outcome(math.nan, weights=b"w"), "accuracy is nan"),
-        (Outcome(0.5), "its training gave no weights back"),
+        (Outcome(0.5), "its training returned no weights"),
     ],
 )
 def test_an_evaluator_s_mistake_is_a_failure_with_its_reason(tmp_path, given, said):

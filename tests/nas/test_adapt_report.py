@@ -14,8 +14,8 @@ from nas.adapting.comparison import Comparison
 from nas.adapting.record import AdaptRecord
 from nas.cli.adapt.summary import warn_of_unstable
 from nas.cli.main import nas_app
+from nas.engine.job import Outcome
 from nas.engine.run_folder import RunFolder
-from nas.engine.trial import Outcome
 from nas.formatting import percent
 from nas.report.adapt.report import render, write_adapt_report
 from nas.report.adapt.table import step_tables

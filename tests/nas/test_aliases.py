@@ -1,7 +1,7 @@
 """Token sequences that are one network: a search that screens does not spend trials on them."""
 
 from controllers import make_controller
-from nas.engine.trial import Outcome
+from nas.engine.job import Outcome
 from search_spaces import load_space
 from tests.nas.test_run_facts import run
 

@@ -25,7 +25,7 @@ def noisy_trials(count, *, noise, seed):
         accuracy = true_accuracy(tokens) + draw.gauss(0, noise)
         yield Trial(
             index=index, kind="search", batch=0, tokens=tokens, fingerprint=str(tokens), seed=0,
-            accuracy=accuracy, latency=Latency.exactly(1.0, LAB), reward=accuracy, params=1, madds=1,
+            accuracy=accuracy, latencies=(Latency.exactly(1.0, LAB),), reward=accuracy, params=1, madds=1,
             error=None, time={},
         )  # fmt: skip
 
@@ -43,8 +43,8 @@ def test_an_estimate_is_nearer_to_the_truth_than_the_reading():
             for t, true in zip(trials, truth, strict=True)
         )
         gains.append(by_model / by_reading)
-        best = finalists(trials, targets_ms=[2.0], reward=REWARD, told=told)
-        lucky = finalists(trials, targets_ms=[2.0], reward=REWARD, told={})
+        best = finalists(trials, targets_ms=[2.0], reward=REWARD, estimates=told)
+        lucky = finalists(trials, targets_ms=[2.0], reward=REWARD, estimates={})
         chosen.append(true_accuracy(best[0].tokens) - true_accuracy(lucky[0].tokens))
     assert max(gains) < 0.8
     assert sum(gains) / len(gains) < 0.6
@@ -62,11 +62,11 @@ def test_readings_far_below_the_others_keep_their_order():
     trials = list(noisy_trials(40, noise=0.01, seed=0))
     for place, accuracy in enumerate((0.10, 0.30, 0.20)):
         latency = Latency.exactly(0.5, LAB)
-        trials[place] = replace(trials[place], accuracy=accuracy, latency=latency)
+        trials[place] = replace(trials[place], accuracy=accuracy, latencies=(latency,))
     told = estimates(ARITIES, trials)
     assert not {0, 1, 2} & set(told)
     assert set(told) == set(range(3, 40))
-    best = finalists(trials, targets_ms=[0.7], reward=REWARD, told=told)
+    best = finalists(trials, targets_ms=[0.7], reward=REWARD, estimates=told)
     assert [trial.index for trial in best[:3]] == [1, 2, 0]
 
 
@@ -103,14 +103,14 @@ def test_within_the_target_accuracy_ranks_and_above_it_the_reward():
     trials = [
         replace(
             first, index=index, fingerprint=str(index), accuracy=accuracy,
-            latency=Latency.exactly(ms, LAB), reward=REWARD(accuracy, [ms]),
+            latencies=(Latency.exactly(ms, LAB),), reward=REWARD(accuracy, [ms]),
         )
         for index, (accuracy, ms) in enumerate(accuracies_ms)
     ]  # fmt: skip
     trials[5] = replace(trials[5], accuracy=None, reward=0.0, error="diverged")
     assert trials[1].reward > trials[0].reward
-    ranked = finalists(trials, targets_ms=[2.0], reward=REWARD, told={})
+    ranked = finalists(trials, targets_ms=[2.0], reward=REWARD, estimates={})
     assert [trial.index for trial in ranked] == [4, 0, 1, 2, 3]
     told = {index: Estimate(accuracy, 0.01) for index, accuracy in enumerate([0.7, 0.75, 0.6, 0.9])}
-    ranked = finalists(trials, targets_ms=[2.0], reward=REWARD, told=told)
+    ranked = finalists(trials, targets_ms=[2.0], reward=REWARD, estimates=told)
     assert [trial.index for trial in ranked] == [1, 4, 0, 3, 2]

@@ -14,7 +14,7 @@ from nas.checkpoints.scoring import Relabelled, relabelled
 from nas.data.chance import chance_of
 from nas.data.images import ArraySplit
 from nas.data.streaming import StreamingSplit
-from nas.engine.trial import Outcome
+from nas.engine.job import Outcome
 from nas.engine.watching import Silent
 from nas.searching.config import FinalsConfig
 from nas.searching.planning.evidence import FEW_STEPS, Evidence, advice_after, evidence_of

@@ -8,10 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-import nas.searching.loop
 import nas.training.train
-from nas.engine.job_loop import SearchStoppedError, run_serially
-from nas.engine.trial import Outcome, trial_seed
+from nas.engine.job import Outcome, trial_seed
+from nas.engine.runner import SearchStoppedError, run_serially
 from nas.engine.watching import TensorBoard
 from nas.searching.config import FidelityConfig, SearchConfig, config_yaml, load_config, make_config
 from nas.searching.estimates import estimates, finalists
@@ -55,7 +54,7 @@ def finish(loop, evaluate=curves):
 
 
 def rungs_of(loop):
-    return [trial for trial in loop.log.trials if trial.kind == "rung"]
+    return [trial for trial in loop.logs.trials if trial.kind == "rung"]
 
 
 class Spy:
@@ -86,12 +85,12 @@ class TestWhoGoesOn:
     def test_all_train_short_then_the_better_half_in_full(self, begin):
         loop = finish(begin(trials=40, batch_size=10))
         for batch in range(4):
-            lines = [trial for trial in loop.log.trials if trial.batch == batch]
+            lines = [trial for trial in loop.logs.trials if trial.batch == batch]
             short = [t for t in lines if t.kind == "rung"]
             full = [t for t in lines if t.kind == "search"]
             assert lines == [*short, *full]
             assert [t.index for t in short] == list(range(10 * batch, 10 * batch + 10))
-            known = {t.fingerprint for t in loop.trials if t.batch < batch}
+            known = {t.fingerprint for t in loop.plan.trials if t.batch < batch}
             new = {t.fingerprint: t for t in reversed(short) if t.fingerprint not in known}
             ranked = sorted(new.values(), key=lambda t: (-t.reward, t.index))
             count = max(math.ceil(len(ranked) / 2), LEAST_PAIRS - len(known))
@@ -103,7 +102,7 @@ class TestWhoGoesOn:
 
     def test_until_a_line_can_be_fitted_more_go_on(self, begin):
         loop = finish(begin(trials=12, batch_size=4))
-        full = [sum(t.batch == batch for t in loop.trials) for batch in range(3)]
+        full = [sum(t.batch == batch for t in loop.plan.trials) for batch in range(3)]
         assert full == [4, 4, 2]
         assert full_lengths(HALF, 12, batch_size=4) == 0.25 * 12 + 10
 
@@ -112,8 +111,8 @@ class TestWhoGoesOn:
     ):
         both = finish(begin(fidelity=FidelityConfig(first=0.5, keep=1.0)))
         plain = finish(make_loop(tmp_path / "plain"))
-        assert without_times(both.trials) == without_times(plain.log.trials)
-        assert without_times(both.finals.trials) == without_times(plain.finals.trials)
+        assert without_times(both.plan.trials) == without_times(plain.logs.trials)
+        assert without_times(both.logs.finals) == without_times(plain.logs.finals)
         assert len(rungs_of(both)) == 23
 
     @pytest.mark.parametrize("keep", [0.1, 0.3, 0.55])
@@ -124,27 +123,29 @@ class TestWhoGoesOn:
         half = finish(begin(fidelity=FidelityConfig(keep=keep), **parts), same_at_both)
         plain = finish(make_loop(tmp_path / "plain", **parts), same_at_both)
         # The line is the identity, so the controller is told the same and asks for the same.
-        assert [t.tokens for t in rungs_of(half)] == [t.tokens for t in plain.log.trials]
-        on = {t.index for t in half.trials}
+        assert [t.tokens for t in rungs_of(half)] == [t.tokens for t in plain.logs.trials]
+        on = {t.index for t in half.plan.trials}
         assert len(on) < 40
-        among = [t for t in plain.log.trials if t.index in on]
-        assert without_times(half.trials) == without_times(among)
-        told = estimates(plain.space.arities, among)
-        ranked = finalists(among, targets_ms=plain.targets_ms, reward=plain.reward, told=told)
+        among = [t for t in plain.logs.trials if t.index in on]
+        assert without_times(half.plan.trials) == without_times(among)
+        told = estimates(plain.plan.space.arities, among)
+        ranked = finalists(
+            among, targets_ms=plain.plan.targets_ms, reward=plain.plan.reward, estimates=told
+        )
         best = ranked[:2]
-        finals = [t.index for t in half.finals.trials if t.kind == "final"]
+        finals = [t.index for t in half.logs.finals if t.kind == "final"]
         assert finals == [t.index for t in best]
 
 
 class TestWhatTheControllerIsTold:
     def test_rewards_at_full_length_or_those_expected_there(self, begin):
         loop = begin(trials=50, batch_size=10)
-        loop.controller = Spy(loop.controller)
+        loop.plan.controller = Spy(loop.plan.controller)
         finish(loop)
-        assert [len(batch) for batch in loop.controller.told] == [10] * 5
+        assert [len(batch) for batch in loop.plan.controller.told] == [10] * 5
         short = {t.fingerprint: t.accuracy for t in reversed(rungs_of(loop))}
-        for number, told in enumerate(loop.controller.told):
-            full = {t.fingerprint: t for t in reversed(loop.trials) if t.batch <= number}
+        for number, told in enumerate(loop.plan.controller.told):
+            full = {t.fingerprint: t for t in reversed(loop.plan.trials) if t.batch <= number}
             x = [short[name] for name in full]
             slope, intercept = np.polyfit(x, [t.accuracy for t in full.values()], 1)
             asked = [t for t in rungs_of(loop) if t.batch == number]
@@ -153,7 +154,7 @@ class TestWhatTheControllerIsTold:
                 if rung.fingerprint in full:
                     assert reward == full[rung.fingerprint].reward
                     continue
-                expected = loop.reward(intercept + slope * rung.accuracy, rung.latencies_ms)
+                expected = loop.plan.reward(intercept + slope * rung.accuracy, rung.latencies_ms)
                 assert reward == pytest.approx(expected)
                 assert reward > rung.reward  # curves are higher at full length
 
@@ -195,11 +196,11 @@ class TestLengthsAreNotMixed:
             fitted.extend(trials)
             return estimates(arities, trials)
 
-        monkeypatch.setattr(nas.searching.loop, "estimates", spying)
+        monkeypatch.setattr("nas.searching.plan.estimates", spying)
         loop = finish(begin(trials=30, batch_size=10), self.dazzling)
         assert {trial.kind for trial in fitted} == {"search"}
-        full = {trial.index for trial in loop.trials}
-        assert {trial.index for trial in loop.finals.trials} <= full
+        full = {trial.index for trial in loop.plan.trials}
+        assert {trial.index for trial in loop.logs.finals} <= full
 
     def test_neither_does_a_report_take_them(self, begin):
         loop = finish(begin(trials=30, batch_size=10), self.dazzling)
@@ -207,19 +208,19 @@ class TestLengthsAreNotMixed:
         from tests.nas.test_report import Photos
 
         facts = facts_of(
-            loop.space,
+            loop.plan.space,
             [open_device("madds:1").device],
             Photos,
-            targets_ms=loop.targets_ms,
-            budget=loop.budget,
+            targets_ms=loop.plan.targets_ms,
+            budget=loop.plan.budget,
         )
         (loop.folder / "run.json").write_text(json.dumps(facts))
         record = RunRecord.read(loop.folder)
-        assert record.trials == loop.trials
+        assert record.trials == loop.plan.trials
         assert record.rungs == rungs_of(loop)
         assert [t.index for t in record.candidates] == list(range(30))
         assert all(t.kind == "search" for t in [*record.good, *record.front])
-        assert set(record.estimates) == {t.index for t in loop.trials}
+        assert set(record.estimates) == {t.index for t in loop.plan.trials}
         assert record.noise.between_networks < 10
         from nas.report.search.report import render
 
@@ -291,7 +292,7 @@ class TestSettings:
         loop = begin(trials=40, batch_size=1)
         with pytest.raises(SearchStoppedError, match="the last 3 networks failed: out of memory"):
             finish(loop, bad)
-        assert len(loop.trials) == 3
+        assert [t.kind for t in loop.logs.trials] == ["rung", "search"] * 3
 
     def test_each_length_trains_by_its_recipe(self, monkeypatch, make_loop):
         recipes = {}

@@ -5,8 +5,8 @@ import random
 import pytest
 
 from latency import Latency, MeasurementError, open_device
-from nas.engine.job_loop import SearchStoppedError, run_serially
-from nas.engine.trial import Outcome, trial_seed
+from nas.engine.job import Outcome, trial_seed
+from nas.engine.runner import SearchStoppedError, run_serially
 from nas.engine.watching import Silent
 from nas.searching.estimates import estimates, finalists
 from search_spaces import InputError, load_space
@@ -24,16 +24,16 @@ def finish(loop, evaluate=oracle):
 
 def test_a_search_trains_all_then_the_best_longer(make_loop):
     loop = finish(make_loop())
-    trials = loop.log.trials
+    trials = loop.logs.trials
     assert [trial.index for trial in trials] == list(range(23))
     assert [trial.batch for trial in trials] == [0] * 5 + [1] * 5 + [2] * 5 + [3] * 5 + [4] * 3
-    told = estimates(loop.space.arities, trials)
+    told = estimates(loop.plan.space.arities, trials)
     within = [trial for trial in trials if trial.latency_ms <= 30.0]
     assert len(within) > 2
     best = sorted(within, key=lambda trial: -told[trial.index].accuracy)[:2]
-    kinds = [(trial.kind, trial.index) for trial in loop.finals.trials]
+    kinds = [(trial.kind, trial.index) for trial in loop.logs.finals]
     assert kinds == [("final", t.index) for t in best] + [("repeat", 0), ("repeat", 1)]
-    assert loop.folder.weights_path(best[0].index).read_bytes() == b"w"
+    assert loop.folder.weights_path(("final", best[0].index)).read_bytes() == b"w"
 
 
 def test_the_controller_learns_whole_batches_in_the_order_asked(make_loop):
@@ -52,7 +52,7 @@ def test_the_controller_learns_whole_batches_in_the_order_asked(make_loop):
             self.inner.tell(scored)
 
     loop = make_loop()
-    loop.controller = Spy(loop.controller)
+    loop.plan.controller = Spy(loop.plan.controller)
     jobs = []
     while (job := loop.next_job()) is not None:  # outcomes come back in any order
         jobs.append(job)
@@ -60,13 +60,13 @@ def test_the_controller_learns_whole_batches_in_the_order_asked(make_loop):
             for out in random.Random(0).sample(jobs, 3):
                 loop.record(out, oracle(out))
             jobs = []
-        elif loop._batch._queue == []:
+        elif not loop.runner._queue:
             for out in jobs:
                 loop.record(out, oracle(out))
             jobs = []
-    assert [[tokens for tokens, _ in batch] for batch in told] == loop.controller.asked
+    assert [[tokens for tokens, _ in batch] for batch in told] == loop.plan.controller.asked
     rewards = [reward for batch in told for _, reward in batch]
-    assert rewards == [trial.reward for trial in loop.log.trials]
+    assert rewards == [trial.reward for trial in loop.logs.trials]
 
 
 def test_none_while_a_batch_is_out(make_loop):
@@ -107,8 +107,8 @@ def test_an_interrupted_search_goes_on_as_if_nothing_was(make_loop, tmp_path, st
     trained = []
     resumed = make_loop(tmp_path / "part")
     finish(resumed, lambda job: (trained.append(job), oracle(job))[1])
-    assert without_times(resumed.log.trials) == without_times(whole.log.trials)
-    assert without_times(resumed.finals.trials) == without_times(whole.finals.trials)
+    assert without_times(resumed.logs.trials) == without_times(whole.logs.trials)
+    assert without_times(resumed.logs.finals) == without_times(whole.logs.finals)
     assert len(trained) == 27 - stop_after  # nothing finished is trained again
     assert not list((tmp_path / "part").glob("*.ahead.jsonl"))
 
@@ -127,7 +127,7 @@ def test_trials_that_finish_early_wait_for_their_turn_and_survive(make_loop):
 
 
 def test_a_cut_last_line_is_dropped_and_its_trial_run_again(make_loop):
-    whole = without_times(finish(make_loop()).log.trials)
+    whole = without_times(finish(make_loop()).logs.trials)
     path = make_loop().folder / "trials.jsonl"
     content = path.read_bytes()
     (path.parent / "finals.jsonl").unlink()
@@ -136,7 +136,7 @@ def test_a_cut_last_line_is_dropped_and_its_trial_run_again(make_loop):
         trained = []
         resumed = make_loop()
         finish(resumed, lambda job: (trained.append(job.index), oracle(job))[1])  # noqa: B023
-        assert without_times(resumed.log.trials) == whole
+        assert without_times(resumed.logs.trials) == whole
         assert trained[0] == 22
         (path.parent / "finals.jsonl").unlink()
 
@@ -152,7 +152,7 @@ def test_a_damaged_line_within_is_not_passed_over(make_loop):
 
 def test_a_log_of_another_run_is_refused(make_loop):
     finish(make_loop(seed=3))
-    with pytest.raises(InputError, match="trial 0 is not what this run would ask"):
+    with pytest.raises(InputError, match="search 0 is not what this run would ask"):
         finish(make_loop(seed=4))
 
 
@@ -170,7 +170,7 @@ def test_failures_score_zero_and_the_search_goes_on(make_loop):
             raise MemoryError("out of memory\nand more lines")
         return Outcome(None, "diverged: nan") if job.index % 4 == 2 else oracle(job)
 
-    trials = finish(make_loop(), flaky).log.trials
+    trials = finish(make_loop(), flaky).logs.trials
     assert trials[1].error == "MemoryError: out of memory"
     assert trials[2].error == "diverged: nan"
     assert trials[1].reward == trials[2].reward == 0.0
@@ -190,10 +190,10 @@ def test_networks_that_cannot_be_measured_fail_untrained(make_loop):
     trained = []
     loop = make_loop(sources=[Told(measure)])
     finish(loop, lambda job: (trained.append(job.index), oracle(job))[1])
-    assert loop.log.trials[1].error == "latency: device lost"
+    assert loop.logs.trials[1].error == "latency: device lost"
     assert 1 not in trained
-    assert loop.log.trials[1].latency is None
-    json.dumps(loop.log.trials[1].to_dict())
+    assert loop.logs.trials[1].latency is None
+    json.dumps(loop.logs.trials[1].to_dict())
 
 
 def test_a_whole_failing_batch_stops_the_search_with_the_reason(make_loop):
@@ -202,9 +202,12 @@ def test_a_whole_failing_batch_stops_the_search_with_the_reason(make_loop):
 
     with pytest.raises(SearchStoppedError, match="all 5 trials of a batch failed: CUDA is gone"):
         finish(make_loop(), bad_from_5)
-    # What is logged stays, and a resumed run goes on to the next batch.
-    resumed = finish(make_loop())
-    assert [t.ok for t in resumed.log.trials[:11]] == [True] * 5 + [False] * 5 + [True]
+    # A resumed run tries the failures again: the machine may have been at fault.
+    resumed, tried = make_loop(), []
+    finish(resumed, lambda job: (tried.append(job.index), oracle(job))[1])
+    assert sorted(tried[:5]) == [5, 6, 7, 8, 9]
+    assert all(trial.ok for trial in resumed.logs.trials)
+    assert [trial.index for trial in resumed.logs.trials] == list(range(23))
 
 
 @pytest.mark.parametrize("batch_size", [1, 10])
@@ -215,17 +218,18 @@ def test_one_failure_does_not_end_a_search_whatever_its_batch(make_loop, batch_s
         return Outcome(None, "diverged") if job.index == 20 else oracle(job)
 
     loop = finish(make_loop(trials=21, batch_size=batch_size), bad_at_20)
-    assert loop.log.trials[20].error == "diverged"
-    assert len(loop.finals.trials) == 4
+    assert loop.logs.trials[20].error == "diverged"
+    assert len(loop.logs.finals) == 4
 
 
 def test_failures_one_after_another_end_it_also_in_batches_of_one(make_loop):
     def bad_from_5(job):
         return Outcome(None, "CUDA is gone") if job.index >= 5 else oracle(job)
 
-    with pytest.raises(SearchStoppedError, match="the last 3 networks failed: CUDA is gone"):
-        finish(make_loop(batch_size=1), bad_from_5)
-    assert len(make_loop().log.trials) == 5 + 3
+    for _ in range(2):  # where the third fails again, the run stops again
+        with pytest.raises(SearchStoppedError, match="the last 3 networks failed: CUDA is gone"):
+            finish(loop := make_loop(batch_size=1), bad_from_5)
+        assert [trial.ok for trial in loop.logs.trials] == [True] * 5 + [False] * 3
 
 
 @pytest.mark.parametrize(
@@ -243,24 +247,24 @@ def test_what_is_no_number_is_a_failure_that_can_be_replayed(make_loop, accuracy
         return reward if reward is not None and value == accuracy else value
 
     whole = finish(make_loop(reward=rewarded), evaluate)
-    failed = whole.log.trials[1]
+    failed = whole.logs.trials[1]
     assert (failed.accuracy, failed.reward, failed.error) == (None, 0.0, said)
-    assert len(whole.log.trials) == 23
+    assert len(whole.logs.trials) == 23
     again = finish(make_loop(reward=rewarded), evaluate)
-    assert without_times(again.log.trials) == without_times(whole.log.trials)
+    assert without_times(again.logs.trials) == without_times(whole.logs.trials)
 
 
 def test_a_failure_is_told_as_no_better_than_anything(make_loop):
     """A reward below 0 must not make crashing the best that a network can do."""
     loop = make_loop(trials=8, batch_size=4, reward=lambda accuracy, ms: accuracy - ms[0])
     told = []
-    loop.controller.tell = told.append
+    loop.plan.controller.tell = told.append
     finish(loop, lambda job: Outcome(None, "diverged") if job.index % 4 == 1 else oracle(job))
     first, second = ([score for _, score in batch] for batch in told)
     assert max(first + second) < 0.0
     assert first[1] == min(first)
     assert second[1] == min(first + second)
-    assert [trial.reward for trial in loop.log.trials[1::4]] == [0.0, 0.0]
+    assert [trial.reward for trial in loop.logs.trials[1::4]] == [0.0, 0.0]
 
 
 def test_latencies_are_measured_while_nothing_trains(make_loop):
@@ -281,9 +285,11 @@ def test_latencies_are_measured_while_nothing_trains(make_loop):
 
 def test_finalists_are_distinct_the_most_accurate_within_the_target_first(make_loop):
     loop = finish(make_loop())
-    trials = loop.log.trials
+    trials = loop.logs.trials
     target_ms = sorted(t.latency_ms for t in trials)[10]
-    ranked = finalists([*trials, *trials], targets_ms=[target_ms], reward=loop.reward, told={})
+    ranked = finalists(
+        [*trials, *trials], targets_ms=[target_ms], reward=loop.plan.reward, estimates={}
+    )
     names = [trial.fingerprint for trial in ranked]
     assert len(set(names)) == len(names) == len({trial.fingerprint for trial in trials})
     within = [trial.latency_ms <= target_ms for trial in ranked]
@@ -336,24 +342,24 @@ class Repeating:
 
 def test_a_network_is_trained_once(make_loop):
     loop = make_loop(trials=8, batch_size=4)
-    loop.controller = Repeating(loop.space.arities)
+    loop.plan.controller = Repeating(loop.plan.space.arities)
     trained = []
     finish(loop, lambda job: (trained.append(job), oracle(job))[1])
     assert [job.kind for job in trained].count("search") == 2
-    trials = loop.log.trials
+    trials = loop.logs.trials
     assert [trial.index for trial in trials] == list(range(8))
     assert {(t.accuracy, t.reward) for t in trials[::2]} == {(trials[0].accuracy, trials[0].reward)}
-    assert [score for batch in loop.controller.told for _, score in batch] == [
+    assert [score for batch in loop.plan.controller.told for _, score in batch] == [
         t.reward for t in trials
     ]
-    assert sorted(t.index for t in loop.finals.trials if t.kind == "repeat") == [0, 1]
+    assert sorted(t.index for t in loop.logs.finals if t.kind == "repeat") == [0, 1]
 
 
 @pytest.mark.parametrize("stop_after", [0, 1, 2, 3])
 def test_a_network_is_trained_once_also_after_an_interruption(make_loop, tmp_path, stop_after):
     def begin(name):
         loop = make_loop(tmp_path / name, trials=8, batch_size=4)
-        loop.controller = Repeating(loop.space.arities)
+        loop.plan.controller = Repeating(loop.plan.space.arities)
         return loop
 
     whole = finish(begin("whole"))
@@ -363,13 +369,13 @@ def test_a_network_is_trained_once_also_after_an_interruption(make_loop, tmp_pat
             part.record(job, oracle(job))
     trained = []
     again = finish(begin("part"), lambda job: (trained.append(job), oracle(job))[1])
-    assert without_times(again.log.trials) == without_times(whole.log.trials)
+    assert without_times(again.logs.trials) == without_times(whole.logs.trials)
     assert [job.kind for job in trained].count("search") == max(0, 2 - stop_after)
 
 
 def test_one_that_failed_fails_with_its_twins_and_is_tried_again_later(make_loop):
     loop = make_loop(trials=8, batch_size=4)
-    loop.controller = Repeating(loop.space.arities)
+    loop.plan.controller = Repeating(loop.plan.space.arities)
     trained = []
 
     def moody(job):
@@ -377,7 +383,7 @@ def test_one_that_failed_fails_with_its_twins_and_is_tried_again_later(make_loop
         return Outcome(None, "diverged") if job.kind == "search" and job.index == 0 else oracle(job)
 
     finish(loop, moody)
-    assert [trial.ok for trial in loop.log.trials] == [
+    assert [trial.ok for trial in loop.logs.trials] == [
         False,
         True,
         False,
@@ -398,7 +404,7 @@ def test_finals_that_all_failed_are_tried_again(make_loop):
 
     loop = make_loop()
     finish(loop, finals_fail)
-    assert [trial.ok for trial in loop.finals.trials] == [False, False, True, True]
+    assert [trial.ok for trial in loop.logs.finals] == [False, False, True, True]
     trained = []
 
     def mended(job):
@@ -407,29 +413,35 @@ def test_finals_that_all_failed_are_tried_again(make_loop):
 
     again = finish(make_loop(), mended)
     assert [kind for kind, _ in trained] == ["final", "final"]
-    assert all(trial.ok for trial in again.finals.trials)
-    assert {t.index for t in again.finals.trials if t.kind == "final"} == {i for _, i in trained}
+    assert all(trial.ok for trial in again.logs.finals)
+    assert [t.kind for t in again.logs.finals] == ["final", "final", "repeat", "repeat"]
+    assert {t.index for t in again.logs.finals if t.kind == "final"} == {i for _, i in trained}
 
 
 def test_finals_of_another_plan_are_refused(make_loop):
     loop = finish(make_loop(finalists=3))
-    with pytest.raises(InputError, match="would not be in the finals now"):
+    with pytest.raises(
+        InputError, match=r"finals\.jsonl: final \d+ is not what this run would ask"
+    ):
         finish(make_loop(finalists=2))
     # Nor is one taken that had not had its turn when the run was interrupted.
-    third = loop.finals.path.read_text().splitlines(keepends=True)[2]
-    loop.finals.path.unlink()
-    loop.finals.ahead_path.write_text(third)
-    with pytest.raises(InputError, match="would not be in the finals now"):
+    log = loop.folder / "finals.jsonl"
+    third = log.read_text().splitlines(keepends=True)[2]
+    log.unlink()
+    (loop.folder / "finals.ahead.jsonl").write_text(third)
+    with pytest.raises(
+        InputError, match=r"finals\.jsonl: final \d+ is not what this run would ask"
+    ):
         finish(make_loop(finalists=2))
 
 
 def test_a_log_of_other_networks_is_refused(make_loop):
     finish(make_loop())
     other = load_space("mnasnet", resolution=96, classes=4)
-    with pytest.raises(InputError, match="trial 0 was of another network than its tokens mean now"):
+    with pytest.raises(InputError, match="search 0 is not what this run would ask"):
         make_loop(space=other).next_job()
 
 
 def test_what_is_no_outcome_is_a_failure_that_says_so(make_loop):
-    with pytest.raises(SearchStoppedError, match="evaluate gave float back, not an Outcome"):
+    with pytest.raises(SearchStoppedError, match="evaluate returned float, not an Outcome"):
         finish(make_loop(), lambda job: 0.5)

@@ -32,7 +32,7 @@ READING = Latency(1.0, (1.0, 1.0), 1.0, 1.0, 9, "lab", "lab", False, True)
 def trial(index, kind="search"):
     return Trial(
         index=index, kind=kind, batch=0, tokens=(0,), fingerprint=str(index), seed=0, accuracy=0.5,
-        latency=READING, reward=0.5, params=1, madds=1, error=None, time={},
+        latencies=(READING,), reward=0.5, params=1, madds=1, error=None, time={},
     )  # fmt: skip
 
 

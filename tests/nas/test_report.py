@@ -6,9 +6,9 @@ import pytest
 from controllers import make_controller
 from latency import Device, Latency, MeasurementError, open_device
 from nas.cli.main import nas_app
-from nas.engine.job_loop import SearchStoppedError, run_serially
+from nas.engine.job import Outcome
 from nas.engine.run_folder import RunFolder
-from nas.engine.trial import Outcome
+from nas.engine.runner import SearchStoppedError, run_serially
 from nas.engine.watching import PolicyRecord
 from nas.report.search.report import chart_id, render, write_report
 from nas.searching.metadata import facts_of
@@ -84,7 +84,11 @@ def make_run(make_loop, tmp_path):
             **budget,
         )
         facts = facts_of(
-            space, [s.device for s in sources], Photos, targets_ms=targets_ms, budget=loop.budget
+            space,
+            [s.device for s in sources],
+            Photos,
+            targets_ms=targets_ms,
+            budget=loop.plan.budget,
         )
         (folder / "run.json").write_text(json.dumps(facts))
         try:
@@ -102,12 +106,12 @@ def make_run(make_loop, tmp_path):
 
 
 def result_of(folder, loop):
-    trials, finals = tuple(loop.log.trials), tuple(loop.finals.trials)
-    winner = choose_winner(finals, targets_ms=loop.targets_ms)
-    within = winner.within(loop.targets_ms)
-    spec, noise = loop.space.decode(winner.tokens), measure_noise(trials, finals)
+    trials, finals = tuple(loop.logs.trials), tuple(loop.logs.finals)
+    winner = choose_winner(finals, targets_ms=loop.plan.targets_ms)
+    within = winner.within(loop.plan.targets_ms)
+    spec, noise = loop.plan.space.decode(winner.tokens), measure_noise(trials, finals)
     return SearchResult(
-        folder, winner, spec, within, loop.targets_ms, 0.8125, trials, finals, noise, SIZES
+        folder, winner, spec, within, loop.plan.targets_ms, 0.8125, trials, finals, noise, SIZES
     )
 
 
@@ -124,7 +128,7 @@ def test_the_scatter_holds_what_the_log_holds(make_run):
     folder, loop = make_run()
     html = render(folder)
     scatter = traces(html, "scatter")
-    good = [t for t in loop.log.trials if t.ok]
+    good = [t for t in loop.logs.trials if t.ok]
     stable = [t for t in good if t.latency.stable]
     assert 0 < len(stable) < len(good)
     assert scatter["trial"]["x"] == [t.latency_ms for t in stable]
@@ -133,10 +137,10 @@ def test_the_scatter_holds_what_the_log_holds(make_run):
     bars = scatter["trial"]["error_x"]
     assert bars["array"][0] == pytest.approx(0.2 * stable[0].latency_ms)
     assert bars["arrayminus"][0] == pytest.approx(0.1 * stable[0].latency_ms)
-    front = pareto_front(loop.log.trials)
+    front = pareto_front(loop.logs.trials)
     assert scatter["Pareto front of the trials"]["x"] == [t.latency_ms for t in front]
     assert scatter["Pareto front of the trials"]["line"]["shape"] == "hv"
-    finals = loop.finals.trials
+    finals = loop.logs.finals
     for name, kind in (("finalist, trained longer", "final"), ("trained again", "repeat")):
         drawn = list(zip(scatter[name]["x"], scatter[name]["y"], strict=True))
         assert drawn == [(t.latency_ms, 100 * t.accuracy) for t in finals if t.kind == kind]
@@ -146,23 +150,23 @@ def test_the_scatter_shows_the_target_and_the_noise(make_run):
     folder, loop = make_run()
     shapes = {s["name"]: s for s in figures_in(render(folder))["scatter"]["layout"]["shapes"]}
     assert shapes["target"]["x0"] == shapes["target"]["x1"] == TARGET_MS
-    noise = measure_noise(loop.log.trials, loop.finals.trials)
+    noise = measure_noise(loop.logs.trials, loop.logs.finals)
     in_band = [
         t
-        for t in loop.log.trials
+        for t in loop.logs.trials
         if t.ok and shapes["noise"]["y0"] <= 100 * t.accuracy <= shapes["noise"]["y1"]
     ]
-    assert min(in_band, key=lambda t: t.latency_ms) == fastest_of_the_best(loop.log.trials, noise)
+    assert min(in_band, key=lambda t: t.latency_ms) == fastest_of_the_best(loop.logs.trials, noise)
 
 
 def test_over_a_point_stands_the_trial_with_its_choices(make_run):
     folder, loop = make_run()
-    first = next(t for t in loop.log.trials if t.ok and t.latency.stable)
+    first = next(t for t in loop.logs.trials if t.ok and t.latency.stable)
     hover = traces(render(folder), "scatter")["trial"]["hovertext"][0]
     assert f"trial {first.index}<" in hover
     assert f"accuracy {100 * first.accuracy:.1f}% at 32 px, reward {first.reward:.3f}" in hover
     assert "95% interval" in hover
-    name, choices = loop.space.labels[0]
+    name, choices = loop.plan.space.labels[0]
     assert hover.count("<br>block ") == 7
     assert f"{name.replace(' op', ': op')} {choices[first.tokens[0]]}, kernel" in hover
 
@@ -170,7 +174,7 @@ def test_over_a_point_stands_the_trial_with_its_choices(make_run):
 def test_the_reward_chart_has_the_running_best_and_the_failures(make_run):
     folder, loop = make_run()
     rewards = traces(render(folder), "rewards")
-    good = [t for t in loop.log.trials if t.ok]
+    good = [t for t in loop.logs.trials if t.ok]
     assert rewards["trial"]["y"] == [t.reward for t in good]
     best = rewards["best so far"]["y"]
     assert best == sorted(best)
@@ -189,7 +193,7 @@ def test_the_policy_over_time_is_the_controllers(make_run):
     ]
     heat = figures_in(html)["policy-0"]["data"][0]
     assert heat["x"] == list(range(len(recorded)))
-    assert len(heat["y"]) == sum(loop.space.arities[:6])
+    assert len(heat["y"]) == sum(loop.plan.space.arities[:6])
     assert f"{100 * recorded[4][1][0]:.1f}%" in heat["hovertext"][4][4]  # kernel 3, last batch
 
 
@@ -198,7 +202,7 @@ def test_controllers_without_a_policy_show_frequencies(make_run):
     html = render(folder)
     assert "No probabilities of the controller are recorded" in html
     heat = figures_in(html)["policy-0"]["data"][0]
-    first_batch = [t.tokens[0] for t in loop.log.trials[:5]]
+    first_batch = [t.tokens[0] for t in loop.logs.trials[:5]]
     for choice in range(4):
         share = 100 * first_batch.count(choice) / 5
         assert heat["hovertext"][choice][0].endswith(f": {share:.1f}%")
@@ -229,7 +233,7 @@ def test_a_run_within_its_noise_says_that_the_fastest_is_the_answer(make_run):
     folder, loop = make_run(evaluate=all_alike, trials=40, finalists=6, repeats=10, target_ms=1e4)
     text = text_of(render(folder))
     assert "The networks do not differ by more than the noise" in text
-    fast = fastest_of_the_best(loop.log.trials, measure_noise(loop.log.trials, loop.finals.trials))
+    fast = fastest_of_the_best(loop.logs.trials, measure_noise(loop.logs.trials, loop.logs.finals))
     assert f"the most accurate one is trial {fast.index}:" in text
     winner = result_of(folder, loop).winner
     assert winner.index != fast.index
@@ -281,7 +285,7 @@ def test_every_device_has_its_place(make_run):
     html = render(folder)
     text = text_of(html)
     figures = figures_in(html)
-    good = [t for t in loop.log.trials if t.ok]
+    good = [t for t in loop.logs.trials if t.ok]
     for chart, place, target_ms in (("scatter", 0, TARGET_MS), ("scatter-2", 1, 15.0)):
         drawn = traces(html, chart)
         ringed = drawn["Pareto front of the trials"]["x"]
@@ -423,14 +427,14 @@ def test_a_real_browser_draws_it(make_run, open_page):
     drawn = traces((folder / "report.html").read_text(), "scatter").values()
     points = page.locator("#scatter .scatterlayer .point")
     assert points.count() == sum(len(trace["x"]) for trace in drawn)
-    assert page.locator("#rewards .scatterlayer .point").count() == len(loop.log.trials)
+    assert page.locator("#rewards .scatterlayer .point").count() == len(loop.logs.trials)
     assert page.locator(".blocks .heatmaplayer image").count() == 7
 
     buttons = page.locator(".modebar-btn").evaluate_all("found => found.map(b => b.dataset.title)")
     assert buttons  # and none uploads the chart
     assert not any("hare" in button or "loud" in button for button in buttons)
 
-    first = next(t for t in loop.log.trials if t.ok and t.latency.stable)
+    first = next(t for t in loop.logs.trials if t.ok and t.latency.stable)
     page.locator("#scatter .trace:has(.point)").first.locator(".point").first.hover(force=True)
     page.wait_for_selector("#scatter .hoverlayer .hovertext")
     hover = page.locator("#scatter .hoverlayer").text_content()
@@ -450,7 +454,7 @@ def test_a_real_browser_sorts_the_table(make_run, open_page):
     def column(number):
         return page.locator(f"#trials tbody td:nth-child({number})").all_inner_texts()
 
-    ranked = sorted(loop.log.trials, key=lambda t: (not t.ok, -t.reward, t.index))
+    ranked = sorted(loop.logs.trials, key=lambda t: (not t.ok, -t.reward, t.index))
     assert column(1) == [str(t.index) for t in ranked]
     page.get_by_role("button", name="Trial", exact=True).click()
     assert column(1) == [str(index) for index in reversed(range(23))]

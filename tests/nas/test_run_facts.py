@@ -11,7 +11,7 @@ from controllers import make_controller
 from latency import open_device
 from nas import SearchStoppedError, search
 from nas.data.images import ArraySplit, Dataset
-from nas.engine.trial import Outcome
+from nas.engine.job import Outcome
 from nas.searching.config import FinalsConfig
 from nas.searching.latency_warmup import PowerLaw
 from nas.training.recipe import Recipe

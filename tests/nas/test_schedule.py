@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from latency import open_device
-from nas.engine.job_loop import SearchStoppedError, run_serially
+from nas.engine.job import Outcome
 from nas.engine.measuring import measure
 from nas.engine.on_ray.tune import Resources, holding, run_on_ray
-from nas.engine.trial import Outcome
+from nas.engine.runner import SearchStoppedError, run_serially
 from search_spaces import InputError
 from tests.nas.conftest import accuracy_of, oracle, without_times
 
@@ -50,10 +50,10 @@ def serial(make_loop, tmp_path):
 def test_any_number_of_workers_gives_the_log_of_a_serial_run(make_loop, tmp_path, serial, workers):
     loop = make_loop(trials=12, batch_size=5)
     run_on_ray(loop, Oracle(tmp_path), Resources(workers=workers))
-    assert without_times(loop.log.trials) == without_times(serial.log.trials)
-    assert without_times(loop.finals.trials) == without_times(serial.finals.trials)
-    best = loop.finals.trials[0]
-    assert loop.folder.weights_path(best.index).read_bytes() == b"w"
+    assert without_times(loop.logs.trials) == without_times(serial.logs.trials)
+    assert without_times(loop.logs.finals) == without_times(serial.logs.finals)
+    best = loop.logs.finals[0]
+    assert loop.folder.weights_path(best.key).read_bytes() == b"w"
 
 
 def test_sigterm_stays_the_programs_own(make_loop, tmp_path):
@@ -80,9 +80,9 @@ def test_sigterm_stays_the_programs_own(make_loop, tmp_path):
 def test_a_dead_worker_is_retried_and_a_deadly_trial_fails(make_loop, tmp_path, serial):
     loop = make_loop(trials=12, batch_size=5)
     run_on_ray(loop, Oracle(tmp_path, die_once=(2,), die=(6,), error=(8,)), Resources(workers=2))
-    trials = loop.log.trials
+    trials = loop.logs.trials
     assert len(trials) == 12
-    assert without_times(trials[:5]) == without_times(serial.log.trials[:5])
+    assert without_times(trials[:5]) == without_times(serial.logs.trials[:5])
     assert "worker died" in trials[6].error
     assert trials[8].error == "RuntimeError: no memory"
     assert [t.index for t in trials if not t.ok] == [6, 8]
@@ -92,7 +92,7 @@ def test_a_failing_batch_ends_the_search(make_loop, tmp_path):
     loop = make_loop(trials=12, batch_size=3)
     with pytest.raises(SearchStoppedError, match="RuntimeError: no memory"):
         run_on_ray(loop, Oracle(tmp_path, error=(3, 4, 5)), Resources(workers=2))
-    assert len(loop.log.trials) == 6
+    assert len(loop.logs.trials) == 6
 
 
 def test_resources_that_the_cluster_lacks_are_refused(make_loop, tmp_path):
@@ -114,7 +114,7 @@ def test_a_cluster_of_several_nodes(make_loop, tmp_path, serial):
         run_on_ray(loop, Oracle(tmp_path), Resources(address=cluster.address))
     finally:
         cluster.shutdown()
-    assert without_times(loop.log.trials) == without_times(serial.log.trials)
+    assert without_times(loop.logs.trials) == without_times(serial.logs.trials)
 
 
 class Phone:
@@ -138,9 +138,9 @@ class Phone:
 def test_a_device_is_the_searchs_own_while_it_is_measured(make_loop, tmp_path, serial):
     phone = Phone(open_device("madds:1").device)
     measured = partial(measure, [phone], hold=partial(holding, ["phone-1"]))
-    loop = make_loop(measure=measured, trials=12, batch_size=5)
+    loop = make_loop(measuring=measured, trials=12, batch_size=5)
     run_on_ray(loop, Oracle(tmp_path), Resources(workers=1, devices=("phone-1",)))
-    assert without_times(loop.log.trials) == without_times(serial.log.trials)
+    assert without_times(loop.logs.trials) == without_times(serial.logs.trials)
 
 
 HOLDER = """
@@ -194,7 +194,7 @@ def test_a_killed_search_gives_its_device_back(cluster, tmp_path):
 def test_a_device_that_the_cluster_does_not_know_is_said(cluster, make_loop, tmp_path, caplog):
     source = open_device("madds:1")
     measured = partial(measure, [source], hold=partial(holding, ["phone-1", "phone-9"]))
-    loop = make_loop(measure=measured, trials=2, batch_size=2, finalists=1, repeats=0)
+    loop = make_loop(measuring=measured, trials=2, batch_size=2, finalists=1, repeats=0)
     resources = Resources(address=cluster.address, devices=("phone-1", "phone-9"))
     run_on_ray(loop, Oracle(tmp_path), resources)
     assert "does not know device:phone-9, so" in caplog.text

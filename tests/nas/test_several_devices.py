@@ -6,7 +6,7 @@ import random
 import pytest
 
 from latency import Device, DeviceLostError, Latency, MeasurementError, Pool, open_device
-from nas.engine.job_loop import SearchStoppedError, run_serially
+from nas.engine.runner import SearchStoppedError, run_serially
 from nas.engine.trial import Trial
 from nas.searching.estimates import finalists
 from nas.searching.results import SearchResult, best_yaml, choose_winner, frame, pareto_front
@@ -44,11 +44,11 @@ def both(make_loop, folder=None, **parts):
 
 
 def test_the_reward_is_the_product_over_the_devices(make_loop):
-    for trial in finish(both(make_loop)).log.trials:
+    for trial in finish(both(make_loop)).logs.trials:
         one_ms, two_ms = trial.latencies_ms
         factors = (one_ms / 30.0) ** -0.15 * (two_ms / 20.0) ** -0.15
         assert trial.reward == pytest.approx(trial.accuracy * factors, rel=1e-12)
-        spec = both(make_loop).space.decode(trial.tokens)
+        spec = both(make_loop).plan.space.decode(trial.tokens)
         assert [one_ms, two_ms] == [source.latency(spec).median_ms for source in TWO]
 
 
@@ -69,7 +69,7 @@ def test_rewards_in_closed_form(reward, expected):
 
 
 def test_a_line_of_the_log_has_every_latency(make_loop):
-    path = finish(both(make_loop)).log.path
+    path = finish(both(make_loop)).folder / "trials.jsonl"
     line = json.loads(path.read_text().splitlines()[0])
     (other,) = line["other_latencies"]
     assert line["latency"]["device"] == TWO[0].device.name
@@ -80,12 +80,12 @@ def test_a_line_of_the_log_has_every_latency(make_loop):
 
 def _as_logged(data):
     """JSON has lists where the record has tuples."""
-    return {k: tuple(v) if k in ("tokens", "ci95_ms", "problems", "other_latencies") else v
+    return {k: tuple(v) if k in ("tokens", "ci95_ms", "problems") else v
             for k, v in data.items()}  # fmt: skip
 
 
 def test_a_line_of_one_device_is_as_it_was(make_loop):
-    path = finish(make_loop()).log.path
+    path = finish(make_loop()).folder / "trials.jsonl"
     line = json.loads(path.read_text().splitlines()[0])
     assert list(line) == [
         "index", "kind", "batch", "tokens", "fingerprint", "seed", "accuracy", "latency", "reward",
@@ -101,19 +101,19 @@ def test_an_interrupted_search_goes_on_as_if_nothing_was(make_loop, tmp_path, st
         job = part.next_job()
         part.record(job, oracle(job))
     resumed = finish(both(make_loop, tmp_path / "part"))
-    assert without_times(resumed.log.trials) == without_times(whole.log.trials)
-    assert without_times(resumed.finals.trials) == without_times(whole.finals.trials)
+    assert without_times(resumed.logs.trials) == without_times(whole.logs.trials)
+    assert without_times(resumed.logs.finals) == without_times(whole.logs.finals)
 
 
 def test_a_log_of_another_number_of_devices_is_refused(make_loop):
     finish(make_loop())
-    with pytest.raises(InputError, match=r"the log belongs to another space, .* devices"):
+    with pytest.raises(InputError, match="search 0 is not what this run would ask"):
         both(make_loop).next_job()
 
 
 def test_finalists_and_winner_are_within_every_target(make_loop, tmp_path):
     searched = finish(both(make_loop))
-    trials = searched.log.trials
+    trials = searched.logs.trials
     targets_ms = tuple(sorted(t.latencies_ms[place] for t in trials)[12] for place in (0, 1))
     within = {
         t.index
@@ -121,10 +121,10 @@ def test_finalists_and_winner_are_within_every_target(make_loop, tmp_path):
         if all(a <= b for a, b in zip(t.latencies_ms, targets_ms, strict=True))
     }
     assert 0 < len(within) < 13  # some are within one of them only
-    ranked = finalists(trials, targets_ms=targets_ms, reward=searched.reward, told={})
+    ranked = finalists(trials, targets_ms=targets_ms, reward=searched.plan.reward, estimates={})
     assert {t.index for t in ranked[: len(within)]} == within
     loop = finish(make_loop(tmp_path / "other", sources=TWO, targets_ms=targets_ms))
-    assert choose_winner(loop.finals.trials, targets_ms=targets_ms).within(targets_ms)
+    assert choose_winner(loop.logs.finals, targets_ms=targets_ms).within(targets_ms)
 
 
 def test_the_front_by_brute_force():
@@ -134,8 +134,8 @@ def test_the_front_by_brute_force():
     def trial(index):
         first, second = (Latency.exactly(float(rng.randint(1, 6)), device) for device in lab)
         return Trial(
-            index, "search", 0, (), f"f{index}", 0, rng.randint(1, 9) / 10, first, 0.5, 1, 1, None, {},
-            other_latencies=(second,),
+            index, "search", 0, (), f"f{index}", 0, rng.randint(1, 9) / 10, (first, second), 0.5, 1, 1,
+            None, {},
         )  # fmt: skip
 
     trials = [trial(index) for index in range(80)]
@@ -159,8 +159,8 @@ def test_the_front_by_brute_force():
 
 def test_the_winners_file_tells_every_latency_and_is_a_spec(make_loop, tmp_path):
     loop = finish(both(make_loop))
-    winner = choose_winner(loop.finals.trials, targets_ms=TARGETS_MS)
-    spec = loop.space.decode(winner.tokens)
+    winner = choose_winner(loop.logs.finals, targets_ms=TARGETS_MS)
+    spec = loop.plan.space.decode(winner.tokens)
     result = SearchResult(
         loop.folder,
         winner,
@@ -168,8 +168,8 @@ def test_the_winners_file_tells_every_latency_and_is_a_spec(make_loop, tmp_path)
         True,
         TARGETS_MS,
         None,
-        loop.log.trials,
-        loop.finals.trials,
+        loop.logs.trials,
+        loop.logs.finals,
         None,
         Sizes(32, 64),
     )
@@ -197,24 +197,24 @@ def test_a_search_that_loses_its_device_stops_and_resumes_to_the_same_log(
         finish(part)
     assert "bring the device back, then resume" in str(stopped.value)
     assert "\n" not in str(stopped.value)
-    there = without_times(make_loop(tmp_path / "part", **parts).log.trials)
-    assert there == without_times(whole.log.trials[: lives - lives % 5])  # batches of 5
+    there = without_times(make_loop(tmp_path / "part", **parts).logs.trials)
+    assert there == without_times(whole.logs.trials[: lives - lives % 5])  # batches of 5
     resumed = finish(make_loop(tmp_path / "part", sources=[Phone(), *beside], **parts))
-    assert without_times(resumed.log.trials) == without_times(whole.log.trials)
-    assert without_times(resumed.finals.trials) == without_times(whole.finals.trials)
+    assert without_times(resumed.logs.trials) == without_times(whole.logs.trials)
+    assert without_times(resumed.logs.finals) == without_times(whole.logs.finals)
 
 
 def test_a_pool_that_is_lost_stops_the_search_and_one_of_it_does_not(make_loop, tmp_path):
     whole = finish(make_loop(tmp_path / "whole", sources=[Pool([Phone()])]))
     less = Pool([Phone(lives=7), Phone(serial="phone-2")])
-    assert without_times(finish(make_loop(tmp_path / "less", sources=[less])).log.trials) == (
-        without_times(whole.log.trials)
+    assert without_times(finish(make_loop(tmp_path / "less", sources=[less])).logs.trials) == (
+        without_times(whole.logs.trials)
     )
     none = Pool([Phone(lives=7), Phone(lives=3, serial="phone-2")])
     with pytest.raises(SearchStoppedError, match="no device of the pool is left"):
         finish(make_loop(tmp_path / "none", sources=[none]))
     resumed = finish(make_loop(tmp_path / "none", sources=[Pool([Phone(serial="phone-3")])]))
-    assert without_times(resumed.log.trials) == without_times(whole.log.trials)
+    assert without_times(resumed.logs.trials) == without_times(whole.logs.trials)
 
 
 def test_a_refused_network_is_a_failed_trial_and_names_its_device(make_loop):
@@ -226,6 +226,6 @@ def test_a_refused_network_is_a_failed_trial_and_names_its_device(make_loop):
             return super().latency(spec)
 
     loop = finish(make_loop(sources=[TWO[0], Picky()], targets_ms=(30.0, 15.0)))
-    assert loop.log.trials[2].error == "latency: on a phone: unknown operator"
-    assert [t.index for t in loop.log.trials if not t.ok] == [2]
-    assert loop.log.trials[2].latencies == ()
+    assert loop.logs.trials[2].error == "latency: on a phone: unknown operator"
+    assert [t.index for t in loop.logs.trials if not t.ok] == [2]
+    assert loop.logs.trials[2].latencies == ()

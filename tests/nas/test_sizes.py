@@ -9,7 +9,7 @@ import torch
 from latency import open_device
 from nas.checkpoints.torch_files import state_of
 from nas.data.images import ArraySplit, Dataset
-from nas.engine.trial import Job
+from nas.engine.job import Job
 from nas.run_search import search
 from nas.searching.proxy_task import ProxyTraining
 from nas.training.evaluate import evaluate
@@ -37,7 +37,7 @@ def data(px):
 
 
 def job(kind):
-    return Job(0, kind, 0, (0,), SPEC, seed=7, latency=None)
+    return Job(0, kind, 0, (0,), SPEC, seed=7)
 
 
 def test_a_finalist_ends_at_the_deployed_size_and_is_read_there():

@@ -30,7 +30,7 @@ def trial(index, accuracy, ms, *, kind="search", fingerprint=None, reward=None):
         fingerprint=fingerprint or f"net{index}",
         seed=index,
         accuracy=accuracy,
-        latency=Latency.exactly(ms, LAB),
+        latencies=(Latency.exactly(ms, LAB),),
         reward=reward if reward is not None else (accuracy or 0.0),
         params=1,
         madds=1,

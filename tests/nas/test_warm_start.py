@@ -10,7 +10,7 @@ from latency import open_device
 from nas.checkpoints.checkpoint import Seed, Usage
 from nas.checkpoints.scoring import score
 from nas.checkpoints.torch_files import state_of
-from nas.engine.trial import Job
+from nas.engine.job import Job
 from nas.run_search import search
 from nas.searching.config import FinalsConfig
 from nas.searching.proxy_task import ProxyTraining
@@ -32,7 +32,7 @@ def seed_of(tokens, number=0, space=SPACE):
 
 def job_of(tokens, kind="search", seed=5):
     spec = SPACE.decode(tokens)
-    return Job(index=0, kind=kind, batch=0, tokens=tokens, spec=spec, seed=seed, latency=None)
+    return Job(index=0, kind=kind, batch=0, tokens=tokens, spec=spec, seed=seed)
 
 
 def test_of_several_the_most_similar_lends_its_weights(random_tokens):

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from nas.engine.job_loop import SearchStoppedError
+from nas.engine.job import Outcome
 from nas.engine.on_ray.deaths import LOWER, of_cluster, of_memory
 from nas.engine.on_ray.tune import Resources, run_on_ray
 from nas.engine.on_ray.worker_paths import own_paths
-from nas.engine.trial import Outcome
+from nas.engine.runner import SearchStoppedError
 from nas.short_folder import short_folder, shorten_sockets
 from search_spaces import InputError
 from tests.nas.conftest import accuracy_of

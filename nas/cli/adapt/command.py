@@ -45,8 +45,8 @@ def netadapt(
         ),
     ] = None,
     data: Annotated[
-        str, typer.Option(help="The images that it was trained on.")
-    ] = "fashion-mnist-subset",
+        str | None, typer.Option(help="The images that it was trained on.", show_default=False)
+    ] = None,
     layout: LayoutOption = None,
     max_megapixels: MegapixelsOption = None,
     skip_bad_images: SkipFlag = False,
@@ -84,7 +84,10 @@ def netadapt(
     ] = "scratch",
     final_epochs: Annotated[float, typer.Option(help="Epochs of that last training.")] = 30.0,
     final_learning_rate: Annotated[
-        float, typer.Option(help="Peak rate of that training.")
+        float,
+        typer.Option(
+            help="Peak rate of that training. By default, on from its weights, --learning-rate instead."
+        ),
     ] = Recipe().learning_rate,
     compare: Annotated[
         str,
@@ -112,6 +115,7 @@ def netadapt(
     """Narrow a trained network, one width group at a time, until it meets a latency on a device."""
     from nas.cli.adapt import opening, settings
     from nas.cli.adapt.planning import announce, seed_latency
+    from nas.data.embedded import NAME, embedded_classes
 
     console, typed, began_s = messages(), options_typed(context), time.monotonic()
     images = data_settings(
@@ -154,7 +158,7 @@ def netadapt(
             },
             "compare": compare,
             "compare_seeds": compare_seeds,
-            "data": {"source": data, **images},
+            "data": {"source": data or NAME, **images},
             "schedule": {"workers": workers},
             "seed": random_seed,
         }
@@ -166,6 +170,11 @@ def netadapt(
         if not dry_run:
             require_writable(runs)
         network = opening.open_seed(seed)
+        if data is None and network.usage.classes != embedded_classes():
+            raise InputError(
+                f"{seed} was not trained on the images in this package: give --data with the images that "
+                "it was trained on"
+            )
         if device is None:
             device = network.device or "cpu"
         source = opening.open_source(device, network.spec)

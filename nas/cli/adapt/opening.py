@@ -21,10 +21,10 @@ from nas.cli.provenance import say_run
 from nas.display.output import command, noted
 from nas.display.progress import say
 from nas.engine.data_changes import Resumed
-from nas.engine.job_loop import SearchStoppedError
 from nas.engine.memoized_source import Remembering
 from nas.engine.publishing import OF_ADAPT, publish_and_tell
 from nas.engine.run_folder import RunFolder, new_folder, open_folder
+from nas.engine.runner import SearchStoppedError
 from nas.engine.trial_log import read_trials
 from nas.formatting import counted
 from search_spaces import InputError

@@ -58,10 +58,9 @@ def conclude(
     if (better := result.better_step) is not None:
         console.print(
             noted(
-                "Mind:",
-                f" the last training ended below the last step's {percent(better.accuracy or 0.0)} "
-                f"(family/step-{len(result.family)}.pt): train longer, by --final-epochs, or on from "
-                "those weights, by --final finetune",
+                "The last training made the network worse",
+                f", so adapted.pt and adapted.onnx have the weights of the last step, "
+                f"{percent(better.accuracy or 0.0)} on held-out images: train longer (--final-epochs)",
             ),
             soft_wrap=True,
         )

@@ -85,6 +85,14 @@ def evaluate(
         answers = _answers(model, known, SPLITS[split], status)
     for note in notes:
         console.print(note, soft_wrap=True)
+    held_out = images.contents.held_out if images.contents is not None else ()
+    total = sum(len(part) for part in (images.train, images.val, images.test))
+    if any(part in held_out for part in SPLITS[split]) and split != "all":
+        console.print(
+            f"{images.name} has no {split} folder: these are the {len(answers.right):,} of its "
+            f"{total:,} images that nas train holds out as {split} (--split all takes all)",
+            soft_wrap=True,
+        )
     found, confusion = answers.score(), Confusion.of(answers, known.classes)
     if as_json:
         facts = {"accuracy": found.accuracy, "ci95": list(found.ci95), "images": found.images}

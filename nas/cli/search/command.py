@@ -19,9 +19,9 @@ from nas.cli.data_options import (
 from nas.cli.errors import Failed
 from nas.cli.typed import options_typed
 from nas.display.output import JsonFlag, messages, print_json, search_line
-from nas.engine.job_loop import SearchStoppedError
 from nas.engine.publishing import OF_SEARCH, publish_and_tell
 from nas.engine.run_folder import check_new, free_name, require_writable
+from nas.engine.runner import SearchStoppedError
 from nas.formatting import seconds
 from nas.searching.config import SearchConfig, make_config
 from search_spaces import InputError

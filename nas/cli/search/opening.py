@@ -23,7 +23,7 @@ from nas.display.search_view import LiveView
 from nas.engine.data_changes import Resumed
 from nas.engine.measuring import require_distinct
 from nas.engine.run_folder import RunFolder, new_folder, open_folder
-from nas.engine.trial_log import read_trials
+from nas.engine.trial_log import read_finished
 from nas.formatting import counted
 from nas.searching.config import SearchConfig, config_yaml, load_config, parse_config
 from nas.searching.fidelity import as_it_trains
@@ -278,8 +278,8 @@ def reopen(
     if hold:
         folder.hold()  # said before images are read
     # Read without mending anything: with --dry-run another process may be writing these.
-    done = len({trial.index for trial in read_trials(folder / "trials.jsonl")})
-    finals = len(read_trials(folder / "finals.jsonl"))
+    done = len({trial.index for trial in read_finished(folder / "trials.jsonl")})
+    finals = len(read_finished(folder / "finals.jsonl"))
     config = load_config(folder / "config.yaml")
     kept = config.model_dump(mode="json")
     kept["schedule"] |= schedule

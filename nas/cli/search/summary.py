@@ -78,9 +78,12 @@ def conclude(
         console.print(result.noise.sentence())
         if not result.noise.differ:
             fastest = fastest_of_the_best(result.trials, result.noise)
-            console.print(
-                f"That is trial {fastest.index}, at {in_short(fastest.latencies)} ({px} px): fastest.yaml."
-            )
+            if fastest.overall_ms < result.winner.overall_ms:
+                console.print(
+                    f"Trial {fastest.index} is as accurate, as far as can be told, and faster: "
+                    f"{in_short(fastest.latencies)} ({px} px), fastest.yaml.",
+                    soft_wrap=True,
+                )
         elif (fast := faster_finalist(result.finals, result.winner, result.noise)) is not None:
             at = f"{in_short(fast.latencies)} ({px} px)"
             console.print(beside_winner(fast, at, result.noise))

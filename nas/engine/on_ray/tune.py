@@ -1,7 +1,7 @@
-"""Trains a search's jobs on a Ray cluster, with Ray Tune: the one file that knows Ray.
+"""Trains a runner's jobs on a Ray cluster, with Ray Tune.
 
-The search loop becomes a Tune search algorithm: `suggest` gives the loop's next job, or None while a
-batch is out; a trial's result goes back to the loop. Actors are reused, since a fresh one spends
+The runner becomes a Tune search algorithm: `suggest` returns its next job, or None while a batch is out;
+a trial's result goes back to it. Actors are reused, since a fresh one spends
 seconds on imports, and what trains (with its images) is put into the object store once.
 """
 
@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from latency.measuring.user_folders import home
-from nas.engine.job_loop import JobLoop, SearchStoppedError, keep
+from nas.engine.job import Evaluate, J, Job, Outcome, attempt
 from nas.engine.on_ray.deaths import LOWER, of_cluster, of_memory
 from nas.engine.on_ray.worker_paths import own_paths
-from nas.engine.trial import Evaluate, Job, Outcome, attempt
+from nas.engine.runner import BatchRunner, SearchStoppedError
 from nas.short_folder import short_folder
 from search_spaces import InputError
 
@@ -57,13 +57,17 @@ class Resources:
 
 
 def run_on_ray(
-    loop: JobLoop, evaluate: Evaluate, resources: Resources, *, usage_stats: bool = False
+    runner: BatchRunner[J],
+    evaluate: Evaluate[J],
+    resources: Resources,
+    *,
+    usage_stats: bool = False,
 ) -> None:
-    """Train every job of `loop` on Ray workers.
+    """Train every job of a runner on Ray workers.
 
     Raises:
         InputError: The cluster cannot be reached, or has no room for a single trial.
-        SearchStoppedError: The loop gave up, or a part of the cluster died that the search needs.
+        SearchStoppedError: The plan gave up, or a part of the cluster died that the search needs.
     """
     home()  # Ray crashes without a home folder
     import ray
@@ -78,7 +82,7 @@ def run_on_ray(
         workers = _require_room(resources, there)
         _say_unknown(resources.devices, there)
         mailbox = ray.remote(num_cpus=0)(Mailbox).remote()
-        searcher = _loop_searcher(loop, mailbox)
+        searcher = _searcher(runner, mailbox)
         per_trial = {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}
         tuner = tune.Tuner(
             tune.with_resources(
@@ -306,7 +310,7 @@ def _trainable() -> type:
     from ray import tune
 
     class TrainJob(tune.Trainable):  # type: ignore[misc]
-        def setup(self, config: dict[str, Any], *, evaluate: Evaluate, mailbox: Any) -> None:
+        def setup(self, config: dict[str, Any], *, evaluate: Evaluate[Any], mailbox: Any) -> None:
             self.evaluate, self.mailbox = evaluate, mailbox
 
         def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -321,12 +325,12 @@ def _trainable() -> type:
     return TrainJob
 
 
-def _loop_searcher(loop: JobLoop, mailbox: Any) -> Any:
-    """The loop as a Tune search algorithm."""
+def _searcher(runner: BatchRunner[Any], mailbox: Any) -> Any:
+    """The runner as a Tune search algorithm."""
     import ray
     from ray.tune.search import Searcher
 
-    class LoopSearcher(Searcher):  # type: ignore[misc]
+    class RunnerSearcher(Searcher):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.out: dict[str, Job] = {}
@@ -337,9 +341,9 @@ def _loop_searcher(loop: JobLoop, mailbox: Any) -> Any:
             return (object, ())
 
         def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-            job = self._guarded(loop.next_job)
+            job = self._guarded(runner.next_job)
             if job is None:
-                return self.FINISHED if loop.done or self.failure else None
+                return self.FINISHED if runner.done or self.failure else None
             self.out[trial_id] = job
             self._guarded(lambda: ray.get(mailbox.post.remote(trial_id, job)))
             return self.FINISHED if self.failure else {"job": trial_id}
@@ -352,7 +356,7 @@ def _loop_searcher(loop: JobLoop, mailbox: Any) -> Any:
             lost = Outcome(None, f"the worker died (killed, or out of memory): {LOWER}")
             # A worker that has answered may die afterwards: its answer stands.
             self._guarded(
-                lambda: keep(loop, job, ray.get(mailbox.collect.remote(trial_id)) or lost)
+                lambda: runner.record(job, ray.get(mailbox.collect.remote(trial_id)) or lost)
             )
 
         def _guarded(self, act: Any) -> Any:
@@ -365,11 +369,11 @@ def _loop_searcher(loop: JobLoop, mailbox: Any) -> Any:
                 self.failure = failure
                 return None
 
-    return LoopSearcher()
+    return RunnerSearcher()
 
 
 def _stop_on_failure(searcher: Any) -> Any:
-    """Ends everything once the loop has failed: nobody would keep what is still training."""
+    """Ends everything once the runner has failed: nobody would keep what is still training."""
     from ray.tune import Stopper
 
     class StopOnFailure(Stopper):  # type: ignore[misc]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from latency import Latency
 from nas.adapting.comparison import TRAININGS, accuracies
-from nas.adapting.job import Planned
+from nas.adapting.family import Planned
 from nas.adapting.record import AdaptRecord, StepRecord
 from nas.engine.trial import Trial
 from nas.formatting import counted, interval, percent, three_digits

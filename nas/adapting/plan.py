@@ -1,0 +1,217 @@
+"""NetAdapt (arXiv 1804.03230, algorithm 1) as a plan: propose, fine-tune, go on with the best.
+
+Which networks to propose and which to choose is decided in `netadapt`. This plan measures, keeps each step
+on disk, and hands the fine-tuning to `nas.engine.runner`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+
+from latency import DeviceLostError, Latency, MeasurementError
+from nas.adapting.family import Family, Planned, StepPlan
+from nas.adapting.final_training import Reached
+from nas.adapting.job import AdaptJob
+from nas.adapting.watching import AdaptWatcher
+from nas.engine.job import Key, Kind, trial_seed
+from nas.engine.memoized_source import Remembering
+from nas.engine.run_folder import RunFolder
+from nas.engine.run_logs import RunLogs
+from nas.engine.runner import BatchRunner, SearchStoppedError
+from nas.engine.trial import Trial
+from nas.training.recipe import Recipe
+from netadapt.shrink import Shrink
+
+PROPOSALS: frozenset[Kind] = frozenset({"proposal"})
+
+
+class AdaptPlan:
+    """Plans a NetAdapt run; call it once for the generator that a runner drives, and which it watches.
+
+    Args:
+        shrink: NetAdapt's decisions, fresh.
+        latency: The function that `shrink` asks.
+        weights: The seed's state dict, serialized by `torch.save`.
+        family: Where each step is kept.
+        run_seed: Of everything random.
+        recipe: Of a proposal's fine-tuning, its length in steps.
+        final: What to train once the target is reached.
+        watcher: Is told what happens.
+        hold: Keeps the device from other runs while latencies are asked for: see `nas.engine.workers.hold`.
+
+    Attributes:
+        trials: The proposals chosen, one a step.
+    """
+
+    def __init__(
+        self,
+        shrink: Shrink,
+        *,
+        latency: Remembering,
+        weights: bytes,
+        family: Family,
+        run_seed: int,
+        recipe: Recipe,
+        final: Callable[[Reached], Sequence[AdaptJob]],
+        watcher: AdaptWatcher,
+        hold: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
+        self.shrink, self.latency, self.weights = shrink, latency, weights
+        self.family, self.run_seed, self.recipe = family, run_seed, recipe
+        self.final, self.watcher, self.hold = final, watcher, hold
+        self.trials: list[Trial] = []
+        self._jobs: dict[Key, AdaptJob] = {}
+        self._proposed = 0
+
+    def __call__(self) -> Generator[list[AdaptJob], list[Trial], list[Trial]]:
+        """Yield each step's proposals, be sent their trials; return the final trainings."""
+        while not self.shrink.done:
+            with self.hold():
+                jobs = self._proposals()
+            trials = yield self._out(jobs)
+            if jobs:
+                with self.hold():
+                    self._go_on(jobs, trials)
+        self.watcher.ending(self.shrink)
+        with self.hold():
+            spec = self.shrink.current.spec
+            reading = self.latency.reading(spec)
+            jobs = list(self.final(Reached(spec, reading, self.weights, tuple(self.trials))))
+        return (yield self._out(jobs))
+
+    def reward(self, job: AdaptJob, accuracy: float) -> float:
+        """What a proposal is chosen by: see `Shrink.score`; 0 of a final training."""
+        if job.kind not in PROPOSALS or job.latency is None:
+            return 0.0
+        return self.shrink.score(accuracy, job.latency.median_ms)
+
+    def measuring(self, done: int, total: int) -> None:
+        """See `RunWatcher`: jobs bring their latencies, so nothing is measured."""
+
+    def training(self, jobs: Sequence[AdaptJob]) -> None:
+        """See `RunWatcher`."""
+        self.watcher.tuning(self.shrink, jobs, finishing=jobs[0].kind not in PROPOSALS)
+
+    def finished(self, trial: Trial, *, replayed: bool) -> None:
+        """See `RunWatcher`."""
+        self.watcher.tuned(self._jobs[trial.key], trial, replayed=replayed)
+
+    def _out(self, jobs: list[AdaptJob]) -> list[AdaptJob]:
+        self._jobs = {job.key: job for job in jobs}
+        return jobs
+
+    def _proposals(self) -> list[AdaptJob]:
+        """The jobs of a step: of what was written down for it, or of new proposals."""
+        step, first = self.shrink.steps, self._proposed
+        planned = self._planned(step)
+        self._proposed += len(planned)
+        return [
+            AdaptJob(
+                index=index,
+                kind="proposal",
+                batch=step,
+                tokens=(),
+                spec=proposal.spec,
+                # All proposals of a step see the same images in the same order.
+                seed=trial_seed(self.run_seed, step, "proposal"),
+                latencies=() if proposal.latency is None else (proposal.latency,),
+                problem=proposal.problem and f"latency: {proposal.problem}",
+                name=proposal.name,
+                recipe=self.recipe,
+                parent=self.shrink.current.spec,
+                weights=self.weights,
+            )
+            for index, proposal in enumerate(planned, start=first)
+        ]
+
+    def _planned(self, step: int) -> Sequence[Planned]:
+        """A step's proposals with their latencies.
+
+        Raises:
+            SearchStoppedError: None could be measured.
+        """
+        if (kept := self.family.planned(step)) is not None:
+            for proposal in kept.proposals:
+                if proposal.latency is not None:
+                    self.latency.know(proposal.spec, proposal.latency)
+            if not kept.proposals:
+                self.shrink.nothing_proposed()
+            return kept.proposals
+        self.watcher.proposing(self.shrink)
+        proposed = self.shrink.next_step()
+        if self.shrink.unmeasured(proposed):
+            lost = proposed.discarded[0]
+            raise SearchStoppedError(
+                f"none of the {len(proposed.discarded)} networks of step {step + 1} could be measured: "
+                f"{lost.name}: {lost.reason}"
+            )
+        proposals = [
+            Planned(p.name, p.spec, self.latency.reading(p.spec)) for p in proposed.proposals
+        ]
+        if proposals:
+            proposals += [Planned(d.name, d.spec, None, d.reason) for d in proposed.discarded]
+        self.family.keep_plan(step, StepPlan(proposed.delta_ms, proposals))
+        return proposals
+
+    def _go_on(self, jobs: Sequence[AdaptJob], trials: Sequence[Trial]) -> None:
+        """Go on with a step's best proposal.
+
+        Raises:
+            SearchStoppedError: All have failed, or the best cannot be measured once more.
+        """
+        place = self.shrink.choose(
+            [(job.spec, job.latency.median_ms if job.latency else math.inf) for job in jobs],
+            [trial.accuracy for trial in trials],
+        )
+        if place is None:
+            if self.shrink.stuck:
+                raise SearchStoppedError(
+                    f"all {len(trials)} proposals of a step failed: {trials[0].error}"
+                )
+            return  # the target was reached without them
+        chosen = trials[place]
+        self.weights = self.family.keep_network(self.shrink.steps, self.shrink.current.spec, chosen)
+        reading = self._confirm()
+        self.trials.append(replace(chosen, latencies=(reading,)) if reading else chosen)
+        self.family.drop_weights(trials)
+        self.watcher.chosen(self.shrink, chosen)
+
+    def _confirm(self) -> Latency | None:
+        """Measure the step's network once more: the best of many noisy readings is biased low.
+
+        Returns:
+            None where nothing is measured.
+
+        Raises:
+            SearchStoppedError: It cannot be measured.
+        """
+        step, spec = self.shrink.steps, self.shrink.current.spec
+        kept = self.family.confirmed(step)
+        try:
+            reading = kept or self.latency.confirm(spec)
+        except DeviceLostError:
+            raise
+        except MeasurementError as error:
+            raise SearchStoppedError(
+                f"the network of step {step} could not be measured once more: {error}"
+            ) from error
+        if reading is None:
+            return None
+        if kept is None:
+            self.family.keep_confirmed(step, reading)
+        self.latency.know(spec, reading)
+        self.shrink.confirm(reading.median_ms, low_ms=reading.ci95_ms[0])
+        return reading
+
+
+def adapt_runner(plan: AdaptPlan, folder: RunFolder) -> BatchRunner[AdaptJob]:
+    """Return what runs a NetAdapt plan in a run's folder.
+
+    Raises:
+        InputError: A log is damaged.
+    """
+    logs = RunLogs(folder, "proposals.jsonl", PROPOSALS)
+    return BatchRunner(plan(), logs=logs, reward=plan.reward, watcher=plan)

@@ -1,0 +1,132 @@
+"""What a plan asks for and what a worker answers: jobs, and their outcomes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import numpy as np
+
+from latency import Latency
+from nas.data.image_files.unreadable import UnreadableError
+from search_spaces import ArchSpec, Tokens, count
+
+Kind = str
+"""`search` is a candidate's proxy training; `rung` a shorter one before it, compared with rungs alone;
+`final` a finalist's longer one; `repeat` a proxy training once more with another seed, which shows how much
+of the difference between candidates is noise. NetAdapt's: `proposal` is a proposal's fine-tuning, `scratch`
+and `finetune` the last network's training from scratch or on from its weights; those of a baseline begin
+with its name: `uniform-scratch`."""
+
+Key = tuple[Kind, int]
+"""Kind and index: what a job and its trial are known by in their run."""
+
+SHORTEST_S = 0.001
+"""Seconds that any training takes: 0 stands for none."""
+
+_SEED_STREAM = {
+    "search": 0, "final": 1, "repeat": 2, "proposal": 3, "scratch": 4, "finetune": 5, "rung": 6
+}  # fmt: skip
+
+
+def trial_seed(run_seed: int, index: int, kind: Kind = "search") -> int:
+    """Return the seed of one trial: a function of the run's seed and the trial's index alone.
+
+    >>> trial_seed(0, 1) == trial_seed(0, 1), trial_seed(0, 1) == trial_seed(0, 2)
+    (True, False)
+    """
+    sequence = np.random.SeedSequence(run_seed, spawn_key=(_SEED_STREAM[kind], index))
+    return int(sequence.generate_state(1)[0])
+
+
+@dataclass(frozen=True)
+class Job:
+    """A network to train: what a worker gets.
+
+    Attributes:
+        index: Position in the order asked, from 0. Of finals and repeats: that of the trial trained again.
+        kind: See `Kind`.
+        batch: Number of the batch that it is asked in.
+        tokens: The controller's choices; empty where no controller chose.
+        spec: The network.
+        seed: Of weights, data order and augmentation.
+        latencies: On each device; empty until they are measured.
+        length: Training length, in multiples of a trial's.
+        problem: Why it cannot be trained; None if it can.
+    """
+
+    index: int
+    kind: Kind
+    batch: int
+    tokens: Tokens
+    spec: ArchSpec
+    seed: int
+    latencies: tuple[Latency, ...] = ()
+    length: float = field(default=1.0, kw_only=True)
+    problem: str | None = field(default=None, kw_only=True)
+
+    @property
+    def key(self) -> Key:
+        """What it is known by in its run."""
+        return self.kind, self.index
+
+    @property
+    def latency(self) -> Latency | None:
+        """On the first device; None if it is not measured."""
+        return self.latencies[0] if self.latencies else None
+
+    @property
+    def work(self) -> float:
+        """How long it trains, in arbitrary units: for the order of a queue."""
+        return self.length * count(self.spec).madds
+
+
+J = TypeVar("J", bound=Job)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a worker gives back.
+
+    Attributes:
+        accuracy: Top-1 on held-out images, 0..1; None if the training failed.
+        error: Why it failed; None if it did not.
+        train_s: Seconds of training and evaluation; 0 leaves them to be timed from outside.
+        weights: A state dict, serialized by `torch.save`, where the weights are to be kept.
+        px: Side of the images that the accuracy is of, where the evaluator tells.
+        stops: Whether every other training would fail of it too, as when images cannot be read: the run
+            stops, and this outcome is not kept.
+    """
+
+    accuracy: float | None
+    error: str | None = None
+    train_s: float = 0.0
+    weights: bytes | None = field(default=None, repr=False)
+    px: int | None = None
+    stops: bool = False
+
+
+Evaluate = Callable[[J], Outcome]
+"""Trains a job's network and returns its accuracy. Called in worker processes, so it must be picklable."""
+
+
+def attempt(evaluate: Evaluate[J], job: J) -> Outcome:
+    """Evaluate a job; an exception becomes the outcome of a failed trial, named with its type.
+
+    One candidate that does not train must not end a search; a mistake in `evaluate` itself fails
+    every trial of a batch, and that does.
+    """
+    began_s = time.monotonic()
+    try:
+        outcome = evaluate(job)
+    except UnreadableError as error:
+        outcome = Outcome(None, str(error), stops=True)
+    except Exception as error:  # noqa: BLE001  whatever a network may raise, out of memory included
+        lines = str(error).strip().splitlines() or [""]
+        outcome = Outcome(None, f"{type(error).__name__}: {lines[0]}")
+    if not isinstance(outcome, Outcome):
+        outcome = Outcome(None, f"evaluate returned {type(outcome).__name__}, not an Outcome")
+    took_s = outcome.train_s or time.monotonic() - began_s
+    return replace(outcome, train_s=max(took_s, SHORTEST_S))

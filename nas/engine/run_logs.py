@@ -1,0 +1,100 @@
+"""What a runner keeps of a run: its trials, its final trainings, and their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NoReturn
+
+from nas.engine.job import Key, Kind
+from nas.engine.run_folder import RunFolder
+from nas.engine.trial import Trial
+from nas.engine.trial_log import OTHER_RUN, TrialLog
+
+
+class RunLogs:
+    """A run's two logs and its folder of weights.
+
+    Args:
+        folder: The run's.
+        name: Of the log of its trials: `trials.jsonl`.
+        kinds: The kinds of trial in that log; all others go to `finals.jsonl`.
+        devices: Number of devices that latency is of.
+        fixed_finals: Whether a resumed run must ask for the same final trainings.
+
+    Raises:
+        InputError: A log is damaged, or of another number of devices.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        name: str,
+        kinds: frozenset[Kind],
+        *,
+        devices: int = 1,
+        fixed_finals: bool = True,
+    ) -> None:
+        self._folder, self._kinds, self._fixed_finals = folder, kinds, fixed_finals
+        self._log, self._final_log = TrialLog(folder / name), TrialLog(folder / "finals.jsonl")
+
+        for trial in (*self.trials, *self.finals):
+            if len(trial.latencies) not in (0, devices):
+                self.refuse(trial)
+
+    @property
+    def trials(self) -> list[Trial]:
+        """The run's trials so far, without its final trainings, in the order asked."""
+        return self._log.trials
+
+    @property
+    def finals(self) -> list[Trial]:
+        """The final trainings so far."""
+        return self._final_log.trials
+
+    def open_batch(self, keys: Sequence[Key]) -> dict[Key, Trial]:
+        """Say which trials come next, in order; return those already on disk.
+
+        Args:
+            keys: All of one log.
+
+        Raises:
+            InputError: The log has others in their place.
+        """
+        if not keys:
+            return {}
+        log = self._log_of(keys[0][0])
+        return log.open_batch(list(keys), alone=log is self._log or self._fixed_finals)
+
+    def add(self, trial: Trial) -> None:
+        """Keep a finished trial.
+
+        Raises:
+            InputError: The disk is full; what was written before stays.
+        """
+        self._log_of(trial.kind).add(trial)
+
+    def refuse(self, trial: Trial, why: str = OTHER_RUN) -> NoReturn:
+        """Say that a logged trial is not of this run.
+
+        Raises:
+            InputError: Always.
+        """
+        self._log_of(trial.kind).refuse(trial, why)
+
+    def retry_failures(self) -> None:
+        """Forget the failures of the last batch, so that a resumed run tries them again.
+
+        Raises:
+            InputError: The disk is full.
+        """
+        if self._final_log.begun:
+            self._final_log.retry_failures(lambda _: "finals")
+        else:
+            self._log.retry_failures(lambda trial: (trial.batch, trial.kind))
+
+    def keep_weights(self, key: Key, weights: bytes) -> None:
+        """Keep a training's weights; see `RunFolder.keep_weights`."""
+        self._folder.keep_weights(key, weights)
+
+    def _log_of(self, kind: Kind) -> TrialLog:
+        return self._log if kind in self._kinds else self._final_log

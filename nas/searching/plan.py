@@ -1,0 +1,181 @@
+"""The search (MnasNet, figure 1): ask for networks, train them, learn from their rewards.
+
+The plan yields batches of jobs and is sent their trials; `nas.engine.runner` measures, trains and logs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+
+from controllers import Controller
+from latency import Latency
+from nas.engine.job import Job, Kind, trial_seed
+from nas.engine.measuring import Progress, Reading
+from nas.engine.run_folder import RunFolder
+from nas.engine.run_logs import RunLogs
+from nas.engine.runner import HOPELESS, BatchRunner
+from nas.engine.trial import Trial
+from nas.engine.watching import Watcher, tell_fitting
+from nas.searching.estimates import distinct, estimates, finalists
+from nas.searching.fidelity import Fidelity, FullLength
+from nas.searching.time_budget import TimeBudget, TrainingTimes
+from search_spaces import ArchSpec, SearchSpace, Tokens
+
+TRIALS: frozenset[Kind] = frozenset({"search", "rung"})
+"""Kinds of trial that the controller learns from; a network trains once as each."""
+
+
+FINAL_LENGTH = 4.0
+"""Of a final training, in trials, for the order of the queue: about what the presets have."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much a search does.
+
+    Attributes:
+        trials: Candidates to train, at most.
+        batch_size: Candidates a controller update.
+        finalists: Candidates trained longer at the end.
+        repeats: Trials trained once more with another seed, which shows the noise.
+        seed: The run's.
+        wall_time_s: What the run may take, where that ends it before the trials do.
+    """
+
+    trials: int
+    batch_size: int
+    finalists: int
+    repeats: int
+    seed: int
+    wall_time_s: float | None = None
+
+
+class SearchPlan:
+    """Plans a search; call it once for the generator that a runner drives.
+
+    Args:
+        space: Decodes tokens to networks.
+        controller: Fresh, seeded with the run's seed.
+        reward: Of (accuracy in 0..1, latency in ms on each device).
+        targets_ms: Of each device; finalists are taken from the candidates within them first.
+        budget: How much to do.
+        watcher: Is told what happens.
+        time_budget: Decides each batch's size where wall time ends the search.
+        fidelity: How candidates train: in full by default.
+
+    Attributes:
+        trials: The candidates that have trained in full so far; they compare with each other.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        controller: Controller,
+        *,
+        reward: Callable[[float, Sequence[float]], float],
+        targets_ms: Sequence[float],
+        budget: Budget,
+        watcher: Watcher,
+        time_budget: TimeBudget | None = None,
+        fidelity: Fidelity | None = None,
+    ) -> None:
+        self.space, self.controller, self.reward = space, controller, reward
+        self.targets_ms, self.budget, self.watcher = tuple(targets_ms), budget, watcher
+        self.time_budget, self.fidelity = time_budget, fidelity or FullLength()
+        self.trials: list[Trial] = []
+        self._asked = self._batch = 0
+
+    def __call__(self) -> Generator[list[Job], list[Trial], list[Trial]]:
+        """Yield batches of jobs, be sent their trials; return the final trainings."""
+        lowest = 0.0
+        while size := self._next_size():
+            asked = list(enumerate(self.controller.ask(size), start=self._asked))
+            candidates = yield from self.fidelity.train(asked, self._job)
+            rewards = [self.fidelity.reward(trial, self.reward) for trial in candidates]
+            # A failure is told as the lowest reward so far, which may be below 0.
+            lowest = min([lowest, *rewards])
+            scores = [
+                reward if trial.ok else lowest
+                for trial, reward in zip(candidates, rewards, strict=True)
+            ]
+            self.controller.tell([(t.tokens, s) for t, s in zip(candidates, scores, strict=True)])
+            self.watcher.told(self._batch, self.controller)
+            self.trials += [trial for trial in candidates if trial.kind == "search"]
+            self._asked, self._batch = self._asked + size, self._batch + 1
+        best, again = self._finals()
+        return (
+            yield [
+                *(self._job("final", t.index, t.tokens, t.latencies) for t in best),
+                *(self._job("repeat", t.index, t.tokens, t.latencies) for t in again),
+            ]
+        )
+
+    def _job(
+        self, kind: Kind, index: int, tokens: Tokens, latencies: tuple[Latency, ...] = ()
+    ) -> Job:
+        return Job(
+            index=index,
+            kind=kind,
+            batch=self._batch,
+            tokens=tokens,
+            spec=self.space.decode(tokens),
+            seed=trial_seed(self.budget.seed, index, kind),
+            latencies=latencies,
+            length=FINAL_LENGTH if kind == "final" else 1.0,
+        )
+
+    def _next_size(self) -> int:
+        """Candidates of the next batch; 0 ends the search."""
+        most = min(self.budget.trials - self._asked, self.budget.batch_size)
+        if most <= 0 or self.time_budget is None:
+            return max(0, most)
+        size = self.time_budget.next_batch(most, self._final_times)
+        if self.time_budget.room is not None:
+            trials = min(self.budget.trials, self._asked + self.time_budget.room)
+            tell_fitting(self.watcher, trials)
+        return size
+
+    def _finals(self) -> tuple[list[Trial], list[Trial]]:
+        """The trials to train longer, and those to train once more."""
+        ranked = finalists(
+            self.trials,
+            targets_ms=self.targets_ms,
+            reward=self.reward,
+            estimates=estimates(self.space.arities, self.trials),
+        )
+        # Repeats are the run's first trials: chosen before anything was known, so that their two
+        # readings differ by noise alone (the best trial's first reading is lucky as well).
+        return ranked[: self.budget.finalists], distinct(self.trials)[: self.budget.repeats]
+
+    def _final_times(self) -> TrainingTimes:
+        """How long the trials took that would train again if the search ended now."""
+        trained_s = {t.fingerprint: t.train_s for t in reversed(self.trials) if t.ok}
+        best, again = self._finals()
+        return [trained_s[t.fingerprint] for t in best], [trained_s[t.fingerprint] for t in again]
+
+
+def search_runner(
+    plan: SearchPlan,
+    folder: RunFolder,
+    measure: Callable[[Sequence[ArchSpec], Progress], list[Reading]],
+) -> BatchRunner[Job]:
+    """Return what runs a search in a run's folder.
+
+    Args:
+        plan: Fresh.
+        folder: Its logs are replayed.
+        measure: Returns the latencies of networks on each device.
+
+    Raises:
+        InputError: A log is damaged.
+    """
+    return BatchRunner(
+        plan(),
+        logs=RunLogs(folder, "trials.jsonl", TRIALS, devices=len(plan.targets_ms)),
+        reward=lambda job, accuracy: plan.reward(accuracy, [ms.median_ms for ms in job.latencies]),
+        watcher=plan.watcher,
+        measure=measure,
+        reuse=TRIALS,
+        hopeless=HOPELESS,
+    )
