@@ -213,5 +213,6 @@ def adapt_runner(plan: AdaptPlan, folder: RunFolder) -> BatchRunner[AdaptJob]:
     Raises:
         InputError: A log is damaged.
     """
-    logs = RunLogs(folder, "proposals.jsonl", PROPOSALS)
+    # Another comparison may be asked for at the end; trainings of before stay.
+    logs = RunLogs(folder, "proposals.jsonl", PROPOSALS, fixed_finals=False)
     return BatchRunner(plan(), logs=logs, reward=plan.reward, watcher=plan)

@@ -291,6 +291,13 @@ def refuse_the_narrowest(spec):
         raise MeasurementError("no such runtime")
 
 
+def test_photos_have_to_be_named(netadapt, seed, tmp_path):
+    code, _, err = netadapt("--seed", seed, "--target-ratio", 0.9, *QUICK)
+    assert code == 2
+    assert "give --data with the images that it was trained on" in err
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.parametrize("act", [refuse_all, refuse_the_narrowest])
 def test_a_device_that_cannot_measure_is_told_before_anything_is_written(
     netadapt, seed, photos, tmp_path, device, act

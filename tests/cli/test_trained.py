@@ -262,6 +262,14 @@ def test_training_is_the_same_again(nas, seed, photos, tmp_path):
     assert all(torch.equal(one[key], two[key]) for key in one)
 
 
+def test_evaluate_says_that_it_takes_a_part_of_a_folder_without_splits(nas, seed, photos):
+    status, out, err = nas("evaluate", seed, "--data", photos)
+    assert status == 0
+    counted = int(out.split(" of ")[1].split()[0])
+    assert f"has no test folder: these are the {counted} of its" in " ".join(err.split())
+    assert "has no test folder" not in nas("evaluate", seed, "--data", photos, "--split", "all")[2]
+
+
 def test_evaluate_counts_what_it_says(nas, seed, photos, tmp_path):
     status, out, _ = nas("evaluate", seed, "--data", photos, "--split", "all", "--json")
     assert status == 0

@@ -8,12 +8,14 @@ import torch
 
 from latency import open_device
 from nas.adapting.baselines import Found, read_rivals
+from nas.adapting.config import AdaptConfig
 from nas.adapting.final_training import spread
 from nas.adapting.record import AdaptRecord
 from nas.checkpoints.scoring import score
 from nas.checkpoints.torch_files import state_of
 from nas.engine.run_folder import RunFolder
 from nas.run_adapt import adapt
+from nas.training.recipe import Recipe
 from netadapt import Widths, narrowed, scaled, width_groups
 from netadapt.shrink import narrowest
 from netadapt.weights import inherit
@@ -197,3 +199,11 @@ def test_names_that_a_log_cannot_have_are_refused(tmp_path, name):
 def test_a_comparison_needs_a_last_training():
     with pytest.raises(ValueError, match="trains nothing to compare"):
         type(CONFIG).model_validate(COMPARED.model_dump() | {"final": "none"})
+
+
+def test_what_has_been_trained_goes_on_at_the_proposals_lower_rate():
+    config = AdaptConfig(target_ms=1.0)
+    rates = {kind: recipe.learning_rate for kind, recipe in config.final_recipes.items()}
+    assert rates == {"scratch": Recipe().learning_rate, "finetune": config.recipe.learning_rate}
+    given = AdaptConfig(target_ms=1.0, final_recipe=Recipe(epochs=3, learning_rate=0.02))
+    assert {recipe.learning_rate for recipe in given.final_recipes.values()} == {0.02}

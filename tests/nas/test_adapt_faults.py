@@ -6,10 +6,12 @@ import os
 from dataclasses import replace
 
 import pytest
+import torch
 
 from latency import DeviceLostError, MeasurementError, open_device
 from nas.adapting.baselines import Found, unmet
 from nas.checkpoints.checkpoint import load_seed
+from nas.checkpoints.torch_files import state_of
 from nas.engine.job import Outcome
 from nas.engine.runner import SearchStoppedError
 from nas.engine.schedule_config import ScheduleConfig
@@ -268,6 +270,9 @@ def test_a_last_training_that_does_worse_than_the_last_step_is_told(tmp_path):
 
     short = run(tmp_path / "short", Ends(0.5), QUICK)
     assert short.better_step == short.family[-1]
+    shipped = load_seed(tmp_path / "short/adapted.pt").weights
+    kept = state_of((tmp_path / f"short/family/step-{len(short.family)}.pt").read_bytes())
+    assert all(torch.equal(shipped[name], kept[name]) for name in kept)
     assert run(tmp_path / "long", Ends(0.8), QUICK).better_step is None
 
 

@@ -36,6 +36,13 @@ def test_trainings_that_are_all_alike_differ_by_what_they_differ():
     assert difference_with_interval([2.0, 2.0], [1.0, 1.0]) == (1.0, 0.0)
 
 
+@pytest.mark.filterwarnings("error")
+def test_nearly_equal_trainings_need_no_warning():
+    half = difference_with_interval([85.0, 85.0 + 1e-13], [82.0, 84.0])[1]
+    # Welch's degrees of freedom are those of the second pair alone, 1: t is 12.706.
+    assert half == pytest.approx(12.7062, rel=1e-4)
+
+
 def test_one_training_has_no_interval():
     assert difference_with_interval([1.0], [2.0, 3.0]) == (-1.5, None)
     single = Comparison("uniform", "scratch", (0.8,), (0.7,))

@@ -175,6 +175,18 @@ def test_a_device_that_reads_otherwise_each_time_ends_too():
     assert current.stuck or current.reached
 
 
+@pytest.mark.parametrize(
+    ("over", "low", "reached"),
+    [(1.0005, 0.998, True), (1.0005, 1.0001, False), (1.05, 0.95, False), (0.999, 0.99, True)],
+)
+def test_a_target_within_the_noise_of_the_reading_is_reached(over, low, reached):
+    """Or steps of twenty proposals would be spent on half a thousandth of the target."""
+    current = loop()
+    target_ms = current.target_ms
+    current.confirm(over * target_ms, low_ms=low * target_ms)
+    assert current.reached == current.done == reached
+
+
 def test_failures_while_giving_back_leave_what_was_reached():
     current = far_below()
     reached = current.current
