@@ -80,6 +80,6 @@ def test_the_extra_is_what_pyproject_says(nas, monkeypatch):
     assert code == 2
     assert INSTALL_LITERT in last_line(err)
     docs = Path(__file__).parents[2] / "docs"
-    pages = [page.read_text(encoding="utf-8") for page in docs.glob("*.md")]
-    assert sum(INSTALL_LITERT in page for page in pages) == 2
+    pages = [page.read_text(encoding="utf-8") for page in docs.rglob("*.md")]
+    assert sum(INSTALL_LITERT in page for page in pages) == 4
     assert not any("mobile-nas[litert]" in page or ".[litert]" in page for page in pages)
