@@ -128,7 +128,7 @@ class SearchPlan:
     def _next_size(self) -> int:
         """Candidates of the next batch; 0 ends the search."""
         most = min(self.budget.trials - self._asked, self.budget.batch_size)
-        if most <= 0 or self.time_budget is None:
+        if self.time_budget is None:
             return max(0, most)
         size = self.time_budget.next_batch(most, self._final_times)
         if self.time_budget.room is not None:

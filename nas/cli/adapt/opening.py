@@ -257,7 +257,7 @@ def _images(
     if trained_px != px:
         console.print(
             noted(
-                "Mind:",
+                "Note:",
                 f" {path} was trained at {trained_px} px and is deployed at {px} px, the size that "
                 "proposals train at: first train it on there, by nas train --resolution, or at "
                 f"{trained_px} px if that is where it is to be deployed",

@@ -62,7 +62,7 @@ def announce(
     console.print(grid)
     warnings = _warnings(now, forecast)
     for warning in warnings:
-        console.print(noted("Mind:", f" {warning}"), soft_wrap=True)
+        console.print(noted("Note:", f" {warning}"), soft_wrap=True)
     document |= {
         "groups": len(width_groups(seed.spec, ends=config.ends)),
         "proposals": None if forecast is None else forecast.able,
