@@ -31,7 +31,7 @@ def place(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize(("workers", "kills"), [(0, 10), pytest.param(2, 2, marks=pytest.mark.ray)])
+@pytest.mark.parametrize(("workers", "kills"), [(0, 3), pytest.param(2, 1, marks=pytest.mark.ray)])
 def test_nothing_finished_is_lost_and_nothing_changes(place, workers, kills):
     rng = random.Random(workers)
     name = f"killed-{workers}"
