@@ -16,8 +16,7 @@ from nas.adapting.family import Planned, StepPlan, confirmed_path, read_confirme
 from nas.adapting.metadata import KIND
 from nas.engine.run_folder import RunFolder
 from nas.engine.test_scores import read_tested
-from nas.engine.trial import Trial
-from nas.engine.trial_log import read_trials
+from nas.engine.trial import Trial, read_trials
 from search_spaces import ArchSpec, InputError
 from search_spaces.spec import from_dict
 

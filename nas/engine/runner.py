@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from math import isfinite, nan
-from typing import Any, Generic, Protocol, Self
+from typing import Any, Generic, Self
 
 from latency import DeviceLostError, MeasurementError
 from nas.engine.job import Evaluate, J, Key, Kind, Outcome, attempt
 from nas.engine.measuring import Progress, Reading
 from nas.engine.run_logs import RunLogs
 from nas.engine.trial import Trial
+from nas.engine.watching import RunWatcher
 from nas.formatting import counted
 from search_spaces import ArchSpec, InputError
 
@@ -37,22 +38,6 @@ class SearchStoppedError(RuntimeError):
         return cls(
             f"the device is lost ({lost}): the log keeps what it has; bring the device back, then resume"
         )
-
-
-class RunWatcher(Protocol):
-    """Is told what a runner does."""
-
-    def measuring(self, done: int, total: int) -> None:
-        """`done` of `total` latencies of a batch have been measured."""
-        ...
-
-    def training(self, jobs: Sequence[Any]) -> None:
-        """These jobs of a batch train from now on."""
-        ...
-
-    def finished(self, trial: Trial, *, replayed: bool) -> None:
-        """A trial is in the log; `replayed` if it was there before this process began."""
-        ...
 
 
 class BatchRunner(Generic[J]):

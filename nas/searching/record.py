@@ -11,8 +11,7 @@ from typing import Any, Self
 
 from nas.atomic_files import read_lines
 from nas.engine.run_folder import RunFolder
-from nas.engine.trial import Trial
-from nas.engine.trial_log import read_trials
+from nas.engine.trial import Trial, read_trials
 from nas.formatting import Labels, short_names
 from nas.searching.config import load_config
 from nas.searching.estimates import Estimate, estimates

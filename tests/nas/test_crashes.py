@@ -17,6 +17,7 @@ from nas.engine.job import Outcome
 from nas.engine.memoized_source import Remembering
 from nas.engine.run_folder import RunFolder
 from nas.engine.runner import run_serially
+from nas.engine.trial import read_trials
 from nas.searching.config import FidelityConfig
 from nas.training.recipe import Recipe
 from netadapt.shrink import Shrink
@@ -124,9 +125,7 @@ def kept(folder):
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
         if path.suffix == ".jsonl":
-            logs[name] = [
-                (t.key, t.fingerprint, t.accuracy, t.reward) for t in trial_log.read_trials(path)
-            ]
+            logs[name] = [(t.key, t.fingerprint, t.accuracy, t.reward) for t in read_trials(path)]
         elif path.is_file() and not name.startswith("weights"):
             logs[name] = path.read_bytes()
     return logs

@@ -25,7 +25,7 @@ from nas.engine.memoized_source import Remembering
 from nas.engine.publishing import OF_ADAPT, publish_and_tell
 from nas.engine.run_folder import RunFolder, new_folder, open_folder
 from nas.engine.runner import SearchStoppedError
-from nas.engine.trial_log import read_trials
+from nas.engine.trial import read_trials
 from nas.formatting import counted
 from search_spaces import InputError
 from search_spaces.shell import quoted

@@ -23,7 +23,7 @@ from nas.display.search_view import LiveView
 from nas.engine.data_changes import Resumed
 from nas.engine.measuring import require_distinct
 from nas.engine.run_folder import RunFolder, new_folder, open_folder
-from nas.engine.trial_log import read_finished
+from nas.engine.trial import read_finished
 from nas.formatting import counted
 from nas.searching.config import SearchConfig, config_yaml, load_config, parse_config
 from nas.searching.fidelity import as_it_trains
