@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from latency import LatencySource, beside
-from nas.adapting.baselines import OURS, FindRival, read_rivals, require_names
+from nas.adapting.baselines import FindBaseline, read_baselines, require_names
 from nas.adapting.comparison import comparisons
 from nas.adapting.config import AdaptConfig
 from nas.adapting.family import Family
-from nas.adapting.final_training import LastTrainings
+from nas.adapting.final_training import FinalTrainings
 from nas.adapting.fine_tuning import AdaptTraining, WithWeights
 from nas.adapting.job import AdaptJob, in_steps
+from nas.adapting.kinds import OWN_KINDS, baseline_of
 from nas.adapting.metadata import adapt_facts, begin_facts
 from nas.adapting.plan import AdaptPlan, adapt_runner
 from nas.adapting.results import AdaptResult, write_results
-from nas.adapting.uniform_baseline import NAME, UniformRival
+from nas.adapting.uniform_baseline import NAME, UniformBaseline
 from nas.adapting.watching import AdaptWatcher
 from nas.display.default_watchers import adapt_watcher
 from nas.engine import publishing
@@ -51,7 +52,7 @@ def adapt(
     folder: Path | str,
     watcher: AdaptWatcher | Silent | None = None,
     evaluate: Evaluate[AdaptJob] | None = None,
-    rivals: Mapping[str, FindRival] | None = None,
+    baselines: Mapping[str, FindBaseline] | None = None,
     curve: bool = True,
     publish: bool = False,
 ) -> AdaptResult:
@@ -70,9 +71,9 @@ def adapt(
         watcher: Is told what happens; None takes the default (`nas.display.default_watchers`), and
             `Silent()` shows nothing.
         evaluate: Trains a job in place of `config`'s recipes on `data`.
-        rivals: By name, what finds a network to set beside the last one at its latency, in addition to
+        baselines: By name, what finds a network to set beside the last one at its latency, in addition to
             `config.compare`: each is trained alike. See `nas.adapting.baselines`.
-        curve: Whether rivals are set beside networks on the way too.
+        curve: Whether baselines are set beside networks on the way too.
         publish: Whether to copy `adapted.yaml` and `adapted.pt` beside the folder at the end, over those of
             an earlier run, as the command does.
 
@@ -85,8 +86,8 @@ def adapt(
     seed, data = for_classes(seed, data, tell=_log.info)
     _require_size(seed, data)
     data = replace(data, mean=seed.usage.mean, std=seed.usage.std)
-    challengers = _wanted(config) | dict(rivals or {})
-    require_names(challengers)
+    finders = _wanted(config) | dict(baselines or {})
+    require_names(finders)
     run = RunFolder(Path(folder))
     run.path.mkdir(parents=True, exist_ok=True)
     with run.locked():
@@ -97,7 +98,7 @@ def adapt(
             evaluate = AdaptTraining(data, keep=config.keep, threads=config.schedule.cpus_per_trial)
         with adapt_watcher(watcher, config, asked, train_images=len(data.train)) as told:
             accuracy = _begin(run, seed, data, asked, config)
-            plan = _plan(seed, accuracy, data, asked, config, run, challengers, told, curve)
+            plan = _plan(seed, accuracy, data, asked, config, run, finders, told, curve)
             runner = adapt_runner(plan, run)
             run_jobs(
                 runner,
@@ -105,18 +106,18 @@ def adapt(
                 config.schedule,
                 devices=remote_devices([asked]),
             )
-            result = _conclude(plan, runner.logs.finals, run, accuracy, seed, data, challengers)
+            result = _conclude(plan, runner.logs.finals, run, accuracy, seed, data, finders)
         if publish:
             publishing.publish(run, *publishing.OF_ADAPT)
         return result
 
 
-def _wanted(config: AdaptConfig) -> dict[str, FindRival]:
+def _wanted(config: AdaptConfig) -> dict[str, FindBaseline]:
     """What the settings ask to compare with."""
     if config.compare == "none":
         return {}
     widths = Widths(config.divisor, config.floor)
-    return {NAME: UniformRival(widths, keep=config.keep, ends=config.ends)}
+    return {NAME: UniformBaseline(widths, keep=config.keep, ends=config.ends)}
 
 
 def _require_size(seed: Seed, data: Dataset) -> None:
@@ -148,7 +149,7 @@ def _plan(
     asked: Remembering,
     config: AdaptConfig,
     run: RunFolder,
-    rivals: Mapping[str, FindRival],
+    baselines: Mapping[str, FindBaseline],
     watcher: AdaptWatcher,
     curve: bool,
 ) -> AdaptPlan:
@@ -167,17 +168,17 @@ def _plan(
         ends=config.ends,
         tolerance=config.tolerance,
     )
-    final = LastTrainings(
+    final = FinalTrainings(
         seed=seed,
         latency=asked,
         folder=run,
-        kinds=config.finals(),
+        kinds=config.final_trainings(),
         tuning=fine_tuning,
         final={
             kind: in_steps(recipe, len(data.train)) for kind, recipe in config.final_recipes.items()
         },
         run_seed=config.seed,
-        rivals=rivals,
+        baselines=baselines,
         seeds=config.compare_seeds,
         curve=curve,
     )
@@ -201,7 +202,7 @@ def _conclude(
     seed_accuracy: float,
     seed: Seed,
     data: Dataset,
-    rivals: Mapping[str, FindRival],
+    baselines: Mapping[str, FindBaseline],
 ) -> AdaptResult:
     """Score the networks on the test images, each once; write the files."""
     from nas.checkpoints.checkpoint import Seed
@@ -210,7 +211,7 @@ def _conclude(
     from nas.data.image_files.unreadable import UnreadableError
 
     shrink, asked = plan.shrink, plan.latency
-    ours = [trial for trial in trained if trial.kind in OURS]
+    ours = [trial for trial in trained if trial.kind in OWN_KINDS]
     finals = sorted(ours, key=lambda t: -(t.accuracy or 0.0))
     best = finals[0] if finals and finals[0].ok else None
     if best and plan.trials and (plan.trials[-1].accuracy or 0.0) > (best.accuracy or 0.0):
@@ -218,12 +219,12 @@ def _conclude(
     weights = plan.weights if best is None else folder.weights_path(best.key).read_bytes()
     usage = replace(seed.usage, trained_px=data.resolution_px)
     adapted = Seed(shrink.current.spec, state_of(weights), usage, seed.device)
-    found = read_rivals(folder)
+    found = read_baselines(folder)
 
     def on_test(trial: Trial) -> float:
         plan.watcher.testing(trial)
-        rival = found.get(trial.kind.rpartition("-")[0])
-        spec = rival.spec if rival else shrink.current.spec
+        baseline = found.get(baseline_of(trial.kind))
+        spec = baseline.spec if baseline else shrink.current.spec
         state = state_of(folder.weights_path(trial.key).read_bytes())
         return score(replace(seed, spec=spec, weights=state), data, ("test",)).accuracy
 
@@ -247,8 +248,8 @@ def _conclude(
         reached=shrink.reached,
         family=tuple(plan.trials),
         finals=tuple(finals),
-        rivals=tuple(found[name] for name in rivals if name in found),
-        comparisons=tuple(comparisons(trained, list(rivals), known)),
+        baselines=tuple(found[name] for name in baselines if name in found),
+        comparisons=tuple(comparisons(trained, list(baselines), known)),
         tested=known,
         test_accuracy=test_accuracy,
     )

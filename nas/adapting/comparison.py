@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nas.adapting.kinds import TRAINED, kind_of
 from nas.engine.test_scores import name_of
 from nas.engine.trial import Trial
 from nas.formatting import counted
 from nas.statistics.confidence_intervals import difference_with_interval, mean_in_words
-
-TRAININGS = {"scratch": "trained from scratch", "finetune": "trained on from the seed's weights"}
-"""In words."""
 
 
 @dataclass(frozen=True)
@@ -20,14 +18,14 @@ class Comparison:
     """Two networks trained in one way, with several seeds each.
 
     Attributes:
-        rival: Name of the other network.
+        baseline: Name of the other network.
         training: `scratch` or `finetune`.
         ours: Accuracies of the adapted network, 0..1, a seed each.
-        theirs: The rival's.
+        theirs: The baseline's.
         images: What they are of: `test` or `held-out` images.
     """
 
-    rival: str
+    baseline: str
     training: str
     ours: tuple[float, ...]
     theirs: tuple[float, ...]
@@ -60,9 +58,9 @@ class Comparison:
         Trained from scratch, on test images: NetAdapt 81.0% ± 2.5, uniform 81.7% ± 1.4 (3 seeds, 95%
         intervals). NetAdapt is 0.7 points worse (95% interval -2.7 to +1.4): within chance.
         """
-        means = f"NetAdapt {mean_in_words(self.ours)}, {self.rival} {mean_in_words(self.theirs)}"
+        means = f"NetAdapt {mean_in_words(self.ours)}, {self.baseline} {mean_in_words(self.theirs)}"
         spread = ", 95% intervals" if max(len(self.ours), len(self.theirs)) > 1 else ""
-        how = f"{TRAININGS[self.training].capitalize()}, on {self.images} images"
+        how = f"{TRAINED[self.training].capitalize()}, on {self.images} images"
         begin = f"{how}: {means} ({self._seeds()}{spread}). NetAdapt is "
         begin += f"{abs(self.points):.1f} points {'better' if self.points >= 0 else 'worse'}"
         if self.ci95_points is None:
@@ -80,7 +78,7 @@ class Comparison:
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as it stands in `result.json`."""
         return {
-            "rival": self.rival,
+            "rival": self.baseline,
             "training": self.training,
             "images": self.images,
             "ours": list(self.ours),
@@ -92,20 +90,20 @@ class Comparison:
 
 
 def comparisons(
-    finals: Sequence[Trial], rivals: Sequence[str], tested: Mapping[str, float]
+    finals: Sequence[Trial], baselines: Sequence[str], tested: Mapping[str, float]
 ) -> list[Comparison]:
     """Of a run's last trainings; trainings that failed are left out.
 
     Args:
         finals: All of them.
-        rivals: The names of those that the last network is set beside.
+        baselines: The names of those that the last network is set beside.
         tested: Their accuracies on the test images (`nas.engine.test_scores`). Where one is missing, the
             comparison is on held-out images.
     """
     found = []
-    for name in rivals:
-        for training in TRAININGS:
-            ours, theirs = (_ended(finals, kind) for kind in (training, f"{name}-{training}"))
+    for name in baselines:
+        for training in TRAINED:
+            ours, theirs = (_ended(finals, kind) for kind in (training, kind_of(training, name)))
             if not (ours and theirs):
                 continue
             known = all(name_of(trial) in tested for trial in (*ours, *theirs))

@@ -14,7 +14,7 @@ from netadapt.shrink import TOLERANCE
 FINETUNE_STEPS = 10_000
 """T of MobileNetV3's NetAdapt (arXiv 1905.02244, section 4.2)."""
 
-LAST = {"final", "final_recipe"}
+FINAL_SETTINGS = {"final", "final_recipe"}
 """Settings of the last trainings, which no step depends on."""
 
 _TUNING = Recipe(steps=FINETUNE_STEPS, learning_rate=1e-3)
@@ -83,11 +83,11 @@ class AdaptConfig(BaseModel):
     def settings(self) -> dict[str, Any]:
         """What a run cannot change once it has begun, but for its device and target, as plain data."""
         free = {"device", "target_ms", "data", "schedule", "compare", "compare_seeds"}
-        return self.model_dump(mode="json", exclude=free | LAST)
+        return self.model_dump(mode="json", exclude=free | FINAL_SETTINGS)
 
-    def last(self) -> dict[str, Any]:
+    def final_settings(self) -> dict[str, Any]:
         """What a run cannot change once its last trainings have begun, as plain data."""
-        return self.model_dump(mode="json", include=LAST)
+        return self.model_dump(mode="json", include=FINAL_SETTINGS)
 
     @property
     def final_recipes(self) -> dict[str, Recipe]:
@@ -97,6 +97,6 @@ class AdaptConfig(BaseModel):
             rate = self.recipe.learning_rate
         return {"scratch": recipe, "finetune": recipe.model_copy(update={"learning_rate": rate})}
 
-    def finals(self) -> tuple[str, ...]:
+    def final_trainings(self) -> tuple[str, ...]:
         """The kinds of last training."""
         return {"none": (), "both": ("scratch", "finetune")}.get(self.final, (self.final,))

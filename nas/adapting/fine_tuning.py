@@ -1,12 +1,12 @@
-"""What a NetAdapt worker does: fine-tune a proposal, or train the last network or a rival."""
+"""What a NetAdapt worker does: fine-tune a proposal, or train the last network or a baseline."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from nas.adapting.baselines import keeps_weights
 from nas.adapting.job import AdaptJob
+from nas.adapting.kinds import is_curve
 from nas.engine.job import Evaluate, Outcome
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class AdaptTraining:
             )
         except Diverged as error:
             return Outcome(None, f"diverged: {error}")
-        trained = state_bytes(network.state_dict()) if keeps_weights(job.kind) else None
+        trained = None if is_curve(job.kind) else state_bytes(network.state_dict())
         return Outcome(
             result.accuracy,
             train_s=result.train_s,
@@ -85,7 +85,7 @@ class WithWeights:
         outcome = self.evaluate(job)
         if not isinstance(outcome, Outcome) or outcome.accuracy is None:
             return outcome
-        if not keeps_weights(job.kind):
+        if is_curve(job.kind):
             return replace(outcome, weights=None)
         if outcome.weights is None:
             return Outcome(None, "its training returned no weights")

@@ -84,16 +84,16 @@ class Workload:
         """
         end = min(1.0, self.config.target_ms / now_ms)
         tuning = self.proposals(spec, proposals) * (1 + end) / 2
-        return round(tuning + end * self.last(spec, steps))
+        return round(tuning + end * self.final_work(spec, steps))
 
-    def challenges(self, steps: int) -> int:
+    def baselines_sought(self, steps: int) -> int:
         """Networks to find one of the same latency for, after so many steps."""
         return 0 if self.config.compare == "none" else 1 + len(spread(steps))
 
-    def last(self, spec: ArchSpec, steps: int) -> int:
+    def final_work(self, spec: ArchSpec, steps: int) -> int:
         """Of the last trainings, of networks that cost as much as one, after so many steps."""
         config, once, tuned = self.config, work(spec, self.final), work(spec, self.tuning)
-        kinds = config.finals()
+        kinds = config.final_trainings()
         if config.compare == "none":
             return len(kinds) * once
         ours_and_theirs = 2 * config.compare_seeds * len(kinds) * once
@@ -112,7 +112,7 @@ class Forecast:
         steps: Expected; None if delta decays too fast to reach the target.
         seconds_a_work: Of one unit of `Workload`, on all workers.
         tuning_s: Of all proposals.
-        last_s: Of the last trainings.
+        final_s: Of the last trainings.
         first_s: Of measuring for the first step; every group was asked for its narrowest width before.
         step_s: Of measuring for each later one.
         ends_s: Of finding the networks to compare with.
@@ -124,7 +124,7 @@ class Forecast:
     steps: int | None
     seconds_a_work: float
     tuning_s: float
-    last_s: float
+    final_s: float
     first_s: float
     step_s: float
     ends_s: float
@@ -147,7 +147,7 @@ class Forecast:
     @property
     def total_s(self) -> float:
         """All of it."""
-        return self.tuning_s + self.last_s + self.latency_s
+        return self.tuning_s + self.final_s + self.latency_s
 
 
 def forecast(
@@ -195,7 +195,7 @@ def forecast(
     way = (1 + config.target_ms / seed_ms) / 2
     number = steps or 0
     tuning = number * way * scored * workload.proposals(seed, able)
-    last = config.target_ms / seed_ms * workload.last(seed, number)
+    last = config.target_ms / seed_ms * workload.final_work(seed, number)
     asking = _asking(seed, least, latency, spent_s)
     return Forecast(
         groups=len(groups),
@@ -204,10 +204,10 @@ def forecast(
         steps=steps,
         seconds_a_work=seconds_a_work,
         tuning_s=tuning * seconds_a_work,
-        last_s=last * seconds_a_work,
+        final_s=last * seconds_a_work,
         first_s=QUESTIONS * able * asking.new_s,
         step_s=(len(least) + QUESTIONS * able) * asking.later_s + asking.confirm_s,
-        ends_s=workload.challenges(number)
+        ends_s=workload.baselines_sought(number)
         * (MULTIPLIERS_ASKED * asking.other_s + asking.confirm_s),
     )
 

@@ -36,7 +36,7 @@ def adapt_facts(
         "device": asdict(device),
         "target_ms": config.target_ms,
         "settings": config.settings(),
-        "last": config.last(),
+        "last": config.final_settings(),
         "data": facts_of_data(data),
     }
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from latency import Latency
-from nas.adapting.baselines import Rival, read_rivals, unmet
+from nas.adapting.baselines import Baseline, missing_baselines, read_baselines
 from nas.adapting.comparison import Comparison, comparisons
 from nas.adapting.family import Planned, StepPlan, confirmed_path, read_confirmed
+from nas.adapting.kinds import is_curve
 from nas.adapting.metadata import KIND
 from nas.engine.run_folder import RunFolder
 from nas.engine.test_scores import read_tested
@@ -57,9 +58,9 @@ class AdaptRecord:
         path: The folder.
         facts: `run.json`.
         steps: In order; the last may be under way.
-        finals: The last trainings, rivals' too.
-        rivals: Networks to compare with, by name; with `-step-3` those beside a step.
-        unmet: Names of those that were sought and not found.
+        finals: The last trainings, baselines' too.
+        baselines: Networks to compare with, by name; with `-step-3` those beside a step.
+        missing: Names of those that were sought and not found.
         tested: Accuracies on the test images, 0..1: see `nas.engine.test_scores`.
         result: `result.json`; None unless it is the result of these steps.
     """
@@ -68,8 +69,8 @@ class AdaptRecord:
     facts: dict[str, Any]
     steps: Sequence[StepRecord]
     finals: Sequence[Trial]
-    rivals: dict[str, Rival]
-    unmet: Sequence[str]
+    baselines: dict[str, Baseline]
+    missing: Sequence[str]
     tested: dict[str, float]
     result: dict[str, Any] | None
 
@@ -99,7 +100,7 @@ class AdaptRecord:
         chosen = sum(step.chosen is not None for step in steps)
         if kept is not None and kept["steps"] != chosen:
             kept = None  # stale: the run was resumed since
-        found, lacking = read_rivals(folder), unmet(folder)
+        found, lacking = read_baselines(folder), missing_baselines(folder)
         known = read_tested(folder)
         return cls(folder.path, facts, steps, finals, found, lacking, known, kept)
 
@@ -145,37 +146,41 @@ class AdaptRecord:
         ]
 
     @property
-    def last(self) -> ArchSpec:
+    def adapted(self) -> ArchSpec:
         """The network that it has come to."""
         return self.family[-1][0].spec if self.family else self.seed
 
     @property
-    def last_latency(self) -> Latency:
+    def adapted_latency(self) -> Latency:
         """Its latency."""
         reading = self.family[-1][0].latency if self.family else self.seed_latency
         assert reading is not None
         return reading
 
     @property
-    def rival_names(self) -> list[str]:
+    def baseline_names(self) -> list[str]:
         """Of the networks that the last one is compared with."""
-        return sorted({rival.name for rival in self.rivals.values()})
+        return sorted({baseline.name for baseline in self.baselines.values()})
 
     @property
     def has_curve(self) -> bool:
         """Whether networks on the way were compared too."""
-        return any(trial.kind.endswith("-curve") for trial in self.finals)
+        return any(is_curve(trial.kind) for trial in self.finals)
 
     @property
     def comparisons(self) -> list[Comparison]:
         """How it stands to them."""
-        return comparisons(self.finals, self.rival_names, self.tested)
+        return comparisons(self.finals, self.baseline_names, self.tested)
 
     @property
     def latencies(self) -> list[Latency]:
         """All readings of the run."""
         planned = [p.latency for step in self.steps for p, _ in step.entries if p.latency]
-        return [self.seed_latency, *planned, *(rival.latency for rival in self.rivals.values())]
+        return [
+            self.seed_latency,
+            *planned,
+            *(baseline.latency for baseline in self.baselines.values()),
+        ]
 
     @property
     def failed(self) -> list[Trial]:

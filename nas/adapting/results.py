@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from latency import Latency
-from nas.adapting.baselines import Rival
+from nas.adapting.baselines import Baseline
 from nas.adapting.comparison import Comparison
 from nas.atomic_files import write_whole
 from nas.engine.run_folder import RunFolder
@@ -35,7 +35,7 @@ class AdaptResult:
         reached: Whether the target is.
         family: The network of every step.
         finals: The last network's trainings, best first.
-        rivals: The networks that it was set beside.
+        baselines: The networks that it was set beside.
         comparisons: How it stands to them.
         tested: Accuracies of the last trainings on the test images, 0..1: see `nas.engine.test_scores`.
         test_accuracy: Of the best of `finals`, 0..1; without them of the last fine-tuning. None where the
@@ -52,7 +52,7 @@ class AdaptResult:
     reached: bool
     family: tuple[Trial, ...]
     finals: tuple[Trial, ...]
-    rivals: tuple[Rival, ...]
+    baselines: tuple[Baseline, ...]
     comparisons: tuple[Comparison, ...]
     tested: dict[str, float]
     test_accuracy: float | None
@@ -107,7 +107,7 @@ class AdaptResult:
             ],
             "rivals": [
                 {"name": r.name, "about": r.about, "latency": r.latency.to_dict()}
-                for r in self.rivals
+                for r in self.baselines
             ],
             "comparisons": [comparison.to_dict() for comparison in self.comparisons],
             "tested": self.tested,

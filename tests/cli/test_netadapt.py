@@ -151,7 +151,7 @@ def test_it_says_first_what_it_will_do_and_cost(netadapt, seed, photos):
     assert "not measured: estimate at 1 G MAdds/s" in before
     assert f"{len(width_groups(SEED.spec))} width groups" in before
     assert re.search(r"width groups, \d+ proposals? in the first step", before)
-    assert "from scratch and on from its weights" in before
+    assert "from scratch and by fine-tuning" in before
     assert "and so is the seed at a uniform width multiplier, 3 seeds each" in before
     assert "cost about" in before
     assert "best of 1 so far, about" in during

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from latency import DeviceLostError, MeasurementError, open_device
-from nas.adapting.baselines import Found, unmet
+from nas.adapting.baselines import Found, missing_baselines
 from nas.checkpoints.checkpoint import load_seed
 from nas.checkpoints.torch_files import state_of
 from nas.engine.job import Outcome
@@ -181,16 +181,16 @@ def test_an_evaluator_s_mistake_is_a_failure_with_its_reason(tmp_path, given, sa
         start(tmp_path, trainer=lambda job: given)
 
 
-def test_a_rival_that_the_device_refuses_is_none(tmp_path):
+def test_a_baseline_that_the_device_refuses_is_none(tmp_path):
     def refuse(device, spec):
         if spec.fingerprint == odd.fingerprint:
             raise MeasurementError("the runtime crashed")
 
     odd = replace(SPEC, blocks=SPEC.blocks[:-1])
-    rivals = {"odd": lambda challenge: Found(odd, "without its last block", None)}
-    result = start(tmp_path, source=Device(refuse), rivals=rivals)
-    assert not result.rivals
-    assert unmet(result.folder) == ["odd"]
+    baselines = {"odd": lambda request: Found(odd, "without its last block", None)}
+    result = start(tmp_path, source=Device(refuse), baselines=baselines)
+    assert not result.baselines
+    assert missing_baselines(result.folder) == ["odd"]
 
 
 def test_images_of_another_size_are_refused(tmp_path):

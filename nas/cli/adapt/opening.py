@@ -11,6 +11,7 @@ from rich.console import Console
 
 from latency import Cached, MeasurementError, beside, open_device
 from nas.adapting.config import AdaptConfig
+from nas.adapting.kinds import is_curve
 from nas.atomic_files import write_whole
 from nas.cli.adapt import settings
 from nas.cli.adapt.summary import conclude, warn_of_unstable
@@ -213,7 +214,7 @@ def reopen(
     kept = kept.model_copy(update={"data": found_again(kept.data, folder.path)})
     config = settings.changed(kept.model_dump(mode="json"), changes)
     settings.require_used(changes, config)
-    if folder.ending and config.last() != kept.last():
+    if folder.ending and config.final_settings() != kept.final_settings():
         raise InputError(
             f"{folder.path}: how the last network is trained cannot change any more, since one has been: "
             "resume without --final, --final-epochs and --final-learning-rate"
@@ -233,7 +234,7 @@ def reopen(
 def _say_what_stays(folder: RunFolder, config: AdaptConfig, console: Console) -> None:
     """Trainings that there are already are compared, also where fewer seeds are asked for now."""
     trials = read_trials(folder / "finals.jsonl")
-    kinds = [trial.kind for trial in trials if not trial.kind.endswith("-curve")]
+    kinds = [trial.kind for trial in trials if not is_curve(trial.kind)]
     most = max(map(kinds.count, kinds), default=0)
     if most > config.compare_seeds:
         console.print(
