@@ -21,7 +21,7 @@ import torch
 
 from nas.adapting.baselines import BaselineRequest, Found
 from nas.adapting.forecast import Workload
-from nas.checkpoints.checkpoint import Seed
+from nas.checkpoints.checkpoint import Checkpoint
 from nas.cli.adapt.opening import reopen
 from nas.cli.adapt.summary import conclude
 from nas.display.adapt_view import View
@@ -45,7 +45,7 @@ class MagnitudePruning:
 
     def __call__(self, request: BaselineRequest) -> Found | None:
         """See `nas.adapting.baselines.FindBaseline`."""
-        seed, made = request.seed, dict[int, Seed]()
+        seed, made = request.seed, dict[int, Checkpoint]()
 
         def fast_enough(kept: int) -> bool:
             made[kept] = pruned(seed, 1 - kept / HUNDREDTHS, divisor=self.divisor)
@@ -58,7 +58,7 @@ class MagnitudePruning:
         return Found(found.spec, f"{HUNDREDTHS - kept}% of the channels removed", found.weights)
 
 
-def pruned(seed: Seed, ratio: float, *, divisor: int = 8) -> Seed:
+def pruned(seed: Checkpoint, ratio: float, *, divisor: int = 8) -> Checkpoint:
     """The seed without the channels of least norm.
 
     Args:

@@ -37,14 +37,14 @@ from netadapt.shrink import Shrink
 from search_spaces import InputError
 
 if TYPE_CHECKING:
-    from nas.checkpoints.checkpoint import Seed
+    from nas.checkpoints.checkpoint import Checkpoint
     from nas.data.images import Dataset
 
 _log = logging.getLogger(__name__)
 
 
 def adapt(
-    seed: Seed,
+    seed: Checkpoint,
     *,
     data: Dataset,
     latency: LatencySource,
@@ -120,7 +120,7 @@ def _wanted(config: AdaptConfig) -> dict[str, FindBaseline]:
     return {NAME: UniformBaseline(widths, keep=config.keep, ends=config.ends)}
 
 
-def _require_size(seed: Seed, data: Dataset) -> None:
+def _require_size(seed: Checkpoint, data: Dataset) -> None:
     """Every accuracy is to be of the size that latency is measured at and the network is deployed at."""
     if data.resolution_px != seed.spec.resolution:
         raise InputError(
@@ -131,7 +131,7 @@ def _require_size(seed: Seed, data: Dataset) -> None:
 
 
 def _begin(
-    run: RunFolder, seed: Seed, data: Dataset, asked: Remembering, config: AdaptConfig
+    run: RunFolder, seed: Checkpoint, data: Dataset, asked: Remembering, config: AdaptConfig
 ) -> float:
     """Write down what the run does; returns the seed's accuracy on held-out images."""
     from nas.checkpoints.scoring import score
@@ -143,7 +143,7 @@ def _begin(
 
 
 def _plan(
-    seed: Seed,
+    seed: Checkpoint,
     accuracy: float,
     data: Dataset,
     asked: Remembering,
@@ -200,12 +200,12 @@ def _conclude(
     trained: Sequence[Trial],
     folder: RunFolder,
     seed_accuracy: float,
-    seed: Seed,
+    seed: Checkpoint,
     data: Dataset,
     baselines: Mapping[str, FindBaseline],
 ) -> AdaptResult:
     """Score the networks on the test images, each once; write the files."""
-    from nas.checkpoints.checkpoint import Seed
+    from nas.checkpoints.checkpoint import Checkpoint
     from nas.checkpoints.scoring import score
     from nas.checkpoints.torch_files import state_of
     from nas.data.image_files.unreadable import UnreadableError
@@ -218,7 +218,7 @@ def _conclude(
         best = None  # the last training has made the network worse
     weights = plan.weights if best is None else folder.weights_path(best.key).read_bytes()
     usage = replace(seed.usage, trained_px=data.resolution_px)
-    adapted = Seed(shrink.current.spec, state_of(weights), usage, seed.device)
+    adapted = Checkpoint(shrink.current.spec, state_of(weights), usage, seed.device)
     found = read_baselines(folder)
 
     def on_test(trial: Trial) -> float:

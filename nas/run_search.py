@@ -45,7 +45,7 @@ from nas.training.recipe import Recipe
 from search_spaces import ArchSpec, InputError, SearchSpace
 
 if TYPE_CHECKING:
-    from nas.checkpoints.checkpoint import Seed
+    from nas.checkpoints.checkpoint import Checkpoint
     from nas.data.images import Dataset
 
 DEFAULT_TRIALS = 100
@@ -71,7 +71,7 @@ def search(
     finals: FinalsConfig | None = None,
     fidelity: FidelityConfig | None = None,
     schedule: ScheduleConfig | None = None,
-    warm_start: Sequence[Seed] = (),
+    warm_start: Sequence[Checkpoint] = (),
     latency_warmup: Sequence[PowerLaw] = (),
     seed: int = 0,
     evaluate: Evaluate[Job] | None = None,

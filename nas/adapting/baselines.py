@@ -20,7 +20,7 @@ from search_spaces.spec import from_dict, to_dict
 if TYPE_CHECKING:
     import torch
 
-    from nas.checkpoints.checkpoint import Seed
+    from nas.checkpoints.checkpoint import Checkpoint
 
 TRIES = 6
 """How often a baseline is sought where what is found turns out too slow, or faster than it need be."""
@@ -39,7 +39,7 @@ class BaselineRequest:
         limit_ms: The adapted network's: what the baseline's may be at most.
     """
 
-    seed: Seed
+    seed: Checkpoint
     latency: Remembering
     limit_ms: float
 

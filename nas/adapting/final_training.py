@@ -23,7 +23,7 @@ from nas.training.recipe import Recipe
 from search_spaces import ArchSpec
 
 if TYPE_CHECKING:
-    from nas.checkpoints.checkpoint import Seed
+    from nas.checkpoints.checkpoint import Checkpoint
 
 CURVE_POINTS = 4
 """Networks of the family that a baseline is set beside, spread over the way and with the last of them."""
@@ -63,7 +63,7 @@ class FinalTrainings:
         curve: Whether baselines are set beside networks on the way too.
     """
 
-    seed: Seed
+    seed: Checkpoint
     latency: Remembering
     folder: RunFolder
     kinds: tuple[str, ...]

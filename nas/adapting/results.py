@@ -16,7 +16,7 @@ from search_spaces import ArchSpec, count
 from search_spaces.spec import to_yaml
 
 if TYPE_CHECKING:
-    from nas.checkpoints.checkpoint import Seed
+    from nas.checkpoints.checkpoint import Checkpoint
     from nas.checkpoints.scoring import SplitScore
     from nas.data.images import Split
 
@@ -116,7 +116,7 @@ class AdaptResult:
         }
 
 
-def write_results(result: AdaptResult, adapted: Seed, held_out: Split) -> AdaptResult:
+def write_results(result: AdaptResult, adapted: Checkpoint, held_out: Split) -> AdaptResult:
     """Write the run's result files.
 
     Args:
@@ -127,12 +127,12 @@ def write_results(result: AdaptResult, adapted: Seed, held_out: Split) -> AdaptR
     Returns:
         The result with that accuracy.
     """
-    from nas.checkpoints.checkpoint import seed_bytes
+    from nas.checkpoints.checkpoint import checkpoint_bytes
     from nas.export.answers import keep_and_score_onnx
 
     folder = result.folder
     write_whole(folder / "adapted.yaml", to_yaml(result.spec))
-    write_whole(folder / "adapted.pt", seed_bytes(adapted))
+    write_whole(folder / "adapted.pt", checkpoint_bytes(adapted))
     onnx = keep_and_score_onnx(folder / "adapted.onnx", adapted, held_out)
     result = replace(result, onnx=onnx)
     lines = ["step,accuracy,latency_ms,params,madds,px"]

@@ -10,7 +10,7 @@ import torch
 
 from latency import DeviceLostError, MeasurementError, open_device
 from nas.adapting.baselines import Found, missing_baselines
-from nas.checkpoints.checkpoint import load_seed
+from nas.checkpoints.checkpoint import load_checkpoint
 from nas.checkpoints.torch_files import state_of
 from nas.engine.job import Outcome
 from nas.engine.runner import SearchStoppedError
@@ -270,7 +270,7 @@ def test_a_last_training_that_does_worse_than_the_last_step_is_told(tmp_path):
 
     short = run(tmp_path / "short", Ends(0.5), QUICK)
     assert short.better_step == short.family[-1]
-    shipped = load_seed(tmp_path / "short/adapted.pt").weights
+    shipped = load_checkpoint(tmp_path / "short/adapted.pt").weights
     kept = state_of((tmp_path / f"short/family/step-{len(short.family)}.pt").read_bytes())
     assert all(torch.equal(shipped[name], kept[name]) for name in kept)
     assert run(tmp_path / "long", Ends(0.8), QUICK).better_step is None
@@ -281,4 +281,4 @@ def test_weights_of_the_family_say_how_they_become_a_seed(tmp_path):
     with pytest.raises(
         InputError, match=r"weights alone: make a seed of them by nas import --arch"
     ):
-        load_seed(tmp_path / "family" / "step-1.pt")
+        load_checkpoint(tmp_path / "family" / "step-1.pt")

@@ -34,7 +34,7 @@ from search_spaces.shell import quoted
 if TYPE_CHECKING:
     from nas.adapting.forecast import Forecast
     from nas.adapting.results import AdaptResult
-    from nas.checkpoints.checkpoint import Seed
+    from nas.checkpoints.checkpoint import Checkpoint
     from nas.data.images import Dataset
     from search_spaces import ArchSpec
 
@@ -44,7 +44,7 @@ class Adapting:
     """A NetAdapt run with everything that it needs opened."""
 
     config: AdaptConfig
-    seed: Seed
+    seed: Checkpoint
     data: Dataset
     source: Remembering
     console: Console
@@ -117,7 +117,7 @@ class Adapting:
 
 def open_adapting(
     config: AdaptConfig,
-    seed: Seed,
+    seed: Checkpoint,
     source: Remembering,
     console: Console,
     *,
@@ -150,19 +150,19 @@ def open_source(device: str, seed: ArchSpec) -> Remembering:
     return Remembering(chosen)
 
 
-def open_seed(path: Path) -> Seed:
+def open_seed(path: Path) -> Checkpoint:
     """A trained network.
 
     Raises:
         InputError: The file is none.
     """
-    from nas.checkpoints.checkpoint import load_seed
+    from nas.checkpoints.checkpoint import load_checkpoint
 
     if path.suffix in (".yaml", ".yml") and path.is_file():
         raise InputError(
             f"{path} has no weights: train it first, by nas train {quoted(path)} --data DIR"
         )
-    seed = load_seed(path)
+    seed = load_checkpoint(path)
     say_run(path, seed.run)
     return seed
 
@@ -181,11 +181,11 @@ def require_ratio(ratio: float) -> None:
 
 def start(runs: Path, name: str, job: Adapting) -> RunFolder:
     """Make the run's folder, with its settings and its seed in it, as they were opened."""
-    from nas.checkpoints.checkpoint import seed_bytes
+    from nas.checkpoints.checkpoint import checkpoint_bytes
 
     folder = new_folder(runs, name)
     try:
-        write_whole(folder / "seed.pt", seed_bytes(job.seed, run=job.seed.run))
+        write_whole(folder / "seed.pt", checkpoint_bytes(job.seed, run=job.seed.run))
         settings.keep(folder, job.config)  # with it, it is a run
     except BaseException:
         folder.discard()  # the name is free again
@@ -245,7 +245,7 @@ def _say_what_stays(folder: RunFolder, config: AdaptConfig, console: Console) ->
 
 
 def _images(
-    config: AdaptConfig, seed: Seed, path: Path, console: Console, resumed: Resumed | None
+    config: AdaptConfig, seed: Checkpoint, path: Path, console: Console, resumed: Resumed | None
 ) -> Dataset:
     """The images, of the seed's classes and of the size that it is deployed at.
 

@@ -19,14 +19,14 @@ from search_spaces import InputError
 if TYPE_CHECKING:
     from latency import Latency
     from nas.adapting.forecast import Forecast
-    from nas.checkpoints.checkpoint import Seed
+    from nas.checkpoints.checkpoint import Checkpoint
     from nas.data.images import Dataset
     from nas.engine.memoized_source import Remembering
     from search_spaces import ArchSpec
 
 
 def announce(
-    config: AdaptConfig, seed: Seed, data: Dataset, source: Remembering, console: Console
+    config: AdaptConfig, seed: Checkpoint, data: Dataset, source: Remembering, console: Console
 ) -> tuple[Forecast | None, dict[str, Any]]:
     """Say what is about to happen, if anything is; a target that no widths reach ends it here.
 
@@ -147,7 +147,7 @@ def _forecast(
 
 def _lines(
     config: AdaptConfig,
-    seed: Seed,
+    seed: Checkpoint,
     data: Dataset,
     source: Remembering,
     now: Latency,
