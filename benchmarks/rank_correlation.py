@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 from scipy.stats import kendalltau, rankdata
 
 from controllers import make_controller
-from nas.checkpoints.checkpoint import Checkpoint, Usage, load_checkpoint, checkpoint_bytes
+from nas.checkpoints.checkpoint import Checkpoint, Usage, checkpoint_bytes, load_checkpoint
 from nas.checkpoints.torch_files import state_of
 from nas.data.images import Dataset
 from nas.data.load import load_dataset

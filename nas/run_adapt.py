@@ -17,7 +17,7 @@ from nas.adapting.final_training import FinalTrainings
 from nas.adapting.fine_tuning import AdaptTraining, WithWeights
 from nas.adapting.job import AdaptJob, in_steps
 from nas.adapting.kinds import OWN_KINDS, baseline_of
-from nas.adapting.metadata import adapt_facts, begin_facts
+from nas.adapting.metadata import adapt_metadata, begin_metadata
 from nas.adapting.plan import AdaptPlan, adapt_runner
 from nas.adapting.results import AdaptResult, write_results
 from nas.adapting.uniform_baseline import NAME, UniformBaseline
@@ -136,9 +136,9 @@ def _begin(
     """Write down what the run does; returns the seed's accuracy on held-out images."""
     from nas.checkpoints.scoring import score
 
-    facts = adapt_facts(seed.spec, asked.device, data, config)
-    return begin_facts(
-        run, facts, seed.spec, asked, lambda: score(seed, data, ("val",)).accuracy, data
+    metadata = adapt_metadata(seed.spec, asked.device, data, config)
+    return begin_metadata(
+        run, metadata, seed.spec, asked, lambda: score(seed, data, ("val",)).accuracy, data
     )
 
 

@@ -56,7 +56,7 @@ class AdaptRecord:
 
     Attributes:
         path: The folder.
-        facts: `run.json`.
+        metadata: `run.json`.
         steps: In order; the last may be under way.
         finals: The last trainings, baselines' too.
         baselines: Networks to compare with, by name; with `-step-3` those beside a step.
@@ -66,7 +66,7 @@ class AdaptRecord:
     """
 
     path: Path
-    facts: dict[str, Any]
+    metadata: dict[str, Any]
     steps: Sequence[StepRecord]
     finals: Sequence[Trial]
     baselines: dict[str, Baseline]
@@ -81,7 +81,7 @@ class AdaptRecord:
         Raises:
             InputError: It is not a NetAdapt run's, or a file in it is damaged.
         """
-        facts = read_facts(folder)
+        metadata = read_metadata(folder)
         trials = {t.index: t for t in read_trials(folder / "proposals.jsonl")}
         steps: list[StepRecord] = []
         first = 0
@@ -102,7 +102,7 @@ class AdaptRecord:
             kept = None  # stale: the run was resumed since
         found, lacking = read_baselines(folder), missing_baselines(folder)
         known = read_tested(folder)
-        return cls(folder.path, facts, steps, finals, found, lacking, known, kept)
+        return cls(folder.path, metadata, steps, finals, found, lacking, known, kept)
 
     @property
     def name(self) -> str:
@@ -112,17 +112,17 @@ class AdaptRecord:
     @cached_property
     def seed(self) -> ArchSpec:
         """The network to begin with."""
-        return from_dict(self.facts["seed"]["spec"], where="run.json, seed")
+        return from_dict(self.metadata["seed"]["spec"], where="run.json, seed")
 
     @cached_property
     def seed_latency(self) -> Latency:
         """Its latency."""
-        return Latency.from_dict(self.facts["latency"])
+        return Latency.from_dict(self.metadata["latency"])
 
     @property
     def px(self) -> int:
         """The size at which the seed is deployed, of all accuracies and latencies."""
-        return int(self.facts["data"]["px"])
+        return int(self.metadata["data"]["px"])
 
     @property
     def estimate(self) -> bool:
@@ -132,7 +132,7 @@ class AdaptRecord:
     @property
     def by_pieces(self) -> bool:
         """Whether proposals are told sums of pieces, and only the networks that go on are measured."""
-        return bool(self.facts["device"]["estimate"]) and not self.estimate
+        return bool(self.metadata["device"]["estimate"]) and not self.estimate
 
     @cached_property
     def family(self) -> list[tuple[Planned, Trial]]:
@@ -197,18 +197,18 @@ def is_adapt_run(folder: RunFolder) -> bool:
         return False
 
 
-def read_facts(folder: RunFolder) -> dict[str, Any]:
+def read_metadata(folder: RunFolder) -> dict[str, Any]:
     """`run.json`.
 
     Raises:
         InputError: There is none, or it is not a NetAdapt run's.
     """
-    facts = _read(folder / "run.json")
-    if facts.get("kind") != KIND or not {"seed", "device", "latency", "data"} <= set(facts):
+    metadata = _read(folder / "run.json")
+    if metadata.get("kind") != KIND or not {"seed", "device", "latency", "data"} <= set(metadata):
         raise InputError(
             f"{folder / 'run.json'}: was not written by netadapt: give its run's folder"
         )
-    return facts
+    return metadata
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -134,7 +134,8 @@ def _classifier_keys(weights: dict[str, torch.Tensor]) -> tuple[str, str]:
 def checkpoint_bytes(seed: Checkpoint, *, run: str = "") -> bytes:
     """A seed as the content of a file: plain containers and tensors, nothing executable.
 
-    `feed` tells other programs how to feed the network (`nas.checkpoints.feeding`); `load_checkpoint` ignores it.
+    Its entry `feed` describes the network's input to other programs (`nas.checkpoints.feeding`);
+    `load_checkpoint` ignores it.
 
     Args:
         seed: What to keep.

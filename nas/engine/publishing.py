@@ -110,7 +110,7 @@ def _known(path: Path) -> str:
 def _named(path: Path, name: str) -> bytes:
     """The file's content with the run's name in it."""
     if path.suffix == ".pt":
-        from nas.checkpoints.checkpoint import load_checkpoint, checkpoint_bytes
+        from nas.checkpoints.checkpoint import checkpoint_bytes, load_checkpoint
 
         return checkpoint_bytes(load_checkpoint(path), run=name)
     return f"# of run {name}\n".encode() + path.read_bytes()

@@ -98,7 +98,9 @@ def open_model(path: Path, *, px: int | None = None) -> Model:
     return _at(_open_onnx(path), px, path)
 
 
-def of_checkpoint(seed: Checkpoint, *, px: int | None = None, where: str = "the checkpoint") -> Model:
+def of_checkpoint(
+    seed: Checkpoint, *, px: int | None = None, where: str = "the checkpoint"
+) -> Model:
     """A checkpoint at the size at which it is deployed, or another.
 
     Raises:

@@ -69,7 +69,7 @@ class WarmStart:
             generator=generator,
         )
 
-    def facts(self) -> list[dict[str, Any]]:
+    def metadata(self) -> list[dict[str, Any]]:
         """What tells one warm start from another, as plain data."""
         return [
             {"tokens": list(tokens), "weights": _digest(weights)}

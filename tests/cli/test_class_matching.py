@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from nas.checkpoints.checkpoint import Checkpoint, Usage, load_checkpoint, checkpoint_bytes
+from nas.checkpoints.checkpoint import Checkpoint, Usage, checkpoint_bytes, load_checkpoint
 from nas.checkpoints.pretrained import import_seed
 from nas.export.models import open_model
 from search_spaces import REFERENCES
@@ -236,7 +236,8 @@ def test_a_warm_start_from_outside_of_the_space_shows_the_pretrained_way(
     data = folders({"a": 120, "b": 120})
     common = ("--data", data, "--target-ms", 1, "--device", "madds:1", "--workers", 0)
     seed = answering(["a", "b"], 0)
-    three = replace(load_checkpoint(seed), usage=replace(load_checkpoint(seed).usage, classes=("x", "y", "z")))
+    kept = load_checkpoint(seed)
+    three = replace(kept, usage=replace(kept.usage, classes=("x", "y", "z")))
     (tmp_path / "three.pt").write_bytes(checkpoint_bytes(three.with_classes(("x", "y", "z"))))
     torch.save(load_checkpoint(seed).weights, tmp_path / "weights.pth")
     for path, said, pretrained in (

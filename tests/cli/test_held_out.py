@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from nas.checkpoints.checkpoint import load_checkpoint, checkpoint_bytes
+from nas.checkpoints.checkpoint import checkpoint_bytes, load_checkpoint
 from nas.checkpoints.feeding import Feed
 from nas.data.load import load_dataset
 from nas.data.split_rule import SplitRule

@@ -194,7 +194,9 @@ def test_a_thousand_classes(nas, tmp_path, monkeypatch):
     spec = small_spec(1000)
     names = tuple(f"class, {number}\n猫" for number in range(1000))
     usage = Usage(names, PX, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2))
-    (tmp_path / "seed.pt").write_bytes(checkpoint_bytes(Checkpoint(spec, build(spec).state_dict(), usage)))
+    (tmp_path / "seed.pt").write_bytes(
+        checkpoint_bytes(Checkpoint(spec, build(spec).state_dict(), usage))
+    )
     Image.fromarray(shaded(0, np.random.default_rng(0))).save("x.png")
     assert nas("export", "seed.pt")[0] == 0
     for file in ("seed.pt", "seed.onnx"):
@@ -286,7 +288,9 @@ def test_torchvision_weights_have_a_side_car(nas, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     spec = REFERENCES["mobilenet_v3_small"](width=0.35, resolution=PX, classes=3)
     usage = Usage(CLASSES, PX, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2))
-    (tmp_path / "seed.pt").write_bytes(checkpoint_bytes(Checkpoint(spec, build(spec).state_dict(), usage)))
+    (tmp_path / "seed.pt").write_bytes(
+        checkpoint_bytes(Checkpoint(spec, build(spec).state_dict(), usage))
+    )
     assert nas("export", "seed.pt", "--torchvision")[0] == 0
     beside = json.loads((tmp_path / "seed.json").read_text())
     assert (beside["file"], beside["classes"]) == ("seed.pth", list(CLASSES))

@@ -11,7 +11,7 @@ import torchvision
 from PIL import Image
 from safetensors.torch import save_file
 
-from nas.checkpoints.checkpoint import Usage, load_checkpoint, checkpoint_bytes
+from nas.checkpoints.checkpoint import Usage, checkpoint_bytes, load_checkpoint
 from search_spaces import REFERENCES
 from search_spaces.network import build
 from search_spaces.spec import save
@@ -292,7 +292,9 @@ def test_evaluate_counts_what_it_says(nas, seed, photos, tmp_path):
 def test_unnamed_classes_are_the_data_s_in_order(nas, seed, photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     usage = replace(load_checkpoint(seed).usage, classes=("0", "1"), named=False)
-    (tmp_path / "unnamed.pt").write_bytes(checkpoint_bytes(replace(load_checkpoint(seed), usage=usage)))
+    (tmp_path / "unnamed.pt").write_bytes(
+        checkpoint_bytes(replace(load_checkpoint(seed), usage=usage))
+    )
     figures = [
         json.loads(nas("evaluate", path, "--data", photos, "--json")[1])
         for path in (seed, "unnamed.pt")

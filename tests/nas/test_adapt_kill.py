@@ -25,7 +25,9 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("kill")
     make_images(folder / "images")
     usage = Usage(("dark", "light"), 32, (0.5, 0.5, 0.5), (0.3, 0.3, 0.3))
-    (folder / "seed.pt").write_bytes(checkpoint_bytes(Checkpoint(SPEC, build(SPEC).state_dict(), usage)))
+    (folder / "seed.pt").write_bytes(
+        checkpoint_bytes(Checkpoint(SPEC, build(SPEC).state_dict(), usage))
+    )
     whole = (*SETTINGS, "--run-name", "whole", "--workers", "0")
     assert start(folder, "netadapt_main", *whole).wait() == 0, (folder / "stderr.txt").read_text()
     return folder

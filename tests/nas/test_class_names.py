@@ -240,7 +240,7 @@ def test_two_folders_of_one_class_cannot_be_trained_on(classes):
 def test_a_seed_says_whether_its_names_are_known(tmp_path):
     import torch
 
-    from nas.checkpoints.checkpoint import load_checkpoint, checkpoint_bytes
+    from nas.checkpoints.checkpoint import checkpoint_bytes, load_checkpoint
 
     path = tmp_path / "seed.pt"
     for told in (unnamed(2), usage("0", "1")):

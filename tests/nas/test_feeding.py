@@ -10,7 +10,7 @@ import onnxruntime as ort
 import pytest
 import torch
 
-from nas.checkpoints.checkpoint import Checkpoint, Usage, load_checkpoint, checkpoint_bytes
+from nas.checkpoints.checkpoint import Checkpoint, Usage, checkpoint_bytes, load_checkpoint
 from nas.checkpoints.feeding import KEY, Feed
 from nas.export.models import of_onnx, open_model
 from nas.export.onnx_export import keep_onnx

@@ -17,7 +17,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from nas.checkpoints.checkpoint import Checkpoint, Usage, load_checkpoint, checkpoint_bytes
+from nas.checkpoints.checkpoint import Checkpoint, Usage, checkpoint_bytes, load_checkpoint
 from nas.checkpoints.pretrained import import_seed
 from search_spaces import ArchSpec, BlockSpec, HeadSpec, InputError, StemSpec
 from search_spaces.network import build
@@ -204,7 +204,9 @@ def checkpoint(rng, *, intact):
 
 
 def seed(rng, *, intact):
-    content = torch.load(io.BytesIO(checkpoint_bytes(Checkpoint(SPEC, STATE, USAGE))), weights_only=True)
+    content = torch.load(
+        io.BytesIO(checkpoint_bytes(Checkpoint(SPEC, STATE, USAGE))), weights_only=True
+    )
     if not intact:
         content["weights"] = rng.choice(CONTENT)(STATE, rng)
         part = rng.choice((content, content["spec"], content["usage"], content["spec"]["head"]))

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from nas.checkpoints.checkpoint import load_checkpoint, checkpoint_bytes
+from nas.checkpoints.checkpoint import checkpoint_bytes, load_checkpoint
 from nas.engine.publishing import OF_SEARCH, publish, publish_and_tell, run_of
 from nas.engine.run_folder import RunFolder
 from search_spaces import InputError

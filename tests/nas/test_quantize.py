@@ -13,7 +13,7 @@ from onnx import numpy_helper
 from PIL import Image
 
 from latency import Device, Latency
-from nas.checkpoints.checkpoint import Checkpoint, Usage, load_checkpoint, checkpoint_bytes
+from nas.checkpoints.checkpoint import Checkpoint, Usage, checkpoint_bytes, load_checkpoint
 from nas.checkpoints.feeding import Feed
 from nas.cli.main import main
 from nas.data.images import ArraySplit, Dataset, channel_statistics

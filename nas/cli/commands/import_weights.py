@@ -78,7 +78,7 @@ def import_weights(
         raise InputError(f"{path} exists: move it away, or choose another --output")
     if not path.parent.is_dir():
         raise InputError(f"{path.parent} is no folder: make it, or choose another --output")
-    from nas.checkpoints.checkpoint import load_checkpoint, checkpoint_bytes
+    from nas.checkpoints.checkpoint import checkpoint_bytes, load_checkpoint
     from nas.checkpoints.class_names import placeholder_classes
     from nas.checkpoints.pretrained import import_seed
 

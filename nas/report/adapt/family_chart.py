@@ -76,12 +76,12 @@ def _family(run: AdaptRecord) -> Figure:
         if planned.latency
     ]
     line = {"mode": "lines+markers", "line": {"color": BLUE, "width": 1.5}}
-    points = [("the seed", run.seed_latency, run.facts["accuracy"]), *points]
+    points = [("the seed", run.seed_latency, run.metadata["accuracy"]), *points]
     return _points(points, "NetAdapt's family") | marker(BLUE, size=8, symbol="circle") | line
 
 
 def _seed(run: AdaptRecord) -> Figure:
-    point = ("the seed", run.seed_latency, run.facts["accuracy"])
+    point = ("the seed", run.seed_latency, run.metadata["accuracy"])
     return _points([point], "the seed") | marker(INK, size=11, symbol="star")
 
 
@@ -119,13 +119,13 @@ def _final(run: AdaptRecord, training: str, baseline: str, color: str) -> Figure
 
 
 def _target_line(run: AdaptRecord) -> Figure:
-    ms = run.facts["target_ms"]
+    ms = run.metadata["target_ms"]
     place = {"x0": ms, "x1": ms, "yref": "paper", "y0": 0, "y1": 1}
     line = {"color": INK, "width": 1.2, "dash": "dash"}
     return {"name": "target", "type": "line", "line": line} | place
 
 
 def _target_name(run: AdaptRecord) -> Figure:
-    ms = run.facts["target_ms"]
+    ms = run.metadata["target_ms"]
     place = {"x": ms, "yref": "paper", "y": 1, "yanchor": "bottom", "xanchor": "left"}
     return {"text": f"target {three_digits(ms)} ms", "showarrow": False, "xshift": -4} | place

@@ -35,7 +35,7 @@ def headline(run: AdaptRecord) -> list[str]:
         f"{three_digits(run.seed_latency.median_ms)} ms to "
         f"{three_digits(run.adapted_latency.median_ms)} ms in {counted(steps, 'step')}"
     )
-    target = f"target {three_digits(run.facts['target_ms'])} ms, at {run.px} px"
+    target = f"target {three_digits(run.metadata['target_ms'])} ms, at {run.px} px"
     if run.result is None:
         return [f"Not finished: from {way} so far, {target}.", *_trainings(run)]
     sentences = [f"NetAdapt took the seed from {way}, {target}.", *_trainings(run)]
@@ -65,7 +65,7 @@ def _trainings(run: AdaptRecord) -> list[str]:
             parts.append(f"{words} {_mean(found)}")
     if not parts and run.family:
         parts = [f"after the last step's fine-tuning {percent(run.family[-1][1].accuracy or 0.0)}"]
-    seed = f"The seed has {percent(run.facts['accuracy'])} on held-out images"
+    seed = f"The seed has {percent(run.metadata['accuracy'])} on held-out images"
     return [f"{seed}, the last network {', '.join(parts)}." if parts else f"{seed}."]
 
 
@@ -103,19 +103,19 @@ def verdict(run: AdaptRecord) -> list[str]:
     return sentences
 
 
-def facts(run: AdaptRecord) -> list[tuple[str, str]]:
+def details(run: AdaptRecord) -> list[tuple[str, str]]:
     """What was narrowed, on what, for what: name and text."""
-    data, settings = run.facts["data"], run.facts["settings"]
+    data, settings = run.metadata["data"], run.metadata["settings"]
     readings = measured(run)
     unstable = sum(not latency.stable for latency in readings)
     tried = sum(1 for step in run.steps for _, trial in step.entries if trial)
     recipe, spent = settings["recipe"], tried * (settings["recipe"]["steps"] or 0)
     lines = [
-        ("Device", run.facts["device"]["name"]),
+        ("Device", run.metadata["device"]["name"]),
         ("Latencies", _latencies(run)),
         (
             "Seed",
-            f"{reading(run.seed_latency)}, {percent(run.facts['accuracy'])} on held-out images",
+            f"{reading(run.seed_latency)}, {percent(run.metadata['accuracy'])} on held-out images",
         ),
         ("Last network", reading(run.adapted_latency)),
         (
