@@ -1,4 +1,4 @@
-"""NetAdapt, as one call: a seed narrowed to a latency, and everything that is kept of it."""
+"""Run NetAdapt: narrow a trained network to a target latency, and write the results."""
 
 from __future__ import annotations
 
@@ -56,29 +56,29 @@ def adapt(
     curve: bool = True,
     publish: bool = False,
 ) -> AdaptResult:
-    """Narrow a seed, one width group a step, until its latency is the target's (NetAdapt, algorithm 1).
+    """Narrow a network, one width group a step, to a target latency (NetAdapt, algorithm 1).
 
-    An interrupted run of the same arguments in `folder` is resumed where its log ends. Classes that are
-    matched by looser spelling, or in order, are logged at level INFO.
+    If `folder` holds an interrupted run with the same arguments, it is resumed where its log ends. Inexact
+    matches of class names are logged at level INFO.
 
     Args:
-        seed: Network, weights, and how its images were prepared.
-        data: Images of the seed's classes: proposals train on `train` and are compared on `val`; `test`
-            is for the last network.
-        latency: Tells a network's latency on the target device.
-        config: Everything else.
-        folder: The run's folder, made if it is not there.
-        watcher: Is told what happens; None takes the default (`nas.display.default_watchers`), and
+        seed: The checkpoint that NetAdapt starts from.
+        data: Images of the checkpoint's classes. Proposals train on `train` and are compared on `val`;
+            `test` is for the final networks.
+        latency: Returns a network's latency on the target device.
+        config: All settings.
+        folder: The run's folder, created if missing.
+        watcher: Is notified of the run's events; None chooses one (`nas.display.default_watchers`),
             `Silent()` shows nothing.
-        evaluate: Trains a job in place of `config`'s recipes on `data`.
-        baselines: By name, what finds a network to set beside the last one at its latency, in addition to
-            `config.compare`: each is trained alike. See `nas.adapting.baselines`.
-        curve: Whether baselines are set beside networks on the way too.
-        publish: Whether to copy `adapted.yaml` and `adapted.pt` beside the folder at the end, over those of
-            an earlier run, as the command does.
+        evaluate: Trains a job, instead of the recipes in `config` on `data`.
+        baselines: Functions that find further networks of the same latency, by name, to be trained alike
+            and compared: see `nas.adapting.baselines`.
+        curve: Whether to compare intermediate networks too.
+        publish: Whether to copy `adapted.yaml` and `adapted.pt` next to the folder at the end, replacing
+            those of an earlier run, as the command does.
 
     Raises:
-        InputError: Something given cannot be used, or another process holds the folder.
+        InputError: An argument is invalid, or another process uses the folder.
         SearchStoppedError: All proposals of a step failed, or the device is lost.
     """
     from nas.checkpoints.retrain import for_classes
@@ -113,7 +113,7 @@ def adapt(
 
 
 def _wanted(config: AdaptConfig) -> dict[str, FindBaseline]:
-    """What the settings ask to compare with."""
+    """Return the baselines that the settings request."""
     if config.compare == "none":
         return {}
     widths = Widths(config.divisor, config.floor)
@@ -121,19 +121,19 @@ def _wanted(config: AdaptConfig) -> dict[str, FindBaseline]:
 
 
 def _require_size(seed: Checkpoint, data: Dataset) -> None:
-    """Every accuracy is to be of the size that latency is measured at and the network is deployed at."""
+    """Check that accuracies will be of the resolution that the network is measured and deployed at."""
     if data.resolution_px != seed.spec.resolution:
         raise InputError(
             f"the images are {data.resolution_px} px wide, the seed is deployed at "
-            f"{seed.spec.resolution} px: load them at its size, or fine-tune it at theirs with nas train "
-            "--resolution"
+            f"{seed.spec.resolution} px: load the images at that size, or fine-tune the seed at theirs "
+            "with nas train --resolution"
         )
 
 
 def _begin(
     run: RunFolder, seed: Checkpoint, data: Dataset, asked: Remembering, config: AdaptConfig
 ) -> float:
-    """Write down what the run does; returns the seed's accuracy on held-out images."""
+    """Write the run's metadata; return the seed's held-out accuracy."""
     from nas.checkpoints.scoring import score
 
     metadata = adapt_metadata(seed.spec, asked.device, data, config)
@@ -204,7 +204,7 @@ def _conclude(
     data: Dataset,
     baselines: Mapping[str, FindBaseline],
 ) -> AdaptResult:
-    """Score the networks on the test images, each once; write the files."""
+    """Evaluate the final networks on the test images, once each, and write the results."""
     from nas.checkpoints.checkpoint import Checkpoint
     from nas.checkpoints.scoring import score
     from nas.checkpoints.torch_files import state_of
@@ -215,7 +215,7 @@ def _conclude(
     finals = sorted(ours, key=lambda t: -(t.accuracy or 0.0))
     best = finals[0] if finals and finals[0].ok else None
     if best and plan.trials and (plan.trials[-1].accuracy or 0.0) > (best.accuracy or 0.0):
-        best = None  # the last training has made the network worse
+        best = None  # the final training made the network worse
     weights = plan.weights if best is None else folder.weights_path(best.key).read_bytes()
     usage = replace(seed.usage, trained_px=data.resolution_px)
     adapted = Checkpoint(shrink.current.spec, state_of(weights), usage, seed.device)

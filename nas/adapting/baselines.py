@@ -1,4 +1,4 @@
-"""Networks to set beside the adapted one: as fast on the same device, and come about in another way."""
+"""Baselines: networks found by other means, as fast as the adapted one on the same device."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     from nas.checkpoints.checkpoint import Checkpoint
 
 TRIES = 6
-"""How often a baseline is sought where what is found turns out too slow, or faster than it need be."""
+"""Attempts to find a baseline whose measured latency is just within the limit."""
 
 CLOSE = 0.98
-"""A baseline that takes at least this part of its limit is not sought again."""
+"""A baseline that takes at least this fraction of its limit is accepted as it is."""
 
 
 @dataclass(frozen=True)
 class BaselineRequest:
-    """What a baseline has to be made of, and how fast it has to be.
+    """The checkpoint that a baseline is derived from, and its latency limit.
 
     Attributes:
-        seed: The network that NetAdapt began with, its weights with it.
-        latency: Tells a network's latency on the run's device, and asks it once a network.
-        limit_ms: The adapted network's: what the baseline's may be at most.
+        seed: The checkpoint that NetAdapt started from.
+        latency: Returns a network's latency on the run's device, measuring each network once.
+        limit_ms: The adapted network's latency, which the baseline must not exceed.
     """
 
     seed: Checkpoint
@@ -46,12 +46,12 @@ class BaselineRequest:
 
 @dataclass(frozen=True)
 class Found:
-    """A network that meets a request.
+    """A network within the limit of a request.
 
     Attributes:
         spec: The network.
-        about: How it came about, for people: `width multiplier 0.62`.
-        weights: What fine-tuning begins with; None leaves the fine-tuning out.
+        about: Description for people: `width multiplier 0.62`.
+        weights: Where fine-tuning starts; None skips fine-tuning.
     """
 
     spec: ArchSpec
@@ -60,19 +60,19 @@ class Found:
 
 
 FindBaseline = Callable[[BaselineRequest], Found | None]
-"""Makes a network that meets a request; None where there is none."""
+"""Return a network within the request's limit, or None if there is none."""
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """A network found, as it is kept.
+    """A baseline as the run keeps it.
 
     Attributes:
-        name: What it is called by: `uniform`.
+        name: Identifies it in logs: `uniform`.
         about: See `Found`.
         spec: The network.
         latency: On the run's device.
-        weights: Serialized by `torch.save`; None without, or if they were not asked for.
+        weights: Serialized by `torch.save`; None if it has none or they were not requested.
     """
 
     name: str
@@ -83,26 +83,25 @@ class Baseline:
 
 
 def require_names(baselines: Mapping[str, FindBaseline]) -> None:
-    """Refuse names that could not stand in a log.
+    """Refuse names that cannot be part of a kind of training.
 
     Raises:
-        InputError: One is no lower-case word, or what NetAdapt's own trainings are called.
+        InputError: A name is not a lower-case word, or is reserved for NetAdapt's own trainings.
     """
     for name in baselines:
         if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) or name in OWN_KINDS:
             raise InputError(
-                f"baseline {name!r}: give a name of lower-case letters, digits and hyphens, none of "
+                f"baseline {name!r}: give it a name of lower-case letters, digits and hyphens, other than "
                 f"{', '.join(OWN_KINDS)}"
             )
 
 
 def best_within_limit(find: FindBaseline, request: BaselineRequest) -> tuple[Found, Latency] | None:
-    """A network that meets a request when it is measured by itself, and what it takes then.
+    """Find the slowest network that is within the limit when measured by itself; return it and its latency.
 
-    The search for it compares readings, or sums of pieces, which are a little off. So what it finds is
-    measured, and it is sent for again with the limit moved by as much. Of those that are not measurably
-    above the limit, by the 95% interval, the slowest is taken; None where none is. One within 2% below it
-    ends the search.
+    `find` compares noisy readings or sums of pieces, so its result is measured on its own. If that reading
+    is off, `find` runs again with the limit shifted accordingly. A reading is within the limit unless its
+    95% interval lies above it; the attempts end once one is at most 2% below. None if no network fits.
 
     Raises:
         DeviceLostError: The device is gone.
@@ -118,7 +117,7 @@ def best_within_limit(find: FindBaseline, request: BaselineRequest) -> tuple[Fou
             reading = request.latency.confirm(found.spec)
         except DeviceLostError:
             raise
-        except MeasurementError:  # a network that the device refuses is as good as none
+        except MeasurementError:  # a network that the device refuses does not count as found
             break
         if reading is None:
             return found, told
@@ -134,14 +133,14 @@ def best_within_limit(find: FindBaseline, request: BaselineRequest) -> tuple[Fou
 def recorded_baseline(
     folder: RunFolder, name: str, find: FindBaseline, request: BaselineRequest, *, variant: str = ""
 ) -> Baseline | None:
-    """The baseline that the run has found before, or one found now and written down.
+    """Return a baseline from the run's folder, or find it now and save it there.
 
     Args:
-        folder: The run's.
-        name: The baseline's.
-        find: Finds it.
-        request: What it has to meet.
-        variant: Tells challenges of one run apart.
+        folder: The run's folder.
+        name: The baseline's name.
+        find: Finds the baseline.
+        request: What to derive it from, and its limit.
+        variant: Distinguishes several baselines of one name.
 
     Raises:
         DeviceLostError: The device is gone.
@@ -169,7 +168,7 @@ def recorded_baseline(
 def read_baselines(
     folder: RunFolder, stem: str = "*", *, with_weights: bool = False
 ) -> dict[str, Baseline]:
-    """The baselines that a run has found, by the names of their files; where none was found, none."""
+    """Return the baselines that a run has found, by file name."""
     baselines = {}
     for path, entry in _entries(folder, stem):
         if entry["spec"] is None:
@@ -186,7 +185,7 @@ def read_baselines(
 
 
 def missing_baselines(folder: RunFolder) -> list[str]:
-    """The baselines of the last network that were sought and not found, by name."""
+    """Return the names of baselines that were searched for and not found."""
     return [
         entry["name"]
         for path, entry in _entries(folder)

@@ -26,18 +26,18 @@ if TYPE_CHECKING:
     from nas.checkpoints.checkpoint import Checkpoint
 
 CURVE_POINTS = 4
-"""Networks of the family that a baseline is set beside, spread over the way and with the last of them."""
+"""Networks of the family that are compared with baselines, evenly spaced and including the last."""
 
 
 @dataclass(frozen=True)
 class Reached:
-    """Where NetAdapt's loop has ended.
+    """The end of NetAdapt's loop.
 
     Attributes:
-        spec: The last network.
-        latency: Its.
+        spec: The adapted network.
+        latency: Its latency.
         weights: Its state dict, serialized.
-        family: The network of every step, as fine-tuned.
+        family: The chosen network of each step, as fine-tuned.
     """
 
     spec: ArchSpec
@@ -48,19 +48,19 @@ class Reached:
 
 @dataclass(frozen=True)
 class FinalTrainings:
-    """Plans the last trainings.
+    """Plans the final trainings.
 
     Attributes:
-        seed: The network that NetAdapt began with.
-        latency: Tells latencies.
-        folder: The run's.
-        kinds: How the last network is trained: `scratch`, `finetune`, both or neither.
+        seed: The checkpoint that NetAdapt started from.
+        latency: Returns latencies.
+        folder: The run's folder.
+        kinds: How networks are trained: `scratch`, `finetune`, both or neither.
         tuning: A proposal's recipe, its length in steps.
-        final: The last network's, by kind; all of one length in steps.
-        run_seed: Of everything random.
-        baselines: Find the networks to compare it with, by name.
-        seeds: Trainings of each network and kind, where there are baselines.
-        curve: Whether baselines are set beside networks on the way too.
+        final: The final recipe of each kind, its length in steps; all have the same length.
+        run_seed: The run's random seed.
+        baselines: Find the baselines, by name.
+        seeds: Trainings of each network and kind where there are baselines.
+        curve: Whether intermediate networks are compared with baselines too.
     """
 
     seed: Checkpoint
@@ -75,7 +75,7 @@ class FinalTrainings:
     curve: bool = True
 
     def __call__(self, reached: Reached) -> list[AdaptJob]:
-        """The trainings, in the order of the log: first those that are made without baselines too."""
+        """Return the jobs in log order: first those that do not depend on baselines."""
         jobs = self._ours(reached, range(1))
         if self.baselines:
             jobs += self._ours(reached, range(1, self.seeds))
@@ -124,7 +124,7 @@ class FinalTrainings:
         ]
 
     def _curve(self, reached: Reached, name: str, find: FindBaseline) -> list[AdaptJob]:
-        """Baselines of networks on the way, fine-tuned for as many steps as those were by then."""
+        """Fine-tune baselines of intermediate networks, each for as many steps as NetAdapt took so far."""
         jobs = []
         for step in spread(len(reached.family)):
             limit_ms = reached.family[step - 1].latency_ms
@@ -132,7 +132,7 @@ class FinalTrainings:
             if baseline is None or baseline.weights is None:
                 continue
             job = self._job(
-                f"{name} beside step {step}",
+                f"{name} for step {step}",
                 kind=kind_of(CURVE, name),
                 index=step,
                 seed=trial_seed(self.run_seed, step - 1, PROPOSAL),
@@ -160,7 +160,7 @@ class FinalTrainings:
         return self.tuning.steps
 
     def as_long(self, steps: int) -> Recipe:
-        """The last training's recipe, longer by what so many of NetAdapt's steps have trained."""
+        """Return the final recipe for fine-tuning, extended by the training of `steps` NetAdapt steps."""
         final = self.final[FINETUNE]
         assert final.steps is not None
         images = steps * self._tuning_steps * self.tuning.batch_size
@@ -195,7 +195,7 @@ class FinalTrainings:
 
 
 def spread(steps: int, points: int = CURVE_POINTS) -> list[int]:
-    """So many of the steps 1 to `steps`, evenly, with the last.
+    """Return up to `points` of the steps 1 to `steps`, evenly spaced, the last included.
 
     >>> spread(3), spread(10), spread(0)
     ([1, 2, 3], [2, 5, 8, 10], [])

@@ -1,6 +1,6 @@
-"""`run.json` of a NetAdapt run: what is narrowed, where and on what, and how good the seed is.
+"""`run.json` of a NetAdapt run: the seed with its latency and accuracy, the device, the data, the settings.
 
-The seed's latency and accuracy are measured once a run, since every choice rests on them.
+The seed's latency and accuracy are measured once per run, because every later decision depends on them.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from nas.data.images import Dataset
 
 KIND = "netadapt"
-"""What `kind` says in a NetAdapt run's metadata."""
+"""Value of `kind` in a NetAdapt run's metadata."""
 
 
 def adapt_metadata(
     seed: ArchSpec, device: Device, data: Dataset, config: AdaptConfig
 ) -> dict[str, Any]:
-    """What a run keeps to from its begin on, as plain data."""
+    """Return what must not change when a run is resumed, as plain data."""
     return {
         "kind": KIND,
         "seed": {"fingerprint": seed.fingerprint, "spec": to_dict(seed)},
@@ -49,29 +49,29 @@ def begin_metadata(
     accuracy: Callable[[], float],
     data: Dataset | None = None,
 ) -> float:
-    """Keep the metadata with the seed's latency and accuracy, or take these from the run's file.
+    """Write the metadata with the seed's latency and accuracy; on resume, take these from the file.
 
     Args:
-        run: The folder.
+        run: The run's folder.
         metadata: See `adapt_metadata`.
-        seed: The network.
-        latency: Tells its latency, or is told what is kept.
-        accuracy: Finds its accuracy on held-out images, 0..1.
+        seed: The seed's network.
+        latency: Measures the seed on a new run; on resume it is given the recorded reading.
+        accuracy: Returns the seed's held-out accuracy, 0..1.
         data: The images: see `nas.engine.run_metadata.record_metadata`.
 
     Returns:
-        The accuracy.
+        The seed's accuracy.
 
     Raises:
         InputError: The run in the folder has different metadata; the first difference is named. Settings
             of the final trainings may change until one has ended.
     """
     path = run / "run.json"
-    metadata = json.loads(json.dumps(metadata))  # as it will be read
+    metadata = json.loads(json.dumps(metadata))  # compare with what a file would give
     if path.is_file():
         before = read_json(path)
         if before.get("kind") != KIND:
-            raise InputError(f"{path}: not of a NetAdapt run: choose another folder")
+            raise InputError(f"{path}: not written by netadapt: choose another folder")
         free = set() if run.ending else {"last"}
         metadata = gone_on(run, {k: f for k, f in before.items() if k not in free}, metadata, data)
         latency.know(seed, Latency.from_dict(before["latency"]))

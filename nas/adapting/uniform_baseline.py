@@ -1,4 +1,4 @@
-"""The baseline that every NetAdapt run should be seen beside: the seed at a uniform width multiplier."""
+"""The baseline for every NetAdapt run: the seed at a uniform width multiplier."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ NAME = "uniform"
 
 @dataclass(frozen=True)
 class UniformBaseline:
-    """Finds the seed at the largest width multiplier that is fast enough.
+    """Finds the seed at the largest width multiplier within the limit.
 
-    It has the seed's first channels, or those of the largest norm, as NetAdapt's proposals have.
+    It inherits channels as NetAdapt's proposals do.
 
     Attributes:
-        widths: The run's.
-        keep: The run's: see `netadapt.weights.inherit`.
-        ends: Whether NetAdapt may narrow stem and head; then the last layer is scaled too.
+        widths: Allowed widths.
+        keep: Which channels to inherit: see `netadapt.weights.inherit`.
+        ends: Whether to scale the last layer too, as NetAdapt may narrow it.
     """
 
     widths: Widths | None = None

@@ -173,7 +173,7 @@ def test_last_trainings_that_all_failed_are_tried_again(tmp_path):
     ("given", "said"),
     [
         (Outcome(math.nan, weights=b"w"), "accuracy is nan"),
-        (Outcome(0.5), "its training returned no weights"),
+        (Outcome(0.5), "the evaluator returned no weights"),
     ],
 )
 def test_an_evaluator_s_mistake_is_a_failure_with_its_reason(tmp_path, given, said):
@@ -218,7 +218,7 @@ def test_a_run_that_goes_on_keeps_its_settings(tmp_path):
 
 def test_a_searchs_folder_is_no_netadapt_run(tmp_path):
     (tmp_path / "run.json").write_text('{"space": "mnasnet"}')
-    with pytest.raises(InputError, match="not of a NetAdapt run"):
+    with pytest.raises(InputError, match="not written by netadapt"):
         start(tmp_path)
 
 

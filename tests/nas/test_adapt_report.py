@@ -279,7 +279,7 @@ def test_a_result_of_before_the_run_was_gone_on_with_is_not_the_runs(finished, t
     [
         ("run.json", None, "run.json cannot be read"),
         ("run.json", "{", "run.json cannot be read"),
-        ("run.json", '{"kind": "netadapt"}', "was not written by netadapt"),
+        ("run.json", '{"kind": "netadapt"}', "not written by netadapt"),
         ("proposals.jsonl", "{}\n", r"proposals\.jsonl, line 1: damaged"),
         ("plans/step-0.json", "[]", "step-0.json: damaged"),
     ],
