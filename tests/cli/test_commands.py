@@ -91,10 +91,10 @@ def test_a_search_from_images_to_files_that_work(nas, nas_search, photos, config
     images = np.random.default_rng(1).random((1, 3, 32, 32), dtype=np.float32)
     session = ort.InferenceSession(folder / "best.onnx", providers=["CPUExecutionProvider"])
     (logits,) = session.run(None, {"image": images})
-    from nas.checkpoints.checkpoint import load_seed
+    from nas.checkpoints.checkpoint import load_checkpoint
 
     with torch.inference_mode():
-        expected = load_seed(folder / "seed.pt").network()(torch.from_numpy(images)).numpy()
+        expected = load_checkpoint(folder / "seed.pt").network()(torch.from_numpy(images)).numpy()
     assert np.allclose(logits, expected, atol=1e-4)
     # Everything else takes what a run leaves.
     assert nas("show", folder / "seed.pt", "--json")[0] == 0

@@ -41,7 +41,7 @@ def test_the_work_of_the_last_trainings_is_what_is_trained(tmp_path, config, fin
     trainer = Seeded()
     result = run(tmp_path, trainer, config)
     steps = sum(job.recipe.steps for job in trainer.jobs if job.kind != "proposal")
-    expected = Workload(config, train_images=64).last(SPEC, len(result.family))
+    expected = Workload(config, train_images=64).final_work(SPEC, len(result.family))
     assert expected == steps * 16 * count(SPEC).madds
 
 
@@ -54,7 +54,7 @@ def test_proposals_work_is_their_steps():
 def test_networks_to_come_are_ever_smaller():
     load_ = load(target_ms=50.0)
     now = load_.to_come(SPEC, 100.0, proposals=6, steps=3)
-    last = load_.last(SPEC, 3)
+    last = load_.final_work(SPEC, 3)
     assert now == pytest.approx(0.75 * load_.proposals(SPEC, 6) + 0.5 * last)
     # Below the target, where width is given back, they are as they are.
     assert load_.to_come(SPEC, 40.0, proposals=0, steps=3) == last
@@ -80,7 +80,7 @@ def test_it_knows_how_many_proposals_the_first_step_has():
         assert expected.able == len(step.proposals)
         assert expected.groups == len(width_groups(SPEC))
         assert min(expected.delta_ms, 0.3 * FULL_MS) == pytest.approx(step.delta_ms)
-    assert expected.total_s == expected.tuning_s + expected.last_s + expected.latency_s > 0
+    assert expected.total_s == expected.tuning_s + expected.final_s + expected.latency_s > 0
 
 
 def test_where_no_group_can_give_anything_it_says_so():
@@ -116,7 +116,7 @@ def test_a_device_that_measures_takes_as_long_for_every_network(clock):
     assert expected.first_s == pytest.approx(3.0 * QUESTIONS * expected.able)
     asked = len(expected.savings_ms) + QUESTIONS * expected.able + CONFIRMATIONS
     assert expected.step_s == pytest.approx(3.0 * asked)
-    challenges = load(compare="uniform").challenges(expected.steps)
+    challenges = load(compare="uniform").baselines_sought(expected.steps)
     assert expected.ends_s == pytest.approx(3.0 * challenges * (MULTIPLIERS_ASKED + CONFIRMATIONS))
     total = expected.first_s + (expected.steps - 1) * expected.step_s + expected.ends_s
     assert expected.latency_s == pytest.approx(total)

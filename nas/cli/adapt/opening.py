@@ -11,6 +11,7 @@ from rich.console import Console
 
 from latency import Cached, MeasurementError, beside, open_device
 from nas.adapting.config import AdaptConfig
+from nas.adapting.kinds import is_curve
 from nas.atomic_files import write_whole
 from nas.cli.adapt import settings
 from nas.cli.adapt.summary import conclude, warn_of_unstable
@@ -33,7 +34,7 @@ from search_spaces.shell import quoted
 if TYPE_CHECKING:
     from nas.adapting.forecast import Forecast
     from nas.adapting.results import AdaptResult
-    from nas.checkpoints.checkpoint import Seed
+    from nas.checkpoints.checkpoint import Checkpoint
     from nas.data.images import Dataset
     from search_spaces import ArchSpec
 
@@ -43,7 +44,7 @@ class Adapting:
     """A NetAdapt run with everything that it needs opened."""
 
     config: AdaptConfig
-    seed: Seed
+    seed: Checkpoint
     data: Dataset
     source: Remembering
     console: Console
@@ -116,7 +117,7 @@ class Adapting:
 
 def open_adapting(
     config: AdaptConfig,
-    seed: Seed,
+    seed: Checkpoint,
     source: Remembering,
     console: Console,
     *,
@@ -149,19 +150,19 @@ def open_source(device: str, seed: ArchSpec) -> Remembering:
     return Remembering(chosen)
 
 
-def open_seed(path: Path) -> Seed:
+def open_seed(path: Path) -> Checkpoint:
     """A trained network.
 
     Raises:
         InputError: The file is none.
     """
-    from nas.checkpoints.checkpoint import load_seed
+    from nas.checkpoints.checkpoint import load_checkpoint
 
     if path.suffix in (".yaml", ".yml") and path.is_file():
         raise InputError(
             f"{path} has no weights: train it first, by nas train {quoted(path)} --data DIR"
         )
-    seed = load_seed(path)
+    seed = load_checkpoint(path)
     say_run(path, seed.run)
     return seed
 
@@ -180,11 +181,11 @@ def require_ratio(ratio: float) -> None:
 
 def start(runs: Path, name: str, job: Adapting) -> RunFolder:
     """Make the run's folder, with its settings and its seed in it, as they were opened."""
-    from nas.checkpoints.checkpoint import seed_bytes
+    from nas.checkpoints.checkpoint import checkpoint_bytes
 
     folder = new_folder(runs, name)
     try:
-        write_whole(folder / "seed.pt", seed_bytes(job.seed, run=job.seed.run))
+        write_whole(folder / "seed.pt", checkpoint_bytes(job.seed, run=job.seed.run))
         settings.keep(folder, job.config)  # with it, it is a run
     except BaseException:
         folder.discard()  # the name is free again
@@ -213,7 +214,7 @@ def reopen(
     kept = kept.model_copy(update={"data": found_again(kept.data, folder.path)})
     config = settings.changed(kept.model_dump(mode="json"), changes)
     settings.require_used(changes, config)
-    if folder.ending and config.last() != kept.last():
+    if folder.ending and config.final_settings() != kept.final_settings():
         raise InputError(
             f"{folder.path}: how the last network is trained cannot change any more, since one has been: "
             "resume without --final, --final-epochs and --final-learning-rate"
@@ -233,7 +234,7 @@ def reopen(
 def _say_what_stays(folder: RunFolder, config: AdaptConfig, console: Console) -> None:
     """Trainings that there are already are compared, also where fewer seeds are asked for now."""
     trials = read_trials(folder / "finals.jsonl")
-    kinds = [trial.kind for trial in trials if not trial.kind.endswith("-curve")]
+    kinds = [trial.kind for trial in trials if not is_curve(trial.kind)]
     most = max(map(kinds.count, kinds), default=0)
     if most > config.compare_seeds:
         console.print(
@@ -244,7 +245,7 @@ def _say_what_stays(folder: RunFolder, config: AdaptConfig, console: Console) ->
 
 
 def _images(
-    config: AdaptConfig, seed: Seed, path: Path, console: Console, resumed: Resumed | None
+    config: AdaptConfig, seed: Checkpoint, path: Path, console: Console, resumed: Resumed | None
 ) -> Dataset:
     """The images, of the seed's classes and of the size that it is deployed at.
 

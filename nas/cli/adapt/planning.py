@@ -10,7 +10,7 @@ from rich.text import Text
 
 from latency import LatencySource, MeasurementError
 from nas.adapting.config import AdaptConfig
-from nas.adapting.final_training import IN_WORDS
+from nas.adapting.kinds import HOW
 from nas.display.output import noted
 from nas.display.progress import waiting
 from nas.formatting import counted, duration, reading, three_digits, two_digits_up
@@ -19,14 +19,14 @@ from search_spaces import InputError
 if TYPE_CHECKING:
     from latency import Latency
     from nas.adapting.forecast import Forecast
-    from nas.checkpoints.checkpoint import Seed
+    from nas.checkpoints.checkpoint import Checkpoint
     from nas.data.images import Dataset
     from nas.engine.memoized_source import Remembering
     from search_spaces import ArchSpec
 
 
 def announce(
-    config: AdaptConfig, seed: Seed, data: Dataset, source: Remembering, console: Console
+    config: AdaptConfig, seed: Checkpoint, data: Dataset, source: Remembering, console: Console
 ) -> tuple[Forecast | None, dict[str, Any]]:
     """Say what is about to happen, if anything is; a target that no widths reach ends it here.
 
@@ -147,7 +147,7 @@ def _forecast(
 
 def _lines(
     config: AdaptConfig,
-    seed: Seed,
+    seed: Checkpoint,
     data: Dataset,
     source: Remembering,
     now: Latency,
@@ -183,7 +183,7 @@ def _lines(
             (
                 "cost",
                 f"about {duration(forecast.total_s)} on {on}: proposals {duration(forecast.tuning_s)}, "
-                f"last trainings {duration(forecast.last_s)}, latency {duration(forecast.latency_s)}",
+                f"last trainings {duration(forecast.final_s)}, latency {duration(forecast.latency_s)}",
             )
         )
     return lines
@@ -204,7 +204,7 @@ def _steps(config: AdaptConfig, forecast: Forecast | None) -> str:
 def _then(config: AdaptConfig) -> str:
     if config.final == "none":
         return "nothing more is trained"
-    kinds = " and ".join(IN_WORDS[kind] for kind in config.finals())
+    kinds = " and ".join(HOW[kind] for kind in config.final_trainings())
     text = f"the last network is trained {kinds}, for {config.final_recipe.epochs:g} epochs"
     if config.compare == "none":
         return text

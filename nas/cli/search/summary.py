@@ -106,7 +106,7 @@ def conclude(
 
 def _ended_early(result: SearchResult) -> str:
     """That nothing new was left for the time of a budget, if so."""
-    budget = RunRecord.read(result.folder).facts["budget"]
+    budget = RunRecord.read(result.folder).metadata["budget"]
     first = {trial.fingerprint: trial.batch for trial in reversed(result.trials)}
     if not budget["wall_time_s"] or result.trials[-1].batch - max(first.values()) < MOST_IDLE:
         return ""
