@@ -34,6 +34,7 @@ from nas.engine.on_ray.tune import Resources, run_on_ray
 from nas.engine.run_folder import RunFolder
 from nas.engine.trial import Trial
 from nas.training.recipe import Recipe
+from netadapt.settings import Settings
 from netadapt.shrink import Shrink
 from netadapt.weights import inherit
 from search_spaces import REFERENCES
@@ -76,8 +77,8 @@ class Stopwatch(AdaptWatcher):
 
 def fresh(*, target: float, delta: float) -> tuple[Shrink, Remembering]:
     latency = Remembering(open_device(f"madds:{RATE:g}"))
-    target_ms = target * latency(SEED)
-    return Shrink(SEED, accuracy=0.75, latency=latency, target_ms=target_ms, delta=delta), latency
+    settings = Settings(target * latency(SEED), delta=delta)
+    return Shrink(SEED, settings, accuracy=0.75, latency=latency), latency
 
 
 def one_step(delta: float) -> dict[str, float]:

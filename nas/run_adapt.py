@@ -32,7 +32,7 @@ from nas.engine.trial import Trial
 from nas.engine.watching import Silent
 from nas.engine.workers import hold, remote_devices, run_jobs
 from nas.report.adapt.report import write_adapt_report
-from netadapt import Widths
+from netadapt import Settings, Widths
 from netadapt.shrink import Shrink
 from search_spaces import InputError
 
@@ -156,18 +156,16 @@ def _plan(
     from nas.checkpoints.torch_files import state_bytes
 
     fine_tuning = in_steps(config.recipe, len(data.train))
-    shrink = Shrink(
-        seed.spec,
-        accuracy=accuracy,
-        latency=asked,
+    settings = Settings(
         target_ms=config.target_ms,
         delta=config.delta,
         decay=config.decay,
         widths=Widths(config.divisor, config.floor),
         metric=config.metric,
-        ends=config.ends,
+        include_stem_and_head=config.ends,
         tolerance=config.tolerance,
     )
+    shrink = Shrink(seed.spec, settings, accuracy=accuracy, latency=asked)
     final = FinalTrainings(
         seed=seed,
         latency=asked,

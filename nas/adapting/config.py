@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from nas.data.config import DataConfig
 from nas.engine.schedule_config import ScheduleConfig
 from nas.training.recipe import Recipe
-from netadapt.shrink import TOLERANCE
+from netadapt.settings import TOLERANCE
 
 FINETUNE_STEPS = 10_000
 """T in MobileNetV3's use of NetAdapt (arXiv 1905.02244, section 4.2)."""

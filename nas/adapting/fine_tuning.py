@@ -11,7 +11,7 @@ from nas.engine.job import Evaluate, Outcome
 
 if TYPE_CHECKING:
     from nas.data.images import Dataset
-    from netadapt.weights import Keep
+    from netadapt.channel_selection import ChannelSelection
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class AdaptTraining:
     """
 
     dataset: Dataset
-    keep: Keep = "first"
+    keep: ChannelSelection = "first"
     device: str = "auto"
     threads: int = 1
 
@@ -36,7 +36,7 @@ class AdaptTraining:
 
         from nas.checkpoints.torch_files import state_bytes, state_of
         from nas.training.train import Diverged, train
-        from netadapt.weights import passed_on
+        from netadapt.weights import transfer
         from search_spaces.network import build
 
         torch.set_num_threads(self.threads)
@@ -48,7 +48,7 @@ class AdaptTraining:
         if job.weights is not None:
             weights = state_of(job.weights)
             network.load_state_dict(
-                passed_on(job.parent, weights, job.spec, keep=self.keep, generator=drawn)
+                transfer(job.parent, weights, job.spec, selection=self.keep, generator=drawn)
             )
         try:
             result = train(

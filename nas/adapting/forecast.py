@@ -176,7 +176,7 @@ def forecast(
         DeviceLostError: The device is lost.
     """
     config, seed_ms = workload.config, latency(seed)
-    groups = width_groups(seed, ends=config.ends)
+    groups = width_groups(seed, include_stem_and_head=config.ends)
     begin = time.perf_counter()
     least = [found for group in groups if (found := _least(seed, group, config, latency))]
     spent_s = time.perf_counter() - begin

@@ -9,7 +9,7 @@ from nas.adapting.baselines import BaselineRequest, Found
 from netadapt import Widths, widest_uniform
 
 if TYPE_CHECKING:
-    from netadapt.weights import Keep
+    from netadapt.channel_selection import ChannelSelection
 
 NAME = "uniform"
 
@@ -27,7 +27,7 @@ class UniformBaseline:
     """
 
     widths: Widths | None = None
-    keep: Keep = "first"
+    keep: ChannelSelection = "first"
     ends: bool = False
 
     def __call__(self, request: BaselineRequest) -> Found | None:
@@ -40,9 +40,9 @@ class UniformBaseline:
             latency=request.latency,
             limit_ms=request.limit_ms,
             widths=self.widths,
-            ends=self.ends,
+            include_stem_and_head=self.ends,
         )
         if found is None:
             return None
-        weights = inherit(seed.spec, seed.weights, found.spec, keep=self.keep)
+        weights = inherit(seed.spec, seed.weights, found.spec, selection=self.keep)
         return Found(found.spec, f"width multiplier {found.multiplier:g}", weights)

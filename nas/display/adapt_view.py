@@ -64,7 +64,7 @@ class View(AdaptWatcher):
         """See `AdaptWatcher`."""
         self._shrink, now = shrink, shrink.current
         self.pace.enter("measuring")
-        what = "what to widen again" if shrink.giving_back else "proposals"
+        what = "what to widen again" if shrink.widening else "proposals"
         self.console.print(
             f"step {shrink.steps + 1}: from {percent(now.accuracy)} at {three_digits(now.latency_ms)} ms; "
             f"measuring {what}",
@@ -189,7 +189,7 @@ class View(AdaptWatcher):
         if forecast is not None:
             return forecast.ends_s / forecast.step_s if forecast.step_s else 0.0
         assert self._shrink is not None
-        groups = len(width_groups(self._shrink.current.spec, ends=spec.ends))
+        groups = len(width_groups(self._shrink.current.spec, include_stem_and_head=spec.ends))
         return self.workload.baselines_sought(steps) * MULTIPLIERS_ASKED / (groups + QUESTIONS)
 
     def _saves_ms(self, shrink: Shrink) -> float:

@@ -57,14 +57,14 @@ class Trainer:
         self.dies_at, self.jobs = dies_at, []
 
     def __call__(self, job):
-        from netadapt.weights import passed_on
+        from netadapt.weights import transfer
 
         if len(self.jobs) == self.dies_at:
             raise KeyboardInterrupt
         self.jobs.append(job)
         weights = build(job.spec).state_dict()
         if job.weights is not None:
-            weights = passed_on(job.parent, state_of(job.weights), job.spec)
+            weights = transfer(job.parent, state_of(job.weights), job.spec)
         return Outcome(self.skill(job), weights=state_bytes(weights))
 
     def skill(self, job):

@@ -16,8 +16,7 @@ from nas.checkpoints.torch_files import state_of
 from nas.engine.run_folder import RunFolder
 from nas.run_adapt import adapt
 from nas.training.recipe import Recipe
-from netadapt import Widths, narrowed, scaled, width_groups
-from netadapt.shrink import narrowest
+from netadapt import Widths, narrowed, narrowest, scaled, width_groups
 from netadapt.weights import inherit
 from search_spaces import InputError, count
 from tests.nas.test_adapt import CONFIG, DATA, SEED, SPEC, Trainer, logged, run

@@ -11,7 +11,7 @@ from nas.adapting.forecast import MULTIPLIERS_ASKED, NEIGHBOURS, QUESTIONS, Work
 from nas.adapting.job import of_steps
 from nas.engine.memoized_source import CONFIRMATIONS, Remembering
 from nas.training.recipe import Recipe
-from netadapt import width_groups
+from netadapt import Settings, width_groups
 from netadapt.shrink import Shrink
 from search_spaces import count
 from tests.latency.test_table import Lab, measured
@@ -68,13 +68,8 @@ def told(latency=None, **changes):
 
 def test_it_knows_how_many_proposals_the_first_step_has():
     for delta in (0.02, 0.1, 0.4):
-        loop = Shrink(
-            SPEC,
-            accuracy=0.5,
-            latency=open_device("madds:1"),
-            target_ms=CONFIG.target_ms,
-            delta=delta,
-        )
+        settings = Settings(CONFIG.target_ms, delta=delta)
+        loop = Shrink(SPEC, settings, accuracy=0.5, latency=open_device("madds:1"))
         step = loop.next_step()
         expected = told(delta=delta)
         assert expected.able == len(step.proposals)

@@ -64,7 +64,7 @@ def announce(
     for warning in warnings:
         console.print(noted("Note:", f" {warning}"), soft_wrap=True)
     document |= {
-        "groups": len(width_groups(seed.spec, ends=config.ends)),
+        "groups": len(width_groups(seed.spec, include_stem_and_head=config.ends)),
         "proposals": None if forecast is None else forecast.able,
         "steps": None if forecast is None else forecast.steps,
         "expected_s": None if forecast is None else forecast.total_s,
@@ -100,17 +100,18 @@ def measured(source: LatencySource, spec: ArchSpec) -> Latency:
 def _require_reach(
     config: AdaptConfig, seed: ArchSpec, source: LatencySource, console: Console
 ) -> None:
-    from netadapt import Widths, width_groups
-    from netadapt.shrink import narrowest
+    from netadapt import Widths, narrowest, width_groups
 
     widths = Widths(config.divisor, config.floor)
-    if not any(widths.below(group.width) for group in width_groups(seed, ends=config.ends)):
+    if not any(
+        widths.below(group.width) for group in width_groups(seed, include_stem_and_head=config.ends)
+    ):
         raise InputError(
             f"no group can be narrowed to a multiple of --divisor {config.divisor} that is at least "
             f"--floor {config.floor}: give smaller ones"
         )
     with waiting(console, "measuring the narrowest network", after_s=0):
-        smallest = narrowest(seed, widths, ends=config.ends)
+        smallest = narrowest(seed, widths, include_stem_and_head=config.ends)
         floor_ms = measured(source, smallest).median_ms
     if config.target_ms < floor_ms:
         raise InputError(
@@ -155,7 +156,7 @@ def _lines(
 ) -> list[tuple[str, str]]:
     from netadapt import width_groups
 
-    groups = len(width_groups(seed.spec, ends=config.ends))
+    groups = len(width_groups(seed.spec, include_stem_and_head=config.ends))
     kind = "not measured: " if now.estimate else ""
     lines = [
         (
