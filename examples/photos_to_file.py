@@ -58,7 +58,7 @@ def report(name: str, file: Path, photos: Path, *, told: float) -> None:
 
 
 def accuracy(file: Path, folder: Path) -> tuple[int, int]:
-    """Count the photos that an ONNX file gets right, without mobile-nas (docs/deploy.md)."""
+    """Count the photos that an ONNX file gets right, without mobile-nas (docs/how-to/deploy.md)."""
     session = onnxruntime.InferenceSession(str(file))
     feed = json.loads(session.get_modelmeta().custom_metadata_map["mobile_nas"])
     photos = [path for path in sorted(folder.glob("*/*")) if path.is_file()]

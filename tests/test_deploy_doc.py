@@ -1,4 +1,4 @@
-"""docs/deploy.md: its lines, run as they stand, answer what `nas evaluate` counts."""
+"""docs/how-to/deploy.md: its lines, run as they stand, answer what `nas evaluate` counts."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from nas.checkpoints.checkpoint import checkpoint_bytes
 from nas.cli.main import main
 from tests.deploying import CLASSES, trained_checkpoint, write_photos
 
-PAGE = (Path(__file__).parents[1] / "docs/deploy.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[1] / "docs/how-to/deploy.md").read_text(encoding="utf-8")
 LINES, ENDING = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
@@ -43,7 +43,7 @@ def photos(tmp_path):
 def answers(lines, photos):
     """Right and given class of each photo, by the page's lines."""
     names = {}
-    exec(compile(lines, "docs/deploy.md", "exec"), names)
+    exec(compile(lines, "docs/how-to/deploy.md", "exec"), names)
     paths = sorted(photos.glob("*/*"))
     given = [names["feed"]["classes"][names["logits"](path).argmax()] for path in paths]
     return [(path.parent.name, answer) for path, answer in zip(paths, given, strict=True)]
@@ -92,7 +92,7 @@ def test_with_preprocessing_the_last_line_is_shorter(nas, photos):
 def test_predict_gives_the_lines_probabilities(nas, photos):
     nas("export", "seed.pt", "--json")
     names = {}
-    exec(compile(LINES, "docs/deploy.md", "exec"), names)
+    exec(compile(LINES, "docs/how-to/deploy.md", "exec"), names)
     for one in nas("predict", "seed.onnx", photos, "--top", 9, "--json"):
         powers = np.exp(names["logits"](one["path"]))
         shares = {CLASSES[g["index"]]: g["probability"] for g in one["predictions"]}
@@ -111,7 +111,7 @@ def test_photos_of_phones_and_imagenet_s_classes(nas, tmp_path):
     (tmp_path / "seed.pt").write_bytes(checkpoint_bytes(seed))
     nas("export", "seed.pt", "--json")
     names = {}
-    exec(compile(LINES, "docs/deploy.md", "exec"), names)
+    exec(compile(LINES, "docs/how-to/deploy.md", "exec"), names)
     chosen = sorted(root.glob("clothes/test/*"))[:20] + sorted(root.glob("grocery/test/*/*"))[::125]
     photos = [path for path in chosen if path.suffix in (".jpg", ".png")]
     for one in nas("predict", "seed.onnx", *photos, "--top", 1, "--json"):

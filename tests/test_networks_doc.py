@@ -1,4 +1,4 @@
-"""docs/networks.md: its tables are those of the specs, and it leaves no network out."""
+"""docs/explanation/networks.md: its tables are those of the specs, and it leaves no network out."""
 
 import importlib.util
 import re
@@ -11,7 +11,7 @@ from nas.cli.main import nas_app
 from search_spaces import REFERENCES
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs/networks.md"
+PAGE = ROOT / "docs/explanation/networks.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 
 

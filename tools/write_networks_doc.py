@@ -1,4 +1,4 @@
-"""Write the tables of docs/networks.md from the specs, and leave its prose alone.
+"""Write the tables of docs/explanation/networks.md from the specs, and leave its prose alone.
 
     python tools/write_networks_doc.py
     python tools/write_networks_doc.py --check
@@ -29,7 +29,7 @@ from search_spaces.improvements import (
 )
 
 ROOT = Path(__file__).parents[1]
-TARGET = ROOT / "docs/networks.md"
+TARGET = ROOT / "docs/explanation/networks.md"
 PUBLISHED = ROOT / "tests/search_spaces/published_counts.csv"
 _TABLE = re.compile(r"(<!-- (?P<name>[\w. -]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 

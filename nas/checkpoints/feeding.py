@@ -84,7 +84,7 @@ class Feed:
         return prepared
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data; docs/deploy.md has the keys' meaning."""
+        """Plain data; docs/how-to/deploy.md has the keys' meaning."""
         scale = None
         if self.quantization is not None:
             scale = {"scale": self.quantization[0], "zero_point": self.quantization[1]}
@@ -183,7 +183,7 @@ class _Reader:
     def required(self, key: str) -> Any:
         if self.data.get(key) is None:
             raise InputError(
-                f"{self.where}: {key!r} is missing in its description: see docs/deploy.md"
+                f"{self.where}: {key!r} is missing in its description: see docs/how-to/deploy.md"
             )
         return self.data[key]
 

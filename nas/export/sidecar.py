@@ -64,7 +64,7 @@ def _beside(path: Path, *, size_px: int | None) -> Feed:
             return Feed.from_dict(found, where=str(place), size_px=size_px)
     raise InputError(
         f"{path} does not say how to feed it: put {path.with_suffix('.json').name} beside it with its "
-        "classes, size_px, mean and std (docs/deploy.md)"
+        "classes, size_px, mean and std (docs/how-to/deploy.md)"
     )
 
 

@@ -105,7 +105,7 @@ class SearchConfig(BaseModel):
     Attributes:
         preset: The preset that the other settings began from.
         space: A built-in space, or a YAML file.
-        device: What latency is told for, or several devices with their targets: see docs/devices.md.
+        device: What latency is told for, or several devices with their targets: see docs/how-to/devices.md.
         target_ms: The latency budget; None takes MobileNetV3-Large's on the device. None of several.
         resolution: Side in pixels at which the network is deployed: measured, finally trained, tested
             and exported. None takes the images' own.

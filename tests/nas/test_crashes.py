@@ -20,6 +20,7 @@ from nas.engine.runner import run_serially
 from nas.engine.trial import read_trials
 from nas.searching.config import FidelityConfig
 from nas.training.recipe import Recipe
+from netadapt.settings import Settings
 from netadapt.shrink import Shrink
 from search_spaces import REFERENCES, count
 from search_spaces.network import build
@@ -95,7 +96,8 @@ def adapting():
         folder.mkdir(exist_ok=True)
         config = AdaptConfig(target_ms=0.85 * FULL_MS)
         source = Remembering(open_device("madds:1"))
-        shrink = Shrink(SPEC, accuracy=0.8, latency=source, target_ms=config.target_ms, delta=0.08)
+        settings = Settings(target_ms=config.target_ms, delta=0.08)
+        shrink = Shrink(SPEC, settings, accuracy=0.8, latency=source)
         run_folder = RunFolder(folder)
         plan = AdaptPlan(
             shrink,

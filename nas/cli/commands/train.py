@@ -68,7 +68,8 @@ def train(
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a step; 128.")] = None,
     recipe: Annotated[
-        Path | None, typer.Option(help="YAML with any of a recipe's settings (docs/settings.md).")
+        Path | None,
+        typer.Option(help="YAML with any of a recipe's settings (docs/reference/settings.md)."),
     ] = None,
     new_classifier: Annotated[
         bool,
