@@ -127,7 +127,7 @@ def main() -> None:
     looked_at, began_s = (given.run / "result.json").is_file(), time.monotonic()
     job, folder = reopen(given.run, changes, console)
     view = View(console, Workload(job.config, len(job.data.train)), None)
-    job.source.tell = view.asked
+    job.source.progress = view.asked
     result = adapt(
         job.seed,
         data=job.data,

@@ -25,7 +25,7 @@ from nas.adapting.watching import AdaptWatcher
 from nas.display.default_watchers import adapt_watcher
 from nas.engine import publishing
 from nas.engine.job import Evaluate
-from nas.engine.memoized_source import Remembering
+from nas.engine.memoized_source import MemoizedSource
 from nas.engine.run_folder import RunFolder
 from nas.engine.test_scores import name_of, read_tested, tested, untested
 from nas.engine.trial import Trial
@@ -92,7 +92,9 @@ def adapt(
     run.path.mkdir(parents=True, exist_ok=True)
     with run.locked():
         asked = (
-            latency if isinstance(latency, Remembering) else Remembering(beside(latency, seed.spec))
+            latency
+            if isinstance(latency, MemoizedSource)
+            else MemoizedSource(beside(latency, seed.spec))
         )
         if evaluate is None:
             evaluate = AdaptTraining(data, keep=config.keep, threads=config.schedule.cpus_per_trial)
@@ -131,7 +133,7 @@ def _require_size(seed: Checkpoint, data: Dataset) -> None:
 
 
 def _begin(
-    run: RunFolder, seed: Checkpoint, data: Dataset, asked: Remembering, config: AdaptConfig
+    run: RunFolder, seed: Checkpoint, data: Dataset, asked: MemoizedSource, config: AdaptConfig
 ) -> float:
     """Write the run's metadata; return the seed's held-out accuracy."""
     from nas.checkpoints.scoring import score
@@ -146,7 +148,7 @@ def _plan(
     seed: Checkpoint,
     accuracy: float,
     data: Dataset,
-    asked: Remembering,
+    asked: MemoizedSource,
     config: AdaptConfig,
     run: RunFolder,
     baselines: Mapping[str, FindBaseline],

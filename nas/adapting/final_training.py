@@ -16,7 +16,7 @@ from nas.adapting.baselines import Baseline, BaselineRequest, FindBaseline, reco
 from nas.adapting.job import AdaptJob, of_steps
 from nas.adapting.kinds import CURVE, FINETUNE, HOW, PROPOSAL, SCRATCH, kind_of
 from nas.engine.job import trial_seed
-from nas.engine.memoized_source import Remembering
+from nas.engine.memoized_source import MemoizedSource
 from nas.engine.run_folder import RunFolder
 from nas.engine.trial import Trial
 from nas.training.recipe import Recipe
@@ -64,7 +64,7 @@ class FinalTrainings:
     """
 
     seed: Checkpoint
-    latency: Remembering
+    latency: MemoizedSource
     folder: RunFolder
     kinds: tuple[str, ...]
     tuning: Recipe

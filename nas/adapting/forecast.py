@@ -12,7 +12,7 @@ from latency.estimates.pieces import pieces
 from nas.adapting.config import AdaptConfig
 from nas.adapting.final_training import spread
 from nas.adapting.job import in_steps, work
-from nas.engine.memoized_source import CONFIRMATIONS, Remembering
+from nas.engine.memoized_source import CONFIRMATIONS, MemoizedSource
 from nas.training.recipe import Recipe
 from nas.training.speed import training_speed
 from netadapt import Group, Schedule, Widths, narrowed, width_groups
@@ -153,7 +153,7 @@ class Forecast:
 def forecast(
     workload: Workload,
     seed: ArchSpec,
-    latency: Remembering,
+    latency: MemoizedSource,
     *,
     px: int,
     val_images: int,
@@ -230,7 +230,10 @@ class Asking:
 
 
 def _asking(
-    seed: ArchSpec, least: Sequence[tuple[ArchSpec, Latency]], latency: Remembering, spent_s: float
+    seed: ArchSpec,
+    least: Sequence[tuple[ArchSpec, Latency]],
+    latency: MemoizedSource,
+    spent_s: float,
 ) -> Asking:
     """Estimate the times from the first measurements."""
     # A cached reading took no time now, but a new network's will.
@@ -252,7 +255,7 @@ def _asking(
 
 
 def _least(
-    seed: ArchSpec, group: Group, config: AdaptConfig, latency: Remembering
+    seed: ArchSpec, group: Group, config: AdaptConfig, latency: MemoizedSource
 ) -> tuple[ArchSpec, Latency] | None:
     """Return the network with the group at its minimum width, or None if there is none or it fails."""
     narrower = Widths(config.divisor, config.floor).below(group.width)

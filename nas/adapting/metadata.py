@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from latency import Device, Latency
 from nas.adapting.config import AdaptConfig
 from nas.atomic_files import read_json, write_whole
-from nas.engine.memoized_source import Remembering
+from nas.engine.memoized_source import MemoizedSource
 from nas.engine.run_folder import RunFolder
 from nas.engine.run_metadata import data_metadata, gone_on, keep_contents
 from search_spaces import ArchSpec, InputError
@@ -45,7 +45,7 @@ def begin_metadata(
     run: RunFolder,
     metadata: dict[str, Any],
     seed: ArchSpec,
-    latency: Remembering,
+    latency: MemoizedSource,
     accuracy: Callable[[], float],
     data: Dataset | None = None,
 ) -> float:

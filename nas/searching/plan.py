@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 from controllers import Controller
 from latency import Latency
+from nas.engine.hopeless import HOPELESS
 from nas.engine.job import Job, Kind, trial_seed
 from nas.engine.measuring import Progress, Reading
 from nas.engine.run_folder import RunFolder
 from nas.engine.run_logs import RunLogs
-from nas.engine.runner import HOPELESS, BatchRunner
+from nas.engine.runner import BatchRunner
 from nas.engine.trial import Trial
 from nas.engine.watching import Watcher, tell_fitting
 from nas.searching.estimates import distinct, estimates, finalists

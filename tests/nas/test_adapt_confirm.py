@@ -9,7 +9,7 @@ from latency import Device, Latency, open_device
 from latency.estimates.lazy_table import OnDemand
 from nas.adapting.baselines import BaselineRequest, Found, best_within_limit
 from nas.adapting.record import AdaptRecord
-from nas.engine.memoized_source import Remembering
+from nas.engine.memoized_source import MemoizedSource
 from nas.engine.run_folder import RunFolder
 from nas.engine.runner import SearchStoppedError
 from nas.run_adapt import adapt
@@ -163,7 +163,7 @@ def test_a_confirmed_reading_is_at_the_run_s_pace():
             return replace(Latency.exactly(ms, LAB), anchor_ms=2.0 * self.pace)
 
     source = Drifting()
-    asked = Remembering(source)
+    asked = MemoizedSource(source)
     first = asked.reading(SPEC)
     source.pace = 1.3
     assert asked.confirm(SPEC).median_ms == pytest.approx(first.median_ms)

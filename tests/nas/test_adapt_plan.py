@@ -9,7 +9,7 @@ from latency.estimates.lazy_table import OnDemand
 from latency.estimates.pieces import pieces
 from nas.adapting.forecast import MULTIPLIERS_ASKED, NEIGHBOURS, QUESTIONS, Workload, forecast
 from nas.adapting.job import of_steps
-from nas.engine.memoized_source import CONFIRMATIONS, Remembering
+from nas.engine.memoized_source import CONFIRMATIONS, MemoizedSource
 from nas.training.recipe import Recipe
 from netadapt import Settings, width_groups
 from netadapt.shrink import Shrink
@@ -61,7 +61,7 @@ def test_networks_to_come_are_ever_smaller():
 
 
 def told(latency=None, **changes):
-    source = Remembering(latency or open_device("madds:1"))
+    source = MemoizedSource(latency or open_device("madds:1"))
     config = CONFIG.model_copy(update=changes)
     return forecast(Workload(config, 64), SPEC, source, px=32, val_images=16, workers=2)
 

@@ -14,7 +14,7 @@ from nas.adapting.watching import AdaptWatcher
 from nas.checkpoints.torch_files import state_bytes
 from nas.engine import trial_log
 from nas.engine.job import Outcome
-from nas.engine.memoized_source import Remembering
+from nas.engine.memoized_source import MemoizedSource
 from nas.engine.run_folder import RunFolder
 from nas.engine.runner import run_serially
 from nas.engine.trial import read_trials
@@ -95,7 +95,7 @@ def adapting():
     def run(folder):
         folder.mkdir(exist_ok=True)
         config = AdaptConfig(target_ms=0.85 * FULL_MS)
-        source = Remembering(open_device("madds:1"))
+        source = MemoizedSource(open_device("madds:1"))
         settings = Settings(target_ms=config.target_ms, delta=0.08)
         shrink = Shrink(SPEC, settings, accuracy=0.8, latency=source)
         run_folder = RunFolder(folder)

@@ -22,7 +22,7 @@ from nas.cli.provenance import say_run
 from nas.display.output import command, noted
 from nas.display.progress import say
 from nas.engine.data_changes import Resumed
-from nas.engine.memoized_source import Remembering
+from nas.engine.memoized_source import MemoizedSource
 from nas.engine.publishing import OF_ADAPT, publish_and_tell
 from nas.engine.run_folder import RunFolder, new_folder, open_folder
 from nas.engine.runner import SearchStoppedError
@@ -46,7 +46,7 @@ class Adapting:
     config: AdaptConfig
     seed: Checkpoint
     data: Dataset
-    source: Remembering
+    source: MemoizedSource
     console: Console
 
     def run(
@@ -88,7 +88,7 @@ class Adapting:
         config, console = self.config, self.console
         on = None if config.schedule.ray_address else config.schedule.at_once
         view = View(console, Workload(config, len(self.data.train)), forecast, workers=on)
-        self.source.tell = view.asked
+        self.source.progress = view.asked
         console.print(f"run folder: {folder.path}", soft_wrap=True)
         try:
             return adapt(
@@ -118,7 +118,7 @@ class Adapting:
 def open_adapting(
     config: AdaptConfig,
     seed: Checkpoint,
-    source: Remembering,
+    source: MemoizedSource,
     console: Console,
     *,
     path: Path,
@@ -141,13 +141,13 @@ def open_adapting(
     return Adapting(config, seed, images, source, console)
 
 
-def open_source(device: str, seed: ArchSpec) -> Remembering:
+def open_source(device: str, seed: ArchSpec) -> MemoizedSource:
     """The device, asked once a network; what it measures it measures beside the seed."""
     source = open_device(device)
     chosen = beside(source, seed)
     if chosen is source and not source.device.estimate:
         chosen = Cached(source)
-    return Remembering(chosen)
+    return MemoizedSource(chosen)
 
 
 def open_seed(path: Path) -> Checkpoint:

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from nas.adapting.forecast import Forecast
     from nas.checkpoints.checkpoint import Checkpoint
     from nas.data.images import Dataset
-    from nas.engine.memoized_source import Remembering
+    from nas.engine.memoized_source import MemoizedSource
     from search_spaces import ArchSpec
 
 
 def announce(
-    config: AdaptConfig, seed: Checkpoint, data: Dataset, source: Remembering, console: Console
+    config: AdaptConfig, seed: Checkpoint, data: Dataset, source: MemoizedSource, console: Console
 ) -> tuple[Forecast | None, dict[str, Any]]:
     """Say what is about to happen, if anything is; a target that no widths reach ends it here.
 
@@ -73,7 +73,7 @@ def announce(
     return forecast, document
 
 
-def seed_latency(source: Remembering, spec: ArchSpec, console: Console) -> Latency:
+def seed_latency(source: MemoizedSource, spec: ArchSpec, console: Console) -> Latency:
     """The seed's latency; it is said where it has to be measured first.
 
     Raises:
@@ -123,7 +123,7 @@ def _require_reach(
 
 
 def _forecast(
-    config: AdaptConfig, seed: ArchSpec, data: Dataset, source: Remembering, console: Console
+    config: AdaptConfig, seed: ArchSpec, data: Dataset, source: MemoizedSource, console: Console
 ) -> Forecast | None:
     """Of this machine's own workers; nobody can tell of a cluster or a GPU that is not here."""
     from nas.adapting.forecast import Workload, forecast
@@ -132,7 +132,9 @@ def _forecast(
         return None
     what = "asking each group what it can save, timing a few training steps"
     with waiting(console, what, after_s=0) as shown:
-        source.tell = lambda networks: shown.update(f"{what}: {networks} networks measured so far")
+        source.progress = lambda networks: shown.update(
+            f"{what}: {networks} networks measured so far"
+        )
         try:
             return forecast(
                 Workload(config, len(data.train)),
@@ -150,7 +152,7 @@ def _lines(
     config: AdaptConfig,
     seed: Checkpoint,
     data: Dataset,
-    source: Remembering,
+    source: MemoizedSource,
     now: Latency,
     forecast: Forecast | None,
 ) -> list[tuple[str, str]]:
