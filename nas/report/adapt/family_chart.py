@@ -32,7 +32,7 @@ def family_and_baselines(run: AdaptRecord) -> Figure:
     latency = f"Latency at {run.px} px ({kind})"
     layout = LAYOUT | {
         "height": 560,
-        "legend": LAYOUT["legend"] | {"y": -0.14, "yanchor": "top"},  # above are the buttons
+        "legend": LAYOUT["legend"] | {"y": -0.2, "yanchor": "top"},  # above are the buttons
         "xaxis": AXIS | {"title": {"text": latency}},
         "yaxis": AXIS | {"title": {"text": f"Accuracy on held-out images at {run.px} px (%)"}},
         "shapes": [_target_line(run)],
