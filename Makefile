@@ -8,7 +8,7 @@ BUDGET ?= 6m
 TEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev search netadapt test lint format docs bench clean
+.PHONY: help setup setup-dev search netadapt test test-slow test-all coverage lint format docs bench clean
 
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,8 +23,16 @@ netadapt: $(VENV)/.installed ## Halve the latency of the network that the last s
 	@test -f runs/seed.pt || $(MAKE) search
 	$(BIN)/netadapt --seed runs/seed.pt --device pieces:cpu --target-ratio 0.5 --delta 0.05 --finetune-steps 60 --final both --final-epochs 5
 
-test: $(VENV)/.installed-dev lint ## Run linters, type checks and all tests
-	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --cov --cov-report=term:skip-covered
+test: $(VENV)/.installed-dev lint ## Run linters, type checks and the tests, but for the slow ones
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal -m "not slow"
+
+test-slow: $(VENV)/.installed-dev ## Run the slow tests: real kills, Ray, a browser, real photos
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal -m slow
+
+test-all: test test-slow ## Run all tests
+
+coverage: $(VENV)/.installed-dev ## Run all tests, and say which lines they leave out
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal --cov --cov-report=term:skip-covered
 
 lint: $(VENV)/.installed-dev ## Run ruff, mypy and import-linter
 	$(BIN)/ruff check .

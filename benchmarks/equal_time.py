@@ -32,7 +32,7 @@ from latency import Measured, open_device
 from nas.atomic_files import write_whole
 from nas.checkpoints.retrain import train_from_scratch
 from nas.data.load import load_dataset
-from nas.engine.trial_log import read_trials
+from nas.engine.trial import read_trials
 from nas.formatting import percent, three_digits
 from nas.statistics.confidence_intervals import mean_in_words
 from nas.training.recipe import Augment, Recipe

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import torch
 
-from nas.adapting.baselines import Challenge, Found
+from nas.adapting.baselines import BaselineRequest, Found
 from nas.adapting.forecast import Workload
-from nas.checkpoints.checkpoint import Seed
+from nas.checkpoints.checkpoint import Checkpoint
 from nas.cli.adapt.opening import reopen
 from nas.cli.adapt.summary import conclude
 from nas.display.adapt_view import View
@@ -43,13 +43,13 @@ class MagnitudePruning:
     def __init__(self, divisor: int) -> None:
         self.divisor = divisor
 
-    def __call__(self, challenge: Challenge) -> Found | None:
-        """See `nas.adapting.baselines.FindRival`."""
-        seed, made = challenge.seed, dict[int, Seed]()
+    def __call__(self, request: BaselineRequest) -> Found | None:
+        """See `nas.adapting.baselines.FindBaseline`."""
+        seed, made = request.seed, dict[int, Checkpoint]()
 
         def fast_enough(kept: int) -> bool:
             made[kept] = pruned(seed, 1 - kept / HUNDREDTHS, divisor=self.divisor)
-            return challenge.latency(made[kept].spec) <= challenge.limit_ms
+            return request.latency(made[kept].spec) <= request.limit_ms
 
         kept = widest_satisfying(range(10, HUNDREDTHS), fast_enough)
         if kept is None:
@@ -58,7 +58,7 @@ class MagnitudePruning:
         return Found(found.spec, f"{HUNDREDTHS - kept}% of the channels removed", found.weights)
 
 
-def pruned(seed: Seed, ratio: float, *, divisor: int = 8) -> Seed:
+def pruned(seed: Checkpoint, ratio: float, *, divisor: int = 8) -> Checkpoint:
     """The seed without the channels of least norm.
 
     Args:
@@ -127,14 +127,14 @@ def main() -> None:
     looked_at, began_s = (given.run / "result.json").is_file(), time.monotonic()
     job, folder = reopen(given.run, changes, console)
     view = View(console, Workload(job.config, len(job.data.train)), None)
-    job.source.tell = view.asked
+    job.source.progress = view.asked
     result = adapt(
         job.seed,
         data=job.data,
         latency=job.source,
         config=job.config,
         folder=folder.path,
-        rivals={"torch-pruning": MagnitudePruning(job.config.divisor)},
+        baselines={"torch-pruning": MagnitudePruning(job.config.divisor)},
         curve=given.curve,
         watcher=view,
     )

@@ -29,11 +29,12 @@ from nas.adapting.plan import AdaptPlan, adapt_runner
 from nas.adapting.watching import AdaptWatcher
 from nas.checkpoints.torch_files import state_bytes, state_of
 from nas.engine.job import Job, Outcome
-from nas.engine.memoized_source import Remembering
+from nas.engine.memoized_source import MemoizedSource
 from nas.engine.on_ray.tune import Resources, run_on_ray
 from nas.engine.run_folder import RunFolder
 from nas.engine.trial import Trial
 from nas.training.recipe import Recipe
+from netadapt.settings import Settings
 from netadapt.shrink import Shrink
 from netadapt.weights import inherit
 from search_spaces import REFERENCES
@@ -74,10 +75,10 @@ class Stopwatch(AdaptWatcher):
         self.sizes[job.batch] = self.sizes.get(job.batch, 0) + 1
 
 
-def fresh(*, target: float, delta: float) -> tuple[Shrink, Remembering]:
-    latency = Remembering(open_device(f"madds:{RATE:g}"))
-    target_ms = target * latency(SEED)
-    return Shrink(SEED, accuracy=0.75, latency=latency, target_ms=target_ms, delta=delta), latency
+def fresh(*, target: float, delta: float) -> tuple[Shrink, MemoizedSource]:
+    latency = MemoizedSource(open_device(f"madds:{RATE:g}"))
+    settings = Settings(target * latency(SEED), delta=delta)
+    return Shrink(SEED, settings, accuracy=0.75, latency=latency), latency
 
 
 def one_step(delta: float) -> dict[str, float]:

@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 from scipy.stats import kendalltau, rankdata
 
 from controllers import make_controller
-from nas.checkpoints.checkpoint import Seed, Usage, load_seed, seed_bytes
+from nas.checkpoints.checkpoint import Checkpoint, Usage, checkpoint_bytes, load_checkpoint
 from nas.checkpoints.torch_files import state_of
 from nas.data.images import Dataset
 from nas.data.load import load_dataset
@@ -132,7 +132,7 @@ def tokens(setting: Setting) -> list[Tokens]:
 @cache
 def warm(setting: Setting) -> WarmStart:
     """What warm trials begin with."""
-    seeds = [load_seed(Path(path)) for path in setting.sources]
+    seeds = [load_checkpoint(Path(path)) for path in setting.sources]
     return WarmStart.of(space(setting), seeds, classes=len(dataset(setting).classes))
 
 
@@ -209,7 +209,7 @@ def train_source(network: int, way: Way, setting: Setting, path: Path) -> None:
     assert outcome.weights is not None, outcome.error
     data = dataset(setting)
     usage = Usage(data.classes, data.resolution_px, data.mean, data.std)
-    path.write_bytes(seed_bytes(Seed(job.spec, state_of(outcome.weights), usage)))
+    path.write_bytes(checkpoint_bytes(Checkpoint(job.spec, state_of(outcome.weights), usage)))
 
 
 def train_all(

@@ -1,4 +1,4 @@
-"""NetAdapt, as one call: a seed narrowed to a latency, and everything that is kept of it."""
+"""Run NetAdapt: narrow a trained network to a target latency, and write the results."""
 
 from __future__ import annotations
 
@@ -9,41 +9,42 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from latency import LatencySource, beside
-from nas.adapting.baselines import OURS, FindRival, read_rivals, require_names
+from nas.adapting.baselines import FindBaseline, read_baselines, require_names
 from nas.adapting.comparison import comparisons
 from nas.adapting.config import AdaptConfig
 from nas.adapting.family import Family
-from nas.adapting.final_training import LastTrainings
+from nas.adapting.final_training import FinalTrainings
 from nas.adapting.fine_tuning import AdaptTraining, WithWeights
 from nas.adapting.job import AdaptJob, in_steps
-from nas.adapting.metadata import adapt_facts, begin_facts
+from nas.adapting.kinds import OWN_KINDS, baseline_of
+from nas.adapting.metadata import adapt_metadata, begin_metadata
 from nas.adapting.plan import AdaptPlan, adapt_runner
 from nas.adapting.results import AdaptResult, write_results
-from nas.adapting.uniform_baseline import NAME, UniformRival
+from nas.adapting.uniform_baseline import NAME, UniformBaseline
 from nas.adapting.watching import AdaptWatcher
 from nas.display.default_watchers import adapt_watcher
 from nas.engine import publishing
 from nas.engine.job import Evaluate
-from nas.engine.memoized_source import Remembering
+from nas.engine.memoized_source import MemoizedSource
 from nas.engine.run_folder import RunFolder
 from nas.engine.test_scores import name_of, read_tested, tested, untested
 from nas.engine.trial import Trial
 from nas.engine.watching import Silent
 from nas.engine.workers import hold, remote_devices, run_jobs
 from nas.report.adapt.report import write_adapt_report
-from netadapt import Widths
+from netadapt import Settings, Widths
 from netadapt.shrink import Shrink
 from search_spaces import InputError
 
 if TYPE_CHECKING:
-    from nas.checkpoints.checkpoint import Seed
+    from nas.checkpoints.checkpoint import Checkpoint
     from nas.data.images import Dataset
 
 _log = logging.getLogger(__name__)
 
 
 def adapt(
-    seed: Seed,
+    seed: Checkpoint,
     *,
     data: Dataset,
     latency: LatencySource,
@@ -51,33 +52,33 @@ def adapt(
     folder: Path | str,
     watcher: AdaptWatcher | Silent | None = None,
     evaluate: Evaluate[AdaptJob] | None = None,
-    rivals: Mapping[str, FindRival] | None = None,
+    baselines: Mapping[str, FindBaseline] | None = None,
     curve: bool = True,
     publish: bool = False,
 ) -> AdaptResult:
-    """Narrow a seed, one width group a step, until its latency is the target's (NetAdapt, algorithm 1).
+    """Narrow a network, one width group a step, to a target latency (NetAdapt, algorithm 1).
 
-    An interrupted run of the same arguments in `folder` is resumed where its log ends. Classes that are
-    matched by looser spelling, or in order, are logged at level INFO.
+    If `folder` holds an interrupted run with the same arguments, it is resumed where its log ends. Inexact
+    matches of class names are logged at level INFO.
 
     Args:
-        seed: Network, weights, and how its images were prepared.
-        data: Images of the seed's classes: proposals train on `train` and are compared on `val`; `test`
-            is for the last network.
-        latency: Tells a network's latency on the target device.
-        config: Everything else.
-        folder: The run's folder, made if it is not there.
-        watcher: Is told what happens; None takes the default (`nas.display.default_watchers`), and
+        seed: The checkpoint that NetAdapt starts from.
+        data: Images of the checkpoint's classes. Proposals train on `train` and are compared on `val`;
+            `test` is for the final networks.
+        latency: Returns a network's latency on the target device.
+        config: All settings.
+        folder: The run's folder, created if missing.
+        watcher: Is notified of the run's events; None chooses one (`nas.display.default_watchers`),
             `Silent()` shows nothing.
-        evaluate: Trains a job in place of `config`'s recipes on `data`.
-        rivals: By name, what finds a network to set beside the last one at its latency, in addition to
-            `config.compare`: each is trained alike. See `nas.adapting.baselines`.
-        curve: Whether rivals are set beside networks on the way too.
-        publish: Whether to copy `adapted.yaml` and `adapted.pt` beside the folder at the end, over those of
-            an earlier run, as the command does.
+        evaluate: Trains a job, instead of the recipes in `config` on `data`.
+        baselines: Functions that find further networks of the same latency, by name, to be trained alike
+            and compared: see `nas.adapting.baselines`.
+        curve: Whether to compare intermediate networks too.
+        publish: Whether to copy `adapted.yaml` and `adapted.pt` next to the folder at the end, replacing
+            those of an earlier run, as the command does.
 
     Raises:
-        InputError: Something given cannot be used, or another process holds the folder.
+        InputError: An argument is invalid, or another process uses the folder.
         SearchStoppedError: All proposals of a step failed, or the device is lost.
     """
     from nas.checkpoints.retrain import for_classes
@@ -85,19 +86,21 @@ def adapt(
     seed, data = for_classes(seed, data, tell=_log.info)
     _require_size(seed, data)
     data = replace(data, mean=seed.usage.mean, std=seed.usage.std)
-    challengers = _wanted(config) | dict(rivals or {})
-    require_names(challengers)
+    finders = _wanted(config) | dict(baselines or {})
+    require_names(finders)
     run = RunFolder(Path(folder))
     run.path.mkdir(parents=True, exist_ok=True)
     with run.locked():
         asked = (
-            latency if isinstance(latency, Remembering) else Remembering(beside(latency, seed.spec))
+            latency
+            if isinstance(latency, MemoizedSource)
+            else MemoizedSource(beside(latency, seed.spec))
         )
         if evaluate is None:
             evaluate = AdaptTraining(data, keep=config.keep, threads=config.schedule.cpus_per_trial)
         with adapt_watcher(watcher, config, asked, train_images=len(data.train)) as told:
             accuracy = _begin(run, seed, data, asked, config)
-            plan = _plan(seed, accuracy, data, asked, config, run, challengers, told, curve)
+            plan = _plan(seed, accuracy, data, asked, config, run, finders, told, curve)
             runner = adapt_runner(plan, run)
             run_jobs(
                 runner,
@@ -105,79 +108,77 @@ def adapt(
                 config.schedule,
                 devices=remote_devices([asked]),
             )
-            result = _conclude(plan, runner.logs.finals, run, accuracy, seed, data, challengers)
+            result = _conclude(plan, runner.logs.finals, run, accuracy, seed, data, finders)
         if publish:
             publishing.publish(run, *publishing.OF_ADAPT)
         return result
 
 
-def _wanted(config: AdaptConfig) -> dict[str, FindRival]:
-    """What the settings ask to compare with."""
+def _wanted(config: AdaptConfig) -> dict[str, FindBaseline]:
+    """Return the baselines that the settings request."""
     if config.compare == "none":
         return {}
     widths = Widths(config.divisor, config.floor)
-    return {NAME: UniformRival(widths, keep=config.keep, ends=config.ends)}
+    return {NAME: UniformBaseline(widths, keep=config.keep, ends=config.ends)}
 
 
-def _require_size(seed: Seed, data: Dataset) -> None:
-    """Every accuracy is to be of the size that latency is measured at and the network is deployed at."""
+def _require_size(seed: Checkpoint, data: Dataset) -> None:
+    """Check that accuracies will be of the resolution that the network is measured and deployed at."""
     if data.resolution_px != seed.spec.resolution:
         raise InputError(
             f"the images are {data.resolution_px} px wide, the seed is deployed at "
-            f"{seed.spec.resolution} px: load them at its size, or fine-tune it at theirs with nas train "
-            "--resolution"
+            f"{seed.spec.resolution} px: load the images at that size, or fine-tune the seed at theirs "
+            "with nas train --resolution"
         )
 
 
 def _begin(
-    run: RunFolder, seed: Seed, data: Dataset, asked: Remembering, config: AdaptConfig
+    run: RunFolder, seed: Checkpoint, data: Dataset, asked: MemoizedSource, config: AdaptConfig
 ) -> float:
-    """Write down what the run does; returns the seed's accuracy on held-out images."""
+    """Write the run's metadata; return the seed's held-out accuracy."""
     from nas.checkpoints.scoring import score
 
-    facts = adapt_facts(seed.spec, asked.device, data, config)
-    return begin_facts(
-        run, facts, seed.spec, asked, lambda: score(seed, data, ("val",)).accuracy, data
+    metadata = adapt_metadata(seed.spec, asked.device, data, config)
+    return begin_metadata(
+        run, metadata, seed.spec, asked, lambda: score(seed, data, ("val",)).accuracy, data
     )
 
 
 def _plan(
-    seed: Seed,
+    seed: Checkpoint,
     accuracy: float,
     data: Dataset,
-    asked: Remembering,
+    asked: MemoizedSource,
     config: AdaptConfig,
     run: RunFolder,
-    rivals: Mapping[str, FindRival],
+    baselines: Mapping[str, FindBaseline],
     watcher: AdaptWatcher,
     curve: bool,
 ) -> AdaptPlan:
     from nas.checkpoints.torch_files import state_bytes
 
     fine_tuning = in_steps(config.recipe, len(data.train))
-    shrink = Shrink(
-        seed.spec,
-        accuracy=accuracy,
-        latency=asked,
+    settings = Settings(
         target_ms=config.target_ms,
         delta=config.delta,
         decay=config.decay,
         widths=Widths(config.divisor, config.floor),
         metric=config.metric,
-        ends=config.ends,
+        include_stem_and_head=config.ends,
         tolerance=config.tolerance,
     )
-    final = LastTrainings(
+    shrink = Shrink(seed.spec, settings, accuracy=accuracy, latency=asked)
+    final = FinalTrainings(
         seed=seed,
         latency=asked,
         folder=run,
-        kinds=config.finals(),
+        kinds=config.final_trainings(),
         tuning=fine_tuning,
         final={
             kind: in_steps(recipe, len(data.train)) for kind, recipe in config.final_recipes.items()
         },
         run_seed=config.seed,
-        rivals=rivals,
+        baselines=baselines,
         seeds=config.compare_seeds,
         curve=curve,
     )
@@ -199,31 +200,31 @@ def _conclude(
     trained: Sequence[Trial],
     folder: RunFolder,
     seed_accuracy: float,
-    seed: Seed,
+    seed: Checkpoint,
     data: Dataset,
-    rivals: Mapping[str, FindRival],
+    baselines: Mapping[str, FindBaseline],
 ) -> AdaptResult:
-    """Score the networks on the test images, each once; write the files."""
-    from nas.checkpoints.checkpoint import Seed
+    """Evaluate the final networks on the test images, once each, and write the results."""
+    from nas.checkpoints.checkpoint import Checkpoint
     from nas.checkpoints.scoring import score
     from nas.checkpoints.torch_files import state_of
     from nas.data.image_files.unreadable import UnreadableError
 
     shrink, asked = plan.shrink, plan.latency
-    ours = [trial for trial in trained if trial.kind in OURS]
+    ours = [trial for trial in trained if trial.kind in OWN_KINDS]
     finals = sorted(ours, key=lambda t: -(t.accuracy or 0.0))
     best = finals[0] if finals and finals[0].ok else None
     if best and plan.trials and (plan.trials[-1].accuracy or 0.0) > (best.accuracy or 0.0):
-        best = None  # the last training has made the network worse
+        best = None  # the final training made the network worse
     weights = plan.weights if best is None else folder.weights_path(best.key).read_bytes()
     usage = replace(seed.usage, trained_px=data.resolution_px)
-    adapted = Seed(shrink.current.spec, state_of(weights), usage, seed.device)
-    found = read_rivals(folder)
+    adapted = Checkpoint(shrink.current.spec, state_of(weights), usage, seed.device)
+    found = read_baselines(folder)
 
     def on_test(trial: Trial) -> float:
         plan.watcher.testing(trial)
-        rival = found.get(trial.kind.rpartition("-")[0])
-        spec = rival.spec if rival else shrink.current.spec
+        baseline = found.get(baseline_of(trial.kind))
+        spec = baseline.spec if baseline else shrink.current.spec
         state = state_of(folder.weights_path(trial.key).read_bytes())
         return score(replace(seed, spec=spec, weights=state), data, ("test",)).accuracy
 
@@ -247,8 +248,8 @@ def _conclude(
         reached=shrink.reached,
         family=tuple(plan.trials),
         finals=tuple(finals),
-        rivals=tuple(found[name] for name in rivals if name in found),
-        comparisons=tuple(comparisons(trained, list(rivals), known)),
+        baselines=tuple(found[name] for name in baselines if name in found),
+        comparisons=tuple(comparisons(trained, list(baselines), known)),
         tested=known,
         test_accuracy=test_accuracy,
     )

@@ -1,33 +1,38 @@
-"""Layer-wise refinement of a network to a target latency: NetAdapt, as MobileNetV3 has it.
+"""NetAdapt: narrow a network layer by layer to a target latency, as MobileNetV3 does.
 
-Start with `groups` (which widths there are to narrow; `channels` says what shares one), then `narrowing`
-(a network with one of them narrower), `proposals` (for each group the widest that saves enough latency)
-and `schedule` (how much is enough). `uniform` is the baseline: all widths narrowed alike. `weights` cuts
-a proposal's weights out of its parent's; it is not exported here, so that `import netadapt` never loads
-torch.
+Read `shrink` first: the loop and its decisions. It uses `groups` (the widths that can be narrowed),
+`narrowing` (a network with one of them changed), `proposals` (for each group the widest network that saves
+enough latency), `schedule` (how much is enough) and `widening` (when a step saved too much). `uniform` is
+the baseline: one width multiplier for the whole network. `weights` transfers a parent's weights to a
+proposal; it is not exported here, so that `import netadapt` never loads torch.
 
 NetAdapt: arXiv 1804.03230, algorithm 1. MobileNetV3's variant: arXiv 1905.02244, section 4.2.
 """
 
 from netadapt.groups import Group, width_groups
-from netadapt.narrowing import narrowed
-from netadapt.proposals import Discarded, Proposal, Widths, propose, propose_all, remembered
+from netadapt.memoized import memoized
+from netadapt.narrowing import narrowed, narrowest
+from netadapt.proposals import Discarded, Proposal, propose, propose_all
 from netadapt.schedule import Schedule, Step, first_step
+from netadapt.settings import Settings
 from netadapt.uniform import Uniform, scaled, widest_uniform
+from netadapt.widths import Widths
 
 __all__ = [
     "Discarded",
     "Group",
     "Proposal",
     "Schedule",
+    "Settings",
     "Step",
     "Uniform",
     "Widths",
     "first_step",
+    "memoized",
     "narrowed",
+    "narrowest",
     "propose",
     "propose_all",
-    "remembered",
     "scaled",
     "widest_uniform",
     "width_groups",

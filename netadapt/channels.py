@@ -1,8 +1,8 @@
-"""Which channels the dimensions of every tensor run over.
+"""The channel spaces of a network's tensors.
 
-A *channel space* is a set of channels that can only be narrowed as one: what an expansion makes, what a
-squeeze-and-excite squeezes to, or what a chain of residuals adds up in. A depthwise convolution, its
-batch norm and the next layer's inputs run over the space of what they are fed.
+A *channel space* is a set of channels that can only be narrowed together: those of an expansion, of a
+squeeze, or of a chain of residuals. A depthwise convolution, its batch norm and the inputs of the next
+layer share the space of their input.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from collections.abc import Iterator
 from search_spaces.spec import ArchSpec, BlockSpec, HeadSpec
 
 Spaces = tuple[str, ...]
-"""The channel space of each leading dimension of a tensor; the dimensions after them are kernels."""
+"""The channel space of each leading dimension of a tensor; kernel dimensions follow."""
 
-Placed = Iterator[tuple[str, Spaces]]
-"""Tensors' names, each with its spaces."""
+NamedSpaces = Iterator[tuple[str, Spaces]]
+"""Names of tensors, each with its spaces."""
 
 
 def out_spaces(spec: ArchSpec) -> tuple[str, ...]:
-    """The space that the stem puts out into, then that of each block: `spec.widths()` are their sizes.
+    """Return the output space of the stem and of each block; `spec.widths()` are their sizes.
 
-    A skip adds its two ends up, so they share a space.
+    A skip adds a block's input to its output, so both share a space.
 
     >>> from search_spaces.references import mobilenet_v3_large
     >>> out_spaces(mobilenet_v3_large())[:4]
@@ -33,11 +33,11 @@ def out_spaces(spec: ArchSpec) -> tuple[str, ...]:
     return tuple(spaces)
 
 
-def channels(spec: ArchSpec) -> dict[str, int]:
-    """Number of channels in each space.
+def channel_counts(spec: ArchSpec) -> dict[str, int]:
+    """Return the number of channels in each space.
 
     >>> from search_spaces.references import mobilenet_v3_small
-    >>> sizes = channels(mobilenet_v3_small())
+    >>> sizes = channel_counts(mobilenet_v3_small())
     >>> sizes["stem out"], sizes["block 1 expansion"], sizes["block 0 squeeze"], sizes["head hidden"]
     (16, 72, 8, 1024)
     """
@@ -50,13 +50,13 @@ def channels(spec: ArchSpec) -> dict[str, int]:
     return {space: size for space, size in sizes.items() if size}
 
 
-def excited(block: BlockSpec, *, cin: int, expand: int, out: int) -> int:
-    """Which of the three a block's squeeze-and-excite scales."""
+def excited_channels(block: BlockSpec, *, cin: int, expand: int, out: int) -> int:
+    """Return how many channels a block's squeeze-and-excite scales: one of its three widths."""
     return {"mbconv": expand, "sepconv": cin, "conv": out}[block.op]
 
 
 def tensor_spaces(spec: ArchSpec) -> dict[str, Spaces]:
-    """Every tensor of the network's state dict, in its order, with its spaces.
+    """Return the spaces of every tensor of the network's state dict, in its order.
 
     >>> from search_spaces.references import mobilenet_v2
     >>> spaces = tensor_spaces(mobilenet_v2())
@@ -68,7 +68,7 @@ def tensor_spaces(spec: ArchSpec) -> dict[str, Spaces]:
     return dict(_tensors(spec))
 
 
-def _tensors(spec: ArchSpec) -> Placed:
+def _tensors(spec: ArchSpec) -> NamedSpaces:
     stem, *outs = out_spaces(spec)
     yield from _convolution("stem", (stem, "image"))
     cin = stem
@@ -78,7 +78,7 @@ def _tensors(spec: ArchSpec) -> Placed:
     yield from _head(spec.head, cin)
 
 
-def _block(index: int, block: BlockSpec, *, cin: str, out: str) -> Placed:
+def _block(index: int, block: BlockSpec, *, cin: str, out: str) -> NamedSpaces:
     expansion = f"block {index} expansion"
     inner = {"mbconv": expansion, "sepconv": cin, "conv": out}[block.op]
     first: dict[str, list[Spaces]] = {
@@ -87,37 +87,37 @@ def _block(index: int, block: BlockSpec, *, cin: str, out: str) -> Placed:
         "conv": [(out, cin)],
     }
     layers = first[block.op]
-    for place, spaces in enumerate(layers):
-        yield from _convolution(f"blocks.{index}.layers.{place}", spaces)
-    place = len(layers)
+    for layer, spaces in enumerate(layers):
+        yield from _convolution(f"blocks.{index}.layers.{layer}", spaces)
+    layer = len(layers)
     if block.se:
-        squeeze, prefix = f"block {index} squeeze", f"blocks.{index}.layers.{place}"
-        yield from _biased(f"{prefix}.squeeze", (squeeze, inner))
-        yield from _biased(f"{prefix}.excite", (inner, squeeze))
-        place += 1
+        squeeze, prefix = f"block {index} squeeze", f"blocks.{index}.layers.{layer}"
+        yield from _with_bias(f"{prefix}.squeeze", (squeeze, inner))
+        yield from _with_bias(f"{prefix}.excite", (inner, squeeze))
+        layer += 1
     if block.op != "conv":
-        yield from _convolution(f"blocks.{index}.layers.{place}", (out, inner))
+        yield from _convolution(f"blocks.{index}.layers.{layer}", (out, inner))
 
 
-def _head(head: HeadSpec, cin: str) -> Placed:
+def _head(head: HeadSpec, cin: str) -> NamedSpaces:
     if head.conv:
         yield from _convolution("head.conv", ("head conv", cin))
         cin = "head conv"
     if head.hidden:
-        yield from _biased("head.classifier.0", ("head hidden", cin))
+        yield from _with_bias("head.classifier.0", ("head hidden", cin))
         cin = "head hidden"
-    # Before the last layer: dropout, and the hidden layer with its activation.
-    yield from _biased(f"head.classifier.{3 if head.hidden else 1}", ("classes", cin))
+    # Dropout precedes the last layer; so do the hidden layer and its activation, where there is one.
+    yield from _with_bias(f"head.classifier.{3 if head.hidden else 1}", ("classes", cin))
 
 
-def _convolution(prefix: str, spaces: Spaces) -> Placed:
-    """A convolution's weight and its batch norm."""
+def _convolution(prefix: str, spaces: Spaces) -> NamedSpaces:
+    """Yield a convolution's weight and its batch norm."""
     yield f"{prefix}.0.weight", spaces
     for name in ("weight", "bias", "running_mean", "running_var"):
         yield f"{prefix}.1.{name}", spaces[:1]
     yield f"{prefix}.1.num_batches_tracked", ()
 
 
-def _biased(prefix: str, spaces: Spaces) -> Placed:
+def _with_bias(prefix: str, spaces: Spaces) -> NamedSpaces:
     yield f"{prefix}.weight", spaces
     yield f"{prefix}.bias", spaces[:1]

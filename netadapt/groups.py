@@ -1,4 +1,4 @@
-"""The widths that NetAdapt may narrow, one at a time (MobileNetV3, arXiv 1905.02244, section 4.2)."""
+"""The widths that NetAdapt narrows, one at a time (MobileNetV3, arXiv 1905.02244, section 4.2)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Kind = Literal["expansion", "bottleneck", "head conv", "head hidden"]
 
 @dataclass(frozen=True)
 class Group:
-    """One width and everything that shares it.
+    """One width and all layers that share it.
 
     Attributes:
-        kind: `expansion` of one block; `bottleneck` is the output of blocks that residuals tie
-            together (or of one block); the head's two stand for themselves.
+        kind: `expansion` of one block; `bottleneck`, the output of one block or of blocks tied by
+            residuals; the head's convolution or hidden layer.
         blocks: Indices of the blocks whose expansion or output it is; consecutive.
-        width: Its channels now.
-        stem: Whether the stem's output is part of it.
+        width: Its channels.
+        stem: Whether the stem's output belongs to it.
     """
 
     kind: Kind
@@ -32,7 +32,7 @@ class Group:
 
     @property
     def name(self) -> str:
-        """For people.
+        """The group in words.
 
         >>> Group("bottleneck", (4, 5, 6), 40).name, Group("bottleneck", (0,), 16, stem=True).name
         ('blocks 4-6 bottleneck', 'stem and block 0 bottleneck')
@@ -45,10 +45,10 @@ class Group:
         return f"{' and '.join(places)} {self.kind}".lstrip()
 
 
-def width_groups(spec: ArchSpec, *, ends: bool = False) -> list[Group]:
-    """The paper's two kinds: every expansion, then every bottleneck.
+def width_groups(spec: ArchSpec, *, include_stem_and_head: bool = False) -> list[Group]:
+    """List the paper's two kinds of group: every expansion, then every bottleneck.
 
-    A separable convolution has no expansion of its own: its depthwise part is as wide as its input.
+    A separable convolution has no expansion: its depthwise layer is as wide as its input.
 
     >>> from search_spaces.references import mobilenet_v3_large
     >>> groups = width_groups(mobilenet_v3_large())
@@ -57,18 +57,18 @@ def width_groups(spec: ArchSpec, *, ends: bool = False) -> list[Group]:
 
     Args:
         spec: The network.
-        ends: Also what the paper leaves alone: the stem where no residual ties it to a block, and the
-            head's convolution and hidden layer.
+        include_stem_and_head: Also list what the paper leaves alone: a stem that no residual ties to a
+            block, and the head's convolution and hidden layer.
     """
     groups = [
         Group("expansion", (index,), block.expand)
         for index, block in enumerate(spec.blocks)
         if block.expand
     ]
-    groups += [group for group in _bottlenecks(spec) if group.blocks or ends]
-    if ends and spec.head.conv:
+    groups += [group for group in _bottlenecks(spec) if group.blocks or include_stem_and_head]
+    if include_stem_and_head and spec.head.conv:
         groups.append(Group("head conv", (), spec.head.conv))
-    if ends and spec.head.hidden:
+    if include_stem_and_head and spec.head.hidden:
         groups.append(Group("head hidden", (), spec.head.hidden))
     return groups
 
@@ -76,6 +76,6 @@ def width_groups(spec: ArchSpec, *, ends: bool = False) -> list[Group]:
 def _bottlenecks(spec: ArchSpec) -> Iterator[Group]:
     places = enumerate(zip(out_spaces(spec), spec.widths(), strict=True), start=-1)
     for _, members in groupby(places, key=lambda place: place[1][0]):
-        tied = list(members)  # (block, (space, width)); the stem stands before block 0
+        tied = list(members)  # (block, (space, width)); the stem is block -1
         blocks = tuple(block for block, _ in tied if block >= 0)
         yield Group("bottleneck", blocks, tied[0][1][1], stem=tied[0][0] < 0)

@@ -1,118 +1,63 @@
-"""One narrower network for each group: the widest whose latency meets the step's constraint.
+"""One proposal per width group: the widest network whose latency is within the step's limit.
 
-The proposals of NetAdapt's algorithm 1 (arXiv 1804.03230), of the kinds that MobileNetV3 has
-(arXiv 1905.02244, section 4.2). Only a latency is asked here; nothing is trained.
+The proposals of NetAdapt's algorithm 1 (arXiv 1804.03230), for MobileNetV3's two kinds of group
+(arXiv 1905.02244, section 4.2). Networks are only measured here; nothing is trained.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
-from latency.measuring.source import DeviceLostError, LatencySource, MeasurementError
+from latency.measuring.source import DeviceLostError, MeasurementError
 from netadapt.groups import Group, width_groups
+from netadapt.memoized import LatencyMs
 from netadapt.narrowing import resized
 from netadapt.widest import widest_satisfying
-from search_spaces.errors import InputError
+from netadapt.widths import Widths
 from search_spaces.spec import ArchSpec
 
-LatencyMs = Callable[[ArchSpec], float]
-"""A network's latency in milliseconds."""
-
 
 @dataclass(frozen=True)
-class Widths:
-    """The widths that a group may get: multiples of `divisor`, none below `floor`.
-
-    Raises:
-        InputError: One of them is below 1.
-    """
-
-    divisor: int = 8
-    floor: int = 8
-
-    def __post_init__(self) -> None:
-        if self.divisor < 1:
-            raise InputError(
-                f"divisor must be at least 1, got {self.divisor}: give 8, which suits most kernels"
-            )
-        if self.floor < 1:
-            raise InputError(f"floor must be at least 1, got {self.floor}: give for instance 8")
-
-    def below(self, width: int) -> range:
-        """Those narrower than `width`, ascending.
-
-        >>> list(Widths(divisor=8, floor=12).below(36))
-        [16, 24, 32]
-        """
-        return range(self.narrowest, width, self.divisor)
-
-    def between(self, width: int, seed_width: int) -> list[int]:
-        """Those wider than `width`, up to what the seed has, ascending.
-
-        >>> Widths(divisor=8).between(16, 36)
-        [24, 32, 36]
-        """
-        first = (width // self.divisor + 1) * self.divisor
-        return [*range(first, seed_width, self.divisor), *[seed_width][: seed_width > width]]
-
-    @property
-    def narrowest(self) -> int:
-        """The least of them."""
-        return -(-self.floor // self.divisor) * self.divisor
-
-
-@dataclass(frozen=True)
-class Proposal:
+class Resized:
     """A network with one group at another width.
 
     Attributes:
-        group: The group, as it was before.
-        width: Its channels now.
-        spec: The network.
-        latency_ms: What the latency source says of it.
+        group: The group, before the change.
+        width: Its channels after it.
+        spec: The changed network.
     """
 
     group: Group
     width: int
     spec: ArchSpec
-    latency_ms: float
 
     @property
     def name(self) -> str:
-        """For people: `block 3 expansion 72 -> 40`."""
+        """The change in words: `block 3 expansion 72 -> 40`."""
         return f"{self.group.name} {self.group.width} -> {self.width}"
 
 
 @dataclass(frozen=True)
-class Discarded:
-    """A network with one group at another width that the latency source could not tell anything of.
+class Proposal(Resized):
+    """A candidate for fine-tuning, with its latency."""
 
-    Attributes:
-        group: The group, as it was before.
-        width: Its channels then.
-        spec: The network.
-        reason: Why.
-    """
+    latency_ms: float
 
-    group: Group
-    width: int
-    spec: ArchSpec
+
+@dataclass(frozen=True)
+class Discarded(Resized):
+    """A network that could not be measured, and why."""
+
     reason: str
 
-    @property
-    def name(self) -> str:
-        """For people: `block 3 expansion 72 -> 40`."""
-        return f"{self.group.name} {self.group.width} -> {self.width}"
+
+OnDiscard = Callable[[Discarded], None]
+"""Called with each network that cannot be measured."""
 
 
-Discard = Callable[[Discarded], None]
-"""Is told of a network that cannot be measured."""
-
-
-def refuse(discarded: Discarded) -> None:
-    """Go no further.
+def raise_discarded(discarded: Discarded) -> None:
+    """Treat a network that cannot be measured as an error.
 
     Raises:
         MeasurementError: Always.
@@ -123,69 +68,47 @@ def refuse(discarded: Discarded) -> None:
 def propose(
     spec: ArchSpec,
     group: Group,
-    *,
-    latency: LatencyMs,
-    limit_ms: float,
-    widths: Widths = Widths(),
-    seed: ArchSpec | None = None,
-    discard: Discard = refuse,
-) -> Proposal | None:
-    """The change of one group by as little as meets the constraint, or None where nothing does.
-
-    `latency` is asked at most 1 + ceil(log2(n)) + `LOOK_ABOVE` times for n widths, and once where the
-    group cannot give enough.
-
-    Args:
-        spec: The current network.
-        group: One of its groups.
-        latency: Tells a network's latency.
-        limit_ms: What the proposal's latency may be at most: the current one's less delta.
-        widths: Which widths there are.
-        seed: See `narrowed`.
-        discard: Is told of a network that cannot be measured. If it raises nothing, the network counts as
-            too slow.
-
-    Raises:
-        DeviceLostError: The device is.
-        MeasurementError: A network cannot be measured, and `discard` is the default.
-    """
-    return widest_within(
-        spec,
-        group,
-        widths.below(group.width),
-        latency=latency,
-        limit_ms=limit_ms,
-        seed=seed,
-        discard=discard,
-    )
-
-
-def widest_within(
-    spec: ArchSpec,
-    group: Group,
     widths: Sequence[int],
     *,
     latency: LatencyMs,
     limit_ms: float,
     seed: ArchSpec | None = None,
-    discard: Discard = refuse,
+    on_discard: OnDiscard = raise_discarded,
 ) -> Proposal | None:
-    """The network with a group at the widest of ascending `widths` that meets a limit; see `propose`."""
-    asked: dict[int, Proposal] = {}
+    """Resize one group to the widest of `widths` within the limit; None if there is none.
 
-    def satisfies(width: int) -> bool:
+    At most 1 + ceil(log2(n)) + `LOOK_ABOVE` of n widths are measured, and only one where the narrowest
+    is too slow.
+
+    Args:
+        spec: The current network.
+        group: One of its groups.
+        widths: Widths to choose from, ascending.
+        latency: Latency function; see `memoized`.
+        limit_ms: Highest latency of the proposal.
+        seed: See `narrowed`.
+        on_discard: Called with a network that cannot be measured. If it returns, the network counts as
+            too slow.
+
+    Raises:
+        DeviceLostError: The device is lost.
+        MeasurementError: A network cannot be measured, and `on_discard` is the default.
+    """
+    measured: dict[int, Proposal] = {}
+
+    def within_limit(width: int) -> bool:
         child = resized(spec, group, width, seed=seed)
         try:
-            asked[width] = Proposal(group, width, child, latency(child))
+            measured[width] = Proposal(group, width, child, latency(child))
         except DeviceLostError:
             raise
         except MeasurementError as error:
-            discard(Discarded(group, width, child, str(error)))
+            on_discard(Discarded(group, width, child, str(error)))
             return False
-        return asked[width].latency_ms <= limit_ms
+        return measured[width].latency_ms <= limit_ms
 
-    found = widest_satisfying(widths, satisfies)
-    return None if found is None else asked[found]
+    widest = widest_satisfying(widths, within_limit)
+    return None if widest is None else measured[widest]
 
 
 def propose_all(
@@ -194,15 +117,16 @@ def propose_all(
     latency: LatencyMs,
     limit_ms: float,
     groups: Iterable[Group] | None = None,
-    widths: Widths = Widths(),
+    widths: Widths | None = None,
     seed: ArchSpec | None = None,
-    discard: Discard = refuse,
+    on_discard: OnDiscard = raise_discarded,
 ) -> list[Proposal]:
-    """A proposal of every group that can give one, in the order of the groups.
+    """Narrow each group in turn as little as the limit allows; groups that cannot meet it are left out.
 
     >>> from latency.estimates.madds import MaddsEstimate
+    >>> from netadapt.memoized import memoized
     >>> from search_spaces.references import mobilenet_v3_small
-    >>> spec, latency = mobilenet_v3_small(), remembered(MaddsEstimate(10.0))
+    >>> spec, latency = mobilenet_v3_small(), memoized(MaddsEstimate(10.0))
     >>> for p in propose_all(spec, latency=latency, limit_ms=0.9 * latency(spec)):
     ...     print(p.name)
     block 9 expansion 576 -> 56
@@ -211,49 +135,25 @@ def propose_all(
     blocks 8-10 bottleneck 96 -> 56
 
     Args:
-        spec: The current network.
-        latency: Tells a network's latency; see `remembered`.
+        spec: See `propose`, also for what is raised.
+        latency: See `propose`.
         limit_ms: See `propose`.
-        groups: Which of its groups; the paper's two kinds by default.
-        widths: See `propose`.
+        groups: Groups of the network; the paper's two kinds by default.
+        widths: The allowed widths; multiples of 8 by default.
         seed: See `narrowed`.
-        discard: See `propose`.
-
-    Raises:
-        MeasurementError: See `propose`.
+        on_discard: See `propose`.
     """
-    ask = partial(
-        propose,
-        spec,
-        latency=latency,
-        limit_ms=limit_ms,
-        widths=widths,
-        seed=seed,
-        discard=discard,
+    allowed = widths or Widths()
+    proposals = (
+        propose(
+            spec,
+            group,
+            allowed.below(group.width),
+            latency=latency,
+            limit_ms=limit_ms,
+            seed=seed,
+            on_discard=on_discard,
+        )
+        for group in (width_groups(spec) if groups is None else groups)
     )
-    proposals = map(ask, width_groups(spec) if groups is None else groups)
     return [proposal for proposal in proposals if proposal]
-
-
-def remembered(source: LatencySource | LatencyMs) -> LatencyMs:
-    """The latencies of a source, which is asked once a network, also if it cannot tell.
-
-    A step that is tried again with a smaller delta then costs only the widths not yet asked.
-    """
-    ask = source if callable(source) else lambda spec: source.latency(spec).median_ms
-    known: dict[str, float | MeasurementError] = {}
-
-    def latency_ms(spec: ArchSpec) -> float:
-        if spec.fingerprint not in known:
-            try:
-                known[spec.fingerprint] = ask(spec)
-            except DeviceLostError:
-                raise
-            except MeasurementError as error:
-                known[spec.fingerprint] = error
-        answer = known[spec.fingerprint]
-        if isinstance(answer, MeasurementError):
-            raise answer
-        return answer
-
-    return latency_ms

@@ -1,4 +1,4 @@
-"""How much latency each step must save: delta, its decay, and what happens when no group can."""
+"""How much latency each step must save: delta, its decay, and its halving when no group can save it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from search_spaces.errors import InputError
 class Schedule:
     """NetAdapt's reduction schedule, as fractions of the seed's latency |L|.
 
-    MobileNetV3's text has a delta of 0.01 |L| without decay (section 4.2): up to fifty steps to halve a
-    latency, each with a fine-tuning for every proposal. The default of 0.1 takes a tenth of them, and
-    three halvings lead down to about the paper's. NetAdapt's own decays by 0.96 a step (arXiv 1804.03230).
+    MobileNetV3 uses a delta of 0.01 |L| without decay (section 4.2): up to fifty steps to halve the
+    latency, each with a fine-tuning of every proposal. The default of 0.1 needs a tenth of the steps, and
+    three halvings come close to the paper's. The original decays by 0.96 a step (arXiv 1804.03230).
 
     Attributes:
         seed_ms: |L|, the latency of the network that NetAdapt began with.
-        delta: Part of it that each step saves at least.
-        decay: What delta is multiplied by after every step.
+        delta: Fraction of it that each step saves at least.
+        decay: Factor on delta after every step.
         halvings: How often a step may halve its delta before NetAdapt stops.
 
     Raises:
@@ -40,7 +40,8 @@ class Schedule:
             )
         if not 0 < self.delta < 1:
             raise InputError(
-                f"delta must be between 0 and 1, got {self.delta:g}: a part of the seed's latency, as 0.1"
+                f"delta must be between 0 and 1, got {self.delta:g}: it is a fraction of the "
+                "seed's latency, for instance 0.1"
             )
         if not 0 < self.decay <= 1:
             raise InputError(
@@ -52,7 +53,7 @@ class Schedule:
             )
 
     def deltas_ms(self, step: int) -> tuple[float, ...]:
-        """What step `step`, from 0, asks for: delta first, then its halves while no group can give it.
+        """Return the deltas to try in a step (from 0): delta, then its halves while no group can save it.
 
         >>> Schedule(80.0, delta=0.1, decay=0.5, halvings=2).deltas_ms(1)
         (4.0, 2.0, 1.0)
@@ -65,7 +66,7 @@ class Schedule:
 class Step:
     """The proposals of one step, and the delta that they meet.
 
-    No proposals mean that no group could give even this delta: NetAdapt stops. `discarded` are networks
+    Without proposals no group could save even this delta, and NetAdapt stops. `discarded` are the networks
     that could not be measured.
     """
 
@@ -81,17 +82,17 @@ def first_step(
     deltas_ms: Iterable[float],
     target_ms: float = 0.0,
 ) -> Step:
-    """The step with the largest delta that any group can give.
+    """Return the step with the largest delta that any group can save.
 
     >>> first_step(lambda limit_ms: [], current_ms=60.0, deltas_ms=(8.0, 4.0))
     Step(delta_ms=4.0, proposals=(), discarded=())
 
     Args:
-        propose: The proposals whose latency is a limit in milliseconds at most.
+        propose: Returns proposals within a latency limit in milliseconds.
         current_ms: Latency of the current network, above the target.
         deltas_ms: Descending, at least one: see `Schedule.deltas_ms`.
-        target_ms: Where NetAdapt ends. No step has to go below it: the last one would otherwise
-            give away up to delta for nothing.
+        target_ms: Target latency. No step has to go below it: the last one would otherwise save up to
+            delta too much.
     """
     assert current_ms > target_ms, "nothing is left to save"
     step = Step(math.nan, ())

@@ -1,7 +1,7 @@
-"""The baseline: every width of a network narrowed by one multiplier, as the MobileNet papers scale theirs.
+"""NetAdapt's baseline: one width multiplier for the whole network, as in the MobileNet papers.
 
-A study of NetAdapt on another kind of network found it no better than this. So whoever adapts a network
-wants to see it beside the same network scaled to the same latency.
+A study of NetAdapt on another kind of network found it no better than this. An adapted network is therefore
+compared with the same network scaled to the same latency.
 """
 
 from __future__ import annotations
@@ -10,21 +10,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from latency.measuring.source import DeviceLostError, MeasurementError
-from netadapt.channels import excited
-from netadapt.narrowing import SqueezeRule, squeeze_rules
-from netadapt.proposals import LatencyMs, Widths
+from netadapt.channels import excited_channels
+from netadapt.memoized import LatencyMs
+from netadapt.squeeze_rules import SqueezeRule, squeeze_rules
 from netadapt.widest import widest_satisfying
+from netadapt.widths import Widths
 from search_spaces.errors import InputError
 from search_spaces.spec import ArchSpec, BlockSpec, HeadSpec
 from search_spaces.widths import make_divisible
 
 THOUSANDTHS = 1000
-"""Multipliers are tried in steps of a thousandth: finer ones round to the same widths, nearly always."""
+"""Resolution of the multiplier: finer steps nearly always round to the same widths."""
 
 
 @dataclass(frozen=True)
 class Uniform:
-    """A network at a width multiplier, and what the latency source says of it."""
+    """A network at a width multiplier, and its latency."""
 
     multiplier: float
     spec: ArchSpec
@@ -32,12 +33,16 @@ class Uniform:
 
 
 def scaled(
-    spec: ArchSpec, multiplier: float, *, widths: Widths | None = None, ends: bool = False
+    spec: ArchSpec,
+    multiplier: float,
+    *,
+    widths: Widths | None = None,
+    include_stem_and_head: bool = False,
 ) -> ArchSpec:
-    """The network with every width multiplied, rounded as the papers round; none becomes wider.
+    """Multiply every width and round it as the papers do; no width becomes wider.
 
     Equal widths stay equal, so residuals stay valid. Squeeze-and-excite follows the network's own rule. The
-    last layer before the classifier stays as it is, as in the papers below a multiplier of 1.
+    last layer before the classifier is not scaled, as in the papers below a multiplier of 1.
 
     >>> from search_spaces.references import mobilenet_v2
     >>> [block.out for block in scaled(mobilenet_v2(), 0.75).blocks[:4]]
@@ -46,15 +51,16 @@ def scaled(
     Args:
         spec: The network.
         multiplier: Above 0, at most 1.
-        widths: Multiples of what, and the narrowest; of 8 and from 8 on by default.
-        ends: Scale the last layer too: for a comparison with what narrows it.
+        widths: The allowed widths; multiples of 8 by default.
+        include_stem_and_head: Scale the last layer too, for a comparison with a run that narrows it.
 
     Raises:
         InputError: The multiplier is out of range.
     """
     if not 0 < multiplier <= 1:
         raise InputError(
-            f"multiplier must be above 0 and at most 1, got {multiplier:g}: only narrower networks inherit"
+            f"multiplier must be above 0 and at most 1, got {multiplier:g}: "
+            "only narrower networks inherit weights"
         )
 
     allowed = widths or Widths()
@@ -68,7 +74,7 @@ def scaled(
     for block, rule in zip(spec.blocks, squeeze_rules(spec), strict=True):
         blocks.append(_scaled_block(block, narrower, cin=cin, rule=rule))
         cin = blocks[-1].out
-    head = _scaled_head(spec.head, narrower, ends=ends)
+    head = _scaled_head(spec.head, narrower, include_stem_and_head=include_stem_and_head)
     return replace(spec, stem=stem, blocks=tuple(blocks), head=head)
 
 
@@ -77,27 +83,31 @@ def _scaled_block(
 ) -> BlockSpec:
     expand = narrower(block.expand) if block.expand else 0
     out = narrower(block.out)
-    se = rule(cin, excited(block, cin=cin, expand=expand, out=out)) if rule else 0
+    se = rule(cin, excited_channels(block, cin=cin, expand=expand, out=out)) if rule else 0
     return replace(block, expand=expand, out=out, se=se)
 
 
-def _scaled_head(head: HeadSpec, narrower: Callable[[int], int], *, ends: bool) -> HeadSpec:
+def _scaled_head(
+    head: HeadSpec, narrower: Callable[[int], int], *, include_stem_and_head: bool
+) -> HeadSpec:
     conv, hidden = head.conv, head.hidden
-    if conv and (hidden or ends):
+    if conv and (hidden or include_stem_and_head):
         conv = narrower(conv)
-    if hidden and ends:
+    if hidden and include_stem_and_head:
         hidden = narrower(hidden)
     return replace(head, conv=conv, hidden=hidden)
 
 
 def distinct_networks(
-    spec: ArchSpec, *, widths: Widths | None = None, ends: bool = False
+    spec: ArchSpec, *, widths: Widths | None = None, include_stem_and_head: bool = False
 ) -> list[tuple[float, ArchSpec]]:
-    """The networks that multipliers give, narrowest first, each with the largest one that gives it."""
+    """List the distinct scaled networks, narrowest first, each with its largest multiplier."""
     networks: dict[ArchSpec, float] = {}
     for thousandth in range(1, THOUSANDTHS + 1):
         multiplier = thousandth / THOUSANDTHS
-        networks[scaled(spec, multiplier, widths=widths, ends=ends)] = multiplier
+        networks[
+            scaled(spec, multiplier, widths=widths, include_stem_and_head=include_stem_and_head)
+        ] = multiplier
     return [(multiplier, network) for network, multiplier in networks.items()]
 
 
@@ -107,42 +117,42 @@ def widest_uniform(
     latency: LatencyMs,
     limit_ms: float,
     widths: Widths | None = None,
-    ends: bool = False,
+    include_stem_and_head: bool = False,
 ) -> Uniform | None:
-    """The network at the largest multiplier whose latency is a limit at most, or None where none's is.
+    """Return the network at the largest multiplier within a latency limit; None if there is none.
 
-    Latency over the multiplier is a step function with bumps: see `widest_satisfying`, which asks about few
-    of the networks, and about each once. One that cannot be measured counts as too slow.
+    Few of the networks are measured, each once: see `widest_satisfying`. One that cannot be measured counts
+    as too slow.
 
     >>> from latency.estimates.madds import MaddsEstimate
-    >>> from netadapt.proposals import remembered
+    >>> from netadapt.memoized import memoized
     >>> from search_spaces.references import mobilenet_v3_small
-    >>> latency = remembered(MaddsEstimate(1.0))
+    >>> latency = memoized(MaddsEstimate(1.0))
     >>> found = widest_uniform(mobilenet_v3_small(), latency=latency, limit_ms=30.0)
     >>> found.multiplier, round(found.latency_ms, 1)
     (0.624, 29.3)
 
     Args:
         spec: The network.
-        latency: Tells a network's latency.
-        limit_ms: What it may be at most.
+        latency: Latency function; see `memoized`.
+        limit_ms: Highest latency.
         widths: See `scaled`.
-        ends: See `scaled`.
+        include_stem_and_head: See `scaled`.
 
     Raises:
-        DeviceLostError: The device is.
+        DeviceLostError: The device is lost.
     """
-    networks = distinct_networks(spec, widths=widths, ends=ends)
-    asked: dict[int, float] = {}
+    networks = distinct_networks(spec, widths=widths, include_stem_and_head=include_stem_and_head)
+    measured: dict[int, float] = {}
 
-    def satisfies(place: int) -> bool:
+    def within_limit(index: int) -> bool:
         try:
-            asked[place] = latency(networks[place][1])
+            measured[index] = latency(networks[index][1])
         except DeviceLostError:
             raise
         except MeasurementError:
             return False
-        return asked[place] <= limit_ms
+        return measured[index] <= limit_ms
 
-    found = widest_satisfying(range(len(networks)), satisfies)
-    return None if found is None else Uniform(*networks[found], asked[found])
+    widest = widest_satisfying(range(len(networks)), within_limit)
+    return None if widest is None else Uniform(*networks[widest], measured[widest])

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
-from nas.checkpoints.checkpoint import Seed, Usage
+from nas.checkpoints.checkpoint import Checkpoint, Usage
 from nas.data.images import ArraySplit, Dataset, channel_statistics
 from nas.training.recipe import Recipe
 from nas.training.train import train
@@ -47,11 +47,11 @@ def dataset():
 
 
 @functools.cache
-def trained_seed():
+def trained_checkpoint():
     data = dataset()
     network = build(small_spec())
     train(network, data, Recipe(steps=100, batch_size=64, learning_rate=1e-2), seed=0)
-    return Seed(network.spec, network.state_dict(), Usage.of(data))
+    return Checkpoint(network.spec, network.state_dict(), Usage.of(data))
 
 
 def write_photos(root, count=24):

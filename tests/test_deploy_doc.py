@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nas.checkpoints.checkpoint import seed_bytes
+from nas.checkpoints.checkpoint import checkpoint_bytes
 from nas.cli.main import main
-from tests.deploying import CLASSES, trained_seed, write_photos
+from tests.deploying import CLASSES, trained_checkpoint, write_photos
 
 PAGE = (Path(__file__).parents[1] / "docs/how-to/deploy.md").read_text(encoding="utf-8")
 LINES, ENDING = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
@@ -36,7 +36,7 @@ def nas(monkeypatch, capsys, tmp_path):
 
 @pytest.fixture
 def photos(tmp_path):
-    (tmp_path / "seed.pt").write_bytes(seed_bytes(trained_seed()))
+    (tmp_path / "seed.pt").write_bytes(checkpoint_bytes(trained_checkpoint()))
     return write_photos(tmp_path / "photos", 40)
 
 
@@ -73,9 +73,9 @@ def test_the_twelve_lines_answer_as_evaluate_does(nas, photos):
 
 
 def test_at_another_size_and_ground(nas, photos, tmp_path):
-    seed = trained_seed()
+    seed = trained_checkpoint()
     dark = replace(seed, usage=replace(seed.usage, background="#102030"))
-    (tmp_path / "seed.pt").write_bytes(seed_bytes(dark))
+    (tmp_path / "seed.pt").write_bytes(checkpoint_bytes(dark))
     nas("export", "seed.pt", "--resolution", 48, "--json")
     document = nas("evaluate", "seed.onnx", "--data", photos, "--split", "all", "--json")
     assert (document["px"], document["trained_px"]) == (48, 32)
@@ -108,7 +108,7 @@ def test_photos_of_phones_and_imagenet_s_classes(nas, tmp_path):
     root = Path(os.environ["MOBILE_NAS_PHOTOS"])
     spec = REFERENCES["mobilenet_v2"](resolution=96)
     seed = import_seed(spec, root / "weights/mobilenet_v2-b0353104.pth")
-    (tmp_path / "seed.pt").write_bytes(seed_bytes(seed))
+    (tmp_path / "seed.pt").write_bytes(checkpoint_bytes(seed))
     nas("export", "seed.pt", "--json")
     names = {}
     exec(compile(LINES, "docs/how-to/deploy.md", "exec"), names)

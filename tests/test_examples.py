@@ -10,7 +10,7 @@ from PIL import Image
 
 from controllers import make_controller
 from latency import Latency, open_device
-from nas.checkpoints.checkpoint import load_seed
+from nas.checkpoints.checkpoint import load_checkpoint
 from search_spaces import InputError
 from search_spaces.references import mobilenet_v3_small
 from search_spaces.spec import load
@@ -64,7 +64,7 @@ def check_run(folder, printed, *, trials, classes):
     assert str(folder) in printed
     spec = load(folder / "best.yaml")
     assert spec.head.classes == classes
-    seed = load_seed(folder / "seed.pt")
+    seed = load_checkpoint(folder / "seed.pt")
     assert seed.spec == spec
     assert len((folder / "trials.jsonl").read_text().splitlines()) == trials
 

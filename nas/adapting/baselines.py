@@ -1,4 +1,4 @@
-"""Networks to set beside the adapted one: as fast on the same device, and come about in another way."""
+"""Baselines: networks found by other means, as fast as the adapted one on the same device."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latency import DeviceLostError, Latency, MeasurementError
+from nas.adapting.kinds import OWN_KINDS
 from nas.atomic_files import read_json, write_whole
-from nas.engine.memoized_source import Remembering
+from nas.engine.memoized_source import MemoizedSource
 from nas.engine.run_folder import RunFolder
 from search_spaces import ArchSpec, InputError
 from search_spaces.spec import from_dict, to_dict
@@ -19,46 +20,38 @@ from search_spaces.spec import from_dict, to_dict
 if TYPE_CHECKING:
     import torch
 
-    from nas.checkpoints.checkpoint import Seed
+    from nas.checkpoints.checkpoint import Checkpoint
 
 TRIES = 6
-"""How often a rival is sought where what is found turns out too slow, or faster than it need be."""
+"""Attempts to find a baseline whose measured latency is just within the limit."""
 
 CLOSE = 0.98
-"""A rival that takes at least this part of its limit is not sought again."""
-
-OURS = ("proposal", "scratch", "finetune")
-"""Kinds of NetAdapt's own trainings, which no rival may be called."""
-
-
-def keeps_weights(kind: str) -> bool:
-    """Whether a training's weights are kept: all but those of rivals beside networks on the way."""
-    return not kind.endswith("-curve")
+"""A baseline that takes at least this fraction of its limit is accepted as it is."""
 
 
 @dataclass(frozen=True)
-class Challenge:
-    """What a rival has to be made of, and how fast it has to be.
+class BaselineRequest:
+    """The checkpoint that a baseline is derived from, and its latency limit.
 
     Attributes:
-        seed: The network that NetAdapt began with, its weights with it.
-        latency: Tells a network's latency on the run's device, and asks it once a network.
-        limit_ms: The adapted network's: what the rival's may be at most.
+        seed: The checkpoint that NetAdapt started from.
+        latency: Returns a network's latency on the run's device, measuring each network once.
+        limit_ms: The adapted network's latency, which the baseline must not exceed.
     """
 
-    seed: Seed
-    latency: Remembering
+    seed: Checkpoint
+    latency: MemoizedSource
     limit_ms: float
 
 
 @dataclass(frozen=True)
 class Found:
-    """A network that meets a challenge.
+    """A network within the limit of a request.
 
     Attributes:
         spec: The network.
-        about: How it came about, for people: `width multiplier 0.62`.
-        weights: What fine-tuning begins with; None leaves the fine-tuning out.
+        about: Description for people: `width multiplier 0.62`.
+        weights: Where fine-tuning starts; None skips fine-tuning.
     """
 
     spec: ArchSpec
@@ -66,20 +59,20 @@ class Found:
     weights: Mapping[str, torch.Tensor] | None
 
 
-FindRival = Callable[[Challenge], Found | None]
-"""Makes a network that meets a challenge; None where there is none."""
+FindBaseline = Callable[[BaselineRequest], Found | None]
+"""Return a network within the request's limit, or None if there is none."""
 
 
 @dataclass(frozen=True)
-class Rival:
-    """A network found, as it is kept.
+class Baseline:
+    """A baseline as the run keeps it.
 
     Attributes:
-        name: What it is called by: `uniform`.
+        name: Identifies it in logs: `uniform`.
         about: See `Found`.
         spec: The network.
         latency: On the run's device.
-        weights: Serialized by `torch.save`; None without, or if they were not asked for.
+        weights: Serialized by `torch.save`; None if it has none or they were not requested.
     """
 
     name: str
@@ -89,66 +82,65 @@ class Rival:
     weights: bytes | None
 
 
-def require_names(rivals: Mapping[str, FindRival]) -> None:
-    """Refuse names that could not stand in a log.
+def require_names(baselines: Mapping[str, FindBaseline]) -> None:
+    """Refuse names that cannot be part of a kind of training.
 
     Raises:
-        InputError: One is no lower-case word, or what NetAdapt's own trainings are called.
+        InputError: A name is not a lower-case word, or is reserved for NetAdapt's own trainings.
     """
-    for name in rivals:
-        if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) or name in OURS:
+    for name in baselines:
+        if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) or name in OWN_KINDS:
             raise InputError(
-                f"rival {name!r}: give a name of lower-case letters, digits and hyphens, none of "
-                f"{', '.join(OURS)}"
+                f"baseline {name!r}: give it a name of lower-case letters, digits and hyphens, other than "
+                f"{', '.join(OWN_KINDS)}"
             )
 
 
-def met(find: FindRival, challenge: Challenge) -> tuple[Found, Latency] | None:
-    """A network that meets a challenge when it is measured by itself, and what it takes then.
+def best_within_limit(find: FindBaseline, request: BaselineRequest) -> tuple[Found, Latency] | None:
+    """Find the slowest network that is within the limit when measured by itself; return it and its latency.
 
-    The search for it compares readings, or sums of pieces, which are a little off. So what it finds is
-    measured, and it is sent for again with the limit moved by as much. Of those that are not measurably
-    above the limit, by the 95% interval, the slowest is taken; None where none is. One within 2% below it
-    ends the search.
+    `find` compares noisy readings or sums of pieces, so its result is measured on its own. If that reading
+    is off, `find` runs again with the limit shifted accordingly. A reading is within the limit unless its
+    95% interval lies above it; the attempts end once one is at most 2% below. None if no network fits.
 
     Raises:
         DeviceLostError: The device is gone.
     """
-    limit_ms = challenge.limit_ms
+    limit_ms = request.limit_ms
     best: tuple[Found, Latency] | None = None
     for _ in range(TRIES):
         try:
-            found = find(replace(challenge, limit_ms=limit_ms))
+            found = find(replace(request, limit_ms=limit_ms))
             if found is None:
                 break
-            told = challenge.latency.reading(found.spec)
-            reading = challenge.latency.confirm(found.spec)
+            told = request.latency.reading(found.spec)
+            reading = request.latency.confirm(found.spec)
         except DeviceLostError:
             raise
-        except MeasurementError:  # a network that the device refuses is as good as none
+        except MeasurementError:  # a network that the device refuses does not count as found
             break
         if reading is None:
             return found, told
-        within = reading.ci95_ms[0] <= challenge.limit_ms
+        within = reading.ci95_ms[0] <= request.limit_ms
         if within and (best is None or reading.median_ms > best[1].median_ms):
             best = found, reading
-        if CLOSE * challenge.limit_ms <= reading.median_ms <= challenge.limit_ms:
+        if CLOSE * request.limit_ms <= reading.median_ms <= request.limit_ms:
             break
-        limit_ms = challenge.limit_ms * told.median_ms / reading.median_ms
+        limit_ms = request.limit_ms * told.median_ms / reading.median_ms
     return best
 
 
-def kept_rival(
-    folder: RunFolder, name: str, find: FindRival, challenge: Challenge, *, variant: str = ""
-) -> Rival | None:
-    """The rival that the run has found before, or one found now and written down.
+def recorded_baseline(
+    folder: RunFolder, name: str, find: FindBaseline, request: BaselineRequest, *, variant: str = ""
+) -> Baseline | None:
+    """Return a baseline from the run's folder, or find it now and save it there.
 
     Args:
-        folder: The run's.
-        name: The rival's.
-        find: Finds it.
-        challenge: What it has to meet.
-        variant: Tells challenges of one run apart.
+        folder: The run's folder.
+        name: The baseline's name.
+        find: Finds the baseline.
+        request: What to derive it from, and its limit.
+        variant: Distinguishes several baselines of one name.
 
     Raises:
         DeviceLostError: The device is gone.
@@ -157,43 +149,43 @@ def kept_rival(
     place.mkdir(exist_ok=True)
     path = place / (f"{name}-{variant}.json" if variant else f"{name}.json")
     if not path.is_file():
-        found, reading = met(find, challenge) or (None, None)
+        found, reading = best_within_limit(find, request) or (None, None)
         if found is not None and found.weights is not None:
             from nas.checkpoints.torch_files import state_bytes
 
             write_whole(path.with_suffix(".pt"), state_bytes(found.weights))
         entry = {
             "name": name,
-            "limit_ms": challenge.limit_ms,
+            "limit_ms": request.limit_ms,
             "about": found and found.about,
             "latency": reading and reading.to_dict(),
             "spec": found and to_dict(found.spec),
         }
         write_whole(path, json.dumps(entry, indent=1) + "\n")
-    return read_rivals(folder, path.stem, with_weights=True).get(path.stem)
+    return read_baselines(folder, path.stem, with_weights=True).get(path.stem)
 
 
-def read_rivals(
+def read_baselines(
     folder: RunFolder, stem: str = "*", *, with_weights: bool = False
-) -> dict[str, Rival]:
-    """The rivals that a run has found, by the names of their files; where none was found, none."""
-    rivals = {}
+) -> dict[str, Baseline]:
+    """Return the baselines that a run has found, by file name."""
+    baselines = {}
     for path, entry in _entries(folder, stem):
         if entry["spec"] is None:
             continue
         weights = path.with_suffix(".pt")
-        rivals[path.stem] = Rival(
+        baselines[path.stem] = Baseline(
             entry["name"],
             entry["about"],
             from_dict(entry["spec"]),
             Latency.from_dict(entry["latency"]),
             weights.read_bytes() if with_weights and weights.is_file() else None,
         )
-    return rivals
+    return baselines
 
 
-def unmet(folder: RunFolder) -> list[str]:
-    """The rivals of the last network that were sought and not found, by name."""
+def missing_baselines(folder: RunFolder) -> list[str]:
+    """Return the names of baselines that were searched for and not found."""
     return [
         entry["name"]
         for path, entry in _entries(folder)

@@ -1,4 +1,4 @@
-"""The adapted network beside another as fast as it, trained alike: is it better, or is that chance?"""
+"""Compare the adapted network with a baseline of the same latency: is it better by more than chance?"""
 
 from __future__ import annotations
 
@@ -6,28 +6,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nas.adapting.kinds import TRAINED, kind_of
 from nas.engine.test_scores import name_of
 from nas.engine.trial import Trial
 from nas.formatting import counted
 from nas.statistics.confidence_intervals import difference_with_interval, mean_in_words
 
-TRAININGS = {"scratch": "trained from scratch", "finetune": "trained on from the seed's weights"}
-"""In words."""
-
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two networks trained in one way, with several seeds each.
+    """Held-out or test accuracies of two networks, trained alike with several seeds.
 
     Attributes:
-        rival: Name of the other network.
+        baseline: The baseline's name.
         training: `scratch` or `finetune`.
-        ours: Accuracies of the adapted network, 0..1, a seed each.
-        theirs: The rival's.
-        images: What they are of: `test` or `held-out` images.
+        ours: Accuracies of the adapted network, 0..1, one per seed.
+        theirs: Accuracies of the baseline.
+        images: The images that they were evaluated on: `test` or `held-out`.
     """
 
-    rival: str
+    baseline: str
     training: str
     ours: tuple[float, ...]
     theirs: tuple[float, ...]
@@ -35,18 +33,18 @@ class Comparison:
 
     @property
     def points(self) -> float:
-        """How much better the adapted network is, in points (hundredths)."""
+        """How much better the adapted network is, in percentage points."""
         return self._difference[0]
 
     @property
     def ci95_points(self) -> tuple[float, float] | None:
-        """95% interval of `points` over the seeds; None where one of the two has a single training."""
+        """95% confidence interval of `points` over the seeds; None if either has a single training."""
         points, half = self._difference
         return None if half is None else (points - half, points + half)
 
     @property
     def by_chance(self) -> bool:
-        """Whether chance alone may explain the difference: no difference is within the interval."""
+        """Whether chance may explain the difference: 0 is within the interval."""
         return self.ci95_points is None or self.ci95_points[0] <= 0 <= self.ci95_points[1]
 
     @property
@@ -54,21 +52,21 @@ class Comparison:
         return difference_with_interval(_in_points(self.ours), _in_points(self.theirs))
 
     def sentence(self) -> str:
-        """The verdict in plain words.
+        """Return the verdict as text.
 
         >>> print(Comparison("uniform", "scratch", (0.80, 0.81, 0.82), (0.81, 0.82, 0.82)).sentence())
         Trained from scratch, on test images: NetAdapt 81.0% ± 2.5, uniform 81.7% ± 1.4 (3 seeds, 95%
-        intervals). NetAdapt is 0.7 points worse (95% interval -2.7 to +1.4): within chance.
+        intervals). NetAdapt is 0.7 points worse (95% interval -2.7 to +1.4): not significant.
         """
-        means = f"NetAdapt {mean_in_words(self.ours)}, {self.rival} {mean_in_words(self.theirs)}"
+        means = f"NetAdapt {mean_in_words(self.ours)}, {self.baseline} {mean_in_words(self.theirs)}"
         spread = ", 95% intervals" if max(len(self.ours), len(self.theirs)) > 1 else ""
-        how = f"{TRAININGS[self.training].capitalize()}, on {self.images} images"
+        how = f"{TRAINED[self.training].capitalize()}, on {self.images} images"
         begin = f"{how}: {means} ({self._seeds()}{spread}). NetAdapt is "
         begin += f"{abs(self.points):.1f} points {'better' if self.points >= 0 else 'worse'}"
         if self.ci95_points is None:
-            return f"{begin}; how much of that is chance is not known."
+            return f"{begin}; one seed does not show how much of that is chance."
         low, high = self.ci95_points
-        verdict = "within chance" if self.by_chance else "more than chance"
+        verdict = "not significant" if self.by_chance else "significant"
         return f"{begin} (95% interval {low:+.1f} to {high:+.1f}): {verdict}."
 
     def _seeds(self) -> str:
@@ -78,9 +76,9 @@ class Comparison:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, as it stands in `result.json`."""
+        """Return plain data, as in `result.json`."""
         return {
-            "rival": self.rival,
+            "rival": self.baseline,
             "training": self.training,
             "images": self.images,
             "ours": list(self.ours),
@@ -92,20 +90,20 @@ class Comparison:
 
 
 def comparisons(
-    finals: Sequence[Trial], rivals: Sequence[str], tested: Mapping[str, float]
+    finals: Sequence[Trial], baselines: Sequence[str], tested: Mapping[str, float]
 ) -> list[Comparison]:
-    """Of a run's last trainings; trainings that failed are left out.
+    """Compare the adapted network with each baseline, by kind of final training; skip failures.
 
     Args:
-        finals: All of them.
-        rivals: The names of those that the last network is set beside.
-        tested: Their accuracies on the test images (`nas.engine.test_scores`). Where one is missing, the
-            comparison is on held-out images.
+        finals: All final trainings.
+        baselines: Names of the baselines.
+        tested: Test accuracies (`nas.engine.test_scores`). If one is missing, the comparison uses held-out
+            accuracies.
     """
     found = []
-    for name in rivals:
-        for training in TRAININGS:
-            ours, theirs = (_ended(finals, kind) for kind in (training, f"{name}-{training}"))
+    for name in baselines:
+        for training in TRAINED:
+            ours, theirs = (_ended(finals, kind) for kind in (training, kind_of(training, name)))
             if not (ours and theirs):
                 continue
             known = all(name_of(trial) in tested for trial in (*ours, *theirs))
@@ -119,13 +117,13 @@ def comparisons(
 
 
 def _ended(finals: Sequence[Trial], kind: str) -> list[Trial]:
-    """The trainings of a kind that did not fail, in the order of their seeds."""
+    """Return the successful trainings of a kind, ordered by seed."""
     chosen = [trial for trial in finals if trial.kind == kind and trial.accuracy is not None]
     return sorted(chosen, key=lambda trial: trial.index)
 
 
 def accuracies(finals: Sequence[Trial], kind: str) -> tuple[float, ...]:
-    """On held-out images, of the trainings of a kind that have one, in the order of their seeds."""
+    """Return the held-out accuracies of a kind of training, ordered by seed."""
     return tuple(trial.accuracy or 0.0 for trial in _ended(finals, kind))
 
 

@@ -9,45 +9,45 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from nas.data.config import DataConfig
 from nas.engine.schedule_config import ScheduleConfig
 from nas.training.recipe import Recipe
-from netadapt.shrink import TOLERANCE
+from netadapt.settings import TOLERANCE
 
 FINETUNE_STEPS = 10_000
-"""T of MobileNetV3's NetAdapt (arXiv 1905.02244, section 4.2)."""
+"""T in MobileNetV3's use of NetAdapt (arXiv 1905.02244, section 4.2)."""
 
-LAST = {"final", "final_recipe"}
-"""Settings of the last trainings, which no step depends on."""
+FINAL_SETTINGS = {"final", "final_recipe"}
+"""Settings of the final trainings, which the steps do not depend on."""
 
 _TUNING = Recipe(steps=FINETUNE_STEPS, learning_rate=1e-3)
 
 
 class AdaptConfig(BaseModel):
-    """A whole NetAdapt run.
+    """All settings of a NetAdapt run.
 
     Attributes:
-        device: What latency is told for.
-        target_ms: Where to end.
-        delta: Part of the seed's latency that each step saves at least. The published text of
-            MobileNetV3 has 0.01; a tenth of the steps do with 0.1.
-        decay: What delta is multiplied by after each step.
+        device: The target device.
+        target_ms: Target latency.
+        delta: Minimum latency reduction of each step, as a fraction of the seed's latency. MobileNetV3's
+            paper uses 0.01; 0.1 needs a tenth of the steps.
+        decay: Factor applied to delta after each step.
         divisor: Widths are multiples of it.
-        floor: No width is below it.
-        keep: Which channels stay: the first (MobileNetV3's truncation), or those of largest L2 norm
+        floor: Minimum width.
+        keep: Channels to keep: the first (MobileNetV3's truncation), or those of largest L2 norm
             (NetAdapt's).
         metric: `ratio` chooses by dACC / |dLAT|, `accuracy` by accuracy.
-        ends: Whether stem and head are narrowed too.
-        tolerance: Part of the target that the last network may stay below it: one that ends further below
-            is given back some width. 1 never gives back.
-        recipe: Of a proposal's fine-tuning.
-        final: How the last network is trained: from scratch (MobileNetV3's), on from its weights
-            (NetAdapt's), both side by side, or not at all.
-        final_recipe: How long and how. On from its weights it takes the learning rate of `recipe`, unless
-            another than the default is given here.
-        compare: What the last network is set beside, trained alike: `uniform` is the seed at the uniform
-            width multiplier of the same latency.
-        compare_seeds: Trainings of each of the two, with different seeds.
-        data: The images; the seed's own size by default.
+        ends: Whether stem and head may be narrowed too.
+        tolerance: How far below the target the adapted network may end, as a fraction of it; if it ends
+            further below, some width is restored. 1 never restores width.
+        recipe: Fine-tuning of a proposal.
+        final: Final training of the adapted network: from scratch (MobileNetV3's), by fine-tuning
+            (NetAdapt's), both, or none.
+        final_recipe: Recipe of the final trainings. Fine-tuning uses the learning rate of `recipe` unless
+            this one's differs from the default.
+        compare: Baseline to train alike: `uniform` is the seed at the uniform width multiplier of the
+            same latency.
+        compare_seeds: Trainings of the adapted network and of the baseline, with different seeds.
+        data: The images; at the seed's resolution by default.
         schedule: Where trainings run.
-        seed: Of everything random.
+        seed: Random seed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -81,22 +81,22 @@ class AdaptConfig(BaseModel):
         return self
 
     def settings(self) -> dict[str, Any]:
-        """What a run cannot change once it has begun, but for its device and target, as plain data."""
+        """Return the settings that are fixed once a run has begun, except device and target."""
         free = {"device", "target_ms", "data", "schedule", "compare", "compare_seeds"}
-        return self.model_dump(mode="json", exclude=free | LAST)
+        return self.model_dump(mode="json", exclude=free | FINAL_SETTINGS)
 
-    def last(self) -> dict[str, Any]:
-        """What a run cannot change once its last trainings have begun, as plain data."""
-        return self.model_dump(mode="json", include=LAST)
+    def final_settings(self) -> dict[str, Any]:
+        """Return the settings that are fixed once final trainings have begun."""
+        return self.model_dump(mode="json", include=FINAL_SETTINGS)
 
     @property
     def final_recipes(self) -> dict[str, Recipe]:
-        """The recipe of each kind of last training: what has been trained needs a lower rate."""
+        """Recipe of each final training; trained weights need a lower learning rate."""
         recipe, rate = self.final_recipe, self.final_recipe.learning_rate
         if rate == Recipe().learning_rate:
             rate = self.recipe.learning_rate
         return {"scratch": recipe, "finetune": recipe.model_copy(update={"learning_rate": rate})}
 
-    def finals(self) -> tuple[str, ...]:
-        """The kinds of last training."""
+    def final_trainings(self) -> tuple[str, ...]:
+        """Return the final trainings to run."""
         return {"none": (), "both": ("scratch", "finetune")}.get(self.final, (self.final,))

@@ -1,4 +1,4 @@
-"""What a NetAdapt run keeps of each step: its proposals, and the network that it went on with."""
+"""The files that a NetAdapt run keeps of each step: its proposals, and the network chosen from them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from search_spaces.spec import from_dict, to_dict, to_yaml
 
 @dataclass(frozen=True)
 class Planned:
-    """A proposal of a step, as it is written down.
+    """A proposal with its latency, as written to disk before training.
 
     Attributes:
-        name: For people.
+        name: Description for people.
         spec: The network.
-        latency: What the source said of it; None if it could not.
-        problem: Why it could not.
+        latency: Its latency; None if it could not be measured.
+        problem: Why it could not be measured.
     """
 
     name: str
@@ -40,14 +40,14 @@ class Planned:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        """Return the proposal that `to_dict` gave."""
+        """Inverse of `to_dict`."""
         latency = Latency.from_dict(data["latency"]) if data["latency"] else None
         return cls(data["name"], from_dict(data["spec"]), latency, data.get("problem"))
 
 
 @dataclass(frozen=True)
 class StepPlan:
-    """A step's proposals, and the delta in milliseconds that each saves at least."""
+    """A step's proposals, and the minimum saving of each in milliseconds."""
 
     delta_ms: float
     proposals: Sequence[Planned]
@@ -61,7 +61,7 @@ class StepPlan:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        """Return the plan that `to_dict` gave."""
+        """Inverse of `to_dict`."""
         return cls(data["delta_ms"], [Planned.from_dict(entry) for entry in data["proposals"]])
 
 
@@ -69,25 +69,25 @@ class Family:
     """The steps of a run on disk.
 
     Args:
-        folder: The run's.
+        folder: The run's folder.
     """
 
     def __init__(self, folder: RunFolder) -> None:
         self._folder = folder
 
     def planned(self, step: int) -> StepPlan | None:
-        """Return the proposals that were written down for a step (from 0); None if there are none yet."""
+        """Return the recorded proposals of a step (from 0), or None if there are none yet."""
         path = self._plan_path(step)
         return StepPlan.from_dict(read_json(path)) if path.is_file() else None
 
     def keep_plan(self, step: int, plan: StepPlan) -> None:
-        """Write down a step's proposals before the first of them trains."""
+        """Record a step's proposals before the first of them is trained."""
         path = self._plan_path(step)
         path.parent.mkdir(exist_ok=True)
         write_whole(path, json.dumps(plan.to_dict(), indent=1) + "\n")
 
     def keep_network(self, step: int, spec: ArchSpec, chosen: Trial) -> bytes:
-        """Keep the network that a step (from 1) went on with; return its weights, serialized."""
+        """Save the network chosen in a step (from 1); return its weights, serialized."""
         folder = self._folder / "family"
         folder.mkdir(exist_ok=True)
         write_whole(folder / f"step-{step}.yaml", to_yaml(spec))
@@ -98,16 +98,16 @@ class Family:
         return kept.read_bytes()
 
     def drop_weights(self, trials: Sequence[Trial]) -> None:
-        """Remove the weights of a step's proposals, once the chosen one's are with the family."""
+        """Delete the weights of a step's proposals, once the chosen network is saved."""
         for trial in trials:
             self._folder.weights_path(trial.key).unlink(missing_ok=True)
 
     def confirmed(self, step: int) -> Latency | None:
-        """Return the latency that a step's network had when it was measured once more."""
+        """Return the latency measured again after the step's choice, if any."""
         return read_confirmed(confirmed_path(self._folder, step))
 
     def keep_confirmed(self, step: int, latency: Latency) -> None:
-        """Keep the latency that a step's network had when it was measured once more."""
+        """Save the latency measured again after the step's choice."""
         write_whole(confirmed_path(self._folder, step), json.dumps(latency.to_dict()) + "\n")
 
     def _plan_path(self, step: int) -> Path:
@@ -115,10 +115,10 @@ class Family:
 
 
 def confirmed_path(folder: RunFolder, step: int) -> Path:
-    """Where the latency of a step's network is kept, measured once it was chosen."""
+    """Return the path of the latency measured again after a step's choice."""
     return folder / "family" / f"step-{step}.latency.json"
 
 
 def read_confirmed(path: Path) -> Latency | None:
-    """Return the latency in such a file; None if there is none."""
+    """Return the latency in a file, or None if there is no such file."""
     return Latency.from_dict(read_json(path)) if path.is_file() else None

@@ -1,8 +1,8 @@
-"""What is trained once NetAdapt has reached its target: the last network, and its rivals beside it.
+"""Plan the final trainings of a NetAdapt run: its last network and the baselines of the same latency.
 
-Fair means alike in everything but the network. From scratch all have the same recipe, and the same seeds:
-the same images in the same order. Trained on from the seed's weights, a rival gets the steps that NetAdapt
-spent on the way to its last network, and then as many more as that one.
+The comparison is fair: only the network differs. From scratch, all networks share the recipe and the seeds,
+and so see the same images in the same order. A fine-tuned baseline trains for as many steps in total as the
+adapted network did: NetAdapt's fine-tuning along the way, then the final recipe.
 """
 
 from __future__ import annotations
@@ -12,35 +12,32 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from latency import Latency
-from nas.adapting.baselines import Challenge, FindRival, Rival, kept_rival
+from nas.adapting.baselines import Baseline, BaselineRequest, FindBaseline, recorded_baseline
 from nas.adapting.job import AdaptJob, of_steps
+from nas.adapting.kinds import CURVE, FINETUNE, HOW, PROPOSAL, SCRATCH, kind_of
 from nas.engine.job import trial_seed
-from nas.engine.memoized_source import Remembering
+from nas.engine.memoized_source import MemoizedSource
 from nas.engine.run_folder import RunFolder
 from nas.engine.trial import Trial
 from nas.training.recipe import Recipe
 from search_spaces import ArchSpec
 
 if TYPE_CHECKING:
-    from nas.checkpoints.checkpoint import Seed
+    from nas.checkpoints.checkpoint import Checkpoint
 
 CURVE_POINTS = 4
-"""Networks of the family that a rival is set beside, spread over the way and with the last of them."""
-
-
-IN_WORDS = {"scratch": "from scratch", "finetune": "on from its weights"}
-"""How the last network is trained."""
+"""Networks of the family that are compared with baselines, evenly spaced and including the last."""
 
 
 @dataclass(frozen=True)
 class Reached:
-    """Where NetAdapt's loop has ended.
+    """The end of NetAdapt's loop.
 
     Attributes:
-        spec: The last network.
-        latency: Its.
+        spec: The adapted network.
+        latency: Its latency.
         weights: Its state dict, serialized.
-        family: The network of every step, as fine-tuned.
+        family: The chosen network of each step, as fine-tuned.
     """
 
     spec: ArchSpec
@@ -50,42 +47,42 @@ class Reached:
 
 
 @dataclass(frozen=True)
-class LastTrainings:
-    """Plans the last trainings.
+class FinalTrainings:
+    """Plans the final trainings.
 
     Attributes:
-        seed: The network that NetAdapt began with.
-        latency: Tells latencies.
-        folder: The run's.
-        kinds: How the last network is trained: `scratch`, `finetune`, both or neither.
+        seed: The checkpoint that NetAdapt started from.
+        latency: Returns latencies.
+        folder: The run's folder.
+        kinds: How networks are trained: `scratch`, `finetune`, both or neither.
         tuning: A proposal's recipe, its length in steps.
-        final: The last network's, by kind; all of one length in steps.
-        run_seed: Of everything random.
-        rivals: Find the networks to compare it with, by name.
-        seeds: Trainings of each network and kind, where there are rivals.
-        curve: Whether rivals are set beside networks on the way too.
+        final: The final recipe of each kind, its length in steps; all have the same length.
+        run_seed: The run's random seed.
+        baselines: Find the baselines, by name.
+        seeds: Trainings of each network and kind where there are baselines.
+        curve: Whether intermediate networks are compared with baselines too.
     """
 
-    seed: Seed
-    latency: Remembering
+    seed: Checkpoint
+    latency: MemoizedSource
     folder: RunFolder
     kinds: tuple[str, ...]
     tuning: Recipe
     final: Mapping[str, Recipe]
     run_seed: int
-    rivals: Mapping[str, FindRival]
+    baselines: Mapping[str, FindBaseline]
     seeds: int
     curve: bool = True
 
     def __call__(self, reached: Reached) -> list[AdaptJob]:
-        """The trainings, in the order of the log: first those that are made without rivals too."""
+        """Return the jobs in log order: first those that do not depend on baselines."""
         jobs = self._ours(reached, range(1))
-        if self.rivals:
+        if self.baselines:
             jobs += self._ours(reached, range(1, self.seeds))
-        for name, find in self.rivals.items():
-            rival = self._rival(name, find, reached.latency.median_ms)
-            if rival is not None:
-                jobs += self._theirs(reached, rival)
+        for name, find in self.baselines.items():
+            baseline = self._baseline(name, find, reached.latency.median_ms)
+            if baseline is not None:
+                jobs += self._theirs(reached, baseline)
             if self.curve:
                 jobs += self._curve(reached, name, find)
         return jobs
@@ -93,7 +90,7 @@ class LastTrainings:
     def _ours(self, reached: Reached, places: range) -> list[AdaptJob]:
         return [
             self._job(
-                f"the last network {IN_WORDS[kind]}{self._which(place)}",
+                f"adapted network {HOW[kind]}{self._which(place)}",
                 kind=kind,
                 index=place,
                 seed=trial_seed(self.run_seed, place, kind),
@@ -101,61 +98,61 @@ class LastTrainings:
                 spec=reached.spec,
                 latency=reached.latency,
                 recipe=self.final[kind],
-                weights=None if kind == "scratch" else reached.weights,
+                weights=None if kind == SCRATCH else reached.weights,
             )
             for place in places
             for kind in self.kinds
         ]
 
-    def _theirs(self, reached: Reached, rival: Rival) -> list[AdaptJob]:
-        recipes = {**self.final, "finetune": self.as_long(len(reached.family))}
+    def _theirs(self, reached: Reached, baseline: Baseline) -> list[AdaptJob]:
+        recipes = {**self.final, FINETUNE: self.as_long(len(reached.family))}
         return [
             self._job(
-                f"{rival.name} {IN_WORDS[kind]}{self._which(place)}",
-                kind=f"{rival.name}-{kind}",
+                f"{baseline.name} {HOW[kind]}{self._which(place)}",
+                kind=kind_of(kind, baseline.name),
                 index=place,
                 seed=trial_seed(self.run_seed, place, kind),
                 family=reached.family,
-                spec=rival.spec,
-                latency=rival.latency,
+                spec=baseline.spec,
+                latency=baseline.latency,
                 recipe=recipes[kind],
-                weights=None if kind == "scratch" else rival.weights,
+                weights=None if kind == SCRATCH else baseline.weights,
             )
             for kind in self.kinds
-            if kind == "scratch" or rival.weights is not None
+            if kind == SCRATCH or baseline.weights is not None
             for place in range(self.seeds)
         ]
 
-    def _curve(self, reached: Reached, name: str, find: FindRival) -> list[AdaptJob]:
-        """Rivals of networks on the way, fine-tuned for as many steps as those were by then."""
+    def _curve(self, reached: Reached, name: str, find: FindBaseline) -> list[AdaptJob]:
+        """Fine-tune baselines of intermediate networks, each for as many steps as NetAdapt took so far."""
         jobs = []
         for step in spread(len(reached.family)):
             limit_ms = reached.family[step - 1].latency_ms
-            rival = self._rival(name, find, limit_ms, variant=f"step-{step}")
-            if rival is None or rival.weights is None:
+            baseline = self._baseline(name, find, limit_ms, variant=f"step-{step}")
+            if baseline is None or baseline.weights is None:
                 continue
             job = self._job(
-                f"{name} beside step {step}",
-                kind=f"{name}-curve",
+                f"{name} for step {step}",
+                kind=kind_of(CURVE, name),
                 index=step,
-                seed=trial_seed(self.run_seed, step - 1, "proposal"),
+                seed=trial_seed(self.run_seed, step - 1, PROPOSAL),
                 family=reached.family,
-                spec=rival.spec,
-                latency=rival.latency,
+                spec=baseline.spec,
+                latency=baseline.latency,
                 recipe=of_steps(self.tuning, step * self._tuning_steps),
-                weights=rival.weights,
+                weights=baseline.weights,
             )
             jobs.append(job)
         return jobs
 
     def _which(self, place: int) -> str:
-        return f", {place + 1} of {self.seeds}" if self.rivals else ""
+        return f", {place + 1} of {self.seeds}" if self.baselines else ""
 
-    def _rival(
-        self, name: str, find: FindRival, limit_ms: float, *, variant: str = ""
-    ) -> Rival | None:
-        challenge = Challenge(self.seed, self.latency, limit_ms)
-        return kept_rival(self.folder, name, find, challenge, variant=variant)
+    def _baseline(
+        self, name: str, find: FindBaseline, limit_ms: float, *, variant: str = ""
+    ) -> Baseline | None:
+        request = BaselineRequest(self.seed, self.latency, limit_ms)
+        return recorded_baseline(self.folder, name, find, request, variant=variant)
 
     @property
     def _tuning_steps(self) -> int:
@@ -163,8 +160,8 @@ class LastTrainings:
         return self.tuning.steps
 
     def as_long(self, steps: int) -> Recipe:
-        """The last training's recipe, longer by what so many of NetAdapt's steps have trained."""
-        final = self.final["finetune"]
+        """Return the final recipe for fine-tuning, extended by the training of `steps` NetAdapt steps."""
+        final = self.final[FINETUNE]
         assert final.steps is not None
         images = steps * self._tuning_steps * self.tuning.batch_size
         return of_steps(final, final.steps + round(images / final.batch_size))
@@ -198,7 +195,7 @@ class LastTrainings:
 
 
 def spread(steps: int, points: int = CURVE_POINTS) -> list[int]:
-    """So many of the steps 1 to `steps`, evenly, with the last.
+    """Return up to `points` of the steps 1 to `steps`, evenly spaced, the last included.
 
     >>> spread(3), spread(10), spread(0)
     ([1, 2, 3], [2, 5, 8, 10], [])

@@ -1,17 +1,17 @@
-"""What a NetAdapt worker does: fine-tune a proposal, or train the last network or a rival."""
+"""The work of a NetAdapt worker: fine-tune a proposal, or run a final training."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from nas.adapting.baselines import keeps_weights
 from nas.adapting.job import AdaptJob
+from nas.adapting.kinds import is_curve
 from nas.engine.job import Evaluate, Outcome
 
 if TYPE_CHECKING:
     from nas.data.images import Dataset
-    from netadapt.weights import Keep
+    from netadapt.channel_selection import ChannelSelection
 
 
 @dataclass(frozen=True)
@@ -19,24 +19,24 @@ class AdaptTraining:
     """Trains `AdaptJob`s on a data set; picklable.
 
     Attributes:
-        dataset: Images, normalised as the seed is used to.
-        keep: Which channels stay: see `netadapt.weights.inherit`.
-        device: `cpu`, `cuda`, or `auto` for the GPU where the worker sees one.
+        dataset: Images, normalized as for the seed.
+        keep: Which channels to inherit: see `netadapt.weights.inherit`.
+        device: `cpu`, `cuda`, or `auto` for the GPU if the worker has one.
         threads: Torch threads.
     """
 
     dataset: Dataset
-    keep: Keep = "first"
+    keep: ChannelSelection = "first"
     device: str = "auto"
     threads: int = 1
 
     def __call__(self, job: AdaptJob) -> Outcome:
-        """Train a job's network; the same job gives the same outcome on the same kind of device."""
+        """Train a job's network; the outcome is reproducible on the same kind of device."""
         import torch
 
         from nas.checkpoints.torch_files import state_bytes, state_of
         from nas.training.train import Diverged, train
-        from netadapt.weights import passed_on
+        from netadapt.weights import transfer
         from search_spaces.network import build
 
         torch.set_num_threads(self.threads)
@@ -48,7 +48,7 @@ class AdaptTraining:
         if job.weights is not None:
             weights = state_of(job.weights)
             network.load_state_dict(
-                passed_on(job.parent, weights, job.spec, keep=self.keep, generator=drawn)
+                transfer(job.parent, weights, job.spec, selection=self.keep, generator=drawn)
             )
         try:
             result = train(
@@ -61,7 +61,7 @@ class AdaptTraining:
             )
         except Diverged as error:
             return Outcome(None, f"diverged: {error}")
-        trained = state_bytes(network.state_dict()) if keeps_weights(job.kind) else None
+        trained = None if is_curve(job.kind) else state_bytes(network.state_dict())
         return Outcome(
             result.accuracy,
             train_s=result.train_s,
@@ -72,7 +72,7 @@ class AdaptTraining:
 
 @dataclass(frozen=True)
 class WithWeights:
-    """Checks that a caller's own evaluator returns the weights that a run goes on with; picklable.
+    """Checks that a user's evaluator returns the weights that later steps need; picklable.
 
     Attributes:
         evaluate: The evaluator.
@@ -81,12 +81,12 @@ class WithWeights:
     evaluate: Evaluate[AdaptJob]
 
     def __call__(self, job: AdaptJob) -> Outcome:
-        """Train a job's network; without weights, where they are needed, it has failed."""
+        """Train a job's network; it counts as failed if its weights are needed and missing."""
         outcome = self.evaluate(job)
         if not isinstance(outcome, Outcome) or outcome.accuracy is None:
             return outcome
-        if not keeps_weights(job.kind):
+        if is_curve(job.kind):
             return replace(outcome, weights=None)
         if outcome.weights is None:
-            return Outcome(None, "its training returned no weights")
+            return Outcome(None, "the evaluator returned no weights")
         return outcome

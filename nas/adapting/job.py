@@ -1,4 +1,4 @@
-"""What a NetAdapt worker gets: a network to train, from another's weights or from scratch."""
+"""The job of a NetAdapt worker: train a network, from inherited weights or from scratch."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from search_spaces import ArchSpec, count
 
 @dataclass(frozen=True, kw_only=True)
 class AdaptJob(Job):
-    """A network to train, from another's weights or from scratch.
+    """A network to train, from inherited weights or from scratch.
 
     Attributes:
-        name: For people: `block 3 expansion 72 -> 40`.
-        recipe: How; its length is in steps.
-        parent: The network that `weights` are of: this one, or a wider one whose channels are cut out.
-        weights: Its state dict, serialized by `torch.save`; None draws them anew.
+        name: Description for people: `block 3 expansion 72 -> 40`.
+        recipe: Training recipe, its length in steps.
+        parent: The network that `weights` belong to: this one, or a wider one to cut channels from.
+        weights: The parent's state dict, serialized by `torch.save`; None trains from scratch.
     """
 
     name: str
@@ -27,23 +27,23 @@ class AdaptJob(Job):
 
     @property
     def work(self) -> float:
-        """Multiply-adds of its training's forward passes."""
+        """MAdds of the training's forward passes."""
         return work(self.spec, self.recipe)
 
 
 def work(spec: ArchSpec, recipe: Recipe) -> int:
-    """Multiply-adds of a training's forward passes, at the deployed size.
+    """Return the MAdds of a training's forward passes, at the deployed resolution.
 
     Args:
         spec: The network.
-        recipe: Of a length in steps: see `in_steps`.
+        recipe: Its length must be in steps: see `in_steps`.
     """
     assert recipe.steps is not None
     return recipe.steps * recipe.batch_size * count(spec).madds
 
 
 def in_steps(recipe: Recipe, train_images: int) -> Recipe:
-    """Return the same recipe, its length in steps.
+    """Return the recipe with its length in steps.
 
     >>> in_steps(Recipe(epochs=2), 1000).steps
     14
@@ -52,5 +52,5 @@ def in_steps(recipe: Recipe, train_images: int) -> Recipe:
 
 
 def of_steps(recipe: Recipe, steps: int) -> Recipe:
-    """Return the recipe at another length."""
+    """Return the recipe with another length."""
     return recipe.model_copy(update={"epochs": None, "min_steps": None, "steps": steps})

@@ -1,6 +1,6 @@
-"""`run.json` of a NetAdapt run: what is narrowed, where and on what, and how good the seed is.
+"""`run.json` of a NetAdapt run: the seed with its latency and accuracy, the device, the data, the settings.
 
-The seed's latency and accuracy are measured once a run, since every choice rests on them.
+The seed's latency and accuracy are measured once per run, because every later decision depends on them.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from latency import Device, Latency
 from nas.adapting.config import AdaptConfig
 from nas.atomic_files import read_json, write_whole
-from nas.engine.memoized_source import Remembering
+from nas.engine.memoized_source import MemoizedSource
 from nas.engine.run_folder import RunFolder
-from nas.engine.run_metadata import facts_of_data, gone_on, keep_contents
+from nas.engine.run_metadata import data_metadata, gone_on, keep_contents
 from search_spaces import ArchSpec, InputError
 from search_spaces.spec import to_dict
 
@@ -23,62 +23,62 @@ if TYPE_CHECKING:
     from nas.data.images import Dataset
 
 KIND = "netadapt"
-"""What `kind` says in a NetAdapt run's facts."""
+"""Value of `kind` in a NetAdapt run's metadata."""
 
 
-def adapt_facts(
+def adapt_metadata(
     seed: ArchSpec, device: Device, data: Dataset, config: AdaptConfig
 ) -> dict[str, Any]:
-    """What a run keeps to from its begin on, as plain data."""
+    """Return what must not change when a run is resumed, as plain data."""
     return {
         "kind": KIND,
         "seed": {"fingerprint": seed.fingerprint, "spec": to_dict(seed)},
         "device": asdict(device),
         "target_ms": config.target_ms,
         "settings": config.settings(),
-        "last": config.last(),
-        "data": facts_of_data(data),
+        "last": config.final_settings(),
+        "data": data_metadata(data),
     }
 
 
-def begin_facts(
+def begin_metadata(
     run: RunFolder,
-    facts: dict[str, Any],
+    metadata: dict[str, Any],
     seed: ArchSpec,
-    latency: Remembering,
+    latency: MemoizedSource,
     accuracy: Callable[[], float],
     data: Dataset | None = None,
 ) -> float:
-    """Keep the facts with the seed's latency and accuracy, or take these from the run's file.
+    """Write the metadata with the seed's latency and accuracy; on resume, take these from the file.
 
     Args:
-        run: The folder.
-        facts: See `adapt_facts`.
-        seed: The network.
-        latency: Tells its latency, or is told what is kept.
-        accuracy: Finds its accuracy on held-out images, 0..1.
-        data: The images: see `nas.engine.run_metadata.record_facts`.
+        run: The run's folder.
+        metadata: See `adapt_metadata`.
+        seed: The seed's network.
+        latency: Measures the seed on a new run; on resume it is given the recorded reading.
+        accuracy: Returns the seed's held-out accuracy, 0..1.
+        data: The images: see `nas.engine.run_metadata.record_metadata`.
 
     Returns:
-        The accuracy.
+        The seed's accuracy.
 
     Raises:
-        InputError: The folder's run has other facts; the first that differs is named. How the last network
-            is trained may differ until one has been.
+        InputError: The run in the folder has different metadata; the first difference is named. Settings
+            of the final trainings may change until one has ended.
     """
     path = run / "run.json"
-    facts = json.loads(json.dumps(facts))  # as it will be read
+    metadata = json.loads(json.dumps(metadata))  # compare with what a file would give
     if path.is_file():
         before = read_json(path)
         if before.get("kind") != KIND:
-            raise InputError(f"{path}: not of a NetAdapt run: choose another folder")
+            raise InputError(f"{path}: not written by netadapt: choose another folder")
         free = set() if run.ending else {"last"}
-        facts = gone_on(run, {k: f for k, f in before.items() if k not in free}, facts, data)
+        metadata = gone_on(run, {k: f for k, f in before.items() if k not in free}, metadata, data)
         latency.know(seed, Latency.from_dict(before["latency"]))
-        facts |= {"latency": before["latency"], "accuracy": before["accuracy"]}
+        metadata |= {"latency": before["latency"], "accuracy": before["accuracy"]}
     else:
-        facts |= {"latency": latency.reading(seed).to_dict(), "accuracy": accuracy()}
+        metadata |= {"latency": latency.reading(seed).to_dict(), "accuracy": accuracy()}
     begun = path.is_file()
-    write_whole(path, json.dumps(facts, indent=1) + "\n")
+    write_whole(path, json.dumps(metadata, indent=1) + "\n")
     keep_contents(run, data, begun=begun)
-    return float(facts["accuracy"])
+    return float(metadata["accuracy"])

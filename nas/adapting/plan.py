@@ -17,7 +17,7 @@ from nas.adapting.final_training import Reached
 from nas.adapting.job import AdaptJob
 from nas.adapting.watching import AdaptWatcher
 from nas.engine.job import Key, Kind, trial_seed
-from nas.engine.memoized_source import Remembering
+from nas.engine.memoized_source import MemoizedSource
 from nas.engine.run_folder import RunFolder
 from nas.engine.run_logs import RunLogs
 from nas.engine.runner import BatchRunner, SearchStoppedError
@@ -50,7 +50,7 @@ class AdaptPlan:
         self,
         shrink: Shrink,
         *,
-        latency: Remembering,
+        latency: MemoizedSource,
         weights: bytes,
         family: Family,
         run_seed: int,

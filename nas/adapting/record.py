@@ -1,4 +1,4 @@
-"""A NetAdapt run as its folder tells it: read without a lock, also while it runs."""
+"""Read a NetAdapt run from its folder, without a lock and also while it runs."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from pathlib import Path
 from typing import Any, Self
 
 from latency import Latency
-from nas.adapting.baselines import Rival, read_rivals, unmet
+from nas.adapting.baselines import Baseline, missing_baselines, read_baselines
 from nas.adapting.comparison import Comparison, comparisons
 from nas.adapting.family import Planned, StepPlan, confirmed_path, read_confirmed
+from nas.adapting.kinds import is_curve
 from nas.adapting.metadata import KIND
 from nas.engine.run_folder import RunFolder
 from nas.engine.test_scores import read_tested
-from nas.engine.trial import Trial
-from nas.engine.trial_log import read_trials
+from nas.engine.trial import Trial, read_trials
 from search_spaces import ArchSpec, InputError
 from search_spaces.spec import from_dict
 
 
 @dataclass(frozen=True)
 class StepRecord:
-    """A step.
+    """One step of a run.
 
     Attributes:
         number: From 1.
-        delta_ms: What each proposal saves at least.
-        entries: Its proposals, each with what came of it; None for one that has not ended.
-        confirmed: Latency of the network that went on, measured once it was chosen; None where nothing is
+        delta_ms: Minimum saving of each proposal.
+        entries: Its proposals with their trials; None for a trial that has not ended.
+        confirmed: Latency of the chosen network, measured again after the choice; None if nothing is
             measured, or not yet.
     """
 
@@ -41,7 +41,7 @@ class StepRecord:
 
     @property
     def chosen(self) -> int | None:
-        """Place of the proposal that went on; None before all have ended, or if all failed."""
+        """Index of the chosen proposal; None before all have ended, or if all failed."""
         trials = [trial for _, trial in self.entries]
         if not all(trials):
             return None
@@ -51,42 +51,42 @@ class StepRecord:
 
 @dataclass(frozen=True)
 class AdaptRecord:
-    """What a run's folder holds.
+    """The contents of a run's folder.
 
     Attributes:
         path: The folder.
-        facts: `run.json`.
-        steps: In order; the last may be under way.
-        finals: The last trainings, rivals' too.
-        rivals: Networks to compare with, by name; with `-step-3` those beside a step.
-        unmet: Names of those that were sought and not found.
+        metadata: Contents of `run.json`.
+        steps: In order; the last may be incomplete.
+        finals: The final trainings, of baselines too.
+        baselines: The baselines, by file name: `uniform`, and `uniform-step-3` for an intermediate network.
+        missing: Names of baselines that were not found.
         tested: Accuracies on the test images, 0..1: see `nas.engine.test_scores`.
-        result: `result.json`; None unless it is the result of these steps.
+        result: Contents of `result.json`; None if it is missing or out of date.
     """
 
     path: Path
-    facts: dict[str, Any]
+    metadata: dict[str, Any]
     steps: Sequence[StepRecord]
     finals: Sequence[Trial]
-    rivals: dict[str, Rival]
-    unmet: Sequence[str]
+    baselines: dict[str, Baseline]
+    missing: Sequence[str]
     tested: dict[str, float]
     result: dict[str, Any] | None
 
     @classmethod
     def read(cls, folder: RunFolder) -> Self:
-        """What the folder holds now.
+        """Read what the folder holds now.
 
         Raises:
-            InputError: It is not a NetAdapt run's, or a file in it is damaged.
+            InputError: It is not the folder of a NetAdapt run, or a file in it is damaged.
         """
-        facts = read_facts(folder)
+        metadata = read_metadata(folder)
         trials = {t.index: t for t in read_trials(folder / "proposals.jsonl")}
         steps: list[StepRecord] = []
         first = 0
         while (path := folder / "plans" / f"step-{len(steps)}.json").is_file():
             plan = StepPlan.from_dict(_read(path))
-            if not plan.proposals:  # no group could give any more
+            if not plan.proposals:  # no group could be narrowed further
                 break
             entries = [(p, trials.get(first + place)) for place, p in enumerate(plan.proposals)]
             number = len(steps) + 1
@@ -98,44 +98,44 @@ class AdaptRecord:
         kept = _read(result) if result.is_file() else None
         chosen = sum(step.chosen is not None for step in steps)
         if kept is not None and kept["steps"] != chosen:
-            kept = None  # stale: the run was resumed since
-        found, lacking = read_rivals(folder), unmet(folder)
+            kept = None  # stale: the run was resumed since then
+        found, lacking = read_baselines(folder), missing_baselines(folder)
         known = read_tested(folder)
-        return cls(folder.path, facts, steps, finals, found, lacking, known, kept)
+        return cls(folder.path, metadata, steps, finals, found, lacking, known, kept)
 
     @property
     def name(self) -> str:
-        """The folder's."""
+        """The folder's name."""
         return self.path.resolve().name
 
     @cached_property
     def seed(self) -> ArchSpec:
-        """The network to begin with."""
-        return from_dict(self.facts["seed"]["spec"], where="run.json, seed")
+        """The network that the run started from."""
+        return from_dict(self.metadata["seed"]["spec"], where="run.json, seed")
 
     @cached_property
     def seed_latency(self) -> Latency:
-        """Its latency."""
-        return Latency.from_dict(self.facts["latency"])
+        """The seed's latency."""
+        return Latency.from_dict(self.metadata["latency"])
 
     @property
     def px(self) -> int:
-        """The size at which the seed is deployed, of all accuracies and latencies."""
-        return int(self.facts["data"]["px"])
+        """The deployed resolution, at which all accuracies and latencies are given."""
+        return int(self.metadata["data"]["px"])
 
     @property
     def estimate(self) -> bool:
-        """Whether nothing is measured: all latencies are computed."""
+        """Whether all latencies are estimates."""
         return self.seed_latency.estimate
 
     @property
     def by_pieces(self) -> bool:
-        """Whether proposals are told sums of pieces, and only the networks that go on are measured."""
-        return bool(self.facts["device"]["estimate"]) and not self.estimate
+        """Whether only chosen networks are measured; latencies of proposals are sums of pieces."""
+        return bool(self.metadata["device"]["estimate"]) and not self.estimate
 
     @cached_property
     def family(self) -> list[tuple[Planned, Trial]]:
-        """The network of every step that has ended, with the latency that it was confirmed to have."""
+        """The chosen network of every finished step, with its confirmed latency."""
         return [
             (replace(planned, latency=step.confirmed or planned.latency), trial)
             for step in self.steps
@@ -145,65 +145,69 @@ class AdaptRecord:
         ]
 
     @property
-    def last(self) -> ArchSpec:
-        """The network that it has come to."""
+    def adapted(self) -> ArchSpec:
+        """The current network."""
         return self.family[-1][0].spec if self.family else self.seed
 
     @property
-    def last_latency(self) -> Latency:
-        """Its latency."""
+    def adapted_latency(self) -> Latency:
+        """The current network's latency."""
         reading = self.family[-1][0].latency if self.family else self.seed_latency
         assert reading is not None
         return reading
 
     @property
-    def rival_names(self) -> list[str]:
-        """Of the networks that the last one is compared with."""
-        return sorted({rival.name for rival in self.rivals.values()})
+    def baseline_names(self) -> list[str]:
+        """Names of the baselines."""
+        return sorted({baseline.name for baseline in self.baselines.values()})
 
     @property
     def has_curve(self) -> bool:
-        """Whether networks on the way were compared too."""
-        return any(trial.kind.endswith("-curve") for trial in self.finals)
+        """Whether intermediate networks were compared too."""
+        return any(is_curve(trial.kind) for trial in self.finals)
 
     @property
     def comparisons(self) -> list[Comparison]:
-        """How it stands to them."""
-        return comparisons(self.finals, self.rival_names, self.tested)
+        """Comparisons of the adapted network with its baselines."""
+        return comparisons(self.finals, self.baseline_names, self.tested)
 
     @property
     def latencies(self) -> list[Latency]:
-        """All readings of the run."""
+        """All latencies of the run."""
         planned = [p.latency for step in self.steps for p, _ in step.entries if p.latency]
-        return [self.seed_latency, *planned, *(rival.latency for rival in self.rivals.values())]
+        return [
+            self.seed_latency,
+            *planned,
+            *(baseline.latency for baseline in self.baselines.values()),
+        ]
 
     @property
     def failed(self) -> list[Trial]:
-        """Proposals and last trainings that gave no accuracy."""
+        """Proposals and final trainings that failed."""
         tried = [trial for step in self.steps for _, trial in step.entries if trial]
         return [trial for trial in (*tried, *self.finals) if trial.accuracy is None]
 
 
 def is_adapt_run(folder: RunFolder) -> bool:
-    """Whether a folder is a NetAdapt run's."""
+    """Return whether the folder belongs to a NetAdapt run."""
     try:
         return bool(_read(folder / "run.json").get("kind") == KIND)
     except InputError:
         return False
 
 
-def read_facts(folder: RunFolder) -> dict[str, Any]:
-    """`run.json`.
+def read_metadata(folder: RunFolder) -> dict[str, Any]:
+    """Return the contents of `run.json`.
 
     Raises:
-        InputError: There is none, or it is not a NetAdapt run's.
+        InputError: The file is missing, or was not written by NetAdapt.
     """
-    facts = _read(folder / "run.json")
-    if facts.get("kind") != KIND or not {"seed", "device", "latency", "data"} <= set(facts):
+    metadata = _read(folder / "run.json")
+    if metadata.get("kind") != KIND or not {"seed", "device", "latency", "data"} <= set(metadata):
         raise InputError(
-            f"{folder / 'run.json'}: was not written by netadapt: give its run's folder"
+            f"{folder / 'run.json'}: not written by netadapt: give the folder of a NetAdapt run"
         )
-    return facts
+    return metadata
 
 
 def _read(path: Path) -> dict[str, Any]:

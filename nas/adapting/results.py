@@ -1,4 +1,4 @@
-"""From a finished NetAdapt run to its results: the last network, the comparison, the files."""
+"""Results of a finished NetAdapt run, and the files they are written to."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from latency import Latency
-from nas.adapting.baselines import Rival
+from nas.adapting.baselines import Baseline
 from nas.adapting.comparison import Comparison
 from nas.atomic_files import write_whole
 from nas.engine.run_folder import RunFolder
@@ -16,31 +16,31 @@ from search_spaces import ArchSpec, count
 from search_spaces.spec import to_yaml
 
 if TYPE_CHECKING:
-    from nas.checkpoints.checkpoint import Seed
+    from nas.checkpoints.checkpoint import Checkpoint
     from nas.checkpoints.scoring import SplitScore
     from nas.data.images import Split
 
 
 @dataclass(frozen=True)
 class AdaptResult:
-    """What NetAdapt leaves.
+    """Result of a NetAdapt run.
 
     Attributes:
-        folder: Where everything is kept.
-        seed_spec: The network that it began with.
-        spec: The last network.
-        latency: Its latency.
-        seed_latency: The seed's.
-        seed_accuracy: The seed's on val, 0..1.
-        reached: Whether the target is.
-        family: The network of every step.
-        finals: The last network's trainings, best first.
-        rivals: The networks that it was set beside.
-        comparisons: How it stands to them.
-        tested: Accuracies of the last trainings on the test images, 0..1: see `nas.engine.test_scores`.
-        test_accuracy: Of the best of `finals`, 0..1; without them of the last fine-tuning. None where the
-            test images could not be read any more.
-        onnx: Of `adapted.onnx` on the held-out images, by ONNX Runtime; None where there is no such file.
+        folder: The run's folder.
+        seed_spec: The network that the run started from.
+        spec: The adapted network.
+        latency: The adapted network's latency.
+        seed_latency: The seed's latency.
+        seed_accuracy: The seed's held-out accuracy, 0..1.
+        reached: Whether the target was reached.
+        family: The chosen proposal of every step.
+        finals: Final trainings of the adapted network, best first.
+        baselines: The networks that it is compared with.
+        comparisons: The comparisons with them.
+        tested: Accuracies of the final trainings on the test images, 0..1: see `nas.engine.test_scores`.
+        test_accuracy: Test accuracy of the best final training, 0..1; without final trainings, of the last
+            step's network. None if the test images could not be read.
+        onnx: Held-out accuracy of `adapted.onnx` in ONNX Runtime; None if there is no such file.
     """
 
     folder: RunFolder
@@ -52,7 +52,7 @@ class AdaptResult:
     reached: bool
     family: tuple[Trial, ...]
     finals: tuple[Trial, ...]
-    rivals: tuple[Rival, ...]
+    baselines: tuple[Baseline, ...]
     comparisons: tuple[Comparison, ...]
     tested: dict[str, float]
     test_accuracy: float | None
@@ -60,12 +60,12 @@ class AdaptResult:
 
     @property
     def px(self) -> int:
-        """The deployed size, of which all accuracies and latencies are."""
+        """The deployed resolution, at which all accuracies and latencies are given."""
         return self.spec.resolution
 
     @property
     def trajectory(self) -> list[tuple[int, float, float, int, int]]:
-        """Step, accuracy, latency in ms, parameters, multiply-adds of each network; step 0 is the seed."""
+        """Step, accuracy, latency in ms, parameters and MAdds of each network; step 0 is the seed."""
         cost = count(self.seed_spec)
         seed = (0, self.seed_accuracy, self.seed_latency.median_ms, cost.params, cost.madds)
         steps = enumerate(self.family, start=1)
@@ -76,14 +76,14 @@ class AdaptResult:
 
     @property
     def better_step(self) -> Trial | None:
-        """The last step, if its short fine-tuning did better on held-out images than all last trainings."""
+        """The last step, if its network has a higher held-out accuracy than every final training."""
         trained = [trial.accuracy or 0.0 for trial in self.finals]
         if not (trained and self.family) or max(trained) >= (self.family[-1].accuracy or 0.0):
             return None
         return self.family[-1]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data: `result.json`."""
+        """Return plain data: the contents of `result.json`."""
         return {
             "fingerprint": self.spec.fingerprint,
             "px": self.px,
@@ -107,7 +107,7 @@ class AdaptResult:
             ],
             "rivals": [
                 {"name": r.name, "about": r.about, "latency": r.latency.to_dict()}
-                for r in self.rivals
+                for r in self.baselines
             ],
             "comparisons": [comparison.to_dict() for comparison in self.comparisons],
             "tested": self.tested,
@@ -116,23 +116,23 @@ class AdaptResult:
         }
 
 
-def write_results(result: AdaptResult, adapted: Seed, held_out: Split) -> AdaptResult:
+def write_results(result: AdaptResult, adapted: Checkpoint, held_out: Split) -> AdaptResult:
     """Write the run's result files.
 
     Args:
-        result: The run's, but for the ONNX file's accuracy.
-        adapted: The last network with the weights of its best training.
-        held_out: Images at its size.
+        result: Without the ONNX file's accuracy.
+        adapted: The adapted network with its best weights.
+        held_out: Held-out images at its resolution.
 
     Returns:
-        The result with that accuracy.
+        The result with the ONNX file's accuracy.
     """
-    from nas.checkpoints.checkpoint import seed_bytes
+    from nas.checkpoints.checkpoint import checkpoint_bytes
     from nas.export.answers import keep_and_score_onnx
 
     folder = result.folder
     write_whole(folder / "adapted.yaml", to_yaml(result.spec))
-    write_whole(folder / "adapted.pt", seed_bytes(adapted))
+    write_whole(folder / "adapted.pt", checkpoint_bytes(adapted))
     onnx = keep_and_score_onnx(folder / "adapted.onnx", adapted, held_out)
     result = replace(result, onnx=onnx)
     lines = ["step,accuracy,latency_ms,params,madds,px"]

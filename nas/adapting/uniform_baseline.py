@@ -1,48 +1,48 @@
-"""The rival that every NetAdapt run should be seen beside: the seed at a uniform width multiplier."""
+"""The baseline for every NetAdapt run: the seed at a uniform width multiplier."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nas.adapting.baselines import Challenge, Found
+from nas.adapting.baselines import BaselineRequest, Found
 from netadapt import Widths, widest_uniform
 
 if TYPE_CHECKING:
-    from netadapt.weights import Keep
+    from netadapt.channel_selection import ChannelSelection
 
 NAME = "uniform"
 
 
 @dataclass(frozen=True)
-class UniformRival:
-    """Finds the seed at the largest width multiplier that is fast enough.
+class UniformBaseline:
+    """Finds the seed at the largest width multiplier within the limit.
 
-    It has the seed's first channels, or those of the largest norm, as NetAdapt's proposals have.
+    It inherits channels as NetAdapt's proposals do.
 
     Attributes:
-        widths: The run's.
-        keep: The run's: see `netadapt.weights.inherit`.
-        ends: Whether NetAdapt may narrow stem and head; then the last layer is scaled too.
+        widths: Allowed widths.
+        keep: Which channels to inherit: see `netadapt.weights.inherit`.
+        ends: Whether to scale the last layer too, as NetAdapt may narrow it.
     """
 
     widths: Widths | None = None
-    keep: Keep = "first"
+    keep: ChannelSelection = "first"
     ends: bool = False
 
-    def __call__(self, challenge: Challenge) -> Found | None:
-        """See `nas.adapting.baselines.FindRival`."""
+    def __call__(self, request: BaselineRequest) -> Found | None:
+        """See `nas.adapting.baselines.FindBaseline`."""
         from netadapt.weights import inherit
 
-        seed = challenge.seed
+        seed = request.seed
         found = widest_uniform(
             seed.spec,
-            latency=challenge.latency,
-            limit_ms=challenge.limit_ms,
+            latency=request.latency,
+            limit_ms=request.limit_ms,
             widths=self.widths,
-            ends=self.ends,
+            include_stem_and_head=self.ends,
         )
         if found is None:
             return None
-        weights = inherit(seed.spec, seed.weights, found.spec, keep=self.keep)
+        weights = inherit(seed.spec, seed.weights, found.spec, selection=self.keep)
         return Found(found.spec, f"width multiplier {found.multiplier:g}", weights)

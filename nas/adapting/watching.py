@@ -1,4 +1,4 @@
-"""Who is told what happens in a NetAdapt run."""
+"""The events of a NetAdapt run."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from netadapt.shrink import Shrink
 
 
 class AdaptWatcher:
-    """Is told what happens; this one shows nothing."""
+    """Is notified of a run's events; this one ignores them."""
 
     def proposing(self, shrink: Shrink) -> None:
-        """The next step's proposals are sought: the device is asked for latencies."""
+        """The next step's proposals are being generated, which asks the device for latencies."""
 
     def ending(self, shrink: Shrink) -> None:
-        """The loop has ended; networks to compare the last one with are sought, if any are wanted."""
+        """The loop has ended; baselines are searched for, if requested."""
 
     def tuning(self, shrink: Shrink, jobs: Sequence[AdaptJob], *, finishing: bool) -> None:
-        """These networks train from now on; `finishing` if it is the last network's training."""
+        """Training of these networks begins; `finishing` if they are the final trainings."""
 
     def tuned(self, job: AdaptJob, trial: Trial, *, replayed: bool) -> None:
-        """A network is in the log; `replayed` if it was there before this process began."""
+        """A network has been logged; `replayed` if it was in the log before this process started."""
 
     def testing(self, trial: Trial) -> None:
-        """A last training's network is looked at on the test images."""
+        """The network of a final training is being evaluated on the test images."""
 
     def chosen(self, shrink: Shrink, trial: Trial) -> None:
-        """A step has ended with this proposal."""
+        """A step has ended with this proposal chosen."""

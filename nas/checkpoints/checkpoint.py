@@ -59,7 +59,7 @@ class Usage:
 
 
 @dataclass(frozen=True)
-class Seed:
+class Checkpoint:
     """What a seed file holds.
 
     Attributes:
@@ -83,7 +83,7 @@ class Seed:
         network.load_state_dict(self.weights)
         return network.eval()
 
-    def used_like(self, other: Seed, *, px: int | None = None) -> Seed:
+    def used_like(self, other: Checkpoint, *, px: int | None = None) -> Checkpoint:
         """This network, trained on the images that `other` was trained on.
 
         Args:
@@ -108,7 +108,7 @@ class Seed:
         *,
         named: bool = True,
         generator: torch.Generator | None = None,
-    ) -> Seed:
+    ) -> Checkpoint:
         """The same network with a freshly drawn classifier for other classes.
 
         Args:
@@ -131,10 +131,11 @@ def _classifier_keys(weights: dict[str, torch.Tensor]) -> tuple[str, str]:
     return weight, bias
 
 
-def seed_bytes(seed: Seed, *, run: str = "") -> bytes:
+def checkpoint_bytes(seed: Checkpoint, *, run: str = "") -> bytes:
     """A seed as the content of a file: plain containers and tensors, nothing executable.
 
-    `feed` tells other programs how to feed the network (`nas.checkpoints.feeding`); `load_seed` ignores it.
+    Its entry `feed` describes the network's input to other programs (`nas.checkpoints.feeding`);
+    `load_checkpoint` ignores it.
 
     Args:
         seed: What to keep.
@@ -155,7 +156,7 @@ def seed_bytes(seed: Seed, *, run: str = "") -> bytes:
     return buffer.getvalue()
 
 
-def load_seed(path: Path | str) -> Seed:
+def load_checkpoint(path: Path | str) -> Checkpoint:
     """The seed in a file.
 
     Raises:
@@ -173,7 +174,7 @@ def load_seed(path: Path | str) -> Seed:
         _require_classes(usage, spec, path)
         weights = _sound(content["weights"], spec, path)
         device, run = (str(content.get(key, "")) for key in ("device", "run"))
-        seed = Seed(spec, weights, usage, device, run)
+        seed = Checkpoint(spec, weights, usage, device, run)
         seed.network()
     except InputError:
         raise

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import ImageColor
 
-from nas.checkpoints.checkpoint import Seed, Usage
+from nas.checkpoints.checkpoint import Checkpoint, Usage
 from nas.data.split_rule import SplitRule
 from nas.training.augment import normalize
 from search_spaces import InputError
@@ -66,7 +66,7 @@ class Feed:
     version: str = field(default_factory=lambda: _own_version())
 
     @classmethod
-    def of(cls, seed: Seed) -> Feed:
+    def of(cls, seed: Checkpoint) -> Feed:
         """Of a checkpoint, at the size at which it is deployed."""
         return cls(seed.usage, seed.spec.resolution)
 

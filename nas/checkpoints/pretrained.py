@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from nas.checkpoints.checkpoint import Seed, Usage
+from nas.checkpoints.checkpoint import Checkpoint, Usage
 from nas.checkpoints.class_names import listed, placeholder_classes
 from nas.checkpoints.closest_network import closest, expected, is_ours, matching
 from nas.checkpoints.sound_weights import converted, shape, stored_values
@@ -40,7 +40,7 @@ def import_seed(
     kind: Kind | None = None,
     headless: bool = False,
     tell: Callable[[str], None] = lambda _: None,
-) -> Seed:
+) -> Checkpoint:
     """A network with the weights in a file, under torchvision's names or our own.
 
     The number of classes is the file's, whatever the spec's. The images are taken to have been
@@ -71,10 +71,10 @@ def import_seed(
         std=IMAGENET_STD,
         named=spec.head.classes == IMAGENET_CLASSES,
     )
-    return Seed(spec, weights, usage)
+    return Checkpoint(spec, weights, usage)
 
 
-def torchvision_state_dict(seed: Seed) -> OrderedDict[str, Tensor]:
+def torchvision_state_dict(seed: Checkpoint) -> OrderedDict[str, Tensor]:
     """A seed's weights as torchvision's class for it loads them.
 
     Raises:

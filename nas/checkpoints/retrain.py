@@ -9,7 +9,7 @@ from functools import partial
 
 import torch
 
-from nas.checkpoints.checkpoint import Seed, Usage
+from nas.checkpoints.checkpoint import Checkpoint, Usage
 from nas.checkpoints.class_file import ClassFile
 from nas.checkpoints.class_map import class_map
 from nas.checkpoints.class_names import Tell, listed
@@ -37,7 +37,7 @@ class Retrained:
         test: On the test split.
     """
 
-    seed: Seed
+    seed: Checkpoint
     result: TrainResult
     test: Score
 
@@ -66,7 +66,7 @@ def train_from_scratch(
 
 
 def fine_tune(
-    start: Seed,
+    start: Checkpoint,
     data: Dataset,
     recipe: Recipe,
     *,
@@ -85,7 +85,7 @@ def fine_tune(
     start, data = for_classes(start, data, tell=_log.info)
     data = replace(data, mean=start.usage.mean, std=start.usage.std)
     spec = replace(start.spec, resolution=data.resolution_px)
-    network = Seed(spec, start.weights, start.usage).network()
+    network = Checkpoint(spec, start.weights, start.usage).network()
     usage = replace(start.usage, trained_px=data.resolution_px)
     fit = partial(train, seed=seed, device=device, from_scratch=False, on_progress=on_progress)
     done = _trained(network, usage, data, recipe, fit, device)
@@ -93,12 +93,12 @@ def fine_tune(
 
 
 def for_classes(
-    seed: Seed,
+    seed: Checkpoint,
     data: Dataset,
     *,
     classes: ClassFile | None = None,
     tell: Tell = lambda _: None,
-) -> tuple[Seed, Dataset]:
+) -> tuple[Checkpoint, Dataset]:
     """A seed and images to train it on, with each class of the one being a class of the other.
 
     Classes are matched by name. Those of a seed whose classes have no names take the data's names, in
@@ -159,4 +159,4 @@ def _trained(
         device=device,
         autocast=recipe.autocast,
     )
-    return Retrained(Seed(network.spec, network.state_dict(), usage), result, test)
+    return Retrained(Checkpoint(network.spec, network.state_dict(), usage), result, test)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nas.checkpoints.checkpoint import Seed, Usage
+from nas.checkpoints.checkpoint import Checkpoint, Usage
 from nas.checkpoints.class_file import ClassFile
 from nas.checkpoints.class_map import class_map
 from nas.checkpoints.class_names import Tell
@@ -33,7 +33,7 @@ class SplitScore:
         return cls(accuracy, wilson(accuracy, images), images)
 
 
-def score(seed: Seed, data: Dataset, splits: Sequence[str]) -> SplitScore:
+def score(seed: Checkpoint, data: Dataset, splits: Sequence[str]) -> SplitScore:
     """Compute the top-1 accuracy of a seed's network over some of the data's splits, on the CPU.
 
     Classes are matched by name (see `relabelled`); the data may lack some of the network's. Every class

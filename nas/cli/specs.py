@@ -102,9 +102,9 @@ def _read(name: str, changes: Changes) -> ArchSpec:
         spec = load(name)
         say_run(name)
     elif name.endswith(".pt"):
-        from nas.checkpoints.checkpoint import load_seed
+        from nas.checkpoints.checkpoint import load_checkpoint
 
-        seed = load_seed(name)
+        seed = load_checkpoint(name)
         say_run(name, seed.run)
         spec = seed.spec
     elif (found := of_run(name, ".yaml")) is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from nas.adapting.forecast import MULTIPLIERS_ASKED, QUESTIONS
+from nas.adapting.kinds import PROPOSAL
 from nas.adapting.watching import AdaptWatcher
 from nas.display.adapt_pace import Pace
 from nas.display.progress import SAY_EVERY_S, Waiting
@@ -63,7 +64,7 @@ class View(AdaptWatcher):
         """See `AdaptWatcher`."""
         self._shrink, now = shrink, shrink.current
         self.pace.enter("measuring")
-        what = "what to widen again" if shrink.giving_back else "proposals"
+        what = "what to widen again" if shrink.widening else "proposals"
         self.console.print(
             f"step {shrink.steps + 1}: from {percent(now.accuracy)} at {three_digits(now.latency_ms)} ms; "
             f"measuring {what}",
@@ -99,7 +100,7 @@ class View(AdaptWatcher):
 
     def tuned(self, job: AdaptJob, trial: Trial, *, replayed: bool) -> None:
         """See `AdaptWatcher`."""
-        if job.kind == "proposal" and trial.accuracy is not None:
+        if job.kind == PROPOSAL and trial.accuracy is not None:
             self._scores.append(trial.reward)
             if replayed:
                 self.pace.logged.add(trial, job.work)
@@ -152,7 +153,7 @@ class View(AdaptWatcher):
     def _standing(self, job: AdaptJob, trial: Trial) -> str:
         """How a proposal does among its step's so far, and the time left."""
         text = ""
-        if job.kind == "proposal" and trial.accuracy is not None:
+        if job.kind == PROPOSAL and trial.accuracy is not None:
             place = sum(score > trial.reward for score in self._scores) + 1
             rank = "best" if place == 1 else f"number {place}"
             text = f", {rank} of {len(self._scores)} so far"
@@ -188,8 +189,8 @@ class View(AdaptWatcher):
         if forecast is not None:
             return forecast.ends_s / forecast.step_s if forecast.step_s else 0.0
         assert self._shrink is not None
-        groups = len(width_groups(self._shrink.current.spec, ends=spec.ends))
-        return self.workload.challenges(steps) * MULTIPLIERS_ASKED / (groups + QUESTIONS)
+        groups = len(width_groups(self._shrink.current.spec, include_stem_and_head=spec.ends))
+        return self.workload.baselines_sought(steps) * MULTIPLIERS_ASKED / (groups + QUESTIONS)
 
     def _saves_ms(self, shrink: Shrink) -> float:
         """What a step saves: as much as those so far did."""

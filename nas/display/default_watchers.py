@@ -20,7 +20,7 @@ from nas.formatting import counted, in_short, percent, three_digits
 
 if TYPE_CHECKING:
     from nas.adapting.config import AdaptConfig
-    from nas.engine.memoized_source import Remembering
+    from nas.engine.memoized_source import MemoizedSource
     from nas.searching.config import SearchConfig
     from nas.searching.sizes import Sizes
     from netadapt.shrink import Shrink
@@ -131,7 +131,7 @@ def search_watcher(
 def adapt_watcher(
     watcher: AdaptWatcher | Silent | None,
     config: AdaptConfig,
-    latency: Remembering,
+    latency: MemoizedSource,
     *,
     train_images: int,
 ) -> Iterator[AdaptWatcher]:
@@ -154,7 +154,7 @@ def adapt_watcher(
 
         at_once = None if config.schedule.ray_address else config.schedule.at_once
         view = View(messages(), Workload(config, train_images), None, workers=at_once)
-        latency.tell = view.asked
+        latency.progress = view.asked
         try:
             yield view
         finally:

@@ -1,4 +1,4 @@
-"""A run and its images: which files it began with, what has changed since, and going on all the same."""
+"""Changes of a run's images: which files it began with, what changed since, and how to resume with it."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ FILE = "data.json.gz"
 """The names and sizes of a run's images, by split."""
 
 WAYS = (
-    "restore the images, go on with --accept-data-changes (the run notes them), or begin a new run"
+    "restore the images, resume with --accept-data-changes (the run notes them), or begin a new run"
 )
 NAMED_CLASSES = 3
 
 
 def read_contents(folder: RunFolder) -> Contents | None:
-    """The files that a run began with; None where its folder does not say.
+    """Return the files that a run began with; None where its folder does not say.
 
     Raises:
         InputError: The record is damaged.
@@ -48,32 +48,32 @@ def read_contents(folder: RunFolder) -> Contents | None:
 
 
 def write_contents(folder: RunFolder, contents: Contents) -> None:
-    """Keep the files of a run's images."""
+    """Record the files of a run's images."""
     plain = json.dumps(contents.to_dict(), ensure_ascii=True).encode()
     write_whole(folder / FILE, gzip.compress(plain, mtime=0))
 
 
 @dataclass(frozen=True)
 class Resumed:
-    """A run that goes on, as far as its images are concerned.
+    """A resumed run, as far as its images are concerned.
 
     Attributes:
         folder: The run's.
-        accept_changes: Whether it goes on with images that have changed.
+        accept_changes: Whether changed images are accepted.
     """
 
     folder: RunFolder
     accept_changes: bool = False
 
     def checked(self, source: ImageSource, before: Contents | None) -> ImageSource:
-        """The images to go on with, normalised as those that the run began with.
+        """Return the images to resume with, normalised as those that the run began with.
 
         Args:
             source: The images as they are now.
             before: See `read_contents`.
 
         Raises:
-            InputError: They have changed and nobody accepts that, or other classes came of it.
+            InputError: They have changed, which is not accepted, or their classes have.
         """
         path = self.folder / "run.json"
         run = read_json(path) if path.is_file() else {}
@@ -81,7 +81,7 @@ class Resumed:
         # A NetAdapt run's classes are its seed's, which folders are matched with.
         if "kind" not in run:
             require_same_classes(self.folder, facts, source.classes)
-        told = told_changes(source, before, facts)
+        told = describe_changes(source, before, facts)
         if told and not self.accept_changes:
             raise InputError(f"{self.folder.path}: {', '.join(told)}: {WAYS}")
         if not (self.accept_changes or run.get("data_changes")):
@@ -98,7 +98,7 @@ class Resumed:
 def require_same_classes(
     folder: RunFolder, facts: Mapping[str, Any], classes: tuple[str, ...]
 ) -> None:
-    """Refuse to go on with other classes: the networks are of those that the run began with.
+    """Check that the classes are those that the run began with, as its networks' are.
 
     Raises:
         InputError: Some were added, or are gone.
@@ -120,10 +120,10 @@ def require_same_classes(
     )
 
 
-def told_changes(
+def describe_changes(
     source: ImageSource, before: Contents | None, facts: Mapping[str, Any]
 ) -> list[str]:
-    """What has changed, a phrase each."""
+    """Describe each change in a phrase."""
     if before is not None and source.contents is not None:
         from nas.data.folders.contents import changes
 
@@ -143,7 +143,7 @@ def told_changes(
 
 
 def _statistics(facts: Mapping[str, Any]) -> Any:
-    """Mean and deviation that the run began with; None where it does not say."""
+    """Return the mean and deviation that the run began with; None where it does not say."""
     if "mean" not in facts or "std" not in facts:
         return None
     return tuple(facts["mean"]), tuple(facts["std"])

@@ -1,4 +1,4 @@
-"""Measures a batch of networks on every device of a search, before the batch trains."""
+"""Measure a batch of networks on every device of a search, before the batch trains."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from latency import DeviceLostError, Latency, LatencySource, MeasurementError, u
 from search_spaces import ArchSpec, InputError
 
 Answer = Latency | MeasurementError
-"""A network's latency on one device, or why that device has none to tell."""
+"""A network's latency on one device, or why it could not be measured there."""
 
 Reading = tuple[Latency, ...] | MeasurementError
-"""A network's latency on each device, or why there is none."""
+"""A network's latency on each device, or why one of them could not measure it."""
 
 Progress = Callable[[int, int], None]
 """Called with (done, total): `done` of `total` latencies have been measured."""
@@ -23,23 +23,23 @@ Progress = Callable[[int, int], None]
 def measure(
     sources: Sequence[LatencySource],
     specs: Sequence[ArchSpec],
-    tell: Progress = lambda _done, _total: None,
+    progress: Progress = lambda _done, _total: None,
     *,
     hold: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> list[Reading]:
-    """The latencies of networks on every device; equal networks are measured once.
+    """Measure networks on every device; equal networks once.
 
-    This machine's own are measured one after another, with nothing beside. Then all others at the same
-    time, each of a pool's devices too.
+    Devices of this machine measure one network after another, with nothing else running. Then all other
+    devices measure at the same time, each device of a pool too.
 
     Args:
-        sources: One a device.
+        sources: One per device.
         specs: The networks.
-        tell: Is told of each latency, in this thread.
-        hold: Keeps the devices from other searches meanwhile.
+        progress: Called in this thread after each latency.
+        hold: Keeps other searches off the devices meanwhile.
 
     Raises:
-        DeviceLostError: A device is; what is known of the networks by then is of no use.
+        DeviceLostError: A device is lost; readings taken by then are dropped.
     """
     distinct = list({spec.fingerprint: spec for spec in specs}.values())
     total = len(distinct) * len(sources)
@@ -47,9 +47,9 @@ def measure(
 
     def keep(place: int, spec: ArchSpec, answer: Answer) -> None:
         answers[place, spec.fingerprint] = answer
-        tell(len(answers), total)
+        progress(len(answers), total)
 
-    tell(0, total)
+    progress(0, total)
     beside = [place for place, source in enumerate(sources) if _is_apart(source)]
     if len(beside) == 1 and len(units(sources[beside[0]])) <= 1:
         beside = []  # with nothing at the same time no thread is needed, which an interrupt could not end
@@ -63,7 +63,7 @@ def measure(
 
 
 def _is_apart(source: LatencySource) -> bool:
-    """Whether it is measured on another machine: then others may be measured meanwhile."""
+    """Whether another machine does the measuring, so that others may measure meanwhile."""
     return not (source.device.local or source.device.estimate)
 
 
@@ -81,7 +81,7 @@ def _at_once(
     specs: Sequence[ArchSpec],
     keep: Callable[[int, ArchSpec, Answer], None],
 ) -> None:
-    """Ask each source from as many threads as it has devices."""
+    """Ask each source in as many threads as it has devices."""
     asked: dict[Future[Answer], tuple[int, ArchSpec]] = {}
     with ExitStack() as ended:
         for place, source in sources.items():
@@ -97,7 +97,7 @@ def _at_once(
 def _all_of(
     answers: dict[tuple[int, str], Answer], spec: ArchSpec, sources: Sequence[LatencySource]
 ) -> Reading:
-    """The network's latencies, or the first refusal."""
+    """Return the network's latencies, or the first failure."""
     latencies: list[Latency] = []
     for place, source in enumerate(sources):
         answer = answers[place, spec.fingerprint]
@@ -109,7 +109,7 @@ def _all_of(
 
 
 def require_distinct(sources: Sequence[LatencySource]) -> None:
-    """Refuse sources of which two measure on one device.
+    """Check that no two sources measure on one device.
 
     Raises:
         InputError: Two do; it is named.

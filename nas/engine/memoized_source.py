@@ -1,4 +1,4 @@
-"""A latency source that asks another once a network."""
+"""Latencies asked once a network, and kept for as long as a run compares networks."""
 
 from __future__ import annotations
 
@@ -9,59 +9,60 @@ from latency.estimates.lazy_table import OnDemand
 from search_spaces import ArchSpec
 
 CONFIRMATIONS = 3
-"""Readings of a network that is confirmed."""
+"""Readings that confirm a network's latency."""
 
 
-class Remembering:
-    """A latency source that asks another once a network; also a function to milliseconds.
+class MemoizedSource:
+    """A latency source that asks another once a network; also callable, returning milliseconds.
 
-    An unstable reading is not measured again: a network's latency would change while it is compared.
-    Readings are told at the pace that the device had at the first one, since hours lie between them.
+    An unstable reading is not repeated: a network's latency must not change while networks are compared.
+    Readings are scaled to the device's speed at the first one, since hours lie between them.
 
     Args:
         source: The source to ask.
-        tell: Is given the number of networks asked so far.
+        progress: Called with the number of networks asked so far.
     """
 
-    def __init__(self, source: LatencySource, tell: Callable[[int], None] = lambda _: None) -> None:
-        self.source, self.tell = source, tell
+    def __init__(
+        self, source: LatencySource, progress: Callable[[int], None] = lambda _: None
+    ) -> None:
+        self.source, self.progress = source, progress
         self.readings: dict[str, Latency] = {}
         self._pace_ms: float | None = None
 
     @property
     def device(self) -> Device:
-        """The device of the source behind."""
+        """The device of the wrapped source."""
         return self.source.device
 
     @property
     def units(self) -> Sequence[Device]:
-        """The devices behind it: see `latency.units`."""
+        """The devices of the wrapped source: see `latency.units`."""
         return units(self.source)
 
     def latency(self, spec: ArchSpec) -> Latency:
-        """The network's latency."""
+        """Return the network's latency."""
         return self.reading(spec)
 
     def __call__(self, spec: ArchSpec) -> float:
-        """The network's latency in milliseconds."""
+        """Return the network's latency in milliseconds."""
         return self.reading(spec).median_ms
 
     def reading(self, spec: ArchSpec) -> Latency:
-        """The network's latency.
+        """Return the network's latency.
 
         Raises:
             MeasurementError: See `LatencySource`.
         """
         if spec.fingerprint not in self.readings:
             self.know(spec, self.source.latency(spec))
-            self.tell(len(self.readings))
+            self.progress(len(self.readings))
         return self.readings[spec.fingerprint]
 
     def confirm(self, spec: ArchSpec) -> Latency | None:
-        """The network measured anew and by itself; None where nothing is measured at all.
+        """Measure the network again, by itself; None for a source that only estimates.
 
-        What many readings were compared to choose is mostly one that came out too low. Of
-        `CONFIRMATIONS` new readings the middle one is taken.
+        The best of many noisy readings is biased low. Returns the median of `CONFIRMATIONS` new readings.
 
         Raises:
             MeasurementError: See `LatencySource`.
@@ -76,9 +77,9 @@ class Remembering:
         return sorted(readings, key=lambda reading: reading.median_ms)[CONFIRMATIONS // 2]
 
     def know(self, spec: ArchSpec, reading: Latency) -> None:
-        """Take a reading; the first of a device with an anchor sets the pace.
+        """Store a reading; the first one of a device with an anchor sets the reference speed.
 
-        A measured reading calibrates a source by pieces; what that has told before is forgotten.
+        A measured reading calibrates a lazy lookup table; its earlier estimates are dropped.
         """
         self._pace_ms = self._pace_ms or reading.anchor_ms
         if isinstance(self.source, OnDemand) and not reading.estimate:

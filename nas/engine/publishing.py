@@ -89,9 +89,9 @@ def run_of(path: Path) -> str:
         InputError: The file is damaged.
     """
     if path.suffix == ".pt":
-        from nas.checkpoints.checkpoint import load_seed
+        from nas.checkpoints.checkpoint import load_checkpoint
 
-        return load_seed(path).run
+        return load_checkpoint(path).run
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             named = _NAMED.fullmatch(file.readline())
@@ -110,7 +110,7 @@ def _known(path: Path) -> str:
 def _named(path: Path, name: str) -> bytes:
     """The file's content with the run's name in it."""
     if path.suffix == ".pt":
-        from nas.checkpoints.checkpoint import load_seed, seed_bytes
+        from nas.checkpoints.checkpoint import checkpoint_bytes, load_checkpoint
 
-        return seed_bytes(load_seed(path), run=name)
+        return checkpoint_bytes(load_checkpoint(path), run=name)
     return f"# of run {name}\n".encode() + path.read_bytes()

@@ -29,7 +29,7 @@ import filelock
 
 from nas.atomic_files import write_whole
 from nas.engine.job import Key
-from nas.engine.trial_log import read_trials
+from nas.engine.trial import read_trials
 from search_spaces import InputError
 from search_spaces.shell import quoted
 

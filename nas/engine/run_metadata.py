@@ -1,4 +1,4 @@
-"""`run.json`: what a run does, where and on what data; a resumed run must have the same facts."""
+"""`run.json`: what a run does, where and on what data; a resumed run must have the same metadata."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nas.data.images import Dataset
 
 
-def facts_of_data(data: Dataset) -> dict[str, Any]:
+def data_metadata(data: Dataset) -> dict[str, Any]:
     """What is trained and tested on, as plain data."""
     left_out = {"left_out": {"images": len(data.left_out), "names": list(data.left_out)}}
     return {
@@ -33,43 +33,45 @@ def facts_of_data(data: Dataset) -> dict[str, Any]:
     }
 
 
-def record_facts(folder: RunFolder, facts: dict[str, Any], data: Dataset | None = None) -> None:
-    """Write `run.json`: what is searched, where, on what. A resumed run must have the same facts.
+def record_metadata(
+    folder: RunFolder, metadata: dict[str, Any], data: Dataset | None = None
+) -> None:
+    """Write `run.json`: what is searched, where, on what. A resumed run must have the same metadata.
 
     Args:
         folder: The run's.
-        facts: See `facts_of`.
+        metadata: See `search_metadata`.
         data: The images: the names of their files are kept too, and changes that were accepted noted.
 
     Raises:
-        InputError: The folder's run has other facts; the first that differs is named.
+        InputError: The folder's run has other metadata; the first that differs is named.
     """
     path = folder / "run.json"
-    facts = json.loads(json.dumps(facts))  # as it will be read
+    metadata = json.loads(json.dumps(metadata))  # as it will be read
     begun = path.is_file() and folder.begun
     if begun:
-        facts = gone_on(folder, read_json(path), facts, data)
-    write_whole(path, json.dumps(facts, indent=1) + "\n")
+        metadata = gone_on(folder, read_json(path), metadata, data)
+    write_whole(path, json.dumps(metadata, indent=1) + "\n")
     keep_contents(folder, data, begun=begun)
 
 
 def gone_on(
-    folder: RunFolder, before: dict[str, Any], facts: dict[str, Any], data: Dataset | None
+    folder: RunFolder, before: dict[str, Any], metadata: dict[str, Any], data: Dataset | None
 ) -> dict[str, Any]:
-    """Keep the recorded facts of a resumed run, except accepted data changes.
+    """Keep the recorded metadata of a resumed run, except accepted data changes.
 
     Raises:
         InputError: Others differ; the first is named.
     """
     noted = list(before.get("data_changes", []))
     if data is None or not data.changes:
-        _require_same_pixels(folder, before, facts, data)
-        require_same(folder, before, facts)
+        _require_same_pixels(folder, before, metadata, data)
+        require_same(folder, before, metadata)
     else:
-        require_same(folder, _without_data(before), _without_data(facts))
+        require_same(folder, _without_data(before), _without_data(metadata))
         now = datetime.now(UTC).isoformat(timespec="seconds")
         noted.append({"at": now, "what": list(data.changes)})
-    return facts | ({"data_changes": noted} if noted else {})
+    return metadata | ({"data_changes": noted} if noted else {})
 
 
 def keep_contents(folder: RunFolder, data: Dataset | None, *, begun: bool) -> None:
@@ -85,9 +87,9 @@ def keep_contents(folder: RunFolder, data: Dataset | None, *, begun: bool) -> No
     write_contents(folder, data.contents)
 
 
-def _without_data(facts: dict[str, Any]) -> dict[str, Any]:
-    """Drop facts derived from the images; the length of a first part depends on their number."""
-    kept = {name: fact for name, fact in facts.items() if name != "data"}
+def _without_data(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Drop metadata derived from the images; the length of a first part depends on their number."""
+    kept = {name: fact for name, fact in metadata.items() if name != "data"}
     training = kept.get("training")
     if isinstance(training, dict):
         kept["training"] = {name: fact for name, fact in training.items() if name != "fidelity"}
@@ -95,7 +97,7 @@ def _without_data(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _require_same_pixels(
-    folder: RunFolder, before: dict[str, Any], facts: dict[str, Any], data: Dataset | None
+    folder: RunFolder, before: dict[str, Any], metadata: dict[str, Any], data: Dataset | None
 ) -> None:
     """Say in words that files of the same names and sizes hold other pixels.
 
@@ -104,7 +106,7 @@ def _require_same_pixels(
     """
     if data is None or data.contents is None or "mean" not in before.get("data", {}):
         return
-    old, new = before["data"], facts["data"]
+    old, new = before["data"], metadata["data"]
     same = {
         name for name in ("train", "val", "test", "px", "class_names") if old.get(name) == new[name]
     }
@@ -120,13 +122,13 @@ def _levels(mean: Sequence[float]) -> str:
     return " ".join(f"{255 * value:.1f}" for value in mean)
 
 
-def require_same(folder: RunFolder, before: dict[str, Any], facts: dict[str, Any]) -> None:
-    """Refuse to go on with a run of other facts.
+def require_same(folder: RunFolder, before: dict[str, Any], metadata: dict[str, Any]) -> None:
+    """Refuse to go on with a run of other metadata.
 
     Raises:
         InputError: Some differ; the first is named.
     """
-    for name, (old, new) in _differences(before, facts).items():
+    for name, (old, new) in _differences(before, metadata).items():
         raise InputError(
             f"{folder.path}: {name} was {old!r} when this run began and is {new!r} now: go on with "
             "what it began with, or choose another folder"

@@ -8,24 +8,23 @@ which workers finish changes nothing either.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from math import isfinite, nan
-from typing import Any, Generic, Protocol, Self
+from typing import Any, Generic, Self
 
 from latency import DeviceLostError, MeasurementError
+from nas.engine.hopeless import Failures
 from nas.engine.job import Evaluate, J, Key, Kind, Outcome, attempt
 from nas.engine.measuring import Progress, Reading
 from nas.engine.run_logs import RunLogs
 from nas.engine.trial import Trial
-from nas.formatting import counted
+from nas.engine.watching import RunWatcher
 from search_spaces import ArchSpec, InputError
 
 Plan = Generator[Sequence[J], list[Trial], Any]
 """Yields batches of jobs and is sent their trials; a search or a NetAdapt run."""
-
-HOPELESS = 3
-"""Different networks of one kind that fail, and none in between that succeeds, after which a run stops."""
 
 
 class SearchStoppedError(RuntimeError):
@@ -39,20 +38,15 @@ class SearchStoppedError(RuntimeError):
         )
 
 
-class RunWatcher(Protocol):
-    """Is told what a runner does."""
+@dataclass
+class _Batch(Generic[J]):
+    """A batch that is out: its jobs, the trials that have finished, and what is still to train."""
 
-    def measuring(self, done: int, total: int) -> None:
-        """`done` of `total` latencies of a batch have been measured."""
-        ...
-
-    def training(self, jobs: Sequence[Any]) -> None:
-        """These jobs of a batch train from now on."""
-        ...
-
-    def finished(self, trial: Trial, *, replayed: bool) -> None:
-        """A trial is in the log; `replayed` if it was there before this process began."""
-        ...
+    jobs: Sequence[J] = ()
+    trials: dict[Key, Trial] = field(default_factory=dict)
+    queue: list[J] = field(default_factory=list)
+    duplicates: dict[Key, list[J]] = field(default_factory=dict)
+    fresh: bool = False  # not replayed as a whole
 
 
 class BatchRunner(Generic[J]):
@@ -63,13 +57,11 @@ class BatchRunner(Generic[J]):
         logs: Where trials and weights are kept.
         reward: Of (job, accuracy in 0..1).
         watcher: Is told what happens.
-        measure: Returns the latencies of networks; called while nothing trains. Not needed where jobs bring
-            their own.
+        measure: Returns the latencies of networks; called while nothing trains. Jobs may bring their own.
         reuse: Kinds of which a network trains once; later jobs reuse the outcome.
-        hopeless: Failures after which the run stops; see `HOPELESS`. None leaves that to the plan.
+        hopeless: Failures in a row after which the run stops: see `nas.engine.hopeless`.
 
     Attributes:
-        logs: See above.
         done: Whether the plan has ended.
         result: What the plan has returned.
     """
@@ -86,16 +78,9 @@ class BatchRunner(Generic[J]):
         hopeless: int | None = None,
     ) -> None:
         self._plan, self.logs, self._watcher = plan, logs, watcher
-        self._measure, self._reward = measure, reward
-        self._reuse, self._hopeless = reuse, hopeless
+        self._measure, self._reward, self._reuse = measure, reward, reuse
+        self._failures, self._batch = Failures(hopeless), _Batch[J]()
         self.done, self.result = False, None
-        self._started = False
-        self._jobs: Sequence[J] = ()
-        self._trials: dict[Key, Trial] = {}
-        self._queue: list[J] = []
-        self._duplicates: dict[Key, list[J]] = {}
-        self._failed: dict[Kind, set[str]] = {}
-        self._fresh = False
         logs.retry_failures()  # the run may have stopped because of them
 
     def next_job(self) -> J | None:
@@ -105,9 +90,9 @@ class BatchRunner(Generic[J]):
             SearchStoppedError: Nothing works, or a device is lost.
             InputError: The log is not this plan's.
         """
-        while not self.done and len(self._trials) == len(self._jobs):
+        while not self.done and len(self._batch.trials) == len(self._batch.jobs):
             self._advance()
-        return self._queue.pop(0) if self._queue else None
+        return self._batch.queue.pop(0) if self._batch.queue else None
 
     def record(self, job: J, outcome: Outcome) -> None:
         """Keep a job's outcome; once this returns, it survives a `kill -9`.
@@ -124,12 +109,14 @@ class BatchRunner(Generic[J]):
 
     def _advance(self) -> None:
         """Send the plan the trials of the batch that is complete, and open its next one."""
-        trials = [self._trials[job.key] for job in self._jobs]
-        self._stop_if_hopeless(trials)
+        batch = self._batch
+        trials = [batch.trials[job.key] for job in batch.jobs]
+        reason = self._failures.count(trials)
+        if reason is not None and batch.fresh:
+            raise SearchStoppedError(reason)
         try:
-            jobs = self._plan.send(trials) if self._started else next(self._plan)
-            self._started = True
-            self._open(jobs)
+            started = inspect.getgeneratorstate(self._plan) != inspect.GEN_CREATED
+            self._open(self._plan.send(trials) if started else next(self._plan))
         except StopIteration as ended:
             self.result, self.done = ended.value, True
         except DeviceLostError as lost:
@@ -137,25 +124,25 @@ class BatchRunner(Generic[J]):
 
     def _open(self, jobs: Sequence[J]) -> None:
         """Replay what the log has of a batch; measure and queue the rest."""
-        self._jobs, self._trials, self._duplicates = jobs, {}, {}
+        self._batch = batch = _Batch(jobs)
         logged = self.logs.open_batch([job.key for job in jobs])
         for job in jobs:
             if (trial := logged.get(job.key)) is not None:
                 self._replay(job, trial)
         known = self._known()
         fresh = self._measured([job for job in jobs if job.key not in logged], known)
-        self._fresh = bool(fresh)
-        queue: dict[str | Key, J] = {}
+        batch.fresh = bool(fresh)
+        first: dict[str | Key, J] = {}  # of each network that trains
         for job in fresh:
             network = job.spec.fingerprint if job.kind in self._reuse else job.key
-            if job.problem is None and network not in known:
-                first = queue.setdefault(network, job)
-                if first is not job:
-                    self._duplicates.setdefault(first.key, []).append(job)
+            if job.problem is not None or network in known:
+                continue
+            if (other := first.setdefault(network, job)) is not job:
+                batch.duplicates.setdefault(other.key, []).append(job)
         # The longest first: then no worker waits long at the end of the batch.
-        self._queue = sorted(queue.values(), key=lambda job: -job.work)
-        if self._queue:
-            self._watcher.training(list(self._queue))
+        batch.queue = sorted(first.values(), key=lambda job: -job.work)
+        if batch.queue:
+            self._watcher.training(list(batch.queue))
         for job in fresh:
             if job.problem is not None:
                 self._finish(job, Outcome(None, job.problem), 0.0)
@@ -169,16 +156,16 @@ class BatchRunner(Generic[J]):
             self.logs.refuse(
                 trial, "it was another network then: the space or its size has changed"
             )
-        self._trials[job.key] = trial
+        self._batch.trials[job.key] = trial
         self._watcher.finished(trial, replayed=True)
 
     def _known(self) -> dict[str, Trial]:
-        """The trials whose outcome stands for a network: successes, and whatever this batch has."""
-        kinds = {job.kind for job in self._jobs} & self._reuse
+        """Trials whose outcome is reused, by network: successes, and what this batch has replayed."""
+        kinds = {job.kind for job in self._batch.jobs} & self._reuse
         if not kinds:
             return {}
         good = [trial for trial in self.logs.trials if trial.ok and trial.kind in kinds]
-        ended = [*good, *(self._trials[job.key] for job in self._jobs if job.key in self._trials)]
+        ended = [*good, *self._batch.trials.values()]
         return {trial.fingerprint: trial for trial in reversed(ended)}
 
     def _measured(self, jobs: Sequence[J], known: dict[str, Trial]) -> list[J]:
@@ -218,26 +205,10 @@ class BatchRunner(Generic[J]):
         """Write a trial to disk, and those of its duplicates."""
         trial = Trial.of(job, outcome, reward=reward)
         self.logs.add(trial)
-        self._trials[job.key] = trial
+        self._batch.trials[job.key] = trial
         self._watcher.finished(trial, replayed=False)
-        for duplicate in self._duplicates.pop(job.key, ()):
+        for duplicate in self._batch.duplicates.pop(job.key, ()):
             self._reuse_outcome(duplicate, trial)
-
-    def _stop_if_hopeless(self, trials: Sequence[Trial]) -> None:
-        """Stop once every network fails: a mistake in what trains or measures, not in the networks."""
-        if not trials or self._hopeless is None:
-            return
-        kind = trials[0].kind
-        failed = self._failed.setdefault(kind, set())
-        if any(trial.ok for trial in trials):
-            failed.clear()
-            return
-        failed.update(trial.fingerprint for trial in trials)
-        if self._fresh and len(failed) >= self._hopeless:
-            many = f"all {len(trials)} trials of a batch"
-            if len(trials) == 1:
-                many = f"the last {counted(len(failed), 'network')}"
-            raise SearchStoppedError(f"{many} failed: {trials[0].error}")
 
 
 def run_serially(runner: BatchRunner[J], evaluate: Evaluate[J]) -> None:

@@ -1,7 +1,7 @@
-"""What the networks of a run's last trainings do on the test images: looked at once, and kept.
+"""Test accuracy of a run's final trainings: scored once, and kept.
 
-Nothing is chosen by it. NetAdapt chooses its proposals on held-out images, so its networks may do a little
-better there than on images that it has never seen; how it stands to another network, test images tell.
+Nothing is chosen by it. NetAdapt chooses proposals on held-out images, so its networks are slightly
+optimistic there; comparisons with other networks use the test images.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ FILE = "tests.json"
 def tested(
     folder: RunFolder, trials: Sequence[Trial], accuracy: Callable[[Trial], float]
 ) -> dict[str, float]:
-    """The accuracy on the test images of each trial, by its name: see `name_of`.
+    """Return the test accuracy of each trial, by its name: see `name_of`.
 
     Args:
-        folder: The run's; what it has already is not computed again.
-        trials: Last trainings.
-        accuracy: Finds it for a trial, 0..1.
+        folder: The run's; scores that it has are reused.
+        trials: Final trainings.
+        accuracy: Scores a trial, 0..1.
     """
     known = read_tested(folder)
     for trial in trials:
@@ -40,18 +40,18 @@ def tested(
 
 
 def read_tested(folder: RunFolder) -> dict[str, float]:
-    """What is known of the run's networks on the test images, 0..1, by their trainings' names."""
+    """Return the test accuracies that a run has, 0..1, by the names of the trainings."""
     path = folder / FILE
     return read_json(path) if path.is_file() else {}
 
 
 def name_of(trial: Trial) -> str:
-    """A last training's: `uniform-finetune-0`."""
+    """Return a final training's name: `uniform-finetune-0`."""
     return f"{trial.kind}-{trial.index}"
 
 
 def untested(error: UnreadableError, folder: RunFolder) -> str:
-    """Say that a finished run has no accuracy on the test images, and how to get it."""
+    """Say that a finished run has no test accuracy, and how to get it."""
     problem = f"no test accuracy: {error}; then nas evaluate {quoted(folder.path)} --data DIR"
     _log.warning("%s", problem)
     return problem

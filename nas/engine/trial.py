@@ -6,9 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Self
 
 from latency import Latency
+from nas.atomic_files import read_lines
 from nas.engine.job import Job, Key, Kind, Outcome
 from search_spaces import Tokens, count
 
@@ -140,3 +142,14 @@ class Trial:
         every = [first, *others] if first else []
         latencies = tuple(Latency.from_dict(latency) for latency in every)
         return cls(**{**rest, "tokens": tuple(data["tokens"]), "latencies": latencies})
+
+
+def read_trials(path: Path) -> list[Trial]:
+    """The trials of a log, which another process may be writing: see `nas.atomic_files.read_lines`."""
+    return read_lines(path, Trial.from_dict)
+
+
+def read_finished(path: Path) -> list[Trial]:
+    """Return all finished trials of a log, those that wait for their turn included."""
+    ahead = read_trials(path.with_suffix(".ahead.jsonl"))
+    return list({trial.key: trial for trial in [*read_trials(path), *ahead]}.values())

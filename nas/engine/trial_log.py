@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from nas.atomic_files import read_lines, write_whole
+from nas.atomic_files import write_whole
 from nas.engine.job import Key
-from nas.engine.trial import Trial
+from nas.engine.trial import Trial, read_trials
 from search_spaces import InputError
 
 OTHER_RUN = "the log belongs to other settings, another device or version"
@@ -150,14 +150,3 @@ def _cut_last(path: Path) -> None:
     if whole < len(content):
         with path.open("rb+") as file:
             file.truncate(whole)
-
-
-def read_trials(path: Path) -> list[Trial]:
-    """The trials of a log, which another process may be writing: see `nas.atomic_files.read_lines`."""
-    return read_lines(path, Trial.from_dict)
-
-
-def read_finished(path: Path) -> list[Trial]:
-    """Return all finished trials of a log, those that wait for their turn included."""
-    ahead = read_trials(path.with_suffix(".ahead.jsonl"))
-    return list({trial.key: trial for trial in [*read_trials(path), *ahead]}.values())

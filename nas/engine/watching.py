@@ -14,20 +14,24 @@ from nas.engine.trial import Trial
 from nas.formatting import short_names
 
 
-class Watcher(Protocol):
-    """Is told what happens in a search, and shows it."""
+class RunWatcher(Protocol):
+    """Is told what a runner does."""
 
     def measuring(self, done: int, total: int) -> None:
-        """So many latencies of a batch's so many are there."""
+        """`done` of `total` latencies of a batch have been measured."""
         ...
 
-    def training(self, jobs: Sequence[Job]) -> None:
-        """The jobs of a batch that are trained from now on; the last batch is the finals'."""
+    def training(self, jobs: Sequence[Any]) -> None:
+        """These jobs of a batch train from now on."""
         ...
 
     def finished(self, trial: Trial, *, replayed: bool) -> None:
         """A trial is in the log; `replayed` if it was there before this process began."""
         ...
+
+
+class Watcher(RunWatcher, Protocol):
+    """Is told what happens in a search, and shows it."""
 
     def told(self, batch: int, controller: Controller) -> None:
         """The controller has learned from a batch."""

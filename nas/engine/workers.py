@@ -1,4 +1,4 @@
-"""Who trains a runner's jobs, and keeps its devices meanwhile: this process, or Ray."""
+"""Run jobs in this process or on Ray, and hold the run's devices meanwhile."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def run_jobs(
     """Train every job of a runner where the schedule says.
 
     Args:
-        runner: Says which is next.
-        evaluate: Trains one.
-        schedule: Where.
-        devices: Fingerprints of those that `hold` is to keep.
+        runner: Yields jobs and records outcomes.
+        evaluate: Trains a job's network.
+        schedule: Where to train.
+        devices: Fingerprints of the devices that `hold` will ask for.
 
     Raises:
         InputError: The cluster cannot be reached, or has no room for a single trial.
@@ -56,7 +56,7 @@ def remote_devices(sources: Sequence[LatencySource]) -> list[str]:
 def hold(
     devices: Sequence[str], schedule: ScheduleConfig
 ) -> Callable[[], AbstractContextManager[object]]:
-    """What keeps devices from the cluster's other searches, to be entered while jobs run.
+    """Return a context manager that keeps the cluster's other runs off some devices.
 
     Processes on one machine share a device in turn in any case (`latency.measuring.device_lock`).
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.checkpoints.checkpoint import Seed
+from nas.checkpoints.checkpoint import Checkpoint
 from nas.checkpoints.scoring import SplitScore
 from nas.data.image_files.unreadable import UnreadableError
 from nas.data.images import Split
@@ -76,7 +76,7 @@ def score_file(file: Path | bytes, split: Split) -> SplitScore:
     return classify(model, split).score()
 
 
-def keep_and_score_onnx(path: Path, seed: Seed, split: Split) -> SplitScore | None:
+def keep_and_score_onnx(path: Path, seed: Checkpoint, split: Split) -> SplitScore | None:
     """Write a network as ONNX, read the file back, and score it with ONNX Runtime.
 
     Args:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nas.checkpoints.checkpoint import Seed, load_seed
+from nas.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from nas.checkpoints.feeding import Feed, Images
 from nas.data.source import MIN_RESOLUTION_PX
 from nas.export.onnx_file import OnnxRun, open_onnx
@@ -90,7 +90,7 @@ def open_model(path: Path, *, px: int | None = None) -> Model:
         )
     start = _start(path)
     if start.startswith(b"PK") or path.suffix in (".pt", ".pth", ".safetensors"):
-        return of_seed(load_seed(path), px=px, where=str(path))
+        return of_checkpoint(load_checkpoint(path), px=px, where=str(path))
     if start[4:8] == b"TFL3":
         return _at(_open_litert(path), px, path)
     if path.suffix == ".tflite" and not start.startswith(ONNX_START):
@@ -98,7 +98,9 @@ def open_model(path: Path, *, px: int | None = None) -> Model:
     return _at(_open_onnx(path), px, path)
 
 
-def of_seed(seed: Seed, *, px: int | None = None, where: str = "the checkpoint") -> Model:
+def of_checkpoint(
+    seed: Checkpoint, *, px: int | None = None, where: str = "the checkpoint"
+) -> Model:
     """A checkpoint at the size at which it is deployed, or another.
 
     Raises:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from nas.atomic_files import write_whole
-from nas.checkpoints.checkpoint import Seed, Usage
+from nas.checkpoints.checkpoint import Checkpoint, Usage
 from nas.checkpoints.feeding import Feed, Images
 from nas.export.onnx_file import describe_onnx, open_onnx, stamp_onnx
 from nas.export.running import Run
@@ -63,7 +63,7 @@ class ExportError(RuntimeError):
     """The exported file does not compute what the network computes."""
 
 
-def with_preprocessing(seed: Seed) -> PixelInput:
+def with_preprocessing(seed: Checkpoint) -> PixelInput:
     """A network that takes pixels 0..255 and normalises them itself, in eval mode."""
     usage = seed.usage
     return PixelInput(seed.network(), seed.spec, mean=usage.mean, std=usage.std).eval()
@@ -80,7 +80,7 @@ def checked_onnx(network: Exportable, *, dynamic_batch: bool = False) -> bytes:
     return model
 
 
-def keep_onnx(path: Path, seed: Seed) -> bool:
+def keep_onnx(path: Path, seed: Checkpoint) -> bool:
     """Write a checkpoint as ONNX that says how to feed it, and the same as JSON beside it.
 
     Where the file does not compute the same, warn and write none: it is for the end of a run, which is

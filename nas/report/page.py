@@ -26,7 +26,7 @@ def render_page(template: str, *, figures: Mapping[str, Figure], **values: Any) 
         template: Name of a file in this package, which extends `page_template.html`.
         figures: The charts, by the ids of the elements that they are drawn in.
         values: What the template shows; every page begins with `kind`, `run.name`, `headline`, `verdict`
-            (`alike` where nothing was found), `facts`, and `failures` as (name, reason, how often).
+            (`alike` where nothing was found), `details`, and `failures` as (name, reason, how often).
     """
     from jinja2 import Environment, FunctionLoader, StrictUndefined
     from markupsafe import Markup

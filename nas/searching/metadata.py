@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from latency import Device
-from nas.engine.run_metadata import facts_of_data
+from nas.engine.run_metadata import data_metadata
 from nas.searching.plan import Budget
 from nas.searching.sizes import deployed_px
 from search_spaces import SearchSpace
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nas.data.images import Dataset
 
 
-def facts_of(
+def search_metadata(
     space: SearchSpace,
     devices: Sequence[Device],
     data: Dataset,
@@ -42,5 +42,5 @@ def facts_of(
         "other_devices": [asdict(device) | {"target_ms": ms} for device, ms in others],
         "budget": asdict(budget),
         "resolution": deployed_px(space),
-        "data": facts_of_data(data),
+        "data": data_metadata(data),
     }

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 from controllers import Controller
 from latency import Latency
+from nas.engine.hopeless import HOPELESS
 from nas.engine.job import Job, Kind, trial_seed
 from nas.engine.measuring import Progress, Reading
 from nas.engine.run_folder import RunFolder
 from nas.engine.run_logs import RunLogs
-from nas.engine.runner import HOPELESS, BatchRunner
+from nas.engine.runner import BatchRunner
 from nas.engine.trial import Trial
 from nas.engine.watching import Watcher, tell_fitting
 from nas.searching.estimates import distinct, estimates, finalists
@@ -128,7 +129,7 @@ class SearchPlan:
     def _next_size(self) -> int:
         """Candidates of the next batch; 0 ends the search."""
         most = min(self.budget.trials - self._asked, self.budget.batch_size)
-        if most <= 0 or self.time_budget is None:
+        if self.time_budget is None:
             return max(0, most)
         size = self.time_budget.next_batch(most, self._final_times)
         if self.time_budget.room is not None:

@@ -11,8 +11,7 @@ from typing import Any, Self
 
 from nas.atomic_files import read_lines
 from nas.engine.run_folder import RunFolder
-from nas.engine.trial import Trial
-from nas.engine.trial_log import read_trials
+from nas.engine.trial import Trial, read_trials
 from nas.formatting import Labels, short_names
 from nas.searching.config import load_config
 from nas.searching.estimates import Estimate, estimates
@@ -48,7 +47,7 @@ class RunRecord:
 
     Attributes:
         name: The folder's.
-        facts: `run.json`.
+        metadata: `run.json`.
         trials: The search's, in the order asked: all that trained in full.
         finals: The finalists' longer trainings, and the repeats.
         probabilities: Of the controller's choices after each batch; empty if it has no policy.
@@ -57,7 +56,7 @@ class RunRecord:
     """
 
     name: str
-    facts: dict[str, Any]
+    metadata: dict[str, Any]
     trials: list[Trial]
     finals: list[Trial]
     probabilities: Shares
@@ -71,14 +70,14 @@ class RunRecord:
         Raises:
             InputError: It has no run.json, or a file in it is damaged or of another run.
         """
-        facts = _read_facts(folder / "run.json")
-        if "resolution" not in facts:  # runs of before noted the trials' size alone
-            facts["resolution"] = _configured_px(folder) or facts["data"]["px"]
+        metadata = _read_metadata(folder / "run.json")
+        if "resolution" not in metadata:  # runs of before noted the trials' size alone
+            metadata["resolution"] = _configured_px(folder) or metadata["data"]["px"]
         log = read_trials(folder / "trials.jsonl")
         finals = read_trials(folder / "finals.jsonl")
         probabilities: Shares = read_lines(folder / "policy.jsonl", lambda d: d["probabilities"])
-        arities = [len(choices) for _, choices in facts["labels"]]
-        devices = 1 + len(facts.get("other_devices", ()))
+        arities = [len(choices) for _, choices in metadata["labels"]]
+        devices = 1 + len(metadata.get("other_devices", ()))
         for trial in [*log, *finals]:
             if len(trial.tokens) != len(arities) or any(
                 not 0 <= t < n for t, n in zip(trial.tokens, arities, strict=True)
@@ -93,24 +92,26 @@ class RunRecord:
         result = read_result(folder)
         if result is not None and result["trials"] != len(trials):
             result = None  # stale: the run was resumed since
-        return cls(folder.path.resolve().name, facts, trials, finals, probabilities, result, rungs)
+        return cls(
+            folder.path.resolve().name, metadata, trials, finals, probabilities, result, rungs
+        )
 
     @property
     def sizes(self) -> Sizes:
         """The trials' size, and the deployed one."""
-        return Sizes(int(self.facts["data"]["px"]), int(self.facts["resolution"]))
+        return Sizes(int(self.metadata["data"]["px"]), int(self.metadata["resolution"]))
 
     @property
     def labels(self) -> Labels:
         """The decisions and their choices."""
-        labels: Labels = self.facts["labels"]
+        labels: Labels = self.metadata["labels"]
         return labels
 
     @cached_property
     def devices(self) -> list[DeviceRecord]:
         """The device, or several; a trial's latencies are in this order."""
-        first = self.facts["device"] | {"target_ms": self.facts["target_ms"]}
-        records = [first, *self.facts.get("other_devices", ())]
+        first = self.metadata["device"] | {"target_ms": self.metadata["target_ms"]}
+        records = [first, *self.metadata.get("other_devices", ())]
         names = short_names([record["name"] for record in records])
         return [
             DeviceRecord(r["name"], short, float(r["target_ms"]), bool(r["estimate"]))
@@ -179,10 +180,10 @@ def _configured_px(folder: RunFolder) -> int | None:
     return load_config(path).resolution if path.is_file() else None
 
 
-def _read_facts(path: Path) -> dict[str, Any]:
+def _read_metadata(path: Path) -> dict[str, Any]:
     try:
-        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        missing = {"space", "labels", "device", "target_ms", "budget", "data"} - set(facts)
+        metadata: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        missing = {"space", "labels", "device", "target_ms", "budget", "data"} - set(metadata)
     except (OSError, ValueError, TypeError) as error:
         raise InputError(
             f"{path.parent} has no readable run.json: give the folder of a search that has begun"
@@ -191,4 +192,4 @@ def _read_facts(path: Path) -> dict[str, Any]:
         raise InputError(
             f"{path} lacks {', '.join(sorted(missing))}: it was not written by a search"
         )
-    return facts
+    return metadata

@@ -255,13 +255,13 @@ def read_result(folder: RunFolder) -> dict[str, Any] | None:
 
 def _write_network(result: SearchResult, data: Dataset) -> SplitScore | None:
     """Write the winner with its weights, and read the ONNX file's accuracy as its user would."""
-    from nas.checkpoints.checkpoint import Seed, Usage, seed_bytes
+    from nas.checkpoints.checkpoint import Checkpoint, Usage, checkpoint_bytes
     from nas.export.answers import keep_and_score_onnx
 
     usage = Usage.of(data)
     weights = finalist_weights(result.folder, result.winner)
-    seed = Seed(result.spec, weights, usage, _device(result.folder))
-    write_whole(result.folder / "seed.pt", seed_bytes(seed))
+    seed = Checkpoint(result.spec, weights, usage, _device(result.folder))
+    write_whole(result.folder / "seed.pt", checkpoint_bytes(seed))
     return keep_and_score_onnx(result.folder / "best.onnx", seed, data.val)
 
 

@@ -140,10 +140,13 @@ class TimeBudget(Silent):
         """Return the trials of the next batch: as many as leave time for the finals; 0 ends the search.
 
         Args:
-            most: Of a whole batch.
+            most: Of a whole batch; 0 where the search has all its trials.
             finals: Tells what would be trained at the end if the search ended now.
         """
         self._count_batch()
+        if most <= 0:
+            self.room = 0
+            return 0
         self._batch_s = self.clock()
         number = self._asked
         self._asked += 1

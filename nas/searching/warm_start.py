@@ -17,7 +17,7 @@ from search_spaces import FactorizedSpace, InputError, SearchSpace, Tokens
 if TYPE_CHECKING:
     import torch
 
-    from nas.checkpoints.checkpoint import Seed
+    from nas.checkpoints.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class WarmStart:
     weights: tuple[dict[str, torch.Tensor], ...]
 
     @classmethod
-    def of(cls, space: SearchSpace, seeds: Sequence[Seed], *, classes: int) -> Self:
+    def of(cls, space: SearchSpace, seeds: Sequence[Checkpoint], *, classes: int) -> Self:
         """From seeds, at whatever resolution they were trained.
 
         Raises:
@@ -69,7 +69,7 @@ class WarmStart:
             generator=generator,
         )
 
-    def facts(self) -> list[dict[str, Any]]:
+    def metadata(self) -> list[dict[str, Any]]:
         """What tells one warm start from another, as plain data."""
         return [
             {"tokens": list(tokens), "weights": _digest(weights)}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nas.checkpoints.checkpoint import seed_bytes
+from nas.checkpoints.checkpoint import checkpoint_bytes
 from nas.cli.main import main, netadapt_main, search_main
 from tests.nas.test_adapt import SEED
 
@@ -49,7 +49,7 @@ def netadapt(monkeypatch, capsys, tmp_path):
 def seed(tmp_path):
     """What `netadapt` begins with."""
     path = tmp_path / "seed.pt"
-    path.write_bytes(seed_bytes(SEED))
+    path.write_bytes(checkpoint_bytes(SEED))
     return path
 
 

@@ -145,7 +145,7 @@ def test_measuring_takes_as_long_as_it_did_lately(shown, clock):
 def forecast(per_work, **changes):
     return Forecast(
         groups=9, delta_ms=10.0, savings_ms=[20.0] * 6, steps=3, seconds_a_work=per_work, tuning_s=36.0,
-        last_s=2.0, **({"first_s": 40.0, "step_s": 10.0, "ends_s": 5.0} | changes),
+        final_s=2.0, **({"first_s": 40.0, "step_s": 10.0, "ends_s": 5.0} | changes),
     )  # fmt: skip
 
 

@@ -19,18 +19,19 @@ def config(tmp_path):
 
 @pytest.mark.slow
 def test_a_second_search_is_told_what_the_first_one_showed(nas_search, photos, config, tmp_path):
-    options = [*QUICK, "--data", photos, "--config", config]
+    options = [*QUICK, "--data", photos, "--config", config, "--verbose"]
     code, _, err = nas_search(*options, "--run-name", "one")
     assert code == 0, err
     said = " ".join(err.split())
-    assert "held-out images alone; 2 trials trained twice at the end will tell" in said
+    assert "accuracies are uncertain by up to" in said
+    assert "2 trials train again at the end, for the noise" in said
     assert "held-out images leave an accuracy uncertain by up to" in said  # a handful of them
     longer = "Train longer before running more trials: 6 steps a trial are too few"
     assert longer in said
     assert "best use of time" not in said
     _, out, err = nas_search(*options, "--dry-run", "--json", "--trials", "8")
     plan = " ".join(err.split())
-    assert "from one" in plan
+    assert ", in one" in plan
     assert longer in plan
     advice = json.loads(out)["advice"]
     assert advice["pairs"] == 2

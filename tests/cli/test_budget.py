@@ -50,7 +50,7 @@ def test_a_small_space_ends_the_search_and_no_network_is_trained_twice(
 
 def test_a_time_budget_in_place_of_a_number_of_trials(nas_search, photos, config, space, tmp_path):
     common = (*QUICK, "--data", photos, "--config", config, "--budget", "1m")
-    code, out, err = nas_search(*common, "--dry-run", "--json")
+    code, out, err = nas_search(*common, "--dry-run", "--json", "--verbose")
     assert code == 0, err
     document = json.loads(out)
     assert document["expected_s"] == pytest.approx(60.0, rel=0.1)
@@ -100,7 +100,7 @@ def test_trials_may_begin_with_a_found_network_s_weights(
     seed = tmp_path / "runs/seed.pt"  # which the second run will replace
     code, out, err = nas_search(*common, "--warm-start", seed, "--run-name", "two", "--json")
     assert code == 0, err
-    assert "trials begin with those of" in " ".join(err.split())
+    assert "trials start from" in " ".join(err.split())
     code, again, err = nas_search("--resume", tmp_path / "runs/two", "--workers", "0", "--json")
     assert code == 0, err
     assert json.loads(again) == json.loads(out) | {"run": str(tmp_path / "runs/two")}

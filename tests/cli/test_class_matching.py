@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from nas.checkpoints.checkpoint import Seed, Usage, load_seed, seed_bytes
+from nas.checkpoints.checkpoint import Checkpoint, Usage, checkpoint_bytes, load_checkpoint
 from nas.checkpoints.pretrained import import_seed
 from nas.export.models import open_model
 from search_spaces import REFERENCES
@@ -48,7 +48,7 @@ def answering(tmp_path):
         }
         usage = Usage(tuple(classes), PX, (0.5,) * 3, (0.5,) * 3, named=named)
         path = tmp_path / "answering.pt"
-        path.write_bytes(seed_bytes(Seed(spec, weights, usage)))
+        path.write_bytes(checkpoint_bytes(Checkpoint(spec, weights, usage)))
         return path
 
     return make
@@ -136,7 +136,7 @@ def test_a_network_trained_on_numbered_folders_keeps_their_names(
     status, _, err = nas("train", seed, "--data", data, *quick, "-o", tmp_path / "on.pt")
     assert status == 0
     assert "counted in the order of the folders" in err
-    usage = load_seed(tmp_path / "on.pt").usage
+    usage = load_checkpoint(tmp_path / "on.pt").usage
     assert (usage.named, usage.classes) == (True, tuple(sorted(classes)))
     fewer = folders({name: 3 + (name == "10") for name in classes if name != "0"}, "fewer")
     assert right(tmp_path / "on.pt", fewer) == (4, "")
@@ -151,11 +151,11 @@ def test_training_on_takes_a_class_file(nas, answering, folders, tmp_path):
     status, _, err = nas("train", seed, "--data", data, *quick, *options)
     assert status == 0
     assert "matched 2 classes by looser spelling" in err
-    assert load_seed(tmp_path / "on.pt").usage.classes == ("Lit", "Dim")
+    assert load_checkpoint(tmp_path / "on.pt").usage.classes == ("Lit", "Dim")
     (tmp_path / "map.json").write_text('{"dim": 1, "lit": 0}')
     options = ("--classes", tmp_path / "map.json", "-o", tmp_path / "again.pt")
     assert nas("train", seed, "--data", data, *quick[:-2], *options)[0] == 0
-    assert load_seed(tmp_path / "again.pt").usage.classes == ("lit", "dim")
+    assert load_checkpoint(tmp_path / "again.pt").usage.classes == ("lit", "dim")
 
 
 def test_an_import_stores_names(nas, tmp_path):
@@ -172,7 +172,7 @@ def test_an_import_stores_names(nas, tmp_path):
         status, _, err = nas(*base, "-o", tmp_path / f"{number}.pt", *options)
         assert status == 0
         assert said in err
-        usage = load_seed(tmp_path / f"{number}.pt").usage
+        usage = load_checkpoint(tmp_path / f"{number}.pt").usage
         assert usage.named is bool(options)
     assert usage.classes == ("dog", "cat")
     (tmp_path / "map.yaml").write_text("a: 0\nb: 1\n")
@@ -236,9 +236,10 @@ def test_a_warm_start_from_outside_of_the_space_shows_the_pretrained_way(
     data = folders({"a": 120, "b": 120})
     common = ("--data", data, "--target-ms", 1, "--device", "madds:1", "--workers", 0)
     seed = answering(["a", "b"], 0)
-    three = replace(load_seed(seed), usage=replace(load_seed(seed).usage, classes=("x", "y", "z")))
-    (tmp_path / "three.pt").write_bytes(seed_bytes(three.with_classes(("x", "y", "z"))))
-    torch.save(load_seed(seed).weights, tmp_path / "weights.pth")
+    kept = load_checkpoint(seed)
+    three = replace(kept, usage=replace(kept.usage, classes=("x", "y", "z")))
+    (tmp_path / "three.pt").write_bytes(checkpoint_bytes(three.with_classes(("x", "y", "z"))))
+    torch.save(load_checkpoint(seed).weights, tmp_path / "weights.pth")
     for path, said, pretrained in (
         (seed, "not in space mnasnet: stem ", True),
         (tmp_path / "three.pt", "has 3 classes, the search has 2", True),
@@ -269,7 +270,7 @@ def test_int8_keeps_placeholders_if_not_all_classes_get_names(
     assert status == 0, err
     assert json.loads(out)["after"]["accuracy"] == pytest.approx(accuracy)
     usage = open_model(output).feed.usage
-    assert (usage.named, usage.classes) == (False, load_seed(seed).usage.classes)
+    assert (usage.named, usage.classes) == (False, load_checkpoint(seed).usage.classes)
 
 
 def test_int8_stores_names_if_all_classes_get_one(nas, answering, folders, tmp_path):

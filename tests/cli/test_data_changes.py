@@ -112,7 +112,7 @@ def test_added_and_removed_images_are_told_and_can_be_accepted(begin, nas_search
     assert code == 2
     assert (
         "5 images were added to train (light) since the run began, 1 was removed from train (dark): "
-        "restore the images, go on with --accept-data-changes (the run notes them), or begin a new run"
+        "restore the images, resume with --accept-data-changes (the run notes them), or begin a new run"
     ) in last_line(err)
     assert {path.name: path.read_bytes() for path in folder.glob("*.json*")} == kept
     code, _, err = nas_search("--resume", folder, "--accept-data-changes")

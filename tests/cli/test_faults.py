@@ -132,8 +132,8 @@ def test_a_space_that_changes_during_the_plan_is_searched_as_it_was_read(
 ):
     original = planning.plan
 
-    def plan(job, runs):
-        planned = original(job, runs)
+    def plan(job, runs, **options):
+        planned = original(job, runs, **options)
         space.unlink()
         return planned
 
@@ -236,7 +236,7 @@ def test_a_first_part_that_is_longer_than_asked_is_told_as_it_is(begin, tmp_path
     config.write_text(config.read_text().replace("steps: 2", "steps: 200"))
     code, _, err = begin("--fidelity", 0.1, "--dry-run")
     assert code == 0, err
-    assert "all trials train for 25% of the length" in " ".join(err.split())
+    assert "all train for 25% of the steps" in " ".join(err.split())
     assert not (tmp_path / "runs").exists()
 
 

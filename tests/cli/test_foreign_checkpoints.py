@@ -15,7 +15,7 @@ import torchvision
 from safetensors.torch import save_file
 from torch.optim.swa_utils import AveragedModel
 
-from nas.checkpoints.checkpoint import load_seed
+from nas.checkpoints.checkpoint import load_checkpoint
 from nas.checkpoints.pretrained import import_seed
 from search_spaces import REFERENCES, InputError
 from search_spaces.network import build
@@ -239,7 +239,7 @@ def test_weights_without_a_classifier(nas, state, tmp_path):
     assert (status, err.count("\n")) == (2, 1)
     assert "have no classifier (classifier.3.weight is missing): give --classes N" in err
     assert nas(*base, "-o", tmp_path / "s.pt", "--classes", 5)[0] == 0
-    assert load_seed(tmp_path / "s.pt").spec.head.classes == 5
+    assert load_checkpoint(tmp_path / "s.pt").spec.head.classes == 5
     del headless["features.0.0.weight"]
     torch.save(headless, tmp_path / "w.pth")
     status, _, err = nas(*base, "-o", tmp_path / "t.pt", "--classes", 5)
@@ -263,7 +263,7 @@ def test_the_command_tells_which_weights_it_took(nas, state, averaged, tmp_path)
         status, _, err = nas(*base, "-o", tmp_path / f"{number}.pt", "--json", *options)
         assert status == 0
         assert said in err
-        assert (load_seed(tmp_path / f"{number}.pt").weights["stem.0.weight"] == value).all()
+        assert (load_checkpoint(tmp_path / f"{number}.pt").weights["stem.0.weight"] == value).all()
     status, _, err = nas(*base, "-o", tmp_path / "no.pt", "--weights-of", "best")
     assert status == 2
     assert "--weights-of must be model or ema, got 'best'" in err

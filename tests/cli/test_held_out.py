@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from nas.checkpoints.checkpoint import load_seed, seed_bytes
+from nas.checkpoints.checkpoint import checkpoint_bytes, load_checkpoint
 from nas.checkpoints.feeding import Feed
 from nas.data.load import load_dataset
 from nas.data.split_rule import SplitRule
@@ -19,7 +19,7 @@ RULE = SplitRule(val_fraction=0.1, test_fraction=0.3, seed=5)
 def checkpoint(tmp_path):
     path = tmp_path / "away" / "mine.pt"
     path.parent.mkdir()
-    path.write_bytes(seed_bytes(replace(SEED, usage=replace(SEED.usage, rule=RULE))))
+    path.write_bytes(checkpoint_bytes(replace(SEED, usage=replace(SEED.usage, rule=RULE))))
     return path
 
 
@@ -45,7 +45,7 @@ def test_every_file_of_it_is_evaluated_on_its_own_test_images(nas, checkpoint, p
 def test_training_on_keeps_to_them(nas, checkpoint, photos, tmp_path):
     given = ("--data", photos, "--epochs", 0.2, "--batch-size", 16, "-o", tmp_path / "on.pt")
     assert nas("train", checkpoint, *given)[0] == 0
-    assert load_seed(tmp_path / "on.pt").usage.rule == RULE
+    assert load_checkpoint(tmp_path / "on.pt").usage.rule == RULE
 
 
 def test_netadapt_keeps_to_them(netadapt, checkpoint, photos):
@@ -61,7 +61,7 @@ def test_a_file_of_before_was_split_by_place(checkpoint, photos):
     content = torch.load(checkpoint, weights_only=True)
     del content["usage"]["rule"]
     torch.save(content, checkpoint)
-    assert load_seed(checkpoint).usage.rule == SplitRule(split_by="random")
+    assert load_checkpoint(checkpoint).usage.rule == SplitRule(split_by="random")
 
 
 def test_a_data_set_says_how_it_was_split(photos):

@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from latency import DEVICES, DeviceLostError, Latency, MeasurementError
 from latency.estimates.madds import MaddsEstimate
-from nas.checkpoints.checkpoint import load_seed, seed_bytes
+from nas.checkpoints.checkpoint import checkpoint_bytes, load_checkpoint
 from nas.engine.publishing import run_of
 from netadapt import width_groups
 from tests.nas.test_adapt import FULL_MS, SEED
@@ -83,11 +83,11 @@ def test_the_seed_is_read_once(netadapt, seed, photos, tmp_path, monkeypatch):
     common = ("--seed", seed, "--data", photos, "--target-ratio", 0.85, *STEPS_ALONE)
     code, _, err = netadapt(*common, "--run-name", "one")
     assert code == 0, err
-    assert load_seed(tmp_path / "runs" / "one" / "seed.pt").spec == SEED.spec
+    assert load_checkpoint(tmp_path / "runs" / "one" / "seed.pt").spec == SEED.spec
 
 
 def test_the_device_is_the_seed_s_own(netadapt, photos, tmp_path):
-    (tmp_path / "own.pt").write_bytes(seed_bytes(replace(SEED, device="madds:4")))
+    (tmp_path / "own.pt").write_bytes(checkpoint_bytes(replace(SEED, device="madds:4")))
     own = ("--seed", "own.pt", "--data", photos, "--batch-size", 16)
     code, _, err = netadapt(*own, "--target-ms", FULL_MS)
     assert code == 0
@@ -151,7 +151,7 @@ def test_it_says_first_what_it_will_do_and_cost(netadapt, seed, photos):
     assert "not measured: estimate at 1 G MAdds/s" in before
     assert f"{len(width_groups(SEED.spec))} width groups" in before
     assert re.search(r"width groups, \d+ proposals? in the first step", before)
-    assert "from scratch and on from its weights" in before
+    assert "from scratch and by fine-tuning" in before
     assert "and so is the seed at a uniform width multiplier, 3 seeds each" in before
     assert "cost about" in before
     assert "best of 1 so far, about" in during

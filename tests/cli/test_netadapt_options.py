@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from nas.checkpoints.checkpoint import seed_bytes
+from nas.checkpoints.checkpoint import checkpoint_bytes
 from netadapt import narrowed, width_groups
 from search_spaces.spec import save
 from tests.cli.test_netadapt import QUICK, STEPS_ALONE
@@ -55,7 +55,7 @@ def test_bad_input_writes_nothing(netadapt, seed, photos, tmp_path, arguments, m
         (other / name).symlink_to(photos / source)
     mixed = tmp_path / "mixed.pt"
     mixed.write_bytes(
-        seed_bytes(replace(SEED, spec=narrowed(SEED.spec, width_groups(SEED.spec)[0], 8)))
+        checkpoint_bytes(replace(SEED, spec=narrowed(SEED.spec, width_groups(SEED.spec)[0], 8)))
     )
     places = {"SEED": seed, "SPEC": spec, "OTHER": other, "MIXED": mixed, "PHOTOS": photos}
     chosen = [places.get(a, a) for a in arguments]

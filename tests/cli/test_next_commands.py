@@ -39,7 +39,7 @@ def test_of_a_search(nas, nas_search, photos, config, tmp_path, name):  # noqa: 
 
 
 def test_of_an_interrupted_search(nas_search, photos, config, tmp_path, monkeypatch):  # noqa: F811
-    from nas.engine.job_loop import attempt
+    from nas.engine.job import attempt
 
     def dies(evaluate, job):
         if job.index == 2:

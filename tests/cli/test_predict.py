@@ -9,7 +9,7 @@ import onnx
 import pytest
 from PIL import Image
 
-from nas.checkpoints.checkpoint import Seed, Usage, seed_bytes
+from nas.checkpoints.checkpoint import Checkpoint, Usage, checkpoint_bytes
 from nas.cli.commands.confusion_table import confusion_tables
 from nas.engine.publishing import publish
 from nas.engine.run_folder import RunFolder
@@ -17,16 +17,16 @@ from nas.export.confusion import Confusion
 from nas.export.onnx_export import checked_onnx
 from nas.export.onnx_file import describe_onnx, stamp_onnx
 from search_spaces.network import build
-from tests.deploying import CLASSES, PX, save, shaded, small_spec, trained_seed, write_photos
+from tests.deploying import CLASSES, PX, save, shaded, small_spec, trained_checkpoint, write_photos
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A trained seed.pt, the same as net.onnx, and photos."""
     folder = tmp_path_factory.mktemp("made")
-    (folder / "seed.pt").write_bytes(seed_bytes(trained_seed()))
-    model = checked_onnx(trained_seed().network(), dynamic_batch=True)
-    stamped = stamp_onnx(model, describe_onnx(model, trained_seed().usage))
+    (folder / "seed.pt").write_bytes(checkpoint_bytes(trained_checkpoint()))
+    model = checked_onnx(trained_checkpoint().network(), dynamic_batch=True)
+    stamped = stamp_onnx(model, describe_onnx(model, trained_checkpoint().usage))
     (folder / "net.onnx").write_bytes(stamped)
     write_photos(folder / "photos")
     return folder
@@ -194,7 +194,9 @@ def test_a_thousand_classes(nas, tmp_path, monkeypatch):
     spec = small_spec(1000)
     names = tuple(f"class, {number}\n猫" for number in range(1000))
     usage = Usage(names, PX, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2))
-    (tmp_path / "seed.pt").write_bytes(seed_bytes(Seed(spec, build(spec).state_dict(), usage)))
+    (tmp_path / "seed.pt").write_bytes(
+        checkpoint_bytes(Checkpoint(spec, build(spec).state_dict(), usage))
+    )
     Image.fromarray(shaded(0, np.random.default_rng(0))).save("x.png")
     assert nas("export", "seed.pt")[0] == 0
     for file in ("seed.pt", "seed.onnx"):
@@ -233,9 +235,9 @@ def test_evaluate_and_export_say_that_sizes_differ(nas, folder):
 
 
 def test_evaluate_uses_the_deployed_size(nas, folder):
-    seed = trained_seed()
-    deployed = Seed(small_spec(px=48), seed.weights, seed.usage)
-    (folder / "large.pt").write_bytes(seed_bytes(deployed))
+    seed = trained_checkpoint()
+    deployed = Checkpoint(small_spec(px=48), seed.weights, seed.usage)
+    (folder / "large.pt").write_bytes(checkpoint_bytes(deployed))
     code, out, err = nas("evaluate", "large.pt", "--data", "photos", "--json")
     assert code == 0
     document = json.loads(out)
@@ -286,7 +288,9 @@ def test_torchvision_weights_have_a_side_car(nas, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     spec = REFERENCES["mobilenet_v3_small"](width=0.35, resolution=PX, classes=3)
     usage = Usage(CLASSES, PX, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2))
-    (tmp_path / "seed.pt").write_bytes(seed_bytes(Seed(spec, build(spec).state_dict(), usage)))
+    (tmp_path / "seed.pt").write_bytes(
+        checkpoint_bytes(Checkpoint(spec, build(spec).state_dict(), usage))
+    )
     assert nas("export", "seed.pt", "--torchvision")[0] == 0
     beside = json.loads((tmp_path / "seed.json").read_text())
     assert (beside["file"], beside["classes"]) == ("seed.pth", list(CLASSES))

@@ -5,7 +5,7 @@ import json
 import onnx
 import pytest
 
-from nas.checkpoints.checkpoint import load_seed
+from nas.checkpoints.checkpoint import load_checkpoint
 from search_spaces.spec import load
 
 QUICK = (
@@ -47,7 +47,7 @@ def test_the_file_that_is_shipped_has_the_accuracy_and_the_size_that_are_told(
 ):
     result, said = search("--proxy-resolution", 16, "--resolution", 32)
     run = tmp_path / "runs" / "one"
-    seed = load_seed(run / "seed.pt")
+    seed = load_checkpoint(run / "seed.pt")
     assert result["px"] == side_of(run / "best.onnx") == seed.spec.resolution == 32
     assert seed.usage.trained_px == load(run / "best.yaml").resolution == 32
     assert result["proxy_px"] == 16
@@ -73,11 +73,11 @@ def test_the_file_that_is_shipped_has_the_accuracy_and_the_size_that_are_told(
     trained = ("train", run / "seed.pt", "--data", photos, "--epochs", 0.3, "--batch-size", 16)
     code, out, err = nas(*trained, "--json", "-o", tmp_path / "on.pt")
     assert code == 0, err
-    assert json.loads(out)["px"] == load_seed(tmp_path / "on.pt").spec.resolution == 32
+    assert json.loads(out)["px"] == load_checkpoint(tmp_path / "on.pt").spec.resolution == 32
     assert "its latency changes" not in err
     code, _, err = nas(*trained, "--resolution", 16, "-o", tmp_path / "small.pt")
     assert code == 0, err
-    small = load_seed(tmp_path / "small.pt")
+    small = load_checkpoint(tmp_path / "small.pt")
     assert small.spec.resolution == small.usage.trained_px == 16
     assert "was deployed at 32 px; trained and deployed at 16 px from now on" in err
 

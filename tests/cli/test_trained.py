@@ -11,7 +11,7 @@ import torchvision
 from PIL import Image
 from safetensors.torch import save_file
 
-from nas.checkpoints.checkpoint import Usage, load_seed, seed_bytes
+from nas.checkpoints.checkpoint import Usage, checkpoint_bytes, load_checkpoint
 from search_spaces import REFERENCES
 from search_spaces.network import build
 from search_spaces.spec import save
@@ -37,7 +37,7 @@ def test_an_imported_network_computes_what_its_source_does(nas, weights, tmp_pat
     status, out, _ = import_half(nas, path, tmp_path / "seed.pt")
     assert status == 0
     assert json.loads(out)["classes"] == 7
-    seed = load_seed(tmp_path / "seed.pt")
+    seed = load_checkpoint(tmp_path / "seed.pt")
     images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         assert torch.allclose(seed.network()(images), theirs(images), atol=1e-5)
@@ -49,12 +49,12 @@ def test_weights_of_ones_own_are_used_like_the_seed_that_they_came_from(nas, wei
     path, _ = weights
     assert import_half(nas, path, tmp_path / "first.pt")[0] == 0
     usage = Usage(tuple("abcdefg"), 28, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
-    first = replace(load_seed(tmp_path / "first.pt"), usage=usage)
-    (tmp_path / "first.pt").write_bytes(seed_bytes(first))
+    first = replace(load_checkpoint(tmp_path / "first.pt"), usage=usage)
+    (tmp_path / "first.pt").write_bytes(checkpoint_bytes(first))
     assert import_half(nas, path, tmp_path / "like.pt", "--like", tmp_path / "first.pt")[0] == 0
-    assert load_seed(tmp_path / "like.pt").usage == usage
+    assert load_checkpoint(tmp_path / "like.pt").usage == usage
     other = replace(first, usage=replace(usage, classes=tuple("abc"))).with_classes(tuple("abc"))
-    (tmp_path / "other.pt").write_bytes(seed_bytes(other))
+    (tmp_path / "other.pt").write_bytes(checkpoint_bytes(other))
     status, _, err = import_half(nas, path, tmp_path / "no.pt", "--like", tmp_path / "other.pt")
     assert status == 2
     assert "the weights have 7 classes and the seed that they are like has 3" in err
@@ -114,7 +114,7 @@ def test_imagenet_classes_have_names(nas, tmp_path):
     path = tmp_path / "theirs.pth"
     torch.save(torchvision.models.mobilenet_v3_small().state_dict(), path)
     nas("import", "--weights", path, "--arch", "mobilenet_v3_small", "-o", tmp_path / "seed.pt")
-    assert load_seed(tmp_path / "seed.pt").usage.classes[948] == "Granny Smith"
+    assert load_checkpoint(tmp_path / "seed.pt").usage.classes[948] == "Granny Smith"
 
 
 def test_checkpoints_come_in_several_forms(nas, weights, tmp_path):
@@ -127,18 +127,18 @@ def test_checkpoints_come_in_several_forms(nas, weights, tmp_path):
     for number, source in enumerate((path, tmp_path / "theirs.safetensors")):
         status, *_ = import_half(nas, source, tmp_path / f"{number}.pt")
         assert status == 0
-    torch.save(load_seed(tmp_path / "0.pt").weights, ours)
+    torch.save(load_checkpoint(tmp_path / "0.pt").weights, ours)
     assert import_half(nas, ours, tmp_path / "2.pt")[0] == 0
-    first = load_seed(tmp_path / "0.pt").weights
+    first = load_checkpoint(tmp_path / "0.pt").weights
     for number in (1, 2):
-        other = load_seed(tmp_path / f"{number}.pt").weights
+        other = load_checkpoint(tmp_path / f"{number}.pt").weights
         assert all(torch.equal(first[key], other[key]) for key in first if "num_batches" not in key)
 
 
 def test_a_new_classifier_when_asked(nas, weights, tmp_path):
     path, theirs = weights
     import_half(nas, path, tmp_path / "seed.pt", "--classes", 4)
-    seed = load_seed(tmp_path / "seed.pt")
+    seed = load_checkpoint(tmp_path / "seed.pt")
     assert seed.spec.head.classes == 4
     assert seed.weights["head.classifier.3.weight"].shape[0] == 4
     assert torch.equal(seed.weights["stem.0.weight"], theirs.state_dict()["features.0.0.weight"])
@@ -234,7 +234,7 @@ def seed(nas, tmp_path, photos):
 
 
 def test_train_makes_a_seed_that_can_be_trained_on(nas, seed, photos, tmp_path):
-    first = load_seed(seed)
+    first = load_checkpoint(seed)
     assert first.usage.classes == ("dark", "light")
     assert first.spec.resolution == first.usage.trained_px == 32
     on = tmp_path / "on.pt"
@@ -242,14 +242,14 @@ def test_train_makes_a_seed_that_can_be_trained_on(nas, seed, photos, tmp_path):
     status, _, err = nas("train", seed, *arguments)
     assert status == 0
     assert "on from its weights" in err
-    second = load_seed(on)
+    second = load_checkpoint(on)
     # Trained on, not anew: a small step from where it was. The data's normalisation stays its own.
     moved = (second.weights["stem.0.weight"] - first.weights["stem.0.weight"]).norm()
     assert 0 < moved < 0.5 * first.weights["stem.0.weight"].norm()
     assert second.usage.mean == first.usage.mean
     scratch = (tmp_path / "anew.pt", "--from-scratch", "--seed", 1)
     status, *_ = nas("train", seed, *arguments[:-1], *scratch)
-    anew = load_seed(tmp_path / "anew.pt")
+    anew = load_checkpoint(tmp_path / "anew.pt")
     assert status == 0
     assert not torch.equal(anew.weights["stem.0.weight"], first.weights["stem.0.weight"])
 
@@ -258,7 +258,7 @@ def test_training_is_the_same_again(nas, seed, photos, tmp_path):
     for name in ("one", "two"):
         arguments = ("--epochs", 1, "--batch-size", 16, "-o", tmp_path / f"{name}.pt")
         assert nas("train", seed, "--data", photos, *arguments)[0] == 0
-    one, two = (load_seed(tmp_path / f"{name}.pt").weights for name in ("one", "two"))
+    one, two = (load_checkpoint(tmp_path / f"{name}.pt").weights for name in ("one", "two"))
     assert all(torch.equal(one[key], two[key]) for key in one)
 
 
@@ -275,7 +275,7 @@ def test_evaluate_counts_what_it_says(nas, seed, photos, tmp_path):
     assert status == 0
     document = json.loads(out)
     assert document["images"] == 100
-    loaded = load_seed(seed)
+    loaded = load_checkpoint(seed)
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in (loaded.usage.mean, loaded.usage.std))
     right, network = 0, loaded.network()
     for label, name in enumerate(loaded.usage.classes):
@@ -291,8 +291,10 @@ def test_evaluate_counts_what_it_says(nas, seed, photos, tmp_path):
 
 def test_unnamed_classes_are_the_data_s_in_order(nas, seed, photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    usage = replace(load_seed(seed).usage, classes=("0", "1"), named=False)
-    (tmp_path / "unnamed.pt").write_bytes(seed_bytes(replace(load_seed(seed), usage=usage)))
+    usage = replace(load_checkpoint(seed).usage, classes=("0", "1"), named=False)
+    (tmp_path / "unnamed.pt").write_bytes(
+        checkpoint_bytes(replace(load_checkpoint(seed), usage=usage))
+    )
     figures = [
         json.loads(nas("evaluate", path, "--data", photos, "--json")[1])
         for path in (seed, "unnamed.pt")
@@ -395,7 +397,7 @@ def test_a_new_classifier_is_drawn_by_the_seed(nas, weights, photos, tmp_path):
     for seed in (0, 1, 1):
         made = tmp_path / "made.pt"
         assert nas(*own, *rest, "--seed", seed, "-o", made)[0] == 0
-        drawn.append(list(load_seed(made).weights.values())[-2])
+        drawn.append(list(load_checkpoint(made).weights.values())[-2])
     assert torch.allclose(drawn[1], drawn[2])
     assert not torch.allclose(drawn[0], drawn[1])
 
@@ -410,7 +412,7 @@ def test_names_of_unnamed_classes_come_from_the_data(nas, weights, photos, tmp_p
     import_half(nas, weights[0], tmp_path / "seed.pt", "--classes", 2)
     arguments = ("--data", photos, "--epochs", 1, "--batch-size", 16, "-o", tmp_path / "on.pt")
     assert nas("train", tmp_path / "seed.pt", *arguments)[0] == 0
-    assert load_seed(tmp_path / "on.pt").usage.classes == ("dark", "light")
+    assert load_checkpoint(tmp_path / "on.pt").usage.classes == ("dark", "light")
 
 
 def test_a_seed_is_no_checkpoint(nas, seed):
@@ -442,5 +444,5 @@ def test_a_new_classifier_for_other_data(nas, seed, photos, tmp_path):
         (other / name).symlink_to(photos / source)
     arguments = ("--data", other, "--epochs", 1, "--batch-size", 16, "-o", tmp_path / "on.pt")
     assert nas("train", seed, *arguments, "--new-classifier")[0] == 0
-    assert load_seed(tmp_path / "on.pt").usage.classes == ("cat", "dog", "emu")
-    assert build(load_seed(tmp_path / "on.pt").spec)(torch.rand(2, 3, 32, 32)).shape == (2, 3)
+    assert load_checkpoint(tmp_path / "on.pt").usage.classes == ("cat", "dog", "emu")
+    assert build(load_checkpoint(tmp_path / "on.pt").spec)(torch.rand(2, 3, 32, 32)).shape == (2, 3)

@@ -10,7 +10,7 @@ import torch
 from latency import open_device
 from nas.adapting.config import AdaptConfig
 from nas.adapting.record import AdaptRecord
-from nas.checkpoints.checkpoint import Seed, Usage, load_seed
+from nas.checkpoints.checkpoint import Checkpoint, Usage, load_checkpoint
 from nas.checkpoints.scoring import score
 from nas.checkpoints.torch_files import state_bytes, state_of
 from nas.data.images import ArraySplit, Dataset
@@ -38,7 +38,7 @@ DATA = Dataset(
     name="noise", classes=("dark", "light"), train=images(64), val=images(16), test=images(20),
     resolution_px=32, mean=(0.5, 0.5, 0.5), std=(0.3, 0.3, 0.3),
 )  # fmt: skip
-SEED = Seed(SPEC, build(SPEC).state_dict(), Usage(DATA.classes, 32, DATA.mean, DATA.std))
+SEED = Checkpoint(SPEC, build(SPEC).state_dict(), Usage(DATA.classes, 32, DATA.mean, DATA.std))
 CONFIG = AdaptConfig(
     device="madds:1",
     target_ms=0.7 * FULL_MS,
@@ -57,14 +57,14 @@ class Trainer:
         self.dies_at, self.jobs = dies_at, []
 
     def __call__(self, job):
-        from netadapt.weights import passed_on
+        from netadapt.weights import transfer
 
         if len(self.jobs) == self.dies_at:
             raise KeyboardInterrupt
         self.jobs.append(job)
         weights = build(job.spec).state_dict()
         if job.weights is not None:
-            weights = passed_on(job.parent, state_of(job.weights), job.spec)
+            weights = transfer(job.parent, state_of(job.weights), job.spec)
         return Outcome(self.skill(job), weights=state_bytes(weights))
 
     def skill(self, job):
@@ -132,7 +132,7 @@ def test_no_interruption_changes_anything(tmp_path, uninterrupted, dies_at):
     assert logged(tmp_path / "broken") == logged(expected.folder.path)
     assert result.spec == expected.spec
     assert len(again.jobs) == len(whole.jobs) - moment
-    first, second = (load_seed(it.folder / "adapted.pt") for it in (expected, result))
+    first, second = (load_checkpoint(it.folder / "adapted.pt") for it in (expected, result))
     assert all(torch.equal(first.weights[key], second.weights[key]) for key in first.weights)
 
 
@@ -200,7 +200,7 @@ def test_real_training_end_to_end(tmp_path):
     config = CONFIG.model_copy(update={"target_ms": 0.9 * FULL_MS})
     source = open_device("madds:1")
     result = adapt(SEED, data=DATA, latency=source, config=config, folder=tmp_path)
-    seed = load_seed(tmp_path / "adapted.pt")
+    seed = load_checkpoint(tmp_path / "adapted.pt")
     assert seed.spec == result.spec
     logits = seed.network()(torch.rand(2, 3, 32, 32))
     assert torch.isfinite(logits).all()

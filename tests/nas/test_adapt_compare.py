@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from latency import open_device
-from nas.adapting.baselines import Found, read_rivals
+from nas.adapting.baselines import Found, read_baselines
 from nas.adapting.config import AdaptConfig
 from nas.adapting.final_training import spread
 from nas.adapting.record import AdaptRecord
@@ -16,8 +16,7 @@ from nas.checkpoints.torch_files import state_of
 from nas.engine.run_folder import RunFolder
 from nas.run_adapt import adapt
 from nas.training.recipe import Recipe
-from netadapt import Widths, narrowed, scaled, width_groups
-from netadapt.shrink import narrowest
+from netadapt import Widths, narrowed, narrowest, scaled, width_groups
 from netadapt.weights import inherit
 from search_spaces import InputError, count
 from tests.nas.test_adapt import CONFIG, DATA, SEED, SPEC, Trainer, logged, run
@@ -43,10 +42,10 @@ def test_both_are_trained_alike(tmp_path):
     trainer = Seeded()
     result = run(tmp_path, trainer, COMPARED)
     jobs = by_kind(trainer)
-    (rival,) = result.rivals
-    assert rival.latency.median_ms <= result.latency.median_ms < result.seed_latency.median_ms
-    multiplier = float(rival.about.removeprefix("width multiplier "))
-    assert rival.spec == scaled(SPEC, multiplier)
+    (baseline,) = result.baselines
+    assert baseline.latency.median_ms <= result.latency.median_ms < result.seed_latency.median_ms
+    multiplier = float(baseline.about.removeprefix("width multiplier "))
+    assert baseline.spec == scaled(SPEC, multiplier)
     wider = scaled(SPEC, multiplier + 0.001)
     assert count(wider).madds / 1e6 > result.latency.median_ms
 
@@ -54,7 +53,7 @@ def test_both_are_trained_alike(tmp_path):
         assert [job.index for job in sorted(jobs[theirs], key=lambda j: j.index)] == [0, 1, 2]
         assert {job.seed for job in jobs[kind]} == {job.seed for job in jobs[theirs]}
         assert len({job.seed for job in jobs[kind]}) == 3
-        assert {job.spec.fingerprint for job in jobs[theirs]} == {rival.spec.fingerprint}
+        assert {job.spec.fingerprint for job in jobs[theirs]} == {baseline.spec.fingerprint}
     recipe = COMPARED.final_recipe
     assert {job.recipe for job in jobs["scratch"] + jobs["uniform-scratch"]} == {recipe}
     assert {job.recipe for job in jobs["finetune"]} == {recipe}
@@ -62,7 +61,7 @@ def test_both_are_trained_alike(tmp_path):
     assert {job.recipe.steps for job in jobs["uniform-finetune"]} == {steps}
     assert {job.weights for job in jobs["scratch"] + jobs["uniform-scratch"]} == {None}
     started = state_of(jobs["uniform-finetune"][0].weights)
-    cut = inherit(SPEC, SEED.weights, rival.spec)
+    cut = inherit(SPEC, SEED.weights, baseline.spec)
     assert all(torch.equal(started[name], tensor) for name, tensor in cut.items())
 
 
@@ -94,9 +93,11 @@ def test_the_result_has_the_comparison(tmp_path):
     # On test images: what is told of them is what the weights that are kept do.
     assert scratch.images == "test"
     kept = [(tmp_path / "weights" / f"uniform-scratch-{job.index}.pt").read_bytes() for job in jobs]
-    (rival,) = result.rivals
+    (baseline,) = result.baselines
     accuracies = [
-        score(replace(SEED, spec=rival.spec, weights=state_of(weights)), DATA, ("test",)).accuracy
+        score(
+            replace(SEED, spec=baseline.spec, weights=state_of(weights)), DATA, ("test",)
+        ).accuracy
         for weights in kept
     ]
     assert scratch.theirs == tuple(accuracies)
@@ -152,36 +153,36 @@ def test_it_can_be_asked_for_later_and_of_more_seeds(tmp_path):
     assert [len(comparison.ours) for comparison in result.comparisons] == [3, 3]
 
 
-def pruned(challenge):
-    """A rival of one's own: one block narrowed until the latency is met, weights of its own making."""
-    (group,) = (g for g in width_groups(challenge.seed.spec) if g.name == "block 8 expansion")
-    child = narrowed(challenge.seed.spec, group, 8)
-    if challenge.latency(child) > challenge.limit_ms:
-        child = narrowest(challenge.seed.spec, Widths())
-    return Found(child, "block 8 pruned", inherit(SPEC, challenge.seed.weights, child))
+def pruned(request):
+    """A baseline of one's own: one block narrowed until the latency is met, weights of its own making."""
+    (group,) = (g for g in width_groups(request.seed.spec) if g.name == "block 8 expansion")
+    child = narrowed(request.seed.spec, group, 8)
+    if request.latency(child) > request.limit_ms:
+        child = narrowest(request.seed.spec, Widths())
+    return Found(child, "block 8 pruned", inherit(SPEC, request.seed.weights, child))
 
 
-def test_rivals_of_ones_own_join_in(tmp_path):
+def test_baselines_of_ones_own_join_in(tmp_path):
     trainer = Seeded()
-    rivals = {"pruned": pruned, "untrained": lambda c: replace(pruned(c), weights=None)}
-    rivals["impossible"] = lambda challenge: None
+    baselines = {"pruned": pruned, "untrained": lambda c: replace(pruned(c), weights=None)}
+    baselines["impossible"] = lambda request: None
     result = adapt(
         SEED, data=DATA, latency=open_device("madds:1"), config=COMPARED, folder=tmp_path,
-        evaluate=trainer, rivals=rivals,
+        evaluate=trainer, baselines=baselines,
     )  # fmt: skip
-    assert [rival.name for rival in result.rivals] == ["uniform", "pruned", "untrained"]
-    told = [(c.rival, c.training) for c in result.comparisons]
+    assert [baseline.name for baseline in result.baselines] == ["uniform", "pruned", "untrained"]
+    told = [(c.baseline, c.training) for c in result.comparisons]
     assert told == [
         ("uniform", "scratch"), ("uniform", "finetune"), ("pruned", "scratch"),
         ("pruned", "finetune"), ("untrained", "scratch"),
     ]  # fmt: skip
-    kept = read_rivals(RunFolder(tmp_path))
-    assert kept["pruned"].spec == result.rivals[1].spec
+    kept = read_baselines(RunFolder(tmp_path))
+    assert kept["pruned"].spec == result.baselines[1].spec
     assert kept["untrained"].weights is None
     again = Seeded()
     adapt(
         SEED, data=DATA, latency=open_device("madds:1"), config=COMPARED, folder=tmp_path,
-        evaluate=again, rivals=dict.fromkeys(rivals, None),
+        evaluate=again, baselines=dict.fromkeys(baselines, None),
     )  # fmt: skip  # what was found is not sought again
     assert again.jobs == []
 
@@ -191,7 +192,7 @@ def test_names_that_a_log_cannot_have_are_refused(tmp_path, name):
     with pytest.raises(InputError, match="give a name of lower-case letters"):
         adapt(
             SEED, data=DATA, latency=open_device("madds:1"), config=CONFIG, folder=tmp_path / "run",
-            evaluate=Trainer(), rivals={name: pruned},
+            evaluate=Trainer(), baselines={name: pruned},
         )  # fmt: skip
     assert not (tmp_path / "run").exists()
 

@@ -7,9 +7,9 @@ import pytest
 
 from latency import Device, Latency, open_device
 from latency.estimates.lazy_table import OnDemand
-from nas.adapting.baselines import Challenge, Found, met
+from nas.adapting.baselines import BaselineRequest, Found, best_within_limit
 from nas.adapting.record import AdaptRecord
-from nas.engine.memoized_source import Remembering
+from nas.engine.memoized_source import MemoizedSource
 from nas.engine.run_folder import RunFolder
 from nas.engine.runner import SearchStoppedError
 from nas.run_adapt import adapt
@@ -53,7 +53,7 @@ def test_a_lucky_reading_does_not_end_the_run(tmp_path):
         kept = json.loads((tmp_path / "family" / f"step-{step}.latency.json").read_text())
         assert Latency.from_dict(kept) == trial.latency
     record = AdaptRecord.read(RunFolder(tmp_path))
-    assert record.last_latency == result.latency
+    assert record.adapted_latency == result.latency
     assert [planned.latency for planned, _ in record.family] == [t.latency for t in result.family]
     # What the choice was made by was too low: believed, it would have ended the run above the target.
     planned = next(
@@ -136,21 +136,21 @@ class Biased:
 
 
 @pytest.mark.parametrize("factor", [0.9, 1.1])
-def test_a_rival_is_as_slow_as_it_may_be_when_it_is_measured(factor):
+def test_a_baseline_is_as_slow_as_it_may_be_when_it_is_measured(factor):
     from netadapt import scaled
 
     latency = Biased(factor)
     networks = [scaled(SPEC, thousandth / 1000) for thousandth in range(300, 1001)]
 
-    def widest(challenge):
-        fits = [n for n in networks if latency.reading(n).median_ms <= challenge.limit_ms]
+    def widest(request):
+        fits = [n for n in networks if latency.reading(n).median_ms <= request.limit_ms]
         return Found(fits[-1], "scaled", None) if fits else None
 
-    found, reading = met(widest, Challenge(SEED, latency, 0.6 * FULL_MS))
+    found, reading = best_within_limit(widest, BaselineRequest(SEED, latency, 0.6 * FULL_MS))
     best = max(ms for n in networks if (ms := count(n).madds / 1e6) <= 0.6 * FULL_MS)
     assert reading.median_ms == pytest.approx(best)
     assert latency.confirm(found.spec) == reading
-    assert met(widest, Challenge(SEED, latency, 0.01 * FULL_MS)) is None
+    assert best_within_limit(widest, BaselineRequest(SEED, latency, 0.01 * FULL_MS)) is None
 
 
 def test_a_confirmed_reading_is_at_the_run_s_pace():
@@ -163,7 +163,7 @@ def test_a_confirmed_reading_is_at_the_run_s_pace():
             return replace(Latency.exactly(ms, LAB), anchor_ms=2.0 * self.pace)
 
     source = Drifting()
-    asked = Remembering(source)
+    asked = MemoizedSource(source)
     first = asked.reading(SPEC)
     source.pace = 1.3
     assert asked.confirm(SPEC).median_ms == pytest.approx(first.median_ms)

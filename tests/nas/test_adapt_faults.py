@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from latency import DeviceLostError, MeasurementError, open_device
-from nas.adapting.baselines import Found, unmet
-from nas.checkpoints.checkpoint import load_seed
+from nas.adapting.baselines import Found, missing_baselines
+from nas.checkpoints.checkpoint import load_checkpoint
 from nas.checkpoints.torch_files import state_of
 from nas.engine.job import Outcome
 from nas.engine.runner import SearchStoppedError
@@ -173,7 +173,7 @@ def test_last_trainings_that_all_failed_are_tried_again(tmp_path):
     ("given", "said"),
     [
         (Outcome(math.nan, weights=b"w"), "accuracy is nan"),
-        (Outcome(0.5), "its training returned no weights"),
+        (Outcome(0.5), "the evaluator returned no weights"),
     ],
 )
 def test_an_evaluator_s_mistake_is_a_failure_with_its_reason(tmp_path, given, said):
@@ -181,16 +181,16 @@ def test_an_evaluator_s_mistake_is_a_failure_with_its_reason(tmp_path, given, sa
         start(tmp_path, trainer=lambda job: given)
 
 
-def test_a_rival_that_the_device_refuses_is_none(tmp_path):
+def test_a_baseline_that_the_device_refuses_is_none(tmp_path):
     def refuse(device, spec):
         if spec.fingerprint == odd.fingerprint:
             raise MeasurementError("the runtime crashed")
 
     odd = replace(SPEC, blocks=SPEC.blocks[:-1])
-    rivals = {"odd": lambda challenge: Found(odd, "without its last block", None)}
-    result = start(tmp_path, source=Device(refuse), rivals=rivals)
-    assert not result.rivals
-    assert unmet(result.folder) == ["odd"]
+    baselines = {"odd": lambda request: Found(odd, "without its last block", None)}
+    result = start(tmp_path, source=Device(refuse), baselines=baselines)
+    assert not result.baselines
+    assert missing_baselines(result.folder) == ["odd"]
 
 
 def test_images_of_another_size_are_refused(tmp_path):
@@ -218,7 +218,7 @@ def test_a_run_that_goes_on_keeps_its_settings(tmp_path):
 
 def test_a_searchs_folder_is_no_netadapt_run(tmp_path):
     (tmp_path / "run.json").write_text('{"space": "mnasnet"}')
-    with pytest.raises(InputError, match="not of a NetAdapt run"):
+    with pytest.raises(InputError, match="not written by netadapt"):
         start(tmp_path)
 
 
@@ -270,7 +270,7 @@ def test_a_last_training_that_does_worse_than_the_last_step_is_told(tmp_path):
 
     short = run(tmp_path / "short", Ends(0.5), QUICK)
     assert short.better_step == short.family[-1]
-    shipped = load_seed(tmp_path / "short/adapted.pt").weights
+    shipped = load_checkpoint(tmp_path / "short/adapted.pt").weights
     kept = state_of((tmp_path / f"short/family/step-{len(short.family)}.pt").read_bytes())
     assert all(torch.equal(shipped[name], kept[name]) for name in kept)
     assert run(tmp_path / "long", Ends(0.8), QUICK).better_step is None
@@ -281,4 +281,4 @@ def test_weights_of_the_family_say_how_they_become_a_seed(tmp_path):
     with pytest.raises(
         InputError, match=r"weights alone: make a seed of them by nas import --arch"
     ):
-        load_seed(tmp_path / "family" / "step-1.pt")
+        load_checkpoint(tmp_path / "family" / "step-1.pt")

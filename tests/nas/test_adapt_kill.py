@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from nas.checkpoints.checkpoint import Seed, Usage, seed_bytes
+from nas.checkpoints.checkpoint import Checkpoint, Usage, checkpoint_bytes
 from search_spaces import REFERENCES
 from search_spaces.network import build
 from tests.nas.killing import killed_at, lines, make_images, progress, start
@@ -25,13 +25,15 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("kill")
     make_images(folder / "images")
     usage = Usage(("dark", "light"), 32, (0.5, 0.5, 0.5), (0.3, 0.3, 0.3))
-    (folder / "seed.pt").write_bytes(seed_bytes(Seed(SPEC, build(SPEC).state_dict(), usage)))
+    (folder / "seed.pt").write_bytes(
+        checkpoint_bytes(Checkpoint(SPEC, build(SPEC).state_dict(), usage))
+    )
     whole = (*SETTINGS, "--run-name", "whole", "--workers", "0")
     assert start(folder, "netadapt_main", *whole).wait() == 0, (folder / "stderr.txt").read_text()
     return folder
 
 
-@pytest.mark.parametrize(("workers", "kills"), [(0, 10), pytest.param(2, 2, marks=pytest.mark.ray)])
+@pytest.mark.parametrize(("workers", "kills"), [(0, 3), pytest.param(2, 1, marks=pytest.mark.ray)])
 def test_nothing_finished_is_lost_and_nothing_changes(place, workers, kills):
     rng = random.Random(workers)
     name = f"killed-{workers}"

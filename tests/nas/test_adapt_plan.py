@@ -9,9 +9,9 @@ from latency.estimates.lazy_table import OnDemand
 from latency.estimates.pieces import pieces
 from nas.adapting.forecast import MULTIPLIERS_ASKED, NEIGHBOURS, QUESTIONS, Workload, forecast
 from nas.adapting.job import of_steps
-from nas.engine.memoized_source import CONFIRMATIONS, Remembering
+from nas.engine.memoized_source import CONFIRMATIONS, MemoizedSource
 from nas.training.recipe import Recipe
-from netadapt import width_groups
+from netadapt import Settings, width_groups
 from netadapt.shrink import Shrink
 from search_spaces import count
 from tests.latency.test_table import Lab, measured
@@ -41,7 +41,7 @@ def test_the_work_of_the_last_trainings_is_what_is_trained(tmp_path, config, fin
     trainer = Seeded()
     result = run(tmp_path, trainer, config)
     steps = sum(job.recipe.steps for job in trainer.jobs if job.kind != "proposal")
-    expected = Workload(config, train_images=64).last(SPEC, len(result.family))
+    expected = Workload(config, train_images=64).final_work(SPEC, len(result.family))
     assert expected == steps * 16 * count(SPEC).madds
 
 
@@ -54,33 +54,28 @@ def test_proposals_work_is_their_steps():
 def test_networks_to_come_are_ever_smaller():
     load_ = load(target_ms=50.0)
     now = load_.to_come(SPEC, 100.0, proposals=6, steps=3)
-    last = load_.last(SPEC, 3)
+    last = load_.final_work(SPEC, 3)
     assert now == pytest.approx(0.75 * load_.proposals(SPEC, 6) + 0.5 * last)
     # Below the target, where width is given back, they are as they are.
     assert load_.to_come(SPEC, 40.0, proposals=0, steps=3) == last
 
 
 def told(latency=None, **changes):
-    source = Remembering(latency or open_device("madds:1"))
+    source = MemoizedSource(latency or open_device("madds:1"))
     config = CONFIG.model_copy(update=changes)
     return forecast(Workload(config, 64), SPEC, source, px=32, val_images=16, workers=2)
 
 
 def test_it_knows_how_many_proposals_the_first_step_has():
     for delta in (0.02, 0.1, 0.4):
-        loop = Shrink(
-            SPEC,
-            accuracy=0.5,
-            latency=open_device("madds:1"),
-            target_ms=CONFIG.target_ms,
-            delta=delta,
-        )
+        settings = Settings(CONFIG.target_ms, delta=delta)
+        loop = Shrink(SPEC, settings, accuracy=0.5, latency=open_device("madds:1"))
         step = loop.next_step()
         expected = told(delta=delta)
         assert expected.able == len(step.proposals)
         assert expected.groups == len(width_groups(SPEC))
         assert min(expected.delta_ms, 0.3 * FULL_MS) == pytest.approx(step.delta_ms)
-    assert expected.total_s == expected.tuning_s + expected.last_s + expected.latency_s > 0
+    assert expected.total_s == expected.tuning_s + expected.final_s + expected.latency_s > 0
 
 
 def test_where_no_group_can_give_anything_it_says_so():
@@ -116,7 +111,7 @@ def test_a_device_that_measures_takes_as_long_for_every_network(clock):
     assert expected.first_s == pytest.approx(3.0 * QUESTIONS * expected.able)
     asked = len(expected.savings_ms) + QUESTIONS * expected.able + CONFIRMATIONS
     assert expected.step_s == pytest.approx(3.0 * asked)
-    challenges = load(compare="uniform").challenges(expected.steps)
+    challenges = load(compare="uniform").baselines_sought(expected.steps)
     assert expected.ends_s == pytest.approx(3.0 * challenges * (MULTIPLIERS_ASKED + CONFIRMATIONS))
     total = expected.first_s + (expected.steps - 1) * expected.step_s + expected.ends_s
     assert expected.latency_s == pytest.approx(total)

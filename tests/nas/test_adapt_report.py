@@ -121,11 +121,11 @@ def test_the_family_stands_beside_the_multipliers(finished, html):
     folder, result = finished
     drawn = traces(html, "family")
     assert drawn["NetAdapt's family"]["x"][1:] == [t.latency_ms for t in result.family]
-    (rival,) = result.rivals
+    (baseline,) = result.baselines
     uniform = drawn["uniform, from scratch"]
     finals = [json.loads(line) for line in (folder / "finals.jsonl").read_text().splitlines()]
     scratch = [trial["accuracy"] for trial in finals if trial["kind"] == "uniform-scratch"]
-    assert uniform["x"] == [rival.latency.median_ms]
+    assert uniform["x"] == [baseline.latency.median_ms]
     assert uniform["y"] == [pytest.approx(100 * sum(scratch) / 3)]
     assert uniform["error_y"]["array"][0] > 0
     curve = drawn["uniform, fine-tuned as long"]
@@ -142,7 +142,7 @@ def test_it_tells_the_result_the_noise_and_the_files(finished, html):
     assert f"Test accuracy with the weights of adapted.pt: {percent(result.test_accuracy)}" in text
     for comparison in result.comparisons:
         assert comparison.sentence().replace("'", "&#39;") in text
-    assert f"Uniform is the seed&#39;s {result.rivals[0].about}, " in text
+    assert f"Uniform is the seed&#39;s {result.baselines[0].about}, " in text
     assert "(95% interval " in text
     for name in ("adapted.yaml", "adapted.onnx", "family.csv", "proposals.jsonl", "rivals"):
         assert f" {name} " in text
@@ -191,8 +191,8 @@ def test_of_a_device_by_pieces_only_what_was_measured_is_counted(finished):
         if p.latency
     ]
     first = replace(run.steps[0], entries=[(planned, None) for planned in sums])
-    device = run.facts["device"] | {"estimate": True}
-    pieces = replace(run, facts=run.facts | {"device": device}, steps=[first], rivals={})
+    device = run.metadata["device"] | {"estimate": True}
+    pieces = replace(run, metadata=run.metadata | {"device": device}, steps=[first], baselines={})
     assert measured(pieces) == [run.seed_latency, first.confirmed]
 
 
@@ -279,7 +279,7 @@ def test_a_result_of_before_the_run_was_gone_on_with_is_not_the_runs(finished, t
     [
         ("run.json", None, "run.json cannot be read"),
         ("run.json", "{", "run.json cannot be read"),
-        ("run.json", '{"kind": "netadapt"}', "was not written by netadapt"),
+        ("run.json", '{"kind": "netadapt"}', "not written by netadapt"),
         ("proposals.jsonl", "{}\n", r"proposals\.jsonl, line 1: damaged"),
         ("plans/step-0.json", "[]", "step-0.json: damaged"),
     ],

@@ -9,7 +9,7 @@ import pytest
 
 from latency import Device, Latency
 from nas.data.images import ArraySplit, Dataset
-from nas.engine.run_metadata import facts_of_data
+from nas.engine.run_metadata import data_metadata
 from nas.searching.config import SearchConfig
 from nas.searching.planning.earlier_runs import earlier_runs
 from nas.statistics.advice import INTERVAL, MOST_TRIALS, Advice, expected_best
@@ -173,7 +173,7 @@ def write_run(root, name, *, accuracies=(0.5, 0.6, 0.7), repeat=0.52, **training
         "device": {"name": "lab", "identity": "lab-1", "estimate": False},
         "target_ms": 1.0,
         "budget": {},
-        "data": facts_of_data(images()),
+        "data": data_metadata(images()),
         "training": {"recipe": CONFIG.recipe.model_dump(), "warm_start": []} | training,
     }
     (folder / "run.json").write_text(json.dumps(facts))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from nas.checkpoints.checkpoint import Seed, Usage
+from nas.checkpoints.checkpoint import Checkpoint, Usage
 from nas.checkpoints.class_file import read_class_file
 from nas.checkpoints.class_map import class_map
 from nas.checkpoints.class_names import matched, placeholder_classes
@@ -240,19 +240,19 @@ def test_two_folders_of_one_class_cannot_be_trained_on(classes):
 def test_a_seed_says_whether_its_names_are_known(tmp_path):
     import torch
 
-    from nas.checkpoints.checkpoint import load_seed, seed_bytes
+    from nas.checkpoints.checkpoint import checkpoint_bytes, load_checkpoint
 
     path = tmp_path / "seed.pt"
     for told in (unnamed(2), usage("0", "1")):
-        path.write_bytes(seed_bytes(Seed(SPEC, SEED.weights, told)))
-        assert load_seed(path).usage == told
+        path.write_bytes(checkpoint_bytes(Checkpoint(SPEC, SEED.weights, told)))
+        assert load_checkpoint(path).usage == told
     content = torch.load(path, weights_only=True)
     del content["usage"]["named"]  # as earlier versions wrote it
     torch.save(content, path)
-    assert not load_seed(path).usage.named
+    assert not load_checkpoint(path).usage.named
     content["usage"]["classes"] = ("1", "0")
     torch.save(content, path)
-    assert load_seed(path).usage.named
+    assert load_checkpoint(path).usage.named
 
 
 def test_thousands_of_classes_are_matched(classes):

@@ -47,7 +47,7 @@ def test_one_training_has_no_interval():
     assert difference_with_interval([1.0], [2.0, 3.0]) == (-1.5, None)
     single = Comparison("uniform", "scratch", (0.8,), (0.7,))
     assert single.by_chance
-    assert "how much of that is chance is not known" in single.sentence()
+    assert "one seed does not show how much of that is chance" in single.sentence()
 
 
 def test_a_difference_beyond_chance_is_called_one():
@@ -57,7 +57,7 @@ def test_a_difference_beyond_chance_is_called_one():
         "Trained on from the seed's weights, on test images: NetAdapt 90.5%"
     )
     assert "10.0 points better" in clear.sentence()
-    assert clear.sentence().endswith("more than chance.")
+    assert clear.sentence().endswith(": significant.")
     behind = Comparison("uniform", "finetune", clear.theirs, clear.ours)
     assert "10.0 points worse" in behind.sentence()
     assert behind.ci95_points == pytest.approx([-end for end in reversed(clear.ci95_points)])

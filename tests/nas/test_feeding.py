@@ -10,7 +10,7 @@ import onnxruntime as ort
 import pytest
 import torch
 
-from nas.checkpoints.checkpoint import Seed, Usage, load_seed, seed_bytes
+from nas.checkpoints.checkpoint import Checkpoint, Usage, checkpoint_bytes, load_checkpoint
 from nas.checkpoints.feeding import KEY, Feed
 from nas.export.models import of_onnx, open_model
 from nas.export.onnx_export import keep_onnx
@@ -37,7 +37,7 @@ LEAST = {"classes": ["a", "b"], "size_px": 32, "mean": [0.5, 0.5, 0.5], "std": [
 @pytest.fixture(scope="module")
 def seed():
     spec = small_spec(len(ODD_NAMES))
-    return Seed(spec, build(spec).state_dict(), USAGE)
+    return Checkpoint(spec, build(spec).state_dict(), USAGE)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_run_s_onnx_and_its_checkpoint_say_the_same(seed, tmp_path):
     read = json.loads(session.get_modelmeta().custom_metadata_map[KEY])
     beside = json.loads((tmp_path / "best.json").read_text())
     assert beside == {"file": "best.onnx"} | read
-    (tmp_path / "seed.pt").write_bytes(seed_bytes(seed))
+    (tmp_path / "seed.pt").write_bytes(checkpoint_bytes(seed))
     content = torch.load(tmp_path / "seed.pt", weights_only=True)
     assert content["feed"] == read
     assert read["classes"] == list(ODD_NAMES)
@@ -132,16 +132,16 @@ def test_a_run_s_onnx_and_its_checkpoint_say_the_same(seed, tmp_path):
 
 def test_checkpoints_from_before_load(seed, tmp_path):
     path = tmp_path / "old.pt"
-    path.write_bytes(seed_bytes(seed))
+    path.write_bytes(checkpoint_bytes(seed))
     content = torch.load(path, weights_only=True)
     del content["feed"], content["usage"]["named"], content["usage"]["background"]
     torch.save(content, path)
-    assert load_seed(path).usage == replace(USAGE, background="black")
+    assert load_checkpoint(path).usage == replace(USAGE, background="black")
     assert open_model(path).feed.classes == ODD_NAMES
 
 
 def test_a_checkpoint_with_names_of_other_classes_is_refused(seed, tmp_path):
     path = tmp_path / "wrong.pt"
-    path.write_bytes(seed_bytes(replace(seed, usage=replace(USAGE, classes=("a", "b")))))
+    path.write_bytes(checkpoint_bytes(replace(seed, usage=replace(USAGE, classes=("a", "b")))))
     with pytest.raises(InputError, match="2 class names for 8 classes"):
         open_model(path)

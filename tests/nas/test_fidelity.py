@@ -15,7 +15,7 @@ from nas.engine.watching import TensorBoard
 from nas.searching.config import FidelityConfig, SearchConfig, config_yaml, load_config, make_config
 from nas.searching.estimates import estimates, finalists
 from nas.searching.fidelity import LEAST_PAIRS, LEAST_STEPS, Line, first_recipe, full_lengths
-from nas.searching.metadata import facts_of
+from nas.searching.metadata import search_metadata
 from nas.searching.proxy_task import ProxyTraining
 from nas.searching.record import RunRecord
 from nas.training.recipe import Recipe
@@ -207,7 +207,7 @@ class TestLengthsAreNotMixed:
         from latency import open_device
         from tests.nas.test_report import Photos
 
-        facts = facts_of(
+        facts = search_metadata(
             loop.plan.space,
             [open_device("madds:1").device],
             Photos,

@@ -130,12 +130,12 @@ def test_a_narrowing_of_a_published_network_is_netadapts(name):
 
 def assert_netadapts(parent, rng):
     child = parent
-    for group in width_groups(parent, ends=True):
+    for group in width_groups(parent, include_stem_and_head=True):
         width = rng.randint(max(1, group.width // 3), group.width)
         child = narrowed(child, group, width, seed=parent)
     weights = trained(parent).state_dict()
     found = overlapping_in_a_row(parent, weights, child)
-    assert_equal(found, inherit(parent, weights, child, keep="first"))
+    assert_equal(found, inherit(parent, weights, child, selection="first"))
 
 
 @pytest.mark.parametrize("op", ["conv", "sepconv", "mbconv3"])

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from latency import Device, Latency
-from nas.checkpoints.checkpoint import Seed, Usage, seed_bytes
+from nas.checkpoints.checkpoint import Checkpoint, Usage, checkpoint_bytes
 from nas.cli.main import main
 from nas.export.litert_export import LITERT, checked_litert, quantize_litert
 from nas.export.litert_file import open_litert
@@ -108,8 +108,8 @@ def test_int8_has_a_scale_for_each_channel_and_stays_near_torch(network, images)
 def nas(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     usage = Usage(tuple("abc"), PX, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2))
-    seed = Seed(small_spec(), build(small_spec()).state_dict(), usage)
-    (tmp_path / "net.pt").write_bytes(seed_bytes(seed))
+    seed = Checkpoint(small_spec(), build(small_spec()).state_dict(), usage)
+    (tmp_path / "net.pt").write_bytes(checkpoint_bytes(seed))
 
     def command(*arguments):
         monkeypatch.setattr(sys, "argv", ["nas", *map(str, arguments)])

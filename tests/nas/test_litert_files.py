@@ -13,12 +13,12 @@ import pytest
 from PIL import Image
 
 from latency import Device, Latency
-from nas.checkpoints.checkpoint import Seed, seed_bytes
+from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes
 from nas.checkpoints.feeding import Feed
 from nas.cli.main import main
-from nas.export.models import of_seed, open_model
+from nas.export.models import of_checkpoint, open_model
 from search_spaces import InputError
-from tests.deploying import CLASSES, PX, dataset, trained_seed
+from tests.deploying import CLASSES, PX, dataset, trained_checkpoint
 
 pytestmark = [
     pytest.mark.skipif(
@@ -39,7 +39,7 @@ KINDS = {
 def files(tmp_path_factory):
     """A checkpoint, photos, and each kind of file that is exported from it, by the command."""
     folder = tmp_path_factory.mktemp("litert")
-    (folder / "seed.pt").write_bytes(seed_bytes(trained_seed()))
+    (folder / "seed.pt").write_bytes(checkpoint_bytes(trained_checkpoint()))
     data = dataset()
     for number, (image, label) in enumerate(
         zip(data.train.images[:120], data.train.labels[:120], strict=True)
@@ -76,7 +76,7 @@ def test_every_kind_says_how_to_feed_it_and_is_as_good(files, kind, dtype, value
     path = files / f"{kind}.tflite"
     model = open_model(path)
     assert (model.feed.dtype, model.feed.values, model.feed.layout) == (dtype, values, "NHWC")
-    assert model.feed.usage == trained_seed().usage
+    assert model.feed.usage == trained_checkpoint().usage
     assert (model.feed.quantization is not None) == (dtype == "int8")
     content = path.read_bytes()
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -87,7 +87,7 @@ def test_every_kind_says_how_to_feed_it_and_is_as_good(files, kind, dtype, value
     assert inside == model.feed.to_dict()
     beside = json.loads((files / f"{kind}.json").read_text())
     assert beside == {"file": path.name} | inside
-    exact = of_seed(trained_seed())
+    exact = of_checkpoint(trained_checkpoint())
     test = dataset().test
     answers = [each.logits(test.images).argmax(axis=1) for each in (exact, model)]
     assert np.mean(answers[1] == test.labels) > 0.9
@@ -145,7 +145,7 @@ def test_odd_class_names_survive(files, tmp_path):
 
     content = (files / "float.tflite").read_bytes()
     for names in (("a\nb", "c\r\nd", "猫"), ("\udce9", "", 'q"'), tuple("abc")):
-        usage = replace(trained_seed().usage, classes=names)
+        usage = replace(trained_checkpoint().usage, classes=names)
         feed = describe_litert(content, usage)
         from nas.export.litert_file import open_litert
 
@@ -171,7 +171,7 @@ def test_a_foreign_file_needs_a_side_car(files, tmp_path):
     path.write_bytes(content_without((files / "float.tflite").read_bytes()))
     with pytest.raises(InputError, match=r"theirs\.json beside it"):
         open_model(path)
-    usage = trained_seed().usage
+    usage = trained_checkpoint().usage
     said = {"classes": list(CLASSES), "mean": list(usage.mean), "std": list(usage.std)}
     (tmp_path / "theirs.json").write_text(json.dumps(said))
     pixels = dataset().test.images[:4]
@@ -205,7 +205,7 @@ def test_a_seed_exported_twice_keeps_both_side_cars(nas, files):
     assert nas("export", "seed.pt", "-o", "float.onnx")[0] == 0
     assert json.loads((files / "float.json").read_text())["file"] == "float.tflite"
     assert json.loads((files / "float.onnx.json").read_text())["layout"] == "NCHW"
-    assert open_model(files / "float.onnx").feed == Feed.of(trained_seed())
+    assert open_model(files / "float.onnx").feed == Feed.of(trained_checkpoint())
 
 
 def test_a_checkpoint_of_a_thousand_classes(tmp_path):
@@ -214,12 +214,12 @@ def test_a_checkpoint_of_a_thousand_classes(tmp_path):
     from search_spaces.network import build
     from tests.deploying import small_spec
 
-    usage = replace(trained_seed().usage, classes=tuple(f"class {n}" for n in range(1000)))
-    seed = Seed(small_spec(1000), build(small_spec(1000)).state_dict(), usage)
+    usage = replace(trained_checkpoint().usage, classes=tuple(f"class {n}" for n in range(1000)))
+    seed = Checkpoint(small_spec(1000), build(small_spec(1000)).state_dict(), usage)
     model = checked_litert(seed.network())
     path = tmp_path / "many.tflite"
     path.write_bytes(stamp_litert(model, describe_litert(model, usage)))
     pixels = dataset().test.images[:2]
     found = open_model(path)
     assert found.feed.classes == usage.classes
-    assert np.allclose(found.logits(pixels), of_seed(seed).logits(pixels), atol=1e-4)
+    assert np.allclose(found.logits(pixels), of_checkpoint(seed).logits(pixels), atol=1e-4)

@@ -60,7 +60,7 @@ def test_the_controller_learns_whole_batches_in_the_order_asked(make_loop):
             for out in random.Random(0).sample(jobs, 3):
                 loop.record(out, oracle(out))
             jobs = []
-        elif not loop.runner._queue:
+        elif not loop.runner._batch.queue:
             for out in jobs:
                 loop.record(out, oracle(out))
             jobs = []

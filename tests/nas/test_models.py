@@ -12,23 +12,23 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from nas.checkpoints.checkpoint import seed_bytes
+from nas.checkpoints.checkpoint import checkpoint_bytes
 from nas.checkpoints.feeding import KEY, Feed
 from nas.export.answers import classify, score_file
-from nas.export.models import of_seed, open_model
+from nas.export.models import of_checkpoint, open_model
 from nas.export.onnx_export import checked_onnx, keep_onnx, with_preprocessing
 from nas.export.onnx_file import describe_onnx, open_onnx, stamp_onnx
 from nas.export.quantize import calibration_images, quantize_onnx
 from nas.export.sidecar import write_sidecar
 from search_spaces import InputError
-from tests.deploying import CLASSES, PX, dataset, trained_seed
+from tests.deploying import CLASSES, PX, dataset, trained_checkpoint
 
 LEAST = {"classes": list(CLASSES), "mean": [0.5, 0.5, 0.5], "std": [0.2, 0.2, 0.2]}
 
 
 @pytest.fixture(scope="module")
 def seed():
-    return trained_seed()
+    return trained_checkpoint()
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +67,8 @@ def foreign(tmp_path, shape, *, dtype=TensorProto.FLOAT, outputs=3, inputs=1, op
 def test_files_are_known_by_their_content(seed, content, tmp_path, pixels):
     (tmp_path / "network").write_bytes(content)
     (tmp_path / "model.tflite").write_bytes(content)
-    (tmp_path / "model.bin").write_bytes(seed_bytes(seed))
-    expected = of_seed(seed).logits(pixels)
+    (tmp_path / "model.bin").write_bytes(checkpoint_bytes(seed))
+    expected = of_checkpoint(seed).logits(pixels)
     for name in ("network", "model.tflite", "model.bin"):
         model = open_model(tmp_path / name)
         assert model.feed == Feed.of(seed)
@@ -91,7 +91,7 @@ def test_a_file_with_preprocessing_takes_pixels(seed, tmp_path, pixels):
     session = ort.InferenceSession(model)
     (given,) = session.get_inputs()
     assert (given.name, given.shape, given.type) == ("image", ["batch", PX, PX, 3], "tensor(uint8)")
-    expected = of_seed(seed).logits(pixels)
+    expected = of_checkpoint(seed).logits(pixels)
     (together,) = session.run(None, {"image": pixels.transpose(0, 2, 3, 1)})
     assert np.allclose(together, expected, atol=1e-4)
     path = tmp_path / "pixels.onnx"
@@ -121,7 +121,7 @@ def test_int8_takes_pixels_too(seed, data, tmp_path):
     }
     path = tmp_path / "int8.onnx"
     path.write_bytes(stamp_onnx(model, describe_onnx(model, seed.usage)))
-    exact = classify(of_seed(seed), data.test)
+    exact = classify(of_checkpoint(seed), data.test)
     assert exact.accuracy > 0.9
     assert np.mean(classify(open_model(path), data.test).given == exact.given) > 0.9
 
@@ -201,7 +201,7 @@ def test_sizes(seed, tmp_path, content):
     assert open_model(tmp_path / "ours.onnx", px=PX).feed.size_px == PX
     with pytest.raises(InputError, match="takes images of 32 px, --resolution is 48"):
         open_model(tmp_path / "ours.onnx", px=48)
-    (tmp_path / "seed.pt").write_bytes(seed_bytes(seed))
+    (tmp_path / "seed.pt").write_bytes(checkpoint_bytes(seed))
     assert open_model(tmp_path / "seed.pt", px=48).feed.size_px == 48
 
 
@@ -257,7 +257,7 @@ def test_damaged_descriptions_are_refused(content, tmp_path):
 
 def test_damaged_files_are_one_line(seed, content, tmp_path, capfd):
     path = tmp_path / "cut"
-    for whole in (content, seed_bytes(seed)):
+    for whole in (content, checkpoint_bytes(seed)):
         for part in (0, 1, 8, 100, len(whole) // 2, len(whole) - 1):
             path.write_bytes(whole[:part])
             with pytest.raises(InputError) as error:

@@ -17,7 +17,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from nas.checkpoints.checkpoint import Seed, Usage, load_seed, seed_bytes
+from nas.checkpoints.checkpoint import Checkpoint, Usage, checkpoint_bytes, load_checkpoint
 from nas.checkpoints.pretrained import import_seed
 from search_spaces import ArchSpec, BlockSpec, HeadSpec, InputError, StemSpec
 from search_spaces.network import build
@@ -204,7 +204,9 @@ def checkpoint(rng, *, intact):
 
 
 def seed(rng, *, intact):
-    content = torch.load(io.BytesIO(seed_bytes(Seed(SPEC, STATE, USAGE))), weights_only=True)
+    content = torch.load(
+        io.BytesIO(checkpoint_bytes(Checkpoint(SPEC, STATE, USAGE))), weights_only=True
+    )
     if not intact:
         content["weights"] = rng.choice(CONTENT)(STATE, rng)
         part = rng.choice((content, content["spec"], content["usage"], content["spec"]["head"]))
@@ -215,7 +217,7 @@ def seed(rng, *, intact):
 
 def mutated(rng):
     """A file's suffix, its bytes, and what reads it."""
-    made, load = rng.choice(((checkpoint, imported), (seed, load_seed)))
+    made, load = rng.choice(((checkpoint, imported), (seed, load_checkpoint)))
     in_bytes = rng.random() < 0.6
     suffix, content = made(rng, intact=in_bytes)
     if in_bytes:
@@ -289,14 +291,14 @@ def test_mutated_checkpoints_are_loaded_or_refused(tmp_path):
 def test_a_seed_that_claims_more_than_it_holds_is_refused_at_once(tmp_path, count):
     """A check for NaN, or a comparison with the network, would go through all that is claimed."""
     weights = STATE | {"head.classifier.1.bias": torch.zeros(1).expand(count)}
-    (tmp_path / "seed.pt").write_bytes(seed_bytes(Seed(SPEC, weights, USAGE)))
+    (tmp_path / "seed.pt").write_bytes(checkpoint_bytes(Checkpoint(SPEC, weights, USAGE)))
     with bounded(), pytest.raises(InputError, match="of which 1 values are stored"):
-        load_seed(tmp_path / "seed.pt")
+        load_checkpoint(tmp_path / "seed.pt")
 
 
 def test_files_that_are_whole_are_loaded(tmp_path):
     rng = random.Random(0)
-    for number, (made, load) in enumerate([(checkpoint, imported)] * 6 + [(seed, load_seed)]):
+    for number, (made, load) in enumerate([(checkpoint, imported)] * 6 + [(seed, load_checkpoint)]):
         suffix, content = made(rng, intact=True)
         (tmp_path / f"{number}{suffix}").write_bytes(content)
         assert outcome(tmp_path / f"{number}{suffix}", load) == "loaded"

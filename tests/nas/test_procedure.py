@@ -75,15 +75,15 @@ def test_what_a_search_does_besides_is_told(training, told):
 def test_what_a_search_began_with_is_told_first():
     run = record()
     law = {"scale_ms": 0.1, "power": 1.0, "error": 0.2}
-    first, second, *_ = procedure(replace(run, facts=run.facts | {"latency_warmup": [law]}))
+    first, second, *_ = procedure(replace(run, metadata=run.metadata | {"latency_warmup": [law]}))
     assert first == "latency estimated from MAdds, to start within the target"
     assert second.startswith("screened REINFORCE")
-    assert procedure(replace(run, facts=run.facts | {"latency_warmup": []}))[0] == second
+    assert procedure(replace(run, metadata=run.metadata | {"latency_warmup": []}))[0] == second
 
 
 def test_a_controller_of_the_caller_s_own_has_its_own_name():
     run = record()
-    assert procedure(replace(run, facts=run.facts | {"controller": "Mine"}))[0].startswith(
+    assert procedure(replace(run, metadata=run.metadata | {"controller": "Mine"}))[0].startswith(
         "Mine asked"
     )
 
@@ -95,13 +95,13 @@ def test_how_a_caller_s_own_function_trains_is_not_told():
 
 
 def test_where_none_is_within_the_reward_has_chosen():
-    far = replace(record(), facts=FACTS | {"target_ms": 0.5})
+    far = replace(record(), metadata=FACTS | {"target_ms": 0.5})
     assert any("2 finalists of highest estimated reward" in step for step in procedure(far))
 
 
 def test_a_run_of_an_older_version_tells_what_it_knows():
     old = {key: FACTS[key] for key in ("budget", "data", "device", "target_ms")}
-    asked, finals, _ = procedure(replace(record(), facts=old))
+    asked, finals, _ = procedure(replace(record(), metadata=old))
     assert asked == "the controller asked for 8 networks in batches of 4"
     assert "trained longer from new weights" in finals
 

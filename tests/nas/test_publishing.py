@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from nas.checkpoints.checkpoint import load_seed, seed_bytes
+from nas.checkpoints.checkpoint import checkpoint_bytes, load_checkpoint
 from nas.engine.publishing import OF_SEARCH, publish, publish_and_tell, run_of
 from nas.engine.run_folder import RunFolder
 from search_spaces import InputError
@@ -20,7 +20,7 @@ def folder(tmp_path):
         path = tmp_path / "runs" / name
         path.mkdir(parents=True)
         (path / "best.yaml").write_text(to_yaml(SEED.spec))
-        (path / "seed.pt").write_bytes(seed_bytes(SEED))
+        (path / "seed.pt").write_bytes(checkpoint_bytes(SEED))
         return RunFolder(path)
 
     return make
@@ -33,10 +33,10 @@ def test_a_copy_names_its_run_and_is_the_same_network(folder, tmp_path, name):
         assert run_of(tmp_path / "runs" / file) == name
         assert run_of(tmp_path / "runs" / name / file) == ""
     assert load(tmp_path / "runs" / "best.yaml") == SEED.spec
-    copy = load_seed(tmp_path / "runs" / "seed.pt")
+    copy = load_checkpoint(tmp_path / "runs" / "seed.pt")
     assert (copy.spec, copy.usage, copy.device) == (SEED.spec, SEED.usage, SEED.device)
     assert all(torch.equal(copy.weights[key], SEED.weights[key]) for key in SEED.weights)
-    assert load_seed(tmp_path / "runs" / name / "seed.pt").run == ""
+    assert load_checkpoint(tmp_path / "runs" / name / "seed.pt").run == ""
 
 
 def test_what_is_replaced_is_said(folder, tmp_path):
@@ -69,10 +69,10 @@ def test_files_that_a_run_does_not_have_are_left_as_they_are(folder, tmp_path):
 
 def test_a_seed_made_of_a_copy_does_not_inherit_its_run(folder, tmp_path):
     publish(folder("one"), *OF_SEARCH)
-    copy = load_seed(tmp_path / "runs" / "seed.pt")
-    (tmp_path / "mine.pt").write_bytes(seed_bytes(copy.with_classes(("a", "b", "c"))))
+    copy = load_checkpoint(tmp_path / "runs" / "seed.pt")
+    (tmp_path / "mine.pt").write_bytes(checkpoint_bytes(copy.with_classes(("a", "b", "c"))))
     assert copy.run == "one"
-    assert load_seed(tmp_path / "mine.pt").run == ""
+    assert load_checkpoint(tmp_path / "mine.pt").run == ""
 
 
 def test_a_file_that_is_not_there_is_an_input_error(tmp_path):

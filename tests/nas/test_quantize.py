@@ -13,7 +13,7 @@ from onnx import numpy_helper
 from PIL import Image
 
 from latency import Device, Latency
-from nas.checkpoints.checkpoint import Seed, Usage, load_seed, seed_bytes
+from nas.checkpoints.checkpoint import Checkpoint, Usage, checkpoint_bytes, load_checkpoint
 from nas.checkpoints.feeding import Feed
 from nas.cli.main import main
 from nas.data.images import ArraySplit, Dataset, channel_statistics
@@ -279,8 +279,8 @@ def nas(monkeypatch, capsys, tmp_path):
 @pytest.fixture
 def folders(tmp_path, network, usage):
     """A seed file, images of its classes, images of other classes, and a folder without any."""
-    seed = Seed(small_spec(), network.state_dict(), usage)
-    (tmp_path / "net.pt").write_bytes(seed_bytes(seed))
+    seed = Checkpoint(small_spec(), network.state_dict(), usage)
+    (tmp_path / "net.pt").write_bytes(checkpoint_bytes(seed))
     pixels = shades(45, 9)
     for root, names in (("photos", CLASSES), ("pets", ("cat", "dog", "hen"))):
         for number, (image, label) in enumerate(zip(pixels.images, pixels.labels, strict=True)):
@@ -324,7 +324,7 @@ def test_float_files_are_named_for_the_network(nas, folders):
     seed.write_bytes((folders / "net.pt").read_bytes())
     assert nas("export", "one")[0] == 0
     trained = seed.with_suffix(".onnx").read_bytes()
-    save(load_seed(seed).spec, folders / "one" / "seed.yaml")
+    save(load_checkpoint(seed).spec, folders / "one" / "seed.yaml")
     assert nas("export", "one/seed.yaml")[0] == 0
     assert seed.with_suffix(".onnx").read_bytes() == trained
 

@@ -11,7 +11,7 @@ from nas.engine.run_folder import RunFolder
 from nas.engine.runner import SearchStoppedError, run_serially
 from nas.engine.watching import PolicyRecord
 from nas.report.search.report import chart_id, render, write_report
-from nas.searching.metadata import facts_of
+from nas.searching.metadata import search_metadata
 from nas.searching.results import SearchResult, choose_winner, pareto_front
 from nas.searching.sizes import Sizes
 from nas.statistics.noise import fastest_of_the_best, measure_noise
@@ -83,7 +83,7 @@ def make_run(make_loop, tmp_path):
             watcher=PolicyRecord(folder / "policy.jsonl"),
             **budget,
         )
-        facts = facts_of(
+        facts = search_metadata(
             space,
             [s.device for s in sources],
             Photos,

@@ -8,13 +8,18 @@ import pytest
 
 from nas.atomic_files import write_whole
 from nas.engine.run_folder import RunFolder, free_name, new_folder, open_folder
-from nas.engine.trial import Trial
+from nas.engine.trial import Trial, read_trials
 from nas.engine.trial_log import TrialLog
 from search_spaces import InputError
 
 
 def trial(index, kind="search"):
-    return Trial(index, kind, 0, (1, 2), "f" * 16, 5, 0.5, None, 0.5, 10, 20, None, {})
+    return Trial(index, kind, 0, (1, 2), "f" * 16, 5, 0.5, (), 0.5, 10, 20, None, {})
+
+
+def waiting(log):
+    """The trials on disk that wait for their turn."""
+    return [trial.index for trial in read_trials(log.ahead_path)]
 
 
 def test_the_lock_is_held_by_one_process_and_freed_by_its_death(tmp_path):
@@ -61,30 +66,33 @@ def test_two_runs_of_one_second_have_two_names(tmp_path):
     assert names == ["mnasnet-1", "mnasnet-1-2", "mnasnet-1-3"]
 
 
-def test_failures_leave_a_log_and_the_rest_stays(tmp_path):
-    log = TrialLog(tmp_path / "finals.jsonl")
-    log.open_batch([("final", 0), ("final", 1), ("repeat", 0)])
-    for one in (trial(0, "final"), replace(trial(1, "final"), error="lost"), trial(0, "repeat")):
-        log.add(one)
-    log.drop_failed()
-    kept = [("final", 0), ("repeat", 0)]
-    assert [(t.kind, t.index) for t in log.trials] == kept
-    again = TrialLog(tmp_path / "finals.jsonl")
-    assert [(t.kind, t.index) for t in again.trials] == kept
-    assert set(log.open_batch([("final", 0), ("final", 1)])) == {("final", 0)}
+def test_failures_of_the_last_batch_are_tried_again_in_their_places(tmp_path):
+    log = TrialLog(tmp_path / "trials.jsonl")
+    for batch in (0, 1):
+        keys = [("search", index) for index in range(3 * batch, 3 * batch + 3)]
+        log.open_batch(keys)
+        for kind, index in keys:
+            failed = "lost" if index in (1, 4) else None
+            log.add(replace(trial(index, kind), batch=batch, error=failed))
+    again = TrialLog(tmp_path / "trials.jsonl")
+    again.retry_failures(lambda trial: trial.batch)
+    assert [t.index for t in again.trials] == [0, 1, 2, 3]  # an earlier batch's failure stays
+    assert waiting(again) == [5]
+    again.open_batch([("search", index) for index in range(3)])
+    assert set(again.open_batch(keys)) == {("search", 3), ("search", 5)}
+    again.add(replace(trial(4), batch=1))
+    assert [t.index for t in TrialLog(tmp_path / "trials.jsonl").trials] == list(range(6))
 
 
 def test_failures_that_wait_are_tried_again_as_well(tmp_path):
     log = TrialLog(tmp_path / "finals.jsonl")
     log.open_batch([("final", 0), ("final", 1), ("final", 2)])
     log.add(replace(trial(1, "final"), error="lost"))
-    log.add(replace(trial(2, "final"), error="lost"))
-    log.drop_failed({("final", 1)})
-    assert [t.index for t in log.waiting] == [2]
+    log.add(trial(2, "final"))
     again = TrialLog(tmp_path / "finals.jsonl")
-    assert [t.index for t in again.waiting] == [2]
-    again.drop_failed()
-    assert not TrialLog(tmp_path / "finals.jsonl").waiting
+    again.retry_failures(lambda _: None)
+    assert waiting(again) == [2]
+    assert waiting(TrialLog(tmp_path / "finals.jsonl")) == [2]
 
 
 def test_a_trial_that_a_crash_left_in_both_files_counts_once(tmp_path):
@@ -97,7 +105,7 @@ def test_a_trial_that_a_crash_left_in_both_files_counts_once(tmp_path):
     log.ahead_path.write_bytes(kept)
     again = TrialLog(tmp_path / "trials.jsonl")
     assert [t.index for t in again.trials] == [0, 1]
-    assert not again.waiting
+    again.open_batch([("search", 0), ("search", 1)])
     again.open_batch([("search", 2)])
     assert not again.ahead_path.exists()
 

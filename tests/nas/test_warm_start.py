@@ -7,7 +7,7 @@ import torch
 
 from controllers import make_controller
 from latency import open_device
-from nas.checkpoints.checkpoint import Seed, Usage
+from nas.checkpoints.checkpoint import Checkpoint, Usage
 from nas.checkpoints.scoring import score
 from nas.checkpoints.torch_files import state_of
 from nas.engine.job import Job
@@ -27,7 +27,7 @@ STILL = Recipe(steps=1, batch_size=16, learning_rate=1e-12)
 def seed_of(tokens, number=0, space=SPACE):
     spec = space.decode(tokens)
     weights = build(spec, generator=torch.Generator().manual_seed(number)).state_dict()
-    return Seed(spec, weights, Usage(DATA.classes, 32, DATA.mean, DATA.std))
+    return Checkpoint(spec, weights, Usage(DATA.classes, 32, DATA.mean, DATA.std))
 
 
 def job_of(tokens, kind="search", seed=5):

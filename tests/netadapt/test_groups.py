@@ -1,11 +1,12 @@
-"""Which widths NetAdapt may narrow, and what becomes of a network when it does."""
+"""Width groups, and networks with one group narrowed."""
 
 from dataclasses import replace
 
 import pytest
 
 from netadapt import Group, narrowed, width_groups
-from netadapt.narrowing import check_narrowing, squeeze_rule
+from netadapt.check_narrowing import check_narrowing
+from netadapt.squeeze_rules import squeeze_rule
 from search_spaces import REFERENCES, InputError, load_space
 from search_spaces.widths import make_divisible
 
@@ -21,15 +22,17 @@ def bottlenecks(spec, **options):
 
 
 def by_name(spec, name):
-    return next(group for group in width_groups(spec, ends=True) if group.name == name)
+    return next(
+        group for group in width_groups(spec, include_stem_and_head=True) if group.name == name
+    )
 
 
-def some_of_the_space(random_tokens, count):
+def sample_networks(random_tokens, count):
     space = load_space("mnasnet", resolution=32, classes=4)
     return [space.decode(random_tokens(space.arities, seed)) for seed in range(count)]
 
 
-def test_what_residuals_tie_in_mobilenet_v3_large():
+def test_residual_ties_of_mobilenet_v3_large():
     assert bottlenecks(REFERENCES["mobilenet_v3_large"]()) == [
         (True, (0,), 16),
         (False, (1, 2), 24),
@@ -40,7 +43,7 @@ def test_what_residuals_tie_in_mobilenet_v3_large():
     ]
 
 
-def test_without_skips_each_output_is_its_own():
+def test_without_skips_every_output_is_a_group():
     spec = REFERENCES["mobilenet_v1"]()
     groups = width_groups(spec)
     assert [group.blocks for group in groups] == [(index,) for index in range(13)]
@@ -62,36 +65,40 @@ def test_a_strided_pool_skip_ties_too():
     assert bottlenecks(spec) == [(True, (0, 1), 16)]
 
 
-def test_the_ends_are_groups_on_request():
+def test_stem_and_head_are_groups_on_request():
     spec = REFERENCES["mobilenet_v2"]()
-    extra = [group for group in width_groups(spec, ends=True) if group not in width_groups(spec)]
+    extra = [
+        group
+        for group in width_groups(spec, include_stem_and_head=True)
+        if group not in width_groups(spec)
+    ]
     assert [(group.name, group.width) for group in extra] == [
         ("stem bottleneck", 32),
         ("head conv", 1280),
     ]
     small = REFERENCES["mobilenet_v3_small"]()
-    assert [group.name for group in width_groups(small, ends=True)][-2:] == [
+    assert [group.name for group in width_groups(small, include_stem_and_head=True)][-2:] == [
         "head conv",
         "head hidden",
     ]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_group_narrows_by_itself(name):
-    """The spec's own checks hold (a residual needs equal widths), and no other group changes."""
+def test_groups_narrow_independently(name):
+    """The spec stays valid (residuals need equal widths), and no other group changes."""
     spec = REFERENCES[name]()
-    groups = width_groups(spec, ends=True)
+    groups = width_groups(spec, include_stem_and_head=True)
     for index, group in enumerate(groups):
         child = narrowed(spec, group, 8)
         check_narrowing(spec, child)
         expected = [replace(g, width=8) if i == index else g for i, g in enumerate(groups)]
-        assert width_groups(child, ends=True) == expected
+        assert width_groups(child, include_stem_and_head=True) == expected
 
 
-def test_every_group_narrows_in_the_space(random_tokens):
+def test_groups_of_random_networks_narrow(random_tokens):
     kinds = set()
-    for spec in some_of_the_space(random_tokens, 25):
-        for group in width_groups(spec, ends=True):
+    for spec in sample_networks(random_tokens, 25):
+        for group in width_groups(spec, include_stem_and_head=True):
             child = narrowed(spec, group, 8)
             check_narrowing(spec, child)
             assert child != spec
@@ -105,13 +112,13 @@ def test_every_group_narrows_in_the_space(random_tokens):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_present_widths_give_the_network_itself(name):
+def test_current_widths_give_the_same_network(name):
     spec = REFERENCES[name]()
-    for group in width_groups(spec, ends=True):
+    for group in width_groups(spec, include_stem_and_head=True):
         assert narrowed(spec, group, group.width) == spec
 
 
-def test_mobilenet_v3s_squeeze_follows_the_expansion():
+def test_mobilenet_v3_squeeze_follows_the_expansion():
     spec = REFERENCES["mobilenet_v3_large"]()
     block = narrowed(spec, by_name(spec, "block 4 expansion"), 72).blocks[4]
     assert (block.expand, block.se) == (72, 24)
@@ -119,7 +126,7 @@ def test_mobilenet_v3s_squeeze_follows_the_expansion():
     assert [b.se for b in untouched.blocks] == [b.se for b in spec.blocks]
 
 
-def test_mnasnets_squeeze_follows_the_input():
+def test_mnasnet_squeeze_follows_the_input():
     spec = REFERENCES["mnasnet_a1"]()
     after = narrowed(spec, by_name(spec, "blocks 3-5 bottleneck"), 24)
     assert [b.se for b in spec.blocks[3:6]] == [6, 10, 10]
@@ -143,7 +150,7 @@ def test_the_gate_decides_where_both_rules_fit():
     assert squeeze_rule(replace(block, gate="sigmoid"), 32)(16, 32) == 4  # of the input
 
 
-def test_another_ratio_does_not_drift_over_steps():
+def test_a_custom_squeeze_ratio_does_not_drift_over_steps():
     large = REFERENCES["mobilenet_v3_large"]()
     odd = replace(large.blocks[4], se=50)  # of 120
     seed = replace(large, blocks=(*large.blocks[:4], odd, *large.blocks[5:]))
@@ -161,12 +168,12 @@ def test_a_narrower_block_never_gets_a_wider_squeeze():
 
 
 @pytest.mark.parametrize("width", [0, -8, 17])
-def test_only_narrower_widths(width):
+def test_a_wider_width_is_an_error(width):
     spec = REFERENCES["mobilenet_v3_large"]()
     with pytest.raises(InputError, match=rf"stem and block 0 bottleneck: .*got {width}"):
         narrowed(spec, by_name(spec, "stem and block 0 bottleneck"), width)
 
 
-def test_a_group_names_itself():
+def test_group_names():
     assert Group("bottleneck", (), 32, stem=True).name == "stem bottleneck"
     assert Group("head hidden", (), 1280).name == "head hidden"

@@ -1,4 +1,4 @@
-"""The search for the widest width that saves enough, and how much is enough."""
+"""Proposals, the search for the widest width, and the reduction schedule."""
 
 import math
 import random
@@ -16,10 +16,10 @@ from netadapt import (
     Step,
     Widths,
     first_step,
+    memoized,
     narrowed,
     propose,
     propose_all,
-    remembered,
     width_groups,
 )
 from netadapt.widest import LOOK_ABOVE, widest_satisfying
@@ -29,7 +29,7 @@ CURRENT = 968
 
 
 def steps(rng):
-    """A rising step function of width, its steps of random length and height."""
+    """A rising step function of width with random steps."""
     levels, level = [], 0.0
     for _ in range(CURRENT // 8 + 1):
         level += rng.choice([0.0, 0.0, 0.0, rng.random()])
@@ -38,27 +38,27 @@ def steps(rng):
 
 
 def bumpy(rng):
-    """The same with bumps, as of vectors that some widths fill and others do not, and noise."""
+    """The same with noise, and bumps where a width does not fill the vectors."""
     smooth = steps(rng)
     noise = [rng.gauss(0, 0.3) for _ in range(CURRENT // 8 + 1)]
     return lambda width: smooth(width) + (0 if width % 32 == 0 else 0.8) + noise[width // 8]
 
 
 def searched(latency, limit, widths):
-    """What the search answers, and every width that it asked about with the answer."""
-    asked = {}
+    """Return the result of the search, and every width tested with its outcome."""
+    tested = {}
 
     def satisfies(width):
-        assert width not in asked, "no width is asked twice"
-        asked[width] = latency(width) <= limit
-        return asked[width]
+        assert width not in tested, "no width is tested twice"
+        tested[width] = latency(width) <= limit
+        return tested[width]
 
-    return widest_satisfying(widths, satisfies), asked
+    return widest_satisfying(widths, satisfies), tested
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.integers(0, 2**32))
-def test_the_search_equals_brute_force_where_latency_is_monotone(seed):
+def test_search_equals_brute_force_for_monotone_latency(seed):
     rng = random.Random(seed)
     latency = steps(rng)
     widths = Widths().below(rng.randrange(8, CURRENT))
@@ -69,18 +69,18 @@ def test_the_search_equals_brute_force_where_latency_is_monotone(seed):
 
 @settings(max_examples=200, deadline=None)
 @given(st.integers(0, 2**32))
-def test_what_is_guaranteed_where_it_is_not(seed):
+def test_search_guarantees_for_latency_with_bumps(seed):
     rng = random.Random(seed)
     latency = bumpy(rng)
     widths = Widths().below(rng.randrange(16, CURRENT))
     limit = rng.uniform(0.5, latency(CURRENT))
-    found, asked = searched(latency, limit, widths)
+    found, tested = searched(latency, limit, widths)
     if found is None:
-        assert asked == {widths[0]: False}
+        assert tested == {widths[0]: False}
         return
     assert latency(found) <= limit
-    assert not any(ok for width, ok in asked.items() if width > found)
-    assert len(asked) <= 1 + math.ceil(math.log2(len(widths))) + LOOK_ABOVE
+    assert not any(ok for width, ok in tested.items() if width > found)
+    assert len(tested) <= 1 + math.ceil(math.log2(len(widths))) + LOOK_ABOVE
 
 
 def test_a_faster_multiple_of_32_above_the_edge_is_found():
@@ -91,22 +91,22 @@ def test_a_faster_multiple_of_32_above_the_edge_is_found():
     assert found == 128 == max(w for w in range(8, 960, 8) if latency(w) <= 100)
 
 
-def test_of_two_bumps_above_the_edge_the_wider_is_taken():
+def test_search_returns_the_widest_of_two_bumps():
     found, _ = searched(lambda width: width not in (8, 16, 32, 48), 0, range(8, 56, 8))
     assert found == 48
 
 
-def test_no_width_to_choose_from():
+def test_search_without_widths():
     assert widest_satisfying(range(8, 8, 8), lambda width: True) is None
 
 
-def test_one_that_cannot_give_enough_costs_one_question():
+def test_a_group_that_is_too_slow_costs_one_measurement():
     assert searched(lambda width: width, 7, range(8, 960, 8)) == (None, {8: False})
 
 
-def test_proposals_are_the_widest_that_meet_the_limit():
+def test_proposals_are_the_widest_within_the_limit():
     spec = REFERENCES["mobilenet_v3_small"](resolution=96)
-    latency = remembered(MaddsEstimate(1.0))
+    latency = memoized(MaddsEstimate(1.0))
     limit = 0.95 * latency(spec)
     proposals = propose_all(spec, latency=latency, limit_ms=limit)
     made = {proposal.group: proposal for proposal in proposals}
@@ -122,7 +122,7 @@ def test_proposals_are_the_widest_that_meet_the_limit():
         assert made[group] == Proposal(group, max(fits), child, latency(child))
 
 
-def test_widths_keep_to_divisor_and_floor():
+def test_widths_respect_divisor_and_floor():
     spec = REFERENCES["mobilenet_v3_small"](resolution=96)
     latency = MaddsEstimate(1.0).latency
     proposals = propose_all(
@@ -135,10 +135,14 @@ def test_widths_keep_to_divisor_and_floor():
     assert all(p.width % 16 == 0 and p.width >= 48 for p in proposals)
 
 
-def test_only_the_groups_asked_for_propose():
+def test_propose_all_for_given_groups():
     spec = REFERENCES["mobilenet_v2"](resolution=96)
-    latency = remembered(MaddsEstimate(1.0))
-    head = [group for group in width_groups(spec, ends=True) if group.kind == "head conv"]
+    latency = memoized(MaddsEstimate(1.0))
+    head = [
+        group
+        for group in width_groups(spec, include_stem_and_head=True)
+        if group.kind == "head conv"
+    ]
     (proposal,) = propose_all(spec, latency=latency, limit_ms=0.99 * latency(spec), groups=head)
     assert proposal.name.startswith("head conv 1280 -> ")
     assert proposal.spec == replace(spec, head=replace(spec.head, conv=proposal.width))
@@ -148,13 +152,14 @@ def test_the_seed_sets_the_squeeze_of_proposals():
     seed = REFERENCES["mobilenet_v3_small"](resolution=96)
     plain = replace(seed, blocks=tuple(replace(b, se=b.se and b.se + 1) for b in seed.blocks))
     group = next(group for group in width_groups(seed) if group.name == "block 9 expansion")
-    latency = remembered(MaddsEstimate(1.0))
-    found = propose(plain, group, latency=latency, limit_ms=0.97 * latency(plain), seed=seed)
+    latency = memoized(MaddsEstimate(1.0))
+    widths, limit_ms = Widths().below(group.width), 0.97 * latency(plain)
+    found = propose(plain, group, widths, latency=latency, limit_ms=limit_ms, seed=seed)
     assert found is not None
     assert found.spec.blocks[9].se % 8 == 0
 
 
-def test_each_network_is_asked_for_once():
+def test_each_network_is_measured_once():
     asked = []
 
     class Counting(MaddsEstimate):
@@ -163,9 +168,9 @@ def test_each_network_is_asked_for_once():
             return super().latency(spec)
 
     spec = REFERENCES["mobilenet_v3_small"](resolution=96)
-    latency = remembered(Counting(1.0))
-    for share in (0.9, 0.95):
-        propose_all(spec, latency=latency, limit_ms=share * latency(spec))
+    latency = memoized(Counting(1.0))
+    for fraction in (0.9, 0.95):
+        propose_all(spec, latency=latency, limit_ms=fraction * latency(spec))
     assert len(asked) == len(set(asked))
 
 
@@ -180,7 +185,7 @@ def test_bad_widths(options):
     ("options", "match"),
     [
         ({"delta": 0.0}, "delta must be between 0 and 1, got 0"),
-        ({"delta": 1.0}, "got 1: a part"),
+        ({"delta": 1.0}, "got 1: it is a fraction"),
         ({"delta": math.nan}, "got nan"),
         ({"decay": 0.0}, "decay must be above 0"),
         ({"decay": 1.1}, "got 1.1"),
@@ -193,14 +198,14 @@ def test_bad_schedules(options, match):
         Schedule(**{"seed_ms": 80.0} | options)
 
 
-def test_delta_is_a_part_of_the_seeds_latency_and_decays():
+def test_delta_is_a_fraction_of_the_seeds_latency_and_decays():
     constant = Schedule(80.0, halvings=0)
     assert constant.deltas_ms(0) == constant.deltas_ms(7) == (8.0,)
     decaying = Schedule(100.0, delta=0.1, decay=0.5, halvings=1)
     assert decaying.deltas_ms(2) == (2.5, 1.25)
 
 
-def test_a_step_halves_delta_until_a_group_can_give_it():
+def test_a_step_halves_delta_until_a_group_can_save_it():
     limits = []
     proposal = object()
 
@@ -218,10 +223,10 @@ def test_the_last_step_stops_at_the_target():
     assert step == Step(3, (57,))
 
 
-def test_it_shrinks_to_the_target():
-    """All of it together, the proposal with the least loss of width chosen in place of accuracy."""
+def test_steps_reach_the_target():
+    """Choose the proposal with the smallest loss of width, in place of accuracy."""
     seed = spec = REFERENCES["mobilenet_v3_small"](resolution=96)
-    latency = remembered(MaddsEstimate(1.0))
+    latency = memoized(MaddsEstimate(1.0))
     schedule = Schedule(latency(seed), delta=0.05)
     target_ms = 0.7 * latency(seed)
     taken = []
@@ -240,30 +245,31 @@ def test_it_shrinks_to_the_target():
     assert 0.6 * latency(seed) < latency(spec) <= target_ms
 
 
-class Moody:
-    """Cannot measure networks whose last block expands to one of some widths."""
+class Refusing:
+    """Cannot measure networks whose last expansion has one of the given widths."""
 
     def __init__(self, *refused, error=MeasurementError):
-        self.refused, self.error, self.asked = refused, error, []
+        self.refused, self.error, self.measured = refused, error, []
 
     def __call__(self, spec):
-        self.asked.append(spec.fingerprint)
+        self.measured.append(spec.fingerprint)
         if spec.blocks[-1].expand in self.refused:
             raise self.error("too many channels")
         return MaddsEstimate(1.0).latency(spec).median_ms
 
 
-def last_expansion(latency, share=0.97, **more):
+def last_expansion(latency, fraction=0.97, **more):
     spec = REFERENCES["mobilenet_v3_small"](resolution=96)
     group = next(g for g in width_groups(spec) if g.name == "block 10 expansion")
-    limit = share * MaddsEstimate(1.0).latency(spec).median_ms
-    return propose(spec, group, latency=latency, limit_ms=limit, **more)
+    limit = fraction * MaddsEstimate(1.0).latency(spec).median_ms
+    widths = Widths().below(group.width)
+    return propose(spec, group, widths, latency=latency, limit_ms=limit, **more)
 
 
-def test_what_cannot_be_measured_is_discarded_with_its_reason():
-    best = last_expansion(Moody())
+def test_unmeasurable_networks_are_discarded_with_their_reason():
+    best = last_expansion(Refusing())
     discarded = []
-    next_best = last_expansion(Moody(best.width), discard=discarded.append)
+    next_best = last_expansion(Refusing(best.width), on_discard=discarded.append)
     assert next_best.width < best.width
     (lost,) = discarded
     assert (lost.width, lost.reason) == (best.width, "too many channels")
@@ -273,26 +279,26 @@ def test_what_cannot_be_measured_is_discarded_with_its_reason():
 
 def test_a_group_whose_narrowest_cannot_be_measured_proposes_nothing():
     discarded = []
-    assert last_expansion(Moody(8), discard=discarded.append) is None
+    assert last_expansion(Refusing(8), on_discard=discarded.append) is None
     assert [lost.width for lost in discarded] == [8]
 
 
-def test_by_default_what_cannot_be_measured_is_an_error():
+def test_unmeasurable_networks_are_an_error_by_default():
     with pytest.raises(MeasurementError, match="block 10 expansion 576 -> 8: too many channels"):
-        last_expansion(Moody(8))
+        last_expansion(Refusing(8))
 
 
-def test_a_lost_device_is_an_error_in_any_case():
+def test_a_lost_device_is_always_an_error():
     with pytest.raises(DeviceLostError):
-        last_expansion(Moody(8, error=DeviceLostError), discard=lambda lost: None)
+        last_expansion(Refusing(8, error=DeviceLostError), on_discard=lambda lost: None)
 
 
-def test_a_refusal_is_remembered_but_no_loss():
+def test_refusals_are_memoized_but_not_a_lost_device():
     spec = REFERENCES["mobilenet_v3_small"](resolution=96)
-    for error, questions in ((MeasurementError, 1), (DeviceLostError, 2)):
-        moody = Moody(576, error=error)
-        latency = remembered(moody)
+    for error, measurements in ((MeasurementError, 1), (DeviceLostError, 2)):
+        refusing = Refusing(576, error=error)
+        latency = memoized(refusing)
         for _ in range(2):
             with pytest.raises(error):
                 latency(spec)
-        assert len(moody.asked) == questions
+        assert len(refusing.measured) == measurements

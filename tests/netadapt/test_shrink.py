@@ -1,4 +1,4 @@
-"""NetAdapt's loop without files, on a device of exact arithmetic."""
+"""NetAdapt's loop, with latencies computed from MAdds."""
 
 import random
 from dataclasses import replace
@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from latency import MeasurementError, open_device
-from netadapt import Widths, narrowed, scaled, width_groups
-from netadapt.giving_back import give_back
-from netadapt.shrink import GIVING_BACK, Shrink, narrowest, shrink
+from netadapt import Settings, Widths, narrowed, narrowest, scaled, width_groups
+from netadapt.shrink import MAX_WIDENINGS, Shrink, shrink
+from netadapt.widening import widen
 from search_spaces import REFERENCES, InputError, count
 from search_spaces.network import build
 
@@ -17,36 +17,38 @@ FULL_MS = count(SEED).madds / 1e6
 
 
 def loop(**changes):
-    arguments = {"accuracy": 0.8, "latency": open_device("madds:1"), "target_ms": 0.7 * FULL_MS}
-    return Shrink(SEED, **(arguments | changes))
+    latency = changes.pop("latency", None) or open_device("madds:1")
+    settings = Settings(**({"target_ms": 0.7 * FULL_MS} | changes))
+    return Shrink(SEED, settings, accuracy=0.8, latency=latency)
 
 
-def test_it_yields_the_family_down_to_the_target():
+def test_shrink_yields_networks_down_to_the_target():
     seen = []
 
     def tune(spec, weights):
         network = build(spec)
-        network.load_state_dict(weights)  # inherited, and whole
+        network.load_state_dict(weights)
         seen.append(spec)
         return 0.8 - 0.001 * len(seen), network.state_dict()
 
     family = list(shrink(loop(), build(SEED).state_dict(), tune))
-    latencies = [adapted.latency_ms for adapted in family]
+    latencies = [adapted.state.latency_ms for adapted in family]
     assert latencies == sorted(latencies, reverse=True)
     assert latencies[-1] <= 0.7 * FULL_MS < FULL_MS
     assert [adapted.step for adapted in family] == list(range(1, len(family) + 1))
     for adapted in family:
-        assert count(adapted.spec).madds / 1e6 == pytest.approx(adapted.latency_ms)
-        build(adapted.spec).load_state_dict(adapted.weights)
+        spec = adapted.state.spec
+        assert count(spec).madds / 1e6 == pytest.approx(adapted.state.latency_ms)
+        build(spec).load_state_dict(adapted.weights)
 
 
-def test_the_ratio_weighs_accuracy_by_what_it_saves():
+def test_score_divides_accuracy_by_the_latency_saved():
     current = loop()
     saves_much = current.score(0.78, 0.75 * FULL_MS)
     saves_little = current.score(0.79, 0.9 * FULL_MS)
     assert saves_much == pytest.approx(-0.02 / (0.25 * FULL_MS))
     assert saves_much > saves_little
-    # The target is 0.7: what is saved below it is worth nothing.
+    # The target is 0.7: latency saved below it counts for nothing.
     assert current.score(0.78, 0.5 * FULL_MS) == pytest.approx(-0.02 / (0.3 * FULL_MS))
     by_accuracy = loop(metric="accuracy")
     assert by_accuracy.score(0.79, 0.9 * FULL_MS) > by_accuracy.score(0.78, 0.5 * FULL_MS)
@@ -57,17 +59,17 @@ def test_a_seed_within_the_target_is_done():
     assert list(shrink(loop(target_ms=2 * FULL_MS), {}, lambda *_: (0.0, {}))) == []
 
 
-def test_the_floor_is_the_narrowest_network():
+def test_narrowest_network():
     small = narrowest(SEED, Widths(8, 8))
     assert all(block.out == 8 for block in small.blocks)
-    assert loop().floor_ms() == pytest.approx(count(small).madds / 1e6)
+    assert all(block.expand in (0, 8) for block in small.blocks)
 
 
 LATENCY = lambda spec: count(spec).madds / 1e6  # noqa: E731
 
 
 def far_below(**changes):
-    """A loop that has come to a network of 0.7 of the seed's latency, where 0.8 is the target."""
+    """A loop whose network has 0.7 of the seed's latency, for a target of 0.8."""
     current = loop(**({"latency": LATENCY, "target_ms": 0.8 * FULL_MS} | changes))
     spec, width = SEED, 1.0
     while LATENCY(spec) > 0.7 * FULL_MS:
@@ -78,7 +80,7 @@ def far_below(**changes):
 
 
 def step_of(current):
-    """Take a step; the proposals that there were."""
+    """Take a step and return its proposals."""
     proposals = current.next_step().proposals
     pairs = [(proposal.spec, proposal.latency_ms) for proposal in proposals]
     if pairs:
@@ -86,10 +88,10 @@ def step_of(current):
     return proposals
 
 
-def test_what_was_saved_too_much_is_given_back():
+def test_a_network_far_below_the_target_is_widened():
     current = far_below()
     assert current.reached
-    assert current.giving_back
+    assert current.widening
     assert not current.done
     now = {group.name: group.width for group in width_groups(current.current.spec)}
     before = {group.name: group.width for group in width_groups(SEED)}
@@ -99,13 +101,13 @@ def test_what_was_saved_too_much_is_given_back():
         assert now[proposal.group.name] < proposal.width <= before[proposal.group.name]
         assert current.current.latency_ms < proposal.latency_ms <= 0.99 * current.target_ms
         assert proposal.latency_ms == LATENCY(proposal.spec)
-    # The most accurate goes on: what they take is worth nothing.
+    # The most accurate is chosen, whatever its latency.
     pairs = [(p.spec, p.latency_ms) for p in step.proposals]
     scores = [0.5 + 0.01 * place for place in range(len(pairs))]
     assert current.choose(pairs, scores) == len(pairs) - 1
 
 
-def test_all_that_come_close_are_proposed_or_else_the_closest():
+def test_widening_proposes_all_close_networks_or_else_the_closest():
     current = far_below(tolerance=0.1)
     close = current.next_step().proposals
     assert len(close) > 1
@@ -114,28 +116,22 @@ def test_all_that_come_close_are_proposed_or_else_the_closest():
     assert len(far_below(tolerance=1e-6).next_step().proposals) == 1
 
 
-@pytest.mark.parametrize(("wider_ms", "given_back"), [(98.5, True), (99.5, True), (100.5, False)])
-def test_where_no_width_leaves_room_for_a_slower_reading_it_goes_up_to_the_target(
-    wider_ms, given_back
-):
+@pytest.mark.parametrize(("wider_ms", "proposed"), [(98.5, True), (99.5, True), (100.5, False)])
+def test_widening_goes_up_to_the_target_if_no_width_leaves_a_margin(wider_ms, proposed):
     group = next(g for g in width_groups(SEED) if g.width > 16)
     spec = narrowed(SEED, group, 8)
-    found = give_back(
+    found = widen(
         spec,
+        Settings(target_ms=100.0, tolerance=0.02),
         seed=SEED,
         latency=lambda other: 97.9 if other == spec else wider_ms,
-        target_ms=100.0,
-        limits_ms=[99.0, 100.0],
-        tolerance=0.02,
-        widths=Widths(8, 8),
-        ends=False,
     )
     assert [(p.group.name, p.latency_ms) for p in found] == (
-        [(group.name, wider_ms)] if given_back else []
+        [(group.name, wider_ms)] if proposed else []
     )
 
 
-def test_what_leaves_no_room_for_a_slower_reading_is_tried_once():
+def test_widening_without_a_margin_is_tried_once():
     def wider_ms(spec):  # every wider network is just below the target
         return LATENCY(spec) if spec in (SEED, narrow) else 0.995 * target_ms
 
@@ -147,23 +143,23 @@ def test_what_leaves_no_room_for_a_slower_reading_is_tried_once():
     assert first.latency_ms == 0.995 * target_ms
     current.choose([(first.spec, first.latency_ms)], [0.7])
     current.current = replace(current.current, spec=narrow, latency_ms=LATENCY(narrow))
-    assert current.giving_back
+    assert current.widening
     assert current.next_step().proposals == ()
     assert current.done
 
 
-def test_it_gives_back_only_so_often():
+def test_widenings_are_limited():
     current = far_below(tolerance=1e-6)
     seen = [current.current.latency_ms]
     while not current.done:
         step_of(current)
         seen.append(current.current.latency_ms)
     assert current.reached
-    assert 1 < len(seen) <= 1 + GIVING_BACK
+    assert 1 < len(seen) <= 1 + MAX_WIDENINGS
     assert seen == sorted(seen)
 
 
-def test_a_device_that_reads_otherwise_each_time_ends_too():
+def test_the_loop_ends_on_a_noisy_device():
     readings = random.Random(0)
     current = loop(latency=LATENCY, target_ms=0.7 * FULL_MS)
     steps = 0
@@ -179,15 +175,15 @@ def test_a_device_that_reads_otherwise_each_time_ends_too():
     ("over", "low", "reached"),
     [(1.0005, 0.998, True), (1.0005, 1.0001, False), (1.05, 0.95, False), (0.999, 0.99, True)],
 )
-def test_a_target_within_the_noise_of_the_reading_is_reached(over, low, reached):
-    """Or steps of twenty proposals would be spent on half a thousandth of the target."""
+def test_a_target_within_the_interval_is_reached(over, low, reached):
+    """Otherwise a step of twenty proposals would go into half a thousandth of the target."""
     current = loop()
     target_ms = current.target_ms
     current.confirm(over * target_ms, low_ms=low * target_ms)
     assert current.reached == current.done == reached
 
 
-def test_failures_while_giving_back_leave_what_was_reached():
+def test_failures_while_widening_keep_the_current_network():
     current = far_below()
     reached = current.current
     pairs = [(p.spec, p.latency_ms) for p in current.next_step().proposals]
@@ -197,11 +193,11 @@ def test_failures_while_giving_back_leave_what_was_reached():
     assert current.current == reached
 
 
-def test_a_tolerance_of_one_never_gives_back():
+def test_a_tolerance_of_one_disables_widening():
     assert far_below(tolerance=1.0).done
 
 
-def test_a_step_of_failures_leaves_it_stuck():
+def test_the_loop_is_stuck_if_all_proposals_fail():
     current = loop()
     step = current.next_step()
     pairs = [(proposal.spec, proposal.latency_ms) for proposal in step.proposals]
@@ -210,7 +206,7 @@ def test_a_step_of_failures_leaves_it_stuck():
     assert current.done
 
 
-def test_what_cannot_be_measured_is_told_with_the_step():
+def test_a_step_lists_what_could_not_be_measured():
     madds = open_device("madds:1")
     plain = {p.group for p in loop().next_step().proposals}
 
@@ -227,7 +223,7 @@ def test_what_cannot_be_measured_is_told_with_the_step():
     assert not current.unmeasured(step)
 
 
-def test_a_step_of_which_nothing_can_be_measured_is_told_from_a_stuck_one():
+def test_unmeasured_differs_from_stuck():
     madds = open_device("madds:1")
 
     def latency(spec):
@@ -258,7 +254,7 @@ def test_bad_input(changes, message):
         loop(**changes)
 
 
-def test_importing_it_loads_no_torch():
+def test_importing_shrink_loads_no_torch():
     import subprocess
     import sys
 

@@ -1,4 +1,4 @@
-"""An inheriting child computes what its parent does with the removed channels held at zero."""
+"""A child that inherits computes what its parent does with the removed channels held at zero."""
 
 import random
 from copy import deepcopy
@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from netadapt import narrowed, width_groups
-from netadapt.channels import channels, tensor_spaces
+from netadapt.channel_selection import select_channels
+from netadapt.channels import channel_counts, tensor_spaces
 from netadapt.narrowing import resized
-from netadapt.weights import inherit, kept_channels, passed_on
+from netadapt.weights import inherit, transfer
 from search_spaces import REFERENCES, InputError, load_space
 from search_spaces.network import Network, SqueezeExcite, build
 
@@ -37,7 +38,7 @@ def from_the_space(seed):
 
 @pytest.fixture
 def trained(randomized_norms):
-    """A network in eval mode with nothing at its neutral start: norms, scales, biases."""
+    """A network in eval mode whose norms, scales and biases are all away from their initial values."""
 
     def make(spec):
         network = build(spec).eval()
@@ -55,7 +56,7 @@ def trained(randomized_norms):
 
 
 def masked(network, kept):
-    """Hold the removed channels at zero, module by module; returns the network."""
+    """Hold the removed channels at zero, module by module, and return the network."""
     spec = network.spec
     with torch.no_grad():
         space = "stem out"
@@ -86,7 +87,7 @@ def removed(size, kept):
 
 
 def mask_convolution(layer, kept):
-    """A batch norm without scale and shift puts out zero, and every activation here keeps zero."""
+    """Zero scale and shift make a batch norm output zero, which every activation here maps to zero."""
     gone = removed(layer[1].num_features, kept)
     layer[1].weight[gone] = 0
     layer[1].bias[gone] = 0
@@ -108,14 +109,14 @@ def seeded(seed):
     return torch.Generator().manual_seed(seed)
 
 
-def assert_equals_masked_parent(parent, network, child, keep):
+def assert_equals_masked_parent(parent, network, child, selection):
     weights = network.state_dict()
-    inherited = inherit(parent, weights, child, keep=keep)
-    with torch.device("meta"):  # nothing is drawn: every tensor is the inherited one
+    inherited = inherit(parent, weights, child, selection=selection)
+    with torch.device("meta"):  # nothing is initialized: every tensor is inherited
         narrow = Network(child).eval()
     narrow.load_state_dict(inherited, assign=True)
-    kept = kept_channels(parent, weights, child, keep=keep)
-    assert {space: len(indices) for space, indices in kept.items()} == channels(child)
+    kept = select_channels(parent, weights, child, selection=selection)
+    assert {space: len(indices) for space, indices in kept.items()} == channel_counts(child)
     expected = outputs(masked(deepcopy(network), kept), parent)
     scale = expected.abs().max()
     assert scale > 0
@@ -123,8 +124,8 @@ def assert_equals_masked_parent(parent, network, child, keep):
 
 
 def one_of_each_kind(spec, rng):
-    """A group of each kind, and of those of bottlenecks one with and one without a tie."""
-    groups = width_groups(spec, ends=True)
+    """Yield a random group of each kind, and both a tied and an untied bottleneck."""
+    groups = width_groups(spec, include_stem_and_head=True)
     kinds = {(group.kind, len(group.blocks) + group.stem > 1) for group in groups}
     for kind in sorted(kinds):
         yield rng.choice([g for g in groups if (g.kind, len(g.blocks) + g.stem > 1) == kind])
@@ -132,7 +133,7 @@ def one_of_each_kind(spec, rng):
 
 def everything_narrowed(spec, rng):
     child = spec
-    for group in width_groups(spec, ends=True):
+    for group in width_groups(spec, include_stem_and_head=True):
         child = narrowed(
             child, group, rng.randint(max(1, group.width // 3), group.width), seed=spec
         )
@@ -154,27 +155,31 @@ def check_masking(parent, trained, rng):
     for group in one_of_each_kind(parent, rng):
         child = narrowed(parent, group, rng.randint(1, group.width - 1))
         assert_equals_masked_parent(parent, network, child, rng.choice(["first", "norm"]))
-    for keep in ("first", "norm"):
+    for selection in ("first", "norm"):
         child = everything_narrowed(parent, rng)
-        assert_equals_masked_parent(parent, network, child, keep)
+        assert_equals_masked_parent(parent, network, child, selection)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_wider_child_computes_what_its_parent_does(name, trained):
+def test_growing_preserves_the_function(name, trained):
     seed, rng = small(name), random.Random(name)
     parent = everything_narrowed(seed, rng)
     network = trained(parent)
     expected = outputs(network, parent)
-    groups = zip(width_groups(parent, ends=True), width_groups(seed, ends=True), strict=True)
+    groups = zip(
+        width_groups(parent, include_stem_and_head=True),
+        width_groups(seed, include_stem_and_head=True),
+        strict=True,
+    )
     for narrow, before in groups:
         if narrow.width == before.width:
             continue
         child = resized(parent, narrow, before.width, seed=seed)
-        weights = passed_on(parent, network.state_dict(), child)
+        weights = transfer(parent, network.state_dict(), child)
         wide = build(child).eval()
         wide.load_state_dict(weights)
         assert torch.allclose(outputs(wide, child), expected, atol=1e-5)
-        # And the new channels learn: what reads them gets a gradient.
+        # The new channels learn: the weights that read them get a gradient.
         wide.train()(torch.randn(4, 3, 32, 32, generator=seeded(1))).square().sum().backward()
         spaces = tensor_spaces(parent)
         reads = [
@@ -192,35 +197,35 @@ def test_a_child_both_wider_and_narrower_is_refused(trained):
     parent = narrowed(small("mobilenet_v2"), width_groups(small("mobilenet_v2"))[2], 8)
     first, other = width_groups(parent)[2], width_groups(parent)[3]
     child = resized(resized(parent, first, 16), other, 8)
-    with pytest.raises(InputError, match="only narrower ones inherit"):
-        passed_on(parent, trained(parent).state_dict(), child)
+    with pytest.raises(InputError, match="only narrower networks inherit"):
+        transfer(parent, trained(parent).state_dict(), child)
 
 
 @pytest.mark.parametrize("name", sorted(REFERENCES))
-def test_the_tensors_are_the_networks_own_in_its_order(name):
+def test_tensor_spaces_follow_the_state_dict(name):
     spec = small(name)
     assert list(tensor_spaces(spec)) == list(build(spec).state_dict())
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_the_tensors_of_the_space(seed):
+def test_tensor_spaces_match_the_shapes_of_random_networks(seed):
     spec = from_the_space(seed)
-    sizes, weights = channels(spec), build(spec).state_dict()
+    sizes, weights = channel_counts(spec), build(spec).state_dict()
     assert list(tensor_spaces(spec)) == list(weights)
     for name, spaces in tensor_spaces(spec).items():
         assert weights[name].shape[: len(spaces)] == tuple(sizes[space] for space in spaces)
 
 
-@pytest.mark.parametrize("keep", ["first", "norm"])
-def test_exact_where_nothing_is_removed(keep, trained):
+@pytest.mark.parametrize("selection", ["first", "norm"])
+def test_without_removed_channels_the_weights_are_copied(selection, trained):
     spec = small("mobilenet_v3_small")
     weights = trained(spec).state_dict()
-    inherited = inherit(spec, weights, spec, keep=keep)
+    inherited = inherit(spec, weights, spec, selection=selection)
     assert list(inherited) == list(weights)
     for name, tensor in inherited.items():
         assert torch.equal(tensor, weights[name])
         assert tensor.dtype == weights[name].dtype
-        assert tensor.data_ptr() != weights[name].data_ptr(), "the parent's own stay untouched"
+        assert tensor.data_ptr() != weights[name].data_ptr(), "no memory is shared with the parent"
 
 
 def test_truncation_keeps_the_first_channels(trained):
@@ -234,7 +239,7 @@ def test_truncation_keeps_the_first_channels(trained):
     assert torch.equal(inherited[name.format("2.0")], weights[name.format("2.0")][:, :10])
 
 
-def test_the_norm_is_summed_over_all_that_a_residual_ties(trained):
+def test_norms_are_summed_over_tied_projections(trained):
     parent = small("mobilenet_v3_large")
     network = trained(parent)
     group = next(g for g in width_groups(parent) if g.name == "blocks 1-2 bottleneck")
@@ -246,14 +251,16 @@ def test_the_norm_is_summed_over_all_that_a_residual_ties(trained):
         projections[1][3] = 2.0
         projections[1][7] = 1.5
     child = narrowed(parent, group, 3)
-    kept = kept_channels(parent, network.state_dict(), child, keep="norm")
+    kept = select_channels(parent, network.state_dict(), child, selection="norm")
     assert kept["block 1 out"].tolist() == [3, 5, 7]
-    unequal = kept_channels(parent, network.state_dict(), narrowed(parent, group, 5), keep="norm")
-    assert unequal["block 1 out"].tolist() == [0, 1, 3, 5, 7], "of equal norms the first"
+    unequal = select_channels(
+        parent, network.state_dict(), narrowed(parent, group, 5), selection="norm"
+    )
+    assert unequal["block 1 out"].tolist() == [0, 1, 3, 5, 7], "the first of equal norms"
 
 
-def test_scaling_filters_do_not_count_as_making_channels(trained):
-    """An expansion's channels are made by its 1x1 convolution alone."""
+def test_depthwise_and_excite_filters_are_not_counted(trained):
+    """Only the 1x1 convolution of an expansion produces its channels."""
     parent = small("mobilenet_v3_large")
     network = trained(parent)
     block = network.blocks[3]
@@ -262,13 +269,13 @@ def test_scaling_filters_do_not_count_as_making_channels(trained):
         block.layers[1][0].weight[:2] = 100.0
         block.layers[0][0].weight[:2] = 0.0
     group = next(g for g in width_groups(parent) if g.name == "block 3 expansion")
-    kept = kept_channels(
-        parent, network.state_dict(), narrowed(parent, group, group.width - 2), keep="norm"
+    kept = select_channels(
+        parent, network.state_dict(), narrowed(parent, group, group.width - 2), selection="norm"
     )
     assert kept["block 3 expansion"].tolist() == list(range(2, group.width))
 
 
-def test_a_wider_squeeze_gets_drawn_weights(trained):
+def test_a_wider_squeeze_gets_initial_weights(trained):
     parent = small("mobilenet_v3_small")
     weights = trained(parent).state_dict()
     block = replace(parent.blocks[4], se=parent.blocks[4].se + 3)
@@ -284,7 +291,7 @@ def test_a_wider_squeeze_gets_drawn_weights(trained):
     assert not torch.equal(inherited[name], other[name])
 
 
-def test_the_global_generator_stays_where_it_is(trained):
+def test_inherit_leaves_the_global_generator_alone(trained):
     parent = small("mobilenet_v3_small")
     weights = trained(parent).state_dict()
     before = torch.random.get_rng_state()
@@ -292,7 +299,7 @@ def test_the_global_generator_stays_where_it_is(trained):
     assert torch.equal(before, torch.random.get_rng_state())
 
 
-def test_a_child_of_another_shape():
+def test_inherit_rejects_a_child_of_another_shape():
     parent = small("mobilenet_v3_small")
     weights = build(parent).state_dict()
     block = replace(parent.blocks[2], kernel=7)
@@ -304,27 +311,27 @@ def test_a_child_of_another_shape():
         (small("mobilenet_v2"), "is not the parent's"),
         (
             replace(parent, head=replace(parent.head, conv=parent.head.conv + 8)),
-            "head conv: .* only narrower ones inherit",
+            "head conv: .* only narrower networks inherit",
         ),
     ]:
         with pytest.raises(InputError, match=match):
             inherit(parent, weights, child)
 
 
-def test_weights_of_another_network():
+def test_inherit_rejects_weights_of_another_network():
     parent = small("mobilenet_v3_small")
     weights = build(parent).state_dict()
     name = "stem.0.weight"
     for wrong, match in [
-        ({k: v for k, v in weights.items() if k != name}, f"{name} are missing"),
-        (weights | {"extra": torch.zeros(1)}, "extra are of another network"),
+        ({k: v for k, v in weights.items() if k != name}, f"{name} is missing"),
+        (weights | {"extra": torch.zeros(1)}, "extra belongs to another network"),
         (weights | {name: weights[name][:4]}, rf"{name} is \(4, 3, 3, 3\), the parent's is \(8,"),
     ]:
         with pytest.raises(InputError, match=match):
             inherit(parent, wrong, parent)
 
 
-def test_an_unknown_way_to_choose():
+def test_unknown_channel_selection():
     parent = small("mobilenet_v3_small")
-    with pytest.raises(InputError, match="keep must be first or norm, got 'last'"):
-        inherit(parent, build(parent).state_dict(), parent, keep="last")
+    with pytest.raises(InputError, match="selection must be first or norm, got 'last'"):
+        inherit(parent, build(parent).state_dict(), parent, selection="last")

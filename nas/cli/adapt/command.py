@@ -22,7 +22,7 @@ from nas.display.output import JsonFlag, messages, print_json
 from nas.engine.run_folder import check_new, free_name, require_writable
 from nas.searching.targets import aim
 from nas.training.recipe import Recipe
-from netadapt.shrink import TOLERANCE
+from netadapt.settings import TOLERANCE
 from search_spaces import InputError
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from latency import Cached, MeasurementError, beside, open_device
 from nas.adapting.config import AdaptConfig
+from nas.adapting.kinds import is_curve
 from nas.atomic_files import write_whole
 from nas.cli.adapt import settings
 from nas.cli.adapt.summary import conclude, warn_of_unstable
@@ -21,11 +22,11 @@ from nas.cli.provenance import say_run
 from nas.display.output import command, noted
 from nas.display.progress import say
 from nas.engine.data_changes import Resumed
-from nas.engine.memoized_source import Remembering
+from nas.engine.memoized_source import MemoizedSource
 from nas.engine.publishing import OF_ADAPT, publish_and_tell
 from nas.engine.run_folder import RunFolder, new_folder, open_folder
 from nas.engine.runner import SearchStoppedError
-from nas.engine.trial_log import read_trials
+from nas.engine.trial import read_trials
 from nas.formatting import counted
 from search_spaces import InputError
 from search_spaces.shell import quoted
@@ -33,7 +34,7 @@ from search_spaces.shell import quoted
 if TYPE_CHECKING:
     from nas.adapting.forecast import Forecast
     from nas.adapting.results import AdaptResult
-    from nas.checkpoints.checkpoint import Seed
+    from nas.checkpoints.checkpoint import Checkpoint
     from nas.data.images import Dataset
     from search_spaces import ArchSpec
 
@@ -43,9 +44,9 @@ class Adapting:
     """A NetAdapt run with everything that it needs opened."""
 
     config: AdaptConfig
-    seed: Seed
+    seed: Checkpoint
     data: Dataset
-    source: Remembering
+    source: MemoizedSource
     console: Console
 
     def run(
@@ -87,7 +88,7 @@ class Adapting:
         config, console = self.config, self.console
         on = None if config.schedule.ray_address else config.schedule.at_once
         view = View(console, Workload(config, len(self.data.train)), forecast, workers=on)
-        self.source.tell = view.asked
+        self.source.progress = view.asked
         console.print(f"run folder: {folder.path}", soft_wrap=True)
         try:
             return adapt(
@@ -116,8 +117,8 @@ class Adapting:
 
 def open_adapting(
     config: AdaptConfig,
-    seed: Seed,
-    source: Remembering,
+    seed: Checkpoint,
+    source: MemoizedSource,
     console: Console,
     *,
     path: Path,
@@ -140,28 +141,28 @@ def open_adapting(
     return Adapting(config, seed, images, source, console)
 
 
-def open_source(device: str, seed: ArchSpec) -> Remembering:
+def open_source(device: str, seed: ArchSpec) -> MemoizedSource:
     """The device, asked once a network; what it measures it measures beside the seed."""
     source = open_device(device)
     chosen = beside(source, seed)
     if chosen is source and not source.device.estimate:
         chosen = Cached(source)
-    return Remembering(chosen)
+    return MemoizedSource(chosen)
 
 
-def open_seed(path: Path) -> Seed:
+def open_seed(path: Path) -> Checkpoint:
     """A trained network.
 
     Raises:
         InputError: The file is none.
     """
-    from nas.checkpoints.checkpoint import load_seed
+    from nas.checkpoints.checkpoint import load_checkpoint
 
     if path.suffix in (".yaml", ".yml") and path.is_file():
         raise InputError(
             f"{path} has no weights: train it first, by nas train {quoted(path)} --data DIR"
         )
-    seed = load_seed(path)
+    seed = load_checkpoint(path)
     say_run(path, seed.run)
     return seed
 
@@ -180,11 +181,11 @@ def require_ratio(ratio: float) -> None:
 
 def start(runs: Path, name: str, job: Adapting) -> RunFolder:
     """Make the run's folder, with its settings and its seed in it, as they were opened."""
-    from nas.checkpoints.checkpoint import seed_bytes
+    from nas.checkpoints.checkpoint import checkpoint_bytes
 
     folder = new_folder(runs, name)
     try:
-        write_whole(folder / "seed.pt", seed_bytes(job.seed, run=job.seed.run))
+        write_whole(folder / "seed.pt", checkpoint_bytes(job.seed, run=job.seed.run))
         settings.keep(folder, job.config)  # with it, it is a run
     except BaseException:
         folder.discard()  # the name is free again
@@ -213,7 +214,7 @@ def reopen(
     kept = kept.model_copy(update={"data": found_again(kept.data, folder.path)})
     config = settings.changed(kept.model_dump(mode="json"), changes)
     settings.require_used(changes, config)
-    if folder.ending and config.last() != kept.last():
+    if folder.ending and config.final_settings() != kept.final_settings():
         raise InputError(
             f"{folder.path}: how the last network is trained cannot change any more, since one has been: "
             "resume without --final, --final-epochs and --final-learning-rate"
@@ -233,7 +234,7 @@ def reopen(
 def _say_what_stays(folder: RunFolder, config: AdaptConfig, console: Console) -> None:
     """Trainings that there are already are compared, also where fewer seeds are asked for now."""
     trials = read_trials(folder / "finals.jsonl")
-    kinds = [trial.kind for trial in trials if not trial.kind.endswith("-curve")]
+    kinds = [trial.kind for trial in trials if not is_curve(trial.kind)]
     most = max(map(kinds.count, kinds), default=0)
     if most > config.compare_seeds:
         console.print(
@@ -244,7 +245,7 @@ def _say_what_stays(folder: RunFolder, config: AdaptConfig, console: Console) ->
 
 
 def _images(
-    config: AdaptConfig, seed: Seed, path: Path, console: Console, resumed: Resumed | None
+    config: AdaptConfig, seed: Checkpoint, path: Path, console: Console, resumed: Resumed | None
 ) -> Dataset:
     """The images, of the seed's classes and of the size that it is deployed at.
 
@@ -257,7 +258,7 @@ def _images(
     if trained_px != px:
         console.print(
             noted(
-                "Mind:",
+                "Note:",
                 f" {path} was trained at {trained_px} px and is deployed at {px} px, the size that "
                 "proposals train at: first train it on there, by nas train --resolution, or at "
                 f"{trained_px} px if that is where it is to be deployed",

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from latency import LatencySource, MeasurementError
 from nas.adapting.config import AdaptConfig
-from nas.adapting.final_training import IN_WORDS
+from nas.adapting.kinds import HOW
 from nas.display.output import noted
 from nas.display.progress import waiting
 from nas.formatting import counted, duration, reading, three_digits, two_digits_up
@@ -19,14 +19,14 @@ from search_spaces import InputError
 if TYPE_CHECKING:
     from latency import Latency
     from nas.adapting.forecast import Forecast
-    from nas.checkpoints.checkpoint import Seed
+    from nas.checkpoints.checkpoint import Checkpoint
     from nas.data.images import Dataset
-    from nas.engine.memoized_source import Remembering
+    from nas.engine.memoized_source import MemoizedSource
     from search_spaces import ArchSpec
 
 
 def announce(
-    config: AdaptConfig, seed: Seed, data: Dataset, source: Remembering, console: Console
+    config: AdaptConfig, seed: Checkpoint, data: Dataset, source: MemoizedSource, console: Console
 ) -> tuple[Forecast | None, dict[str, Any]]:
     """Say what is about to happen, if anything is; a target that no widths reach ends it here.
 
@@ -62,9 +62,9 @@ def announce(
     console.print(grid)
     warnings = _warnings(now, forecast)
     for warning in warnings:
-        console.print(noted("Mind:", f" {warning}"), soft_wrap=True)
+        console.print(noted("Note:", f" {warning}"), soft_wrap=True)
     document |= {
-        "groups": len(width_groups(seed.spec, ends=config.ends)),
+        "groups": len(width_groups(seed.spec, include_stem_and_head=config.ends)),
         "proposals": None if forecast is None else forecast.able,
         "steps": None if forecast is None else forecast.steps,
         "expected_s": None if forecast is None else forecast.total_s,
@@ -73,7 +73,7 @@ def announce(
     return forecast, document
 
 
-def seed_latency(source: Remembering, spec: ArchSpec, console: Console) -> Latency:
+def seed_latency(source: MemoizedSource, spec: ArchSpec, console: Console) -> Latency:
     """The seed's latency; it is said where it has to be measured first.
 
     Raises:
@@ -100,17 +100,18 @@ def measured(source: LatencySource, spec: ArchSpec) -> Latency:
 def _require_reach(
     config: AdaptConfig, seed: ArchSpec, source: LatencySource, console: Console
 ) -> None:
-    from netadapt import Widths, width_groups
-    from netadapt.shrink import narrowest
+    from netadapt import Widths, narrowest, width_groups
 
     widths = Widths(config.divisor, config.floor)
-    if not any(widths.below(group.width) for group in width_groups(seed, ends=config.ends)):
+    if not any(
+        widths.below(group.width) for group in width_groups(seed, include_stem_and_head=config.ends)
+    ):
         raise InputError(
             f"no group can be narrowed to a multiple of --divisor {config.divisor} that is at least "
             f"--floor {config.floor}: give smaller ones"
         )
     with waiting(console, "measuring the narrowest network", after_s=0):
-        smallest = narrowest(seed, widths, ends=config.ends)
+        smallest = narrowest(seed, widths, include_stem_and_head=config.ends)
         floor_ms = measured(source, smallest).median_ms
     if config.target_ms < floor_ms:
         raise InputError(
@@ -122,7 +123,7 @@ def _require_reach(
 
 
 def _forecast(
-    config: AdaptConfig, seed: ArchSpec, data: Dataset, source: Remembering, console: Console
+    config: AdaptConfig, seed: ArchSpec, data: Dataset, source: MemoizedSource, console: Console
 ) -> Forecast | None:
     """Of this machine's own workers; nobody can tell of a cluster or a GPU that is not here."""
     from nas.adapting.forecast import Workload, forecast
@@ -131,7 +132,9 @@ def _forecast(
         return None
     what = "asking each group what it can save, timing a few training steps"
     with waiting(console, what, after_s=0) as shown:
-        source.tell = lambda networks: shown.update(f"{what}: {networks} networks measured so far")
+        source.progress = lambda networks: shown.update(
+            f"{what}: {networks} networks measured so far"
+        )
         try:
             return forecast(
                 Workload(config, len(data.train)),
@@ -147,15 +150,15 @@ def _forecast(
 
 def _lines(
     config: AdaptConfig,
-    seed: Seed,
+    seed: Checkpoint,
     data: Dataset,
-    source: Remembering,
+    source: MemoizedSource,
     now: Latency,
     forecast: Forecast | None,
 ) -> list[tuple[str, str]]:
     from netadapt import width_groups
 
-    groups = len(width_groups(seed.spec, ends=config.ends))
+    groups = len(width_groups(seed.spec, include_stem_and_head=config.ends))
     kind = "not measured: " if now.estimate else ""
     lines = [
         (
@@ -183,7 +186,7 @@ def _lines(
             (
                 "cost",
                 f"about {duration(forecast.total_s)} on {on}: proposals {duration(forecast.tuning_s)}, "
-                f"last trainings {duration(forecast.last_s)}, latency {duration(forecast.latency_s)}",
+                f"last trainings {duration(forecast.final_s)}, latency {duration(forecast.latency_s)}",
             )
         )
     return lines
@@ -204,7 +207,7 @@ def _steps(config: AdaptConfig, forecast: Forecast | None) -> str:
 def _then(config: AdaptConfig) -> str:
     if config.final == "none":
         return "nothing more is trained"
-    kinds = " and ".join(IN_WORDS[kind] for kind in config.finals())
+    kinds = " and ".join(HOW[kind] for kind in config.final_trainings())
     text = f"the last network is trained {kinds}, for {config.final_recipe.epochs:g} epochs"
     if config.compare == "none":
         return text

@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nas.adapting.baselines import unmet
-from nas.adapting.final_training import IN_WORDS
+from nas.adapting.baselines import missing_baselines
+from nas.adapting.kinds import HOW
 from nas.display.output import command, listed, noted
 from nas.formatting import counted, duration, percent, three_digits
-from nas.report.adapt.text import UNMET, measured
+from nas.report.adapt.text import NO_BASELINE, measured
 from nas.report.width_table import WidthRow, width_rows
 from search_spaces.shell import quoted
 
@@ -52,7 +52,7 @@ def conclude(
     for kind in sorted({trial.kind for trial in result.finals}):
         each = sorted((t for t in result.finals if t.kind == kind), key=lambda t: t.index)
         console.print(
-            f"trained {IN_WORDS[kind]}: {', '.join(map(_accuracy, each))} on held-out images",
+            f"trained {HOW[kind]}: {', '.join(map(_accuracy, each))} on held-out images",
             soft_wrap=True,
         )
     if (better := result.better_step) is not None:
@@ -104,16 +104,16 @@ def warn_of_unstable(run: AdaptRecord, console: Console) -> None:
 
 
 def _compare(result: AdaptResult, console: Console) -> None:
-    for rival in result.rivals:
+    for baseline in result.baselines:
         console.print(
-            f"{rival.name}: {rival.about}, {three_digits(rival.latency.median_ms)} ms",
+            f"{baseline.name}: {baseline.about}, {three_digits(baseline.latency.median_ms)} ms",
             soft_wrap=True,
         )
     for comparison in result.comparisons:
         console.print(comparison.sentence(), soft_wrap=True)
-    for name in unmet(result.folder):
-        console.print(UNMET.format(name), soft_wrap=True)
-    if not result.comparisons and not unmet(result.folder):
+    for name in missing_baselines(result.folder):
+        console.print(NO_BASELINE.format(name), soft_wrap=True)
+    if not result.comparisons and not missing_baselines(result.folder):
         again = command(
             f"--resume {quoted(result.folder.path)} --compare uniform", program="netadapt"
         )

@@ -29,7 +29,7 @@ from nas.display.progress import waiting
 from search_spaces import InputError
 
 if TYPE_CHECKING:
-    from nas.checkpoints.checkpoint import Seed
+    from nas.checkpoints.checkpoint import Checkpoint
     from nas.export.onnx_export import Format
     from search_spaces.pixel_input import Exportable
 
@@ -138,13 +138,13 @@ def _write_torchvision(spec: str, output: Path | None, as_json: bool) -> None:
 
     import torch
 
-    from nas.checkpoints.checkpoint import load_seed
+    from nas.checkpoints.checkpoint import load_checkpoint
     from nas.checkpoints.feeding import Feed
     from nas.checkpoints.pretrained import torchvision_state_dict
     from nas.export.sidecar import write_sidecar
     from search_spaces.torchvision_keys import scheme_of
 
-    seed = load_seed(spec)
+    seed = load_checkpoint(spec)
     scheme = scheme_of(seed.spec)
     buffer = io.BytesIO()
     torch.save(torchvision_state_dict(seed), buffer)
@@ -225,24 +225,24 @@ def _write_int8(request: Request, as_json: bool) -> None:
         console.print(f"unstable latency: {problems[0]}; end other programs and export again")
 
 
-def _at(request: Request, px: int) -> Seed:
+def _at(request: Request, px: int) -> Checkpoint:
     """The checkpoint at the size that the file is to have; warns if it was trained at another.
 
     Raises:
         InputError: It is none, or has another number of class names than of classes.
     """
-    from nas.checkpoints.checkpoint import load_seed
+    from nas.checkpoints.checkpoint import load_checkpoint
     from nas.checkpoints.feeding import Feed
     from nas.export.models import require_class_names
 
-    seed = load_seed(request.spec)
+    seed = load_checkpoint(request.spec)
     require_class_names(Feed.of(seed), seed.spec.head.classes, where=request.spec)
     measured = request.data is not None
     note_sizes(messages(), seed.usage.trained_px, px, done="exported", measured=measured)
     return replace(seed, spec=replace(seed.spec, resolution=px))
 
 
-def _network(request: Request, seed: Seed) -> Exportable:
+def _network(request: Request, seed: Checkpoint) -> Exportable:
     from nas.export.onnx_export import with_preprocessing
 
     return with_preprocessing(seed) if request.pixels else seed.network()

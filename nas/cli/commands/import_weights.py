@@ -78,7 +78,7 @@ def import_weights(
         raise InputError(f"{path} exists: move it away, or choose another --output")
     if not path.parent.is_dir():
         raise InputError(f"{path.parent} is no folder: make it, or choose another --output")
-    from nas.checkpoints.checkpoint import load_seed, seed_bytes
+    from nas.checkpoints.checkpoint import checkpoint_bytes, load_checkpoint
     from nas.checkpoints.class_names import placeholder_classes
     from nas.checkpoints.pretrained import import_seed
 
@@ -91,14 +91,14 @@ def import_weights(
         tell=lambda note: console.print(note, soft_wrap=True),
     )
     if like is not None:
-        seed = seed.used_like(load_seed(like), px=resolution)
+        seed = seed.used_like(load_checkpoint(like), px=resolution)
         say_run(like)
     if count is not None:
         seed = seed.with_classes(placeholder_classes(count), named=False)
     elif names is not None:
         usage = replace(seed.usage, classes=names.named(len(seed.usage.classes)), named=True)
         seed = replace(seed, usage=usage)
-    write_whole(path, seed_bytes(seed))
+    write_whole(path, checkpoint_bytes(seed))
     cost = count_cost(seed.spec)
     if as_json:
         document = {"path": str(path), "params": cost.params, "classes": len(seed.usage.classes)}

@@ -39,7 +39,7 @@ from search_spaces.shell import quoted
 from search_spaces.spec import read_yaml
 
 if TYPE_CHECKING:
-    from nas.checkpoints.checkpoint import Seed
+    from nas.checkpoints.checkpoint import Checkpoint
     from nas.checkpoints.retrain import Retrained
     from nas.data.images import Dataset
     from nas.training.train import Progress as TrainProgress
@@ -106,12 +106,12 @@ def train(
     options = data_settings(
         layout=layout, max_megapixels=max_megapixels, skip_bad_images=skip_bad_images
     )
-    from nas.checkpoints.checkpoint import load_seed
+    from nas.checkpoints.checkpoint import load_checkpoint
     from nas.checkpoints.retrain import fine_tune, for_classes, train_from_scratch
     from nas.training.train import Diverged
 
     where = _device(device)
-    seeded = load_seed(start) if start else None
+    seeded = load_checkpoint(start) if start else None
     known_px = None if spec.partition("@")[0] in REFERENCES else network_spec.resolution
     if seeded is not None:
         options["background"] = seeded.usage.background
@@ -185,7 +185,7 @@ def _output(spec: str, output: Path | None) -> Path:
     return path
 
 
-def _renewed(start: Seed, images: Dataset, *, seed: int) -> Seed:
+def _renewed(start: Checkpoint, images: Dataset, *, seed: int) -> Checkpoint:
     """The network with a freshly drawn classifier for the images' classes."""
     import torch
 
@@ -222,10 +222,10 @@ def _bar(console: Console) -> Progress:
 def _finish(
     done: Retrained, path: Path, images: Dataset, console: Console, *, as_json: bool
 ) -> None:
-    from nas.checkpoints.checkpoint import seed_bytes
+    from nas.checkpoints.checkpoint import checkpoint_bytes
     from nas.checkpoints.scoring import wilson
 
-    write_whole(path, seed_bytes(done.seed))
+    write_whole(path, checkpoint_bytes(done.seed))
     low, high = wilson(done.test.accuracy, len(images.test))
     if as_json:
         print_json(

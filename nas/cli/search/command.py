@@ -35,6 +35,7 @@ MAY_CHANGE = frozenset(
         "ray_address",
         "resume",
         "dry_run",
+        "verbose",
         "as_json",
         "skip_bad_images",
         "max_megapixels",
@@ -126,9 +127,10 @@ def search(
             help="Networks that screened looks at a batch, and each round of children; 200."
         ),
     ] = None,
-    seed: Annotated[
+    random_seed: Annotated[
         int | None, typer.Option(help="Number that decides everything random; 0.")
     ] = None,
+    seed: Annotated[int | None, typer.Option(hidden=True)] = None,  # what it was called before
     workers: Annotated[
         int | None,
         typer.Option(
@@ -159,6 +161,9 @@ def search(
             help="Say what would be done and cost (with --resume: what has been), then end.",
         ),
     ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Say more about how the search works.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Search a space for the most accurate network within a latency budget on a device."""
@@ -185,7 +190,7 @@ def search(
         batch_size=batch_size,
         warm_start=[str(path) for path in warm_start or []],
         fidelity=_given(first=fidelity),
-        seed=seed,
+        seed=seed if random_seed is None else random_seed,
         controller=_given(name=controller, options=_given(proposals=proposals)),
         data=_given(source=data, proxy_resolution=proxy_resolution) | images,
         schedule=schedule,
@@ -220,7 +225,7 @@ def search(
             check_new(runs, run_name)
         if not dry_run:
             require_writable(runs)
-        job, document = plan(opening.open_job(settings, console), runs)
+        job, document = plan(opening.open_job(settings, console), runs, verbose=verbose)
         if dry_run:
             if as_json:
                 print_json(document)
@@ -251,6 +256,7 @@ def search(
         took_s=time.monotonic() - began_s,
         resumed=resume is not None,
         looked_at=looked_at,
+        verbose=verbose,
     )
     if as_json:
         print_json({"run": str(folder.path)} | result.to_dict())

@@ -23,7 +23,7 @@ from nas.display.search_view import LiveView
 from nas.engine.data_changes import Resumed
 from nas.engine.measuring import require_distinct
 from nas.engine.run_folder import RunFolder, new_folder, open_folder
-from nas.engine.trial_log import read_finished
+from nas.engine.trial import read_finished
 from nas.formatting import counted
 from nas.searching.config import SearchConfig, config_yaml, load_config, parse_config
 from nas.searching.fidelity import as_it_trains
@@ -36,7 +36,7 @@ from search_spaces import SPACES, FactorizedSpace, InputError, load_space
 from search_spaces.shell import quoted
 
 if TYPE_CHECKING:
-    from nas.checkpoints.checkpoint import Seed
+    from nas.checkpoints.checkpoint import Checkpoint
     from nas.data.images import Dataset
 
 
@@ -63,7 +63,7 @@ class Job:
     data: Dataset
     final_data: Dataset
     console: Console
-    warm_start: tuple[Seed, ...] = ()
+    warm_start: tuple[Checkpoint, ...] = ()
     copies: dict[str, bytes] = field(default_factory=dict)
     cost: Cost | None = None
     began_s: float = field(default_factory=time.monotonic)
@@ -185,7 +185,7 @@ def _copies(config: SearchConfig) -> dict[str, bytes]:
     return copies
 
 
-def _warm_start(config: SearchConfig, space: FactorizedSpace) -> tuple[Seed, ...]:
+def _warm_start(config: SearchConfig, space: FactorizedSpace) -> tuple[Checkpoint, ...]:
     """The networks of `config.warm_start`.
 
     Raises:
@@ -193,12 +193,12 @@ def _warm_start(config: SearchConfig, space: FactorizedSpace) -> tuple[Seed, ...
     """
     if not config.warm_start:
         return ()
-    from nas.checkpoints.checkpoint import load_seed
+    from nas.checkpoints.checkpoint import load_checkpoint
     from nas.searching.warm_start import WarmStart
 
     seeds = []
     for path in config.warm_start:
-        seeds.append(load_seed(Path(path)))
+        seeds.append(load_checkpoint(Path(path)))
         say_run(path, seeds[-1].run)
         try:
             WarmStart.of(space, seeds[-1:], classes=space.head.classes)

@@ -70,77 +70,116 @@ class Prospect:
 
 
 def plan_grid(
-    job: Job, prospects: Sequence[Prospect], cost: Cost | None, earlier: Earlier
+    job: Job,
+    prospects: Sequence[Prospect],
+    cost: Cost | None,
+    earlier: Earlier,
+    *,
+    verbose: bool = False,
 ) -> Table:
-    """Everything, a line a subject."""
-    noise = _noise_lines(earlier, job.config, held_out=len(job.data.val))
-    lines = [*_lines(job, prospects, cost), *noise]
+    """Lay out the plan, a line a subject.
+
+    Args:
+        job: The search.
+        prospects: Of each device.
+        cost: What it will cost; None where nobody can tell.
+        earlier: What earlier runs tell.
+        verbose: Whether to show how the search works, too.
+    """
+    lines = [*_decisions(job, prospects, cost), _noise(earlier, held_out=len(job.data.val))]
+    if verbose:
+        lines += _details(job, prospects, cost, earlier)
     grid = Table.grid(padding=(0, 2))
     for name, text in lines:
         grid.add_row(Text(name, "bold"), text)
     return grid
 
 
-def _lines(job: Job, prospects: Sequence[Prospect], cost: Cost | None) -> list[Line]:
-    data, space, config = job.data, job.space, job.config
+def _decisions(job: Job, prospects: Sequence[Prospect], cost: Cost | None) -> list[Line]:
+    """What a user decides by."""
+    data, config = job.data, job.config
     lines = [
-        ("space", f"{space.name}: {len(space.arities)} decisions, {networks(space.size)}"),
         (
             "data",
-            f"{data.name}: {len(data.classes)} classes, {len(data.train)} images to train on, "
-            f"{len(data.val)} held out, {len(data.test)} to test",
-        ),
-        ("size", _size(config)),
+            f"{data.name}: {len(data.classes)} classes; {len(data.train):,} images train, "
+            f"{len(data.val):,} choose among networks (held out), {len(data.test):,} test the winner",
+        )
     ]
     for prospect in prospects:
-        lines += _device_lines(prospect, config)
+        lines += _device_lines(prospect)
+    lines.append(("size", _size(config)))
+    if config.warm_start:
+        lines.append(("weights", f"trials start from {', '.join(config.warm_start)}"))
+    if config.fidelity is not None:
+        first, keep = config.fidelity.first, config.fidelity.keep
+        text = (
+            f"all train for {first:.0%} of the steps, then the better {keep:.0%} of a batch in full"
+        )
+        lines.append(("fidelity", text))
+    trials = f"{_trials(config)}, then {counted(config.finals.count, 'finalist')} longer"
+    if cost is not None:
+        at_once = workers(config)
+        on = f"on {counted(at_once, 'worker')}" if at_once else "in this process"
+        trials = (
+            f"about {duration(cost.total_s)} {on}: {counted(config.trials, 'trial')}, then "
+            f"{counted(config.finals.count, 'finalist')} longer"
+        )
+    return [*lines, ("time", trials)]
+
+
+def _details(
+    job: Job, prospects: Sequence[Prospect], cost: Cost | None, earlier: Earlier
+) -> list[Line]:
+    """How the search works."""
+    space, config = job.space, job.config
+    lines = [("space", f"{space.name}: {len(space.arities)} choices, {networks(space.size)}")]
+    for prospect in prospects:
+        references = ", ".join(
+            f"{_title(name)} {three_digits(reading.median_ms)} ms"
+            for name, reading in prospect.span.references.items()
+        )
+        count = len(prospect.span.networks)
+        lines.append(("latency", f"{references}; {count} networks of the space measured"))
     lines.append(
         (
             "search",
-            f"{config.controller.name}, {_trials(config)} in batches of {config.batch_size}, "
+            f"{config.controller.name} controller, {_trials(config)} in batches of {config.batch_size}, "
             f"{config.reward.kind} reward, seed {config.seed}",
         )
     )
     laws = config.latency_warmup.laws if config.latency_warmup is not None else ()
     if laws and not any(prospect.out_of_reach for prospect in prospects):
         error = max(law.error for law in laws)
-        text = f"starts within the target; latency estimated from MAdds (off by {error:.0%} here)"
-        lines.append(("guess", text))
-    if config.fidelity is not None:
-        first, keep = config.fidelity.first, config.fidelity.keep
         text = (
-            f"all trials train for {first:.0%} of the length, the better {keep:.0%} of a batch then in "
-            f"full (more until {LEAST_PAIRS} have)"
+            f"candidates are kept near the target by their MAdds (typical error {error:.0%} here)"
         )
-        lines.append(("fidelity", text))
-    if config.warm_start:
-        lines.append(("weights", f"trials begin with those of {', '.join(config.warm_start)}"))
+        lines.append(("guide", text))
+    if config.fidelity is not None:
+        lines.append(("fidelity", f"more train in full until {LEAST_PAIRS} have"))
     if cost is not None:
-        at_once = workers(config)
-        on = f"on {counted(at_once, 'worker')}" if at_once else "in this process"
         parts = (
-            f"{counted(config.trials, 'trial')} {duration(cost.trials_s)}, "
-            f"{counted(config.finals.count, 'finalist')} {duration(cost.finals_s)}, "
+            f"trials {duration(cost.trials_s)}, finalists {duration(cost.finals_s)}, "
             f"latency {duration(cost.latency_s)}"
             + (f", starting the workers {duration(cost.start_s)}" if cost.start_s else "")
         )
-        lines.append(("cost", f"about {duration(cost.total_s)} {on}: {parts}"))
+        lines.append(("cost", parts))
+    if earlier.noise is not None:
+        advice = Advice.of(earlier.noise).before(config.trials, earlier.too_early)
+        lines.append(("advice", advice))
+    elif repeats := config.finals.repeats:
+        lines.append(
+            ("repeats", f"{counted(repeats, 'trial')} train again at the end, for the noise")
+        )
     return lines
 
 
-def _noise_lines(earlier: Earlier, config: SearchConfig, *, held_out: int) -> list[Line]:
-    """What is known of the noise, and how many trials are worth it."""
+def _noise(earlier: Earlier, *, held_out: int) -> Line:
+    """How much accuracies differ by chance, as far as that is known."""
     if earlier.noise is not None:
-        return [
-            ("noise", f"{earlier.noise.figures()}: from {', '.join(earlier.names)}"),
-            ("advice", Advice.of(earlier.noise).before(config.trials, earlier.too_early)),
-        ]
+        return "noise", f"{earlier.noise.figures()}, in {', '.join(earlier.names)}"
     points = reading_error(held_out)
-    known = f"up to {points:.1f} points by {held_out:,} held-out images alone"
-    if config.finals.repeats == 0:
-        return [("noise", known)]
-    repeats = counted(config.finals.repeats, "trial")
-    return [("noise", f"{known}; {repeats} trained twice at the end will tell")]
+    text = f"accuracies are uncertain by up to {points:.1f} points, as {held_out:,} images measure them"
+    return "noise", text
 
 
 def _trials(config: SearchConfig) -> str:
@@ -149,25 +188,20 @@ def _trials(config: SearchConfig) -> str:
     return f"as many trials as fit {duration(config.budget_s)}"
 
 
-def _device_lines(prospect: Prospect, config: SearchConfig) -> list[Line]:
-    """A device, what the space spans on it, and the target."""
+def _device_lines(prospect: Prospect) -> list[Line]:
+    """A device, and the target on it."""
     span, source = prospect.span, prospect.source
-    beside = ", ".join(
-        f"{_title(name)} {three_digits(reading.median_ms)} ms"
-        for name, reading in span.references.items()
-    )
     kind = "not measured: " if source.device.estimate else ""
     several = len(units(source))
     pool = f", a pool of {several}" if several > 1 else ""
-    why = "" if prospect.given else ", MobileNetV3-Large's here (--target-ms sets it)"
+    why = "" if prospect.given else " (MobileNetV3-Large's latency; --target-ms changes it)"
     return [
         ("device", f"{kind}{source.device.name}{pool}"),
         (
-            "latency",
-            f"{three_digits(span.fastest_ms)} to {three_digits(span.slowest_ms)} ms "
-            f"at {config.resolution} px ({len(span.networks)} networks looked at); {beside}",
+            "target",
+            f"{three_digits(prospect.target_ms)} ms{why}{_reach(prospect)}; the space has networks of "
+            f"{three_digits(span.fastest_ms)} to {three_digits(span.slowest_ms)} ms",
         ),
-        ("target", f"{three_digits(prospect.target_ms)} ms{why}{_reach(prospect)}"),
     ]
 
 
@@ -178,7 +212,7 @@ def _reach(prospect: Prospect) -> str:
 def _size(config: SearchConfig) -> str:
     sizes = config.sizes
     if not sizes.differ:
-        return f"{sizes.deployed_px} px, in trials as on the device (--resolution sets it)"
+        return f"{sizes.deployed_px} px, in training and on the device (--resolution changes it)"
     part = config.finals.deployed_part
     return (
         f"{sizes.deployed_px} px on the device, {sizes.proxy_px} px in trials; finalists train the last "

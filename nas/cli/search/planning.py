@@ -31,12 +31,15 @@ COARSE_READING = 2.0
 """Points; most networks of a space are nearer to each other than a few of these."""
 
 
-def plan(job: Job, runs: Path = Path("runs")) -> tuple[Job, dict[str, Any]]:
+def plan(
+    job: Job, runs: Path = Path("runs"), *, verbose: bool = False
+) -> tuple[Job, dict[str, Any]]:
     """Say what the search is about to do and what it will cost.
 
     Args:
         job: The search.
-        runs: Where run folders are: earlier ones of the same data and recipe tell the noise.
+        runs: Where run folders are: earlier ones of the same data and recipe show the noise.
+        verbose: Whether to show how the search works, too.
 
     Returns:
         The search with its target set, and what was said as plain data: of the first device, and the
@@ -61,7 +64,7 @@ def plan(job: Job, runs: Path = Path("runs")) -> tuple[Job, dict[str, Any]]:
         settled = settled.model_copy(update={"trials": cost.trials})
     job = replace(job, config=settled, cost=cost)
     earlier = earlier_runs(runs, job.space, job.data, settled)
-    console.print(plan_grid(job, prospects, cost, earlier))
+    console.print(plan_grid(job, prospects, cost, earlier, verbose=verbose))
     for prospect in prospects:
         if prospect.verdict is not None:
             what = "cannot be met" if prospect.out_of_reach else "does not bind"
@@ -73,7 +76,7 @@ def plan(job: Job, runs: Path = Path("runs")) -> tuple[Job, dict[str, Any]]:
         *earlier.damaged,
     ]
     for warning in warnings:
-        console.print(noted("Mind:", f" {warning}"))
+        console.print(noted("Note:", f" {warning}"))
     first, *others = (prospect.to_dict() for prospect in prospects)
     expected_s = None if cost is None else cost.total_s
     document = {

@@ -36,15 +36,17 @@ def conclude(
     took_s: float,
     resumed: bool = False,
     looked_at: bool = False,
+    verbose: bool = False,
 ) -> None:
-    """The best candidates, how they were found, where the files lie, the next command.
+    """Print the finalists, what their figures are worth, where the files lie, and the next command.
 
     Args:
         result: The search's.
         console: Where to.
         took_s: Seconds since the command began or went on with it.
         resumed: Whether it went on.
-        looked_at: Whether the run had a result before, and so was looked at on the test images.
+        looked_at: Whether the run had a result before, and so was scored on the test images.
+        verbose: Whether to say how the networks were found.
     """
     console.print(_finalists(result))
     px = result.sizes.deployed_px
@@ -68,7 +70,7 @@ def conclude(
         looks = " (an earlier result of this run had looked at it)" if looked_at else ""
         console.print(f"test accuracy: {percent(result.test_accuracy)} at {px} px{looks}")
     if result.test_problem is not None:
-        console.print(noted("Mind:", f" {result.test_problem}"), soft_wrap=True)
+        console.print(noted("Note:", f" {result.test_problem}"), soft_wrap=True)
     if result.onnx is not None:
         console.print(
             f"best.onnx, {px} px: {percent(result.onnx.accuracy)} of the {result.onnx.images:,} held-out "
@@ -90,11 +92,9 @@ def conclude(
     run = RunRecord.read(result.folder)
     if (advice := advice_after(run)) is not None:
         console.print(advice)
-    used = "; ".join(procedure(run))
-    took = (
-        f"going on with it took {duration(took_s)}" if resumed else f"this took {duration(took_s)}"
-    )
-    console.print(f"used: {used}; {took}")
+    if verbose:
+        console.print(f"How: {'; '.join(procedure(run))}.")
+    console.print(f"{'the rest' if resumed else 'this'} took {duration(took_s)}")
     folder = result.folder.path
     best = quoted(folder / "best.yaml")
     files = ("best.yaml", "best.onnx", "seed.pt", "pareto.csv", "report.html", "trials.jsonl")
@@ -106,7 +106,7 @@ def conclude(
 
 def _ended_early(result: SearchResult) -> str:
     """That nothing new was left for the time of a budget, if so."""
-    budget = RunRecord.read(result.folder).facts["budget"]
+    budget = RunRecord.read(result.folder).metadata["budget"]
     first = {trial.fingerprint: trial.batch for trial in reversed(result.trials)}
     if not budget["wall_time_s"] or result.trials[-1].batch - max(first.values()) < MOST_IDLE:
         return ""

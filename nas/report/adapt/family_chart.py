@@ -7,32 +7,32 @@ from html import escape
 from textwrap import wrap
 
 from latency import Latency
-from nas.adapting.comparison import TRAININGS
+from nas.adapting.kinds import CURVE, TRAINED, TRAININGS, baseline_of, kind_of
 from nas.adapting.record import AdaptRecord
 from nas.engine.trial import Trial
 from nas.formatting import counted, percent, reading, three_digits
 from nas.report.charts import AXIS, BLUE, GREEN, GREY, INK, LAYOUT, ORANGE, Figure, marker
 from nas.statistics.confidence_intervals import mean_with_interval
 
-SHORT = {"scratch": "from scratch", "finetune": "trained on"}
+SHORT = {"scratch": "from scratch", "finetune": "fine-tuned"}
 SYMBOLS = {"scratch": "diamond-open", "finetune": "diamond"}
 COLORS = (ORANGE, GREEN, GREY)
-"""Of the rivals, in turn."""
+"""Of the baselines, in turn."""
 
 
-def family_and_rivals(run: AdaptRecord) -> Figure:
-    """Accuracy over latency: proposals, the family, the seed, the last trainings, the rivals."""
+def family_and_baselines(run: AdaptRecord) -> Figure:
+    """Accuracy over latency: proposals, the family, the seed, the last trainings, the baselines."""
     data = [_proposals(run), _family(run), _seed(run)]
-    data += [_last(run, "", kind, "NetAdapt", BLUE) for kind in TRAININGS]
-    for place, name in enumerate(run.rival_names):
+    data += [_final(run, training, "", BLUE) for training in TRAININGS]
+    for place, name in enumerate(run.baseline_names):
         color = COLORS[place % len(COLORS)]
         data.append(_curve(run, name, color))
-        data += [_last(run, f"{name}-", kind, name, color) for kind in TRAININGS]
+        data += [_final(run, training, name, color) for training in TRAININGS]
     kind = "ms, estimated, not measured" if run.estimate else "ms"
     latency = f"Latency at {run.px} px ({kind})"
     layout = LAYOUT | {
         "height": 560,
-        "legend": LAYOUT["legend"] | {"y": -0.14, "yanchor": "top"},  # above are the buttons
+        "legend": LAYOUT["legend"] | {"y": -0.2, "yanchor": "top"},  # above are the buttons
         "xaxis": AXIS | {"title": {"text": latency}},
         "yaxis": AXIS | {"title": {"text": f"Accuracy on held-out images at {run.px} px (%)"}},
         "shapes": [_target_line(run)],
@@ -76,18 +76,18 @@ def _family(run: AdaptRecord) -> Figure:
         if planned.latency
     ]
     line = {"mode": "lines+markers", "line": {"color": BLUE, "width": 1.5}}
-    points = [("the seed", run.seed_latency, run.facts["accuracy"]), *points]
+    points = [("the seed", run.seed_latency, run.metadata["accuracy"]), *points]
     return _points(points, "NetAdapt's family") | marker(BLUE, size=8, symbol="circle") | line
 
 
 def _seed(run: AdaptRecord) -> Figure:
-    point = ("the seed", run.seed_latency, run.facts["accuracy"])
+    point = ("the seed", run.seed_latency, run.metadata["accuracy"])
     return _points([point], "the seed") | marker(INK, size=11, symbol="star")
 
 
 def _curve(run: AdaptRecord, name: str, color: str) -> Figure:
-    """A rival's networks beside the family's, fine-tuned for as many steps."""
-    trained = [t for t in run.finals if t.kind == f"{name}-curve" and t.accuracy is not None]
+    """A baseline's networks beside the family's, fine-tuned for as many steps."""
+    trained = [t for t in run.finals if t.kind == kind_of(CURVE, name) and t.accuracy is not None]
     points = [
         (f"{name}, {_about(run, t)}, beside step {t.index}", t.latency, t.accuracy)
         for t in sorted(trained, key=lambda t: -t.latency_ms)
@@ -99,18 +99,19 @@ def _curve(run: AdaptRecord, name: str, color: str) -> Figure:
 
 
 def _about(run: AdaptRecord, trial: Trial) -> str:
-    name = f"{trial.kind.removesuffix('-curve')}-step-{trial.index}"
-    return run.rivals[name].about if name in run.rivals else ""
+    name = f"{baseline_of(trial.kind)}-step-{trial.index}"
+    return run.baselines[name].about if name in run.baselines else ""
 
 
-def _last(run: AdaptRecord, prefix: str, training: str, name: str, color: str) -> Figure:
+def _final(run: AdaptRecord, training: str, baseline: str, color: str) -> Figure:
     """The mean of a network's last trainings of one kind, with its 95% interval over seeds."""
-    trained = [t for t in run.finals if t.kind == prefix + training and t.accuracy is not None]
+    kind, name = kind_of(training, baseline), baseline or "NetAdapt"
+    trained = [t for t in run.finals if t.kind == kind and t.accuracy is not None]
     title = f"{name}, {SHORT[training]}"
     if not trained or trained[0].latency is None:
         return _points([], title)
     mean, half = mean_with_interval([t.accuracy or 0.0 for t in trained])
-    shown = f"{name}, {TRAININGS[training]}: {counted(len(trained), 'seed')}"
+    shown = f"{name}, {TRAINED[training]}: {counted(len(trained), 'seed')}"
     figure = _points([(shown, trained[0].latency, mean)], title)
     if half is not None:
         figure["error_y"] = {"array": [100 * half], "thickness": 1.2, "width": 5, "color": color}
@@ -118,13 +119,13 @@ def _last(run: AdaptRecord, prefix: str, training: str, name: str, color: str) -
 
 
 def _target_line(run: AdaptRecord) -> Figure:
-    ms = run.facts["target_ms"]
+    ms = run.metadata["target_ms"]
     place = {"x0": ms, "x1": ms, "yref": "paper", "y0": 0, "y1": 1}
     line = {"color": INK, "width": 1.2, "dash": "dash"}
     return {"name": "target", "type": "line", "line": line} | place
 
 
 def _target_name(run: AdaptRecord) -> Figure:
-    ms = run.facts["target_ms"]
+    ms = run.metadata["target_ms"]
     place = {"x": ms, "yref": "paper", "y": 1, "yanchor": "bottom", "xanchor": "left"}
     return {"text": f"target {three_digits(ms)} ms", "showarrow": False, "xshift": -4} | place

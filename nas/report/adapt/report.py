@@ -7,9 +7,9 @@ from pathlib import Path
 from nas.adapting.record import AdaptRecord
 from nas.atomic_files import write_whole
 from nas.engine.run_folder import RunFolder
-from nas.report.adapt.family_chart import family_and_rivals
-from nas.report.adapt.table import LAST_TITLES, STEP_TITLES, last_rows, step_tables
-from nas.report.adapt.text import facts, files, headline, next_commands, verdict
+from nas.report.adapt.family_chart import family_and_baselines
+from nas.report.adapt.table import FINAL_TITLES, STEP_TITLES, final_rows, step_tables
+from nas.report.adapt.text import details, files, headline, next_commands, verdict
 from nas.report.adapt.trajectory_chart import trajectory
 from nas.report.adapt.widths_chart import widths_before_and_after
 from nas.report.page import counted_failures, render_page
@@ -37,17 +37,17 @@ def render(folder: RunFolder) -> str:
         headline=headline(run),
         verdict=verdict(run),
         alike=not comparisons or any(c.by_chance or c.points < 0 for c in comparisons),
-        facts=facts(run),
+        details=details(run),
         failures=counted_failures("Discarded", (str(trial.error) for trial in run.failed)),
-        last_titles=LAST_TITLES,
-        last_rows=last_rows(run),
+        final_titles=FINAL_TITLES,
+        final_rows=final_rows(run),
         step_titles=STEP_TITLES,
         steps=step_tables(run),
         files=files(run),
         commands=next_commands(run),
         figures={
             "trajectory": trajectory(run),
-            "widths": widths_before_and_after(run.seed, run.last),
-            "family": family_and_rivals(run),
+            "widths": widths_before_and_after(run.seed, run.adapted),
+            "family": family_and_baselines(run),
         },
     )

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from latency import Latency
-from nas.adapting.comparison import TRAININGS, accuracies
+from nas.adapting.comparison import accuracies
 from nas.adapting.family import Planned
+from nas.adapting.kinds import TRAINED, kind_of
 from nas.adapting.record import AdaptRecord, StepRecord
+from nas.engine.test_scores import name_of
 from nas.engine.trial import Trial
 from nas.formatting import counted, interval, percent, three_digits
 from nas.statistics.confidence_intervals import mean_in_words
@@ -32,7 +34,7 @@ STEP_TITLES = ("Proposal", "Accuracy", "Latency, ms", "95% interval", "Score", "
 
 def step_tables(run: AdaptRecord) -> list[StepTable]:
     """A table a step."""
-    by_ratio = run.facts["settings"]["metric"] == "ratio"
+    by_ratio = run.metadata["settings"]["metric"] == "ratio"
     return [StepTable(_summary(step), _rows(step, by_ratio=by_ratio)) for step in run.steps]
 
 
@@ -95,38 +97,38 @@ def _latency_cells(latency: Latency | None) -> list[str]:
     return [three_digits(latency.median_ms), spread + unstable]
 
 
-LAST_TITLES = (
+FINAL_TITLES = (
     "Network", "Training", "Held out", "Test", "Each seed", "Latency, ms", "95% interval", "Params, M",
     "MAdds, M",
 )  # fmt: skip
 
 
-def last_rows(run: AdaptRecord) -> list[list[str]]:
+def final_rows(run: AdaptRecord) -> list[list[str]]:
     """A line a network and way of training it."""
-    networks = [("adapted", "", run.last, run.last_latency)]
+    networks = [("adapted", "", run.adapted, run.adapted_latency)]
     networks += [
         (
-            f"{name}: {run.rivals[name].about}",
-            f"{name}-",
-            run.rivals[name].spec,
-            run.rivals[name].latency,
+            f"{name}: {run.baselines[name].about}",
+            name,
+            run.baselines[name].spec,
+            run.baselines[name].latency,
         )
-        for name in run.rival_names
-        if name in run.rivals
+        for name in run.baseline_names
+        if name in run.baselines
     ]
     rows = []
-    for training, words in TRAININGS.items():
-        for name, prefix, spec, latency in networks:
-            kind = prefix + training
+    for training, words in TRAINED.items():
+        for label, baseline, spec, latency in networks:
+            kind = kind_of(training, baseline)
             found = accuracies(run.finals, kind)
             if not found:
                 continue
-            names = [f"{kind}-{trial.index}" for trial in run.finals if trial.kind == kind]
+            names = [name_of(trial) for trial in run.finals if trial.kind == kind]
             tested = [run.tested[name] for name in names if name in run.tested]
             cost = count(spec)
             rows.append(
                 [
-                    name,
+                    label,
                     words,
                     mean_in_words(found),
                     mean_in_words(tested) if tested else "",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from latency import Latency
-from nas.adapting.comparison import TRAININGS, accuracies
+from nas.adapting.comparison import accuracies
+from nas.adapting.kinds import TRAINED
 from nas.adapting.record import AdaptRecord
 from nas.formatting import counted, percent, reading, three_digits
 from nas.statistics.confidence_intervals import mean_in_words
@@ -23,7 +24,7 @@ FILES = {
 """What a run's folder has for its reader, and what it is."""
 
 
-UNMET = "Not compared with {}: none of its networks is as fast here."
+NO_BASELINE = "Not compared with {}: none of its networks is as fast here."
 """Where one was sought and not found."""
 
 
@@ -32,9 +33,9 @@ def headline(run: AdaptRecord) -> list[str]:
     steps = len(run.family)
     way = (
         f"{three_digits(run.seed_latency.median_ms)} ms to "
-        f"{three_digits(run.last_latency.median_ms)} ms in {counted(steps, 'step')}"
+        f"{three_digits(run.adapted_latency.median_ms)} ms in {counted(steps, 'step')}"
     )
-    target = f"target {three_digits(run.facts['target_ms'])} ms, at {run.px} px"
+    target = f"target {three_digits(run.metadata['target_ms'])} ms, at {run.px} px"
     if run.result is None:
         return [f"Not finished: from {way} so far, {target}.", *_trainings(run)]
     sentences = [f"NetAdapt took the seed from {way}, {target}.", *_trainings(run)]
@@ -49,7 +50,7 @@ def headline(run: AdaptRecord) -> list[str]:
             f"Its file adapted.onnx has {percent(onnx['accuracy'])} on the {onnx['images']:,} held-out "
             "images in ONNX Runtime."
         )
-    if not run.last_latency.stable:
+    if not run.adapted_latency.stable:
         sentences.append(
             "The last network's latency is an unstable reading: measure it with nothing else running."
         )
@@ -59,12 +60,12 @@ def headline(run: AdaptRecord) -> list[str]:
 def _trainings(run: AdaptRecord) -> list[str]:
     """The last network's accuracies beside the seed's."""
     parts = []
-    for training, words in TRAININGS.items():
+    for training, words in TRAINED.items():
         if found := accuracies(run.finals, training):
             parts.append(f"{words} {_mean(found)}")
     if not parts and run.family:
         parts = [f"after the last step's fine-tuning {percent(run.family[-1][1].accuracy or 0.0)}"]
-    seed = f"The seed has {percent(run.facts['accuracy'])} on held-out images"
+    seed = f"The seed has {percent(run.metadata['accuracy'])} on held-out images"
     return [f"{seed}, the last network {', '.join(parts)}." if parts else f"{seed}."]
 
 
@@ -76,7 +77,7 @@ def _mean(values: tuple[float, ...]) -> str:
 
 def verdict(run: AdaptRecord) -> list[str]:
     """How the last network stands to those that it was set beside."""
-    missing = [UNMET.format(name) for name in run.unmet]
+    missing = [NO_BASELINE.format(name) for name in run.missing]
     if not run.comparisons:
         return missing or [
             "Not compared with a uniform width multiplier of the same latency, so nothing here says that "
@@ -84,14 +85,14 @@ def verdict(run: AdaptRecord) -> list[str]:
             f"To find out: {_again(run, compare=True)}",
         ]
     sentences = [*(comparison.sentence() for comparison in run.comparisons), *missing]
-    for name in run.rival_names:
-        if name in run.rivals:
-            rival = run.rivals[name]
+    for name in run.baseline_names:
+        if name in run.baselines:
+            baseline = run.baselines[name]
             sentences.append(
-                f"{name.capitalize()} is the seed's {rival.about}, {reading(rival.latency)}; the adapted "
-                f"network takes {reading(run.last_latency)}."
+                f"{name.capitalize()} is the seed's {baseline.about}, {reading(baseline.latency)}; the "
+                f"adapted network takes {reading(run.adapted_latency)}."
                 if name == "uniform"
-                else f"{name}: {rival.about}, {reading(rival.latency)}."
+                else f"{name}: {baseline.about}, {reading(baseline.latency)}."
             )
     sentences.append(
         "The intervals are over seeds of the last trainings; NetAdapt itself ran once. From scratch "
@@ -102,21 +103,21 @@ def verdict(run: AdaptRecord) -> list[str]:
     return sentences
 
 
-def facts(run: AdaptRecord) -> list[tuple[str, str]]:
+def details(run: AdaptRecord) -> list[tuple[str, str]]:
     """What was narrowed, on what, for what: name and text."""
-    data, settings = run.facts["data"], run.facts["settings"]
+    data, settings = run.metadata["data"], run.metadata["settings"]
     readings = measured(run)
     unstable = sum(not latency.stable for latency in readings)
     tried = sum(1 for step in run.steps for _, trial in step.entries if trial)
     recipe, spent = settings["recipe"], tried * (settings["recipe"]["steps"] or 0)
     lines = [
-        ("Device", run.facts["device"]["name"]),
+        ("Device", run.metadata["device"]["name"]),
         ("Latencies", _latencies(run)),
         (
             "Seed",
-            f"{reading(run.seed_latency)}, {percent(run.facts['accuracy'])} on held-out images",
+            f"{reading(run.seed_latency)}, {percent(run.metadata['accuracy'])} on held-out images",
         ),
-        ("Last network", reading(run.last_latency)),
+        ("Last network", reading(run.adapted_latency)),
         (
             "Steps",
             f"each saves at least {settings['delta']:g} of the seed's latency, or a half to an eighth of "
@@ -180,8 +181,8 @@ def _again(run: AdaptRecord, *, compare: bool = False) -> str:
     """How to go on with the run; what Python has begun has no settings that a command could read."""
     if (run.path / "config.yaml").is_file():
         return f"netadapt --resume {quoted(run.path)}{' --compare uniform' if compare else ''}"
-    with_rival = ", its config.compare set to uniform" if compare else ""
-    return f"call nas.run_adapt.adapt again with this folder{with_rival}"
+    with_baseline = ", its config.compare set to uniform" if compare else ""
+    return f"call nas.run_adapt.adapt again with this folder{with_baseline}"
 
 
 def next_commands(run: AdaptRecord) -> list[str]:

@@ -17,7 +17,7 @@ PANELS = {"y": (0.72, 0.96), "y2": (0.36, 0.6), "y3": (0.0, 0.24)}
 
 def trajectory(run: AdaptRecord) -> Figure:
     """Three panels over the steps, the seed at 0."""
-    accuracies = [run.facts["accuracy"], *(trial.accuracy for _, trial in run.family)]
+    accuracies = [run.metadata["accuracy"], *(trial.accuracy for _, trial in run.family)]
     specs = [run.seed, *(planned.spec for planned, _ in run.family)]
     latencies = [run.seed_latency, *(p.latency for p, _ in run.family if p.latency is not None)]
     names = ["the seed", *(planned.name for planned, _ in run.family)]
@@ -103,14 +103,14 @@ def _hover(step: int, name: str, accuracy: float, latency: Latency, spec: ArchSp
 
 
 def _target(run: AdaptRecord) -> Figure:
-    ms = run.facts["target_ms"]
+    ms = run.metadata["target_ms"]
     place = {"xref": "paper", "x0": 0, "x1": 1, "yref": "y2", "y0": ms, "y1": ms}
     line = {"color": INK, "width": 1.2, "dash": "dash"}
     return {"name": "target", "type": "line", "line": line} | place
 
 
 def _target_name(run: AdaptRecord) -> Figure:
-    text = f"target {three_digits(run.facts['target_ms'])} ms"
+    text = f"target {three_digits(run.metadata['target_ms'])} ms"
     place = {"xref": "paper", "x": 0, "xanchor": "left", "xshift": 4}
-    height = {"yref": "y2", "y": run.facts["target_ms"], "yanchor": "top"}
+    height = {"yref": "y2", "y": run.metadata["target_ms"], "yanchor": "top"}
     return {"text": text, "showarrow": False} | place | height

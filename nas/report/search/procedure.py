@@ -22,13 +22,13 @@ def procedure(run: RunRecord) -> list[str]:
     Args:
         run: A search's, also one that has not ended.
     """
-    budget, training = run.facts["budget"], run.facts.get("training", {})
-    chooser = run.facts.get("controller", "the controller")
+    budget, training = run.metadata["budget"], run.metadata.get("training", {})
+    chooser = run.metadata.get("controller", "the controller")
     asked = counted(len(run.candidates), "network")
     steps = [
         f"{CONTROLLERS.get(chooser, chooser)} asked for {asked} in batches of {budget['batch_size']}"
     ]
-    if run.facts.get("latency_warmup"):
+    if run.metadata.get("latency_warmup"):
         steps.insert(0, "latency estimated from MAdds, to start within the target")
     if training:
         steps += _trainings(run)
@@ -48,7 +48,7 @@ def procedure(run: RunRecord) -> list[str]:
 
 def _at_deployed_size(run: RunRecord) -> str:
     """What a finalist's training adds to a trial's, where they are of two sizes."""
-    part = run.facts.get("training", {}).get("deployed_part")
+    part = run.metadata.get("training", {}).get("deployed_part")
     if part is None or not run.sizes.differ:
         return ""
     return f", the last {part:.0%} of the steps at {run.sizes.deployed_px} px"
@@ -56,7 +56,7 @@ def _at_deployed_size(run: RunRecord) -> str:
 
 def _trainings(run: RunRecord) -> list[str]:
     """How a trial trained, as far as that is known of a caller's own way."""
-    training, data, steps = run.facts["training"], run.facts["data"], list[str]()
+    training, data, steps = run.metadata["training"], run.metadata["data"], list[str]()
     recipe = Recipe.model_validate(training["recipe"])
     by_recipe = training.get("by_recipe", True)
     if by_recipe:

@@ -10,7 +10,7 @@ from nas.report.page import counted_failures, render_page
 from nas.report.search.policy_chart import SCALE, frequencies, policy_by_block
 from nas.report.search.reward_chart import reward_over_trials
 from nas.report.search.table import column_titles, table_rows
-from nas.report.search.text import facts, headline, verdict
+from nas.report.search.text import details, headline, verdict
 from nas.report.search.tradeoff_chart import accuracy_over_latency
 from nas.searching.record import RunRecord
 
@@ -43,7 +43,7 @@ def render(folder: RunFolder) -> str:
         headline=headline(run),
         verdict=verdict(run),
         alike=run.noise is not None and not run.noise.differ,
-        facts=facts(run),
+        details=details(run),
         failures=[
             *counted_failures("Failed", (t.error or "no finite figures" for t in run.failed)),
             *counted_failures("Finals failed", (t.error for t in run.finals if t.error)),

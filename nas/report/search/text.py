@@ -78,7 +78,7 @@ def _on(device: DeviceRecord, run: RunRecord) -> str:
 
 
 def _progress(run: RunRecord) -> list[str]:
-    budget, done = run.facts["budget"], len(run.candidates)
+    budget, done = run.metadata["budget"], len(run.candidates)
     if not done:
         return [f"Not finished: none of the {_planned(budget)} has ended yet."]
     finals = len(run.finals)
@@ -145,15 +145,15 @@ def _advice(run: RunRecord, fast: Trial, result: dict[str, Any]) -> list[str]:
     return [f"Take it in place of the winner, trial {result['trial']}."]
 
 
-def facts(run: RunRecord) -> list[tuple[str, str]]:
+def details(run: RunRecord) -> list[tuple[str, str]]:
     """What was searched, on what, for what: name and text."""
-    data, budget = run.facts["data"], run.facts["budget"]
+    data, budget = run.metadata["data"], run.metadata["budget"]
     size = math.prod(len(choices) for _, choices in run.labels)
     taken = [latency for trial in run.candidates for latency in trial.latencies]
     unstable = sum(not latency.stable for latency in taken)
     lines = [
         *(line for device in run.devices for line in _device(device)),
-        ("Space", f"{run.facts['space']}: {len(run.labels)} decisions, {size:.1e} combinations"),
+        ("Space", f"{run.metadata['space']}: {len(run.labels)} decisions, {size:.1e} combinations"),
         (
             "Data",
             f"{data['name']}: {data['classes']} classes; {data['train']:,} images to train on, "

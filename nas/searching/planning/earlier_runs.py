@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.data.chance import chance_of
 from nas.engine.run_folder import RunFolder
-from nas.engine.run_metadata import facts_of_data
+from nas.engine.run_metadata import data_metadata
 from nas.searching.config import SearchConfig
 from nas.searching.planning.evidence import Evidence
 from nas.searching.record import RunRecord
@@ -63,7 +63,7 @@ def earlier_runs(root: Path, space: SearchSpace, data: Dataset, config: SearchCo
     """
     if config.warm_start:
         return Earlier(None, (), ())
-    wanted = json.loads(json.dumps(_facts(space, data, config.recipe)))  # as a run's are read
+    wanted = json.loads(json.dumps(_metadata(space, data, config.recipe)))  # as a run's are read
     found: dict[str, Noise] = {}
     accuracies: dict[str, float] = {}
     damaged = []
@@ -90,35 +90,35 @@ def earlier_runs(root: Path, space: SearchSpace, data: Dataset, config: SearchCo
     return Earlier(pooled(list(found.values())), tuple(found), tuple(damaged), evidence)
 
 
-def _facts(space: SearchSpace, data: Dataset, recipe: Recipe) -> dict[str, Any]:
+def _metadata(space: SearchSpace, data: Dataset, recipe: Recipe) -> dict[str, Any]:
     labels = [[name, list(choices)] for name, choices in space.labels]
     return {
         "space": space.name,
         "labels": labels,
-        "data": facts_of_data(data),
+        "data": data_metadata(data),
         "recipe": recipe.model_dump(mode="json"),
     }
 
 
-def _alike(facts: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+def _alike(metadata: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     """Whether a run's accuracies compare with those to come. What it did not know was as by default."""
-    training = facts.get("training")
+    training = metadata.get("training")
     if training is None or not training.get("by_recipe", True):
         return False
     if training.get("warm_start") or training.get("fidelity"):
         return False
     recipe = Recipe().model_dump(mode="json") | training["recipe"]
-    return {**{key: facts.get(key) for key in wanted}, "recipe": recipe} == wanted
+    return {**{key: metadata.get(key) for key in wanted}, "recipe": recipe} == wanted
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        metadata = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not readable ({error})") from error
-    if not isinstance(facts, dict):
-        raise InputError(f"{path}: expected keys and values, got {type(facts).__name__}")
-    return facts
+    if not isinstance(metadata, dict):
+        raise InputError(f"{path}: expected keys and values, got {type(metadata).__name__}")
+    return metadata
 
 
 def _age(path: Path) -> float:

@@ -84,7 +84,7 @@ class Evidence:
 
 def evidence_of(run: RunRecord) -> Evidence:
     """Collect the evidence in a search's run."""
-    data, training = run.facts["data"], run.facts.get("training") or {}
+    data, training = run.metadata["data"], run.metadata.get("training") or {}
     steps = None
     if training.get("by_recipe", bool(training)):
         steps = Recipe.model_validate(training["recipe"]).total_steps(data["train"])

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from latency import Device, Latency
-from nas.engine.memoized_source import Remembering
+from nas.engine.memoized_source import MemoizedSource
 from search_spaces import REFERENCES, count
 
 LAB = Device("lab", "lab-1")
@@ -28,7 +28,7 @@ class Drifting:
 
 def test_each_network_is_asked_about_once_and_drift_does_not_count():
     source, told = Drifting(), []
-    asked = Remembering(source, told.append)
+    asked = MemoizedSource(source, told.append)
     assert asked(LARGE) == pytest.approx(count(LARGE).madds / 1e7)
     assert asked(SMALL) == pytest.approx(count(SMALL).madds / 1e7)
     assert asked(LARGE) == asked(LARGE)
@@ -38,8 +38,8 @@ def test_each_network_is_asked_about_once_and_drift_does_not_count():
 
 def test_a_run_that_goes_on_keeps_its_pace():
     source = Drifting()
-    first = Remembering(source)
+    first = MemoizedSource(source)
     seed = first.reading(LARGE)
-    again = Remembering(source)
+    again = MemoizedSource(source)
     again.know(LARGE, Latency.from_dict(seed.to_dict()))
     assert again(SMALL) == pytest.approx(count(SMALL).madds / 1e7)

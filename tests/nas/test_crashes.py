@@ -1,0 +1,167 @@
+"""A process that dies at any write of a run, before, in the middle of or after it: the resumed logs are the
+uninterrupted run's."""
+
+import shutil
+
+import pytest
+
+from latency import open_device
+from nas.adapting.config import AdaptConfig
+from nas.adapting.family import Family
+from nas.adapting.job import in_steps
+from nas.adapting.plan import AdaptPlan, adapt_runner
+from nas.adapting.watching import AdaptWatcher
+from nas.checkpoints.torch_files import state_bytes
+from nas.engine import trial_log
+from nas.engine.job import Outcome
+from nas.engine.memoized_source import MemoizedSource
+from nas.engine.run_folder import RunFolder
+from nas.engine.runner import run_serially
+from nas.engine.trial import read_trials
+from nas.searching.config import FidelityConfig
+from nas.training.recipe import Recipe
+from netadapt.settings import Settings
+from netadapt.shrink import Shrink
+from search_spaces import REFERENCES, count
+from search_spaces.network import build
+from tests.nas.conftest import oracle
+
+SPEC = REFERENCES["mobilenet_v3_small"](width=0.35, resolution=32, classes=2)
+FULL_MS = count(SPEC).madds / 1e6
+
+
+class Died(BaseException):
+    """Nothing catches it, as nothing catches a `kill -9`."""
+
+
+class Writes:
+    """Counts writes, and dies at one of them."""
+
+    def __init__(self, monkeypatch, *, dies_at=None, when="before"):
+        self.done, self.dies_at, self.when = 0, dies_at, when
+        append, whole = trial_log._append, trial_log.write_whole
+        monkeypatch.setattr(trial_log, "_append", self.around(append, torn=self.torn))
+        guarded = self.around(whole, torn=lambda *_: None)  # a file is replaced whole or not at all
+        for module in ("engine.trial_log", "engine.run_folder", "adapting.family"):
+            monkeypatch.setattr(f"nas.{module}.write_whole", guarded)
+
+    def around(self, write, *, torn):
+        def written(path, content):
+            dies = self.done == self.dies_at
+            self.done += 1
+            if dies and self.when != "after":
+                if self.when == "amid":
+                    torn(path, content)
+                raise Died
+            write(path, content)
+            if dies:
+                raise Died
+
+        return written
+
+    @staticmethod
+    def torn(path, trial):
+        line = trial_log._line(trial)
+        with path.open("ab") as file:
+            file.write(line[: len(line) // 2])
+
+
+@pytest.fixture
+def search(make_loop):
+    """A search with failures among its trials."""
+
+    def evaluate(job):
+        if int(job.spec.fingerprint, 16) % 3 == 0 and job.kind == "search":
+            return Outcome(None, "diverged")
+        return oracle(job)
+
+    def run(folder):
+        space_seed = {"trials": 6, "batch_size": 3, "finalists": 1, "repeats": 1, "seed": 1}
+        fidelity = FidelityConfig(keep=0.5)
+        loop = make_loop(folder, **space_seed, fidelity=fidelity)
+        # Finishing out of order fills the file of trials that wait for their turn.
+        while (job := loop.next_job()) is not None:
+            jobs = [job]
+            while (job := loop.next_job()) is not None:
+                jobs.append(job)
+            for job in reversed(jobs):
+                loop.record(job, evaluate(job))
+
+    return run
+
+
+@pytest.fixture
+def adapting():
+    def run(folder):
+        folder.mkdir(exist_ok=True)
+        config = AdaptConfig(target_ms=0.85 * FULL_MS)
+        source = MemoizedSource(open_device("madds:1"))
+        settings = Settings(target_ms=config.target_ms, delta=0.08)
+        shrink = Shrink(SPEC, settings, accuracy=0.8, latency=source)
+        run_folder = RunFolder(folder)
+        plan = AdaptPlan(
+            shrink,
+            latency=source,
+            weights=WEIGHTS,
+            family=Family(run_folder),
+            run_seed=0,
+            recipe=in_steps(Recipe(steps=1, batch_size=16), 64),
+            final=lambda reached: [],
+            watcher=AdaptWatcher(),
+        )
+        run_serially(adapt_runner(plan, run_folder), tuned)
+
+    return run
+
+
+WEIGHTS = state_bytes(build(SPEC).state_dict())
+
+
+def tuned(job):
+    return Outcome(0.5 + int(job.spec.fingerprint, 16) % 1000 / 2500, weights=b"weights")
+
+
+def kept(folder):
+    """The logs and the family of a run, without clocks."""
+    logs = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if path.suffix == ".jsonl":
+            logs[name] = [(t.key, t.fingerprint, t.accuracy, t.reward) for t in read_trials(path)]
+        elif path.is_file() and not name.startswith("weights"):
+            logs[name] = path.read_bytes()
+    return logs
+
+
+@pytest.mark.parametrize("when", ["before", "amid", "after"])
+@pytest.mark.parametrize("kind", ["search", "adapting"])
+def test_a_crash_at_any_write_changes_nothing(request, tmp_path, kind, when):
+    run = request.getfixturevalue(kind)
+    with pytest.MonkeyPatch.context() as patched:
+        writes = Writes(patched)
+        run(tmp_path / "whole")
+    expected = kept(tmp_path / "whole")
+    assert writes.done > 10
+    for place in range(writes.done):
+        folder = tmp_path / "crashed"
+        with pytest.MonkeyPatch.context() as patched:
+            Writes(patched, dies_at=place, when=when)
+            with pytest.raises(Died):
+                run(folder)
+        run(folder)
+        assert kept(folder) == expected, f"write {place}"
+        shutil.rmtree(folder)
+
+
+def test_a_second_crash_while_it_resumes_changes_nothing(search, tmp_path):
+    search(tmp_path / "whole")
+    expected = kept(tmp_path / "whole")
+    for first, second in [(2, 0), (5, 0), (5, 1), (8, 0), (8, 1), (11, 2)]:
+        folder = tmp_path / f"{first}-{second}"
+        for place in (first, second):
+            with pytest.MonkeyPatch.context() as patched:
+                Writes(patched, dies_at=place, when="after")
+                with pytest.raises(Died):
+                    search(folder)
+        search(folder)
+        assert kept(folder) == expected
