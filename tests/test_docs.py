@@ -144,6 +144,11 @@ def test_the_readme_is_short():
     assert len(words) <= 900
 
 
+def test_pages_of_the_api_name_what_exists(page):
+    for named in re.findall(r"^::: (\S+)$", page.prose, re.MULTILINE):
+        pkgutil.resolve_name(named)
+
+
 def test_make_targets_exist(page):
     targets = re.findall(
         r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
