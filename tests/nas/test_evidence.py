@@ -144,7 +144,7 @@ def test_a_run_tells_its_evidence(tmp_path):
     assert (found.steps, found.networks, found.held_out) == (None, 8, len(DATA.val))
     assert found.best == pytest.approx(0.92)
     assert found.chance == run.result["chance"] >= 0.5
-    assert advice_after(run).startswith("Given this noise the best of 8 trials is expected")
+    assert advice_after(run).startswith("Given this noise, the best of 8 trials is expected")
 
 
 def test_a_run_whose_trials_are_short_says_so_also_where_nothing_was_repeated(tmp_path):

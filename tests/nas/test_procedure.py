@@ -45,13 +45,13 @@ def record(trials=8, **training):
 def test_a_plain_search_is_told_in_its_order():
     asked, trained, finals, noise = procedure(record())
     assert asked.startswith("screened REINFORCE")
-    assert asked.endswith("asked for 8 networks in batches of 4")
+    assert asked.endswith("proposed 8 networks in batches of 4")
     assert trained == "each trained 40 steps of 50 images at 32 px"
     assert finals.startswith(
         "2 finalists of highest estimated accuracy, those within the target first"
     )
     assert finals.endswith("trained 3 times as long from new weights")
-    assert noise == "1 network trained twice told the noise"
+    assert noise == "1 network trained twice to estimate the noise"
 
 
 @pytest.mark.parametrize(
@@ -59,12 +59,12 @@ def test_a_plain_search_is_told_in_its_order():
     [
         (
             {"fidelity": FidelityConfig(first=0.25, keep=0.5).model_dump()},
-            "first for 25% of that; 8 of 0, the better of each batch, then in full",
+            "first for 25% of that; the best of each batch (8 of 0) then at full length",
         ),
-        ({"warm_start": [{}, {}]}, "from the weights of the most alike of 2 networks"),
+        ({"warm_start": [{}, {}]}, "initialized from the most similar of 2 trained networks"),
         (
             {"recipe": Recipe(average_fraction=0.25).model_dump()},
-            "evaluated with the mean of the last 25% of weights",
+            "evaluated with weights averaged over the last 25% of steps",
         ),
     ],
 )
@@ -102,7 +102,7 @@ def test_where_none_is_within_the_reward_has_chosen():
 def test_a_run_of_an_older_version_tells_what_it_knows():
     old = {key: FACTS[key] for key in ("budget", "data", "device", "target_ms")}
     asked, finals, _ = procedure(replace(record(), metadata=old))
-    assert asked == "the controller asked for 8 networks in batches of 4"
+    assert asked == "the controller proposed 8 networks in batches of 4"
     assert "trained longer from new weights" in finals
 
 
