@@ -25,7 +25,7 @@ def test_a_second_search_is_told_what_the_first_one_showed(nas_search, photos, c
     said = " ".join(err.split())
     assert "held-out images alone; 2 trials trained twice at the end will tell" in said
     assert "held-out images leave an accuracy uncertain by up to" in said  # a handful of them
-    longer = "Train longer before running more trials: 6 steps a trial are too few"
+    longer = "Train longer before running more trials: 6 steps per trial are too few"
     assert longer in said
     assert "best use of time" not in said
     _, out, err = nas_search(*options, "--dry-run", "--json", "--trials", "8")

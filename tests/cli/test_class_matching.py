@@ -245,8 +245,8 @@ def test_a_warm_start_from_outside_of_the_space_shows_the_pretrained_way(
     for path, said, pretrained in (
         (seed, "not in space mnasnet: stem ", True),
         (tmp_path / "three.pt", "has 3 classes, the search has 2", True),
-        (tmp_path / "weights.pth", "make a seed of it by nas import", False),
-        ("mobilenet_v2", "is a network's name and has no weights", False),
+        (tmp_path / "weights.pth", "convert it by nas import", False),
+        ("mobilenet_v2", "is a network's name, without weights", False),
     ):
         status, _, err = nas_search(*common, "--trials", 10, "--warm-start", path)
         assert status == 2

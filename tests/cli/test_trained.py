@@ -174,8 +174,8 @@ def test_another_network_s_weights_are_named(nas, weights, tmp_path, change, mes
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"no checkpoint", "no torch file"),
-        (pickle.dumps(Runs()), "no torch file"),
+        (b"no checkpoint", "not a torch file"),
+        (pickle.dumps(Runs()), "not a torch file"),
         (b"", "not a torch file"),
     ],
 )

@@ -62,7 +62,7 @@ class TestWhereLittleIsKnown:
         advice = Advice(2.0, spread, pairs)
         for text in (advice.before(100), advice.after(100)):
             assert "No advice on the number of trials" in text
-            assert f"comes from {pairs} pair" in text
+            assert f"from only {pairs} pair" in text
             assert "best use" not in text
             assert "100" not in text
         told = advice.to_dict(100)
@@ -140,9 +140,9 @@ class TestAdvice:
 
     def test_its_sentences(self):
         few, many = (Advice(2.0, 1.5, 4).before(trials) for trials in (5, 100))
-        assert "best of 5 trials is expected 1.1 points above the mean network" in few
+        assert "best of 5 trials is expected to be 1.1 points above the mean network" in few
         assert "Up to about 10 trials" in few
-        assert "From about 10 trials on less noise" in many
+        assert "Beyond about 10 trials, less noise" in many
         assert "less than a quarter of the noise" in many
         assert "allows this many trials" in Advice(0.1, 1.5, 4).after(100)
         assert "from 4 pairs)" in Advice(0.1, 1.5, 4).after(100)

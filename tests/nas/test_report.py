@@ -200,7 +200,7 @@ def test_the_policy_over_time_is_the_controllers(make_run):
 def test_controllers_without_a_policy_show_frequencies(make_run):
     folder, loop = make_run(controller="evolution")
     html = render(folder)
-    assert "No probabilities of the controller are recorded" in html
+    assert "as this controller has no probabilities" in html
     heat = figures_in(html)["policy-0"]["data"][0]
     first_batch = [t.tokens[0] for t in loop.logs.trials[:5]]
     for choice in range(4):
@@ -234,7 +234,7 @@ def test_a_run_within_its_noise_says_that_the_fastest_is_the_answer(make_run):
     text = text_of(render(folder))
     assert "The networks do not differ by more than the noise" in text
     fast = fastest_of_the_best(loop.logs.trials, measure_noise(loop.logs.trials, loop.logs.finals))
-    assert f"the most accurate one is trial {fast.index}:" in text
+    assert f"within the noise of the best is trial {fast.index}:" in text
     winner = result_of(folder, loop).winner
     assert winner.index != fast.index
     assert f"Prefer it to the winner, trial {winner.index}." in text
@@ -251,7 +251,7 @@ def test_a_run_beyond_its_noise_says_so(make_run):
 def test_two_pairs_are_too_few_to_say_how_many_trials_are_worth_it(make_run):
     text = text_of(render(make_run()[0]))
     assert "No advice on the number of trials" in text
-    assert "comes from 2 pairs only (95% interval" in text
+    assert "from only 2 pairs (95% interval" in text
     assert "Given this noise" not in text
 
 
@@ -337,7 +337,7 @@ def test_an_unfinished_run_says_so(make_run):
         log.write(b'{"index": 23, "ki')  # the search is writing it just now
     text = text_of(render(folder))
     assert "Not finished: 23 of the 23 trials have ended, and 0 of the 4 final trainings" in text
-    assert "The best reward so far has trial" in text
+    assert "has the best reward so far" in text
     assert "the noise of accuracies is unknown" in text
     assert (folder / "trials.jsonl").read_bytes().endswith(b'"ki')  # and is left alone
 

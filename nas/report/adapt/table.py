@@ -48,7 +48,7 @@ def _summary(step: StepRecord) -> str:
     assert trial is not None
     return (
         f"Step {step.number}: {planned.name}, {percent(trial.accuracy or 0.0)} at "
-        f"{three_digits(trial.latency_ms)} ms, chosen from {counted(len(step.entries), 'proposal')}"
+        f"{three_digits(trial.latency_ms)} ms, the best of {counted(len(step.entries), 'proposal')}"
     )
 
 
