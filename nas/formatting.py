@@ -1,4 +1,4 @@
-"""Figures and choices as a reader takes them: percent, milliseconds, one line a block."""
+"""Format figures and choices for people: percent, milliseconds, one line per block."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from latency import Latency
 from search_spaces.errors import InputError
 
 Labels = Sequence[tuple[str, Sequence[str]]]
-"""Each decision's name and its choices' names, as a space gives them: ("block 0 op", ("conv", ...))."""
+"""Names of each decision and its choices, from a space: ("block 0 op", ("conv", ...))."""
 
 
 def percent(fraction: float) -> str:
-    """A share with one decimal.
+    """Format a fraction as percent with one decimal.
 
     >>> percent(0.7644)
     '76.4%'
@@ -27,7 +27,7 @@ def percent(fraction: float) -> str:
 
 
 def three_digits(value: float) -> str:
-    """A positive figure with three significant digits, written out.
+    """Format a positive number with three significant digits, without an exponent.
 
     >>> [three_digits(value) for value in (2.7, 0.0123, 42.04, 9.999, 1234.0)]
     ['2.70', '0.0123', '42.0', '10.0', '1230']
@@ -39,7 +39,7 @@ def three_digits(value: float) -> str:
 
 
 def four_digits(value: object) -> str:
-    """A figure of a table that programs read: four significant digits, written out.
+    """Format a number for tables that programs read: four significant digits, without an exponent.
 
     >>> [four_digits(value) for value in (0.78125, 2.3000000000000003, 12345.6, 0.0)]
     ['0.7812', '2.3', '12350', '0']
@@ -48,7 +48,7 @@ def four_digits(value: object) -> str:
 
 
 def two_digits_up(value: float) -> str:
-    """Round a positive figure up to two significant digits, written out: a target that is reached.
+    """Round a positive number up to two significant digits, for a target that can be reached.
 
     >>> [two_digits_up(value) for value in (0.694, 0.70, 2.31, 99.1, 101.0, 0.00123)]
     ['0.70', '0.70', '2.4', '100', '110', '0.0013']
@@ -59,7 +59,7 @@ def two_digits_up(value: float) -> str:
 
 
 def counted(number: int, thing: str, things: str = "") -> str:
-    """A number of things.
+    """Format a number of things.
 
     >>> counted(1, "trial"), counted(200, "trial"), counted(2, "latency", "latencies")
     ('1 trial', '200 trials', '2 latencies')
@@ -68,7 +68,7 @@ def counted(number: int, thing: str, things: str = "") -> str:
 
 
 def networks(number: float) -> str:
-    """How many networks a space has, in words that can be read.
+    """Format the size of a space.
 
     >>> networks(768), networks(2.81e18)
     ('768 networks', '2.8e+18 networks')
@@ -77,7 +77,7 @@ def networks(number: float) -> str:
 
 
 def interval(latency: Latency) -> str:
-    """The 95% interval; nothing for an estimate, which has none.
+    """Format the 95% interval; empty for an estimate, which has none.
 
     >>> reading = Latency(2.5, (2.4, 2.7), 2.1, 3.0, 90, "lab", "f0", estimate=False, stable=True)
     >>> interval(reading)
@@ -90,7 +90,7 @@ def interval(latency: Latency) -> str:
 
 
 def reading(latency: Latency) -> str:
-    """A latency with all that a reader must know of it.
+    """Format a latency with its interval, or as an estimate.
 
     >>> reading(Latency(2.5, (2.4, 2.7), 2.1, 3.0, 90, "lab", "f0", estimate=False, stable=False))
     '2.50 ms (95% interval 2.40 to 2.70), an unstable reading'
@@ -103,7 +103,7 @@ def reading(latency: Latency) -> str:
 
 
 def short_names(names: Sequence[str]) -> list[str]:
-    """The part of each device's name that first tells all of them apart.
+    """Return the first part of the devices' names that distinguishes all of them.
 
     >>> short_names(["AMD EPYC, 1 thread", "Pixel 1"]), short_names(["AMD EPYC, 1 thread", "AMD EPYC, 2"])
     (['AMD EPYC', 'Pixel 1'], ['1 thread', '2'])
@@ -115,7 +115,7 @@ def short_names(names: Sequence[str]) -> list[str]:
 
 
 def on_each(texts: Sequence[str], names: Sequence[str]) -> str:
-    """What is said of a device; of several, each with its name.
+    """Join texts about devices; if there are several, each with the device's name.
 
     >>> on_each(["7 ms"], ["AMD EPYC"]), on_each(["7 ms", "60 ms"], ["AMD EPYC, 1 thread", "Pixel 1"])
     ('7 ms', '7 ms on AMD EPYC and 60 ms on Pixel 1')
@@ -127,7 +127,7 @@ def on_each(texts: Sequence[str], names: Sequence[str]) -> str:
 
 
 def in_short(latencies: Sequence[Latency]) -> str:
-    """A network's latency on each device, with its marks.
+    """Format a network's latency on each device, with remarks.
 
     >>> in_short([Latency(30.0, (30.0, 30.0), 30.0, 30.0, 0, "m", "m", estimate=True, stable=True)])
     '30.0 ms (estimate)'
@@ -141,13 +141,13 @@ def in_short(latencies: Sequence[Latency]) -> str:
 
 
 def readings(latencies: Sequence[Latency]) -> str:
-    """As `reading`, of each device."""
+    """Format a latency on each device, as `reading`."""
     devices = [latency.device for latency in latencies]
     return on_each([reading(latency) for latency in latencies], devices)
 
 
 def block_of(decision: str) -> tuple[str, str]:
-    """The block that a decision is of, and what is decided.
+    """Split a decision's name into its block and what is decided.
 
     >>> block_of("block 0 op"), block_of("resolution")
     (('block 0', 'op'), ('', 'resolution'))
@@ -157,7 +157,7 @@ def block_of(decision: str) -> tuple[str, str]:
 
 
 def choices_by_block(tokens: Sequence[int], labels: Labels) -> list[str]:
-    """A network's choices, one line a block.
+    """Format a network's choices, one line per block.
 
     >>> choices_by_block((1, 0), [("block 0 op", ("conv", "sepconv")), ("block 0 out", ("8", "16"))])
     ['block 0: op sepconv, out 8']
@@ -173,7 +173,7 @@ def choices_by_block(tokens: Sequence[int], labels: Labels) -> list[str]:
 
 
 def one_line(name: str) -> str:
-    r"""A name as it can be printed: line ends and what no terminal shows are escaped.
+    r"""Escape line breaks and non-printable characters in a name.
 
     >>> print(one_line("caf\xe9"), one_line("a\nb"))
     café a\nb
@@ -182,7 +182,7 @@ def one_line(name: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A duration for people.
+    """Format a duration.
 
     >>> duration(42), duration(754), duration(9000)
     ('42 s', '12 min 34 s', '2 h 30 min')
@@ -196,13 +196,13 @@ def duration(seconds: float) -> str:
 
 
 def seconds(text: str) -> float:
-    """A duration as people type it.
+    """Parse a duration.
 
     >>> seconds("45m"), seconds("1h30m"), seconds("90s")
     (2700.0, 5400.0, 90.0)
 
     Raises:
-        InputError: It is none.
+        InputError: The text is not a duration.
     """
     found = re.fullmatch(r"(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s)?", text.replace(" ", ""))
     try:

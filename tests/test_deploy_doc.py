@@ -102,12 +102,12 @@ def test_predict_gives_the_lines_probabilities(nas, photos):
 
 @pytest.mark.skipif("MOBILE_NAS_PHOTOS" not in os.environ, reason="MOBILE_NAS_PHOTOS has photos")
 def test_photos_of_phones_and_imagenet_s_classes(nas, tmp_path):
-    from nas.checkpoints.pretrained import import_seed
+    from nas.checkpoints.pretrained import import_checkpoint
     from search_spaces import REFERENCES
 
     root = Path(os.environ["MOBILE_NAS_PHOTOS"])
     spec = REFERENCES["mobilenet_v2"](resolution=96)
-    seed = import_seed(spec, root / "weights/mobilenet_v2-b0353104.pth")
+    seed = import_checkpoint(spec, root / "weights/mobilenet_v2-b0353104.pth")
     (tmp_path / "seed.pt").write_bytes(checkpoint_bytes(seed))
     nas("export", "seed.pt", "--json")
     names = {}

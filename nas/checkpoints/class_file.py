@@ -1,4 +1,4 @@
-"""`--classes FILE`: a network's class names in order, or the class of each folder."""
+"""The file given by `--classes`: a network's class names in order, or the class of each folder."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from nas.checkpoints.class_names import composed, listed
 from search_spaces import InputError
 
 WANTED = (
-    "give a text file with one class name a line in the order of the network's outputs, or a .yaml or "
+    "give a text file with one class name per line in the order of the network's outputs, or a .yaml or "
     '.json file with lines such as "FOLDER: CLASS"'
 )
 
 
 @dataclass(frozen=True)
 class ClassFile:
-    """What such a file says; one of the two is empty.
+    """Contents of a class file; one of the two is empty.
 
     Attributes:
         path: The file.
         names: The network's classes in order.
-        assigned: For a folder's name, the class that it stands for: an index or a name.
+        assigned: The class of each folder, an index or a name.
     """
 
     path: Path
@@ -36,27 +36,27 @@ class ClassFile:
     assigned: Mapping[str, int | str] = field(default_factory=dict)
 
     def named(self, count: int) -> tuple[str, ...]:
-        """The names of a network's classes.
+        """Return the names for a network of `count` classes.
 
         Raises:
-            InputError: The network has another number of classes than the file has names.
+            InputError: The file has another number of names.
         """
         if len(self.names) != count:
             raise InputError(
                 f"{self.path} has {len(self.names)} class names, the network has {count} classes: "
-                "give one name for each of its outputs, in their order"
+                "give one name for each of its outputs, in order"
             )
         return self.names
 
     def indices(self, known: Sequence[str], *, named: bool = True) -> dict[str, int]:
-        """The assigned classes as indices into a network's.
+        """Return the assigned classes as indices into a network's classes.
 
         Args:
             known: Names of the network's classes.
-            named: Whether these are real names; invented ones cannot be referred to.
+            named: Whether these are real names; placeholders cannot be referred to.
 
         Raises:
-            InputError: An index out of range, or a name that is not one class's.
+            InputError: An index is out of range, or a name does not identify one class.
         """
         places = defaultdict(list)
         for place, name in enumerate(known):
@@ -77,13 +77,13 @@ class ClassFile:
         count: int,
         named: bool,
     ) -> int:
-        """The index of a class that is called by its name."""
+        """Return the index of the class that a folder is assigned to."""
         where, indices = f"{self.path}, {folder!r}", f"an index of 0 to {count - 1}"
         if isinstance(value, int):
             raise InputError(f"{where}: class {value} is out of range: give {indices}")
         if not named:
             raise InputError(
-                f"{where}: the network's classes have no names, so {value!r} is none of them: give "
+                f"{where}: the network's classes have no names, so {value!r} cannot be one of them: give "
                 f"{indices}"
             )
         found = places.get(composed(value), ())
@@ -98,16 +98,16 @@ class ClassFile:
 
 
 def read_class_file(path: Path) -> ClassFile:
-    """What a file says about class names.
+    """Read class names from a file.
 
-    A .yaml, .yml or .json file holds a list of names or a mapping from folders to classes; every other
-    file holds one name a line.
+    A .yaml, .yml or .json file holds a list of names or a mapping from folders to classes; any other file
+    holds one name per line.
 
     Raises:
-        InputError: The file cannot be read or is neither.
+        InputError: The file cannot be read or has neither form.
     """
     if not path.is_file():
-        problem = "is no file" if path.exists() else "does not exist"
+        problem = "is not a file" if path.exists() else "does not exist"
         raise InputError(f"{path} {problem}: {WANTED}")
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -146,7 +146,7 @@ def _of_data(path: Path, data: Any) -> ClassFile:
     folders = [folder for folder, _ in data.pairs]
     twice = [folder for folder, times in Counter(folders).items() if times > 1]
     if twice:
-        raise InputError(f"{path}: {listed(map(repr, twice))} stands there twice: keep one of them")
+        raise InputError(f"{path}: {listed(map(repr, twice))} appears twice: keep one of them")
     for folder, value in data.pairs:
         if not isinstance(value, str | int) or isinstance(value, bool):
             raise InputError(
@@ -157,7 +157,7 @@ def _of_data(path: Path, data: Any) -> ClassFile:
 
 @dataclass(frozen=True)
 class _Pairs:
-    """A mapping as it stands in the file, so that a key that comes twice is seen."""
+    """A mapping as pairs, so that duplicate keys are detected."""
 
     pairs: list[tuple[str, Any]]
 
@@ -170,7 +170,7 @@ def _json(path: Path, text: str) -> Any:
 
 
 def _yaml(path: Path, text: str) -> Any:
-    """Plain data in which names stay as they are written: `no`, 1e3 and 2024-01-01 are names."""
+    """Parse plain data, keeping names as written: `no`, 1e3 and 2024-01-01 are names."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except (yaml.YAMLError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""Map a data set's classes to a network's outputs: the only place that decides which label is which."""
+"""Map a data set's classes to a network's outputs, in this one place."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from search_spaces import InputError
 
 @dataclass(frozen=True)
 class ClassMap:
-    """Folders as a network's classes.
+    """The classes that folders stand for.
 
     Attributes:
         folders: The data's classes.
-        names: The network's classes, one for each output.
-        matches: Which folder is which class, and which folders have none.
-        notes: What the user has to know about it.
-        named: Whether all of `names` are names, and none a placeholder.
+        names: The network's classes, one per output.
+        matches: The class of each folder, and folders without one.
+        notes: What the user should know about the match.
+        named: Whether all `names` are real, without placeholders.
     """
 
     folders: tuple[str, ...]
@@ -38,10 +38,10 @@ class ClassMap:
     named: bool = True
 
     def places(self) -> tuple[int, ...]:
-        """The network's class of each folder.
+        """Return the network's class of each folder.
 
         Raises:
-            InputError: A folder has none.
+            InputError: A folder has no class.
         """
         require_matched(self.matches, self.names)
         return tuple(self.matches.places[folder] for folder in self.folders)
@@ -49,8 +49,8 @@ class ClassMap:
     def usage(self, usage: Usage) -> Usage:
         """Return the network's usage with its class names, if all of them are known now.
 
-        A network without names that would get names for some classes alone keeps none: a placeholder such
-        as "4" among them would match a folder of that name.
+        If only some classes would get names, none does: a placeholder such as "4" among names would match
+        a folder of that name.
         """
         if not self.named:
             return usage
@@ -60,16 +60,16 @@ class ClassMap:
 def class_map(folders: tuple[str, ...], usage: Usage, classes: ClassFile | None = None) -> ClassMap:
     """Match a data set's classes to a network's.
 
-    By name where the network's classes have names, or get them from a file. Classes without names are
-    counted in the order of the folders, if there are as many.
+    Match by name if the network's classes have names or get them from a file. Classes without names are
+    matched in the order of the folders, if there are as many.
 
     Args:
         folders: The data's classes.
-        usage: The network's.
-        classes: What `--classes` says about them.
+        usage: The network's classes.
+        classes: Contents of the file given by `--classes`.
 
     Raises:
-        InputError: Names are needed and there are none; or the file does not fit the network.
+        InputError: Names are required and missing, or the file does not fit the network.
     """
     known, named = usage.classes, usage.named
     if classes is not None and classes.names:
@@ -95,7 +95,7 @@ def _assigned(
     given: dict[str, int],
     classes: ClassFile | None,
 ) -> ClassMap:
-    """Every folder's class by the file alone, as the network's have no names."""
+    """Assign classes by the file alone, because the network's classes have no names."""
     without = [name for name in folders if name not in given]
     if without:
         assert classes is not None

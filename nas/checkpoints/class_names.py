@@ -1,4 +1,4 @@
-"""Which of a network's classes each class folder of a data set is."""
+"""Match the class folders of a data set to a network's classes by name."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from dataclasses import dataclass
 from search_spaces import InputError
 
 NAMED = 10
-"""Names that a message lists before it counts the rest."""
+"""Number of names that a message lists before it counts the rest."""
 
 SHOWN_PAIRS = 3
 
 Tell = Callable[[str], None]
-"""Is told how classes were matched, where that is not plain from their names."""
+"""Is notified of inexact matches."""
 
 
 @dataclass(frozen=True)
 class Matches:
-    """Folders and the classes that they stand for.
+    """Folders and the classes that they match.
 
     Attributes:
-        places: The network's class of each matched folder, as an index.
-        looser: Folders whose name is spelled differently from the class's.
+        places: Index of the network's class for each matched folder.
+        looser: Folders whose spelling differs from the class's.
         unknown: Folders without a class.
-        ambiguous: Folders that could be of several classes, and why.
+        ambiguous: Folders that match several classes, and why.
     """
 
     places: Mapping[str, int]
@@ -38,7 +38,7 @@ class Matches:
 
 
 def placeholder_classes(count: int) -> tuple[str, ...]:
-    """Names for classes that nobody has named.
+    """Return placeholder names for classes without names.
 
     >>> placeholder_classes(3)
     ('0', '1', '2')
@@ -51,25 +51,25 @@ def matched(
 ) -> Matches:
     """Match folders to a network's classes: exact names first, then looser spelling.
 
-    Names are compared as they are, then in Unicode's composed form (NFC), then without regard to
-    capitals, spaces, hyphens and underscores. Each step sees only what the steps before it left, and
-    matches only names that are unique on both sides. A minus sign is never left out: -90 is not 90.
+    Names are compared as they are, then in Unicode's composed form (NFC), then without regard to case,
+    spaces, hyphens and underscores. Each step considers only what the previous ones left, and matches only
+    names that are unique on both sides. A minus sign is never ignored: -90 is not 90.
 
     >>> found = matched(["A", "b-c"], ["A", "a", "B C"])
     >>> dict(found.places), found.looser
     ({'A': 0, 'b-c': 2}, ('b-c',))
 
     Args:
-        folders: Names of the data's classes, each of them once.
+        folders: Unique names of the data's classes.
         known: Names of the network's classes, in the order of its outputs.
-        given: Classes that a mapping file assigns, as indices by folder. Other folders may share them.
+        given: Indices of classes that a file assigns to folders. Other folders may share them.
     """
     present = set(folders)
     places = {name: place for name, place in (given or {}).items() if name in present}
     taken: set[int] = set()
     ambiguous: dict[str, str] = {}
     looser: list[str] = []
-    for spelled in (str, composed, _plain):  # the first leaves names as they are
+    for spelled in (str, composed, _plain):  # from exact to loose
         left = [name for name in folders if name not in places and name not in ambiguous]
         ours, theirs = _by_spelling(left, spelled), defaultdict(list)
         for place, name in enumerate(known):
@@ -91,12 +91,12 @@ def require_matched(found: Matches, known: Sequence[str]) -> None:
     """Check that every folder has a class.
 
     Raises:
-        InputError: Some are ambiguous or unknown; they are listed.
+        InputError: Some folders are ambiguous or unknown; the message lists them.
     """
     problems = []
     if found.ambiguous:
         problems.append(
-            "classes that cannot be told apart by name: " + listed(found.ambiguous.values(), "; ")
+            "classes that their names do not distinguish: " + listed(found.ambiguous.values(), "; ")
         )
     if found.unknown:
         names = [repr(name) for name in found.unknown]
@@ -112,7 +112,7 @@ def require_matched(found: Matches, known: Sequence[str]) -> None:
 
 
 def notes(found: Matches, known: Sequence[str]) -> list[str]:
-    """What is worth telling about a match: the names that were matched by looser spelling."""
+    """Return notes about a match: names matched by looser spelling."""
     if not found.looser:
         return []
     pairs = [f"{name!r} = {known[found.places[name]]!r}" for name in found.looser]
@@ -121,11 +121,11 @@ def notes(found: Matches, known: Sequence[str]) -> list[str]:
 
 
 def in_order(folders: Sequence[str]) -> str:
-    """What to tell where classes without names are counted in the order of the folders."""
+    """Return the note that classes without names were matched in the order of the folders."""
     first = ", ".join(f"{place} = {name!r}" for place, name in enumerate(folders[:SHOWN_PAIRS]))
     more = ", ..." if len(folders) > SHOWN_PAIRS else ""
     return (
-        "the network's classes have no names, so they are counted in the order of the folders "
+        "the network's classes have no names, so they are matched to the folders in order "
         f"({first}{more}): if that is wrong, name them with --classes FILE of nas import, train or evaluate"
     )
 
@@ -133,7 +133,7 @@ def in_order(folders: Sequence[str]) -> str:
 def listed(
     names: Iterable[str], between: str = ", ", *, count: int = NAMED, total: bool = True
 ) -> str:
-    """The first few of some names, and how many more there are.
+    """Join the first few names, and count the others.
 
     >>> listed("abcd", count=2), listed("ab", count=2)
     ('a, b and 2 more', 'a, b')
@@ -151,12 +151,12 @@ def _by_spelling(names: Iterable[str], spelled: Callable[[str], str]) -> dict[st
 
 
 def _why(name: str, names: Sequence[str], places: Sequence[int], known: Sequence[str]) -> str:
-    """Why a folder has no class, though the network has one of a like name."""
+    """Say why a folder has no class although a similar name exists."""
     if len(places) > 1:
         choices = [f"{known[place]!r} ({place})" for place in places]
         return f"{name!r} could be {listed(choices, ' or ')}"
     others = [other for other in names if other != name]
-    return f"{name!r} and {listed(map(repr, others))} are both like {known[places[0]]!r}"
+    return f"{name!r} and {listed(map(repr, others))} are both similar to {known[places[0]]!r}"
 
 
 def _near(name: str, known: Sequence[str]) -> str:
@@ -166,14 +166,14 @@ def _near(name: str, known: Sequence[str]) -> str:
 
 
 def composed(name: str) -> str:
-    """A name in Unicode's composed form (NFC)."""
+    """Return a name in Unicode's composed form (NFC)."""
     return unicodedata.normalize("NFC", name)
 
 
 def _plain(name: str) -> str:
-    """A name without what people write differently.
+    """Normalize case and separators of a name.
 
-    Separators count only between letters or digits, so that a sign stays: A- is not A.
+    Separators count only between letters or digits, so that a sign is kept: A- is not A.
 
     >>> _plain("Granny_Smith") == _plain("granny smith"), _plain("-90") == _plain("90")
     (True, False)
@@ -185,7 +185,7 @@ def _plain(name: str) -> str:
 
 
 def _separated(run: re.Match[str]) -> str:
-    """A space, and the minus sign if the run ends in one: of x_-5, not of x-5 or x-y."""
+    """Return a space, and the minus sign of a number: of x_-5, not of x-5 or x-y."""
     following = run.string[run.end()]
     signed = len(run[0]) > 1 and run[0].endswith("-") and following.isdigit()
     return " -" if signed else " "

@@ -1,4 +1,4 @@
-"""The published network that a file's weights fit best."""
+"""Find the published network that a file's weights fit best."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from search_spaces.torchvision_keys import torchvision_names
 WIDTHS = (1.0, *(number / 20 for number in range(2, 41) if number != 20))
 CONVENTIONS: tuple[Convention, ...] = ("torchvision", "paper")
 NEAR = 0.9
-"""Part of the names and shapes that have to agree."""
+"""Fraction of names and shapes that must agree."""
 
 BUILT = 3
-"""Networks that are looked at layer by layer: those of the most similar size."""
+"""Number of networks compared layer by layer: those of the most similar size."""
 
 _COUNTED_NOT = ("running_mean", "running_var", "num_batches_tracked")
 
 
 @dataclass(frozen=True)
 class Closest:
-    """A published network, and what of the weights fits it.
+    """A published network, and how well the weights fit it.
 
     Attributes:
-        options: What to type for it.
-        matching: Names with the network's shape.
+        options: Command-line options that select it.
+        matching: Number of weights with matching name and shape.
     """
 
     options: str
@@ -39,23 +39,23 @@ class Closest:
 
 
 def skeleton(spec: ArchSpec) -> dict[str, Tensor]:
-    """Names and shapes of a network's weights, which take no memory."""
+    """Return names and shapes of a network's weights, without allocating memory."""
     with torch.device("meta"):
         return dict(Network(spec).state_dict())
 
 
 def is_ours(found: Mapping[str, Tensor]) -> bool:
-    """Whether names are our own."""
+    """Return whether the names are our own."""
     return "stem.0.weight" in found
 
 
 @lru_cache(maxsize=8)
 def expected(spec: ArchSpec, *, ours: bool) -> Mapping[str, Tensor]:
-    """Names and shapes of a network's weights as they stand in a file.
+    """Return names and shapes of a network's weights, as in a file.
 
     Args:
         spec: The network.
-        ours: Whether the file has our own names; else torchvision's.
+        ours: Whether the file uses our names, not torchvision's.
 
     Raises:
         InputError: torchvision has no class for the network.
@@ -66,12 +66,12 @@ def expected(spec: ArchSpec, *, ours: bool) -> Mapping[str, Tensor]:
 
 
 def matching(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> int:
-    """How many of the wanted weights there are, in their shape."""
+    """Count the wanted weights that are found with the right shape."""
     return sum(name in found and found[name].shape == like.shape for name, like in wanted.items())
 
 
 def closest(found: Mapping[str, Tensor]) -> Closest | None:
-    """The published network whose names and shapes agree best with a file's; None if none is near."""
+    """Return the published network that agrees best with a file's names and shapes; None if none does."""
     size = _size(found)
     by_size = sorted(_candidates(found), key=lambda it: abs(_features_size(it[1]) - size))
     best, share = None, NEAR
@@ -87,7 +87,7 @@ def closest(found: Mapping[str, Tensor]) -> Closest | None:
 
 
 def _candidates(found: Mapping[str, Tensor]) -> Iterator[tuple[str, ArchSpec]]:
-    """Published networks of as many stem channels, at any width, each of them once."""
+    """Yield the published networks with the same stem, at any width, without duplicates."""
     first = next((t for t in found.values() if t.ndim == 4 and t.shape[1] == 3), None)
     if first is None:
         return
@@ -105,13 +105,13 @@ def _candidates(found: Mapping[str, Tensor]) -> Iterator[tuple[str, ArchSpec]]:
 
 
 def _size(found: Mapping[str, Tensor]) -> int:
-    """Parameters in a file but for its last layer's."""
+    """Count the parameters in a file, without the last layer's."""
     learnt = {name: t for name, t in found.items() if not name.endswith(_COUNTED_NOT)}
     last = [name for name in learnt if "classifier" in name][-2:]
     return sum(tensor.numel() for name, tensor in learnt.items() if name not in last)
 
 
 def _features_size(spec: ArchSpec) -> int:
-    """Parameters of a network but for its last layer's."""
+    """Count a network's parameters, without the last layer's."""
     features = spec.head.hidden or spec.head.conv or spec.widths()[-1]
     return count(spec).params - (features + 1) * spec.head.classes

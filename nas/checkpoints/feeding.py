@@ -1,4 +1,4 @@
-"""How to feed a network's file: what is written into it, and beside it, for whoever runs it."""
+"""How to feed a network: the description written into its exported file and next to it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from search_spaces import InputError
 
 SCHEMA = 1
 KEY = "mobile_nas"
-"""Of the description among an ONNX or LiteRT file's metadata; in plain JSON it is its writer's version."""
+"""Key of the description in an ONNX or LiteRT file's metadata; in JSON, of the version that wrote it."""
 
 FIXED = {
     "channels": "RGB",
@@ -29,7 +29,7 @@ FIXED = {
     "crop": "center-square",
     "resize": "bilinear-antialiased",
 }
-"""What is the same for every network: see `nas.data.image_files.decode.square_rgb`."""
+"""Preprocessing that is the same for every network: see `nas.data.image_files.decode.square_rgb`."""
 
 LARGEST_PX = 16_384
 
@@ -38,22 +38,22 @@ Kind = Literal["float32", "float16", "uint8", "int8"]
 Values = Literal["normalized", "pixels"]
 Outputs = Literal["logits", "probabilities"]
 Images = NDArray[np.float32 | np.uint8]
-"""Normalised images or pixels (n, 3, h, w)."""
+"""Normalized images or pixels (n, 3, h, w)."""
 
 
 @dataclass(frozen=True)
 class Feed:
-    """What a network's input is, and what its output means.
+    """A network's input format and the meaning of its outputs.
 
     Attributes:
-        usage: Class names, normalization and the colour under transparent pixels.
+        usage: Class names, normalization, and the background of transparent pixels.
         size_px: Side of the input.
-        layout: Of the input.
-        dtype: Of the input.
-        values: `normalized` is (pixel / 255 - mean) / deviation, `pixels` 0..255 as PIL has them.
-        outputs: Whether the softmax is still to be taken.
-        quantization: Scale and zero point of a quantised input.
-        version: Of the mobile-nas that wrote the file; empty if somebody else did.
+        layout: Layout of the input.
+        dtype: Type of the input.
+        values: `normalized` is (pixel / 255 - mean) / std, `pixels` 0..255 as in PIL.
+        outputs: Whether they are logits or probabilities.
+        quantization: Scale and zero point of a quantized input.
+        version: Version of mobile-nas that wrote the file; empty for files from elsewhere.
     """
 
     usage: Usage
@@ -66,17 +66,17 @@ class Feed:
     version: str = field(default_factory=lambda: _own_version())
 
     @classmethod
-    def of(cls, seed: Checkpoint) -> Feed:
-        """Of a checkpoint, at the size at which it is deployed."""
-        return cls(seed.usage, seed.spec.resolution)
+    def of(cls, checkpoint: Checkpoint) -> Feed:
+        """Describe a checkpoint at its deployed resolution."""
+        return cls(checkpoint.usage, checkpoint.spec.resolution)
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names; a logit's position is an index into them."""
+        """Class names, in the order of the outputs."""
         return self.usage.classes
 
     def prepare(self, pixels: NDArray[np.uint8]) -> Images:
-        """Pixels (n, 3, h, w) as the network wants them, in the same layout."""
+        """Convert pixels (n, 3, h, w) to the network's input values, in the same layout."""
         if self.values == "pixels":
             return pixels
         floats = normalize(torch.from_numpy(pixels), mean=self.usage.mean, std=self.usage.std)
@@ -84,7 +84,7 @@ class Feed:
         return prepared
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data; docs/how-to/deploy.md has the keys' meaning."""
+        """Return plain data; docs/how-to/deploy.md explains the keys."""
         scale = None
         if self.quantization is not None:
             scale = {"scale": self.quantization[0], "zero_point": self.quantization[1]}
@@ -108,21 +108,21 @@ class Feed:
         }
 
     def to_json(self) -> str:
-        """The plain data on one line."""
+        """Return the plain data on one line."""
         return json.dumps(self.to_dict())
 
     @classmethod
     def from_json(cls, text: str | bytes, *, where: str, size_px: int | None = None) -> Feed:
-        """What `to_json` wrote, or somebody by hand.
+        """Read a description that `to_json` or a person wrote.
 
         Args:
             text: JSON.
             where: The file's name, for messages.
-            size_px: Side of the input where the text does not say it.
+            size_px: Side of the input if the text does not give it.
 
         Raises:
-            InputError: No JSON object, a key that is missing or has an impossible value, or a schema of
-                a later version.
+            InputError: Not a JSON object, a missing key, an invalid value, or the schema of a later
+                version.
         """
         try:
             data = json.loads(text)
@@ -132,13 +132,13 @@ class Feed:
             ) from error
         if not isinstance(data, dict):
             raise InputError(
-                f"{where}: its description is {type(data).__name__}: an object is wanted"
+                f"{where}: its description is {type(data).__name__}: it must be an object"
             )
         return cls.from_dict(data, where=where, size_px=size_px)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], *, where: str, size_px: int | None = None) -> Feed:
-        """What `to_dict` gave; see `from_json`."""
+        """Inverse of `to_dict`; see `from_json`."""
         read = _Reader(data, where)
         read.known_schema()
         size = read.pixels("size_px", size_px)
@@ -165,7 +165,7 @@ class Feed:
 
 @dataclass(frozen=True)
 class _Reader:
-    """Takes checked values out of a description."""
+    """Reads checked values from a description."""
 
     data: Mapping[str, Any]
     where: str
@@ -174,7 +174,7 @@ class _Reader:
         schema = self.data.get("schema", SCHEMA)
         if schema != SCHEMA:
             raise InputError(
-                f"{self.where}: its description has schema {schema!r} and this mobile-nas reads {SCHEMA}: "
+                f"{self.where}: its description has schema {schema!r}, and this mobile-nas reads {SCHEMA}: "
                 "upgrade mobile-nas"
             )
         for key, only in FIXED.items():
@@ -252,7 +252,7 @@ class _Reader:
 def _own_version() -> str:
     try:
         return version("mobile-nas")
-    except PackageNotFoundError:  # run from its sources
+    except PackageNotFoundError:  # running from the source tree
         return "0"
 
 

@@ -1,4 +1,4 @@
-"""Files that are taken for weights and are not: what each is, and how to get the weights out."""
+"""Recognize files that are mistaken for weights, and say how to obtain the weights."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ _SIGNATURES = (
     (0, b"7z\xbc\xaf\x27\x1c", "a 7z file", "unpack it first"),
     (0, b"\x28\xb5\x2f\xfd", "a zstd file", "unpack it first"),
     (257, b"ustar", "a tar file", "unpack it first"),
-    (4, b"TFL3", "a LiteRT model (.tflite)", "give the weights that it was made of"),
+    (4, b"TFL3", "a LiteRT model (.tflite)", "give the weights that it was converted from"),
     (0, b"version https://git-lfs", "a Git LFS pointer, not the file itself", "run git lfs pull"),
     (0, b"<", "a web page or XML, not the file itself", "download the file again"),
     (0, b"\x89PNG", "an image", "give weights"),
     (0, b"\xff\xd8\xff", "an image", "give weights"),
 )
-"""Position of a mark, the mark, what has it, and the way out."""
+"""Offset, magic bytes, kind of file, and remedy."""
 
 
 def foreign(path: Path) -> str | None:
-    """What a file is that holds no weights which can be read, with the way out; None if it may hold some.
+    """Say what a file without readable weights is, with a remedy; None if it may contain weights.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "model.tflite"
     >>> _ = path.write_bytes(bytes(4) + b"TFL3" + bytes(40))
     >>> foreign(path)
-    'a LiteRT model (.tflite): give the weights that it was made of'
+    'a LiteRT model (.tflite): give the weights that it was converted from'
 
     Raises:
         OSError: The file cannot be read.
@@ -45,25 +45,25 @@ def foreign(path: Path) -> str | None:
     if not head:
         return "empty, and not a torch file: download or copy it again"
     if is_safetensors(head):
-        return None  # whose first bytes are a length, and may look like anything
+        return None  # its first bytes are a length, which may look like anything
     for start, mark, kind, mend in _SIGNATURES:
         if head[start : start + len(mark)] == mark:
             return f"{kind}: {mend}"
     if path.suffix.lower() == ".onnx" or _is_onnx(head):
         return "an ONNX model: give the weights that it was exported from, as a state dict"
     if head.lstrip()[:1] in (b"{", b"["):
-        return "JSON text, which holds no weights: give the file of weights itself"
+        return "JSON text, which contains no weights: give the file of weights itself"
     return None
 
 
 def foreign_archive(names: Sequence[str]) -> str | None:
-    """What a zip file is that `torch.save` did not write, with the way out; None if it did.
+    """Say what a zip file not written by `torch.save` is, with a remedy; None if it was.
 
     >>> foreign_archive(["m/data.pkl", "m/code/__torch__.py", "m/constants.pkl"])[:23]
     'a TorchScript archive ('
 
     Args:
-        names: Of its entries.
+        names: Names of its entries.
     """
     last = {name.rpartition("/")[2] for name in names}
     folders = {
@@ -90,12 +90,12 @@ def foreign_archive(names: Sequence[str]) -> str | None:
 
 
 def is_safetensors(head: bytes) -> bool:
-    """Whether bytes begin as such a file does: eight of a length, then JSON."""
+    """Return whether bytes begin like a safetensors file: eight bytes of length, then JSON."""
     return head[8:9] == b"{"
 
 
 def head_of(path: Path) -> bytes:
-    """The first bytes of a file.
+    """Return the first bytes of a file.
 
     Raises:
         OSError: The file cannot be read.
@@ -105,7 +105,7 @@ def head_of(path: Path) -> bytes:
 
 
 def is_zip(path: Path) -> bool:
-    """Whether a file begins as zip files do.
+    """Return whether a file begins like a zip file.
 
     Raises:
         OSError: The file cannot be read.
@@ -114,10 +114,10 @@ def is_zip(path: Path) -> bool:
 
 
 def expands(archive: zipfile.ZipFile, size: int, *, factor: int = 100) -> bool:
-    """Whether an archive's entries unpack to far more than the `size` of its file, in bytes."""
+    """Return whether an archive unpacks to far more than the `size` of its file, in bytes."""
     return sum(entry.file_size for entry in archive.infolist()) > factor * max(size, 1)
 
 
 def _is_onnx(head: bytes) -> bool:
-    """Whether bytes begin as ONNX's message does: the version of its format, then a name or a graph."""
+    """Return whether bytes begin like an ONNX message: a format version, then a name or a graph."""
     return len(head) > 2 and head[0] == 0x08 and 0 < head[1] < 32 and head[2] in (0x12, 0x3A, 0x42)

@@ -1,4 +1,4 @@
-"""Trained weights from elsewhere, as a seed."""
+"""Import trained weights from other programs as a checkpoint."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ IMAGENET_CLASSES = 1000
 NAMED_MISMATCHES = 3
 
 Kind = Literal["model", "ema"]
-"""The weights as trained, or their moving average."""
+"""Raw weights, or their moving average."""
 
 
-def import_seed(
+def import_checkpoint(
     spec: ArchSpec,
     path: Path,
     *,
@@ -41,22 +41,22 @@ def import_seed(
     headless: bool = False,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Checkpoint:
-    """A network with the weights in a file, under torchvision's names or our own.
+    """Read a network's weights from a file, under torchvision's names or ours.
 
-    The number of classes is the file's, whatever the spec's. The images are taken to have been
-    normalised as torchvision's weights want them; 1000 classes are taken to be ImageNet's.
+    The file determines the number of classes. Images are assumed to have been normalized as for
+    torchvision's weights; 1000 classes are assumed to be ImageNet's.
 
     Args:
-        spec: The network that the weights are of.
+        spec: The network that the weights belong to.
         path: A torch checkpoint or a .safetensors file.
-        trained_px: Side of the images that they were trained on; the spec's resolution by default.
-        kind: Which weights to take where a file has several; `model` by default, where it has them.
-        headless: Whether the classifier may be missing; it is drawn then, and the classes are the spec's.
-        tell: Is told what was chosen where a file has several sets of weights.
+        trained_px: Resolution of the training images; the spec's by default.
+        kind: Which weights to take if a file has both; `model` by default.
+        headless: Whether the classifier may be missing: it is then drawn at random, for the spec's classes.
+        tell: Is notified of the choice if a file has several sets of weights.
 
     Raises:
-        InputError: No such file, no weights, code in it, weights that are not finite, or those of another
-            network: the first names and shapes that differ are in the message.
+        InputError: The file is missing, contains no weights, code, weights that are not finite, or those of
+            another network; the message names the first mismatches.
     """
     found = _chosen(read_weights(path), spec, path, kind, tell)
     _require_stored(found, path)
@@ -74,14 +74,14 @@ def import_seed(
     return Checkpoint(spec, weights, usage)
 
 
-def torchvision_state_dict(seed: Checkpoint) -> OrderedDict[str, Tensor]:
-    """A seed's weights as torchvision's class for it loads them.
+def torchvision_state_dict(checkpoint: Checkpoint) -> OrderedDict[str, Tensor]:
+    """Return a checkpoint's weights under the names of torchvision's class for the network.
 
     Raises:
         InputError: torchvision has no class for this network.
     """
-    weights = OrderedDict(to_torchvision(seed.network().state_dict(), seed.spec))
-    # MNASNet refuses a state dict that does not tell the version of its layout.
+    weights = OrderedDict(to_torchvision(checkpoint.network().state_dict(), checkpoint.spec))
+    # MNASNet refuses a state dict without the version of its layout.
     weights._metadata = OrderedDict({"": {"version": 2}})  # type: ignore[attr-defined]
     return weights
 
@@ -101,7 +101,7 @@ def _chosen(
     kind: Kind | None,
     tell: Callable[[str], None],
 ) -> dict[str, Tensor]:
-    """The set of weights to take: of the kind asked for, the one that fits the network best.
+    """Choose a set of weights of the requested kind: the one that fits the network best.
 
     Raises:
         InputError: The file has no weights of that kind.
@@ -110,7 +110,7 @@ def _chosen(
     most = max(fit.values())
     sets = [
         weights for weights in sets if 2 * fit[id(weights)] >= most
-    ]  # the rest is a loss, or the like
+    ]  # the others are not the network's, but a loss's for instance
     by_kind = {
         "model": [weights for weights in sets if not weights.averaged],
         "ema": [weights for weights in sets if weights.averaged],
@@ -119,7 +119,7 @@ def _chosen(
     if not by_kind[wanted]:
         has, other = ("averaged", "ema") if wanted == "model" else ("plain", "model")
         raise InputError(
-            f"{path}: holds {has} weights alone, got --weights-of {wanted}: give --weights-of {other}"
+            f"{path}: contains only {has} weights, got --weights-of {wanted}: give --weights-of {other}"
         )
     best = max(by_kind[wanted], key=lambda weights: (fit[id(weights)], len(weights.tensors)))
     others = [weights for weights in sets if weights is not best]
@@ -129,7 +129,7 @@ def _chosen(
 
 
 def _fit(weights: Weights, spec: ArchSpec) -> int:
-    """How many of the network's names a set has; of another scheme, how many tensors there are."""
+    """Count the network's names that a set has; if the naming scheme is unknown, its tensors."""
     try:
         wanted = expected(spec, ours=is_ours(weights.tensors))
     except InputError:
@@ -151,11 +151,11 @@ def _choice(best: Weights, others: Sequence[Weights], path: Path) -> str:
 
 
 def _require_stored(found: Mapping[str, Tensor], path: Path) -> None:
-    """Check that no tensor claims to be larger than it is: the classifier's size is read from the file."""
+    """Check that all values are stored: the classifier's size is taken from the file."""
     for name, tensor in found.items():
         if tensor.layout == torch.strided and tensor.numel() > stored_values(tensor):
             raise InputError(
-                f"{path}: damaged: {name[:80]} is {shape(tensor)}, of which {stored_values(tensor)} values "
+                f"{path}: damaged: {name[:80]} is {shape(tensor)}, but only {stored_values(tensor)} values "
                 "are stored: save the weights again"
             )
 
@@ -166,7 +166,7 @@ def _require_layout(found: Mapping[str, Tensor], path: Path) -> None:
 
 
 def _require_scheme(found: Mapping[str, Tensor], spec: ArchSpec, path: Path) -> None:
-    """Check that the network has names as the file's are."""
+    """Check that the network can be named by the file's scheme."""
     if is_ours(found):
         return
     try:
@@ -178,7 +178,7 @@ def _require_scheme(found: Mapping[str, Tensor], spec: ArchSpec, path: Path) -> 
 
 
 def _with_classes_of(found: Mapping[str, Tensor], spec: ArchSpec) -> ArchSpec:
-    """The spec with as many classes as the file's classifier has; itself where that is not to be seen."""
+    """Return the spec with the number of classes of the file's classifier, if that can be read."""
     bias = found.get(list(expected(spec, ours=is_ours(found)))[-1])
     if bias is None or bias.ndim != 1 or not len(bias):
         return spec
@@ -188,7 +188,7 @@ def _with_classes_of(found: Mapping[str, Tensor], spec: ArchSpec) -> ArchSpec:
 def _ours(
     found: Mapping[str, Tensor], spec: ArchSpec, path: Path, *, headless: bool
 ) -> dict[str, Tensor]:
-    """The weights under our names, complete, of the right shapes and sound."""
+    """Return the weights under our names, complete and checked."""
     wanted = build(spec).state_dict()
     names = {name: name for name in wanted} if is_ours(found) else torchvision_names(wanted, spec)
     classifier = list(names)[-2:]
@@ -197,7 +197,9 @@ def _ours(
     for our, their in names.items():
         tensor = found.get(their)
         if tensor is None and our.endswith("num_batches_tracked"):
-            tensor = torch.zeros((), dtype=torch.int64)  # older torch did not count them
+            tensor = torch.zeros(
+                (), dtype=torch.int64
+            )  # missing in files from old versions of torch
         if tensor is None and missing_head and our in classifier:
             tensor = wanted[our]
         if tensor is not None and tensor.shape == wanted[our].shape:
@@ -213,7 +215,7 @@ def _ours(
     try:
         return {our: converted(names[our], w, wanted[our]) for our, w in weights.items()}
     except ValueError as error:
-        raise InputError(f"{path}: {error}: give weights that are whole") from error
+        raise InputError(f"{path}: {error}: give valid weights") from error
 
 
 def _problems(
@@ -223,7 +225,7 @@ def _problems(
     *,
     without: Sequence[str],
 ) -> list[str]:
-    """What differs between a file and a network: names that are missing, shapes, names too many."""
+    """List the differences between a file and a network: missing names, shapes, superfluous names."""
     problems = []
     for our, their in names.items():
         tensor = found.get(their)
@@ -244,7 +246,7 @@ def _of_another(
     names: Mapping[str, str],
     problems: Sequence[str],
 ) -> str:
-    """What to say of weights that are not of the network that was named."""
+    """Return the message for weights of another network."""
     theirs = {names[our]: tensor for our, tensor in wanted.items()}
     agreeing = matching(found, theirs)
     near = closest(found)

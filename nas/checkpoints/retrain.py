@@ -1,4 +1,4 @@
-"""Train one network outside of a search: from scratch, or on from the weights of a seed."""
+"""Train a single network, from scratch or by fine-tuning a checkpoint."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from search_spaces.network import Network, build
 _log = logging.getLogger(__name__)
 
 FINE_TUNING_RATE = 1e-3
-"""Peak learning rate for inherited weights, a quarter of that from scratch."""
+"""Peak learning rate for fine-tuning: a quarter of that from scratch."""
 
 
 @dataclass(frozen=True)
 class Retrained:
-    """A trained network and how good it is.
+    """A trained network with its accuracy.
 
     Attributes:
-        seed: The network with its weights, deployed at the size of the images that it was trained on.
-        result: Of the training; its accuracy is on val.
-        test: On the test split.
+        checkpoint: The network with its weights, deployed at the resolution that it was trained at.
+        result: Result of the training; its accuracy is on val.
+        test: Score on the test split.
     """
 
-    seed: Checkpoint
+    checkpoint: Checkpoint
     result: TrainResult
     test: Score
 
@@ -51,7 +51,7 @@ def train_from_scratch(
     device: str = "cpu",
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Retrained:
-    """Draw a network's weights and train it; the classes and the resolution become the data's.
+    """Train a network from random weights; its classes and resolution are set to the data's.
 
     Raises:
         InputError: Fewer images than a batch.
@@ -74,12 +74,12 @@ def fine_tune(
     device: str = "cpu",
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Retrained:
-    """Train on from a seed's weights, on images normalised as the seed's were.
+    """Fine-tune a checkpoint, on images normalized as for the checkpoint.
 
-    Classes that are matched by looser spelling, or in order, are logged at level INFO.
+    Inexact matches of class names are logged at level INFO.
 
     Raises:
-        InputError: The data's classes are not the seed's, or fewer images than a batch.
+        InputError: The data's classes are not the checkpoint's, or fewer images than a batch.
         Diverged: The loss became NaN or infinite.
     """
     start, data = for_classes(start, data, tell=_log.info)
@@ -89,40 +89,39 @@ def fine_tune(
     usage = replace(start.usage, trained_px=data.resolution_px)
     fit = partial(train, seed=seed, device=device, from_scratch=False, on_progress=on_progress)
     done = _trained(network, usage, data, recipe, fit, device)
-    return replace(done, seed=replace(done.seed, device=start.device))
+    return replace(done, checkpoint=replace(done.checkpoint, device=start.device))
 
 
 def for_classes(
-    seed: Checkpoint,
+    checkpoint: Checkpoint,
     data: Dataset,
     *,
     classes: ClassFile | None = None,
     tell: Tell = lambda _: None,
 ) -> tuple[Checkpoint, Dataset]:
-    """A seed and images to train it on, with each class of the one being a class of the other.
+    """Match a checkpoint and a data set to fine-tune it on: every class of one is a class of the other.
 
-    Classes are matched by name. Those of a seed whose classes have no names take the data's names, in
-    its order.
+    Classes are matched by name. A checkpoint whose classes have no names takes the data's, in order.
 
     Args:
-        seed: A trained network.
+        checkpoint: A trained network.
         data: Images of its classes.
-        classes: What `--classes` says about the network's classes.
-        tell: Is told how classes were matched, where their names are not equal.
+        classes: Contents of the file given by `--classes`.
+        tell: Is notified of inexact matches.
 
     Returns:
-        The seed with names for its classes, and the data with the network's labels.
+        The checkpoint with class names, and the data with the network's labels.
 
     Raises:
-        InputError: The data's classes are others.
+        InputError: The data has other classes.
     """
-    known = seed.usage.classes
+    known = checkpoint.usage.classes
     if len(known) != len(data.classes):
         raise InputError(
             f"the data has {len(data.classes)} classes, the network's head {len(known)}: give it a new "
             "classifier, by nas train --new-classifier"
         )
-    found = class_map(data.classes, seed.usage, classes)
+    found = class_map(data.classes, checkpoint.usage, classes)
     if found.matches.unknown:
         raise InputError(
             f"the data's class {found.matches.unknown[0]!r} is not what the network was trained on: give "
@@ -136,8 +135,8 @@ def for_classes(
             f"the folders {listed(map(repr, same))} are one class of the network: to train, give each of "
             "them a class of its own, or a new classifier by nas train --new-classifier"
         )
-    named = replace(seed, usage=replace(seed.usage, classes=found.names, named=True))
-    return named, relabelled(data, seed.usage, classes=classes, tell=tell)
+    named = replace(checkpoint, usage=replace(checkpoint.usage, classes=found.names, named=True))
+    return named, relabelled(data, checkpoint.usage, classes=classes, tell=tell)
 
 
 def _trained(
@@ -148,7 +147,7 @@ def _trained(
     fit: Callable[[Network, Dataset, Recipe], TrainResult],
     device: str,
 ) -> Retrained:
-    """Train, keep, and look at the test images."""
+    """Train a network and evaluate it on the test images."""
     result = fit(network, data, recipe)
     test = evaluate(
         network,

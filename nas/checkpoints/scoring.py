@@ -1,4 +1,4 @@
-"""How well a trained network does on images whose classes it knows by name."""
+"""Evaluate a trained network on images whose classes are matched by name."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from nas.training.evaluate import evaluate
 
 @dataclass(frozen=True)
 class SplitScore:
-    """Top-1 accuracy, 0..1, with its 95% interval (Wilson's), and the images that it is of."""
+    """Top-1 accuracy, 0..1, with its 95% interval (Wilson's) and the number of images."""
 
     accuracy: float
     ci95: tuple[float, float]
@@ -29,30 +29,30 @@ class SplitScore:
 
     @classmethod
     def of(cls, accuracy: float, images: int) -> Self:
-        """From the share of right answers."""
+        """Compute the interval of an accuracy."""
         return cls(accuracy, wilson(accuracy, images), images)
 
 
-def score(seed: Checkpoint, data: Dataset, splits: Sequence[str]) -> SplitScore:
-    """Compute the top-1 accuracy of a seed's network over some of the data's splits, on the CPU.
+def score(checkpoint: Checkpoint, data: Dataset, splits: Sequence[str]) -> SplitScore:
+    """Compute a checkpoint's top-1 accuracy over splits of the data, on the CPU.
 
-    Classes are matched by name (see `relabelled`); the data may lack some of the network's. Every class
-    of the network can be the answer.
+    Classes are matched by name (see `relabelled`). The data may lack some of the network's classes; the
+    network may still predict them.
 
     Args:
-        seed: Network and weights.
-        data: Images at the size that the network is to see.
+        checkpoint: Network and weights.
+        data: Images at the resolution to evaluate at.
         splits: Of `train`, `val` and `test`.
 
     Raises:
-        InputError: A class that the network does not know, or that could be several of its classes.
+        InputError: A class of the data is unknown to the network or ambiguous.
     """
-    data = relabelled(data, seed.usage)
-    network = seed.network()
+    data = relabelled(data, checkpoint.usage)
+    network = checkpoint.network()
     correct, images = 0.0, 0
     for name in splits:
         split: Split = getattr(data, name)
-        mean, std = seed.usage.mean, seed.usage.std
+        mean, std = checkpoint.usage.mean, checkpoint.usage.std
         part = evaluate(network, split, mean=mean, std=std)
         correct += part.accuracy * len(split)
         images += len(split)
@@ -66,17 +66,17 @@ def relabelled(
     classes: ClassFile | None = None,
     tell: Tell = lambda _: None,
 ) -> Dataset:
-    """The data with labels that are indices into a network's classes, which it may lack some of.
+    """Replace the data's labels by indices into a network's classes.
 
     Args:
         data: Images of classes matched by name; see `nas.checkpoints.class_names.matched`.
-        usage: Says what the network's classes are. If they have no names, the data has to have as many,
-            which are taken in its order.
-        classes: What `--classes` says about them.
-        tell: Is told how classes were matched, where their names are not equal.
+        usage: The network's classes. If they have no names, the data must have the same number, which are
+            taken in order.
+        classes: Contents of the file given by `--classes`.
+        tell: Is notified of inexact matches.
 
     Raises:
-        InputError: A class that the network does not know, or that could be several of its classes.
+        InputError: A class of the data is unknown to the network or ambiguous.
     """
     found = class_map(data.classes, usage, classes)
     places = found.places()
@@ -91,11 +91,11 @@ def relabelled(
 
 @dataclass(frozen=True)
 class Relabelled:
-    """A split with the labels of another list of classes.
+    """A split with labels for another list of classes.
 
     Attributes:
-        split: The images, with labels of their own classes.
-        places: The other list's class of each own class, (own classes,).
+        split: The images, with their own labels.
+        places: Index into the other list for each own class, (own classes,).
     """
 
     split: Split
@@ -106,14 +106,14 @@ class Relabelled:
 
     @property
     def labels(self) -> NDArray[np.int64] | None:
-        """Class index of every image, (N,); None where the split does not hold its labels."""
+        """Class index of every image, (N,); None if the split does not hold its labels."""
         own = labels_of(self.split)
         return None if own is None else self.places[own]
 
     def batches(
         self, batch_size: int, *, generator: torch.Generator | None = None, drop_last: bool = False
     ) -> Iterator[Batch]:
-        """Go through the split once; see `Split.batches`."""
+        """Iterate over the split once; see `Split.batches`."""
         lookup = torch.from_numpy(self.places)
         for images, labels in self.split.batches(
             batch_size, generator=generator, drop_last=drop_last
@@ -122,7 +122,7 @@ class Relabelled:
 
 
 def wilson(share: float, count: int, *, z: float = 1.96) -> tuple[float, float]:
-    """95% interval of a share seen in `count` trials (Wilson 1927).
+    """Return the 95% interval of a proportion `share` of `count` trials (Wilson 1927).
 
     >>> low, high = wilson(0.5, 100)
     >>> round(low, 3), round(high, 3)

@@ -1,4 +1,4 @@
-"""Files of torch, read so that nothing in them can run."""
+"""Read torch files without executing anything in them."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ from nas.checkpoints.file_kinds import (
 from search_spaces import InputError
 
 PICKLE_BYTES = 1 << 20
-"""Where the names of a file's classes are, before its numbers."""
+"""Where a pickle names its classes, before its numbers."""
 
 
 def read_torch(path: Path, *, wanted: str) -> dict[str, Any]:
-    """The mapping in a torch file; only containers, numbers and tensors are loaded.
+    """Read the mapping in a torch file; only containers, numbers and tensors are loaded.
 
     Raises:
-        InputError: No such file, one that holds code, a damaged one, or no mapping; the message ends
-            with what is `wanted`.
+        InputError: The file is missing, damaged, contains code, or is not a mapping; the message ends with
+            what is `wanted`.
     """
     require_weights(path, wanted=wanted)
     if is_safetensors(head_of(path)):
         raise InputError(
-            f"{path}: is a safetensors file, of weights alone: give {wanted}, or make a seed of it by "
+            f"{path}: is a safetensors file with weights alone: give {wanted}, or convert it by "
             f"nas import --arch NAME --weights {path}"
         )
     try:
-        with warnings.catch_warnings():  # of a pickle protocol that is not its own
+        with warnings.catch_warnings():  # about an old pickle protocol
             warnings.simplefilter("ignore")
-            with path.open("rb") as file:  # of a path torch would look at the suffix
+            with path.open("rb") as file:  # given a path, torch would judge by its suffix
                 content = torch.load(file, map_location="cpu", weights_only=True)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}: give {wanted}") from error
@@ -56,15 +56,15 @@ def read_torch(path: Path, *, wanted: str) -> dict[str, Any]:
         raise InputError(f"{path}: damaged, or not a torch file: give {wanted}") from error
     if not isinstance(content, dict):
         kind = type(content).__name__
-        raise InputError(f"{path}: holds {kind}, not names with weights: give {wanted}")
+        raise InputError(f"{path}: contains {kind}, not named weights: give {wanted}")
     return content
 
 
 def require_weights(path: Path, *, wanted: str) -> None:
-    """Check that a file is whole and of a kind that can hold weights.
+    """Check that a file is intact and of a kind that can contain weights.
 
     Raises:
-        InputError: It is missing, damaged, or of another kind, which is named with the way out.
+        InputError: It is missing, damaged, or of another kind, which the message names with a remedy.
     """
     try:
         problem = _problem(path)
@@ -77,45 +77,45 @@ def require_weights(path: Path, *, wanted: str) -> None:
 
 
 def _problem(path: Path) -> str | None:
-    """What is wrong with a file before it is loaded.
+    """Find what is wrong with a file before it is loaded.
 
-    Torch writes check sums into its archives, and does not look at them when it reads.
+    Torch writes checksums into its archives but does not verify them when reading.
     """
     if path.exists() and not path.is_file():
         return f"is {'a folder' if path.is_dir() else 'not a regular file'}"
     if (kind := foreign(path)) is not None:
         return f"is {kind}"
     if not is_zip(path):
-        return None  # of torch's older form, safetensors, or no weights at all
+        return None  # torch's legacy format, safetensors, or no weights at all
     with zipfile.ZipFile(path) as archive:
         if (kind := foreign_archive(archive.namelist())) is not None:
             return f"is {kind}"
         if expands(archive, path.stat().st_size):
-            return "damaged, unpacks to far more than it is"
+            return "damaged, unpacks to far more than its size"
         broken = archive.testzip()
-    return None if broken is None else f"damaged ({broken} in it is not what was written)"
+    return None if broken is None else f"damaged ({broken} in it does not match its checksum)"
 
 
 def _more_than_weights(path: Path, error: pickle.UnpicklingError) -> str:
-    """Why torch refused a file, and the way out."""
+    """Say why torch refused a file, with a remedy."""
     classes = _classes(path, error)
     if not classes:
-        return "holds more than weights, or is no torch file: not loaded"
+        return "contains more than weights, or is not a torch file: not loaded"
     if _holds_modules(path):
-        return f"holds more than weights, a whole pickled model ({classes[0]}): not loaded; {STATE_DICT}"
+        return f"contains more than weights, a whole pickled model ({classes[0]}): not loaded; {STATE_DICT}"
     return (
-        f"holds more than weights, or is no torch file ({listed(classes, count=3)}): not loaded; save the "
-        "state dict alone where the file was made"
+        f"contains more than weights, or is not a torch file ({listed(classes, count=3)}): not "
+        "loaded; save only the state dict where the file was made"
     )
 
 
 def _classes(path: Path, error: pickle.UnpicklingError) -> list[str]:
-    """Names in a file that only a full, unsafe load would look up; nothing is loaded."""
+    """Find names that only a full, unsafe load would look up; nothing is loaded."""
     first = re.findall(r"GLOBAL ([\w.]+)", str(error))[:1]
     try:
         with path.open("rb") as file:
             others = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(file))
-    except (ValueError, RuntimeError, OSError, pickle.UnpicklingError):  # of an older form
+    except (ValueError, RuntimeError, OSError, pickle.UnpicklingError):  # legacy format
         others = []
     return [*first, *(name for name in others if name not in first)]
 
@@ -126,13 +126,13 @@ def _holds_modules(path: Path) -> bool:
 
 
 def state_bytes(weights: Mapping[str, torch.Tensor]) -> bytes:
-    """A state dict as the content of a file."""
+    """Serialize a state dict."""
     buffer = io.BytesIO()
     torch.save({name: tensor.cpu() for name, tensor in weights.items()}, buffer)
     return buffer.getvalue()
 
 
 def state_of(content: bytes) -> dict[str, torch.Tensor]:
-    """The state dict that `state_bytes` gave."""
+    """Inverse of `state_bytes`."""
     weights: dict[str, torch.Tensor] = torch.load(io.BytesIO(content), weights_only=True)
     return weights

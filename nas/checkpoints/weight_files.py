@@ -1,4 +1,4 @@
-"""Weights in files of others: under which keys they stand, and whether they are averaged ones."""
+"""Find the weights in checkpoints of other programs, and whether they are averaged."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from search_spaces import InputError
 WANTED = "a state dict: .pth, .pt or .safetensors"
 
 DEEPEST = 8
-"""Mappings inside mappings that are looked into."""
+"""Maximum depth of nested mappings that is searched."""
 
 _WRAPPERS = re.compile(
     r"(module|_orig_mod|model|_model|net|network|_forward_module|student|backbone|encoder|"
     r"ema|ema_model|model_ema|ema_module|averaged_model|swa_model|shadow|teacher)\."
 )
-"""What data-parallel training, torch.compile, Lightning and averaging put before each name."""
+"""Prefixes of names from data-parallel training, torch.compile, Lightning and averaging."""
 
 _AVERAGED = re.compile(r"(?i:(^|[^a-z])(ema|averaged?|swa|shadow|polyak)([^a-z]|$))|[a-z](Ema|EMA)")
 _NO_WEIGHTS = re.compile(
     r"(\w*_)?(optim|optimizers?|schedulers?|scaler|callbacks|loops|metrics)(_\w*)?", re.IGNORECASE
 )
 _FIRST_NAMES = ("features.0.0.weight", "stem.0.weight", "layers.14.weight", "conv_stem.weight")
-"""Names that a known network has once: what stands before one of them stands before all of its names."""
+"""Names that occur once in a known network: what precedes one of them is the prefix of all its names."""
 
 _LEFT_BY_PROFILERS = ("total_ops", "total_params")
 
@@ -43,9 +43,9 @@ class Weights:
     """One set of weights in a file.
 
     Attributes:
-        where: The key that it stands under and what stood before its names, for people; may be empty.
+        where: Its key and prefix in the file, for people; may be empty.
         averaged: Whether it is a moving average of the trained weights.
-        tensors: By name, without what others put before it.
+        tensors: By name, without the prefix.
     """
 
     where: str
@@ -54,17 +54,19 @@ class Weights:
 
 
 def read_weights(path: Path) -> list[Weights]:
-    """Every set of weights in a torch checkpoint or a .safetensors file.
+    """Read every set of weights in a torch checkpoint or a .safetensors file.
 
-    A checkpoint may hold them at any key, also several. Each name may begin with any nesting of
-    `module.`, `_orig_mod.`, `model.` and the like.
+    A checkpoint may hold several, at any keys. Names may have any nesting of `module.`, `_orig_mod.`,
+    `model.` and similar prefixes.
 
     Raises:
-        InputError: See `read_torch`; or the file holds no weights, or is a seed already.
+        InputError: See `read_torch`; or the file contains no weights, or is one of our checkpoints.
     """
     content = _read(path)
     if str(content.get("format")).startswith("mobile-nas seed"):
-        raise InputError(f"{path}: is a seed already, to be used as it is: give {WANTED}")
+        raise InputError(
+            f"{path}: is a mobile-nas checkpoint already, use it directly; or give {WANTED}"
+        )
     found = [
         weights
         for keys, tensors in _mappings(content, ())
@@ -78,7 +80,7 @@ def read_weights(path: Path) -> list[Weights]:
 def _read(path: Path) -> dict[str, Any]:
     require_weights(path, wanted=WANTED)
     head = head_of(path)
-    pickled = is_zip(path) or head.startswith(b"\x80")  # which may begin a safetensors file as well
+    pickled = is_zip(path) or head.startswith(b"\x80")  # a safetensors file may begin with this too
     named = path.suffix.lower() == ".safetensors"
     if not is_safetensors(head) and (pickled or not named):
         return read_torch(path, wanted=WANTED)
@@ -88,14 +90,14 @@ def _read(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: {error.strerror or error}: give a .safetensors file") from error
     except SafetensorError as error:
         raise InputError(f"{path}: damaged, or not a safetensors file: {error}") from error
-    except Exception as error:  # a header that names no type of torch, for instance
+    except Exception as error:  # a header with an unknown type, for instance
         raise InputError(f"{path}: damaged, or not a safetensors file: give {WANTED}") from error
 
 
 def _mappings(
     content: Mapping[Any, Any], keys: tuple[str, ...]
 ) -> Iterator[tuple[tuple[str, ...], dict[str, torch.Tensor]]]:
-    """Every mapping from names to tensors, with the keys that it stands under."""
+    """Yield every mapping from names to tensors, with its keys."""
     tensors = {
         name: value
         for name, value in content.items()
@@ -116,9 +118,9 @@ def _is_optimizer(content: Mapping[Any, Any]) -> bool:
 
 
 def _by_prefix(where: str, tensors: Mapping[str, torch.Tensor]) -> Iterator[Weights]:
-    """The sets of weights in a mapping: those whose names begin alike belong together."""
+    """Yield the sets of weights in a mapping, grouped by prefix."""
     sets: dict[str, dict[str, torch.Tensor]] = defaultdict(dict)
-    counted: list[str] = []  # by torch.optim.swa_utils.AveragedModel
+    counted: list[str] = []  # prefixes from torch.optim.swa_utils.AveragedModel
     own = _own_prefixes(tensors)
     for name, tensor in tensors.items():
         prefix, rest = _split(name, own)
@@ -134,7 +136,7 @@ def _by_prefix(where: str, tensors: Mapping[str, torch.Tensor]) -> Iterator[Weig
 
 
 def _own_prefixes(names: Iterable[str]) -> list[str]:
-    """What stands before a known network's names, such as the attribute that a program keeps it in.
+    """Find prefixes of a known network's names, such as the attribute that a program keeps it in.
 
     >>> _own_prefixes(["mobilenet.features.0.0.weight", "criterion.weight"])
     ['mobilenet.']
@@ -149,7 +151,7 @@ def _own_prefixes(names: Iterable[str]) -> list[str]:
 
 
 def _split(name: str, own: Sequence[str] = ()) -> tuple[str, str]:
-    """What stands before a name, and the rest.
+    """Split a name into prefix and rest.
 
     >>> _split("_orig_mod.module.features.0.weight")
     ('_orig_mod.module.', 'features.0.weight')
@@ -164,12 +166,12 @@ def _split(name: str, own: Sequence[str] = ()) -> tuple[str, str]:
 
 
 def _without_weights(content: Mapping[Any, Any]) -> str:
-    """Why a file has no weights to give."""
+    """Say what a file without weights contains."""
     if not content:
-        return "is empty, holds no weights"
+        return "is empty, contains no weights"
     if _is_optimizer(content) or any(
         isinstance(value, Mapping) and _is_optimizer(value) for value in content.values()
     ):
-        return "holds no weights, only an optimizer's state"
+        return "contains no weights, only an optimizer's state"
     keys = ", ".join(str(key)[:80] for key in list(content)[:3])
-    return f"holds no weights (its keys are {keys})"
+    return f"contains no weights (its keys are {keys})"

@@ -1,4 +1,4 @@
-"""Whose names a file's weights have, where they are neither torchvision's nor our own."""
+"""Recognize the naming schemes of other programs' weights."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _LAYOUTS = (
     ("a quantised network's", r".*(_packed_params|\.zero_point$)", "give the float weights"),
     ("TensorFlow's or Keras'", r".*(/|:0$|_depthwise_BN|kernel$)", "convert them to torchvision's"),
 )
-"""Whose, what a name begins with, and the way out."""
+"""Owner, pattern at the start of a name, and remedy."""
 
 
 def foreign_layout(names: Iterable[str]) -> str | None:
-    """Whose names these are, with an example, and the way out; None where nobody known uses them.
+    """Say whose naming scheme this is, with an example and a remedy; None if it is not known.
 
     >>> foreign_layout(["conv_stem.weight", "bn1.weight"])[:51]
     "timm's layout of names (conv_stem.weight), not read"

@@ -1,4 +1,4 @@
-"""The accuracy that needs no network: always answering the most frequent class."""
+"""Chance level: the accuracy of always answering the most frequent class."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def chance_of(held_out: Split, *, classes: int) -> float:
     """Return the accuracy of always answering the most frequent class, at least 1/classes.
 
-    A split that does not hold its labels is taken to be balanced.
+    A split that does not hold its labels is assumed to be balanced.
     """
     from nas.data.images import labels_of  # torch
 

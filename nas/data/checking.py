@@ -1,8 +1,8 @@
-"""Every image is decoded once before a run begins; what was found good is remembered.
+"""Decode every image once before a run begins, and remember those that are intact.
 
-A search that decodes images while it trains would otherwise meet a damaged one after hours. Remembered
-are 64-bit digests of path, size and time of change, in one small file a data set, so that the second
-start looks at changed files alone.
+Otherwise a search that decodes images during training might meet a damaged one after hours. Intact images
+are remembered by 64-bit digests of path, size and modification time, in one small file per data set, so
+that the next start checks only changed files.
 """
 
 from __future__ import annotations
@@ -29,40 +29,40 @@ from nas.data.image_files.unreadable import Unreadable, UnreadableError
 
 CHECKED_PX = 32
 RULES = 1
-"""Raised when files that were good may be bad by new rules."""
+"""Version of the checks; files that passed an older one are checked again."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Memory:
-    """The images of one data set that have been decoded without a fault.
+    """The images of one data set that are known to be intact.
 
     Attributes:
-        path: the file; None remembers nothing.
+        path: The file; None remembers nothing.
     """
 
     path: Path | None
 
     @classmethod
     def of(cls, data_set: str) -> Memory:
-        """The memory of a data set by its name, or by its folder's path."""
+        """Return the memory of a data set, by its name or its folder's path."""
         key = f"{os.path.realpath(data_set)}|{pillow_version}|{RULES}"
         name = hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=12).hexdigest()
         return cls(cache_folder() / "checked-images" / f"{name}.npy")
 
     def read(self) -> set[int]:
-        """Digests of the good images; none where there is no file, or a damaged one."""
+        """Return the digests of intact images; empty if the file is missing or damaged."""
         if self.path is None:
             return set()
         try:
             kept = np.load(io.BytesIO(self.path.read_bytes()), allow_pickle=False)
         except (OSError, ValueError, EOFError):
-            return set()  # looked at again, and written over
+            return set()  # check all images again and overwrite the file
         return set(kept.tolist()) if kept.dtype == np.uint64 else set()
 
     def write(self, good: set[int]) -> None:
-        """Keep them; where that cannot be done the next start looks again, and it is said."""
+        """Save the digests; on failure, log that the next start must check again."""
         if self.path is None:
             return
         kept: NDArray[np.uint64] = np.array(sorted(good), np.uint64)
@@ -76,10 +76,10 @@ class Memory:
             temporary.replace(self.path)
         except OSError as error:
             if temporary is not None:
-                with suppress(OSError):  # where nothing can be written nothing can be removed
+                with suppress(OSError):  # if nothing can be written, nothing can be removed
                     temporary.unlink(missing_ok=True)
             _log.warning(
-                "%s: %s: which images have been checked cannot be kept: the next start checks them again",
+                "%s: %s: cannot save which images have been checked: the next start checks them again",
                 self.path.parent,
                 error.strerror,
             )
@@ -97,18 +97,18 @@ def find_unreadable(
     progress: ProgressCallback | None = None,
     quiet_s: float = 2.0,
 ) -> dict[str, dict[int, Unreadable]]:
-    """Decode every image that is not known to be good.
+    """Decode every image that is not known to be intact.
 
     Args:
-        splits: the images.
-        memory: what is known; it is brought up to date.
-        size_px: at which they are decoded.
-        white: of images of more than eight bits.
-        progress: called with (images done, total) once the work has taken `quiet_s` seconds.
-        quiet_s: seconds of work before the first call.
+        splits: The images.
+        memory: Known images; updated.
+        size_px: Resolution to decode at.
+        white: White level of images of more than eight bits.
+        progress: Called with (images done, total) once the work has taken `quiet_s` seconds.
+        quiet_s: Seconds of work before the first call.
 
     Returns:
-        Those that cannot be read, by split and number.
+        Images that cannot be read, by split and index.
     """
     good = memory.read()
     everyone = [(name, i) for name, part in splits.items() for i in range(len(part.labels))]
@@ -143,7 +143,7 @@ def require_readable(
     """Check that every image can be decoded; see `find_unreadable`.
 
     Raises:
-        UnreadableError: some cannot; all are listed.
+        UnreadableError: Some cannot; all are listed.
     """
     found = find_unreadable(splits, memory, size_px=size_px, white=white, progress=progress)
     bad = [one for part in found.values() for one in part.values()]

@@ -1,4 +1,4 @@
-"""Which images, and how they are read: the `data` part of a run's settings."""
+"""The `data` section of a run's settings: which images to use, and how to read them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from nas.schema import SETTINGS, Positive
 
 
 def _colour(name: str) -> str:
-    from PIL import ImageColor  # not before it is needed: --help is to be quick
+    from PIL import ImageColor  # imported late, to keep --help fast
 
     try:
         ImageColor.getrgb(name)
     except ValueError as error:
-        raise ValueError(f"unknown colour {name!r}: give white, black or #rrggbb") from error
+        raise ValueError(f"unknown color {name!r}: give white, black or #rrggbb") from error
     return name
 
 
@@ -26,18 +26,18 @@ class DataConfig(BaseModel):
     Attributes:
         source: `fashion-mnist-subset` (in the package), a folder of class folders, or a torchvision
             data set by name.
-        proxy_resolution: Side in pixels at which trials train; None takes the images' own, at most the
-            deployed size.
-        memory_limit_mb: Above it images are decoded while they are read.
-        val_fraction: Held out of train where the data has no validation part.
-        test_fraction: Held out where it has no test part.
-        split_seed: Decides which images are held out.
-        split_by: How images of a folder are held out: by `name`, so that added images leave the others
-            where they are, or at `random` by their place, as runs of before did.
-        background: Colour that transparent pixels are laid on: a name such as `white`, or `#rrggbb`.
-        layout: Of a folder: `flat` takes every folder for a class, `split` those named train, val and
-            test for splits, `auto` decides, and asks where it cannot.
-        max_megapixels: A larger image is not read.
+        proxy_resolution: Resolution in pixels that trials train at; None uses the images' own, at most
+            the deployed one.
+        memory_limit_mb: Larger data sets are decoded while they are read.
+        val_fraction: Fraction of train held out if the data has no validation split.
+        test_fraction: Fraction of train held out if the data has no test split.
+        split_seed: Random seed of the split.
+        split_by: How images of a folder are held out: by `name`, so that adding images does not move
+            others, or at `random` by position, as in runs of earlier versions.
+        background: Color behind transparent pixels: a name such as `white`, or `#rrggbb`.
+        layout: Of a folder: `flat` treats every folder as a class, `split` those named train, val and
+            test as splits; `auto` decides, and asks if it cannot.
+        max_megapixels: Larger images are not read.
         skip_bad_images: Leave out images that cannot be read.
     """
 
@@ -57,11 +57,11 @@ class DataConfig(BaseModel):
 
     @property
     def rule(self) -> SplitRule:
-        """Which images are held out."""
+        """Return how images are held out."""
         return SplitRule(self.val_fraction, self.test_fraction, self.split_seed, self.split_by)
 
     def held_out_by(self, rule: SplitRule) -> Self:
-        """These images, with those held out that a checkpoint's training held out."""
+        """Return the settings with the split of a checkpoint's training."""
         return self.model_copy(
             update={
                 "val_fraction": rule.val_fraction,

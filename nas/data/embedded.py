@@ -1,4 +1,4 @@
-"""The data set in the package: 15,000 images of Fashion-MNIST, the same number of each class."""
+"""The data set in the package: 15,000 images of Fashion-MNIST, equally many of each class."""
 
 from dataclasses import dataclass
 from importlib.resources import files
@@ -34,17 +34,17 @@ class GreyPictures:
 
     @property
     def names(self) -> None:
-        """There are no files."""
+        """Return None: there are no files."""
 
     def open_plain(self, index: int) -> None:
-        """There is nothing to leave out."""
+        """Return None: there is no metadata."""
 
     def stamp(self, index: int) -> str:
         """Return the image's number: the package does not change."""
         return f"{NAME}|{index}"
 
     def size_bytes(self, index: int) -> int:  # noqa: ARG002
-        """There are no files."""
+        """Return 0: there are no files."""
         return 0
 
 

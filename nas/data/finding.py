@@ -1,4 +1,4 @@
-"""From the name of a data set to its pictures."""
+"""Find the images of a data set by its name."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Found(NamedTuple):
     """A data set before decoding; `val` and `test` may be None.
 
     Attributes:
-        name: what it is called in reports.
-        classes: class names.
-        pictures: of each split.
-        notes: what a user should know of it, a line each.
+        name: Name in reports.
+        classes: Class names.
+        pictures: Images of each split.
+        notes: What the user should know about it, one line each.
     """
 
     name: str
@@ -43,7 +43,7 @@ def find(
     """Find a data set; see `nas.data.load.open_source` for the arguments.
 
     Raises:
-        InputError: there is none of this name, or its folder cannot be used.
+        InputError: No data set has this name, or its folder cannot be used.
     """
     if source == embedded.NAME:
         classes, parts = embedded.read_embedded()
@@ -68,7 +68,7 @@ def expanded(source: str) -> Path:
     """Return a folder's path with `~` replaced.
 
     Raises:
-        InputError: there is no such home folder.
+        InputError: There is no such home folder.
     """
     try:
         return Path(source).expanduser()
@@ -79,7 +79,7 @@ def expanded(source: str) -> Path:
 
 
 def is_folder(source: str) -> bool:
-    """Whether a data set is named by a folder, which need not be there.
+    """Return whether a data set is named by a folder, which need not exist.
 
     >>> is_folder("./photos"), is_folder("CIFAR10")
     (True, False)

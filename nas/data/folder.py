@@ -1,4 +1,4 @@
-"""A folder of class folders, with or without train, val and test folders above them."""
+"""Folders of class folders, with or without train, val and test folders above them."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ NAMED_FOLDERS = 5
 
 @dataclass(frozen=True)
 class FolderPictures:
-    """What a folder holds; `val` and `test` are None where it has no such folder.
+    """Contents of a folder; `val` and `test` are None if it has no such folder.
 
     Attributes:
-        classes: their names, in the order of their folders.
-        train: images of every class.
-        val: held-out images.
-        test: test images.
-        notes: what a user should know of how the folder was read, a line each.
+        classes: Class names, in the order of their folders.
+        train: Images of every class.
+        val: Held-out images.
+        test: Test images.
+        notes: What the user should know about how the folder was read, one line each.
     """
 
     classes: tuple[str, ...]
@@ -56,23 +56,23 @@ def read_folder(
 ) -> FolderPictures:
     """List the images below `root` without opening them.
 
-    Classes are the folders of train, in alphabetical order; a class may be missing from val or
-    test. Images may lie deeper inside a class folder. Hidden names are passed over; other files
-    that are no images are counted in a note, and so is a class folder without any image.
+    Classes are the folders of train, in alphabetical order; val or test may lack a class. Images may lie
+    deeper inside a class folder. Hidden names are ignored; other files that are not images, and class
+    folders without images, are mentioned in notes.
 
     Args:
-        root: the folder.
-        layout: see `nas.data.folders.layout.find_layout`.
-        max_megapixels: a larger image is refused when it is read.
+        root: The folder.
+        layout: See `nas.data.folders.layout.find_layout`.
+        max_megapixels: Larger images are refused when they are read.
 
     Raises:
-        InputError: no such folder, a layout that can be read in two ways, fewer than two classes, an
-            empty split, two names of one class, or a class that train does not have.
+        InputError: The folder does not exist, its layout is ambiguous, it has fewer than two classes, an
+            empty split, two names for one class, or a class that train lacks.
     """
     if not os.path.isdir(root):  # noqa: PTH112  Path's own raises for names that are too long
         problem = "is not a folder" if os.path.exists(root) else "does not exist"  # noqa: PTH110
         raise InputError(
-            f"data folder {printable(str(root))} {problem}: give a folder that holds one folder a class"
+            f"data folder {printable(str(root))} {problem}: give a folder that holds one folder per class"
         )
     try:
         found = find_layout(root, layout)
@@ -94,10 +94,10 @@ def read_folder(
 
 
 def _classes_in(base: Path) -> dict[str, _Class]:
-    """Each class with its folder and files, also without any.
+    """Return each class with its folder and files, also without any.
 
     Raises:
-        InputError: two folders have names that are one but for the way that they are written.
+        InputError: Two folders have the same name in different Unicode forms.
     """
     found: dict[str, _Class] = {}
     for folder in subfolders(base):
@@ -193,7 +193,7 @@ def _notes(
 
 
 def _two_forms(classes: Mapping[str, Mapping[str, _Class]]) -> list[str]:
-    """Classes that one split writes otherwise than train."""
+    """Return classes whose folders in one split are written differently from those in train."""
     train = classes["train"]
     differ = [
         name

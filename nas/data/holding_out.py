@@ -1,4 +1,4 @@
-"""Splitting off train what a data set lacks, and leaving out images that cannot be read."""
+"""Split off from train what a data set lacks, and drop images that cannot be read."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def missing_splits(found: Found) -> tuple[str, ...]:
 
 
 def hold_out(found: Found, rule: SplitRule, *, keep: Contents | None = None) -> dict[str, Pictures]:
-    """Split off train what the source lacks; both fractions are of the train that was found.
+    """Split off from train what the source lacks; both fractions refer to the whole of train.
 
     Args:
-        found: the data set.
-        rule: which images; those without files are always drawn by their position.
-        keep: the splits of before; images that were there stay on their side.
+        found: The data set.
+        rule: How to choose images; those without files are always drawn by position.
+        keep: Splits of an earlier run; its images stay in their splits.
 
     Raises:
-        InputError: a fraction is not between 0 and 1, or a split is left without images.
+        InputError: A fraction is not between 0 and 1, or a split would be empty.
     """
     fractions = {"test": rule.test_fraction, "val": rule.val_fraction}
     for split, fraction in fractions.items():
@@ -74,14 +74,14 @@ def hold_out(found: Found, rule: SplitRule, *, keep: Contents | None = None) -> 
 
 
 def without(found: Found, bad: Mapping[str, Mapping[int, Unreadable]]) -> Found:
-    """Leave images out of a data set.
+    """Drop images from a data set.
 
     Args:
-        found: the data set.
-        bad: which, by split and number.
+        found: The data set.
+        bad: The images, by split and index.
 
     Raises:
-        InputError: a class of train, or a whole split, is left without images.
+        InputError: A class of train, or a whole split, would be empty.
     """
     pictures: dict[str, Pictures | None] = dict(found.pictures)
     for split, some in bad.items():
@@ -96,7 +96,7 @@ def without(found: Found, bad: Mapping[str, Mapping[int, Unreadable]]) -> Found:
             example = next(iter(some.values()))
             raise InputError(
                 f"{split} of {found.name}: no image of {what} can be read, for instance {example.name} "
-                f"({example.reason}): mend them, or remove the class folder"
+                f"({example.reason}): repair them, or remove the class folder"
             )
         pictures[split] = kept
     return found._replace(pictures=pictures)

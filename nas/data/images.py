@@ -1,4 +1,4 @@
-"""What training sees of a data set: splits that give batches of uint8 images."""
+"""Data sets as training sees them: splits that yield batches of uint8 images."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Batch = tuple[Tensor, Tensor]  # uint8 (N, 3, H, W), int64 (N,)
 
 
 class Split(Protocol):
-    """A fixed set of labelled images, read in batches as often as wanted."""
+    """A fixed set of labelled images, which can be read in batches repeatedly."""
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -26,15 +26,15 @@ class Split(Protocol):
     def batches(
         self, batch_size: int, *, generator: torch.Generator | None = None, drop_last: bool = False
     ) -> Iterator[Batch]:
-        """Go through the split once.
+        """Iterate over the split once.
 
         Args:
-            batch_size: images a batch; the last one may hold fewer.
+            batch_size: Images per batch; the last one may be smaller.
             generator: CPU generator that shuffles; None keeps the stored order.
-            drop_last: leave out an incomplete last batch.
+            drop_last: Drop an incomplete last batch.
 
         Yields:
-            uint8 images (N, 3, H, W) and int64 labels (N,), on the CPU, free to be changed.
+            uint8 images (N, 3, H, W) and int64 labels (N,), on the CPU; the caller may modify them.
         """
         ...
 
@@ -57,7 +57,7 @@ class ArraySplit:
     def batches(
         self, batch_size: int, *, generator: torch.Generator | None = None, drop_last: bool = False
     ) -> Iterator[Batch]:
-        """Go through the split once; see `Split.batches`."""
+        """Iterate over the split once; see `Split.batches`."""
         for chosen in batch_indices(
             len(self), batch_size, generator=generator, drop_last=drop_last
         ):
@@ -66,29 +66,29 @@ class ArraySplit:
 
 
 def labels_of(split: Split) -> NDArray[np.int64] | None:
-    """Return the class index of every image, (N,); None for a split that does not hold its labels."""
+    """Return the class index of every image, (N,); None if the split does not hold its labels."""
     labels: NDArray[np.int64] | None = getattr(split, "labels", None)
     return labels
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Three splits of one classification task.
+    """The three splits of a classification task.
 
     Attributes:
-        name: what it is called in reports.
-        classes: class names; a label is an index into them.
-        train: what the weights are fitted on.
-        val: held out; its accuracy is the search's signal.
-        test: touched once, at the very end.
-        resolution_px: height and width of every image.
-        mean: per channel over train, of pixels in 0..1.
-        std: per channel over train, of pixels in 0..1.
-        background: colour that transparent pixels were laid on, as PIL names it.
-        contents: the files of each split; None where nobody knows them.
-        left_out: names of images that could not be read and were left out.
-        changes: how the images differ from those that a resumed run began with, which its user accepts.
-        rule: how images were held out, where the data set has no val or test part of its own.
+        name: Name in reports.
+        classes: Class names; a label is an index into them.
+        train: Images to fit weights on.
+        val: Held-out images; their accuracy guides the search.
+        test: Images that are used once, at the very end.
+        resolution_px: Height and width of every image.
+        mean: Per channel over train, of pixels in 0..1.
+        std: Per channel over train, of pixels in 0..1.
+        background: Color behind transparent pixels, as PIL names it.
+        contents: The files of each split, if known.
+        left_out: Names of images that were left out because they cannot be read.
+        changes: Differences from the images that a resumed run began with, accepted by the user.
+        rule: How images were held out, if the data set lacks a val or test split.
     """
 
     name: str
@@ -124,12 +124,12 @@ def require_batch(dataset: Dataset, batch_size: int, *, setting: str = "batch_si
     """Check that training can fill one batch.
 
     Args:
-        dataset: What is trained on.
-        batch_size: Images a step.
-        setting: What the user sets that by.
+        dataset: The data set.
+        batch_size: Images per step.
+        setting: Name of the setting that determines it.
 
     Raises:
-        InputError: train holds fewer images than a batch.
+        InputError: The training split is smaller than a batch.
     """
     if len(dataset.train) < batch_size:
         raise InputError(
@@ -141,15 +141,15 @@ def require_batch(dataset: Dataset, batch_size: int, *, setting: str = "batch_si
 def channel_statistics(
     images: NDArray[np.uint8],
 ) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Mean and standard deviation of each channel of (N, 3, H, W), for pixels in 0..1.
+    """Return mean and standard deviation of each channel of (N, 3, H, W), for pixels in 0..1.
 
-    A channel without any variation gets 1 as its deviation, so that normalising stays finite.
+    A constant channel gets a deviation of 1, so that normalized values stay finite.
 
     >>> channel_statistics(np.zeros((2, 3, 4, 4), np.uint8))
     ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     """
     counts = np.zeros((3, 256), np.int64)
-    # Counting values is exact, and a part at a time needs no float copy of the whole split.
+    # Counting values is exact, and by parts it needs no float copy of the whole split.
     for start in range(0, len(images), 256):
         for channel in range(3):
             part = images[start : start + 256, channel]

@@ -1,4 +1,4 @@
-"""From the name of a data set to its three splits."""
+"""Load a data set and its three splits by name."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 
 class SourceOptions(TypedDict, total=False):
-    """The keyword arguments of `open_source`, where it is called for by another function."""
+    """Keyword arguments of `open_source`, for functions that pass them on."""
 
     rule: SplitRule
     memory_limit_mb: int
@@ -48,17 +48,17 @@ def load_dataset(
     progress: ProgressCallback | None = None,
     **options: Unpack[SourceOptions],
 ) -> Dataset:
-    """Load a data set at one size, in memory where it fits.
+    """Load a data set at one resolution, in memory if it fits.
 
     Args:
-        source: see `open_source`.
-        resolution_px: height and width; None takes the median shorter side, at most 224 and a
+        source: See `open_source`.
+        resolution_px: Height and width; None uses the median shorter side, at most 224 and a
             multiple of 32 (smaller images keep their size: Fashion-MNIST stays at 28).
-        progress: called with (images done, total) once decoding has taken two seconds.
-        **options: as `open_source` takes them.
+        progress: Called with (images done, total) once decoding has taken two seconds.
+        **options: As for `open_source`.
 
     Raises:
-        InputError: no such data set, a bad argument, or bad images; one line with what to do.
+        InputError: The data set is unknown, an argument is invalid, or images cannot be read.
     """
     images = open_source(source, progress=progress, **options)
     size_px = images.default_px() if resolution_px is None else resolution_px
@@ -79,29 +79,29 @@ def open_source(
     keep: Contents | None = None,
     progress: ProgressCallback | None = None,
 ) -> ImageSource:
-    """Find a data set and settle its splits, without decoding its images unless bad ones are left out.
+    """Find a data set and determine its splits, without decoding images unless bad ones are left out.
 
-    What a user should know of a folder (other files in it, say) is logged as a warning.
+    What the user should know about a folder, such as other files in it, is logged as a warning.
 
     Args:
-        source: "fashion-mnist-subset" (carried by the package), a folder of class folders with or
+        source: "fashion-mnist-subset" (part of the package), a folder of class folders with or
             without train, val and test folders above them, or a torchvision data set such as
-            "CIFAR10". A folder that exists wins over a torchvision name.
-        rule: which images are held out of train where the source has no val or test part.
-        memory_limit_mb: above this the images are decoded while they are read.
-        root: where torchvision's data sets lie; default $MOBILE_NAS_DOWNLOADS, else
+            "CIFAR10". An existing folder takes precedence over a torchvision name.
+        rule: Which images are held out of train if the source has no val or test split.
+        memory_limit_mb: Larger data sets are decoded while they are read.
+        root: Folder of torchvision's data sets; default $MOBILE_NAS_DOWNLOADS, else
             ~/.cache/mobile-nas.
-        workers: processes that decode when the images do not fit.
-        background: colour that transparent pixels are laid on, as PIL names it.
-        layout: of a folder: see `nas.data.folders.layout.find_layout`.
-        max_megapixels: a larger image is not read.
-        skip_bad_images: leave out images that cannot be read, before the splits are drawn: all of
+        workers: Processes that decode if the images do not fit.
+        background: Color behind transparent pixels, as PIL names it.
+        layout: Of a folder: see `nas.data.folders.layout.find_layout`.
+        max_megapixels: Larger images are not read.
+        skip_bad_images: Leave out images that cannot be read, before the splits are drawn: all of
             them are decoded here once, and remembered.
-        keep: the splits of an earlier run; images that were there stay on their side.
-        progress: called with (images checked, total) where that takes more than two seconds.
+        keep: Splits of an earlier run; its images stay in their splits.
+        progress: Called with (images checked, total) if that takes more than two seconds.
 
     Raises:
-        InputError: no such data set, or a bad argument; one line with what to do.
+        InputError: The data set is unknown, or an argument is invalid.
     """
     found = find(source, root=root, layout=layout, max_megapixels=max_megapixels)
     for note in found.notes:

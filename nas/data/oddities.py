@@ -1,4 +1,4 @@
-"""Signs that images are not what they should be: of one colour, all alike, or without a channel."""
+"""Signs of faulty images: of a single color, all alike, or with an empty channel."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from numpy.typing import NDArray
 
 LOOKED_AT = 2000
 FLAT_RANGE = 8
-"""Grey levels, of 255: an image in which every channel spans fewer shows nothing."""
+"""Minimum range of some channel, in levels of 255, for an image to show anything."""
 
 DARK = 32
-"""Grey levels, of 255, that images reach."""
+"""Level, of 255, that at least one image should reach."""
 
 MOST = 0.5
 FEWEST = 8
-"""Images below which nothing is said of all of them."""
+"""Minimum number of images for statements about all of them."""
 
 NAMED = 3
 CHANNELS = ("red", "green", "blue")
 
 
 def oddities(images: NDArray[np.uint8], name: Callable[[int], str]) -> list[str]:
-    """Look at some 2000 images, spread evenly, and return what is odd, a line each.
+    """Check some 2000 evenly spaced images, and return what is odd, one line each.
 
     Args:
         images: (N, 3, H, W).
-        name: names an image by its number.
+        name: Returns an image's name by its index.
     """
     numbers = range(0, len(images), max(1, len(images) // LOOKED_AT))
     if len(numbers) < FEWEST:
@@ -40,10 +40,10 @@ def oddities(images: NDArray[np.uint8], name: Callable[[int], str]) -> list[str]
     if flat.mean() > MOST:
         found = [name(numbers[place]) for place in np.flatnonzero(flat)[:NAMED].tolist()]
         told.append(
-            f"{_share(int(flat.sum()), len(some))} show a single colour, for example "
+            f"{_share(int(flat.sum()), len(some))} have a single color, for example "
             f"{', '.join(found)}: check how they were saved"
         )
-    else:  # images of one colour are alike, too
+    else:  # images of one color are copies of each other, too
         told += _alike(some, lambda place: name(numbers[place]))
     return told + _empty_channels(low.min(axis=0), high.max(axis=0)) + _dark(int(high.max()))
 
@@ -63,7 +63,7 @@ def _alike(images: NDArray[np.uint8], name: Callable[[int], str]) -> list[str]:
 
 
 def _empty_channels(low: NDArray[np.uint8], high: NDArray[np.uint8]) -> list[str]:
-    """Channels with one value in all images, where others have more."""
+    """Report channels with one value in all images, if others vary."""
     empty = [CHANNELS[place] for place in range(3) if low[place] == high[place]]
     if not empty or len(empty) == len(CHANNELS):
         return []
@@ -75,7 +75,7 @@ def _empty_channels(low: NDArray[np.uint8], high: NDArray[np.uint8]) -> list[str
 
 
 def _dark(highest: int) -> list[str]:
-    """Colour images of 12 bits in 16 come as 8 bits of which the upper four are empty."""
+    """Report dark images: color images of 12 bits in 16 decode to 8 bits with the upper four empty."""
     if not FLAT_RANGE <= highest < DARK:
         return []
     return [

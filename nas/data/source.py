@@ -1,4 +1,4 @@
-"""A data set whose images can be had at any size."""
+"""A data set whose images can be loaded at any resolution."""
 
 from __future__ import annotations
 
@@ -42,24 +42,24 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ImageSource:
-    """A data set whose splits are settled and whose images can be had at any size.
+    """A data set with fixed splits, whose images can be loaded at any resolution.
 
     Attributes:
-        name: what it is called in reports.
-        classes: class names; a label is an index into them.
-        pictures: the images of `train`, `val` and `test`, still to be decoded.
-        memory_limit_mb: above this a split is decoded while it is read.
-        workers: processes that decode then.
-        background: colour that transparent pixels are laid on.
-        white: what white is in images of more than eight bits.
-        contents: the files of each split; None where there are none.
-        left_out: images that cannot be read, where these are left out.
-        memory: which images have been decoded without a fault.
-        normalized: mean and deviation in place of those of these images: a resumed run keeps its own.
-        changes: see `Dataset.changes`.
-        accepts_changes: whether other pixels in the same files are one of these changes.
-        rule: how images were held out.
-        said: what has been said of the images: the same at another size is not said again.
+        name: Name in reports.
+        classes: Class names; a label is an index into them.
+        pictures: Images of `train`, `val` and `test`, not decoded yet.
+        memory_limit_mb: Larger splits are decoded while they are read.
+        workers: Processes that decode then.
+        background: Color behind transparent pixels.
+        white: White level of images of more than eight bits.
+        contents: The files of each split, if there are any.
+        left_out: Images that cannot be read, if these are left out.
+        memory: Images that are known to be intact.
+        normalized: Mean and deviation to use instead of these images': a resumed run keeps its own.
+        changes: See `Dataset.changes`.
+        accepts_changes: Whether changed pixels in the same files are accepted as well.
+        rule: How images were held out.
+        said: Warnings already logged, so that another resolution does not repeat them.
     """
 
     name: str
@@ -89,15 +89,15 @@ class ImageSource:
         beside_px: int | None = None,
         progress: ProgressCallback | None = None,
     ) -> Dataset:
-        """Decode the images at a size, in memory where they fit; otherwise check that they can be.
+        """Decode the images at a resolution, in memory if they fit; otherwise only check them.
 
         Args:
-            size_px: height and width.
-            beside_px: another size at which the same images are in memory too.
-            progress: called with (images done, total) once the work has taken two seconds.
+            size_px: Height and width.
+            beside_px: Another resolution at which the same images are in memory too.
+            progress: Called with (images done, total) once the work has taken two seconds.
 
         Raises:
-            InputError: the size is below 8 px, or images cannot be read; all of these are listed.
+            InputError: The resolution is below 8 px, or images cannot be read; all of these are listed.
         """
         if size_px < MIN_RESOLUTION_PX:
             raise InputError(
@@ -136,7 +136,7 @@ def _in_memory(source: ImageSource, *, size_px: int, progress: ProgressCallback 
 def _shifted(
     progress: ProgressCallback | None, *, done: int, total: int
 ) -> ProgressCallback | None:
-    """Count one split's progress as a part of all splits."""
+    """Report one split's progress as part of all splits."""
     return None if progress is None else lambda more, _: progress(done + more, total)
 
 
@@ -168,7 +168,7 @@ def _dataset(
     sample: NDArray[np.uint8],
     numbers: NDArray[np.int64],
 ) -> Dataset:
-    """The data set; `sample` are the training images with these numbers."""
+    """Return the data set; `sample` are the training images with these indices."""
     train = source.pictures["train"]
     for line in oddities(sample, lambda place: train.describe(int(numbers[place]))):
         if line not in source.said:

@@ -1,4 +1,4 @@
-"""How images are held out where a data set has no val or test part of its own."""
+"""How images are held out if a data set has no val or test split of its own."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ SplitBy = Literal["name", "random"]
 
 @dataclass(frozen=True)
 class SplitRule:
-    """What decides which images are held out: it goes with a checkpoint, so that none is tested on later.
+    """Which images are held out; kept in checkpoints, so that training images are never tested on.
 
     Attributes:
-        val_fraction: part of each class that becomes val.
-        test_fraction: part of each class that becomes test.
-        seed: decides which images.
+        val_fraction: Fraction of each class that becomes val.
+        test_fraction: Fraction of each class that becomes test.
+        seed: Random seed of the split.
         split_by: `name` draws an image by its class and file name, so that adding images moves hardly any
             other; `random` draws it by its position.
     """
@@ -32,10 +32,10 @@ class SplitRule:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Return what `to_dict` gave.
+        """Inverse of `to_dict`.
 
         Raises:
-            ValueError: a value is missing or impossible.
+            ValueError: A value is missing or invalid.
         """
         val, test = (_fraction(data, name) for name in ("val_fraction", "test_fraction"))
         seed, split_by = data.get("seed"), data.get("split_by")

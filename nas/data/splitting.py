@@ -1,4 +1,4 @@
-"""Holding images out, class by class."""
+"""Hold out images, class by class."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def stratified_split(
     with a single image stays whole.
 
     Args:
-        labels: class index of every image (N,).
-        fraction: part to hold out, in (0, 1).
-        seed: the same seed chooses the same images.
-        name: what the fraction is called in the error.
-        keys: of every image (N,), in place of the seed: those with the lowest are held out, so that
-            an image more or less changes the side of hardly any other. See `keys_of_names`.
+        labels: Class index of every image (N,).
+        fraction: Fraction to hold out, in (0, 1).
+        seed: Random seed.
+        name: Name of the fraction in the error.
+        keys: A key for every image (N,), instead of the seed: the lowest are held out, so that adding or
+            removing an image moves hardly any other. See `keys_of_names`.
 
     Returns:
-        Sorted indices of what stays and of what is held out; together each index once.
+        Sorted indices of images that stay and of images held out; together each index once.
 
     Raises:
-        InputError: the fraction is not between 0 and 1.
+        InputError: The fraction is not between 0 and 1.
 
     >>> stay, held_out = stratified_split(np.array([0] * 8 + [1] * 4), 0.25, seed=0)
     >>> len(stay), len(held_out)
@@ -58,7 +58,7 @@ def stratified_split(
 
 
 def held_out_of(count: int, fraction: float) -> int:
-    """Return how many of a class's images are held out.
+    """Return the number of a class's images that are held out.
 
     >>> held_out_of(10, 0.2), held_out_of(2, 0.01), held_out_of(1, 0.5)
     (2, 1, 0)
@@ -67,7 +67,7 @@ def held_out_of(count: int, fraction: float) -> int:
 
 
 def keys_of_names(names: Sequence[str], *, seed: int, split: str) -> NDArray[np.uint64]:
-    """Return a number for each name that looks random and follows from name, seed and split alone.
+    """Hash each name to a number, depending only on name, seed and split.
 
     >>> keys_of_names(["cat/1.jpg"], seed=0, split="val") == keys_of_names(
     ...     ["cat/1.jpg", "dog/1.jpg"], seed=0, split="val"
@@ -88,15 +88,15 @@ def split_as_before(
     held_out: Collection[str],
     before: Collection[str],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Leave images on the side where they were; only new ones are drawn, up to `fraction` of each class.
+    """Keep images in their splits; draw only new ones, up to `fraction` of each class.
 
     Args:
-        labels: class index of every image (N,).
-        fraction: part to hold out, in (0, 1).
-        names: of every image (N,).
-        keys: see `stratified_split`.
-        held_out: names of those that were held out.
-        before: names of all that were there before.
+        labels: Class index of every image (N,).
+        fraction: Fraction to hold out, in (0, 1).
+        names: Name of every image (N,).
+        keys: See `stratified_split`.
+        held_out: Names of images held out before.
+        before: Names of all images before.
 
     Returns:
         As `stratified_split`.

@@ -20,14 +20,14 @@ from nas.short_folder import shorten_sockets
 
 @dataclass(frozen=True)
 class StreamingSplit:
-    """Pictures decoded in worker processes; the same batches as `ArraySplit` gives.
+    """Pictures decoded in worker processes, with the same batches as `ArraySplit`.
 
     Attributes:
-        pictures: what to decode.
-        resolution_px: height and width of the images.
-        workers: processes that decode; 0 decodes in the caller.
-        background: colour that transparent pixels are laid on.
-        white: what white is in images of more than eight bits.
+        pictures: The images.
+        resolution_px: Height and width of the decoded images.
+        workers: Processes that decode; 0 decodes in the caller.
+        background: Color behind transparent pixels.
+        white: White level of images of more than eight bits.
     """
 
     pictures: Pictures
@@ -47,10 +47,10 @@ class StreamingSplit:
     def batches(
         self, batch_size: int, *, generator: torch.Generator | None = None, drop_last: bool = False
     ) -> Iterator[Batch]:
-        """Go through the split once; see `Split.batches`.
+        """Iterate over the split once; see `Split.batches`.
 
         Raises:
-            UnreadableError: an image cannot be read; it is found only when its batch is due.
+            UnreadableError: An image cannot be read, which is found only when its batch is due.
         """
         order = batch_indices(len(self), batch_size, generator=generator, drop_last=drop_last)
         shorten_sockets()
@@ -60,7 +60,7 @@ class StreamingSplit:
             batch_size=None,
             num_workers=self.workers,
             collate_fn=_unchanged,
-            # The loader draws a seed for its workers: not from torch's global generator.
+            # The loader draws a seed for its workers; keep it off torch's global generator.
             generator=torch.Generator(),
         )
         for batch in loader:
@@ -70,7 +70,7 @@ class StreamingSplit:
 
 
 class _DecodedBatches(TorchDataset[Batch | UnreadableError]):
-    """Maps a batch's indices to its tensors; an error is a value: raised, it gains a traceback."""
+    """Maps batch indices to tensors; returns errors as values, because raising adds a traceback."""
 
     def __init__(self, split: StreamingSplit) -> None:
         self._split = split

@@ -21,7 +21,7 @@ Arguments = Mapping[str, str | bool]
 
 
 class Parts(NamedTuple):
-    """The constructor's arguments for each split; None where the source has no such split."""
+    """The constructor's arguments for each split; None if the source has no such split."""
 
     train: Arguments
     val: Arguments | None
@@ -49,7 +49,7 @@ SETS: Mapping[str, Parts] = {
     "Flowers102": _TRAIN_VAL_TEST,
     "Food101": _TRAIN_TEST,
     "GTSRB": _TRAIN_TEST,
-    # The published accuracies are on ImageNet's and Imagenette's val: it is the test split here.
+    # Published accuracies on ImageNet and Imagenette are of val, so it is the test split here.
     "ImageNet": Parts({"split": "train"}, None, {"split": "val"}),
     "Imagenette": Parts({"split": "train"}, None, {"split": "val"}),
     "KMNIST": _BY_FLAG,
@@ -76,7 +76,7 @@ class TorchvisionPictures:
     split: str = "train"
 
     def open(self, index: int) -> Image.Image:
-        """Return the image that the data set gives."""
+        """Return the image from the data set."""
         image = self.source[index][0]
         assert isinstance(image, Image.Image)
         return image
@@ -87,22 +87,22 @@ class TorchvisionPictures:
 
     @property
     def names(self) -> None:
-        """There are no files."""
+        """Return None: there are no files."""
 
     def open_plain(self, index: int) -> None:
-        """There is nothing to leave out."""
+        """Return None: there is no metadata."""
 
     def stamp(self, index: int) -> str:
         """Return the image's number: torchvision verifies what it downloads."""
         return f"{self.name}|{self.split}|{len(self.labels)}|{index}"
 
     def size_bytes(self, index: int) -> int:  # noqa: ARG002
-        """There are no files."""
+        """Return 0: there are no files."""
         return 0
 
 
 def canonical_name(name: str) -> str | None:
-    """Find a data set whatever the case of its name.
+    """Find a data set, ignoring case.
 
     >>> canonical_name("cifar10"), canonical_name("cifar11")
     ('CIFAR10', None)
@@ -111,7 +111,7 @@ def canonical_name(name: str) -> str | None:
 
 
 def download_root(root: Path | None) -> Path:
-    """Return where data sets are kept: the argument, $MOBILE_NAS_DOWNLOADS, or ~/.cache/mobile-nas."""
+    """Return the folder of data sets: the argument, $MOBILE_NAS_DOWNLOADS, or ~/.cache/mobile-nas."""
     if root is not None:
         return root
     variable = os.environ.get(ROOT_VARIABLE)
@@ -121,13 +121,13 @@ def download_root(root: Path | None) -> Path:
 def read_torchvision(
     name: str, root: Path
 ) -> tuple[tuple[str, ...], dict[str, TorchvisionPictures | None]]:
-    """Open the splits of a data set of `SETS`, downloading it into `root` if it is not there.
+    """Open the splits of a data set of `SETS`, downloading it into `root` if necessary.
 
     Returns:
-        The class names and the pictures by split; None for a split that the source does not have.
+        The class names, and the pictures by split; None for a split that the source lacks.
 
     Raises:
-        InputError: it can be neither found nor downloaded, or needs a package that is missing.
+        InputError: The data set cannot be found or downloaded, or needs a package that is missing.
     """
     parts = SETS[name]
     opened = {
@@ -143,7 +143,7 @@ def read_torchvision(
 
 def _construct(name: str, root: Path, arguments: Arguments) -> Any:
     constructor = getattr(torchvision.datasets, name)
-    # ImageNet cannot be downloaded and its constructor says so by having no such argument.
+    # ImageNet cannot be downloaded, so its constructor lacks this argument.
     downloads = "download" in inspect.signature(constructor).parameters
     extra = {"download": True} if downloads else {}
     try:
@@ -154,7 +154,7 @@ def _construct(name: str, root: Path, arguments: Arguments) -> Any:
             f"data set {name} needs a package that is not installed ({error}): install it with pip"
         ) from error
     # URLError and HTTPError are OSErrors, a bad checksum is a RuntimeError; a damaged archive, table or
-    # pickle raises whatever its reader does.
+    # pickle may raise anything.
     except Exception as error:
         reason = " ".join(str(error).split())
         raise InputError(
@@ -164,7 +164,7 @@ def _construct(name: str, root: Path, arguments: Arguments) -> Any:
 
 
 def _labels(source: Any) -> NDArray[np.int64]:
-    # Torchvision has no common name for the labels; reading them from items decodes every image.
+    # Torchvision has no common name for labels; reading them from items would decode every image.
     for attribute in ("targets", "labels", "_labels", "y"):
         if hasattr(source, attribute):
             return np.asarray(getattr(source, attribute), np.int64)

@@ -1,4 +1,4 @@
-"""What a network answers to labelled images, and how often it is right."""
+"""Classify labelled images, and compute the accuracy."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ EVALUATED_AT_ONCE = 64
 
 
 class Answers(NamedTuple):
-    """Classes that a network gives to images (n,), and the right ones (n,)."""
+    """Predicted classes of images (n,), and the labels (n,)."""
 
     given: NDArray[np.int64]
     right: NDArray[np.int64]
 
     @property
     def accuracy(self) -> float:
-        """Share of right answers, 0..1."""
+        """Top-1 accuracy, 0..1."""
         return float(np.mean(self.given == self.right))
 
     def score(self) -> SplitScore:
@@ -39,7 +39,7 @@ class Answers(NamedTuple):
 
 
 def joined(parts: Sequence[Answers]) -> Answers:
-    """Answers to several splits as one."""
+    """Concatenate the answers to several splits."""
     given, right = zip(*parts, strict=True)
     return Answers(np.concatenate(given), np.concatenate(right))
 
@@ -47,12 +47,12 @@ def joined(parts: Sequence[Answers]) -> Answers:
 def classify(
     model: Model, split: Split, progress: Callable[[int], None] = lambda _: None
 ) -> Answers:
-    """Let a network classify a split whose labels are indices into its classes.
+    """Classify a split whose labels are indices into the network's classes.
 
     Args:
         model: The network.
-        split: Images of the size that it takes.
-        progress: Told how many images are done.
+        split: Images at its resolution.
+        progress: Called with the number of images done.
     """
     given, right = [], []
     for images, labels in split.batches(EVALUATED_AT_ONCE):
@@ -63,11 +63,11 @@ def classify(
 
 
 def score_file(file: Path | bytes, split: Split) -> SplitScore:
-    """Top-1 accuracy of an exported file, computed by its own runtime.
+    """Return the top-1 accuracy of an exported file in its own runtime.
 
     Args:
-        file: An ONNX or LiteRT file, or a serialized ONNX model that says how to feed it.
-        split: Images of the size that it takes; labels are indices into its classes.
+        file: An ONNX or LiteRT file, or a serialized ONNX model with a description of its input.
+        split: Images at its resolution; labels are indices into its classes.
 
     Raises:
         InputError: See `nas.export.models.open_model`.
@@ -76,22 +76,22 @@ def score_file(file: Path | bytes, split: Split) -> SplitScore:
     return classify(model, split).score()
 
 
-def keep_and_score_onnx(path: Path, seed: Checkpoint, split: Split) -> SplitScore | None:
-    """Write a network as ONNX, read the file back, and score it with ONNX Runtime.
+def keep_and_score_onnx(path: Path, checkpoint: Checkpoint, split: Split) -> SplitScore | None:
+    """Export a network to ONNX, read the file back, and evaluate it with ONNX Runtime.
 
     Args:
-        path: Of the file.
-        seed: The network, its weights, and the classes that the split's labels are indices into.
-        split: Images of the network's size.
+        path: Where to write the file.
+        checkpoint: The network, its weights and its classes.
+        split: Images at the network's resolution; labels are indices into its classes.
 
     Returns:
         None if no file was written (`nas.export.onnx_export.keep_onnx`) or an image became unreadable: a
         finished run must not fail here.
     """
-    if not keep_onnx(path, seed):
+    if not keep_onnx(path, checkpoint):
         return None
     try:
         return score_file(path, split)
     except UnreadableError as error:
-        _log.warning("%s was not scored on held-out images: %s", path, error)
+        _log.warning("%s was not evaluated on held-out images: %s", path, error)
         return None

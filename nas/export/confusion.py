@@ -1,4 +1,4 @@
-"""Accuracy of each class, and which classes are taken for which."""
+"""Accuracy by class, and the confusion matrix."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ClassScore:
-    """How one class does.
+    """Accuracy of one class.
 
     Attributes:
-        name: Of the class.
-        images: Of the class.
-        right: How many of these were recognised.
+        name: Name of the class.
+        images: Number of its images.
+        right: Number of these that were classified correctly.
     """
 
     name: str
@@ -26,17 +26,17 @@ class ClassScore:
 
     @property
     def accuracy(self) -> float | None:
-        """Share of the class's images that were recognised, 0..1; None without images."""
+        """Fraction of the class's images classified correctly, 0..1; None without images."""
         return self.right / self.images if self.images else None
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """Answers by class.
+    """A sparse confusion matrix.
 
     Attributes:
-        classes: Of the network, in its order.
-        counts: Images by right class and given class; pairs without images are left out.
+        classes: The network's classes in order.
+        counts: Number of images by (label, prediction); zeros are left out.
     """
 
     classes: tuple[str, ...]
@@ -56,7 +56,7 @@ class Confusion:
         return cls(classes, dict(sorted(Counter(pairs).items())))
 
     def by_class(self) -> list[ClassScore]:
-        """How each class does, in the network's order."""
+        """Return the accuracy of each class, in the network's order."""
         images = Counter[int]()
         for (right, _), count in self.counts.items():
             images[right] += count
@@ -66,16 +66,16 @@ class Confusion:
         ]
 
     def mistakes(self) -> list[tuple[int, int, int]]:
-        """Right class, given class, images; the most frequent first."""
+        """Label, prediction and number of images of each confusion, the most frequent first."""
         wrong = [(*pair, count) for pair, count in self.counts.items() if pair[0] != pair[1]]
         return sorted(wrong, key=lambda found: (-found[2], found))
 
     def seen(self) -> list[int]:
-        """The classes that are right or given for some image."""
+        """Classes that are the label or the prediction of some image."""
         return sorted({place for pair in self.counts for place in pair})
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data; of the confusion only pairs that have images."""
+        """Return plain data; zeros of the matrix are left out."""
         names = self.classes
         return {
             "classes": [

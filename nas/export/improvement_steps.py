@@ -1,4 +1,4 @@
-"""MobileNetV3's improvements taken one after another, and what each came to."""
+"""Apply MobileNetV3's improvements to a network one after another."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ Improve = Callable[[ArchSpec], ArchSpec]
 
 @dataclass(frozen=True)
 class Step:
-    """What an improvement did.
+    """The network after one improvement.
 
     Attributes:
-        name: The improvement's; empty before the first.
-        spec: The network after it.
-        reason: Why the network is the one before the step; empty if it is another.
+        name: The improvement; empty for the original network.
+        spec: The network.
+        reason: Why the improvement was skipped; empty if it was applied.
     """
 
     name: str
@@ -38,14 +38,14 @@ class Step:
 def chosen_improvements(
     *, last_stage: bool, stem: bool, hswish: int | None, squeeze_excite: bool
 ) -> dict[str, Improve]:
-    """The improvements asked for by name, in the paper's order.
+    """Return the selected improvements, in the paper's order.
 
     Raises:
-        InputError: None is.
+        InputError: None is selected.
     """
 
     def smaller_stem(spec: ArchSpec) -> ArchSpec:
-        # Filters are saved, never added; and who wants no h-swish gets none here either.
+        # Never add filters, and add no h-swish if that improvement is off.
         filters = min(STEM_FILTERS, spec.stem.out)
         return resize_stem(spec, filters, act="hswish" if hswish else spec.stem.act)
 
@@ -62,7 +62,7 @@ def chosen_improvements(
 
 
 def take_steps(spec: ArchSpec, improvements: dict[str, Improve]) -> list[Step]:
-    """The network as it is, then after each improvement; one that cannot be applied is passed over.
+    """Return the network, and its variants after each improvement; skip those that cannot be applied.
 
     >>> from search_spaces.references import mobilenet_v3_large
     >>> steps = take_steps(mobilenet_v3_large(), {"last stage": redesign_last_stage})

@@ -1,8 +1,8 @@
-"""Int8 ONNX by static quantisation.
+"""Int8 ONNX by static quantization.
 
-Weights are int8 with a scale for each output channel, activations uint8 with a scale for each tensor, held
-by QuantizeLinear and DequantizeLinear nodes (QDQ). The ranges of activations are those seen on
-calibration images.
+Weights are int8 with a scale per output channel, activations uint8 with a scale per tensor, expressed by
+QuantizeLinear and DequantizeLinear nodes (QDQ). The ranges of activations are those observed on calibration
+images.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from nas.checkpoints.feeding import Images
 
 
 def quantize_onnx(model: bytes, images: Images, *, reduce_range: bool = False) -> bytes:
-    """A float ONNX model in int8.
+    """Quantize a float ONNX model to int8.
 
     Args:
         model: Serialized, with one input `image`.
-        images: To calibrate on (n, 3, h, w), prepared as the model takes them.
-        reduce_range: Weights of 7 bits. x86 processors without VNNI add two products of 8 bits in 16,
-            which can overflow; with 7 bits it cannot.
+        images: Calibration images (n, 3, h, w), prepared for the model.
+        reduce_range: Use 7 bits for weights. x86 processors without VNNI add two 8-bit products in 16 bits,
+            which can overflow.
     """
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
@@ -49,9 +49,9 @@ def quantize_onnx(model: bytes, images: Images, *, reduce_range: bool = False) -
 
 
 def _before_first_layer(model: onnx.ModelProto) -> list[str]:
-    """Names of the nodes in front of the first convolution: those that normalise pixels.
+    """Return the names of the nodes before the first convolution, which normalize pixels.
 
-    In int8 each of them would round once more.
+    Quantizing them would add a rounding each.
     """
     names = []
     for node in model.graph.node:
@@ -62,9 +62,9 @@ def _before_first_layer(model: onnx.ModelProto) -> list[str]:
 
 
 def _without_unused(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Drop constants that nothing reads any more; ONNX Runtime warns of each.
+    """Drop unused constants, of which ONNX Runtime would warn.
 
-    The quantiser leaves float weights beside its own, and the limits of a ReLU6 that its range replaces.
+    The quantizer leaves float weights next to its own, and the limits of a ReLU6 that its range replaces.
     """
     graph = model.graph
     used = {name for node in graph.node for name in node.input}
@@ -77,10 +77,10 @@ def _without_unused(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _without_aliases(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Write out constants that the exporter stored once for several layers, as equal biases are.
+    """Duplicate constants that the exporter shares between layers, such as equal biases.
 
-    A bias that comes by an Identity node is not seen to be constant, and its convolution would run in
-    float.
+    The quantizer does not recognize a bias behind an Identity node as constant, and would leave its
+    convolution in float.
     """
     graph = model.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
@@ -94,10 +94,10 @@ def _without_aliases(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 class _Reader:
-    """Calibration images one at a time, as onnxruntime asks for them."""
+    """Yields calibration images one by one, as onnxruntime expects."""
 
     def __init__(self, images: Images) -> None:
-        # Each (1, 3, h, w); pixels go in channels last.
+        # Each (1, 3, h, w); raw pixels are channels-last.
         self._feeds = (_channels_last(image) for image in images[:, None])
 
     def get_next(self) -> dict[str, Images] | None:
@@ -113,7 +113,7 @@ def _channels_last(image: Images) -> Images:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the quantiser's remarks off the root logger and standard output, which is for results."""
+    """Keep the quantizer's messages off the root logger and standard output, which is for results."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

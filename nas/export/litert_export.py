@@ -1,4 +1,4 @@
-"""LiteRT files (`.tflite`), float and int8, by litert-torch."""
+"""Export to LiteRT (`.tflite`), float and int8, by litert-torch."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from search_spaces.litert_export import litert_module, quiet, to_tflite
 from search_spaces.pixel_input import Exportable
 
 SIGNATURE, INPUT = "serving_default", "args_0"
-"""What litert-torch calls a file's one function and its input."""
+"""Names that litert-torch gives to a file's only function and its input."""
 
 
 def require_litert() -> None:
-    """Check that the extra is installed.
+    """Check that the LiteRT extra is installed.
 
     Raises:
-        InputError: It is not; the message has the command that installs it.
+        InputError: It is not; the message gives the command to install it.
     """
     for name in ("ai_edge_litert", "ai_edge_quantizer", "litert_torch"):
         litert_module(name)
 
 
 def checked_litert(network: Exportable) -> bytes:
-    """The network as a float `.tflite`, after its logits on random images were compared with torch's.
+    """Convert a network to a float `.tflite`, and check its logits on random images against torch's.
 
     Input and output: see `search_spaces.litert_export.to_tflite`.
 
@@ -44,11 +44,11 @@ def checked_litert(network: Exportable) -> bytes:
 
 
 def quantize_litert(model: bytes, images: Images) -> bytes:
-    """A float `.tflite` in int8: weights with a scale for each channel, output and normalised input too.
+    """Quantize a float `.tflite` to int8: weights per channel, output and normalized input too.
 
     Args:
-        model: As `checked_litert` gives it.
-        images: To calibrate on (n, 3, h, w), prepared as the model takes them.
+        model: From `checked_litert`.
+        images: Calibration images (n, 3, h, w), prepared for the model.
 
     Raises:
         InputError: litert-torch is not installed.
@@ -61,10 +61,10 @@ def quantize_litert(model: bytes, images: Images) -> bytes:
 
 
 def _ranges(model: bytes, recipe: Any, images: Images) -> Any:
-    """Least and greatest value of each tensor over the images.
+    """Return minimum and maximum of each tensor over the images.
 
-    `Quantizer.calibrate` would take a moving average over images of each one's extremes, which cuts
-    off what single images need: on the embedded data its logits were about four times as far off.
+    `Quantizer.calibrate` takes a moving average of each image's extremes, which clips values that single
+    images need: on the embedded data its logits were about four times as far off.
     """
     manager = litert_module("ai_edge_quantizer.recipe_manager").RecipeManager()
     manager.load_quantization_recipe(recipe)
@@ -79,10 +79,10 @@ def _ranges(model: bytes, recipe: Any, images: Images) -> Any:
 
 
 def litert_latencies(models: Sequence[bytes]) -> list[Latency]:
-    """Latency of files at batch 1 on this machine's CPU, one thread, by LiteRT's XNNPACK, in turns.
+    """Measure files at batch 1 on this machine's CPU, one thread, with LiteRT's XNNPACK, interleaved.
 
     Raises:
-        MeasurementError: LiteRT refuses one.
+        MeasurementError: LiteRT refuses a file.
     """
     from latency.devices import measured
     from latency.runtimes.litert import LiteRt
@@ -104,5 +104,5 @@ LITERT = Format(
 
 
 def _channels_last(images: Images) -> Images:
-    """(n, 3, h, w) to (n, h, w, 3)."""
+    """Convert (n, 3, h, w) to (n, h, w, 3)."""
     return np.ascontiguousarray(images.transpose(0, 2, 3, 1))

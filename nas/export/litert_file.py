@@ -1,4 +1,4 @@
-"""LiteRT files: running them, and what they say about how to feed them."""
+"""LiteRT files: run them, and read or write the description of their input."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from search_spaces import InputError
 from search_spaces.litert_export import litert_module
 
 LABELS, DESCRIPTION, DIGEST = "labels.txt", f"{KEY}.json", "model.sha256"
-"""Appended to a file as a zip archive, where TensorFlow Lite's tools look for a model's labels."""
+"""File in the zip archive appended to a model, where TensorFlow Lite's tools look for labels."""
 
 
 class LiteRtRun:
-    """A `.tflite` on the CPU; see `nas.export.running.Run`.
+    """Runs a `.tflite` on the CPU; see `nas.export.running.Run`.
 
     Args:
         model: The file's content.
         where: Its name, for messages.
 
     Raises:
-        InputError: LiteRT refuses it, or is not installed; or the model does not take an image.
+        InputError: LiteRT is not installed or refuses the file, or the model does not take an image.
     """
 
     def __init__(self, model: bytes, *, where: str) -> None:
@@ -58,7 +58,7 @@ class LiteRtRun:
     def _taken(self) -> Takes:
         scale, zero = self._given["quantization"]
         shape = [int(side) for side in self._given.get("shape_signature", self._given["shape"])]
-        shape[:1] = [int(side) for side in self._given["shape"][:1]]  # a free batch runs at 1
+        shape[:1] = [int(side) for side in self._given["shape"][:1]]  # a dynamic batch runs at 1
         dtype = np.dtype(self._given["dtype"]).name
         quantization = (float(scale), int(zero)) if scale else None
         takes = taken(shape, dtype, where=self._where, layout="NHWC", quantization=quantization)
@@ -68,7 +68,7 @@ class LiteRtRun:
 
     @property
     def classes(self) -> int | None:
-        """How many figures it answers."""
+        """Number of outputs."""
         shape = self._got["shape"]
         return int(shape[1]) if len(shape) == 2 and not free(int(shape[1])) else None
 
@@ -89,7 +89,7 @@ class LiteRtRun:
 
 
 def open_litert(model: bytes, *, where: str = "LiteRT") -> LiteRtRun:
-    """A `.tflite` as what runs it: images are turned channels last and quantised as its input wants.
+    """Open a `.tflite`; images are converted to its layout and quantization.
 
     Raises:
         InputError: See `LiteRtRun`.
@@ -98,7 +98,7 @@ def open_litert(model: bytes, *, where: str = "LiteRT") -> LiteRtRun:
 
 
 def describe_litert(model: bytes, usage: Usage) -> Feed:
-    """How to feed a `.tflite` of a network, by its own input; uint8 without a scale is pixels."""
+    """Describe how to feed a `.tflite`, from its input; uint8 without a scale means pixels."""
     takes = open_litert(model).takes
     assert takes.size_px is not None
     pixels = takes.dtype == "uint8" and takes.quantization is None
@@ -114,7 +114,7 @@ def describe_litert(model: bytes, usage: Usage) -> Feed:
 
 
 def stamp_litert(model: bytes, feed: Feed) -> bytes:
-    """Write into a `.tflite` how to feed it: the metadata entry `mobile_nas`, and labels in an archive."""
+    """Write the description of its input into a `.tflite`: as metadata `mobile_nas`, and labels."""
     schema = litert_module("ai_edge_litert.schema_py_generated")
     tools = litert_module("ai_edge_litert.tools.flatbuffer_utils")
     content = tools.read_model_from_bytearray(bytearray(model))
@@ -127,7 +127,7 @@ def stamp_litert(model: bytes, feed: Feed) -> bytes:
 
 
 def description_of(model: bytes, *, where: str) -> bytes | None:
-    """What `stamp_litert` wrote into the metadata; None in a file without it.
+    """Return the description that `stamp_litert` wrote; None for other files.
 
     Raises:
         InputError: LiteRT is not installed, or the file is damaged.
@@ -139,21 +139,21 @@ def description_of(model: bytes, *, where: str) -> bytes | None:
             entry = content.Metadata(place)
             if entry.Name() == KEY.encode():
                 return bytes(content.Buffers(entry.Buffer()).DataAsNumpy())
-    except Exception as error:  # what reading a cut flatbuffer raises is not told
+    except Exception as error:  # a truncated flatbuffer may raise anything
         raise _refused(where, error) from error
     return None
 
 
 def _with_archive(model: bytes, feed: Feed) -> bytes:
-    """Append the class names, a line each, and the whole description."""
-    # A name of several lines would move all that follow it.
+    """Append an archive with the class names, one per line, and the description."""
+    # Line breaks in a name would shift all following labels.
     labels = "".join(" ".join(name.splitlines()) + "\n" for name in feed.classes)
     content = io.BytesIO(model)
     with zipfile.ZipFile(content, "a") as archive:
         digest = hashlib.sha256(model).hexdigest()
         texts = {LABELS: labels, DESCRIPTION: feed.to_json() + "\n", DIGEST: digest + "\n"}
         for name, text in texts.items():
-            # Without a date, the same network gives the same file.
+            # No date: the same network must give the same file.
             archive.writestr(zipfile.ZipInfo(name), text.encode("utf-8", "surrogateescape"))
     return content.getvalue()
 
@@ -162,20 +162,20 @@ def _require_whole(model: bytes, where: str) -> None:
     """Check the digest that `stamp_litert` wrote: LiteRT crashes on some damaged files.
 
     Raises:
-        InputError: The file is not what was written.
+        InputError: The digest does not match.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(model)) as archive:
             start = min(entry.header_offset for entry in archive.infolist())
             written = archive.read(DIGEST).decode().strip()
-    except Exception:  # noqa: BLE001  no archive, or no such entry: another program's file
+    except Exception:  # noqa: BLE001  no archive or no such entry: a file of another program
         return
     if hashlib.sha256(model[:start]).hexdigest() != written:
-        raise InputError(f"{where}: damaged: it is not what was written; export or copy it again")
+        raise InputError(f"{where}: damaged (its checksum does not match): export or copy it again")
 
 
 def _encoded(values: NDArray[Any], tensor: dict[str, Any]) -> NDArray[Any]:
-    """Values in a tensor's own type."""
+    """Quantize values to a tensor's type."""
     scale, zero = tensor["quantization"]
     if not scale or values.dtype == tensor["dtype"]:
         return values.astype(tensor["dtype"], copy=False)
@@ -186,7 +186,7 @@ def _encoded(values: NDArray[Any], tensor: dict[str, Any]) -> NDArray[Any]:
 
 
 def _decoded(values: NDArray[Any], tensor: dict[str, Any]) -> NDArray[np.float32]:
-    """What a tensor's own values stand for; a copy, as the interpreter writes over its memory."""
+    """Dequantize a tensor's values, as a copy: the interpreter reuses its memory."""
     scale, zero = tensor["quantization"]
     floats = values.astype(np.float32)
     return (floats - np.float32(zero)) * np.float32(scale) if scale else floats
@@ -194,4 +194,4 @@ def _decoded(values: NDArray[Any], tensor: dict[str, Any]) -> NDArray[np.float32
 
 def _refused(where: str, error: Exception) -> InputError:
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return InputError(f"{where}: LiteRT refuses it ({reason}): damaged, or no LiteRT file")
+    return InputError(f"{where}: LiteRT refuses it ({reason}): damaged, or not a LiteRT file")

@@ -1,4 +1,4 @@
-"""A network that can be run, whatever file it is in: a checkpoint, ONNX or LiteRT."""
+"""Networks that can be run, from any kind of file: a checkpoint, ONNX or LiteRT."""
 
 from __future__ import annotations
 
@@ -23,34 +23,34 @@ if TYPE_CHECKING:
     from nas.export.litert_file import LiteRtRun
 
 ONNX_START = b"\x08"
-"""The tag of `ir_version`, which exporters write first."""
+"""Tag of `ir_version`, which exporters write first."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """What runs a network, and how it is fed."""
+    """A network's runtime and the description of its input."""
 
     feed: Feed
     run: Run
 
     def logits(self, pixels: NDArray[np.uint8]) -> Logits:
-        """Answer images.
+        """Run the network on images.
 
         Args:
-            pixels: (n, 3, size, size), as `nas.data.image_files.decode.decode` gives them.
+            pixels: (n, 3, size, size), from `nas.data.image_files.decode.decode`.
 
         Returns:
             (n, classes).
 
         Raises:
-            InputError: The file answers with another number of classes than it has names for.
+            InputError: The number of outputs differs from the number of class names.
         """
         logits = self.run(self.feed.prepare(pixels))
         require_class_names(self.feed, logits.shape[1])
         return logits
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> Logits:
-        """As `logits`, through a softmax where the network has none."""
+        """Return class probabilities: `logits`, with a softmax if the network has none."""
         logits = self.logits(pixels)
         if self.feed.outputs == "probabilities":
             return logits
@@ -60,32 +60,32 @@ class Model:
 
 
 def require_class_names(feed: Feed, count: int, *, where: str = "the network") -> None:
-    """Check that the network has one name for each of its outputs.
+    """Check that the network has one name for each output.
 
     Raises:
         InputError: It has more, or fewer.
     """
     if len(feed.classes) != count:
         raise InputError(
-            f"{where} answers with {count} figures and has {len(feed.classes)} class names: "
+            f"{where} has {count} outputs and {len(feed.classes)} class names: "
             "the description is another network's"
         )
 
 
 def open_model(path: Path, *, px: int | None = None) -> Model:
-    """Open a file by what is in it, whatever its name.
+    """Open a file by its content, whatever its name.
 
     Args:
         path: A checkpoint, an ONNX or a LiteRT file.
-        px: Side of the images; None takes the file's own. Files other than checkpoints have one size.
+        px: Image size; None uses the file's own. Only checkpoints can run at other sizes.
 
     Raises:
-        InputError: No such file, a damaged one, one that does not say how to feed it, another size, or a
-            size below 8 px.
+        InputError: The file is missing, damaged, lacks a description of its input, or has another fixed
+            size; or the size is below 8 px.
     """
     if px is not None and px < MIN_RESOLUTION_PX:
         raise InputError(
-            f"resolution must be at least {MIN_RESOLUTION_PX}, got {px}: give a side in pixels such as "
+            f"resolution must be at least {MIN_RESOLUTION_PX}, got {px}: give a size in pixels such as "
             "96, or leave it out for the network's own size"
         )
     start = _start(path)
@@ -94,30 +94,30 @@ def open_model(path: Path, *, px: int | None = None) -> Model:
     if start[4:8] == b"TFL3":
         return _at(_open_litert(path), px, path)
     if path.suffix == ".tflite" and not start.startswith(ONNX_START):
-        raise InputError(f"{path}: damaged, or no LiteRT file: export or copy it again")
+        raise InputError(f"{path}: damaged, or not a LiteRT file: export or copy it again")
     return _at(_open_onnx(path), px, path)
 
 
 def of_checkpoint(
-    seed: Checkpoint, *, px: int | None = None, where: str = "the checkpoint"
+    checkpoint: Checkpoint, *, px: int | None = None, where: str = "the checkpoint"
 ) -> Model:
-    """A checkpoint at the size at which it is deployed, or another.
+    """Open a checkpoint at its deployed resolution, or another.
 
     Raises:
-        InputError: It has another number of class names than of classes.
+        InputError: The number of class names differs from that of the classes.
     """
     if px is not None:
-        seed = replace(seed, spec=replace(seed.spec, resolution=px))
-    feed = Feed.of(seed)
-    require_class_names(feed, seed.spec.head.classes, where=where)
-    return Model(feed, torch_run(seed.network()))
+        checkpoint = replace(checkpoint, spec=replace(checkpoint.spec, resolution=px))
+    feed = Feed.of(checkpoint)
+    require_class_names(feed, checkpoint.spec.head.classes, where=where)
+    return Model(feed, torch_run(checkpoint.network()))
 
 
 def of_onnx(model: bytes, *, where: str = "ONNX") -> Model:
-    """A serialized ONNX model that says itself how to feed it.
+    """Open a serialized ONNX model that contains the description of its input.
 
     Raises:
-        InputError: It does not.
+        InputError: It has no description.
     """
     run = open_onnx(model, where=where)
     description = run.description()
@@ -127,7 +127,7 @@ def of_onnx(model: bytes, *, where: str = "ONNX") -> Model:
 
 
 def torch_run(network: Network) -> Run:
-    """A network in eval mode, on the CPU."""
+    """Wrap a network in eval mode, on the CPU."""
 
     def run(images: Images) -> Logits:
         with torch.inference_mode():
@@ -149,7 +149,7 @@ def _start(path: Path) -> bytes:
 def _open_onnx(path: Path) -> tuple[Model, int | None]:
     run = open_onnx(path, where=str(path))
     feed = own_or_beside(path, run.description(), size_px=run.takes.size_px)
-    if run.takes.layout != feed.layout:  # of an input that leaves all its sides free
+    if run.takes.layout != feed.layout:  # all sides of the input are dynamic
         run = open_onnx(path, where=str(path), layout=feed.layout)
     return _agreeing(feed, run, path), run.takes.size_px
 
@@ -165,7 +165,7 @@ def _open_litert(path: Path) -> tuple[Model, int | None]:
 
 
 def _agreeing(feed: Feed, run: OnnxRun | LiteRtRun, path: Path) -> Model:
-    """The model, if its description can be true."""
+    """Return the model, after checking its description against the file."""
     if run.classes is not None:
         require_class_names(feed, run.classes, where=str(path))
     if run.takes.size_px not in (None, feed.size_px):
@@ -177,7 +177,7 @@ def _agreeing(feed: Feed, run: OnnxRun | LiteRtRun, path: Path) -> Model:
 
 
 def _at(opened: tuple[Model, int | None], px: int | None, path: Path) -> Model:
-    """The model at a size: its own, unless it leaves that free."""
+    """Return the model at another size, if its input size is dynamic."""
     model, fixed = opened
     if px is None or px == model.feed.size_px:
         return model

@@ -1,4 +1,4 @@
-"""Network files, checked against torch before they are handed out."""
+"""Export networks to files, checked against torch."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 TOLERANCE = 1e-4
-"""Largest difference between a file's logits and torch's, relative to the largest logit above 1."""
+"""Maximum difference between a file's logits and torch's, relative to the largest logit above 1."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """A kind of file: how it is made, run and timed.
+    """The functions of one file format.
 
     Attributes:
-        name: For people.
-        suffix: Of its files.
-        convert: A network to a float file of batch 1 at its spec's resolution, checked against torch.
-        quantize: A float file and images to calibrate on, prepared as it takes them, to an int8 file.
-        open: A file to what runs it.
-        latencies: Of several files on this machine's CPU, measured in turns: one thread, batch 1.
-        describe: A file to how it is fed.
-        stamp: Writes that into it.
+        name: Name for people.
+        suffix: File suffix.
+        convert: Network to float file of batch 1 at its spec's resolution, checked against torch.
+        quantize: Float file and prepared calibration images to int8 file.
+        open: File to its runtime.
+        latencies: Files to their latencies on this machine's CPU, interleaved: one thread, batch 1.
+        describe: File to the description of its input.
+        stamp: Writes that description into the file.
     """
 
     name: str
@@ -55,22 +55,22 @@ class Format:
     stamp: Callable[[bytes, Feed], bytes]
 
     def described(self, model: bytes, usage: Usage) -> bytes:
-        """A file that says how to feed it."""
+        """Return the file with the description of its input."""
         return self.stamp(model, self.describe(model, usage))
 
 
 class ExportError(RuntimeError):
-    """The exported file does not compute what the network computes."""
+    """The exported file does not compute the same as the network."""
 
 
-def with_preprocessing(seed: Checkpoint) -> PixelInput:
-    """A network that takes pixels 0..255 and normalises them itself, in eval mode."""
-    usage = seed.usage
-    return PixelInput(seed.network(), seed.spec, mean=usage.mean, std=usage.std).eval()
+def with_preprocessing(checkpoint: Checkpoint) -> PixelInput:
+    """Wrap a network, in eval mode, to take pixels 0..255 and normalize them itself."""
+    usage = checkpoint.usage
+    return PixelInput(checkpoint.network(), checkpoint.spec, mean=usage.mean, std=usage.std).eval()
 
 
 def checked_onnx(network: Exportable, *, dynamic_batch: bool = False) -> bytes:
-    """The network as ONNX, after its logits on random images were compared with torch's.
+    """Convert a network to ONNX, and check its logits on random images against torch's.
 
     Raises:
         ExportError: They differ by more than `TOLERANCE`.
@@ -80,21 +80,21 @@ def checked_onnx(network: Exportable, *, dynamic_batch: bool = False) -> bytes:
     return model
 
 
-def keep_onnx(path: Path, seed: Checkpoint) -> bool:
-    """Write a checkpoint as ONNX that says how to feed it, and the same as JSON beside it.
+def keep_onnx(path: Path, checkpoint: Checkpoint) -> bool:
+    """Export a checkpoint to ONNX with the description of its input, and a JSON sidecar.
 
-    Where the file does not compute the same, warn and write none: it is for the end of a run, which is
-    not to be lost for this.
+    If the file does not compute the same as the network, log a warning and write nothing: this runs at the
+    end of a run, which must not fail here.
 
     Returns:
-        Whether it was written.
+        Whether the file was written.
     """
     try:
-        model = checked_onnx(seed.network())
+        model = checked_onnx(checkpoint.network())
     except ExportError as error:
         _log.warning("%s: %s: not written", path, error)
         return False
-    feed = describe_onnx(model, seed.usage)
+    feed = describe_onnx(model, checkpoint.usage)
     write_whole(path, stamp_onnx(model, feed))
     write_sidecar(path, feed)
     return True
@@ -114,7 +114,7 @@ def check(network: Exportable, run: Run, *, what: str) -> None:
 
 
 def largest_difference(network: Exportable, run: Run) -> float:
-    """Largest difference between a file's logits and torch's, on two random images."""
+    """Return the largest difference between a file's logits and torch's, on two random images."""
     given, images = _random_images(network)
     was_training = network.training
     with torch.inference_mode():
@@ -126,7 +126,7 @@ def largest_difference(network: Exportable, run: Run) -> float:
 
 
 def _random_images(network: Exportable) -> tuple[torch.Tensor, Images]:
-    """Two images as the network takes them, and the same as a `Run` does."""
+    """Return two random images, as input of the network and of its `Run`."""
     side, generator = network.spec.resolution, torch.Generator().manual_seed(0)
     if isinstance(network, PixelInput):
         pixels = torch.randint(0, 256, (2, side, side, 3), dtype=torch.uint8, generator=generator)

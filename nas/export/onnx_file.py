@@ -1,4 +1,4 @@
-"""ONNX files: running them, and what they say about how to feed them."""
+"""ONNX files: run them, and read or write the description of their input."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ NUMPY_NAMES = {"tensor(float)": "float32", "tensor(double)": "float64"}
 
 
 class OnnxRun:
-    """An ONNX model on the CPU; see `nas.export.running.Run`.
+    """Runs an ONNX model on the CPU; see `nas.export.running.Run`.
 
     Args:
-        session: Of the model.
+        session: The model's session.
         where: Its name, for messages.
-        layout: Where the file does not tell.
+        layout: Layout, if the file does not determine it.
 
     Raises:
-        InputError: It does not take images.
+        InputError: The model does not take images.
     """
 
     def __init__(self, session: Any, *, where: str, layout: Layout = "NCHW") -> None:
@@ -44,17 +44,17 @@ class OnnxRun:
 
     @property
     def classes(self) -> int | None:
-        """How many figures it answers; None where the file does not tell."""
+        """Number of outputs; None if the file does not say."""
         shape: list[Any] = self._session.get_outputs()[0].shape
         return shape[1] if len(shape) == 2 and not free(shape[1]) else None
 
     def description(self) -> str | None:
-        """What was written by `stamp_onnx`."""
+        """The description that `stamp_onnx` wrote, if any."""
         found: str | None = self._session.get_modelmeta().custom_metadata_map.get(KEY)
         return found
 
     def __call__(self, images: Images) -> Logits:
-        """Compute logits in steps of the file's own batch."""
+        """Compute logits in batches of the file's size."""
         parts = [self._step(part)[:count] for part, count in steps(images, self.takes.batch)]
         return np.concatenate(parts)
 
@@ -70,18 +70,18 @@ class OnnxRun:
 
 
 def open_onnx(model: bytes | Path, *, where: str = "ONNX", layout: Layout = "NCHW") -> OnnxRun:
-    """An ONNX model as what runs it on the CPU.
+    """Open an ONNX model on the CPU.
 
     Args:
-        model: Serialized, or a file, which may have its weights in another one beside it.
+        model: Serialized, or a file, which may keep its weights in another file next to it.
         where: Its name, for messages.
-        layout: Of an input whose shape does not tell it.
+        layout: Layout, if the input's shape does not determine it.
 
     Raises:
-        InputError: ONNX Runtime refuses it, or it does not take images.
+        InputError: ONNX Runtime refuses the model, or it does not take images.
     """
     options = ort.SessionOptions()
-    options.log_severity_level = 4  # what it complains about is raised as well
+    options.log_severity_level = 4  # errors are raised as well
     given = model if isinstance(model, bytes) else str(model)
     try:
         session = ort.InferenceSession(
@@ -93,7 +93,7 @@ def open_onnx(model: bytes | Path, *, where: str = "ONNX", layout: Layout = "NCH
 
 
 def describe_onnx(model: bytes, usage: Usage) -> Feed:
-    """How to feed an ONNX model of a network, by its own input; uint8 is pixels."""
+    """Describe how to feed an ONNX model, from its input; uint8 means pixels."""
     takes = open_onnx(model).takes
     assert takes.size_px is not None
     values: Values = "pixels" if takes.dtype == "uint8" else "normalized"
@@ -101,21 +101,23 @@ def describe_onnx(model: bytes, usage: Usage) -> Feed:
 
 
 def stamp_onnx(model: bytes, feed: Feed) -> bytes:
-    """Write into an ONNX model how to feed it: `mobile_nas` in its metadata."""
+    """Write the description of its input into an ONNX model: as metadata `mobile_nas`."""
     content = onnx.load_from_string(model)
     known = {entry.key: entry.value for entry in content.metadata_props}
-    # The names alone too, for programs that show what a file has.
+    # Class names on their own, for programs that display metadata.
     ours = {KEY: feed.to_json(), "classes": json.dumps(list(feed.classes))}
     onnx.helper.set_model_props(content, known | ours)
     return bytes(content.SerializeToString())
 
 
 def _refused(where: str, error: Exception) -> Exception:
-    """The runtime's refusal as ours; anything else is a mistake of our own and stays."""
+    """Convert the runtime's refusal to an InputError; return any other error, which is a bug, as it is."""
     if isinstance(error, MemoryError):
-        return InputError(f"{where}: no memory for it: give a smaller one, or fewer images")
-    # Names in a damaged file may be no text.
+        return InputError(f"{where}: not enough memory: give a smaller model, or fewer images")
+    # Names in a damaged file may not be text.
     if type(error).__module__.startswith("onnxruntime") or isinstance(error, UnicodeDecodeError):
         reason = (str(error).strip().splitlines() or ["no reason given"])[0]
-        return InputError(f"{where}: ONNX Runtime refuses it ({reason}): damaged, or no ONNX file")
+        return InputError(
+            f"{where}: ONNX Runtime refuses it ({reason}): damaged, or not an ONNX file"
+        )
     return error

@@ -1,4 +1,4 @@
-"""Classes of images that nobody has labelled."""
+"""Classify images without labels."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ AT_ONCE = 32
 
 @dataclass(frozen=True)
 class Guess:
-    """One class that an image may be of.
+    """A class that an image may belong to.
 
     Attributes:
-        index: Of the class.
-        name: Of the class.
+        index: Index of the class.
+        name: Name of the class.
         probability: 0..1.
     """
 
@@ -39,12 +39,12 @@ class Guess:
 
 @dataclass(frozen=True)
 class Predicted:
-    """What a network says of one image.
+    """Prediction for one image.
 
     Attributes:
         path: The image.
-        top: The likeliest classes, the first one first; none if it cannot be read.
-        error: Why not.
+        top: The most likely classes, best first; empty if the image cannot be read.
+        error: Why it cannot be read.
     """
 
     path: Path
@@ -54,11 +54,11 @@ class Predicted:
 
 @dataclass(frozen=True)
 class Pictures:
-    """The images to predict.
+    """Images to classify.
 
     Attributes:
-        paths: In the order given; of a folder in alphabetical order.
-        left_out: How many files of folders are no images by their names.
+        paths: In the given order; those of a folder in alphabetical order.
+        left_out: Number of files in folders whose names are not those of images.
     """
 
     paths: tuple[Path, ...]
@@ -66,12 +66,12 @@ class Pictures:
 
 
 def predictions(model: Model, paths: Sequence[Path], *, top: int) -> Iterator[Predicted]:
-    """Predict images, some at a time; an image that cannot be read has an error and the others go on.
+    """Classify images in batches; images that cannot be read yield an error.
 
     Args:
         model: The network.
-        paths: Of the images.
-        top: How many classes each gets.
+        paths: The images.
+        top: Number of classes for each image.
     """
     pictures = FilePictures(tuple(paths), np.zeros(len(paths), np.int64))
     feed = model.feed
@@ -80,7 +80,7 @@ def predictions(model: Model, paths: Sequence[Path], *, top: int) -> Iterator[Pr
         return try_decode(pictures, index, size_px=feed.size_px, background=feed.usage.background)
 
     with ThreadPoolExecutor() as pool, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's, of metadata that nobody looks at
+        warnings.simplefilter("ignore")  # Pillow's warnings about irrelevant metadata
         left = iter(range(len(paths)))
         while chosen := list(islice(left, AT_ONCE)):
             images = list(pool.map(read, chosen))
@@ -94,10 +94,10 @@ def predictions(model: Model, paths: Sequence[Path], *, top: int) -> Iterator[Pr
 
 
 def find_pictures(given: Iterable[Path]) -> Pictures:
-    """The images that paths stand for: a file is one, a folder all below it that have an image's name.
+    """Collect images: a file counts itself, a folder all files below it with the name of an image.
 
     Raises:
-        InputError: None of the paths is there, or there is no image below the folders.
+        InputError: A path does not exist, or there are no images below the folders.
     """
     paths = list(given)
     if not any(path.exists() for path in paths):
@@ -121,17 +121,17 @@ def find_pictures(given: Iterable[Path]) -> Pictures:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """All files below a folder but hidden ones, in alphabetical order."""
+    """Yield all files below a folder except hidden ones, in alphabetical order."""
     visited: set[str] = set()
     for parent, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
-        if real in visited:  # a link to a folder above would never end
+        if real in visited:  # a link to a parent folder would loop forever
             folders[:] = []
             continue
         visited.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for path in (Path(parent, name) for name in sorted(names) if not name.startswith(".")):
-            if path.is_file() or not path.exists():  # a broken link is named; a pipe would block
+            if path.is_file() or not path.exists():  # report broken links; a pipe would block
                 yield path
 
 

@@ -1,4 +1,4 @@
-"""A network in int8, and what that costs in accuracy."""
+"""Quantize a network to int8, and measure the effect on accuracy and latency."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from search_spaces.pixel_input import Exportable, PixelInput
 CALIBRATION_IMAGES = 256
 
 Progress = Callable[[str], None]
-"""Told what is being done."""
+"""Called with a description of the current step."""
 
 
 @dataclass(frozen=True)
 class Side:
-    """One of two files that are compared.
+    """Figures of one of the two compared files.
 
     Attributes:
-        accuracy: Top-1 on held-out images, 0..1.
-        latency: Of one inference at batch 1.
-        size: In bytes.
+        accuracy: Held-out top-1 accuracy, 0..1.
+        latency: One inference at batch 1.
+        size: Bytes.
     """
 
     accuracy: float
@@ -44,15 +44,15 @@ class Side:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What int8 changes.
+    """Effect of int8.
 
     Attributes:
         before: The float file.
         after: The int8 file.
-        agreement: Share of held-out images to which both give the same class, 0..1.
-        images: How many were held out.
-        calibrated_on: How many images the ranges of activations come from.
-        px: Their side, which is also that of the files' input.
+        agreement: Fraction of held-out images that both classify alike, 0..1.
+        images: Number of held-out images.
+        calibrated_on: Number of calibration images.
+        px: Resolution of the images and of the files' input.
     """
 
     before: Side
@@ -63,20 +63,20 @@ class Comparison:
     px: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data."""
+        """Return plain data."""
         return asdict(self)
 
 
 def calibration_images(
     train: Split, usage: Usage, *, count: int = CALIBRATION_IMAGES, pixels: bool = False
 ) -> Images:
-    """Training images (at most `count`, 3, h, w), the same ones each time, prepared as in training.
+    """Return a fixed selection of training images (at most `count`, 3, h, w), prepared as in training.
 
     Args:
-        train: Where they are drawn from.
+        train: The split to draw from.
         usage: How they are prepared.
-        count: How many.
-        pixels: Whether the network normalises them itself.
+        count: Number of images.
+        pixels: Whether the network normalizes them itself.
     """
     drawn = train.batches(count, generator=torch.Generator().manual_seed(0))
     images, _ = next(iter(drawn))
@@ -88,10 +88,10 @@ def _feed(usage: Usage, px: int, *, pixels: bool) -> Feed:
 
 
 def onnx_latencies(models: Sequence[bytes]) -> list[Latency]:
-    """Latency of serialized ONNX models at batch 1 on this machine's CPU, one thread, in turns.
+    """Measure serialized ONNX models at batch 1 on this machine's CPU, one thread, interleaved.
 
     Raises:
-        MeasurementError: ONNX Runtime refuses one.
+        MeasurementError: ONNX Runtime refuses a model.
     """
     from latency.devices import measured
     from latency.runtimes.onnx_runtime import OnnxRuntime
@@ -119,22 +119,22 @@ def quantized(
     *,
     progress: Progress = lambda _: None,
 ) -> tuple[bytes, Comparison]:
-    """A trained network as an int8 file that says how to feed it, compared with its float file.
+    """Quantize a trained network to an int8 file and compare it with the float file.
 
-    Ranges are calibrated on training images; accuracy is told on the validation images, which the
-    weights and the ranges have not seen.
+    Ranges are calibrated on training images. Accuracy is measured on held-out images, which neither weights
+    nor ranges have seen.
 
     Args:
-        files: What kind of file.
-        network: Its spec's resolution must be that of the data. A `PixelInput` makes a file that takes
+        files: The file format.
+        network: Its spec's resolution must be that of the data. A `PixelInput` gives a file that takes
             pixels.
-        data: Images of classes that the network knows, by name; not all of them need to be there.
+        data: Images, with classes matched by name; some of the network's may be missing.
         usage: How the network's images are prepared.
-        progress: Told what is being done.
+        progress: Called with a description of the current step.
 
     Raises:
         InputError: The data has a class that the network does not know.
-        ExportError: The float file does not compute what the network computes.
+        ExportError: The float file does not compute the same as the network.
         MeasurementError: A file cannot be measured.
     """
     data = relabelled(data, usage)
@@ -161,16 +161,16 @@ def compare(
     pixels: bool = False,
     progress: Progress = lambda _: None,
 ) -> Comparison:
-    """Accuracy on the validation images and latency of a float file and its int8 one.
+    """Compare held-out accuracy and latency of a float file and its int8 version.
 
     Args:
-        files: What kind of file.
+        files: The file format.
         before: The float file.
         after: The int8 file.
-        data: Images of the files' size; labels are indices into the network's classes.
+        data: Images at the files' resolution; labels are indices into the network's classes.
         usage: How the images are prepared.
-        pixels: Whether the files normalise them themselves.
-        progress: Told what is being done.
+        pixels: Whether the files normalize them themselves.
+        progress: Called with a description of the current step.
     """
     feed = _feed(usage, data.resolution_px, pixels=pixels)
 
@@ -180,7 +180,7 @@ def compare(
         return classify(opened, data.val, lambda done: progress(told.format(done)))
 
     answers_before, answers_after = answers(before, "float"), answers(after, "int8")
-    progress("timing both files in turns")
+    progress("measuring both files, interleaved")
     latency_before, latency_after = files.latencies([before, after])
     return Comparison(
         before=Side(answers_before.accuracy, latency_before, len(before)),

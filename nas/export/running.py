@@ -1,4 +1,4 @@
-"""What runs a network, whatever file it is in; and what such a file takes."""
+"""The interface of everything that runs a network, and the inputs of network files."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ Run = Callable[[Images], Logits]
 """Images (n, 3, h, w), prepared by `Feed.prepare`, to logits, whatever the file's own layout and types."""
 
 Dimension = int | str | None
-"""Of a file's input: a number, or the name of what it leaves free (LiteRT has -1)."""
+"""Dimension of a file's input: a number, or the name of a dynamic dimension (-1 in LiteRT)."""
 
 
 @dataclass(frozen=True)
 class Takes:
-    """The one input of a file, as its runtime describes it; None is what the file leaves free.
+    """The input of a file, as its runtime describes it; None means dynamic.
 
     Attributes:
-        layout: The order of its dimensions.
-        dtype: Its type.
-        size_px: Its side.
-        batch: Images a step.
+        layout: Order of the dimensions.
+        dtype: Type.
+        size_px: Side of the image.
+        batch: Batch size.
         quantization: Scale and zero point.
     """
 
@@ -49,20 +49,20 @@ def taken(
     layout: Layout,
     quantization: tuple[float, int] | None = None,
 ) -> Takes:
-    """Read a file's input.
+    """Interpret a file's input.
 
     >>> taken(("batch", 3, 32, 32), "float32", where="f", layout="NCHW").size_px
     32
 
     Args:
-        shape: Of the input.
-        dtype: By numpy's name.
+        shape: Its shape.
+        dtype: Its type, as numpy names it.
         where: The file, for messages.
-        layout: Where the shape does not tell it.
+        layout: Layout, if the shape does not determine it.
         quantization: Scale and zero point.
 
     Raises:
-        InputError: It is no square RGB image.
+        InputError: It is not a square RGB image.
     """
     shown = f"({', '.join('?' if free(side) else str(side) for side in shape)}) {dtype}"
     if len(shape) != 4 or dtype not in get_args(Kind):
@@ -78,23 +78,23 @@ def taken(
     channels, height, width = rest if layout == "NCHW" else (rest[2], rest[0], rest[1])
     if not free(channels) and channels != 3:
         raise InputError(
-            f"{where}: its input is {shown}: only networks that take RGB images are run"
+            f"{where}: its input is {shown}: only networks that take RGB images are supported"
         )
     sides = {side for side in (height, width) if not free(side)}
     if len(sides) > 1:
-        raise InputError(f"{where}: its input is {shown}: only square images are given to networks")
+        raise InputError(f"{where}: its input is {shown}: only square images are supported")
     size_px = cast("int | None", sides.pop() if sides else None)
     step = None if free(batch) else cast("int", batch)
     return Takes(layout, cast("Kind", dtype), size_px, step, quantization)
 
 
 def free(side: Dimension) -> bool:
-    """Whether a dimension can be any number."""
+    """Return whether a dimension is dynamic."""
     return not isinstance(side, int) or side < 1
 
 
 def steps(images: Images, batch: int | None) -> Iterator[tuple[Images, int]]:
-    """Cut images into a file's steps: each with as many as the file takes, and how many of these count.
+    """Split images into batches of a fixed size; yield each with the number of images that count.
 
     >>> [(len(part), count) for part, count in steps(np.zeros((5, 3, 1, 1), np.float32), 2)]
     [(2, 2), (2, 2), (2, 1)]
@@ -109,10 +109,10 @@ def steps(images: Images, batch: int | None) -> Iterator[tuple[Images, int]]:
 
 
 def as_logits(output: NDArray[np.generic], *, where: str) -> Logits:
-    """A file's output as (n, classes).
+    """Convert a file's output to (n, classes).
 
     Raises:
-        InputError: It is something else than a figure a class.
+        InputError: It is not one value per class.
     """
     flat = output.reshape(len(output), -1) if output.ndim > 2 and output.size else output
     # Some exporters leave a classifier's (n, classes, 1, 1).

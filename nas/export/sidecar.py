@@ -1,4 +1,4 @@
-"""The JSON beside a network's file that says how to feed it."""
+"""The JSON sidecar next to a network's file that describes how to feed it."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from search_spaces import InputError
 _log = logging.getLogger(__name__)
 
 FILE = "file"
-"""Key of the name of the file that a side-car describes."""
+"""Key for the name of the file that a sidecar describes."""
 
 
 def write_sidecar(path: Path, feed: Feed) -> Path:
-    """Write `NAME.json` beside `NAME.onnx`; `NAME.onnx.json` where the former is something else's.
+    """Write `NAME.json` next to `NAME.onnx`, or `NAME.onnx.json` if the former belongs to something else.
 
     Returns:
-        Where it was written.
+        The path written to.
 
     Raises:
-        InputError: The disk is full or the folder cannot be written.
+        InputError: The disk is full or the folder is not writable.
     """
     short = path.with_suffix(".json")
     chosen = short if _may_be_replaced(short, path) else path.with_name(f"{path.name}.json")
@@ -33,15 +33,15 @@ def write_sidecar(path: Path, feed: Feed) -> Path:
 
 
 def own_or_beside(path: Path, own: str | bytes | None, *, size_px: int | None) -> Feed:
-    """How to feed a file: what it says itself, else what a side-car says.
+    """Return the description of a file: its own, or else that of a sidecar.
 
     Args:
         path: The file.
-        own: The description in it.
-        size_px: Side of its input, where that is fixed.
+        own: The description in the file.
+        size_px: Side of its input, if fixed.
 
     Raises:
-        InputError: Neither says it, or it cannot be read.
+        InputError: Neither exists, or it cannot be read.
     """
     if own is None:
         return _beside(path, size_px=size_px)
@@ -50,7 +50,7 @@ def own_or_beside(path: Path, own: str | bytes | None, *, size_px: int | None) -
         found = _read(place)
         if found is not None and found.get(FILE) == path.name:
             if {key: found.get(key) for key in feed.to_dict()} != feed.to_dict():
-                _log.warning("%s differs from what %s itself says, which is used", place, path)
+                _log.warning("%s differs from the description in %s, which is used", place, path)
             break
     return feed
 
@@ -60,21 +60,21 @@ def _beside(path: Path, *, size_px: int | None) -> Feed:
         if place.is_file():
             found = _read(place)
             if found is None:
-                raise InputError(f"{place}: no JSON object: it is to say how to feed {path.name}")
+                raise InputError(f"{place}: not a JSON object: it should describe {path.name}")
             return Feed.from_dict(found, where=str(place), size_px=size_px)
     raise InputError(
-        f"{path} does not say how to feed it: put {path.with_suffix('.json').name} beside it with its "
+        f"{path} does not say how to feed it: put {path.with_suffix('.json').name} next to it with its "
         "classes, size_px, mean and std (docs/how-to/deploy.md)"
     )
 
 
 def _places(path: Path) -> tuple[Path, Path]:
-    """Where a side-car may be, the most particular first."""
+    """Return where a sidecar may be, the most specific first."""
     return path.with_name(f"{path.name}.json"), path.with_suffix(".json")
 
 
 def _may_be_replaced(place: Path, path: Path) -> bool:
-    """Whether a JSON file is not there, or is the side-car of the same file."""
+    """Return whether a JSON file is missing, or is the sidecar of the same file."""
     if not place.exists():
         return True
     found = _read(place)

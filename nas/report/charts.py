@@ -1,4 +1,4 @@
-"""What the report's charts share: colours, layout, and what stands over a point."""
+"""Shared parts of the charts: colors, layout, and hover text."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from nas.formatting import Labels, choices_by_block, percent, readings, three_di
 from nas.searching.sizes import Sizes
 
 Figure = dict[str, Any]
-"""`data` and `layout`, as plotly.js takes them."""
+"""`data` and `layout` for plotly.js."""
 
-# Of Okabe and Ito's palette, which the colour-blind can tell apart; shapes differ as well.
+# From Okabe and Ito's palette, safe for the color-blind; shapes differ as well.
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#00785A"
 GREY, INK, FAINT = "#8A949E", "#1F2933", "#E6E9ED"
 
@@ -45,14 +45,14 @@ LAYOUT: dict[str, Any] = {
 
 TITLES = {
     "search": "trial {}",
-    "rung": "trial {}, first part",
+    "rung": "trial {}, short first training",
     "final": "trial {}, trained longer",
     "repeat": "trial {}, trained again",
 }
 
 
 def hover_text(trial: Trial, labels: Labels, sizes: Sizes) -> str:
-    """What is shown over a point. Plotly takes it as HTML, so what others wrote is escaped."""
+    """Return the text over a point. Plotly reads it as HTML, so names from outside are escaped."""
     size = f"{three_digits(trial.params / 1e6)}M params, {three_digits(trial.madds / 1e6)}M MAdds"
     lines = [f"batch {trial.batch}, {size}"]
     if trial.accuracy is not None:
@@ -68,6 +68,6 @@ def hover_text(trial: Trial, labels: Labels, sizes: Sizes) -> str:
 
 
 def marker(color: str, *, size: int, symbol: str) -> Figure:
-    """How a trace's points look."""
+    """Return the marker style of a trace."""
     line = {"width": 1.5, "color": color}
     return {"marker": {"color": color, "size": size, "symbol": symbol, "line": line}}

@@ -1,7 +1,7 @@
-"""A network as the table in which the MobileNetV3 paper prints one (arXiv 1905.02244, tables 1 and 2).
+"""A network as a table in the form of the MobileNetV3 paper (arXiv 1905.02244, tables 1 and 2).
 
-One row a layer or block: the stem, each block, then the last stage a layer a row. To the paper's columns
-come the skip connection, parameters and multiply-adds.
+Stem and blocks have one row each, the last stage one per layer. Skip connection, parameters and MAdds are
+added to the paper's columns.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ NONLINEARITIES: dict[Act, str] = {
     "hswish_unfused": "HSu",
     "swish": "SW",
 }
-"""Abbreviated, ReLU and h-swish as in the paper."""
+"""Abbreviations; ReLU and h-swish as in the paper."""
 
 HEADINGS = ("input", "operator", "exp", "out", "SE", "NL", "s", "skip", "params", "MAdds")
-"""Of the cells that `cells` gives."""
+"""Headings of `cells`."""
 
 LEGEND = """\
 exp: channels of the depthwise convolution   SE: squeeze-and-excite, its width
@@ -39,20 +39,20 @@ class Row:
     """One line of the table.
 
     Attributes:
-        part: What it is of the network; the last four are the last stage.
-        reduction: How many times smaller than the image its input is, as strides make it.
+        part: Part of the network; the last four make up the last stage.
+        reduction: Total stride before it: image side over input side.
         in_px: Side of the input map in pixels.
         cin: Channels of the input.
-        operator: As the paper names it.
-        expand: Channels that the depthwise convolution works on; None where there is none.
+        operator: Name as in the paper.
+        expand: Channels of the depthwise convolution; None if there is none.
         out: Channels of the output; None for the pool.
         se: Channels of the squeeze-and-excite bottleneck; 0 without one.
-        gate: What ends the squeeze-and-excite. It has no column.
+        gate: Final activation of the squeeze-and-excite. It has no column.
         act: The nonlinearity, if any.
-        stride: Of the layer, or of the block's one strided layer.
-        skip: What is added to the output.
+        stride: Of the layer, or of the block's strided layer.
+        skip: What is added to the output: the skip connection.
         params: Trainable parameters.
-        madds: Multiply-adds for one image.
+        madds: MAdds for one image.
     """
 
     part: Part
@@ -72,7 +72,7 @@ class Row:
 
 
 def layer_table(spec: ArchSpec) -> tuple[Row, ...]:
-    """The rows of a network.
+    """Return the rows of a network.
 
     >>> from search_spaces.references import mobilenet_v3_large
     >>> rows = layer_table(mobilenet_v3_large())
@@ -101,7 +101,7 @@ def _rows(spec: ArchSpec) -> Iterator[Row]:
 def _plain(
     part: Part, layer: Layer, reduction: int, operator: str, *, act: Act | None = None
 ) -> Row:
-    """The row of one layer that is no block."""
+    """Return the row of a layer outside of blocks."""
     return Row(
         part=part,
         reduction=reduction,
@@ -141,7 +141,7 @@ def _block(block: BlockSpec, layers: tuple[Layer, ...], reduction: int) -> Row:
 
 
 def _operator(block: BlockSpec) -> str:
-    """The paper calls a linear depthwise-separable block a bottleneck that expands to its own input."""
+    """Name a block as the paper does: a linear separable convolution is a bottleneck without expansion."""
     if block.op == "conv":
         return "conv2d"
     return "bneck" if block.linear else "sepconv"
@@ -165,7 +165,7 @@ def _last_stage(
 
 
 def cells(row: Row) -> tuple[str, ...]:
-    """The row as text, in the order of `HEADINGS`; what there is not is a dash."""
+    """Return the row as text, in the order of `HEADINGS`, with dashes for missing values."""
     return (
         f"{row.in_px}²x{row.cin}",
         row.operator,
@@ -181,7 +181,7 @@ def cells(row: Row) -> tuple[str, ...]:
 
 
 def millions(madds: int) -> str:
-    """Multiply-adds in millions.
+    """Format MAdds in millions.
 
     >>> millions(16_687_000), millions(4_608)
     ('16.69M', '0.005M')
@@ -190,7 +190,7 @@ def millions(madds: int) -> str:
 
 
 def short(params: int) -> str:
-    """Parameters with three or four digits.
+    """Format a number of parameters with three or four digits.
 
     >>> short(464), short(32_080), short(1_230_080)
     ('464', '32.1k', '1.23M')
@@ -201,28 +201,28 @@ def short(params: int) -> str:
 
 
 Pair = tuple[Row | None, Row | None]
-"""Rows of two networks that stand beside each other; None where one network has no more."""
+"""Aligned rows of two networks; None if one has no counterpart."""
 
 
 @dataclass(frozen=True)
 class PairedStage:
-    """What two networks do between two reductions of the map, or after the last.
+    """Aligned rows of two networks at one resolution of the feature map, or in the last stage.
 
     Attributes:
-        name: The side of the map, or of either map where the resolutions differ; or `last stage`.
-        pairs: Row beside row.
+        name: Side of the map (of both, if resolutions differ), or `last stage`.
+        pairs: Aligned rows.
     """
 
     name: str
     pairs: tuple[Pair, ...]
 
     def rows(self, side: Literal[0, 1]) -> tuple[Row, ...]:
-        """One network's rows."""
+        """Return one network's rows."""
         return tuple(row for row in (pair[side] for pair in self.pairs) if row)
 
 
 def side_by_side(left: ArchSpec, right: ArchSpec) -> tuple[PairedStage, ...]:
-    """Two networks aligned: the bodies where their maps are reduced alike, the last stages by layer.
+    """Align two networks: bodies by the reduction of their maps, last stages by layer.
 
     >>> from search_spaces.references import mobilenet_v2, mobilenet_v3_large
     >>> stages = side_by_side(mobilenet_v2(), mobilenet_v3_large())

@@ -1,4 +1,4 @@
-"""A self-contained page: every report's skeleton, styles and charts, with nothing from the network."""
+"""The page that all reports share: self-contained HTML with styles and charts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nas.report.charts import Figure
 
 
 def counted_failures(name: str, reasons: Iterable[str]) -> list[tuple[str, str, int]]:
-    """Each reason once, the most frequent first, with how often it came.
+    """Count each reason, the most frequent first.
 
     >>> counted_failures("Failed", ["diverged", "killed", "diverged"])
     [('Failed', 'diverged', 2), ('Failed', 'killed', 1)]
@@ -20,13 +20,13 @@ def counted_failures(name: str, reasons: Iterable[str]) -> list[tuple[str, str, 
 
 
 def render_page(template: str, *, figures: Mapping[str, Figure], **values: Any) -> str:
-    """A page as HTML; what others wrote cannot become markup.
+    """Render a page as HTML; all values are escaped.
 
     Args:
-        template: Name of a file in this package, which extends `page_template.html`.
-        figures: The charts, by the ids of the elements that they are drawn in.
-        values: What the template shows; every page begins with `kind`, `run.name`, `headline`, `verdict`
-            (`alike` where nothing was found), `details`, and `failures` as (name, reason, how often).
+        template: Name of a file in this package that extends `page_template.html`.
+        figures: The charts, by the ids of their elements.
+        values: Template variables; every page needs `kind`, `run.name`, `headline`, `verdict` (`alike` if
+            no difference was found), `details`, and `failures` as (name, reason, count).
     """
     from jinja2 import Environment, FunctionLoader, StrictUndefined
     from markupsafe import Markup
@@ -41,5 +41,5 @@ def render_page(template: str, *, figures: Mapping[str, Figure], **values: Any) 
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    script = Markup(get_plotlyjs())  # noqa: S704  plotly's own code, as it is
+    script = Markup(get_plotlyjs())  # noqa: S704  trusted: plotly's own code
     return environment.get_template(template).render(figures=figures, plotly_js=script, **values)

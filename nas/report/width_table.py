@@ -1,4 +1,4 @@
-"""A network's widths layer by layer, before and after NetAdapt: what the terminal and the report show."""
+"""Widths of a network's layers before and after NetAdapt, for terminal and report."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class WidthRow:
-    """A layer.
+    """Widths of one layer.
 
     Attributes:
         name: `stem`, `block 3`, `head` or `hidden`.
-        expansion: Of a block's expansion; None without one.
-        output: Of what it puts out.
+        expansion: Of a block's expansion; None if it has none.
+        output: Of its output.
     """
 
     name: str
@@ -26,7 +26,7 @@ class WidthRow:
 
 
 def width_rows(before: ArchSpec, after: ArchSpec) -> list[WidthRow]:
-    """Every layer of two networks that differ in widths alone.
+    """Compare all layers of two networks that differ only in widths.
 
     >>> from search_spaces.references import mobilenet_v3_small
     >>> rows = width_rows(mobilenet_v3_small(), mobilenet_v3_small())

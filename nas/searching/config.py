@@ -1,4 +1,4 @@
-"""Every setting of a search: the schema of `--config FILE.yaml` and of a run's `config.yaml`."""
+"""All settings of a search: the schema of `--config FILE.yaml` and of a run's `config.yaml`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SCHEMA = 1
 
 
 class ControllerConfig(BaseModel):
-    """Which policy proposes candidates, and its constants by name."""
+    """The controller that proposes candidates, and its options by name."""
 
     model_config = SETTINGS
 
@@ -40,20 +40,20 @@ class ControllerConfig(BaseModel):
 
 
 def _named(given: object) -> object:
-    """`controller: evolution` for one without options."""
+    """Accept `controller: evolution` for one without options."""
     return {"name": given} if isinstance(given, str) else given
 
 
 class FinalsConfig(BaseModel):
-    """What follows the search.
+    """What follows the trials.
 
     Attributes:
         count: Candidates trained longer; the best of them within the target wins.
         epochs_factor: How much longer.
-        deployed_part: Part of a finalist's steps, its last, that are at the deployed size where trials
-            train at another (Touvron et al. 2019: weights fit the size that they were last trained at).
-        repeats: Of the run's first trials, trained once more with other seeds: they show how much
-            of the difference between candidates is noise.
+        deployed_part: Last fraction of a finalist's steps that use the deployed resolution, if trials use
+            another (Touvron et al. 2019: weights fit the resolution that they were last trained at).
+        repeats: Number of the run's first trials to train again with other seeds, to estimate how much of
+            the difference between candidates is noise.
     """
 
     model_config = SETTINGS
@@ -64,7 +64,7 @@ class FinalsConfig(BaseModel):
     repeats: Counted = 4
 
     def work(self, sizes: Sizes) -> float:
-        """How many times as long as a trial a finalist trains, its last part on more pixels.
+        """Return the cost of a finalist relative to a trial, its last part on more pixels.
 
         >>> FinalsConfig(epochs_factor=4, deployed_part=0.25).work(Sizes(64, 128))
         7.0
@@ -74,11 +74,11 @@ class FinalsConfig(BaseModel):
 
 
 class FidelityConfig(BaseModel):
-    """Candidates train for a part of the length first; see `nas.searching.fidelity`.
+    """Multi-fidelity: train candidates for a fraction of the length first; see `nas.searching.fidelity`.
 
     Attributes:
-        first: That part.
-        keep: Part of each batch that then trains in full.
+        first: That fraction.
+        keep: Fraction of each batch that then trains at full length.
     """
 
     model_config = SETTINGS
@@ -88,10 +88,10 @@ class FidelityConfig(BaseModel):
 
 
 class LatencyWarmupConfig(BaseModel):
-    """Begin the search within the target, and keep it there (`nas.searching.latency_warmup`).
+    """Latency-guided warm-up (`nas.searching.latency_warmup`).
 
     Attributes:
-        laws: How latency is guessed on each device; empty until the plan has found them.
+        laws: Estimated latency on each device; empty until the plan has fitted them.
     """
 
     model_config = SETTINGS
@@ -100,22 +100,23 @@ class LatencyWarmupConfig(BaseModel):
 
 
 class SearchConfig(BaseModel):
-    """A whole search.
+    """All settings of a search.
 
     Attributes:
-        preset: The preset that the other settings began from.
+        preset: The preset that the settings are based on.
         space: A built-in space, or a YAML file.
-        device: What latency is told for, or several devices with their targets: see docs/how-to/devices.md.
-        target_ms: The latency budget; None takes MobileNetV3-Large's on the device. None of several.
-        resolution: Side in pixels at which the network is deployed: measured, finally trained, tested
-            and exported. None takes the images' own.
-        trials: Candidates to train.
-        budget_s: Wall time of the whole search in seconds; with it `trials` says nothing.
-        batch_size: Candidates a controller update.
-        warm_start: Seed files of networks of the space, from whose weights trials begin.
-        seed: Of everything random.
-        latency_warmup: None leaves it to the reward alone that networks are within the target.
-        fidelity: Which candidates train in full; all of them if it is None.
+        device: The target device, or several with their targets: see docs/how-to/devices.md.
+        target_ms: The latency budget; None uses MobileNetV3-Large's on the device. Must be None for several
+            devices.
+        resolution: Resolution in pixels at which the network is deployed: measured, finally trained, tested
+            and exported. None uses the images' own.
+        trials: Number of candidates to train.
+        budget_s: Wall time of the whole search in seconds; `trials` is then ignored.
+        batch_size: Candidates per controller update.
+        warm_start: Checkpoints of networks of the space, from whose weights trials start.
+        seed: Random seed.
+        latency_warmup: None disables latency-guided warm-up.
+        fidelity: Multi-fidelity settings; None trains all candidates at full length.
     """
 
     model_config = SETTINGS
@@ -146,33 +147,33 @@ class SearchConfig(BaseModel):
 
     @property
     def sizes(self) -> Sizes:
-        """The trials' size and the deployed one.
+        """The trials' resolution and the deployed one.
 
         Raises:
-            ValueError: They are not settled: what was not given depends on the images.
+            ValueError: They are not determined yet: their defaults depend on the images.
         """
         if self.resolution is None or self.data.proxy_resolution is None:
             raise ValueError(
-                "the sizes are settled once the images are known: see nas.searching.sizes"
+                "the resolutions are determined once the images are known: see nas.searching.sizes"
             )
         return Sizes(self.data.proxy_resolution, self.resolution)
 
     def with_sizes(self, sizes: Sizes) -> Self:
-        """These settings with both sizes settled."""
+        """Return the settings with both resolutions."""
         data = self.data.model_copy(update={"proxy_resolution": sizes.proxy_px})
         return self.model_copy(update={"resolution": sizes.deployed_px, "data": data})
 
     @property
     def targets(self) -> dict[str, float | None]:
-        """Each device's target in milliseconds; None where it is yet to be found."""
+        """Each device's target in milliseconds; None if it is still to be determined."""
         if isinstance(self.device, str):
             return {self.device: self.target_ms}
         return {**self.device}
 
 
-# A search to believe: an hour or two on two cores with the embedded images, less with more cores.
-# On 2,640 photos forty steps ranked networks by chance more than by merit (benchmarks/RESULTS.md):
-# small data are trained on for more epochs.
+# Reliable: an hour or two on two cores with the embedded images, less with more cores. On 2,640 photos,
+# forty steps ranked networks by chance more than by merit (benchmarks/RESULTS.md), so small data sets are
+# trained for more epochs.
 _STANDARD: dict[str, Any] = {
     "trials": 100,
     "batch_size": 10,
@@ -180,7 +181,7 @@ _STANDARD: dict[str, Any] = {
 }
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # What `make search` runs: minutes on two cores, to see every part work on real images.
+    # For `make search`: minutes on two cores, to see every part work on real images.
     "quick": {
         "trials": 16,
         "batch_size": 4,
@@ -189,7 +190,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "controller": {"name": "screened", "options": {"warmup": 4}},
     },
     "standard": _STANDARD,
-    # The papers' plain procedure: nothing but REINFORCE says what is trained.
+    # The papers' plain procedure: REINFORCE alone decides what is trained.
     "paper": {**_STANDARD, "controller": {"name": "rnn"}, "latency_warmup": None},
 }
 
@@ -200,12 +201,12 @@ def make_config(
     file: Path | None = None,
     overrides: Mapping[str, Any] | None = None,
 ) -> SearchConfig:
-    """Settings from a preset, then a file, then overrides; what comes later wins, key by key.
+    """Merge settings from a preset, then a file, then overrides; later ones take precedence key by key.
 
     Args:
         preset: A name in `PRESETS`.
-        file: YAML of the schema of `SearchConfig`; a run's `config.yaml` is one.
-        overrides: Nested settings, as the command line gives them.
+        file: YAML in the schema of `SearchConfig`, such as a run's `config.yaml`.
+        overrides: Nested settings, as from the command line.
 
     Raises:
         InputError: An unknown preset, an unknown key, a wrong type or value.
@@ -217,14 +218,14 @@ def make_config(
     given = _merge({"preset": preset}, PRESETS[preset])
     if file is not None:
         given = _merge(given, _layer(_read(file), where=str(file)))
-        parse_config(given, where=str(file))  # so that the file is not blamed for what follows
+        parse_config(given, where=str(file))  # so that the file is not blamed for later errors
     if overrides:
         given = _merge(given, _layer(overrides, where="settings"))
     return parse_config(given, where="settings")
 
 
 def parse_config(data: object, *, where: str) -> SearchConfig:
-    """Settings from plain data.
+    """Parse settings from plain data.
 
     Raises:
         InputError: See `make_config`; the message begins with `where`.
@@ -236,12 +237,12 @@ def parse_config(data: object, *, where: str) -> SearchConfig:
 
 
 def load_config(path: Path) -> SearchConfig:
-    """The settings that a run's folder has."""
+    """Read the settings in a run's folder."""
     return parse_config(as_begun(_read(path)), where=str(path))
 
 
 def as_begun(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings of a run, whose images were held out at random if they do not say how.
+    """Return a run's settings; runs that do not say how images were held out did it at random.
 
     >>> as_begun({"data": {"source": "photos"}})["data"]["split_by"]
     'random'
@@ -253,14 +254,14 @@ def as_begun(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def config_yaml(config: SearchConfig) -> str:
-    """Settings as YAML."""
+    """Return the settings as YAML."""
     data = {"schema": SCHEMA} | config.model_dump(mode="json")
     return str(yaml.safe_dump(data, sort_keys=False))
 
 
 def _read(path: Path) -> dict[str, Any]:
     data = read_yaml(path)
-    if data is None:  # an empty file, or comments alone
+    if data is None:  # an empty file, or only comments
         return {}
     if not isinstance(data, dict):
         raise InputError(f"{path}: expected keys and values, got {type(data).__name__}")
@@ -271,7 +272,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _layer(given: Mapping[str, Any], *, where: str) -> dict[str, Any]:
-    """What one place gives: there `device: cpu=8` and `target_ms: 8` are the same."""
+    """Normalize settings from one source, in which `device: cpu=8` and `target_ms: 8` are equivalent."""
     try:
         return with_targets(given)
     except InputError as error:
@@ -279,17 +280,17 @@ def _layer(given: Mapping[str, Any], *, where: str) -> dict[str, Any]:
 
 
 _LENGTHS = frozenset({"epochs", "steps", "min_steps"})
-"""Of a recipe: a length that is given replaces those before it."""
+"""Keys for the length of a recipe: setting one replaces the others."""
 
 
 def _is_another(old: object, new: object) -> bool:
-    """Whether a controller is named that is not the one before it."""
+    """Return whether a different controller is named."""
     names = [given.get("name") if isinstance(given, Mapping) else given for given in (old, new)]
     return None not in names and names[0] != names[1]
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with the keys of `over` in its place, nested mappings merged.
+    """Return `base` overridden by the keys of `over`, merging nested mappings.
 
     >>> _merge({"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"c": 4}})
     {'a': 1, 'b': {'c': 4, 'd': 3}}
@@ -298,7 +299,7 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in over.items():
         old = merged.get(key)
         if key == "controller" and _is_another(old, value):
-            merged[key] = value  # another one's options mean nothing to it
+            merged[key] = value  # the options of another controller do not apply
         elif isinstance(old, Mapping) and isinstance(value, Mapping) and key != "device":
             replaced = _LENGTHS if _LENGTHS & set(value) else frozenset()
             merged[key] = _merge({k: v for k, v in old.items() if k not in replaced}, value)

@@ -1,7 +1,7 @@
-"""What trials are worth once their noise is known: a model of the accuracy, fitted to all of them.
+"""Denoised accuracies of trials, from a surrogate model fitted to all of them.
 
-The best of many noisy readings is mostly a lucky one. Its likes know better: so finalists are chosen by the
-model's estimate, which draws each reading towards those of similar networks as far as readings are noisy.
+The best of many noisy readings is biased high. So finalists are chosen by the model's estimate, which
+shrinks each reading towards those of similar networks in proportion to the noise.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ from dataclasses import dataclass
 from nas.engine.trial import Trial
 
 LEAST_TRIALS = 8
-"""Below it a reading is its own best estimate: there is too little to learn the noise from."""
+"""Minimum number of trials: with fewer the noise cannot be estimated and readings are used as they are."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A network's accuracy, 0..1, as all trials together tell it, and its standard deviation."""
+    """Estimated accuracy of a network, 0..1, and its standard deviation."""
 
     accuracy: float
     std: float
 
 
 def estimates(arities: Sequence[int], trials: Sequence[Trial]) -> dict[int, Estimate]:
-    """The estimate of each trial that succeeded, by its index; none at all from fewer than `LEAST_TRIALS`.
+    """Estimate the accuracy of each successful trial, by index; nothing for fewer than `LEAST_TRIALS`.
 
-    Nor is there one of a network that reads far below the others: the model takes it for a failure, which
-    is as bad as any other. A network asked for again, or under other tokens, has the reading of its first
-    trial, and one estimate.
+    Networks with accuracies far below the others get no estimate: the model treats them as failures. A
+    network that was proposed again, or under other tokens, has the reading of its first trial and one
+    estimate.
 
     Args:
-        arities: Of the space.
-        trials: Of the search, in their order, all trained for the same length.
+        arities: The space's.
+        trials: In order; all trained for the same length.
     """
     from controllers.surrogate import fit  # loads torch
 
@@ -58,16 +58,16 @@ def finalists(
     reward: Callable[[float, Sequence[float]], float],
     estimates: Mapping[int, Estimate],
 ) -> list[Trial]:
-    """Distinct networks from the best on, as the winner will be chosen among those trained longer.
+    """Rank distinct networks as the winner will be chosen from those trained longer.
 
-    First those within every target by accuracy, of equal ones the faster; then the others by reward.
-    Accuracies are estimates where there are any, and readings elsewhere.
+    Networks within every target come first, by accuracy (ties: the faster first), then the others by
+    reward. Accuracies are estimates where there are any, else readings.
 
     Args:
-        trials: Of the search, all trained for the same length.
+        trials: All trained for the same length.
         targets_ms: The latency budget on each device.
-        reward: Of (accuracy in 0..1, latency in ms on each device).
-        estimates: By the trial's index.
+        reward: Function of (accuracy in 0..1, latency in ms on each device).
+        estimates: By trial index.
     """
 
     def place(trial: Trial) -> tuple[bool, float, float, int]:
@@ -82,7 +82,7 @@ def finalists(
 
 
 def distinct(trials: Sequence[Trial]) -> list[Trial]:
-    """The first trial of each network that succeeded, in their order."""
+    """Return the first successful trial of each network, in order."""
     first: dict[str, Trial] = {}
     for trial in trials:
         if trial.ok:

@@ -1,7 +1,7 @@
-"""A candidate's first weights, taken from a similar network that is already trained.
+"""Inherit a candidate's initial weights from a similar trained network.
 
-Both are networks of one space. Layers are matched by their place in it, and copied where their shapes
-overlap; `netadapt.weights.inherit` is the stricter relative, for narrower networks alone.
+Both networks belong to one space. Layers are matched by their place in it and copied where shapes overlap.
+`netadapt.weights.inherit` is a stricter variant that only narrows networks.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Places = Sequence[tuple[int, int]]
-"""Each layer's stage and its position in it, as `FactorizedSpace.places` tells them."""
+"""Each layer's stage and its position in it, from `FactorizedSpace.places`."""
 
 PRETRAINED = (
     "start from pretrained weights without a search: nas import, then nas train --new-classifier, "
     "then netadapt"
 )
-"""The way for weights that no space of ours has the network of."""
+"""Advice for weights of networks that are in none of our spaces."""
 
 _Layer = tuple[object, ...]
-"""What a layer is recognised by in another network."""
+"""Identifies a layer across networks."""
 
 
 def overlapping(
@@ -37,28 +37,28 @@ def overlapping(
     child_places: Places,
     generator: torch.Generator,
 ) -> dict[str, Tensor]:
-    """The child's complete state dict, with the parent's weights wherever the two overlap.
+    """Return the child's complete state dict, with the parent's weights wherever the two overlap.
 
-    A convolution, its batch norm or a squeeze-and-excite is taken from the parent's layer of the same
-    stage, position, `op` and role. Of another `op` nothing is taken: its inner channels mean something
-    else. All that has no counterpart starts as `build` draws it.
+    A convolution, its batch norm or a squeeze-and-excite is copied from the parent's layer of the same
+    stage, position, `op` and role. Nothing is copied between different `op`s, whose inner channels differ
+    in meaning. Everything without a counterpart is initialized as by `build`.
 
-    Within a tensor, the leading channels are taken and the centre of the kernel. What a filter of the
-    parent's gets in addition, further inputs or a larger kernel's border, is zero; further filters are
-    drawn. A linear residual branch that is new starts at zero, and so does what a wider one adds.
-    So a child that is the parent but wider, of larger kernels or with more layers in stages of linear
-    branches with `identity` skips computes the same function in eval mode, and all of it can learn.
+    Within a tensor, the leading channels and the center of the kernel are copied. Additional inputs of a
+    copied filter, and the border of a larger kernel, are zero; additional filters are drawn. New linear
+    residual branches start at zero, and so do the additional channels of a wider one. So a child that is
+    the parent but wider, with larger kernels, or with more layers in stages of linear branches with
+    `identity` skips computes the same function in eval mode, and all of it can learn.
 
     A squeeze-and-excite that the parent lacks cannot start as the identity (its gate ends at 1): a
-    drawn one about halves its input.
+    drawn one roughly halves its input.
 
     Args:
-        parent: The network that `weights` are of.
+        parent: The network that `weights` belong to.
         weights: Its state dict; nothing is shared with it.
-        child: The network to start.
+        child: The network to initialize.
         parent_places: One for each of the parent's blocks.
         child_places: One for each of the child's blocks.
-        generator: Draws what is not taken; moved by the same amount whatever the parent.
+        generator: Draws what is not copied; advances equally for every parent.
 
     Returns:
         The tensors by name, in the network's order, on the CPU.
@@ -79,18 +79,18 @@ def overlapping(
 
 
 def layers(spec: ArchSpec, places: Places) -> dict[_Layer, str]:
-    """The beginning of the names of each layer's tensors."""
+    """Return the name prefix of each layer's tensors."""
     layers: dict[_Layer, str] = {("stem",): "stem."}
     for index, (block, place) in enumerate(zip(spec.blocks, places, strict=True)):
         for at, role in enumerate(_roles(block)):
             layers[(*place, block.op, role)] = f"blocks.{index}.layers.{at}."
-    # With other layers before it, the classifier would read other features.
+    # Behind other layers, the classifier would get other features.
     layers["head", spec.head.conv > 0, spec.head.hidden > 0] = "head."
     return layers
 
 
 def _roles(block: BlockSpec) -> list[str]:
-    """What each of a block's layers is, in their order."""
+    """Return the role of each of a block's layers, in order."""
     first = {
         "mbconv": ["expansion", "depthwise"],
         "sepconv": ["depthwise"],
@@ -101,7 +101,7 @@ def _roles(block: BlockSpec) -> list[str]:
 
 
 def _overlapped(drawn: Tensor, old: Tensor) -> Tensor:
-    """`drawn` (out, in, kernel, kernel), or the first of these dimensions, with `old` laid into it."""
+    """Return `drawn` (out, in, kernel, kernel), or fewer of these dimensions, with `old` copied into it."""
     shared = [min(sizes) for sizes in zip(drawn.shape, old.shape, strict=True)]
     inside = window(drawn.shape, shared)
     overlapped = drawn.clone()
@@ -111,7 +111,7 @@ def _overlapped(drawn: Tensor, old: Tensor) -> Tensor:
 
 
 def window(shape: Sequence[int], shared: Sequence[int]) -> tuple[slice, ...]:
-    """Where the shared part lies: at the beginning of channels, in the middle of kernels."""
+    """Return the slices of the shared part: leading channels, and the center of kernels."""
     starts = [
         (size - part) // 2 if dim >= 2 else 0
         for dim, (size, part) in enumerate(zip(shape, shared, strict=True))
@@ -120,7 +120,7 @@ def window(shape: Sequence[int], shared: Sequence[int]) -> tuple[slice, ...]:
 
 
 def most_similar(tokens: Tokens, others: Sequence[Tokens]) -> int | None:
-    """Index of the sequence that differs in the fewest decisions, of equals the latest.
+    """Return the index of the sequence that differs in the fewest decisions; ties go to the latest.
 
     None if there are none.
 
@@ -136,15 +136,15 @@ def most_similar(tokens: Tokens, others: Sequence[Tokens]) -> int | None:
 
 
 def source_tokens(space: SearchSpace, spec: ArchSpec, *, classes: int) -> Tokens:
-    """The tokens of a network that is given as a source of weights.
+    """Return the tokens of a network to inherit weights from.
 
     Args:
         space: The space that is searched.
-        spec: The network, for example a seed's.
-        classes: Number of classes that the space's networks tell apart.
+        spec: The network, for example of a checkpoint.
+        classes: Number of classes of the space's networks.
 
     Raises:
-        InputError: It tells another number of classes apart, or is not in the space.
+        InputError: The network has another number of classes, or is not in the space.
     """
     if spec.head.classes != classes:
         raise InputError(

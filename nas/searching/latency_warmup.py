@@ -1,20 +1,19 @@
-"""What is known of latency before anything is trained, so that no trial is spent far above the target.
+"""Latency-guided warm-up: use estimated latency before training starts, to avoid trials above the target.
 
-Most networks of a space are far above a tight target, and each costs a training to score. What a network's
-latency will be is known well enough from its multiply-adds, by a power law through the networks that were
-measured for the plan:
+Most networks of a space are far above a tight target, and each costs a training to evaluate. Latency can be
+estimated well enough from MAdds, by a power law through the networks measured for the plan:
 
     ms = scale * MAdds^power,    score(network) = -max(0, max_d log(ms_d / T_d))  over devices d
 
-A policy is warmed up on that score, until half of what it draws is within every target. Nothing draws it
-up to a target from below: there every reward asks for accuracy, which takes trials. And controllers that
-can keep within a bound pass over networks whose guess is above a target by more than the guess is
-typically off, on any device:
+A policy is trained on that score until half of its samples are within every target. The score does not
+favor networks close to the target over faster ones: every reward does that by accuracy, which takes
+trials. Controllers that support a limit also skip networks whose estimate is above a target by more than
+its typical error, on any device:
 
     ms_d > T_d * (1 + error_d)
 
-The soft reward alone does not see to it: where accuracy grows with latency by a power above 0.15, what it
-likes best lies above any target. Each trial's latency is measured all the same.
+The soft reward alone does not ensure this: if accuracy grows with latency by a power above 0.15, its
+optimum is above any target. Each trial's latency is measured all the same.
 """
 
 from __future__ import annotations
@@ -32,12 +31,12 @@ from search_spaces import ArchSpec, SearchSpace, Tokens, count
 
 
 class PowerLaw(BaseModel):
-    """A device's latency as a power of multiply-adds.
+    """A device's latency as a power of MAdds.
 
     Attributes:
-        scale_ms: Of a network of a million multiply-adds.
-        power: Below 1 where small networks use the device less well.
-        error: Of a network left out of the fit, the typical factor less one: 0.2 is 20%.
+        scale_ms: Latency at one million MAdds.
+        power: Below 1 if small networks use the device less efficiently.
+        error: Typical relative error for a network left out of the fit: 0.2 is 20%.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,10 +47,10 @@ class PowerLaw(BaseModel):
 
     @classmethod
     def through(cls, networks: Iterable[tuple[ArchSpec, float]]) -> Self:
-        """Least squares of log(ms) on log(MAdds); flat where that would fall.
+        """Fit log(ms) over log(MAdds) by least squares, with a slope of at least 0.
 
         Args:
-            networks: At least three, with their latencies in ms.
+            networks: At least three, with latencies in ms.
         """
         points = [(math.log(count(spec).madds / 1e6), math.log(ms)) for spec, ms in networks]
         slope, intercept = rising_line(points)
@@ -62,7 +61,7 @@ class PowerLaw(BaseModel):
         return cls(scale_ms=math.exp(intercept), power=slope, error=math.expm1(fmean(errors)))
 
     def ms(self, spec: ArchSpec) -> float:
-        """The guessed latency.
+        """Return the estimated latency.
 
         >>> from search_spaces import REFERENCES
         >>> small = REFERENCES["mobilenet_v3_small"]()
@@ -73,7 +72,7 @@ class PowerLaw(BaseModel):
 
 
 def rising_line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Least squares through (x, y): slope, not below 0, and intercept; flat where all x are equal."""
+    """Fit (x, y) by least squares: slope, at least 0, and intercept; flat if all x are equal."""
     across, up = zip(*points, strict=True)
     if min(across) == max(across):
         return 0.0, fmean(up)
@@ -86,7 +85,7 @@ def _at(x: float, slope: float, intercept: float) -> float:
 
 
 def can_be_guided(controller: Controller) -> bool:
-    """Whether the controller makes use of what is known of latency."""
+    """Return whether the controller can use estimated latency."""
     return isinstance(controller, CanWarmUp | CanKeepWithin)
 
 
@@ -96,13 +95,13 @@ def guide(
     laws: Sequence[PowerLaw],
     targets_ms: Sequence[float],
 ) -> None:
-    """Let a fresh controller begin within the target, by the guess, and keep within it if it can.
+    """Warm up a new controller on estimated latency, and limit it if it supports a limit.
 
     Args:
-        controller: Fresh.
+        controller: A new controller.
         space: Decodes its tokens.
-        laws: Of each device.
-        targets_ms: Of each device.
+        laws: One per device.
+        targets_ms: One per device.
     """
 
     def score(tokens: Tokens, limits_ms: Sequence[float]) -> float:

@@ -1,4 +1,4 @@
-"""What a search writes into `run.json`: its space, devices, data and budget."""
+"""Metadata that a search writes into `run.json`: its space, devices, data and budget."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def search_metadata(
     targets_ms: Sequence[float],
     budget: Budget,
 ) -> dict[str, Any]:
-    """What is searched, as plain data; mean and deviation stand for the training images.
+    """Describe a search as plain data; mean and deviation identify the training images.
 
     Args:
-        space: Of the candidates.
-        devices: The first is the one whose latency stands under `latency` in the log.
-        data: Images.
-        targets_ms: Of each device.
-        budget: How much is done.
+        space: The search space.
+        devices: The first one's latency is `latency` in the log.
+        data: The images.
+        targets_ms: The target on each device.
+        budget: The amount of work.
     """
     (first, first_ms), *others = zip(devices, targets_ms, strict=True)
     return {

@@ -1,4 +1,4 @@
-"""A run as its folder tells it: read without a lock and without a trace, also while the search runs."""
+"""Read a search from its folder, without a lock or any change, also while it runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from nas.statistics.noise import Noise, measure_noise
 from search_spaces import InputError
 
 Shares = list[list[list[float]]]
-"""Of each choice in each batch: (batches, decisions, choices)."""
+"""Probability of each choice in each batch: (batches, decisions, choices)."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class DeviceRecord:
     """A device of the run.
 
     Attributes:
-        name: In full.
-        short: What of it tells it from the run's other devices.
+        name: Full name.
+        short: The part of the name that distinguishes it from the run's other devices.
         target_ms: The latency budget on it.
-        estimate: Whether latencies are computed and not measured.
+        estimate: Whether latencies are estimates.
     """
 
     name: str
@@ -43,16 +43,16 @@ class DeviceRecord:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What a run's folder holds.
+    """The contents of a run's folder.
 
     Attributes:
-        name: The folder's.
-        metadata: `run.json`.
-        trials: The search's, in the order asked: all that trained in full.
+        name: The folder's name.
+        metadata: Contents of `run.json`.
+        trials: The trials of full length, in order.
         finals: The finalists' longer trainings, and the repeats.
-        probabilities: Of the controller's choices after each batch; empty if it has no policy.
-        result: `result.json`; None unless it is the result of these trials.
-        rungs: The candidates' first parts, with multi-fidelity; their accuracies compare with no trial's.
+        probabilities: The controller's, after each batch; empty if it has no policy.
+        result: Contents of `result.json`; None if it is missing or out of date.
+        rungs: The candidates' first parts, with multi-fidelity; not comparable with trials.
     """
 
     name: str
@@ -65,13 +65,15 @@ class RunRecord:
 
     @classmethod
     def read(cls, folder: RunFolder) -> Self:
-        """What the folder holds now.
+        """Read what the folder holds now.
 
         Raises:
-            InputError: It has no run.json, or a file in it is damaged or of another run.
+            InputError: It has no run.json, or a file in it is damaged or belongs to another run.
         """
         metadata = _read_metadata(folder / "run.json")
-        if "resolution" not in metadata:  # runs of before noted the trials' size alone
+        if (
+            "resolution" not in metadata
+        ):  # runs of earlier versions recorded only the trials' resolution
             metadata["resolution"] = _configured_px(folder) or metadata["data"]["px"]
         log = read_trials(folder / "trials.jsonl")
         finals = read_trials(folder / "finals.jsonl")
@@ -82,23 +84,27 @@ class RunRecord:
             if len(trial.tokens) != len(arities) or any(
                 not 0 <= t < n for t, n in zip(trial.tokens, arities, strict=True)
             ):
-                raise InputError(f"{folder.path}: trial {trial.index} is not of run.json's space")
+                raise InputError(
+                    f"{folder.path}: trial {trial.index} does not fit the space in run.json"
+                )
             if len(trial.latencies) not in (0, devices):
-                raise InputError(f"{folder.path}: trial {trial.index} is not of run.json's devices")
+                raise InputError(
+                    f"{folder.path}: trial {trial.index} does not fit the devices in run.json"
+                )
         if any([len(row) for row in batch] != arities for batch in probabilities):
-            raise InputError(f"{folder.path / 'policy.jsonl'} is not of run.json's space")
+            raise InputError(f"{folder.path / 'policy.jsonl'} does not fit the space in run.json")
         trials = [trial for trial in log if trial.kind == "search"]
         rungs = [trial for trial in log if trial.kind == "rung"]
         result = read_result(folder)
         if result is not None and result["trials"] != len(trials):
-            result = None  # stale: the run was resumed since
+            result = None  # stale: the run was resumed since then
         return cls(
             folder.path.resolve().name, metadata, trials, finals, probabilities, result, rungs
         )
 
     @property
     def sizes(self) -> Sizes:
-        """The trials' size, and the deployed one."""
+        """The trials' resolution, and the deployed one."""
         return Sizes(int(self.metadata["data"]["px"]), int(self.metadata["resolution"]))
 
     @property
@@ -109,7 +115,7 @@ class RunRecord:
 
     @cached_property
     def devices(self) -> list[DeviceRecord]:
-        """The device, or several; a trial's latencies are in this order."""
+        """The devices, in the order of a trial's latencies."""
         first = self.metadata["device"] | {"target_ms": self.metadata["target_ms"]}
         records = [first, *self.metadata.get("other_devices", ())]
         names = short_names([record["name"] for record in records])
@@ -125,47 +131,47 @@ class RunRecord:
 
     @cached_property
     def candidates(self) -> list[Trial]:
-        """Whatever the controller asked for, in its order: the longest training of each."""
+        """All proposed candidates in order: the longest training of each."""
         longest = {trial.index: trial for trial in (*self.rungs, *self.trials)}
         return [longest[index] for index in sorted(longest)]
 
     @cached_property
     def good(self) -> list[Trial]:
-        """The search's trials that have an accuracy and a latency."""
+        """Trials that have an accuracy and a latency."""
         return [trial for trial in self.trials if usable(trial)]
 
     @cached_property
     def failed(self) -> list[Trial]:
-        """Candidates that have none, in full or in their first part."""
+        """Candidates that failed, at full length or in their first part."""
         return [trial for trial in self.candidates if not usable(trial)]
 
     @cached_property
     def front(self) -> list[Trial]:
-        """The trials that no other beats in accuracy and in the latency on each device, fastest first."""
+        """The trials that no other dominates in accuracy and latency on each device, fastest first."""
         return pareto_front(self.good)
 
     @cached_property
     def noise(self) -> Noise | None:
-        """How much accuracies differ by chance, if anything was trained twice."""
+        """Noise of accuracies, if anything was trained twice."""
         return measure_noise(self.good, self.finals)
 
     @cached_property
     def estimates(self) -> dict[int, Estimate]:
-        """Of each usable trial's accuracy, from all of them together; see `nas.searching.estimates`."""
+        """Estimated accuracy of each usable trial; see `nas.searching.estimates`."""
         return estimates([len(choices) for _, choices in self.labels], self.good)
 
     @property
     def margin_points(self) -> float:
-        """How far below the best accuracy chance may put its equal; see `fastest_of_the_best`."""
+        """How far below the best an accuracy may be by chance; see `fastest_of_the_best`."""
         return self.noise.margin if self.noise else 0.0
 
     def again(self, kind: str) -> list[Trial]:
-        """The finalists' longer trainings (`final`) or the repeats (`repeat`) that succeeded."""
+        """Return the successful longer trainings (`final`) or repeats (`repeat`)."""
         return [trial for trial in self.finals if trial.kind == kind and usable(trial)]
 
 
 def usable(trial: Trial) -> bool:
-    """Whether a trial can be drawn: it has finite figures."""
+    """Return whether a trial has finite figures and can be plotted."""
     return (
         trial.ok
         and trial.accuracy is not None
@@ -175,7 +181,7 @@ def usable(trial: Trial) -> bool:
 
 
 def _configured_px(folder: RunFolder) -> int | None:
-    """The deployed size in the settings of a run that a command began."""
+    """Return the deployed resolution from the settings of a run that a command began."""
     path = folder / "config.yaml"
     return load_config(path).resolution if path.is_file() else None
 

@@ -1,4 +1,4 @@
-"""From a finished run to its results: the winner, the Pareto front, the files."""
+"""Results of a finished search: the winner, the Pareto front, the files."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search found.
+    """Result of a search.
 
     Attributes:
-        folder: Where everything is kept.
+        folder: The run's folder.
         winner: The best finalist, with its accuracy after the longer training.
-        spec: Its network, at the deploy resolution.
-        within_target: Whether its latency is, on every device; if not, no finalist's was.
+        spec: Its network, at the deployed resolution.
+        within_target: Whether it is within the target on every device; if not, no finalist was.
         targets_ms: The latency budget on each device.
-        test_accuracy: Top-1 of the winner on the test images, 0..1; they are used for this alone.
-        trials: The search's, in order: all that trained in full.
+        test_accuracy: Top-1 accuracy of the winner on the test images, 0..1, which are used only for this.
+        trials: The trials of full length, in order.
         finals: The finalists' longer trainings, and the repeats.
-        noise: How much accuracies differ by chance; None if nothing was repeated.
-        sizes: Trials' accuracies are of the proxy size. All latencies, the finalists' and the test accuracy
-            and the files are of the deployed size.
-        estimates: Estimated accuracy of each trial, by its index (`nas.searching.estimates`).
-        rungs: The candidates' first parts, with multi-fidelity; their accuracies compare with no trial's.
-        fastest: The fastest network whose accuracy chance does not tell from the best; None where chance
-            does tell networks apart, or nothing was repeated.
-        onnx: Of `best.onnx` on the held-out images, by ONNX Runtime; None where there is no such file.
-        test_problem: Why there is no test accuracy, where the test images could not be read any more.
-        chance: Accuracy on held-out images of a network that has learned nothing, 0..1; None if unknown.
+        noise: Noise of accuracies; None if nothing was repeated.
+        sizes: Trials' accuracies are of the proxy resolution. Latencies, finalists' accuracies, test
+            accuracy and files are of the deployed one.
+        estimates: Estimated accuracy of each trial, by index (`nas.searching.estimates`).
+        rungs: The candidates' first parts, with multi-fidelity; not comparable with trials.
+        fastest: The fastest network with an accuracy within the noise of the best; None if networks differ
+            by more than the noise, or nothing was repeated.
+        onnx: Held-out accuracy of `best.onnx` in ONNX Runtime; None if there is no such file.
+        test_problem: Why there is no test accuracy, if the test images could not be read.
+        chance: Held-out accuracy of a network that has learned nothing, 0..1; None if unknown.
     """
 
     folder: RunFolder
@@ -70,11 +70,11 @@ class SearchResult:
     chance: float | None = None
 
     def frame(self) -> pd.DataFrame:
-        """The trials as a table, one row each; `pareto` marks the front, `winner` the winner."""
+        """Return the trials as a table, one row each; `pareto` marks the front, `winner` the winner."""
         return frame(self.trials, sizes=self.sizes, finals=self.finals, winner=self.winner)
 
     def to_dict(self) -> dict[str, Any]:
-        """The winner's figures as plain data: `result.json`."""
+        """Return the winner's figures as plain data: the contents of `result.json`."""
         winner = self.winner
         assert winner.latency is not None
         noise = None
@@ -111,7 +111,7 @@ class SearchResult:
         }
 
     def _others(self) -> dict[str, Any]:
-        """What there is of other devices than the first, in their order."""
+        """Return the figures of further devices, in order."""
         if len(self.winner.latencies) < 2:
             return {}
         return {
@@ -121,7 +121,7 @@ class SearchResult:
 
 
 def choose_winner(finals: Sequence[Trial], *, targets_ms: Sequence[float]) -> Trial | None:
-    """The most accurate finalist within every target; if none is, the one of best reward.
+    """Return the most accurate finalist within every target; if there is none, that of best reward.
 
     None if every finalist failed.
     """
@@ -133,11 +133,11 @@ def choose_winner(finals: Sequence[Trial], *, targets_ms: Sequence[float]) -> Tr
 
 
 def pareto_front(trials: Sequence[Trial], *, device: int | None = None) -> list[Trial]:
-    """The trials that no other beats in accuracy and in every latency, fastest first.
+    """Return the trials that no other dominates in accuracy and every latency, fastest first.
 
     Args:
-        trials: Of the search.
-        device: Number of the one device whose latency counts; all by default.
+        trials: The search's trials.
+        device: Index of the only device to consider; all by default.
     """
 
     def costs(trial: Trial) -> tuple[float, ...]:
@@ -146,7 +146,9 @@ def pareto_front(trials: Sequence[Trial], *, device: int | None = None) -> list[
 
     front: list[Trial] = []
     good = [trial for trial in trials if trial.ok]
-    for trial in sorted(good, key=lambda t: (costs(t), t.index)):  # none is beaten by a later one
+    for trial in sorted(
+        good, key=lambda t: (costs(t), t.index)
+    ):  # later ones dominate none of these
         if not any(all(map(le, costs(other), costs(trial))) for other in front):
             front.append(trial)
     return front
@@ -159,12 +161,12 @@ def frame(
     finals: Sequence[Trial] = (),
     winner: Trial | None = None,
 ) -> pd.DataFrame:
-    """Trials as a table, one row each; the latency on a second device is `latency_2_ms`, and so on.
+    """Return trials as a table, one row each; latency on a second device is `latency_2_ms`, and so on.
 
     Args:
-        trials: Of the search.
-        sizes: `accuracy` is of the proxy size, the latencies and `longer_accuracy` of the deployed one.
-        finals: The finalists' trainings: their accuracies are `longer_accuracy`, empty for other trials.
+        trials: The search's trials.
+        sizes: `accuracy` is of the proxy resolution, latencies and `longer_accuracy` of the deployed one.
+        finals: The finalists' trainings, which give `longer_accuracy`.
         winner: The finalist that `winner` marks.
     """
     import pandas as pd
@@ -196,7 +198,7 @@ def frame(
 
 
 def _columns(trial: Trial, devices: int) -> dict[str, float | None]:
-    """A trial's latencies with their intervals, None where it was not measured."""
+    """Return a trial's latencies with their intervals, None if it was not measured."""
     columns: dict[str, float | None] = {}
     for place in range(devices):
         name = "latency" if place == 0 else f"latency_{place + 1}"
@@ -208,14 +210,14 @@ def _columns(trial: Trial, devices: int) -> dict[str, float | None]:
 
 
 def write_results(result: SearchResult, data: Dataset) -> SearchResult:
-    """Write the run's result files; `seed.pt` and `best.onnx` where weights were kept.
+    """Write the run's result files; `seed.pt` and `best.onnx` if weights were kept.
 
     Args:
-        result: The search's, but for the ONNX file's accuracy.
-        data: Images at the deployed size.
+        result: Without the ONNX file's accuracy.
+        data: Images at the deployed resolution.
 
     Returns:
-        The result with that accuracy.
+        The result with the ONNX file's accuracy.
     """
     folder = result.folder
     if folder.weights_path(result.winner.key).exists():
@@ -233,7 +235,7 @@ def write_results(result: SearchResult, data: Dataset) -> SearchResult:
 
 
 def best_yaml(result: SearchResult) -> str:
-    """The winner as YAML; above it, in comments, what it scored."""
+    """Return the winner as YAML, with its figures in comments."""
     winner = result.winner
     px = result.sizes.deployed_px
     accuracy = f"{percent(winner.accuracy or 0.0)} on held-out images of {px} px"
@@ -242,19 +244,19 @@ def best_yaml(result: SearchResult) -> str:
         lines.append(
             f"{reading(latency)} at {px} px, target {three_digits(target_ms)} ms: {latency.device}"
         )
-    # A device's name is its maker's, and may be of several lines.
+    # A device's name comes from its vendor, and may have several lines.
     comments = ["# " + " ".join(line.split()) + "\n" for line in lines]
     return "".join(comments) + to_yaml(result.spec)
 
 
 def read_result(folder: RunFolder) -> dict[str, Any] | None:
-    """The winner's figures of a finished run, as `SearchResult.to_dict` gave them; None before."""
+    """Return the contents of `result.json`; None if the run is not finished."""
     path = folder / "result.json"
     return read_json(path) if path.is_file() else None
 
 
 def _write_network(result: SearchResult, data: Dataset) -> SplitScore | None:
-    """Write the winner with its weights, and read the ONNX file's accuracy as its user would."""
+    """Write the winner's checkpoint and ONNX file; return the latter's accuracy."""
     from nas.checkpoints.checkpoint import Checkpoint, Usage, checkpoint_bytes
     from nas.export.answers import keep_and_score_onnx
 
@@ -266,13 +268,13 @@ def _write_network(result: SearchResult, data: Dataset) -> SplitScore | None:
 
 
 def _device(folder: RunFolder) -> str:
-    """What the run was for, as it was typed; of several devices the first. Empty where nobody typed any."""
+    """Return the first device of the run as the user named it; empty for runs from Python."""
     path = folder / "config.yaml"
     return next(iter(load_config(path).targets)) if path.is_file() else ""
 
 
 def finalist_weights(folder: RunFolder, trial: Trial) -> dict[str, Any]:
-    """The state dict that a finalist's training left."""
+    """Return the state dict of a finalist's training."""
     import torch
 
     kept = io.BytesIO(folder.weights_path(trial.key).read_bytes())

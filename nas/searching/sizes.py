@@ -1,4 +1,4 @@
-"""The two sizes of a search: the one that networks are deployed at, and a smaller one for its trials."""
+"""The two resolutions of a search: that of deployment, and a smaller one for the proxy task."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from search_spaces import SearchSpace
 
 @dataclass(frozen=True)
 class Sizes:
-    """Sides in pixels of the images that networks see.
+    """Sides in pixels of the images that networks are given.
 
     Attributes:
-        proxy_px: In a trial.
-        deployed_px: On the device: latency is measured, finalists end their training, and the winner is
-            tested and exported at this size.
+        proxy_px: In trials.
+        deployed_px: On the device: latency is measured, finalists finish their training, and the winner is
+            tested and exported at this resolution.
     """
 
     proxy_px: int
@@ -22,7 +22,7 @@ class Sizes:
 
     @property
     def differ(self) -> bool:
-        """Whether trials train at another size than the deployed one."""
+        """Whether trials train at another resolution than the deployed one."""
         return self.proxy_px != self.deployed_px
 
     def told(self, accuracy: str, latency: str, *, accuracy_px: int | None) -> str:
@@ -39,20 +39,20 @@ class Sizes:
 
 
 def deployed_px(space: SearchSpace) -> int:
-    """The size at which a space's networks are deployed."""
+    """Return the resolution at which a space's networks are deployed."""
     return space.decode((0,) * len(space.arities)).resolution
 
 
 def settle_sizes(own_px: int, *, resolution: int | None, proxy_resolution: int | None) -> Sizes:
-    """Choose the sizes that were not given.
+    """Choose the resolutions that were not given.
 
-    Networks are deployed at the images' own size: a larger one costs latency and adds no detail. Trials
-    train at the deployed size, or at the images' own if that is smaller.
+    Networks are deployed at the images' own resolution: a larger one costs latency and adds no detail.
+    Trials train at the deployed resolution, or at the images' own if that is smaller.
 
     Args:
-        own_px: The images' own size; see `nas.data.image_files.decode.default_resolution`.
-        resolution: The deployed size, if given.
-        proxy_resolution: The trials' size, if given.
+        own_px: The images' own resolution; see `nas.data.image_files.decode.default_resolution`.
+        resolution: The deployed resolution, if given.
+        proxy_resolution: The trials' resolution, if given.
 
     >>> settle_sizes(28, resolution=None, proxy_resolution=None)
     Sizes(proxy_px=28, deployed_px=28)

@@ -1,4 +1,4 @@
-"""What users write for devices: one or several, each with its target in milliseconds."""
+"""Parse devices as users write them: one or several, each with a target in milliseconds."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from latency.devices import DEVICES, opener
 from search_spaces import InputError
 
 Aim = tuple[str, float | None]
-"""A device as it is typed, without its target; and the target in milliseconds, if it has one."""
+"""A device as typed, without its target, and the target in milliseconds, if any."""
 
 _TO_THREADS = re.compile(r".*[:,]threads")
 
 
 def with_targets(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings in which `device` is one device, and `target_ms` its target, or else a mapping of several.
+    """Normalize settings: `device` is one device and `target_ms` its target, or `device` maps several.
 
     >>> with_targets({"device": ["cpu=8"]})
     {'device': 'cpu', 'target_ms': 8.0}
@@ -25,11 +25,11 @@ def with_targets(settings: Mapping[str, Any]) -> dict[str, Any]:
     {'device': {'cpu': 8.0, 'pixel1': 60.0}, 'target_ms': None}
 
     Args:
-        settings: With `device` in any form that users write it in, or without it.
+        settings: With `device` in any form that users may write, or without it.
 
     Raises:
-        InputError: A device is unknown, there twice or, of several, without a target; a target is no
-            time, or there are two for one device.
+        InputError: A device is unknown, duplicate or, among several, without a target; a target is not a
+            time, or one device has two.
     """
     if "device" not in settings:
         return dict(settings)
@@ -48,11 +48,10 @@ def with_targets(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def aim(written: str, *, alone: bool) -> Aim:
-    """The device and the target of `DEVICE[=MS]`.
+    """Split `DEVICE[=MS]` into the device and the target.
 
-    A device may have `=` in it. The number after the last one is the target, but not if it is the
-    value of `threads`; nor, where the device stands alone, in the argument of a program or of a
-    plug-in, which may be anything.
+    A device may contain `=`. The number after the last one is the target, unless it is the value of
+    `threads`, or a single device ends with the argument of a program or plug-in, which may be anything.
 
     >>> aim("cpu:threads=4", alone=True), aim("cpu:threads=4=8", alone=True)
     (('cpu:threads=4', None), ('cpu:threads=4', 8.0))
@@ -60,7 +59,7 @@ def aim(written: str, *, alone: bool) -> Aim:
     (('command:./lab --board=2', None), ('command:./lab --board=2', 60.0))
 
     Raises:
-        InputError: The target is no time.
+        InputError: The target is not a time.
     """
     device, equals, number = written.rpartition("=")
     name, colon, _ = device.partition(":")
@@ -70,16 +69,16 @@ def aim(written: str, *, alone: bool) -> Aim:
     try:
         target_ms = float(number)
     except ValueError:
-        if colon:  # of an option, such as a path
+        if colon:  # part of an option, such as a path
             return written, None
         raise InputError(
-            f"device {written!r}: {number!r} is no time in milliseconds: give {name}=8, say"
+            f"device {written!r}: {number!r} is not a time in milliseconds: give for instance {name}=8"
         ) from None
     return device, _above_0(target_ms, device)
 
 
 def _aims(device: object) -> list[Aim]:
-    """The devices that are written: as one text, a list of such, or a mapping to targets."""
+    """Return the devices from a text, a list of texts, or a mapping to targets."""
     if isinstance(device, str):
         return [aim(device, alone=True)]
     if isinstance(device, Mapping) and device:
@@ -88,30 +87,30 @@ def _aims(device: object) -> list[Aim]:
         return [aim(written, alone=len(device) == 1) for written in device]
     raise InputError(
         f"device must be one, a list of them, or a mapping to targets, got {device!r}: "
-        "give [cpu=8, pixel1=60], say"
+        "give for instance [cpu=8, pixel1=60]"
     )
 
 
 def _require_targets(aims: list[Aim], target_ms: object) -> None:
-    """Several devices are known, distinct, and have a target each."""
+    """Check that several devices are distinct and have a target each."""
     for device, _ in aims:
         opener(device)
         if [other for other, _ in aims].count(device) > 1:
             raise InputError(f"device {device} is given twice: give each device once")
     if target_ms is not None:
         raise InputError(
-            f"target_ms {_shown(target_ms)} cannot be of {len(aims)} devices: give each its own, as in "
+            f"target_ms {_shown(target_ms)} cannot apply to {len(aims)} devices: give each its own, as in "
             f"{aims[0][0]}={_shown(target_ms)}"
         )
     for device, own_ms in aims:
         if own_ms is None:
             raise InputError(
-                f"device {device} has no target: of several each needs one, as in {device}=8"
+                f"device {device} has no target: each of several devices needs one, as in {device}=8"
             )
 
 
 def _above_0(target: object, device: object) -> float | None:
-    """A target of a mapping or a text; None where it is left open."""
+    """Return a target from a mapping or a text; None if it is left open."""
     if target is None:
         return None
     if isinstance(target, int | float) and not isinstance(target, bool) and 0 < target < math.inf:

@@ -1,7 +1,7 @@
-"""Trials that begin with the weights of trained networks instead of drawn ones.
+"""Warm start: initialize trials with weights of trained networks.
 
-All trials begin with the same given networks' weights, each with those of the one most like it; no trial
-begins with another trial's. So all have trained as long as all others, and their accuracies compare.
+Every trial starts from the most similar of the same given networks, never from another trial. So all trials
+have trained equally long, and their accuracies are comparable.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WarmStart:
-    """Trained networks of a space, from whose weights trials begin.
+    """Trained networks of a space, from whose weights trials start.
 
     Attributes:
         space: The space that is searched.
-        tokens: Of each network.
-        weights: The state dict of each.
+        tokens: Tokens of each network.
+        weights: State dict of each network.
     """
 
     space: FactorizedSpace
@@ -36,10 +36,11 @@ class WarmStart:
 
     @classmethod
     def of(cls, space: SearchSpace, seeds: Sequence[Checkpoint], *, classes: int) -> Self:
-        """From seeds, at whatever resolution they were trained.
+        """Create from checkpoints, whatever resolution they were trained at.
 
         Raises:
-            InputError: One is of other classes or not in the space, or the space cannot match layers.
+            InputError: A network has other classes or is not in the space, or the space cannot match
+                layers.
         """
         if not isinstance(space, FactorizedSpace):
             raise InputError(
@@ -51,7 +52,7 @@ class WarmStart:
         return cls(space, tokens, tuple(seed.weights for seed in seeds))
 
     def state_dict(self, child: Tokens, *, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        """A candidate's first weights.
+        """Return a candidate's initial weights.
 
         Args:
             child: The candidate's tokens.
@@ -70,7 +71,7 @@ class WarmStart:
         )
 
     def metadata(self) -> list[dict[str, Any]]:
-        """What tells one warm start from another, as plain data."""
+        """Return plain data that identifies the warm start."""
         return [
             {"tokens": list(tokens), "weights": _digest(weights)}
             for tokens, weights in zip(self.tokens, self.weights, strict=True)

@@ -1,17 +1,18 @@
-"""How many trials are worth running, given the noise: what to expect of the best of many readings.
+"""How many trials are worth running, given the noise: the expected gain from the best of n readings.
 
-A trial reads a network's accuracy with noise. Let networks' own accuracies have the standard deviation s,
-and one network's readings the standard deviation e, both normal. Of n networks drawn at random the one that
-reads best has an accuracy of its own that lies
+A trial measures a network's accuracy with noise. Let true accuracies of networks be normal with standard
+deviation s, and readings of one network with standard deviation e. Of n networks drawn at random, the one
+with the best reading has an expected true accuracy of
 
     s * sqrt(r) * E(n)    with    r = s^2 / (s^2 + e^2)
 
-above the mean: E(n) is the expected maximum of n standard normal draws (Blom 1958, chapter 6), r the
-reliability of a reading. The reading itself lies 1/r times as far above it; the rest is regression to the
-mean (Galton 1886). Trials raise E(n), with the root of the logarithm of n alone; less noise raises r.
+above the mean. E(n) is the expected maximum of n standard normal draws (Blom 1958, chapter 6), r the
+reliability of a reading. The reading itself lies 1/r times as far above the mean; the excess is
+regression to the mean (Galton 1886). More trials raise E(n) only as the square root of log n; less noise
+raises r.
 
-A controller that learns draws better networks than chance does, and finalists are read again: what is told
-here is what a search finds at least.
+A controller that learns does better than random draws, and finalists are measured again, so these are lower
+bounds of what a search finds.
 """
 
 from __future__ import annotations
@@ -27,33 +28,33 @@ from nas.formatting import counted
 from nas.statistics.noise import Noise
 
 WORTH = 0.25
-"""Parts of the noise that twice as many trials must gain to be called worth it."""
+"""Fraction of the noise that twice as many trials must gain to be worth running."""
 
 RESOLVED = 0.1
-"""Points; a smaller gain is not one that anybody sees, however little noise there is."""
+"""Percentage points; a smaller gain does not matter, however low the noise."""
 
 MOST_TRIALS = 10_000
-"""No search is advised to be longer."""
+"""Upper limit of any advice."""
 
 LEAST_PAIRS = 4
-"""Networks trained twice below which no number of trials is told. A standard deviation known from three
-pairs may be 3.7 times as large, and the number of trials goes with a high power of it."""
+"""Minimum number of networks trained twice for advice on the number of trials. A standard deviation from
+three pairs may be too low by a factor of 3.7, and the number of trials depends on a high power of it."""
 
 INTERVAL = {1: (0.446, 31.9), 2: (0.521, 6.28), 3: (0.566, 3.73)}
-"""By number of pairs: ends of the 95% interval of a standard deviation, as parts of the estimate. They are
+"""By number of pairs: ends of the 95% interval of a standard deviation, relative to the estimate. They are
 sqrt(n / chi2), at the quantiles 0.975 and 0.025 of the chi-squared distribution of n degrees of freedom."""
 
 
 def expected_best(trials: int) -> float:
-    """The expected maximum of so many standard normal draws, by Blom's approximation.
+    """Return the expected maximum of standard normal draws, by Blom's approximation.
 
-    Its error is below 0.03, and below 0.01 from five draws on.
+    Its error is below 0.03, and below 0.01 for five draws or more.
 
     >>> [round(expected_best(trials), 2) for trials in (1, 10, 100, 1000)]
     [0.0, 1.55, 2.5, 3.23]
 
     Raises:
-        ValueError: There is no trial.
+        ValueError: `trials` is below 1.
     """
     if trials < 1:
         raise ValueError(f"trials must be at least 1, got {trials}")
@@ -61,9 +62,9 @@ def expected_best(trials: int) -> float:
 
 
 def reading_error(images: int) -> float:
-    """Standard error in points of an accuracy that is read on so many images, at most.
+    """Return the maximum standard error, in points, of an accuracy measured on this many images.
 
-    It is the binomial's at 50%. Two networks read on the same images have a part of it in common.
+    It is binomial, at an accuracy of 50%. Two networks evaluated on the same images share part of it.
 
     >>> [round(reading_error(images), 1) for images in (296, 2500)]
     [2.9, 1.0]
@@ -73,12 +74,12 @@ def reading_error(images: int) -> float:
 
 @dataclass(frozen=True)
 class Advice:
-    """What trials are worth, in points (hundredths) of accuracy.
+    """What further trials are worth, in percentage points of accuracy.
 
     Attributes:
         noise: Standard deviation of one network's readings.
-        spread: Standard deviation of the networks' own accuracies, noise left out.
-        pairs: Networks trained twice that the noise is known from.
+        spread: Standard deviation of the networks' true accuracies, without noise.
+        pairs: Number of networks trained twice, from which the noise is estimated.
     """
 
     noise: float
@@ -87,7 +88,7 @@ class Advice:
 
     @classmethod
     def of(cls, noise: Noise) -> Advice:
-        """From the spread of a run's readings, of which a part is noise.
+        """Separate true spread from noise in the readings of a run.
 
         >>> Advice.of(Noise(between_networks=5.0, between_seeds=3.0, pairs=4)).spread
         4.0
@@ -97,12 +98,12 @@ class Advice:
 
     @property
     def reliability(self) -> float:
-        """Part of the readings' variance that is the networks' own, 0..1."""
+        """Fraction of the readings' variance that is true difference between networks, 0..1."""
         own = self.spread**2
         return own / (own + self.noise**2) if own > 0 else 0.0
 
     def found(self, trials: int) -> float:
-        """How far above the mean network the one that reads best of so many is expected to be.
+        """Return how far above the mean the best-reading of `trials` networks is expected to be.
 
         >>> Advice(noise=1.0, spread=1.0, pairs=4).found(100)
         1.76...
@@ -110,14 +111,14 @@ class Advice:
         return self.spread * math.sqrt(self.reliability) * expected_best(trials)
 
     def gain(self, trials: int, further: int) -> float:
-        """What so many further trials are expected to add to it."""
+        """Return what further trials are expected to add to that."""
         return self.found(trials + further) - self.found(trials)
 
     @property
     def enough(self) -> int:
-        """The number of trials beyond which twice as many gain less than can be told.
+        """Number of trials beyond which doubling them gains too little to notice.
 
-        That is a quarter of the noise, and a tenth of a point where there is hardly any.
+        That is a quarter of the noise, or a tenth of a point if there is hardly any.
 
         >>> [Advice(noise=noise, spread=1.5, pairs=4).enough for noise in (0.5, 1.0, 2.0)]
         [10000, 622, 2]
@@ -126,10 +127,10 @@ class Advice:
 
     @property
     def turn(self) -> int:
-        """The number of trials beyond which training each twice gains more than twice as many trials.
+        """Number of trials beyond which training each twice gains more than doubling the trials.
 
-        Both cost the same; the mean of two readings has half the noise's variance. Before that number
-        a search lacks networks, after it certainty.
+        Both cost the same; the mean of two readings has half the variance. Below this number a search
+        lacks networks, above it precision.
 
         >>> [Advice(noise=noise, spread=1.5, pairs=4).turn for noise in (0.5, 1.0, 2.0)]
         [10000, 142, 10]
@@ -141,14 +142,14 @@ class Advice:
 
     @property
     def few_pairs(self) -> bool:
-        """Whether the noise is known too badly to tell a number of trials."""
+        """Whether the noise estimate is too uncertain for advice."""
         return self.pairs < LEAST_PAIRS
 
     def before(self, trials: int, too_early: str | None = None) -> str:
-        """What to expect of a search of so many trials, for the plan.
+        """Return what to expect of a planned search.
 
         Args:
-            trials: Planned.
+            trials: Planned number.
             too_early: Why trials must train longer first (`nas.searching.planning.evidence`).
         """
         if too_early:
@@ -158,15 +159,15 @@ class Advice:
         return f"{self._expected(trials)}. {self._verdict(trials)}"
 
     def after(self, trials: int, too_early: str | None = None) -> str:
-        """Whether the trials of a run that has ended were worth it, for its conclusion; see `before`."""
+        """Return whether the trials of a finished run were worth it; see `before`."""
         if too_early:
             return f"{too_early}."
         if self.few_pairs:
             return f"{self._unknown()}."
-        return f"Given this noise {self._expected(trials)}. {self._verdict(trials)}."
+        return f"Given this noise, {self._expected(trials)}. {self._verdict(trials)}."
 
     def to_dict(self, trials: int, too_early: str | None = None) -> dict[str, Any]:
-        """Plain data, of a search of so many trials; no numbers of trials where none can be told."""
+        """Return plain data, without numbers of trials if there is no advice."""
         known = not (too_early or self.few_pairs)
         return {
             "noise_points": round(self.noise, 3),
@@ -185,12 +186,12 @@ class Advice:
         return max(WORTH * self.noise, RESOLVED)
 
     def _unknown(self) -> str:
-        """That the noise is not known well enough, and how well it is."""
+        """Say how uncertain the noise estimate is."""
         low, high = (self.noise * part for part in INTERVAL[self.pairs])
         return (
-            f"How many trials are worth it is not known: the noise, {self.noise:.1f} points, comes from "
-            f"{counted(self.pairs, 'pair')} only (95% interval {low:.1f} to {high:.1f}): train at least "
-            f"{LEAST_PAIRS} networks twice (finals.repeats with --config)"
+            f"No advice on the number of trials: the noise, {self.noise:.1f} points, is estimated "
+            f"from only {counted(self.pairs, 'pair')} (95% interval {low:.1f} to {high:.1f}): "
+            f"train at least {LEAST_PAIRS} networks twice (finals.repeats with --config)"
         )
 
     def _expected(self, trials: int) -> str:
@@ -198,30 +199,30 @@ class Advice:
         little = ""
         if gain < self._least_gain:
             noisy = WORTH * self.noise > RESOLVED
-            little = ", less than a quarter of the noise" if noisy else ", less than can be told"
+            little = ", less than a quarter of the noise" if noisy else ", too little to notice"
         return (
-            f"the best of {counted(trials, 'trial')} is expected {self.found(trials):.1f} points above the "
-            f"mean network, {trials:,} more would add {gain:.1f}{little}"
+            f"the best of {counted(trials, 'trial')} is expected to be {self.found(trials):.1f} "
+            f"points above the mean network; {trials:,} more would add {gain:.1f}{little}"
         )
 
     def _verdict(self, trials: int) -> str:
-        known = f"known by {counted(self.pairs, 'pair')}"
+        known = f"from {counted(self.pairs, 'pair')}"
         if self.spread == 0:
             return (
-                f"The noise ({known}) hides what differs between networks: train longer (recipe.min_steps, "
-                "or recipe.epochs) before running more trials"
+                f"The noise ({known}) hides the differences between networks: train longer "
+                "(recipe.min_steps, or recipe.epochs) before running more trials"
             )
         if self.turn == MOST_TRIALS:
-            return f"The noise ({known}) is no reason to run fewer"
+            return f"The noise ({known}) allows this many trials"
         about = f"about {float(f'{self.turn:.2g}'):,.0f} trials"
         if trials < self.turn:
-            return f"Up to {about}, more of them are the best use of time (noise {known})"
+            return f"Up to {about}, more trials are the best use of time (noise {known})"
         return (
-            f"From {about} on less noise (a second seed, or longer trials) gains more than more trials "
+            f"Beyond {about}, less noise (a second seed, or longer trials) gains more than more trials "
             f"(noise {known})"
         )
 
 
 def _first(true: Callable[[int], bool]) -> int:
-    """The first number of trials for which something becomes true, and stays so; at most `MOST_TRIALS`."""
+    """Return the smallest number of trials from which `true` holds; at most `MOST_TRIALS`."""
     return bisect_left(range(1, MOST_TRIALS), True, key=true) + 1

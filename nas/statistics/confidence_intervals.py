@@ -1,4 +1,4 @@
-"""Means of a few trainings, and whether two differ by more than chance: Student's t and Welch's."""
+"""Confidence intervals of means of a few trainings (Student's t) and of their differences (Welch's)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from statistics import fmean, variance
 
 
 def mean_with_interval(values: Sequence[float]) -> tuple[float, float | None]:
-    """Mean, and half of its 95% interval (Student's t); None in its place where there is one value."""
+    """Return the mean and half of its 95% interval (Student's t), None for a single value."""
     if len(values) < 2:
         return fmean(values), None
     from scipy import stats
@@ -18,7 +18,7 @@ def mean_with_interval(values: Sequence[float]) -> tuple[float, float | None]:
 
 
 def mean_in_words(accuracies: Sequence[float]) -> str:
-    """The mean of accuracies, 0..1, in percent with half of its 95% interval.
+    """Format the mean of accuracies, 0..1, in percent with half of its 95% interval.
 
     >>> mean_in_words([0.80, 0.81, 0.82]), mean_in_words([0.8])
     ('81.0% ± 2.5', '80.0%')
@@ -30,9 +30,9 @@ def mean_in_words(accuracies: Sequence[float]) -> str:
 def difference_with_interval(
     first: Sequence[float], second: Sequence[float]
 ) -> tuple[float, float | None]:
-    """How much larger the first's mean is, and half of the 95% interval (Welch 1947).
+    """Return the difference of two means and half of its 95% interval (Welch 1947).
 
-    None in its place where one of the two has a single value.
+    The interval is None if either has a single value.
 
     >>> difference, half = difference_with_interval([3.0, 4.0, 5.0], [1.0, 2.0, 3.0])
     >>> difference, round(half, 3)

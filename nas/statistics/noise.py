@@ -1,4 +1,4 @@
-"""Whether a run's networks differ by more than chance: what a careful reader asks first."""
+"""Noise of accuracies: do a run's networks differ by more than chance?"""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from nas.formatting import counted
 
 @dataclass(frozen=True)
 class Noise:
-    """Spread of proxy accuracies, in points (hundredths), and what of it is chance.
+    """Spread of proxy accuracies, in percentage points, and the part of it that is noise.
 
     Attributes:
-        between_networks: Standard deviation over the run's distinct trials, chance included.
+        between_networks: Standard deviation over the run's distinct trials, noise included.
         between_seeds: Standard deviation of one network trained with different seeds.
-        pairs: Number of networks trained twice that it comes from.
+        pairs: Number of networks trained twice, from which the noise is estimated.
     """
 
     between_networks: float
@@ -27,12 +27,12 @@ class Noise:
 
     @property
     def differ(self) -> bool:
-        """Whether the networks' own differences exceed the noise: more than half of the variance."""
+        """Whether true differences exceed the noise: they are more than half of the variance."""
         return self.between_networks**2 > 2 * self.between_seeds**2
 
     @property
     def margin(self) -> float:
-        """How many points two readings may differ by chance: two deviations of their difference.
+        """How far two readings may differ by chance: two standard deviations of their difference.
 
         >>> round(Noise(between_networks=2.0, between_seeds=0.5, pairs=2).margin, 2)
         1.41
@@ -40,27 +40,27 @@ class Noise:
         return 2 * math.sqrt(2) * self.between_seeds
 
     def figures(self, networks: str = "networks") -> str:
-        """Both deviations in plain words."""
+        """Return both standard deviations as text."""
         return (
-            f"one network trained twice differs by {self.between_seeds:.1f} points (standard deviation, "
-            f"{counted(self.pairs, 'pair')}), {networks} by {self.between_networks:.1f}"
+            f"standard deviation {self.between_seeds:.1f} points for one network trained twice "
+            f"({counted(self.pairs, 'pair')}), {self.between_networks:.1f} for {networks}"
         )
 
     def sentence(self) -> str:
-        """The verdict in plain words."""
+        """Return the verdict as text."""
         figures = self.figures("the run's networks")
         if self.differ:
-            return f"The networks differ by more than the noise: {figures}."
+            return f"The networks differ by more than the noise ({figures})."
         return (
-            f"The networks do not differ by more than the noise: {figures}. Accuracy does not tell "
-            "them apart here, so the fastest of the best is the right answer."
+            f"The networks do not differ by more than the noise ({figures}), so accuracy does not "
+            "separate them: choose the fastest of the best."
         )
 
 
 def measure_noise(trials: Sequence[Trial], finals: Sequence[Trial]) -> Noise | None:
-    """Noise of a run from the trials that were trained once more; None if there were none.
+    """Estimate the noise of a run from trials that were trained twice; None if there are none.
 
-    Two readings a and b of one network have the variance (a - b)^2 / 2.
+    Two readings a and b of one network give the variance (a - b)^2 / 2.
     """
     first = {trial.index: trial.accuracy for trial in trials if trial.accuracy is not None}
     squares = [
@@ -76,7 +76,7 @@ def measure_noise(trials: Sequence[Trial], finals: Sequence[Trial]) -> Noise | N
 
 
 def pooled(noises: Sequence[Noise]) -> Noise:
-    """The noise of several runs alike, each weighing as much as it has pairs.
+    """Pool the noise of several similar runs, weighted by their pairs.
 
     >>> pooled([Noise(5.0, 1.0, pairs=3), Noise(5.0, 3.0, pairs=1)])
     Noise(between_networks=5.0, between_seeds=1.7320508075688772, pairs=4)
@@ -88,7 +88,7 @@ def pooled(noises: Sequence[Noise]) -> Noise:
 
 
 def fastest_of_the_best(trials: Sequence[Trial], noise: Noise) -> Trial:
-    """The fastest trial, over all devices, whose accuracy is within the noise's margin of the best."""
+    """Return the fastest trial, over all devices, whose accuracy is within the noise margin of the best."""
     good = [trial for trial in trials if trial.accuracy is not None]
     best = max(trial.accuracy or 0.0 for trial in good)
     close = [trial for trial in good if (trial.accuracy or 0.0) >= best - noise.margin / 100]
@@ -96,9 +96,9 @@ def fastest_of_the_best(trials: Sequence[Trial], noise: Noise) -> Trial:
 
 
 def faster_finalist(finals: Sequence[Trial], winner: Trial, noise: Noise) -> Trial | None:
-    """The fastest finalist that the noise does not tell from the winner, where that is another one.
+    """Return the fastest finalist within the noise of the winner, or None if that is the winner itself.
 
-    The noise is that of the search's shorter trainings; longer ones mostly have less.
+    The noise is that of the shorter proxy trainings; longer ones usually have less.
     """
     good = [trial for trial in finals if trial.kind == "final" and trial.ok]
     no_better = [trial for trial in good if (trial.accuracy or 0.0) <= (winner.accuracy or 0.0)]
@@ -107,8 +107,8 @@ def faster_finalist(finals: Sequence[Trial], winner: Trial, noise: Noise) -> Tri
 
 
 def beside_winner(fast: Trial, latencies: str, noise: Noise) -> str:
-    """What `faster_finalist` found, in plain words."""
+    """Describe the result of `faster_finalist`."""
     return (
-        f"Finalist {fast.index}, at {latencies}, is less accurate than the winner by no more than two "
-        f"trainings of one network may differ ({noise.margin:.1f} points)."
+        f"Finalist {fast.index} is faster, at {latencies}, and less accurate than the winner by no "
+        f"more than two trainings of one network may differ ({noise.margin:.1f} points)."
     )

@@ -1,4 +1,4 @@
-"""Data sets and the training of one candidate: images in, accuracy out.
+"""Training of one network: images in, accuracy out.
 
 Nothing is imported here, so that `nas.training.recipe` can be read without loading torch.
 """

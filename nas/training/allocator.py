@@ -1,8 +1,8 @@
-"""Memory that a training step frees is kept for the next one, instead of going back to the system.
+"""Keep memory that a training step frees for the next step, instead of returning it to the system.
 
-Activations of tens of megabytes are freed and allocated again hundreds of times a step. The C library
-returns blocks of that size to the system at once, and gets each one anew as empty pages, which the kernel
-has to fill with zeros first: a quarter of a step's time at 64 px, of some networks half
+Activations of tens of megabytes are freed and allocated hundreds of times a step. The C library returns
+blocks of that size to the system at once and gets them back as empty pages, which the kernel must fill
+with zeros. At 64 px this takes a quarter of a step's time, half for some networks
 (benchmarks/RESULTS.md).
 """
 
@@ -14,15 +14,15 @@ from functools import cache
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD of <malloc.h>
 _NEVER = 2**31 - 1
 _LARGE = (2**30, 2**25)
-"""Bytes; larger blocks still are mapped and returned one by one. Older versions take the second at most."""
+"""Bytes; larger blocks are still mapped and returned one by one. Old versions cap the second setting."""
 
 
 @cache
 def keep_freed_memory() -> bool:
-    """Let this process hold on to the memory that it frees; whether the C library lets itself be told.
+    """Let this process keep the memory that it frees; return whether the C library supports it.
 
-    It holds as much as it used at its peak, until it ends. Only glibc's allocator is known to need this:
-    elsewhere nothing changes, and the answer is False.
+    The process then holds its peak memory until it ends. Only glibc's allocator is known to need this;
+    elsewhere nothing changes and the result is False.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -30,7 +30,7 @@ def keep_freed_memory() -> bool:
         AttributeError,
         OSError,
         TypeError,
-    ):  # macOS and musl have none; Windows no such library
+    ):  # macOS and musl lack the function, Windows the library
         return False
     mapped = any(mallopt(_MMAP_THRESHOLD, size) for size in _LARGE)
     return mapped and bool(mallopt(_TRIM_THRESHOLD, _NEVER))

@@ -1,4 +1,4 @@
-"""Random changes to a whole batch at once, each image with its own draw."""
+"""Random augmentation of a whole batch at once, drawn for each image separately."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from nas.training.recipe import Augment
 
 
 def normalize(images: Tensor, *, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """Turn uint8 pixels into what networks take: `(pixel / 255 - mean) / std`.
+    """Convert uint8 pixels to a network's input: `(pixel / 255 - mean) / std`.
 
     Args:
         images: uint8 (N, 3, H, W).
@@ -27,14 +27,14 @@ def normalize(images: Tensor, *, mean: Sequence[float], std: Sequence[float]) ->
 
 
 def augment(images: Tensor, settings: Augment, *, generator: torch.Generator) -> Tensor:
-    """Shift and mirror, and where the settings ask for it change light and erase.
+    """Shift and mirror images; optionally change their light and erase rectangles.
 
     Every image has its own draw.
 
     Args:
-        images: uint8 (N, C, H, W); left as they are.
-        settings: what to do and how strongly.
-        generator: on the device of the images.
+        images: uint8 (N, C, H, W); not modified.
+        settings: What to do and how strongly.
+        generator: On the device of the images.
 
     Returns:
         uint8 (N, C, H, W), channels last in memory.
@@ -55,7 +55,7 @@ def augment(images: Tensor, settings: Augment, *, generator: torch.Generator) ->
 def shift_and_mirror(
     images: Tensor, *, mirrored: Tensor, down: Tensor, right: Tensor, pad: int
 ) -> Tensor:
-    """Pad with black, cut a window of the old size out of each image, mirror some of them.
+    """Pad with black, crop a window of the original size from each image, mirror some of them.
 
     Args:
         images: (N, C, H, W).
@@ -73,13 +73,13 @@ def shift_and_mirror(
     columns = torch.arange(width, device=images.device).expand(count, width)
     columns = torch.where(mirrored[:, None], width - 1 - columns, columns) + right[:, None]
     sample = torch.arange(count, device=images.device)[:, None, None]
-    # The slice between the indices sends channels to the end: the copy is channels last at no cost.
+    # The slice between the indices moves channels to the end: channels-last at no cost.
     gathered = padded[sample, :, rows[:, :, None], columns[:, None, :]]  # (N, H, W, C)
     return gathered.permute(0, 3, 1, 2)
 
 
 def _relight(images: Tensor, settings: Augment, generator: torch.Generator) -> Tensor:
-    """Scale the light of each image, then its contrast about its own mean."""
+    """Scale the brightness of each image, then its contrast around its own mean."""
     count = len(images)
     light = 1 + settings.brightness * _signed(count, generator)
     spread = 1 + settings.contrast * _signed(count, generator)
@@ -115,5 +115,5 @@ def _integers(count: int, below: int, generator: torch.Generator) -> Tensor:
 
 
 def _signed(count: int, generator: torch.Generator) -> Tensor:
-    """Uniform in -1..1, (N, 1, 1, 1)."""
+    """Draw uniformly from -1..1, (N, 1, 1, 1)."""
     return 2 * torch.rand(count, 1, 1, 1, generator=generator, device=generator.device) - 1

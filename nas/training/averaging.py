@@ -1,4 +1,4 @@
-"""The mean of a training's last weights in place of the last ones (Izmailov et al. 2018, algorithm 1)."""
+"""Average a training's last weights (stochastic weight averaging, Izmailov et al. 2018, algorithm 1)."""
 
 from collections.abc import Iterable, Iterator
 from itertools import chain, count, islice
@@ -12,14 +12,14 @@ from nas.training.augment import augment, normalize
 from nas.training.recipe import Recipe
 
 STATISTICS_BATCHES = 20
-"""Of training images, for batch norm: about as many as a running average of momentum 0.1 weighs."""
+"""Training batches to re-estimate batch norm: about what a running average of momentum 0.1 covers."""
 
 
 class MeanWeights:
-    """Averages a module's weights, all alike, and leaves the module as it is.
+    """Averages a module's weights, equally weighted, without changing the module.
 
     Args:
-        module: The weights it has now are the first.
+        module: Its current weights are the first.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -27,33 +27,34 @@ class MeanWeights:
         self.add(module)
 
     def add(self, module: nn.Module) -> None:
-        """Take the weights that the module has now into the mean."""
+        """Add the module's current weights to the average."""
         self._model.update_parameters(module)
 
     def network(self, inputs: Iterable[Tensor], *, device: torch.device) -> nn.Module:
-        """The network of the mean weights.
+        """Return a network with the averaged weights.
 
-        Running statistics of the last weights do not fit the mean, nor does their own mean: where half of a
-        hundred steps was averaged it cost one to six points. So batch norm's are taken anew from `inputs`.
+        Batch norm statistics of the last weights do not fit the average, nor does the average of the
+        statistics: with half of a hundred steps averaged this cost one to six points of accuracy. So they
+        are re-estimated from `inputs`.
 
         Args:
             inputs: See `statistics_inputs`; on the device.
-            device: Where the module is.
+            device: The module's device.
         """
-        # Dropout draws here too, and must not draw what the training's next step would.
+        # Dropout draws here too, and must not affect the draws of the training's next step.
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             update_bn(inputs, self._model.module)
         return self._model.module
 
     def copy_to(self, module: nn.Module) -> None:
-        """Give the module the mean weights, and the statistics last taken for them."""
+        """Copy the averaged weights, with their re-estimated statistics, to a module."""
         module.load_state_dict(self._model.module.state_dict())
 
 
 def statistics_inputs(
     dataset: Dataset, recipe: Recipe, *, seed: int, device: torch.device
 ) -> Iterator[Tensor]:
-    """Batches as in training, normalised (N, 3, H, W); the same ones for the same seed."""
+    """Yield batches as in training, normalized (N, 3, H, W), reproducible by seed."""
     order = torch.Generator().manual_seed(seed)
     changes = torch.Generator(device).manual_seed(seed + 1)
     passes = (

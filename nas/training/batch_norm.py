@@ -1,4 +1,4 @@
-"""Batch norm's running statistics in trainings of a few dozen steps."""
+"""Running statistics of batch norm for trainings of only a few dozen steps."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -8,16 +8,16 @@ from torch import nn
 
 @contextlib.contextmanager
 def unbiased_statistics(module: nn.Module) -> Iterator[Callable[[int], None]]:
-    """Keep the initial mean 0 and variance 1 out of the running statistics of a fresh network.
+    """Keep the initial mean 0 and variance 1 out of the running statistics of a new network.
 
-    With a momentum of 0.1 the initial values still weigh 0.9^40 = 1.5% after 40 steps. Where a layer's
-    own variance is far below 1 that is most of the sum, layer upon layer: the weights are good and
-    the network in eval mode guesses. With momentum max(own, 1 / step) the first steps form a plain
-    average, which holds no initial values, and later ones are as ever.
+    With a momentum of 0.1 the initial values still have a weight of 0.9^40 = 1.5% after 40 steps. In a
+    layer with a variance far below 1 they dominate the sum, and errors compound over layers: with good
+    weights the network guesses in eval mode. With momentum max(own, 1 / step) the first steps form a plain
+    average without the initial values; later ones are unchanged.
 
     Yields:
-        A function to call before each step with the number of steps done; on leaving, every norm
-        has its own momentum back.
+        A function to call before each step with the number of finished steps. On exit, the original
+        momentum of every norm is restored.
     """
     own = {
         norm: norm.momentum

@@ -1,4 +1,4 @@
-"""Accuracy and loss of a trained network on one split."""
+"""Accuracy and loss of a network on one split."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -29,21 +29,21 @@ def evaluate(
     device: torch.device | str = "cpu",
     autocast: bool = False,
 ) -> Score:
-    """Count how often the largest logit is the label, in eval mode; the module's mode is put back.
+    """Compute top-1 accuracy and loss, in eval mode; the module's mode is restored.
 
     Args:
-        module: on `device`; float32 (N, 3, H, W) -> logits (N, classes).
-        split: what to evaluate on, every image of it once.
-        mean: per channel, as in training.
-        std: per channel, as in training.
-        batch_size: images a step; changes speed, not the result beyond rounding.
-        device: where the module is.
-        autocast: bfloat16 where the device is a CUDA one.
+        module: On `device`; float32 (N, 3, H, W) -> logits (N, classes).
+        split: The images.
+        mean: Per channel, as in training.
+        std: Per channel, as in training.
+        batch_size: Affects speed, and results only by rounding.
+        device: The module's device.
+        autocast: bfloat16 on CUDA devices.
     """
     device = torch.device(device)
     was_training = module.training
     module.eval()
-    # Sums stay on the device: reading them for every batch would stop a GPU.
+    # Sums stay on the device: reading them every batch would stall a GPU.
     correct = torch.zeros((), dtype=torch.int64, device=device)
     loss = torch.zeros((), dtype=torch.float64, device=device)
     for images, labels in split.batches(batch_size):

@@ -1,4 +1,4 @@
-"""Torch's process-wide settings, set for one training and put back after it."""
+"""Set torch's process-wide settings for one training, and restore them."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import torch
 
 @contextlib.contextmanager
 def threads(count: int | None) -> Iterator[None]:
-    """Train with this many CPU threads and put torch's own number back."""
+    """Use this many CPU threads, then restore torch's setting."""
     before = torch.get_num_threads()
     torch.set_num_threads(before if count is None else count)
     try:
@@ -19,9 +19,9 @@ def threads(count: int | None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def dropout_seed(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch's global generators for the training and put the caller's state back.
+    """Seed torch's global generators for a training, then restore the caller's state.
 
-    Dropout takes no generator: it always draws from the global one of its device.
+    Dropout takes no generator: it draws from the global one of its device.
     """
     on_cuda = device.type == "cuda"
     with torch.random.fork_rng(devices=[device] if on_cuda else []):

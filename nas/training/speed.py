@@ -1,4 +1,4 @@
-"""How fast a network trains here: a forecast, from a few steps on random images."""
+"""Forecast the training speed on this machine, from a few steps on random images."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from nas.training.recipe import Recipe
 from search_spaces import ArchSpec
 
 TIMED_PIXELS = 128 * 48 * 48
-"""Pixels of a timed batch, at most: its steps take about half a second each on a core."""
+"""Maximum number of pixels in a timed batch: its steps take about half a second each on a core."""
 
 LEAST_TIMED = 4
-"""Images of a timed batch, however large they are."""
+"""Minimum number of images in a timed batch, however large they are."""
 
 
 def training_speed(spec: ArchSpec, recipe: Recipe, *, px: int, threads: int) -> float:
-    """Images a second that one worker trains a network at, from a few steps on random images.
+    """Return the images per second at which one worker trains a network.
 
-    Large images are timed in smaller batches: it takes as long an image, and neither minutes nor memory.
+    Large images are timed in smaller batches: the time per image is the same, with less time and memory.
     """
     import torch
 

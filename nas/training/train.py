@@ -1,4 +1,4 @@
-"""Train one network and say how good it is."""
+"""Train one network and evaluate it."""
 
 import math
 import time
@@ -20,22 +20,22 @@ from nas.training.isolation import dropout_seed, threads
 from nas.training.optimizer import adamw, zero_residual_branches
 from nas.training.recipe import Recipe, one_cycle
 
-LOSS_WINDOW = 50  # steps: a training loss is averaged and checked over as many
+LOSS_WINDOW = 50  # steps over which a training loss is averaged and checked
 
 
-class Diverged(RuntimeError):  # noqa: N818 - named for what happened
+class Diverged(RuntimeError):  # noqa: N818 - named for the event
     """The loss is no longer a finite number."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training is.
+    """Progress of a training.
 
     Attributes:
-        step: steps done.
-        total_steps: steps to do.
-        train_loss: mean over the last steps.
-        accuracy: val top-1 in 0..1 where it was just evaluated, else None.
+        step: Finished steps.
+        total_steps: All steps.
+        train_loss: Mean over the last steps.
+        accuracy: Held-out top-1 accuracy, 0..1, if it was just evaluated, else None.
     """
 
     step: int
@@ -46,14 +46,14 @@ class Progress:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What came of a training.
+    """Result of a training.
 
     Attributes:
-        accuracy: top-1 on val, 0..1.
-        loss: mean cross entropy on val.
-        train_loss: mean over the last steps, of augmented images and smoothed labels.
-        images_per_s: training images a second, evaluation left out.
-        train_s: seconds of training, evaluation left out.
+        accuracy: Top-1 accuracy on val, 0..1.
+        loss: Mean cross entropy on val.
+        train_loss: Mean over the last steps, with augmentation and label smoothing.
+        images_per_s: Training images per second, without evaluation.
+        train_s: Seconds of training, without evaluation.
     """
 
     accuracy: float
@@ -65,11 +65,11 @@ class TrainResult:
 
 @dataclass(frozen=True)
 class FirstPart:
-    """The first steps of a training, on the same images at another size.
+    """The first steps of a training, on the same images at another resolution.
 
     Attributes:
-        split: the training images at that size.
-        steps: how many of the recipe's steps are on them.
+        split: The training images at that resolution.
+        steps: Number of the recipe's steps that use them.
     """
 
     split: Split
@@ -89,36 +89,36 @@ def train(
     evaluate_every: int | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> TrainResult:
-    """Fit `module` to train, in place, and evaluate it on val.
+    """Train `module` in place, and evaluate it on val.
 
-    The caller has drawn the weights; `seed` decides order, augmentation and dropout. On a CPU the
-    same seed and thread count give the same weights. Afterwards the module is on `device`, in
-    eval mode. With `recipe.average_fraction` it has, and is evaluated with, the mean of its last weights;
-    an evaluation before the first of these is of the weights at that step.
+    The caller has initialized the weights; `seed` determines order, augmentation and dropout. On a CPU,
+    the same seed and thread count give the same weights. Afterwards the module is on `device` and in eval
+    mode. With `recipe.average_fraction` it has, and is evaluated with, averaged weights; an evaluation
+    before averaging begins uses the weights of that step.
 
     Args:
         module: float32 (N, 3, H, W) -> logits (N, classes).
-        dataset: its train and val splits are read; its test split is not.
-        recipe: how to train.
-        seed: of everything random in here.
-        first: the first steps' images, where they are of another size than the rest. Batch norm's
-            statistics of a module that is trained anew are those of the rest alone.
-        device: where to train.
-        from_scratch: False when weights are inherited: residual branches keep theirs.
-        new_statistics: whether batch norm's statistics begin anew, as from scratch, or from those that
-            the module has, as they do by default when weights are inherited.
-        evaluate_every: steps between evaluations on val; None evaluates once, at the end.
-        on_progress: told every few steps; may stop the training by raising.
+        dataset: Its train and val splits are used, its test split is not.
+        recipe: Training settings.
+        seed: Random seed.
+        first: Images of the first steps, if they have another resolution. Batch norm statistics of a new
+            module then come from the remaining steps only.
+        device: Where to train.
+        from_scratch: False if weights are inherited: residual branches are not initialized to zero.
+        new_statistics: Whether to discard the module's batch norm statistics; by default only when
+            training from scratch.
+        evaluate_every: Steps between evaluations on val; None evaluates once, at the end.
+        on_progress: Called every few steps; may stop the training by raising.
 
     Raises:
-        InputError: train holds less than one batch.
-        Diverged: the loss became NaN or infinite.
+        InputError: The training split is smaller than a batch.
+        Diverged: The loss became NaN or infinite.
     """
     require_batch(dataset, recipe.batch_size)
     keep_freed_memory()
     tell = on_progress or _nobody
     device = torch.device(device)
-    # Inherited statistics are worth keeping; a fresh network's are not.
+    # Inherited statistics are worth keeping; a new network's are not.
     anew = from_scratch if new_statistics is None else new_statistics
     statistics = unbiased_statistics(module if anew else nn.Identity())
     with threads(recipe.threads), dropout_seed(seed, device), statistics as weigh:
@@ -139,16 +139,16 @@ def train(
 
 
 def _at_this_size(steps_done: int, first: FirstPart | None) -> int:
-    """Steps done at the present size: batch norm's statistics begin anew with another one."""
+    """Return the steps done at the current resolution: a change of it resets batch norm statistics."""
     return steps_done if first is None or steps_done < first.steps else steps_done - first.steps
 
 
 def _nobody(_: Progress) -> None:
-    """Be told, and do nothing."""
+    """Ignore progress."""
 
 
 class _Run:
-    """The state of one training: where it is, and how long it took."""
+    """The state of one training, and its duration."""
 
     def __init__(
         self,
@@ -174,7 +174,7 @@ class _Run:
         self._losses = torch.zeros(self.total_steps, device=device)
         shuffling = torch.Generator().manual_seed(seed)
         self._batches = _batches(dataset.train, recipe.batch_size, shuffling, first)
-        # Two generators with one seed would tie the augmentation to the order.
+        # Two generators with one seed would correlate augmentation and order.
         self._own_seed = int(torch.randint(2**62, (), generator=shuffling))
         self._augmenting = torch.Generator(device).manual_seed(self._own_seed)
         self._mean: MeanWeights | None = None
@@ -220,25 +220,27 @@ class _Run:
         return torch.autocast("cuda", torch.bfloat16, enabled=self._recipe.autocast and on_cuda)
 
     def _moved(self, tensor: Tensor) -> Tensor:
-        # Only from pinned memory does a copy to a GPU run beside its work.
+        # Only copies from pinned memory overlap with a GPU's work.
         pinned = tensor.pin_memory() if self._device.type == "cuda" else tensor
         return pinned.to(self._device, non_blocking=True)
 
     def progress(self, score: Score | None) -> Progress:
-        """Return where the training is.
+        """Return the current progress.
 
         Raises:
-            Diverged: a loss since the last call, or that on val, is NaN or infinite.
+            Diverged: A loss since the last call, or that on val, is NaN or infinite.
         """
         started = time.perf_counter()
         window = self._losses[max(0, self._step - LOSS_WINDOW) : self._step]
         train_loss = window.mean().item()
-        self.train_s += time.perf_counter() - started  # on a GPU this waited for the steps' work
+        self.train_s += (
+            time.perf_counter() - started
+        )  # on a GPU this includes waiting for the steps
         worst = train_loss if score is None or math.isfinite(score.loss) else score.loss
         if not math.isfinite(worst):
             raise Diverged(
                 f"loss is {worst} at step {self._step} of {self.total_steps} with learning_rate "
-                f"{self._recipe.learning_rate}: lower it"
+                f"{self._recipe.learning_rate}: use a lower rate"
             )
         accuracy = None if score is None else score.accuracy
         return Progress(self._step, self.total_steps, train_loss, accuracy)
@@ -247,7 +249,9 @@ class _Run:
         """Evaluate on val."""
         if self._device.type == "cuda":
             started = time.perf_counter()
-            torch.cuda.synchronize(self._device)  # the steps' work is training time, not evaluation
+            torch.cuda.synchronize(
+                self._device
+            )  # count the steps' work as training, not evaluation
             self.train_s += time.perf_counter() - started
         return evaluate(
             self._network(),
@@ -260,7 +264,7 @@ class _Run:
         )
 
     def _network(self) -> nn.Module:
-        """What is evaluated: the module itself, or that of the mean weights once there are some."""
+        """Return the network to evaluate: the module, or one with averaged weights if there are some."""
         if self._mean is None:
             return self._module
         inputs = statistics_inputs(
@@ -270,7 +274,7 @@ class _Run:
             return self._mean.network(inputs, device=self._device)
 
     def finish(self, score: Score) -> TrainResult:
-        """Return the result, and leave the module in eval mode, with the weights that were evaluated."""
+        """Return the result; leave the module in eval mode with the evaluated weights."""
         if self._mean is not None:
             self._mean.copy_to(self._module)
         self._module.eval()

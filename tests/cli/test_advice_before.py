@@ -26,7 +26,7 @@ def test_a_second_search_is_told_what_the_first_one_showed(nas_search, photos, c
     assert "accuracies are uncertain by up to" in said
     assert "2 trials train again at the end, for the noise" in said
     assert "held-out images leave an accuracy uncertain by up to" in said  # a handful of them
-    longer = "Train longer before running more trials: 6 steps a trial are too few"
+    longer = "Train longer before running more trials: 6 steps per trial are too few"
     assert longer in said
     assert "best use of time" not in said
     _, out, err = nas_search(*options, "--dry-run", "--json", "--trials", "8")

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from nas.checkpoints.checkpoint import Checkpoint, Usage, checkpoint_bytes, load_checkpoint
-from nas.checkpoints.pretrained import import_seed
+from nas.checkpoints.pretrained import import_checkpoint
 from nas.export.models import open_model
 from search_spaces import REFERENCES
 from search_spaces.network import build
@@ -89,7 +89,9 @@ def test_imagenet_s_two_cardigans(answering, folders, right, tmp_path):
     """One is a dog (264), one a garment (474)."""
     weights = build(REFERENCES["mobilenet_v2"](width=0.1)).state_dict()
     torch.save(weights, tmp_path / "w.pth")
-    named = import_seed(REFERENCES["mobilenet_v2"](width=0.1), tmp_path / "w.pth").usage.classes
+    named = import_checkpoint(
+        REFERENCES["mobilenet_v2"](width=0.1), tmp_path / "w.pth"
+    ).usage.classes
     assert [named[264], named[474]] == ["Cardigan", "cardigan"]
     data = folders({"Cardigan": 3, "granny_smith": 4})
     got, err = right(answering(named, 264), data)
@@ -116,7 +118,7 @@ def test_placeholder_names_are_not_matched(nas, answering, folders, right, tmp_p
     seed = answering(classes, 2, named=False)
     got, err = right(seed, folders(counts))
     assert got == 4
-    assert "have no names, so they are counted in the order of the folders" in err
+    assert "have no names, so they are matched to the folders in order" in err
     fewer = folders({name: 3 for name in classes if name != "0"}, "fewer")
     status, _, err = nas("evaluate", seed, "--data", fewer)
     assert (status, err.count("\n")) == (2, 1)
@@ -135,7 +137,7 @@ def test_a_network_trained_on_numbered_folders_keeps_their_names(
     quick = ("--epochs", 0.5, "--batch-size", 16, "--learning-rate", 1e-9, "--resolution", PX)
     status, _, err = nas("train", seed, "--data", data, *quick, "-o", tmp_path / "on.pt")
     assert status == 0
-    assert "counted in the order of the folders" in err
+    assert "matched to the folders in order" in err
     usage = load_checkpoint(tmp_path / "on.pt").usage
     assert (usage.named, usage.classes) == (True, tuple(sorted(classes)))
     fewer = folders({name: 3 + (name == "10") for name in classes if name != "0"}, "fewer")
@@ -243,8 +245,8 @@ def test_a_warm_start_from_outside_of_the_space_shows_the_pretrained_way(
     for path, said, pretrained in (
         (seed, "not in space mnasnet: stem ", True),
         (tmp_path / "three.pt", "has 3 classes, the search has 2", True),
-        (tmp_path / "weights.pth", "make a seed of it by nas import", False),
-        ("mobilenet_v2", "is a network's name and has no weights", False),
+        (tmp_path / "weights.pth", "convert it by nas import", False),
+        ("mobilenet_v2", "is a network's name, without weights", False),
     ):
         status, _, err = nas_search(*common, "--trials", 10, "--warm-start", path)
         assert status == 2

@@ -313,11 +313,9 @@ def test_where_an_estimate_guesses_the_plan_says_so(nas_search, photos, config):
 def test_a_target_that_does_not_bind_is_pointed_out(nas_search, photos, config):
     options = ["--data", photos, "--config", config, "--dry-run", *QUICK, "--target-ms"]
     _, _, err = nas_search(*options, 10_000)
-    assert "every network looked at is under 10000 ms here: try --target-ms" in " ".join(
-        err.split()
-    )
+    assert "every sampled network is under 10000 ms here: try --target-ms" in " ".join(err.split())
     _, _, err = nas_search(*options, 0.0001)
-    assert "no network looked at is under 0.0001 ms" in " ".join(err.split())
+    assert "no sampled network is under 0.0001 ms" in " ".join(err.split())
 
 
 class TestOutOfReach:
@@ -337,7 +335,7 @@ class TestOutOfReach:
         assert not (tmp_path / "runs").exists()
         assert "kept near the target" not in err
         assert f"target {three_digits(target_ms)} ms: out of reach" in err
-        assert "The target cannot be met: no network looked at is under" in err
+        assert "The target cannot be met: no sampled network is under" in err
         suggested = re.findall(r"try --target-ms ([\d.]+)", err)
         assert len(set(suggested)) == 1
         options = ("--dry-run", "--target-ms", suggested[0])
@@ -373,7 +371,7 @@ class TestOutOfReach:
         said = " ".join(err.split())
         assert code == 2
         assert "begins within the target" not in said
-        assert "nas-search: device pixel1: no network looked at is under 0.001 ms" in said
+        assert "nas-search: device pixel1: no sampled network is under 0.001 ms" in said
         assert "try --device pixel1=" in said
         assert not (tmp_path / "runs").exists()
 
@@ -389,7 +387,7 @@ class TestOutOfReach:
         common = ("--data", photos, "--config", config, "--device", "madds:1", "--resolution", 32)
         code, _, err = nas_search(*common, "--workers", 0, "--space", space)
         assert code == 2
-        assert "no network looked at is under" in err.splitlines()[-1]
+        assert "no sampled network is under" in err.splitlines()[-1]
 
 
 def test_targets_of_two_devices_that_no_network_meets_together_are_pointed_out():

@@ -98,7 +98,7 @@ def test_the_plan_tells_of_each_device(nas_search, photos, config):
     assert (other["target_ms"], other["target_binds"], other["estimate"]) == (900, False, True)
     assert other["fastest_ms"] < other["slowest_ms"] < 900
     said = " ".join(err.split())
-    assert "every network looked at is under 900 ms here: try --device madds:1=" in said
+    assert "every sampled network is under 900 ms here: try --device madds:1=" in said
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_the_plan_tells_of_each_device(nas_search, photos, config):
         (["madds:1=2", "madds:1.0=3"], "estimate at 1 G MAdds/s is given twice"),
         (["madds:1=2", "toaster=3"], "unknown device 'toaster'"),
         (["madds:1=0"], "target of device madds:1 must be above 0 ms, got 0"),
-        (["pixel1=soon"], "'soon' is no time"),
+        (["pixel1=soon"], "'soon' is not a time"),
         (["adb:all=60", "cpu=8"], "adb"),
     ],
 )
@@ -125,7 +125,7 @@ def test_bad_devices_are_one_line(nas_search, config, tmp_path, monkeypatch, typ
 def test_one_target_for_two_devices_is_refused(nas_search, config):
     code, _, err = nas_search("--config", config, *TWO, "--target-ms", 5)
     assert code == 2
-    assert "target_ms 5 cannot be of 2 devices: give each its own, as in madds:1=5" in err
+    assert "target_ms 5 cannot apply to 2 devices: give each its own, as in madds:1=5" in err
 
 
 @pytest.mark.parametrize("beside", [(), ("--device", "pixel1=3")])

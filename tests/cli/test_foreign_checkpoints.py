@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch.optim.swa_utils import AveragedModel
 
 from nas.checkpoints.checkpoint import load_checkpoint
-from nas.checkpoints.pretrained import import_seed
+from nas.checkpoints.pretrained import import_checkpoint
 from search_spaces import REFERENCES, InputError
 from search_spaces.network import build
 
@@ -63,7 +63,7 @@ def imported(tmp_path):
             torch.save(content, path)
         said = []
         spec = REFERENCES["mobilenet_v3_small"](width=0.35, convention="torchvision")
-        seed = import_seed(spec, path, tell=said.append, **options)
+        seed = import_checkpoint(spec, path, tell=said.append, **options)
         return seed.weights["stem.0.weight"].unique().tolist(), " ".join(said)
 
     return go
@@ -130,7 +130,7 @@ def test_averages_of_swa_utils(model, averaged, imported, refused):
     taken, said = imported(content)
     assert taken == [1.0]
     assert "took the averaged (EMA) weights" in said
-    assert "holds averaged weights alone" in refused(content, kind="model")
+    assert "contains only averaged weights" in refused(content, kind="model")
     lightning = {f"model.{key}": w for key, w in model.state_dict().items()}
     lightning |= {f"ema_model.module.{key}": w for key, w in averaged.items()}
     lightning |= {"ema_model.n_averaged": torch.tensor(9), "criterion.weight": torch.ones(7)}
@@ -140,7 +140,7 @@ def test_averages_of_swa_utils(model, averaged, imported, refused):
 
 
 def test_a_file_of_plain_weights_has_no_averaged_ones(state, refused):
-    assert "holds plain weights alone, got --weights-of ema" in refused(state, kind="ema")
+    assert "contains only plain weights, got --weights-of ema" in refused(state, kind="ema")
 
 
 def test_of_equals_the_first_is_taken_and_told(state, averaged, imported):
@@ -162,7 +162,7 @@ def test_other_floats_become_float32(state, imported, tmp_path, kind, name):
         ("features.1.block.0.0.weight", float("nan"), "features.1.block.0.0.weight has NaN among"),
         ("classifier.3.bias", float("inf"), "classifier.3.bias has infinity among its values (1 of 7)"),
         ("features.0.1.running_mean", -float("inf"), "features.0.1.running_mean has infinity"),
-        ("features.0.1.running_var", -1.0, "features.0.1.running_var, a variance, is below 0: -1"),
+        ("features.0.1.running_var", -1.0, "features.0.1.running_var, a variance, is negative: -1"),
     ],
 )  # fmt: skip
 def test_numbers_that_cannot_be_weights(state, refused, name, value, message):
@@ -177,11 +177,11 @@ def test_numbers_that_cannot_be_weights(state, refused, name, value, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda w: w.to(torch.int8), "holds int8 values, as quantised weights do"),
+        (lambda w: w.to(torch.int8), "holds int8 values, as in quantized weights"),
         (lambda w: w.double() * 1e300, "has infinity among its values"),
-        (lambda w: w.to(torch.complex64), "is no dense tensor of real numbers"),
-        (lambda w: w.to_sparse(), "is no dense tensor of real numbers"),
-        (lambda w: w.new_ones(1).expand(2**20, 2**20), "of which 1 values are stored"),
+        (lambda w: w.to(torch.complex64), "is not a dense tensor of real numbers"),
+        (lambda w: w.to_sparse(), "is not a dense tensor of real numbers"),
+        (lambda w: w.new_ones(1).expand(2**20, 2**20), "1 values are stored"),
     ],
 )
 def test_tensors_that_cannot_be_weights(state, refused, change, message):
@@ -319,14 +319,14 @@ LINEAR = "a whole pickled model (torch.nn.modules.linear.Linear): not loaded; sa
         (b'{"metadata": {}, "weight_map": {}}', "JSON text"),
         (b"\x1f\x8b\x08" + bytes(99), "a gzip file: unpack it"),
         (b"", "empty"),
-        (_saved({}), "holds no weights"),
+        (_saved({}), "contains no weights"),
         (_saved(OPTIMIZER), "only an optimizer's state"),
         (_saved({"epoch": 1, "optimizer": OPTIMIZER}), "only an optimizer's state"),
-        (_saved([torch.ones(1)]), "holds list"),
+        (_saved([torch.ones(1)]), "contains list"),
         (_saved(torch.nn.Linear(2, 2)), LINEAR),
         (_saved(torch.nn.Linear(2, 2), _use_new_zipfile_serialization=False), LINEAR),
-        (_saved({"model": {"w": torch.ones(1)}, "args": OPTIONS}), "holds more than weights"),
-        (_saved({"args": OPTIONS}), "(argparse.Namespace): not loaded; save the state dict alone"),
+        (_saved({"model": {"w": torch.ones(1)}, "args": OPTIONS}), "contains more than weights"),
+        (_saved({"args": OPTIONS}), "(argparse.Namespace): not loaded; save only the state dict"),
         ((2**60).to_bytes(8, "little") + b'{"a": 1}', "damaged, or not a safetensors file"),
     ],
 )
@@ -376,7 +376,7 @@ def test_weights_where_a_seed_is_wanted(nas, state, tmp_path):
     for name, command in itertools.product(("w.pth", "w.safetensors"), commands):
         status, _, err = nas(command, tmp_path / name, "--data", tmp_path)
         assert (status, err.count("\n")) == (2, 1)
-        assert f"make a seed of it by nas import --arch NAME --weights {tmp_path / name}" in err
+        assert f"by nas import --arch NAME --weights {tmp_path / name}" in err
 
 
 @pytest.mark.skipif(not PHOTOS, reason="MOBILE_NAS_PHOTOS names the folder with others' weights")
@@ -391,11 +391,11 @@ def test_weights_where_a_seed_is_wanted(nas, state, tmp_path):
 def test_real_files(name, arch, width, classes):
     path = Path(PHOTOS) / "weights" / name
     spec = REFERENCES[arch](width=width, classes=5, convention="torchvision")
-    seed = import_seed(spec, path, headless=classes is None)
+    seed = import_checkpoint(spec, path, headless=classes is None)
     assert seed.spec.head.classes == (classes or 5)
     assert seed.usage.named is (classes == 1000)
     assert seed.weights["stem.0.weight"].dtype == torch.float32
     other = REFERENCES["mobilenet_v3_large"](convention="torchvision")
     at = "" if width == 1.0 else f" --width {width}"
     with pytest.raises(InputError, match=rf"did you mean --arch {arch}{at} \("):
-        import_seed(other, path)
+        import_checkpoint(other, path)

@@ -29,7 +29,7 @@ from tests.nas.test_adapt import FULL_MS, SEED
             ("--seed", "SEED", "--target-ratio", "0.5", "--divisor", "1000"),
             "no group can be narrowed to a multiple of --divisor 1000 that is at least --floor 8",
         ),
-        (("--seed", "MIXED", "--target-ms", "0.3"), "the weights are not its spec's"),
+        (("--seed", "MIXED", "--target-ms", "0.3"), "the weights do not fit its spec"),
         (("--seed", "SPEC", "--target-ms", "1"), "has no weights: train it first"),
         (("--seed", "absent.yaml", "--target-ms", "1"), "absent.yaml: No such file"),
         (("--seed", "absent.pt", "--target-ms", "1"), "absent.pt: No such file"),

@@ -57,7 +57,7 @@ def test_weights_of_ones_own_are_used_like_the_seed_that_they_came_from(nas, wei
     (tmp_path / "other.pt").write_bytes(checkpoint_bytes(other))
     status, _, err = import_half(nas, path, tmp_path / "no.pt", "--like", tmp_path / "other.pt")
     assert status == 2
-    assert "the weights have 7 classes and the seed that they are like has 3" in err
+    assert "the weights have 7 classes and the checkpoint given as like them has 3" in err
     assert not (tmp_path / "no.pt").exists()
 
 
@@ -174,8 +174,8 @@ def test_another_network_s_weights_are_named(nas, weights, tmp_path, change, mes
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"no checkpoint", "no torch file"),
-        (pickle.dumps(Runs()), "no torch file"),
+        (b"no checkpoint", "not a torch file"),
+        (pickle.dumps(Runs()), "not a torch file"),
         (b"", "not a torch file"),
     ],
 )
@@ -193,7 +193,7 @@ def test_code_in_a_checkpoint_does_not_run(nas, tmp_path):
     torch.save({"features.0.0.weight": Runs()}, path)
     status, out, err = import_half(nas, path, tmp_path / "seed.pt")
     assert (status, out) == (2, "")
-    assert "holds more than weights" in err
+    assert "contains more than weights" in err
 
 
 @pytest.mark.parametrize(
@@ -346,7 +346,7 @@ def test_classes_are_matched_by_name_not_by_place(nas, seed, photos, tmp_path):
         (("train", "SEED", "--data", "PHOTOS", "--epochs", "0"), "epochs"),
         (("train", "SEED", "--data", "PHOTOS", "--epochs", "inf"), "epochs"),
         (("evaluate", "mobilenet_v2@0.5", "--data", "PHOTOS"), "has no weights: train it first"),
-        (("train", "SEED", "--data", "PHOTOS", "--learning-rate", "1e30"), "lower it"),
+        (("train", "SEED", "--data", "PHOTOS", "--learning-rate", "1e30"), "use a lower rate"),
         (("train", "SEED", "--data", "PHOTOS", "-o", "SEED"), "is the file that is read"),
         (
             ("train", "SEED", "--data", "PHOTOS", "--batch-size", "500"),
@@ -418,7 +418,7 @@ def test_names_of_unnamed_classes_come_from_the_data(nas, weights, photos, tmp_p
 def test_a_seed_is_no_checkpoint(nas, seed):
     status, _, err = nas("import", "--weights", seed, "--arch", "mobilenet_v3_small")
     assert status == 2
-    assert "is a seed already" in err
+    assert "is a mobile-nas checkpoint already" in err
 
 
 @pytest.mark.parametrize(

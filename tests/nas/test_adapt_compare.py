@@ -189,7 +189,7 @@ def test_baselines_of_ones_own_join_in(tmp_path):
 
 @pytest.mark.parametrize("name", ["scratch", "proposal", "Mine", "a/b", "../up", "", "a b"])
 def test_names_that_a_log_cannot_have_are_refused(tmp_path, name):
-    with pytest.raises(InputError, match="give a name of lower-case letters"):
+    with pytest.raises(InputError, match="give it a name of lower-case letters"):
         adapt(
             SEED, data=DATA, latency=open_device("madds:1"), config=CONFIG, folder=tmp_path / "run",
             evaluate=Trainer(), baselines={name: pruned},

@@ -278,7 +278,5 @@ def test_a_last_training_that_does_worse_than_the_last_step_is_told(tmp_path):
 
 def test_weights_of_the_family_say_how_they_become_a_seed(tmp_path):
     run(tmp_path, config=QUICK)
-    with pytest.raises(
-        InputError, match=r"weights alone: make a seed of them by nas import --arch"
-    ):
+    with pytest.raises(InputError, match=r"weights alone: convert them by nas import --arch"):
         load_checkpoint(tmp_path / "family" / "step-1.pt")

@@ -75,7 +75,7 @@ def test_looser_spelling_is_told(known, folders, places, note):
         (("A",), ("A-",), "does not know the data's classes 'A-'"),
         (("Cardigan", "cardigan"), ("CARDIGAN",), "'CARDIGAN' could be 'Cardigan' (0) or 'cardigan' (1)"),
         (("crane", "jay", "crane"), ("crane", "jay"), "'crane' could be 'crane' (0) or 'crane' (2)"),
-        (("Kiwi",), ("kiwi", "KIWI"), "'kiwi' and 'KIWI' are both like 'Kiwi'"),
+        (("Kiwi",), ("kiwi", "KIWI"), "'kiwi' and 'KIWI' are both similar to 'Kiwi'"),
         (("tench", "jay"), ("tensh",), "'tensh' (did you mean 'tench'?)"),
     ],
 )  # fmt: skip
@@ -163,11 +163,11 @@ def test_a_mapping_s_other_folders_are_told_and_names_stay_as_written(classes):
         (b"\xff\xfe\x00", "a.txt", "not UTF-8 text"),
         (b"\0\0", "a.txt", "not a text file"),
         ("{", "a.json", "not JSON"),
-        ('{"a": 1, "a": 2}', "a.json", "'a' stands there twice"),
+        ('{"a": 1, "a": 2}', "a.json", "'a' appears twice"),
         ('{"a": null}', "a.json", "expected the index or the name of one class"),
         ('{"a": [1]}', "a.json", "expected the index or the name of one class"),
         ("a: [1", "a.yaml", "not YAML"),
-        ("a: 1\na: 2\n", "a.yaml", "'a' stands there twice"),
+        ("a: 1\na: 2\n", "a.yaml", "'a' appears twice"),
         ("[a]: 1\n", "a.yaml", "neither a list of names nor a mapping"),
         ("7\n", "a.yaml", "neither a list of names nor a mapping"),
         ("x: 3\n", "a.yaml", "class 3 is out of range: give an index of 0 to 2"),
@@ -184,7 +184,7 @@ def test_class_files_that_cannot_be_used(classes, content, name, message):
 
 
 def test_names_mean_nothing_where_the_network_has_none(classes):
-    with pytest.raises(InputError, match=r"classes have no names, so '1' is none of them"):
+    with pytest.raises(InputError, match=r"classes have no names, so '1' cannot be one of them"):
         class_map(("x", "y"), unnamed(3), classes("x: '1'\ny: 0\n", "a.yaml"))
     with pytest.raises(InputError, match="does not say which of them 'y' is"):
         class_map(("x", "y"), unnamed(3), classes("x: 1\n", "a.yaml"))
@@ -217,7 +217,7 @@ def test_training_on_keeps_the_network_s_order_and_names():
     ("known", "said"),
     [
         (usage("Light", "dark"), "looser spelling: 'light' = 'Light'"),
-        (unnamed(2), "counted in the order of the folders (0 = 'dark', 1 = 'light')"),
+        (unnamed(2), "matched to the folders in order (0 = 'dark', 1 = 'light')"),
         (SEED.usage, None),
     ],
 )

@@ -144,7 +144,7 @@ def test_a_run_tells_its_evidence(tmp_path):
     assert (found.steps, found.networks, found.held_out) == (None, 8, len(DATA.val))
     assert found.best == pytest.approx(0.92)
     assert found.chance == run.result["chance"] >= 0.5
-    assert advice_after(run).startswith("Given this noise the best of 8 trials is expected")
+    assert advice_after(run).startswith("Given this noise, the best of 8 trials is expected to be")
 
 
 def test_a_run_whose_trials_are_short_says_so_also_where_nothing_was_repeated(tmp_path):
@@ -155,7 +155,9 @@ def test_a_run_whose_trials_are_short_says_so_also_where_nothing_was_repeated(tm
     facts["training"]["by_recipe"] = True
     path.write_text(json.dumps(facts))
     advice = advice_after(RunRecord.read(result.folder))
-    assert advice.startswith("Train longer before running more trials: 2 steps a trial are too few")
+    assert advice.startswith(
+        "Train longer before running more trials: 2 steps per trial are too few"
+    )
     assert "Train longer" in (tmp_path / "report.html").read_text() or "best use" not in advice
 
 

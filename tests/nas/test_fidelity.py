@@ -226,11 +226,11 @@ class TestLengthsAreNotMixed:
 
         page = render(loop.folder)
         assert "95.0%" not in page
-        assert "that trained in full, and compared" in page
+        assert "trials that trained at full length" in page
         (loop.folder / "finals.jsonl").unlink()
         log = loop.folder / "trials.jsonl"
         log.write_text("".join(log.read_text().splitlines(keepends=True)[:6]))
-        assert "None has trained in full yet." in render(loop.folder)
+        assert "No trial has trained at full length yet." in render(loop.folder)
 
     def test_a_first_part_is_drawn_apart(self, begin, tmp_path):
         board = TensorBoard(tmp_path / "board")

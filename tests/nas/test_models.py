@@ -145,7 +145,7 @@ def test_the_file_wins_over_its_side_car(seed, content, tmp_path, caplog):
     assert not caplog.records
     (tmp_path / "best.json").write_text(json.dumps(beside | {"mean": [0, 0, 0]}))
     assert open_model(path).feed == Feed.of(seed)
-    assert "best.json differs from what" in caplog.text
+    assert "best.json differs from the description in" in caplog.text
     for damaged in ("", "[]", "\0", json.dumps({"schema": 99})):
         (tmp_path / "best.json").write_text(damaged)
         assert open_model(path).feed == Feed.of(seed)
@@ -175,7 +175,7 @@ def test_side_cars_replace_only_their_own(seed, tmp_path):
 )
 def test_a_foreign_file_is_fed_by_its_side_car(tmp_path, shape):
     path = foreign(tmp_path, shape)
-    with pytest.raises(InputError, match=r"theirs.json beside it with its classes, size_px, mean"):
+    with pytest.raises(InputError, match=r"theirs.json next to it with its classes, size_px, mean"):
         open_model(path)
     (tmp_path / "theirs.json").write_text(json.dumps(LEAST | {"size_px": 16}))
     model = open_model(path)

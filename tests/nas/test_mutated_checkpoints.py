@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save
 
 from nas.checkpoints.checkpoint import Checkpoint, Usage, checkpoint_bytes, load_checkpoint
-from nas.checkpoints.pretrained import import_seed
+from nas.checkpoints.pretrained import import_checkpoint
 from search_spaces import ArchSpec, BlockSpec, HeadSpec, InputError, StemSpec
 from search_spaces.network import build
 
@@ -226,7 +226,7 @@ def mutated(rng):
 
 
 def imported(path):
-    return import_seed(SPEC, path)
+    return import_checkpoint(SPEC, path)
 
 
 @contextlib.contextmanager

@@ -45,13 +45,13 @@ def record(trials=8, **training):
 def test_a_plain_search_is_told_in_its_order():
     asked, trained, finals, noise = procedure(record())
     assert asked.startswith("screened REINFORCE")
-    assert asked.endswith("asked for 8 networks in batches of 4")
-    assert trained == "each trained 40 steps of 50 images at 32 px"
+    assert asked.endswith("proposed 8 networks in batches of 4")
+    assert trained == "each trained for 40 steps of 50 images at 32 px"
     assert finals.startswith(
-        "2 finalists of highest estimated accuracy, those within the target first"
+        "2 finalists with the highest estimated accuracy, those within the target first"
     )
     assert finals.endswith("trained 3 times as long from new weights")
-    assert noise == "1 network trained twice told the noise"
+    assert noise == "1 network trained twice to estimate the noise"
 
 
 @pytest.mark.parametrize(
@@ -59,12 +59,12 @@ def test_a_plain_search_is_told_in_its_order():
     [
         (
             {"fidelity": FidelityConfig(first=0.25, keep=0.5).model_dump()},
-            "first for 25% of that; 8 of 0, the better of each batch, then in full",
+            "first for 25% of that; the best of each batch (8 of 0) then at full length",
         ),
-        ({"warm_start": [{}, {}]}, "from the weights of the most alike of 2 networks"),
+        ({"warm_start": [{}, {}]}, "initialized from the most similar of 2 trained networks"),
         (
             {"recipe": Recipe(average_fraction=0.25).model_dump()},
-            "evaluated with the mean of the last 25% of weights",
+            "evaluated with weights averaged over the last 25% of steps",
         ),
     ],
 )
@@ -76,7 +76,7 @@ def test_what_a_search_began_with_is_told_first():
     run = record()
     law = {"scale_ms": 0.1, "power": 1.0, "error": 0.2}
     first, second, *_ = procedure(replace(run, metadata=run.metadata | {"latency_warmup": [law]}))
-    assert first == "latency estimated from MAdds, to start within the target"
+    assert first == "policy warmed up with latency estimates from MAdds, to start near the target"
     assert second.startswith("screened REINFORCE")
     assert procedure(replace(run, metadata=run.metadata | {"latency_warmup": []}))[0] == second
 
@@ -84,7 +84,7 @@ def test_what_a_search_began_with_is_told_first():
 def test_a_controller_of_the_caller_s_own_has_its_own_name():
     run = record()
     assert procedure(replace(run, metadata=run.metadata | {"controller": "Mine"}))[0].startswith(
-        "Mine asked"
+        "Mine proposed"
     )
 
 
@@ -96,13 +96,13 @@ def test_how_a_caller_s_own_function_trains_is_not_told():
 
 def test_where_none_is_within_the_reward_has_chosen():
     far = replace(record(), metadata=FACTS | {"target_ms": 0.5})
-    assert any("2 finalists of highest estimated reward" in step for step in procedure(far))
+    assert any("2 finalists with the highest estimated reward" in step for step in procedure(far))
 
 
 def test_a_run_of_an_older_version_tells_what_it_knows():
     old = {key: FACTS[key] for key in ("budget", "data", "device", "target_ms")}
     asked, finals, _ = procedure(replace(record(), metadata=old))
-    assert asked == "the controller asked for 8 networks in batches of 4"
+    assert asked == "the controller proposed 8 networks in batches of 4"
     assert "trained longer from new weights" in finals
 
 

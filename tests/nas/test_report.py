@@ -200,7 +200,7 @@ def test_the_policy_over_time_is_the_controllers(make_run):
 def test_controllers_without_a_policy_show_frequencies(make_run):
     folder, loop = make_run(controller="evolution")
     html = render(folder)
-    assert "No probabilities of the controller are recorded" in html
+    assert "as this controller has no probabilities" in html
     heat = figures_in(html)["policy-0"]["data"][0]
     first_batch = [t.tokens[0] for t in loop.logs.trials[:5]]
     for choice in range(4):
@@ -234,24 +234,24 @@ def test_a_run_within_its_noise_says_that_the_fastest_is_the_answer(make_run):
     text = text_of(render(folder))
     assert "The networks do not differ by more than the noise" in text
     fast = fastest_of_the_best(loop.logs.trials, measure_noise(loop.logs.trials, loop.logs.finals))
-    assert f"the most accurate one is trial {fast.index}:" in text
+    assert f"within the noise of the best is trial {fast.index}:" in text
     winner = result_of(folder, loop).winner
     assert winner.index != fast.index
-    assert f"Take it in place of the winner, trial {winner.index}." in text
+    assert f"Prefer it to the winner, trial {winner.index}." in text
 
 
 def test_a_run_beyond_its_noise_says_so(make_run):
     text = text_of(render(make_run(repeats=4)[0]))
     assert "The networks differ by more than the noise" in text
-    assert re.search(r"Given this noise the best of \d+ trials is expected", text)
-    assert "asked for 23 networks in batches of" in text
+    assert re.search(r"Given this noise, the best of \d+ trials is expected", text)
+    assert "proposed 23 networks in batches of" in text
     assert "in place of the winner" not in text
 
 
 def test_two_pairs_are_too_few_to_say_how_many_trials_are_worth_it(make_run):
     text = text_of(render(make_run()[0]))
-    assert "How many trials are worth it is not known" in text
-    assert "comes from 2 pairs only (95% interval" in text
+    assert "No advice on the number of trials" in text
+    assert "from only 2 pairs (95% interval" in text
     assert "Given this noise" not in text
 
 
@@ -260,7 +260,7 @@ def test_a_second_look_at_the_test_images_is_no_first_one(make_run):
     path = folder / "result.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"test_looks": 2}))
     text = text_of(render(folder))
-    assert "Test accuracy: 81.2% at 64 px, scored 2 times." in text
+    assert "Test accuracy: 81.2% at 64 px, evaluated 2 times." in text
     assert "looked at once" not in text
 
 
@@ -310,7 +310,7 @@ def test_every_device_has_its_place(make_run):
 def test_a_winner_may_miss_one_target_of_several(make_run):
     text = text_of(render(make_run(beside=[(open_device("pixel1"), 0.1)], target_ms=1e4)[0]))
     assert "It is not within the target of 0.100 ms on Pixel 1." in text
-    assert "No finalist is within every target, and it has the best reward." in text
+    assert "No finalist is within all targets, so the one with the best reward was chosen." in text
 
 
 def test_a_log_of_other_devices_is_refused(make_run):
@@ -336,11 +336,9 @@ def test_an_unfinished_run_says_so(make_run):
     with (folder / "trials.jsonl").open("ab") as log:
         log.write(b'{"index": 23, "ki')  # the search is writing it just now
     text = text_of(render(folder))
-    assert (
-        "Not finished: 23 of the 23 trials are there, and 0 of the 4 trainings after them" in text
-    )
-    assert "The best reward so far has trial" in text
-    assert "how much accuracies differ by chance is not known" in text
+    assert "Not finished: 23 of the 23 trials have ended, and 0 of the 4 final trainings" in text
+    assert "has the best reward so far" in text
+    assert "the noise of accuracies is unknown" in text
     assert (folder / "trials.jsonl").read_bytes().endswith(b'"ki')  # and is left alone
 
 
@@ -373,7 +371,7 @@ def fail(spec):
 )
 def test_a_run_of_failures_counts_their_reasons(make_run, parts, reason):
     text = text_of(render(make_run(**parts)[0]))
-    assert "All failed; there is nothing to choose from" in text
+    assert "All failed, so there is no result" in text
     assert f"5 \N{MULTIPLICATION SIGN} {reason}" in text
     assert "5 ended, 5 of them failed" in text
 

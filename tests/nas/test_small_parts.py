@@ -164,8 +164,8 @@ class TestNoise:
         assert (fast and fast.index) == found
         if fast is not None:
             assert beside_winner(fast, "5 ms", noise) == (
-                f"Finalist {found}, at 5 ms, is less accurate than the winner by no more than two "
-                "trainings of one network may differ (1.4 points)."
+                f"Finalist {found} is faster, at 5 ms, and less accurate than the winner by no "
+                "more than two trainings of one network may differ (1.4 points)."
             )
 
     def test_nothing_to_say_without_repeats(self):

@@ -93,10 +93,10 @@ def test_what_is_typed_wins_over_the_file(tmp_path, written, typed, targets):
         ({"device": ["cpu=8", "cpu:threads=4"]}, "device cpu:threads=4 has no target"),
         ({"device": {"cpu": 8, "pixel1": None}}, "device pixel1 has no target"),
         ({"device": ["cpu=8", "cpu=9"]}, "device cpu is given twice"),
-        ({"device": ["cpu=8", "pixel1=60"], "target_ms": 5.0}, "target_ms 5 cannot be of 2"),
+        ({"device": ["cpu=8", "pixel1=60"], "target_ms": 5.0}, "target_ms 5 cannot apply to 2"),
         ({"device": "cpu=8", "target_ms": 8.0}, "device cpu has two targets, 8 and target_ms 8"),
         ({"device": ["madds:1", "toaster"], "target_ms": 5.0}, "unknown device 'toaster': known"),
-        ({"device": "cpu=soon"}, "device 'cpu=soon': 'soon' is no time in milliseconds"),
+        ({"device": "cpu=soon"}, "device 'cpu=soon': 'soon' is not a time in milliseconds"),
         ({"device": "cpu=0"}, "target of device cpu must be above 0 ms, got 0"),
         ({"device": "cpu=-3"}, "must be above 0 ms, got -3"),
         ({"device": "cpu=nan"}, "must be above 0 ms, got nan"),
@@ -115,5 +115,5 @@ def test_what_cannot_be_meant_is_refused_in_a_line(settings, problem):
 
 def test_several_devices_of_a_file_leave_no_room_for_one_target(tmp_path):
     (tmp_path / "mine.yaml").write_text("device: {cpu: 3, pixel1: 4}")
-    with pytest.raises(InputError, match="target_ms 5 cannot be of 2 devices"):
+    with pytest.raises(InputError, match="target_ms 5 cannot apply to 2 devices"):
         make_config(file=tmp_path / "mine.yaml", overrides={"target_ms": 5.0})

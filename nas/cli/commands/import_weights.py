@@ -80,10 +80,10 @@ def import_weights(
         raise InputError(f"{path.parent} is no folder: make it, or choose another --output")
     from nas.checkpoints.checkpoint import checkpoint_bytes, load_checkpoint
     from nas.checkpoints.class_names import placeholder_classes
-    from nas.checkpoints.pretrained import import_seed
+    from nas.checkpoints.pretrained import import_checkpoint
 
     console = messages()
-    seed = import_seed(
+    seed = import_checkpoint(
         spec,
         weights,
         kind=kind,

@@ -225,7 +225,7 @@ def _finish(
     from nas.checkpoints.checkpoint import checkpoint_bytes
     from nas.checkpoints.scoring import wilson
 
-    write_whole(path, checkpoint_bytes(done.seed))
+    write_whole(path, checkpoint_bytes(done.checkpoint))
     low, high = wilson(done.test.accuracy, len(images.test))
     if as_json:
         print_json(

@@ -1,1 +1,1 @@
-"""Data folders: their layout, their names, and which files they consist of."""
+"""Data folders: their layout, and the files in them."""

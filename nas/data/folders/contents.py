@@ -1,4 +1,4 @@
-"""Which files a data set consists of: what a run keeps, so that it can tell what has changed."""
+"""The files of a data set, which a run records to report changes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Contents:
 
     Attributes:
         splits: CLASS/FILE and its size in bytes, by split.
-        held_out: the splits that were taken from train, since the folder has none.
+        held_out: Splits that were taken from train because the folder has none.
     """
 
     splits: Mapping[str, Mapping[str, int]]
@@ -24,7 +24,7 @@ class Contents:
 
     @classmethod
     def of(cls, pictures: Mapping[str, Pictures], held_out: tuple[str, ...]) -> Self | None:
-        """List the files of pictures; None where they are none."""
+        """List the files of pictures; None if they are not files."""
         splits = {}
         for split, part in pictures.items():
             if part.names is None:
@@ -34,23 +34,23 @@ class Contents:
         return cls(splits, held_out)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data."""
+        """Return plain data."""
         return {"splits": self.splits, "held_out": list(self.held_out)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Take what `to_dict` gave."""
+        """Inverse of `to_dict`."""
         return cls(data["splits"], tuple(data["held_out"]))
 
     @property
     def drawn_from(self) -> set[str]:
-        """The names of train and of what was drawn from it."""
+        """Names in train and in splits taken from it."""
         pool = ("train", *self.held_out)
         return {name for split in pool for name in self.splits.get(split, {})}
 
 
 def changes(before: Contents, now: Contents) -> list[str]:
-    """Say what differs, a phrase a kind of change; nothing where all files are the same.
+    """Describe the differences, one phrase for each kind; empty if there are none.
 
     Images that were drawn from train are counted under `train`, wherever they are now.
 
@@ -71,7 +71,7 @@ def changes(before: Contents, now: Contents) -> list[str]:
 
 
 def _pool(contents: Contents, split: str, other: Contents) -> Mapping[str, int]:
-    """A split's files; of train also those that were drawn from it in both."""
+    """Return a split's files; for train, also those that both drew from it."""
     pooled = dict(contents.splits.get(split, {}))
     if split == "train":
         for drawn in {*contents.held_out, *other.held_out}:

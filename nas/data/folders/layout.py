@@ -1,4 +1,4 @@
-"""Whether a folder holds classes, or train, val and test with classes in them."""
+"""Layout of a data folder: does it contain classes, or train, val and test with classes in them?"""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ SPLIT_NAMES = {
 
 @dataclass(frozen=True)
 class Layout:
-    """Where classes are.
+    """Where the classes are.
 
     Attributes:
-        splits: the folder of each split; without any, the root holds the classes.
-        ignored: folders with images that are in no split.
+        splits: The folder of each split; if empty, the root contains the classes.
+        ignored: Folders with images that belong to no split.
     """
 
     splits: Mapping[str, Path]
@@ -35,15 +35,15 @@ class Layout:
 
 
 def find_layout(root: Path, layout: LayoutName = "auto") -> Layout:
-    """Tell how a folder is laid out.
+    """Determine the layout of a folder.
 
     Args:
-        root: the data folder.
-        layout: `flat` takes every folder for a class, `split` those with a split's name for
-            splits, `auto` decides.
+        root: The data folder.
+        layout: `flat` treats every folder as a class, `split` those with a split's name as splits,
+            `auto` decides.
 
     Raises:
-        InputError: it can be read in both ways, or lacks train.
+        InputError: Both are possible, or train is missing.
     """
     if layout not in LAYOUTS:
         raise InputError(f"layout must be one of {', '.join(LAYOUTS)}, got {layout!r}")
@@ -64,7 +64,7 @@ def find_layout(root: Path, layout: LayoutName = "auto") -> Layout:
     if "train" not in named:
         raise InputError(
             f"{printable(str(root))} has {_names(named.values())} but no train/: add train/ with one "
-            "folder a class, or give --layout flat if these are classes"
+            "folder per class, or give --layout flat if these are classes"
         )
     return Layout(named, filled)
 
@@ -85,7 +85,7 @@ def _split_folders(root: Path, folders: Sequence[Path]) -> dict[str, Path]:
 
 
 def _are_splits(named: Mapping[str, Path], others: Sequence[Path]) -> bool:
-    """Whether train and another split have classes in common that no other folder has."""
+    """Return whether train and another split share classes that no other folder has."""
     train = _classes(named["train"]) if "train" in named else set()
     held_out = [_classes(folder) for split, folder in named.items() if split != "train"]
     shared = train.intersection(set().union(*held_out))
@@ -93,7 +93,7 @@ def _are_splits(named: Mapping[str, Path], others: Sequence[Path]) -> bool:
 
 
 def _is_plain_class(named: Mapping[str, Path]) -> bool:
-    """Whether `train` alone has a split's name, and holds images directly as no split does."""
+    """Return whether only `train` has a split's name, and contains images directly as no split does."""
     return set(named) == {"train"} and bool(direct_images(named["train"]))
 
 
@@ -102,10 +102,10 @@ def _classes(folder: Path) -> set[str]:
 
 
 def _refuse_splits_inside(root: Path, folders: Sequence[Path]) -> None:
-    """Check that classes are not divided one by one: read as classes, test would be trained on.
+    """Check that classes are not split one by one: read as classes, test images would be trained on.
 
     Raises:
-        InputError: they are.
+        InputError: They are.
     """
     filled = [folder for folder in folders if has_images(folder)]
     inside = [{inner.name.lower() for inner in subfolders(folder)} for folder in filled]
@@ -120,9 +120,9 @@ def _refuse_splits_inside(root: Path, folders: Sequence[Path]) -> None:
 
 def _both_ways(root: Path, named: Mapping[str, Path], others: Sequence[Path]) -> str:
     return (
-        f"{printable(str(root))} has {_names(named.values())} beside {_names(others)}, which hold images "
-        "too: give --layout flat if every folder is a class, or --layout split if only "
-        f"{_names(named.values())} are to be read"
+        f"{printable(str(root))} has {_names(named.values())} next to {_names(others)}, which contain "
+        "images too: give --layout flat if every folder is a class, or --layout split to read only "
+        f"{_names(named.values())}"
     )
 
 

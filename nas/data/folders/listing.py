@@ -1,4 +1,4 @@
-"""The image files below a folder, and what else lies there."""
+"""List the image files below a folder, and count the others."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ SYSTEM_FILES = frozenset(("thumbs.db", "desktop.ini", "icon\r"))
 
 @dataclass(frozen=True)
 class Listed:
-    """What lies below a folder.
+    """Files below a folder.
 
     Attributes:
-        images: paths of its image files, sorted.
-        left_out: how many other files there are of each suffix, in small letters.
+        images: Sorted paths of image files.
+        left_out: Number of other files by suffix, in lower case.
     """
 
     images: tuple[Path, ...]
@@ -28,7 +28,7 @@ class Listed:
 
 
 def list_images(folder: Path) -> Listed:
-    """List the image files below a folder, however deep; hidden names are passed over."""
+    """List the image files below a folder at any depth; ignore hidden names."""
     known = suffixes()
     images: list[Path] = []
     left_out: Counter[str] = Counter()
@@ -41,25 +41,25 @@ def list_images(folder: Path) -> Listed:
 
 
 def has_images(folder: Path) -> bool:
-    """Whether there is an image file below a folder."""
+    """Return whether there is an image file below a folder."""
     known = suffixes()
     return any(is_image(path, known) for path in _files(folder))
 
 
 def direct_images(folder: Path) -> int:
-    """Count the image files that lie in a folder itself."""
+    """Count the image files directly in a folder."""
     known = suffixes()
     files = (entry for entry in _entries(folder) if entry.is_file())
     return sum(is_image(entry.path, known) for entry in files)
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Return the folders in a folder by name, without hidden ones."""
+    """Return the folders in a folder, sorted by name, except hidden ones."""
     return sorted(Path(entry.path) for entry in _entries(folder) if entry.is_dir())
 
 
 def said_by_suffix(left_out: Counter[str]) -> str:
-    """Return counts for people, the largest first.
+    """Return counts as text, the largest first.
 
     >>> said_by_suffix(Counter({".txt": 2, ".pdf": 3}))
     '3 .pdf, 2 .txt'
@@ -71,7 +71,7 @@ def said_by_suffix(left_out: Counter[str]) -> str:
 
 
 def total(parts: Iterable[Listed]) -> Counter[str]:
-    """Add up what was left out of several folders."""
+    """Sum what was left out of several folders."""
     return sum((part.left_out for part in parts), Counter())
 
 
@@ -83,7 +83,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 def _files(folder: Path) -> Iterator[str]:
     visited: set[str] = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
-        # A link to a folder above would never end.
+        # A link to a parent folder would loop forever.
         real = os.path.realpath(parent)
         folders[:] = [] if real in visited else [f for f in folders if not f.startswith(".")]
         if real in visited:
@@ -91,7 +91,7 @@ def _files(folder: Path) -> Iterator[str]:
         visited.add(real)
         for name in files:
             if not _passed_over(name):
-                yield os.path.join(parent, name)  # noqa: PTH118  a Path for each costs more
+                yield os.path.join(parent, name)  # noqa: PTH118  creating Paths is slower
 
 
 def _passed_over(name: str) -> bool:

@@ -1,1 +1,1 @@
-"""One image file: which are taken, how they are opened, and what their pixels mean."""
+"""Image files: which are accepted, how they are opened, and how their pixels are interpreted."""

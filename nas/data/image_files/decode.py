@@ -1,4 +1,4 @@
-"""From image files to square uint8 arrays, many at a time."""
+"""Decode image files to square uint8 arrays, many at a time."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ ProgressCallback = Callable[[int, int], None]  # done, total
 
 MAX_DEFAULT_PX = 224
 SAMPLED_FOR_SIZE = 200
-CHUNK = 32  # images a task of the pool decodes: one at a time, small ones cost more to hand out
+CHUNK = 32  # images per task of the pool: single small images cost more to hand out than to decode
 ROOM = Room(128.0)
-"""Megapixels that the threads of a process decode at once: 4 bytes each, and as many for a copy."""
+"""Megapixels decoded at once by the threads of a process: 4 bytes each, and as many for a copy."""
 
 
 def decode(
@@ -41,17 +41,17 @@ def decode(
     """Return one picture as uint8 (3, size_px, size_px).
 
     Args:
-        pictures: where it is.
-        index: which.
-        size_px: height and width of the result.
-        background: colour that transparent pixels are laid on.
-        white: of images of more than eight bits, as their data set has it.
+        pictures: The images.
+        index: Index of the image.
+        size_px: Height and width of the result.
+        background: Color behind transparent pixels.
+        white: White level of the data set's images of more than eight bits.
 
     Raises:
-        UnreadableError: the image cannot be read, is cut short or is absurdly large.
+        UnreadableError: The image cannot be read, is truncated or is absurdly large.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's, of metadata that nobody looks at
+        warnings.simplefilter("ignore")  # Pillow's warnings about irrelevant metadata
         found = try_decode(pictures, index, size_px=size_px, background=background, white=white)
     if isinstance(found, Unreadable):
         raise UnreadableError([found])
@@ -66,7 +66,7 @@ def try_decode(
     background: str = BACKGROUND,
     white: White | None = None,
 ) -> NDArray[np.uint8] | Unreadable:
-    """Return one picture, or why it cannot be read; Pillow's warnings are the caller's to silence."""
+    """Return one picture, or why it cannot be read; the caller silences Pillow's warnings."""
 
     def square(image: Image.Image) -> NDArray[np.uint8]:
         with image, ROOM.taken(_megapixels(image, size_px)):
@@ -75,20 +75,20 @@ def try_decode(
 
     try:
         return square(pictures.open(index))
-    except Exception as error:  # noqa: BLE001  plug-ins raise what they like on damaged files
+    except Exception as error:  # noqa: BLE001  plug-ins may raise anything on damaged files
         problem = reason(error)
-    # Where only the metadata is damaged, the pixels are as good as any.
+    # If only the metadata is damaged, the pixels are fine.
     try:
         plain = pictures.open_plain(index)
         if plain is not None:
             return square(plain)
-    except Exception:  # noqa: BLE001, S110  the first problem tells more
+    except Exception:  # noqa: BLE001, S110  the first error is more informative
         pass
     return Unreadable(pictures.describe(index), problem)
 
 
 def _megapixels(image: Image.Image, size_px: int) -> float:
-    """What decoding takes up, in megapixels: JPEG is decoded small, unless its scans are kept."""
+    """Estimate the memory for decoding, in megapixels: JPEG is decoded small unless it is progressive."""
     whole = image.width * image.height / 1e6
     if image.format not in ("JPEG", "MPO") or image.info.get("progressive"):
         return whole
@@ -105,21 +105,21 @@ def decode_all(
     progress: ProgressCallback | None = None,
     quiet_s: float = 2.0,
 ) -> NDArray[np.uint8]:
-    """Decode every picture with a pool of threads (PIL frees the interpreter while it decodes).
+    """Decode all pictures with a pool of threads (PIL releases the GIL while decoding).
 
     Args:
-        pictures: what to decode.
-        size_px: height and width of the result.
-        background: what transparent pixels are laid on.
-        white: of images of more than eight bits, as their data set has it.
-        progress: called with (done, total), but only once the work has taken `quiet_s` seconds.
-        quiet_s: seconds of work before the first call.
+        pictures: The images.
+        size_px: Height and width of the result.
+        background: Color behind transparent pixels.
+        white: White level of the data set's images of more than eight bits.
+        progress: Called with (done, total), but only once the work has taken `quiet_s` seconds.
+        quiet_s: Seconds of work before the first call.
 
     Returns:
         uint8 (N, 3, size_px, size_px).
 
     Raises:
-        UnreadableError: images cannot be read; all of them are listed.
+        UnreadableError: Images cannot be read; all of them are listed.
     """
     images = np.empty((len(pictures.labels), 3, size_px, size_px), np.uint8)
     bad = decode_into(
@@ -139,10 +139,10 @@ def decode_into(
     progress: ProgressCallback | None = None,
     quiet_s: float = 2.0,
 ) -> dict[int, Unreadable]:
-    """Decode every picture into its place of `images`, (N, 3, H, W); see `decode_all`.
+    """Decode all pictures into `images`, (N, 3, H, W); see `decode_all`.
 
     Returns:
-        Those that cannot be read, by their number; their places are left as they are.
+        Pictures that cannot be read, by index; their places are not written.
     """
 
     def fill(index: int) -> Unreadable | None:
@@ -164,7 +164,7 @@ def for_each(
     progress: ProgressCallback | None = None,
     quiet_s: float = 2.0,
 ) -> dict[int, Unreadable]:
-    """Call `look` for 0 to `total` - 1 in threads, and return its findings by number."""
+    """Call `look` for 0 to `total` - 1 in threads, and return its findings by index."""
 
     def some(start: int) -> dict[int, Unreadable]:
         numbers = range(start, min(start + CHUNK, total))
@@ -173,7 +173,7 @@ def for_each(
     found: dict[int, Unreadable] = {}
     started = time.monotonic()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # here, since the filters are the whole process's
+        warnings.simplefilter("ignore")  # set here because filters are global to the process
         pool = ThreadPoolExecutor()
         try:
             for start, part in zip(
@@ -183,18 +183,18 @@ def for_each(
                 if progress is not None and time.monotonic() - started >= quiet_s:
                     progress(min(start + CHUNK, total), total)
         finally:
-            pool.shutdown(cancel_futures=True)  # after Ctrl-C the rest need not be decoded
+            pool.shutdown(cancel_futures=True)  # after Ctrl-C the rest is not needed
     return found
 
 
 def default_resolution(pictures: Pictures) -> int:
-    """Choose a resolution in px: the median shorter side, at most 224, a multiple of 32 from 32 up.
+    """Choose a resolution: the median shorter side in px, at most 224, as a multiple of 32 from 32 up.
 
-    Smaller images keep their size: stretching them adds cost and no detail. Some 200 images,
-    spread evenly, are asked for their size; those that cannot be opened are not counted.
+    Smaller images keep their size, because enlarging them adds cost but no detail. The size of some 200
+    evenly spaced images is read; those that cannot be opened are not counted.
 
     Raises:
-        UnreadableError: none of them can be opened.
+        UnreadableError: None of them can be opened.
     """
     looked_at = sample(len(pictures.labels))
     found = [_shorter_side(pictures, index) for index in looked_at]
@@ -206,7 +206,7 @@ def default_resolution(pictures: Pictures) -> int:
 
 
 def sample(total: int, count: int = SAMPLED_FOR_SIZE) -> range:
-    """Return `count` numbers below `total`, or somewhat more, spread evenly.
+    """Return about `count` evenly spaced numbers below `total`.
 
     >>> list(sample(10, 5)), list(sample(3, 5))
     ([0, 2, 4, 6, 8], [0, 1, 2])

@@ -1,9 +1,9 @@
-"""Grey images of more than eight bits: what their values mean, and how they become 0 to 255.
+"""Grey images of more than eight bits: find their white level and scale them to 0 to 255.
 
-A file's mode does not say what white is: 12-bit cameras write 0 to 4095 into 16-bit files, and floats
-are 0 to 1 as often as 0 to 255. What the file says of itself goes first. Otherwise white is the
-smallest of 1, 255, 4095 and 65535 that no value exceeds; for a data set it is the same for all of its
-images (`common_white`), so that a dark one among them stays dark.
+A file's mode does not determine white: 12-bit cameras write 0 to 4095 into 16-bit files, and floats may
+be 0 to 1 or 0 to 255. What the file declares takes precedence. Otherwise white is the smallest of 1, 255,
+4095 and 65535 that no value exceeds. It is the same for all images of a data set (`common_white`), so
+that dark images stay dark.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from nas.data.image_files.plain_files import PNG_MAGIC, png_chunks
 
 WHITES = (1, 255, 4095, 65535)
 FULL = 65535
-OVERSHOOT = 0.01  # of white: what resampling leaves beyond it
-UNCLEAR_BELOW = 8  # floats up to here, and above 1, are too dark for 0 to 255
+OVERSHOOT = 0.01  # of white: resampling may leave values this far beyond it
+UNCLEAR_BELOW = 8  # floats with a maximum between 1 and this are too dark for 0 to 255
 _HEADER_BYTES = 4096
-_MEND = "; save it with 8 bits, or 16 from 0 up"
+_MEND = "; save it with 8 bits, or with 16 bits starting at 0"
 
 
 @dataclass(frozen=True)
 class White:
-    """What white is in a data set; None leaves it to each image.
+    """White levels of a data set; None determines it for each image.
 
     Attributes:
-        whole: of images of whole numbers (PIL's modes I and I;16).
-        real: of images of floats (mode F).
+        whole: For integer images (PIL's modes I and I;16).
+        real: For float images (mode F).
     """
 
     whole: int | None = None
     real: int | None = None
 
     def of(self, image: Image.Image) -> int | None:
-        """White of an image's mode."""
+        """Return the white level for an image's mode."""
         return self.real if image.mode == "F" else self.whole
 
 
@@ -46,7 +46,7 @@ EACH_ITS_OWN = White()
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Whether an image is grey and has more than eight bits.
+    """Return whether an image is grey with more than eight bits.
 
     >>> is_deep(Image.new("I;16", (1, 1))), is_deep(Image.new("L", (1, 1)))
     (True, False)
@@ -55,10 +55,10 @@ def is_deep(image: Image.Image) -> bool:
 
 
 def declared_white(image: Image.Image) -> int | None:
-    """What the file says of itself, as far as it is reliable; ask before the pixels are loaded.
+    """Return the white level that the file declares, if reliable; call this before loading pixels.
 
-    PGM and JPEG 2000 are scaled to 16 bits by Pillow. TIFF's BitsPerSample counts where it is 9 to 15,
-    and PNG's sBIT, which says how many bits were significant before they were scaled to 16.
+    Pillow scales PGM and JPEG 2000 to 16 bits. TIFF's BitsPerSample counts if it is 9 to 15, and so does
+    PNG's sBIT, the number of significant bits before they were scaled to 16.
     """
     if image.mode == "F":
         return None
@@ -74,15 +74,15 @@ def declared_white(image: Image.Image) -> int | None:
 
 
 def white_of(image: Image.Image, *, declared: int | None = None, common: int | None = None) -> int:
-    """Which value is white in a loaded image.
+    """Return the white level of a loaded image.
 
     Args:
-        image: of a mode that `is_deep`.
-        declared: what the file says of itself: see `declared_white`.
-        common: of the data set that it belongs to, if that is known.
+        image: An image for which `is_deep` holds.
+        declared: What the file declares: see `declared_white`.
+        common: White level of its data set, if known.
 
     Raises:
-        ValueError: its values leave that open; the message is the reason.
+        ValueError: Its values leave this open; the message is the reason.
 
     >>> white_of(Image.new("I;16", (2, 2), 4000)), white_of(Image.new("F", (2, 2), 0.5))
     (4095, 1)
@@ -98,23 +98,23 @@ def white_of(image: Image.Image, *, declared: int | None = None, common: int | N
     else:
         white = _smallest(image, high)
     if high > FULL * (1 + OVERSHOOT):
-        raise ValueError(f"values up to {high:g}, and no white is known above {FULL}{_MEND}")
+        raise ValueError(f"values up to {high:g}, and no white level above {FULL} is known{_MEND}")
     if low < -_slack(image, white):
-        raise ValueError(f"values down to {low:g}, so that black is unknown{_MEND}")
+        raise ValueError(f"negative values down to {low:g}, so black is unknown{_MEND}")
     return white
 
 
 def _smallest(image: Image.Image, high: float) -> int:
-    """The smallest white that no value exceeds."""
+    """Return the smallest white level that no value exceeds."""
     if image.mode == "F" and 1 + OVERSHOOT < high < UNCLEAR_BELOW:
         raise ValueError(f"values up to {high:g}, which is neither 0 to 1 nor 0 to 255{_MEND}")
-    # Ones among 16-bit values are noise, not a mask.
+    # Ones in 16-bit images are noise, not a mask.
     least = 255 if image.mode.startswith("I;16") else 1
     return next((w for w in WHITES if w >= least and high <= w + _slack(image, w)), FULL)
 
 
 def eight_bits(image: Image.Image, white: int) -> Image.Image:
-    """Scale a loaded grey image so that `white` becomes 255; what lies beyond is cut off.
+    """Scale a loaded grey image so that `white` becomes 255; clip what lies beyond.
 
     >>> eight_bits(Image.new("I", (1, 1), 2048), 4095).getpixel((0, 0))
     128
@@ -123,16 +123,16 @@ def eight_bits(image: Image.Image, white: int) -> Image.Image:
     if white == FULL and image.mode != "F":
         scaled: NDArray[np.generic] = np.clip(values, 0, FULL).astype(np.uint16) >> 8
     else:
-        # + 0.5 rounds: casting cuts the fraction off.
+        # + 0.5 rounds: the cast truncates.
         scaled = np.clip(values.astype(np.float32) * (255 / white) + 0.5, 0, 255)
     return Image.fromarray(scaled.astype(np.uint8))
 
 
 def common_white(seen: Sequence[tuple[bool, int]]) -> White:
-    """White of a data set from some of its images: the highest that any of them has.
+    """Return the white level of a data set: the highest among a sample of its images.
 
     Args:
-        seen: of each deep image whether it is of floats, and its white.
+        seen: For each deep image, whether it is a float image, and its white level.
     """
     whole = max((white for real, white in seen if not real), default=None)
     return White(whole, max((white for real, white in seen if real), default=None))
@@ -142,7 +142,7 @@ def _extremes(image: Image.Image) -> tuple[float, float]:
     values = np.asarray(image)
     low, high = float(values.min()), float(values.max())
     if not (np.isfinite(low) and np.isfinite(high)):
-        raise ValueError("values that are no numbers (nan or infinite)")
+        raise ValueError("values that are not finite (NaN or infinite)")
     return low, high
 
 
@@ -151,7 +151,7 @@ def _slack(image: Image.Image, white: int) -> float:
 
 
 def _shifted(image: Image.Image, declared: int) -> bool:
-    """Whether significant bits stand at the upper end, as PNG asks for: then white is 65535."""
+    """Return whether significant bits are the upper ones, as PNG requires: then white is 65535."""
     if image.format != "PNG" or declared == FULL:
         return False
     spare = (FULL + 1) // (declared + 1)

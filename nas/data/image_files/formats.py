@@ -1,4 +1,4 @@
-"""Which files are images: all that Pillow decodes here, but for documents, video and containers."""
+"""Accepted image formats: all that Pillow can decode, except documents, video and containers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from PIL import Image, features
 from nas.data.image_files import libtiff
 
 NOT_PICTURES = frozenset(
-    # Documents run a program (Ghostscript); the others are video, or containers without a decoder.
+    # Documents need a program (Ghostscript); the others are video, or containers without a decoder.
     "EPS PDF MPEG HDF5 BUFR GRIB WMF IPTC FPX MIC XVTHUMB".split()  # noqa: SIM905 - reads as a list
 )
 _NEEDS = {"AVIF": "avif", "WEBP": "webp", "JPEG2000": "jpg_2000"}
@@ -23,7 +23,7 @@ _NEEDS = {"AVIF": "avif", "WEBP": "webp", "JPEG2000": "jpg_2000"}
 IMAGE_LIKE = frozenset(
     ".heic .heif .hif .jxl .dng .cr2 .cr3 .nef .arw .orf .rw2 .raf .raw .svg .avif .webp .jp2".split()  # noqa: SIM905
 )
-"""Suffixes that people mean as images; without a decoder the reason is given."""
+"""Suffixes of images that may lack a decoder; the reason is then reported."""
 
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")
 _TIFF_MAGIC = (b"II*\0", b"MM\0*")
@@ -31,17 +31,17 @@ _TIFF_MAGIC = (b"II*\0", b"MM\0*")
 
 @cache
 def _prepare() -> None:
-    """Load every plug-in of Pillow's, and pillow-heif's where it is installed."""
+    """Load all of Pillow's plug-ins, and pillow-heif's if installed."""
     Image.init()
     libtiff.silence()
-    # Pillow logs some damage as an error; without any handler Python would print it.
+    # Pillow logs some damage as errors; without a handler Python would print them.
     logging.getLogger("PIL").addHandler(logging.NullHandler())
     if importlib.util.find_spec("pillow_heif") is not None:
         importlib.import_module("pillow_heif").register_heif_opener()
 
 
 def openers() -> dict[str, tuple[Callable[..., Any], Callable[[bytes], bool | str] | None]]:
-    """Return how Pillow opens each format that counts as a picture: (factory, test of the first bytes)."""
+    """Return Pillow's opener of each accepted format: (factory, test of the first bytes)."""
     _prepare()
     return {
         name: Image.OPEN[name]
@@ -51,13 +51,13 @@ def openers() -> dict[str, tuple[Callable[..., Any], Callable[[bytes], bool | st
 
 
 def suffixes() -> dict[str, str]:
-    """Return the format of each suffix whose files are taken for images.
+    """Return the format of each suffix that is accepted as an image.
 
     >>> suffixes()[".jpg"], suffixes()[".jfif"], ".pdf" in suffixes()
     ('JPEG', 'JPEG', False)
     """
     known = openers()
-    # Pillow opens MPO, several JPEGs in a row, by its JPEG reader.
+    # Pillow opens MPO, several JPEGs in a row, with its JPEG reader.
     formats = {
         suffix: "JPEG" if name == "MPO" else name
         for suffix, name in Image.registered_extensions().items()
@@ -66,7 +66,7 @@ def suffixes() -> dict[str, str]:
 
 
 def is_image(path: str, known: dict[str, str]) -> bool:
-    """Whether a file is taken for an image: by its suffix, or without a telling one by its first bytes.
+    """Return whether a file is accepted: by its suffix or, if that does not tell, by its first bytes.
 
     Args:
         path: The file.
@@ -88,7 +88,7 @@ def is_image(path: str, known: dict[str, str]) -> bool:
 
 
 def why_left_out(suffix: str) -> str:
-    """Return what to say of files of a suffix that are no images here; empty where it goes without."""
+    """Return why files of a suffix are left out; empty if that is obvious."""
     if suffix in (".heic", ".heif", ".hif"):
         return " (Pillow cannot open them here: pip install pillow-heif, or save them as JPEG)"
     if suffix in IMAGE_LIKE:

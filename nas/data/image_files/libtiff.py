@@ -1,4 +1,4 @@
-"""libtiff's own messages on standard error, switched off: what it cannot decode is named by us."""
+"""Silence libtiff's own messages on standard error; we report what it cannot decode."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import PIL
 
 
 def silence() -> None:
-    """Take away the handlers by which Pillow's libtiff prints, where the library is found."""
+    """Remove the handlers with which Pillow's libtiff prints, if the library is found."""
     for library in _libraries():
         with suppress(OSError, AttributeError):
             loaded = ctypes.CDLL(library)
@@ -20,7 +20,7 @@ def silence() -> None:
 
 
 def _libraries() -> list[str]:
-    """The libtiff of Pillow's wheel, or else the system's."""
+    """Return the libtiff of Pillow's wheel, or else the system's."""
     package = Path(PIL.__file__).parent
     beside = (package.parent / "pillow.libs", package / ".dylibs")
     carried = [str(path) for folder in beside for path in sorted(folder.glob("libtiff*"))]

@@ -1,8 +1,7 @@
-"""Names of folders and files as people read them: Unicode's composed form, without stray bytes.
+"""Printable names of folders and files: in Unicode's composed form, without stray bytes.
 
-File systems keep names as bytes. The same word may be written in composed or decomposed letters (NFC,
-NFD), in bytes that are no UTF-8, or with control characters in it; a report, a log and a checkpoint
-need one text for it.
+File systems store names as bytes. The same word may be in composed or decomposed form (NFC, NFD), not be
+valid UTF-8, or contain control characters; reports, logs and checkpoints need one form.
 """
 
 from __future__ import annotations
@@ -14,10 +13,10 @@ _DIRECTION_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u
 
 
 def printable(name: str) -> str:
-    r"""Return a file name, or a path, that every encoding, log and terminal takes.
+    r"""Return a file name or path that every encoding, log and terminal accepts.
 
-    Bytes that are no UTF-8 are read as Latin-1; control characters, and marks that change the writing
-    direction of what follows, are escaped.
+    Invalid UTF-8 is read as Latin-1; control characters, and marks that change the writing direction, are
+    escaped.
 
     >>> printable("caf\udce9\n")
     'café\\n'
@@ -29,7 +28,7 @@ def printable(name: str) -> str:
 
 
 def class_name(folder: str) -> str:
-    r"""Return the class that a folder's name stands for: printable, and composed (NFC).
+    r"""Return the class name of a folder: printable and composed (NFC).
 
     >>> class_name("cafe\u0301") == class_name("caf\xe9")
     True

@@ -1,8 +1,8 @@
-"""Opening an image file by Pillow's plug-ins, within limits and whatever its metadata holds.
+"""Open image files with Pillow's plug-ins, within limits and whatever their metadata contains.
 
-`Image.open` refuses large photos by a limit that is global to the process, and hands files to plug-ins
-that are none of ours (Ghostscript for an EPS that is called .jpg). Here the plug-ins are asked one by
-one, with a limit of our own.
+`Image.open` limits the size of photos by a setting that is global to the process, and passes files to
+unwanted plug-ins (Ghostscript for an EPS named .jpg). Here plug-ins are tried one by one, with our own
+limit.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from nas.data.image_files.formats import openers, suffixes
 from nas.data.image_files.plain_files import without_metadata
 
 MAX_MEGAPIXELS = 400.0
-"""Of one image; phones take 200."""
+"""Per image; phones take up to 200."""
 
 MOST_SCANS = 20
 MOST_SCANNED_MEGAPIXELS = 4000.0
-"""Scans times megapixels of a progressive JPEG with more than `MOST_SCANS`: a minute's decoding."""
+"""Scans times megapixels of a progressive JPEG with more than `MOST_SCANS`: about a minute of decoding."""
 
 _PREFIX_BYTES = 16
 
 
 class UnusableError(ValueError):
-    """Why a file cannot be used; the message goes behind its name."""
+    """Says why a file cannot be used; the message follows its name."""
 
 
 def open_file(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> Image.Image:
-    """Open an image file; its pixels are still unread.
+    """Open an image file without reading its pixels.
 
     Raises:
-        UnusableError: it is no image, is damaged at its beginning, or is too large.
-        OSError: it cannot be read.
+        UnusableError: It is not an image, is damaged at its beginning, or is too large.
+        OSError: It cannot be read.
     """
     with path.open("rb") as file:
         prefix = file.read(_PREFIX_BYTES)
@@ -44,11 +44,11 @@ def open_file(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> Image.Im
 
 
 def open_plain(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> Image.Image | None:
-    """Open an image file without its metadata but for EXIF's orientation; None where it has none.
+    """Open an image file without its metadata except EXIF's orientation; None if it has no metadata.
 
     Raises:
-        UnusableError: see `open_file`.
-        OSError: it cannot be read.
+        UnusableError: See `open_file`.
+        OSError: It cannot be read.
     """
     plain = without_metadata(path.read_bytes())
     if plain is None:
@@ -59,7 +59,7 @@ def open_plain(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> Image.I
 
 
 def _open(source: Path | io.BytesIO, prefix: bytes, *, suffix: str) -> Image.Image:
-    """Ask the plug-ins whose format the first bytes are; those that know none go by the suffix."""
+    """Try the plug-ins that recognize the first bytes; those that cannot tell are chosen by suffix."""
     if not prefix:
         raise UnusableError("empty file")
     problem = None
@@ -72,10 +72,10 @@ def _open(source: Path | io.BytesIO, prefix: bytes, *, suffix: str) -> Image.Ima
         except MemoryError:
             raise
         except OSError as error:
-            if error.strerror:  # of the system, not of the format
+            if error.strerror:  # from the system, not about the format
                 raise
             problem = problem or UnusableError(f"damaged {name} file: {reason(error)}")
-        except Exception as error:  # noqa: BLE001  plug-ins raise what they like on damaged files
+        except Exception as error:  # noqa: BLE001  plug-ins may raise anything on damaged files
             problem = problem or UnusableError(f"damaged {name} file: {reason(error)}")
         else:
             assert isinstance(image, Image.Image)
@@ -93,7 +93,7 @@ def _candidates(prefix: bytes, suffix: str) -> Iterator[str]:
 def _accepts(accept: object, prefix: bytes) -> bool:
     try:
         return accept(prefix) is True  # type: ignore[operator]
-    except (IndexError, ValueError, TypeError, ArithmeticError):  # of a prefix that is cut short
+    except (IndexError, ValueError, TypeError, ArithmeticError):  # truncated prefix
         return False
     except Exception as error:
         if type(error).__module__ == "struct":
@@ -102,7 +102,7 @@ def _accepts(accept: object, prefix: bytes) -> bool:
 
 
 def reason(error: BaseException) -> str:
-    """An error's message as one line; its type where it has none."""
+    """Return an error's message as one line, or its type if it has none."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     text = " ".join(str(error).split())
@@ -133,4 +133,4 @@ def _check(image: Image.Image, path: Path, max_megapixels: float) -> None:
     if image.info.get("progressive"):
         scans = path.read_bytes().count(b"\xff\xda")
         if scans > MOST_SCANS and scans * megapixels > MOST_SCANNED_MEGAPIXELS:
-            raise UnusableError(f"{scans} scans of {megapixels:.0f} megapixels; save it anew")
+            raise UnusableError(f"{scans} scans of {megapixels:.0f} megapixels; save it again")

@@ -1,7 +1,7 @@
-"""Which way up an image is: EXIF's orientation, read so that nothing else in the metadata matters.
+"""Read EXIF's orientation without depending on any other metadata.
 
-Only tag 274 is looked at. Cameras, phones and editors leave every kind of damage in the other tags,
-and Pillow's own reader raises on some of it.
+Only tag 274 is read. Cameras, phones and editors leave all kinds of damage in other tags, and Pillow's own
+reader raises on some of it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TURNS: Mapping[int, Image.Transpose] = {
 }
 
 _ORDERS = {b"II": "<", b"MM": ">"}
-# TIFF's types whose first value fits an orientation; the others are a rational and two floats.
+# TIFF types whose first value may be an orientation; the others are a rational and two floats.
 _TYPES = {1: "B", 2: "c", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 11: "f", 12: "d", 13: "I"}
 _RATIONALS = {5: "II", 10: "ii"}
 _ENTRY_BYTES = 12
@@ -35,18 +35,18 @@ _XMP = re.compile(rb"tiff:Orientation\s*(?:=\s*[\"']|>)\s*([1-8])\s*(?:[\"']|<)"
 
 
 def loaded(image: Image.Image) -> Image.Transpose | None:
-    """Load an image's pixels and return how to turn them upright; None where they are."""
+    """Load an image's pixels and return how to turn it upright; None if it already is."""
     stored = _tiff_value(image)
-    image.load()  # PNG may have its EXIF behind the pixels
+    image.load()  # PNG may store EXIF after the pixels
     if image.format == "TIFF":
-        # Pillow turns a TIFF while loading it and then drops the tag, but only for a plain number.
+        # Pillow turns a TIFF while loading it and then drops the tag, but only if it is a plain number.
         turned = isinstance(stored, int) and _tiff_value(image) is None
         return None if turned else TURNS.get(_whole(stored) or UPRIGHT)
     return TURNS.get(orientation_of(image.info))
 
 
 def orientation_of(info: Mapping[Any, Any]) -> int:
-    """Return the orientation, 1 to 8, from Pillow's `info`; 1 where none can be read."""
+    """Return the orientation, 1 to 8, from Pillow's `info`; 1 if none can be read."""
     for exif in (info.get("exif"), _raw_profile(info.get("Raw profile type exif"))):
         if isinstance(exif, bytes) and (number := exif_orientation(exif)) is not None:
             return number
@@ -59,7 +59,7 @@ def orientation_of(info: Mapping[Any, Any]) -> int:
 
 
 def exif_orientation(exif: bytes) -> int | None:
-    r"""Return tag 274 of an EXIF block, 1 to 8; None where it is absent or means nothing.
+    r"""Return tag 274 of an EXIF block, 1 to 8; None if it is missing or invalid.
 
     >>> block = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0"
     >>> exif_orientation(block)
@@ -70,7 +70,7 @@ def exif_orientation(exif: bytes) -> int | None:
     declared = _ORDERS.get(exif[:2])
     if declared is None:
         return None
-    for order in (declared, "<" if declared == ">" else ">"):  # some writers name the wrong one
+    for order in (declared, "<" if declared == ">" else ">"):  # some writers declare the wrong one
         for value in _values(exif, order):
             number = _whole(value)
             if number is not None:
@@ -79,7 +79,7 @@ def exif_orientation(exif: bytes) -> int | None:
 
 
 def _values(exif: bytes, order: str) -> Iterator[object]:
-    """What entries of tag 274 hold in the first directory."""
+    """Yield the values of tag 274 in the first directory."""
     start = _unpack(order + "I", exif, 4)
     count = _unpack(order + "H", exif, start) if isinstance(start, int) else None
     if not isinstance(start, int) or not isinstance(count, int):
@@ -93,7 +93,7 @@ def _values(exif: bytes, order: str) -> Iterator[object]:
 
 
 def _first(exif: bytes, order: str, kind: int, values: int, place: int) -> object:
-    """The first of an entry's values, whatever their type."""
+    """Return the first value of an entry, whatever its type."""
     layout = _TYPES.get(kind) or _RATIONALS.get(kind)
     if layout is None:
         return None
@@ -115,7 +115,7 @@ def _unpack(layout: str, block: bytes, place: int) -> object:
 
 
 def _whole(value: object) -> int | None:
-    """A value as an orientation, if it can be one."""
+    """Return a value as an orientation, if it is one."""
     if isinstance(value, tuple | list):
         return _whole(value[0]) if value else None
     if isinstance(value, bytes | str):
@@ -127,12 +127,12 @@ def _whole(value: object) -> int | None:
         return None
     if number in range(1, 9):
         return int(number)
-    swapped = number / 256  # the two bytes of a short in the other order
+    swapped = number / 256  # a short in the other byte order
     return int(swapped) if swapped in range(1, 9) else None
 
 
 def _raw_profile(text: object) -> bytes | None:
-    """EXIF as ImageMagick writes it into a PNG's text: three lines of header, then hex digits."""
+    """Return EXIF that ImageMagick writes into a PNG's text: three lines of header, then hex digits."""
     if not isinstance(text, str | bytes):
         return None
     plain = text.decode("latin-1") if isinstance(text, bytes) else text
@@ -144,11 +144,11 @@ def _raw_profile(text: object) -> bytes | None:
 
 
 def _tiff_value(image: Image.Image) -> object:
-    """The tag as Pillow's TIFF reader has it; None for other formats, or where it cannot be read."""
+    """Return the tag from Pillow's TIFF reader; None for other formats, or if it cannot be read."""
     tags = getattr(image, "tag_v2", None)
     if image.format != "TIFF" or tags is None or ORIENTATION not in tags:
         return None
     try:
         return tags[ORIENTATION]
-    except Exception:  # noqa: BLE001  whatever Pillow raises for a damaged value, it is none
+    except Exception:  # noqa: BLE001  Pillow may raise anything for a damaged value
         return None

@@ -1,4 +1,4 @@
-"""Labelled images that are still to be decoded: in files, or a part of others."""
+"""Labelled images that are not decoded yet: in files, or a subset of others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nas.data.image_files.opening import MAX_MEGAPIXELS, open_file, open_plain
 
 
 class Pictures(Protocol):
-    """Labelled images still to be decoded; picklable, and safe to read from threads."""
+    """Labelled images that are not decoded yet; picklable, and safe to read from threads."""
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -24,32 +24,32 @@ class Pictures(Protocol):
         ...
 
     def open(self, index: int) -> Image.Image:
-        """Return one picture as PIL sees it; its pixels may still be unread."""
+        """Return one picture as PIL opens it; its pixels may not be read yet."""
         ...
 
     def open_plain(self, index: int) -> Image.Image | None:
-        """Return it without the metadata that may keep it from being opened; None if it has none."""
+        """Return it without metadata, which may keep it from being opened; None if it has none."""
         ...
 
     def describe(self, index: int) -> str:
-        """Name one picture for an error message, by its path where it has one."""
+        """Name one picture for an error message, by its path if it has one."""
         ...
 
     def stamp(self, index: int) -> str:
-        """Return what changes when the picture does: a check need not be repeated for the same stamp.
+        """Return a string that changes with the picture; the same stamp needs no second check.
 
         Raises:
-            OSError: there is no such file.
+            OSError: The file is missing.
         """
         ...
 
     @property
     def names(self) -> tuple[str, ...] | None:
-        """CLASS/FILE of every picture, whatever split it is in; None for pictures without files."""
+        """CLASS/FILE of every picture, whatever its split; None for pictures without files."""
         ...
 
     def size_bytes(self, index: int) -> int:
-        """Return how large the file of a named picture is; 0 where it is gone."""
+        """Return the size of a picture's file; 0 if it is gone."""
         ...
 
 
@@ -58,10 +58,10 @@ class FilePictures:
     """Pictures in files.
 
     Attributes:
-        paths: of the files.
-        labels: class indices (N,).
-        names: see `Pictures.names`.
-        max_megapixels: a larger image is refused.
+        paths: The files.
+        labels: Class indices (N,).
+        names: See `Pictures.names`.
+        max_megapixels: Larger images are refused.
     """
 
     paths: tuple[Path, ...]
@@ -70,7 +70,7 @@ class FilePictures:
     max_megapixels: float = MAX_MEGAPIXELS
 
     def open(self, index: int) -> Image.Image:
-        """Open the file; reads no more than its header."""
+        """Open the file, reading only its header."""
         return open_file(self.paths[index], max_megapixels=self.max_megapixels)
 
     def open_plain(self, index: int) -> Image.Image | None:
@@ -82,7 +82,7 @@ class FilePictures:
         return printable(str(self.paths[index]))
 
     def stamp(self, index: int) -> str:
-        """Return path, size and time of the last change, and the limit that the file was held to."""
+        """Return path, size, modification time and size limit."""
         path = self.paths[index]
         found = path.stat()
         where = os.path.abspath(path)  # noqa: PTH100  resolving would follow links
@@ -98,7 +98,7 @@ class FilePictures:
 
 @dataclass(frozen=True)
 class SomePictures:
-    """The pictures of `whole` at `indices`: one side of a split."""
+    """The pictures of `whole` at `indices`, for instance one part of a split."""
 
     whole: Pictures
     indices: NDArray[np.int64]
@@ -115,11 +115,11 @@ class SomePictures:
         return None if names is None else tuple(names[index] for index in self.indices.tolist())
 
     def open(self, index: int) -> Image.Image:
-        """Open the picture in the whole."""
+        """Open the picture."""
         return self.whole.open(int(self.indices[index]))
 
     def open_plain(self, index: int) -> Image.Image | None:
-        """Open it in the whole without its metadata."""
+        """Open the picture without its metadata."""
         return self.whole.open_plain(int(self.indices[index]))
 
     def describe(self, index: int) -> str:
@@ -127,7 +127,7 @@ class SomePictures:
         return self.whole.describe(int(self.indices[index]))
 
     def stamp(self, index: int) -> str:
-        """Return the whole's stamp of the picture."""
+        """Return the picture's stamp."""
         return self.whole.stamp(int(self.indices[index]))
 
     def size_bytes(self, index: int) -> int:

@@ -1,7 +1,7 @@
-"""The same pixels without metadata: for files whose pixels are whole and whose other parts are not.
+"""Remove metadata from image files whose pixels are intact while their metadata is not.
 
-Pillow reads EXIF, colour profiles and text while it opens a file, and refuses the file where these are
-damaged. What decides about pixels is copied here, byte for byte; the rest is dropped.
+Pillow reads EXIF, color profiles and text when it opens a file, and refuses the file if these are
+damaged. What determines the pixels is copied here byte by byte; the rest is dropped.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import NamedTuple
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _PNG_KEPT = frozenset((b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"sBIT"))
 _JPEG_BARE = frozenset((0x01, *range(0xD0, 0xD9)))  # markers without a length
-_JPEG_KEPT = frozenset((0xE0, 0xEE))  # JFIF, and Adobe's, which says how colours are coded
+_JPEG_KEPT = frozenset((0xE0, 0xEE))  # JFIF, and Adobe's, which declares the color coding
 _START_OF_SCAN = 0xDA
-# TIFF's tags that say where pixels are and how they are coded.
+# TIFF tags that locate the pixels and declare their coding.
 _TIFF_KEPT = frozenset(
     (254, 256, 257, 258, 259, 262, 266, 273, 274, 277, 278, 279, 284, 317, 320, 322, 323, 324, 325)
 ) | {332, 338, 339, 340, 341, 347, 512, 519, 530, 532}
@@ -25,14 +25,14 @@ _EMPTY_EXIF = {b"II": b"II*\0\x08\0\0\0\0\0", b"MM": b"MM\0*\0\0\0\x08\0\0"}
 
 
 class Plain(NamedTuple):
-    """A file without its metadata, and the EXIF block that it had, empty where it had none."""
+    """A file without its metadata, and its EXIF block, which may be empty."""
 
     content: bytes
     exif: bytes = b""
 
 
 def without_metadata(content: bytes) -> Plain | None:
-    """Return a JPEG, PNG, WebP, AVIF or TIFF without its metadata; None where nothing can be dropped."""
+    """Return a JPEG, PNG, WebP, AVIF or TIFF without its metadata; None if there is nothing to drop."""
     plain: Plain | None
     if content.startswith(b"\xff\xd8"):
         plain = _jpeg(content)
@@ -71,7 +71,7 @@ def _jpeg(content: bytes) -> Plain:
 
 
 def png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
-    """Go through a PNG: each chunk's name, its data, and all of its bytes."""
+    """Yield a PNG's chunks: name, data, and all bytes of each."""
     place = len(PNG_MAGIC)
     while place + 8 <= len(content):
         size = int.from_bytes(content[place : place + 4], "big")
@@ -99,7 +99,7 @@ def _webp(content: bytes) -> Plain:
         if chunk[:4] == b"EXIF":
             exif = chunk[8:]
         elif chunk[:4] == b"VP8X" and len(chunk) >= 9:
-            flags = chunk[8] & ~0b101100  # colour profile, EXIF, XMP
+            flags = chunk[8] & ~0b101100  # color profile, EXIF, XMP
             kept.append(chunk[:8] + bytes((flags,)) + chunk[9:])
         elif chunk[:4] not in (b"XMP ", b"ICCP"):
             kept.append(chunk)
@@ -108,7 +108,7 @@ def _webp(content: bytes) -> Plain:
 
 
 def _avif(content: bytes) -> Plain | None:
-    """An AVIF's EXIF cannot be cut out without moving its pixels: it is made empty where it lies."""
+    """Blank an AVIF's EXIF in place: cutting it out would move the pixels."""
     found = _AVIF_EXIF.search(content)
     if found is None:
         return None
@@ -118,7 +118,7 @@ def _avif(content: bytes) -> Plain | None:
 
 
 def _tiff(content: bytes) -> Plain | None:
-    """Append a directory with the tags that pixels need, and let the header point to it."""
+    """Append a directory with the tags that pixels need, and point the header to it."""
     order = "<" if content[:2] == b"II" else ">"
     entries = [
         entry for tag, entry in tiff_entries(content) if tag in _TIFF_KEPT and _sane(entry, order)
@@ -132,7 +132,7 @@ def _tiff(content: bytes) -> Plain | None:
 
 
 def tiff_entries(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """Go through a TIFF's first directory: each entry's tag and its 12 bytes."""
+    """Yield the entries of a TIFF's first directory: tag and 12 bytes of each."""
     order = "<" if content[:2] == b"II" else ">"
     if len(content) < 8:
         return
@@ -145,6 +145,6 @@ def tiff_entries(content: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _sane(entry: bytes, order: str) -> bool:
-    """Whether an entry can be kept: an orientation must be one short of a known value."""
+    """Return whether to keep an entry: an orientation must be a single short with a valid value."""
     tag, kind, values, number = struct.unpack(order + "HHIH2x", entry)
     return bool(tag != 274 or (kind == 3 and values == 1 and 1 <= number <= 8))

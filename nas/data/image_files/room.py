@@ -1,4 +1,4 @@
-"""How much may be decoded at once, whatever the number of threads."""
+"""Limit how much is decoded at once, whatever the number of threads."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 
 class Room:
-    """Lets threads in while there is room; what needs more than all of it goes alone.
+    """A semaphore with sizes; a request larger than the whole runs alone.
 
     Args:
-        whole: How much there is, in any unit.
+        whole: Capacity, in any unit.
     """
 
     def __init__(self, whole: float) -> None:
@@ -20,7 +20,7 @@ class Room:
 
     @contextlib.contextmanager
     def taken(self, size: float) -> Iterator[None]:
-        """Wait until there is room, and hold it."""
+        """Wait until there is room, and reserve it."""
         size = min(size, self._whole)
         with self._changed:
             self._changed.wait_for(lambda: self._taken + size <= self._whole * (1 + 1e-9))

@@ -1,4 +1,4 @@
-"""From an image of any mode and size to a small RGB square."""
+"""Convert an image of any mode and size to a small RGB square."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nas.data.image_files.orientation import loaded
 
 BACKGROUND = "white"
 LARGE_PIXELS = 32_000_000
-"""Above it an image is converted a strip at a time: each copy of 200 megapixels takes 800 MB."""
+"""Larger images are converted strip by strip: each copy of 200 megapixels takes 800 MB."""
 
 STRIP_PIXELS = 4_000_000
 
@@ -19,21 +19,21 @@ Box = tuple[int, int, int, int]
 def square_rgb(
     image: Image.Image, size_px: int, *, background: str = BACKGROUND, white: White | None = None
 ) -> Image.Image:
-    """Turn upright (EXIF), make RGB, scale the shorter side to `size_px` and cut the centre square.
+    """Turn upright (EXIF), convert to RGB, scale the shorter side to `size_px` and crop the center square.
 
     Args:
-        image: as Pillow opened it; its pixels may still be unread.
-        size_px: height and width of the result.
-        background: colour that transparent pixels are laid on, as PIL's `ImageColor` names it.
-        white: of images of more than eight bits, as their data set has it: see `White`.
+        image: As Pillow opened it; its pixels may not be read yet.
+        size_px: Height and width of the result.
+        background: Color behind transparent pixels, as PIL's `ImageColor` names it.
+        white: White level of its data set's images of more than eight bits: see `White`.
 
     Raises:
-        ValueError: the values of such an image leave open what white is.
+        ValueError: The white level of such an image cannot be determined.
 
     >>> square_rgb(Image.new("L", (40, 20)), 10).size
     (10, 10)
     """
-    # JPEG can decode at a half, quarter or eighth; twice the target leaves the filter enough.
+    # JPEG can decode at a half, quarter or eighth; twice the target is enough for the filter.
     image.draft("RGB", (2 * size_px, 2 * size_px))
     declared = declared_white(image) if is_deep(image) else None
     turn = loaded(image)
@@ -52,7 +52,7 @@ def square_rgb(
 
 
 def _centre(image: Image.Image) -> Box:
-    """The largest square in the middle."""
+    """Return the largest centered square."""
     width, height = image.size
     side = min(width, height)
     left, top = (width - side) // 2, (height - side) // 2
@@ -62,12 +62,12 @@ def _centre(image: Image.Image) -> Box:
 def _reduced(
     image: Image.Image, least_px: int, background: str, highest: int | None
 ) -> Image.Image:
-    """The centre square in RGB, reduced by a whole factor to `least_px` or more, strip by strip."""
+    """Return the center square in RGB, reduced by an integer factor to at least `least_px`, in strips."""
     left, top, right, _ = _centre(image)
     factor = max(1, (right - left) // least_px)
     cells = (right - left) // factor
     small = Image.new("RGB", (cells, cells))
-    step = max(1, STRIP_PIXELS // (cells * factor * factor))  # rows of cells a strip
+    step = max(1, STRIP_PIXELS // (cells * factor * factor))  # rows of cells per strip
     for row in range(0, cells, step):
         rows = min(step, cells - row)
         upper = top + row * factor

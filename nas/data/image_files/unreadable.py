@@ -1,4 +1,4 @@
-"""Images that cannot be used, told all at once."""
+"""Images that cannot be used, reported all at once."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Unreadable:
     """An image that cannot be used.
 
     Attributes:
-        name: its path, or what it is called otherwise.
-        reason: why, in a few words.
+        name: Its path, or another name.
+        reason: Why, in a few words.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What white is in a data set of images of more than eight bits."""
+"""White level of a data set with images of more than eight bits."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from nas.data.image_files.pictures import Pictures
 
 
 def white_of_sample(pictures: Pictures) -> White:
-    """Look at some 200 images, spread evenly; only those of more than eight bits are decoded.
+    """Sample some 200 evenly spaced images; only those of more than eight bits are decoded.
 
-    Images in memory are left alone: they have eight bits.
+    Images in memory are skipped: they have eight bits.
     """
     if pictures.names is None:
         return White()
@@ -27,7 +27,7 @@ def white_of_sample(pictures: Pictures) -> White:
 
 
 def _white(pictures: Pictures, index: int) -> tuple[bool, int] | None:
-    """Whether an image is of floats, and its white; None where it is not deep or cannot be read."""
+    """Return whether an image is a float image, and its white level; None if not deep or unreadable."""
     try:
         with pictures.open(index) as image:
             if not is_deep(image):
@@ -35,5 +35,5 @@ def _white(pictures: Pictures, index: int) -> tuple[bool, int] | None:
             declared = declared_white(image)
             image.load()
             return image.mode == "F", white_of(image, declared=declared)
-    except Exception:  # noqa: BLE001  it is named when all images are read
+    except Exception:  # noqa: BLE001  reported when all images are read
         return None

@@ -1,4 +1,4 @@
-"""The NetAdapt report's trade-off: the network of every step, and those that it is compared with."""
+"""The NetAdapt report's trade-off chart: the chosen network of every step, and the baselines."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from nas.statistics.confidence_intervals import mean_with_interval
 SHORT = {"scratch": "from scratch", "finetune": "fine-tuned"}
 SYMBOLS = {"scratch": "diamond-open", "finetune": "diamond"}
 COLORS = (ORANGE, GREEN, GREY)
-"""Of the baselines, in turn."""
+"""Colors of the baselines, in order."""
 
 
 def family_and_baselines(run: AdaptRecord) -> Figure:
-    """Accuracy over latency: proposals, the family, the seed, the last trainings, the baselines."""
+    """Plot accuracy over latency: proposals, chosen networks, seed, final trainings, baselines."""
     data = [_proposals(run), _family(run), _seed(run)]
     data += [_final(run, training, "", BLUE) for training in TRAININGS]
     for place, name in enumerate(run.baseline_names):
@@ -32,7 +32,7 @@ def family_and_baselines(run: AdaptRecord) -> Figure:
     latency = f"Latency at {run.px} px ({kind})"
     layout = LAYOUT | {
         "height": 560,
-        "legend": LAYOUT["legend"] | {"y": -0.2, "yanchor": "top"},  # above are the buttons
+        "legend": LAYOUT["legend"] | {"y": -0.2, "yanchor": "top"},  # the buttons are above
         "xaxis": AXIS | {"title": {"text": latency}},
         "yaxis": AXIS | {"title": {"text": f"Accuracy on held-out images at {run.px} px (%)"}},
         "shapes": [_target_line(run)],
@@ -42,7 +42,7 @@ def family_and_baselines(run: AdaptRecord) -> Figure:
 
 
 def _points(points: Sequence[tuple[str, Latency, float]], name: str) -> Figure:
-    """Points of (title, latency, accuracy in 0..1)."""
+    """Return a trace of points (title, latency, accuracy in 0..1)."""
     return {
         "type": "scatter",
         "mode": "markers",
@@ -66,7 +66,7 @@ def _proposals(run: AdaptRecord) -> Figure:
         for place, (planned, trial) in enumerate(step.entries)
         if place != step.chosen and trial and trial.accuracy is not None and planned.latency
     ]
-    return _points(points, "proposals not taken") | marker("#C3CAD1", size=5, symbol="circle")
+    return _points(points, "other proposals") | marker("#C3CAD1", size=5, symbol="circle")
 
 
 def _family(run: AdaptRecord) -> Figure:
@@ -77,7 +77,7 @@ def _family(run: AdaptRecord) -> Figure:
     ]
     line = {"mode": "lines+markers", "line": {"color": BLUE, "width": 1.5}}
     points = [("the seed", run.seed_latency, run.metadata["accuracy"]), *points]
-    return _points(points, "NetAdapt's family") | marker(BLUE, size=8, symbol="circle") | line
+    return _points(points, "NetAdapt, each step") | marker(BLUE, size=8, symbol="circle") | line
 
 
 def _seed(run: AdaptRecord) -> Figure:
@@ -86,15 +86,15 @@ def _seed(run: AdaptRecord) -> Figure:
 
 
 def _curve(run: AdaptRecord, name: str, color: str) -> Figure:
-    """A baseline's networks beside the family's, fine-tuned for as many steps."""
+    """Baselines of intermediate networks, fine-tuned for as many steps."""
     trained = [t for t in run.finals if t.kind == kind_of(CURVE, name) and t.accuracy is not None]
     points = [
-        (f"{name}, {_about(run, t)}, beside step {t.index}", t.latency, t.accuracy)
+        (f"{name}, {_about(run, t)}, compared with step {t.index}", t.latency, t.accuracy)
         for t in sorted(trained, key=lambda t: -t.latency_ms)
         if t.latency is not None and t.accuracy is not None
     ]
     line = {"mode": "lines+markers", "line": {"color": color, "width": 1.5, "dash": "dot"}}
-    named = _points(points, f"{name}, fine-tuned as long")
+    named = _points(points, f"{name}, same fine-tuning steps")
     return named | marker(color, size=8, symbol="square") | line
 
 
@@ -104,7 +104,7 @@ def _about(run: AdaptRecord, trial: Trial) -> str:
 
 
 def _final(run: AdaptRecord, training: str, baseline: str, color: str) -> Figure:
-    """The mean of a network's last trainings of one kind, with its 95% interval over seeds."""
+    """The mean of a network's final trainings of one kind, with its 95% interval over seeds."""
     kind, name = kind_of(training, baseline), baseline or "NetAdapt"
     trained = [t for t in run.finals if t.kind == kind and t.accuracy is not None]
     title = f"{name}, {SHORT[training]}"

@@ -1,4 +1,4 @@
-"""`report.html` of a NetAdapt run: on one page, self-contained, for a reader who wants to check it."""
+"""`report.html` of a NetAdapt run: one self-contained page with everything needed to check the result."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from nas.report.page import counted_failures, render_page
 
 
 def write_adapt_report(folder: RunFolder) -> Path:
-    """Write the report of a NetAdapt run, finished or not, from what its folder holds.
+    """Write the report of a run, finished or not, from the contents of its folder.
 
     Raises:
-        InputError: The folder is not a NetAdapt run's, or a file in it is damaged.
+        InputError: The folder is not that of a NetAdapt run, or a file in it is damaged.
     """
     path = folder / "report.html"
     write_whole(path, render(folder))
@@ -27,7 +27,7 @@ def write_adapt_report(folder: RunFolder) -> Path:
 
 
 def render(folder: RunFolder) -> str:
-    """The report as HTML; everything that it needs is inside."""
+    """Return the report as self-contained HTML."""
     run = AdaptRecord.read(folder)
     comparisons = run.comparisons
     return render_page(

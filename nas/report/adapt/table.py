@@ -1,4 +1,4 @@
-"""The NetAdapt report's tables: the proposals of each step, and the last trainings."""
+"""The NetAdapt report's tables: the proposals of each step, and the final trainings."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from search_spaces import count
 
 @dataclass(frozen=True)
 class StepTable:
-    """A step as it is shown.
+    """The table of one step.
 
     Attributes:
-        summary: What came of it, in a line.
-        rows: Cells of each proposal, the best score first; whether it was chosen, whether it failed.
+        summary: Outcome in one line.
+        rows: For each proposal, best score first: its cells, whether it was chosen, whether it failed.
     """
 
     summary: str
@@ -33,7 +33,7 @@ STEP_TITLES = ("Proposal", "Accuracy", "Latency, ms", "95% interval", "Score", "
 
 
 def step_tables(run: AdaptRecord) -> list[StepTable]:
-    """A table a step."""
+    """Return one table per step."""
     by_ratio = run.metadata["settings"]["metric"] == "ratio"
     return [StepTable(_summary(step), _rows(step, by_ratio=by_ratio)) for step in run.steps]
 
@@ -43,12 +43,12 @@ def _summary(step: StepRecord) -> str:
     if step.chosen is None:
         have = "has" if len(step.entries) == 1 else "have"
         of = f"of {counted(len(step.entries), 'proposal')}"
-        return f"Step {step.number}: {ended} {of} {have} ended"
+        return f"Step {step.number}: {ended} {of} {have} finished"
     planned, trial = step.entries[step.chosen]
     assert trial is not None
     return (
         f"Step {step.number}: {planned.name}, {percent(trial.accuracy or 0.0)} at "
-        f"{three_digits(trial.latency_ms)} ms, of {counted(len(step.entries), 'proposal')}"
+        f"{three_digits(trial.latency_ms)} ms, the best of {counted(len(step.entries), 'proposal')}"
     )
 
 
@@ -66,26 +66,26 @@ def _rows(step: StepRecord, *, by_ratio: bool) -> list[tuple[list[str], bool, bo
 
 
 def _rank(trial: Trial | None) -> tuple[int, float]:
-    """Best first; then what is still to train, then what failed."""
+    """Sort by score, then untrained proposals, then failed ones."""
     if trial is None:
         return 1, 0.0
     return (2, 0.0) if trial.accuracy is None else (0, -trial.reward)
 
 
 def _score(reward: float, *, by_ratio: bool) -> str:
-    """As people take it: accuracy in percent, or in points for each millisecond."""
+    """Format a score: accuracy in percent, or percentage points per millisecond."""
     return f"{100 * reward:.3g}" if by_ratio else percent(reward)
 
 
 def _cells(
     planned: Planned, trial: Trial | None, score: str, standing: int, *, chosen: bool
 ) -> list[str]:
-    accuracy, stands = "", "to train"
+    accuracy, stands = "", "not trained yet"
     if trial is not None and trial.accuracy is None:
-        stands = f"discarded: {trial.error}"
+        stands = f"failed: {trial.error}"
     elif trial is not None:
         accuracy = percent(trial.accuracy or 0.0)
-        stands = "goes on" if chosen else f"number {standing}"
+        stands = "chosen" if chosen else f"rank {standing}"
     return [planned.name, accuracy, *_latency_cells(planned.latency), score, stands]
 
 
@@ -104,7 +104,7 @@ FINAL_TITLES = (
 
 
 def final_rows(run: AdaptRecord) -> list[list[str]]:
-    """A line a network and way of training it."""
+    """Return a row for each network and kind of final training."""
     networks = [("adapted", "", run.adapted, run.adapted_latency)]
     networks += [
         (

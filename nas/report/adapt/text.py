@@ -1,4 +1,4 @@
-"""What a NetAdapt report says in words: the result, the comparison, what was narrowed, the files."""
+"""The text of a NetAdapt report: the result, the comparison with baselines, the settings, the files."""
 
 from __future__ import annotations
 
@@ -11,25 +11,27 @@ from nas.statistics.confidence_intervals import mean_in_words
 from search_spaces.shell import quoted
 
 FILES = {
-    "adapted.yaml": "the last network, one line a layer",
-    "adapted.pt": "the same with its weights: a seed for further commands",
-    "adapted.onnx": "the same as ONNX",
-    "family": "the network of every step with its weights, step-N.yaml and step-N.pt",
+    "adapted.yaml": "the adapted network, one line per layer",
+    "adapted.pt": "its checkpoint, which other commands accept as a seed",
+    "adapted.onnx": "the network as ONNX",
+    "family": "the network chosen in every step and its weights, step-N.yaml and step-N.pt",
     "family.csv": "their accuracy, latency and size; step 0 is the seed",
-    "proposals.jsonl": "the log: a line a fine-tuned proposal",
-    "finals.jsonl": "the log of the last trainings",
-    "rivals": "the networks compared with",
+    "proposals.jsonl": "log of the fine-tuned proposals, one per line",
+    "finals.jsonl": "log of the final trainings",
+    "rivals": "the baselines",
     "result.json": "the figures of this page",
 }
-"""What a run's folder has for its reader, and what it is."""
+"""Files in a run's folder that are of interest to the user."""
 
 
-NO_BASELINE = "Not compared with {}: none of its networks is as fast here."
-"""Where one was sought and not found."""
+NO_BASELINE = (
+    "Not compared with the baseline {}: it cannot be made as fast as the adapted network here."
+)
+"""Says that a baseline was not found."""
 
 
 def headline(run: AdaptRecord) -> list[str]:
-    """The result in sentences, or how far the run has come."""
+    """State the result, or the progress of an unfinished run."""
     steps = len(run.family)
     way = (
         f"{three_digits(run.seed_latency.median_ms)} ms to "
@@ -38,35 +40,35 @@ def headline(run: AdaptRecord) -> list[str]:
     target = f"target {three_digits(run.metadata['target_ms'])} ms, at {run.px} px"
     if run.result is None:
         return [f"Not finished: from {way} so far, {target}.", *_trainings(run)]
-    sentences = [f"NetAdapt took the seed from {way}, {target}.", *_trainings(run)]
+    sentences = [f"NetAdapt narrowed the seed from {way}, {target}.", *_trainings(run)]
     if not run.result["reached"]:
-        sentences.append("The target was not reached: no group could give more.")
+        sentences.append("The target was not reached: no layer could be narrowed further.")
     if (test_accuracy := run.result["test_accuracy"]) is None:
-        sentences.append("The test images could not be read when the run ended.")
+        sentences.append("No test accuracy: the test images could not be read when the run ended.")
     else:
-        sentences.append(f"Test accuracy with the weights of adapted.pt: {percent(test_accuracy)}.")
+        sentences.append(f"Test accuracy of adapted.pt: {percent(test_accuracy)}.")
     if (onnx := run.result.get("onnx")) is not None:
         sentences.append(
-            f"Its file adapted.onnx has {percent(onnx['accuracy'])} on the {onnx['images']:,} held-out "
-            "images in ONNX Runtime."
+            f"Exported as adapted.onnx and run by ONNX Runtime, it has {percent(onnx['accuracy'])} on the "
+            f"{onnx['images']:,} held-out images."
         )
     if not run.adapted_latency.stable:
         sentences.append(
-            "The last network's latency is an unstable reading: measure it with nothing else running."
+            "The adapted network's latency reading is unstable: measure it again with nothing else running."
         )
     return sentences
 
 
 def _trainings(run: AdaptRecord) -> list[str]:
-    """The last network's accuracies beside the seed's."""
+    """State the held-out accuracies of the adapted network and the seed."""
     parts = []
     for training, words in TRAINED.items():
         if found := accuracies(run.finals, training):
             parts.append(f"{words} {_mean(found)}")
     if not parts and run.family:
-        parts = [f"after the last step's fine-tuning {percent(run.family[-1][1].accuracy or 0.0)}"]
-    seed = f"The seed has {percent(run.metadata['accuracy'])} on held-out images"
-    return [f"{seed}, the last network {', '.join(parts)}." if parts else f"{seed}."]
+        parts = [f"{percent(run.family[-1][1].accuracy or 0.0)} after the last step's fine-tuning"]
+    seed = f"Accuracy on held-out images: the seed has {percent(run.metadata['accuracy'])}"
+    return [f"{seed}, the adapted network {', '.join(parts)}." if parts else f"{seed}."]
 
 
 def _mean(values: tuple[float, ...]) -> str:
@@ -76,13 +78,13 @@ def _mean(values: tuple[float, ...]) -> str:
 
 
 def verdict(run: AdaptRecord) -> list[str]:
-    """How the last network stands to those that it was set beside."""
+    """Compare the adapted network with its baselines."""
     missing = [NO_BASELINE.format(name) for name in run.missing]
     if not run.comparisons:
         return missing or [
-            "Not compared with a uniform width multiplier of the same latency, so nothing here says that "
-            "narrowing layer by layer was worth its while.",
-            f"To find out: {_again(run, compare=True)}",
+            "Not compared with a uniform width multiplier of the same latency: this report does not show "
+            "whether narrowing layer by layer was worth it.",
+            f"To compare: {_again(run, compare=True)}",
         ]
     sentences = [*(comparison.sentence() for comparison in run.comparisons), *missing]
     for name in run.baseline_names:
@@ -95,16 +97,16 @@ def verdict(run: AdaptRecord) -> list[str]:
                 else f"{name}: {baseline.about}, {reading(baseline.latency)}."
             )
     sentences.append(
-        "The intervals are over seeds of the last trainings; NetAdapt itself ran once. From scratch "
-        "both have the same recipe and seeds. Trained on, the other network begins with the seed's "
-        "weights and trains for as many steps as NetAdapt spent on the way to its last network, and "
-        "then as that one."
+        "The intervals are over random seeds of the final trainings; NetAdapt itself ran once. From "
+        "scratch, both networks have the same recipe and random seeds. Fine-tuned, the baseline "
+        "starts from the seed's weights and trains for as many steps in total as the adapted "
+        "network: those of NetAdapt's steps and those of the final training."
     )
     return sentences
 
 
 def details(run: AdaptRecord) -> list[tuple[str, str]]:
-    """What was narrowed, on what, for what: name and text."""
+    """Return names and values of what was narrowed, for what target and on what data."""
     data, settings = run.metadata["data"], run.metadata["settings"]
     readings = measured(run)
     unstable = sum(not latency.stable for latency in readings)
@@ -117,28 +119,28 @@ def details(run: AdaptRecord) -> list[tuple[str, str]]:
             "Seed",
             f"{reading(run.seed_latency)}, {percent(run.metadata['accuracy'])} on held-out images",
         ),
-        ("Last network", reading(run.adapted_latency)),
+        ("Adapted network", reading(run.adapted_latency)),
         (
             "Steps",
             f"each saves at least {settings['delta']:g} of the seed's latency, or a half to an eighth of "
-            f"that where no group can; the best by {_metric(settings['metric'])} goes on; a network more "
-            f"than {settings['tolerance']:.0%} below the target is given back width",
+            f"that if no layer group can; the proposal of best {_metric(settings['metric'])} is chosen; a "
+            f"network more than {settings['tolerance']:.0%} below the target is widened again",
         ),
         (
             "Widths",
-            f"multiples of {settings['divisor']}, from {settings['floor']} on; the "
-            f"{'first channels' if settings['keep'] == 'first' else 'channels of largest norm'} stay"
-            f"{'; stem and head too' if settings['ends'] else ''}",
+            f"multiples of {settings['divisor']}, at least {settings['floor']}; the "
+            f"{'first channels' if settings['keep'] == 'first' else 'channels of largest norm'} are kept"
+            f"{'; stem and head may be narrowed too' if settings['ends'] else ''}",
         ),
         (
             "Data",
-            f"{data['name']}: {data['classes']} classes; {data['train']:,} images to train on, "
-            f"{data['val']:,} held out, {data['test']:,} to test, at {run.px} px",
+            f"{data['name']}: {data['classes']} classes; {data['train']:,} training, "
+            f"{data['val']:,} held-out and {data['test']:,} test images, at {run.px} px",
         ),
         (
             "Proposals",
-            f"{counted(tried, 'proposal')} ended"
-            + (f", {recipe['steps']:,} training steps each, {spent:,} in all" if spent else ""),
+            f"{counted(tried, 'proposal')} finished"
+            + (f", {recipe['steps']:,} training steps each, {spent:,} in total" if spent else ""),
         ),
     ]
     if unstable:
@@ -152,7 +154,7 @@ def details(run: AdaptRecord) -> list[tuple[str, str]]:
 
 
 def measured(run: AdaptRecord) -> list[Latency]:
-    """The readings that the run's folder keeps; not the sums of pieces where some are measured."""
+    """Return the run's latencies; estimates are left out if some networks are measured."""
     confirmed = [step.confirmed for step in run.steps if step.confirmed is not None]
     return [r for r in (*run.latencies, *confirmed) if not (run.by_pieces and r.estimate)]
 
@@ -162,31 +164,31 @@ def _latencies(run: AdaptRecord) -> str:
         return "estimates, not measurements"
     if run.by_pieces:
         return (
-            "measured at batch 1 of the seed and of each network that went on; of other proposals sums of "
-            "measured pieces, estimates"
+            "seed and chosen networks measured at batch 1; other proposals estimated as sums of measured "
+            "layers"
         )
     return "measured at batch 1"
 
 
 def _metric(metric: str) -> str:
-    return "accuracy" if metric == "accuracy" else "change of accuracy over latency saved"
+    return "accuracy" if metric == "accuracy" else "ratio of accuracy change to latency saved"
 
 
 def files(run: AdaptRecord) -> list[tuple[str, str]]:
-    """Those of `FILES` that are there."""
+    """Return the entries of `FILES` that exist."""
     return [(name, about) for name, about in FILES.items() if (run.path / name).exists()]
 
 
 def _again(run: AdaptRecord, *, compare: bool = False) -> str:
-    """How to go on with the run; what Python has begun has no settings that a command could read."""
+    """Say how to resume the run; one started from Python has no settings that a command could read."""
     if (run.path / "config.yaml").is_file():
         return f"netadapt --resume {quoted(run.path)}{' --compare uniform' if compare else ''}"
-    with_baseline = ", its config.compare set to uniform" if compare else ""
+    with_baseline = " and config.compare set to uniform" if compare else ""
     return f"call nas.run_adapt.adapt again with this folder{with_baseline}"
 
 
 def next_commands(run: AdaptRecord) -> list[str]:
-    """What to type after this page."""
+    """Return the commands to type next."""
     if run.result is None:
         return [_again(run)]
     return [

@@ -1,4 +1,4 @@
-"""The NetAdapt report's chart of the way: accuracy, latency and multiply-adds after each step."""
+"""The NetAdapt report's chart of its steps: accuracy, latency and MAdds after each."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from nas.report.charts import AXIS, BLUE, INK, LAYOUT, Figure, marker
 from search_spaces import ArchSpec, count
 
 PANELS = {"y": (0.72, 0.96), "y2": (0.36, 0.6), "y3": (0.0, 0.24)}
-"""What part of the height each panel takes, from the foot; its title stands above it."""
+"""Vertical extent of each panel as fractions of the height, from the bottom; titles stand above."""
 
 
 def trajectory(run: AdaptRecord) -> Figure:
-    """Three panels over the steps, the seed at 0."""
+    """Plot three panels over the steps; step 0 is the seed."""
     accuracies = [run.metadata["accuracy"], *(trial.accuracy for _, trial in run.family)]
     specs = [run.seed, *(planned.spec for planned, _ in run.family)]
     latencies = [run.seed_latency, *(p.latency for p, _ in run.family if p.latency is not None)]
@@ -55,7 +55,7 @@ def trajectory(run: AdaptRecord) -> Figure:
 
 
 def _title(text: str, axis: str) -> Figure:
-    """A panel's: above it, since beside a low panel on a phone it would not fit."""
+    """Return a panel's title, placed above it: beside a low panel it would not fit on a phone."""
     place = {"xref": "paper", "x": 0, "xanchor": "left"}
     height = {"yref": "paper", "y": PANELS[axis][1], "yanchor": "bottom", "yshift": 2}
     return {"text": f"<b>{text}</b>", "showarrow": False} | place | height

@@ -1,4 +1,4 @@
-"""The NetAdapt report's picture of a network: its widths layer by layer, before and after."""
+"""The NetAdapt report's chart of a network's widths, layer by layer, before and after."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ HEAD = ("head", "hidden")
 
 
 def widths_before_and_after(before: ArchSpec, after: ArchSpec) -> Figure:
-    """Two panels over the layers: expansions, with the head's widths where they changed; and outputs.
+    """Plot two panels over the layers: expansions (with the head's widths if they changed), and outputs.
 
-    The seed is an outline, the adapted network fills it.
+    The seed is drawn as an outline, the adapted network filled.
     """
-    # The head is the widest by far: drawn for nothing, it would make all others look narrow.
+    # The head is by far the widest; drawn without need it would make all other layers look narrow.
     rows = [
         r for r in width_rows(before, after) if r.name not in HEAD or r.output[0] != r.output[1]
     ]
@@ -49,7 +49,7 @@ def widths_before_and_after(before: ArchSpec, after: ArchSpec) -> Figure:
 
 
 def _place(row: WidthRow) -> str:
-    """What stands below a layer."""
+    """Return a layer's tick label."""
     return row.name.removeprefix("block ")
 
 

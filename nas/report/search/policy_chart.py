@@ -1,4 +1,4 @@
-"""The report's charts of the policy: a small heat map a block, a line a choice, a column a batch."""
+"""Charts of the policy: one heat map per block, with a row per choice and a column per batch."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from nas.formatting import Labels, block_of, percent
 from nas.report.charts import LAYOUT, Figure
 from nas.searching.record import Shares
 
-# From never (orange) over even odds (white) to always (blue): colours that the colour-blind can tell apart.
+# From never (orange) over even odds (white) to always (blue): safe for the color-blind.
 SCALE = [[0.0, "#B35806"], [0.25, "#F1A340"], [0.5, "#FFFFFF"], [0.75, "#67A9CF"], [1.0, "#08519C"]]
 
 LINE_PX, AROUND_PX = 15, 34
 
 
 def frequencies(trials: Sequence[Trial], labels: Labels) -> Shares:
-    """How often each choice was taken in each batch: what a controller without a policy shows.
+    """Count how often each choice was made in each batch, for controllers without a policy.
 
     Returns:
         (batches, decisions, choices)
@@ -35,9 +35,9 @@ def frequencies(trials: Sequence[Trial], labels: Labels) -> Shares:
 
 
 def preference(share: float, choices: int) -> float:
-    """How far a share is from even odds: -1 never taken, 0 as good as even, 1 always taken.
+    """Scale a share by its distance from even odds: -1 never chosen, 0 even, 1 always chosen.
 
-    It makes decisions between two and between four choices comparable by eye.
+    Decisions between two and between four choices become comparable by eye.
 
     >>> [preference(share, 4) for share in (0.0, 0.25, 0.625, 1.0)]
     [-1.0, 0.0, 0.5, 1.0]
@@ -49,7 +49,7 @@ def preference(share: float, choices: int) -> float:
 
 
 def policy_by_block(shares: Shares, labels: Labels) -> dict[str, Figure]:
-    """A heat map a block, under the block's name."""
+    """Return a heat map for each block, by the block's name."""
     by_block = groupby(enumerate(labels), key=lambda item: block_of(item[1][0])[0])
     return {
         block or "network": _heat_map(shares, [(d, name, choices) for d, (name, choices) in group])
@@ -98,7 +98,7 @@ def _layout(
 
 
 def _gaps(sizes: list[int]) -> list[Figure]:
-    """Lines between the decisions, and one around all."""
+    """Return lines between the decisions, and a frame."""
     edges = [sum(sizes[:i]) - 0.5 for i in range(1, len(sizes))]
     line = {
         "type": "line",

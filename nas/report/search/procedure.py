@@ -1,4 +1,4 @@
-"""How a run searched, a sentence a step: what chose its networks, how they trained, what was returned."""
+"""Describe how a run searched: which controller proposed networks, how they were trained and compared."""
 
 from __future__ import annotations
 
@@ -13,23 +13,25 @@ CONTROLLERS = {
     "RegularizedEvolution": "regularized evolution",
     "Uniform": "uniform sampling",
 }
-"""In words, by class."""
+"""Names for people, by class."""
 
 
 def procedure(run: RunRecord) -> list[str]:
-    """What was used, in the order of use.
+    """Return the parts of the procedure, in order.
 
     Args:
-        run: A search's, also one that has not ended.
+        run: A search, finished or not.
     """
     budget, training = run.metadata["budget"], run.metadata.get("training", {})
     chooser = run.metadata.get("controller", "the controller")
     asked = counted(len(run.candidates), "network")
     steps = [
-        f"{CONTROLLERS.get(chooser, chooser)} asked for {asked} in batches of {budget['batch_size']}"
+        f"{CONTROLLERS.get(chooser, chooser)} proposed {asked} in batches of {budget['batch_size']}"
     ]
     if run.metadata.get("latency_warmup"):
-        steps.insert(0, "latency estimated from MAdds, to start within the target")
+        steps.insert(
+            0, "policy warmed up with latency estimates from MAdds, to start near the target"
+        )
     if training:
         steps += _trainings(run)
     if finalists := run.again("final"):
@@ -38,16 +40,16 @@ def procedure(run: RunRecord) -> list[str]:
         told = f"estimated {worth}" if len(distinct(run.good)) >= LEAST_TRIALS else worth
         longer = f"{training['finals_factor']:g} times as long" if training else "longer"
         steps.append(
-            f"{counted(len(finalists), 'finalist')} of highest {told}, those within the target first, "
-            f"trained {longer} from new weights{_at_deployed_size(run)}"
+            f"{counted(len(finalists), 'finalist')} with the highest {told}, those within the "
+            f"target first, trained {longer} from new weights{_at_deployed_size(run)}"
         )
     if repeats := len(run.again("repeat")):
-        steps.append(f"{counted(repeats, 'network')} trained twice told the noise")
+        steps.append(f"{counted(repeats, 'network')} trained twice to estimate the noise")
     return steps
 
 
 def _at_deployed_size(run: RunRecord) -> str:
-    """What a finalist's training adds to a trial's, where they are of two sizes."""
+    """Describe the end of a finalist's training, if trials have another image size."""
     part = run.metadata.get("training", {}).get("deployed_part")
     if part is None or not run.sizes.differ:
         return ""
@@ -55,22 +57,24 @@ def _at_deployed_size(run: RunRecord) -> str:
 
 
 def _trainings(run: RunRecord) -> list[str]:
-    """How a trial trained, as far as that is known of a caller's own way."""
+    """Describe how trials were trained; little is known of a user's own evaluator."""
     training, data, steps = run.metadata["training"], run.metadata["data"], list[str]()
     recipe = Recipe.model_validate(training["recipe"])
     by_recipe = training.get("by_recipe", True)
     if by_recipe:
         length = counted(recipe.total_steps(data["train"]), "step")
-        steps.append(f"each trained {length} of {recipe.batch_size} images at {data['px']} px")
+        steps.append(f"each trained for {length} of {recipe.batch_size} images at {data['px']} px")
     if (fidelity := training.get("fidelity")) is not None:
         steps.append(
-            f"first for {fidelity['first']:.0%} of that; {len(run.trials)} of {len(run.rungs)}, the better "
-            "of each batch, then in full"
+            f"first for {fidelity['first']:.0%} of that; the best of each batch ({len(run.trials)} of "
+            f"{len(run.rungs)}) then at full length"
         )
     if sources := training.get("warm_start"):
-        steps.append(f"from the weights of the most alike of {counted(len(sources), 'network')}")
+        steps.append(
+            f"initialized from the most similar of {counted(len(sources), 'trained network')}"
+        )
     if by_recipe and recipe.average_fraction:
         steps.append(
-            f"evaluated with the mean of the last {recipe.average_fraction:.0%} of weights"
+            f"evaluated with weights averaged over the last {recipe.average_fraction:.0%} of steps"
         )
     return steps

@@ -1,4 +1,4 @@
-"""`report.html`: a run on one page, self-contained, for a reader who wants to check it."""
+"""`report.html` of a search: one self-contained page with everything needed to check the result."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nas.searching.record import RunRecord
 
 
 def write_report(folder: RunFolder) -> Path:
-    """Write the report of a run, finished or not, from what its folder holds.
+    """Write the report of a run, finished or not, from the contents of its folder.
 
     Raises:
         InputError: The folder has no run.json, or a file in it is damaged.
@@ -27,7 +27,7 @@ def write_report(folder: RunFolder) -> Path:
 
 
 def render(folder: RunFolder) -> str:
-    """The report as HTML; everything that it needs is inside."""
+    """Return the report as self-contained HTML."""
     run = RunRecord.read(folder)
     blocks = policy_by_block(
         run.probabilities or frequencies(run.candidates, run.labels), run.labels
@@ -58,7 +58,7 @@ def render(folder: RunFolder) -> str:
 
 
 def chart_id(place: int) -> str:
-    """Where on the page a device's chart is.
+    """Return the element id of a device's chart.
 
     >>> chart_id(0), chart_id(1)
     ('scatter', 'scatter-2')

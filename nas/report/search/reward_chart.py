@@ -1,4 +1,4 @@
-"""The report's chart of the search's course: each trial's reward, and the best so far."""
+"""Chart of the search's progress: each trial's reward, and the best so far."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from nas.report.charts import AXIS, BLUE, GREY, LAYOUT, ORANGE, Figure, hover_te
 from nas.searching.record import RunRecord
 
 BATCHES_DRAWN = 60
-"""Above so many, bands for batches would be stripes."""
+"""Maximum number of batches that are shaded; more would look like stripes."""
 
 
 def reward_over_trials(run: RunRecord) -> Figure:
-    """Each trial's reward, the running best, and the trials that failed."""
+    """Plot each trial's reward, the running best, and the failed trials."""
     rewards = [trial.reward for trial in run.good]
     low, high = min(rewards, default=0.0), max(rewards, default=1.0)
-    floor = low - 0.08 * ((high - low) or 1.0)  # failed trials have no reward: below all others
+    floor = low - 0.08 * (
+        (high - low) or 1.0
+    )  # failed trials have no reward: draw them at the bottom
     edge = 0.5 + 0.01 * len(run.candidates)
     data = [
         _points(run, run.good, rewards, "trial") | marker(GREY, size=7, symbol="circle"),
@@ -64,7 +66,7 @@ def _running_best(trials: list[Trial], rewards: list[float]) -> Figure:
 
 
 def _batch_bands(trials: Sequence[Trial]) -> list[Figure]:
-    """Every other batch on a light ground."""
+    """Shade every other batch."""
     batches = [[t.index for t in group] for _, group in groupby(trials, key=lambda t: t.batch)]
     if len(batches) > BATCHES_DRAWN:
         return []

@@ -1,4 +1,4 @@
-"""The report's table: a line a trial."""
+"""The report's table of trials."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from nas.formatting import choices_by_block, interval, percent, three_digits
 from nas.searching.record import RunRecord, usable
 
 Cell = tuple[float | None, str]
-"""What a column sorts by, None for last; and what is shown."""
+"""What a column sorts by (None sorts last), and its text."""
 
 
 def column_titles(run: RunRecord) -> list[str]:
-    """What stands over the figures; an estimate is called one, and of several devices each is named."""
+    """Return the column titles; estimates are marked, and several devices are named."""
     proxy, deployed = f", {run.sizes.proxy_px} px", f", {run.sizes.deployed_px} px"
     titles = ["Trial", f"Accuracy{proxy}", f"Estimate{proxy}", f"Longer{deployed}"]
     for device in run.devices:
@@ -25,7 +25,7 @@ def column_titles(run: RunRecord) -> list[str]:
 
 
 def table_rows(run: RunRecord) -> list[dict[str, Any]]:
-    """The table's lines, the best reward first."""
+    """Return the rows, best reward first."""
     return [table_row(run, trial) for trial in _by_reward(run)]
 
 
@@ -34,7 +34,7 @@ def _by_reward(run: RunRecord) -> list[Trial]:
 
 
 def table_row(run: RunRecord, trial: Trial) -> dict[str, Any]:
-    """A line of the table: text, and in `by` what its columns sort by."""
+    """Return a row: its cells, and in `by` the values that its columns sort by."""
     accuracy = trial.accuracy
     estimate = run.estimates.get(trial.index)
     longer = _accuracies(run, "final").get(trial.index)
@@ -67,7 +67,7 @@ def _accuracies(run: RunRecord, kind: str) -> dict[int, float | None]:
 
 
 def _latency_cells(run: RunRecord, trial: Trial) -> list[Cell]:
-    """Two of each device: the latency, and its interval."""
+    """Return two cells per device: the latency and its interval."""
     nothing: Cell = (None, "")
     if not trial.latencies:
         return [nothing] * 2 * len(run.devices)

@@ -1,4 +1,4 @@
-"""What the report says in words: the result, whether chance explains it, what was searched."""
+"""The text of a search's report: the result, whether noise explains it, the settings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nas.statistics.noise import beside_winner, faster_finalist, fastest_of_the_
 
 
 def headline(run: RunRecord) -> list[str]:
-    """The result in sentences, or how far the run has come."""
+    """State the result, or the progress of an unfinished run."""
     if run.result is None:
         return _progress(run)
     result = run.result
@@ -33,19 +33,21 @@ def headline(run: RunRecord) -> list[str]:
     ]
     if (onnx := result.get("onnx")) is not None:
         sentences.append(
-            f"Its file best.onnx has {percent(onnx['accuracy'])} on the same {onnx['images']:,} images "
-            "in ONNX Runtime."
+            f"Exported as best.onnx and run by ONNX Runtime, it has {percent(onnx['accuracy'])} on "
+            f"the same {onnx['images']:,} images."
         )
     if (problem := result.get("test_problem")) is not None:
         sentences.append(f"It has {problem}.")
     if result["test_accuracy"] is not None:
         looks = result.get("test_looks", 1)
-        again = f", scored {looks} times" if looks > 1 else ""
+        again = f", evaluated {looks} times" if looks > 1 else ""
         sentences.append(f"Test accuracy: {percent(result['test_accuracy'])} at {px} px{again}.")
     standings = list(zip(run.devices, latencies, strict=True))
     sentences += [_standing(device, latency, run) for device, latency in standings]
     if len(standings) > 1 and not result["within_target"]:
-        sentences.append("No finalist is within every target, and it has the best reward.")
+        sentences.append(
+            "No finalist is within all targets, so the one with the best reward was chosen."
+        )
     return sentences + [
         f"The latency reading{_on(device, run)} is unstable: its runs differed too much. Measure the "
         "network again, with nothing else running, before you rely on it."
@@ -55,25 +57,25 @@ def headline(run: RunRecord) -> list[str]:
 
 
 def _standing(device: DeviceRecord, latency: Latency, run: RunRecord) -> str:
-    """How the winner stands to the target on a device."""
+    """Say whether the winner meets the target on a device."""
     target = f"the target of {three_digits(device.target_ms)} ms{_on(device, run)}"
     if latency.median_ms <= device.target_ms:
         reaches = latency.ci95_ms[1] > device.target_ms
-        return f"It is within {target}{', but the interval reaches beyond it' if reaches else ''}."
+        return f"It is within {target}{', but its interval extends beyond it' if reaches else ''}."
     if len(run.devices) > 1:
         return f"It is not within {target}."
-    return f"It is not within {target}: no finalist is, and it has the best reward."
+    return f"It is not within {target}: no finalist is, so the one with the best reward was chosen."
 
 
 def _planned(budget: dict[str, Any]) -> str:
-    """What ends the search."""
+    """Return the search's budget."""
     if budget.get("wall_time_s"):
         return f"trials that fit {duration(budget['wall_time_s'])}"
     return f"{budget['trials']} trials"
 
 
 def _on(device: DeviceRecord, run: RunRecord) -> str:
-    """Which device is meant, where there are several."""
+    """Return which device is meant, if there are several."""
     return f" on {device.short}" if len(run.devices) > 1 else ""
 
 
@@ -83,19 +85,19 @@ def _progress(run: RunRecord) -> list[str]:
         return [f"Not finished: none of the {_planned(budget)} has ended yet."]
     finals = len(run.finals)
     sentences = [
-        f"Not finished: {done} of the {_planned(budget)} are there, and {finals} of the "
-        f"{budget['finalists'] + budget['repeats']} trainings after them."
+        f"Not finished: {done} of the {_planned(budget)} have ended, and {finals} of the "
+        f"{budget['finalists'] + budget['repeats']} final trainings."
     ]
     if not run.good and len(run.failed) < done:
-        return [*sentences, "None has trained in full yet."]
+        return [*sentences, "No trial has trained at full length yet."]
     if not run.good:
         return [
             *sentences,
-            f"{'All' if done > 1 else 'It'} failed; there is nothing to choose from.",
+            f"{'All' if done > 1 else 'It'} failed, so there is no result.",
         ]
     best = max(run.good, key=lambda trial: (trial.reward, -trial.index))
     sentences.append(
-        f"The best reward so far has trial {best.index}: {percent(best.accuracy or 0.0)} on held-out "
+        f"Trial {best.index} has the best reward so far: {percent(best.accuracy or 0.0)} on held-out "
         f"images of {run.sizes.proxy_px} px after the short training, at {readings(best.latencies)} "
         f"({run.sizes.deployed_px} px), target {_targets(run)}."
     )
@@ -103,11 +105,9 @@ def _progress(run: RunRecord) -> list[str]:
 
 
 def verdict(run: RunRecord) -> list[str]:
-    """What the noise says of the choice."""
+    """Say whether the differences between networks exceed the noise."""
     if run.noise is None:
-        unknown = (
-            "Nothing was trained twice yet: how much accuracies differ by chance is not known."
-        )
+        unknown = "No network was trained twice yet, so the noise of accuracies is unknown."
         return [unknown, *filter(None, [advice_after(run)])]
     fast = fastest_of_the_best(run.good, run.noise)
     several = len(run.devices) > 1
@@ -117,7 +117,7 @@ def verdict(run: RunRecord) -> list[str]:
     over = "" if fast.within(run.targets_ms) else f", over {targets}"
     sentences = [
         run.noise.sentence(),
-        f"The fastest network{together} that chance cannot tell from the most accurate one is trial "
+        f"The fastest network{together} whose accuracy is within the noise of the best is trial "
         f"{fast.index}: {percent(fast.accuracy or 0.0)} after the short training at "
         f"{run.sizes.proxy_px} px, {readings(fast.latencies)} at {run.sizes.deployed_px} px{over}.",
     ]
@@ -126,27 +126,27 @@ def verdict(run: RunRecord) -> list[str]:
     elif run.result is not None:
         finals = run.again("final")
         winner = next(trial for trial in finals if trial.index == run.result["trial"])
-        if (rival := faster_finalist(finals, winner, run.noise)) is not None:
-            sentences.append(beside_winner(rival, readings(rival.latencies), run.noise))
+        if (faster := faster_finalist(finals, winner, run.noise)) is not None:
+            sentences.append(beside_winner(faster, readings(faster.latencies), run.noise))
     sentences += filter(None, [advice_after(run)])
     if LEAST_PAIRS <= (pairs := run.noise.pairs) < 10:
         # The standard error of a standard deviation from n independent squares is 1 / sqrt(2 n) of it.
         rough = round(100 / math.sqrt(2 * pairs))
-        sentences.append(f"With so few pairs the noise itself is known to about ±{rough}% only.")
+        sentences.append(f"With so few pairs the noise itself is only known to about ±{rough}%.")
     return sentences
 
 
 def _advice(run: RunRecord, fast: Trial, result: dict[str, Any]) -> list[str]:
-    """Which network to take where accuracy does not tell them apart."""
+    """Recommend a network if accuracy does not separate them."""
     if fast.fingerprint == result["fingerprint"]:
-        return ["It is the winner as well."]
+        return ["It is also the winner."]
     if result["within_target"] and not fast.within(run.targets_ms):
         return []
-    return [f"Take it in place of the winner, trial {result['trial']}."]
+    return [f"Prefer it to the winner, trial {result['trial']}."]
 
 
 def details(run: RunRecord) -> list[tuple[str, str]]:
-    """What was searched, on what, for what: name and text."""
+    """Return names and values of the space, the data and the budget."""
     data, budget = run.metadata["data"], run.metadata["budget"]
     size = math.prod(len(choices) for _, choices in run.labels)
     taken = [latency for trial in run.candidates for latency in trial.latencies]
@@ -156,8 +156,8 @@ def details(run: RunRecord) -> list[tuple[str, str]]:
         ("Space", f"{run.metadata['space']}: {len(run.labels)} decisions, {size:.1e} combinations"),
         (
             "Data",
-            f"{data['name']}: {data['classes']} classes; {data['train']:,} images to train on, "
-            f"{data['val']:,} held out, {data['test']:,} to test",
+            f"{data['name']}: {data['classes']} classes; {data['train']:,} training, "
+            f"{data['val']:,} held-out and {data['test']:,} test images",
         ),
         ("Image size", _size(run.sizes)),
         (
@@ -171,20 +171,18 @@ def details(run: RunRecord) -> list[tuple[str, str]]:
         ("Trials", f"{len(run.candidates)} ended, {len(run.failed)} of them failed"),
     ]
     if run.rungs:
-        lines.append(("Shown", f"the {len(run.trials)} that trained in full, and compared"))
+        lines.append(("Compared", f"the {len(run.trials)} trials that trained at full length"))
     if unstable:
-        lines.append(("Unstable", f"{unstable} of the latency readings: runs differed too much"))
+        lines.append(("Unstable", f"{unstable} latency readings: repeated runs differed too much"))
     return lines
 
 
 def _size(sizes: Sizes) -> str:
     if not sizes.differ:
-        return (
-            f"{sizes.deployed_px} px in trials, in final training, in measurements and in the files"
-        )
+        return f"{sizes.deployed_px} px in trials, final training, measurements and files"
     return (
-        f"trials {sizes.proxy_px} px; final training ends at {sizes.deployed_px} px, the size of all "
-        "latencies, of the test accuracy and of the files"
+        f"trials {sizes.proxy_px} px; final training ends at {sizes.deployed_px} px, the size of "
+        "latencies, test accuracy and files"
     )
 
 

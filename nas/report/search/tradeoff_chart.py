@@ -24,7 +24,7 @@ from nas.searching.results import pareto_front
 
 
 def latency_title(device: DeviceRecord, px: int) -> str:
-    """An axis' title, with the side of the images; an estimate is called one."""
+    """Return an axis title with the image size; estimates are marked."""
     kind = "ms, estimated, not measured" if device.estimate else "ms"
     return f"Latency at {px} px ({kind})"
 
@@ -38,11 +38,11 @@ def _accuracy_title(run: RunRecord) -> str:
 
 
 def accuracy_over_latency(run: RunRecord, place: int = 0) -> Figure:
-    """Every trial, the Pareto front, the target, and what was trained once more, on one device.
+    """Plot trials, Pareto front, target and final trainings on one device.
 
     Args:
-        run: What is drawn.
-        place: The device's, among the run's.
+        run: The search.
+        place: Index of the device.
     """
     device = run.devices[place]
     first = {trial.index: trial for trial in run.good}
@@ -78,12 +78,12 @@ def _trials(run: RunRecord, place: int) -> list[Figure]:
 
 
 def _front(run: RunRecord, place: int) -> Figure:
-    """Rings around the trials of the device's front, and the stairs below which everything is beaten."""
+    """Return rings around the device's Pareto front, and the line below which trials are dominated."""
     front = pareto_front(run.good, device=place)
     rings = _points(run, place, front, "Pareto front of the trials") | marker(
         BLUE, size=13, symbol="circle-open"
     )
-    rings["error_x"] = {"visible": False}  # the trials' points have them
+    rings["error_x"] = {"visible": False}  # already drawn at the trials' points
     return rings | {"mode": "lines+markers", "line": {"shape": "hv", "color": BLUE, "width": 1.5}}
 
 
@@ -113,7 +113,7 @@ def _points_of(trial: Trial) -> float:
 
 
 def _links(trials: Sequence[Trial], first: dict[int, Trial], place: int, *, color: str) -> Figure:
-    """Thin lines from a network's first training to its next one."""
+    """Return thin lines from a network's first training to its next one."""
     pairs = [(first[trial.index], trial) for trial in trials if trial.index in first]
     return {
         "type": "scatter",
@@ -139,7 +139,7 @@ def _target_name(device: DeviceRecord) -> Figure:
 
 
 def _winner_name(run: RunRecord, place: int, finals: Sequence[Trial]) -> list[Figure]:
-    """A name beside the winner's point."""
+    """Return a label next to the winner's point."""
     chosen = [trial for trial in finals if run.result and trial.index == run.result["trial"]]
     shape = {"showarrow": False, "xanchor": "right", "xshift": -10, "font": {"color": ORANGE}}
     return [
@@ -149,7 +149,7 @@ def _winner_name(run: RunRecord, place: int, finals: Sequence[Trial]) -> list[Fi
 
 
 def _noise_band(run: RunRecord) -> list[Figure]:
-    """The accuracies that cannot be told from the best trial's."""
+    """Return a band of accuracies within the noise of the best trial."""
     if run.noise is None:
         return []
     best = max(map(_points_of, run.good))

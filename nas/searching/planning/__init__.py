@@ -1,1 +1,1 @@
-"""What a search is about to do: targets, cost, and what earlier runs tell."""
+"""Plan a search: targets, cost, and evidence from earlier runs."""

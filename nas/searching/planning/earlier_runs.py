@@ -1,4 +1,4 @@
-"""What earlier runs tell before a search begins: the noise of a trial of these images and this recipe."""
+"""Evidence from earlier runs: how noisy trials are with these images and this recipe."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from nas.data.images import Dataset
 
 MOST_RUNS = 5
-"""The newest are read; more would tell little more."""
+"""Maximum number of runs to read, the newest first; more would add little."""
 
 
 @dataclass(frozen=True)
 class Earlier:
-    """What the runs alike tell.
+    """Evidence from similar runs.
 
     Attributes:
-        noise: Of all of them together; None if none tells it.
-        names: Of the runs, newest first.
+        noise: Pooled over the runs; None if none has any.
+        names: Names of the runs, newest first.
         damaged: A sentence for each run that could not be read.
-        evidence: What their trials were like; None without any.
+        evidence: Training lengths and accuracies of their trials; None if there are none.
     """
 
     noise: Noise | None
@@ -43,27 +43,27 @@ class Earlier:
 
     @property
     def too_early(self) -> str | None:
-        """Why to train longer before any other advice, if so."""
+        """Why trials should train longer before any other advice, if they should."""
         if self.noise is None or self.evidence is None:
             return None
         return self.evidence.too_early(self.noise.between_seeds)
 
 
 def earlier_runs(root: Path, space: SearchSpace, data: Dataset, config: SearchConfig) -> Earlier:
-    """The noise that runs of the same space, images and recipe have shown.
+    """Collect the noise of earlier runs with the same space, images and recipe.
 
-    A run whose trials began with weights, or of which only the better candidates trained in full, is
-    not alike: its networks differ less than drawn ones.
+    Runs with a warm start, or with multi-fidelity, are not comparable: their networks differ less than
+    random ones.
 
     Args:
-        root: Where run folders are; it need not be there.
-        space: Of the search to come.
+        root: Parent of the run folders; may be missing.
+        space: Space of the planned search.
         data: Its images.
         config: Its settings.
     """
     if config.warm_start:
         return Earlier(None, (), ())
-    wanted = json.loads(json.dumps(_metadata(space, data, config.recipe)))  # as a run's are read
+    wanted = json.loads(json.dumps(_metadata(space, data, config.recipe)))  # compare with JSON data
     found: dict[str, Noise] = {}
     accuracies: dict[str, float] = {}
     damaged = []
@@ -72,12 +72,12 @@ def earlier_runs(root: Path, space: SearchSpace, data: Dataset, config: SearchCo
             if len(found) < MOST_RUNS and _alike(_read(path), wanted):
                 run = RunRecord.read(RunFolder(path.parent))
                 noise = run.noise
-                # A run repeated with its seed, or copied, reads the same once more.
+                # A run repeated with its seed, or copied, adds no evidence.
                 if noise is not None and noise not in found.values():
                     found[path.parent.name] = noise
                     accuracies |= {t.fingerprint: t.accuracy or 0.0 for t in run.good}
         except InputError as error:
-            damaged.append(f"an earlier run was left out of the advice: {error}")
+            damaged.append(f"an earlier run was ignored for the advice: {error}")
     if not found:
         return Earlier(None, (), tuple(damaged))
     evidence = Evidence(
@@ -101,7 +101,7 @@ def _metadata(space: SearchSpace, data: Dataset, recipe: Recipe) -> dict[str, An
 
 
 def _alike(metadata: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Whether a run's accuracies compare with those to come. What it did not know was as by default."""
+    """Return whether a run's accuracies are comparable; settings that it lacks had their default."""
     training = metadata.get("training")
     if training is None or not training.get("by_recipe", True):
         return False

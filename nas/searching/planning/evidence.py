@@ -1,4 +1,4 @@
-"""Whether trials trained long enough to compare networks."""
+"""Check whether trials trained long enough to compare networks."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from nas.searching.record import RunRecord
 
 FEW_STEPS = 30
-"""Fewer training steps than this rank networks by luck, as 22 steps did."""
+"""Minimum number of training steps; with 22 steps the ranking was mostly luck."""
 
 SURE = 0.975
-"""Confidence for calling the best accuracy chance; see `Evidence.near_chance`."""
+"""Confidence for attributing the best accuracy to chance; see `Evidence.near_chance`."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """How long trials trained, and what accuracy came of it.
+    """Training length and accuracies of trials.
 
     Attributes:
-        steps: Training steps of a trial; None where the caller's own code trains.
-        networks: Distinct networks that were trained.
-        best: The highest of their accuracies on held-out images, 0..1; None if there is none.
-        chance: The accuracy of a network that has learned nothing, 0..1.
-        held_out: Held-out images.
+        steps: Training steps of a trial; None with a user's own evaluator.
+        networks: Number of distinct trained networks.
+        best: Their highest held-out accuracy, 0..1; None if there is none.
+        chance: Accuracy of an untrained network, 0..1.
+        held_out: Number of held-out images.
     """
 
     steps: int | None
@@ -41,7 +41,7 @@ class Evidence:
     held_out: int
 
     def near_chance(self, noise: float = 0.0) -> bool:
-        """Whether the best accuracy may be that of networks that have learned nothing.
+        """Return whether the best accuracy may be that of networks that have learned nothing.
 
         All of n normal readings are below their quantile p^(1/n) with probability p.
 
@@ -62,16 +62,16 @@ class Evidence:
         return self.best <= self.chance + errors * max(binomial, noise / 100)
 
     def too_early(self, noise: float = 0.0) -> str | None:
-        """Why to train longer before any other advice; None where trials are long enough.
+        """Return why trials should train longer before any other advice; None if they are long enough.
 
         Args:
-            noise: As of `near_chance`.
+            noise: As for `near_chance`.
         """
         mend = "recipe.epochs, recipe.min_steps or recipe.steps with --config"
         if self.steps is not None and self.steps < FEW_STEPS:
             return (
-                f"Train longer before running more trials: {counted(self.steps, 'step')} a trial are too "
-                f"few to tell networks apart ({mend})"
+                f"Train longer before running more trials: {counted(self.steps, 'step')} per trial are too "
+                f"few to rank networks ({mend})"
             )
         if self.near_chance(noise):
             return (
@@ -83,7 +83,7 @@ class Evidence:
 
 
 def evidence_of(run: RunRecord) -> Evidence:
-    """Collect the evidence in a search's run."""
+    """Collect the evidence from a search."""
     data, training = run.metadata["data"], run.metadata.get("training") or {}
     steps = None
     if training.get("by_recipe", bool(training)):
@@ -99,7 +99,7 @@ def evidence_of(run: RunRecord) -> Evidence:
 
 
 def advice_after(run: RunRecord) -> str | None:
-    """Advise on the next run, in a sentence or two; None without evidence."""
+    """Advise on the next run in a sentence or two; None without evidence."""
     evidence = evidence_of(run)
     if run.noise is not None:
         reason = evidence.too_early(run.noise.between_seeds)

@@ -1,4 +1,4 @@
-"""What a search is about to do: what its space spans on the device, and what it will cost."""
+"""Forecast a search: the latencies in its space on the device, and its cost."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from nas.training.speed import training_speed
 from search_spaces import REFERENCES, ArchSpec, FactorizedSpace, Tokens, count
 
 SAMPLED = 6
-"""Random networks measured besides the extremes."""
+"""Number of random networks measured in addition to the extremes."""
 
 DRAWS = 50
-"""Networks drawn in search of one that has not been measured before."""
+"""Maximum number of draws to find a network that has not been measured before."""
 
 STARTING_S = 10.0
-"""Seconds that Ray and its workers' imports take before the first training, as seen on two cores."""
+"""Seconds to start Ray and import modules before the first training, measured on two cores."""
 
 BESIDE = ("mobilenet_v3_large", "mobilenet_v3_small")
 
@@ -36,10 +36,9 @@ class Span:
     """Latencies of a space on a device.
 
     Attributes:
-        networks: (spec, latency) of the space, fastest first: its extremes in multiply-adds and
-            some random ones.
+        networks: Sample of (spec, latency), fastest first: the extremes in MAdds and some random networks.
         references: Published networks at the same resolution and number of classes, by name.
-        measured_s: Seconds that one measurement took; of a pool, divided by its devices.
+        measured_s: Seconds for one measurement; for a pool, divided by its number of devices.
     """
 
     networks: Sequence[tuple[ArchSpec, Latency]]
@@ -48,43 +47,43 @@ class Span:
 
     @property
     def points(self) -> list[tuple[ArchSpec, float]]:
-        """Each network of the space that was looked at, with its latency in ms."""
+        """Each sampled network with its latency in ms."""
         return [(spec, reading.median_ms) for spec, reading in self.networks]
 
     @property
     def fastest_ms(self) -> float:
-        """Of the networks looked at."""
+        """Latency of the fastest sampled network."""
         return self.networks[0][1].median_ms
 
     @property
     def slowest_ms(self) -> float:
-        """Of the networks looked at."""
+        """Latency of the slowest sampled network."""
         return self.networks[-1][1].median_ms
 
     @property
     def typical(self) -> tuple[ArchSpec, Latency]:
-        """The middle one."""
+        """The median network."""
         return self.networks[len(self.networks) // 2]
 
     def verdict(self, target_ms: float, *, option: str = "--target-ms ") -> str | None:
-        """What to say if the target does not separate the space's networks, else None.
+        """Return a warning if the target does not separate the space's networks, else None.
 
         Args:
             target_ms: The target on this device.
-            option: How another is typed, up to its number.
+            option: The option that sets a target, up to its number.
         """
         if not self.reaches(target_ms):
             return (
-                f"no network looked at is under {target_ms:g} ms here, the fastest takes "
+                f"no sampled network is under {target_ms:g} ms here, the fastest takes "
                 f"{three_digits(self.fastest_ms)} ms: try {option}{two_digits_up(self.fastest_ms)}"
             )
         if target_ms >= self.slowest_ms:
             suggestion = f"try {option}{self.typical[1].median_ms:.2g}"
-            return f"every network looked at is under {target_ms:g} ms here: {suggestion}"
+            return f"every sampled network is under {target_ms:g} ms here: {suggestion}"
         return None
 
     def reaches(self, target_ms: float) -> bool:
-        """Whether at least the fastest network looked at is within the target."""
+        """Return whether at least the fastest sampled network is within the target."""
         return target_ms >= self.fastest_ms
 
 
@@ -98,7 +97,7 @@ def measure_span(
     """Measure the extremes of a space, some random networks, and the reference networks.
 
     Raises:
-        MeasurementError: The device refuses one of them, or is lost.
+        MeasurementError: The device refuses a network, or is lost.
     """
     draw = random.Random(seed)
     tokens: list[Tokens] = [extreme(space, largest=False), extreme(space, largest=True)]
@@ -113,7 +112,7 @@ def measure_span(
     references = dict(zip(beside, readings[len(specs) :], strict=True))
     if not new:
         spent_s, new = _measure_another(space, source, draw)
-    # No measurement is faster than its runs.
+    # A measurement takes at least as long as its runs.
     ran_s = sum(reading.samples * reading.median_ms for reading in readings) / 1e3
     least_s = ran_s / max(1, len(units(source))) / len(everything)
     return Span(networks, references, max(least_s, spent_s / max(1, len(new))))
@@ -124,17 +123,17 @@ def _drawn(space: FactorizedSpace, draw: random.Random) -> Tokens:
 
 
 def _is_kept(source: LatencySource, spec: ArchSpec) -> bool:
-    """Whether the source has a reading of the network already, and so need not measure it."""
+    """Return whether the source has a reading of the network already."""
     return isinstance(source, Cached) and source.holds(spec)
 
 
 def _measured(
     source: LatencySource, specs: Sequence[ArchSpec], progress: Callable[[int, int], None]
 ) -> tuple[list[Latency], float]:
-    """Each network's latency, and the seconds that all of them took.
+    """Measure each network; return latencies and total seconds.
 
     Raises:
-        MeasurementError: The device refuses one of them, or is lost.
+        MeasurementError: The device refuses a network, or is lost.
     """
     begin = time.perf_counter()
     readings: list[Latency] = []
@@ -148,10 +147,10 @@ def _measured(
 def _measure_another(
     space: FactorizedSpace, source: LatencySource, draw: random.Random
 ) -> tuple[float, set[str]]:
-    """Measure a network that is not kept yet: kept readings do not tell how long a new one takes.
+    """Time a measurement of a network without a cached reading, since cached ones take no time.
 
     Returns:
-        Seconds, and the network's fingerprint; nothing where every network drawn is kept.
+        Seconds, and the network's fingerprint; nothing if every network drawn is cached.
     """
     for _ in range(DRAWS):
         spec = space.decode(_drawn(space, draw))
@@ -162,9 +161,9 @@ def _measure_another(
 
 
 def extreme(space: FactorizedSpace, *, largest: bool) -> Tokens:
-    """The token sequence of most, or fewest, multiply-adds, one decision at a time.
+    """Return the token sequence with most, or fewest, MAdds, found one decision at a time.
 
-    Decisions interact little in multiply-adds: a second pass is for the layers that the first one added.
+    Decisions hardly interact in MAdds; a second pass covers layers that the first one added.
     """
     sign = -1 if largest else 1
     tokens: Tokens = (0,) * len(space.arities)
@@ -182,11 +181,11 @@ class Cost:
     """Expected seconds of a search.
 
     Attributes:
-        trials: Of the search.
-        trials_s: Of their trainings, on all workers.
-        finals_s: Of the finalists and repeats.
-        latency_s: Of measuring.
-        start_s: Of starting the workers.
+        trials: Number of trials.
+        trials_s: Their training, on all workers together.
+        finals_s: Finalists and repeats.
+        latency_s: Measuring.
+        start_s: Starting the workers.
     """
 
     trials: int
@@ -197,11 +196,11 @@ class Cost:
 
     @property
     def trial_s(self) -> float:
-        """Of one trial, measured and trained."""
+        """One trial, measured and trained."""
         return (self.trials_s + self.latency_s) / self.trials
 
     def of(self, trials: int) -> Cost:
-        """The cost of a search of so many."""
+        """Return the cost of a search with another number of trials."""
         part = trials / self.trials
         return replace(
             self, trials=trials, trials_s=part * self.trials_s, latency_s=part * self.latency_s
@@ -209,7 +208,7 @@ class Cost:
 
     @property
     def total_s(self) -> float:
-        """All of it."""
+        """The whole search."""
         return self.start_s + self.trials_s + self.finals_s + self.latency_s
 
 
@@ -222,26 +221,26 @@ def estimate_cost(
     workers: int,
     within_ms: Sequence[float] = (),
 ) -> Cost:
-    """Time a few steps of some networks here, and extrapolate.
+    """Time a few training steps of some networks on this machine, and extrapolate.
 
-    A trial's training time follows from its network's latency, by a power law through the networks that
-    were timed: small images train slower than the latency alone suggests, since every layer has a fixed
-    cost. Where a search keeps within its targets, networks above a target count as networks at it.
+    The training time of a network is estimated from its latency by a power law through the timed networks:
+    small networks train more slowly than latency alone suggests, because every layer has a fixed cost. If a
+    search stays within its targets, networks above a target count as networks at it.
 
     Args:
         config: The search.
-        spans: Its space's, on each device.
-        train_images: In the training part.
-        val_images: In the held-out part.
-        workers: Trials at once.
-        within_ms: The targets that the search begins within, on each device.
+        spans: Latencies of its space on each device.
+        train_images: Number of training images.
+        val_images: Number of held-out images.
+        workers: Number of trials at once.
+        within_ms: The targets that the search is kept within, on each device.
     """
     sizes, finals = config.sizes, config.finals
     image_s = partial(_image_s, config, spans, within_ms=within_ms)
     proxy_s = image_s(px=sizes.proxy_px)
     deployed_s = image_s(px=sizes.deployed_px) if sizes.differ else proxy_s
     images = config.recipe.total_steps(train_images) * config.recipe.batch_size
-    evaluated = val_images / 3  # forward alone: a third
+    evaluated = val_images / 3  # the forward pass is a third of a training step
     trial_s = (images + evaluated) * proxy_s
     mean_s = (1 - finals.deployed_part) * proxy_s + finals.deployed_part * deployed_s
     final_s = finals.epochs_factor * images * mean_s + evaluated * deployed_s
@@ -259,14 +258,15 @@ def estimate_cost(
 def _image_s(
     config: SearchConfig, spans: Sequence[Span], *, px: int, within_ms: Sequence[float]
 ) -> float:
-    """Seconds that a training spends on an image, as the mean over the networks of a search.
+    """Return the seconds of training per image, averaged over the networks of a search.
 
-    The extremes are left out: hardly any network is like them. See `estimate_cost` for the arguments.
+    The extremes are excluded, because hardly any network is like them. For the arguments see
+    `estimate_cost`.
     """
     networks = spans[0].networks
     timed = networks[
         : len(networks) - 1 : 2
-    ]  # the fastest one, and every second one but the slowest
+    ]  # the fastest, and every second one except the slowest
     points = []
     for spec, reading in timed:
         rate = training_speed(spec, config.recipe, px=px, threads=config.schedule.cpus_per_trial)

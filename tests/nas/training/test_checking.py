@@ -163,7 +163,7 @@ def test_mostly_constant_images_are_warned_of_with_the_figure(
     root = make_folder({"train/a": 5, "train/b": 5, "val/a": 2, "test/b": 2})
     flat(root / "train", 20, (40, 90, 30))
     load(root, memory_limit_mb=memory_limit_mb)
-    assert "20 of 30 sampled training images show a single colour, for example " in caplog.text
+    assert "20 of 30 sampled training images have a single color, for example " in caplog.text
     assert "flat0.png" in caplog.text
 
 
@@ -175,7 +175,7 @@ def test_the_warning_comes_once_for_all_sizes(
     source = open_source(str(root))
     source.at(8)
     source.at(16)
-    assert caplog.text.count("show a single colour") == 1
+    assert caplog.text.count("have a single color") == 1
 
 
 def test_copies_and_empty_channels_are_warned_of(
