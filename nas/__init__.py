@@ -1,13 +1,15 @@
-"""The composition root: commands, configuration, the search loop, training, reports.
+"""Platform-aware search and NetAdapt: the rooms that tie spaces, controllers and devices together.
 
-Start with `pipeline.search` (the main job as one call), then `loop` (the algorithm), `schedule` (who
-trains), `trial_log` and `runs` (what is kept). The commands are in `cli`.
+Start with `searching.plan` (the search) and `engine.runner` (what runs any plan), then `adapting.plan`
+(NetAdapt). `run_search.search` and `run_adapt.adapt` are the Python API, `cli` has the commands.
 """
 
 from nas import _own_path  # noqa: F401 - before anything else is imported
+from nas.adapting.results import AdaptResult
 from nas.engine.runner import SearchStoppedError
+from nas.run_adapt import adapt
 from nas.run_search import search
 from nas.searching.results import SearchResult
 from nas.searching.reward import Reward
 
-__all__ = ["Reward", "SearchResult", "SearchStoppedError", "search"]
+__all__ = ["AdaptResult", "Reward", "SearchResult", "SearchStoppedError", "adapt", "search"]
