@@ -1,4 +1,4 @@
-"""How far off a lookup table is on networks that it was not fitted to, and what a lookup costs.
+"""Error of a lookup table on held-out networks, and the cost of a lookup.
 
     nas profile --device cpu --also mobilenet_v3_large ... -o table.jsonl
     python -m benchmarks.lookup_table table.jsonl --device cpu
@@ -55,7 +55,7 @@ def judge(
     *,
     each: bool = False,
 ) -> None:
-    """Print a table's errors on networks that it has the pieces of."""
+    """Print a table's errors on networks whose pieces it has."""
     told, measured = [], []
     for label, spec in specs.items():
         try:
