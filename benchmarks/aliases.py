@@ -34,13 +34,13 @@ class Way:
     """A controller, and whether it knows the aliases."""
 
     controller: str
-    told: bool = False
+    merged: bool = False
 
     def __str__(self) -> str:
-        return self.controller + (", told" if self.told else "")
+        return self.controller + (", aliases merged" if self.merged else "")
 
 
-WAYS = (Way("uniform"), Way("evolution"), Way("rnn"), Way("screened"), Way("screened", told=True))
+WAYS = (Way("uniform"), Way("evolution"), Way("rnn"), Way("screened"), Way("screened", merged=True))
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def solve(task: Task) -> list[float]:
     torch.set_num_threads(1)
     table = block_network(task.seed)
     controller = make_controller(task.way.controller, space().arities, seed=task.seed)
-    if task.way.told:
+    if task.way.merged:
         assert isinstance(controller, CanMergeAliases)
         controller.merge_aliases(canonical)
     readings: dict[Tokens, float] = {}

@@ -31,7 +31,7 @@ from controllers import CONTROLLERS, Tokens, make_controller
 from controllers.surrogate import fit
 
 BUDGETS = (50, 100, 200)
-CHOSEN = BUDGETS[:2]  # where a search's own choice is told too
+CHOSEN = BUDGETS[:2]  # where a search's own choice is reported too
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ VARIANTS: Mapping[str, Mapping[str, object]] = {
     "no children": {"controllers.screened.ROUNDS": 0},
     "uniform proposals": {"controllers.reinforce.Reinforce.ask": uniform_proposals},
     "policy does not learn": {"controllers.reinforce.Reinforce.tell": lambda *_: None},
-    "one weight for all decisions": {"controllers.surrogate.SHARE_PRIOR": (0.0, 1e-3)},
+    "one weight for all decisions": {"controllers.kernel.SHARE_PRIOR": (0.0, 1e-3)},
     "highest estimates, a fifth at random": {
         "controllers.screened.most_improving": highest_estimates
     },

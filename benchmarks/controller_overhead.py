@@ -29,7 +29,7 @@ def score(tokens: Tokens, luck: random.Random) -> float:
     return 0.5 + 0.01 * sum(tokens) + luck.gauss(0.0, 0.01)
 
 
-def told(name: str, trials: int, *, in_search: bool, luck: random.Random) -> Controller:
+def after_trials(name: str, trials: int, *, in_search: bool, luck: random.Random) -> Controller:
     """Return a controller that was told random trials in batches."""
     controller = make_controller(name, MNASNET_ARITIES, seed=0)
     if in_search:
@@ -46,7 +46,7 @@ def told(name: str, trials: int, *, in_search: bool, luck: random.Random) -> Con
 def milliseconds_a_trial(name: str, trials: int, *, batches: int, in_search: bool = False) -> float:
     """Return the median time per trial over batches."""
     luck = random.Random(0)
-    controller = told(name, trials, in_search=in_search, luck=luck)
+    controller = after_trials(name, trials, in_search=in_search, luck=luck)
     times: list[float] = []
     for _ in range(batches):
         start = time.process_time()

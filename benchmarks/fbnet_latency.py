@@ -68,12 +68,12 @@ WAYS: dict[str, Way] = {
 
 def held_out(design: np.ndarray, measured: np.ndarray, way: Way) -> np.ndarray:
     """Estimate each network's latency by a fit to the other folds, (networks,)."""
-    told = np.zeros(len(measured))
+    estimates = np.zeros(len(measured))
     fold = np.random.default_rng(0).permutation(len(measured)) % FOLDS
     for left_out in range(FOLDS):
         fitted, judged = fold != left_out, fold == left_out
-        told[judged] = design[judged] @ way(design[fitted], measured[fitted])
-    return told
+        estimates[judged] = design[judged] @ way(design[fitted], measured[fitted])
+    return estimates
 
 
 if __name__ == "__main__":

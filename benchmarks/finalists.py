@@ -53,11 +53,11 @@ def solve(task: Task) -> Found:
     found: Found = {}
     for count in TRIALS:
         some = trials[:count]
-        told = estimated(some)
+        estimates = estimated(some)
         within = list({t.tokens: t for t in some if t.ms <= target_ms}.values())
         worth = {
-            "reward": {t.tokens: rewarded(told[t.tokens], t.ms, target_ms) for t in within},
-            "accuracy": told,
+            "reward": {t.tokens: rewarded(estimates[t.tokens], t.ms, target_ms) for t in within},
+            "accuracy": estimates,
         }
         for rule, by in worth.items():
             best = sorted(within, key=lambda t, by=by: by[t.tokens], reverse=True)[:FINALISTS]  # type: ignore[misc]

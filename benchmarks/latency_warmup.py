@@ -37,7 +37,7 @@ from nas.searching.planning.forecast import SAMPLED
 
 QUANTILES = (0.02, 0.1, 0.5)
 BUDGETS = (10, 20, 50, 100)
-WITHIN = 50  # trials of which the most accurate within the target is told
+WITHIN = 50  # trials whose most accurate within the target is reported
 
 
 @cache

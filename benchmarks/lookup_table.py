@@ -56,19 +56,21 @@ def judge(
     each: bool = False,
 ) -> None:
     """Print a table's errors on networks whose pieces it has."""
-    told, measured = [], []
+    estimates, measured = [], []
     for label, spec in specs.items():
         try:
             estimate = table.latency(spec).median_ms
         except MeasurementError as error:
             print(f"{label}: left out, {error}")
             continue
-        told.append(estimate)
+        estimates.append(estimate)
         measured.append(source.latency(spec).median_ms)
         if each:
-            off = 100 * (told[-1] / measured[-1] - 1)
-            print(f"{label}: {told[-1]:.3f} ms told, {measured[-1]:.3f} measured, {off:+.1f}%")
-    mape, tau, within = errors(np.array(told), np.array(measured))
+            off = 100 * (estimates[-1] / measured[-1] - 1)
+            print(
+                f"{label}: {estimates[-1]:.3f} ms estimated, {measured[-1]:.3f} measured, {off:+.1f}%"
+            )
+    mape, tau, within = errors(np.array(estimates), np.array(measured))
     print(f"{name}: MAPE {100 * mape:.1f}%, tau {tau:.2f}, {100 * within:.0f}% within 10%")
 
 

@@ -112,9 +112,7 @@ def main() -> None:
     parser.add_argument("--final-epochs", type=float, default=5.0)
     parser.add_argument("--final-learning-rate", type=float, default=4e-3)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument(
-        "--curve", action="store_true", help="rivals beside networks on the way too"
-    )
+    parser.add_argument("--curve", action="store_true", help="also compare networks on the way")
     given = parser.parse_args()
     changes = {
         "final": given.final,

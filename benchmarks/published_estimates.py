@@ -122,11 +122,11 @@ def held_out_table() -> None:
     print("| phone | rows | MAPE over families | MAPE over rows | tau | within 10% | by family |")
     print("|---|---|---|---|---|---|---|")
     for phone in PHONES:
-        told = held_out(phone)
-        families = ", ".join(f"{name} {error:.1%}" for name, error in told.families.items())
+        result = held_out(phone)
+        families = ", ".join(f"{name} {error:.1%}" for name, error in result.families.items())
         print(
-            f"| {phone} | {told.rows} | {told.mape:.1%} | {told.row_mape:.1%} | {told.tau:.2f} "
-            f"| {told.within10:.0%} | {families} |"
+            f"| {phone} | {result.rows} | {result.mape:.1%} | {result.row_mape:.1%} | {result.tau:.2f} "
+            f"| {result.within10:.0%} | {families} |"
         )
 
 
@@ -141,18 +141,18 @@ def unseen_table(entries: list[Entry]) -> None:
         rates = fit("pixel1")
         times = factor([replace(row, family="") for row in rows], rates)
         estimates = np.array([work(row.spec) @ rates * times for row in rows])
-        told = errors(np.array([row.latency_ms for row in rows]), estimates)
-        print(f"| {name} | {times:.2f} | {told} |")
+        cells = errors(np.array([row.latency_ms for row in rows]), estimates)
+        print(f"| {name} | {times:.2f} | {cells} |")
 
 
 def ncnn_estimates(rows: list[Row]) -> np.ndarray:
     """Estimate ms by Pixel 1's rates without a row's family, times the other rows' factor, (rows,)."""
     pixel1 = [row for row in published_rows() if row.phone == "pixel1"]
-    told = []
+    estimates = []
     for row in rows:
         rates = fit_rates([other for other in pixel1 if other.family != row.family])
-        told.append(work(row.spec) @ rates * factor([r for r in rows if r is not row], rates))
-    return np.array(told)
+        estimates.append(work(row.spec) @ rates * factor([r for r in rows if r is not row], rates))
+    return np.array(estimates)
 
 
 def ncnn_table(entries: list[Entry], device: str) -> None:

@@ -118,7 +118,7 @@ def _madds(argument: str) -> LatencySource:
         rate = float(argument)
     except ValueError:
         raise InputError(
-            f"device madds needs a rate in G MAdds/s, got {argument!r}: give madds:10, say"
+            f"device madds needs a rate in G MAdds/s, got {argument!r}: give for instance madds:10"
         ) from None
     return MaddsEstimate(rate)
 
@@ -135,7 +135,9 @@ def _table(argument: str) -> LatencySource:
     from latency.estimates.table import LookupTable
 
     if not argument:
-        raise InputError("device table needs a file, as table:cpu.jsonl: nas profile makes one")
+        raise InputError(
+            "device table needs a file that nas profile wrote: give for instance table:cpu.jsonl"
+        )
     return LookupTable(Path(argument))
 
 
@@ -143,10 +145,12 @@ def _pieces(argument: str) -> LatencySource:
     from latency.estimates.lazy_table import LazyTable
 
     if not argument:
-        raise InputError("device pieces needs one that measures behind it, as pieces:cpu")
+        raise InputError("device pieces needs a measuring device: give for instance pieces:cpu")
     source = open_device(argument)
     if not isinstance(source, Measured):
-        raise InputError(f"device pieces:{argument} needs one that measures: pieces:cpu, say")
+        raise InputError(
+            f"device pieces:{argument} needs a measuring device: give for instance pieces:cpu"
+        )
     return LazyTable(source)
 
 

@@ -118,7 +118,7 @@ def open_pool(openers: Sequence[Callable[[], LatencySource]]) -> Pool:
 def _shared(devices: Sequence[Device]) -> Device:
     """Return the device of a pool: the members' name, and their make as fingerprint."""
     if not devices:
-        raise InputError("a pool needs a device, got none")
+        raise InputError("a pool needs at least one device, got none")
     first, seen = devices[0], set[str]()
     for device in devices:
         if not device.make:
@@ -138,6 +138,6 @@ def _mismatch(first: Device, other: Device) -> str:
             "benchmark_model: bring them to one version"
         )
     return (
-        f"a pool is of devices of one make, got {first.name} and {other.name}: give each make a "
-        "--device of its own"
+        f"a pool needs devices of one make, got {first.name} and {other.name}: give each make "
+        "its own --device"
     )

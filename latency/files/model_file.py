@@ -23,7 +23,7 @@ _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
     (b"\x80", "a pickle, as PyTorch writes checkpoints: export the network to ONNX"),
     (b"\x89hdf", "an HDF5 file, as Keras writes: export the network to ONNX"),
     (b"\x1f\x8b", "compressed by gzip: unpack it"),
-    (b"ortm", "in ONNX Runtime's own format: give the .onnx file that it was made of"),
+    (b"ortm", "in ONNX Runtime's own format: give the original .onnx file"),
 )  # fmt: skip
 
 

@@ -198,7 +198,7 @@ class Runner:
 
     def _load(self, request: dict[str, Any], data: bytes) -> dict[str, Any]:
         if hashlib.sha256(data).hexdigest() != request["sha256"]:
-            raise RefusedError("the model was damaged on its way")
+            raise RefusedError("the model was damaged during transfer")
         try:
             self._models[request["model"]] = self._open(data, self._threads)
         except Exception as error:

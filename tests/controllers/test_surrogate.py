@@ -11,17 +11,14 @@ from scipy.stats import multivariate_normal, norm
 
 from controllers.baseline import MAD_TO_STD
 from controllers.controller import Tokens
+from controllers.kernel import PRIORS, Kernel, negative_log_posterior, one_hot
 from controllers.surrogate import (
     CLIP,
     MOST_BEST,
     MOST_TRIALS,
-    PRIORS,
-    Kernel,
     Readings,
     Surrogate,
     fit,
-    negative_log_posterior,
-    one_hot,
     recent_and_best,
 )
 from search_spaces.errors import InputError
@@ -230,7 +227,7 @@ def test_a_failed_optimization_returns_the_prior_means(
     def fails(*_: object) -> torch.Tensor:
         raise torch.linalg.LinAlgError("not positive-definite")
 
-    monkeypatch.setattr("controllers.surrogate.negative_log_posterior", fails)
+    monkeypatch.setattr("controllers.kernel.negative_log_posterior", fails)
     mean, std = fit(ARITIES, TRIED, [0.1 * n for n in range(len(TRIED))]).estimate(SPACE)
     assert np.isfinite(mean).all()
     assert np.isfinite(std).all()

@@ -120,7 +120,7 @@ def test_a_rejected_network_is_not_retried(caplog):
 @pytest.mark.parametrize(
     ("members", "problem"),
     [
-        ([], "a pool needs a device"),
+        ([], "a pool needs at least one device"),
         ([Phone("a"), Phone("a")], "Pixel 4, benchmark_model is in the pool twice"),
         (
             [Phone("a"), Phone("b", make="other", name="Pixel 5")],
