@@ -1,6 +1,6 @@
-"""Run every benchmark, one after another: `make bench`, on a machine that does nothing else.
+"""Run every benchmark, one after another (`make bench`), on an otherwise idle machine.
 
-Results are kept by hand in RESULTS.md, with the machine and the date.
+Results are copied by hand to RESULTS.md, with the machine and the date.
 """
 
 import runpy

@@ -1,13 +1,13 @@
-"""What it gains a search to know which token sequences are one network.
+"""The gain of telling a search which token sequences are aliases of one network.
 
     python -m benchmarks.aliases
 
-In MnasNet's space many sequences are one network: a block without layers has no kernel, and a skip changes
-nothing where a stage narrows. Here each network has a worth, the made-up `block_network` of
-`controller_tables.py` taken at its canonical sequence, and one reading with noise, which every sequence of
-it gets: as in a search, where nothing is trained twice. A controller is asked until so many networks have
-been trained, or ten times as many sequences. For each way: sequences asked for, networks trained, and the
-true worth of the best of the first N networks; means over seeds with 95% intervals.
+Many sequences of MnasNet's space are aliases: a block without layers has no kernel, and a skip has no
+effect where a stage narrows. Here each network has a true value (the synthetic `block_network` of
+`controller_tables.py` at its canonical sequence) and one noisy reading shared by all its aliases: as in a
+search, no network is trained twice. A controller is asked until a number of networks have been trained, or
+ten times as many sequences proposed. Reported for each way: sequences proposed, networks trained, and the
+true value of the best of the first N networks; means over seeds with 95% intervals.
 """
 
 import random
@@ -31,16 +31,16 @@ NOISES = (0.0, 0.5)
 
 @dataclass(frozen=True)
 class Way:
-    """A controller, and whether it is told which sequences are one network."""
+    """A controller, and whether it knows the aliases."""
 
     controller: str
-    told: bool = False
+    merged: bool = False
 
     def __str__(self) -> str:
-        return self.controller + (", told" if self.told else "")
+        return self.controller + (", aliases merged" if self.merged else "")
 
 
-WAYS = (Way("uniform"), Way("evolution"), Way("rnn"), Way("screened"), Way("screened", told=True))
+WAYS = (Way("uniform"), Way("evolution"), Way("rnn"), Way("screened"), Way("screened", merged=True))
 
 
 @dataclass(frozen=True)
@@ -59,16 +59,16 @@ def space() -> SearchSpace:
 
 @cache
 def canonical(tokens: Tokens) -> Tokens:
-    """The first of the sequences that are the same network."""
+    """Return the first of the aliases of a network."""
     return space().encode(space().decode(tokens))
 
 
 def solve(task: Task) -> list[float]:
-    """Sequences asked for, networks trained, and the best of the first N of these for each N."""
+    """Return sequences proposed, networks trained, and the best of the first N of these for each N."""
     torch.set_num_threads(1)
     table = block_network(task.seed)
     controller = make_controller(task.way.controller, space().arities, seed=task.seed)
-    if task.way.told:
+    if task.way.merged:
         assert isinstance(controller, CanMergeAliases)
         controller.merge_aliases(canonical)
     readings: dict[Tokens, float] = {}

@@ -1,15 +1,14 @@
-"""Controllers compared on several tables: the best network after N trials.
+"""Compare controllers on several tables: the best network after N trials.
 
     MOBILE_NAS_BENCH=FOLDER python -m benchmarks.compare_controllers    # FOLDER holds macro/ and anb/
     ... --kept runs/curves.jsonl --picture curves.png    # needs matplotlib
 
-Searches are kept in that file as they end, and not run again: give another one when the code has changed.
+Finished searches are stored in that file and not run again: choose another one when the code has changed.
 
-Without the folder only the synthetic tables are run (``controller_tables.py``). A controller is told
-readings, with the table's noise; what it has found is judged by the true values. A sequence asked
-for twice counts twice. Of the noisy tables a second list says what a search returns that has to choose
-from its readings: by the best reading, or by the surrogate's estimate. The picture has a panel a table:
-the mean over seeds of the best true value so far, with its 95% interval.
+Without the folder only the synthetic tables are run (``controller_tables.py``). Controllers are told noisy
+readings and judged by true values. A sequence asked for twice counts twice. For noisy tables a second list
+shows the network that a search returns if it selects by the best reading, or by the surrogate's estimate.
+The picture has a panel per table: the mean over seeds of the best true value so far, with its 95% interval.
 """
 
 import argparse
@@ -32,12 +31,12 @@ from controllers import CONTROLLERS, Tokens, make_controller
 from controllers.surrogate import fit
 
 BUDGETS = (50, 100, 200)
-CHOSEN = BUDGETS[:2]  # where a search's own choice is told too
+CHOSEN = BUDGETS[:2]  # where a search's own choice is reported too
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What was asked for, its true value and the reading that the controller was told."""
+    """A sequence, its true value and the reading told to the controller."""
 
     tokens: Tokens
     true: float
@@ -56,12 +55,12 @@ class Task:
 
 @dataclass(frozen=True)
 class Found:
-    """What came of a search.
+    """Result of a search.
 
     Attributes:
-        curve: Best true value after each trial.
-        chosen: Of a noisy table, for each of `CHOSEN`: true value of the trial of best reading, and of
-            the one of best estimate.
+        curve: Best true value after each trial. chosen: For a noisy table and each of `CHOSEN`: true value
+        of the trial with the best reading, and of
+            the one with the best estimate.
     """
 
     curve: list[float]
@@ -71,7 +70,7 @@ class Found:
 def search(
     name: str, table: Table, *, seed: int, batch: int, trials: int = max(BUDGETS)
 ) -> list[Trial]:
-    """One search of so many trials."""
+    """Run one search."""
     luck = random.Random(f"noise {seed}")
     controller = make_controller(name, table.arities, seed=seed)
     done: list[Trial] = []
@@ -85,17 +84,17 @@ def search(
 
 
 def curve(trials: Sequence[Trial]) -> list[float]:
-    """Best true value after each trial."""
+    """Return the best true value after each trial."""
     return list(accumulate((trial.true for trial in trials), max))
 
 
 def best_so_far(trials: Sequence[Trial]) -> list[float]:
-    """Best true value after each budget."""
+    """Return the best true value after each budget."""
     return [curve(trials)[budget - 1] for budget in BUDGETS]
 
 
 def chosen(trials: Sequence[Trial], arities: tuple[int, ...]) -> tuple[float, float]:
-    """True value of the trial of best reading, and of the one of best estimate."""
+    """Return the true values of the trials with the best reading and the best estimate."""
     model = fit(arities, [t.tokens for t in trials], [t.reading for t in trials])
     estimates, _ = model.estimate([trial.tokens for trial in trials])
     by_estimate = max(zip(estimates, trials, strict=True), key=lambda pair: pair[0])[1]
@@ -104,7 +103,7 @@ def chosen(trials: Sequence[Trial], arities: tuple[int, ...]) -> tuple[float, fl
 
 @cache
 def known_tables() -> dict[str, MakeTable]:
-    """Every table that there is here, made once a process."""
+    """Return every available table, made once per process."""
     folder = os.environ.get("MOBILE_NAS_BENCH")
     return tables(Path(folder) if folder else None)
 
@@ -119,7 +118,7 @@ def solve(task: Task) -> Found:
 
 
 def solve_all(tasks: Sequence[Task], *, kept: Path | None, jobs: int) -> dict[Task, Found]:
-    """Run the searches that `kept` does not hold yet, and keep each as it ends."""
+    """Run the searches missing in `kept`, and append each when it ends."""
     found: dict[Task, Found] = {}
     if kept is not None and kept.exists():
         for line in kept.read_text().splitlines():
@@ -142,17 +141,17 @@ def solve_all(tasks: Sequence[Task], *, kept: Path | None, jobs: int) -> dict[Ta
 
 
 def mean_and_half(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and half of its 95% interval (normal approximation)."""
+    """Return the mean and half of its 95% interval (normal approximation)."""
     return statistics.mean(values), 1.96 * statistics.stdev(values) / len(values) ** 0.5
 
 
 def interval(values: Sequence[float]) -> str:
-    """As `93.107 ± 0.008`."""
+    """Format as `93.107 ± 0.008`."""
     return "{:.3f} ± {:.3f}".format(*mean_and_half(values))
 
 
 def report(name: str, noise: float, searches: dict[str, list[Found]]) -> None:
-    """Print one table's rows, a controller each."""
+    """Print one table, one row per controller."""
     print(f"\n### {name}" + (f" (noise {noise})" if noise else ""))
     titles = [f"N={budget}" for budget in BUDGETS]
     if noise:
@@ -169,7 +168,7 @@ def report(name: str, noise: float, searches: dict[str, list[Found]]) -> None:
 
 
 def draw(panels: dict[str, dict[str, list[Found]]], path: Path) -> None:
-    """A panel a table, a line with its interval a controller."""
+    """Draw a panel per table, with a line and its interval per controller."""
     from matplotlib.figure import Figure
 
     colours = {
@@ -209,13 +208,13 @@ def draw(panels: dict[str, dict[str, list[Found]]], path: Path) -> None:
 
 
 def by_controller(found: dict[Task, Found], tasks: Sequence[Task]) -> dict[str, list[Found]]:
-    """The searches of some tasks, in the order of their seeds."""
+    """Return the searches by controller, in the order of their seeds."""
     names = dict.fromkeys(task.controller for task in tasks)
     return {name: [found[t] for t in tasks if t.controller == name] for name in names}
 
 
 def tasks_of(name: str, *, seeds: int, batch: int) -> Iterator[Task]:
-    """Every controller's searches of a table."""
+    """Yield every controller's searches of a table."""
     for controller in CONTROLLERS:
         for seed in range(seeds):
             yield Task(name, controller, seed, batch)
@@ -229,7 +228,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=10, help="trials per ask")
     parser.add_argument("--table", action="append", help="only this one (may be repeated)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
-    parser.add_argument("--kept", type=Path, help="JSON lines, of which a second start goes on")
+    parser.add_argument("--kept", type=Path, help="JSONL file to resume from")
     parser.add_argument("--picture", type=Path, help="where to draw the curves")
     return parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""What each part of the screened controller is worth: best after 100 trials with one part changed.
+"""Ablation of the screened controller: best after 100 trials with one part changed.
 
 MOBILE_NAS_BENCH=FOLDER python -m benchmarks.controller_ablation
 """
@@ -26,7 +26,7 @@ EXPLORED = 0.2  # share of the batch that the prototype drew at random
 
 
 def uniform_proposals(policy: Reinforce, n: int) -> list[Tokens]:
-    """In place of Reinforce.ask."""
+    """Replacement of Reinforce.ask."""
     seed = int(torch.randint(2**31, (), generator=policy._generator))
     rng = random.Random(seed)
     return [draw_uniform(policy.arities, rng) for _ in range(n)]
@@ -40,7 +40,7 @@ def highest_estimates(
     generator: torch.Generator,
     **_: object,
 ) -> list[Tokens]:
-    """In place of most_improving: a fixed share of exploration, nothing of uncertainty."""
+    """Replacement of most_improving: a fixed fraction of exploration, without uncertainty."""
     mean, _std = model.estimate(candidates)
     ranked = sorted(range(len(candidates)), key=lambda index: -mean[index])
     first = ranked[: n - round(EXPLORED * n)]
@@ -57,7 +57,7 @@ def thompson(
     generator: torch.Generator,
     **_: object,
 ) -> list[Tokens]:
-    """In place of most_improving: the best of one sampled function a place."""
+    """Replacement of most_improving: the best of one sampled function per place."""
     functions = model.sample(candidates, n, generator=generator)  # (candidates, n)
     chosen: list[int] = []
     for function in functions.T:
@@ -71,7 +71,7 @@ VARIANTS: Mapping[str, Mapping[str, object]] = {
     "no children": {"controllers.screened.ROUNDS": 0},
     "uniform proposals": {"controllers.reinforce.Reinforce.ask": uniform_proposals},
     "policy does not learn": {"controllers.reinforce.Reinforce.tell": lambda *_: None},
-    "one weight for all decisions": {"controllers.surrogate.SHARE_PRIOR": (0.0, 1e-3)},
+    "one weight for all decisions": {"controllers.kernel.SHARE_PRIOR": (0.0, 1e-3)},
     "highest estimates, a fifth at random": {
         "controllers.screened.most_improving": highest_estimates
     },
@@ -80,7 +80,7 @@ VARIANTS: Mapping[str, Mapping[str, object]] = {
 
 
 def best(changes: Mapping[str, object], make_table: MakeTable, seed: int) -> float:
-    """Best true value after ``TRIALS`` trials of one search."""
+    """Return the best true value after ``TRIALS`` trials of one search."""
     with ExitStack() as stack:
         for name, value in changes.items():
             stack.enter_context(patch(name, value))

@@ -1,11 +1,11 @@
-"""What a controller itself costs: milliseconds a trial once 100, 1,000 or 10,000 trials are told.
+"""Overhead of the controllers: milliseconds per trial after 100, 1,000 or 10,000 trials.
 
     python -m benchmarks.controller_overhead
 
-MnasNet's 42 decisions, batches of 10. Results are told, not trained for; the time is that of asking
-for a batch and being told it, on one thread, the median of a few batches; processor time, so that
-other work on the machine disturbs little. The last row is the default controller as a search has it: told
-which sequences are one network, and kept within a latency that is guessed from multiply-adds.
+MnasNet's 42 decisions, batches of 10, results computed instead of trained. The time is that of asking for
+a batch and telling it, on one thread, the median of a few batches; CPU time, so that other load on the
+machine matters little. The last row is the default controller as used in a search: with aliases merged,
+and constrained to a latency estimated from MAdds.
 """
 
 import argparse
@@ -25,12 +25,12 @@ LAW, TARGET_MS = PowerLaw(scale_ms=0.05, power=0.8, error=0.1), 2.0
 
 
 def score(tokens: Tokens, luck: random.Random) -> float:
-    """Any function that can be learned, with some noise."""
+    """Return a learnable score with some noise."""
     return 0.5 + 0.01 * sum(tokens) + luck.gauss(0.0, 0.01)
 
 
-def told(name: str, trials: int, *, in_search: bool, luck: random.Random) -> Controller:
-    """A controller that has heard of so many random trials, in batches."""
+def after_trials(name: str, trials: int, *, in_search: bool, luck: random.Random) -> Controller:
+    """Return a controller that was told random trials in batches."""
     controller = make_controller(name, MNASNET_ARITIES, seed=0)
     if in_search:
         space = load_space("mnasnet")
@@ -44,9 +44,9 @@ def told(name: str, trials: int, *, in_search: bool, luck: random.Random) -> Con
 
 
 def milliseconds_a_trial(name: str, trials: int, *, batches: int, in_search: bool = False) -> float:
-    """Median over batches of the time that one trial of them takes."""
+    """Return the median time per trial over batches."""
     luck = random.Random(0)
-    controller = told(name, trials, in_search=in_search, luck=luck)
+    controller = after_trials(name, trials, in_search=in_search, luck=luck)
     times: list[float] = []
     for _ in range(batches):
         start = time.process_time()

@@ -1,7 +1,7 @@
-"""Tables on which controllers are compared: a true value and a noisy reading of any token sequence.
+"""Tables to compare controllers on: a true value and a noisy reading of any token sequence.
 
-Two are measured by others (NAS-Bench-Macro, Accel-NASBench; read from the folder MOBILE_NAS_BENCH),
-the rest are random functions, another one for each seed, so that nothing can be tuned to one of them.
+Two were measured by others (NAS-Bench-Macro, Accel-NASBench; read from the folder MOBILE_NAS_BENCH). The
+rest are random functions, a different one per seed, so that nothing can be tuned to one of them.
 """
 
 import json
@@ -54,7 +54,7 @@ MakeTable = Callable[[int], Table]
 
 
 def tables(folder: Path | None) -> dict[str, MakeTable]:
-    """Every table by name; without a folder of measured ones, only the synthetic."""
+    """Return every table by name; without a folder, only the synthetic ones."""
     synthetic: dict[str, MakeTable] = {
         "nk": nk_landscape,
         "blocks": block_network,
@@ -79,16 +79,16 @@ def _read_with(table: Table, *, noise: float) -> Table:
 
 
 def macro_table(folder: Path) -> Table:
-    """Mean CIFAR-10 accuracy of three trainings, %, of each of 3^8 networks (Su et al. 2021)."""
+    """Return the mean CIFAR-10 accuracy of three trainings, %, of each of 3^8 networks (Su et al. 2021)."""
     entries = json.loads((folder / "macro" / "nas-bench-macro_cifar10.json").read_text())
     mean = {tuple(map(int, layers)): entry["mean_acc"] for layers, entry in entries.items()}
     return Table(MACRO_ARITIES, mean.__getitem__)
 
 
 def nk_landscape(seed: int, *, decisions: int = 20, others: int = 3) -> Table:
-    """Each decision's worth depends on three others (Kauffman & Weinberger 1989): all interaction.
+    """Make an NK landscape, where each decision interacts with three others (Kauffman & Weinberger 1989).
 
-    In standard deviations from the mean of the space, three choices a decision.
+    Values are in standard deviations from the mean of the space; each decision has three choices.
     """
     rng = np.random.default_rng(seed)
     arities = (3,) * decisions
@@ -105,11 +105,11 @@ def nk_landscape(seed: int, *, decisions: int = 20, others: int = 3) -> Table:
 
 
 def block_network(seed: int) -> Table:
-    """MnasNet's 42 decisions of 2 to 4 choices, made up like a search's reward.
+    """Make a synthetic reward with MnasNet's 42 decisions of 2 to 4 choices.
 
-    Decisions matter unequally, neighbours and some distant ones interact, accuracy saturates, a few
-    pairs of choices spoil the training, and the latency's power is multiplied in. In standard
-    deviations from the mean of the space.
+    Decisions have unequal effects, neighbours and some distant ones interact, accuracy saturates, a few
+    pairs of choices break the training, and the latency's power is a factor. In standard deviations from
+    the mean of the space.
     """
     rng = np.random.default_rng(seed)
     arities = MNASNET_ARITIES
@@ -141,10 +141,10 @@ def _standardized(
 
 
 def anb_table(folder: Path) -> Table:
-    """Reward of MnasNet-like networks on ImageNet and a ZCU102, as fitted to 4,000 measured ones.
+    """Make the reward of MnasNet-like networks on ImageNet and a ZCU102, fitted to 4,000 measured ones.
 
-    Accel-NASBench (Ahmad et al. 2024). The surrogate is a small neural network, as a model like the
-    screening controller's own would flatter it.
+    Accel-NASBench (Ahmad et al. 2024). The surrogate is a small neural network: a model like the screening
+    controller's own would favour it.
     """
     predict = anb_surrogate(folder)
     target_ms = anb_latency_ms(folder, quantile=0.5)
@@ -158,12 +158,12 @@ def anb_table(folder: Path) -> Table:
 
 
 def anb_latency_ms(folder: Path, *, quantile: float) -> float:
-    """Latency on the ZCU102 that this part of the measured networks is below."""
+    """Return a quantile of the latencies measured on the ZCU102."""
     return float(np.quantile(_anb_split(folder, "train")[2], quantile))
 
 
 def anb_surrogate(folder: Path) -> Callable[[Tokens], tuple[float, float, float]]:
-    """Tokens -> top-1 in %, latency on the ZCU102 in ms, multiply-adds in millions."""
+    """Map tokens to top-1 in %, latency on the ZCU102 in ms, and MAdds in millions."""
     tokens, accuracy, latency_ms, madds_m = _anb_split(folder, "train")
     columns = [accuracy, np.log(latency_ms), np.log(madds_m)]
     predict = _fitted(tokens, np.stack(columns, axis=1))
@@ -176,7 +176,7 @@ def anb_surrogate(folder: Path) -> Callable[[Tokens], tuple[float, float, float]
 
 
 def anb_quality(folder: Path) -> tuple[float, float]:
-    """Kendall's tau of the surrogate's accuracy and latency on the official test split."""
+    """Return Kendall's tau of the surrogate's accuracy and latency on the official test split."""
     from scipy.stats import kendalltau
 
     predict = anb_surrogate(folder)
@@ -189,7 +189,7 @@ def anb_quality(folder: Path) -> tuple[float, float]:
 
 @cache
 def _anb_split(folder: Path, split: str) -> tuple[np.ndarray, ...]:
-    """Tokens (networks, 28), top-1 in %, latency on the ZCU102 in ms, multiply-adds in millions."""
+    """Read tokens (networks, 28), top-1 in %, latency on the ZCU102 in ms, and MAdds in millions."""
     names = {
         Path(path).name for path in json.loads((folder / "anb" / f"{split}_paths.json").read_text())
     }
@@ -216,7 +216,7 @@ def _anb_split(folder: Path, split: str) -> tuple[np.ndarray, ...]:
 
 
 def _fitted(tokens: np.ndarray, targets: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """A network of two hidden layers: tokens (n, decisions) -> predictions (n, targets)."""
+    """Fit a network with two hidden layers: tokens (n, decisions) -> predictions (n, targets)."""
     generator = torch.Generator().manual_seed(0)
     mean, std = targets.mean(axis=0), targets.std(axis=0)
     inputs, wanted = _one_hot(tokens), torch.tensor((targets - mean) / std, dtype=torch.float32)

@@ -1,15 +1,14 @@
-"""What each way to search returns after the same wall time, judged by training it alone, several seeds.
+"""Compare ways to search at equal wall time, judged by training the returned networks separately.
 
     python -m benchmarks.equal_time --data FOLDER --resolution 64 --budget 60m --config trials.yaml
-    ... --way plain screened    # some of the ways alone; what has ended is kept, and a second start goes on
+    ... --way plain screened    # only some of the ways; a second start resumes
 
-The ways are those of `WAYS`. Each is a search of the standard preset, with settings of --config that all
-have in common, within the latency of a reference network on this machine, measured once for all of them.
-Each knows beforehand, from multiply-adds, which networks are about within it
-(`nas.searching.latency_warmup`). A budget includes the search's finals. The network that a search
-returns is then trained from new weights, all alike and the reference like them, with several seeds; told
-is their accuracy on the test images with a 95% interval over seeds. Each search runs once: the interval
-is not over searches. In the end all of these networks are measured once more, interleaved.
+The ways are those of `WAYS`. Each is a search with the standard preset and the shared settings of --config,
+within the latency of a reference network on this machine, measured once. Each estimates from MAdds which
+networks are about within it (`nas.searching.latency_warmup`). A budget includes the search's finals. The
+returned network is then trained from scratch, like the reference, with several seeds. Reported is the
+accuracy on the test images with a 95% interval over seeds. Each search runs once: the interval does not
+include the variance of searches. At the end all networks are measured again, interleaved.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ WAYS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Setting:
-    """What all ways have in common."""
+    """Settings shared by all ways."""
 
     data: str
     resolution: int
@@ -66,25 +65,25 @@ class Setting:
     config: Path | None = None
 
     def settings(self, way: str) -> dict[str, Any]:
-        """Of the way's search, as in a settings file."""
+        """Return the settings of a way's search, as in a settings file."""
         common = (yaml.safe_load(self.config.read_text()) if self.config else None) or {}
         recipe = {**common.get("recipe", {}), **WAYS[way].get("recipe", {})}
         return {**common, **WAYS[way], "recipe": recipe}
 
     def network(self, way: str, *, classes: int) -> ArchSpec:
-        """What the way's search returned; the reference where the way is its name."""
+        """Return a way's result, or the reference of that name."""
         if way == self.reference:
             return REFERENCES[way](classes=classes)
         return load(self.folder(way) / "best.yaml")
 
     def folder(self, way: str) -> Path:
-        """The way's run."""
+        """Return a way's run folder."""
         return self.out / way.replace(", ", "-").replace(" ", "-")
 
 
 @dataclass(frozen=True)
 class Alone:
-    """One training of a network by itself."""
+    """One separate training of a network."""
 
     way: str
     seed: int
@@ -93,7 +92,7 @@ class Alone:
 
 
 def require_same(setting: Setting) -> None:
-    """Keep what the folder is of, or end where it is of something else."""
+    """Store the folder's settings, or exit if it has others."""
     settings = asdict(setting) | {"ways": WAYS}
     path, now = setting.out / "setting.json", json.dumps(settings, default=str)
     if path.exists() and path.read_text() != now:
@@ -102,7 +101,7 @@ def require_same(setting: Setting) -> None:
 
 
 def target_ms(setting: Setting) -> float:
-    """The reference network's latency here, measured once."""
+    """Return the reference network's latency here, measured once."""
     path = setting.out / "target.json"
     if not path.exists():
         reading = open_device("cpu").latency(REFERENCES[setting.reference]())
@@ -111,7 +110,7 @@ def target_ms(setting: Setting) -> float:
 
 
 def search(way: str, setting: Setting) -> None:
-    """Run the way's search, or go on with it."""
+    """Run or resume a way's search."""
     folder = setting.folder(way)
     if (folder / "result.json").exists():
         return
@@ -128,7 +127,7 @@ def search(way: str, setting: Setting) -> None:
 
 
 def train_alone(way: str, seed: int, setting: Setting) -> Alone:
-    """Train what the way's search returned, or the reference."""
+    """Train a way's result, or the reference."""
     torch.set_num_threads(1)
     data = load_dataset(setting.data, resolution_px=setting.resolution)
     spec = setting.network(way, classes=len(data.classes))
@@ -143,7 +142,7 @@ def train_alone(way: str, seed: int, setting: Setting) -> Alone:
 
 
 def train_all(ways: Sequence[str], setting: Setting) -> list[Alone]:
-    """Train whatever has not been yet."""
+    """Run the missing trainings."""
     kept = setting.out / "alone.jsonl"
     lines = kept.read_text().splitlines() if kept.exists() else []
     done = {(entry["way"], entry["seed"]): Alone(**entry) for entry in map(json.loads, lines)}
@@ -160,7 +159,7 @@ def train_all(ways: Sequence[str], setting: Setting) -> list[Alone]:
 
 
 def report(alone: Sequence[Alone], setting: Setting) -> None:
-    """A row a way."""
+    """Print a row per way."""
     classes = len(load_dataset(setting.data, resolution_px=setting.resolution).classes)
     ways = list(dict.fromkeys(each.way for each in alone))
     specs = [setting.network(way, classes=classes) for way in ways]
@@ -186,7 +185,7 @@ def report(alone: Sequence[Alone], setting: Setting) -> None:
 
 
 def searched(way: str, setting: Setting) -> tuple[str, str, str, str]:
-    """Trials, those within the target, the winner's ms and accuracy as finalist; none of a reference."""
+    """Return trials, those within the target, and the winner's ms and accuracy as a finalist."""
     if way not in WAYS:
         return "", "", "", ""
     folder = setting.folder(way)

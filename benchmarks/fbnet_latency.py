@@ -1,10 +1,10 @@
-"""A sum of layers, fitted as a lookup table's calibration is, on published FBNet latencies.
+"""A sum of layers, fitted like a lookup table's calibration, on published FBNet latencies.
 
     MOBILE_NAS_BENCH=FOLDER python -m benchmarks.fbnet_latency
 
 FOLDER holds `help_fbnet/fbnet_latency.csv.gz` (HELP: 5,000 networks of the FBNet space on many devices).
-Whole networks were timed, so what a layer takes is not known but fitted: least squared relative error,
-five-fold.
+Only whole networks were timed, so the latency of each layer is fitted: least squared relative error,
+five-fold cross-validation.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def one_hot(networks: list[list[str]]) -> np.ndarray:
-    """Which parts each network has, (networks, distinct parts + 1); the last column is 1 for all."""
+    """Encode the parts of each network, (networks, distinct parts + 1); the last column is 1."""
     places = {part: at for at, part in enumerate(sorted({p for parts in networks for p in parts}))}
     table = np.zeros((len(networks), len(places) + 1))
     for row, parts in zip(table, networks, strict=True):
@@ -55,7 +55,7 @@ def one_hot(networks: list[list[str]]) -> np.ndarray:
 
 
 def absolute(design: np.ndarray, measured: np.ndarray) -> np.ndarray:
-    """The plain linear sum: least squared milliseconds."""
+    """Fit the plain linear sum: least squared milliseconds."""
     weights: np.ndarray = np.linalg.lstsq(design, measured, rcond=None)[0]
     return weights
 
@@ -67,13 +67,13 @@ WAYS: dict[str, Way] = {
 
 
 def held_out(design: np.ndarray, measured: np.ndarray, way: Way) -> np.ndarray:
-    """Each network's latency as told by a fit to the other folds, (networks,)."""
-    told = np.zeros(len(measured))
+    """Estimate each network's latency by a fit to the other folds, (networks,)."""
+    estimates = np.zeros(len(measured))
     fold = np.random.default_rng(0).permutation(len(measured)) % FOLDS
     for left_out in range(FOLDS):
         fitted, judged = fold != left_out, fold == left_out
-        told[judged] = design[judged] @ way(design[fitted], measured[fitted])
-    return told
+        estimates[judged] = design[judged] @ way(design[fitted], measured[fitted])
+    return estimates
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
-"""Are finalists to be chosen by estimated reward, or by estimated accuracy within the target?
+"""Choose finalists by estimated reward, or by estimated accuracy within the target?
 
     MOBILE_NAS_BENCH=FOLDER python -m benchmarks.finalists
 
-Screened searches of Accel-NASBench with the reward ACC * (LAT/T)^-0.15 on a ZCU102, at several targets
-T, warmed up and kept within as by default (`latency_warmup.py`); readings with noise of one point. Of the
-same trials each rule chooses finalists among those within the target. They are read once more, with half
-the noise, as a longer training tells; the most accurate reading wins. Told is the winner's true accuracy,
-and its latency over the target: means over seeds with 95% intervals, and of the difference, search by
-search.
+Screened searches of Accel-NASBench with the reward ACC * (LAT/T)^-0.15 on a ZCU102, at several targets T,
+warmed up and constrained as by default (`latency_warmup.py`); readings have a noise of one point. From the
+same trials each rule chooses finalists among those within the target. They are read again with half the
+noise, like a longer training; the most accurate reading wins. Reported are the winner's true accuracy and
+its latency over the target: means over seeds with 95% intervals, and paired differences.
 """
 
 import random
@@ -37,7 +36,7 @@ NOISE_LONGER = 0.5
 
 @dataclass(frozen=True)
 class Returned:
-    """By a rule: the winner's true top-1 in %, and its latency over the target."""
+    """A rule's winner: true top-1 in %, and latency over the target."""
 
     top1: float
     over: float
@@ -48,17 +47,17 @@ Found = dict[tuple[int, str], Returned | None]
 
 
 def solve(task: Task) -> Found:
-    """A search, and what each rule returns of its first trials."""
+    """Run a search, and return what each rule chooses from its first trials."""
     target_ms = target_of(task.quantile)
     trials = searched(task, target_ms=target_ms, trials=max(TRIALS), noise=NOISE)
     found: Found = {}
     for count in TRIALS:
         some = trials[:count]
-        told = estimated(some)
+        estimates = estimated(some)
         within = list({t.tokens: t for t in some if t.ms <= target_ms}.values())
         worth = {
-            "reward": {t.tokens: rewarded(told[t.tokens], t.ms, target_ms) for t in within},
-            "accuracy": told,
+            "reward": {t.tokens: rewarded(estimates[t.tokens], t.ms, target_ms) for t in within},
+            "accuracy": estimates,
         }
         for rule, by in worth.items():
             best = sorted(within, key=lambda t, by=by: by[t.tokens], reverse=True)[:FINALISTS]  # type: ignore[misc]
@@ -67,14 +66,14 @@ def solve(task: Task) -> Found:
 
 
 def estimated(trials: list[Tried]) -> dict[Tokens, float]:
-    """Top-1 in % of each network, as a model of all readings has it."""
+    """Estimate top-1 in % of each network from all readings."""
     tokens = [t.tokens for t in trials]
     estimates, _ = fit(ANB_ARITIES, tokens, [t.reading for t in trials]).estimate(tokens)
     return dict(zip(tokens, estimates, strict=True))
 
 
 def returned(finalists: list[Tried], target_ms: float, *, seed: int) -> Returned | None:
-    """The one that reads best after a longer training; a network's luck is the same by either rule."""
+    """Return the best after a longer training; a network's noise is the same for both rules."""
 
     def longer(trial: Tried) -> float:
         return trial.top1 + random.Random(f"{seed} {trial.tokens}").gauss(0.0, NOISE_LONGER)
@@ -100,7 +99,7 @@ def main() -> None:
 
 
 def row(each: list[Found], count: int) -> str:
-    """The cells of so many trials, of the searches that returned something."""
+    """Format the cells of a number of trials, over the searches that returned something."""
     pairs = [(found[count, "reward"], found[count, "accuracy"]) for found in each]
     both = [(old, new) for old, new in pairs if old is not None and new is not None]
     if len(both) < 2:

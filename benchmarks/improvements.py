@@ -1,9 +1,10 @@
-"""What each of MobileNetV3's improvements saves: MAdds, and latency measured here beside the paper's.
+"""Savings of MobileNetV3's improvements: MAdds, and latency measured here next to the paper's.
 
     python -m benchmarks.improvements
 
-The networks of a table are run in turns; a ratio to the first is the median over rounds, with its interval.
-The paper's figures are milliseconds on a Pixel 1 (arXiv 1905.02244: section 5.1, figure 5; table 5).
+The networks of a table are measured interleaved; a ratio to the first is the median over rounds, with its
+interval. The paper's figures are milliseconds on a Pixel 1 (arXiv 1905.02244: section 5.1, figure 5; table
+5).
 """
 
 from latency import Measured, Timing
@@ -21,7 +22,7 @@ TIMING = Timing(min_blocks=40, max_s=6.0, half_width=0.003)
 
 
 def steps() -> dict[str, tuple[ArchSpec, str]]:
-    """From the network before the improvements to MobileNetV3-Large, one at a time."""
+    """Apply the improvements one at a time, up to MobileNetV3-Large."""
     spec = REFERENCES["mobilenet_v3_large_unimproved"]()
     table = {"before": (spec, "")}
     spec = redesign_last_stage(spec)
@@ -35,7 +36,7 @@ def steps() -> dict[str, tuple[ArchSpec, str]]:
 
 
 def nonlinearities() -> dict[str, tuple[ArchSpec, str]]:
-    """MobileNetV3-Large with h-swish from different widths on, fused and not."""
+    """Build MobileNetV3-Large with h-swish from different widths on, fused and unfused."""
     large = REFERENCES["mobilenet_v3_large"]()
     relu = resize_stem(hswish_from(large, None), act="relu")
     table = {"ReLU": (relu, "50.5")}
@@ -51,7 +52,7 @@ def nonlinearities() -> dict[str, tuple[ArchSpec, str]]:
 
 
 def report(source: Measured, table: dict[str, tuple[ArchSpec, str]]) -> None:
-    """Print a table of networks measured in turns."""
+    """Print a table of networks measured interleaved."""
     readings = source.compare([spec for spec, _ in table.values()])
     print("| network | MAdds | ms | ratio to the first | paper, Pixel 1 ms |")
     print("|---|--:|--:|---|---|")

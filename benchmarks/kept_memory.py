@@ -1,11 +1,11 @@
-"""Training images a second with and without the memory that a step frees being kept for the next.
+"""Training speed with and without reusing the memory that a step frees.
 
     python -m benchmarks.kept_memory --resolution 28 64
 
-Networks drawn from the MnasNet space train a few steps on random images, one CPU thread, each in a process
-of its own, since a process cannot go back (`nas.training.allocator`). Rounds alternate, so that other load
-on the machine falls on both sides alike. Told are the median speeds, the ratio with its range over
-networks, and the largest process of each side.
+Networks drawn from the MnasNet space train a few steps on random images on one CPU thread. Each has its own
+process, since a process cannot switch back (`nas.training.allocator`). Rounds alternate, so that other load
+on the machine affects both sides alike. Reported are the median speeds, the ratio with its range over
+networks, and the peak memory of each side.
 """
 
 import argparse
@@ -30,7 +30,7 @@ WARM_UP_STEPS = 3
 
 
 def train_here(network: int, px: int, batch_size: int, *, keep: bool) -> dict[str, float]:
-    """Images a second of a few steps in this process, and its peak memory."""
+    """Return images per second of a few steps in this process, and its peak memory."""
     if keep and not keep_freed_memory():
         raise SystemExit(
             "this C library cannot be told to keep memory: there is nothing to compare"
@@ -56,7 +56,7 @@ def train_here(network: int, px: int, batch_size: int, *, keep: bool) -> dict[st
 
 
 def train_apart(network: int, px: int, batch_size: int, *, keep: bool) -> dict[str, float]:
-    """The same in a new process."""
+    """Do the same in a new process."""
     call = f"m.train_here({network}, {px}, {batch_size}, keep={keep})"
     code = f"import json, benchmarks.kept_memory as m; print(json.dumps({call}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

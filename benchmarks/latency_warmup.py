@@ -1,15 +1,15 @@
-"""What knowing latency beforehand gains a search, on Accel-NASBench.
+"""The gain of a latency estimate known before a search, on Accel-NASBench.
 
     MOBILE_NAS_BENCH=FOLDER python -m benchmarks.latency_warmup
 
-Searches with the reward ACC * (LAT/T)^-0.15 on a ZCU102, its target T at several quantiles of the
-measured latencies. What is known are multiply-adds alone, by the power law through the networks of least
-and most multiply-adds and six random ones, as a search's plan has them
-(`nas.searching.latency_warmup`): a policy is warmed up on it, and a controller that can keeps within the
-target by it, give or take so many times the law's error. For each way: the multiply-adds of a trial, of
-which its training's cost is about a multiple; the highest true reward after 10, 20, 50 and 100 trials; and
-what a search of 50 would return, the highest accuracy of a network within the target, with the part of the
-searches that have none (it counts as 0). Means over seeds with 95% intervals; readings without noise.
+Searches with the reward ACC * (LAT/T)^-0.15 on a ZCU102, with the target T at several quantiles of the
+measured latencies. Only MAdds are known. A power law is fitted to the networks with the fewest and the most
+MAdds and six random ones, as in a search (`nas.searching.latency_warmup`): a policy is warmed up on it, and
+a controller that supports it is constrained to the target, with a margin in multiples of the law's error.
+Reported for each way: MAdds per trial, to which training cost is roughly proportional; the highest true
+reward after 10, 20, 50 and 100 trials; and the result of a search of 50, the highest accuracy within the
+target, with the fraction of searches without one (counted as 0). Means over seeds with 95% intervals;
+readings without noise.
 """
 
 import argparse
@@ -32,17 +32,17 @@ from benchmarks.controller_tables import (
     anb_latency_ms,
     anb_surrogate,
 )
-from controllers import CanKeepWithin, CanWarmUp, Tokens, make_controller
+from controllers import CanConstrain, CanWarmUp, Tokens, make_controller
 from nas.searching.planning.forecast import SAMPLED
 
 QUANTILES = (0.02, 0.1, 0.5)
 BUDGETS = (10, 20, 50, 100)
-WITHIN = 50  # trials of which the most accurate within the target is told
+WITHIN = 50  # trials whose most accurate within the target is reported
 
 
 @cache
 def figures(tokens: Tokens) -> tuple[float, float, float]:
-    """Top-1 in %, latency in ms, multiply-adds in millions."""
+    """Return top-1 in %, latency in ms, and MAdds in millions."""
     return _surrogate()(tokens)
 
 
@@ -58,7 +58,7 @@ def _surrogate() -> Callable[[Tokens], tuple[float, float, float]]:
 
 @dataclass(frozen=True)
 class Way:
-    """A controller, and what it makes of multiply-adds; `margin` is in the law's errors."""
+    """A controller, and its use of MAdds; `margin` is in multiples of the law's error."""
 
     controller: str
     warm: bool = False
@@ -93,7 +93,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Tried:
-    """A trial: top-1 in % as read and as it truly is, latency in ms, multiply-adds in millions."""
+    """A trial: top-1 in % as read and true, latency in ms, MAdds in millions."""
 
     tokens: Tokens
     reading: float
@@ -103,7 +103,7 @@ class Tried:
 
 
 def searched(task: Task, *, target_ms: float, trials: int, noise: float = 0.0) -> list[Tried]:
-    """The search's trials; readings of top-1 have normal noise of that many points."""
+    """Run a search; readings of top-1 have normal noise in points."""
     torch.set_num_threads(1)
     controller, way = make_controller(task.way.controller, ANB_ARITIES, seed=task.seed), task.way
     law = Law(random.Random(f"looked at {task.seed}"))
@@ -116,8 +116,8 @@ def searched(task: Task, *, target_ms: float, trials: int, noise: float = 0.0) -
         assert isinstance(controller, CanWarmUp)
         controller.warm_up(score, enough=0.0)
     if way.margin is not None:
-        assert isinstance(controller, CanKeepWithin)
-        controller.keep_within(score, least=-way.margin * law.error)
+        assert isinstance(controller, CanConstrain)
+        controller.constrain(score, least=-way.margin * law.error)
     done: list[Tried] = []
     while len(done) < trials:
         batch = []
@@ -130,17 +130,17 @@ def searched(task: Task, *, target_ms: float, trials: int, noise: float = 0.0) -
 
 
 def rewarded(top1: float, ms: float, target_ms: float) -> float:
-    """ACC * (LAT/T)^w."""
+    """Return ACC * (LAT/T)^w."""
     return top1 * math.pow(ms / target_ms, ANB_EXPONENT)
 
 
 def target_of(quantile: float) -> float:
-    """The latency in ms that this part of the measured networks is below."""
+    """Return a quantile of the measured latencies in ms."""
     return anb_latency_ms(_folder(), quantile=quantile)
 
 
 def search(task: Task) -> list[float]:
-    """Multiply-adds a trial; best reward by budget; best accuracy within, and whether none is."""
+    """Return MAdds per trial, best reward by budget, and best accuracy within the target, if any."""
     target_ms = target_of(task.quantile)
     trials = searched(task, target_ms=target_ms, trials=max(BUDGETS))
     within = [trial.top1 for trial in trials[:WITHIN] if trial.ms <= target_ms]
@@ -151,7 +151,7 @@ def search(task: Task) -> list[float]:
 
 @cache
 def _extreme(of: Callable[..., Tokens]) -> Tokens:
-    """The network of least or most multiply-adds, one decision at a time."""
+    """Find the network of fewest or most MAdds, one decision at a time."""
     tokens: Tokens = (0,) * len(ANB_ARITIES)
     for position, arity in enumerate(ANB_ARITIES):
         options = [(*tokens[:position], t, *tokens[position + 1 :]) for t in range(arity)]
@@ -160,7 +160,7 @@ def _extreme(of: Callable[..., Tokens]) -> Tokens:
 
 
 class Law:
-    """Logarithm of latency by that of multiply-adds, through a few networks that are measured."""
+    """A power law of latency over MAdds, through a few measured networks."""
 
     def __init__(self, luck: random.Random) -> None:
         looked_at = [_extreme(min), _extreme(max)]
@@ -180,9 +180,9 @@ class Law:
 
 
 def options(about: str | None, *, seeds: int = 50, measured: bool = True) -> argparse.Namespace:
-    """What was typed: how many seeds, by default so many, and processes.
+    """Parse the command line: number of seeds, and processes.
 
-    Tables that others have measured must be there if it is about them.
+    The measured tables must be available if they are used.
     """
     parser = argparse.ArgumentParser(
         description=about, formatter_class=argparse.RawDescriptionHelpFormatter

@@ -1,4 +1,4 @@
-"""How far off a lookup table is on networks that it was not fitted to, and what a lookup costs.
+"""Error of a lookup table on held-out networks, and the cost of a lookup.
 
     nas profile --device cpu --also mobilenet_v3_large ... -o table.jsonl
     python -m benchmarks.lookup_table table.jsonl --device cpu
@@ -55,20 +55,22 @@ def judge(
     *,
     each: bool = False,
 ) -> None:
-    """Print a table's errors on networks that it has the pieces of."""
-    told, measured = [], []
+    """Print a table's errors on networks whose pieces it has."""
+    estimates, measured = [], []
     for label, spec in specs.items():
         try:
             estimate = table.latency(spec).median_ms
         except MeasurementError as error:
             print(f"{label}: left out, {error}")
             continue
-        told.append(estimate)
+        estimates.append(estimate)
         measured.append(source.latency(spec).median_ms)
         if each:
-            off = 100 * (told[-1] / measured[-1] - 1)
-            print(f"{label}: {told[-1]:.3f} ms told, {measured[-1]:.3f} measured, {off:+.1f}%")
-    mape, tau, within = errors(np.array(told), np.array(measured))
+            off = 100 * (estimates[-1] / measured[-1] - 1)
+            print(
+                f"{label}: {estimates[-1]:.3f} ms estimated, {measured[-1]:.3f} measured, {off:+.1f}%"
+            )
+    mape, tau, within = errors(np.array(estimates), np.array(measured))
     print(f"{name}: MAPE {100 * mape:.1f}%, tau {tau:.2f}, {100 * within:.0f}% within 10%")
 
 

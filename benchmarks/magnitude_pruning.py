@@ -1,13 +1,13 @@
-"""A finished NetAdapt run set beside magnitude pruning by Torch-Pruning, and the uniform width multiplier.
+"""Compare a finished NetAdapt run with magnitude pruning and a uniform width multiplier.
 
-Torch-Pruning (github.com/VainF/Torch-Pruning, `pip install torch-pruning`) removes the channels of least L2
-norm, group by group, each group's norms over their mean, all groups against each other, in one step. Here
-the share that it removes is the smallest that meets the adapted network's measured latency. Whatever it
-keeps is trained on as NetAdapt's own last network is: same recipe, same seeds, same total steps.
+Torch-Pruning (github.com/VainF/Torch-Pruning, `pip install torch-pruning`) removes the channels of lowest
+L2 norm, relative to their group's mean, globally and in one step. The fraction removed is the smallest
+that meets the adapted network's measured latency. The pruned network is then trained as NetAdapt's final
+network is: same recipe, seeds and total steps.
 
     python -m benchmarks.magnitude_pruning runs/NAME --final finetune --final-epochs 5
 
-Like `netadapt --resume`, it goes on where it was interrupted; the run's report has the comparison.
+An interrupted run is resumed, as by `netadapt --resume`; the run's report has the comparison.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ HUNDREDTHS = 100
 
 
 class MagnitudePruning:
-    """Finds what Torch-Pruning keeps of the seed where as little as possible is removed.
+    """Finds the least pruned network that meets the limit.
 
     Args:
         divisor: Widths stay multiples of it.
@@ -59,11 +59,11 @@ class MagnitudePruning:
 
 
 def pruned(seed: Checkpoint, ratio: float, *, divisor: int = 8) -> Checkpoint:
-    """The seed without the channels of least norm.
+    """Prune the channels of lowest norm from the seed.
 
     Args:
         seed: Network and weights.
-        ratio: Share of all channels to remove, 0..1.
+        ratio: Fraction of all channels to remove, 0..1.
         divisor: Widths stay multiples of it.
     """
     import torch_pruning
@@ -86,7 +86,7 @@ def pruned(seed: Checkpoint, ratio: float, *, divisor: int = 8) -> Checkpoint:
 
 
 def spec_of(spec: ArchSpec, weights: dict[str, torch.Tensor]) -> ArchSpec:
-    """The spec with the widths that the weights have; of networks without squeeze-and-excite."""
+    """Derive the spec from the widths of the weights, for networks without squeeze-and-excite."""
 
     def rows(name: str) -> int:
         return len(weights[name])
@@ -103,7 +103,7 @@ def spec_of(spec: ArchSpec, weights: dict[str, torch.Tensor]) -> ArchSpec:
 
 
 def main() -> None:
-    """Go on with a run."""
+    """Resume a run."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -112,9 +112,7 @@ def main() -> None:
     parser.add_argument("--final-epochs", type=float, default=5.0)
     parser.add_argument("--final-learning-rate", type=float, default=4e-3)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument(
-        "--curve", action="store_true", help="rivals beside networks on the way too"
-    )
+    parser.add_argument("--curve", action="store_true", help="also compare networks on the way")
     given = parser.parse_args()
     changes = {
         "final": given.final,

@@ -1,13 +1,13 @@
-"""What a step of NetAdapt costs besides training, for MobileNetV3-Large at 224 px.
+"""Overhead of a NetAdapt step besides training, for MobileNetV3-Large at 224 px.
 
-(a) One step without training, in this process: every group's proposal is found, and its weights are cut out
-    of the seed's. Latencies are an estimate's, a sum over layers as a lookup table's is, so that
-    measuring, which depends on the device, is not in it. Goal: 2 s.
-(b) Share of the workers' time that they train, over whole steps with simulated trainings of about 10
-    seconds, the longer the more multiply-adds. Jobs and outcomes carry the network's weights. Ray's
-    start is left out; proposals, inheritance, scheduling, the log and the waiting at a step's end
-    are in. Goal: 90%. Where proposals are no multiple of the workers, a step's end must idle some.
-(c) Peak memory of the process that leads, in both.
+(a) One step without training, in this process: find every group's proposal and transfer the seed's weights.
+    Latencies are estimated by a sum over layers, like a lookup table's, which excludes measuring, since it
+    depends on the device. Goal: 2 s.
+(b) Fraction of the workers' time spent training, over whole steps with simulated trainings of about 10
+    seconds, proportional to MAdds. Jobs and outcomes carry the network's weights. Ray's start is excluded;
+    proposals, inheritance, scheduling, the log and idling at a step's end are included. Goal: 90%. If the
+    number of proposals is not a multiple of the workers, some must idle at a step's end.
+(c) Peak memory of the main process, in both.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ RATE = 10.0  # G multiply-adds a second
 
 
 class Sleeping:
-    """A trainer that takes its time without using a core, and gives back inherited weights."""
+    """A trainer that sleeps and returns inherited weights."""
 
     def __init__(self, mean_s: float, seed_work: int) -> None:
         self.mean_s, self.seed_work = mean_s, seed_work
@@ -61,7 +61,7 @@ class Sleeping:
 
 
 class Stopwatch(AdaptWatcher):
-    """Notes when the first proposal began to train and when the last was kept."""
+    """Records when the first proposal starts to train and when the last is logged."""
 
     def __init__(self) -> None:
         self.first_s = self.last_s = self.trained_s = 0.0
@@ -82,7 +82,7 @@ def fresh(*, target: float, delta: float) -> tuple[Shrink, MemoizedSource]:
 
 
 def one_step(delta: float) -> dict[str, float]:
-    """(a): seconds of a step, of which its proposals; their number and the networks asked about."""
+    """(a): return seconds of a step and of its proposals, and numbers of proposals and networks."""
     weights = build(SEED).state_dict()
     begin = time.perf_counter()
     shrink, latency = fresh(target=0.5, delta=delta)
@@ -104,7 +104,7 @@ def peak_mib() -> float:
 
 
 def utilisation(*, workers: int, mean_s: float, delta: float, steps: int) -> dict[str, float]:
-    """(b): what part of the workers' time they train, and what the numbers of proposals allow."""
+    """(b): return the fraction of the workers' time spent training, and its maximum."""
     watch = Stopwatch()
     shrink, latency = fresh(target=1 - delta * steps, delta=delta)
     recipe = of_steps(Recipe(), 1)

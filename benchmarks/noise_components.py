@@ -1,19 +1,19 @@
-"""Variance components of trials' accuracies, and what a way to train is worth by them.
+"""Variance components of trial accuracies, to judge how to train a trial.
 
-The columns of the table; variances are in squared points:
+Columns of the table; variances are in squared points:
 
-    between      of the networks' own accuracies
+    between      networks' true accuracies
     seeds        of one network between seeds
-    images       what a network's luck with these held-out images adds, which no seed shows: found from how
-                 networks change places from one part of the images to another
-    difference   of two networks, trained with the same seed and with different ones, without `images`.
-                 Common random numbers help as far as the first is the smaller
-    noise        half the first difference where random numbers are common, else `seeds`; plus `images`
+    images       interaction of a network with these held-out images, which seeds do not show: estimated
+                 from rank changes between parts of the images
+    difference   of two networks, trained with equal seeds and with different ones, without `images`; common
+                 random numbers help as far as the first is smaller
+    noise        half the first difference with common random numbers, else `seeds`; plus `images`
     reliability  between / (between + noise)
     noise x s    noise times CPU seconds of a trial: lower is better
-    of plain     that over the first row's
+    of plain     relative to the first row
 
-In brackets: 95% bootstrap intervals over networks. Of few networks they are too narrow.
+In brackets: 95% bootstrap intervals over networks. With few networks they are too narrow.
 """
 
 from dataclasses import asdict, dataclass
@@ -33,10 +33,10 @@ class Variant:
     """Trainings of a kind.
 
     Attributes:
-        name: In the table.
+        name: Name in the table.
         points: Accuracies in percent, (networks, seeds, parts).
-        cpu_s: Of each training with its evaluation, (networks, seeds).
-        common: Whether a seed is that of every network.
+        cpu_s: CPU seconds of each training with its evaluation, (networks, seeds).
+        common: Whether all networks share each seed.
     """
 
     name: str
@@ -45,13 +45,13 @@ class Variant:
     common: bool
 
     def only(self, chosen: NDArray[np.int64]) -> "Variant":
-        """Of these networks, any of them more than once."""
+        """Select networks, possibly repeated."""
         return Variant(self.name, self.points[chosen], self.cpu_s[chosen], self.common)
 
 
 @dataclass(frozen=True)
 class Components:
-    """See the top of the file."""
+    """See the module docstring."""
 
     between: float
     seeds: float
@@ -66,7 +66,7 @@ class Components:
 
 
 def components(points: Readings, *, common: bool) -> Components:
-    """Variance components by the method of moments, from readings of (networks, seeds, parts)."""
+    """Estimate variance components by the method of moments, from readings of (networks, seeds, parts)."""
     networks, seeds, parts = points.shape
     readings = points.mean(axis=2)  # (networks, seeds)
     within = readings.var(axis=1, ddof=1).mean()
@@ -83,14 +83,14 @@ def components(points: Readings, *, common: bool) -> Components:
 
 
 def _residual(table: Readings) -> Readings:
-    """What the means of rows and columns do not explain."""
+    """Return the residual after row and column means."""
     rows, columns = table.mean(axis=1, keepdims=True), table.mean(axis=0, keepdims=True)
     residual: Readings = table - rows - columns + table.mean()
     return residual
 
 
 def rows(variants: list[Variant]) -> list[dict[str, Any]]:
-    """The table as plain data; the first variant is what the others are set beside."""
+    """Return the table as plain data; the first variant is the reference."""
     networks = len(variants[0].points)
     resampled = np.random.default_rng(0).integers(networks, size=(RESAMPLES, networks))
     return [_row(variant, variants[0], resampled) for variant in variants]

@@ -1,14 +1,14 @@
-"""How far off the estimates for the phones of the papers are.
+"""Errors of the estimates for the phones of the MobileNetV3 paper.
 
     python -m benchmarks.published_estimates
     MOBILE_NAS_FACTS=FOLDER python -m benchmarks.published_estimates --ncnn "Kirin 970"
 
 First, from the packaged rows: errors with each family of networks held out of the fit, on every phone.
-Then, where FOLDER holds `pixel_latencies.csv` (columns device, runtime, threads, precision, model,
+Then, if FOLDER holds `pixel_latencies.csv` (columns device, runtime, threads, precision, model,
 width_multiplier, resolution, latency_ms, source): figures of other runtimes, none of which is in the fit.
-A runtime's speed is one factor, fitted to its rows; what is judged is the proportions between networks.
-Last, ncnn on another phone: each network is estimated by Pixel 1's rates, fitted without its family, times
-the factor of the other networks.
+A runtime's speed is one factor fitted to its rows, so only ratios between networks are judged. Last, ncnn
+on another phone: each network is estimated by Pixel 1's rates, fitted without its family, times the factor
+of the other networks.
 """
 
 import argparse
@@ -66,7 +66,7 @@ OTHERS: dict[str, Callable[[Entry], bool]] = {
 
 
 def ncnn_v3() -> ArchSpec:
-    """V3-Large as ncnn's benchmark has it: 672 -> 160 at stride 1, then once more at stride 2."""
+    """Build V3-Large as in ncnn's benchmark: 672 -> 160 at stride 1, then again at stride 2."""
     large = REFERENCES["mobilenet_v3_large"]()
     blocks = list(large.blocks)
     blocks[12] = replace(blocks[12], stride=1)
@@ -75,7 +75,7 @@ def ncnn_v3() -> ArchSpec:
 
 
 def efficientnet_b0() -> ArchSpec:
-    """EfficientNet-B0 (arXiv 1905.11946): squeeze-and-excite and swish in every block."""
+    """Build EfficientNet-B0 (arXiv 1905.11946): squeeze-and-excite and swish in every block."""
     stages = (
         "r1_k3_s1_e1_o16_se0.25 r2_k3_s2_e6_o24_se0.25 r2_k5_s2_e6_o40_se0.25 r3_k3_s2_e6_o80_se0.25 "
         "r3_k5_s1_e6_o112_se0.25 r4_k5_s2_e6_o192_se0.25 r1_k3_s1_e6_o320_se0.25"
@@ -90,7 +90,7 @@ def efficientnet_b0() -> ArchSpec:
 
 
 def row_of(entry: Entry) -> Row | None:
-    """The file's row with its network, or None where that is none of ours."""
+    """Return the file's row with its network, or None for an unknown network."""
     model, ms = entry["model"], float(entry["latency_ms"])
     if model == NCNN_V3:
         return Row(entry["device"], "MobileNetV3-Large", "", ncnn_v3(), ms)
@@ -106,13 +106,13 @@ def row_of(entry: Entry) -> Row | None:
 
 
 def rows_where(entries: list[Entry], wanted: Callable[[Entry], bool]) -> list[Row]:
-    """One-thread float rows of known networks."""
+    """Yield one-thread float rows of known networks."""
     chosen = (e for e in entries if e["threads"] == "1" and e["precision"] != "int8" and wanted(e))
     return [row for row in map(row_of, chosen) if row is not None]
 
 
 def errors(published: np.ndarray, estimates: np.ndarray) -> str:
-    """Cells: rows, MAPE, tau, share within 10%."""
+    """Format cells: rows, MAPE, tau, fraction within 10%."""
     off = np.abs(estimates / published - 1)
     tau = kendalltau(published, estimates).statistic
     return f"{len(off)} | {off.mean():.1%} | {tau:.2f} | {np.mean(off <= 0.1):.0%}"
@@ -122,11 +122,11 @@ def held_out_table() -> None:
     print("| phone | rows | MAPE over families | MAPE over rows | tau | within 10% | by family |")
     print("|---|---|---|---|---|---|---|")
     for phone in PHONES:
-        told = held_out(phone)
-        families = ", ".join(f"{name} {error:.1%}" for name, error in told.families.items())
+        result = held_out(phone)
+        families = ", ".join(f"{name} {error:.1%}" for name, error in result.families.items())
         print(
-            f"| {phone} | {told.rows} | {told.mape:.1%} | {told.row_mape:.1%} | {told.tau:.2f} "
-            f"| {told.within10:.0%} | {families} |"
+            f"| {phone} | {result.rows} | {result.mape:.1%} | {result.row_mape:.1%} | {result.tau:.2f} "
+            f"| {result.within10:.0%} | {families} |"
         )
 
 
@@ -141,22 +141,22 @@ def unseen_table(entries: list[Entry]) -> None:
         rates = fit("pixel1")
         times = factor([replace(row, family="") for row in rows], rates)
         estimates = np.array([work(row.spec) @ rates * times for row in rows])
-        told = errors(np.array([row.latency_ms for row in rows]), estimates)
-        print(f"| {name} | {times:.2f} | {told} |")
+        cells = errors(np.array([row.latency_ms for row in rows]), estimates)
+        print(f"| {name} | {times:.2f} | {cells} |")
 
 
 def ncnn_estimates(rows: list[Row]) -> np.ndarray:
-    """Latencies (ms) by Pixel 1's rates without a row's family, times the other rows' factor, (rows,)."""
+    """Estimate ms by Pixel 1's rates without a row's family, times the other rows' factor, (rows,)."""
     pixel1 = [row for row in published_rows() if row.phone == "pixel1"]
-    told = []
+    estimates = []
     for row in rows:
         rates = fit_rates([other for other in pixel1 if other.family != row.family])
-        told.append(work(row.spec) @ rates * factor([r for r in rows if r is not row], rates))
-    return np.array(told)
+        estimates.append(work(row.spec) @ rates * factor([r for r in rows if r is not row], rates))
+    return np.array(estimates)
 
 
 def ncnn_table(entries: list[Entry], device: str) -> None:
-    """Errors on one device of ncnn's table, each network estimated without its own family."""
+    """Print errors on one device of ncnn's table, each network estimated without its own family."""
     rows = rows_where(
         entries, lambda e: e["runtime"].startswith("ncnn CPU") and e["device"] == device
     )

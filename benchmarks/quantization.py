@@ -1,15 +1,15 @@
-"""What int8 costs MobileNetV3-Small with h-swish, with swish and with ReLU.
+"""Accuracy and speed of int8 MobileNetV3-Small with h-swish, with swish and with ReLU.
 
     python -m benchmarks.quantization [--epochs N] [--seeds N] [--litert]
 
-The paper has h-swish where MobileNetV3 could have swish, because it is friendlier to quantisation. Here the
-network is trained on the embedded images with each of the three in h-swish's place (the ReLUs of the
-first blocks and the hard sigmoids stay), quantised as `nas export --int8` does, and compared with
-its float self on the validation images: top-1, the share of images to which both give the same
-class, and the error of the logits (root mean square, as a part of their standard deviation), which moves
-where top-1 is too coarse to. Float and int8 take turns on the clock, at the images' size and at 224 px.
+The paper prefers h-swish to swish because it quantizes better. Here the network is trained on the embedded
+images with each of the three activations in h-swish's place (the ReLUs of the first blocks and the hard
+sigmoids stay), quantized like `nas export --int8`, and compared with its float version on the validation
+images: top-1, the fraction of images with equal predictions, and the error of the logits (root mean square
+relative to their standard deviation), which is more sensitive than top-1. Float and int8 are timed
+interleaved, at the images' size and at 224 px.
 
-About eight minutes on two cores that do nothing else.
+Takes about eight minutes on two idle cores.
 """
 
 import argparse
@@ -55,7 +55,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Effect:
-    """What int8 did to one trained network: `before`, `after` say which images were right (n,)."""
+    """Effect of int8 on one trained network: `before` and `after` are correctness per image (n,)."""
 
     before: NDArray[np.bool_]
     after: NDArray[np.bool_]
@@ -64,7 +64,7 @@ class Effect:
 
 
 def with_activation(spec: ArchSpec, act: Act) -> ArchSpec:
-    """A network with another activation wherever it has h-swish."""
+    """Replace h-swish by another activation."""
 
     def chosen(old: Act) -> Act:
         return act if old == "hswish" else old
@@ -101,7 +101,7 @@ def train_all(cases: list[Case], jobs: int) -> dict[Case, Weights]:
 
 
 def effect(files: Format, case: Case, weights: Weights, data: Dataset) -> Effect:
-    """What int8 does to one trained network, in one format."""
+    """Measure the effect of int8 on one trained network, in one format."""
     usage = Usage(data.classes, data.resolution_px, data.mean, data.std)
     module = network(case.act, data)
     module.load_state_dict(weights)
@@ -119,7 +119,7 @@ def effect(files: Format, case: Case, weights: Weights, data: Dataset) -> Effect
 
 
 def logits(run: Run, data: Dataset) -> NDArray[np.float32]:
-    """Of the validation images (n, classes)."""
+    """Return logits of the validation images (n, classes)."""
     batches = (images for images, _ in data.val.batches(BATCH))
     prepared = (normalize(images, mean=data.mean, std=data.std) for images in batches)
     return np.concatenate([run(images.contiguous().numpy()) for images in prepared])
@@ -128,7 +128,7 @@ def logits(run: Run, data: Dataset) -> NDArray[np.float32]:
 def latencies(
     files: Format, act: Act, weights: Weights, data: Dataset, *, px: int
 ) -> list[tuple[float, float]]:
-    """Milliseconds of float and int8 at an input size, once a round."""
+    """Return milliseconds of float and int8 at an input size, one per round."""
     module = network(act, replace(data, resolution_px=px)).eval()
     module.load_state_dict(weights)
     model = files.convert(module)
@@ -142,7 +142,7 @@ def latencies(
 
 
 def accuracy_table(effects: dict[Case, Effect]) -> str:
-    """Accuracies and errors as a table, a row an activation."""
+    """Format accuracies and errors, one row per activation."""
     lines = [
         "| activation | float top-1 | int8 top-1 | int8 - float, points (95%) | same class | logit error |",
         "|---|---|---|---|---|---|",
@@ -164,7 +164,7 @@ def accuracy_table(effects: dict[Case, Effect]) -> str:
 
 
 def latency_table(timed: Callable[[Act, int], list[tuple[float, float]]], sides: list[int]) -> str:
-    """Latencies of both files as a table, a row an activation and input size."""
+    """Format latencies of both files, one row per activation and input size."""
     lines = [
         "| activation | input | float ms | int8 ms | int8 / float, median of rounds (min-max) |",
         "|---|---|---|---|---|",

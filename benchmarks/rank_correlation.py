@@ -1,24 +1,24 @@
-"""How well a cheap trial's order of networks is that of a long training, by kind of trial.
+"""Rank correlation of cheap trials with long trainings, by kind of trial.
 
     python -m benchmarks.rank_correlation --trial 1.5 5 --long 25
     python -m benchmarks.rank_correlation --data FOLDER --resolution 64 --networks 20 --batch-size 64
         --trial 2.5 2.5:warm 2.5:small 1.25:warm --long 10 --seeds 1
 
-A trial is a number of epochs, and after a colon what else it is: `warm` begins with the weights of the most
-similar of some trained networks, `small` has half the images a step and twice the steps, `averaged`
-evaluates the mean of its last weights, `common` has the same random numbers for every network; also
-several, as `5:warm,averaged`.
+A trial is a number of epochs, optionally with a colon and modifiers: `warm` starts from the weights of the
+most similar of some trained networks, `small` halves the batch size and doubles the steps, `averaged`
+evaluates the mean of the last weights, `common` uses the same random numbers for every network; they can be
+combined, as in `5:warm,averaged`.
 
-Networks drawn uniformly from the MnasNet space train in each way with one or more seeds, and with two
-others for the long training. A trial is read on the held-out images, as in a search; a long training on
-the test images, so that the two have no image's luck in common. For each way: Kendall's tau-b between its
-accuracy and the mean of the long trainings', one seed and the mean of all, with a 95% bootstrap interval
-over networks; the standard deviation between networks and between seeds; and what one trial costs in CPU
-seconds, as a part of the long one. The last rows are one long training, read either way, against the other.
-Of warm trials also the correlation of (accuracy, less the long training's, each in ranks) with the likeness
-to the network whose weights they began with: above 0 they favour its relatives.
+Networks drawn uniformly from the MnasNet space are trained in each way with one or more seeds, and with
+two others for the long training. Trials are evaluated on held-out images, as in a search; long trainings
+on test images, so that the two share no sampling noise. Reported for each way: Kendall's tau-b between its
+accuracy and the mean of the long trainings', for one seed and for the mean of all, with a 95% bootstrap
+interval over networks; the standard deviation between networks and between seeds; and CPU seconds relative
+to a long training. The last rows compare one long training, on either images, with the other. For warm
+trials also the correlation of (accuracy minus the long training's, in ranks) with the similarity to the
+source network: positive values favour its relatives.
 
-Trainings are kept in a file of JSON lines as they end; a second start goes on where the first stopped.
+Trainings are appended to a JSONL file; a second start resumes.
 """
 
 import argparse
@@ -58,14 +58,14 @@ AVERAGED = 0.25  # part of the steps, the last
 
 @dataclass(frozen=True)
 class Way:
-    """A way to try a network: how long, and how else."""
+    """A kind of trial: length and modifiers."""
 
     epochs: float
     how: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> "Way":
-        """From `5` or `5:warm,averaged`."""
+        """Parse `5` or `5:warm,averaged`."""
         epochs, _, how = text.partition(":")
         names = tuple(sorted(filter(None, how.split(","))))
         if unknown := set(names) - set(HOW):
@@ -89,7 +89,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Setting:
-    """What every process works with."""
+    """Settings shared by all processes."""
 
     source: str
     resolution_px: int | None
@@ -101,7 +101,7 @@ class Setting:
 
     @property
     def recipe(self) -> Recipe:
-        """A training's, but for its length."""
+        """The recipe of a training, except for its length."""
         return Recipe(
             augment=Augment(pad_fraction=self.pad_fraction),
             learning_rate=self.learning_rate,
@@ -111,19 +111,19 @@ class Setting:
 
 @cache
 def dataset(setting: Setting) -> Dataset:
-    """The images, loaded once a process."""
+    """Load the images, once per process."""
     return load_dataset(setting.source, resolution_px=setting.resolution_px)
 
 
 @cache
 def space(setting: Setting) -> SearchSpace:
-    """The space, for the data's classes."""
+    """Load the space, for the data's classes."""
     return load_space("mnasnet", resolution=224, classes=len(dataset(setting).classes))
 
 
 @cache
 def tokens(setting: Setting) -> list[Tokens]:
-    """The networks; those after the first `networks` are trained to begin warm trials with."""
+    """Return the networks; those after the first `networks` are the sources of warm trials."""
     return make_controller("uniform", space(setting).arities, seed=0).ask(
         setting.networks + MOST_SOURCES
     )
@@ -131,13 +131,13 @@ def tokens(setting: Setting) -> list[Tokens]:
 
 @cache
 def warm(setting: Setting) -> WarmStart:
-    """What warm trials begin with."""
+    """Return the warm start of warm trials."""
     seeds = [load_checkpoint(Path(path)) for path in setting.sources]
     return WarmStart.of(space(setting), seeds, classes=len(dataset(setting).classes))
 
 
 def training(way: Way, setting: Setting) -> ProxyTraining:
-    """How a trial is trained."""
+    """Return how a trial is trained."""
     recipe = setting.recipe.model_copy(
         update={
             "epochs": way.epochs,
@@ -151,7 +151,7 @@ def training(way: Way, setting: Setting) -> ProxyTraining:
 
 
 def job_of(task: Task, setting: Setting, *, kind: str = "search") -> Job:
-    """What a worker gets."""
+    """Make a worker's job."""
     chosen = tokens(setting)[task.network]
     shared = 0 if "common" in task.way.how else task.network
     return Job(
@@ -166,12 +166,12 @@ def job_of(task: Task, setting: Setting, *, kind: str = "search") -> Job:
 
 @dataclass(frozen=True)
 class Trained:
-    """What came of a training.
+    """Result of a training.
 
     Attributes:
         val: Top-1 on the held-out images, 0..1; 0 if it failed.
-        test: On the test images; 0 of a trial.
-        cpu_s: CPU seconds, looking at test images not among them.
+        test: Top-1 on the test images; 0 for a trial.
+        cpu_s: CPU seconds, without evaluation on test images.
     """
 
     val: float
@@ -180,7 +180,7 @@ class Trained:
 
 
 def train(task: Task, setting: Setting) -> Trained:
-    """Train a network in a process of its own."""
+    """Train a network in its own process."""
     is_long = task.seed in LONG_SEEDS
     trial, job = (
         training(task.way, setting),
@@ -201,7 +201,7 @@ def _tested(spec: ArchSpec, weights: bytes, setting: Setting) -> float:
 
 
 def train_source(network: int, way: Way, setting: Setting, path: Path) -> None:
-    """Train a network and keep its weights, as a seed file."""
+    """Train a network and save its weights as a seed file."""
     if path.exists():
         return
     job = job_of(Task(network, way, 0), setting, kind="final")
@@ -215,7 +215,7 @@ def train_source(network: int, way: Way, setting: Setting, path: Path) -> None:
 def train_all(
     tasks: Sequence[Task], setting: Setting, *, kept: Path, jobs: int
 ) -> dict[Task, Trained]:
-    """Train what `kept` does not hold yet, network by network."""
+    """Run the trainings missing in `kept`, network by network."""
     done: dict[Task, Trained] = {}
     if kept.exists():
         for line in kept.read_text().splitlines():
@@ -246,7 +246,7 @@ Values = NDArray[np.float64]
 
 
 def tau(trials: Values, longs: Values) -> str:
-    """Kendall's tau-b with its 95% interval."""
+    """Return Kendall's tau-b with its 95% interval."""
     luck = np.random.default_rng(0)
     resampled = []
     for _ in range(RESAMPLES):
@@ -261,7 +261,7 @@ def tau(trials: Values, longs: Values) -> str:
 
 
 def favour(trials: Values, longs: Values, setting: Setting) -> str:
-    """Whether trials do better, beside the long training, the more they are like their source."""
+    """Correlate trials' advantage over long trainings with the similarity to their source."""
     likeness = [
         max(
             sum(a == b for a, b in zip(mine, theirs, strict=True))
@@ -275,10 +275,10 @@ def favour(trials: Values, longs: Values, setting: Setting) -> str:
 def report(
     done: dict[Task, Trained], *, setting: Setting, ways: Sequence[Way], seeds: int, long: Way
 ) -> None:
-    """Print the table: a row a way, and the long training."""
+    """Print the table: one row per way, and the long training."""
 
     def figures(way: Way, seeds: Sequence[int]) -> tuple[Values, Values, float]:
-        """Points on val and test, both (networks, seeds), and CPU seconds."""
+        """Return points on val and test, both (networks, seeds), and CPU seconds."""
         each = [[done[Task(n, way, seed)] for seed in seeds] for n in range(setting.networks)]
         val, test, cpu_s = np.array([[astuple(t) for t in row] for row in each]).transpose(2, 0, 1)
         return 100 * val, 100 * test, float(cpu_s.mean())
@@ -314,7 +314,7 @@ def report(
 def setting_parser(
     description: str | None, *, learning_rate: float, batch_size: int, networks: int
 ) -> argparse.ArgumentParser:
-    """A parser of the options that make a `Setting`, with these defaults: see `setting_of`."""
+    """Make a parser of the options of a `Setting`; see `setting_of`."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -328,7 +328,7 @@ def setting_parser(
 
 
 def setting_of(given: argparse.Namespace) -> Setting:
-    """What `setting_parser` was given."""
+    """Make a `Setting` from the options of `setting_parser`."""
     return Setting(
         source=given.data,
         resolution_px=given.resolution,

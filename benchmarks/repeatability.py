@@ -1,10 +1,10 @@
-"""Does a measurement come out the same twice? The ratio of two networks, measured again and again.
+"""Repeatability of a measurement: the ratio of two networks, measured repeatedly.
 
-    python -m benchmarks.repeatability            # 20 repeats quiet, then 20 with every core loaded
+    python -m benchmarks.repeatability            # 20 repeats idle, then 20 with every core loaded
 
-Beside our interleaved measurement stands the usual way, in the same run: the mean of 50 runs of one network
-after the mean of 50 of the other, by wall clock. The coefficient of variation of the ratio is told for
-both, and that of the milliseconds.
+Our interleaved measurement is compared with the usual way in the same run: the mean of 50 runs of one
+network after the mean of 50 of the other, by wall clock. Reported is the coefficient of variation of the
+ratio and of the milliseconds, for both.
 """
 
 import argparse
@@ -22,7 +22,7 @@ PAIR = ("mobilenet_v3_large", "mobilenet_v2")
 
 
 def busy() -> None:
-    """Keep a core at work, with memory traffic, as another program would."""
+    """Keep a core busy, with memory traffic, like another program."""
     values = np.random.default_rng(0).random((512, 512))
     while True:
         values = values @ values
@@ -30,7 +30,7 @@ def busy() -> None:
 
 
 def naive(models: list[bytes], runtime: OnnxRuntime) -> list[float]:
-    """Mean of 50 runs of each by wall clock, one after the other."""
+    """Return the mean of 50 runs of each by wall clock, one after the other."""
     means = []
     for model in models:
         network = runtime.load(model)
@@ -41,12 +41,12 @@ def naive(models: list[bytes], runtime: OnnxRuntime) -> list[float]:
 
 
 def variation(values: list[float]) -> str:
-    """Coefficient of variation in percent."""
+    """Return the coefficient of variation in percent."""
     return f"{100 * np.std(values, ddof=1) / np.mean(values):.2f}%"
 
 
 def repeat(source: Measured, models: list[bytes], repeats: int) -> None:
-    """Print a row: both ways of measuring, side by side, so many times."""
+    """Print a row: repeat both ways of measuring."""
     ours, theirs, ours_ms, theirs_ms, unstable = [], [], [], [], 0
     for _ in range(repeats):
         first, second = source.measure(models)

@@ -1,10 +1,10 @@
-"""What a search costs besides training.
+"""Overhead of a search besides training.
 
-(a) Share of the wall time that two workers do not train, with trials of about 10 seconds: Ray's start
-    is left out, scheduling, batch ends and the log are in. Latencies are an estimate's, so that
-    measuring, which depends on the device, is not in it.
-(b) A simulated search of many trials, in this process: seconds and peak memory at 2,000, 4,000 and
-    8,000 trials, each in a process of its own.
+(a) Fraction of the wall time that two workers do not train, with trials of about 10 seconds. Ray's start is
+    excluded; scheduling, batch ends and the log are included. Latencies are estimated, which excludes
+    measuring, since it depends on the device.
+(b) A simulated search of many trials, in this process: seconds and peak memory at 2,000, 4,000 and 8,000
+    trials, each in its own process.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from search_spaces import load_space
 
 
 class Sleeping:
-    """An evaluator that takes its time without using a core: 7.5 to 12.5 s, by the job's seed."""
+    """An evaluator that sleeps for 7.5 to 12.5 s, by the job's seed."""
 
     def __init__(self, mean_s: float) -> None:
         self.mean_s = mean_s
@@ -45,7 +45,7 @@ class Sleeping:
 
 
 class Stopwatch(Silent):
-    """Notes when the first batch began to train and when the last trial was kept."""
+    """Records when the first batch starts to train and when the last trial is logged."""
 
     def __init__(self) -> None:
         self.first_s = self.last_s = 0.0
@@ -76,7 +76,7 @@ def make_runner(folder: Path, *, trials: int, batch_size: int, watcher: Silent) 
 
 
 def not_training(*, workers: int, mean_s: float, trials: int) -> float:
-    """Share of the workers' time between the first trial's begin and the last one's end."""
+    """Return the fraction of the workers' time, from first start to last end, not spent training."""
     watch = Stopwatch()
     with tempfile.TemporaryDirectory() as folder:
         runner = make_runner(Path(folder), trials=trials, batch_size=10, watcher=watch)

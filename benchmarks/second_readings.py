@@ -1,12 +1,12 @@
-"""Are second trainings of the most promising networks worth the new networks that they cost?
+"""Are repeated trainings of the most promising networks worth the new networks that they replace?
 
     MOBILE_NAS_BENCH=FOLDER python -m benchmarks.second_readings
 
-Screened searches of the noisy tables (`controller_tables.py`), each with so many readings in all. Some of
-them are kept for the end: second readings of the networks of best estimate, one each. Then the search
-returns what the model, fitted to all readings, estimates best: the true value of that one, and of the best
-of three, as finalists trained longer would tell it. The first row of a table is without second readings;
-the others say what they add to it, search by search, with a 95% interval.
+Screened searches of the noisy tables (`controller_tables.py`) with an equal total number of readings. Some
+are reserved for the end: one second reading of each of the networks with the best estimates. Then the
+search returns the network that the surrogate, fitted to all readings, estimates best: reported is its true
+value, and that of the best of three, like finalists after longer training. The first row of a table has no
+second readings; the others show the paired difference to it, with a 95% interval.
 """
 
 import argparse
@@ -31,7 +31,7 @@ BATCH = 10
 
 
 def ranked(trials: Sequence[Trial], table: Table) -> list[Trial]:
-    """Each network once, of best estimate first."""
+    """Return each network once, best estimate first."""
     model = fit(table.arities, [t.tokens for t in trials], [t.reading for t in trials])
     distinct = {trial.tokens: trial for trial in trials}
     estimates, _ = model.estimate(list(distinct))
@@ -41,7 +41,7 @@ def ranked(trials: Sequence[Trial], table: Table) -> list[Trial]:
 
 
 def read_again(trials: list[Trial], table: Table, *, count: int, seed: int) -> list[Trial]:
-    """With second readings of the `count` most promising."""
+    """Add second readings of the `count` most promising networks."""
     luck = random.Random(f"second {seed}")
     again = [
         Trial(t.tokens, t.true, t.true + luck.gauss(0.0, table.noise))
@@ -55,7 +55,7 @@ Found = dict[tuple[int, float], tuple[float, float]]
 
 
 def solve(name: str, seed: int) -> Found:
-    """A search of a table."""
+    """Run a search of a table."""
     torch.set_num_threads(1)
     table = known_tables()[name](seed)
     trials = search("screened", table, seed=seed, batch=BATCH, trials=max(READINGS))
@@ -71,7 +71,7 @@ def solve(name: str, seed: int) -> Found:
 
 
 def _added(each: Sequence[Found], readings: int, part: float, which: int) -> str:
-    """A cell: the value without second readings, or what some add to it."""
+    """Format a cell: the value without second readings, or the difference that some make."""
     plain = [found[readings, 0.0][which] for found in each]
     if not part:
         return interval(plain)

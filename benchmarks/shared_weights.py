@@ -1,19 +1,19 @@
-"""Does one network with the weights of all of the space's rank them as training each alone does?
+"""Does a supernet rank the networks of the space as separate trainings do?
 
     python -m benchmarks.rank_correlation --data FOLDER --resolution 64 --networks 20 --long 40 --kept FILE
     python -m benchmarks.shared_weights --data FOLDER --resolution 64 --alone FILE --long 40 --minutes 26
 
-The shared network holds for every layer (stage, position, operation and role) the largest tensor that a
-network of the space has there; each takes its first channels, the middle of the kernels and the first
-layers of a stage, as once-for-all, BigNAS and TuNAS do. With `--rule sandwich` the largest network learns
-from the labels at each step, the smallest and random ones from the largest one's answers (in-place
-distillation, BigNAS). With `--rule single` one random network a step learns from the labels (single-path
-one-shot, Guo et al. 2020; TuNAS without its policy): the largest network costs 3.4 times a random
-one. A network is judged with batch norm's statistics taken anew on training images.
+For every layer (stage, position, operation and role) the supernet has the largest tensor of any network of
+the space; each network uses its first channels, the centre of its kernels and the first layers of a stage,
+as in once-for-all, BigNAS and TuNAS. With `--rule sandwich` each step trains the largest network on the
+labels, and the smallest and random ones on the largest one's outputs (in-place distillation, BigNAS). With
+`--rule single` each step trains one random network on the labels (single-path one-shot, Guo et al. 2020;
+TuNAS without its policy): the largest network costs 3.4 times a random one. Networks are evaluated with
+batch norm's statistics recomputed on training images.
 
-Told are the accuracies of the networks that `rank_correlation` has trained alone, as the shared weights
-have them, and Kendall's tau between the two with a 95% bootstrap interval over networks. The weights are
-kept in the file of --kept every two minutes; a second start goes on from there.
+Reported are the supernet's accuracies of the networks that `rank_correlation` has trained separately, and
+Kendall's tau between the two with a 95% bootstrap interval over networks. The weights are saved to the file
+of --kept every two minutes; a second start resumes.
 """
 
 import argparse
@@ -64,11 +64,11 @@ Place = tuple[object, ...]
 
 
 class Shared(nn.Module):
-    """The weights of every network of a space.
+    """A supernet.
 
     Args:
         space: The space.
-        seed: Of the first weights.
+        seed: Seed of the initial weights.
     """
 
     def __init__(self, space: FactorizedSpace, *, seed: int) -> None:
@@ -100,7 +100,7 @@ class Shared(nn.Module):
                     yield (*layer, name.removeprefix(prefix)), name
 
     def parameters_of(self, chosen: Tokens, shapes: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The part of the weights that a network has, by its own names; gradients reach the whole."""
+        """Return a network's part of the weights, by its own names; gradients reach the supernet."""
         taken = {}
         for place, name in self._places(chosen, shapes):
             whole = getattr(self, self._names[place])
@@ -108,13 +108,13 @@ class Shared(nn.Module):
         return taken
 
     def skeleton(self, chosen: Tokens) -> tuple[Network, dict[str, Tensor]]:
-        """A network without weights, and its tensors' shapes."""
+        """Return a network without weights, and the shapes of its tensors."""
         with torch.device("meta"):
             network = Network(self.space.decode(chosen))
         return network, dict(network.named_parameters())
 
     def logits(self, chosen: Tokens, images: Tensor) -> Tensor:
-        """What a network answers in training mode: (N, classes)."""
+        """Compute logits in training mode: (N, classes)."""
         network, shapes = self.skeleton(chosen)
         fresh = {name: _fresh(name, buffer) for name, buffer in network.named_buffers()}
         state = self.parameters_of(chosen, shapes) | fresh
@@ -122,7 +122,7 @@ class Shared(nn.Module):
         return answer
 
     def network(self, chosen: Tokens) -> Network:
-        """A network of its own with a copy of its part of the weights."""
+        """Make a separate network with a copy of its weights."""
         network = build(self.space.decode(chosen))
         parameters = self.parameters_of(chosen, dict(network.named_parameters()))
         with torch.no_grad():
@@ -132,7 +132,7 @@ class Shared(nn.Module):
 
 
 def _united(tensor: Tensor, other: torch.Size, generator: torch.Generator) -> Tensor:
-    """A tensor drawn like this one that one of the other shape fits into too."""
+    """Return a tensor like this one that is large enough for the other shape too."""
     shape = tuple(map(max, tensor.shape, other))
     if shape == tuple(tensor.shape):
         return tensor
@@ -147,7 +147,7 @@ def _fresh(name: str, buffer: Tensor) -> Tensor:
 
 
 def _one_decision_changed(space: FactorizedSpace) -> Iterator[Tokens]:
-    """The largest network, and those with one of its decisions made otherwise: they have every layer."""
+    """Yield the largest network, and those with one decision changed: together they have every layer."""
     largest = extreme(space, largest=True)
     yield largest
     for position, arity in enumerate(space.arities):
@@ -157,7 +157,7 @@ def _one_decision_changed(space: FactorizedSpace) -> Iterator[Tokens]:
 
 @dataclass
 class Training:
-    """A training of the shared weights, as far as it is."""
+    """A training of the supernet and its progress."""
 
     shared: Shared
     data: Dataset
@@ -182,7 +182,7 @@ class Training:
         self.smallest = extreme(self.shared.space, largest=False)
 
     def advance(self) -> float:
-        """A step; the loss of the network that learns from the labels."""
+        """Take a step; return the loss of the network trained on the labels."""
         begin = time.perf_counter()
         rate = one_cycle(self.step, self.total_steps, warmup_fraction=self.recipe.warmup_fraction)
         for group in self.optimizer.param_groups:
@@ -221,7 +221,7 @@ class Training:
         return normalize(changed, mean=self.data.mean, std=self.data.std), labels
 
     def save(self, path: Path) -> None:
-        """Keep where it is."""
+        """Save the progress."""
         kept = {
             "weights": self.shared.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -233,7 +233,7 @@ class Training:
         path.with_suffix(".new").replace(path)
 
     def restore(self, path: Path) -> None:
-        """Be where it was."""
+        """Load the progress."""
         kept = torch.load(path, weights_only=True)
         self.shared.load_state_dict(kept["weights"])
         self.optimizer.load_state_dict(kept["optimizer"])
@@ -242,7 +242,7 @@ class Training:
 
 
 def accuracy(shared: Shared, chosen: Tokens, data: Dataset, recipe: Recipe) -> float:
-    """Top-1 on val of a network with the shared weights, 0..1."""
+    """Return top-1 on val of a network with the shared weights, 0..1."""
     network = shared.network(chosen)
     order = torch.Generator().manual_seed(0)
     batches = data.train.batches(recipe.batch_size, generator=order, drop_last=True)
@@ -257,7 +257,7 @@ def accuracy(shared: Shared, chosen: Tokens, data: Dataset, recipe: Recipe) -> f
 
 
 def alone(path: Path, *, networks: int, long: Way) -> np.ndarray:
-    """The mean accuracy of each network trained alone."""
+    """Return the mean accuracy of each separately trained network."""
     found: dict[int, list[float]] = {}
     for line in path.read_text().splitlines():
         entry = json.loads(line)

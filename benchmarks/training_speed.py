@@ -1,12 +1,12 @@
-"""Training images a second: `nas.training.train` beside a plain PyTorch loop.
+"""Training images per second: `nas.training.train` compared with a plain PyTorch loop.
 
     python benchmarks/training_speed.py [--data SOURCE] [--resolution PX] [--rounds N]
 
-Both sides train torchvision's MobileNetV3-Small on the same images with the same batch size, one
-CPU thread, and the same random crop and mirror. The plain loop is what tutorials show: a DataLoader
-over PIL images, torchvision transforms, NCHW, AdamW. Its images are in memory as ours are, so it is
-spared from decoding files. Rounds alternate, so that other load on the machine falls on all alike. In one
-process all of them keep freed memory, as ours does: what that gains is told by `kept_memory`.
+Both train torchvision's MobileNetV3-Small on the same images with the same batch size, one CPU thread, and
+the same random crop and mirror. The plain loop is that of tutorials: a DataLoader over PIL images,
+torchvision transforms, NCHW, AdamW. Its images are in memory like ours, so it need not decode files. Rounds
+alternate, so that other load on the machine affects all alike. All of them share one process and thus keep
+freed memory, like ours; see `kept_memory` for the effect.
 """
 
 import argparse
@@ -30,7 +30,7 @@ PAD_FRACTION = 0.125
 
 
 class PilImages(TorchDataset[tuple[torch.Tensor, int]]):
-    """The training images as torchvision's own in-memory sets give them: PIL, then transforms."""
+    """The training images as in torchvision's in-memory data sets: PIL, then transforms."""
 
     def __init__(self, dataset: Dataset) -> None:
         assert isinstance(dataset.train, ArraySplit)

@@ -1,19 +1,19 @@
-"""How noisy one trial's accuracy is, and what makes it less so a second: noise variance times CPU seconds.
+"""Noise of a trial's accuracy, and how to reduce it per second: noise variance times CPU seconds.
 
     python -m benchmarks.trial_noise
     python -m benchmarks.trial_noise --data FOLDER --px 64 --epochs 12 --kept runs/trial_noise_photos.jsonl
 
-Networks drawn uniformly from the MnasNet space train with several seeds each, in three ways:
+Networks drawn uniformly from the MnasNet space are trained with several seeds each, in three ways:
 
-    own      weights, data order and augmentation by seeds of the network's own
-    order    weights by its own, order and augmentation by one seed for all networks
-    same     one seed for all networks altogether
+    own      each network has its own seeds of weights, data order and augmentation
+    order    own seed of the weights; all networks share that of order and augmentation
+    same     all networks share one seed
 
-Averages of the last weights (`recipe.average_fraction`) are taken beside a training, which they do not
-change. Held-out images are read in ten parts, so that half of them can be set beside all. What the columns
-mean is told in `noise_components`.
+Averages of the last weights (`recipe.average_fraction`) are taken alongside a training, without changing
+it. Held-out images are evaluated in ten parts, to compare halves with all. For the columns see
+`noise_components`.
 
-Trainings are kept in a file of JSON lines as they end; a second start goes on where the first stopped.
+Trainings are appended to a JSONL file; a second start resumes.
 """
 
 import argparse
@@ -51,7 +51,7 @@ COMMON = 10**6
 
 @dataclass(frozen=True)
 class Setting:
-    """What all trainings of a table have in common."""
+    """Settings shared by all trainings of a table."""
 
     data: str
     px: int | None
@@ -61,7 +61,7 @@ class Setting:
 
     @property
     def recipe(self) -> Recipe:
-        """Of a trial; no fewer steps than the standard preset has."""
+        """The recipe of a trial, with at least the steps of the standard preset."""
         least = 200 if self.steps is None else None
         augment = Augment(pad_fraction=self.pad_fraction)
         return Recipe(
@@ -79,14 +79,14 @@ class Task:
 
     @property
     def seeds(self) -> tuple[int, int]:
-        """Of the weights, and of order, augmentation and dropout."""
+        """Return the seeds of the weights, and of order, augmentation and dropout."""
         own, common = trial_seed(self.seed, self.network), trial_seed(self.seed, COMMON)
         return (common if self.way == "same" else own), (own if self.way == "own" else common)
 
 
 @cache
 def images(data: str, px: int | None) -> tuple[Dataset, list[ArraySplit]]:
-    """The data set, and its held-out images in parts, each of all classes alike."""
+    """Load the data set, with its held-out images in stratified parts."""
     dataset = load_dataset(data, resolution_px=px)
     batches = [(some.numpy(), labels.numpy()) for some, labels in dataset.val.batches(256)]
     pixels, labels = (np.concatenate(kind) for kind in zip(*batches, strict=True))
@@ -96,7 +96,7 @@ def images(data: str, px: int | None) -> tuple[Dataset, list[ArraySplit]]:
 
 
 class Averages:
-    """Averages of several lengths, taken after each training step; counts the CPU seconds of each."""
+    """Averages of several lengths, updated after each step; counts the CPU seconds of each."""
 
     def __init__(self, network: torch.nn.Module, first_steps: dict[float, int]) -> None:
         self.network, self.first_steps = network, first_steps
@@ -116,7 +116,7 @@ class Averages:
 
 
 def measure(task: Task, setting: Setting, fractions: list[float], networks: int) -> dict[str, Any]:
-    """Train, and read each average on each part: percent, and CPU seconds of a trial that does no more."""
+    """Train, and evaluate each average on each part: percent, and CPU seconds of an equivalent trial."""
     torch.set_num_threads(1)
     dataset, parts = images(setting.data, setting.px)
     recipe, cpu = setting.recipe, torch.device("cpu")
@@ -154,7 +154,7 @@ def measure(task: Task, setting: Setting, fractions: list[float], networks: int)
 
 
 def _first_steps(recipe: Recipe, fractions: list[float], images: int) -> dict[float, int]:
-    """The step from which on each average counts."""
+    """Return the first step of each average."""
     total = recipe.total_steps(images)
     lengths = {
         fraction: recipe.model_copy(update={"average_fraction": fraction}).averaged_steps(total)
@@ -166,7 +166,7 @@ def _first_steps(recipe: Recipe, fractions: list[float], images: int) -> dict[fl
 def train_all(
     tasks: list[Task], setting: Setting, fractions: list[float], *, kept: Path, jobs: int
 ) -> dict[Task, dict[str, Any]]:
-    """Train what `kept` does not hold yet, network by network."""
+    """Run the trainings missing in `kept`, network by network."""
     done: dict[Task, dict[str, Any]] = {}
     for line in kept.read_text().splitlines() if kept.exists() else []:
         entry = json.loads(line)
@@ -191,7 +191,7 @@ def train_all(
 
 
 def variants(done: dict[Task, dict[str, Any]], fractions: list[float]) -> list[Variant]:
-    """The trainings as tables, plain ones with own seeds first; diverged networks are left out."""
+    """Return the trainings as tables, plain ones with own seeds first; diverged networks are left out."""
     failed = {task.network for task, result in done.items() if "error" in result}
     for network in sorted(failed):
         print(f"network {network} is left out: a training of it diverged")

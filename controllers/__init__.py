@@ -1,14 +1,13 @@
-"""Search policies: who decides which architecture to try next.
+"""Controllers: search policies that decide which architectures to try next.
 
-Every controller follows one contract, ``Controller`` in ``controller.py``: ``ask(n)`` for token
-sequences, ``tell`` what they scored. Read that file first, then ``reinforce.py`` (its parts:
-``policy.py``, the RNN; ``baseline.py``, what a reward is compared with). ``screened.py``, the
-default, trains only the most promising of its proposals, by the model of ``surrogate.py``.
-``uniform.py`` and ``evolution.py`` are what they are compared with.
+Every controller implements ``Controller`` in ``controller.py``: ``ask(n)`` for token sequences, then
+``tell`` their scores. Read that file first, then ``reinforce.py`` (with ``policy.py``, the RNN, and
+``baseline.py``). The default, ``screened.py``, trains only the most promising proposals according to
+``surrogate.py``. ``uniform.py`` and ``evolution.py`` are the baselines.
 
-A search is a loop of two calls. Here the score of a sequence of three decisions, of 4, 2 and 3 choices, is
-their sum, which is 6 at best; to minimize, tell the negative. A trial that failed scores 0, or the lowest
-score so far if that is below 0. Batches are cheaper a trial than sequences asked for one by one.
+A search is a loop of two calls. Here a sequence of three decisions, with 4, 2 and 3 choices, scores its
+sum, at most 6. To minimize, tell the negative. A failed trial scores 0, or the lowest score so far if that
+is negative. Large batches cost less per trial than sequences asked for one by one.
 
 >>> controller = make_controller("screened", (4, 2, 3), seed=0)
 >>> trials = []
@@ -19,8 +18,8 @@ score so far if that is below 0. Batches are cheaper a trial than sequences aske
 >>> max(trials, key=lambda trial: trial[1])
 ((3, 1, 2), 6.0)
 
-A controller of your own becomes a name here through an entry point of the group
-``mobile_nas.controllers``; ``check_controller`` tests that it keeps the contract.
+Plug-ins register through entry points of the group ``mobile_nas.controllers``; test yours with
+``check_controller``.
 """
 
 import inspect
@@ -32,7 +31,7 @@ from typing import Any
 from controllers.checks import checked_seed
 from controllers.conformance import check_controller
 from controllers.controller import (
-    CanKeepWithin,
+    CanConstrain,
     CanMergeAliases,
     CanWarmUp,
     Controller,
@@ -44,7 +43,7 @@ from search_spaces.nearest import did_you_mean
 
 __all__ = [
     "CONTROLLERS",
-    "CanKeepWithin",
+    "CanConstrain",
     "CanMergeAliases",
     "CanWarmUp",
     "Controller",
@@ -56,7 +55,7 @@ __all__ = [
 
 GROUP = "mobile_nas.controllers"
 
-# Where each class is, not the class: `import controllers` must not load torch.
+# Import paths instead of classes: `import controllers` must not load torch.
 CONTROLLERS: Mapping[str, str] = {
     "rnn": "controllers.reinforce:Reinforce",
     "uniform": "controllers.uniform:Uniform",
@@ -70,7 +69,7 @@ OTHER_NAMES: Mapping[str, str] = {
     **dict.fromkeys(("ea", "genetic", "ga", "evolutionary", "nsga2"), "evolution"),
     **dict.fromkeys(("bo", "bayes", "bayesian", "tpe", "surrogate"), "screened"),
 }
-"""Names that others have for what is like ours."""
+"""Our controller by common names of similar ones."""
 
 
 def make_controller(
@@ -80,14 +79,14 @@ def make_controller(
     seed: int,
     options: Mapping[str, object] = MappingProxyType({}),
 ) -> Controller:
-    """A new controller by name.
+    """Create a controller by name.
 
     Args:
         name: a key of ``CONTROLLERS`` or of an entry point in the group ``mobile_nas.controllers``,
             which must be callable as ``(arities, *, seed, **options)``.
         arities: number of choices of each decision.
         seed: of everything random in the controller, 0 to 2**32 - 1.
-        options: its keyword arguments besides the seed.
+        options: further keyword arguments of the controller.
 
     Raises:
         InputError: unknown name or option, or a value out of range.
@@ -119,7 +118,7 @@ def _find(name: str) -> Any:
 
 
 def _option_names(make: Any) -> list[str] | None:
-    """Keyword arguments besides the seed; None if any is taken."""
+    """Return the names of its options; None if it accepts any."""
     parameters = inspect.signature(make).parameters.values()
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return None

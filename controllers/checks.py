@@ -1,4 +1,4 @@
-"""Checks at the border: what comes in from outside is refused with one line, or is right."""
+"""Validation of a controller's input: one-line errors that show the value."""
 
 import copy
 import math
@@ -9,18 +9,18 @@ from typing import Any, SupportsFloat
 from controllers.controller import Scored, Tokens
 from search_spaces.errors import InputError
 
-MEND = "change it, or leave it out for the default"
-LARGEST_OPTION = 1e6  # far above any use; the policy's 32-bit numbers would overflow near 1e38
-LARGEST_WHOLE = 100_000  # sequences that are held, and scored, at once
-LARGEST_SCORE = 1e100  # its square is a number still
-LARGEST_SEED = 2**32 - 1  # of a torch generator on a CPU, which takes no more bits of it
+FIX = "change it, or leave it out for the default"
+LARGEST_OPTION = 1e6  # the policy's 32-bit numbers overflow near 1e38
+LARGEST_WHOLE = 100_000  # sequences in memory at once
+LARGEST_SCORE = 1e100  # its square is still finite
+LARGEST_SEED = 2**32 - 1  # a torch CPU generator ignores further bits
 
 
 def checked_arities(arities: Sequence[int]) -> tuple[int, ...]:
-    """The arities as a tuple of ints.
+    """Return the arities as a tuple of ints.
 
     Raises:
-        InputError: there is no decision, or one without a choice.
+        InputError: there are no decisions, or one has no choice.
 
     >>> checked_arities([4, 2])
     (4, 2)
@@ -35,12 +35,12 @@ def checked_arities(arities: Sequence[int]) -> tuple[int, ...]:
 
 
 def _as_tuple(given: object) -> tuple[Any, ...]:
-    """What can be gone through as a tuple; empty where that is nothing."""
+    """Convert an iterable to a tuple; anything else to an empty one."""
     return tuple(given) if isinstance(given, Iterable) else ()
 
 
 def checked_seed(seed: int) -> int:
-    """``seed`` itself if every generator takes it, else InputError."""
+    """Return ``seed`` if every generator accepts it, else raise InputError."""
     if not isinstance(seed, Integral) or not 0 <= seed <= LARGEST_SEED:
         raise InputError(
             f"seed must be a whole number from 0 to {LARGEST_SEED}, got {seed!r}: choose another"
@@ -51,10 +51,10 @@ def checked_seed(seed: int) -> int:
 def checked_real(
     name: str, value: float, *, low: float = 0.0, high: float = LARGEST_OPTION
 ) -> float:
-    """An option's value.
+    """Return an option's value.
 
     Raises:
-        InputError: not a number, or outside [low, high].
+        InputError: it is not a number, or outside [low, high].
 
     >>> checked_real("baseline_decay", 1.5, high=1.0)
     Traceback (most recent call last):
@@ -64,33 +64,33 @@ def checked_real(
     # YAML's `yes` is True, which Python counts as the integer 1. NaN fails the comparison.
     if isinstance(value, bool) or not isinstance(value, Real) or not low <= value <= high:
         raise InputError(
-            f"option {name} must be a number from {low} to {high}, got {value!r}: {MEND}"
+            f"option {name} must be a number from {low} to {high}, got {value!r}: {FIX}"
         )
     return float(value)
 
 
 def checked_whole(name: str, value: int) -> int:
-    """An option's value; InputError if it is not an integer from 1 to ``LARGEST_WHOLE``."""
+    """Return an option's value; raise InputError unless it is an integer from 1 to ``LARGEST_WHOLE``."""
     if (
         isinstance(value, bool)
         or not isinstance(value, Integral)
         or not 1 <= value <= LARGEST_WHOLE
     ):
         raise InputError(
-            f"option {name} must be a whole number from 1 to {LARGEST_WHOLE}, got {value!r}: {MEND}"
+            f"option {name} must be a whole number from 1 to {LARGEST_WHOLE}, got {value!r}: {FIX}"
         )
     return int(value)
 
 
 def checked_flag(name: str, value: bool) -> bool:
-    """An option's value; InputError if it is not True or False."""
+    """Return an option's value; raise InputError unless it is True or False."""
     if not isinstance(value, bool):
-        raise InputError(f"option {name} must be True or False, got {value!r}: {MEND}")
+        raise InputError(f"option {name} must be True or False, got {value!r}: {FIX}")
     return value
 
 
 def checked_count(n: int) -> int:
-    """``n`` itself if that many sequences can be asked for, else InputError."""
+    """Return ``n`` if it is a positive integer, else raise InputError."""
     if not isinstance(n, Integral) or n < 1:
         raise InputError(
             f"ask(n) needs a whole n of at least 1, got {n!r}: ask for one or more sequences"
@@ -99,7 +99,7 @@ def checked_count(n: int) -> int:
 
 
 def checked_tokens(tokens: Sequence[int], arities: tuple[int, ...]) -> Tokens:
-    """The tokens as a tuple of ints.
+    """Return the tokens as a tuple of ints.
 
     Raises:
         InputError: wrong length, or a token outside its decision's range.
@@ -115,7 +115,7 @@ def checked_tokens(tokens: Sequence[int], arities: tuple[int, ...]) -> Tokens:
     if len(given) != len(arities):
         raise InputError(
             f"expected {len(arities)} tokens, got {len(given)} in {given or tokens!r}: "
-            "give one token a decision"
+            "give one token per decision"
         )
     for position, (token, arity) in enumerate(zip(given, arities, strict=True)):
         if token not in range(arity):
@@ -127,10 +127,10 @@ def checked_tokens(tokens: Sequence[int], arities: tuple[int, ...]) -> Tokens:
 
 
 def checked_scored(scored: Scored, arities: tuple[int, ...]) -> list[tuple[Tokens, float]]:
-    """A whole told batch, validated before any of it is used.
+    """Validate a batch as a whole.
 
     Raises:
-        InputError: as ``checked_tokens``, or a score that is no finite number.
+        InputError: a score is not finite; or see ``checked_tokens``.
     """
     batch = [(tokens, score, _as_float(score)) for tokens, score in scored]
     for tokens, score, value in batch:
@@ -143,21 +143,21 @@ def checked_scored(scored: Scored, arities: tuple[int, ...]) -> list[tuple[Token
 
 
 def _as_float(score: object) -> float:
-    """A number, an array or a tensor of one, as a float; NaN where it is none of these.
+    """Convert a number, or an array or tensor of one, to a float; anything else to NaN.
 
     >>> _as_float(1), _as_float("1"), _as_float(10**400)
     (1.0, nan, nan)
     """
-    if not isinstance(score, SupportsFloat):  # a text is not one
+    if not isinstance(score, SupportsFloat):  # a str is not one
         return math.nan
     try:
         return float(score)
-    except (TypeError, ValueError, RuntimeError, OverflowError):  # of several numbers, or too large
+    except (TypeError, ValueError, RuntimeError, OverflowError):  # several numbers, or too large
         return math.nan
 
 
 def plain(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options with Python's own numbers in place of numpy's, which no state may hold.
+    """Convert numpy numbers in options to Python's; a state must not contain numpy's.
 
     >>> import numpy as np
     >>> plain({"learning_rate": np.float64(0.5), "normalize": True, "temperature": None})
@@ -169,12 +169,12 @@ def plain(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def stamped(stamp: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, Any]:
-    """A state dict: ``content`` copied, so that it stays a snapshot, under the owner's stamp."""
+    """Make a state dict: a deep copy of ``content`` with the owner's stamp."""
     return {"made_by": dict(stamp), **copy.deepcopy(dict(content))}
 
 
 def checked_state(state: Mapping[str, Any], stamp: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of ``state`` if it carries the same stamp.
+    """Return a copy of ``state`` if it has the same stamp.
 
     Raises:
         InputError: it was saved by another kind of controller, or with other arities or options.

@@ -1,6 +1,6 @@
-"""The controller contract as a function, after Gymnasium's ``check_env``.
+"""The controller contract as a function, like Gymnasium's ``check_env``.
 
-For a controller of your own, in its tests:
+In the tests of your own controller:
 
     check_controller(lambda arities, seed: MyController(arities, seed=seed))
 """
@@ -40,12 +40,12 @@ def check_controller(make: MakeController) -> None:
 
 
 def check_tokens_in_range(make: MakeController, arities: tuple[int, ...]) -> None:
-    """Ask gives as many sequences as asked for, of ints in range, before and after learning."""
+    """``ask(n)`` returns n sequences of ints in range, before and after learning."""
     controller = make(arities, 0)
     _require(tuple(controller.arities) == arities, f"arities: {controller.arities} != {arities}")
     for n in (1, BATCH, 3):
         asked = controller.ask(n)
-        _require(len(asked) == n, f"ask({n}) gave {len(asked)} sequences")
+        _require(len(asked) == n, f"ask({n}) returned {len(asked)} sequences")
         for tokens in asked:
             _require(isinstance(tokens, tuple), f"tokens must be a tuple, got {tokens!r}")
             _require(len(tokens) == len(arities), f"wrong length for {arities}: {tokens}")
@@ -56,20 +56,20 @@ def check_tokens_in_range(make: MakeController, arities: tuple[int, ...]) -> Non
 
 
 def check_determinism(make: MakeController, arities: tuple[int, ...]) -> None:
-    """Same seed and history, same questions, whatever others do with the global random numbers."""
+    """Equal seeds and histories give equal proposals, whatever the state of global generators."""
     first, second = make(arities, 7), make(arities, 7)
-    for place in range(ROUNDS):
-        with _global_luck(place):
+    for round_ in range(ROUNDS):
+        with _global_seed(round_):
             asked = first.ask(BATCH)
-        with _global_luck(-place - 1):
+        with _global_seed(-round_ - 1):
             again = second.ask(BATCH)
-        _require(asked == again, "two controllers of one seed and history asked different things")
+        _require(asked == again, "controllers of equal seed and history made different proposals")
         for controller in (first, second):
             controller.tell([(tokens, _score(tokens)) for tokens in asked])
 
 
 def check_any_order(make: MakeController, arities: tuple[int, ...]) -> None:
-    """Told before asked (replay), asked twice before told, told what nobody asked, told nothing."""
+    """Tell before ask (replay), two asks before a tell, unknown sequences, empty batches."""
     foreign = tuple(arity - 1 for arity in arities)
     controller = make(arities, 0)
     controller.tell([(foreign, 0.5), (foreign, 0.25)])
@@ -82,7 +82,7 @@ def check_any_order(make: MakeController, arities: tuple[int, ...]) -> None:
 
 
 def check_bad_input(make: MakeController, arities: tuple[int, ...]) -> None:
-    """Unusable input raises InputError and changes nothing."""
+    """Invalid input raises InputError and changes nothing."""
     controller, untouched = make(arities, 0), make(arities, 0)
     fine = (0,) * len(arities)
     for n in (0, -1):
@@ -93,7 +93,7 @@ def check_bad_input(make: MakeController, arities: tuple[int, ...]) -> None:
     for score in (math.nan, math.inf, -math.inf):
         scored = [(fine, 0.5), (fine, score)]
         _expect_input_error(partial(controller.tell, scored), f"score {score}")
-    _require(_play(controller) == _play(untouched), "refused input changed what is asked next")
+    _require(_play(controller) == _play(untouched), "rejected input changed the next proposals")
 
 
 def check_state_round_trip(make: MakeController, arities: tuple[int, ...]) -> None:
@@ -119,7 +119,7 @@ def check_foreign_state(make: MakeController, arities: tuple[int, ...]) -> None:
 
 
 def check_choice_probabilities(make: MakeController, arities: tuple[int, ...]) -> None:
-    """If there is a policy, its marginals are distributions and looking changes nothing."""
+    """The marginals of a policy are distributions, and reading them changes nothing."""
     looked_at, left_alone = make(arities, 0), make(arities, 0)
     if not isinstance(looked_at, HasPolicy):
         return
@@ -146,14 +146,14 @@ CHECKS = (
 
 
 def _require(kept: bool, message: str) -> None:
-    if not kept:  # no assert statement: python -O leaves those out
+    if not kept:  # not an assert statement: python -O removes those
         raise AssertionError(message)
 
 
 @contextmanager
-def _global_luck(seed: int) -> Iterator[None]:
-    """Other global random numbers, for a while: a controller must not draw from them."""
-    before, numpys = random.getstate(), np.random.get_state()  # noqa: NPY002  the global one is meant
+def _global_seed(seed: int) -> Iterator[None]:
+    """Seed the global generators for a while: a controller must not use them."""
+    before, numpys = random.getstate(), np.random.get_state()  # noqa: NPY002  the global generator on purpose
     random.seed(seed)
     np.random.seed(abs(seed))  # noqa: NPY002
     try:
@@ -168,7 +168,7 @@ def _score(tokens: Tokens) -> float:
 
 
 def _play(controller: Controller) -> list[Tokens]:
-    """Ask and tell some batches; everything asked."""
+    """Ask and tell some batches; return all proposals."""
     history: list[Tokens] = []
     for _ in range(ROUNDS):
         asked = controller.ask(BATCH)

@@ -1,7 +1,7 @@
-"""The controller contract: ask for token sequences, tell what they scored.
+"""The controller contract: ask for token sequences, tell their scores.
 
-A controller knows nothing of networks, devices or rewards. It sees ``arities`` (how many choices
-each decision has) and scores (higher is better), and answers with one choice a decision.
+A controller knows nothing about networks, devices or rewards. It sees ``arities`` (the number of choices of
+each decision) and scores (higher is better), and proposes one choice per decision.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 from search_spaces.space import Tokens
 
 __all__ = [
-    "CanKeepWithin",
+    "CanConstrain",
     "CanMergeAliases",
     "CanWarmUp",
     "Controller",
@@ -25,9 +25,9 @@ Scored = Sequence[tuple[Tokens, float]]
 class Controller(Protocol):
     """An ask/tell policy over token sequences.
 
-    ``ask`` and ``tell`` may come in any order: twice asked before told (a batch in flight), told
-    before ever asked (replay), told tokens that nobody asked for (somebody else's trials). What is
-    asked next is a function of the seed and of the calls so far, and of nothing else.
+    ``ask`` and ``tell`` may come in any order: two asks before a tell (a batch in flight), a tell before
+    any ask (replay), a tell of sequences never asked for (trials of another search). Proposals are a
+    function of the seed and the calls so far, and of nothing else.
     """
 
     @property
@@ -39,7 +39,7 @@ class Controller(Protocol):
         """Propose ``n`` sequences.
 
         Raises:
-            InputError: ``n`` is below 1, or more than the controller gives at once, if it has such a limit.
+            InputError: ``n`` is below 1, or above the controller's limit, if it has one.
         """
         ...
 
@@ -53,70 +53,69 @@ class Controller(Protocol):
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """Snapshot of everything the next calls depend on, fit for ``weights_only`` loading."""
+        """Return a snapshot of everything the next calls depend on, fit for ``weights_only`` loading."""
         ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue exactly where ``state`` was taken.
 
         Raises:
-            InputError: the state is of another controller, other arities or other options.
+            InputError: the state belongs to another controller, other arities or other options.
         """
         ...
 
 
 @runtime_checkable
 class HasPolicy(Protocol):
-    """Optional capability: a controller that can say what it now prefers."""
+    """Optional capability: report the current policy."""
 
     def choice_probabilities(self) -> list[list[float]]:
-        """Marginal probability of each choice, one row a decision; leaves ``ask`` undisturbed."""
+        """Return the marginal probability of each choice, one row per decision; does not affect ``ask``."""
         ...
 
 
 @runtime_checkable
 class CanWarmUp(Protocol):
-    """Optional capability: a policy that can be moved before the first trial."""
+    """Optional capability: train the policy on a free score before the first trial."""
 
     def warm_up(self, score: Callable[[Tokens], float], *, enough: float) -> float:
-        """Learn from a score that costs nothing, until half of what it draws scores ``enough``.
+        """Train until half of the policy's samples score ``enough``.
 
-        To be called before the first ``ask`` and ``tell``, whose trials are not mixed with these: the
-        scores may be of another unit. Of a score out of reach it gives up while it has choices left.
+        Call it before the first ``ask`` and ``tell``. The score may have another unit than rewards, and is
+        not mixed with them. If it is out of reach, training stops while the policy is still undecided.
 
         Returns:
-            The median score of what the policy now draws.
+            The median score of the policy's samples.
         """
         ...
 
 
 @runtime_checkable
-class CanKeepWithin(Protocol):
-    """Optional capability: nothing is asked for that is known beforehand to be out of the question."""
+class CanConstrain(Protocol):
+    """Optional capability: propose only sequences that satisfy a free constraint."""
 
-    def keep_within(self, score: Callable[[Tokens], float], *, least: float) -> None:
-        """Ask from now on for what scores ``least`` by a score that costs nothing.
+    def constrain(self, score: Callable[[Tokens], float], *, least: float) -> None:
+        """Propose only sequences that score at least ``least``, or the nearest ones if there are too few.
 
-        Where too little does, for what comes nearest. The score is not part of the state: give it
-        again to a controller that has loaded one.
+        The score is not part of the state: set it again after loading one.
         """
         ...
 
 
 @runtime_checkable
 class CanMergeAliases(Protocol):
-    """Optional capability: sequences that mean the same are known to be one."""
+    """Optional capability: treat equivalent sequences as one."""
 
     def merge_aliases(self, canonical: Callable[[Tokens], Tokens]) -> None:
-        """Take sequences of equal ``canonical`` for one from now on: none of them is asked for twice.
+        """Treat sequences with equal ``canonical`` as one, and ask for it only once.
 
-        Some choices may mean nothing beside others, such as the kernel of a block that has no layers.
-        A model that does not know takes the copies of a lucky reading for many good readings.
+        Some choices have no effect, such as the kernel of a block without layers. A surrogate unaware of it
+        counts the aliases of one lucky result as many good results.
 
-        To be called before the first ``ask`` and ``tell``. It is not part of the state: give it again to
-        a controller before it loads one.
+        Call it before the first ``ask`` and ``tell``. It is not part of the state: set it again before
+        loading one.
 
         Args:
-            canonical: Of all sequences that mean the same as its argument, always the same one.
+            canonical: returns the same sequence for all sequences that describe one network.
         """
         ...

@@ -1,7 +1,7 @@
 """Regularized evolution: a population in which the oldest dies, not the worst.
 
 Real et al. 2019 ("Regularized Evolution for Image Classifier Architecture Search"), algorithm 1.
-An architecture survives only by being found good again: one lucky noisy score dies of age.
+A good architecture survives only if it is found good again: a lucky noisy score dies of age.
 """
 
 import random
@@ -23,10 +23,9 @@ from controllers.uniform import draw_uniform
 
 
 class RegularizedEvolution:
-    """Ageing evolution with tournament selection and one mutation a child.
+    """Aging evolution with tournament selection and one mutation per child.
 
-    The defaults are for 100-1000 trials. The paper's, for 20,000, would spend the first 100 of
-    them at random.
+    The defaults are for 100-1000 trials. The paper's, for 20,000, would draw the first 100 at random.
     """
 
     def __init__(
@@ -55,19 +54,19 @@ class RegularizedEvolution:
             "sample_size": self._sample_size,
         }
         self._rng = random.Random(checked_seed(seed))
-        # A full deque drops its oldest entry at each append: that is the ageing.
+        # A full deque drops its oldest entry at each append: this is the aging.
         self._population: deque[tuple[Tokens, float]] = deque(maxlen=self._population_size)
 
     def ask(self, n: int) -> list[Tokens]:
-        """Random sequences until the population is full, then children of it.
+        """Return random sequences until the population is full, then mutations of its members.
 
-        A batch is asked for before any of it is scored, so its children are siblings: the
-        asynchronous form of algorithm 1 with ``n`` workers.
+        No sequence of a batch is scored before the batch is complete, as in the asynchronous form of
+        algorithm 1 with ``n`` workers.
         """
         return [self._propose() for _ in range(checked_count(n))]
 
     def tell(self, scored: Scored) -> None:
-        """Add the batch to the population, in order; the oldest make room."""
+        """Append the batch to the population, in order, and drop the oldest."""
         self._population.extend(checked_scored(scored, self.arities))
 
     def _propose(self) -> Tokens:
@@ -76,7 +75,7 @@ class RegularizedEvolution:
         # With replacement, as in algorithm 1.
         sample = self._rng.choices(self._population, k=self._sample_size)
         parent, _ = max(sample, key=lambda member: member[1])
-        return mutated(parent, self.arities, rng=self._rng)
+        return mutate(parent, self.arities, rng=self._rng)
 
     def state_dict(self) -> dict[str, Any]:
         """See Controller."""
@@ -91,14 +90,14 @@ class RegularizedEvolution:
         self._population = deque(content["population"], maxlen=self._population_size)
 
 
-def mutated(parent: Tokens, arities: tuple[int, ...], *, rng: random.Random) -> Tokens:
-    """The parent with one decision, drawn uniformly, changed to another of its choices.
+def mutate(parent: Tokens, arities: tuple[int, ...], *, rng: random.Random) -> Tokens:
+    """Change one decision, drawn uniformly, to another of its choices.
 
-    >>> mutated((0, 1, 0), (1, 2, 1), rng=random.Random(0))
+    >>> mutate((0, 1, 0), (1, 2, 1), rng=random.Random(0))
     (0, 0, 0)
     """
     free = [position for position, arity in enumerate(arities) if arity > 1]
-    if not free:  # the space holds one sequence only
+    if not free:  # the space has a single sequence
         return parent
     position = rng.choice(free)
     others = [choice for choice in range(arities[position]) if choice != parent[position]]

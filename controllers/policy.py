@@ -1,7 +1,7 @@
-"""The policy of NASNet: one LSTM that writes an architecture one decision at a time.
+"""The policy of NASNet: an LSTM that generates an architecture one decision at a time.
 
 Zoph et al. 2018 ("Learning Transferable Architectures"), whose controller MnasNet reuses: one
-layer, 100 hidden units, one softmax a decision, weights uniform in [-0.1, 0.1]. Each sampled token
+layer, 100 hidden units, one softmax per decision, weights uniform in [-0.1, 0.1]. Each sampled token
 is embedded and fed into the next step, so that a choice can depend on all choices before it:
 
     p(tokens) = prod_t p(token_t | token_1 .. token_{t-1})
@@ -12,14 +12,14 @@ from torch import Tensor, nn
 
 from controllers.checks import checked_real, checked_whole
 
-MASKED = -1e9  # logit of a choice that a decision does not have; finite, so that 0 * log 0 is 0
+MASKED = -1e9  # logit of a missing choice; finite, so that 0 * log 0 is 0
 
 
 class RnnPolicy(nn.Module):
     """Autoregressive distribution over token sequences.
 
-    Decisions differ in arity; heads and embeddings are padded to the widest ("choices" below) so
-    that all decisions of a batch are one tensor.
+    Decisions differ in arity; heads and embeddings are padded to the largest ("choices" below), so
+    that all decisions of a batch form one tensor.
     """
 
     has_choice: Tensor
@@ -58,7 +58,7 @@ class RnnPolicy(nn.Module):
         decisions, choices = len(arities), max(arities)
         self.start = nn.Parameter(torch.empty(hidden))
         self.embeddings = nn.Parameter(torch.empty(decisions, choices, hidden))
-        # Built without values: the constructor would draw them from the global generator.
+        # Built without values: the constructor would use the global generator.
         self.lstm = nn.LSTM(hidden, hidden, batch_first=True, device="meta").to_empty(device="cpu")
         self.head_weight = nn.Parameter(torch.empty(decisions, hidden, choices))
         self.head_bias = nn.Parameter(torch.empty(decisions, 1, choices))
@@ -70,10 +70,10 @@ class RnnPolicy(nn.Module):
 
     @torch.no_grad()
     def sample(self, count: int, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Draw ``count`` sequences, all of them one step at a time.
+        """Sample ``count`` sequences, all one decision at a time.
 
         Returns:
-            tokens (count, decisions), int64, and the probabilities that each was drawn from
+            tokens (count, decisions), int64, and the probabilities that each token was drawn from
             (count, decisions, choices), 0 where a decision has no such choice.
         """
         step_input, state = self.start.expand(count, 1, -1), None
@@ -87,26 +87,26 @@ class RnnPolicy(nn.Module):
         return torch.stack(tokens, dim=1), torch.stack(probabilities, dim=1)
 
     def log_prob(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Score given sequences (teacher forcing: one LSTM call over the whole sequence).
+        """Compute the log-probability of sequences (teacher forcing: one LSTM call per batch).
 
         Args:
             tokens: (batch, decisions), int64, in range.
 
         Returns:
             log p(tokens) in nats, (batch,), and the entropy in nats of the conditional
-            distributions met along each sequence, summed over its decisions, (batch,).
+            distributions along each sequence, summed over its decisions, (batch,).
         """
         batch, decisions = tokens.shape
         chosen = self.embeddings[torch.arange(decisions), tokens]  # (batch, decisions, hidden)
         start = self.start.expand(batch, 1, -1)
         output, _ = self.lstm(torch.cat([start, chosen[:, :-1]], dim=1))
         log_p = self._log_softmax(output, slice(None))  # (batch, decisions, choices)
-        of_tokens = log_p.gather(2, tokens[..., None])[..., 0]  # (batch, decisions)
+        token_log_p = log_p.gather(2, tokens[..., None])[..., 0]  # (batch, decisions)
         entropies = -(log_p.exp() * log_p).sum(dim=2)  # (batch, decisions)
-        return of_tokens.sum(dim=1), entropies.sum(dim=1)
+        return token_log_p.sum(dim=1), entropies.sum(dim=1)
 
     def _log_softmax(self, output: Tensor, decisions: slice) -> Tensor:
-        """(batch, steps, hidden) -> log-probabilities of the decisions (batch, steps, choices)."""
+        """Map (batch, steps, hidden) to log-probabilities (batch, steps, choices)."""
         by_decision = output.transpose(0, 1)  # (steps, batch, hidden)
         logits = torch.baddbmm(self.head_bias[decisions], by_decision, self.head_weight[decisions])
         if self.temperature is not None:

@@ -5,7 +5,7 @@
 
 with A the advantage over a moving-average baseline (``baseline.py``) and H the policy's entropy.
 Williams 1992 (REINFORCE), Zoph & Le 2017 (NAS). NASNet (Zoph et al. 2018) and MnasNet (Tan et al. 2019)
-update the same policy by PPO, which is to bound what several steps on one batch do; here a batch has one.
+update the same policy by PPO, which bounds several steps on one batch; here each batch gets one step.
 
 Start with ``Reinforce.tell``: it is the algorithm.
 """
@@ -34,10 +34,10 @@ from controllers.controller import Scored, Tokens
 from controllers.policy import RnnPolicy
 from controllers.threads import one_thread
 
-WARM_UP_BATCH = 50  # sequences a step of ``warm_up``
-WARM_UP_STEPS = 40  # at most; MnasNet's space takes 2 to 6
-WARM_UP_ENTROPY = 0.5  # of a uniform policy's; a policy surer than that has decided without trials
-MARGINAL_SAMPLES = 256  # sequences behind choice_probabilities: standard error at most 0.03
+WARM_UP_BATCH = 50  # sequences per step of ``warm_up``
+WARM_UP_STEPS = 40  # maximum; MnasNet's space needs 2 to 6
+WARM_UP_ENTROPY = 0.5  # minimum, relative to a uniform policy: leave decisions to the trials
+MARGINAL_SAMPLES = 256  # sequences per choice_probabilities: standard error at most 0.03
 
 
 class Reinforce:
@@ -61,24 +61,24 @@ class Reinforce:
     ) -> None:
         """Draw the initial policy.
 
-        The defaults are for 100-1000 trials in batches of about 10, and are measured in
-        ``benchmarks/compare_controllers.py``. The published constants are for far longer searches
-        and would hardly move here.
+        The defaults are for 100-1000 trials in batches of about 10; see
+        ``benchmarks/compare_controllers.py``. With the published constants, for far longer searches, the
+        policy would hardly move.
 
         Args:
             arities: number of choices of each decision.
             seed: of the initial weights and of every sequence drawn.
-            learning_rate: of Adam, a step a told batch. NASNet: 3.5e-4 for 20,000 trials; ENAS:
-                1e-3 macro, 3.5e-3 micro; TuNAS: 3e-4 x batch / 256. At 3e-2 the policy settles
+            learning_rate: of Adam, one step per batch. NASNet: 3.5e-4 for 20,000 trials; ENAS:
+                1e-3 macro, 3.5e-3 micro; TuNAS: 3e-4 x batch / 256. At 3e-2 the policy converges
                 too early when rewards are noisy.
             entropy_weight: beta is this / sqrt(decisions): with rewards scaled to a spread of 1,
-                one of D independent decisions is worth about 1 / sqrt(D), so the policy gets as
-                sharp on 42 decisions as on 8. NASNet: beta 1e-5, ENAS: 1e-4, on plain accuracies.
+                each of D independent decisions contributes about 1 / sqrt(D), so the policy
+                gets as sharp on 42 decisions as on 8. NASNet: beta 1e-5, ENAS: 1e-4, on plain accuracies.
             baseline_decay: weight of the past at each reward (NASNet and TuNAS: 0.95; ENAS: 0.99).
-            advantage_clip: most spreads one trial's advantage may be, against failed trials; the
-                papers have none. With one trial in ten failing, 2 loses least.
+            advantage_clip: limit of an advantage in spreads, against failed trials; the papers have
+                none. With one failure in ten trials, 2 is best.
             normalize: divide advantages by the rewards' moving spread; the papers do not.
-            warmup: trials that only set the first baseline and spread (TuNAS: the first 25%).
+            warmup: trials that only initialize the baseline (TuNAS: the first 25%).
             hidden: LSTM units (NASNet: 100; ENAS: 64).
             init_range: initial weights are uniform in +-this (NASNet, ENAS: 0.1).
             temperature: divides the logits (ENAS; off there and here).
@@ -121,15 +121,15 @@ class Reinforce:
 
     @one_thread()
     def ask(self, n: int) -> list[Tokens]:
-        """Draw ``n`` sequences from the policy; the same sequence may come twice."""
+        """Sample ``n`` sequences from the policy; they may repeat."""
         tokens, _ = self._policy.sample(checked_count(n), generator=self._generator)
         return [tuple(row) for row in tokens.tolist()]
 
     @one_thread()
     def tell(self, scored: Scored) -> None:
-        """One policy-gradient step on the batch, taken as if the present policy had drawn it.
+        """Take one policy-gradient step, as if the current policy had drawn the batch.
 
-        The first trials, ``warmup`` of them or more until two differ, are only listened to.
+        The first trials, at least ``warmup`` and until two differ, only initialize the baseline.
         """
         batch = checked_scored(scored, self.arities)
         while batch and not self._baseline.is_set:
@@ -138,16 +138,15 @@ class Reinforce:
             return
         rewards = [reward for _, reward in batch]
         self._step([tokens for tokens, _ in batch], self._baseline.advantages(rewards))
-        # Last, because the baseline of this step must be of past batches only: with this batch in
-        # it, it depends on the very tokens it judges and the gradient is biased.
+        # The baseline uses past batches only; with this batch in it the gradient is biased.
         self._baseline = self._baseline.after(rewards)
 
     @one_thread()
     def warm_up(self, score: Callable[[Tokens], float], *, enough: float) -> float:
-        """Steps of policy gradient on a score that costs nothing (see CanWarmUp).
+        """Take policy-gradient steps on a free score (see CanWarmUp).
 
-        It ends as soon as ``enough`` is reached: further steps would only take choices away that
-        the trials have not judged yet. So does a score out of reach, at half of the entropy.
+        Stop once ``enough`` is reached: further steps would only discard choices that no trial has judged
+        yet. If it is out of reach, stop at half of the entropy.
         """
         baseline = replace(self._baseline, warmup=WARM_UP_BATCH)
         least_entropy = WARM_UP_ENTROPY * self._past_entropy
@@ -161,16 +160,16 @@ class Reinforce:
             if baseline.is_set:
                 self._step(batch, baseline.advantages(scores))
             baseline = baseline.after(scores)
-        self._optimizer = self._new_optimizer()  # its momentum would go on towards these scores
+        self._optimizer = self._new_optimizer()  # its momentum belongs to these scores
         return reached
 
     @one_thread()
     def choice_probabilities(self) -> list[list[float]]:
-        """Marginal of each decision, estimated from a sampled batch (see HasPolicy).
+        """Estimate the marginals from a sampled batch (see HasPolicy).
 
-        The probabilities met along the samples are averaged, which varies less than counting.
+        Conditional probabilities along the samples are averaged, which has less variance than counting.
         """
-        # A copy, so that looking at the policy does not change what is asked next.
+        # A copy of the generator, so that the next proposals do not change.
         generator = torch.Generator().set_state(self._generator.get_state())
         _, probabilities = self._policy.sample(MARGINAL_SAMPLES, generator=generator)
         rows = probabilities.mean(dim=0).tolist()  # (decisions, choices)
@@ -219,10 +218,10 @@ def policy_loss(
     entropy_weight: float,
     past_entropy: float = 0.0,
 ) -> Tensor:
-    """The scalar whose gradient is minus an unbiased estimate of grad ( E[A] + beta * E[H] ).
+    """Return the scalar whose gradient is minus an unbiased estimate of grad ( E[A] + beta * E[H] ).
 
-    H is a function of the policy twice over: through its value on each sequence, and through how
-    often that sequence is drawn. So it is differentiated, and also joins the reward:
+    H depends on the policy in two ways: through its value on each sequence, and through the probability of
+    that sequence. So it is differentiated, and also added to the reward:
 
         g = mean_i [ (A_i + beta * (H_i - H_past)) * grad log p(tokens_i) + beta * grad H_i ]
 
@@ -231,7 +230,7 @@ def policy_loss(
         entropy: H_i, of the conditional distributions along sequence i, (batch,).
         advantage: A_i, (batch,).
         entropy_weight: beta.
-        past_entropy: H_past, any number that does not depend on this batch: lowers the variance.
+        past_entropy: H_past, any number independent of this batch; reduces the variance.
     """
     score = advantage + entropy_weight * (entropy.detach() - past_entropy)
     return -(score * log_prob + entropy_weight * entropy).mean()

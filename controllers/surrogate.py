@@ -1,18 +1,17 @@
-"""A cheap model of the reward: a Gaussian process over token sequences, fitted to trials.
+"""A surrogate of the reward: a Gaussian process over token sequences, fitted to trials.
 
     reading(x) = f(x) + noise,      cov f(x), f(x') = 1 + s^2 exp( - sum_d w_d [x_d != x'_d] )
 
-in standard deviations of the readings. Two sequences are the more alike the fewer decisions they
-differ in, and each decision has a weight of its own (automatic relevance determination). Written
-out, the exponential is a sum of effects of single decisions, of pairs, of triples, ...: small
-weights make the model nearly additive, large ones let choices interact. The 1 stands for the
-unknown mean. Weights, s and the noise are about the most probable ones given the latest trials, so
-the model learns how far a reading can be trusted.
+in standard deviations of the readings. The covariance decreases with the number of decisions that differ,
+and each decision has its own weight (automatic relevance determination). Expanded, the exponential is a sum
+of effects of single decisions, pairs, triples, ...: small weights make the model nearly additive, large
+ones let choices interact. The 1 stands for the unknown mean. Weights, s and noise maximize the posterior
+given the latest trials, so the model learns how reliable a reading is.
 
 Rasmussen & Williams 2006 ("Gaussian Processes for Machine Learning"), chapters 2 and 5; on
 categories e.g. Wan et al. 2021 ("Think Global and Act Local", CASMOPOLITAN).
 
-It sees tokens and results only, so trials of any controller will do:
+It sees only tokens and results, so trials of any controller can be used:
 
 >>> model = fit((3, 2), [(0, 0), (1, 0), (2, 0), (0, 1)], [0.1, 0.2, 0.3, 0.2])
 >>> mean, std = model.estimate([(2, 0), (2, 1)])
@@ -20,7 +19,6 @@ It sees tokens and results only, so trials of any controller will do:
 True
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import nlargest
@@ -31,70 +29,27 @@ from torch import Tensor
 from controllers.baseline import MAD_TO_STD, ROUNDING
 from controllers.checks import checked_arities, checked_scored, checked_tokens
 from controllers.controller import Tokens
+from controllers.kernel import JITTER, Kernel, most_probable_kernel, one_hot
 from controllers.threads import one_thread
 from search_spaces.errors import InputError
 
-# An exact fit costs the cube of its trials, so not all of them count: the latest for the constants; for
-# the estimates the latest, and the best of those before. From the thousandth trial on it costs no more.
+# An exact fit is cubic in the number of trials, so it is limited: hyperparameters use the latest trials,
+# estimates the latest and the best earlier ones. Beyond a thousand trials the cost is constant.
 MOST_FITTED = 200
 MOST_TRIALS = 1000
-MOST_BEST = 200  # of them
-STEPS = 25  # of the optimizer, at most
-JITTER = 1e-6  # of the variance: keeps nearly equal sequences apart in 64 bits
-CLIP = 3.0  # spreads below the median: a failed trial is bad, but not infinitely bad
-
-# Normal priors of logarithms, mean and standard deviation: of the sum of the weights, of s, of the
-# noise; and of each decision's share of the weights, relative to an equal one.
-PRIORS = ((math.log(1.5), 1.0), (0.0, 1.0), (math.log(0.3), 1.0))
-SHARE_PRIOR = (0.0, 0.5)
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """The covariance and its constants, in standard deviations of the readings.
-
-    Attributes:
-        arities: number of choices of each decision.
-        weights: w_d, (decisions,).
-        scale: s, ().
-        noise: standard deviation of a reading, ().
-    """
-
-    arities: tuple[int, ...]
-    weights: Tensor
-    scale: Tensor
-    noise: Tensor
-
-    @classmethod
-    def of_logs(cls, logs: Tensor, arities: tuple[int, ...]) -> "Kernel":
-        """From logarithms in the order of the priors, then of the shares, (3 + decisions,)."""
-        total, scale, noise = logs[:3].exp()
-        return cls(arities, total * logs[3:].exp() / len(arities), scale, noise)
-
-    def between(self, left: Tensor, right: Tensor) -> Tensor:
-        """Covariance of f at one-hot rows (n, choices) and (m, choices), (n, m)."""
-        by_choice = self.weights.repeat_interleave(torch.tensor(self.arities))  # (choices,)
-        agreeing = (left * by_choice) @ right.T  # the weights of the decisions that agree
-        covariance: Tensor = 1.0 + self.scale**2 * torch.exp(agreeing - self.weights.sum())
-        return covariance
-
-    def factor(self, rows: Tensor) -> Tensor:
-        """Lower Cholesky factor of the covariance of readings at one-hot rows, (n, n)."""
-        own = self.noise**2 + JITTER * (1.0 + self.scale**2)
-        covariance = self.between(rows, rows) + own * torch.eye(len(rows), dtype=rows.dtype)
-        lower: Tensor = torch.linalg.cholesky(covariance)
-        return lower
+MOST_BEST = 200  # earlier ones among them
+CLIP = 3.0  # spreads below the median at which failed trials are clipped
 
 
 @dataclass(frozen=True)
 class Readings:
-    """Results of trials without their unit.
+    """Standardized results of trials.
 
     Attributes:
-        standard: (value - mean) / unit, failures only as bad as ``CLIP`` says, (n,).
-        mean: in the unit of the values.
+        standard: (value - mean) / unit, clipped at ``floor``, (n,).
+        mean: mean of the values.
         unit: their standard deviation.
-        floor: what values below it count as.
+        floor: lower values are clipped to it.
     """
 
     standard: Tensor
@@ -104,7 +59,7 @@ class Readings:
 
     @classmethod
     def of_values(cls, values: Sequence[float]) -> "Readings":
-        """Values that are all equal have the unit 1.
+        """Standardize values; the unit is 1 if all are equal.
 
         >>> Readings.of_values([0.25, 0.75]).standard.tolist()
         [-1.0, 1.0]
@@ -119,10 +74,10 @@ class Readings:
 
 
 def _floor(values: Tensor) -> float:
-    """What the worst values count as: ``CLIP`` spreads below the median of those that did not fail.
+    """Return the clipping floor: ``CLIP`` spreads below the median of the trials that did not fail.
 
-    Failures are told as one value, the lowest. Where it comes more than once it is left out of the
-    spread, which else most of a space that often fails would set.
+    All failures have the lowest value. If it occurs more than once, it is excluded from the spread, which
+    failures would otherwise dominate.
 
     >>> _floor(torch.tensor([0.0] * 8 + [0.68, 0.69, 0.70, 0.71, 0.72])) > 0.6
     True
@@ -151,17 +106,17 @@ class Surrogate:
 
     @property
     def noise(self) -> float:
-        """Standard deviation of one reading about the truth, in the unit of the values."""
+        """Standard deviation of a reading's noise, in the unit of the values."""
         return float(self._kernel.noise * self._unit)
 
     @property
     def floor(self) -> float:
-        """What lower readings count as: the model knows no more of them than that they are bad."""
+        """Lower readings are clipped to this value."""
         return self._floor
 
     @one_thread()
     def estimate(self, tokens: Sequence[Tokens]) -> tuple[list[float], list[float]]:
-        """The true value of each sequence and its standard deviation, in the unit of the values."""
+        """Estimate each sequence's true value, with standard deviation, in the unit of the values."""
         rows = self._one_hot(tokens)
         mean, half = self._conditioned(rows)
         prior = 1.0 + self._kernel.scale**2
@@ -170,18 +125,18 @@ class Surrogate:
 
     @one_thread()
     def sample(self, tokens: Sequence[Tokens], count: int, *, generator: torch.Generator) -> Tensor:
-        """``count`` true functions that the trials allow, at all ``tokens``, (tokens, count)."""
+        """Sample ``count`` functions from the posterior, at all ``tokens``, (tokens, count)."""
         rows = self._one_hot(tokens)
         mean, half = self._conditioned(rows)
         covariance = self._kernel.between(rows, rows) - half.T @ half
-        # Ten times the jitter of the trials, whose rounding this difference has inherited.
+        # Ten times the jitter of the trials, whose rounding errors this difference inherits.
         covariance += 10 * JITTER * (1.0 + self._kernel.scale**2) * torch.eye(len(rows))
         drawn = torch.randn(len(rows), count, generator=generator, dtype=rows.dtype)
         functions: Tensor = mean[:, None] + torch.linalg.cholesky(covariance) @ drawn
         return functions * self._unit + self._mean
 
     def _conditioned(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean (m,), and what the trials take from the covariance as H^T H, H (n, m)."""
+        """Return the posterior mean (m,), and H (n, m), where H^T H is the reduction of the covariance."""
         cross = self._kernel.between(self._rows, rows)  # (n, m)
         half = torch.linalg.solve_triangular(self._factor, cross, upper=False)
         return (cross.T @ self._dual)[:, 0], half
@@ -193,20 +148,22 @@ class Surrogate:
 
 @one_thread()
 def fit(arities: Sequence[int], tokens: Sequence[Tokens], values: Sequence[float]) -> Surrogate:
-    """The model of trials in the order in which they were made.
+    """Fit a surrogate to trials in chronological order.
 
     Args:
         arities: number of choices of each decision.
-        tokens: of each trial; the same sequence may come more than once.
-        values: what each scored; failed trials all the lowest.
+        tokens: of each trial; may repeat.
+        values: score of each; failed trials all have the lowest.
 
     Raises:
-        InputError: no trial, or as ``Controller.tell``.
+        InputError: there are no trials; or see ``Controller.tell``.
     """
     arities = checked_arities(arities)
-    trials = that_count(checked_scored(list(zip(tokens, values, strict=True)), arities))
+    trials = recent_and_best(checked_scored(list(zip(tokens, values, strict=True)), arities))
     if not trials:
-        raise InputError("a surrogate needs at least one trial, got none: tell it some")
+        raise InputError(
+            "a surrogate needs at least one trial, got none: tell the controller some first"
+        )
     rows = one_hot([t for t, _ in trials], arities)
     readings = Readings.of_values([value for _, value in trials])
     latest = slice(-MOST_FITTED, None)
@@ -214,60 +171,10 @@ def fit(arities: Sequence[int], tokens: Sequence[Tokens], values: Sequence[float
     return Surrogate(kernel, rows, readings)
 
 
-def that_count(trials: Sequence[tuple[Tokens, float]]) -> list[tuple[Tokens, float]]:
-    """At most ``MOST_TRIALS`` of them, in their order: the latest, and the best of those before."""
+def recent_and_best(trials: Sequence[tuple[Tokens, float]]) -> list[tuple[Tokens, float]]:
+    """Select at most ``MOST_TRIALS`` trials, in order: the latest, and the best earlier ones."""
     first = len(trials) - (MOST_TRIALS - MOST_BEST)
     if len(trials) <= MOST_TRIALS:
         return list(trials)
-    best = nlargest(MOST_BEST, range(first), key=lambda place: trials[place][1])
-    return [*(trials[place] for place in sorted(best)), *trials[first:]]
-
-
-def most_probable_kernel(rows: Tensor, readings: Tensor, arities: tuple[int, ...]) -> Kernel:
-    """The constants of highest posterior probability, by L-BFGS from the priors' means.
-
-    Those means where the search for better ones leaves what can be computed.
-    """
-    logs = _priors(len(arities))[:, 0].clone().requires_grad_()
-    optimizer = torch.optim.LBFGS([logs], max_iter=STEPS, line_search_fn="strong_wolfe")
-
-    def loss() -> Tensor:
-        optimizer.zero_grad()
-        value = negative_log_posterior(logs, rows, readings, arities)
-        value.backward()  # type: ignore[no-untyped-call]
-        return value
-
-    try:
-        with torch.enable_grad():
-            optimizer.step(loss)  # type: ignore[no-untyped-call]
-    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
-        return Kernel.of_logs(_priors(len(arities))[:, 0], arities)
-    return Kernel.of_logs(logs.detach(), arities)
-
-
-def negative_log_posterior(
-    logs: Tensor, rows: Tensor, readings: Tensor, arities: tuple[int, ...]
-) -> Tensor:
-    """- log p(readings | logs) - log p(logs), up to a constant (Rasmussen & Williams, eq. 5.8)."""
-    factor = Kernel.of_logs(logs, arities).factor(rows)
-    white = torch.linalg.solve_triangular(factor, readings[:, None], upper=False)
-    priors = _priors(len(arities))
-    outliers = ((logs - priors[:, 0]) / priors[:, 1]).square().sum()
-    misfit: Tensor = white.square().sum() + outliers
-    return 0.5 * misfit + factor.diagonal().log().sum()
-
-
-def _priors(decisions: int) -> Tensor:
-    return torch.tensor([*PRIORS, *[SHARE_PRIOR] * decisions], dtype=torch.float64)
-
-
-def one_hot(tokens: Sequence[Tokens], arities: tuple[int, ...]) -> Tensor:
-    """Sequences as rows of 0 and 1, a column a choice, (sequences, sum of arities).
-
-    >>> one_hot([(1, 0)], (2, 3)).tolist()
-    [[0.0, 1.0, 1.0, 0.0, 0.0]]
-    """
-    first = torch.tensor([0, *arities]).cumsum(dim=0)[:-1]  # column of each decision's choice 0
-    columns = torch.tensor(tokens, dtype=torch.int64).reshape(-1, len(arities)) + first
-    rows = torch.zeros(len(tokens), sum(arities), dtype=torch.float64)
-    return rows.scatter_(1, columns, 1.0)
+    best = nlargest(MOST_BEST, range(first), key=lambda index: trials[index][1])
+    return [*(trials[index] for index in sorted(best)), *trials[first:]]

@@ -1,4 +1,4 @@
-"""Results that do not depend on how many cores the machine has."""
+"""Results independent of the number of cores."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,10 +8,10 @@ import torch
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Run torch on one thread: its sums depend, in the last bits, on how many share them.
+    """Run torch on one thread: the last bits of its sums depend on the number of threads.
 
-    A resumed search must ask the same questions on a machine with more cores; and a controller's
-    matrices are too small to share anyway.
+    A search resumed on a machine with more cores must propose the same networks, and a controller's
+    matrices are too small to gain from threads anyway.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -1,8 +1,8 @@
-"""Uniform random search: the baseline that every other controller has to beat.
+"""Uniform random search: the baseline of every other controller.
 
 With a good space and few trials it is hard to beat (Li & Talwalkar 2019, "Random Search and
-Reproducibility for Neural Architecture Search"), so every comparison should include it. Kept within a
-target it is so as well: TuNAS (Bender et al. 2020) draws its random networks near the target too.
+Reproducibility for Neural Architecture Search"), so every comparison should include it. It can be
+constrained to a target, as TuNAS (Bender et al. 2020) draws its random networks near the target.
 """
 
 import random
@@ -20,21 +20,20 @@ from controllers.checks import (
 from controllers.controller import Scored, Tokens
 
 SWEEPS = 4
-"""Times that each decision is drawn anew, on average, between two sequences that are kept within."""
+"""Average number of times that each decision is redrawn between two constrained sequences."""
 
 FIRST_SWEEPS = 40
-"""Before the first of them: the way down from anywhere in the space."""
-
+"""Sweeps before the first one: burn-in from anywhere in the space."""
 
 DRAWS = 200
-"""Of which the nearest is taken where the walk does not come within."""
+"""Random sequences, the nearest of which is returned if the walk does not reach the constraint."""
 
 
 class Uniform:
-    """Every sequence equally likely, or every one within a bound, whatever was told."""
+    """All sequences, or all that satisfy a constraint, are equally likely; scores are ignored."""
 
     def __init__(self, arities: Sequence[int], *, seed: int) -> None:
-        """Start the stream of draws.
+        """Seed the generator.
 
         Args:
             arities: number of choices of each decision.
@@ -44,26 +43,26 @@ class Uniform:
         self._stamp = {"controller": "uniform", "arities": self.arities}
         self._rng = random.Random(checked_seed(seed))
         self._bound: tuple[Callable[[Tokens], float], float] | None = None
-        self._at: Tokens | None = None  # where the walk within the bound stands
+        self._at: Tokens | None = None  # current position of the constrained walk
 
     def ask(self, n: int) -> list[Tokens]:
-        """``n`` draws, independent unless kept within a bound; the same sequence may come twice."""
+        """Draw ``n`` sequences, independent unless constrained; they may repeat."""
         if self._bound is None:
             return [draw_uniform(self.arities, self._rng) for _ in range(checked_count(n))]
-        return [self._walked(*self._bound) for _ in range(checked_count(n))]
+        return [self._walk(*self._bound) for _ in range(checked_count(n))]
 
-    def keep_within(self, score: Callable[[Tokens], float], *, least: float) -> None:
-        """Walk among the sequences that score ``least`` (see CanKeepWithin).
+    def constrain(self, score: Callable[[Tokens], float], *, least: float) -> None:
+        """Walk among the sequences that score at least ``least`` (see CanConstrain).
 
-        Of a large space a tight bound may leave one in thousands, too few to draw and reject. In the
-        walk one decision at a time is drawn anew, and stays so if the sequence is within, or no worse
-        than before. A step is as likely as its way back, so in the long run all that are within, and
-        can be reached without leaving, are equally likely.
+        A tight constraint may leave one in thousands of a large space, too few for rejection sampling. The
+        walk redraws one decision at a time, and accepts the step if the constraint holds or the score does
+        not decrease. Steps are symmetric, so in the long run all connected sequences that satisfy the
+        constraint are equally likely.
         """
         self._bound = score, least
 
-    def _walked(self, score: Callable[[Tokens], float], least: float) -> Tokens:
-        """The sequence where the walk stands some sweeps later."""
+    def _walk(self, score: Callable[[Tokens], float], least: float) -> Tokens:
+        """Continue the walk for some sweeps; return its position."""
         sweeps = SWEEPS
         if self._at is None:
             self._at, sweeps = draw_uniform(self.arities, self._rng), FIRST_SWEEPS
@@ -74,12 +73,12 @@ class Uniform:
             step = (*self._at[:position], choice, *self._at[position + 1 :])
             if step != self._at and (scored := score(step)) >= min(least, reached):
                 self._at, reached = step, scored
-        if reached < least:  # out of reach: the walk would end at one sequence
+        if reached < least:  # out of reach: the walk would get stuck at one sequence
             return max((draw_uniform(self.arities, self._rng) for _ in range(DRAWS)), key=score)
         return self._at
 
     def tell(self, scored: Scored) -> None:
-        """Check the batch and forget it."""
+        """Check the batch and ignore it."""
         checked_scored(scored, self.arities)
 
     def state_dict(self) -> dict[str, Any]:
@@ -94,7 +93,7 @@ class Uniform:
 
 
 def draw_uniform(arities: tuple[int, ...], rng: random.Random) -> Tokens:
-    """One sequence, each choice of each decision equally likely.
+    """Draw a sequence, each choice of each decision equally likely.
 
     >>> draw_uniform((1, 1), random.Random(0))
     (0, 0)

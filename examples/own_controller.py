@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from controllers import Tokens, check_controller, checks
-from controllers.evolution import mutated
+from controllers.evolution import mutate
 from latency import open_device
 from nas import search
 from nas.data.load import load_dataset
@@ -56,7 +56,7 @@ class HillClimbing:
     def _propose(self) -> Tokens:
         if not self._best or self._rng.random() < self._restart:
             return tuple(self._rng.randrange(arity) for arity in self.arities)
-        return mutated(self._best[0][0], self.arities, rng=self._rng)
+        return mutate(self._best[0][0], self.arities, rng=self._rng)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

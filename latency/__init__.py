@@ -1,9 +1,9 @@
-"""How long a network takes on a device: measured with an interval, or estimated and labelled so.
+"""Latency of a network on a device: measured with an interval, or estimated and labelled as such.
 
-Start with `measurer` (the record and the contract). What measures is a `runtime` (runs networks on one kind
-of device: `onnx_runtime`) in a `measured.Measured` (decides what runs when, and what it amounts to:
-`interleave`, `statistics`, `anchor`, `quiet`). `madds` estimates. `devices` opens a source by name, `cache`
-keeps its readings, `pool` makes one source of several devices.
+Start with `measuring.source` (the `Latency` record and the `LatencySource` contract). `runtimes` run
+networks on one kind of device each; `measuring.measured` decides what runs when and summarizes the times.
+`estimates` compute latency from MAdds, lookup tables or published figures. `devices` opens a source by
+name, `measuring.cache` caches readings, and `pool` makes one source of several identical devices.
 """
 
 import os
@@ -18,15 +18,15 @@ from latency.measuring.source import (
     Latency,
     LatencySource,
     MeasurementError,
-    beside,
     check_latency_source,
     close,
-    units,
+    devices_of,
+    with_anchor,
 )
 from latency.measuring.statistics import Ratio, Timing
 from latency.pool import Pool
 
-# ONNX Runtime's wheels can report to their makers. Set before anything here loads it: nothing is reported.
+# Disable ONNX Runtime's telemetry before anything here loads it.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = [
@@ -46,10 +46,10 @@ __all__ = [
     "Reading",
     "Runtime",
     "Timing",
-    "beside",
     "check_latency_source",
     "close",
     "device_kinds",
+    "devices_of",
     "open_device",
-    "units",
+    "with_anchor",
 ]

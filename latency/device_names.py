@@ -1,4 +1,4 @@
-"""What was meant by the name of a device that there is not."""
+"""Suggestions for unknown device names."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 from search_spaces.nearest import nearest
 
-WHERE = (
+NOT_FOR_TRAINING = (
     "--device says what latency is told for, not where networks train: to train on a GPU give nas-search "
     "--gpus-per-trial 1 (nas train --device cuda)"
 )
@@ -26,7 +26,7 @@ ACCELERATORS: Mapping[str, str] = {
     "tpu": "",
     "hpu": "",
 }
-"""Names of accelerators, and ONNX Runtime's provider that measures on them; empty where there is none."""
+"""ONNX Runtime's provider by accelerator; empty where it has none."""
 
 ELSEWHERE: Mapping[str, str] = {
     **dict.fromkeys(("phone", "android", "mobile", "usb", "smartphone"), "adb"),
@@ -39,26 +39,26 @@ ELSEWHERE: Mapping[str, str] = {
     **dict.fromkeys(("flops", "macs", "madd", "mac"), "madds:RATE"),
     "pixel": "pixel1",
 }  # fmt: skip
-"""Names that others have for what we have."""
+"""Our device by its other names."""
 
 
-def meant(device: str, known: Collection[str]) -> str:
-    """What to append to the message that there is no such device; empty where nothing is like it.
+def suggestion(device: str, known: Collection[str]) -> str:
+    """Return the suggestion to append to the error of an unknown device; empty if nothing is similar.
 
-    >>> meant("phone", ["cpu", "adb"]), meant("Pixel 1", ["cpu", "pixel1"])
+    >>> suggestion("phone", ["cpu", "adb"]), suggestion("Pixel 1", ["cpu", "pixel1"])
     (': did you mean adb?', ': did you mean pixel1?')
-    >>> meant("toaster", ["cpu", "adb"])
+    >>> suggestion("toaster", ["cpu", "adb"])
     ''
 
     Args:
-        device: As it was typed.
-        known: Names of devices.
+        device: The name as typed.
+        known: Names of all devices.
     """
     name = device.partition(":")[0].strip().lower()
     if name in ACCELERATORS:
         provider = ACCELERATORS[name]
         measures = f", and to measure on it --device cpu:provider={provider}" if provider else ""
-        return f": {WHERE}{measures}"
+        return f": {NOT_FOR_TRAINING}{measures}"
     if "@" in name and "=" not in name:
         return f": did you mean ssh:{device}?"
     ours = ELSEWHERE.get(name.replace(" ", "").replace("-", "")) or nearest(name, known)

@@ -1,4 +1,4 @@
-"""From what the user types after `--device` to a latency source."""
+"""Open the latency source that `--device` names."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from latency.device_names import WHERE, meant
+from latency.device_names import NOT_FOR_TRAINING, suggestion
 from latency.measuring.anchor import AnchorRecord
 from latency.measuring.measured import Measured
 from latency.measuring.raw_times import RawTimes
 from latency.measuring.runtime import Runtime
 from latency.measuring.source import LatencySource, MeasurementError
 from latency.measuring.statistics import Timing
-from latency.measuring.user_folders import cache_folder, expanded
+from latency.measuring.user_folders import cache_folder, expand_user
 from latency.pool import open_pool
 from search_spaces.errors import InputError
 
 GROUP = "mobile_nas.latency"
-"""Entry points of this group are devices of third parties: a callable from the argument to a source."""
+"""Entry point group of plug-ins; each is a callable from the argument to a source."""
 
 EVERY = "all"
-"""In place of a serial: a pool of every phone that adb sees."""
+"""Instead of a serial: a pool of every phone that adb sees."""
 
 
 def measured(runtime: Runtime, timing: Timing | None = None) -> Measured:
-    """A source that measures on a runtime, with records and raw times in the cache folder."""
+    """Make a source that measures on a runtime and keeps records and raw times in the cache folder."""
     folder = cache_folder()
     return Measured(
         runtime,
         timing=timing,
         record=AnchorRecord(folder / "anchors"),
-        keep=RawTimes(folder / "raw"),
+        on_reading=RawTimes(folder / "raw"),
     )
 
 
@@ -55,7 +55,7 @@ def _ssh(argument: str) -> LatencySource:
     if options["runtime"]:
         remote = replace(remote, wanted=(str(options["runtime"]),))
     if options["config"]:
-        remote = replace(remote, config=expanded(str(options["config"])))
+        remote = replace(remote, config=expand_user(str(options["config"])))
     return measured(SshRuntime(remote))
 
 
@@ -76,7 +76,7 @@ def _adb(argument: str) -> LatencySource:
         return opened(named or None)
     serials = sorted(attached_phones()) if named == EVERY else named.split("+")
     if not serials:
-        return opened(None)  # which says why there is none
+        return opened(None)  # raises the error that explains why
     return open_pool([partial(opened, serial) for serial in serials])
 
 
@@ -87,7 +87,7 @@ def _command(argument: str) -> LatencySource:
 
 
 def _options(argument: str, *, device: str, known: Mapping[str, int | str]) -> dict[str, int | str]:
-    """The options of `key=value,key=value`, with defaults for those not given.
+    """Parse `key=value,key=value`; missing options keep their defaults.
 
     >>> _options("threads=4", device="cpu:", known={"threads": 1, "provider": "cpu"})
     {'threads': 4, 'provider': 'cpu'}
@@ -118,7 +118,7 @@ def _madds(argument: str) -> LatencySource:
         rate = float(argument)
     except ValueError:
         raise InputError(
-            f"device madds needs a rate in G MAdds/s, got {argument!r}: give madds:10, say"
+            f"device madds needs a rate in G MAdds/s, got {argument!r}: give for instance madds:10"
         ) from None
     return MaddsEstimate(rate)
 
@@ -135,19 +135,23 @@ def _table(argument: str) -> LatencySource:
     from latency.estimates.table import LookupTable
 
     if not argument:
-        raise InputError("device table needs a file, as table:cpu.jsonl: nas profile makes one")
+        raise InputError(
+            "device table needs a file that nas profile wrote: give for instance table:cpu.jsonl"
+        )
     return LookupTable(Path(argument))
 
 
 def _pieces(argument: str) -> LatencySource:
-    from latency.estimates.lazy_table import OnDemand
+    from latency.estimates.lazy_table import LazyTable
 
     if not argument:
-        raise InputError("device pieces needs one that measures behind it, as pieces:cpu")
+        raise InputError("device pieces needs a measuring device: give for instance pieces:cpu")
     source = open_device(argument)
     if not isinstance(source, Measured):
-        raise InputError(f"device pieces:{argument} needs one that measures: pieces:cpu, say")
-    return OnDemand(source)
+        raise InputError(
+            f"device pieces:{argument} needs a measuring device: give for instance pieces:cpu"
+        )
+    return LazyTable(source)
 
 
 def _pixel(phone: str) -> Callable[[str], LatencySource]:
@@ -168,9 +172,9 @@ class Kind:
     """A kind of device.
 
     Attributes:
-        open: From what follows `NAME:` to a source.
-        example: How it is typed.
-        about: What latency is told for, for people.
+        open: Opens a source from the text after `NAME:`.
+        example: The option's value, as typed.
+        about: One-line description.
         ready: Whether the example works as it stands, on this machine alone.
     """
 
@@ -212,11 +216,11 @@ DEVICES: dict[str, Kind] = {
     "pixel3": Kind(_pixel("pixel3"), "pixel3", _PAPERS),
     "madds": Kind(_madds, "madds:RATE", "G MAdds/s, a constant rate; an estimate", ready=False),
 }
-"""The built-in kinds of device by name."""
+"""Built-in kinds of device by name."""
 
 
 def device_kinds() -> list[Kind]:
-    """All kinds, those of installed plug-ins last."""
+    """List all kinds, installed plug-ins last."""
     plugins = entry_points(group=GROUP)
     return [
         *DEVICES.values(),
@@ -228,7 +232,7 @@ def device_kinds() -> list[Kind]:
 
 
 def open_device(device: str) -> LatencySource:
-    """The source of `NAME` or `NAME:ARGUMENT`.
+    """Open the source of `NAME` or `NAME:ARGUMENT`.
 
     >>> open_device("madds:10").device.name
     'estimate at 10 G MAdds/s'
@@ -257,6 +261,6 @@ def opener(device: str) -> Callable[[str], LatencySource]:
         opened: Callable[[str], LatencySource] = plugins[name].load()
         return opened
     known = ", ".join([*(kind.example for kind in DEVICES.values()), *sorted(plugins)])
-    hint = meant(device, [*DEVICES, *plugins])
-    listed = "" if hint.startswith(f": {WHERE}") else f": known are {known}"
+    hint = suggestion(device, [*DEVICES, *plugins])
+    listed = "" if hint.startswith(f": {NOT_FOR_TRAINING}") else f": known are {known}"
     raise InputError(f"unknown device {device!r}{listed}{hint}")

@@ -1,4 +1,4 @@
-"""Several devices of one make as one source: each network goes to the next device that is idle."""
+"""Several identical devices as one source: each network goes to the next idle device."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from latency.measuring.source import (
     Latency,
     LatencySource,
     MeasurementError,
-    beside,
     close,
+    with_anchor,
 )
 from search_spaces.errors import InputError
 from search_spaces.spec import ArchSpec
@@ -24,15 +24,15 @@ _log = logging.getLogger(__name__)
 
 
 class Pool:
-    """A latency source over devices that measure at the same time, for as many threads that ask.
+    """A latency source over devices that measure in parallel; call it from as many threads.
 
-    A member that is lost is dropped, which is logged as a warning, and its network goes to another.
+    A lost member is dropped with a warning, and its network goes to another.
 
     Args:
         members: Sources of distinct devices of one make.
 
     Raises:
-        InputError: There is none, one is there twice, or they are not of one make.
+        InputError: There are no members, one is listed twice, or they are not of one make.
     """
 
     def __init__(self, members: Sequence[LatencySource]) -> None:
@@ -42,25 +42,25 @@ class Pool:
         self._last: DeviceLostError | None = None
 
     @property
-    def units(self) -> list[Device]:
-        """The devices that are left."""
+    def devices(self) -> list[Device]:
+        """The remaining devices."""
         return [member.device for member in self._members]
 
-    def beside(self, reference: ArchSpec) -> Pool:
-        """The same devices, each measuring beside a network: see `Measured.beside`."""
-        return Pool([beside(member, reference) for member in self._members])
+    def with_anchor(self, reference: ArchSpec) -> Pool:
+        """Return a pool of the same devices with another anchor; see `Measured.with_anchor`."""
+        return Pool([with_anchor(member, reference) for member in self._members])
 
     def close(self) -> None:
-        """Take off the devices what is kept there between measurements."""
+        """Free what the members keep on their devices between measurements."""
         for member in self._members:
             close(member)
 
     def latency(self, spec: ArchSpec) -> Latency:
-        """The network's latency on the member that is idle first.
+        """Measure on the first idle member.
 
         Raises:
-            DeviceLostError: All members are.
-            MeasurementError: A member refuses the network, as its likes would.
+            DeviceLostError: All members are lost.
+            MeasurementError: A member rejects the network, as the others would.
         """
         while True:
             with self._idle_member() as member:
@@ -73,7 +73,7 @@ class Pool:
 
     @contextmanager
     def _idle_member(self) -> Iterator[LatencySource]:
-        """A member for one network; waits until there is one."""
+        """Wait for an idle member, and hold it for one network."""
         with self._changed:
             self._changed.wait_for(lambda: self._idle or not self._members)
             if not self._members:
@@ -95,16 +95,16 @@ class Pool:
 
 
 def open_pool(openers: Sequence[Callable[[], LatencySource]]) -> Pool:
-    """A pool of the devices that can be opened; the others are left out, which is logged as a warning.
+    """Make a pool of the devices that can be opened; log a warning for each of the others.
 
     Raises:
         InputError: None can be opened; or see `Pool`.
     """
     members: list[LatencySource] = []
     problems: list[str] = []
-    for opened in openers:
+    for opener in openers:
         try:
-            members.append(opened())
+            members.append(opener())
         except (InputError, MeasurementError) as error:
             problems.append(str(error))
     if not members and problems:
@@ -116,9 +116,9 @@ def open_pool(openers: Sequence[Callable[[], LatencySource]]) -> Pool:
 
 
 def _shared(devices: Sequence[Device]) -> Device:
-    """The device that a pool of these is: named as they are, known by their make."""
+    """Return the device of a pool: the members' name, and their make as fingerprint."""
     if not devices:
-        raise InputError("a pool needs a device, got none")
+        raise InputError("a pool needs at least one device, got none")
     first, seen = devices[0], set[str]()
     for device in devices:
         if not device.make:
@@ -126,18 +126,18 @@ def _shared(devices: Sequence[Device]) -> Device:
         if device.fingerprint in seen:
             raise InputError(f"{device.name} is in the pool twice: give each device once")
         if device.make != first.make:
-            raise InputError(_unlike(first, device))
+            raise InputError(_mismatch(first, device))
         seen.add(device.fingerprint)
     return Device(first.name, first.make)
 
 
-def _unlike(first: Device, other: Device) -> str:
+def _mismatch(first: Device, other: Device) -> str:
     if first.name == other.name:
         return (
             f"the pool's devices are all {first.name}, but differ in Android's build or in "
             "benchmark_model: bring them to one version"
         )
     return (
-        f"a pool is of devices of one make, got {first.name} and {other.name}: give each make a "
-        "--device of its own"
+        f"a pool needs devices of one make, got {first.name} and {other.name}: give each make "
+        "its own --device"
     )

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latency import LatencySource, beside
+from latency import LatencySource, with_anchor
 from nas.adapting.baselines import FindBaseline, read_baselines, require_names
 from nas.adapting.comparison import comparisons
 from nas.adapting.config import AdaptConfig
@@ -94,7 +94,7 @@ def adapt(
         asked = (
             latency
             if isinstance(latency, MemoizedSource)
-            else MemoizedSource(beside(latency, seed.spec))
+            else MemoizedSource(with_anchor(latency, seed.spec))
         )
         if evaluate is None:
             evaluate = AdaptTraining(data, keep=config.keep, threads=config.schedule.cpus_per_trial)

@@ -4,7 +4,8 @@ Read `shrink` first: the loop and its decisions. It uses `groups` (the widths th
 `narrowing` (a network with one of them changed), `proposals` (for each group the widest network that saves
 enough latency), `schedule` (how much is enough) and `widening` (when a step saved too much). `uniform` is
 the baseline: one width multiplier for the whole network. `weights` transfers a parent's weights to a
-proposal; it is not exported here, so that `import netadapt` never loads torch.
+proposal, and `serial` runs everything in one process; they are not exported here, so that `import netadapt`
+never loads torch.
 
 NetAdapt: arXiv 1804.03230, algorithm 1. MobileNetV3's variant: arXiv 1905.02244, section 4.2.
 """

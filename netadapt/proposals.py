@@ -121,7 +121,10 @@ def propose_all(
     seed: ArchSpec | None = None,
     on_discard: OnDiscard = raise_discarded,
 ) -> list[Proposal]:
-    """Narrow each group in turn as little as the limit allows; groups that cannot meet it are left out.
+    """Narrow each group as little as the limit allows; leave out groups that cannot meet it.
+
+    Arguments and errors are those of `propose`. `groups` defaults to the paper's two kinds, `widths` to
+    multiples of 8.
 
     >>> from latency.estimates.madds import MaddsEstimate
     >>> from netadapt.memoized import memoized
@@ -133,15 +136,6 @@ def propose_all(
     block 10 expansion 576 -> 56
     blocks 3-5 bottleneck 40 -> 8
     blocks 8-10 bottleneck 96 -> 56
-
-    Args:
-        spec: See `propose`, also for what is raised.
-        latency: See `propose`.
-        limit_ms: See `propose`.
-        groups: Groups of the network; the paper's two kinds by default.
-        widths: The allowed widths; multiples of 8 by default.
-        seed: See `narrowed`.
-        on_discard: See `propose`.
     """
     allowed = widths or Widths()
     proposals = (

@@ -2,16 +2,21 @@
 
 In each step every width group proposes its smallest change that saves delta of latency. The proposals are
 fine-tuned and the best becomes the current network, until the target is reached. A network well below the
-target is widened again in the same way. `Shrink` takes these decisions; `shrink` runs them in one process.
+target is widened again in the same way. `Shrink` takes these decisions; its caller fine-tunes, in this
+process (`netadapt.serial`) or on workers:
+
+    loop = Shrink(seed, Settings(target_ms=20.0), accuracy=0.75, latency=source)
+    while not loop.done:
+        step = loop.next_step()
+        loop.choose([(p.spec, p.latency_ms) for p in step.proposals], [tune(p) for p in step.proposals])
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 from latency.measuring.source import LatencySource
 from netadapt.groups import Group, width_groups
@@ -21,14 +26,6 @@ from netadapt.schedule import Schedule, Step, first_step
 from netadapt.settings import Settings
 from netadapt.widening import widen
 from search_spaces.spec import ArchSpec
-
-if TYPE_CHECKING:  # the loop itself needs no torch
-    import torch
-
-    from netadapt.channel_selection import ChannelSelection, Weights
-
-    Tune = Callable[[ArchSpec, dict[str, torch.Tensor]], tuple[float, Weights]]
-    """Fine-tunes a network from transferred weights; returns its accuracy (0..1) and weights."""
 
 MAX_WIDENINGS = 3
 """Steps that widen, at most: on a noisy device narrowing and widening could alternate for ever."""
@@ -45,42 +42,6 @@ class State:
     accuracy: float
     latency_ms: float
     low_ms: float = math.inf
-
-
-@dataclass(frozen=True)
-class Adapted:
-    """The network of one step, with its weights."""
-
-    step: int
-    state: State
-    weights: Weights
-
-
-def shrink(
-    loop: Shrink, weights: Weights, tune: Tune, *, selection: ChannelSelection = "first"
-) -> Iterator[Adapted]:
-    """Run the loop, one proposal after another; yield the network of every step.
-
-    Args:
-        loop: A new loop.
-        weights: The seed's state dict.
-        tune: Fine-tunes a proposal.
-        selection: Which of the parent's channels a proposal inherits.
-    """
-    from netadapt.weights import transfer
-
-    while not loop.done:
-        step, parent = loop.next_step(), loop.current.spec
-        tuned = [
-            tune(p.spec, transfer(parent, weights, p.spec, selection=selection))
-            for p in step.proposals
-        ]
-        pairs = [(proposal.spec, proposal.latency_ms) for proposal in step.proposals]
-        best = loop.choose(pairs, [accuracy for accuracy, _ in tuned]) if pairs else None
-        if best is None:
-            return
-        weights = tuned[best][1]
-        yield Adapted(loop.steps, loop.current, weights)
 
 
 class Shrink:
@@ -251,11 +212,6 @@ class Shrink:
         return best
 
     def confirm(self, latency_ms: float, *, low_ms: float = math.inf) -> None:
-        """Replace the current network's latency by another reading, and forget all earlier ones.
-
-        Args:
-            latency_ms: The new latency.
-            low_ms: Lower end of its 95% interval.
-        """
+        """Replace the current network's latency by a new reading, and forget all earlier ones."""
         self.current = replace(self.current, latency_ms=latency_ms, low_ms=low_ms)
         self.latency = memoized(self._source)

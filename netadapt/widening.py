@@ -22,7 +22,7 @@ def widen(
     up_to_target: bool = True,
     on_discard: OnDiscard = raise_discarded,
 ) -> list[Proposal]:
-    """Widen each narrowed group in turn; return the proposals within the tolerance below the target.
+    """Widen each narrowed group; return the proposals within the tolerance below the target.
 
     A chosen proposal is measured again and may turn out slower, so half of the tolerance is left as a
     margin. If no group comes close enough, and `up_to_target` is set, the margin is dropped. If still none
@@ -30,7 +30,7 @@ def widen(
 
     Args:
         spec: The current network, below the target.
-        settings: Of the run.
+        settings: Settings of the run.
         seed: The network that NetAdapt began with; no group becomes wider than its own.
         latency: Latency function; see `memoized`.
         up_to_target: Also try without the margin.

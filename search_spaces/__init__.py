@@ -1,9 +1,9 @@
-"""Networks as data, and the spaces they are searched in.
+"""Networks as data, and search spaces of networks.
 
-Start with `spec` (what a network is), then `space` (token sequences to networks and back) and
-`factorized` (MnasNet's; its blocks as data are in `block_choices` and `spaces/mnasnet.yaml`), `cost`
-(parameters and multiply-adds), `references` (the published networks) and `network` (the `nn.Module`;
-with `onnx_export` the only file here that needs torch).
+Start with `spec` (a network as data), then `space` (token sequences to networks and back), `factorized`
+(MnasNet's space; its blocks as data are in `block_choices` and `spaces/mnasnet.yaml`), `cost` (parameters
+and MAdds), `references` (published networks) and `network` (the `nn.Module`). Only `network`, `pixel_input`
+and the exporters import torch.
 """
 
 from search_spaces.cost import Cost, count

@@ -1,4 +1,4 @@
-"""One searched block: its choices as data, and the layers that a choice of each gives."""
+"""One searched block: its choices as data, and the layers they produce."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ Chosen = dict[str, Any]
 
 
 def _choices(value: object) -> tuple[object, ...]:
-    """A list of choices, or a single value as the only one."""
+    """Wrap a single value as the only choice."""
     return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
 def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
     if len(set(values)) != len(values):
-        raise ValueError(f"the same choice twice, got {list(values)}")
+        raise ValueError(f"choices must be distinct, got {list(values)}")
     return values
 
 
@@ -35,17 +35,17 @@ _Ratio = Annotated[float, Field(ge=0, le=1)]
 
 
 class BlockChoices(BaseModel):
-    """One searched block (a stage of like layers): each field one value or a list of choices.
+    """One searched block (a stage of similar layers): each field is one value or a list of choices.
 
     Attributes:
-        stride: Of the first layer; the others have 1.
+        stride: Stride of the first layer; the others have 1.
         op: `conv`, `sepconv`, or `mbconvR` with the expansion ratio R.
         kernel: Side of the (depthwise) kernel.
         se: Squeeze-and-excite ratio, 0 for none.
-        skip: Skip of every layer that can have it: `identity` needs stride 1 and equal widths,
-            `pool` equal widths; a layer that cannot has none.
+        skip: Skip of every layer that allows it: `identity` needs stride 1 and equal widths, `pool` equal
+            widths.
         out: Output channels.
-        depth: Number of layers, 0 drops the block (where its stride is 1).
+        depth: Number of layers; 0 removes the block (only with stride 1).
         act: Activation.
         se_rule: `mnasnet`: ratio of the layer's input, sigmoid; `mobilenetv3`: ratio of the
             expanded channels in multiples of 8, hard sigmoid.
@@ -73,16 +73,16 @@ class BlockChoices(BaseModel):
         if any(kernel % 2 == 0 for kernel in self.kernel):
             raise ValueError(f"kernel must be odd, got {list(self.kernel)}")
         if 0 in self.depth and self.stride != 1:
-            raise ValueError("depth 0 needs stride 1: without the block the map would not shrink")
+            raise ValueError("depth 0 needs stride 1: removing the block would remove its stride")
         return self
 
 
 DECISIONS = ("op", "kernel", "se", "skip", "out", "depth", "act")
-"""Order of the decisions in a block; a field with a single choice is no decision."""
+"""Order of a block's decisions; a field with a single choice is not a decision."""
 
 
 def chosen_layers(block: BlockChoices, choices: Chosen, channels: int) -> list[BlockSpec]:
-    """The layers of a block with its choices made, fed `channels`."""
+    """Return the layers of a block with given choices and input `channels`."""
     layers: list[BlockSpec] = []
     for index in range(choices["depth"]):
         stride = block.stride if index == 0 else 1
@@ -92,7 +92,7 @@ def chosen_layers(block: BlockChoices, choices: Chosen, channels: int) -> list[B
 
 
 def _ratio(op: str) -> float:
-    """The expansion ratio of `mbconvR`."""
+    """Return the expansion ratio of `mbconvR`."""
     return float(op.removeprefix("mbconv"))
 
 
@@ -121,7 +121,7 @@ def _layer(choices: Chosen, se_rule: str, cin: int, stride: Stride) -> BlockSpec
 
 
 def block_options(block: BlockChoices) -> Iterator[tuple[Tokens, Chosen]]:
-    """Every setting of a block in lexicographic order: its tokens and its fields' values."""
+    """Yield every setting of a block in lexicographic order: tokens and field values."""
     fields = [getattr(block, name) for name in DECISIONS]
     free = [i for i, values in enumerate(fields) if len(values) > 1]
     for picks in product(*(range(len(values)) for values in fields)):

@@ -1,8 +1,8 @@
-"""Parameters and multiply-adds of a spec, counted without building the network.
+"""Parameters and MAdds of a spec, counted without building the network.
 
-The convention of the papers and of torchvision's tables: MAdds are those of convolutions and linear
-layers; batch norm, activations, pooling and additions count nothing. Parameters are all trainable
-ones, batch norm's two a channel included.
+As in the papers and torchvision's tables, MAdds are those of convolutions and linear layers; batch norm,
+activations, pooling and additions are not counted. Parameters are all trainable ones, including batch
+norm's two per channel.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from search_spaces.spec import ArchSpec, BlockSpec, HeadSpec, StemSpec
 
 @dataclass(frozen=True)
 class Layer:
-    """One convolution or linear layer; maps are square, sides in pixels.
+    """One convolution or linear layer; feature maps are square, sides in pixels.
 
     A linear layer is a 1x1 convolution on a 1x1 map.
     """
@@ -29,28 +29,28 @@ class Layer:
     groups: int
     in_px: int
     norm: bool
-    """Whether batch norm follows (and stands in for the bias)."""
+    """Whether batch norm follows (and replaces the bias)."""
 
     @property
     def out_px(self) -> int:
-        """Side of the output map, under padding kernel // 2."""
+        """Side of the output map, with padding kernel // 2."""
         return -(-self.in_px // self.stride)
 
     @property
     def params(self) -> int:
-        """Weights, and either batch norm's scale and shift or the bias."""
+        """Number of weights, plus batch norm's scale and shift or the bias."""
         weights = self.cout * (self.cin // self.groups) * self.kernel**2
         return weights + (2 * self.cout if self.norm else self.cout)
 
     @property
     def madds(self) -> int:
-        """Multiply-adds for one image."""
+        """MAdds per image."""
         return self.out_px**2 * self.cout * (self.cin // self.groups) * self.kernel**2
 
 
 @dataclass(frozen=True)
 class StageCost:
-    """What one line of the layer table costs: the stem, a block or the head."""
+    """Cost of the stem, a block or the head: one line of the layer table."""
 
     name: str
     in_px: int
@@ -63,7 +63,7 @@ class StageCost:
 
 @dataclass(frozen=True)
 class Cost:
-    """Cost of a network: totals, and a `StageCost` for stem, each block and head."""
+    """Cost of a network: totals, and a `StageCost` for the stem, each block and the head."""
 
     params: int
     madds: int
@@ -71,7 +71,7 @@ class Cost:
 
 
 def count(spec: ArchSpec) -> Cost:
-    """Count a network at its own resolution.
+    """Count parameters and MAdds at the network's own resolution.
 
     >>> from search_spaces.references import mobilenet_v3_small
     >>> cost = count(mobilenet_v3_small())
@@ -83,7 +83,7 @@ def count(spec: ArchSpec) -> Cost:
 
 
 def layers_by_stage(spec: ArchSpec) -> Iterator[tuple[str, tuple[Layer, ...]]]:
-    """The layers of the stem, of each block (`block 0`, ...) and of the head, in order."""
+    """Yield the layers of the stem, each block (`block 0`, ...) and the head, in order."""
     for name, part, channels, px in _parts(spec):
         yield name, _layers(part, channels, px)
 
@@ -92,7 +92,7 @@ _Part = StemSpec | BlockSpec | HeadSpec
 
 
 def _parts(spec: ArchSpec) -> Iterator[tuple[str, _Part, int, int]]:
-    """Stem, blocks and head, with their names, input channels and side of the input in pixels."""
+    """Yield name, part, input channels and input side in pixels of stem, blocks and head."""
     yield "stem", spec.stem, 3, spec.resolution
     channels, px = spec.stem.out, -(-spec.resolution // spec.stem.stride)
     for index, block in enumerate(spec.blocks):
@@ -109,13 +109,13 @@ def _layers(part: _Part, cin: int, in_px: int) -> tuple[Layer, ...]:
     return tuple(_head_layers(part, cin, in_px))
 
 
-@lru_cache(maxsize=20_000)  # the networks of a space have their blocks in common
+@lru_cache(maxsize=20_000)  # the networks of a space share blocks
 def _counted(name: str, part: _Part, cin: int, in_px: int) -> StageCost:
     return _stage(name, _layers(part, cin, in_px))
 
 
 def block_layers(block: BlockSpec, cin: int, in_px: int) -> Iterator[Layer]:
-    """The layers of one block fed `cin` channels on maps of side `in_px`."""
+    """Yield the layers of one block with `cin` input channels on maps of side `in_px`."""
     k, s, out_px = block.kernel, block.stride, -(-in_px // block.stride)
     if block.op == "conv":
         yield Layer("conv", cin, block.out, k, s, 1, in_px, True)
@@ -147,7 +147,7 @@ def _head_layers(head: HeadSpec, channels: int, px: int) -> Iterator[Layer]:
 
 
 def _stage(name: str, layers: tuple[Layer, ...]) -> StageCost:
-    # Squeeze-and-excite stands beside the maps' way; where it comes last, the layer before it puts out.
+    # Squeeze-and-excite is a side branch: where it comes last, the layer before it has the output.
     *_, last = (layer for layer in layers if layer.name not in ("squeeze", "excite"))
     return StageCost(
         name,

@@ -1,4 +1,4 @@
-"""The one exception that means "what you gave us cannot be used"."""
+"""The exception for invalid user input."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from pydantic import ValidationError
 
 
 class InputError(ValueError):
-    """Bad input from outside: one line with the value, the reason and the mend.
+    """Invalid user input: one line with the value, the reason and the fix.
 
-    Commands print the line and exit with status 2; everything else is a bug and keeps its traceback.
+    Commands print the line and exit with status 2; any other exception is a bug and keeps its traceback.
 
     >>> raise InputError("target_ms must be above 0, got -3: give the budget in milliseconds")
     Traceback (most recent call last):
@@ -18,9 +18,9 @@ class InputError(ValueError):
 
 
 def first_problem(error: ValidationError) -> str:
-    """The first finding of a failed validation as one line: where, what is wrong, the value.
+    """Summarize a failed validation in one line: where, what is wrong, the value.
 
-    Unknown and missing keys come first: a misspelt key is usually the cause of the other findings.
+    Unknown and missing keys come first: a misspelt key usually causes the other errors.
     """
     order = {"extra_forbidden": 0, "unexpected_keyword_argument": 0, "missing": 1}
     found = min(error.errors(include_url=False), key=lambda e: order.get(e["type"], 2))

@@ -16,9 +16,9 @@ from search_spaces.spec import ArchSpec, BlockSpec, Channels, HeadSpec, StemSpec
 
 
 class FactorizedSpace(BaseModel):
-    """MnasNet's factorized hierarchical space: a fixed list of blocks, each searched by itself.
+    """MnasNet's factorized hierarchical space: a fixed list of blocks, each searched separately.
 
-    `resolution` in pixels and `classes` are those of the networks that it decodes to.
+    `resolution` in pixels and the head's `classes` are those of the decoded networks.
     """
 
     model_config = MODEL
@@ -61,11 +61,11 @@ class FactorizedSpace(BaseModel):
 
     @property
     def size(self) -> int:
-        """Number of token sequences (several may name the same network)."""
+        """Number of token sequences (several may decode to the same network)."""
         return prod(self.arities)
 
     def decode(self, tokens: Tokens) -> ArchSpec:
-        """The network of a token sequence.
+        """Build the spec of a token sequence.
 
         >>> from search_spaces import load_space
         >>> space = load_space("mnasnet")
@@ -92,7 +92,7 @@ class FactorizedSpace(BaseModel):
         )
 
     def places(self, tokens: Tokens) -> tuple[tuple[int, int], ...]:
-        """Of each layer of `decode(tokens)`, the space's block that it is of and its position in it.
+        """Return, for each layer of `decode(tokens)`, its block in the space and its position in the block.
 
         >>> from search_spaces import load_space
         >>> load_space("mnasnet").places((0,) * 42)[:4]  # block 0 has depth 0
@@ -108,10 +108,10 @@ class FactorizedSpace(BaseModel):
         )
 
     def encode(self, spec: ArchSpec) -> Tokens:
-        """The first token sequence, in lexicographic order, that decodes to `spec`.
+        """Return the first token sequence, in lexicographic order, that decodes to `spec`.
 
         Raises:
-            InputError: The network is not in the space; says the first layer that does not fit.
+            InputError: The network is not in the space; the message names the first misfit.
         """
         for part in ("stem", "bn_eps", "head", "resolution"):
             ours, theirs = getattr(self, part), getattr(spec, part)
@@ -124,18 +124,18 @@ class FactorizedSpace(BaseModel):
         return found
 
     @cached_property
-    def _known(self) -> dict[tuple[Any, ...], list[BlockSpec]]:
+    def _memo(self) -> dict[tuple[Any, ...], list[BlockSpec]]:
         return {}
 
     def _layers(self, index: int, choices: Chosen, channels: int) -> list[BlockSpec]:
-        """A block's layers; made once, as the networks of a space have their blocks in common."""
+        """Return a block's layers, memoized: the networks of a space share blocks."""
         key = (index, channels, *choices.values())
-        if key not in self._known:
-            self._known[key] = chosen_layers(self.blocks[index], choices, channels)
-        return self._known[key]
+        if key not in self._memo:
+            self._memo[key] = chosen_layers(self.blocks[index], choices, channels)
+        return self._memo[key]
 
     def _chosen(self, tokens: Tokens) -> list[Chosen]:
-        """For each block the value of every field."""
+        """Return the value of every field, for each block."""
         if len(tokens) != len(self.arities):
             raise InputError(
                 f"space {self.name} takes {len(self.arities)} tokens, got {len(tokens)}"

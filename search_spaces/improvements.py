@@ -1,7 +1,7 @@
 """MobileNetV3's network improvements, each a transformation of a spec (arXiv 1905.02244, section 5).
 
-The paper applies them to what the search and NetAdapt found; they apply to any network of the kind.
-Weights do not survive them: an improved network is trained anew.
+The paper applies them to the result of search and NetAdapt; they work on any similar network. Weights
+cannot be kept: an improved network is trained from scratch.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from search_spaces.widths import make_divisible
 
 
 def redesign_last_stage(spec: ArchSpec) -> ArchSpec:
-    """Pool right after the last expansion (figure 5): saves 7 ms of 61 and 30M MAdds in the paper.
+    """Pool right after the last expansion (figure 5): saves 7 of 61 ms and 30M MAdds in the paper.
 
     Before: last bottleneck (expansion, depthwise, projection) -> 1x1 convolution -> pool. After: the
     expansion, as the last convolution -> pool -> the former 1x1 convolution, now on a 1x1 map. The last
-    bottleneck's depthwise convolution and projection are gone.
+    bottleneck's depthwise convolution and projection are removed.
 
     Raises:
-        InputError: The network pools early already, or its last block has no expansion to end with.
+        InputError: The network already pools early, or its last block has no expansion.
     """
     if spec.head.hidden:
-        raise InputError("the last stage pools before its hidden layer already")
+        raise InputError("the last stage already pools before its hidden layer")
     if not spec.head.conv:
         raise InputError("the head has no 1x1 convolution to move behind the pool")
     if not spec.blocks or spec.blocks[-1].op != "mbconv" or spec.blocks[-1].stride != 1:
@@ -35,15 +35,15 @@ def redesign_last_stage(spec: ArchSpec) -> ArchSpec:
 
 
 def restore_last_stage(spec: ArchSpec) -> ArchSpec:
-    """The last stage as MobileNetV2 and MnasNet have it: undoes `redesign_last_stage`.
+    """Undo `redesign_last_stage`: restore the last stage of MobileNetV2 and MnasNet.
 
-    The bottleneck added back has a 3x3 kernel and projects to twice its input's channels, as theirs do.
+    The restored bottleneck has a 3x3 kernel and projects to twice its input's channels, as theirs do.
 
     Raises:
         InputError: The network has no hidden layer after the pool, or no convolution before it.
     """
     if not (spec.head.hidden and spec.head.conv):
-        raise InputError("the last stage is MobileNetV2's already")
+        raise InputError("the last stage is already MobileNetV2's")
     channels = spec.widths()[-1]
     last = BlockSpec(
         op="mbconv",
@@ -62,32 +62,32 @@ def restore_last_stage(spec: ArchSpec) -> ArchSpec:
 
 
 def resize_stem(spec: ArchSpec, filters: int = 16, *, act: Act = "hswish") -> ArchSpec:
-    """Another number of filters and nonlinearity for the first convolution.
+    """Change the number of filters and the nonlinearity of the first convolution.
 
-    The paper's 32 with ReLU -> 16 with h-swish saves 2 ms and 10M MAdds. The first block keeps its
-    expansion ratio, and gets an identity skip where the new shape allows one.
+    From 32 with ReLU to 16 with h-swish saves 2 ms and 10M MAdds in the paper. The first block keeps its
+    expansion ratio, and gets an identity skip if the new shape allows one.
     """
     blocks = spec.blocks
     if blocks and filters != spec.stem.out:
-        blocks = (_refed(blocks[0], spec.stem.out, filters), *blocks[1:])
+        blocks = (_with_input(blocks[0], spec.stem.out, filters), *blocks[1:])
     return replace(spec, stem=replace(spec.stem, out=filters, act=act), blocks=blocks)
 
 
-def _refed(block: BlockSpec, old: int, new: int) -> BlockSpec:
-    """The block, fed `new` channels in place of `old`."""
+def _with_input(block: BlockSpec, old: int, new: int) -> BlockSpec:
+    """Change a block's input from `old` to `new` channels."""
     fits = block.stride == 1 and block.out == new and block.linear
     expand = make_divisible(block.expand * new / old) if block.expand else 0
     return replace(block, expand=expand, skip="identity" if fits else "none")
 
 
 def hswish_from(spec: ArchSpec, channels: int | None = 80) -> ArchSpec:
-    """h-swish from the first block on that puts out `channels`, ReLU before it (section 5.2, h-swish@N).
+    """Use h-swish from the first block with `channels` outputs on, ReLU before (section 5.2, h-swish@N).
 
-    The stem is left alone: `resize_stem` decides about it.
+    The stem is not changed; see `resize_stem`.
 
     Args:
         spec: The network.
-        channels: N; MobileNetV3-Large has 80, Small 40. None puts ReLU everywhere, in the head too.
+        channels: N; 80 in MobileNetV3-Large, 40 in Small. None uses ReLU everywhere, also in the head.
     """
     reached = False
     blocks: list[BlockSpec] = []
@@ -99,9 +99,9 @@ def hswish_from(spec: ArchSpec, channels: int | None = 80) -> ArchSpec:
 
 
 def quarter_squeeze_excite(spec: ArchSpec) -> ArchSpec:
-    """Squeeze-and-excite at a quarter of the expansion, with a hard sigmoid, wherever there is one.
+    """Set each squeeze-and-excite to a quarter of the expansion, with a hard sigmoid.
 
-    MnasNet's is at a quarter of the block's *input*, with a sigmoid.
+    MnasNet's is a quarter of the block's *input*, with a sigmoid.
     """
     cins = spec.widths()[:-1]
     blocks = (
@@ -114,12 +114,12 @@ def quarter_squeeze_excite(spec: ArchSpec) -> ArchSpec:
 
 
 def _excited(block: BlockSpec, cin: int) -> int:
-    """Channels that a block's squeeze-and-excite scales."""
+    """Return the channels that a block's squeeze-and-excite scales."""
     return {"mbconv": block.expand, "sepconv": cin, "conv": block.out}[block.op]
 
 
 def unfuse_hswish(spec: ArchSpec) -> ArchSpec:
-    """h-swish as x * ReLU6(x + 3) / 6 in place of one operation: what an unoptimised runtime computes."""
+    """Replace h-swish by x * ReLU6(x + 3) / 6, which a runtime without the fused operation computes."""
 
     def unfused(act: Act) -> Act:
         return "hswish_unfused" if act == "hswish" else act
@@ -140,9 +140,9 @@ IMPROVEMENTS: dict[str, Callable[[ArchSpec], ArchSpec]] = {
 
 
 def without_improvements(spec: ArchSpec) -> ArchSpec:
-    """A MobileNetV3 as it was before them.
+    """Undo the improvements of a MobileNetV3.
 
-    V2's last stage, a stem of 32 filters, ReLU, MnasNet's squeeze-and-excite.
+    The result has V2's last stage, a stem of 32 filters, ReLU and MnasNet's squeeze-and-excite.
 
     Raises:
         InputError: See `restore_last_stage`.

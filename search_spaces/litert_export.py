@@ -1,4 +1,4 @@
-"""From a network to a LiteRT file (`.tflite`), by litert-torch."""
+"""Export a network to LiteRT (`.tflite`) with litert-torch."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from search_spaces.pixel_input import Exportable, PixelInput
 
 
 def to_tflite(network: Exportable) -> bytes:
-    """The network in eval mode as a float `.tflite`.
+    """Export a network in eval mode to a float `.tflite`.
 
-    Input (1, resolution, resolution, 3) float32, of a `PixelInput` uint8: channels last, as LiteRT's
-    kernels and image libraries have them. Output (1, classes). The network's own mode is left as it was.
+    Input (1, resolution, resolution, 3), float32, or uint8 for a `PixelInput`; channels last, as in
+    LiteRT's kernels and image libraries. Output (1, classes). The network's mode is not changed.
 
     Raises:
         InputError: litert-torch is not installed.
@@ -32,7 +32,7 @@ def to_tflite(network: Exportable) -> bytes:
     was_training = network.training
     network.eval()
     try:
-        with quiet():
+        with silenced():
             if isinstance(network, PixelInput):
                 example = torch.zeros(1, side, side, 3, dtype=torch.uint8)
                 converted = litert_torch.convert(network, (example,))
@@ -45,13 +45,13 @@ def to_tflite(network: Exportable) -> bytes:
 
 
 def litert_module(name: str) -> Any:
-    """Import a part of the extra.
+    """Import a module of the extra.
 
     Raises:
         InputError: It is not installed.
     """
     try:
-        with quiet():
+        with silenced():
             return importlib.import_module(name)
     except ImportError as error:
         raise InputError(
@@ -60,8 +60,8 @@ def litert_module(name: str) -> Any:
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep progress bars and remarks of litert-torch off both streams."""
+def silenced() -> Iterator[None]:
+    """Suppress litert-torch's progress bars and messages on both streams."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)

@@ -1,4 +1,4 @@
-"""Whether a network is in a space: cut its layers into the space's blocks."""
+"""Decide whether a network is in a space: split its layers into the space's blocks."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from search_spaces.spec import ArchSpec, BlockSpec, HeadSpec, StemSpec
 
 
 class Matching:
-    """Cuts the layers of `spec` into `blocks`, depth first.
+    """Splits the layers of `spec` into `blocks` by depth-first search.
 
-    A cut is not unique (a block of depth 0 may stand anywhere that another could begin), so the
-    first in lexicographic order of tokens counts.
+    The split is not unique (a block of depth 0 fits before any other), so the lexicographically first
+    tokens are returned.
     """
 
     def __init__(self, blocks: Sequence[BlockChoices], spec: ArchSpec) -> None:
@@ -24,11 +24,11 @@ class Matching:
         self.dead: set[tuple[int, int]] = set()
 
     def tokens(self) -> Tokens | None:
-        """The tokens of the whole network, or None."""
+        """Return the tokens of the network; None if it does not fit."""
         return self._match(0, 0)
 
     def _match(self, block_index: int, start: int) -> Tokens | None:
-        """Tokens for the blocks from `block_index` on that give the layers from `start` on."""
+        """Return tokens of the blocks from `block_index` on that produce the layers from `start` on."""
         if block_index == len(self.blocks):
             return () if start == len(self.layers) else None
         if (block_index, start) in self.dead:
@@ -50,9 +50,9 @@ class Matching:
         return None
 
     def reason(self) -> str:
-        """Why no cut fits: the layer furthest on where a block had to begin, and that block.
+        """Explain why no split fits: the last layer that the search reached, and its block.
 
-        Where several blocks could begin there, the one that has the layer's width is meant.
+        Of several blocks that could start there, prefer one with the layer's width.
         """
         start = max(layer for layer, _ in self.tried)
         indices = [block for layer, block in self.tried if layer == start]
@@ -68,12 +68,12 @@ class Matching:
             return f"{at} has out {layer.out}, not one of {list(block.out)}"
         if layer.kernel not in block.kernel:
             return f"{at} has kernel {layer.kernel}, not one of {list(block.kernel)}"
-        told = ", ".join(f"{name} {value}" for name, value in asdict(layer).items())
-        return f"no choices of block {index} give the layers from {at} on: {told}"
+        fields_ = ", ".join(f"{name} {value}" for name, value in asdict(layer).items())
+        return f"no choices of block {index} produce the layers from {at} on: {fields_}"
 
 
 def difference(part: str, theirs: object, ours: object) -> str:
-    """What differs between a part of a network and the space's, value by value.
+    """Describe the differences between a part of a network and the space's.
 
     >>> difference("resolution", 96, 224)
     'resolution is 96, the space has 224'
@@ -89,7 +89,7 @@ def difference(part: str, theirs: object, ours: object) -> str:
 
 @lru_cache(maxsize=256)
 def _first_tokens(block: BlockChoices, channels: int) -> Mapping[tuple[BlockSpec, ...], Tokens]:
-    """What the block, fed `channels`, can be: its layers, and the first tokens that give them."""
+    """Map every possible sequence of a block's layers to the first tokens that produce it."""
     first: dict[tuple[BlockSpec, ...], Tokens] = {}
     for tokens, choices in block_options(block):
         first.setdefault(tuple(chosen_layers(block, choices, channels)), tokens)

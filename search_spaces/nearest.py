@@ -8,9 +8,9 @@ from difflib import get_close_matches
 
 
 def did_you_mean(typed: str, known: Iterable[str]) -> str:
-    """A suggestion to append to an error message; empty if nothing known is similar.
+    """Return a suggestion to append to an error message; empty if no known name is similar.
 
-    Case, hyphens, underscores, spaces and dots do not count.
+    Case, hyphens, underscores, spaces and dots are ignored.
 
     >>> did_you_mean("mobilenetv3_small", ["mobilenet_v3_small", "mobilenet_v3_large"])
     ': did you mean mobilenet_v3_small?'
@@ -22,7 +22,7 @@ def did_you_mean(typed: str, known: Iterable[str]) -> str:
 
 
 def nearest(typed: str, known: Iterable[str]) -> str | None:
-    """The known name that is most similar to what was typed, or None.
+    """Return the most similar known name, or None.
 
     >>> nearest("Pixel 1", ["pixel1", "pixel2"])
     'pixel1'

@@ -1,4 +1,4 @@
-"""From a spec to the `nn.Module` that computes it."""
+"""Build the `nn.Module` of a spec."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class UnfusedHardswish(nn.Module):
     """h-swish as x * ReLU6(x + 3) / 6, which a runtime without the fused operation computes."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Keeps the shape."""
+        """Apply elementwise."""
         return x * functional.relu6(x + 3) / 6
 
 
@@ -31,16 +31,16 @@ GATES: dict[str, type[nn.Module]] = {"sigmoid": nn.Sigmoid, "hsigmoid": nn.Hards
 def build(
     spec: ArchSpec, *, generator: torch.Generator | None = None, origin: Origin = TORCH
 ) -> Network:
-    """The network of a spec with freshly drawn weights, in train mode.
+    """Build a network with random weights, in train mode.
 
     Args:
-        spec: What to build.
-        generator: Where the weights are drawn from; a fresh one seeded 0 by default. The global
-            generator is neither read nor moved.
-        origin: Batch norm's momentum and the weights' distributions; a published network's own are
+        spec: The network's spec.
+        generator: Generator of the weights; a new one seeded 0 by default. The global generator is neither
+            used nor advanced.
+        origin: Batch norm's momentum and the distributions of the weights; those of published networks are
             in `ORIGINS`.
     """
-    with torch.random.fork_rng(devices=[]):  # the constructors draw weights that are then replaced
+    with torch.random.fork_rng(devices=[]):  # the constructors draw weights that are replaced below
         network = Network(spec)
     initialize(network, generator or torch.Generator().manual_seed(0), origin)
     for module in network.modules():
@@ -50,7 +50,7 @@ def build(
 
 
 def initialize(network: nn.Module, generator: torch.Generator, origin: Origin = TORCH) -> None:
-    """Draw all weights anew; biases are 0, batch norm is the identity."""
+    """Initialize all weights; biases are 0, batch norm is the identity."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             _draw_conv(module.weight, generator, origin)
@@ -106,7 +106,7 @@ class ConvBnAct(nn.Sequential):
 class SqueezeExcite(nn.Module):
     """Scale each channel by a gate computed from all channels' means (arXiv 1709.01507).
 
-    Keeps the shape (batch, `channels`, h, w). The reduced layer has a ReLU, whatever the block's own
+    The shape stays (batch, `channels`, h, w). The squeezed layer has a ReLU, whatever the block's
     activation, as in MnasNet and MobileNetV3.
     """
 
@@ -120,19 +120,18 @@ class SqueezeExcite(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Scale the channels of maps (batch, channels, h, w)."""
-        scale = self.gate(
-            self.excite(self.act(self.squeeze(self.pool(x))))
-        )  # (batch, channels, 1, 1)
+        squeezed = self.act(self.squeeze(self.pool(x)))  # (batch, reduced, 1, 1)
+        scale = self.gate(self.excite(squeezed))  # (batch, channels, 1, 1)
         scaled: Tensor = x * scale
         return scaled
 
 
 class Block(nn.Module):
-    """One `BlockSpec` fed `cin` channels: its layers in order, then the skip.
+    """One `BlockSpec` with `cin` input channels: its layers, then the skip.
 
-    The batch norm that ends a linear residual branch carries `residual_last = True`: a trainer may
-    start it at zero, so that a deep network starts as a shallow one. (Where an activation follows,
-    zero would be a dead end for ReLU's gradient.)
+    The last batch norm of a linear residual branch has `residual_last = True`: a trainer may initialize it
+    to zero, so that a deep network starts as a shallow one. (If an activation followed, zero would block
+    ReLU's gradient.)
     """
 
     def __init__(self, block: BlockSpec, cin: int, eps: float) -> None:
@@ -144,7 +143,7 @@ class Block(nn.Module):
             last_norm.residual_last = True  # type: ignore[assignment]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (batch, cin, h, w) to (batch, out, ceil(h / stride), ceil(w / stride))."""
+        """Map (batch, cin, h, w) to (batch, out, ceil(h / stride), ceil(w / stride))."""
         y: Tensor = self.layers(x)
         if self.skip == "identity":
             return x + y
@@ -175,7 +174,7 @@ def _excite(block: BlockSpec, channels: int) -> list[nn.Module]:
 
 
 class Head(nn.Module):
-    """From feature maps (batch, `cin`, h, w) to logits (batch, classes)."""
+    """Maps feature maps (batch, `cin`, h, w) to logits (batch, classes)."""
 
     def __init__(self, head: HeadSpec, cin: int, eps: float) -> None:
         super().__init__()
@@ -191,16 +190,16 @@ class Head(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (batch, cin, h, w) to logits (batch, classes)."""
+        """Map (batch, cin, h, w) to logits (batch, classes)."""
         features = self.pool(self.conv(x)).flatten(1)  # (batch, width)
         logits: Tensor = self.classifier(features)
         return logits
 
 
 class Network(nn.Module):
-    """The network of `spec`: images (batch, 3, h, w) to logits (batch, classes).
+    """The network of `spec`: maps images (batch, 3, h, w) to logits (batch, classes).
 
-    It takes any input size; `spec.resolution` is the one it is meant and measured for.
+    It accepts any input size; `spec.resolution` is the one it is designed and measured for.
     """
 
     def __init__(self, spec: ArchSpec) -> None:
@@ -217,6 +216,6 @@ class Network(nn.Module):
         self.head = Head(spec.head, head_input, eps)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images (batch, 3, h, w) to logits (batch, classes)."""
+        """Map images (batch, 3, h, w) to logits (batch, classes)."""
         logits: Tensor = self.head(self.blocks(self.stem(x)))
         return logits

@@ -1,4 +1,4 @@
-"""From a network to an ONNX graph with batch norm folded."""
+"""Export a network to an ONNX graph with folded batch norm."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import torch
 from search_spaces.pixel_input import Exportable, example_input
 
 OPSET = 17
-"""First opset stated by every runtime that we measure on; h-swish and hard-sigmoid are native ops in it."""
+"""Supported by every runtime that we measure on, with h-swish and hard sigmoid as native operators."""
 
 
 def to_onnx(network: Exportable, *, dynamic_batch: bool = False) -> bytes:
-    """The network in eval mode as a serialized ONNX model.
+    """Export a network in eval mode to a serialized ONNX model.
 
-    Input `image` (1 or `batch`, 3, resolution, resolution) float32, or of a `PixelInput`
+    Input `image` (1 or `batch`, 3, resolution, resolution) float32, or for a `PixelInput`
     (1 or `batch`, resolution, resolution, 3) uint8; output `logits` (1 or `batch`, classes). The
-    network's own mode is left as it was.
+    network's mode is not changed.
 
     Args:
-        network: On any device; exported from a CPU copy of its weights' device.
+        network: On any device.
         dynamic_batch: Whether the first axis is free; batch 1 otherwise.
     """
     image = example_input(network)
@@ -31,13 +31,13 @@ def to_onnx(network: Exportable, *, dynamic_batch: bool = False) -> bytes:
     network.eval()
     try:
         with warnings.catch_warnings():
-            # The TorchScript-based exporter announces its successor, which takes ten times as long
-            # for the same graph; a search exports every candidate.
+            # The TorchScript-based exporter warns about its successor, which takes ten times as long for
+            # the same graph; a search exports every candidate.
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 network,
                 (image,),
-                buffer,  # type: ignore[arg-type] # its annotation forgets file objects
+                buffer,  # type: ignore[arg-type] # its annotation lacks file objects
                 input_names=["image"],
                 output_names=["logits"],
                 dynamic_axes=axes,

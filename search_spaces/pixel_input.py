@@ -1,4 +1,4 @@
-"""A network that takes pixels as image libraries have them, and normalises them itself."""
+"""A network that takes uint8 pixels and normalizes them itself."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from search_spaces.spec import ArchSpec
 
 
 class PixelInput(nn.Module):
-    """Puts `(pixel / 255 - mean) / std` in front of a network.
+    """A network preceded by `(pixel / 255 - mean) / std`.
 
     Input (batch, side, side, 3) uint8 in RGB order, output (batch, classes).
 
     Args:
-        network: Takes normalised images (batch, 3, side, side).
+        network: Takes normalized images (batch, 3, side, side).
         spec: Its spec.
         mean: Per channel, of pixels in 0..1.
         std: Per channel, of pixels in 0..1.
@@ -32,7 +32,7 @@ class PixelInput(nn.Module):
         super().__init__()
         self.network, self.spec = network, spec
         device = next(network.parameters()).device
-        # As the training's own `normalize` has them, to the last bit.
+        # Bitwise equal to the training's `normalize`.
         self.register_buffer("mean", 255 * torch.tensor(mean, device=device))
         self.register_buffer("std", 255 * torch.tensor(std, device=device))
 
@@ -42,8 +42,8 @@ class PixelInput(nn.Module):
         Args:
             image: uint8 (batch, side, side, 3).
         """
-        normalised = (image.to(torch.float32) - self.mean) / self.std
-        logits: Tensor = self.network(normalised.permute(0, 3, 1, 2))
+        normalized = (image.to(torch.float32) - self.mean) / self.std
+        logits: Tensor = self.network(normalized.permute(0, 3, 1, 2))
         return logits
 
 
@@ -51,7 +51,7 @@ Exportable = Network | PixelInput
 
 
 def example_input(module: Exportable) -> Tensor:
-    """One black image of the size and type that a module takes, on its device."""
+    """Return a black image of the size and type that a module takes, on its device."""
     side, device = module.spec.resolution, next(module.parameters()).device
     if isinstance(module, PixelInput):
         return torch.zeros(1, side, side, 3, dtype=torch.uint8, device=device)

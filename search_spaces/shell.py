@@ -1,4 +1,4 @@
-"""Paths as they are typed: what a message tells the user to type must work when it is pasted."""
+"""Shell quoting: commands in messages must work when pasted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def quoted(argument: str | Path) -> str:
-    """An argument as a POSIX shell takes it, and no command takes for an option.
+    """Quote an argument for a POSIX shell, so that no command takes it for an option.
 
     >>> print(quoted("runs/one"), quoted("my runs/$1"), quoted("-x/seed.pt"))
     runs/one 'my runs/$1' ./-x/seed.pt

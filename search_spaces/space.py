@@ -7,15 +7,15 @@ from typing import Protocol
 from search_spaces.spec import ArchSpec
 
 Tokens = tuple[int, ...]
-"""One choice a decision, block-major: all decisions of the first block, then of the second, ..."""
+"""One choice per decision, block-major: all decisions of the first block, then of the second, ..."""
 
 
 class SearchSpace(Protocol):
-    """What a search needs of a space."""
+    """A search space, as a search uses it."""
 
     @property
     def name(self) -> str:
-        """For people."""
+        """The space's name."""
         ...
 
     @property
@@ -24,11 +24,11 @@ class SearchSpace(Protocol):
         ...
 
     def decode(self, tokens: Tokens) -> ArchSpec:
-        """The network of a token sequence; total on in-range tokens."""
+        """Build the spec of a token sequence; total on in-range tokens."""
         ...
 
     def encode(self, spec: ArchSpec) -> Tokens:
-        """Tokens of a network of the space, so that `decode(encode(s)) == s`.
+        """Return the canonical tokens of a network, so that `decode(encode(s)) == s`.
 
         Raises:
             InputError: The network is not in the space.
@@ -37,5 +37,5 @@ class SearchSpace(Protocol):
 
     @property
     def labels(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        """Each decision's name and its choices' names, for people."""
+        """Each decision's name and the names of its choices, for display."""
         ...

@@ -1,7 +1,7 @@
 """A network as data: absolute widths, everything needed to rebuild it, nothing about training.
 
-A network found by a search, a MobileNet and a NetAdapt proposal are all an `ArchSpec`, so that
-one cache, one exporter, one latency path and one trainer serve them all.
+Networks found by a search, published networks and NetAdapt proposals are all `ArchSpec`s, which share one
+cache, exporter, latency path and trainer.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Act = Literal["relu", "relu6", "hswish", "hswish_unfused", "swish"]
 Gate = Literal["none", "sigmoid", "hsigmoid"]
 Skip = Literal["none", "identity", "pool"]
 Channels = Annotated[int, Field(gt=0)]
-Optional0 = Annotated[int, Field(ge=0)]  # channels of a part that 0 leaves out
+Optional0 = Annotated[int, Field(ge=0)]  # 0 removes the part
 Kernel = Annotated[int, Field(gt=0)]
 Stride = Literal[1, 2]
 
@@ -61,14 +61,14 @@ class BlockSpec:
     Attributes:
         op: `conv` is a `kernel` x `kernel` convolution; `sepconv` a depthwise one and a 1x1; `mbconv`
             a 1x1 expansion, a depthwise one and a 1x1 projection (MobileNetV2's inverted bottleneck).
-        expand: Channels of the expansion, for `mbconv`; 0 for the others, which have none.
-        out: Channels of the output.
-        se: Channels of the squeeze-and-excite bottleneck, 0 without one. It scales the depthwise
-            output (the convolution's output for `conv`).
-        gate: What ends the squeeze-and-excite: MnasNet's sigmoid or MobileNetV3's hard sigmoid.
-        act: After every convolution but the last.
-        linear: Whether the last convolution has no activation (a linear bottleneck). MobileNetV1
-            and plain convolutions have one.
+        expand: Channels of the expansion of `mbconv`; 0 otherwise.
+        out: Output channels.
+        se: Channels of the squeeze-and-excite bottleneck; 0 without one. It scales the depthwise output
+            (for `conv`, the convolution's output).
+        gate: Gate of the squeeze-and-excite: MnasNet's sigmoid or MobileNetV3's hard sigmoid.
+        act: Activation after every convolution but the last.
+        linear: Whether the last convolution has no activation (a linear bottleneck). MobileNetV1 and plain
+            convolutions have one.
         skip: Added to the output: the input (`identity`), its 3x3 average (`pool`), or nothing.
     """
 
@@ -87,9 +87,7 @@ class BlockSpec:
     def _check(self) -> Self:
         _odd(self.kernel)
         if (self.op == "mbconv") != (self.expand > 0):
-            raise ValueError(
-                f"expand belongs to mbconv alone, got expand {self.expand} in {self.op}"
-            )
+            raise ValueError(f"only mbconv has an expansion, got expand {self.expand} in {self.op}")
         if (self.se > 0) != (self.gate != "none"):
             raise ValueError(f"se and gate go together, got se {self.se} with gate {self.gate}")
         return self
@@ -97,7 +95,7 @@ class BlockSpec:
 
 @dataclass(frozen=True, config=_STRICT)
 class HeadSpec:
-    """From the last feature map to the logits.
+    """The head: from the last feature map to the logits.
 
     MobileNetV2's: `conv` 1x1 -> average pool -> dropout -> classifier, with `hidden` 0. MobileNetV3's
     redesigned last stage pools earlier: `conv` 1x1 -> average pool -> `hidden` (linear with bias) ->
@@ -113,9 +111,9 @@ class HeadSpec:
 
 @dataclass(frozen=True, config=_STRICT)
 class ArchSpec:
-    """A whole network: stem, blocks, head, and the square input's side in pixels.
+    """A network: stem, blocks, head, and the side of its square input in pixels.
 
-    `bn_eps` is part of it, since it changes what the network computes.
+    `bn_eps` belongs to it, since it changes what the network computes.
     """
 
     resolution: Channels
@@ -152,16 +150,16 @@ _ADAPTER: TypeAdapter[ArchSpec] = TypeAdapter(ArchSpec)
 
 
 def to_dict(spec: ArchSpec) -> dict[str, Any]:
-    """The spec as plain data, as it stands in YAML, JSON and seed files."""
+    """Return the spec as plain data, as in YAML, JSON and seed files."""
     return {"schema": SCHEMA} | asdict(spec)
 
 
 def from_dict(data: object, *, where: str = "spec") -> ArchSpec:
-    """The spec that `to_dict` gave.
+    """Restore a spec from `to_dict`.
 
     Raises:
-        InputError: Another schema version, an unknown or missing key, a wrong type or value; the
-            message begins with `where`.
+        InputError: Another schema version, an unknown or missing key, or a wrong type or value; the
+            message starts with `where`.
     """
     if not isinstance(data, dict):
         raise InputError(f"{where}: expected keys and values, got {type(data).__name__}")
@@ -172,16 +170,16 @@ def from_dict(data: object, *, where: str = "spec") -> ArchSpec:
             f"{where}: schema must be {SCHEMA}, got {version!r}: not a spec of this version"
         )
     try:
-        # By way of JSON: there strict validation takes a list for a tuple, and nothing else amiss.
+        # Through JSON, where strict validation accepts a list for a tuple, and nothing else.
         return _ADAPTER.validate_json(json.dumps(rest))
     except ValidationError as error:
         raise InputError(f"{where}: {first_problem(error)}") from error
     except TypeError as error:  # a YAML date, set or binary
-        raise InputError(f"{where}: {error}: use plain numbers and words") from error
+        raise InputError(f"{where}: {error}: use plain numbers and strings") from error
 
 
 def to_yaml(spec: ArchSpec) -> str:
-    """The spec as YAML, one line a block."""
+    """Format the spec as YAML, one line per block."""
     data = to_dict(spec)
     lines = [
         f"schema: {data['schema']}",
@@ -200,7 +198,7 @@ def _flow(mapping: dict[str, Any]) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader, which also reads 1e-5 as a number (YAML 1.2; in 1.1 it was a word)."""
+    """The safe loader, which also reads 1e-5 as a number, as in YAML 1.2; in 1.1 it is a string."""
 
 
 _Loader.add_implicit_resolver(
@@ -209,10 +207,10 @@ _Loader.add_implicit_resolver(
 
 
 def read_yaml(path: Path | str) -> object:
-    """The plain data in a YAML file, read with the safe loader.
+    """Read plain data from a YAML file with the safe loader.
 
     Raises:
-        InputError: The file is missing, is not text or is not YAML.
+        InputError: The file is missing, not text or not YAML.
     """
     try:
         return yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
@@ -228,7 +226,7 @@ def read_yaml(path: Path | str) -> object:
 
 
 def load(path: Path | str) -> ArchSpec:
-    """The spec in a YAML file.
+    """Read a spec from a YAML file.
 
     Raises:
         InputError: See `read_yaml` and `from_dict`.

@@ -1,7 +1,7 @@
-"""Our names of weights and torchvision's, for the networks that torchvision has.
+"""Map our names of weights to torchvision's, for the networks that torchvision has.
 
-Only names change: the tensors are the same, in the same order. So a network's own weights load into
-torchvision's class of the same shape, and torchvision's published files into ours.
+Tensors and their order are the same. So a network's weights load into torchvision's class of the same
+shape, and torchvision's published files into ours.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from search_spaces.spec import ArchSpec
 TensorT = TypeVar("TensorT")
 
 MNASNET_DEPTHS = (3, 3, 3, 2, 4, 1)
-"""Repeats of torchvision's MNASNet; its names number stages and layers in them."""
+"""Repeats of torchvision's MNASNet, whose names number stages and layers within them."""
 
 _OURS = re.compile(
     r"(?P<part>stem|blocks\.(?P<block>\d+)\.layers\.(?P<layer>\d+)|head\.conv|head\.classifier)"
@@ -25,7 +25,7 @@ _OURS = re.compile(
 
 
 def scheme_of(spec: ArchSpec) -> str:
-    """Which of torchvision's classes a network is of: `mobilenet_v2`, `mobilenet_v3` or `mnasnet`.
+    """Return the torchvision class of a network: `mobilenet_v2`, `mobilenet_v3` or `mnasnet`.
 
     Raises:
         InputError: torchvision has no class for it.
@@ -46,7 +46,7 @@ def scheme_of(spec: ArchSpec) -> str:
 
 
 def to_torchvision(weights: Mapping[str, TensorT], spec: ArchSpec) -> dict[str, TensorT]:
-    """Weights of a network of `spec` under torchvision's names.
+    """Rename the weights of a network to torchvision's names.
 
     Raises:
         InputError: See `scheme_of`.
@@ -56,7 +56,7 @@ def to_torchvision(weights: Mapping[str, TensorT], spec: ArchSpec) -> dict[str, 
 
 
 def torchvision_names(ours: Iterable[str], spec: ArchSpec) -> dict[str, str]:
-    """Torchvision's name for each of ours.
+    """Map each of our names to torchvision's.
 
     Raises:
         InputError: See `scheme_of`.
@@ -80,7 +80,7 @@ def _mobilenet_v2_name(name: re.Match[str], spec: ArchSpec) -> str:
         return _outside_blocks(name, spec)
     index, layer, rest = int(name["block"]), int(name["layer"]), name["rest"]
     projection = 2 if spec.blocks[index].op == "mbconv" else 1
-    if layer == projection:  # its convolution and batch norm are no pair of their own there
+    if layer == projection:  # there its convolution and batch norm are not grouped
         inside, rest = rest.split(".", 1)
         layer += int(inside)
     return f"features.{index + 1}.conv.{layer}.{rest}"
@@ -94,7 +94,7 @@ def _mobilenet_v3_name(name: re.Match[str], spec: ArchSpec) -> str:
 
 
 def _outside_blocks(name: re.Match[str], spec: ArchSpec) -> str:
-    """Stem and head, which MobileNetV2 and V3 name alike."""
+    """Name stem and head, alike in MobileNetV2 and V3."""
     places = {
         "stem": "features.0",
         "head.conv": f"features.{len(spec.blocks) + 1}",
@@ -112,7 +112,7 @@ def _mnasnet_name(name: re.Match[str], spec: ArchSpec) -> str:
         return f"layers.{inside}.{rest}"
     if name["part"] == "head.conv":
         return f"layers.{14 + int(inside)}.{rest}"
-    # A convolution, its batch norm and an activation are three numbers in a row.
+    # A convolution, its batch norm and an activation have three consecutive numbers.
     layer = 3 * int(name["layer"]) + int(inside)
     if name["block"] == "0":
         return f"layers.{3 + layer}.{rest}"
@@ -121,7 +121,7 @@ def _mnasnet_name(name: re.Match[str], spec: ArchSpec) -> str:
 
 
 def _mnasnet_place(block: int) -> tuple[int, int]:
-    """Stage and place in it of a block after the first.
+    """Return the stage of a block after the first, and its index in the stage.
 
     >>> _mnasnet_place(2), _mnasnet_place(3)
     ((0, 2), (1, 0))

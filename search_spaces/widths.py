@@ -1,4 +1,4 @@
-"""How the published networks scale with a width multiplier."""
+"""Width multipliers of the published networks."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Literal, get_args
 from search_spaces.errors import InputError
 
 Convention = Literal["paper", "torchvision"]
-"""Whose rule widths follow where MobileNetV3's code bases differ.
+"""Scaling rule, where MobileNetV3's code bases differ.
 
-`paper` (TensorFlow's slim, which the published figures come from): expansions are a factor of the
-block's scaled input, and the last layer keeps its width below a multiplier of 1. `torchvision`:
-expansions and the last layer are scaled like every other width.
+`paper` (TensorFlow's slim, the source of the published figures): expansions are a multiple of the block's
+scaled input, and the last layer keeps its width below a multiplier of 1. `torchvision`: expansions and the
+last layer are scaled like every other width.
 """
 
 
 def make_divisible(value: float, divisor: int = 8) -> int:
-    """Round to a multiple of `divisor`, never losing more than a tenth (MobileNetV2's rule).
+    """Round to a multiple of `divisor`, by at most 10% down (MobileNetV2's rule).
 
     >>> [make_divisible(v) for v in (12, 18, 20, 3)]
     [16, 24, 24, 8]
@@ -29,7 +29,7 @@ def make_divisible(value: float, divisor: int = 8) -> int:
 
 @dataclass(frozen=True)
 class Scale:
-    """A width multiplier, checked.
+    """A validated width multiplier.
 
     Raises:
         InputError: It is not a positive number, or the convention is unknown.
@@ -48,7 +48,7 @@ class Scale:
             raise InputError(f"convention must be {known}, got {self.convention!r}")
 
     def __call__(self, channels: int) -> int:
-        """Channels at this multiplier.
+        """Scale a number of channels.
 
         >>> Scale(0.75)(24)
         24

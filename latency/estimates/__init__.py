@@ -1,1 +1,1 @@
-"""Latencies that are estimated: from MAdds, from tables of pieces, from published figures."""
+"""Estimated latencies: from MAdds, from tables of pieces, from published figures."""

@@ -1,8 +1,8 @@
-"""A device by pieces: each is timed when a network first has it, and a network's latency is their sum.
+"""A lookup table filled on demand: pieces are timed when a network first needs them, and summed.
 
-What NetAdapt needs: a step asks about a hundred networks that have all but a few of their pieces in common,
-and wants to know differences of a few percent. Timing the few new pieces takes a fraction of the time of
-whole networks, and what disturbs it counts for a few pieces only.
+It suits NetAdapt: a step measures about a hundred networks that share all but a few of their pieces, and
+compares differences of a few percent. Timing only the new pieces takes a fraction of the time of whole
+networks, and a disturbance affects only these.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from latency.measuring.user_folders import cache_folder
 from search_spaces.spec import ArchSpec
 
 SPACE = "on demand"
-"""In place of a space's name in the header of the file."""
+"""The space's name in the header of the file."""
 
 UNITS = "anchor"
-"""Of the file's figures: parts of the anchor network's latency, which stay true where the pace drifts."""
+"""Unit of the file: fractions of the anchor's latency, which are robust against drift of the device."""
 
 
-class OnDemand:
-    """A latency source that adds up pieces of a measuring source, timed when they are first needed.
+class LazyTable:
+    """A latency source that sums pieces, timed on another source when they are first needed.
 
-    The sum over a network is in units of the anchor; what that is in milliseconds a whole network tells,
-    the first that was ever asked about or the one that `calibrate` was given last.
+    Sums are in units of the anchor. A whole network's latency scales them to milliseconds: the last one
+    given to `calibrate`, else the first network ever measured.
 
     Args:
-        source: Measures.
-        folder: Where the pieces are kept, a file a resolution; the user's cache by default.
-        reference: What whole networks are measured beside. The sums are calibrated to it at first.
+        source: Measures the pieces.
+        folder: Folder of the tables, one file per resolution; in the user's cache by default.
+        reference: Anchor of whole networks, and the first network to calibrate to.
     """
 
     def __init__(
@@ -42,48 +42,48 @@ class OnDemand:
     ) -> None:
         self.source, self.folder = source, folder or cache_folder() / "pieces"
         self.reference = reference
-        self._whole = source if reference is None else source.beside(reference)
+        self._whole = source if reference is None else source.with_anchor(reference)
         self._scale: float | None = None
-        self._measured: Latency | None = None  # of the reference
+        self._measured: Latency | None = None  # the reference
         name = f"{source.device.name}, by pieces"
         fingerprint = f"pieces-{source.device.fingerprint}"
         self.device = Device(name, fingerprint, estimate=True, local=source.device.local)
         self._tables: dict[int, TableFile] = {}
 
     def latency(self, spec: ArchSpec) -> Latency:
-        """The sum of the network's pieces, scaled to milliseconds; of the reference what was measured.
+        """Return the scaled sum of the pieces; for the reference, its measured latency.
 
         Raises:
-            MeasurementError: The device refuses a piece, or has gone.
+            MeasurementError: The device rejects a piece, or is lost.
         """
         if self.reference is not None:
             if self._measured is None:
                 self.calibrate(self.reference, self.confirm(self.reference))
             if spec == self.reference and self._measured is not None:
                 return self._measured
-        scale = self._scale or self._kept_scale(spec)
+        scale = self._scale or self._first_scale(spec)
         return Latency.exactly(self._sum(spec) * scale, self.device)
 
-    def beside(self, reference: ArchSpec) -> OnDemand:
-        """The same pieces, calibrated to one network, which whole ones are measured beside."""
-        return OnDemand(self.source, self.folder, reference)
+    def with_anchor(self, reference: ArchSpec) -> LazyTable:
+        """Return a source of the same pieces, calibrated to another reference."""
+        return LazyTable(self.source, self.folder, reference)
 
     def confirm(self, spec: ArchSpec) -> Latency:
         """Measure a whole network.
 
         Raises:
-            MeasurementError: The device refuses it, or has gone.
+            MeasurementError: The device rejects it, or is lost.
         """
         return self._whole.latency(spec)
 
     def calibrate(self, spec: ArchSpec, whole: Latency) -> None:
-        """From now on the sums are in the proportion of this network's sum to its measured latency."""
+        """Scale sums so that this network's sum equals its measured latency."""
         self._scale = whole.median_ms / self._sum(spec)
         if spec == self.reference:
             self._measured = whole
 
-    def _kept_scale(self, spec: ArchSpec) -> float:
-        """What the file says of the first network that was ever asked about."""
+    def _first_scale(self, spec: ArchSpec) -> float:
+        """Return the scale of the first network ever measured."""
         table = self._table(spec.resolution)
         if not table.scales:
             table.add_scale(self.confirm(spec).median_ms / self._sum(spec))
@@ -102,13 +102,13 @@ class OnDemand:
         parts = list(pieces(spec))
         missing = list({p.key: p for p in parts if p.key not in table.entries}.values())
         for batch in _batches(missing):
-            timed = differences(self.source.timed(PIECE_TIMING), batch)
+            timed = differences(self.source.with_timing(PIECE_TIMING), batch)
             for piece, difference in zip(batch, timed, strict=True):
                 table.add(piece.key, difference.over_anchor)
         total = sum(table.entries[piece.key] for piece in parts)
         if total <= 0:
             raise MeasurementError(
-                f"{self.device.name}: the network takes no time that can be told"
+                f"{self.device.name}: the network is too fast to be measured by pieces"
             )
         return total
 

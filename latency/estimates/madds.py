@@ -1,4 +1,4 @@
-"""Latency computed from multiply-adds: an estimate, deterministic, for devices out of reach and tests."""
+"""Latency estimated from MAdds: deterministic, for tests and devices out of reach."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from search_spaces.spec import ArchSpec
 
 
 class MaddsEstimate:
-    """Multiply-adds over a constant rate.
+    """MAdds over a constant rate.
 
-    Real devices do not work at a constant rate (depthwise layers are far slower an operation than
-    1x1 ones), so it is an estimate and labelled as one.
+    Real devices have no constant rate (depthwise layers are far slower per operation than 1x1 ones), so it
+    is labelled as an estimate.
 
     >>> from search_spaces.references import mobilenet_v2
     >>> round(MaddsEstimate(10.0).latency(mobilenet_v2()).median_ms, 2)
     30.08
 
     Args:
-        rate: G multiply-adds a second.
+        rate: G MAdds/s.
 
     Raises:
         InputError: The rate is not a positive number.
@@ -30,11 +30,11 @@ class MaddsEstimate:
     def __init__(self, rate: float) -> None:
         if not (math.isfinite(rate) and rate > 0):
             raise InputError(
-                f"madds rate must be above 0, got {rate:g}: give G MAdds/s, as madds:10"
+                f"madds rate must be above 0, got {rate:g}: give G MAdds/s, for instance madds:10"
             )
         self.rate = rate
         self.device = Device(f"estimate at {rate:g} G MAdds/s", f"madds-{rate:g}", estimate=True)
 
     def latency(self, spec: ArchSpec) -> Latency:
-        """MAdds / rate, in milliseconds."""
+        """Return MAdds / rate in milliseconds."""
         return Latency.exactly(count(spec).madds / (self.rate * 1e6), self.device)

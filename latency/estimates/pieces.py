@@ -1,8 +1,7 @@
-"""A network as the pieces that a lookup table times: its stem, its blocks, its head.
+"""The pieces of a network that a lookup table times: stem, blocks and head.
 
-A piece is timed in context: as the difference of two small networks, one with the piece and one without. So
-it has what a piece inside a network has (neighbours to be fused with, no input and output of its own), and
-any device that runs networks can time it.
+A piece is timed as the difference of two small networks, one with it and one without. It is thus timed in
+context (fused with its neighbours, without its own input and output), on any device that runs networks.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ from search_spaces.spec import ArchSpec, BlockSpec, HeadSpec, StemSpec
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of a network in its place.
+    """A part of a network with its input size.
 
     Attributes:
-        part: What it is.
-        cin: Channels of its input.
-        px: Side of its input in pixels.
+        part: Stem, block or head.
+        cin: Input channels.
+        px: Side of the input in pixels.
     """
 
     part: StemSpec | BlockSpec | HeadSpec
@@ -30,7 +29,7 @@ class Piece:
 
     @property
     def key(self) -> str:
-        r"""The piece in one readable line; equal for pieces that take the same time.
+        r"""The piece in one line; equal for pieces that take the same time.
 
         >>> from search_spaces.references import mobilenet_v3_small
         >>> stem, first, *_, head = pieces(mobilenet_v3_small(classes=10))
@@ -45,7 +44,7 @@ class Piece:
             return f"stem {k}x{k} s{s} {self.cin}->{part.out} {part.act} {at}"
         if isinstance(part, HeadSpec):
             widths = (self.cin, part.conv, part.hidden, part.classes)
-            # Without a layer between there is nothing that the nonlinearity follows.
+            # Without a layer in between there is no nonlinearity.
             act = [part.act] if part.conv or part.hidden else []
             return " ".join(["head", "->".join(str(w) for w in widths if w), *act, at])
         words = [f"{part.op} {part.kernel}x{part.kernel} s{part.stride} {self.cin}->"]
@@ -56,7 +55,7 @@ class Piece:
         return " ".join([*words, at])
 
     def probe(self) -> ArchSpec:
-        """The small network that has the piece."""
+        """Return the small network with the piece."""
         part, around = self.part, self.without()
         if isinstance(part, StemSpec):
             return replace(around, resolution=self.px, stem=part)
@@ -65,7 +64,7 @@ class Piece:
         return replace(around, blocks=(part,))
 
     def without(self) -> ArchSpec:
-        """The same small network without it: a 1x1 convolution of the image, the pool, one output."""
+        """Return the small network without it: a 1x1 convolution of the image, the pool, one output."""
         channels = 8 if isinstance(self.part, StemSpec) else self.cin
         px = 1 if isinstance(self.part, StemSpec) else self.px
         return ArchSpec(
@@ -78,7 +77,7 @@ class Piece:
 
 
 def pieces(spec: ArchSpec) -> Iterator[Piece]:
-    """Stem, blocks and head of a network, in order; equal pieces come as often as they are there."""
+    """Yield stem, blocks and head of a network in order, repeated pieces included."""
     (_, (stem,)), *blocks, _ = layers_by_stage(spec)
     yield Piece(spec.stem, stem.cin, spec.resolution)
     cin, px = spec.stem.out, stem.out_px

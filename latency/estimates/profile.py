@@ -1,4 +1,4 @@
-"""Building a lookup table: time every distinct piece of a space, then calibrate on whole networks."""
+"""Build a lookup table: time every distinct piece of a space, then calibrate on whole networks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from latency.measuring.statistics import Timing, block_medians
 from search_spaces.spec import ArchSpec
 
 BATCH = 8
-"""Pieces timed together, in turns, each beside its network without it."""
+"""Pieces timed together, interleaved."""
 
 PIECE_TIMING = Timing(
     warmup_s=0.03, block_s=0.006, min_blocks=12, max_s=0.12, half_width=0.02, retries=1
@@ -25,7 +25,7 @@ PIECE_TIMING = Timing(
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the building is: of pieces, then of whole networks."""
+    """Progress of profiling: first pieces, then whole networks."""
 
     what: str
     done: int
@@ -37,30 +37,30 @@ def time_pieces(
     wanted: Sequence[Piece],
     table: TableFile,
     *,
-    tell: Callable[[Progress], None] = lambda _: None,
+    on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> None:
-    """Time the pieces that the table lacks, and keep each.
+    """Time the pieces that the table lacks, and write each to it.
 
     Raises:
-        MeasurementError: The device refuses a piece, or has gone; what is done is in the file.
+        MeasurementError: The device rejects a piece, or is lost; the file keeps the pieces timed so far.
     """
     missing = list({p.key: p for p in wanted if p.key not in table.entries}.values())
-    quick = source.timed(PIECE_TIMING)
+    quick = source.with_timing(PIECE_TIMING)
     for start in range(0, len(missing), BATCH):
-        tell(Progress("pieces", start, len(missing)))
+        on_progress(Progress("pieces", start, len(missing)))
         batch = missing[start : start + BATCH]
         for piece, difference in zip(batch, differences(quick, batch), strict=True):
             table.add(piece.key, difference.ms)
-    tell(Progress("pieces", len(missing), len(missing)))
+    on_progress(Progress("pieces", len(missing), len(missing)))
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What a piece adds to a small network, medians over rounds.
+    """The latency that a piece adds to a small network, median over rounds.
 
     Attributes:
-        ms: In milliseconds; 0 where it is lost in the noise.
-        over_anchor: The same as a part of what the anchor took in those rounds.
+        ms: In milliseconds; 0 if it is within the noise.
+        over_anchor: As a fraction of the anchor's latency in the same rounds.
     """
 
     ms: float
@@ -68,10 +68,10 @@ class Difference:
 
 
 def differences(source: Measured, batch: Sequence[Piece]) -> list[Difference]:
-    """Time pieces in turns, each as the difference of two small networks, with it and without.
+    """Time pieces, interleaved, each as the difference of two small networks, with it and without.
 
     Raises:
-        MeasurementError: The device refuses one, or has gone.
+        MeasurementError: The device rejects one, or is lost.
     """
     networks: dict[str, ArchSpec] = {}
     for piece in batch:
@@ -94,21 +94,21 @@ def calibrate(
     held_out: Sequence[ArchSpec],
     table: TableFile,
     *,
-    tell: Callable[[Progress], None] = lambda _: None,
+    on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> Calibration:
-    """Fit scale and offset to some whole networks, and take the error of the others.
+    """Fit scale and offset to some whole networks, and compute the error on held-out ones.
 
-    Those are measured that the table lacks.
+    Networks that the table lacks are measured.
 
     Raises:
-        MeasurementError: The device refuses a network, or has gone.
+        MeasurementError: The device rejects a network, or is lost.
     """
     everything = [*fitted, *held_out]
     for done, spec in enumerate(everything):
-        tell(Progress("whole networks", done, len(everything)))
+        on_progress(Progress("whole networks", done, len(everything)))
         if spec.fingerprint not in table.whole:
             table.add_whole(spec.fingerprint, source.latency(spec).median_ms)
-    tell(Progress("whole networks", len(everything), len(everything)))
+    on_progress(Progress("whole networks", len(everything), len(everything)))
     sums = np.array(
         [sum(table.entries[piece.key] for piece in pieces(spec)) for spec in everything]
     )
@@ -122,7 +122,7 @@ def calibrate(
 
 
 def fit(sums: np.ndarray, measured: np.ndarray) -> tuple[float, float]:
-    """Scale and offset of least squared relative error.
+    """Return the scale and offset of least squared relative error.
 
     >>> scale, offset = fit(np.array([1.0, 2.0, 4.0]), np.array([1.6, 2.6, 4.6]))
     >>> round(scale, 6), round(offset, 6)
@@ -134,11 +134,11 @@ def fit(sums: np.ndarray, measured: np.ndarray) -> tuple[float, float]:
 
 
 def relative_least_squares(design: np.ndarray, measured: np.ndarray) -> np.ndarray:
-    """The x that minimises the sum of ((design x - measured) / measured)^2.
+    """Return the x that minimizes the sum of ((design x - measured) / measured)^2.
 
     Args:
-        design: What each network has of each part, (networks, parts).
-        measured: Its latency, (networks,), above 0.
+        design: Features of each network, (networks, features).
+        measured: Latencies, (networks,), above 0.
     """
     relative = design / measured[:, None]
     coefficients: np.ndarray = np.linalg.lstsq(relative, np.ones(len(measured)), rcond=None)[0]
@@ -146,7 +146,7 @@ def relative_least_squares(design: np.ndarray, measured: np.ndarray) -> np.ndarr
 
 
 def errors(predicted: np.ndarray, measured: np.ndarray) -> tuple[float, float, float]:
-    """Mean relative error, Kendall's tau, and the share within 10%.
+    """Return the mean relative error, Kendall's tau, and the fraction within 10%.
 
     >>> mape, tau, within = errors(np.array([1.0, 2.2, 3.0]), np.array([1.0, 2.0, 4.0]))
     >>> round(mape, 3), tau, round(within, 3)

@@ -1,8 +1,8 @@
 """A lookup table: the latency of every piece of a space on one device, in one readable file.
 
-The file has a line of JSON each for: the header (device, space, resolution, date), the pieces (`ms`, from
-`profile.py`), the whole networks that calibrate it, and the calibration with the held-out error. Every line
-carries a checksum, so that a line that was edited, or cut by a crash, is known.
+The file is JSONL: a header (device, space, resolution, date), the pieces (`ms`, from `profile.py`), the
+whole networks that calibrate it, and the calibration with its held-out error. Every line has a checksum, so
+that an edited or truncated line is detected.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ FORMAT = "mobile-nas latency table 1"
 
 @dataclass(frozen=True)
 class Header:
-    """What a table is of.
+    """What a table was measured on.
 
     Attributes:
         device: The device's name.
         fingerprint: The device's fingerprint.
         space: The space's name.
         resolution: Side of the input in pixels.
-        date: When it was begun.
-        units: Of every figure: `ms`, or `anchor`, parts of the anchor network's latency.
-        format: Version of the file's form.
+        date: When it was created.
+        units: Unit of the latencies: `ms`, or `anchor`, fractions of the anchor's latency.
+        format: Version of the file format.
     """
 
     device: str
@@ -49,18 +49,16 @@ class Header:
 
 @dataclass(frozen=True)
 class Calibration:
-    """From the sum of a network's pieces to its latency, and how far off that is.
-
-    latency = scale * sum + offset_ms. The errors are of networks that the two were not fitted to.
+    """Maps the sum of a network's pieces to its latency: latency = scale * sum + offset_ms.
 
     Attributes:
-        scale: What pieces take beside each other, over what they take alone.
-        offset_ms: What a network takes whatever its pieces.
-        fitted: Networks that it was fitted to.
-        held_out: Networks that the errors are of.
+        scale: Latency of pieces within a network relative to alone.
+        offset_ms: Constant latency of every network.
+        fitted: Number of networks that it was fitted to.
+        held_out: Number of other networks, on which the errors are computed.
         mape: Mean of |error| / latency, 0..1.
         tau: Kendall's rank correlation.
-        within_10: Share of networks within 10%, 0..1.
+        within_10: Fraction of networks within 10%, 0..1.
     """
 
     scale: float
@@ -73,13 +71,13 @@ class Calibration:
 
 
 class LookupTable:
-    """A latency source that adds up a table's pieces: an estimate with a known error.
+    """A latency source that sums a table's pieces: an estimate with a known error.
 
     Args:
         path: The table's file.
 
     Raises:
-        InputError: No such file, another form, a line edited or cut, or a table without calibration.
+        InputError: The file is missing, of another format, edited, truncated or without a calibration.
     """
 
     def __init__(self, path: Path) -> None:
@@ -87,12 +85,12 @@ class LookupTable:
         content = read_table(path)
         if content.calibration is None:
             raise InputError(
-                f"{path}: not finished: go on with nas profile --resume -o {quoted(path)}"
+                f"{path}: not finished: resume with nas profile --resume -o {quoted(path)}"
             )
         self.header, self.entries = content.header, content.entries
         self.calibration = calibration = content.calibration
-        told = json.dumps([asdict(self.header), self.entries, asdict(calibration)])
-        digest = hashlib.sha256(told.encode()).hexdigest()[:12]
+        contents = json.dumps([asdict(self.header), self.entries, asdict(calibration)])
+        digest = hashlib.sha256(contents.encode()).hexdigest()[:12]
         name = (
             f"{self.header.device}, table of {len(self.entries)} pieces "
             f"(held-out error {100 * calibration.mape:.1f}%)"
@@ -100,10 +98,10 @@ class LookupTable:
         self.device = Device(name, f"table-{digest}", estimate=True)
 
     def latency(self, spec: ArchSpec) -> Latency:
-        """The calibrated sum of the network's pieces.
+        """Return the calibrated sum of the network's pieces.
 
         Raises:
-            MeasurementError: The table is of another resolution, or lacks one of the pieces.
+            MeasurementError: The table has another resolution, or lacks a piece.
         """
         if spec.resolution != self.header.resolution:
             raise MeasurementError(
@@ -124,13 +122,13 @@ class LookupTable:
 
 @dataclass(frozen=True)
 class Content:
-    """What a file holds.
+    """The content of a table's file.
 
     Attributes:
-        header: What it is of.
-        entries: What each piece takes, in the header's units.
-        calibration: None where it has none yet.
-        scales: Of whole networks measured meanwhile: latency over the sum of the pieces.
+        header: What it was measured on.
+        entries: Latency of each piece, in the header's units.
+        calibration: None if there is none yet.
+        scales: Latency over the sum of the pieces, for whole networks measured meanwhile.
         whole: Milliseconds of whole networks measured for the next calibration, by fingerprint.
     """
 
@@ -142,9 +140,9 @@ class Content:
 
 
 def read_table(path: Path) -> Content:
-    """Everything in a table's file.
+    """Read a table's file.
 
-    A last line without its end was cut by a crash, and is left out.
+    An incomplete last line was cut by a crash and is ignored.
 
     Raises:
         InputError: See `LookupTable`.
@@ -161,10 +159,10 @@ def read_table(path: Path) -> Content:
                 header = _header(content, path)
             elif kind == "piece":
                 entries[content["piece"]] = _finite(content["ms"])
-                calibration = None  # pieces after it were not in it
+                calibration = None  # it does not cover later pieces
             elif kind == "calibration":
                 calibration = Calibration(**content)
-                whole = {}  # the device may be at another pace by the next one
+                whole = {}  # by the next one the device may have drifted
             elif kind == "whole":
                 whole[content["network"]] = _finite(content["ms"])
             elif kind == "scale":
@@ -172,13 +170,13 @@ def read_table(path: Path) -> Content:
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path}, line {number}: {error}: profile again") from error
     if header is None:
-        raise InputError(f"{path}: no latency table: make one with nas profile")
+        raise InputError(f"{path}: not a latency table: create one with nas profile")
     return Content(header, entries, calibration, scales, whole)
 
 
 def _header(content: dict[str, Any], path: Path) -> Header:
     if content.get("format") != FORMAT:
-        raise InputError(f"{path}: a table of another version: profile again")
+        raise InputError(f"{path}: written by another version: profile again")
     return Header(**content)
 
 
@@ -202,7 +200,7 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             intact = entry["check"] == checksum(entry["kind"], entry["content"])
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(
-                f"{path}, line {number}: not of a latency table: profile again"
+                f"{path}, line {number}: not a latency table: profile again"
             ) from error
         if not intact:
             raise InputError(f"{path}, line {number}: was edited or damaged: profile again")
@@ -210,12 +208,12 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def checksum(kind: str, content: dict[str, Any]) -> str:
-    """Of a line's content, 8 hexadecimal digits."""
+    """Return the checksum of a line: 8 hexadecimal digits."""
     text = json.dumps([kind, content], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def table_line(kind: str, content: dict[str, Any]) -> str:
-    """A line of the file."""
+    """Format a line of the file."""
     entry = {"kind": kind, "content": content, "check": checksum(kind, content)}
     return json.dumps(entry) + "\n"

@@ -1,4 +1,4 @@
-"""A lookup table's file while it is being built."""
+"""Append to a lookup table's file."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from search_spaces.errors import InputError
 
 
 class TableFile:
-    """The file of a table that is being built; every line is on disk before the next is measured.
+    """The file of an unfinished table; every line is on disk before the next measurement.
 
     Attributes:
-        entries: What each piece takes.
-        scales: Of whole networks that were measured: latency over the sum of the pieces.
+        entries: Latency of each piece.
+        scales: Latency over the sum of the pieces, for whole networks that were measured.
         whole: Milliseconds of whole networks for the calibration, by fingerprint.
         calibrated: Whether it is finished.
 
     Args:
-        path: Made if it is not there; what it holds is kept.
-        header: What the table is of.
+        path: The file; created or continued.
+        header: What the table is measured on.
 
     Raises:
-        InputError: The file is of another device, space or resolution, or damaged.
+        InputError: The file belongs to another device, space or resolution, or is damaged.
     """
 
     def __init__(self, path: Path, header: Header) -> None:
@@ -50,22 +50,22 @@ class TableFile:
             self._append(table_line("header", asdict(header)))
 
     def add(self, key: str, ms: float) -> None:
-        """Keep a piece."""
+        """Append a piece."""
         self._append(table_line("piece", {"piece": key, "ms": round(ms, 6)}))
         self.entries[key] = round(ms, 6)
 
     def add_whole(self, fingerprint: str, ms: float) -> None:
-        """Keep a whole network's latency."""
+        """Append a whole network's latency."""
         self._append(table_line("whole", {"network": fingerprint, "ms": ms}))
         self.whole[fingerprint] = ms
 
     def add_scale(self, scale: float) -> None:
-        """Keep what a whole network's latency is over the sum of its pieces."""
+        """Append a whole network's latency over the sum of its pieces."""
         self._append(table_line("scale", {"scale": scale}))
         self.scales.append(scale)
 
     def close(self, calibration: Calibration) -> None:
-        """End with the calibration."""
+        """Append the calibration."""
         self._append(table_line("calibration", asdict(calibration)))
         self.whole = {}
         self.calibrated = True
@@ -88,6 +88,6 @@ def _drop_cut_line(path: Path) -> None:
 
 
 def new_header(source: Measured, *, space: str, resolution: int, units: str = "ms") -> Header:
-    """The header of a table begun now."""
+    """Make the header of a new table."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return Header(source.device.name, source.device.fingerprint, space, resolution, now, units)

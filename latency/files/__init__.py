@@ -1,1 +1,1 @@
-"""Model files that are measured: ONNX and LiteRT, their one image input and their weights."""
+"""ONNX and LiteRT files to measure: their image input and their weights."""

@@ -1,4 +1,4 @@
-"""The image that a model's file takes: its layout, and its size where the file leaves it free."""
+"""The image input of a model file: its layout, and its size if the file leaves it free."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from search_spaces.errors import InputError
 
 COLOURS = (1, 3, 4)
-"""Channels that an image may have: grey, RGB, RGBA."""
+"""Channels of images: grey, RGB, RGBA."""
 
 Side = int | str
 """A dimension: fixed, or the name (possibly empty) of a free one."""
@@ -17,14 +17,14 @@ Side = int | str
 
 @dataclass(frozen=True)
 class ImageInput:
-    """The one input of a model.
+    """The input of a model.
 
     Attributes:
-        file: The file's name, for messages.
-        name: The input's.
-        shape: Its dimensions; None if the file does not say how many there are.
-        channels: What the first layer takes, where that is known.
-        channels_last: Whether the graph begins by moving the last axis to the front, where that is known.
+        file: Name of the file, for messages.
+        name: Name of the input.
+        shape: Its dimensions; None if their number is unknown.
+        channels: Input channels of the first layer, where known.
+        channels_last: Whether the graph first moves the last axis to the front, where known.
     """
 
     file: str
@@ -35,7 +35,7 @@ class ImageInput:
 
     @property
     def shown(self) -> str:
-        """The shape for messages.
+        """The shape as shown in messages.
 
         >>> ImageInput("f", "x", ("batch", 3, "", "")).shown
         '(batch, 3, ?, ?)'
@@ -45,7 +45,7 @@ class ImageInput:
         return f"({', '.join(str(side) or '?' for side in self.shape)})"
 
     def at(self, resolution: int | None) -> tuple[int, int, int, int]:
-        """The shape to measure, with every free dimension fixed.
+        """Return the shape to measure, with every free dimension fixed.
 
         >>> ImageInput("f", "x", ("N", 3, "H", "W")).at(224)
         (1, 3, 224, 224)
@@ -53,15 +53,15 @@ class ImageInput:
         (1, 192, 192, 3)
 
         Args:
-            resolution: Side in pixels; None takes the file's own.
+            resolution: Side in pixels; None keeps the file's own.
 
         Raises:
-            InputError: It is no image or no single one, leaves its size free and no resolution is given, or
-                is fixed at another one.
+            InputError: It is not a single image, its size is free and no resolution is given, or its size
+                differs from the resolution.
         """
         if self.shape is not None and len(self.shape) != 4:
             raise InputError(
-                f"{self.file}: its input {self.name!r} has the shape {self.shown}, which is no image: "
+                f"{self.file}: its input {self.name!r} has the shape {self.shown}, which is not an image: "
                 "only models of (1, channels, height, width) or (1, height, width, channels) are measured"
             )
         batch, *image = self.shape or ("", "", "", "")
@@ -78,7 +78,7 @@ class ImageInput:
         return (1, height, width, channels) if last else (1, channels, height, width)
 
     def size_of(self, shape: Sequence[int]) -> tuple[int, int]:
-        """Height and width of a fixed shape."""
+        """Return height and width of a fixed shape."""
         return (shape[1], shape[2]) if self._is_channels_last(shape[1:]) else (shape[2], shape[3])
 
     def _side(self, side: Side, resolution: int | None) -> int:
@@ -91,13 +91,13 @@ class ImageInput:
             return side
         if resolution is None:
             raise InputError(
-                f"{self.file}: its input {self.name!r} {self.shown} leaves the size free: give "
+                f"{self.file}: its input {self.name!r} {self.shown} has a free size: give "
                 "--resolution with the side in pixels, 224 for instance"
             )
         return resolution
 
     def _is_channels_last(self, image: Sequence[Side]) -> bool:
-        """Whether channels are the last of three axes: by their number, their name, or the first layer."""
+        """Whether channels are the last of three axes: by size, by name, or by the first layer."""
         first, last = image[0], image[-1]
         if first in COLOURS or last in COLOURS:
             return first not in COLOURS
@@ -110,7 +110,7 @@ class ImageInput:
 
 
 def _meaning(side: Side) -> str | None:
-    """What the name of a free dimension says.
+    """Interpret the name of a free dimension.
 
     >>> [_meaning(name) for name in ("H", "in_channels", "image-width", "dim_2", 3)]
     ['height', 'channel', 'width', None, None]

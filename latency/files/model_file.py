@@ -1,4 +1,4 @@
-"""A model's file that a user names: told from what is none, and made whole before a device gets it."""
+"""Open a model file of the user: recognize it, and make it self-contained with fixed dimensions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from search_spaces.errors import InputError
 SUFFIXES: tuple[Suffix, ...] = (".onnx", ".tflite")
 KINDS = {".onnx": "an ONNX file", ".tflite": "a LiteRT file"}
 LARGEST = 2**31 - 1
-"""Bytes of one file in either format: protobuf and flatbuffers have 32-bit sizes."""
+"""Maximum bytes of a file in either format: protobuf and flatbuffers have 32-bit sizes."""
 
 _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
     (b"version https://git-lfs", "a Git LFS pointer and not the model: git lfs pull fetches the file"),
@@ -23,18 +23,18 @@ _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
     (b"\x80", "a pickle, as PyTorch writes checkpoints: export the network to ONNX"),
     (b"\x89hdf", "an HDF5 file, as Keras writes: export the network to ONNX"),
     (b"\x1f\x8b", "compressed by gzip: unpack it"),
-    (b"ortm", "in ONNX Runtime's own format: give the .onnx file that it was made of"),
+    (b"ortm", "in ONNX Runtime's own format: give the original .onnx file"),
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A model that takes one image of a fixed size, in one piece.
+    """A self-contained model that takes one image of a fixed size.
 
     Attributes:
-        content: The file.
-        height: Of its input, in pixels.
-        width: Of its input, in pixels.
+        content: The file's bytes.
+        height: Height of its input in pixels.
+        width: Width of its input in pixels.
     """
 
     content: bytes
@@ -43,7 +43,7 @@ class ModelFile:
 
 
 def is_model_file(name: str) -> bool:
-    """Whether a name is one of a model's file.
+    """Whether a name has the suffix of a model file.
 
     >>> is_model_file("net.ONNX"), is_model_file("best.yaml")
     (True, False)
@@ -52,10 +52,10 @@ def is_model_file(name: str) -> bool:
 
 
 def read_model(path: Path) -> bytes:
-    """A file's content.
+    """Read a file.
 
     Raises:
-        InputError: It cannot be read, or is no file.
+        InputError: It cannot be read, or is not a file.
     """
     try:
         if path.exists() and not path.is_file():
@@ -67,20 +67,20 @@ def read_model(path: Path) -> bytes:
         raise InputError(f"{path}: {error.strerror}: give a model's file") from error
 
 
-def opened(
+def open_model(
     path: Path, content: bytes, *, resolution: int | None, formats: Sequence[Suffix]
 ) -> ModelFile:
-    """A model's file as a device gets it: of one piece, with all dimensions fixed.
+    """Make a model file self-contained, with all dimensions fixed.
 
     Args:
-        path: Where it is; data outside of it is looked for beside it.
-        content: What it holds.
-        resolution: Side of its input in pixels where the file leaves it free.
-        formats: What the device runs.
+        path: The file; external data is looked for next to it.
+        content: Its bytes.
+        resolution: Side of its input in pixels, if the file leaves it free.
+        formats: Formats that the device runs.
 
     Raises:
-        InputError: It is no model, damaged, not one that takes a single image, of another format than the
-            device runs, or its size is not known.
+        InputError: It is not a model, is damaged, does not take a single image, has a format that the
+            device does not run, or its input size is unknown.
     """
     _require_model(path, content)
     suffix = suffix_of(content)
@@ -99,7 +99,7 @@ def opened(
 
 
 def _require_model(path: Path, content: bytes) -> None:
-    """Name what is often found in the place of a model."""
+    """Recognize what is often given by mistake for a model."""
     if not content:
         raise InputError(f"{path} is empty: copy or download it again")
     start = content[:256].lstrip().lower()

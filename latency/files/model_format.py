@@ -1,4 +1,4 @@
-"""The file formats that devices run, and a network as a file of each."""
+"""Model file formats, and the export of a network to each."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _exporting = Lock()
 
 
 def exported(spec: ArchSpec, suffix: Suffix) -> bytes:
-    """A network with random weights as a file.
+    """Export a network with random weights.
 
     Raises:
         InputError: The format needs an extra that is not installed.
     """
-    # torch's exporters change what is global, and the devices of a pool ask at the same time.
+    # torch's exporters change global state, and the devices of a pool export in parallel.
     with _exporting:
         return _exported(spec, suffix)
 
@@ -36,14 +36,14 @@ def _exported(spec: ArchSpec, suffix: Suffix) -> bytes:
         from search_spaces.litert_export import to_tflite
     except ImportError as error:
         raise InputError(
-            "the device runs .tflite files, and what writes them is not installed "
+            "the device runs .tflite files, and their exporter is not installed "
             f"({error}): {INSTALL_LITERT}"
         ) from error
     return to_tflite(build(spec))
 
 
 def suffix_of(model: bytes) -> Suffix:
-    """Of a file, from its content.
+    """Return the suffix of a file from its content.
 
     >>> suffix_of(bytes.fromhex("1c00000054464c33"))
     '.tflite'

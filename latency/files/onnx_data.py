@@ -1,4 +1,4 @@
-"""Weights that an ONNX model keeps in files beside it, put into the model."""
+"""Inline the external data of an ONNX model."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from search_spaces.errors import InputError
 
 
 def inline_data(model: Any, path: Path) -> bool:
-    """Read the data that a model keeps outside of its file into the model.
+    """Read the external data of a model into the model.
 
     Args:
         model: An `onnx.ModelProto`; changed in place.
-        path: Of its file. Data is looked for beside it, whatever the working directory.
+        path: Its file. Data is looked for next to it, whatever the working directory.
 
     Returns:
         Whether there was any.
 
     Raises:
-        InputError: A data file is missing, too short or outside of the model's folder, or all of it is
-            too large for one file.
+        InputError: A data file is missing, too short or outside the model's folder, or the result is too
+            large for one file.
     """
     outside = [tensor for tensor in tensors(model) if tensor.data_location == tensor.EXTERNAL]
     files: dict[str, bytes] = {}
@@ -31,7 +31,7 @@ def inline_data(model: Any, path: Path) -> bool:
         facts = {entry.key: entry.value for entry in tensor.external_data}
         location = facts.get("location", "")
         if location not in files:
-            found = _beside(path, location, tensor.name)
+            found = _data_file(path, location, tensor.name)
             total += found.stat().st_size
             if total > LARGEST:
                 raise InputError(
@@ -45,7 +45,7 @@ def inline_data(model: Any, path: Path) -> bool:
 
 
 def tensors(message: Any) -> Iterator[Any]:
-    """Every tensor of a model, also those in attributes, subgraphs and functions."""
+    """Yield every tensor of a model, also in attributes, subgraphs and functions."""
     from onnx import TensorProto
 
     for field, value in message.ListFields():
@@ -59,11 +59,11 @@ def tensors(message: Any) -> Iterator[Any]:
                 yield from tensors(item)
 
 
-def _beside(path: Path, location: str, tensor: str) -> Path:
-    """The data file, if it is in the model's folder or in the one that holds what a link points to."""
+def _data_file(path: Path, location: str, tensor: str) -> Path:
+    """Return the data file; it must be in the model's folder, or next to the target of its symlink."""
     wrong = InputError(
-        f"{path}: its tensor {tensor!r} is kept in {location!r}, outside of the model's folder: put the "
-        "data beside the model and name it without a path"
+        f"{path}: its tensor {tensor!r} is stored in {location!r}, outside the model's folder: put the "
+        "data next to the model and name it without a path"
     )
     parts = {*PurePosixPath(location).parts, *PureWindowsPath(location).parts}
     absolute = PurePosixPath(location).is_absolute() or PureWindowsPath(location).anchor
@@ -71,7 +71,7 @@ def _beside(path: Path, location: str, tensor: str) -> Path:
         raise wrong
     try:
         found = (path.parent / location).resolve()
-        # Caches of downloads are folders of links into one folder that holds the files.
+        # Download caches are folders of symlinks into one folder of files.
         allowed = (path.parent.resolve(), path.resolve().parent)
         if not any(found.is_relative_to(folder) for folder in allowed):
             raise wrong
@@ -90,7 +90,9 @@ def _read(found: Path) -> bytes:
     try:
         return found.read_bytes()
     except OSError as error:
-        raise InputError(f"{found}: {error.strerror}: a model keeps its data there") from error
+        raise InputError(
+            f"{found}: {error.strerror}: the model's data is there: make it readable"
+        ) from error
 
 
 def _part(data: bytes, facts: dict[str, str], what: str) -> bytes:
@@ -98,10 +100,12 @@ def _part(data: bytes, facts: dict[str, str], what: str) -> bytes:
         offset = int(facts.get("offset") or 0)
         length = int(facts.get("length") or len(data) - offset)
     except ValueError:
-        raise InputError(f"{what} is described by {facts}, which are no numbers") from None
+        raise InputError(
+            f"{what} has an offset or length that is not a number: {facts}: export the model again"
+        ) from None
     if offset < 0 or length < 0 or offset + length > len(data):
         raise InputError(
-            f"{what} has {len(data)} bytes, and {length} from {offset} on are needed: it is cut or of "
-            "another model; copy it again"
+            f"{what} has {len(data)} bytes, and {length} from offset {offset} are needed: "
+            "it is truncated or of another model; copy it again"
         )
     return data[offset : offset + length]

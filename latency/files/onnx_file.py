@@ -1,4 +1,4 @@
-"""An ONNX file that is to be measured: its one image input, its size, and its weights in one piece."""
+"""Open an ONNX file to measure: one image input of a fixed size, no external data."""
 
 from __future__ import annotations
 
@@ -11,16 +11,14 @@ from latency.files.onnx_data import inline_data
 from search_spaces.errors import InputError
 
 PIXELS = ("FLOAT", "FLOAT16", "DOUBLE", "UINT8", "INT8", "UINT16", "INT16", "INT32", "INT64")
-"""Types of images, as ONNX names them."""
+"""ONNX's names of image types."""
 
 
 def open_onnx(path: Path, content: bytes, *, resolution: int | None) -> ModelFile:
-    """The model with its outside data in it and its free dimensions fixed.
-
-    A file that has all that is passed on as it is.
+    """Inline external data and fix free dimensions; a file without either stays as it is.
 
     Raises:
-        InputError: It is damaged, or not a network that takes one image; or the size is unknown.
+        InputError: It is damaged, does not take one image, or its size is unknown.
     """
     model = _parsed(path, content)
     given = _only_input(path, model)
@@ -42,7 +40,9 @@ def _parsed(path: Path, content: bytes) -> Any:
     import onnx
     from google.protobuf.message import DecodeError
 
-    damaged = InputError(f"{path} is damaged, cut or no ONNX file: export or download it again")
+    damaged = InputError(
+        f"{path} is damaged, truncated or not an ONNX file: export or download it again"
+    )
     try:
         model = onnx.ModelProto.FromString(content)
     except (DecodeError, RuntimeError, ValueError) as error:
@@ -50,7 +50,7 @@ def _parsed(path: Path, content: bytes) -> Any:
     if not model.HasField("graph") or not model.graph.node or not model.graph.output:
         raise damaged
     if not model.opset_import:
-        raise InputError(f"{path} does not say its opset: it is damaged or no ONNX file")
+        raise InputError(f"{path} has no opset: it is damaged or not an ONNX file: export it again")
     newest = onnx.defs.onnx_opset_version()
     for opset in model.opset_import:
         if opset.domain in ("", "ai.onnx") and not 0 < opset.version <= newest:
@@ -62,7 +62,7 @@ def _parsed(path: Path, content: bytes) -> Any:
 
 
 def _only_input(path: Path, model: Any) -> Any:
-    """The input that is not a weight; files of old list their weights as inputs too."""
+    """Return the input that is not a weight; old files list their weights as inputs too."""
     graph = model.graph
     weights = {tensor.name for tensor in graph.initializer}
     weights |= {tensor.values.name for tensor in graph.sparse_initializer}
@@ -82,14 +82,17 @@ def _image(path: Path, model: Any, given: Any) -> ImageInput:
     from onnx import TensorProto
 
     if given.type.WhichOneof("value") != "tensor_type":
-        raise InputError(f"{path}: its input {given.name!r} is no tensor: no image")
+        raise InputError(
+            f"{path}: its input {given.name!r} is not a tensor: "
+            "only networks that take an image are measured"
+        )
     tensor = given.type.tensor_type
     names = TensorProto.DataType
     known = tensor.elem_type in names.values()
     kind = names.Name(tensor.elem_type) if known else f"of type {tensor.elem_type}"
     if kind not in PIXELS:
         raise InputError(
-            f"{path}: its input {given.name!r} is {kind.lower()}, which no image is: only networks that "
+            f"{path}: its input {given.name!r} is {kind.lower()}, not an image type: only networks that "
             "take an image are measured"
         )
     shape = tuple(map(_side, tensor.shape.dim)) if tensor.HasField("shape") else None
@@ -98,14 +101,14 @@ def _image(path: Path, model: Any, given: Any) -> ImageInput:
 
 
 def _side(dim: Any) -> Side:
-    """Exporters of old write 0 or -1 for a free dimension."""
+    """Return a dimension; old exporters write 0 or -1 for a free one."""
     if dim.WhichOneof("value") == "dim_value" and dim.dim_value > 0:
         return int(dim.dim_value)
     return str(dim.dim_param)
 
 
 def _first_layer(graph: Any, name: str) -> tuple[int | None, bool | None]:
-    """Channels that the first convolution takes, and whether channels are last in the input."""
+    """Return the first convolution's input channels, and whether the input is channels-last."""
     weights = {tensor.name: tensor.dims for tensor in graph.initializer}
     channels_last = None
     for node in graph.node:
@@ -123,7 +126,7 @@ def _first_layer(graph: Any, name: str) -> tuple[int | None, bool | None]:
 
 
 def _fix(graph: Any, given: Any, shape: tuple[int, ...]) -> None:
-    """Give the input a shape, and leave all shapes that followed from the free one to be inferred."""
+    """Fix the input's shape, and clear all shapes that depend on it, to be inferred."""
     dims = given.type.tensor_type.shape.dim
     del dims[:]
     for side in shape:

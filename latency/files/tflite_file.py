@@ -1,7 +1,7 @@
-"""A LiteRT file that is to be measured: its one image input, and its size where that is free.
+"""Open a LiteRT file to measure: one image input of a fixed size.
 
-A `.tflite` file is a flatbuffer. The few fields that are needed are read from its bytes, so that a phone
-can be given a file where no LiteRT is installed.
+A `.tflite` file is a flatbuffer. The few fields needed are read from its bytes, so that LiteRT need not be
+installed to measure a file on a phone.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from latency.files.image_input import ImageInput
 from latency.files.model_file import ModelFile
 from search_spaces.errors import InputError
 
-# Numbers of fields in tables, in the order of TensorFlow Lite's schema.
+# Field numbers of tables in TensorFlow Lite's schema.
 SUBGRAPHS, TENSORS, INPUTS = 2, 0, 1
 SHAPE, TYPE, NAME, SIGNATURE = 0, 1, 3, 7
 TYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 7: "int16", 9: "int8"}
-"""Types of images by their number in the schema; the others are texts, truth values and the like."""
+"""Image types by their number in the schema; others are strings, booleans and the like."""
 
 
 def open_tflite(path: Path, content: bytes, *, resolution: int | None) -> ModelFile:
-    """The file with the size of its input fixed; runtimes infer all other shapes from it.
+    """Fix the input's size; runtimes infer all other shapes from it.
 
     Raises:
-        InputError: It is damaged, or not a network that takes one image; or the size is unknown.
+        InputError: It is damaged, does not take one image, or its size is unknown.
     """
     try:
         image, tensor = _read(path, Flatbuffer(content))
     except (struct.error, IndexError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is damaged or cut: export or download it again") from error
+        raise InputError(f"{path} is damaged or truncated: export or download it again") from error
     shape = image.at(resolution)
     if image.shape != shape:
         content = _fixed(path, content, tensor, shape)
@@ -40,16 +40,16 @@ def open_tflite(path: Path, content: bytes, *, resolution: int | None) -> ModelF
 
 @dataclass(frozen=True)
 class Flatbuffer:
-    """Reads a flatbuffer; what lies outside of it raises `struct.error` or `IndexError`."""
+    """Reads a flatbuffer; positions outside raise `struct.error` or `IndexError`."""
 
     data: bytes
 
     def root(self) -> int:
-        """Where the root table is."""
+        """Return the position of the root table."""
         return self._unsigned(0)
 
     def field(self, table: int, number: int) -> int | None:
-        """Where a field of a table is; None if the table lacks it."""
+        """Return the position of a table's field; None if it is missing."""
         (back,) = self._unpack("<i", table)
         vtable = table - back
         (size,) = self._unpack("<H", vtable)
@@ -60,11 +60,11 @@ class Flatbuffer:
         return table + offset if offset else None
 
     def target(self, at: int) -> int:
-        """What the reference at a place refers to."""
+        """Follow the reference at a position."""
         return at + self._unsigned(at)
 
     def vector(self, table: int, number: int) -> tuple[int, ...]:
-        """Places of the items of a vector of four bytes each; empty if the table lacks it."""
+        """Return the positions of a vector's 4-byte items; empty if it is missing."""
         at = self.field(table, number)
         if at is None:
             return ()
@@ -75,11 +75,11 @@ class Flatbuffer:
         return tuple(range(start + 4, start + 4 + 4 * count, 4))
 
     def numbers(self, table: int, number: int) -> tuple[int, ...]:
-        """A vector of signed numbers."""
+        """Return a vector of signed integers."""
         return tuple(self._unpack("<i", at)[0] for at in self.vector(table, number))
 
     def text(self, table: int, number: int) -> str:
-        """A string; empty if the table lacks it."""
+        """Return a string; empty if it is missing."""
         at = self.field(table, number)
         if at is None:
             return ""
@@ -87,7 +87,7 @@ class Flatbuffer:
         return self.data[start + 4 : start + 4 + self._unsigned(start)].decode()
 
     def byte(self, table: int, number: int) -> int:
-        """A number of one byte; 0 if the table lacks it."""
+        """Return a 1-byte integer; 0 if it is missing."""
         at = self.field(table, number)
         return 0 if at is None else self.data[at]
 
@@ -102,7 +102,7 @@ class Flatbuffer:
 
 
 def _read(path: Path, file: Flatbuffer) -> tuple[ImageInput, int]:
-    """The input, and where its table is."""
+    """Return the input, and the position of its table."""
     graphs = file.vector(file.root(), SUBGRAPHS)
     main = file.target(graphs[0])
     inputs, tensors = file.numbers(main, INPUTS), file.vector(main, TENSORS)
@@ -116,7 +116,8 @@ def _read(path: Path, file: Flatbuffer) -> tuple[ImageInput, int]:
     name, kind = file.text(tensor, NAME), file.byte(tensor, TYPE)
     if kind not in TYPES:
         raise InputError(
-            f"{path}: its input {name!r} is of type {kind} of LiteRT's schema, which no image is"
+            f"{path}: its input {name!r} has type {kind} of LiteRT's schema, not an image type: only "
+            "networks that take an image are measured"
         )
     shape = file.numbers(tensor, SIGNATURE) or file.numbers(tensor, SHAPE)
     sides = tuple(side if side > 0 else "" for side in shape)
@@ -124,11 +125,11 @@ def _read(path: Path, file: Flatbuffer) -> tuple[ImageInput, int]:
 
 
 def _fixed(path: Path, content: bytes, tensor: int, shape: tuple[int, ...]) -> bytes:
-    """The file with another shape of a tensor: appended, since vectors may be shared."""
+    """Change a tensor's shape; the new one is appended, since vectors may be shared."""
     data = bytearray(content)
     file = Flatbuffer(content)
     if file.field(tensor, SHAPE) is None:
-        raise InputError(f"{path}: its input has no shape that could be fixed: export it with one")
+        raise InputError(f"{path}: its input has no shape to fix: export it with one")
     for number in (SHAPE, SIGNATURE):
         at = file.field(tensor, number)
         if at is None:

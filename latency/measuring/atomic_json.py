@@ -1,4 +1,4 @@
-"""Small JSON files that outlive a process: readings, and the anchor's record."""
+"""Atomically written JSON files of the latency cache: readings and anchor records."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from typing import Any
 from search_spaces.errors import InputError
 
 
-def keep_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a file that other processes may read and write too: they see all of it or nothing.
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Replace a file atomically; other processes may read and write it at the same time.
 
     Raises:
         InputError: It cannot be written.
     """
-    with writing(path.parent):
+    with cache_errors(path.parent):
         _replace(path, content)
 
 
 @contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Say of a folder of kept latencies that it cannot be written.
+def cache_errors(folder: Path) -> Iterator[None]:
+    """Turn an `OSError` while writing to the cache into a one-line error.
 
     Raises:
-        InputError: It cannot.
+        InputError: The folder cannot be written.
     """
     try:
         yield
     except OSError as error:
         raise InputError(
-            f"{folder}: {error.strerror}: latencies cannot be kept there; free the disk, or set "
+            f"{folder}: {error.strerror}: latencies cannot be stored there; free disk space, or set "
             "MOBILE_NAS_CACHE to a folder that can be written"
         ) from error
 
@@ -50,6 +50,6 @@ def _replace(path: Path, content: dict[str, Any]) -> None:
         temporary.replace(path)
     except OSError:
         if temporary is not None:
-            with suppress(OSError):  # where nothing can be written nothing can be removed
+            with suppress(OSError):  # nor can the temporary file be removed
                 temporary.unlink(missing_ok=True)
         raise

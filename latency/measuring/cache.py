@@ -1,4 +1,4 @@
-"""Readings kept on disk, by network and device."""
+"""Readings cached on disk, by network and device."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from latency.measuring.atomic_json import keep_json
-from latency.measuring.source import Device, Latency, LatencySource, units
+from latency.measuring.atomic_json import write_json
+from latency.measuring.source import Device, Latency, LatencySource, devices_of
 from latency.measuring.user_folders import cache_folder
 from search_spaces.spec import ArchSpec
 
@@ -15,8 +15,8 @@ from search_spaces.spec import ArchSpec
 class Cached:
     """A source that measures each network once on each device.
 
-    One small file a reading, moved into place when whole: processes can share the folder, and a
-    `kill -9` leaves no half of a reading. Unstable readings are not kept, so they are taken again.
+    Each reading is one small file, written atomically: processes can share the folder, and a `kill -9`
+    leaves no partial reading. Unstable readings are not cached, so they are measured again.
     """
 
     def __init__(self, source: LatencySource, folder: Path | None = None) -> None:
@@ -24,27 +24,27 @@ class Cached:
 
     @property
     def device(self) -> Device:
-        """The device of the source behind."""
+        """The device of the wrapped source."""
         return self.source.device
 
     @property
-    def units(self) -> Sequence[Device]:
-        """The devices behind that source."""
-        return units(self.source)
+    def devices(self) -> Sequence[Device]:
+        """The devices of the wrapped source."""
+        return devices_of(self.source)
 
     def holds(self, spec: ArchSpec) -> bool:
-        """Whether a reading of this network is kept."""
+        """Whether a reading of this network is cached."""
         return _read(self._path(spec)) is not None
 
     def latency(self, spec: ArchSpec) -> Latency:
-        """The kept reading, or a new one."""
+        """Return the cached reading, or measure."""
         path = self._path(spec)
-        kept = _read(path)
-        if kept is not None:
-            return kept
+        cached = _read(path)
+        if cached is not None:
+            return cached
         reading = self.source.latency(spec)
         if reading.stable:
-            keep_json(path, reading.to_dict())
+            write_json(path, reading.to_dict())
         return reading
 
     def _path(self, spec: ArchSpec) -> Path:
@@ -56,4 +56,4 @@ def _read(path: Path) -> Latency | None:
         data = json.loads(path.read_text(encoding="utf-8"))
         return Latency.from_dict({"anchor_ms": data["anchor_ms"], **data})
     except (OSError, ValueError, TypeError, KeyError):
-        return None  # absent, or not a reading of this version: measured anew and written over
+        return None  # missing, or of another version: measured again and overwritten

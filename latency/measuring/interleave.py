@@ -1,7 +1,7 @@
-"""Timing several networks at once: short blocks of runs, in an order shuffled anew each round.
+"""Interleaved timing of several networks: short blocks of runs, reshuffled in each round.
 
-Whatever slows the device meanwhile slows all of them alike, so their ratios stay true where times measured
-one network after the other would not.
+Whatever slows the device meanwhile slows all of them alike, so their ratios stay unbiased; measured one
+after another they would not.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ def interleave(
     seed: int = 0,
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[Blocks]:
-    """Run the networks until the medians are known well enough, or time is up.
+    """Run the networks until the medians are precise enough or the time is up.
 
     Args:
-        networks: What to run.
-        timing: When to begin and to stop.
-        watched: Only the first so many decide when to stop; all by default. The others get shorter
-            blocks.
-        seed: Of the order.
-        clock: Seconds; an argument so that tests need no real time.
+        networks: The networks.
+        timing: Warm-up, block length and stopping rule.
+        watched: Number of leading networks that the stopping rule looks at; all by default. The others get
+            shorter blocks.
+        seed: Seed of the order.
+        clock: Returns seconds; an argument so that tests need no real time.
 
     Returns:
-        For each network its blocks of run times in milliseconds, block k of all from round k.
+        The blocks of each network, run times in milliseconds; block k is from round k.
     """
     watched = len(networks) if watched is None else watched
     runs = [
         _runs_a_block(
-            network, timing, share=1.0 if index < watched else timing.anchor_share, clock=clock
+            network, timing, fraction=1.0 if index < watched else timing.anchor_share, clock=clock
         )
         for index, network in enumerate(networks)
     ]
@@ -49,7 +49,7 @@ def interleave(
     deadline = clock() + timing.max_s * watched
     while not _known(blocks[:watched], timing):
         for index in shuffled.sample(range(len(networks)), len(networks)):
-            # The first run finds the caches full of another network, and does not count.
+            # The first run finds the caches filled by another network and does not count.
             blocks[index].append(networks[index].run(runs[index] + 1)[1:])
         if clock() >= deadline and len(blocks[0]) >= timing.least_blocks:
             break
@@ -57,27 +57,28 @@ def interleave(
 
 
 def _runs_a_block(
-    network: Loaded, timing: Timing, *, share: float, clock: Callable[[], float]
+    network: Loaded, timing: Timing, *, fraction: float, clock: Callable[[], float]
 ) -> int:
-    """Warm a network up by time, and see how many runs fill a block."""
+    """Warm a network up; return how many runs fill a block."""
     until = clock() + timing.warmup_s
     times = network.run(1)
     while clock() < until:
         times = network.run(min(2 * len(times), timing.most_runs))
     return max(
-        timing.block_runs, round(share * timing.block_s * 1e3 / max(float(np.median(times)), 1e-6))
+        timing.block_runs,
+        round(fraction * timing.block_s * 1e3 / max(float(np.median(times)), 1e-6)),
     )
 
 
 def _known(networks: Sequence[Blocks], timing: Timing) -> bool:
     rounds = len(networks[0])
-    if rounds < timing.min_blocks or rounds % 4:  # the bootstrap costs about a millisecond
+    if rounds < timing.min_blocks or rounds % 4:  # a bootstrap takes about a millisecond
         return False
     return all(_half_width(blocks) <= timing.half_width for blocks in networks)
 
 
 def _half_width(blocks: Blocks) -> float:
-    """Half of the 95% interval, relative to the median."""
+    """Return half the width of the 95% interval, relative to the median."""
     medians = block_medians(blocks)
     low, high = bootstrap_ci95(medians)
     return (high - low) / 2 / float(np.median(medians))

@@ -1,4 +1,4 @@
-"""Measured latency on any runtime: quiet if possible, retried if disturbed, and never silently wrong."""
+"""Measured latency on any runtime: repeated if disturbed, and flagged if it stays unstable."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from latency.measuring.anchor import ANCHOR, AnchorRecord
-from latency.measuring.device_lock import alone_on, pinned
+from latency.measuring.cpu import pinned
+from latency.measuring.device_lock import exclusive_use
 from latency.measuring.interleave import interleave
 from latency.measuring.runtime import Conditions, Loaded, Runtime
 from latency.measuring.source import Device, DeviceLostError, Latency, MeasurementError
@@ -16,17 +17,17 @@ from latency.measuring.statistics import Blocks, Ratio, Timing, block_medians, r
 from search_spaces.spec import ArchSpec
 
 HOTTER = 5.0
-"""Degrees by which a device may warm up during a measurement."""
+"""Degrees Celsius by which a device may warm up during a measurement."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A network's latency with the times that it comes from.
+    """A network's latency with its raw run times.
 
     Attributes:
-        latency: What they amount to.
+        latency: Their summary.
         blocks: Run times in milliseconds.
-        anchor: The anchor's, of the same rounds.
+        anchor: Run times of the anchor in the same rounds.
     """
 
     latency: Latency
@@ -34,24 +35,24 @@ class Reading:
     anchor: Blocks
 
     def over(self, base: Reading) -> Ratio:
-        """This network's latency over another's of the same measurement."""
+        """Return the ratio of this network's latency to another's from the same measurement."""
         return ratio(self.blocks, base.blocks)
 
 
 class Measured:
-    """A latency source that measures: the statistics of every runtime.
+    """A latency source that measures on a runtime.
 
-    Networks are run in short blocks, interleaved with blocks of the anchor. A measurement that was
-    disturbed is repeated; if none was quiet, the quietest is returned and says what disturbed it.
+    Networks are run in short blocks, interleaved with blocks of the anchor. A disturbed measurement is
+    repeated; if all are disturbed, the least disturbed is returned with its problems.
 
     Args:
         runtime: Runs networks on the device.
         timing: How long to measure, and what counts as disturbed.
-        record: The anchor's best times; without it contention is seen in the times alone.
-        keep: Is given every reading, raw times and all.
-        clock: Seconds.
-        sleep: Waits for so many seconds.
-        anchor: Run beside whatever is measured; the same small network, unless `beside` chooses another.
+        record: The anchor's best times; without it contention shows only in the times themselves.
+        on_reading: Called with every reading.
+        clock: Returns seconds.
+        sleep: Waits for a number of seconds.
+        anchor: Network measured next to every other; see `with_anchor`.
     """
 
     def __init__(
@@ -60,32 +61,32 @@ class Measured:
         *,
         timing: Timing | None = None,
         record: AnchorRecord | None = None,
-        keep: Callable[[Reading], None] | None = None,
+        on_reading: Callable[[Reading], None] | None = None,
         clock: Callable[[], float] = time.perf_counter,
         sleep: Callable[[float], None] = time.sleep,
         anchor: ArchSpec = ANCHOR,
     ) -> None:
         self.runtime, self.timing = runtime, timing or Timing()
-        self.record, self.keep, self.clock, self.sleep = record, keep, clock, sleep
+        self.record, self.on_reading, self.clock, self.sleep = record, on_reading, clock, sleep
         self.anchor = anchor
         self._anchor: Loaded | None = None
 
     @property
     def device(self) -> Device:
-        """What is measured on."""
+        """The device."""
         return self.runtime.device
 
-    def timed(self, timing: Timing) -> Measured:
-        """The same device, measured for another length of time; its readings are not kept."""
+    def with_timing(self, timing: Timing) -> Measured:
+        """Return a source on the same device with other settings; its readings are not recorded."""
         other = self._like(timing=timing, anchor=self.anchor)
         other._anchor = self._anchor
         return other
 
-    def beside(self, reference: ArchSpec) -> Measured:
-        """The same device with another network as the anchor; its readings are not kept.
+    def with_anchor(self, reference: ArchSpec) -> Measured:
+        """Return a source on the same device with another anchor; its readings are not recorded.
 
-        Where something else uses the device, a small network slows down more than a large one. The ratio of
-        two networks that are alike stays true, so what is narrowed is best measured beside what it was.
+        Contention slows a small network more than a large one, but similar networks alike. A pruned network
+        is therefore best measured next to its parent.
         """
         return self._like(timing=self.timing, anchor=reference)
 
@@ -103,43 +104,43 @@ class Measured:
         """Measure one network.
 
         Raises:
-            MeasurementError: The device refuses it, or has gone.
+            MeasurementError: The device rejects it, or is lost.
         """
         return self.latency_of_model(self.runtime.export(spec))
 
     def latency_of_model(self, model: bytes) -> Latency:
-        """Measure a network in a file of the runtime's format."""
+        """Measure a network given as a file in the runtime's format."""
         (reading,) = self.measure([model])
         return reading.latency
 
     def compare(self, specs: Sequence[ArchSpec]) -> list[Reading]:
-        """Measure several networks in the same rounds, so that their ratios are true."""
+        """Measure several networks in the same rounds, so that their ratios are unbiased."""
         return self.measure([self.runtime.export(spec) for spec in specs])
 
     def measure(self, models: Sequence[bytes], *, names: Sequence[str] = ()) -> list[Reading]:
-        """Measure networks in files, interleaved.
+        """Measure networks given as files, interleaved.
 
         Args:
-            models: In the runtime's format.
-            names: What to call them where one is refused; nothing by default.
+            models: Files in the runtime's format.
+            names: Their names in error messages.
 
         Raises:
-            MeasurementError: The device refuses one, or has gone.
+            MeasurementError: The device rejects one, or is lost.
         """
-        with alone_on(self.device), self._loaded(models, names) as networks:
-            best = self._once(networks)
+        with exclusive_use(self.device), self._loaded(models, names) as networks:
+            best = self._measure_once(networks)
             for attempt in range(self.timing.retries):
                 if all(reading.latency.stable for reading in best):
                     break
                 self.sleep(self.timing.pause_s * 2**attempt)
-                best = min(best, self._once(networks), key=_disturbance)
-        if self.keep is not None:
+                best = min(best, self._measure_once(networks), key=_disturbance)
+        if self.on_reading is not None:
             for reading in best:
-                self.keep(reading)
+                self.on_reading(reading)
         return best
 
     def close(self) -> None:
-        """Take the anchor off the device; the next measurement brings it back."""
+        """Remove the anchor from the device; the next measurement loads it again."""
         if self._anchor is not None:
             self._anchor.close()
             self._anchor = None
@@ -150,15 +151,15 @@ class Measured:
             self._anchor = self.runtime.load(self.runtime.export(self.anchor))
         with ExitStack() as held:
             networks: list[Loaded] = []
-            for place, model in enumerate(models):
-                name = names[place] if names else ""
-                with _naming(name):
+            for index, model in enumerate(models):
+                name = names[index] if names else ""
+                with _prefixed_errors(name):
                     network = self.runtime.load(model)
                 held.callback(network.close)
                 networks.append(_Named(network, name) if name else network)
             yield networks
 
-    def _once(self, networks: Sequence[Loaded]) -> list[Reading]:
+    def _measure_once(self, networks: Sequence[Loaded]) -> list[Reading]:
         assert self._anchor is not None
         before = self.runtime.conditions()
         with pinned() if self.device.local else ExitStack():
@@ -177,27 +178,27 @@ class Measured:
         return Reading(replace(latency, anchor_ms=pace_ms), own, anchor)
 
     def _contention(self, anchor: Blocks) -> Iterator[str]:
-        """Whether the anchor is slower than its record on this device."""
+        """Yield a problem if the anchor is slower than its record on this device."""
         if self.record is None:
             return
         median = float(sorted(block_medians(anchor))[len(anchor) // 2])
         key = self.device.fingerprint
         if self.anchor != ANCHOR:
             key += f"-{self.anchor.fingerprint}"
-        best = self.record.see(key, median)
+        best = self.record.update(key, median)
         if median > self.timing.max_contention * best:
             yield f"something else used the device: the anchor took {median / best:.2f} times its best"
 
 
 @dataclass(frozen=True)
 class _Named:
-    """A network whose failures say its name."""
+    """A network whose errors start with its name."""
 
     network: Loaded
     name: str
 
     def run(self, times: int) -> list[float]:
-        with _naming(self.name):
+        with _prefixed_errors(self.name):
             return self.network.run(times)
 
     def close(self) -> None:
@@ -205,8 +206,8 @@ class _Named:
 
 
 @contextmanager
-def _naming(name: str) -> Iterator[None]:
-    """Put a network's name before what is wrong with it."""
+def _prefixed_errors(name: str) -> Iterator[None]:
+    """Put a network's name in front of its errors."""
     try:
         yield
     except DeviceLostError:
@@ -218,7 +219,7 @@ def _naming(name: str) -> Iterator[None]:
 
 
 def throttling(before: Conditions, after: Conditions) -> Iterator[str]:
-    """What the device itself says against a measurement.
+    """Yield the problems that the device's own state shows.
 
     >>> list(throttling(Conditions(40.0, 1800.0), Conditions(52.0, 1200.0)))
     ['warmed up from 40 to 52 degrees', 'clocked down from 1800 to 1200 MHz']
@@ -234,6 +235,6 @@ def throttling(before: Conditions, after: Conditions) -> Iterator[str]:
 
 
 def _disturbance(readings: Sequence[Reading]) -> tuple[int, float]:
-    """For comparing measurements: how many problems, then how slow."""
+    """Sort key of measurements: number of problems, then latency."""
     problems = sum(len(reading.latency.problems) for reading in readings)
     return problems, sum(reading.latency.median_ms for reading in readings)

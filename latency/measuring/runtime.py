@@ -1,7 +1,6 @@
-"""What runs networks on a device: the only part that differs between measuring sources.
+"""The runtime of a device: it exports, loads and runs networks.
 
-A runtime exports, loads and runs. When to run what, how often, and what the times amount to is decided in
-one place for all of them: `measured.py`.
+What to run when, how often, and how the times are summarized is the same for all runtimes: `measured.py`.
 """
 
 from __future__ import annotations
@@ -14,18 +13,18 @@ from search_spaces.spec import ArchSpec
 
 
 class Loaded(Protocol):
-    """A network on the device, ready to run."""
+    """A network loaded on the device."""
 
     def run(self, times: int) -> list[float]:
-        """Run it so many times in a row; each run's time in milliseconds.
+        """Run it `times` times in a row; return milliseconds of each run.
 
         Raises:
-            MeasurementError: It cannot be run, or the device has gone.
+            MeasurementError: It cannot be run, or the device is lost.
         """
         ...
 
     def close(self) -> None:
-        """Give back what it holds on the device."""
+        """Free what it holds on the device."""
         ...
 
 
@@ -33,39 +32,39 @@ class Runtime(Protocol):
     """Exports networks for a device and runs them there.
 
     It may have an attribute `formats`, the suffixes of the files that it runs (`.onnx`, `.tflite`). A
-    user's file is then checked before it is loaded, and its input is fixed to the resolution given.
+    user's file is then checked before it is loaded, and its input fixed to the given resolution.
     """
 
     @property
     def device(self) -> Device:
-        """What is measured on."""
+        """The device."""
         ...
 
     def export(self, spec: ArchSpec) -> bytes:
-        """The network as a file of the format that the device runs, with random weights."""
+        """Export a network with random weights to the device's format."""
         ...
 
     def load(self, model: bytes) -> Loaded:
-        """A network brought to the device.
+        """Load a file on the device.
 
         Raises:
-            MeasurementError: The device refuses it; its message is passed on.
+            MeasurementError: The device rejects it; the message is the device's.
         """
         ...
 
     def conditions(self) -> Conditions:
-        """How the device is at this moment, as far as it tells."""
+        """Return the device's current state, as far as it is known."""
         ...
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """State of a device that changes its speed; None where it does not tell.
+    """What determines a device's speed; None where it is unknown.
 
     Attributes:
-        celsius: Of the hottest zone.
-        frequency_mhz: Of the core that measures.
-        throttled: Whether the device says that it slows itself down.
+        celsius: Temperature of the hottest zone.
+        frequency_mhz: Frequency of the measuring core.
+        throttled: Whether the device reports throttling.
     """
 
     celsius: float | None = None

@@ -1,4 +1,4 @@
-"""What a latency is and what can tell one: the contract of every source."""
+"""A latency, and the contract of every latency source."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from search_spaces.spec import ArchSpec
 
 @dataclass(frozen=True)
 class Device:
-    """What latencies are told for.
+    """The device that latencies belong to.
 
     Attributes:
-        name: For people: the processor, the runtime and its threads.
+        name: Processor, runtime and threads, as displayed.
         fingerprint: Changes with anything that changes latencies; part of every cache key.
-        estimate: Whether the figures are computed and not measured. Shown wherever they are.
+        estimate: Whether latencies are computed, not measured; shown wherever they are.
         local: Whether measuring uses this machine's own cores, so that nothing may train meanwhile.
-        make: What all devices of its make have in place of the fingerprint, where there may be
-            several of them; such may be in a pool.
+        make: Fingerprint of the model, shared by identical devices; only devices with one can be in a pool.
     """
 
     name: str
@@ -42,11 +41,11 @@ class Latency:
         samples: Number of runs; 0 for an estimate.
         device: The device's name.
         fingerprint: The device's fingerprint.
-        estimate: Whether it is computed and not measured.
-        stable: Whether nothing was seen to disturb the measurement.
-        problems: What was, in words.
-        anchor_ms: The device's pace meanwhile, by the anchor network: `median_ms` over the median ratio
-            to it. None where no anchor ran.
+        estimate: Whether it is computed, not measured.
+        stable: Whether no disturbance was detected.
+        problems: The disturbances, in words.
+        anchor_ms: The anchor's latency in the same rounds: `median_ms` over the median ratio to the anchor.
+            None without an anchor.
     """
 
     median_ms: float
@@ -61,15 +60,15 @@ class Latency:
     problems: tuple[str, ...] = ()
     anchor_ms: float | None = None
 
-    def at_pace(self, anchor_ms: float | None) -> Self:
-        """The reading as it would be where the anchor takes so long; itself where no anchor ran.
+    def scaled_to_anchor(self, anchor_ms: float | None) -> Self:
+        """Scale the reading to another latency of the anchor; unchanged without an anchor.
 
-        A device's pace drifts over hours; a network's ratio to an anchor that is like it hardly does. So
-        readings of different hours are compared at one pace (`Measured.beside` chooses the anchor).
+        A device's speed drifts over hours; the ratio of a network to a similar anchor hardly does. Readings
+        taken hours apart are therefore compared at one anchor latency (see `Measured.with_anchor`).
 
         >>> lab = Device("lab", "f0")
         >>> slow = replace(Latency.exactly(6.6, lab), anchor_ms=1.1)
-        >>> round(slow.at_pace(1.0).median_ms, 6)
+        >>> round(slow.scaled_to_anchor(1.0).median_ms, 6)
         6.0
         """
         if anchor_ms is None or self.anchor_ms is None:
@@ -86,39 +85,39 @@ class Latency:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, as it stands in run logs and caches."""
+        """Return plain data, as in run logs and caches."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        """The reading that `to_dict` gave."""
-        problems = tuple(dict(data).get("problems", ()))  # records of earlier versions have none
+        """Restore a reading from `to_dict`."""
+        problems = tuple(dict(data).get("problems", ()))  # missing in records of earlier versions
         return cls(**{**data, "ci95_ms": tuple(data["ci95_ms"]), "problems": problems})
 
     @classmethod
     def exactly(cls, ms: float, device: Device) -> Self:
-        """A figure without spread, as an estimate gives."""
+        """Make a latency without spread, as estimates have."""
         return cls(ms, (ms, ms), ms, ms, 0, device.name, device.fingerprint, device.estimate, True)
 
 
 class LatencySource(Protocol):
-    """Tells a network's latency on one device, at the network's own resolution and batch 1.
+    """Measures or estimates latency on one device, at the network's own resolution and batch 1.
 
-    Third parties add theirs by an entry point of the group `mobile_nas.latency`: its name is what
-    `--device NAME[:ARGUMENT]` selects, its value is called with the argument (or "").
+    Plug-ins are entry points of the group `mobile_nas.latency`: `--device NAME[:ARGUMENT]` selects one by
+    name and calls its value with the argument (or "").
     """
 
     @property
     def device(self) -> Device:
-        """What the latencies are told for."""
+        """The device."""
         ...
 
     def latency(self, spec: ArchSpec) -> Latency:
-        """The latency of `spec`.
+        """Return the latency of `spec`.
 
         Raises:
-            MeasurementError: This network could not be measured; others may be.
-            DeviceLostError: None can be any more, until the device is back.
+            MeasurementError: This network cannot be measured; others may.
+            DeviceLostError: No network can be measured until the device is back.
         """
         ...
 
@@ -128,40 +127,42 @@ class MeasurementError(RuntimeError):
 
 
 class DeviceLostError(MeasurementError):
-    """The device itself cannot be measured on any more, whatever the network: it is gone, or taken."""
+    """The device cannot measure any network: it is disconnected or in use."""
 
 
-def units(source: LatencySource) -> Sequence[Device]:
-    """The devices behind a source, which measure at the same time: a pool's members, else its own one.
+def devices_of(source: LatencySource) -> Sequence[Device]:
+    """Return the devices of a source that measure in parallel: a pool's members, else its only one.
 
-    A source of several is asked from as many threads.
+    A source with several is called from as many threads.
     """
-    own: Sequence[Device] = getattr(source, "units", (source.device,))
+    own: Sequence[Device] = getattr(source, "devices", (source.device,))
     return own
 
 
-def beside(source: LatencySource, reference: ArchSpec) -> LatencySource:
-    """The source with another network as its anchor, if it has one: see `Measured.beside`."""
-    chosen: LatencySource = source.beside(reference) if hasattr(source, "beside") else source
+def with_anchor(source: LatencySource, reference: ArchSpec) -> LatencySource:
+    """Return the source with another anchor, if it uses one; see `Measured.with_anchor`."""
+    chosen: LatencySource = (
+        source.with_anchor(reference) if hasattr(source, "with_anchor") else source
+    )
     return chosen
 
 
 def close(source: LatencySource) -> None:
-    """Take off a source's device what is kept there between measurements, if it keeps anything."""
+    """Free what a source keeps on its device between measurements, if anything."""
     if hasattr(source, "close"):
         source.close()
 
 
 def check_latency_source(source: LatencySource, small: ArchSpec, large: ArchSpec) -> None:
-    """Assert the contract of `LatencySource`: what every source's tests begin with.
+    """Assert the contract of `LatencySource`; run by the tests of every source.
 
     Args:
         source: The source under test.
         small: A network.
-        large: One with at least four times its multiply-adds.
+        large: One with at least four times its MAdds.
 
     Raises:
-        AssertionError: A part of the contract is broken; says which.
+        AssertionError: A part of the contract is broken; the message names it.
     """
     assert source.device.name, "a device has a name"
     assert source.device.fingerprint, "a device has a fingerprint"
@@ -184,8 +185,8 @@ __all__ = [
     "Latency",
     "LatencySource",
     "MeasurementError",
-    "beside",
     "check_latency_source",
     "close",
-    "units",
+    "devices_of",
+    "with_anchor",
 ]

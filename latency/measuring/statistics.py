@@ -1,8 +1,8 @@
-"""From timed runs to a figure with an interval: one implementation behind every measuring source.
+"""Latency with a confidence interval from timed runs.
 
-Runs are taken in short blocks. Whatever disturbs a run (an interrupt, another program) disturbs its
-neighbours too, so runs are not independent but blocks nearly are: the figure is the median of block
-medians, and the interval is a bootstrap over blocks.
+Runs are timed in short blocks. A disturbance (an interrupt, another program) affects neighbouring runs, so
+runs are not independent, but blocks nearly are: the latency is the median of block medians, and its
+interval a bootstrap over blocks.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from latency.measuring.source import Device, Latency
 
 Blocks = Sequence[Sequence[float]]
-"""Run times in milliseconds, one sequence a block."""
+"""Run times in milliseconds, one sequence per block."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -26,24 +26,24 @@ class Timing:
     """How long to measure, and what makes a reading unstable.
 
     Attributes:
-        warmup_s: Time spent running before anything counts; caches, allocators and clocks settle.
-        block_s: Least duration of a block.
-        block_runs: Least number of runs in a block.
-        most_runs: Most runs asked for at once while warming up.
-        anchor_share: Length of an anchor's block, as a part of the others'.
-        min_blocks: Blocks before the measurement may stop because it is narrow enough.
-        max_s: Time a network after which it stops in any case, once it has `least_blocks`.
-        least_blocks: Blocks of the slowest network too: an interval from fewer says nothing.
-        half_width: Stops when the 95% interval is this narrow on each side, relative to the median.
+        warmup_s: Warm-up: caches, allocators and clocks settle.
+        block_s: Minimum duration of a block.
+        block_runs: Minimum number of runs in a block.
+        most_runs: Maximum number of runs in one call while warming up.
+        anchor_share: Length of an anchor's block as a fraction of the others'.
+        min_blocks: Blocks before the measurement may stop for precision.
+        max_s: Time per network after which it stops in any case, once it has `least_blocks`.
+        least_blocks: Minimum number of blocks: an interval from fewer is meaningless.
+        half_width: Half width of the 95% interval, relative to the median, at which it stops.
         max_spread: Interquartile range of block medians over their median, above which the reading
             is unstable.
-        max_slowdown: Median over the fastest run, above which it is as well: another program that
-            runs all the time slows every block alike.
-        max_drift: Change of the block median from the first third to the last, as a part of the
-            median, above which it is, where later blocks are consistently slower or faster.
-        max_contention: Anchor over its own record, above which it is.
-        retries: Measurements after an unstable one; the best is kept.
-        pause_s: Wait before the first of them, twice as long before the next.
+        max_slowdown: Same for the median over the fastest run: a program that runs all the time slows every
+            block alike.
+        max_drift: Same for the change of the block median from the first third to the last, relative to the
+            median, where later blocks are consistently slower or faster.
+        max_contention: Same for the anchor over its own record.
+        retries: Repetitions of an unstable measurement; the best is returned.
+        pause_s: Wait before the first repetition; it doubles before each further one.
     """
 
     warmup_s: float = 0.15
@@ -64,12 +64,12 @@ class Timing:
 
 
 def block_medians(blocks: Blocks) -> Floats:
-    """Median of each block, (blocks,)."""
+    """Return the median of each block, (blocks,)."""
     return np.array([np.median(block) for block in blocks])
 
 
 def bootstrap_ci95(values: Floats, *, resamples: int = 1000, seed: int = 0) -> tuple[float, float]:
-    """Percentile bootstrap interval of the median of `values`, shape (blocks,).
+    """Return the percentile bootstrap interval of the median of `values`, shape (blocks,).
 
     >>> bootstrap_ci95(np.array([2.0, 2.0, 2.0]))
     (2.0, 2.0)
@@ -83,7 +83,7 @@ def bootstrap_ci95(values: Floats, *, resamples: int = 1000, seed: int = 0) -> t
 def summarize(
     blocks: Blocks, device: Device, timing: Timing = Timing(), *, problems: Sequence[str] = ()
 ) -> Latency:
-    """The reading that timed blocks amount to.
+    """Summarize timed blocks.
 
     >>> reading = summarize([[2.0, 2.1, 9.0]] * 8, Device("lab", "f0"))
     >>> reading.median_ms, reading.min_ms, reading.stable
@@ -91,9 +91,9 @@ def summarize(
 
     Args:
         blocks: Run times.
-        device: Where they were taken.
-        timing: What makes them unstable.
-        problems: What else was seen to disturb them.
+        device: The device.
+        timing: Limits of a stable measurement.
+        problems: Disturbances detected otherwise.
     """
     medians = block_medians(blocks)
     runs = np.concatenate([np.asarray(block, dtype=np.float64) for block in blocks])
@@ -115,7 +115,7 @@ def summarize(
 
 
 def disturbances(blocks: Blocks, timing: Timing) -> tuple[str, ...]:
-    """What in the times themselves says that they cannot be trusted, in words.
+    """Return, in words, what makes the times themselves unreliable.
 
     >>> disturbances([[1.0, 1.0]] * 5 + [[2.0, 2.0]] * 5, Timing())[0]
     'block medians spread by 67%'
@@ -134,10 +134,10 @@ def disturbances(blocks: Blocks, timing: Timing) -> tuple[str, ...]:
 
 
 def drift(medians: Floats) -> float:
-    """Change from the first third of the blocks to the last over the median; 0 if it may be chance.
+    """Return the change from the first third of the blocks to the last, relative to the median.
 
-    Chance: the rank correlation of time and block median (Spearman) is within its 99% interval under no
-    drift.
+    It is 0 if it may be chance: if Spearman's rank correlation of time and block median is within its 99%
+    interval under no drift.
 
     >>> round(drift(np.linspace(1.0, 1.3, 12)), 2)
     0.19
@@ -158,11 +158,11 @@ def drift(medians: Floats) -> float:
 
 @dataclass(frozen=True)
 class Ratio:
-    """Latency of one network over another's, measured together.
+    """Latency ratio of two networks measured in the same rounds.
 
     Attributes:
         value: Median over rounds.
-        ci95: Bootstrap interval over rounds, 95%.
+        ci95: 95% bootstrap interval over rounds.
     """
 
     value: float
@@ -170,15 +170,15 @@ class Ratio:
 
     @property
     def differs(self) -> bool:
-        """Whether one of them is really slower: 1 is outside of the interval."""
+        """Whether the latencies differ significantly: 1 is outside the interval."""
         low, high = self.ci95
         return not low <= 1.0 <= high
 
 
 def ratio(blocks: Blocks, base: Blocks) -> Ratio:
-    """The ratio of two networks whose blocks were taken in the same rounds.
+    """Return the latency ratio of two networks measured in the same rounds.
 
-    Both blocks of a round saw the same disturbance, nearly, so it leaves their ratio.
+    A disturbance affects both blocks of a round nearly alike, so it cancels in their ratio.
 
     >>> ratio([[3.0]] * 4 + [[6.0]] * 4, [[2.0]] * 4 + [[4.0]] * 4).value
     1.5

@@ -1,4 +1,4 @@
-"""A network run without a pause for minutes, as a phone in use runs it: what heat does to latency."""
+"""Sustained latency: run a network for minutes without a pause, to see the effect of heat."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from latency.measuring.device_lock import alone_on
+from latency.measuring.device_lock import exclusive_use
 from latency.measuring.runtime import Runtime
 
 WINDOWS = 12
 BURST = 8
-"""Runs between two looks at the clock."""
+"""Runs between two readings of the clock."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class Window:
     """A part of a sustained run.
 
     Attributes:
-        end_s: When it ended, from the beginning, in seconds.
-        median_ms: Of its runs.
-        celsius: The device's temperature at its end, where it tells.
-        frequency_mhz: The core's frequency at its end, where the device tells.
+        end_s: Its end, in seconds from the start of the run.
+        median_ms: Median of its runs.
+        celsius: The device's temperature at its end, where known.
+        frequency_mhz: The core's frequency at its end, where known.
     """
 
     end_s: float
@@ -39,22 +39,22 @@ def sustained(
     model: bytes,
     seconds: float,
     *,
-    tell: Callable[[Window], None] = lambda _: None,
+    on_window: Callable[[Window], None] = lambda _: None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[Window]:
-    """Run a model so long, in twelve windows.
+    """Run a model for a time; return its latency over twelve windows.
 
     Args:
-        runtime: Where.
-        model: In the runtime's format.
-        seconds: How long.
-        tell: Is given each window when it ends.
-        clock: Seconds.
+        runtime: Runs the model.
+        model: File in the runtime's format.
+        seconds: Duration.
+        on_window: Called with each window when it ends.
+        clock: Returns seconds.
 
     Raises:
-        MeasurementError: The device refuses the model, or has gone.
+        MeasurementError: The device rejects the model, or is lost.
     """
-    with alone_on(runtime.device):
+    with exclusive_use(runtime.device):
         network = runtime.load(model)
         try:
             begin = clock()
@@ -69,7 +69,7 @@ def sustained(
                         clock() - begin, float(np.median(times)), state.celsius, state.frequency_mhz
                     )
                 )
-                tell(windows[-1])
+                on_window(windows[-1])
             return windows
         finally:
             network.close()

@@ -1,4 +1,4 @@
-"""Folders of the user's own, also where there is no home: in a container, or for a service's account."""
+"""The user's home and cache folders, also in containers and service accounts without a home."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from search_spaces.errors import InputError
 VARIABLE = "MOBILE_NAS_CACHE"
 
 _log = logging.getLogger(__name__)
-_said: set[str] = set()
+_warned: set[str] = set()
 
 
-def home() -> Path:
-    """The user's home, or a temporary folder in its place.
+def ensure_home() -> Path:
+    """Return the user's home, or a temporary folder in its place, and set `HOME` to it.
 
-    That folder becomes this process's `HOME`, since Ray and other libraries end where there is none.
+    Ray and other libraries fail without a home.
     """
     given = os.environ.get("HOME", "")
-    found = Path(given) if Path(given).is_absolute() else _of_account()
+    found = Path(given) if Path(given).is_absolute() else _account_home()
     if found is None or not found.is_dir():
         where = f"{found} does not exist" if found else "this user has none"
         found = temporary_home()
-        _say(f"no home folder ({where}): {found} takes its place; set HOME to another")
+        _warn_once(f"no home folder ({where}): using {found}; set HOME to choose another")
     if os.environ.get("HOME") != str(found):
         os.environ["HOME"] = str(found)
     return found
 
 
-def expanded(path: str) -> Path:
-    """A path with `~` and `~user` replaced; as it is where the system knows of no such home.
+def expand_user(path: str) -> Path:
+    """Replace `~` and `~user` in a path; unchanged if the system knows no such home.
 
-    >>> expanded("~nobody-of-this-name/photos")
+    >>> expand_user("~nobody-of-this-name/photos")
     PosixPath('~nobody-of-this-name/photos')
     """
     try:
@@ -44,37 +44,34 @@ def expanded(path: str) -> Path:
 
 
 def cache_folder() -> Path:
-    """Where readings are kept: $MOBILE_NAS_CACHE, else in the user's cache folder.
+    """Return the folder of cached readings: $MOBILE_NAS_CACHE, else one in the user's cache folder.
 
-    Where that cannot be written, they are kept in a temporary folder, which is logged once.
+    If that cannot be written, it is a temporary folder, which is logged once.
 
     Raises:
         InputError: $MOBILE_NAS_CACHE cannot be written.
     """
     if given := os.environ.get(VARIABLE):
-        folder = expanded(given)
-        if problem := unwritable(folder):
-            raise InputError(
-                f"{folder}: {problem}: nothing can be kept there; set {VARIABLE} to a folder that can be "
-                "written"
-            )
+        folder = expand_user(given)
+        if problem := write_problem(folder):
+            raise InputError(f"{folder}: {problem}: set {VARIABLE} to a writable folder")
         return folder
     shared = os.environ.get("XDG_CACHE_HOME", "")
-    caches = Path(shared) if Path(shared).is_absolute() else home() / ".cache"
+    caches = Path(shared) if Path(shared).is_absolute() else ensure_home() / ".cache"
     folder = caches / "mobile-nas" / "latency"
-    if problem := unwritable(folder):
+    if problem := write_problem(folder):
         spare = temporary_home() / ".cache" / "mobile-nas" / "latency"
-        if unwritable(spare):
-            raise InputError(f"{folder}: {problem}: set {VARIABLE} to a folder that can be written")
-        _say(
-            f"{folder}: {problem}: latencies are kept in {spare}; set {VARIABLE} to another folder"
+        if write_problem(spare):
+            raise InputError(f"{folder}: {problem}: set {VARIABLE} to a writable folder")
+        _warn_once(
+            f"{folder}: {problem}: storing latencies in {spare}; set {VARIABLE} to another folder"
         )
         folder = spare
     return folder
 
 
-def unwritable(folder: Path) -> str:
-    """Why a folder cannot be made or written; empty if it can. It is there afterwards."""
+def write_problem(folder: Path) -> str:
+    """Create a folder; return why it cannot be written, or an empty string."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as probe:
@@ -86,21 +83,21 @@ def unwritable(folder: Path) -> str:
 
 
 def temporary_home() -> Path:
-    """A folder of this user's alone in the one for temporary files, the same each time."""
+    """Return a private folder of this user among the temporary files, the same each time."""
     user = os.getuid() if hasattr(os, "getuid") else 0
     folder = Path(tempfile.gettempdir()) / f"mobile-nas-{user}"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         state = folder.lstat()
-        # In a folder that all may write, another user may have put something of this name.
+        # Everyone can write here, so another user may have created something of this name.
         ours = folder.is_dir() and not folder.is_symlink() and state.st_uid == user
     except OSError:
         ours = False
     return folder if ours else Path(tempfile.mkdtemp(prefix="mobile-nas-"))
 
 
-def _of_account() -> Path | None:
-    """The home of this process's account; None where it is not one of the system's."""
+def _account_home() -> Path | None:
+    """Return the home of this process's account; None if the system does not know the account."""
     try:
         import pwd
 
@@ -109,7 +106,7 @@ def _of_account() -> Path | None:
         return None
 
 
-def _say(message: str) -> None:
-    if message not in _said:
-        _said.add(message)
+def _warn_once(message: str) -> None:
+    if message not in _warned:
+        _warned.add(message)
         _log.warning("%s", message)

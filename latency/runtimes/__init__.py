@@ -1,1 +1,1 @@
-"""What runs networks: ONNX Runtime and LiteRT here, phones over adb, machines over ssh, a program."""
+"""Runtimes: ONNX Runtime and LiteRT here, phones over adb, machines over ssh, the user's program."""

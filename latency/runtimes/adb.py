@@ -18,20 +18,20 @@ from latency.files.model_format import Suffix, exported
 from latency.measuring.runtime import Conditions
 from latency.measuring.source import Device, MeasurementError
 from latency.measuring.statistics import Timing
-from latency.measuring.time_validation import plausible_ms
+from latency.measuring.time_validation import validated_ms
 from latency.runtimes.adb_phone import Phone
-from latency.runtimes.benchmark_model import Benchmark, failure, times_ms
+from latency.runtimes.benchmark_model import Benchmark, failure, parse_times_ms
 from search_spaces.errors import InputError
 from search_spaces.spec import ArchSpec
 
 FOLDER = "/data/local/tmp"
-"""Where a phone lets adb write and run."""
+"""Where adb may write and execute on a phone."""
 PATIENCE_S = 30.0
-"""How long the phone may take for anything, beyond what its work is expected to take."""
+"""Time limit of every request, beyond the expected duration of its work."""
 REMOVE_S = 10.0
-"""How long to wait for a model's removal: what a lost phone keeps is removed a day later."""
+"""Time limit of removing a model; what a lost phone keeps is removed a day later."""
 TIMING = Timing(warmup_s=1.0, block_s=0.4, max_s=20.0)
-"""Longer than on a machine of one's own: each block is a process on the phone."""
+"""Longer than on this machine: each block is a process on the phone."""
 
 _CPUS = "/sys/devices/system/cpu"
 _OF_CORES = re.compile(r"cpu|soc|big|little|cluster|silver|gold|apc", re.IGNORECASE)
@@ -56,13 +56,13 @@ class AdbRuntime:
     """Runs `.tflite` files on a phone.
 
     Args:
-        phone: Which.
-        benchmark: `benchmark_model`: a file here, which is pushed, or a path on the phone. By default the
-            phone's own, in /data/local/tmp or on its PATH.
-        patience_s: How long anything may take, in seconds, beyond what its work is expected to take.
+        phone: The phone.
+        benchmark: `benchmark_model`: a local file to push, or a path on the phone. By default it is looked
+            for on the phone, in /data/local/tmp and on its PATH.
+        patience_s: Time limit of every request in seconds, beyond the expected duration of its work.
 
     Raises:
-        InputError: `benchmark_model` is not to be found.
+        InputError: `benchmark_model` is not found.
         MeasurementError: The phone does not answer.
     """
 
@@ -80,7 +80,7 @@ class AdbRuntime:
         self.device = _device(facts, self._digest(program), serial=phone.serial)
 
     def export(self, spec: ArchSpec) -> bytes:
-        """The network as a `.tflite` file.
+        """Export a network to `.tflite`.
 
         Raises:
             InputError: litert-torch is not installed.
@@ -88,7 +88,7 @@ class AdbRuntime:
         return exported(spec, ".tflite")
 
     def load(self, model: bytes) -> AdbNetwork:
-        """The model, pushed to the phone.
+        """Push a model to the phone.
 
         Raises:
             MeasurementError: The phone does not answer, or has no room for it.
@@ -98,14 +98,14 @@ class AdbRuntime:
             local = Path(folder) / "model.tflite"
             local.write_bytes(model)
             try:
-                self.phone.insistently(lambda: self.phone.push(local, path))
+                self.phone.with_retry(lambda: self.phone.push(local, path))
             except BaseException:
-                network.close()  # a part of it may have arrived
+                network.close()  # it may have arrived in part
                 raise
         return network
 
     def conditions(self) -> Conditions:
-        """The hottest zone of its processor, and the core's frequency at the end of the last run.
+        """Return the hottest zone of the processor, and the core's frequency after the last run.
 
         Raises:
             MeasurementError: The phone does not answer.
@@ -113,13 +113,13 @@ class AdbRuntime:
         return Conditions(hottest(self.script(_ZONES)), self.mhz)
 
     def script(self, script: str, *, timeout_s: float | None = None) -> str:
-        """What a script prints on the phone.
+        """Run a script on the phone; return what it prints.
 
         Raises:
             MeasurementError: The phone does not answer, or the script fails.
         """
         limit_s = self.patience_s if timeout_s is None else timeout_s
-        status, text = self.phone.insistently(lambda: self.phone.shell(script, timeout_s=limit_s))
+        status, text = self.phone.with_retry(lambda: self.phone.shell(script, timeout_s=limit_s))
         if status != 0:
             raise MeasurementError(f"{self.phone.serial}: {failure(text)}")
         return text
@@ -128,13 +128,13 @@ class AdbRuntime:
         local = Path(benchmark)
         if local.is_file():
             path = f"{FOLDER}/mobile-nas-benchmark_model"
-            self.phone.insistently(lambda: self.phone.push(local, path))
+            self.phone.with_retry(lambda: self.phone.push(local, path))
             self.script(f"chmod 755 {path}")
             return path
         if "yes" in self.script(f"test -x {shlex.quote(benchmark)} && echo yes; true"):
             return benchmark
         raise InputError(
-            f"benchmark_model {benchmark!r} is neither a file here nor a program there"
+            f"benchmark_model {benchmark!r} is neither a local file nor a program on the phone"
         )
 
     def _found(self) -> str:
@@ -144,7 +144,7 @@ class AdbRuntime:
         if not found:
             raise InputError(
                 f"phone {self.phone.serial} has no benchmark_model in {FOLDER}: give its file, as in "
-                "adb:benchmark=./benchmark_model (TensorFlow's site has it, built for Android)"
+                "adb:benchmark=./benchmark_model (TensorFlow's site has Android builds)"
             )
         return found[0]
 
@@ -157,8 +157,8 @@ class AdbNetwork:
     """A model's file on the phone; removed at the end of the process at the latest.
 
     Args:
-        runtime: Of the phone.
-        path: Where the file lies.
+        runtime: The phone's runtime.
+        path: The file on the phone.
     """
 
     def __init__(self, runtime: AdbRuntime, path: str) -> None:
@@ -167,10 +167,10 @@ class AdbNetwork:
         self._remove = weakref.finalize(self, _remove, runtime.phone, path)
 
     def run(self, times: int) -> list[float]:
-        """Run it so many times in one call of `benchmark_model`.
+        """Run it `times` times in one call of `benchmark_model`.
 
         Returns:
-            Milliseconds of the first run, and the mean of all others: more it does not tell.
+            Milliseconds of the first run, and the mean of all others; no more is printed.
 
         Raises:
             MeasurementError: It cannot be run, or the phone does not answer.
@@ -178,37 +178,37 @@ class AdbNetwork:
         runtime, core = self._runtime, self._runtime.benchmark.core
         limit_s = runtime.patience_s + 10 * times * self._slowest_ms / 1e3
         command = runtime.benchmark.command(self._path, times, limit_s=limit_s)
-        # One that hangs would stay at work there, whatever becomes of adb here.
-        ended = f"$(command -v timeout >/dev/null && echo timeout {ceil(limit_s) + 5})"
-        # Read at once: an idle core clocks down.
+        # A hanging process would go on there even when adb here is killed.
+        killer = f"$(command -v timeout >/dev/null && echo timeout {ceil(limit_s) + 5})"
+        # Read immediately: an idle core clocks down.
         frequency = f"echo; echo kHz=$(cat {_CPUS}/cpu{core}/cpufreq/scaling_cur_freq 2>/dev/null)"
-        text = runtime.script(f"{ended} {command}; {frequency}", timeout_s=limit_s)
+        text = runtime.script(f"{killer} {command}; {frequency}", timeout_s=limit_s)
         output, _, khz = text.rpartition("kHz=")
-        taken = plausible_ms(times_ms(output, runs=times), source="benchmark_model")
+        taken = validated_ms(parse_times_ms(output, runs=times), source="benchmark_model")
         runtime.mhz = int(khz) / 1e3 if khz.strip().isdigit() else None
         self._slowest_ms = max(self._slowest_ms, *taken)
         return taken
 
     def close(self) -> None:
-        """Remove the file; one that cannot be removed now is, a day later."""
+        """Remove the file; if that fails now, it is removed a day later."""
         self._remove()
 
 
 def _remove(phone: Phone, path: str) -> None:
-    """Remove a file from the phone, if it answers soon."""
+    """Remove a file from the phone if it answers in time."""
     with contextlib.suppress(MeasurementError):
         phone.shell(f"rm -f {path}", timeout_s=REMOVE_S)
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a phone tells of itself.
+    """Facts about a phone.
 
     Attributes:
         model: Maker and model.
         build: Android's build.
-        serial: The phone's own number.
-        big_core: The core with the highest clock, of equal ones the last.
+        serial: Serial number.
+        big_core: The core with the highest clock; the last of equal ones.
     """
 
     model: str
@@ -218,21 +218,21 @@ class Facts:
 
     @classmethod
     def of(cls, printed: str) -> Facts:
-        r"""From `key=value` lines.
+        r"""Parse `key=value` lines.
 
         >>> Facts.of("model=Google Pixel\nbuild=b\nserial=s\ncore=0 1600000\ncore=1 2200000")
         Facts(model='Google Pixel', build='b', serial='s', big_core=1)
         """
         lines = [line.strip().partition("=") for line in printed.splitlines()]
-        told = {key: value.strip() for key, _, value in lines}
+        facts = {key: value.strip() for key, _, value in lines}
         cores = [value.split() for key, _, value in lines if key == "core"]
         clocks = {int(core): int(*clock or ["0"]) for core, *clock in cores}
         big = max(clocks, key=lambda core: (clocks[core], core), default=0)
-        return cls(told.get("model", ""), told.get("build", ""), told.get("serial", ""), big)
+        return cls(facts.get("model", ""), facts.get("build", ""), facts.get("serial", ""), big)
 
 
 def hottest(zones: str) -> float | None:
-    r"""Degrees of the hottest zone that belongs to the processor; phones tell them in several units.
+    r"""Return the temperature of the processor's hottest zone; phones report several units.
 
     >>> hottest("31000 battery\n52300 cpu-1-0-usr\n48 soc\n-273000 cpu-off\n99999999 cpu-odd")
     52.3

@@ -1,4 +1,4 @@
-"""One Android phone behind the real adb: its shell, files pushed to it, getting it back when it is lost."""
+"""An Android phone behind adb: run scripts, push files, reconnect when it is lost."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from latency.runtimes.programs import Output, TimedOutError, run_program
 from search_spaces.errors import InputError
 
 ADB_S = 30.0
-"""How long adb itself may take: to start its server, to see a phone, to connect to one again."""
+"""Time limit of adb itself: starting its server, finding or reconnecting a phone."""
 SLOWEST_BYTES_S = 200_000
-"""Of a cable that is worth waiting for."""
+"""Lowest transfer rate to wait for."""
 MARK = "mobile-nas exit status "
 
 T = TypeVar("T")
@@ -28,45 +28,45 @@ _STATES = {
     "offline": "unplug it and plug it in again, or type adb reconnect",
     "no permissions": "this user may not use it: see adb devices",
 }
-"""What mends a state of `adb devices` in which a phone cannot be used."""
+"""Fix by state of `adb devices`, for states in which a phone cannot be used."""
 
 
 class LostError(MeasurementError):
-    """There was no answer from the phone, or a wrong one; there may be if it is tried again."""
+    """The phone did not answer, or not as expected; a retry may succeed."""
 
 
 class Phone:
-    """A phone that is attached.
+    """An attached phone.
 
     Args:
-        serial: As `adb devices` lists it; may be left out if there is but one.
-        adb_s: How long adb itself may take, in seconds.
+        serial: As listed by `adb devices`; may be left out if there is only one phone.
+        adb_s: Time limit of adb itself in seconds.
 
     Raises:
-        InputError: No adb, no such phone, none or several, or one that cannot be used yet.
+        InputError: No adb, no such phone, none or several phones, or one that cannot be used yet.
         MeasurementError: adb does not answer.
     """
 
     def __init__(self, serial: str | None = None, *, adb_s: float = ADB_S) -> None:
         if serial is not None and not _SERIAL.fullmatch(serial):
-            raise InputError(f"adb serial {serial!r} cannot be one: adb devices lists them")
+            raise InputError(f"adb serial {serial!r} is not valid: adb devices lists them")
         self.adb_s = adb_s
-        self.serial = choose(attached_phones(adb_s=adb_s), serial)
+        self.serial = select_phone(attached_phones(adb_s=adb_s), serial)
 
     def shell(self, script: str, *, timeout_s: float) -> tuple[int, str]:
-        """Run a script there.
+        """Run a script on the phone.
 
         Args:
-            script: For the phone's `sh`; what comes from elsewhere is quoted in it.
-            timeout_s: How long it may take, in seconds.
+            script: For the phone's `sh`; foreign text in it must be quoted.
+            timeout_s: Time limit in seconds.
 
         Returns:
-            Its exit status, and what it printed on both streams.
+            Its exit status, and its output on both streams.
 
         Raises:
-            LostError: There was no answer in time, or none that is complete.
+            LostError: There was no complete answer in time.
         """
-        # Phones before Android 7 do not pass the status on, so it is printed.
+        # Before Android 7 adb does not return the exit status, so it is printed.
         wrapped = f"({script}) 2>&1; echo; echo {shlex.quote(MARK)}$?"
         printed = self._to_phone("shell", wrapped, timeout_s=timeout_s)
         text, mark, status = printed.stdout.replace("\r\n", "\n").rpartition(MARK)
@@ -75,22 +75,22 @@ class Phone:
         return int(status), text
 
     def push(self, local: Path, remote: str) -> None:
-        """Copy a file there.
+        """Copy a file to the phone.
 
         Raises:
-            LostError: There was no answer in time, or it could not be written; adb's last words.
+            LostError: There was no answer in time, or it could not be written.
         """
         timeout_s = self.adb_s + local.stat().st_size / SLOWEST_BYTES_S
         pushed = self._to_phone("push", str(local), remote, timeout_s=timeout_s)
         if pushed.status != 0:
             raise LostError(f"{self.serial}: {pushed.complaint}")
 
-    def insistently(self, work: Callable[[], T]) -> T:
-        """Do something with the phone; if it is lost meanwhile, get it back and do it once more.
+    def with_retry(self, work: Callable[[], T]) -> T:
+        """Do some work; if the phone is lost meanwhile, reconnect and retry once.
 
         Raises:
-            DeviceLostError: It did not come back, or does not answer.
-            LostError: It was lost again, and answers otherwise: what it is asked for is at fault.
+            DeviceLostError: The phone cannot be reconnected, or does not answer.
+            LostError: It was lost again but answers otherwise: the work itself is at fault.
         """
         try:
             return work()
@@ -99,7 +99,7 @@ class Phone:
         try:
             return work()
         except LostError as error:
-            self._require_there(error)
+            self._require_reachable(error)
             raise
 
     def _reconnect(self, why: LostError) -> None:
@@ -117,8 +117,8 @@ class Phone:
         if back.status != 0:
             raise DeviceLostError(f"{why}; and it did not come back: {back.complaint}") from why
 
-    def _require_there(self, why: LostError) -> None:
-        """Tell a phone that is gone from one that cannot do what it was asked for."""
+    def _require_reachable(self, why: LostError) -> None:
+        """Distinguish a lost phone from work that the phone cannot do."""
         self._reconnect(why)
         try:
             self.shell("true", timeout_s=self.adb_s)
@@ -138,35 +138,35 @@ class Phone:
 
 
 def attached_phones(*, adb_s: float = ADB_S) -> dict[str, str]:
-    """Serials of all phones that adb sees, and their states.
+    """List the phones that adb sees: their states by serial.
 
     Raises:
-        InputError: There is no adb.
+        InputError: adb is not installed.
         MeasurementError: adb does not answer.
     """
     if shutil.which("adb") is None:
-        raise InputError("there is no program adb: install it (apt install adb, say)")
-    return attached(run_program(["adb", "devices"], timeout_s=adb_s).stdout)
+        raise InputError("adb is not installed: install it, for instance with apt install adb")
+    return parse_devices(run_program(["adb", "devices"], timeout_s=adb_s).stdout)
 
 
-def attached(listing: str) -> dict[str, str]:
-    r"""Serials and states, as `adb devices` prints them.
+def parse_devices(listing: str) -> dict[str, str]:
+    r"""Parse the output of `adb devices`: states by serial.
 
-    >>> attached("List of devices attached\nR58M\tdevice\n127.0.0.1:5555\toffline\n\n")
+    >>> parse_devices("List of devices attached\nR58M\tdevice\n127.0.0.1:5555\toffline\n\n")
     {'R58M': 'device', '127.0.0.1:5555': 'offline'}
     """
     rows = [line.split("\t", 1) for line in listing.splitlines() if "\t" in line]
     return {serial.strip(): state.strip() for serial, state in rows}
 
 
-def choose(phones: dict[str, str], serial: str | None) -> str:
-    """The phone that is meant, if it can be used.
+def select_phone(phones: dict[str, str], serial: str | None) -> str:
+    """Return the serial of the selected phone, if it can be used.
 
-    >>> choose({"R58M": "device"}, None)
+    >>> select_phone({"R58M": "device"}, None)
     'R58M'
 
     Raises:
-        InputError: None or several are meant, or it cannot be used yet.
+        InputError: None or several match, or it cannot be used yet.
     """
     listed = ", ".join(phones) or "none"
     if serial is None:

@@ -1,4 +1,4 @@
-"""TFLite's `benchmark_model`: how it is called, and what its output tells."""
+"""TFLite's `benchmark_model`: its command line and its output."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _ERROR = re.compile(r"\bERROR\b|error:|failed", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Benchmark:
-    """How the program is called.
+    """The program on a phone.
 
     Attributes:
         program: Its path on the phone.
-        core: The core that it is kept on.
+        core: The core to pin it to.
     """
 
     program: str
     core: int
 
     def command(self, model: str, runs: int, *, limit_s: float) -> str:
-        """One line for the phone's shell.
+        """Return the command line for the phone's shell.
 
         >>> Benchmark("/data/benchmark_model", 7).command("/data/m.tflite", 50, limit_s=30)
         'taskset 80 /data/benchmark_model --graph=/data/m.tflite --num_threads=1 --num_runs=50
@@ -37,25 +37,25 @@ class Benchmark:
 
         Args:
             model: The model's path on the phone.
-            runs: That are timed.
-            limit_s: After which the program stops by itself.
+            runs: Timed runs.
+            limit_s: Seconds after which the program stops by itself.
         """
         words = [
             *("taskset", f"{1 << self.core:x}", self.program, f"--graph={model}"),
             *("--num_threads=1", f"--num_runs={runs}", "--min_secs=0"),
-            # Each call is a process of its own, with cold caches on a core that has slept.
+            # Each call is a new process, with cold caches on a core that was idle.
             *("--warmup_runs=1", "--warmup_min_secs=0.1", f"--max_secs={limit_s:g}"),
         ]
         return shlex.join(words)
 
 
-def times_ms(output: str, *, runs: int) -> list[float]:
-    """What the program tells of its runs: the first one's time, then the mean of all others.
+def parse_times_ms(output: str, *, runs: int) -> list[float]:
+    """Parse the time of the first run and the mean of all others.
 
-    It does not print each run. The two values stand for a block: the first run of a block does not
-    count anyway, and what is left is one value, not many pretended ones.
+    Single runs are not printed. The two values stand for a block: the first run of a block does not count
+    anyway, and the rest is one value, not many invented ones.
 
-    >>> times_ms('''
+    >>> parse_times_ms('''
     ... count=12 first=50000 curr=42000 min=41000 max=50000 avg=43000 std=2000
     ... count=3 first=30000 curr=21000 min=19000 max=30000 avg=23333.3 std=4000
     ... Inference timings in us: Init: 3214, First inference: 50000, Warmup (avg): 43000,
@@ -64,26 +64,26 @@ def times_ms(output: str, *, runs: int) -> list[float]:
     [30.0, 19.99...]
 
     Raises:
-        MeasurementError: It has failed, or says nothing that can be understood.
+        MeasurementError: The program failed, or its output cannot be parsed.
     """
     summary, counts = _SUMMARY.search(output), _COUNT.findall(output)
     if summary is None or not counts:
         raise MeasurementError(f"benchmark_model: {failure(output)}")
-    count, first, last = counts[-1]  # those before are of the warm-up
+    count, first, last = counts[-1]  # earlier ones belong to the warm-up
     try:
         done, mean_us = int(count), float(summary[1].rstrip(","))
-        first_us = float(first or last)  # one run, or all alike
+        first_us = float(first or last)  # missing with one run, or equal ones
     except ValueError:
         raise MeasurementError(f"benchmark_model printed {summary[0]!r}, {counts[-1]}") from None
     if done < runs:
-        raise MeasurementError(f"benchmark_model did {done} of {runs} runs before its time was up")
+        raise MeasurementError(f"benchmark_model did {done} of {runs} runs before its time limit")
     if done == 1:
         return [first_us / 1e3]
     return [first_us / 1e3, (done * mean_us - first_us) / (done - 1) / 1e3]
 
 
 def failure(output: str) -> str:
-    r"""The line that says why it failed: one that names an operator, else an error, else the last.
+    r"""Return the line that explains a failure: one naming an operator, else an error, else the last.
 
     >>> failure("ERROR: Encountered unresolved custom op: Foo.\nERROR: Node 3 failed to prepare.")
     'ERROR: Encountered unresolved custom op: Foo.'

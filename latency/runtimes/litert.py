@@ -1,4 +1,4 @@
-"""This machine's CPU with LiteRT and XNNPACK: the kind of runtime that the papers measured with."""
+"""This machine's CPU with LiteRT and XNNPACK, the successor of the papers' runtime."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from importlib.metadata import version
 from typing import Any
 
 from latency.files.model_format import Suffix
-from latency.measuring.device_lock import linux_conditions, run_clock, times_ms
+from latency.measuring.cpu import linux_conditions
+from latency.measuring.run_clock import run_clock, time_runs
 from latency.measuring.runtime import Conditions
 from latency.measuring.source import Device, MeasurementError
 from latency.runtimes.onnx_runtime import processor
@@ -22,7 +23,7 @@ class LiteRt:
     """Runs `.tflite` files at batch 1 on this machine's CPU.
 
     Args:
-        threads: Of the interpreter; 1 is what the papers measure with.
+        threads: Threads of the interpreter; the papers use 1.
 
     Raises:
         InputError: Threads below 1, or litert-torch is not installed.
@@ -43,18 +44,18 @@ class LiteRt:
         self.device = Device(name, f"litert-{digest}", local=True)
 
     def export(self, spec: ArchSpec) -> bytes:
-        """The network as a float `.tflite`."""
+        """Export a network to a float `.tflite`."""
         from search_spaces.litert_export import to_tflite
         from search_spaces.network import build
 
         return to_tflite(build(spec))
 
     def load(self, model: bytes) -> LiteRtNetwork:
-        """An interpreter of a file; its input is zero.
+        """Load a file in an interpreter; its input is zero.
 
         Raises:
-            MeasurementError: LiteRT refuses the file; its message is passed on. Or the file takes
-                something else than one input of a fixed size.
+            MeasurementError: LiteRT rejects the file (the message is its own), or the file does not take
+                one input of a fixed size.
         """
         try:
             interpreter = self._interpreter(model_content=model, num_threads=self.threads)
@@ -65,30 +66,30 @@ class LiteRt:
         return LiteRtNetwork(interpreter, run_clock(threads=self.threads))
 
     def conditions(self) -> Conditions:
-        """As Linux tells them."""
+        """Return what Linux reports."""
         return linux_conditions()
 
 
 class LiteRtNetwork:
-    """A file in LiteRT.
+    """A file loaded in LiteRT.
 
     Args:
-        interpreter: Of the file, with its tensors allocated.
-        clock: Seconds.
+        interpreter: Its interpreter, with tensors allocated.
+        clock: Returns seconds.
     """
 
     def __init__(self, interpreter: Any, clock: Callable[[], float]) -> None:
         self._interpreter, self._clock = interpreter, clock
 
     def run(self, times: int) -> list[float]:
-        """Run it so many times; milliseconds of each."""
+        """Run it `times` times; return milliseconds of each run."""
         try:
-            return times_ms(self._interpreter.invoke, times, self._clock)
+            return time_runs(self._interpreter.invoke, times, self._clock)
         except (ValueError, RuntimeError) as error:
             raise _refused(error) from error
 
     def close(self) -> None:
-        """Nothing is held but memory."""
+        """Do nothing: only memory is held."""
 
 
 def _refused(error: BaseException) -> MeasurementError:

@@ -1,4 +1,4 @@
-"""This machine, with ONNX Runtime: on its CPU, or what else the installed one can use."""
+"""This machine with ONNX Runtime, on its CPU or another execution provider."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 import onnxruntime as ort
 
 from latency.files.model_format import Suffix
-from latency.measuring.device_lock import linux_conditions, run_clock, times_ms
+from latency.measuring.cpu import linux_conditions
+from latency.measuring.run_clock import run_clock, time_runs
 from latency.measuring.runtime import Conditions
 from latency.measuring.source import Device, MeasurementError
 from latency.runtimes.ssh_runner import RefusedError, random_feed
@@ -21,7 +22,7 @@ CPU = "CPUExecutionProvider"
 
 
 def processor() -> str:
-    """The processor's name as the system tells it.
+    """Return the processor's name as reported by the system.
 
     >>> bool(processor())
     True
@@ -37,11 +38,11 @@ def processor() -> str:
 class OnnxRuntime:
     """Runs ONNX graphs at batch 1 on this machine.
 
-    The graphs carry random weights: on a CPU dense arithmetic takes the same time whatever the
-    values, and batch norm is folded so that they stay in range.
+    The graphs have random weights: on a CPU dense arithmetic takes the same time for all values, and batch
+    norm is folded so that activations stay in range.
 
     Args:
-        threads: Intra-op threads; 1 is what the papers measure with.
+        threads: Intra-op threads; the papers use 1.
         provider: Execution provider by its short name: `cpu`, `cuda`, `coreml`, `xnnpack`, ...
 
     Raises:
@@ -61,46 +62,45 @@ class OnnxRuntime:
         self.device = Device(name, f"{provider}-{digest}", local=True)
 
     def export(self, spec: ArchSpec) -> bytes:
-        """The network as a serialized ONNX model."""
+        """Export a network to a serialized ONNX model."""
         from search_spaces.network import build
         from search_spaces.onnx_export import to_onnx
 
         return to_onnx(build(spec))
 
     def load(self, model: bytes) -> OnnxSession:
-        """A session of a model that takes one image; a free batch is 1.
+        """Load a model that takes one image in a session; a free batch is 1.
 
         Raises:
-            MeasurementError: ONNX Runtime refuses the model; its message is passed on. Or the model takes
-                something else than one image of a fixed size.
+            MeasurementError: ONNX Runtime rejects the model (the message is its own), or the model does not
+                take one image of a fixed size.
         """
         options = ort.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
         options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-        options.log_severity_level = 4  # what it complains about is raised as well
+        options.log_severity_level = 4  # its complaints are raised as exceptions as well
         providers = list(dict.fromkeys([self.provider, CPU]))
         try:
-            # Its fallback would print to standard output, and measure another provider than was asked for.
+            # Its fallback would print to standard output and measure another provider than requested.
             session = ort.InferenceSession(model, options, providers=providers, enable_fallback=0)
         except Exception as error:
             raise _refused(error) from error
-        alone = (
-            self.threads if self.provider == CPU else 0
-        )  # accelerators work outside of any thread
-        return OnnxSession(session, run_clock(threads=alone))
+        # Accelerators work outside of any thread, so their time is not in a thread's clock.
+        threads = self.threads if self.provider == CPU else 0
+        return OnnxSession(session, run_clock(threads=threads))
 
     def conditions(self) -> Conditions:
-        """As Linux tells them."""
+        """Return what Linux reports."""
         return linux_conditions()
 
 
 class OnnxSession:
-    """A model in ONNX Runtime, with a random input.
+    """A model loaded in ONNX Runtime, with a random input.
 
     Args:
-        session: Of the model.
-        clock: Seconds.
+        session: Its session.
+        clock: Returns seconds.
     """
 
     def __init__(self, session: ort.InferenceSession, clock: Callable[[], float]) -> None:
@@ -111,21 +111,21 @@ class OnnxSession:
             raise MeasurementError(str(error) or "no memory for the model's input") from error
 
     def run(self, times: int) -> list[float]:
-        """Run it so many times; milliseconds of each."""
+        """Run it `times` times; return milliseconds of each run."""
         run, feed = self._session.run, self._feed
         try:
-            return times_ms(lambda: run(None, feed), times, self._clock)
+            return time_runs(lambda: run(None, feed), times, self._clock)
         except MeasurementError:
             raise
         except Exception as error:
             raise _refused(error) from error
 
     def close(self) -> None:
-        """Nothing is held but memory."""
+        """Do nothing: only memory is held."""
 
 
 def _full_name(provider: str) -> str:
-    """ONNX Runtime's name of a provider.
+    """Return ONNX Runtime's name of a provider.
 
     >>> _full_name("cpu")
     'CPUExecutionProvider'
@@ -142,13 +142,12 @@ def _full_name(provider: str) -> str:
 
 
 def _refused(error: Exception) -> Exception:
-    """The runtime's refusal as ours; anything else is a mistake of our own and stays."""
+    """Convert an error of the runtime to ours; anything else is our own bug and stays."""
     if isinstance(error, MemoryError):
         return MeasurementError("ONNX Runtime: no memory for this model at this size")
     theirs = type(error).__module__.startswith("onnxruntime")
-    if theirs or isinstance(
-        error, UnicodeDecodeError | RuntimeError
-    ):  # of damaged names, and of C++
+    # Damaged names raise UnicodeDecodeError; C++ exceptions become RuntimeError.
+    if theirs or isinstance(error, UnicodeDecodeError | RuntimeError):
         return MeasurementError(
             f"ONNX Runtime: {(str(error).strip().splitlines() or ['refused'])[0]}"
         )

@@ -1,4 +1,4 @@
-"""Running another program: within a time, and with what it complained about at hand."""
+"""Run another program with a time limit, and capture its output."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from typing import IO
 from latency.measuring.source import DeviceLostError, MeasurementError
 
 MOST_BYTES = 1_000_000
-"""More output than that is no answer: the program is ended."""
+"""Maximum output: a program that prints more is killed."""
 
 
 class TimedOutError(MeasurementError):
-    """A program was still running when its time was up."""
+    """A program exceeded its time limit."""
 
 
 @dataclass(frozen=True)
 class Output:
-    """What a program that ended has left.
+    """Exit status and output of a program.
 
     Attributes:
-        status: Exit status; below 0, the signal that ended it.
-        stdout: As text.
-        stderr: As text.
+        status: Exit status; if negative, the signal that killed it.
+        stdout: Standard output as text.
+        stderr: Standard error as text.
     """
 
     status: int
@@ -38,7 +38,7 @@ class Output:
 
     @property
     def complaint(self) -> str:
-        """Its last words: of stderr, or of stdout if it kept that empty, or its exit status."""
+        """The last line of stderr, else of stdout, else the exit status."""
         return last_line(self.stderr) or last_line(self.stdout) or f"exit status {self.status}"
 
 
@@ -47,17 +47,17 @@ def run_program(
 ) -> Output:
     """Run a program without a shell and without input, and wait for its end.
 
-    When its time is up, it is killed with all that it started.
+    At the time limit it is killed together with its child processes.
 
     Args:
         command: The program and its arguments.
-        timeout_s: How long it may take, in seconds.
+        timeout_s: Time limit in seconds.
         environment: Variables added to this process's.
 
     Raises:
-        TimedOutError: It took longer.
+        TimedOutError: It exceeded the limit.
         DeviceLostError: It cannot be started.
-        MeasurementError: It prints without end.
+        MeasurementError: It prints too much.
     """
     with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
         try:
@@ -67,7 +67,7 @@ def run_program(
                 stdout=stdout,
                 stderr=stderr,
                 env={**os.environ, **(environment or {})},
-                start_new_session=True,  # so that it has no terminal to ask on, and a group to kill
+                start_new_session=True,  # no terminal to prompt on, and a process group to kill
             )
         except OSError as error:
             raise DeviceLostError(f"{command[0]} cannot be started: {error.strerror}") from error
@@ -89,18 +89,18 @@ def _await(
         except subprocess.TimeoutExpired:
             if left <= 0:
                 raise TimedOutError(
-                    f"{name} was still running after {timeout_s:g} s, and was ended"
+                    f"{name} was still running after {timeout_s:g} s and was killed"
                 ) from None
         if any(os.fstat(file.fileno()).st_size > MOST_BYTES for file in files):
-            raise MeasurementError(f"{name} printed over {MOST_BYTES / 1e6:g} MB, and was ended")
+            raise MeasurementError(f"{name} printed over {MOST_BYTES / 1e6:g} MB and was killed")
         if process.returncode is not None:
             return
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:
-    """End a program that was started in a session of its own, and all that it started.
+    """Kill a program that was started in its own session, with its child processes.
 
-    One that has ended by itself may have left others at work, and they stay.
+    If it has ended by itself, its remaining children are left alone.
     """
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -109,13 +109,13 @@ def kill_group(process: subprocess.Popen[bytes]) -> None:
 
 
 def text_of(file: IO[bytes]) -> str:
-    """What stands in a file, whoever has written to it."""
+    """Return a file's content from the start."""
     file.seek(0)
     return file.read(MOST_BYTES).decode(errors="replace")
 
 
 def last_line(text: str) -> str:
-    r"""The last line that has something in it.
+    r"""Return the last nonblank line.
 
     >>> last_line("Warning: ...\nPermission denied (publickey).\r\n\n")
     'Permission denied (publickey).'

@@ -1,4 +1,4 @@
-"""Another machine, such as a Raspberry Pi, over the system's ssh: nothing is installed or left there."""
+"""Another machine, such as a Raspberry Pi, over the system's ssh; nothing is installed or left there."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import Any, TypeVar
 from latency.files.model_format import Suffix, exported
 from latency.measuring.runtime import Conditions
 from latency.measuring.source import Device, DeviceLostError, MeasurementError
-from latency.measuring.time_validation import plausible_ms
+from latency.measuring.time_validation import validated_ms
 from latency.runtimes.ssh_connection import Connection, LostError, Remote
 from search_spaces.errors import InputError
 from search_spaces.spec import ArchSpec
 
 PATIENCE_S = 30.0
-"""How long any answer may take, beyond what its work is expected to take."""
+"""Time limit of every answer, beyond the expected duration of its work."""
 SLOWEST_BYTES_S = 100_000
-"""Of a connection that is worth waiting for."""
+"""Lowest transfer rate to wait for."""
 
 T = TypeVar("T")
 _HOST = re.compile(r"(?!.*@-)[\w\[][\w.@:/\[\]%+-]*")
@@ -29,18 +29,18 @@ _HOST = re.compile(r"(?!.*@-)[\w\[][\w.@:/\[\]%+-]*")
 class SshRuntime:
     """Runs models on another machine, in the runtime that its Python has.
 
-    A connection is kept open. One that ends, or does not answer in time, is opened once more and the work
-    repeated; then the measurement fails, and the next one begins with another try. If no connection can be
-    opened any more, the device is lost.
+    The connection is kept open. If it ends or does not answer in time, it is reopened and the work retried
+    once; then the measurement fails, and the next one tries again. If no connection can be opened, the
+    device is lost.
 
     Args:
-        remote: What to connect to.
-        patience_s: How long any answer may take, in seconds, beyond what its work is expected to take.
-        pause_s: Wait before connecting once more, in seconds.
+        remote: The machine.
+        patience_s: Time limit of every answer in seconds, beyond the expected duration of its work.
+        pause_s: Wait before reconnecting, in seconds.
 
     Raises:
-        InputError: The host cannot be one, a runtime is unknown, or threads are below 1.
-        MeasurementError: No connection, or the machine lacks the runtime.
+        InputError: The host is not valid, a runtime is unknown, or threads are below 1.
+        MeasurementError: The connection fails, or the machine lacks the runtime.
     """
 
     def __init__(
@@ -53,50 +53,52 @@ class SshRuntime:
         self.device = _device(remote, self._facts)
 
     def export(self, spec: ArchSpec) -> bytes:
-        """The network in the format of the runtime there.
+        """Export a network to the remote runtime's format.
 
         Raises:
-            InputError: The format needs an extra that is not installed here.
+            InputError: The format needs an extra that is not installed.
         """
         return exported(spec, self.formats[0])
 
     @property
     def formats(self) -> tuple[Suffix, ...]:
-        """Suffix of the files that the runtime there runs."""
+        """Suffix of the files that the remote runtime runs."""
         return (".onnx",) if self._facts["runtime"] == "onnxruntime" else (".tflite",)
 
     def load(self, model: bytes) -> SshNetwork:
-        """The model, sent and loaded.
+        """Send a model and load it.
 
         Raises:
-            MeasurementError: The runtime there refuses it, or there is no connection.
+            MeasurementError: The remote runtime rejects it, or there is no connection.
         """
         network = SshNetwork(self, next(self._numbers), model)
-        self.connected(network.on)
+        self.with_connection(network.ensure_loaded)
         return network
 
     def conditions(self) -> Conditions:
-        """As Linux and a Raspberry Pi's firmware tell them; the frequency, at the end of the last run.
+        """Return what Linux and a Raspberry Pi's firmware report; the frequency is that after the last run.
 
         Raises:
             MeasurementError: There is no connection.
         """
-        told = self.connected(lambda there: there.ask("conditions", limit_s=self.patience_s))
-        return Conditions(told["celsius"], told["mhz"], told["throttled"])
+        state = self.with_connection(
+            lambda remote: remote.ask("conditions", limit_s=self.patience_s)
+        )
+        return Conditions(state["celsius"], state["mhz"], state["throttled"])
 
     def close(self) -> None:
-        """End the connection, and the runner with it; what is asked next opens another."""
+        """Close the connection, which ends the runner; the next request opens another."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
-    def connected(self, work: Callable[[Connection], T]) -> T:
-        """Do something with the connection; once more with a new one if it is lost.
+    def with_connection(self, work: Callable[[Connection], T]) -> T:
+        """Do some work; if the connection is lost, reconnect and retry once.
 
         Raises:
-            DeviceLostError: It was lost twice, and there is no other.
-            MeasurementError: It was lost twice, and there is: what is asked is at fault. Or the other
-                side cannot do it.
+            DeviceLostError: It was lost twice and cannot be reopened.
+            MeasurementError: It was lost twice but can be reopened: the work is at fault. Or the runner
+                rejects the request.
         """
         try:
             return work(self._open())
@@ -107,11 +109,11 @@ class SshRuntime:
             return work(self._open())
         except LostError as error:
             self.close()
-            self._require_there(error)
+            self._require_reachable(error)
             raise
 
-    def _require_there(self, why: LostError) -> None:
-        """Tell a machine that is gone from one that what it was asked for brings down."""
+    def _require_reachable(self, why: LostError) -> None:
+        """Distinguish a lost machine from work that crashes its runner."""
         try:
             self._open()
         except MeasurementError:
@@ -119,7 +121,7 @@ class SshRuntime:
         self.close()
 
     def release(self, number: int) -> None:
-        """Forget a model there, if there is still a connection that has it."""
+        """Unload a model, if there is still a connection."""
         if self._connection is not None:
             try:
                 self._connection.ask("close", limit_s=self.patience_s, model=number)
@@ -132,7 +134,7 @@ class SshRuntime:
             if connection.facts != self._facts:
                 connection.close()
                 raise DeviceLostError(
-                    f"{self.remote.host} is not what it was: {connection.facts}, was {self._facts}"
+                    f"{self.remote.host} has changed: {connection.facts}, was {self._facts}"
                 )
             self._connection = connection
         return self._connection
@@ -142,9 +144,9 @@ class SshNetwork:
     """A model on the other machine.
 
     Args:
-        runtime: Whose connection it uses.
-        number: Its name there.
-        model: The file, to send again when there is another connection.
+        runtime: The runtime whose connection it uses.
+        number: Its id on the runner.
+        model: The file, sent again after a reconnect.
     """
 
     def __init__(self, runtime: SshRuntime, number: int, model: bytes) -> None:
@@ -153,15 +155,15 @@ class SshNetwork:
         self._where: Connection | None = None
 
     def run(self, times: int) -> list[float]:
-        """Run it so many times; milliseconds of each.
+        """Run it `times` times; return milliseconds of each run.
 
         Raises:
-            MeasurementError: It cannot be run, there is no connection, or a time is no time.
+            MeasurementError: It cannot be run, there is no connection, or a time is not valid.
         """
-        return self._runtime.connected(lambda there: self._run(there, times))
+        return self._runtime.with_connection(lambda remote: self._run(remote, times))
 
-    def on(self, connection: Connection) -> None:
-        """Load it where it is not loaded yet."""
+    def ensure_loaded(self, connection: Connection) -> None:
+        """Load it on a connection's runner, unless it is there."""
         if self._where is connection:
             return
         connection.ask(
@@ -175,15 +177,15 @@ class SshNetwork:
 
     def _run(self, connection: Connection, times: int) -> list[float]:
         moved = self._where is not connection
-        self.on(connection)
+        self.ensure_loaded(connection)
         if moved:
-            self._timed(connection, times)  # it was warm where it was, and has to be again
+            self._timed(connection, times)  # warm it up again
         return self._timed(connection, times)
 
     def _timed(self, connection: Connection, times: int) -> list[float]:
         limit_s = self._runtime.patience_s + 10 * times * self._slowest_ms / 1e3
         answer = connection.ask("run", limit_s=limit_s, model=self._number, times=times)
-        taken = plausible_ms(answer.get("ms", ()), source=self._runtime.remote.host)
+        taken = validated_ms(answer.get("ms", ()), source=self._runtime.remote.host)
         if len(taken) != times:
             raise LostError(f"{self._runtime.remote.host} sent {len(taken)} times of {times}")
         self._slowest_ms = max(self._slowest_ms, *taken)
@@ -197,7 +199,7 @@ class SshNetwork:
 def _checked(remote: Remote) -> Remote:
     if not _HOST.fullmatch(remote.host):
         raise InputError(
-            f"ssh host {remote.host!r} cannot be one: give ssh:NAME or ssh:USER@NAME, as ssh takes it"
+            f"ssh host {remote.host!r} is not valid: give ssh:NAME or ssh:USER@NAME, as ssh takes it"
         )
     if remote.threads < 1:
         raise InputError(f"threads must be at least 1, got {remote.threads}")
@@ -210,7 +212,7 @@ def _checked(remote: Remote) -> Remote:
 
 
 def _device(remote: Remote, facts: dict[str, Any]) -> Device:
-    """Named and told apart by what the runner found there."""
+    """Identify the machine by what the runner found there."""
     kind = {"onnxruntime": "ONNX Runtime", "litert": "LiteRT"}[facts["runtime"]]
     threads = f"{remote.threads} {'thread' if remote.threads == 1 else 'threads'}"
     name = f"{facts['processor']} ({remote.host}), {threads}, {kind} {facts['version']} (cpu)"

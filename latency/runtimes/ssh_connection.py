@@ -1,4 +1,4 @@
-"""A connection by the system's ssh to `ssh_runner.py` on another machine: requests, and answers in time."""
+"""A connection by the system's ssh to `ssh_runner.py` on another machine, with timeouts."""
 
 from __future__ import annotations
 
@@ -19,41 +19,41 @@ from latency.measuring.source import MeasurementError
 from latency.runtimes.programs import kill_group, last_line, text_of
 
 OPTIONS = (
-    "BatchMode=yes",  # a password or an unknown host ends it with a message, and never asks
+    "BatchMode=yes",  # fail instead of prompting for a password or an unknown host
     "ConnectTimeout=10",
     "ServerAliveInterval=5",
     "ServerAliveCountMax=3",
-    "ControlMaster=no",  # ours is no one else's; one that the user has opened is used
+    "ControlMaster=no",  # do not become a master; use one that the user has opened
     "ClearAllForwardings=yes",
     "RemoteCommand=none",
 )
-"""What the user's own configuration may not change, as `ssh -o`."""
+"""Options that override the user's configuration, as `ssh -o`."""
 
 BOOT = "import sys;exec(sys.stdin.buffer.read(int(sys.stdin.buffer.readline())))"
 MARK = "mobile-nas-runner "
 LONGEST = 1 << 24
-"""A line of more bytes is no answer."""
+"""Maximum bytes of an answer line."""
 
 
 class LostError(MeasurementError):
-    """The connection is of no more use; another one may be."""
+    """The connection is lost; a new one may work."""
 
 
 class RefusedError(MeasurementError):
-    """The other side is well and cannot do what was asked."""
+    """The runner rejects a request; the connection is fine."""
 
 
 @dataclass(frozen=True)
 class Remote:
-    """What to connect to, and what to run there.
+    """A machine and what to run on it.
 
     Attributes:
-        host: As ssh takes it: a name of its configuration, `user@name`, `ssh://user@name:port`.
-        python: A Python there, with the runtime.
-        wanted: Runtimes, the preferred one first: `onnxruntime`, `litert`.
-        threads: That compute.
-        config: Another file than the user's own configuration of ssh.
-        start_s: How long connecting and starting may take, in seconds.
+        host: As ssh takes it: a name in its configuration, `user@name`, `ssh://user@name:port`.
+        python: A Python on the machine that has the runtime.
+        wanted: Runtimes in order of preference: `onnxruntime`, `litert`.
+        threads: Compute threads.
+        config: ssh configuration file instead of the user's.
+        start_s: Time limit of connecting and starting in seconds.
     """
 
     host: str
@@ -65,7 +65,7 @@ class Remote:
 
     @property
     def command(self) -> list[str]:
-        """The call of ssh. The other side's shell gets one line, in which all is quoted."""
+        """The ssh command. The remote shell gets a single quoted line."""
         options = [word for option in OPTIONS for word in ("-o", option)]
         config = [] if self.config is None else ["-F", str(self.config)]
         line = shlex.join([self.python, "-u", "-c", BOOT])
@@ -73,7 +73,7 @@ class Remote:
 
     @property
     def runner(self) -> bytes:
-        """The program to run there."""
+        """The program to run on the machine."""
         source = Path(__file__).with_name("ssh_runner.py").read_text(encoding="utf-8")
         call = f"main({MARK!r}, {list(self.wanted)!r}, {self.threads!r})"
         return f"{source}\n{call}\n".encode()
@@ -83,13 +83,13 @@ class Connection:
     """A runner on another machine, which ends with the connection.
 
     Args:
-        remote: What to connect to.
+        remote: The machine.
 
     Attributes:
-        facts: What the runner told of the machine and its runtime.
+        facts: The machine and its runtime, as reported by the runner.
 
     Raises:
-        LostError: No connection, or no runner at its end; ssh's last words say why.
+        LostError: The connection or the runner cannot be started; the message is ssh's.
         RefusedError: The machine lacks what the runner needs.
     """
 
@@ -102,7 +102,7 @@ class Connection:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,
-                start_new_session=True,  # so that it has no terminal to ask on
+                start_new_session=True,  # no terminal to prompt on
             )
         except OSError as error:
             raise LostError(f"ssh cannot be started: {error.strerror}") from error
@@ -123,14 +123,14 @@ class Connection:
         """Send a request and wait for its answer.
 
         Args:
-            do: What, as the runner's `answer` knows it.
-            limit_s: How long the answer may take, in seconds; anew after each word that it waits.
-            data: What follows the request.
-            details: Of the request.
+            do: Name of the request; see the runner's `answer`.
+            limit_s: Time limit of the answer in seconds; restarted whenever the runner reports waiting.
+            data: Bytes after the request.
+            details: Further fields of the request.
 
         Raises:
-            LostError: The connection ended, or there was no answer in time, or none that can be read.
-            RefusedError: The other side cannot do it; its message.
+            LostError: The connection ended, or there was no valid answer in time.
+            RefusedError: The runner rejects the request; the message is its own.
         """
         request = {"do": do, "limit_s": ceil(limit_s), "bytes": len(data), **details}
         with self._within(limit_s, do):
@@ -143,7 +143,7 @@ class Connection:
 
     @contextlib.contextmanager
     def _within(self, limit_s: float, what: str) -> Iterator[None]:
-        """End ssh when time is up, which ends every read and write on it."""
+        """Kill ssh at the time limit, which ends every read and write on it."""
         expired = threading.Event()
 
         def expire() -> None:
@@ -164,7 +164,7 @@ class Connection:
                 lost = LostError(f"{self._host} did not answer within {limit_s:g} s ({what})")
             raise lost from None
         except BaseException:
-            kill_group(self._process)  # an answer not waited for would be taken for the next one
+            kill_group(self._process)  # a late answer would be taken for the next one
             raise
         finally:
             timer.cancel()
@@ -182,7 +182,7 @@ class Connection:
         return line
 
     def _after_mark(self) -> bytes:
-        """The runner's first line, without what a login shell has printed before."""
+        """Return the runner's first line, without what a login shell printed before."""
         while True:
             _, mark, facts = self._line().partition(MARK.encode())
             if mark:
@@ -201,9 +201,9 @@ class Connection:
         return answer
 
     def _lost(self) -> LostError:
-        """Why the connection ended, in the last words that were heard."""
+        """Explain with ssh's last line why the connection ended."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=5.0)  # its last words may come after the end of its output
+            self._process.wait(timeout=5.0)  # stderr may be written after the end of the output
         kill_group(self._process)
         words = last_line(text_of(self._stderr)) or f"exit status {self._process.returncode}"
         return LostError(f"the connection to {self._host} ended: {words}")
@@ -213,5 +213,5 @@ def _end(process: subprocess.Popen[bytes], stderr: IO[bytes]) -> None:
     kill_group(process)
     for pipe in (process.stdin, process.stdout, stderr):
         if pipe is not None:
-            with contextlib.suppress(OSError):  # what was still to be written has no reader
+            with contextlib.suppress(OSError):  # the pipe may be broken
                 pipe.close()

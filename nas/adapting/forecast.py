@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from latency import DeviceLostError, Latency, MeasurementError
-from latency.estimates.lazy_table import OnDemand
+from latency.estimates.lazy_table import LazyTable
 from latency.estimates.pieces import pieces
 from nas.adapting.config import AdaptConfig
 from nas.adapting.final_training import spread
@@ -239,7 +239,7 @@ def _asking(
     # A cached reading took no time now, but a new network's will.
     ran_s = sum(reading.samples * reading.median_ms for _, reading in least) / 1e3
     asked_s = max(spent_s, ran_s) / max(1, len(least))
-    if not isinstance(latency.source, OnDemand):
+    if not isinstance(latency.source, LazyTable):
         confirm_s = 0.0 if latency.device.estimate else CONFIRMATIONS * asked_s
         return Asking(asked_s, asked_s, asked_s, confirm_s)
     known = {piece.key for piece in pieces(seed)}

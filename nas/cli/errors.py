@@ -13,7 +13,7 @@ from typing import NoReturn, cast
 
 import typer
 
-from latency.measuring.user_folders import home
+from latency.measuring.user_folders import ensure_home
 from nas.cli.provenance import forget
 from nas.cli.suggestions import for_command, for_option
 from nas.display.output import show_warnings
@@ -51,7 +51,7 @@ def guarded(program: str, app: typer.Typer) -> None:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminated)
     try:
-        home()
+        ensure_home()
         status = app(standalone_mode=False) or 0
         if status == INTERRUPTED:  # typer makes a status of a KeyboardInterrupt
             _interrupted(program)

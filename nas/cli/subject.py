@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from latency import LatencySource, Measured
-from latency.files.model_file import is_model_file, opened, read_model
+from latency.files.model_file import is_model_file, open_model, read_model
 from nas.cli.specs import Changes, open_spec
 from search_spaces import ArchSpec, InputError
 
@@ -88,6 +88,6 @@ def prepared(
         if not formats:
             ready.append(one)
             continue
-        file = opened(Path(one.name), one.model, resolution=resolution, formats=formats)
+        file = open_model(Path(one.name), one.model, resolution=resolution, formats=formats)
         ready.append(replace(one, model=file.content, size=(file.height, file.width)))
     return ready

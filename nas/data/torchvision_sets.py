@@ -12,7 +12,7 @@ import torchvision.datasets
 from numpy.typing import NDArray
 from PIL import Image
 
-from latency.measuring.user_folders import home
+from latency.measuring.user_folders import ensure_home
 from search_spaces.errors import InputError
 
 ROOT_VARIABLE = "MOBILE_NAS_DOWNLOADS"
@@ -115,7 +115,7 @@ def download_root(root: Path | None) -> Path:
     if root is not None:
         return root
     variable = os.environ.get(ROOT_VARIABLE)
-    return Path(variable) if variable else home() / ".cache" / "mobile-nas"
+    return Path(variable) if variable else ensure_home() / ".cache" / "mobile-nas"
 
 
 def read_torchvision(

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 
-from latency import DeviceLostError, Latency, LatencySource, MeasurementError, units
+from latency import DeviceLostError, Latency, LatencySource, MeasurementError, devices_of
 from search_spaces import ArchSpec, InputError
 
 Answer = Latency | MeasurementError
@@ -51,7 +51,7 @@ def measure(
 
     progress(0, total)
     beside = [place for place, source in enumerate(sources) if _is_apart(source)]
-    if len(beside) == 1 and len(units(sources[beside[0]])) <= 1:
+    if len(beside) == 1 and len(devices_of(sources[beside[0]])) <= 1:
         beside = []  # with nothing at the same time no thread is needed, which an interrupt could not end
     with hold():
         for place, source in enumerate(sources):
@@ -85,7 +85,7 @@ def _at_once(
     asked: dict[Future[Answer], tuple[int, ArchSpec]] = {}
     with ExitStack() as ended:
         for place, source in sources.items():
-            crew = ThreadPoolExecutor(max(1, len(units(source))))
+            crew = ThreadPoolExecutor(max(1, len(devices_of(source))))
             ended.callback(partial(crew.shutdown, cancel_futures=True))
             asked |= {crew.submit(_answer, source, spec): (place, spec) for spec in specs}
         # Of all sources, before the threads of any are waited for.
@@ -115,7 +115,7 @@ def require_distinct(sources: Sequence[LatencySource]) -> None:
         InputError: Two do; it is named.
     """
     seen: set[str] = set()
-    for device in (unit for source in sources for unit in units(source)):
+    for device in (unit for source in sources for unit in devices_of(source)):
         if device.fingerprint in seen:
             raise InputError(f"device {device.name} is given twice: give each device once")
         seen.add(device.fingerprint)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from latency import Device, Latency, LatencySource, units
-from latency.estimates.lazy_table import OnDemand
+from latency import Device, Latency, LatencySource, devices_of
+from latency.estimates.lazy_table import LazyTable
 from search_spaces import ArchSpec
 
 CONFIRMATIONS = 3
@@ -36,9 +36,9 @@ class MemoizedSource:
         return self.source.device
 
     @property
-    def units(self) -> Sequence[Device]:
-        """The devices of the wrapped source: see `latency.units`."""
-        return units(self.source)
+    def devices(self) -> Sequence[Device]:
+        """The devices of the wrapped source: see `latency.devices_of`."""
+        return devices_of(self.source)
 
     def latency(self, spec: ArchSpec) -> Latency:
         """Return the network's latency."""
@@ -67,13 +67,13 @@ class MemoizedSource:
         Raises:
             MeasurementError: See `LatencySource`.
         """
-        if isinstance(self.source, OnDemand):
+        if isinstance(self.source, LazyTable):
             measure = self.source.confirm
         elif self.device.estimate:
             return None
         else:
             measure = self.source.latency
-        readings = [measure(spec).at_pace(self._pace_ms) for _ in range(CONFIRMATIONS)]
+        readings = [measure(spec).scaled_to_anchor(self._pace_ms) for _ in range(CONFIRMATIONS)]
         return sorted(readings, key=lambda reading: reading.median_ms)[CONFIRMATIONS // 2]
 
     def know(self, spec: ArchSpec, reading: Latency) -> None:
@@ -82,7 +82,7 @@ class MemoizedSource:
         A measured reading calibrates a lazy lookup table; its earlier estimates are dropped.
         """
         self._pace_ms = self._pace_ms or reading.anchor_ms
-        if isinstance(self.source, OnDemand) and not reading.estimate:
+        if isinstance(self.source, LazyTable) and not reading.estimate:
             self.source.calibrate(spec, reading)
             self.readings = {k: r for k, r in self.readings.items() if not r.estimate}
-        self.readings[spec.fingerprint] = reading.at_pace(self._pace_ms)
+        self.readings[spec.fingerprint] = reading.scaled_to_anchor(self._pace_ms)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
-from latency import LatencySource, units
+from latency import LatencySource, devices_of
 from nas.engine.job import Evaluate, J
 from nas.engine.runner import BatchRunner, run_serially
 from nas.engine.schedule_config import ScheduleConfig
@@ -49,7 +49,7 @@ def run_jobs(
 
 def remote_devices(sources: Sequence[LatencySource]) -> list[str]:
     """Fingerprints of the devices on other machines: only one run at a time may measure on each."""
-    devices = [device for source in sources for device in units(source)]
+    devices = [device for source in sources for device in devices_of(source)]
     return [d.fingerprint for d in devices if not (d.local or d.estimate)]
 
 

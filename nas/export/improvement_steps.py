@@ -67,7 +67,7 @@ def take_steps(spec: ArchSpec, improvements: dict[str, Improve]) -> list[Step]:
     >>> from search_spaces.references import mobilenet_v3_large
     >>> steps = take_steps(mobilenet_v3_large(), {"last stage": redesign_last_stage})
     >>> [(step.name, step.reason) for step in steps]
-    [('', ''), ('last stage', 'the last stage pools before its hidden layer already')]
+    [('', ''), ('last stage', 'the last stage already pools before its hidden layer')]
     """
     steps = [Step("", spec)]
     for name, apply in improvements.items():

@@ -12,7 +12,7 @@ from latency import Latency
 from nas.checkpoints.feeding import Images
 from nas.export.litert_file import describe_litert, open_litert, stamp_litert
 from nas.export.onnx_export import Format, check
-from search_spaces.litert_export import litert_module, quiet, to_tflite
+from search_spaces.litert_export import litert_module, silenced, to_tflite
 from search_spaces.pixel_input import Exportable
 
 SIGNATURE, INPUT = "serving_default", "args_0"
@@ -55,7 +55,7 @@ def quantize_litert(model: bytes, images: Images) -> bytes:
     """
     recipe = litert_module("ai_edge_quantizer.recipe").static_wi8_ai8()
     quantizer = litert_module("ai_edge_quantizer.quantizer").Quantizer(model, recipe)
-    with quiet():
+    with silenced():
         result = quantizer.quantize(_ranges(model, recipe, images), enable_progress_report=False)
     return bytes(result.quantized_model)
 

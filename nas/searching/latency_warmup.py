@@ -26,7 +26,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from controllers import CanKeepWithin, CanWarmUp, Controller
+from controllers import CanConstrain, CanWarmUp, Controller
 from search_spaces import ArchSpec, SearchSpace, Tokens, count
 
 
@@ -86,7 +86,7 @@ def _at(x: float, slope: float, intercept: float) -> float:
 
 def can_be_guided(controller: Controller) -> bool:
     """Return whether the controller can use estimated latency."""
-    return isinstance(controller, CanWarmUp | CanKeepWithin)
+    return isinstance(controller, CanWarmUp | CanConstrain)
 
 
 def guide(
@@ -111,6 +111,6 @@ def guide(
 
     if isinstance(controller, CanWarmUp):
         controller.warm_up(partial(score, limits_ms=targets_ms), enough=0.0)
-    if isinstance(controller, CanKeepWithin):
+    if isinstance(controller, CanConstrain):
         limits_ms = [ms * (1 + law.error) for law, ms in zip(laws, targets_ms, strict=True)]
-        controller.keep_within(partial(score, limits_ms=limits_ms), least=0.0)
+        controller.constrain(partial(score, limits_ms=limits_ms), least=0.0)

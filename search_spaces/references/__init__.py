@@ -1,6 +1,6 @@
-"""Published networks as specs: the line from MobileNetV1 to V3, one file each.
+"""Published networks as specs, from MobileNetV1 to V3, one file each.
 
-They are what a search's result stands beside, and what NetAdapt may start from.
+They are baselines of a search and possible seeds of NetAdapt.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""MnasNet: what the platform-aware search of arXiv 1807.11626 found.
+"""MnasNet: found by platform-aware search (arXiv 1807.11626).
 
-The block strings are those of its published code; the 1x1 convolution of 1280 before the pool is not
-scaled by the width multiplier, there and in torchvision alike.
+The block strings are those of its published code. There as in torchvision, the width multiplier does not
+scale the 1x1 convolution of 1280 channels before the pool.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def mnasnet_b1(scale: Scale) -> ArchSpec:
 
 @reference
 def mnasnet_small(scale: Scale) -> ArchSpec:
-    """MnasNet-Small, of a search for 20 ms."""
+    """MnasNet-Small, searched for 20 ms."""
     return _mnasnet(_SMALL, scale(8), scale, 0.0, bn_eps=1e-3)
 
 

@@ -15,7 +15,7 @@ _STAGES = (
 
 @reference
 def mobilenet_v2(scale: Scale) -> ArchSpec:
-    """MobileNetV2; below a width of 1 its last layer keeps 1280 channels, in both conventions."""
+    """MobileNetV2; below width 1 its last layer keeps 1280 channels, in both conventions."""
     stem_out = scale(32)
     return ArchSpec(
         resolution=RESOLUTION,

@@ -1,4 +1,4 @@
-"""MobileNetV3: searched, shrunk by NetAdapt, and improved by hand (arXiv 1905.02244, tables 1 and 2)."""
+"""MobileNetV3: searched, refined by NetAdapt, and improved by hand (arXiv 1905.02244, tables 1 and 2)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LARGE = _Table(
     conv=960,
     hidden=1280,
 )
-# Older printings give Small a hidden layer of 1280, 66M MAdds and 2.9M parameters.
+# Older versions of the paper have a hidden layer of 1280, 66M MAdds and 2.9M parameters.
 _SMALL = _Table(
     """16,3,16,16,SE,RE,2 16,3,72,24,-,RE,2 24,3,88,24,-,RE,1 24,5,96,40,SE,HS,2
     40,5,240,40,SE,HS,1 40,5,240,40,SE,HS,1 40,5,120,48,SE,HS,1 48,5,144,48,SE,HS,1

@@ -1,4 +1,4 @@
-"""What the published networks' own code fixes for training, and a spec leaves out."""
+"""Initialization and batch norm of the published networks, which a spec does not contain."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Origin:
-    """Batch norm and initial weights of a network's source.
+    """Batch norm and weight initialization of a network's original code.
 
     Attributes:
-        bn_momentum: Share of each batch in batch norm's running statistics (torch's convention).
+        bn_momentum: Weight of each batch in batch norm's running statistics (torch's convention).
         conv_std: Standard deviation of a convolution's truncated normal weights; None for He's normal
             over the fan-out.
         linear: Distribution of a linear layer's weights, its bias being 0: `normal` with a standard
@@ -26,13 +26,13 @@ class Origin:
 
 
 TORCH = Origin(bn_momentum=0.1)
-"""torch's own momentum, for short trainings; the published small ones are for hundreds of epochs."""
+"""torch's momentum, for short trainings; the published ones are for hundreds of epochs."""
 
 _SLIM_V1 = Origin(bn_momentum=1 - 0.9997, conv_std=0.09, linear_scale=0.09)
 _TORCHVISION_V2 = Origin(bn_momentum=0.1)
 _TORCHVISION_V3 = Origin(bn_momentum=0.01)
 _TENSORFLOW_MNASNET = Origin(bn_momentum=0.01, linear="uniform", linear_scale=1.0)
-# PyTorch's `kaiming_uniform_` with a gain of 1 draws within sqrt(3 / fan out).
+# PyTorch's `kaiming_uniform_` with gain 1 is within sqrt(3 / fan out).
 _TORCHVISION_MNASNET = Origin(bn_momentum=1 - 0.9997, linear="uniform", linear_scale=3**0.5)
 
 ORIGINS: dict[str, Origin] = {

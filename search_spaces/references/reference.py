@@ -1,4 +1,4 @@
-"""What a published network is: a design at a width scale, given resolution and classes."""
+"""The type of published networks: a design at a width multiplier, resolution and number of classes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from search_spaces.widths import Convention, Scale
 
 RESOLUTION = 224
 CLASSES = 1000
-"""ImageNet's: what designs are written for."""
+"""ImageNet's, as in the designs."""
 
 
 class Reference(Protocol):
@@ -25,21 +25,21 @@ class Reference(Protocol):
         classes: int = CLASSES,
         convention: Convention = "paper",
     ) -> ArchSpec:
-        """The network's spec.
+        """Return the network's spec.
 
         Args:
             width: Multiplier of every layer's channels.
             resolution: Side of the input in pixels.
-            classes: Of the classifier.
-            convention: Whose widths, where code bases differ.
+            classes: Number of classes.
+            convention: Scaling rule, where code bases differ.
 
         Raises:
-            InputError: A width that is no positive number, or an unknown convention.
+            InputError: The width is not a positive number, or the convention is unknown.
         """
 
 
 def reference(design: Callable[[Scale], ArchSpec]) -> Reference:
-    """A design at `RESOLUTION` and with `CLASSES`, as a `Reference` of its name and docstring."""
+    """Wrap a design at `RESOLUTION` with `CLASSES` as a `Reference` with its name and docstring."""
 
     def network(
         *,

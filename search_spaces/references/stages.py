@@ -1,7 +1,7 @@
-"""Block strings: a stage of equal inverted bottlenecks in one line, as MnasNet's code writes them.
+"""Block strings: a stage of equal inverted bottlenecks in one line, as in MnasNet's code.
 
-`r2_k3_s2_e6_o24_se0.25` is two layers of kernel 3, the first of stride 2, expanding their input six
-times, with 24 channels out and squeeze-and-excite at a quarter of the *input* channels.
+`r2_k3_s2_e6_o24_se0.25` is two layers with kernel 3, the first with stride 2, expansion ratio 6, 24 output
+channels and squeeze-and-excite at a quarter of the *input* channels.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _STAGE = re.compile(r"r(\d+)_k(\d+)_s([12])_e(\d+)_o(\d+)(?:_se([\d.]+))?")
 
 
 def bottlenecks(stages: str, *, stem_out: int, scale: Scale, act: Act) -> Iterator[BlockSpec]:
-    """The blocks of stages separated by spaces; a ratio of 1 has no expansion."""
+    """Yield the blocks of stages separated by spaces; a ratio of 1 has no expansion."""
     channels = stem_out
     for stage in stages.split():
         matched = _STAGE.fullmatch(stage)

@@ -1,4 +1,4 @@
-"""The built-in spaces as data, and loading: a user's own space is a YAML file of the same form."""
+"""Load built-in spaces, and the user's own from YAML files of the same format."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from search_spaces.nearest import did_you_mean
 from search_spaces.spec import SCHEMA, read_yaml
 
 SPACES = {"mnasnet": "mnasnet.yaml"}
-"""Names, and the files beside this one."""
+"""Files of the built-in spaces, by name."""
 
 
 def load_space(
     source: str | Path, *, resolution: int = 224, classes: int = 1000
 ) -> FactorizedSpace:
-    """A built-in space by name, or the user's own from a YAML file.
+    """Load a built-in space by name, or the user's own from a YAML file.
 
     Args:
         source: A name in `SPACES`, or a path ending in .yaml or .yml.
-        resolution: Side in pixels of the networks' input.
-        classes: Number of classes that the networks tell apart.
+        resolution: Side of the networks' input in pixels.
+        classes: Number of classes.
 
     Raises:
-        InputError: No such space; a key unknown, missing or of a wrong type.
+        InputError: The space is unknown, or a key is unknown, missing or of a wrong type.
     """
     if str(source) in SPACES:
         data: object = yaml.safe_load(
@@ -49,7 +49,7 @@ def load_space(
 def space_from_dict(
     data: object, *, where: str = "space", resolution: int = 224, classes: int = 1000
 ) -> FactorizedSpace:
-    """The space in plain data, as it stands in a YAML file.
+    """Make a space from plain data, as in a YAML file.
 
     Raises:
         InputError: See `load_space`.
@@ -72,4 +72,4 @@ def space_from_dict(
     except ValidationError as error:
         raise InputError(f"{where}: {first_problem(error)}") from error
     except TypeError as error:
-        raise InputError(f"{where}: {error}: use plain numbers and words") from error
+        raise InputError(f"{where}: {error}: use plain numbers and strings") from error

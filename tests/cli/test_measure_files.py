@@ -98,7 +98,7 @@ def test_another_machine(nas, file, sshd, tmp_path):  # noqa: F811 - the fixture
         assert found["resolution"] == 32
     code, _, err = nas("measure", file("a.onnx", FREE), "--device", device)
     assert code == 2
-    assert "leaves the size free: give --resolution" in err
+    assert "has a free size: give --resolution" in err
 
 
 def only_line(err):
@@ -112,7 +112,7 @@ def only_line(err):
 @pytest.mark.parametrize(
     ("options", "typed", "message"),
     [
-        ({"shape": FREE}, (), "leaves the size free: give --resolution"),
+        ({"shape": FREE}, (), "has a free size: give --resolution"),
         ({}, ("--resolution", 224), "is fixed at (1, 3, 64, 64), --resolution is 224"),
         ({}, ("--resolution", 0), "resolution must be at least 1, got 0"),
         ({}, ("--width", 0.5), "--width is for reference networks, got the file"),

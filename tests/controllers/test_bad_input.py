@@ -1,4 +1,4 @@
-"""Whatever cannot be used is refused with one line that shows it, by every controller."""
+"""Every controller rejects invalid input with one line that shows the value."""
 
 import math
 from collections.abc import Callable
@@ -57,7 +57,7 @@ def test_tell_score(name: str, score: Any) -> None:
 
 @pytest.mark.parametrize("name", CONTROLLERS)
 def test_a_batch_may_be_an_iterator_and_scores_of_any_kind(name: str) -> None:
-    """What can be looked at once only is not told as nothing."""
+    """An iterator is consumed once, not taken for an empty batch."""
     states = []
     for batch in (
         [((0, 0), 0.5), ((1, 2), 0.75)] * 10,
@@ -129,7 +129,7 @@ def test_numeric_options(name: str, option: str, value: object) -> None:
 @pytest.mark.parametrize(
     "option", ["learning_rate", "entropy_weight", "init_range", "temperature", "tanh_constant"]
 )
-def test_real_options_work_or_are_refused(option: str) -> None:
+def test_real_options_work_or_are_rejected(option: str) -> None:
     """The policy's numbers are 32 bits wide: a larger option must not surface later as NaN."""
     for value in (1e3, 1e6, 1e12, 1e30, 1e39, 1e300):
         try:

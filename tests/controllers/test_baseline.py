@@ -1,4 +1,4 @@
-"""The moving baseline: past only, any unit, and no single trial can wreck it."""
+"""The moving baseline: past rewards only, any unit, robust against single trials."""
 
 import pytest
 
@@ -52,7 +52,7 @@ def test_equal_rewards_prolong_the_warmup() -> None:
     assert baseline.after(USUAL).is_set
 
 
-def test_a_warmup_of_one_listens_until_two_differ() -> None:
+def test_a_warmup_of_one_lasts_until_two_differ() -> None:
     baseline = Baseline(warmup=1).after([0.5])
     assert not baseline.is_set
     assert baseline.after([0.7]).is_set
@@ -73,7 +73,7 @@ def test_settled_policy_is_not_driven_by_rounding() -> None:
     assert baseline.advantages([0.7 + 7e-8]) == pytest.approx([0.001], rel=0.01)
 
 
-def test_warmup_in_which_most_agree_still_has_a_spread() -> None:
+def test_a_warmup_of_mostly_equal_rewards_has_a_spread() -> None:
     baseline = Baseline(warmup=4).after([0.5, 0.5, 0.5, 0.7])
     assert baseline.mean == 0.5
     assert baseline.spread == pytest.approx(0.2 * 3**0.5 / 4)  # of one value in four

@@ -1,4 +1,4 @@
-"""Every controller keeps the contract, and the published check notices who does not."""
+"""Every controller satisfies the contract, and `check_controller` detects violations."""
 
 import itertools
 import pickle
@@ -13,7 +13,7 @@ import torch
 
 from controllers import (
     CONTROLLERS,
-    CanKeepWithin,
+    CanConstrain,
     CanMergeAliases,
     check_controller,
     make_controller,
@@ -29,12 +29,12 @@ def test_contract(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["screened", "uniform"])
 @pytest.mark.parametrize("least", [-3.0, -1.5, 0.0])
-def test_contract_kept_within(name: str, least: float) -> None:
-    """Of the bounds the first lets a few sequences in, the last none."""
+def test_contract_with_a_constraint(name: str, least: float) -> None:
+    """The first bound allows a few sequences, the last none."""
 
     def make(arities: tuple[int, ...], seed: int) -> Any:
         controller: Any = make_controller(name, arities, seed=seed)
-        controller.keep_within(lambda tokens: -1.0 - sum(tokens), least=least)
+        controller.constrain(lambda tokens: -1.0 - sum(tokens), least=least)
         return controller
 
     check_controller(make)
@@ -48,10 +48,10 @@ def test_contract_with_options() -> None:
 
 
 @pytest.mark.parametrize("name", CONTROLLERS)
-def test_it_can_be_pickled_while_a_batch_is_out(name: str) -> None:
+def test_pickling_with_a_batch_in_flight(name: str) -> None:
     controller = make_controller(name, (3, 4, 2), seed=0, options=SMALL_WARMUP.get(name, {}))
-    if isinstance(controller, CanKeepWithin):
-        controller.keep_within(_cost, least=-5.0)
+    if isinstance(controller, CanConstrain):
+        controller.constrain(_cost, least=-5.0)
     if isinstance(controller, CanMergeAliases):
         controller.merge_aliases(_canonical)
     for _ in range(3):
@@ -80,7 +80,7 @@ def _canonical(tokens: Tokens) -> Tokens:
         ("evolution", {"population_size": np.int64(4), "sample_size": np.int64(2)}),
     ],
 )
-def test_options_may_be_numpy_s_numbers(name: str, options: dict[str, Any], tmp_path: Path) -> None:
+def test_options_may_be_numpy_numbers(name: str, options: dict[str, Any], tmp_path: Path) -> None:
     controller = make_controller(name, (3, 4), seed=np.int64(3), options=options)  # type: ignore[arg-type]
     controller.tell([(tokens, float(sum(tokens))) for tokens in controller.ask(6)])
     torch.save(controller.state_dict(), tmp_path / "state.pt")
@@ -91,7 +91,7 @@ def test_options_may_be_numpy_s_numbers(name: str, options: dict[str, Any], tmp_
 
 
 class Global(Uniform):
-    """Draws from numbers that anybody may draw from."""
+    """Uses the global generator."""
 
     def ask(self, n: int) -> list[Tokens]:
         return [tuple(random.randrange(arity) for arity in self.arities) for _ in range(max(n, 0))]
@@ -136,9 +136,9 @@ class Disturbed(Uniform):
     ("broken", "complaint"),
     [
         (OutOfRange, "out of range"),
-        (TooFew, "gave 0 sequences"),
-        (Unseeded, "one seed and history"),
-        (Global, "one seed and history"),
+        (TooFew, "returned 0 sequences"),
+        (Unseeded, "equal seed and history"),
+        (Global, "equal seed and history"),
         (Credulous, "must raise InputError"),
         (Forgetful, "continued differently"),
         (Disturbed, "disturbed ask"),

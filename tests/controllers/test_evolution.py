@@ -1,16 +1,16 @@
-"""Regularized evolution: ageing, the tournament, and one mutation a child."""
+"""Regularized evolution: aging, the tournament, and one mutation per child."""
 
 import random
 
 import pytest
 
-from controllers.evolution import RegularizedEvolution, mutated
+from controllers.evolution import RegularizedEvolution, mutate
 
 
 def test_mutation_changes_exactly_one_decision_evenly() -> None:
     rng = random.Random(0)
     arities, parent = (3, 1, 2), (1, 0, 1)
-    children = [mutated(parent, arities, rng=rng) for _ in range(4000)]
+    children = [mutate(parent, arities, rng=rng) for _ in range(4000)]
     assert all(sum(a != b for a, b in zip(c, parent, strict=True)) == 1 for c in children)
     assert set(children) == {(0, 0, 1), (2, 0, 1), (1, 0, 0)}
     assert children.count((1, 0, 0)) / 4000 == pytest.approx(0.5, abs=0.03)

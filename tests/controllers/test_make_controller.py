@@ -1,4 +1,4 @@
-"""Controllers by name: lookup, options, plug-ins, and what importing costs."""
+"""Controllers by name: lookup, options, plug-ins, and the cost of importing."""
 
 import subprocess
 import sys
@@ -67,7 +67,7 @@ class Patient(Uniform):
 
 @pytest.fixture
 def _installed_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A module and what an installer writes beside it, on the import path."""
+    """An installed module with its metadata, on the import path."""
     (tmp_path / "patient_search.py").write_text(PLUGIN)
     info = tmp_path / "patient_search-1.0.dist-info"
     info.mkdir()

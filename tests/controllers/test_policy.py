@@ -1,4 +1,4 @@
-"""The RNN policy against a step-by-step second implementation and its own frequencies."""
+"""The RNN policy against a step-by-step reference implementation and its own frequencies."""
 
 import itertools
 
@@ -24,7 +24,7 @@ def every_sequence(arities: tuple[int, ...]) -> Tensor:
 
 
 def reference(policy: RnnPolicy, tokens: list[int]) -> tuple[Tensor, Tensor]:
-    """One sequence, the LSTM's equations written out (gates in torch's order i, f, g, o)."""
+    """A single sequence, with the LSTM's equations written out (gates in torch's order i, f, g, o)."""
     weights = dict(policy.lstm.named_parameters())
     hidden = cell = torch.zeros(16, dtype=torch.float64)
     step_input: Tensor = policy.start

@@ -1,4 +1,4 @@
-"""REINFORCE: its gradient against closed forms, and that it learns what it should."""
+"""REINFORCE: its gradient against closed forms, and learning on toy problems."""
 
 import itertools
 import math
@@ -20,7 +20,7 @@ BETA = 0.3
 MNASNET_ARITIES = (4, 2, 2, 3, 3, 3) * 7
 
 
-def test_expected_gradient_is_that_of_reward_plus_entropy() -> None:
+def test_expected_gradient_of_reward_plus_entropy() -> None:
     """Sum over all sequences of p * estimate = grad (E[R] + beta * H), by exact enumeration."""
     policy = RnnPolicy((2, 3), torch.Generator().manual_seed(0), hidden=8, init_range=0.8).double()
     parameters = list(policy.parameters())
@@ -46,7 +46,7 @@ def test_expected_gradient_is_that_of_reward_plus_entropy() -> None:
         torch.testing.assert_close(estimated, true)
 
 
-def test_bandit_gradient_is_known() -> None:
+def test_bandit_gradient() -> None:
     """On one softmax, d E[R] / d logit_k = p_k * (R_k - E[R])."""
     logits = torch.tensor([0.2, -0.4, 0.9], dtype=torch.float64, requires_grad=True)
     reward = torch.tensor([1.0, 0.3, 0.6], dtype=torch.float64)
@@ -84,14 +84,14 @@ def test_baseline_uses_past_batches_only(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_long_first_batch_is_learned_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As somebody else's trials are told: the first two set the baseline, the rest are compared with it."""
+    """As with trials of another search: the first two set the baseline, the rest are compared with it."""
     controller = Reinforce((2, 2), seed=0, warmup=2)
     advantages = spy_on_advantages(controller, monkeypatch)
     controller.tell([((0, 0), 0.4), ((1, 1), 0.6), ((0, 1), 0.6), ((1, 0), 0.5)])
     assert advantages == [pytest.approx([0.1 / (1.4826 * 0.1), 0.0])]
 
 
-def test_failed_trial_does_not_wreck_the_policy() -> None:
+def test_a_failed_trial_moves_the_policy_little() -> None:
     """One 0.0 among scores of 0.7 moves the policy no more than an ordinary bad trial."""
 
     def after(bad_score: float) -> list[list[float]]:
@@ -118,8 +118,8 @@ def test_bandit_converges_to_the_best_arm_in_any_unit(scale: float) -> None:
     assert controller.choice_probabilities()[0][2] > 0.8
 
 
-def test_learns_that_choices_depend_on_each_other() -> None:
-    """Only matching pairs score: the marginals stay useless, the RNN must look back."""
+def test_learns_dependent_choices() -> None:
+    """Only matching pairs score: marginals are useless, so the RNN must condition on earlier choices."""
     controller = Reinforce((3, 3), seed=0, entropy_weight=1.0)
     for _ in range(150):
         controller.tell([((a, b), 0.7 + 0.1 * (a == b)) for a, b in controller.ask(10)])
@@ -136,7 +136,7 @@ def true_score(tokens: Tokens, *, weights: list[list[float]], pairs: list[np.nda
 
 
 def search_noisily(controller: Controller, seed: int) -> tuple[float, float]:
-    """300 noisy trials; true score of the best as observed, and mean true score of the last 50."""
+    """Return the true score of the best observed of 300 noisy trials, and the mean of the last 50."""
     rng = np.random.default_rng(seed)
     weights = [rng.normal(size=arity).tolist() for arity in MNASNET_ARITIES]
     pairs = [rng.normal(size=shape) for shape in itertools.pairwise(MNASNET_ARITIES)]
@@ -176,7 +176,7 @@ def test_state_round_trip_through_a_file(batches: int, tmp_path: Path) -> None:
 
 
 def test_loaded_state_stays_as_it_was() -> None:
-    """Kept in memory, one state starts any number of controllers alike."""
+    """One state in memory can restore any number of controllers."""
     original = Reinforce((3, 2, 4), seed=0)
     play(original, 5)
     state = original.state_dict()
@@ -190,7 +190,7 @@ def test_loaded_state_stays_as_it_was() -> None:
 
 
 def test_entropy_is_compared_with_that_of_the_last_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As for rewards: what was met before, so that the gradient varies less and is not biased."""
+    """As for rewards, the baseline is from before: less variance without bias."""
     compared_with: list[float] = []
     met: list[float] = []
 

@@ -1,4 +1,4 @@
-"""Screened REINFORCE: nothing twice, the whole of a small space, and fewer trials than luck needs."""
+"""Screened REINFORCE: no repeats, small spaces exhausted, fewer trials than random search."""
 
 import itertools
 import random
@@ -19,7 +19,7 @@ ARITIES = (3,) * 10
 
 
 def score(tokens: Tokens) -> float:
-    """Single decisions and neighbouring pairs; at best 1.0, for all 2."""
+    """Scores single decisions and neighbouring pairs; the maximum is 1.0, for all 2."""
     pairs = sum(a == b for a, b in itertools.pairwise(tokens))
     return (sum(tokens) + pairs) / (3 * len(tokens) - 1)
 
@@ -38,7 +38,7 @@ def test_nothing_is_asked_twice() -> None:
     assert len(set(history)) == len(history)
 
 
-def test_nothing_that_was_told_or_is_out_is_asked() -> None:
+def test_no_told_or_pending_sequence_is_asked() -> None:
     controller = Screened((2,) * 5, seed=0)
     told = list(itertools.product(range(2), repeat=5))[:20]
     controller.tell([(tokens, score(tokens)) for tokens in told])
@@ -47,7 +47,7 @@ def test_nothing_that_was_told_or_is_out_is_asked() -> None:
 
 
 @pytest.mark.parametrize("warmup", [2, 10, 100])
-def test_small_space_is_seen_whole_before_it_repeats(warmup: int) -> None:
+def test_a_small_space_is_exhausted_before_it_repeats(warmup: int) -> None:
     controller = Screened((2, 3, 2), seed=0, warmup=warmup)
     history = play(controller, 4)
     assert set(history[:12]) == set(itertools.product(range(2), range(3), range(2)))
@@ -64,8 +64,8 @@ def test_finds_the_best_of_59049_within_60_trials() -> None:
     assert np.mean(best) > np.mean(lucky) + 0.1
 
 
-def test_noisy_readings_do_not_mislead_it() -> None:
-    """What it asks for in the end is good in truth, with noise of a third of the space's spread."""
+def test_robust_against_noise() -> None:
+    """The last proposals are truly good, with noise of a third of the space's spread."""
     luck = random.Random(0)
     controller = Screened(ARITIES, seed=0)
     for _ in range(16):
@@ -74,8 +74,8 @@ def test_noisy_readings_do_not_mislead_it() -> None:
     assert np.mean([score(tokens) for tokens in asked]) > 0.8  # at random 0.45, at best 1.0
 
 
-def test_one_after_another_before_any_is_told_is_like_a_batch() -> None:
-    """Ten workers that each ask for one do not all get the same idea."""
+def test_single_asks_in_flight_are_like_a_batch() -> None:
+    """Ten workers that each ask for one get different proposals."""
     apart, together = [], []
     for seed in range(3):
         one, batch = Screened(ARITIES, seed=seed), Screened(ARITIES, seed=seed)
@@ -87,12 +87,12 @@ def test_one_after_another_before_any_is_told_is_like_a_batch() -> None:
 
 
 def differing(asked: list[Tokens]) -> float:
-    """Decisions in which two of them differ, on average."""
+    """Return the mean number of decisions in which two sequences differ."""
     pairs = itertools.combinations(asked, 2)
     return float(np.mean([sum(a != b for a, b in zip(*pair, strict=True)) for pair in pairs]))
 
 
-def test_what_is_out_is_looked_at_beside_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sequences_in_flight_are_incumbents(monkeypatch: pytest.MonkeyPatch) -> None:
     beside: list[object] = []
 
     def spy(*given: Any, **options: Any) -> list[Tokens]:
@@ -123,7 +123,7 @@ def test_what_is_out_is_looked_at_beside_the_best(monkeypatch: pytest.MonkeyPatc
     ],
     ids=["constant", "negative", "large", "failing"],
 )
-def test_whatever_scores_look_like(told: Callable[[Tokens], float], batch: int) -> None:
+def test_scores_of_any_scale(told: Callable[[Tokens], float], batch: int) -> None:
     controller = Screened(ARITIES, seed=0)
     history: list[Tokens] = []
     for _ in range(100 // batch):
@@ -136,21 +136,21 @@ def test_whatever_scores_look_like(told: Callable[[Tokens], float], batch: int) 
     assert best >= max(told(tuple(lucky.randrange(3) for _ in ARITIES)) for _ in range(100))
 
 
-def test_more_than_the_proposals_is_refused_and_changes_nothing() -> None:
+def test_more_than_the_proposals_is_rejected_and_changes_nothing() -> None:
     controller, untouched = (Screened(ARITIES, seed=0, proposals=8) for _ in range(2))
     with pytest.raises(InputError, match="batch of 9 cannot be chosen from 8 proposals"):
         controller.ask(9)
     assert play(controller, 4, batch=8) == play(untouched, 4, batch=8)
 
 
-def test_replay_continues_alike() -> None:
-    """Resume is replay: a fresh controller asked and told the same asks the same next."""
+def test_replay() -> None:
+    """Resume is replay: a new controller with the same calls makes the same proposals."""
     first, second = Screened(ARITIES, seed=3), Screened(ARITIES, seed=3)
     assert play(first, 6) == play(second, 6)
     assert first.ask(5) == second.ask(5)
 
 
-def test_policy_learns_from_what_was_trained() -> None:
+def test_the_policy_learns_from_trained_sequences() -> None:
     controller = Screened((3,), seed=0)
     for _ in range(30):
         controller.tell([((0,), 0.4), ((1,), 0.5), ((2,), 0.6)])
@@ -158,7 +158,7 @@ def test_policy_learns_from_what_was_trained() -> None:
 
 
 class TwoIdeas(Surrogate):
-    """Candidates 0 and 1 are one idea, good in half of the cases; 2 is good in the other half."""
+    """Candidates 0 and 1 are equivalent, good in half of the samples; 2 is good in the other half."""
 
     def __init__(self) -> None:
         pass
@@ -169,8 +169,8 @@ class TwoIdeas(Surrogate):
         return torch.stack([one, 0.9 * one, other, torch.ones(2)])
 
 
-def test_batch_is_chosen_together() -> None:
-    """The second idea comes before the first again, which would add nothing to itself."""
+def test_a_batch_is_chosen_jointly() -> None:
+    """Candidate 2 is chosen before 1, which adds nothing to 0."""
     chosen = most_improving(
         TwoIdeas(), [(0,), (1,), (2,)], n=3, best=[(3,)], generator=torch.Generator()
     )
@@ -186,18 +186,18 @@ def test_bad_options(option: str, value: object) -> None:
         make_controller("screened", (2,), seed=0, options={option: value})
 
 
-def test_where_proposals_are_too_few_the_nearest_to_the_bound_come_first() -> None:
-    """All but the forty dearest of a space were told, and ten proposals find few of these."""
+def test_with_too_few_proposals_the_nearest_to_the_bound_come_first() -> None:
+    """All but the forty costliest of a space were told; ten proposals find few of these."""
     space = list(itertools.product(range(3), repeat=5))
     dear = sorted(space, key=lambda tokens: (-sum(tokens), tokens))
     controller = Screened((3,) * 5, seed=0, proposals=10)
-    controller.keep_within(lambda tokens: -float(sum(tokens)), least=-4.0)
+    controller.constrain(lambda tokens: -float(sum(tokens)), least=-4.0)
     controller.tell([(tokens, score(tokens)) for tokens in sorted(set(space) - set(dear[:40]))])
     asked = controller.ask(10)
     assert sorted(map(sum, asked)) == sorted(sum(tokens) for tokens in dear[:40])[:10]
 
 
-def test_the_model_is_fitted_once_for_all_that_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_surrogate_is_fitted_once_per_tell(monkeypatch: pytest.MonkeyPatch) -> None:
     fits = []
     monkeypatch.setattr(
         "controllers.screened.fit", lambda *given: fits.append(given) or surrogate.fit(*given)
@@ -217,12 +217,12 @@ def test_the_model_is_fitted_once_for_all_that_are_asked(monkeypatch: pytest.Mon
 
 
 def merged(tokens: Tokens) -> Tokens:
-    """Where the first choice is 0, the next four mean nothing."""
+    """If the first choice is 0, the next four have no effect."""
     return (0,) * 5 + tokens[5:] if tokens[0] == 0 else tokens
 
 
-def test_of_sequences_that_are_one_only_one_is_asked() -> None:
-    """The best that luck has found lies where 81 sequences are one: no copy of it is a new idea."""
+def test_only_one_of_several_aliases_is_asked() -> None:
+    """The best trial has 81 aliases: none of them is proposed again."""
     controller = Screened(ARITIES, seed=0)
     controller.merge_aliases(merged)
     history: list[Tokens] = []
@@ -235,7 +235,7 @@ def test_of_sequences_that_are_one_only_one_is_asked() -> None:
     assert any(tokens != merged(tokens) for tokens in history)  # the policy learns of what it drew
 
 
-def test_all_that_are_not_one_are_asked_before_any_again() -> None:
+def test_all_distinct_networks_are_asked_before_any_repeats() -> None:
     controller = Screened((2, 3, 2), seed=0, warmup=3)
     controller.merge_aliases(lambda tokens: (tokens[0], tokens[0] * tokens[1], tokens[2]))
     networks = {(a, a * b, c) for a, b, c in itertools.product(range(2), range(3), range(2))}

@@ -1,4 +1,4 @@
-"""The model of the reward, against closed forms written a second time and data of known noise."""
+"""The surrogate against independent closed forms and data of known noise."""
 
 import itertools
 import math
@@ -11,18 +11,15 @@ from scipy.stats import multivariate_normal, norm
 
 from controllers.baseline import MAD_TO_STD
 from controllers.controller import Tokens
+from controllers.kernel import PRIORS, Kernel, negative_log_posterior, one_hot
 from controllers.surrogate import (
     CLIP,
     MOST_BEST,
     MOST_TRIALS,
-    PRIORS,
-    Kernel,
     Readings,
     Surrogate,
     fit,
-    negative_log_posterior,
-    one_hot,
-    that_count,
+    recent_and_best,
 )
 from search_spaces.errors import InputError
 
@@ -74,8 +71,8 @@ def test_samples_have_the_mean_and_spread_of_the_estimate() -> None:
     np.testing.assert_allclose(drawn.std(axis=1), std, rtol=0.03)
 
 
-def test_posterior_is_that_of_scipy() -> None:
-    """Up to a constant, so the difference between two settings counts."""
+def test_posterior_equals_scipys() -> None:
+    """Equal up to a constant, so compare differences between two settings."""
     readings = Readings.of_values(VALUES).standard
     rows = one_hot(TRIED, ARITIES)
     total, shares = sum(WEIGHTS), np.array(WEIGHTS) / sum(WEIGHTS) * len(WEIGHTS)
@@ -97,7 +94,7 @@ def test_posterior_is_that_of_scipy() -> None:
 def trials(
     count: int, truth: Callable[[np.ndarray], float], *, noise: float, seed: int = 0
 ) -> tuple[list[Tokens], list[float], list[float]]:
-    """Random sequences of 12 decisions of 3 choices, their true values, and readings of them."""
+    """Return random sequences of 12 decisions with 3 choices, their true values, and readings."""
     rng = np.random.default_rng(seed)
     drawn = rng.integers(3, size=(count, 12))
     true = [truth(row) for row in drawn]
@@ -127,7 +124,7 @@ def test_irrelevant_decisions_change_the_estimate_little() -> None:
 
 
 def test_interactions_are_learned() -> None:
-    """Nothing but a pair matters: no sum of single effects could tell these apart."""
+    """Only a pair matters: no sum of single effects could distinguish these."""
     tokens, _, values = trials(150, lambda row: 0.1 * float(row[0] == row[1]), noise=0.005)
     model = fit((3,) * 12, tokens, values)
     rest = (0,) * 10
@@ -154,7 +151,7 @@ def test_unit_does_not_matter() -> None:
     np.testing.assert_allclose(np.array(percent) / 100, fraction, rtol=1e-6)
 
 
-def test_failed_trial_is_only_so_bad() -> None:
+def test_a_failed_trial_is_clipped() -> None:
     values = [0.70, 0.72, 0.68, 0.71, 0.69, 0.0]
     assert pytest.approx(0.02965, abs=1e-5) == MAD_TO_STD * 0.02
     readings = Readings.of_values(values)
@@ -180,7 +177,7 @@ def test_equal_results_are_equal_whatever_their_rounding(value: float) -> None:
     assert readings.standard.abs().max() < 1e-9
 
 
-def test_a_failure_is_only_so_bad_also_where_most_results_are_alike() -> None:
+def test_a_failure_is_clipped_if_most_results_are_equal() -> None:
     readings = Readings.of_values([0.0, *[0.70] * 6, 0.69, 0.71, 0.72])
     spread = np.std([*[0.70] * 6, 0.69, 0.71, 0.72])
     assert readings.floor == pytest.approx(0.70 - CLIP * spread)
@@ -189,8 +186,8 @@ def test_a_failure_is_only_so_bad_also_where_most_results_are_alike() -> None:
     )  # 0.1 if failures counted as 0
 
 
-def test_one_sequence_over_and_over() -> None:
-    """Its readings average out, and no matrix is singular."""
+def test_one_repeated_sequence() -> None:
+    """Its readings are averaged, and no matrix is singular."""
     values = [0.6, 0.8] * 20
     model = fit((2, 2), [(0, 1)] * 40 + [(1, 0)], [*values, 0.5])
     (mean, other), _ = model.estimate([(0, 1), (1, 0)])
@@ -198,13 +195,13 @@ def test_one_sequence_over_and_over() -> None:
     assert other < mean
 
 
-def test_of_very_many_trials_the_latest_count_and_the_best_before() -> None:
+def test_many_trials_are_reduced_to_the_latest_and_the_best_earlier() -> None:
     trials = [((place % 2, place % 3), float(place == 3)) for place in range(3 * MOST_TRIALS)]
-    counted = that_count(trials)
+    counted = recent_and_best(trials)
     assert len(counted) == MOST_TRIALS
     assert counted[-(MOST_TRIALS - MOST_BEST) :] == trials[-(MOST_TRIALS - MOST_BEST) :]
     assert trials[3] in counted
-    assert that_count(trials[:MOST_TRIALS]) == trials[:MOST_TRIALS]
+    assert recent_and_best(trials[:MOST_TRIALS]) == trials[:MOST_TRIALS]
 
 
 def test_a_good_network_is_not_forgotten() -> None:
@@ -217,20 +214,20 @@ def test_a_good_network_is_not_forgotten() -> None:
     assert mean > other
 
 
-def test_failures_do_not_set_the_scale_even_where_most_fail() -> None:
+def test_failures_do_not_set_the_scale_even_if_most_fail() -> None:
     values = [0.0] * 30 + [0.68, 0.69, 0.70, 0.71, 0.72]
     standard = Readings.of_values(values).standard
     assert float(standard[-1] - standard[-5]) > 0.9  # of 0.1 if failures counted as 0
     assert Readings.of_values([-2.0, -1.0, -2.0, -3.0]).standard.std() > 0
 
 
-def test_constants_that_cannot_be_computed_are_those_of_the_priors(
+def test_a_failed_optimization_returns_the_prior_means(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def fails(*_: object) -> torch.Tensor:
         raise torch.linalg.LinAlgError("not positive-definite")
 
-    monkeypatch.setattr("controllers.surrogate.negative_log_posterior", fails)
+    monkeypatch.setattr("controllers.kernel.negative_log_posterior", fails)
     mean, std = fit(ARITIES, TRIED, [0.1 * n for n in range(len(TRIED))]).estimate(SPACE)
     assert np.isfinite(mean).all()
     assert np.isfinite(std).all()

@@ -1,4 +1,4 @@
-"""Another machine over ssh, on loopback: what the tests of `latency.runtimes.ssh` connect to."""
+"""Fixtures for `latency.runtimes.ssh`: another machine, on loopback."""
 
 import json
 import sys
@@ -53,7 +53,7 @@ class InferenceSession:
 
 @pytest.fixture
 def stub(tmp_path):
-    """A Python whose ONNX Runtime does as it is told."""
+    """A Python with a scripted ONNX Runtime."""
 
     def made(run="time.sleep(0.02)", *, version="0.1"):
         modules = tmp_path / "modules"
@@ -66,7 +66,7 @@ def stub(tmp_path):
 
 @pytest.fixture
 def impostor(tmp_path):
-    """A Python that is none: answers each request with a line of ours."""
+    """A fake Python that answers each request with a given line."""
 
     def made(*answers):
         facts = {"processor": "p", "machine": "m", "runtime": "onnxruntime", "version": "1"}

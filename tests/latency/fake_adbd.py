@@ -1,4 +1,4 @@
-"""A stand-in for a phone: speaks adbd's side of the ADB protocol over TCP, to the real adb.
+"""A fake phone that speaks adbd's side of the ADB protocol over TCP, to the real adb.
 
 Of the protocol (AOSP, packages/modules/adb/protocol.txt and SYNC.TXT) it has what adb asks for when a
 device offers no features: `shell:` of the first version, and pushing by `sync:`. Commands run in this

@@ -1,4 +1,4 @@
-"""Small models' files, whole and odd."""
+"""Small model files, valid and invalid."""
 
 import flatbuffers
 import numpy as np
@@ -36,7 +36,7 @@ def model_of(nodes, inputs, outputs, weights=(), *, opset=17):
 
 
 def save_with_data(model, path, *, location=None):
-    """Save a model with its weights in a file beside it."""
+    """Save a model with external weights."""
     onnx.save(
         model, path, save_as_external_data=True, size_threshold=0, location=location or "m.data"
     )

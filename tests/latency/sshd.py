@@ -1,4 +1,4 @@
-"""A real sshd on loopback, with keys and configuration of its own."""
+"""A real sshd on loopback, with its own keys and configuration."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ MISSING = next(
     ),
     None,
 )
-"""Why there can be none here."""
+"""Why sshd cannot run here."""
 
 
 def free_port():

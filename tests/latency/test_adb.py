@@ -1,4 +1,4 @@
-"""A phone over the real adb, which talks to a stand-in for the phone."""
+"""A fake phone behind the real adb."""
 
 import gc
 import shutil
@@ -16,13 +16,13 @@ from latency import (
     MeasurementError,
     Timing,
     check_latency_source,
+    devices_of,
     open_device,
-    units,
 )
 from latency.files.tflite_file import open_tflite
 from latency.runtimes.adb import AdbRuntime
-from latency.runtimes.adb_phone import Phone, choose
-from latency.runtimes.benchmark_model import times_ms
+from latency.runtimes.adb_phone import Phone, select_phone
+from latency.runtimes.benchmark_model import parse_times_ms
 from nas.cli.main import main
 from nas.engine.measuring import measure
 from search_spaces import REFERENCES, InputError, count
@@ -78,7 +78,7 @@ ZONES = {"battery": "90000", "cpu-0-0": "41500", "soc": "40"}
 
 @pytest.fixture(scope="module", autouse=True)
 def server(tmp_path_factory):
-    """An adb server of our own, so that phones of whoever runs the tests are left alone."""
+    """A private adb server, so that real phones are left alone."""
     if shutil.which("adb") is None:
         yield
         return
@@ -92,7 +92,7 @@ def server(tmp_path_factory):
 
 @pytest.fixture
 def connected(tmp_path):
-    """Makes stand-ins for phones, and attaches them."""
+    """Attach fake phones."""
     made = []
 
     def attach(name, *, build="build-1"):
@@ -205,7 +205,7 @@ def test_benchmark_model_is_pushed_or_found(phone, tmp_path):
     with pytest.raises(InputError, match="has no benchmark_model"):
         AdbRuntime(known)
     odd = "/data/local/tmp/it's $(touch hit)"
-    with pytest.raises(InputError, match="neither a file here nor a program there"):
+    with pytest.raises(InputError, match="neither a local file nor a program on the phone"):
         AdbRuntime(known, benchmark=odd)
     ours = tmp_path / "our benchmark; touch hit"
     ours.write_text(BENCHMARK)
@@ -218,7 +218,7 @@ def test_benchmark_model_is_pushed_or_found(phone, tmp_path):
 
 @needs_adb
 @pytest.mark.parametrize("fault", ["drop", "hang"])
-def test_a_phone_that_is_lost_is_tried_again(phone, fault):
+def test_a_lost_phone_is_retried(phone, fault):
     runtime = AdbRuntime(Phone(phone.serial, adb_s=10.0), patience_s=1.5)
     network = runtime.load(bytes(20_000))
     phone.faults = [fault]
@@ -226,7 +226,7 @@ def test_a_phone_that_is_lost_is_tried_again(phone, fault):
 
 
 @needs_adb
-def test_a_phone_that_is_gone(runtime, phone):
+def test_a_phone_that_stays_lost_is_an_error(runtime, phone):
     network = runtime.load(bytes(20_000))
     phone.close()
     runtime.phone.adb_s = 2.0
@@ -235,7 +235,7 @@ def test_a_phone_that_is_gone(runtime, phone):
 
 
 @needs_adb
-def test_a_network_that_is_too_much_for_a_phone_is_refused(runtime, phone):
+def test_a_network_that_crashes_a_phone_is_rejected(runtime, phone):
     network = runtime.load(bytes(20_000))
     phone.faults = ["drop", "drop"]  # and it answers otherwise
     with pytest.raises(MeasurementError) as caught:
@@ -257,7 +257,7 @@ def test_a_network_that_is_too_much_for_a_phone_is_refused(runtime, phone):
         ("count=1 curr=soon\nInference (avg): 1", "'soon'"),
     ],
 )
-def test_what_it_says_when_it_fails(runtime, phone, printed, problem):
+def test_failures_show_the_telling_line(runtime, phone, printed, problem):
     network = runtime.load(bytes(20_000))
     phone.faults = [f"{printed}\n\nkHz=\n\nmobile-nas exit status 0\n"]
     with pytest.raises(MeasurementError, match=problem):
@@ -265,7 +265,7 @@ def test_what_it_says_when_it_fails(runtime, phone, printed, problem):
 
 
 @needs_adb
-def test_a_phone_that_does_not_trust_this_machine(phone):
+def test_an_unauthorized_phone(phone):
     subprocess.run(["adb", "disconnect", phone.serial], check=True, capture_output=True)
     phone.authorized = False
     subprocess.run(["adb", "connect", phone.serial], check=False, capture_output=True)
@@ -277,7 +277,7 @@ def test_a_phone_that_does_not_trust_this_machine(phone):
 
 @pytest.fixture
 def quick(monkeypatch):
-    """A device that is typed measures for a moment; a model is as long as its network is slow."""
+    """Devices opened by name measure briefly; a model's size is proportional to its latency."""
     litert = types.ModuleType("search_spaces.litert_export")
     litert.to_tflite = lambda network: b"\0\0\0\0TFL3" + bytes(count(network.spec).madds // 10_000)
     monkeypatch.setitem(sys.modules, "search_spaces.litert_export", litert)
@@ -291,7 +291,7 @@ def quick(monkeypatch):
     "typed", [("mobilenet_v3_small",), ("m.tflite", "--resolution", "64"), ("bad.tflite",)]
 )
 def test_measuring_leaves_nothing_on_the_phone(phone, tmp_path, monkeypatch, capsys, typed):
-    """Neither the networks, nor the anchor that is measured beside them."""
+    """Neither the networks nor the anchor remain."""
     (tmp_path / "m.tflite").write_bytes(tflite_model((1, 1, 1, 3), signature=(1, -1, -1, 3)))
     (tmp_path / "bad.tflite").write_bytes(tflite_model((1, 8, 8, 3)))
     seen = tmp_path / "seen"
@@ -331,8 +331,8 @@ def test_several_phones_are_a_pool(connected, typed):
     phones = [connected("one"), connected("two")]
     pool = open_device(typed.format(*(phone.serial for phone in phones)))
     assert "Stand-In" in pool.device.name
-    assert len(units(pool)) == 2
-    assert pool.device.fingerprint not in {unit.fingerprint for unit in units(pool)}
+    assert len(devices_of(pool)) == 2
+    assert pool.device.fingerprint not in {unit.fingerprint for unit in devices_of(pool)}
     specs = networks(4)
     told = measure([pool], specs)
     assert [latency.median_ms for (latency,) in told] == pytest.approx(
@@ -344,7 +344,7 @@ def test_several_phones_are_a_pool(connected, typed):
 
 @needs_adb
 @pytest.mark.usefixtures("quick")
-def test_a_phone_of_a_pool_that_goes_is_left_out(connected, caplog):
+def test_a_lost_phone_is_dropped_from_its_pool(connected, caplog):
     one, two = connected("one"), connected("two")
     pool = open_device(f"adb:{one.serial}+{two.serial}")
     for member in pool._members:
@@ -352,7 +352,7 @@ def test_a_phone_of_a_pool_that_goes_is_left_out(connected, caplog):
     one.close()
     told = measure([pool], networks(3))
     assert [len(latencies) for latencies in told] == [1, 1, 1]
-    assert [unit.name for unit in units(pool)] == [pool.device.name]
+    assert [unit.name for unit in devices_of(pool)] == [pool.device.name]
     assert f"(1 left): {one.serial}" in caplog.text
     again = open_device(f"adb:{one.serial}+{two.serial}")  # as on a resume
     assert again.device == pool.device
@@ -363,7 +363,7 @@ def test_a_phone_of_a_pool_that_goes_is_left_out(connected, caplog):
 
 @needs_adb
 @pytest.mark.usefixtures("quick")
-def test_a_pool_is_of_one_make(connected):
+def test_a_pool_needs_one_make(connected):
     one, two = connected("one"), connected("two", build="build-2")
     with pytest.raises(InputError, match="differ in Android's build or in benchmark_model"):
         open_device(f"adb:{one.serial}+{two.serial}")
@@ -372,22 +372,22 @@ def test_a_pool_is_of_one_make(connected):
 
 
 @needs_adb
-def test_a_pool_of_no_phone():
+def test_a_pool_without_phones():
     with pytest.raises(InputError, match="adb sees no phone: plug one in"):
         open_device("adb:all")
     with pytest.raises(InputError, match="adb sees no phone 'A'"):
         open_device("adb:A+B")
 
 
-def test_no_adb(monkeypatch):
+def test_missing_adb(monkeypatch):
     monkeypatch.setenv("PATH", "/absent")
-    with pytest.raises(InputError, match="there is no program adb"):
+    with pytest.raises(InputError, match="adb is not installed"):
         Phone()
 
 
 @pytest.mark.parametrize("serial", ["", "-s", "a b", "a;b", "$(x)"])
-def test_serials_that_are_none(serial):
-    with pytest.raises(InputError, match="cannot be one"):
+def test_invalid_serials(serial):
+    with pytest.raises(InputError, match="is not valid"):
         Phone(serial)
 
 
@@ -402,12 +402,12 @@ def test_serials_that_are_none(serial):
         ({"a": "recovery"}, None, "phone a is 'recovery' to adb$"),
     ],
 )
-def test_phones_that_cannot_be_chosen(phones, serial, problem):
+def test_unusable_phones(phones, serial, problem):
     with pytest.raises(InputError, match=problem):
-        choose(phones, serial)
+        select_phone(phones, serial)
 
 
-def test_real_output_is_understood():
+def test_real_output_is_parsed():
     timings = (
         "Inference timings in us: Init: 17187, First inference: 3512391, Warmup (avg): 3.51239e+06"
     )
@@ -419,13 +419,13 @@ count=50 first=2990275 curr=2913402 min=2727568 max=3189954 avg=2.95034e+06 std=
 {timings}, Inference (avg): 2.95034e+06
 Note: as the benchmark tool itself affects memory footprint, the following is only APPROXIMATE
 """
-    assert times_ms(slow, runs=50) == pytest.approx([2990.275, 2949.525], rel=1e-6)
+    assert parse_times_ms(slow, runs=50) == pytest.approx([2990.275, 2949.525], rel=1e-6)
     logged = f"""I tflite  : count=2 first=230000 curr=210000 min=210000 max=230000 avg=220000 std=10000
 I tflite  : count=25 first=187533 curr=140990 min=140071 max=195121 avg=145528 std=13583 p5=1 median=2 p95=3
 I tflite  : {timings}, Inference (avg): 145528
 """
-    assert times_ms(logged, runs=25)[1] == pytest.approx((25 * 145.528 - 187.533) / 24)
+    assert parse_times_ms(logged, runs=25)[1] == pytest.approx((25 * 145.528 - 187.533) / 24)
     alike = "count=3 curr=2000 (all same)\nInference (avg): 2000"
-    assert times_ms(alike, runs=3) == [2.0, 2.0]
+    assert parse_times_ms(alike, runs=3) == [2.0, 2.0]
     with pytest.raises(MeasurementError, match="did 3 of 9 runs"):
-        times_ms(alike, runs=9)
+        parse_times_ms(alike, runs=9)

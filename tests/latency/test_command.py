@@ -27,7 +27,7 @@ LARGE = REFERENCES["mobilenet_v3_large"]()
 
 @pytest.fixture
 def script(tmp_path):
-    """A program that does as it is told."""
+    """A scripted program."""
 
     def made(text, name="measure.sh"):
         path = tmp_path / name
@@ -45,7 +45,7 @@ def test_the_contract(script):
     check_latency_source(Measured(CommandRuntime(line), timing=timing), SMALL, LARGE)
 
 
-def test_the_program_gets_a_model_and_its_folder_goes(script, tmp_path):
+def test_the_program_gets_a_model_that_is_removed(script, tmp_path):
     line = script(f'echo "$@" >{tmp_path}/given; cp "$2" {tmp_path}/copy; echo 1')
     runtime = CommandRuntime(f"{line} --flag")
     network = runtime.load(runtime.export(SMALL))
@@ -70,7 +70,7 @@ def test_placeholders(script, tmp_path):
     assert (tmp_path / "given").read_text().endswith("/model.tflite\n")
 
 
-def test_it_is_called_until_there_are_enough_times(script, tmp_path):
+def test_called_until_there_are_enough_times(script, tmp_path):
     line = script(f'echo "$MOBILE_NAS_RUNS" >>{tmp_path}/told; echo 2.5; echo 2.25 ms')
     assert CommandRuntime(line).load(b"model").run(3) == [2.5, 2.25, 2.5, 2.25]
     assert (tmp_path / "told").read_text().split() == ["3", "1"]
@@ -84,21 +84,21 @@ def test_it_is_called_until_there_are_enough_times(script, tmp_path):
         ("echo only this; exit 1", "failed .*: only this"),
         ("kill -9 $$", "exit status -9"),
         ("true", "printed nothing"),
-        ("echo Segmentation fault", "printed 'Segmentation fault' where a time"),
-        ("echo 1.0; echo 5 s", "printed '5 s' where"),
-        ("echo nan", "gave a time of nan ms"),
-        ("echo inf", "gave a time of inf ms"),
-        ("echo -1.5 ms", "gave a time of -1.5 ms"),
-        ("echo 0", "gave a time of 0 ms"),
-        ("printf '\\377\\001\\033[2J'", r"printed '.\\x01\\x1b\[2J' where"),
+        ("echo Segmentation fault", "printed 'Segmentation fault' instead of a time"),
+        ("echo 1.0; echo 5 s", "printed '5 s' instead"),
+        ("echo nan", "returned a time of nan ms"),
+        ("echo inf", "returned a time of inf ms"),
+        ("echo -1.5 ms", "returned a time of -1.5 ms"),
+        ("echo 0", "returned a time of 0 ms"),
+        ("printf '\\377\\001\\033[2J'", r"printed '.\\x01\\x1b\[2J' instead"),
     ],
 )
-def test_what_is_no_time(script, text, problem):
+def test_invalid_output(script, text, problem):
     with pytest.raises(MeasurementError, match=problem):
         CommandRuntime(script(text)).load(b"model").run(1)
 
 
-def test_a_program_can_say_that_its_device_is_gone(script, tmp_path):
+def test_exit_status_of_a_lost_device(script, tmp_path):
     network = CommandRuntime(script("echo no board >&2; exit 69")).load(b"model")
     with pytest.raises(DeviceLostError, match=r"exit status 69\): no board"):
         network.run(1)
@@ -107,17 +107,17 @@ def test_a_program_can_say_that_its_device_is_gone(script, tmp_path):
         network.run(1)
 
 
-def test_a_program_that_hangs_is_ended_with_what_it_started(script, tmp_path):
+def test_a_hanging_program_is_killed_with_its_children(script, tmp_path):
     line = script(f"sleep 60 & echo $! >{tmp_path}/child; wait")
     begin = time.monotonic()
-    with pytest.raises(MeasurementError, match=r"was still running after 0.5 s, and was ended"):
+    with pytest.raises(MeasurementError, match=r"was still running after 0.5 s and was killed"):
         CommandRuntime(line, timeout_s=0.5).load(b"model").run(1)
     assert time.monotonic() - begin < 10
     child = int((tmp_path / "child").read_text())
     assert not psutil.pid_exists(child) or psutil.Process(child).status() == "zombie"
 
 
-def test_one_that_prints_without_end_is_ended():
+def test_endless_output_is_killed():
     with pytest.raises(MeasurementError, match="printed over 1 MB"):
         run_program(["yes"], timeout_s=30)
 
@@ -127,11 +127,11 @@ def test_one_that_prints_without_end_is_ended():
     [
         ("", "needs a program"),
         ("  ", "needs a program"),
-        ("/absent/measure", "there is no such program, or it is not executable"),
+        ("/absent/measure", "not found, or not executable"),
         ("sh 'x", "cannot be split into words: No closing quotation"),
     ],
 )
-def test_lines_that_are_none(line, problem):
+def test_invalid_command_lines(line, problem):
     with pytest.raises(InputError, match=problem):
         CommandRuntime(line)
 
@@ -150,7 +150,7 @@ def test_another_program_is_another_device(script):
     assert first.fingerprint != CommandRuntime(script("echo 1") + " -v").device.fingerprint
 
 
-def test_it_has_no_conditions(script):
+def test_no_conditions(script):
     assert CommandRuntime(script("echo 1")).conditions() == Conditions()
 
 

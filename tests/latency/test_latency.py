@@ -32,7 +32,7 @@ def test_madds_is_a_labelled_estimate():
     assert reading.samples == 0
 
 
-def test_the_figure_is_the_median_of_block_medians():
+def test_latency_is_the_median_of_block_medians():
     blocks = [[1.0, 2.0, 90.0], [3.0, 3.0, 3.0], [2.0, 4.0, 6.0]]
     reading = summarize(blocks, LAB)
     assert reading.median_ms == 3.0
@@ -48,14 +48,14 @@ def test_a_wide_spread_is_flagged():
     assert not summarize(wild, LAB).stable
 
 
-def test_a_machine_that_is_busy_all_the_time_is_unstable():
-    # Nearly every block is slowed alike; the few runs that were not tell.
+def test_a_constantly_busy_machine_is_unstable():
+    # Nearly every block is slowed alike; only the fastest runs reveal it.
     slowed = [[2.0, 2.0, 2.0]] * 10
     assert summarize(slowed, LAB).stable
     assert not summarize([[1.0, 2.0, 2.0], *slowed], LAB).stable
 
 
-def test_what_disturbed_a_reading_is_said():
+def test_a_reading_names_its_disturbances():
     rising = [[1.0 + k / 50] * 3 for k in range(12)]
     reading = summarize(rising, LAB)
     assert not reading.stable
@@ -65,13 +65,13 @@ def test_what_disturbed_a_reading_is_said():
     )
 
 
-def test_drift_is_not_seen_in_noise():
+def test_noise_is_not_drift():
     rng = np.random.default_rng(0)
     seen = sum(drift(1.0 + 0.2 * rng.random(12)) != 0 for _ in range(500))
     assert seen <= 15  # a 99% interval, and some
 
 
-def test_a_ratio_survives_what_both_suffer():
+def test_common_disturbances_cancel_in_a_ratio():
     rng = np.random.default_rng(1)
     disturbance = rng.uniform(1.0, 3.0, 20)
     slow = [[3.0 * d * rng.uniform(0.99, 1.01) for _ in range(5)] for d in disturbance]
@@ -83,7 +83,7 @@ def test_a_ratio_survives_what_both_suffer():
     assert not ratio(fast, fast).differs
 
 
-def test_the_interval_covers_the_true_median_about_as_often_as_it_says():
+def test_coverage_of_the_interval():
     rng = np.random.default_rng(1)
     covered = 0
     for trial in range(200):
@@ -93,7 +93,7 @@ def test_the_interval_covers_the_true_median_about_as_often_as_it_says():
     assert 0.90 <= covered / 200 <= 0.99
 
 
-def test_a_refused_model_is_a_measurement_error():
+def test_a_rejected_model_is_a_measurement_error():
     with pytest.raises(MeasurementError, match="ONNX Runtime"):
         OnnxRuntime().load(b"not a model")
 
@@ -109,7 +109,7 @@ class Counting:
         return replace(Latency.exactly(5.0, LAB), stable=self.stable, samples=3)
 
 
-def test_readings_are_kept_by_network_and_device(tmp_path):
+def test_readings_are_cached_by_network_and_device(tmp_path):
     source = Counting()
     first = Cached(source, tmp_path).latency(SMALL)
     assert Cached(source, tmp_path).latency(SMALL) == first
@@ -122,28 +122,28 @@ def test_readings_are_kept_by_network_and_device(tmp_path):
     assert other.asked == 1
 
 
-def test_a_folder_that_cannot_hold_readings_is_one_line(tmp_path):
+def test_an_unwritable_cache_is_one_line(tmp_path):
     (tmp_path / "file").touch()
     source = Cached(open_device("madds:1"), tmp_path / "file" / "latency")
     with pytest.raises(
-        InputError, match=r"Not a directory: latencies cannot be kept there; .*MOBILE"
+        InputError, match=r"Not a directory: latencies cannot be stored there; .*MOBILE"
     ):
         source.latency(SMALL)
     with pytest.raises(InputError, match="set MOBILE_NAS_CACHE"):
-        AnchorRecord(tmp_path / "file" / "anchors").see("lab", 1.0)
+        AnchorRecord(tmp_path / "file" / "anchors").update("lab", 1.0)
 
 
-def test_a_reading_that_does_not_fit_leaves_nothing_behind(tmp_path, monkeypatch):
+def test_a_full_disk_leaves_no_file(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(json, "dump", full)
-    with pytest.raises(InputError, match="No space left on device: latencies cannot be kept"):
+    with pytest.raises(InputError, match="No space left on device: latencies cannot be stored"):
         Cached(open_device("madds:1"), tmp_path).latency(SMALL)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-def test_unstable_readings_are_taken_again(tmp_path):
+def test_unstable_readings_are_not_cached(tmp_path):
     source = Counting(stable=False)
     for _ in range(2):
         Cached(source, tmp_path).latency(SMALL)
@@ -151,7 +151,7 @@ def test_unstable_readings_are_taken_again(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"median_ms": 1}', "null"])
-def test_a_damaged_reading_is_taken_again(tmp_path, damage):
+def test_a_damaged_reading_is_measured_again(tmp_path, damage):
     source = Counting()
     Cached(source, tmp_path).latency(SMALL)
     (kept,) = tmp_path.rglob("*.json")
@@ -176,18 +176,18 @@ def test_a_damaged_reading_is_taken_again(tmp_path, damage):
         ("cpu:threads=x", "expected a whole number"),
         ("cpu:provider=tpu", "has no provider 'tpu': it has "),
         ("", "unknown device"),
-        ("ssh", "ssh host '' cannot be one"),
-        ("ssh:-oProxyCommand=x", "cannot be one"),
+        ("ssh", "ssh host '' is not valid"),
+        ("ssh:-oProxyCommand=x", "is not valid"),
         (
             "ssh:pi,port=22",
             "device ssh does not take 'port=22': give options as ssh:pi,python=python3",
         ),
         ("ssh:pi,threads=0", "threads must be at least 1"),
         ("ssh:pi,runtime=tpu", "must be onnxruntime or litert, got 'tpu'"),
-        ("adb:-s", "adb serial '-s' cannot be one"),
+        ("adb:-s", "adb serial '-s' is not valid"),
         ("adb:R58M,threads=4", "device adb does not take 'threads=4'"),
         ("command", "needs a program"),
-        ("command:/absent/program --flag", "there is no such program"),
+        ("command:/absent/program --flag", "not found, or not executable"),
     ],
 )
 def test_bad_devices(device, message):
@@ -195,7 +195,7 @@ def test_bad_devices(device, message):
         open_device(device)
 
 
-def test_third_parties_add_devices_by_entry_point(tmp_path, monkeypatch):
+def test_plug_in_devices(tmp_path, monkeypatch):
     (tmp_path / "toaster.py").write_text(
         "from latency import Device, Latency\n"
         "class Toaster:\n"

@@ -1,4 +1,4 @@
-"""Measuring, on a device that takes exactly the time that it is told to."""
+"""Measuring on a device with given run times."""
 
 import json
 import multiprocessing
@@ -11,10 +11,12 @@ import pytest
 
 from latency import Device, Latency, MeasurementError, check_latency_source
 from latency.measuring.anchor import ANCHOR, AnchorRecord
-from latency.measuring.device_lock import alone_on, linux_conditions, pinned, run_clock, times_ms
+from latency.measuring.cpu import linux_conditions, pinned
+from latency.measuring.device_lock import exclusive_use
 from latency.measuring.interleave import interleave
 from latency.measuring.measured import Measured
 from latency.measuring.raw_times import RawTimes
+from latency.measuring.run_clock import run_clock, time_runs
 from latency.measuring.runtime import Conditions
 from latency.measuring.statistics import Timing
 from search_spaces import REFERENCES, count
@@ -25,7 +27,7 @@ LARGE = REFERENCES["mobilenet_v3_large"]()
 
 
 class Network:
-    """Takes `ms`, times what the device is slowed down by at that moment."""
+    """Takes `ms` times the device's current slowdown."""
 
     def __init__(self, lab, ms, name="network"):
         self.lab, self.ms, self.name, self.closed = lab, ms, name, False
@@ -44,7 +46,7 @@ class Network:
 
 
 class Lab:
-    """A runtime of a made-up device: a multiply-add takes a tenth of a nanosecond."""
+    """A fake runtime: a MAdd takes a tenth of a nanosecond."""
 
     device = Device("lab", "lab-1", local=False)
 
@@ -99,7 +101,7 @@ def test_warm_up_is_by_time_and_blocks_are_short():
     assert lab.log[-1][1] in (21, 4)
 
 
-def test_blocks_take_turns_in_an_order_of_their_own():
+def test_blocks_are_interleaved_in_random_order():
     lab = Lab()
     networks = [Network(lab, 2.0, name) for name in "abc"]
     interleave(networks, Timing(), clock=lab.clock)
@@ -109,7 +111,7 @@ def test_blocks_take_turns_in_an_order_of_their_own():
     assert len(set(rounds)) > 1
 
 
-def test_it_goes_on_until_the_interval_is_narrow_and_stops_when_time_is_up():
+def test_stops_at_the_precision_or_the_time_limit():
     rng = np.random.default_rng(0)
     noisy = Lab(lambda _: rng.lognormal(0, 0.05))
     (blocks,) = interleave([Network(noisy, 2.0)], Timing(max_s=60.0), clock=noisy.clock)
@@ -122,7 +124,7 @@ def test_it_goes_on_until_the_interval_is_narrow_and_stops_when_time_is_up():
     assert [len(block) for block in blocks] == [3] * 5  # fewer give no interval
 
 
-def test_ratios_are_true_on_a_device_that_slows_down_meanwhile():
+def test_ratios_are_unbiased_on_a_device_that_slows_down():
     lab = Lab(lambda now: 1.0 + now / 4)
     large, small = source(lab).compare([LARGE, SMALL])
     truth = count(LARGE).madds / count(SMALL).madds
@@ -130,14 +132,14 @@ def test_ratios_are_true_on_a_device_that_slows_down_meanwhile():
     assert any("drifted" in problem for problem in large.latency.problems)
 
 
-def test_a_disturbed_measurement_is_repeated_and_the_quiet_one_counts():
+def test_a_disturbed_measurement_is_repeated():
     lab = Lab(lambda now: 3.0 if 0.4 < now < 1.0 else 1.0)
     reading = source(lab).latency(LARGE)
     assert reading.stable
     assert reading.median_ms == pytest.approx(count(LARGE).madds / 1e7)
 
 
-def test_contention_is_told_by_the_anchor(tmp_path):
+def test_the_anchor_reveals_contention(tmp_path):
     record = AnchorRecord(tmp_path)
     quiet = source(Lab(), record=record).latency(LARGE)
     assert quiet.stable
@@ -147,9 +149,9 @@ def test_contention_is_told_by_the_anchor(tmp_path):
     assert record.best_ms("lab-1") == pytest.approx(count(ANCHOR).madds / 1e7)
 
 
-def test_a_network_like_the_anchor_keeps_its_ratio_where_a_small_one_does_not():
+def test_a_similar_anchor_keeps_ratios_under_contention():
     class Crowded(Lab):
-        """Something else slows small networks by 40% and large ones by 10%."""
+        """Contention slows small networks by 40% and large ones by 10%."""
 
         def load(self, model):
             network = super().load(model)
@@ -157,45 +159,45 @@ def test_a_network_like_the_anchor_keeps_its_ratio_where_a_small_one_does_not():
             return network
 
     near = replace(LARGE, blocks=LARGE.blocks[:-1])
-    calm_ms = source(Lab()).beside(LARGE).latency(LARGE).anchor_ms
-    reading = source(Crowded()).beside(LARGE).latency(near)
+    calm_ms = source(Lab()).with_anchor(LARGE).latency(LARGE).anchor_ms
+    reading = source(Crowded()).with_anchor(LARGE).latency(near)
     true_ms = count(near).madds / 1e7
-    assert reading.at_pace(calm_ms).median_ms == pytest.approx(true_ms)
+    assert reading.scaled_to_anchor(calm_ms).median_ms == pytest.approx(true_ms)
     usual = source(Crowded()).latency(near)
-    assert usual.at_pace(count(ANCHOR).madds / 1e7).median_ms < 0.8 * true_ms
+    assert usual.scaled_to_anchor(count(ANCHOR).madds / 1e7).median_ms < 0.8 * true_ms
 
 
-def test_each_anchor_has_a_record_of_its_own(tmp_path):
+def test_each_anchor_has_its_own_record(tmp_path):
     record = AnchorRecord(tmp_path)
     usual = source(Lab(), record=record)
     usual.latency(LARGE)
-    assert usual.beside(LARGE).latency(LARGE).stable
-    busy = source(Lab(lambda _: 1.4), record=record).beside(LARGE).latency(LARGE)
+    assert usual.with_anchor(LARGE).latency(LARGE).stable
+    busy = source(Lab(lambda _: 1.4), record=record).with_anchor(LARGE).latency(LARGE)
     assert "the anchor took 1.40 times its best" in busy.problems[0]
 
 
-def test_readings_of_different_hours_are_compared_at_one_pace():
+def test_readings_are_scaled_to_one_anchor_latency():
     true_ms = count(LARGE).madds / 1e7
     anchor_ms = count(ANCHOR).madds / 1e7
     for pace in (1.0, 1.07, 1.3):
         reading = source(Lab(lambda _, pace=pace: pace)).latency(LARGE)
         assert reading.median_ms == pytest.approx(pace * true_ms)
         assert reading.anchor_ms == pytest.approx(pace * anchor_ms)
-        again = reading.at_pace(anchor_ms)
+        again = reading.scaled_to_anchor(anchor_ms)
         assert again.median_ms == pytest.approx(true_ms)
         assert again.ci95_ms == pytest.approx((true_ms, true_ms))
         assert again.problems == reading.problems
     estimate = Latency.exactly(2.0, Device("table", "t"))
-    assert estimate.at_pace(1.0) == estimate
+    assert estimate.scaled_to_anchor(1.0) == estimate
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"median_ms": null}', '{"median_ms": "x"}'])
-def test_a_damaged_record_is_set_anew(tmp_path, damage):
+def test_a_damaged_record_is_replaced(tmp_path, damage):
     record = AnchorRecord(tmp_path)
     (tmp_path / "lab-1.json").write_text(damage)
     assert record.best_ms("lab-1") is None
-    assert record.see("lab-1", 2.0) == 2.0
-    assert record.see("lab-1", 3.0) == 2.0
+    assert record.update("lab-1", 2.0) == 2.0
+    assert record.update("lab-1", 3.0) == 2.0
     assert record.best_ms("lab-1") == 2.0
 
 
@@ -207,13 +209,13 @@ def test_a_damaged_record_is_set_anew(tmp_path, damage):
         (Conditions(), Conditions(throttled=True), "the device throttles itself"),
     ],
 )
-def test_what_the_device_tells_counts(before, after, problem):
+def test_device_conditions_are_problems(before, after, problem):
     lab = Lab(conditions=[before, after] * 2)
     assert source(lab).latency(LARGE).problems == (problem,)
 
 
-def test_raw_times_are_kept(tmp_path):
-    reading = source(Lab(), keep=RawTimes(tmp_path)).latency(LARGE)
+def test_raw_times_are_logged(tmp_path):
+    reading = source(Lab(), on_reading=RawTimes(tmp_path)).latency(LARGE)
     (line,) = (tmp_path / "lab-1.jsonl").read_text().splitlines()
     entry = json.loads(line)
     assert entry["latency"] == json.loads(json.dumps(reading.to_dict()))
@@ -221,7 +223,7 @@ def test_raw_times_are_kept(tmp_path):
     assert len(entry["anchor_ms"]) == len(entry["blocks_ms"])
 
 
-def test_what_was_loaded_is_given_back_also_when_the_next_is_refused():
+def test_networks_are_closed_when_the_next_is_rejected():
     lab = Lab()
     with pytest.raises(MeasurementError, match="no such thing"):
         source(lab).measure([lab.export(LARGE), b"bad"])
@@ -231,7 +233,7 @@ def test_what_was_loaded_is_given_back_also_when_the_next_is_refused():
 
 
 def hold(held, release):
-    with alone_on(Lab.device):
+    with exclusive_use(Lab.device):
         held.set()
         release.wait(30)
 
@@ -245,24 +247,24 @@ def test_two_processes_wait_for_each_other(tmp_path, monkeypatch):
     assert held.wait(30)
     with (
         pytest.raises(MeasurementError, match="another process has been measuring on lab"),
-        alone_on(Lab.device, wait_s=0.1),
+        exclusive_use(Lab.device, wait_s=0.1),
     ):
         pass
     release.set()
     other.join(30)
-    with alone_on(Lab.device, wait_s=10):
+    with exclusive_use(Lab.device, wait_s=10):
         pass
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system has no affinities")
-def test_a_thread_is_kept_on_a_core_and_let_go():
+def test_pinned():
     before = os.sched_getaffinity(0)
     with pinned() as core:
         assert os.sched_getaffinity(0) == {core}
     assert os.sched_getaffinity(0) == before
 
 
-def test_one_thread_is_timed_by_the_core_it_had():
+def test_one_thread_is_timed_by_cpu_time():
     clock = run_clock(threads=1)
     begin = clock()
     time.sleep(0.05)
@@ -272,12 +274,12 @@ def test_one_thread_is_timed_by_the_core_it_had():
     assert run_clock(threads=2)() - begin >= 0.04
 
 
-def test_a_run_over_which_the_clock_stood_still_is_repeated():
+def test_runs_of_zero_time_are_repeated():
     readings, runs = iter([0.0, 1.0, 1.0, 1.0, 1.0, 3.0]), []
-    assert times_ms(lambda: runs.append(1), 2, lambda: next(readings)) == [1000.0, 2000.0]
+    assert time_runs(lambda: runs.append(1), 2, lambda: next(readings)) == [1000.0, 2000.0]
     assert len(runs) == 3
     with pytest.raises(MeasurementError, match="clock stood still"):
-        times_ms(lambda: None, 3, lambda: 7.0)
+        time_runs(lambda: None, 3, lambda: 7.0)
 
 
 def test_conditions_are_read_from_the_system(tmp_path):

@@ -1,4 +1,4 @@
-"""Models' files as users have them: free sizes, odd inputs, data beside them, and what is no model."""
+"""Model files of users: free sizes, odd inputs, external data, and files that are not models."""
 
 import os
 import struct
@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from latency import MeasurementError
-from latency.files.model_file import opened, read_model
+from latency.files.model_file import open_model, read_model
 from latency.files.tflite_file import SHAPE, SIGNATURE, Flatbuffer, open_tflite
 from latency.runtimes.onnx_runtime import OnnxRuntime
 from search_spaces import InputError
@@ -20,12 +20,12 @@ BOTH = (".onnx", ".tflite")
 
 
 def open_file(path, resolution=None, formats=BOTH):
-    return opened(path, read_model(path), resolution=resolution, formats=formats)
+    return open_model(path, read_model(path), resolution=resolution, formats=formats)
 
 
 @pytest.fixture
 def written(tmp_path):
-    """A file of these bytes, or of an ONNX model."""
+    """Write bytes or an ONNX model to a file."""
 
     def write(content, name="model.onnx"):
         path = tmp_path / name
@@ -71,11 +71,11 @@ def test_free_dimensions_of_onnx_are_fixed(written, shape, channels_last, fixed)
 
 @pytest.mark.parametrize("shape", [(1, 3, "H", "W"), (None,) * 4, None, (1, 3, 224, "W")])
 def test_a_free_size_asks_for_the_resolution(written, shape):
-    with pytest.raises(InputError, match="leaves the size free: give --resolution"):
+    with pytest.raises(InputError, match="has a free size: give --resolution"):
         open_file(written(onnx_model(shape)))
 
 
-def test_a_fixed_size_is_the_files_own(written):
+def test_a_fixed_size_is_kept(written):
     assert open_file(written(onnx_model((1, 3, 64, 96)))).width == 96
     with pytest.raises(InputError, match=r"fixed at \(1, 3, 64, 96\), --resolution is 64"):
         open_file(written(onnx_model((1, 3, 64, 96))), 64)
@@ -127,23 +127,23 @@ SEQUENCE = helper.make_tensor_sequence_value_info("x", TensorProto.FLOAT, None)
         (_no_input(), "has no input"),
         (onnx_model((8, 3, 64, 64)), "its batch is fixed at 8"),
         (onnx_model(opset=99), "has opset 99"),
-        (_without_opset(), "does not say its opset"),
-        (_vector(TensorProto.FLOAT, [1, 10]), r"has the shape \(1, 10\), which is no image"),
-        (_vector(TensorProto.FLOAT, [1, 3, "t", 8, 8]), "which is no image"),
-        (_vector(TensorProto.FLOAT, []), "which is no image"),
-        (_vector(TensorProto.INT64, [1, "tokens"]), "which is no image"),
-        (_vector(TensorProto.STRING, [1, 3, 8, 8]), "'x' is string, which no image is"),
-        (_vector(TensorProto.BOOL, [1, 3, 8, 8]), "'x' is bool, which no image is"),
-        (model_of([helper.make_node("Identity", ["x"], ["y"])], [SEQUENCE], [SCALE]), "no tensor"),
+        (_without_opset(), "has no opset"),
+        (_vector(TensorProto.FLOAT, [1, 10]), r"has the shape \(1, 10\), which is not an image"),
+        (_vector(TensorProto.FLOAT, [1, 3, "t", 8, 8]), "which is not an image"),
+        (_vector(TensorProto.FLOAT, []), "which is not an image"),
+        (_vector(TensorProto.INT64, [1, "tokens"]), "which is not an image"),
+        (_vector(TensorProto.STRING, [1, 3, 8, 8]), "'x' is string, not an image type"),
+        (_vector(TensorProto.BOOL, [1, 3, 8, 8]), "'x' is bool, not an image type"),
+        (model_of([helper.make_node("Identity", ["x"], ["y"])], [SEQUENCE], [SCALE]), "not a tensor"),
     ],
 )  # fmt: skip
-def test_what_takes_no_single_image_is_refused(written, model, message):
+def test_models_that_do_not_take_one_image_are_rejected(written, model, message):
     with pytest.raises(InputError, match=message):
         open_file(written(model), 64)
 
 
-def test_weights_that_are_listed_as_inputs_are_none(written):
-    """As files of old have them."""
+def test_weights_listed_as_inputs_are_ignored(written):
+    """As in old files."""
     weights = helper.make_tensor_value_info("weights", TensorProto.FLOAT, [8, 3, 3, 3])
     assert open_file(written(onnx_model(more=[weights]))).height == 64
 
@@ -163,19 +163,19 @@ WHOLE = onnx_model().SerializeToString()
         (b"\x89HDF\r\n\x1a\n", "is an HDF5 file"),
         (b"\x1f\x8b\x08\x00", "is compressed"),
         (struct.pack("<Q", 2) + b'{"weight":1}', "holds weights alone"),
-        (b"hello, world\n", "is damaged, cut or no ONNX file"),
-        (np.random.default_rng(1).bytes(4000), "is damaged, cut or no ONNX file"),
-        (bytes(1000), "is damaged, cut or no ONNX file"),
-        (WHOLE[: len(WHOLE) // 2], "is damaged, cut or no ONNX file"),
+        (b"hello, world\n", "is damaged, truncated or not an ONNX file"),
+        (np.random.default_rng(1).bytes(4000), "is damaged, truncated or not an ONNX file"),
+        (bytes(1000), "is damaged, truncated or not an ONNX file"),
+        (WHOLE[: len(WHOLE) // 2], "is damaged, truncated or not an ONNX file"),
     ],
 )
-def test_what_is_no_model_is_named(written, content, message):
+def test_files_that_are_not_models_are_recognized(written, content, message):
     with pytest.raises(InputError, match=message):
         open_file(written(content))
 
 
-def test_no_part_and_no_mutation_of_a_file_brings_a_traceback(written):
-    """Either the border or the runtime refuses it, in its own words, or it runs."""
+def test_no_truncation_or_mutation_gives_a_traceback(written):
+    """Either validation or the runtime rejects it with a message, or it runs."""
     random = np.random.default_rng(0)
     runtime, refused, ran = OnnxRuntime(), list[str](), 0
     for _ in range(300):
@@ -219,7 +219,7 @@ def with_data(tmp_path):
     return folder / "m.onnx"
 
 
-def test_data_beside_the_model_is_put_into_it(with_data, tmp_path, monkeypatch):
+def test_external_data_is_inlined(with_data, tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     path = with_data.relative_to(tmp_path)
@@ -232,7 +232,7 @@ def test_data_beside_the_model_is_put_into_it(with_data, tmp_path, monkeypatch):
         assert shape_of(content) == [1, 3, 64, 64]
 
 
-def test_data_in_a_folder_below_and_behind_the_links_of_a_cache(tmp_path):
+def test_external_data_in_subfolders_and_symlinked_caches(tmp_path):
     (tmp_path / "blobs").mkdir()
     (tmp_path / "snapshot" / "deep").mkdir(parents=True)
     save_with_data(onnx_model(), tmp_path / "blobs" / "m.onnx")
@@ -246,11 +246,13 @@ def test_data_in_a_folder_below_and_behind_the_links_of_a_cache(tmp_path):
     assert open_file(tmp_path / "snapshot" / "two.onnx").height == 64
 
 
-def test_data_that_is_missing_cut_or_no_file(with_data):
+def test_missing_or_truncated_external_data(with_data):
     data = with_data.with_name("m.data")
     whole = data.read_bytes()
     data.write_bytes(whole[:100])
-    with pytest.raises(InputError, match=r"'m\.data' has 100 bytes, and 864 from 0 on are needed"):
+    with pytest.raises(
+        InputError, match=r"'m\.data' has 100 bytes, and 864 from offset 0 are needed"
+    ):
         open_file(with_data, 64)
     data.unlink()
     with pytest.raises(
@@ -267,26 +269,26 @@ def test_data_that_is_missing_cut_or_no_file(with_data):
     ["../secret", "../../etc/passwd", "/etc/passwd", "a/../../secret", "..\\secret", "", "C:\\secret",
      "link", "x" * 300],
 )  # fmt: skip
-def test_data_outside_of_the_models_folder_is_not_read(with_data, location):
+def test_data_outside_the_models_folder_is_not_read(with_data, location):
     (with_data.parent.parent / "secret").write_bytes(bytes(864))
     (with_data.parent / "link").symlink_to(with_data.parent.parent / "secret")
     model = onnx.load(with_data, load_external_data=False)
     model.graph.initializer[0].external_data[0].value = location
     with_data.write_bytes(model.SerializeToString())
-    with pytest.raises(InputError, match=r"outside of the model's folder|File name too long"):
+    with pytest.raises(InputError, match=r"outside the model's folder|File name too long"):
         open_file(with_data, 64)
 
 
-def test_offsets_that_are_none(with_data):
+def test_invalid_offsets(with_data):
     model = onnx.load(with_data, load_external_data=False)
     entry = model.graph.initializer[0].external_data.add()
     entry.key, entry.value = "offset", "soon"
     with_data.write_bytes(model.SerializeToString())
-    with pytest.raises(InputError, match="which are no numbers"):
+    with pytest.raises(InputError, match="that is not a number"):
         open_file(with_data, 64)
 
 
-def test_data_of_over_two_gigabytes_is_refused_before_it_is_read(with_data):
+def test_over_two_gigabytes_is_rejected_before_reading(with_data):
     os.truncate(with_data.with_name("m.data"), 3 << 30)  # sparse
     with pytest.raises(InputError, match="over 2 GB with its data"):
         open_file(with_data, 64)
@@ -298,10 +300,10 @@ def test_data_of_over_two_gigabytes_is_refused_before_it_is_read(with_data):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (onnx_model((1, 3, "H", "W")), "leaves its size free"),
+        (onnx_model((1, 3, "H", "W")), "has a free size"),
         (onnx_model(more=[SCALE]), "has 2 inputs"),
         (_no_input(), "has 0 inputs"),
-        (_vector(TensorProto.STRING, [1, 3]), r"is tensor\(string\), which no image is"),
+        (_vector(TensorProto.STRING, [1, 3]), r"is tensor\(string\), not an image type"),
     ],
 )
 def test_the_runtime_does_not_measure_at_one_pixel(model, message):
@@ -319,7 +321,7 @@ def shapes(content):
     return file.numbers(tensor, SHAPE), file.numbers(tensor, SIGNATURE)
 
 
-def test_a_fixed_litert_file_is_passed_on(written):
+def test_a_fixed_litert_file_is_unchanged(written):
     content = tflite_model((1, 64, 96, 3))
     file = open_file(written(content, "m.tflite"))
     assert (file.content, file.height, file.width) == (content, 64, 96)
@@ -330,7 +332,7 @@ def test_a_fixed_litert_file_is_passed_on(written):
 @pytest.mark.parametrize("signature", [(-1, -1, -1, 3), (1, -1, -1, 3)])
 def test_free_dimensions_of_litert_are_fixed(written, signature):
     path = written(tflite_model((1, 1, 1, 3), signature=signature), "m.tflite")
-    with pytest.raises(InputError, match="leaves the size free: give --resolution"):
+    with pytest.raises(InputError, match="has a free size: give --resolution"):
         open_file(path)
     file = open_file(path, 96)
     assert shapes(file.content) == ((1, 96, 96, 3), (1, 96, 96, 3))
@@ -347,20 +349,20 @@ def test_channels_first_in_litert(written):
     [
         (tflite_model((1, 8, 8, 3), inputs=2), "has 2 inputs"),
         (tflite_model((1, 8, 8, 3), inputs=0), "has no inputs"),
-        (tflite_model((1, 8, 8, 3), kind=5), "of type 5"),
-        (tflite_model((1, 10)), "which is no image"),
+        (tflite_model((1, 8, 8, 3), kind=5), "has type 5"),
+        (tflite_model((1, 10)), "which is not an image"),
         (tflite_model((4, 8, 8, 3)), "its batch is fixed at 4"),
-        (tflite_model((1, 8, 8, 3))[:40], "is damaged or cut"),
-        (bytes(4) + b"TFL3", "is damaged or cut"),
-        (b"\xff\xff\xff\xffTFL3" + bytes(40), "is damaged or cut"),
+        (tflite_model((1, 8, 8, 3))[:40], "is damaged or truncated"),
+        (bytes(4) + b"TFL3", "is damaged or truncated"),
+        (b"\xff\xff\xff\xffTFL3" + bytes(40), "is damaged or truncated"),
     ],
 )
-def test_litert_files_that_are_refused(written, content, message):
+def test_rejected_litert_files(written, content, message):
     with pytest.raises(InputError, match=message):
         open_file(written(content, "m.tflite"), 8)
 
 
-def test_no_part_of_a_litert_file_brings_a_traceback(written):
+def test_no_truncated_litert_file_gives_a_traceback(written):
     whole, random = tflite_model((1, 1, 1, 3), signature=(1, -1, -1, 3)), np.random.default_rng(0)
     path, refused, opened = written(whole, "m.tflite"), list[str](), 0
     for length in range(8, len(whole)):

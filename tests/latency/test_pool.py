@@ -1,4 +1,4 @@
-"""Several devices of one make as one."""
+"""Pools of identical devices."""
 
 import logging
 import threading
@@ -15,7 +15,7 @@ from latency import (
     MeasurementError,
     Pool,
     check_latency_source,
-    units,
+    devices_of,
 )
 from latency.pool import open_pool
 from search_spaces import REFERENCES, InputError, count
@@ -26,7 +26,7 @@ NETWORKS = [REFERENCES["mobilenet_v3_small"](resolution=32 * (1 + n)) for n in r
 
 
 class Phone:
-    """Answers at once, until it has answered `lives` times."""
+    """Answers immediately, `lives` times; then it is lost."""
 
     def __init__(self, serial, *, make="model-1", lives=None, name="Pixel 4, benchmark_model"):
         self.device = Device(name, serial, make=make)
@@ -55,7 +55,7 @@ def test_the_contract(tmp_path):
     assert pool.device == Device("Pixel 4, benchmark_model", "model-1")
 
 
-def test_who_of_a_make_measured_changes_nothing(tmp_path):
+def test_all_members_share_a_fingerprint(tmp_path):
     first, second = Phone("a"), Phone("b")
     Cached(Pool([first]), tmp_path).latency(SMALL)
     Cached(Pool([second]), tmp_path).latency(SMALL)
@@ -72,7 +72,7 @@ def test_all_members_work_at_the_same_time():
 
     members = [Meeting(serial) for serial in "abc"]
     pool = Pool(members)
-    assert [unit.fingerprint for unit in units(pool)] == ["a", "b", "c"]
+    assert [unit.fingerprint for unit in devices_of(pool)] == ["a", "b", "c"]
     assert ask(pool) == expected()
     assert [len(member.answered) for member in members] == [4, 4, 4]
 
@@ -82,19 +82,19 @@ def test_more_threads_than_members_wait():
 
 
 @pytest.mark.parametrize("lives", [0, 1, 3])
-def test_a_lost_member_is_dropped_aloud_and_the_others_go_on(caplog, lives):
+def test_a_lost_member_is_dropped_with_a_warning(caplog, lives):
     dying, well = Phone("dying", lives=lives), Phone("well")
     pool = Pool([dying, well])
-    while len(units(pool)) == 2:  # however few of the networks it is handed
+    while len(devices_of(pool)) == 2:  # however few of the networks it is handed
         assert ask(pool) == expected()
     (warning,) = caplog.records
     assert warning.levelno == logging.WARNING
     assert "(1 left): dying: the cable" in warning.getMessage()
     assert len(dying.answered) == lives
-    assert [unit.fingerprint for unit in units(pool)] == ["well"]
+    assert [unit.fingerprint for unit in devices_of(pool)] == ["well"]
 
 
-def test_the_last_one_lost_ends_it():
+def test_losing_the_last_member_is_an_error():
     pool = Pool([Phone("a", lives=2), Phone("b", lives=1)])
     with pytest.raises(DeviceLostError, match=r"no device of the pool is left; the last: .: the"):
         ask(pool, threads=4)
@@ -102,7 +102,7 @@ def test_the_last_one_lost_ends_it():
         pool.latency(SMALL)
 
 
-def test_a_refused_network_is_refused_by_its_likes_too(caplog):
+def test_a_rejected_network_is_not_retried(caplog):
     class Old(Phone):
         def latency(self, spec):
             self.answered.append(spec)
@@ -113,14 +113,14 @@ def test_a_refused_network_is_refused_by_its_likes_too(caplog):
     with pytest.raises(MeasurementError, match="unknown operator"):
         pool.latency(SMALL)
     assert sum(len(member.answered) for member in members) == 1
-    assert len(units(pool)) == 2
+    assert len(devices_of(pool)) == 2
     assert not caplog.records
 
 
 @pytest.mark.parametrize(
     ("members", "problem"),
     [
-        ([], "a pool needs a device"),
+        ([], "a pool needs at least one device"),
         ([Phone("a"), Phone("a")], "Pixel 4, benchmark_model is in the pool twice"),
         (
             [Phone("a"), Phone("b", make="other", name="Pixel 5")],
@@ -133,7 +133,7 @@ def test_a_refused_network_is_refused_by_its_likes_too(caplog):
         ([Phone("a", make="")], "cannot be in a pool"),
     ],
 )
-def test_what_is_no_pool(members, problem):
+def test_invalid_pools(members, problem):
     with pytest.raises(InputError, match=problem) as caught:
         Pool(members)
     assert "\n" not in str(caught.value)
@@ -143,9 +143,9 @@ def absent():
     raise InputError("adb sees no phone 'x'")
 
 
-def test_what_cannot_be_opened_is_left_out_aloud(caplog):
+def test_members_that_cannot_be_opened_are_left_out_with_a_warning(caplog):
     pool = open_pool([absent, lambda: Phone("a")])
-    assert len(units(pool)) == 1
+    assert len(devices_of(pool)) == 1
     assert "left out of the pool: adb sees no phone 'x'" in caplog.text
     caplog.clear()
     with pytest.raises(InputError, match="no phone 'x'"):

@@ -30,7 +30,7 @@ def test_contract(phone):
 
 
 @pytest.mark.parametrize("phone", PHONES)
-def test_it_says_that_it_is_an_estimate_and_how_far_off(phone):
+def test_labelled_with_its_error(phone):
     source = open_device(phone)
     reading = source.latency(LARGE())
     assert reading.estimate
@@ -54,11 +54,11 @@ def test_it_says_that_it_is_an_estimate_and_how_far_off(phone):
         ("pixel1", "mobilenet_v3_large_minimalistic", 44.1),
     ],
 )
-def test_the_papers_anchors(phone, name, published_ms):
+def test_published_latencies(phone, name, published_ms):
     assert ms(phone, REFERENCES[name]()) == pytest.approx(published_ms, rel=0.15)
 
 
-def test_networks_that_no_row_has_keep_their_published_proportions():
+def test_unseen_networks_keep_published_ratios():
     # One TFLite of its own measured MobileNetV1 1.0/224 and 0.5/160 on Pixel 2 (160.1 and 26.8 ms), another
     # MobileNetV1 and V2 on Pixel 1 (82 and 49 ms): neither is in the rows, and ratios need no runtime.
     v1 = REFERENCES["mobilenet_v1"]
@@ -69,7 +69,7 @@ def test_networks_that_no_row_has_keep_their_published_proportions():
 
 
 @pytest.mark.parametrize("phone", PHONES)
-def test_the_issues_aims_are_met(phone):
+def test_accuracy_requirements(phone):
     result = held_out(phone)
     assert result.mape <= 0.10
     assert result.row_mape <= 0.10
@@ -79,7 +79,7 @@ def test_the_issues_aims_are_met(phone):
 
 
 def refit(rows):
-    """Rates of pixel1 by scipy, and factors by hand: an independent computation of `fit`."""
+    """An independent computation of `fit`: rates of pixel1 by scipy, factors by hand."""
 
     def families(some):
         return [sum(other.family == row.family for other in some) for row in some]
@@ -104,12 +104,12 @@ def refit(rows):
 
 
 @pytest.mark.parametrize("phone", PHONES)
-def test_the_fit_is_what_scipy_finds(phone):
+def test_the_fit_equals_scipys(phone):
     assert fit(phone) == pytest.approx(refit(published_rows())[phone], rel=1e-6, abs=1e-9)
 
 
 @pytest.mark.parametrize("phone", PHONES)
-def test_held_out_errors_are_out_of_family(phone):
+def test_held_out_errors_exclude_the_family(phone):
     rows = published_rows()
     own = [row for row in rows if row.phone == phone]
     expected = np.empty(len(own))
@@ -134,7 +134,7 @@ def test_held_out_errors_are_out_of_family(phone):
     assert result.row_mape > np.abs(seen / published - 1).mean()
 
 
-def test_rows_are_of_one_series():
+def test_rows_come_from_one_series():
     sources = {"pixel1": 32, "pixel2": 11, "pixel3": 11}
     rows = published_rows()
     assert {phone: sum(row.phone == phone for row in rows) for phone in sources} == sources
@@ -213,7 +213,7 @@ def test_se_of_a_bottleneck_moves_the_expanded_map():
     assert more * 1e6 == pytest.approx([0, 0, 3 * 8 * 8 * 24, 2 * 24 * 4, 0, 0])
 
 
-def test_beyond_what_is_published_is_told():
+def test_beyond_names_unpublished_parts():
     source = PublishedEstimate("pixel1")
     assert all(source.beyond(row.spec) == () for row in published_rows())
     assert source.beyond(REFERENCES["mobilenet_v1"]()) == ()

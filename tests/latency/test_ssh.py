@@ -1,4 +1,4 @@
-"""Another machine over ssh: a real sshd on loopback, a real runner."""
+"""Another machine over ssh: a real sshd on loopback and a real runner."""
 
 import fcntl
 import sys
@@ -23,14 +23,14 @@ def test_the_contract(board):
     check_latency_source(Measured(board(), timing=timing), SMALL, LARGE)
 
 
-def test_the_device_is_what_is_there(board):
+def test_the_device_describes_the_machine(board):
     device = board().device
     assert "(board), 1 thread, ONNX Runtime" in device.name
     assert not device.local
     assert board(threads=2).device.fingerprint != device.fingerprint
 
 
-def test_it_is_opened_by_what_the_user_types(sshd, tmp_path, monkeypatch):
+def test_opened_by_name(sshd, tmp_path, monkeypatch):
     monkeypatch.setenv("MOBILE_NAS_CACHE", str(tmp_path / "cache"))
     python = real.python(tmp_path / "board")
     typed = f"ssh:board,config={sshd.config()},python={python},runtime=onnxruntime,threads=2"
@@ -54,8 +54,8 @@ def test_nothing_is_left_behind(board, tmp_path):
 
 
 @pytest.mark.parametrize("host", ["", "-oProxyCommand=x", "a b", "a;b", "$(x)", "a\n", "u@-ox"])
-def test_hosts_that_are_none(host):
-    with pytest.raises(InputError, match="cannot be one"):
+def test_invalid_hosts(host):
+    with pytest.raises(InputError, match="is not valid"):
         SshRuntime(Remote(host))
 
 
@@ -83,7 +83,7 @@ def test_what_a_login_shell_prints_is_skipped(board, sshd):
     assert board(config=sshd.config("chatty", port=sshd.chatty_port)).device.name
 
 
-def test_measurements_on_a_machine_wait_for_each_other(board, stub, tmp_path):
+def test_measurements_on_one_machine_are_exclusive(board, stub, tmp_path):
     network = board(python=stub()).load(b"model")
     lock = tmp_path / "stub/tmp/mobile-nas-measuring-this-machine.lock"
     with lock.open("w") as file:
@@ -96,7 +96,7 @@ def test_measurements_on_a_machine_wait_for_each_other(board, stub, tmp_path):
         release.join()
 
 
-def test_litert_is_used_where_it_is_what_there_is(board, tmp_path):
+def test_litert_is_used_if_it_is_installed(board, tmp_path):
     modules = tmp_path / "modules"
     (modules / "ai_edge_litert").mkdir(parents=True)
     (modules / "onnxruntime.py").write_text("raise ImportError('not here')")

@@ -1,4 +1,4 @@
-"""What goes wrong with another machine over ssh: each ends in a clear error, or in a retry, in time."""
+"""Failures of another machine over ssh end in a clear error or a retry, within time limits."""
 
 import threading
 import time
@@ -21,22 +21,22 @@ from tests.latency import sshd as real
         ({"port": 1}, "port 1: Connection refused"),
     ],
 )
-def test_ssh_says_why_it_cannot(board, sshd, options, problem):
+def test_ssh_errors_are_shown(board, sshd, options, problem):
     with pytest.raises(MeasurementError, match=problem):
         board(config=sshd.config("other", **options))
 
 
-def test_a_host_that_is_not_there():
+def test_an_unknown_host():
     with pytest.raises(MeasurementError, match=r"connection to nowhere\.invalid ended: .*resolve"):
         SshRuntime(Remote("nowhere.invalid"))
 
 
-def test_no_python_there(board):
+def test_no_remote_python(board):
     with pytest.raises(MeasurementError, match=r"/absent/python3: (not found|No such)"):
         board(python="/absent/python3")
 
 
-def test_no_runtime_there(board, tmp_path):
+def test_no_remote_runtime(board, tmp_path):
     modules = tmp_path / "modules"
     modules.mkdir()
     for name in ("onnxruntime", "ai_edge_litert"):
@@ -58,7 +58,7 @@ def test_a_dropped_connection_is_opened_again(board, sshd, stub):
     cut.join()
 
 
-def test_a_machine_that_does_not_come_back(board, sshd, stub):
+def test_a_machine_that_stays_lost(board, sshd, stub):
     config = sshd.config("leaving")
     network = board(python=stub(), config=config).load(b"model")
     sshd.config("leaving", port=1)
@@ -69,15 +69,15 @@ def test_a_machine_that_does_not_come_back(board, sshd, stub):
     assert len(network.run(1)) == 1  # the next measurement tries again
 
 
-def test_another_machine_in_its_place(board, sshd, stub):
+def test_a_changed_machine(board, sshd, stub):
     network = board(python=stub()).load(b"model")
     stub(version="0.2")
     sshd.drop()
-    with pytest.raises(DeviceLostError, match=r"board is not what it was: .*'0\.2'.*'0\.1'"):
+    with pytest.raises(DeviceLostError, match=r"board has changed: .*'0\.2'.*'0\.1'"):
         network.run(1)
 
 
-def test_a_crash_is_tried_once_more(board, stub, tmp_path):
+def test_a_crash_is_retried_once(board, stub, tmp_path):
     once = (
         f"p = pathlib.Path({str(tmp_path / 'crashed')!r}); p.exists() or (p.touch(), os._exit(9))"
     )
@@ -91,7 +91,7 @@ def test_a_crash_is_tried_once_more(board, stub, tmp_path):
     )  # the machine is well: others may run there
 
 
-def test_a_device_that_hangs_is_left_and_its_process_ends(board, stub, tmp_path):
+def test_a_hanging_runner_is_killed(board, stub, tmp_path):
     network = board(python=stub("time.sleep(60)"), patience_s=1.0).load(b"model")
     begin = time.monotonic()
     with pytest.raises(MeasurementError, match=r"did not answer within 1 s \(run\)"):
@@ -101,7 +101,7 @@ def test_a_device_that_hangs_is_left_and_its_process_ends(board, stub, tmp_path)
         runner.wait(10)
 
 
-def test_one_that_hangs_before_it_starts(board, tmp_path):
+def test_hanging_at_start(board, tmp_path):
     with pytest.raises(MeasurementError, match=r"did not answer within 1 s \(starting\)"):
         board(python=real.python(tmp_path / "slow", before="sleep 5"), start_s=1.0)
 
@@ -109,17 +109,17 @@ def test_one_that_hangs_before_it_starts(board, tmp_path):
 @pytest.mark.parametrize(
     ("answer", "problem"),
     [
-        ('{"ms": [NaN]}', "board gave a time of nan ms"),
-        ('{"ms": [-1.5]}', "board gave a time of -1.5 ms"),
-        ('{"ms": [0]}', "board gave a time of 0 ms"),
-        ('{"ms": ["fast"]}', "gave 'fast' where a time"),
+        ('{"ms": [NaN]}', "board returned a time of nan ms"),
+        ('{"ms": [-1.5]}', "board returned a time of -1.5 ms"),
+        ('{"ms": [0]}', "board returned a time of 0 ms"),
+        ('{"ms": ["fast"]}', "returned 'fast' instead of a time"),
         ('{"ms": [1.0, 2.0]}', "sent 2 times of 1"),
         ("{}", "sent 0 times of 1"),
         ("Segmentation fault", "sent 'Segmentation fault' instead of an answer"),
         ("[]", "sent '\\[\\]' instead of an answer"),
     ],
 )
-def test_answers_that_are_none(board, impostor, answer, problem):
+def test_invalid_answers(board, impostor, answer, problem):
     network = board(python=impostor(answer, answer)).load(b"model")
     with pytest.raises(MeasurementError, match=problem):
         network.run(1)
@@ -135,7 +135,7 @@ def test_an_unknown_operator_is_named(board):
         board().load(model.SerializeToString())
 
 
-def test_an_answer_that_was_not_waited_for_is_not_taken_for_the_next(board, stub, monkeypatch):
+def test_a_late_answer_is_not_taken_for_the_next(board, stub, monkeypatch):
     network = board(python=stub()).load(b"model")
 
     def interrupted(_):

@@ -1,4 +1,4 @@
-"""The program that is sent to another machine, where it can be looked at without one."""
+"""Parts of the remote runner that can be tested locally."""
 
 import ast
 import os
@@ -21,12 +21,12 @@ def test_the_runner_reads_a_board(tmp_path):
         assert ssh_runner.throttled(tmp_path) is now
 
 
-def test_the_runner_is_in_the_python_of_old_boards():
+def test_the_runner_is_valid_python_3_7():
     tree = ast.parse(Path(ssh_runner.__file__).read_text(), feature_version=(3, 7))
     assert any(isinstance(node, ast.FunctionDef) for node in tree.body)
 
 
-def test_it_keeps_to_one_core():
+def test_pinned_to_one_core():
     before = os.sched_getaffinity(0)
     try:
         assert os.sched_getaffinity(0) >= {ssh_runner.pin()}

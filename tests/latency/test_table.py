@@ -1,4 +1,4 @@
-"""Lookup tables, built on a device whose times add up exactly, or do not."""
+"""Lookup tables on devices that are exactly additive, or not."""
 
 import json
 from dataclasses import replace
@@ -19,7 +19,7 @@ SPACE = load_space("mnasnet", resolution=64, classes=10)
 
 
 class Lab:
-    """A multiply-add takes a tenth of a nanosecond, a network a tenth of a millisecond besides."""
+    """A MAdd takes a tenth of a nanosecond, a network another tenth of a millisecond."""
 
     device = Device("the lab", "lab-1")
 
@@ -113,7 +113,7 @@ def test_equal_keys_are_equal_pieces(random_tokens):
     assert len({part.key for part in seen.values()}) == len(seen)
 
 
-def test_a_device_that_adds_up_is_told_exactly(built, networks):
+def test_an_additive_device_is_estimated_exactly(built, networks):
     table = LookupTable(built)
     assert table.calibration.mape < 1e-3
     assert table.calibration.tau == 1.0
@@ -129,7 +129,7 @@ def test_a_device_that_adds_up_is_told_exactly(built, networks):
     check_latency_source(open_device(f"table:{built}"), small, large)
 
 
-def test_what_the_table_is_not_of_is_refused(built, networks):
+def test_networks_outside_the_table_are_rejected(built, networks):
     table = LookupTable(built)
     with pytest.raises(MeasurementError, match="is of 64 px, the network of 96 px"):
         table.latency(replace(networks[0], resolution=96))
@@ -137,7 +137,7 @@ def test_what_the_table_is_not_of_is_refused(built, networks):
         table.latency(REFERENCES["mobilenet_v3_small"](resolution=64, classes=10))
 
 
-def test_a_table_that_was_interrupted_goes_on(tmp_path, networks):
+def test_an_interrupted_table_is_resumed(tmp_path, networks):
     path, wanted = tmp_path / "lab.jsonl", [p for spec in networks for p in pieces(spec)]
     dying = measured(Lab(dies_after=40))
     with pytest.raises(MeasurementError, match="burnt down"):
@@ -145,7 +145,7 @@ def test_a_table_that_was_interrupted_goes_on(tmp_path, networks):
     first = path.read_text()
     assert first.count('"kind": "piece"') >= 8
     path.write_text(first + '{"kind": "piece", "con')  # and a crash cut a line
-    with pytest.raises(InputError, match="not finished: go on with nas profile --resume"):
+    with pytest.raises(InputError, match="not finished: resume with nas profile --resume"):
         LookupTable(path)
     source = measured(Lab())
     table = begin(path, source)
@@ -158,7 +158,7 @@ def test_a_table_that_was_interrupted_goes_on(tmp_path, networks):
     assert len(keys) == len(set(keys))  # each once
 
 
-def test_whole_networks_are_not_measured_twice_either(tmp_path, networks):
+def test_whole_networks_are_not_measured_twice(tmp_path, networks):
     path, wanted = tmp_path / "lab.jsonl", [p for spec in networks for p in pieces(spec)]
     source = measured(Lab())
     time_pieces(source, wanted, begin(path, source))
@@ -179,7 +179,7 @@ def test_whole_networks_are_not_measured_twice_either(tmp_path, networks):
     assert again < source.runtime.loaded - loaded
 
 
-def test_more_pieces_want_a_new_calibration(built, networks):
+def test_new_pieces_need_a_new_calibration(built, networks):
     source = measured(Lab())
     table = begin(built, source)
     assert table.calibrated
@@ -197,9 +197,9 @@ def test_more_pieces_want_a_new_calibration(built, networks):
     ("change", "message"),
     [
         (lambda text: text.replace('"ms": 0', '"ms": 9', 1), r"line \d+: was edited or damaged"),
-        (lambda text: "nonsense\n" + text, "line 1: not of a latency table"),
-        (lambda text: text[text.index("\n") + 1 :], "no latency table"),
-        (lambda _: "", "no latency table"),
+        (lambda text: "nonsense\n" + text, "line 1: not a latency table"),
+        (lambda text: text[text.index("\n") + 1 :], "not a latency table"),
+        (lambda _: "", "not a latency table"),
         (
             lambda text: text + table_line("piece", {"piece": "x", "ms": float("nan")}),
             "finite number",
@@ -213,13 +213,13 @@ def test_more_pieces_want_a_new_calibration(built, networks):
         ),
     ],
 )
-def test_damaged_tables_are_refused(built, change, message):
+def test_damaged_tables_are_rejected(built, change, message):
     built.write_text(change(built.read_text()))
     with pytest.raises(InputError, match=message):
         LookupTable(built)
 
 
-def test_a_table_is_of_one_device(built):
+def test_a_table_belongs_to_one_device(built):
     other = Lab()
     other.device = Device("another lab", "lab-2")
     with pytest.raises(InputError, match="is of fingerprint lab-1, not lab-2"):

@@ -163,7 +163,7 @@ def test_the_way_may_end_with_width_given_back(tmp_path):
 
 
 @pytest.mark.parametrize("dies_at", range(-6, 0))
-def test_no_interruption_while_giving_back_changes_anything(tmp_path, dies_at):
+def test_no_interruption_while_widening_changes_anything(tmp_path, dies_at):
     whole = Trainer()
     expected = run(tmp_path / "whole", whole, BACK)
     with pytest.raises(KeyboardInterrupt):
@@ -173,7 +173,7 @@ def test_no_interruption_while_giving_back_changes_anything(tmp_path, dies_at):
     assert result.to_dict() == expected.to_dict()
 
 
-def test_what_fails_while_giving_back_costs_nothing(tmp_path):
+def test_what_fails_while_widening_costs_nothing(tmp_path):
     plain = run(tmp_path / "plain", config=PLAIN)
 
     class Fails(Trainer):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from latency import Device, Latency, open_device
-from latency.estimates.lazy_table import OnDemand
+from latency.estimates.lazy_table import LazyTable
 from nas.adapting.baselines import BaselineRequest, Found, best_within_limit
 from nas.adapting.record import AdaptRecord
 from nas.engine.memoized_source import MemoizedSource
@@ -104,7 +104,7 @@ def test_an_estimate_has_nothing_to_confirm(tmp_path):
 
 
 def test_by_pieces_each_chosen_network_is_measured_and_calibrates_the_sums(tmp_path):
-    source = OnDemand(measured(Lab()), tmp_path / "pieces")
+    source = LazyTable(measured(Lab()), tmp_path / "pieces")
     target_ms = (
         0.97 * measured(Lab()).latency(SPEC).median_ms
     )  # a tenth of a millisecond is not to be had
@@ -118,7 +118,7 @@ def test_by_pieces_each_chosen_network_is_measured_and_calibrates_the_sums(tmp_p
     assert "ms, estimated" not in page
     whole = measured(Lab()).latency(result.spec).median_ms
     assert result.latency.median_ms == pytest.approx(whole, rel=0.02)
-    again = OnDemand(measured(Lab()), tmp_path / "pieces")
+    again = LazyTable(measured(Lab()), tmp_path / "pieces")
     assert run(tmp_path / "run", again, target_ms=target_ms).to_dict() == result.to_dict()
 
 

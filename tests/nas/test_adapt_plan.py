@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from latency import Device, Latency, MeasurementError, open_device
-from latency.estimates.lazy_table import OnDemand
+from latency.estimates.lazy_table import LazyTable
 from latency.estimates.pieces import pieces
 from nas.adapting.forecast import MULTIPLIERS_ASKED, NEIGHBOURS, QUESTIONS, Workload, forecast
 from nas.adapting.job import of_steps
@@ -118,7 +118,7 @@ def test_a_device_that_measures_takes_as_long_for_every_network(clock):
 
 
 def test_a_device_by_pieces_has_timed_most_of_them_after_the_first_step(clock, tmp_path):
-    class Slow(OnDemand):
+    class Slow(LazyTable):
         """3 s a piece; its reference is known."""
 
         def _sum(self, spec):

@@ -5,7 +5,7 @@ import statistics
 import pytest
 import torch
 
-from controllers import CONTROLLERS, CanKeepWithin, CanWarmUp, make_controller
+from controllers import CONTROLLERS, CanConstrain, CanWarmUp, make_controller
 from nas.searching.latency_warmup import PowerLaw, can_be_guided, guide
 from search_spaces import REFERENCES, count, load_space
 
@@ -134,7 +134,7 @@ def test_evolution_cannot():
     assert {name for name in CONTROLLERS if can_be_guided(make_controller(name, (2, 3), seed=0))} == {
         "rnn", "screened", "uniform"
     }  # fmt: skip
-    assert not isinstance(make_controller("rnn", (2, 3), seed=0), CanKeepWithin)
+    assert not isinstance(make_controller("rnn", (2, 3), seed=0), CanConstrain)
     assert not isinstance(make_controller("uniform", (2, 3), seed=0), CanWarmUp)
 
 

@@ -18,7 +18,7 @@ SMALL_ROWS = [
 ]
 
 
-def test_each_line_costs_what_it_should():
+def test_cost_of_each_stage():
     stages = count(REFERENCES["mobilenet_v3_large"]()).stages
     assert [stage.madds / 1e6 for stage in stages] == pytest.approx(LARGE_ROWS, abs=0.002)
     stages = count(REFERENCES["mobilenet_v3_small"]()).stages
@@ -26,7 +26,7 @@ def test_each_line_costs_what_it_should():
 
 
 def hooked_madds(network: nn.Module, px: int) -> int:
-    """A second count: from the shapes that really pass through each layer."""
+    """An independent count, from the actual shapes through each layer."""
     total = 0
 
     def add(layer: nn.Module, inputs: tuple, output: torch.Tensor) -> None:
@@ -54,7 +54,7 @@ def test_counts_agree_with_the_built_network(seed, random_tokens):
     assert len(cost.stages) == len(spec.blocks) + 2
 
 
-def test_a_stage_ends_with_its_map_not_with_its_squeeze_and_excite():
+def test_a_stage_does_not_end_with_its_squeeze_and_excite():
     conv = BlockSpec(
         op="conv", kernel=3, stride=2, expand=0, out=24, se=8, gate="sigmoid", act="relu",
         linear=False, skip="none",

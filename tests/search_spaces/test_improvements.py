@@ -1,4 +1,4 @@
-"""MobileNetV3's improvements: what the paper says that they save, and that they lead to its networks."""
+"""MobileNetV3's improvements reproduce the paper's savings and networks."""
 
 from dataclasses import replace
 
@@ -35,7 +35,7 @@ def test_all_together_lead_to_the_published_networks():
     assert small == REFERENCES["mobilenet_v3_small"]()
 
 
-def test_they_save_what_the_paper_says():
+def test_savings_match_the_paper():
     before = REFERENCES["mobilenet_v3_large_unimproved"]()
     pooled_early = redesign_last_stage(before)
     # "30 million MAdds", 160 -> 320 and 320 -> 1280 at 7x7 and the depthwise layer, less 960 -> 1280 once.
@@ -47,7 +47,7 @@ def test_they_save_what_the_paper_says():
     assert narrower.blocks[0].skip == "identity"  # 16 -> 16 now
 
 
-def test_the_last_stage_goes_both_ways():
+def test_the_last_stage_can_be_restored():
     after = REFERENCES["mobilenet_v3_large"]()
     before = restore_last_stage(after)
     assert (before.head.conv, before.head.hidden) == (1280, 0)
@@ -92,7 +92,7 @@ def test_the_unfused_hswish_computes_the_same():
     assert unfuse_hswish(spec).fingerprint != spec.fingerprint
 
 
-def test_they_apply_to_what_a_search_finds(random_tokens):
+def test_improvements_of_searched_networks(random_tokens):
     space = load_space("mnasnet", resolution=64, classes=4)
     applied = 0
     for seed in range(30):
@@ -119,5 +119,5 @@ def test_where_the_last_stage_cannot_be_redesigned(name, match):
 
 
 def test_only_a_network_with_the_redesigned_stage_can_lose_it():
-    with pytest.raises(InputError, match="MobileNetV2's already"):
+    with pytest.raises(InputError, match="already MobileNetV2's"):
         without_improvements(REFERENCES["mobilenet_v2"]())

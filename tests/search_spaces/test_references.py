@@ -1,4 +1,4 @@
-"""The published networks against every figure that was published, or counted by others."""
+"""The published networks against published counts and those of other code bases."""
 
 import csv
 from pathlib import Path
@@ -50,7 +50,7 @@ AT_RESOLUTION = {
 
 
 def agrees(ours: float, printed: str) -> bool:
-    """Whether a printed figure is ours, rounded or cut off."""
+    """Whether a printed figure is ours, rounded or truncated."""
     decimals = len(printed.split(".")[1]) if "." in printed else 0
     return abs(ours - float(printed)) < 10**-decimals
 
@@ -64,7 +64,7 @@ def test_the_table_has_every_network_line():
 @pytest.mark.parametrize(
     "row", ROWS, ids=lambda r: f"{r['network']}-{r['width']}-{r['resolution']}-{r['source']}"
 )
-def test_published_counts_are_ours_or_differ_for_a_reason(row):
+def test_published_counts(row):
     spec = REFERENCES[row["network"]](width=float(row["width"]), resolution=int(row["resolution"]))
     cost = count(spec)
     madds_agree = agrees(cost.madds / 1e6, row["madds_m"])
@@ -142,7 +142,7 @@ def test_conventions_differ_for_mobilenet_v3_alone(name):
 
 
 @pytest.mark.parametrize("name", REFERENCES)
-def test_every_argument_arrives(name):
+def test_arguments(name):
     spec = REFERENCES[name](width=0.75, resolution=160, classes=7)
     assert (spec.resolution, spec.head.classes) == (160, 7)
     assert count(spec).params < count(REFERENCES[name](resolution=160, classes=7)).params

@@ -1,4 +1,4 @@
-"""What a message tells the user to type reaches the program as it was meant."""
+"""Quoted arguments in messages survive a shell."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_shell_gives_it_back(name):
+def test_round_trip_through_a_shell(name):
     echo = f"{quoted(sys.executable)} -c 'import sys; sys.stdout.write(sys.argv[1])' {quoted(name)}"
     got = subprocess.run(["sh", "-c", echo], capture_output=True, text=True, check=True).stdout
     assert got == (f"./{name}" if name.startswith("-") else name)

@@ -50,7 +50,7 @@ def test_encode_inverts_decode(tokens):
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_encode_inverts_decode_in_an_own_space(data):
+def test_encode_inverts_decode_in_a_user_space(data):
     space = space_from_dict(yaml.safe_load(OWN), classes=3)
     spec = space.decode(data.draw(tokens_of(space)))
     assert space.decode(space.encode(spec)) == spec
@@ -82,7 +82,7 @@ def test_mobilenet_v2_is_in_the_space_but_for_its_activation():
         ),
     ],
 )
-def test_why_the_published_networks_are_outside(name, reason):
+def test_reasons_why_published_networks_are_outside(name, reason):
     spec = replace(REFERENCES[name](classes=10), bn_eps=MNASNET.bn_eps)
     with pytest.raises(InputError, match=reason):
         MNASNET.encode(spec)
@@ -124,7 +124,7 @@ def test_labels_name_every_decision():
     assert labels[0] == ("block 0 op", ("conv", "sepconv", "mbconv3", "mbconv6"))
 
 
-def test_an_own_space_from_a_file(tmp_path):
+def test_user_space_from_a_file(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(OWN)
     space = load_space(path, resolution=64, classes=3)
@@ -152,7 +152,7 @@ def test_an_own_space_from_a_file(tmp_path):
         ),
         ("op: mbconv4", "opp: mbconv4", r"unknown key 'blocks\.0\.opp'"),
         ("se: [0, 0.25], ", "", r"missing key 'blocks\.0\.se'"),
-        ("out: [16, 24]", "out: [16, 16]", "the same choice twice"),
+        ("out: [16, 24]", "out: [16, 16]", "choices must be distinct"),
         ("out: [16, 24]", "out: []", r"blocks\.0\.out"),
         ("out: [16, 24]", "out: [16, wide]", r"blocks\.0\.out"),
         ("depth: [1, 2]", "depth: [0, 2]", "depth 0 needs stride 1"),

@@ -13,14 +13,14 @@ def spec() -> ArchSpec:
 
 
 @pytest.mark.parametrize("name", REFERENCES)
-def test_yaml_gives_the_same_spec_back(name, tmp_path):
+def test_yaml_round_trip(name, tmp_path):
     spec = REFERENCES[name](resolution=160, classes=7)
     save(spec, tmp_path / "spec.yaml")
     assert load(tmp_path / "spec.yaml") == spec
     assert load(tmp_path / "spec.yaml").fingerprint == spec.fingerprint
 
 
-def test_yaml_has_one_line_a_block(spec):
+def test_yaml_has_one_line_per_block(spec):
     lines = to_yaml(spec).splitlines()
     assert sum(line.startswith("- {op: ") for line in lines) == len(spec.blocks)
     assert lines[0] == "schema: 1"
@@ -31,7 +31,7 @@ def test_the_fingerprint_is_the_same_in_every_process_and_version(spec):
     assert spec.fingerprint == "15ab05532b0e4079"
 
 
-def test_the_fingerprint_tells_every_difference_apart(spec):
+def test_the_fingerprint_depends_on_every_field(spec):
     other = [
         replace(spec, resolution=192),
         replace(spec, bn_eps=1e-5),
@@ -73,7 +73,7 @@ def change(spec: ArchSpec, path: str, value: object) -> dict:
         ("blocks.1.kernel", 4, "blocks.1: kernel must be odd, got 4"),
         ("blocks.1.op", "resnet", "blocks.1.op: .*got 'resnet'"),
         ("blocks.1.act", "gelu", "blocks.1.act: .*got 'gelu'"),
-        ("blocks.0.expand", 8, "expand belongs to mbconv alone, got expand 8 in sepconv"),
+        ("blocks.0.expand", 8, "only mbconv has an expansion, got expand 8 in sepconv"),
         ("blocks.1.se", 8, "se and gate go together"),
         ("blocks.1.skip", "identity", "block 1: skip identity needs"),
         ("head.dropout", 1.0, "head.dropout"),
@@ -90,7 +90,7 @@ def test_bad_specs_are_rejected_by_name(spec, path, value, message):
 
 
 @pytest.mark.parametrize("data", [None, 3, "text", [1], {}])
-def test_what_is_no_spec_at_all_is_rejected(data):
+def test_data_that_is_not_a_spec_is_rejected(data):
     with pytest.raises(InputError):
         from_dict(data)
 
@@ -106,7 +106,7 @@ def test_unreadable_files_are_named(tmp_path):
         load(tmp_path / "binary.yaml")
 
 
-def test_numbers_may_be_written_as_people_write_them(spec, tmp_path):
+def test_numbers_in_exponent_notation(spec, tmp_path):
     path = tmp_path / "spec.yaml"
     path.write_text(to_yaml(spec).replace("bn_eps: 0.001", "bn_eps: 1e-3"))
     assert load(path) == spec

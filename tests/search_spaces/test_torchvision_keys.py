@@ -1,4 +1,4 @@
-"""Weights go to torchvision and back, key for key."""
+"""Weights map to torchvision and back, key by key."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ def from_torchvision(theirs, spec, *, ours):
 
 
 @pytest.mark.parametrize(("name", "width", "make"), SAME)
-def test_a_round_trip_changes_no_byte(name, width, make):
+def test_round_trip(name, width, make):
     theirs = make().state_dict()
     spec = REFERENCES[name](width=width, convention="torchvision")
     network = build(spec)
@@ -37,7 +37,7 @@ def test_a_round_trip_changes_no_byte(name, width, make):
 
 
 @pytest.mark.parametrize(("name", "width", "make"), SAME)
-def test_logits_and_gradients_are_torchvision_s(name, width, make, randomized_norms):
+def test_logits_and_gradients_equal_torchvisions(name, width, make, randomized_norms):
     theirs = make().eval()
     randomized_norms(theirs)
     spec = REFERENCES[name](width=width, convention="torchvision")
@@ -56,7 +56,7 @@ def test_logits_and_gradients_are_torchvision_s(name, width, make, randomized_no
 @pytest.mark.parametrize(
     "name", ["mobilenet_v1", "mnasnet_a1", "mnasnet_small", "mobilenet_v3_large_unimproved"]
 )
-def test_what_torchvision_does_not_have_is_said(name):
+def test_networks_that_torchvision_lacks(name):
     spec = REFERENCES[name]()
     with pytest.raises(InputError, match="torchvision has no class"):
         to_torchvision(build(spec).state_dict(), spec)

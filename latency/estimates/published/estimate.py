@@ -1,4 +1,4 @@
-"""A latency source for the phones of the papers."""
+"""A latency source for the phones of the MobileNetV3 paper."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from search_spaces.errors import InputError
 from search_spaces.spec import ArchSpec
 
 PHONES = {"pixel1": "Pixel 1", "pixel2": "Pixel 2", "pixel3": "Pixel 3"}
-"""Names after `--device`, and people's."""
+"""Display names by `--device` name."""
 
 _FAR = 2.0
-_VERSION = 1  # raised when `work` changes what it says of networks that are in no published row
+_VERSION = 1  # increment when `work` changes for unpublished networks
 
 
 class PublishedEstimate:
-    """What a network would take on a phone of the papers: TFLite of 2019, fp32, one thread, a large core.
+    """Estimated latency on a phone of the paper: TFLite of 2019, fp32, one thread, a large core.
 
-    With it a target is the paper's: `--device pixel1 --target-ms 60`.
+    It makes the paper's targets usable: `--device pixel1 --target-ms 60`.
 
     >>> from search_spaces.references import mobilenet_v3_large
     >>> pixel1 = PublishedEstimate("pixel1")
@@ -43,30 +43,30 @@ class PublishedEstimate:
         if phone not in PHONES:
             raise InputError(f"no published estimate of {phone!r}: known are {', '.join(PHONES)}")
         self.phone = phone
-        self.rates = fit(phone)  # nanoseconds an operation, (6,)
+        self.rates = fit(phone)  # nanoseconds per operation, (6,)
         error = held_out(phone).mape
         name = (
             f"{PHONES[phone]}, estimate from published TFLite figures (held-out error {error:.0%})"
         )
-        told = " ".join([f"v{_VERSION}", *(f"{rate:.4g}" for rate in self.rates)])
-        digest = hashlib.sha256(told.encode()).hexdigest()[:12]
+        version = " ".join([f"v{_VERSION}", *(f"{rate:.4g}" for rate in self.rates)])
+        digest = hashlib.sha256(version.encode()).hexdigest()[:12]
         self.device = Device(name, f"{phone}-{digest}", estimate=True)
 
     def latency(self, spec: ArchSpec) -> Latency:
-        """The estimate. It is `stable` also where `beyond` finds something.
+        """Return the estimate; it is `stable` even where `beyond` finds something.
 
-        An unstable reading is one to take again on a quieter machine, and an estimate never changes.
+        Unstable readings are measured again, and an estimate never changes.
         """
         return Latency.exactly(float(work(spec) @ self.rates), self.device)
 
     def by_kind(self, spec: ArchSpec) -> dict[str, float]:
-        """Milliseconds of each kind of work; they add up to the latency."""
+        """Return milliseconds of each kind of work; their sum is the latency."""
         return dict(zip(KINDS, (work(spec) * self.rates).tolist(), strict=True))
 
     def beyond(self, spec: ArchSpec) -> tuple[str, ...]:
-        """In what the network is unlike every published one, in words; nothing if it is not.
+        """Return, in words, what no published network has; empty if there is nothing.
 
-        The held-out error holds for networks of which this is empty: of others the estimate is a guess.
+        The held-out error holds where this is empty; otherwise the estimate is an extrapolation.
 
         >>> from search_spaces.references import mobilenet_v3_large
         >>> PublishedEstimate("pixel1").beyond(mobilenet_v3_large(resolution=448))

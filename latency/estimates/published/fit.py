@@ -1,13 +1,13 @@
-"""From published rows to the time that each kind of work takes on a phone.
+"""Fit the rate of each kind of work on a phone to published latencies.
 
-A latency is a sum of work times rates, the rates not negative. They are fitted to relative errors, on
-Pixel 1, which has most rows. Another phone has the same rates times one factor: its rows are those of
-Pixel 1 times 1.2 or 0.86, most within 5%.
+Latency is a sum of work times nonnegative rates. The rates minimize relative errors on Pixel 1, which has
+the most rows. The other phones have the same rates times one factor: their rows are those of Pixel 1 times
+1.2 or 0.86, most within 5%.
 
-With each family held out in turn, the mean error over families on Pixel 1 is 6.3%. It is 8.4% where rates
-may be negative and differences of table 5 are not used; 15.7% in proportion to MAdds; 6.7% (but 7.1% over
-rows, in place of 4.8%) by a ridge on logarithms with the best of four penalties. That one is no sum of
-parts, so nothing keeps it in bounds on networks unlike these.
+With one family held out at a time, the mean error over families on Pixel 1 is 6.3%. Alternatives: 8.4% with
+unconstrained rates and without the differences of table 5; 15.7% in proportion to MAdds; 6.7% (but 7.1%
+over rows, instead of 4.8%) for ridge regression on logarithms with the best of four penalties, which is not
+additive and therefore unbounded on dissimilar networks.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ Floats = npt.NDArray[np.float64]
 
 FITTED_ON = "pixel1"
 
-# An error of the estimate, about 8%, is common to two networks that differ in their nonlinearity alone, and
-# cancels in their difference; what is left there is the phone's own spread, about 1%.
+# Two networks that differ only in their nonlinearity share the estimate's error, about 8%. It cancels in
+# their difference, which leaves the spread of the measurements, about 1%.
 _DIFFERENCE_WEIGHT = (8 / 1) ** 2
 
 
 def fit(phone: str, rows: Iterable[Row] | None = None) -> Floats:
-    """Nanoseconds that an operation of each kind takes on a phone, shape (6,).
+    """Return nanoseconds per operation of each kind on a phone, shape (6,).
 
     Args:
-        phone: Of the rows.
-        rows: What to fit to; all published rows by default.
+        phone: The phone.
+        rows: Rows to fit to; all published rows by default.
     """
     given = tuple(published_rows() if rows is None else rows)
     rates = fit_rates([row for row in given if row.phone == FITTED_ON])
@@ -48,7 +48,7 @@ def fit(phone: str, rows: Iterable[Row] | None = None) -> Floats:
 
 
 def fit_rates(rows: Sequence[Row]) -> Floats:
-    """The rates that fit the rows of one phone, shape (6,)."""
+    """Fit rates to the rows of one phone, shape (6,)."""
     weights = family_weights(rows)
     each = [
         _scaled(row.spec, row.latency_ms, np.sqrt(w)) for row, w in zip(rows, weights, strict=True)
@@ -64,7 +64,7 @@ def fit_rates(rows: Sequence[Row]) -> Floats:
 
 
 def _scaled(spec: ArchSpec, latency_ms: float, root_weight: float) -> Floats:
-    """Work / latency = 1: an equation whose error is relative."""
+    """Return the equation work / latency = 1, whose error is relative."""
     return np.append(cached_work(spec) / latency_ms, 1.0) * root_weight
 
 
@@ -76,28 +76,28 @@ def _difference(row: Row, base: Row, root_weight: float) -> Floats:
 
 
 def family_weights(rows: Sequence[Row]) -> Floats:
-    """Weights of rows under which each family counts the same, shape (rows,)."""
+    """Return row weights that give each family the same total, shape (rows,)."""
     sizes = Counter(row.family for row in rows)
     return np.array([1 / sizes[row.family] for row in rows])
 
 
 def factor(rows: Sequence[Row], rates: Floats) -> float:
-    """How many times as long as `rates` say the rows take: a geometric mean, families alike."""
+    """Return the geometric mean of published over estimated latency, each family with the same weight."""
     logs = [np.log(row.latency_ms / (cached_work(row.spec) @ rates)) for row in rows]
     return float(np.exp(np.average(logs, weights=family_weights(rows))))
 
 
 @cache
 def cached_work(spec: ArchSpec) -> Floats:
-    """`work`, once for each published network."""
+    """Memoize `work` for the published networks."""
     return work(spec)
 
 
 def nonnegative_least_squares(a: Floats, b: Floats) -> Floats:
-    """The x >= 0 that minimises |a x - b|, for a of shape (equations, few).
+    """Return the x >= 0 that minimizes |a x - b|, for a of shape (equations, few).
 
-    The best of the unconstrained answers on every subset of columns that happen to be positive: exact, and
-    with six columns there are 63 subsets.
+    Exact: the best nonnegative one of the unconstrained solutions on every subset of columns; six columns
+    have 63 subsets.
 
     >>> nonnegative_least_squares(np.array([[1.0, 1.0], [1.0, 2.0]]), np.array([2.0, 1.0])).round(9)
     array([1.5, 0. ])

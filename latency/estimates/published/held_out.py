@@ -1,4 +1,4 @@
-"""How far off an estimate is on designs that it has not seen."""
+"""Error of the estimates on held-out designs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from latency.estimates.published.rows import Row, published_rows
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Errors where each family is estimated from the others alone.
+    """Errors of families estimated from the other families.
 
     Attributes:
-        mape: Mean of the families' mean relative errors, 0..1: each family counts the same.
+        mape: Mean over families of their mean relative error, 0..1.
         row_mape: Mean relative error over rows, 0..1.
         tau: Kendall's tau-b between published and estimated latencies.
-        within10: Share of rows estimated within 10%.
-        rows: Their number.
+        within10: Fraction of rows estimated within 10%.
+        rows: Number of rows.
         families: Mean relative error of each.
     """
 
@@ -35,7 +35,7 @@ class HeldOut:
 
 @cache
 def held_out(phone: str) -> HeldOut:
-    """Leave-one-family-out errors of a phone's estimate; a family is left out on every phone.
+    """Return the leave-one-family-out errors of a phone; a family is left out on all phones.
 
     >>> pixel1 = held_out("pixel1")
     >>> pixel1.mape < 0.10 and pixel1.tau > 0.9
@@ -46,7 +46,7 @@ def held_out(phone: str) -> HeldOut:
 
 
 def held_out_estimates(phone: str) -> Floats:
-    """Latency (ms) of each of the phone's rows, estimated without its family, shape (rows,)."""
+    """Estimate the latency (ms) of each row without its family, shape (rows,)."""
     everything = published_rows()
     rates = {
         family: fit(phone, [row for row in everything if row.family != family])
@@ -58,7 +58,7 @@ def held_out_estimates(phone: str) -> Floats:
 
 
 def compared(rows: Sequence[Row], estimates_ms: Floats) -> HeldOut:
-    """Errors of given estimates, shape (rows,)."""
+    """Compute the errors of estimates, shape (rows,)."""
     published = np.array([row.latency_ms for row in rows])
     errors = np.abs(estimates_ms / published - 1)
     names = [row.family for row in rows]
@@ -77,7 +77,7 @@ def compared(rows: Sequence[Row], estimates_ms: Floats) -> HeldOut:
 
 
 def kendall_tau(a: Floats, b: Floats) -> float:
-    """Kendall's tau-b of two orders, each of shape (n,).
+    """Return Kendall's tau-b of two orders, each of shape (n,).
 
     >>> kendall_tau(np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0, 2.0])).__round__(3)
     0.333

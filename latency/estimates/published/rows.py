@@ -1,14 +1,14 @@
-"""The published figures that the estimates are fitted to: one network on one phone a row.
+"""The published latencies that the estimates are fitted to: one row per network and phone.
 
 All are single-thread TFLite, fp32, batch 1, on a large core, from one series of measurements: the final
-text of the MobileNetV3 paper (arXiv 1905.02244, tables 3, 5 and 9) and the README of TensorFlow's slim,
-which comes first where both print a network: it is the later one, and the paper's 40 ms for V3-Large 0.75
-on Pixel 3 still is that of its first version (the README has 34).
+version of the MobileNetV3 paper (arXiv 1905.02244, tables 3, 5 and 9) and the README of TensorFlow's slim.
+The README takes precedence: it is later, and the paper's 40 ms for V3-Large 0.75 on Pixel 3 is still that
+of its first version (the README has 34).
 
-Left out, since a figure means its runtime as much as its network: the paper's first version (a TFLite
-25-30% slower), the README grids of MobileNetV2 and MnasNet-A1 and the hosted models (older still), XNNPACK
-(a quarter faster), int8, several threads, and what is only quoted elsewhere. The benchmark
-`published_estimates` compares the estimates with them all the same: they are rows that no fit has seen.
+Left out, since a latency depends on its runtime as much as on its network: the paper's first version (a
+TFLite 25-30% slower), the README grids of MobileNetV2 and MnasNet-A1 and the hosted models (older still),
+XNNPACK (a quarter faster), int8, several threads, and figures only quoted elsewhere. The benchmark
+`published_estimates` compares the estimates with these unseen rows.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from search_spaces.spec import ArchSpec, HeadSpec, StemSpec
 from search_spaces.widths import Scale
 
 ABLATED = "relu"
-"""The variant that the others of table 5 differ from by their nonlinearity alone."""
+"""The baseline of table 5; its other variants differ only in the nonlinearity."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Row:
     """A published latency.
 
     Attributes:
-        phone: As after `--device`: `pixel1`.
-        family: What is held out together: networks that share a design.
+        phone: Name after `--device`: `pixel1`.
+        family: Networks that share a design; held out together.
         variant: Nonlinearity of table 5's ablation; "" for the network as published.
         spec: The network.
         latency_ms: As printed.
@@ -49,7 +49,7 @@ class Row:
 
 @cache
 def published_rows() -> tuple[Row, ...]:
-    """All rows, of all phones.
+    """Return the rows of all phones.
 
     >>> len(published_rows()), sorted({row.phone for row in published_rows()})
     (54, ['pixel1', 'pixel2', 'pixel3'])
@@ -75,9 +75,9 @@ def _row(entry: dict[str, str]) -> Row:
 
 @cache
 def network(name: str, *, width: float = 1.0, resolution: int = 224) -> ArchSpec:
-    """A network of the published tables.
+    """Build a network of the published tables.
 
-    `mnasnet_small` stands for one of 65M MAdds in table 3, which is not published; it has 68M itself.
+    `mnasnet_small` (68M MAdds) stands for an unpublished network of 65M MAdds in table 3.
     """
     if name == "proxylessnas":
         assert width == 1.0, width
@@ -86,7 +86,7 @@ def network(name: str, *, width: float = 1.0, resolution: int = 224) -> ArchSpec
 
 
 def proxylessnas(resolution: int = 224) -> ArchSpec:
-    """ProxylessNAS for mobile CPUs (arXiv 1812.00332), the one design of others in the paper's table.
+    """Build ProxylessNAS for mobile CPUs (arXiv 1812.00332), the only third-party design in the table.
 
     >>> from search_spaces import count
     >>> cost = count(proxylessnas())  # published: 4,080,512 parameters, 320M MAdds
@@ -108,7 +108,7 @@ def proxylessnas(resolution: int = 224) -> ArchSpec:
 
 
 def _with_nonlinearity(spec: ArchSpec, variant: str) -> ArchSpec:
-    """Table 5's ablation: `relu`, `hswish@N` or `unfused hswish@N`; "" leaves the network alone."""
+    """Apply table 5's ablation: `relu`, `hswish@N` or `unfused hswish@N`; "" changes nothing."""
     if not variant:
         return spec
     if variant == ABLATED:

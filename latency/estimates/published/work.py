@@ -1,4 +1,4 @@
-"""What a network makes a phone's core do, in the six kinds whose time published figures can tell apart."""
+"""A network's work on a phone's core, in six kinds whose rates published latencies identify."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from search_spaces.cost import Layer, layers_by_stage
 from search_spaces.spec import ArchSpec, BlockSpec, HeadSpec, StemSpec
 
 KINDS = ("dense", "depthwise", "moved", "vector", "hswish", "unfused")
-"""In the order of `work`, each in millions, so that a rate is nanoseconds an operation.
+"""In the order of `work`, each in millions, so that a rate is in nanoseconds per operation.
 
-`dense` and `depthwise`: multiply-adds of convolutions on maps. `moved`: elements that convolutions, skips
-and squeeze-and-excite read and write; a 1x1 convolution of few channels waits for them. `vector`:
-multiply-adds on 1x1 maps, each with a weight of its own to fetch. `hswish`, `unfused`: elements through
-h-swish as one operation and as several. ReLU is part of the convolution before it and costs nothing.
+`dense` and `depthwise`: MAdds of convolutions on feature maps. `moved`: elements that convolutions, skips
+and squeeze-and-excite read and write; they bound 1x1 convolutions of few channels. `vector`: MAdds on 1x1
+maps, each of which loads its own weight. `hswish`, `unfused`: elements through h-swish as one operation or
+as several. ReLU is fused into the convolution before it and costs nothing.
 """
 
 _NONLINEARITY = {"hswish": "hswish", "hswish_unfused": "unfused", "swish": "unfused"}
@@ -26,7 +26,7 @@ _Part = StemSpec | BlockSpec | HeadSpec
 
 
 def work(spec: ArchSpec) -> npt.NDArray[np.float64]:
-    """Millions of operations of each kind, shape (6,).
+    """Return millions of operations of each kind, shape (6,).
 
     >>> from search_spaces.references import mobilenet_v2
     >>> dict(zip(KINDS, work(mobilenet_v2()).round(1).tolist()))
@@ -68,8 +68,8 @@ def _activated(layer: Layer, part: _Part) -> bool:
 
 
 def _moved_between(block: BlockSpec, layers: tuple[Layer, ...]) -> Iterator[int]:
-    """Elements read and written outside the convolutions."""
-    # The last two convolutions; a block of one has it twice.
+    """Yield elements read and written outside the convolutions."""
+    # The last two convolutions; a block with a single one has it twice.
     *_, excited, last = (layers[0], *(layer for layer in layers if layer.name not in _VECTOR))
     if block.se:  # read to pool, then read and written to scale
         yield 3 * _out(excited)
@@ -80,7 +80,7 @@ def _moved_between(block: BlockSpec, layers: tuple[Layer, ...]) -> Iterator[int]
 
 
 def parts_of(spec: ArchSpec) -> frozenset[str]:
-    """The kinds of parts that a network has, in words: what it may have and published ones have not.
+    """Return the kinds of parts in a network, in words, for comparison with the published networks.
 
     >>> from search_spaces.references import mobilenet_v1
     >>> sorted(parts_of(mobilenet_v1()))

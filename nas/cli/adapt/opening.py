@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from latency import Cached, MeasurementError, beside, open_device
+from latency import Cached, MeasurementError, open_device, with_anchor
 from nas.adapting.config import AdaptConfig
 from nas.adapting.kinds import is_curve
 from nas.atomic_files import write_whole
@@ -144,7 +144,7 @@ def open_adapting(
 def open_source(device: str, seed: ArchSpec) -> MemoizedSource:
     """The device, asked once a network; what it measures it measures beside the seed."""
     source = open_device(device)
-    chosen = beside(source, seed)
+    chosen = with_anchor(source, seed)
     if chosen is source and not source.device.estimate:
         chosen = Cached(source)
     return MemoizedSource(chosen)

@@ -195,7 +195,7 @@ def _sustain(
                 f"{window.end_s:.0f} of {seconds:.0f} s: {three_digits(window.median_ms)} ms"
             )
 
-        windows = sustained(source.runtime, subjects[0].on(source), seconds, tell=tell)
+        windows = sustained(source.runtime, subjects[0].on(source), seconds, on_window=tell)
     if as_json:
         print_json({"device": source.device.name, "windows": [vars(w) for w in windows]})
         return

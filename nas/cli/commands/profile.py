@@ -83,8 +83,8 @@ def profile(
             bar.update(task, description=at.what, completed=at.done, total=at.total)
 
         try:
-            time_pieces(source, wanted, table, tell=tell)
-            found = calibrate(source, whole[:fitted], whole[fitted:], table, tell=tell)
+            time_pieces(source, wanted, table, on_progress=tell)
+            found = calibrate(source, whole[:fitted], whole[fitted:], table, on_progress=tell)
         except (MeasurementError, KeyboardInterrupt) as error:
             bar.stop()
             console.print(

@@ -10,7 +10,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from latency import LatencySource, units
+from latency import LatencySource, devices_of
 from nas.cli.search.opening import Job
 from nas.formatting import counted, duration, networks, three_digits
 from nas.searching.config import SearchConfig
@@ -192,7 +192,7 @@ def _device_lines(prospect: Prospect) -> list[Line]:
     """A device, and the target on it."""
     span, source = prospect.span, prospect.source
     kind = "not measured: " if source.device.estimate else ""
-    several = len(units(source))
+    several = len(devices_of(source))
     pool = f", a pool of {several}" if several > 1 else ""
     why = "" if prospect.given else " (MobileNetV3-Large's latency; --target-ms changes it)"
     return [

@@ -18,7 +18,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from latency.measuring.user_folders import home
+from latency.measuring.user_folders import ensure_home
 from nas.engine.job import Evaluate, J, Job, Outcome, attempt
 from nas.engine.on_ray.deaths import LOWER, of_cluster, of_memory
 from nas.engine.on_ray.worker_paths import own_paths
@@ -69,7 +69,7 @@ def run_on_ray(
         InputError: The cluster cannot be reached, or has no room for a single trial.
         SearchStoppedError: The plan gave up, or a part of the cluster died that the search needs.
     """
-    home()  # Ray crashes without a home folder
+    ensure_home()  # Ray crashes without a home folder
     import ray
     from ray import tune
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from statistics import fmean
 
-from latency import Cached, Latency, LatencySource, MeasurementError, units
+from latency import Cached, Latency, LatencySource, MeasurementError, devices_of
 from nas.engine.measuring import measure
 from nas.formatting import three_digits, two_digits_up
 from nas.searching.config import SearchConfig
@@ -114,7 +114,7 @@ def measure_span(
         spent_s, new = _measure_another(space, source, draw)
     # A measurement takes at least as long as its runs.
     ran_s = sum(reading.samples * reading.median_ms for reading in readings) / 1e3
-    least_s = ran_s / max(1, len(units(source))) / len(everything)
+    least_s = ran_s / max(1, len(devices_of(source))) / len(everything)
     return Span(networks, references, max(least_s, spent_s / max(1, len(new))))
 
 

@@ -1,11 +1,11 @@
-"""A device by pieces: what adds up is told exactly, and each piece is timed once."""
+"""The lazy table: exact on an additive device, and each piece is timed once."""
 
 from dataclasses import replace
 
 import pytest
 
 from latency import Device, MeasurementError, check_latency_source, open_device
-from latency.estimates.lazy_table import OnDemand
+from latency.estimates.lazy_table import LazyTable
 from latency.estimates.pieces import pieces
 from search_spaces import REFERENCES
 from search_spaces.errors import InputError
@@ -22,12 +22,12 @@ def narrower(spec, place=3):
 
 
 def test_the_contract(tmp_path):
-    check_latency_source(OnDemand(measured(Lab()), tmp_path), SMALL, LARGE)
+    check_latency_source(LazyTable(measured(Lab()), tmp_path), SMALL, LARGE)
 
 
-def test_a_narrower_network_takes_as_much_less_as_the_device_says(tmp_path):
+def test_differences_of_narrower_networks_are_exact(tmp_path):
     lab = measured(Lab())
-    source = OnDemand(lab, tmp_path)
+    source = LazyTable(lab, tmp_path)
     told = [source.latency(spec).median_ms for spec in (LARGE, narrower(LARGE))]
     whole = [lab.latency(spec).median_ms for spec in (LARGE, narrower(LARGE))]
     assert told[0] == pytest.approx(whole[0])
@@ -35,7 +35,7 @@ def test_a_narrower_network_takes_as_much_less_as_the_device_says(tmp_path):
 
 
 def test_a_piece_is_timed_once(tmp_path, monkeypatch):
-    source = OnDemand(measured(Lab()), tmp_path)
+    source = LazyTable(measured(Lab()), tmp_path)
     source.latency(LARGE)
     timed = []
     table = source._tables[64]
@@ -48,12 +48,12 @@ def test_a_piece_is_timed_once(tmp_path, monkeypatch):
     child = narrower(LARGE)
     source.latency(child)
     assert timed == [list(pieces(child))[4].key]  # the stem is the first
-    again = OnDemand(measured(Lab()), tmp_path)
+    again = LazyTable(measured(Lab()), tmp_path)
     assert again.latency(LARGE) == source.latency(LARGE)
 
 
-def test_the_sums_follow_the_network_that_they_were_calibrated_to_last(tmp_path):
-    source = OnDemand(measured(Lab()), tmp_path)
+def test_sums_follow_the_latest_calibration(tmp_path):
+    source = LazyTable(measured(Lab()), tmp_path)
     before = source.latency(LARGE).median_ms
     whole = source.confirm(SMALL)
     assert whole.estimate is False
@@ -64,36 +64,36 @@ def test_the_sums_follow_the_network_that_they_were_calibrated_to_last(tmp_path)
     assert source.latency(SMALL).median_ms == pytest.approx(2 * whole.median_ms)
 
 
-def test_beside_a_reference_that_one_is_measured_and_others_are_calibrated_to_it(tmp_path):
-    source = OnDemand(measured(Lab()), tmp_path).beside(LARGE)
+def test_the_reference_is_measured_and_calibrates_the_others(tmp_path):
+    source = LazyTable(measured(Lab()), tmp_path).with_anchor(LARGE)
     whole = source.latency(LARGE)
     assert (whole.estimate, source.latency(SMALL).estimate) == (False, True)
     assert source.latency(LARGE) is whole
     assert source.confirm(SMALL).anchor_ms == pytest.approx(whole.median_ms, rel=0.05)
-    again = OnDemand(measured(Lab()), tmp_path).beside(LARGE)
+    again = LazyTable(measured(Lab()), tmp_path).with_anchor(LARGE)
     again.calibrate(LARGE, whole)  # as a run that goes on does
     assert again.latency(LARGE) is whole
     assert again.latency(SMALL) == source.latency(SMALL)
 
 
-def test_a_file_of_another_device_is_refused(tmp_path):
-    source = OnDemand(measured(Lab()), tmp_path)
+def test_a_file_of_another_device_is_rejected(tmp_path):
+    source = LazyTable(measured(Lab()), tmp_path)
     source.latency(SMALL)
     (path,) = tmp_path.glob("*.jsonl")
     other = Lab()
     other.device = Device("another lab", "lab-2")
     path.rename(tmp_path / "lab-2-64.jsonl")
     with pytest.raises(InputError, match="is of fingerprint lab-1, not lab-2"):
-        OnDemand(measured(other), tmp_path).latency(SMALL)
+        LazyTable(measured(other), tmp_path).latency(SMALL)
 
 
-def test_what_the_device_refuses_is_said(tmp_path):
-    source = OnDemand(measured(Lab(dies_after=1)), tmp_path)
+def test_the_devices_error_is_shown(tmp_path):
+    source = LazyTable(measured(Lab(dies_after=1)), tmp_path)
     with pytest.raises(MeasurementError, match="burnt down"):
         source.latency(SMALL)
 
 
 @pytest.mark.parametrize("device", ["pieces", "pieces:"])
-def test_the_device_behind_it_has_to_be_named(device):
+def test_the_wrapped_device_must_be_named(device):
     with pytest.raises(InputError, match="as pieces:cpu"):
         open_device(device)
