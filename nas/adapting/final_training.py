@@ -1,4 +1,4 @@
-"""Plan the final trainings of a NetAdapt run: its last network and the baselines of the same latency.
+"""Plan the final trainings of a NetAdapt run: its adapted network and the baselines of the same latency.
 
 The comparison is fair: only the network differs. From scratch, all networks share the recipe and the seeds,
 and so see the same images in the same order. A fine-tuned baseline trains for as many steps in total as the
