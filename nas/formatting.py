@@ -89,15 +89,15 @@ def interval(latency: Latency) -> str:
     return f"{three_digits(low)} to {three_digits(high)}"
 
 
-def spread(latency: Latency) -> str:
+def marked_interval(latency: Latency) -> str:
     """Format the 95% interval for a table, with a mark for estimates and unstable readings.
 
-    >>> spread(Latency(2.5, (2.4, 2.7), 2.1, 3.0, 90, "lab", "f0", estimate=False, stable=False))
+    >>> noisy = Latency(2.5, (2.4, 2.7), 2.1, 3.0, 90, "lab", "f0", estimate=False, stable=False)
+    >>> marked_interval(noisy)
     '2.40 to 2.70 unstable'
     """
-    return ("estimate" if latency.estimate else interval(latency)) + (
-        "" if latency.stable else " unstable"
-    )
+    text = "estimate" if latency.estimate else interval(latency)
+    return text if latency.stable else f"{text} unstable"
 
 
 def split_sizes(train: int, val: int, test: int) -> str:

@@ -7,7 +7,7 @@ from html import escape
 from textwrap import wrap
 
 from latency import Latency
-from nas.adapting.kinds import CURVE, TRAINED, TRAININGS, baseline_of, kind_of
+from nas.adapting.kinds import CURVE, FINETUNE, SCRATCH, TRAINED, TRAININGS, baseline_of, kind_of
 from nas.adapting.record import AdaptRecord
 from nas.engine.trial import Trial
 from nas.formatting import counted, percent, reading
@@ -26,8 +26,8 @@ from nas.report.charts import (
 )
 from nas.statistics.confidence_intervals import mean_with_interval
 
-SHORT = {"scratch": "from scratch", "finetune": "fine-tuned"}
-SYMBOLS = {"scratch": "diamond-open", "finetune": "diamond"}
+SHORT = {SCRATCH: "from scratch", FINETUNE: "fine-tuned"}
+SYMBOLS = {SCRATCH: "diamond-open", FINETUNE: "diamond"}
 COLORS = (ORANGE, GREEN, GREY)
 """Colors of the baselines, in order."""
 
