@@ -1,4 +1,4 @@
-"""Files that are whole, or not there."""
+"""Files that are written completely or not at all, and readers of a run's files."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ T = TypeVar("T")
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
-    """Write a file so that a reader sees the old one or the new one, never a part.
+    """Write a file atomically: a reader sees the old one or the new one, never a part.
 
     Raises:
-        InputError: The disk is full or the folder cannot be written.
+        InputError: The disk is full or the folder is not writable.
     """
-    # A name of the process's own: another one may be writing the same file.
+    # The name is unique to the process, because another one may be writing the same file.
     temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     data = content.encode() if isinstance(content, str) else content
     try:
@@ -30,7 +30,7 @@ def write_whole(path: Path, content: bytes | str) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        with suppress(OSError):  # where nothing can be written nothing is left to be removed
+        with suppress(OSError):  # if nothing could be written, there is nothing to remove
             temporary.unlink(missing_ok=True)
         raise InputError(
             f"{path}: {error.strerror}: free the disk or choose another folder"
@@ -38,10 +38,10 @@ def write_whole(path: Path, content: bytes | str) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """What a file of a run holds.
+    """Read a JSON file of a run.
 
     Raises:
-        InputError: It is not there, or damaged.
+        InputError: It is missing or damaged.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -51,13 +51,30 @@ def read_json(path: Path) -> Any:
         ) from error
 
 
-def read_lines(path: Path, parse: Callable[[dict[str, Any]], T]) -> list[T]:
-    """The whole lines of a log of JSON; none where there is no file.
-
-    Another process may be writing the next line, so nothing is mended here.
+def read_object(path: Path, *, remedy: str) -> dict[str, Any]:
+    """Read a JSON object.
 
     Raises:
-        InputError: A line that is not the last is damaged.
+        InputError: The file cannot be read or holds something else; the message ends with the remedy.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}): {remedy}") from error
+    if not isinstance(content, dict):
+        raise InputError(
+            f"{path} cannot be read (expected keys and values, got {type(content).__name__}): {remedy}"
+        )
+    return content
+
+
+def read_lines(path: Path, parse: Callable[[dict[str, Any]], T]) -> list[T]:
+    """Parse the complete lines of a JSON log; empty if there is no file.
+
+    Another process may be writing the next line, so nothing is repaired here.
+
+    Raises:
+        InputError: A line other than the last is damaged.
     """
     if not path.exists():
         return []

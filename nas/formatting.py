@@ -89,6 +89,26 @@ def interval(latency: Latency) -> str:
     return f"{three_digits(low)} to {three_digits(high)}"
 
 
+def marked_interval(latency: Latency) -> str:
+    """Format the 95% interval for a table, with a mark for estimates and unstable readings.
+
+    >>> noisy = Latency(2.5, (2.4, 2.7), 2.1, 3.0, 90, "lab", "f0", estimate=False, stable=False)
+    >>> marked_interval(noisy)
+    '2.40 to 2.70 unstable'
+    """
+    text = "estimate" if latency.estimate else interval(latency)
+    return text if latency.stable else f"{text} unstable"
+
+
+def split_sizes(train: int, val: int, test: int) -> str:
+    """Format the sizes of a data set's splits.
+
+    >>> split_sizes(10_000, 2_500, 2_500)
+    '10,000 training, 2,500 held-out and 2,500 test images'
+    """
+    return f"{train:,} training, {val:,} held-out and {test:,} test images"
+
+
 def reading(latency: Latency) -> str:
     """Format a latency with its interval, or as an estimate.
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from nas.adapting.kinds import FINETUNE, SCRATCH, TRAININGS
 from nas.data.config import DataConfig
 from nas.engine.schedule_config import ScheduleConfig
 from nas.training.recipe import Recipe
@@ -95,8 +96,8 @@ class AdaptConfig(BaseModel):
         recipe, rate = self.final_recipe, self.final_recipe.learning_rate
         if rate == Recipe().learning_rate:
             rate = self.recipe.learning_rate
-        return {"scratch": recipe, "finetune": recipe.model_copy(update={"learning_rate": rate})}
+        return {SCRATCH: recipe, FINETUNE: recipe.model_copy(update={"learning_rate": rate})}
 
     def final_trainings(self) -> tuple[str, ...]:
         """Return the final trainings to run."""
-        return {"none": (), "both": ("scratch", "finetune")}.get(self.final, (self.final,))
+        return {"none": (), "both": TRAININGS}.get(self.final, (self.final,))

@@ -1,4 +1,4 @@
-"""Plan the final trainings of a NetAdapt run: its last network and the baselines of the same latency.
+"""Plan the final trainings of a NetAdapt run: its adapted network and the baselines of the same latency.
 
 The comparison is fair: only the network differs. From scratch, all networks share the recipe and the seeds,
 and so see the same images in the same order. A fine-tuned baseline trains for as many steps in total as the
@@ -126,7 +126,7 @@ class FinalTrainings:
     def _curve(self, reached: Reached, name: str, find: FindBaseline) -> list[AdaptJob]:
         """Fine-tune baselines of intermediate networks, each for as many steps as NetAdapt took so far."""
         jobs = []
-        for step in spread(len(reached.family)):
+        for step in curve_steps(len(reached.family)):
             limit_ms = reached.family[step - 1].latency_ms
             baseline = self._baseline(name, find, limit_ms, variant=f"step-{step}")
             if baseline is None or baseline.weights is None:
@@ -194,10 +194,10 @@ class FinalTrainings:
         )
 
 
-def spread(steps: int, points: int = CURVE_POINTS) -> list[int]:
+def curve_steps(steps: int, points: int = CURVE_POINTS) -> list[int]:
     """Return up to `points` of the steps 1 to `steps`, evenly spaced, the last included.
 
-    >>> spread(3), spread(10), spread(0)
+    >>> curve_steps(3), curve_steps(10), curve_steps(0)
     ([1, 2, 3], [2, 5, 8, 10], [])
     """
     points = min(steps, points)

@@ -10,8 +10,9 @@ from latency import DeviceLostError, Latency, MeasurementError
 from latency.estimates.lazy_table import LazyTable
 from latency.estimates.pieces import pieces
 from nas.adapting.config import AdaptConfig
-from nas.adapting.final_training import spread
+from nas.adapting.final_training import curve_steps
 from nas.adapting.job import in_steps, work
+from nas.adapting.kinds import FINETUNE
 from nas.engine.memoized_source import CONFIRMATIONS, MemoizedSource
 from nas.training.recipe import Recipe
 from nas.training.speed import training_speed
@@ -88,7 +89,7 @@ class Workload:
 
     def baselines_sought(self, steps: int) -> int:
         """Return the number of baselines to find after `steps` steps."""
-        return 0 if self.config.compare == "none" else 1 + len(spread(steps))
+        return 0 if self.config.compare == "none" else 1 + len(curve_steps(steps))
 
     def final_work(self, spec: ArchSpec, steps: int) -> int:
         """Return the work of the final trainings of networks as large as `spec`, after `steps` steps."""
@@ -97,8 +98,8 @@ class Workload:
         if config.compare == "none":
             return len(kinds) * once
         ours_and_theirs = 2 * config.compare_seeds * len(kinds) * once
-        longer = config.compare_seeds * steps * tuned if "finetune" in kinds else 0
-        return ours_and_theirs + longer + sum(spread(steps)) * tuned
+        longer = config.compare_seeds * steps * tuned if FINETUNE in kinds else 0
+        return ours_and_theirs + longer + sum(curve_steps(steps)) * tuned
 
 
 @dataclass(frozen=True)

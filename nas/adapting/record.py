@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,6 +14,7 @@ from nas.adapting.comparison import Comparison, comparisons
 from nas.adapting.family import Planned, StepPlan, confirmed_path, read_confirmed
 from nas.adapting.kinds import is_curve
 from nas.adapting.metadata import KIND
+from nas.atomic_files import read_object
 from nas.engine.run_folder import RunFolder
 from nas.engine.test_scores import read_tested
 from nas.engine.trial import Trial, read_trials
@@ -211,12 +211,4 @@ def read_metadata(folder: RunFolder) -> dict[str, Any]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path} cannot be read: give the folder of a run that has begun"
-        ) from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: damaged: restore the file from a copy")
-    return content
+    return read_object(path, remedy="give the folder of a run that has begun")

@@ -220,7 +220,7 @@ class _Reader:
         try:
             ImageColor.getrgb(value)
         except (ValueError, AttributeError, TypeError) as error:
-            raise self.wrong("background", "a colour such as white or #ffffff") from error
+            raise self.wrong("background", "a color such as white or #ffffff") from error
         return str(value)
 
     def rule(self) -> SplitRule:

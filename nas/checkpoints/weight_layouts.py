@@ -20,8 +20,8 @@ _LAYOUTS = (
     ("a ResNet's", r"layer\d\.\d+\.conv1\.weight", _OTHER),
     ("a vision transformer's", r"cls_token|pos_embed|class_token|patch_embed\.", _OTHER),
     ("torch's pruning", r".*\.weight_(orig|mask)$", "call prune.remove on it, and save it again"),
-    ("a parametrised network's", r".*parametrizations\.|.*\.weight_[gv]$", "remove them, and save"),
-    ("a quantised network's", r".*(_packed_params|\.zero_point$)", "give the float weights"),
+    ("a parametrized network's", r".*parametrizations\.|.*\.weight_[gv]$", "remove them, and save"),
+    ("a quantized network's", r".*(_packed_params|\.zero_point$)", "give the float weights"),
     ("TensorFlow's or Keras'", r".*(/|:0$|_depthwise_BN|kernel$)", "convert them to torchvision's"),
 )
 """Owner, pattern at the start of a name, and remedy."""

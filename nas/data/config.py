@@ -10,7 +10,7 @@ from nas.data.split_rule import SplitBy, SplitRule
 from nas.schema import SETTINGS, Positive
 
 
-def _colour(name: str) -> str:
+def _color(name: str) -> str:
     from PIL import ImageColor  # imported late, to keep --help fast
 
     try:
@@ -50,7 +50,7 @@ class DataConfig(BaseModel):
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     split_seed: int = 0
     split_by: SplitBy = "name"
-    background: Annotated[str, AfterValidator(_colour)] = "white"
+    background: Annotated[str, AfterValidator(_color)] = "white"
     layout: Literal["auto", "flat", "split"] = "auto"
     max_megapixels: Annotated[float, Field(gt=0)] = 400.0
     skip_bad_images: bool = False

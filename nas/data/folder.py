@@ -188,7 +188,7 @@ def _notes(
     ]
     if layout.ignored:
         beside = ", ".join(f"{printable(path.name)}/" for path in layout.ignored[:NAMED_FOLDERS])
-        notes.append(f"{beside} beside train/ are not read, since they are no split")
+        notes.append(f"{beside} next to train/ are not read, because they are not splits")
     return (*notes, *_two_forms(classes))
 
 

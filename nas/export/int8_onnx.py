@@ -18,6 +18,7 @@ import numpy as np
 import onnx
 
 from nas.checkpoints.feeding import Images
+from nas.export.running import channels_last
 
 
 def quantize_onnx(model: bytes, images: Images, *, reduce_range: bool = False) -> bytes:
@@ -98,17 +99,12 @@ class _Reader:
 
     def __init__(self, images: Images) -> None:
         # Each (1, 3, h, w); raw pixels are channels-last.
-        self._feeds = (_channels_last(image) for image in images[:, None])
+        fed = images[:, None]
+        self._feeds = map(channels_last, fed) if images.dtype == np.uint8 else iter(fed)
 
     def get_next(self) -> dict[str, Images] | None:
         image = next(self._feeds, None)
         return None if image is None else {"image": image}
-
-
-def _channels_last(image: Images) -> Images:
-    if image.dtype != np.uint8:
-        return image
-    return np.ascontiguousarray(image.transpose(0, 2, 3, 1))
 
 
 @contextlib.contextmanager

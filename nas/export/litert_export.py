@@ -6,12 +6,11 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from latency import Latency
 from nas.checkpoints.feeding import Images
 from nas.export.litert_file import describe_litert, open_litert, stamp_litert
 from nas.export.onnx_export import Format, check
+from nas.export.running import channels_last
 from search_spaces.litert_export import litert_module, silenced, to_tflite
 from search_spaces.pixel_input import Exportable
 
@@ -73,7 +72,7 @@ def _ranges(model: bytes, recipe: Any, images: Images) -> Any:
         num_threads=os.cpu_count() or 1,
         qsv_update_func=litert_module("ai_edge_quantizer.utils.qsv_utils").min_max_update,
     )
-    feeds = [{INPUT: image[None]} for image in _channels_last(images)]
+    feeds = [{INPUT: image[None]} for image in channels_last(images)]
     calibrator.calibrate({SIGNATURE: feeds}, manager)
     return calibrator.get_model_qsvs()
 
@@ -101,8 +100,3 @@ LITERT = Format(
     describe_litert,
     stamp_litert,
 )
-
-
-def _channels_last(images: Images) -> Images:
-    """Convert (n, 3, h, w) to (n, h, w, 3)."""
-    return np.ascontiguousarray(images.transpose(0, 2, 3, 1))

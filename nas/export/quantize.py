@@ -143,8 +143,8 @@ def quantized(
     pixels = isinstance(network, PixelInput)
     images = calibration_images(data.train, usage, pixels=pixels)
     progress(f"calibrating on {len(images)} images of {data.resolution_px} px")
-    quantised = files.quantize(before, images)
-    before, after = (files.described(model, usage) for model in (before, quantised))
+    quantized_file = files.quantize(before, images)
+    before, after = (files.described(model, usage) for model in (before, quantized_file))
     compared = compare(
         files, before, after, data=data, usage=usage, pixels=pixels, progress=progress
     )

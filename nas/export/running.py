@@ -108,6 +108,11 @@ def steps(images: Images, batch: int | None) -> Iterator[tuple[Images, int]]:
         yield part, count
 
 
+def channels_last(images: Images) -> Images:
+    """Convert (n, 3, h, w) to (n, h, w, 3)."""
+    return np.ascontiguousarray(images.transpose(0, 2, 3, 1))
+
+
 def as_logits(output: NDArray[np.generic], *, where: str) -> Logits:
     """Convert a file's output to (n, classes).
 

@@ -67,6 +67,18 @@ def hover_text(trial: Trial, labels: Labels, sizes: Sizes) -> str:
     return "<br>".join([title, *(escape(line) for line in lines)])
 
 
+def target_line(target_ms: float, **place: Any) -> Figure:
+    """Return the shape of the target's line: vertical over the whole height, unless placed otherwise."""
+    across = {"x0": target_ms, "x1": target_ms, "yref": "paper", "y0": 0, "y1": 1}
+    line = {"color": INK, "width": 1.2, "dash": "dash"}
+    return {"name": "target", "type": "line", "line": line} | (place or across)
+
+
+def target_label(target_ms: float, **place: Any) -> Figure:
+    """Return the annotation that names the target, at a place in the chart."""
+    return {"text": f"target {three_digits(target_ms)} ms", "showarrow": False} | place
+
+
 def marker(color: str, *, size: int, symbol: str) -> Figure:
     """Return the marker style of a trace."""
     line = {"width": 1.5, "color": color}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from nas.atomic_files import read_lines
+from nas.atomic_files import read_lines, read_object
 from nas.engine.run_folder import RunFolder
 from nas.engine.trial import Trial, read_trials
 from nas.formatting import Labels, short_names
@@ -187,13 +186,8 @@ def _configured_px(folder: RunFolder) -> int | None:
 
 
 def _read_metadata(path: Path) -> dict[str, Any]:
-    try:
-        metadata: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        missing = {"space", "labels", "device", "target_ms", "budget", "data"} - set(metadata)
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(
-            f"{path.parent} has no readable run.json: give the folder of a search that has begun"
-        ) from error
+    metadata = read_object(path, remedy="give the folder of a search that has begun")
+    missing = {"space", "labels", "device", "target_ms", "budget", "data"} - set(metadata)
     if missing:
         raise InputError(
             f"{path} lacks {', '.join(sorted(missing))}: it was not written by a search"

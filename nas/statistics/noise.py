@@ -42,18 +42,18 @@ class Noise:
     def figures(self, networks: str = "networks") -> str:
         """Return both standard deviations as text."""
         return (
-            f"standard deviation {self.between_seeds:.1f} points for one network trained twice "
-            f"({counted(self.pairs, 'pair')}), {self.between_networks:.1f} for {networks}"
+            f"standard deviation {self.between_seeds:.1f} points between trainings of one network "
+            f"({counted(self.pairs, 'pair')}), {self.between_networks:.1f} between {networks}"
         )
 
     def sentence(self) -> str:
         """Return the verdict as text."""
         figures = self.figures("the run's networks")
         if self.differ:
-            return f"The networks differ by more than the noise ({figures})."
+            return f"The networks differ by more than the noise: {figures}."
         return (
-            f"The networks do not differ by more than the noise ({figures}), so accuracy does not "
-            "separate them: choose the fastest of the best."
+            f"The networks do not differ by more than the noise: {figures}. Accuracy does not separate "
+            "them, so choose the fastest of the best."
         )
 
 

@@ -9,7 +9,7 @@ import torch
 from latency import open_device
 from nas.adapting.baselines import Found, read_baselines
 from nas.adapting.config import AdaptConfig
-from nas.adapting.final_training import spread
+from nas.adapting.final_training import curve_steps
 from nas.adapting.record import AdaptRecord
 from nas.checkpoints.scoring import score
 from nas.checkpoints.torch_files import state_of
@@ -68,7 +68,7 @@ def test_both_are_trained_alike(tmp_path):
 def test_the_family_gets_a_curve_of_multipliers_beside_it(tmp_path):
     trainer = Seeded()
     result = run(tmp_path, trainer, COMPARED)
-    steps = spread(len(result.family))
+    steps = curve_steps(len(result.family))
     curve = sorted(by_kind(trainer)["uniform-curve"], key=lambda job: job.index)
     assert [job.index for job in curve] == steps
     for job in curve:

@@ -216,7 +216,7 @@ def test_sizes(seed, tmp_path, content):
         ({"shape": (1, 3, 16, 16), "opset": 99}, {}, "ONNX Runtime refuses it"),
         ({"shape": (1, 3, 16, 16)}, {"size_px": 32}, "takes images of 16 px, and its description"),
         ({"shape": (1, 3, "h", "w")}, {}, "'size_px' is missing"),
-        ({"shape": (1, 3, 16, 16)}, {"classes": ["a"]}, "3 figures and has 1 class names"),
+        ({"shape": (1, 3, 16, 16)}, {"classes": ["a"]}, "3 outputs and 1 class names"),
     ],
 )
 def test_foreign_files_that_cannot_be_fed(tmp_path, made, said, reason):

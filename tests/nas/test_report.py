@@ -318,7 +318,7 @@ def test_a_log_of_other_devices_is_refused(make_run):
     facts = json.loads((folder / "run.json").read_text())
     second = facts["device"] | {"target_ms": 3.0}
     (folder / "run.json").write_text(json.dumps(facts | {"other_devices": [second]}))
-    with pytest.raises(InputError, match=r"trial 0 is not of run\.json's devices"):
+    with pytest.raises(InputError, match=r"trial 0 does not fit the devices in run\.json"):
         render(folder)
 
 
@@ -393,7 +393,7 @@ def test_what_others_wrote_cannot_become_markup(make_run):
         ("run.json", "{", r"has no readable run\.json"),
         ("run.json", '{"space": "mine"}', r"lacks budget, data, device, labels, target_ms"),
         ("trials.jsonl", "{}\n", r"trials\.jsonl, line 1: damaged"),
-        ("policy.jsonl", '{"probabilities": [[1.0]]}\n', r"policy\.jsonl is not of run\.json's"),
+        ("policy.jsonl", '{"probabilities": [[1.0]]}\n', r"policy\.jsonl does not fit the space"),
     ],
 )
 def test_a_folder_that_is_no_whole_run_is_refused_in_a_line(make_run, name, content, message):
@@ -412,7 +412,7 @@ def test_trials_of_another_space_are_refused(make_run):
     folder, _ = make_run()
     facts = json.loads((folder / "run.json").read_text())
     (folder / "run.json").write_text(json.dumps(facts | {"labels": facts["labels"][:6]}))
-    with pytest.raises(InputError, match=r"trial 0 is not of run\.json's space"):
+    with pytest.raises(InputError, match=r"trial 0 does not fit the space in run\.json"):
         render(folder)
 
 

@@ -7,15 +7,27 @@ from html import escape
 from textwrap import wrap
 
 from latency import Latency
-from nas.adapting.kinds import CURVE, TRAINED, TRAININGS, baseline_of, kind_of
+from nas.adapting.kinds import CURVE, FINETUNE, SCRATCH, TRAINED, TRAININGS, baseline_of, kind_of
 from nas.adapting.record import AdaptRecord
 from nas.engine.trial import Trial
-from nas.formatting import counted, percent, reading, three_digits
-from nas.report.charts import AXIS, BLUE, GREEN, GREY, INK, LAYOUT, ORANGE, Figure, marker
+from nas.formatting import counted, percent, reading
+from nas.report.charts import (
+    AXIS,
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    LAYOUT,
+    ORANGE,
+    Figure,
+    marker,
+    target_label,
+    target_line,
+)
 from nas.statistics.confidence_intervals import mean_with_interval
 
-SHORT = {"scratch": "from scratch", "finetune": "fine-tuned"}
-SYMBOLS = {"scratch": "diamond-open", "finetune": "diamond"}
+SHORT = {SCRATCH: "from scratch", FINETUNE: "fine-tuned"}
+SYMBOLS = {SCRATCH: "diamond-open", FINETUNE: "diamond"}
 COLORS = (ORANGE, GREEN, GREY)
 """Colors of the baselines, in order."""
 
@@ -35,7 +47,7 @@ def family_and_baselines(run: AdaptRecord) -> Figure:
         "legend": LAYOUT["legend"] | {"y": -0.2, "yanchor": "top"},  # the buttons are above
         "xaxis": AXIS | {"title": {"text": latency}},
         "yaxis": AXIS | {"title": {"text": f"Accuracy on held-out images at {run.px} px (%)"}},
-        "shapes": [_target_line(run)],
+        "shapes": [target_line(run.metadata["target_ms"])],
         "annotations": [_target_name(run)],
     }
     return {"data": [trace for trace in data if trace["x"]], "layout": layout}
@@ -118,14 +130,7 @@ def _final(run: AdaptRecord, training: str, baseline: str, color: str) -> Figure
     return figure | marker(color, size=12, symbol=SYMBOLS[training])
 
 
-def _target_line(run: AdaptRecord) -> Figure:
-    ms = run.metadata["target_ms"]
-    place = {"x0": ms, "x1": ms, "yref": "paper", "y0": 0, "y1": 1}
-    line = {"color": INK, "width": 1.2, "dash": "dash"}
-    return {"name": "target", "type": "line", "line": line} | place
-
-
 def _target_name(run: AdaptRecord) -> Figure:
     ms = run.metadata["target_ms"]
     place = {"x": ms, "yref": "paper", "y": 1, "yanchor": "bottom", "xanchor": "left"}
-    return {"text": f"target {three_digits(ms)} ms", "showarrow": False, "xshift": -4} | place
+    return target_label(ms, xshift=-4, **place)

@@ -11,7 +11,7 @@ from nas.adapting.kinds import TRAINED, kind_of
 from nas.adapting.record import AdaptRecord, StepRecord
 from nas.engine.test_scores import name_of
 from nas.engine.trial import Trial
-from nas.formatting import counted, interval, percent, three_digits
+from nas.formatting import counted, marked_interval, percent, three_digits
 from nas.statistics.confidence_intervals import mean_in_words
 from search_spaces import count
 
@@ -92,9 +92,7 @@ def _cells(
 def _latency_cells(latency: Latency | None) -> list[str]:
     if latency is None:
         return ["", ""]
-    unstable = "" if latency.stable else " unstable"
-    spread = "estimate" if latency.estimate else interval(latency)
-    return [three_digits(latency.median_ms), spread + unstable]
+    return [three_digits(latency.median_ms), marked_interval(latency)]
 
 
 FINAL_TITLES = (

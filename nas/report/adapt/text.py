@@ -6,7 +6,7 @@ from latency import Latency
 from nas.adapting.comparison import accuracies
 from nas.adapting.kinds import TRAINED
 from nas.adapting.record import AdaptRecord
-from nas.formatting import counted, percent, reading, three_digits
+from nas.formatting import counted, percent, reading, split_sizes, three_digits
 from nas.statistics.confidence_intervals import mean_in_words
 from search_spaces.shell import quoted
 
@@ -134,8 +134,8 @@ def details(run: AdaptRecord) -> list[tuple[str, str]]:
         ),
         (
             "Data",
-            f"{data['name']}: {data['classes']} classes; {data['train']:,} training, "
-            f"{data['val']:,} held-out and {data['test']:,} test images, at {run.px} px",
+            f"{data['name']}: {data['classes']} classes; "
+            f"{split_sizes(data['train'], data['val'], data['test'])}, at {run.px} px",
         ),
         (
             "Proposals",

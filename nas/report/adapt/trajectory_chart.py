@@ -8,7 +8,7 @@ from typing import Any
 from latency import Latency
 from nas.adapting.record import AdaptRecord
 from nas.formatting import percent, reading, three_digits
-from nas.report.charts import AXIS, BLUE, INK, LAYOUT, Figure, marker
+from nas.report.charts import AXIS, BLUE, LAYOUT, Figure, marker, target_label, target_line
 from search_spaces import ArchSpec, count
 
 PANELS = {"y": (0.72, 0.96), "y2": (0.36, 0.6), "y3": (0.0, 0.24)}
@@ -104,13 +104,10 @@ def _hover(step: int, name: str, accuracy: float, latency: Latency, spec: ArchSp
 
 def _target(run: AdaptRecord) -> Figure:
     ms = run.metadata["target_ms"]
-    place = {"xref": "paper", "x0": 0, "x1": 1, "yref": "y2", "y0": ms, "y1": ms}
-    line = {"color": INK, "width": 1.2, "dash": "dash"}
-    return {"name": "target", "type": "line", "line": line} | place
+    return target_line(ms, xref="paper", x0=0, x1=1, yref="y2", y0=ms, y1=ms)
 
 
 def _target_name(run: AdaptRecord) -> Figure:
-    text = f"target {three_digits(run.metadata['target_ms'])} ms"
+    ms = run.metadata["target_ms"]
     place = {"xref": "paper", "x": 0, "xanchor": "left", "xshift": 4}
-    height = {"yref": "y2", "y": run.metadata["target_ms"], "yanchor": "top"}
-    return {"text": text, "showarrow": False} | place | height
+    return target_label(ms, yref="y2", y=ms, yanchor="top", **place)

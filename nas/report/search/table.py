@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from latency import Latency
 from nas.engine.trial import Trial
-from nas.formatting import choices_by_block, interval, percent, three_digits
+from nas.formatting import choices_by_block, marked_interval, percent, three_digits
 from nas.searching.record import RunRecord, usable
 
 Cell = tuple[float | None, str]
@@ -74,10 +73,5 @@ def _latency_cells(run: RunRecord, trial: Trial) -> list[Cell]:
     cells: list[Cell] = []
     for latency in trial.latencies:
         cells.append((latency.median_ms, three_digits(latency.median_ms)))
-        cells.append((latency.ci95_ms[1], _spread(latency)))
+        cells.append((latency.ci95_ms[1], marked_interval(latency)))
     return cells
-
-
-def _spread(latency: Latency) -> str:
-    unstable = "" if latency.stable else " unstable"
-    return ("estimate" if latency.estimate else interval(latency)) + unstable

@@ -7,7 +7,7 @@ from typing import Any
 
 from latency import Latency
 from nas.engine.trial import Trial
-from nas.formatting import counted, duration, on_each, percent, readings, three_digits
+from nas.formatting import counted, duration, on_each, percent, readings, split_sizes, three_digits
 from nas.report.search.procedure import procedure
 from nas.searching.planning.evidence import advice_after
 from nas.searching.record import DeviceRecord, RunRecord
@@ -156,8 +156,8 @@ def details(run: RunRecord) -> list[tuple[str, str]]:
         ("Space", f"{run.metadata['space']}: {len(run.labels)} decisions, {size:.1e} combinations"),
         (
             "Data",
-            f"{data['name']}: {data['classes']} classes; {data['train']:,} training, "
-            f"{data['val']:,} held-out and {data['test']:,} test images",
+            f"{data['name']}: {data['classes']} classes; "
+            f"{split_sizes(data['train'], data['val'], data['test'])}",
         ),
         ("Image size", _size(run.sizes)),
         (

@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from functools import partial
 
 from nas.engine.trial import Trial
-from nas.formatting import three_digits
 from nas.report.charts import (
     AXIS,
     BLUE,
     GREEN,
     GREY,
-    INK,
     LAYOUT,
     ORANGE,
     Figure,
     hover_text,
     marker,
+    target_label,
+    target_line,
 )
 from nas.searching.record import DeviceRecord, RunRecord
 from nas.searching.results import pareto_front
@@ -61,7 +61,7 @@ def accuracy_over_latency(run: RunRecord, place: int = 0) -> Figure:
         "legend": LAYOUT["legend"] | {"y": 1.06},  # above the target's name
         "xaxis": AXIS | {"title": {"text": latency_title(device, run.sizes.deployed_px)}},
         "yaxis": AXIS | {"title": {"text": _accuracy_title(run)}},
-        "shapes": [_target_line(device), *_noise_band(run)],
+        "shapes": [target_line(device.target_ms), *_noise_band(run)],
         "annotations": [_target_name(device), *_winner_name(run, place, finals)],
     }
     return {"data": [trace for trace in data if trace["x"]], "layout": layout}
@@ -126,16 +126,9 @@ def _links(trials: Sequence[Trial], first: dict[int, Trial], place: int, *, colo
     }
 
 
-def _target_line(device: DeviceRecord) -> Figure:
-    place = {"x0": device.target_ms, "x1": device.target_ms, "yref": "paper", "y0": 0, "y1": 1}
-    line = {"color": INK, "width": 1.2, "dash": "dash"}
-    return {"name": "target", "type": "line", "line": line} | place
-
-
 def _target_name(device: DeviceRecord) -> Figure:
-    text = f"target {three_digits(device.target_ms)} ms"
     place = {"x": device.target_ms, "yref": "paper", "y": 1, "yanchor": "bottom", "yshift": 2}
-    return {"text": text, "showarrow": False} | place
+    return target_label(device.target_ms, **place)
 
 
 def _winner_name(run: RunRecord, place: int, finals: Sequence[Trial]) -> list[Figure]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas.atomic_files import read_object
 from nas.data.chance import chance_of
 from nas.engine.run_folder import RunFolder
 from nas.engine.run_metadata import data_metadata
@@ -69,7 +70,9 @@ def earlier_runs(root: Path, space: SearchSpace, data: Dataset, config: SearchCo
     damaged = []
     for path in sorted(root.glob("*/run.json"), key=_age):
         try:
-            if len(found) < MOST_RUNS and _alike(_read(path), wanted):
+            if len(found) < MOST_RUNS and _alike(
+                read_object(path, remedy="restore it from a copy"), wanted
+            ):
                 run = RunRecord.read(RunFolder(path.parent))
                 noise = run.noise
                 # A run repeated with its seed, or copied, adds no evidence.
@@ -109,16 +112,6 @@ def _alike(metadata: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
         return False
     recipe = Recipe().model_dump(mode="json") | training["recipe"]
     return {**{key: metadata.get(key) for key in wanted}, "recipe": recipe} == wanted
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        metadata = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not readable ({error})") from error
-    if not isinstance(metadata, dict):
-        raise InputError(f"{path}: expected keys and values, got {type(metadata).__name__}")
-    return metadata
 
 
 def _age(path: Path) -> float:

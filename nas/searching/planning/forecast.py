@@ -28,7 +28,7 @@ DRAWS = 50
 STARTING_S = 10.0
 """Seconds to start Ray and import modules before the first training, measured on two cores."""
 
-BESIDE = ("mobilenet_v3_large", "mobilenet_v3_small")
+REFERENCE_NETWORKS = ("mobilenet_v3_large", "mobilenet_v3_small")
 
 
 @dataclass(frozen=True)
@@ -104,18 +104,20 @@ def measure_span(
     tokens += [_drawn(space, draw) for _ in range(SAMPLED)]
     classes = space.head.classes
     specs = [space.decode(t) for t in tokens]
-    beside = {n: REFERENCES[n](resolution=space.resolution, classes=classes) for n in BESIDE}
-    everything = [*specs, *beside.values()]
+    references = {
+        n: REFERENCES[n](resolution=space.resolution, classes=classes) for n in REFERENCE_NETWORKS
+    }
+    everything = [*specs, *references.values()]
     new = {spec.fingerprint for spec in everything if not _is_kept(source, spec)}
     readings, spent_s = _measured(source, everything, progress)
     networks = sorted(zip(specs, readings, strict=False), key=lambda pair: pair[1].median_ms)
-    references = dict(zip(beside, readings[len(specs) :], strict=True))
+    latencies = dict(zip(references, readings[len(specs) :], strict=True))
     if not new:
         spent_s, new = _measure_another(space, source, draw)
     # A measurement takes at least as long as its runs.
     ran_s = sum(reading.samples * reading.median_ms for reading in readings) / 1e3
     least_s = ran_s / max(1, len(devices_of(source))) / len(everything)
-    return Span(networks, references, max(least_s, spent_s / max(1, len(new))))
+    return Span(networks, latencies, max(least_s, spent_s / max(1, len(new))))
 
 
 def _drawn(space: FactorizedSpace, draw: random.Random) -> Tokens:

@@ -85,7 +85,7 @@ def test_one_more_folder_beside_the_splits_is_not_read_and_said(
         {"train/a": 3, "train/b": 3, "val/a": 1, "test/b": 1, "sketches": 2, "doc": 0}
     )
     assert load(root).classes == ("a", "b")
-    assert "sketches/ beside train/ are not read" in caplog.text
+    assert "sketches/ next to train/ are not read" in caplog.text
 
 
 def test_one_more_folder_with_the_same_classes_is_asked_about(make_folder: MakeFolder) -> None:
