@@ -211,4 +211,4 @@ def read_metadata(folder: RunFolder) -> dict[str, Any]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    return read_object(path, remedy="give the folder of a run that has begun")
+    return read_object(path, remedy="give the folder of a run, or restore the file from a copy")

@@ -54,7 +54,7 @@ def test_a_difference_beyond_chance_is_called_one():
     clear = Comparison("uniform", "finetune", (0.90, 0.91, 0.905), (0.80, 0.81, 0.805))
     assert not clear.by_chance
     assert clear.sentence().startswith(
-        "Trained on from the seed's weights, on test images: NetAdapt 90.5%"
+        "Fine-tuned from the seed's weights, on test images: NetAdapt 90.5%"
     )
     assert "10.0 points better" in clear.sentence()
     assert clear.sentence().endswith(": significant.")

@@ -389,8 +389,8 @@ def test_what_others_wrote_cannot_become_markup(make_run):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("run.json", None, r"has no readable run\.json"),
-        ("run.json", "{", r"has no readable run\.json"),
+        ("run.json", None, r"run\.json cannot be read"),
+        ("run.json", "{", r"run\.json cannot be read"),
         ("run.json", '{"space": "mine"}', r"lacks budget, data, device, labels, target_ms"),
         ("trials.jsonl", "{}\n", r"trials\.jsonl, line 1: damaged"),
         ("policy.jsonl", '{"probabilities": [[1.0]]}\n', r"policy\.jsonl does not fit the space"),
