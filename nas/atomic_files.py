@@ -1,4 +1,4 @@
-"""Files that are whole, or not there."""
+"""Write files atomically; read JSON files."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ T = TypeVar("T")
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
-    """Write a file so that a reader sees the old one or the new one, never a part.
+    """Replace a file atomically: readers see the old content or the new one, never a part.
 
     Raises:
         InputError: The disk is full or the folder cannot be written.
     """
-    # A name of the process's own: another one may be writing the same file.
+    # Include the process id, as another process may write the same file.
     temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     data = content.encode() if isinstance(content, str) else content
     try:
@@ -30,34 +30,34 @@ def write_whole(path: Path, content: bytes | str) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        with suppress(OSError):  # where nothing can be written nothing is left to be removed
+        with suppress(OSError):  # on a read-only disk there is nothing to remove
             temporary.unlink(missing_ok=True)
         raise InputError(
-            f"{path}: {error.strerror}: free the disk or choose another folder"
+            f"{path}: {error.strerror}: free disk space or choose another folder"
         ) from error
 
 
 def read_json(path: Path) -> Any:
-    """What a file of a run holds.
+    """Read a JSON file of a run.
 
     Raises:
-        InputError: It is not there, or damaged.
+        InputError: It is missing or damaged.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(
-            f"{path}: damaged or not there ({error}): restore it from a copy, or begin another run"
+            f"{path}: missing or damaged ({error}): restore it from a copy, or start a new run"
         ) from error
 
 
 def read_lines(path: Path, parse: Callable[[dict[str, Any]], T]) -> list[T]:
-    """The whole lines of a log of JSON; none where there is no file.
+    """Parse the complete lines of a JSON Lines file; a missing file has none.
 
-    Another process may be writing the next line, so nothing is mended here.
+    The last line is ignored while incomplete, as another process may be writing it.
 
     Raises:
-        InputError: A line that is not the last is damaged.
+        InputError: A complete line is damaged.
     """
     if not path.exists():
         return []

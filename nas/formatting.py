@@ -1,4 +1,4 @@
-"""Figures and choices as a reader takes them: percent, milliseconds, one line a block."""
+"""Format figures and choices for readers: percent, milliseconds, one line per block."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from latency import Latency
 from search_spaces.errors import InputError
 
 Labels = Sequence[tuple[str, Sequence[str]]]
-"""Each decision's name and its choices' names, as a space gives them: ("block 0 op", ("conv", ...))."""
+"""Name of each decision and of its choices: ("block 0 op", ("conv", ...))."""
 
 
 def percent(fraction: float) -> str:
-    """A share with one decimal.
+    """Format a fraction as percent with one decimal.
 
     >>> percent(0.7644)
     '76.4%'
@@ -27,19 +27,37 @@ def percent(fraction: float) -> str:
 
 
 def three_digits(value: float) -> str:
-    """A positive figure with three significant digits, written out.
+    """Format a positive number with three significant digits, without an exponent.
 
     >>> [three_digits(value) for value in (2.7, 0.0123, 42.04, 9.999, 1234.0)]
     ['2.70', '0.0123', '42.0', '10.0', '1230']
     """
-    rounded = float(f"{value:.3g}")
+    return _significant(value, 3)
+
+
+def distinguished(value: float, other: float) -> tuple[str, str]:
+    """Format two figures with three significant digits; with more if they would look equal.
+
+    >>> distinguished(1.32, 1.12), distinguished(1.1234, 1.12), distinguished(1.12, 1.12)
+    (('1.32', '1.12'), ('1.123', '1.120'), ('1.12', '1.12'))
+    """
+    if value != other:
+        for digits in range(3, 7):
+            texts = _significant(value, digits), _significant(other, digits)
+            if texts[0] != texts[1]:
+                return texts
+    return three_digits(value), three_digits(other)
+
+
+def _significant(value: float, digits: int) -> str:
+    rounded = float(f"{value:.{digits}g}")
     if not 0 < rounded < math.inf:
         return f"{rounded:g}"
-    return f"{rounded:.{max(0, 2 - math.floor(math.log10(rounded)))}f}"
+    return f"{rounded:.{max(0, digits - 1 - math.floor(math.log10(rounded)))}f}"
 
 
 def four_digits(value: object) -> str:
-    """A figure of a table that programs read: four significant digits, written out.
+    """Format a number for machine-readable tables: four significant digits, without an exponent.
 
     >>> [four_digits(value) for value in (0.78125, 2.3000000000000003, 12345.6, 0.0)]
     ['0.7812', '2.3', '12350', '0']
@@ -48,7 +66,7 @@ def four_digits(value: object) -> str:
 
 
 def two_digits_up(value: float) -> str:
-    """Round a positive figure up to two significant digits, written out: a target that is reached.
+    """Round a positive number up to two significant digits, to suggest a target that can be met.
 
     >>> [two_digits_up(value) for value in (0.694, 0.70, 2.31, 99.1, 101.0, 0.00123)]
     ['0.70', '0.70', '2.4', '100', '110', '0.0013']
@@ -59,7 +77,7 @@ def two_digits_up(value: float) -> str:
 
 
 def counted(number: int, thing: str, things: str = "") -> str:
-    """A number of things.
+    """Format a count with its noun.
 
     >>> counted(1, "trial"), counted(200, "trial"), counted(2, "latency", "latencies")
     ('1 trial', '200 trials', '2 latencies')
@@ -67,8 +85,17 @@ def counted(number: int, thing: str, things: str = "") -> str:
     return f"{number:,} {thing if number == 1 else things or thing + 's'}"
 
 
+def epochs(number: float) -> str:
+    """Format a number of epochs, which may be a fraction.
+
+    >>> epochs(1.0), epochs(0.5), epochs(30)
+    ('1 epoch', '0.5 epochs', '30 epochs')
+    """
+    return f"{number:g} epoch{'' if number == 1 else 's'}"
+
+
 def networks(number: float) -> str:
-    """How many networks a space has, in words that can be read.
+    """Format the number of networks in a space.
 
     >>> networks(768), networks(2.81e18)
     ('768 networks', '2.8e+18 networks')
@@ -77,7 +104,7 @@ def networks(number: float) -> str:
 
 
 def interval(latency: Latency) -> str:
-    """The 95% interval; nothing for an estimate, which has none.
+    """Format the 95% interval; empty for an estimate, which has none.
 
     >>> reading = Latency(2.5, (2.4, 2.7), 2.1, 3.0, 90, "lab", "f0", estimate=False, stable=True)
     >>> interval(reading)
@@ -90,7 +117,7 @@ def interval(latency: Latency) -> str:
 
 
 def reading(latency: Latency) -> str:
-    """A latency with all that a reader must know of it.
+    """Format a latency with its interval, and whether it is an estimate or unstable.
 
     >>> reading(Latency(2.5, (2.4, 2.7), 2.1, 3.0, 90, "lab", "f0", estimate=False, stable=False))
     '2.50 ms (95% interval 2.40 to 2.70), an unstable reading'
@@ -103,7 +130,7 @@ def reading(latency: Latency) -> str:
 
 
 def short_names(names: Sequence[str]) -> list[str]:
-    """The part of each device's name that first tells all of them apart.
+    """Shorten device names to the first part that is different in all of them.
 
     >>> short_names(["AMD EPYC, 1 thread", "Pixel 1"]), short_names(["AMD EPYC, 1 thread", "AMD EPYC, 2"])
     (['AMD EPYC', 'Pixel 1'], ['1 thread', '2'])
@@ -115,7 +142,7 @@ def short_names(names: Sequence[str]) -> list[str]:
 
 
 def on_each(texts: Sequence[str], names: Sequence[str]) -> str:
-    """What is said of a device; of several, each with its name.
+    """Join one text per device; with several devices, each text names its device.
 
     >>> on_each(["7 ms"], ["AMD EPYC"]), on_each(["7 ms", "60 ms"], ["AMD EPYC, 1 thread", "Pixel 1"])
     ('7 ms', '7 ms on AMD EPYC and 60 ms on Pixel 1')
@@ -127,7 +154,7 @@ def on_each(texts: Sequence[str], names: Sequence[str]) -> str:
 
 
 def in_short(latencies: Sequence[Latency]) -> str:
-    """A network's latency on each device, with its marks.
+    """Format a network's latency on each device, marked if it is an estimate or unstable.
 
     >>> in_short([Latency(30.0, (30.0, 30.0), 30.0, 30.0, 0, "m", "m", estimate=True, stable=True)])
     '30.0 ms (estimate)'
@@ -141,13 +168,13 @@ def in_short(latencies: Sequence[Latency]) -> str:
 
 
 def readings(latencies: Sequence[Latency]) -> str:
-    """As `reading`, of each device."""
+    """Format a latency on each device as `reading` does."""
     devices = [latency.device for latency in latencies]
     return on_each([reading(latency) for latency in latencies], devices)
 
 
 def block_of(decision: str) -> tuple[str, str]:
-    """The block that a decision is of, and what is decided.
+    """Split the name of a decision into its block and the property decided.
 
     >>> block_of("block 0 op"), block_of("resolution")
     (('block 0', 'op'), ('', 'resolution'))
@@ -157,7 +184,7 @@ def block_of(decision: str) -> tuple[str, str]:
 
 
 def choices_by_block(tokens: Sequence[int], labels: Labels) -> list[str]:
-    """A network's choices, one line a block.
+    """List a network's choices, one line per block.
 
     >>> choices_by_block((1, 0), [("block 0 op", ("conv", "sepconv")), ("block 0 out", ("8", "16"))])
     ['block 0: op sepconv, out 8']
@@ -173,7 +200,7 @@ def choices_by_block(tokens: Sequence[int], labels: Labels) -> list[str]:
 
 
 def one_line(name: str) -> str:
-    r"""A name as it can be printed: line ends and what no terminal shows are escaped.
+    r"""Escape line ends and unprintable characters in a name.
 
     >>> print(one_line("caf\xe9"), one_line("a\nb"))
     café a\nb
@@ -182,7 +209,7 @@ def one_line(name: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A duration for people.
+    """Format a duration.
 
     >>> duration(42), duration(754), duration(9000)
     ('42 s', '12 min 34 s', '2 h 30 min')
@@ -196,13 +223,13 @@ def duration(seconds: float) -> str:
 
 
 def seconds(text: str) -> float:
-    """A duration as people type it.
+    """Parse a duration such as 1h30m.
 
     >>> seconds("45m"), seconds("1h30m"), seconds("90s")
     (2700.0, 5400.0, 90.0)
 
     Raises:
-        InputError: It is none.
+        InputError: The text is not a duration.
     """
     found = re.fullmatch(r"(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s)?", text.replace(" ", ""))
     try:

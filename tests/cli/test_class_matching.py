@@ -165,7 +165,7 @@ def test_an_import_stores_names(nas, tmp_path):
     base = ("import", "--weights", tmp_path / "w.pth", "--arch", "mobilenet_v3_small@0.35")
     for number, (options, said) in enumerate(
         (
-            ((), "without names (--classes FILE"),
+            ((), "without names (set them with --classes FILE"),
             (("--classes", tmp_path / "names.txt"), "of 2 classes\n"),
         )
     ):
@@ -200,7 +200,7 @@ def test_int8_needs_to_know_which_class_is_which(nas, answering, folders, tmp_pa
     assert json.loads(out)["before"]["accuracy"] == pytest.approx(0.5)
     status, _, err = nas("export", seed, "--classes", tmp_path / "names.txt")
     assert status == 2
-    assert "is about the images of --int8" in err
+    assert "applies to the images of --int8" in err
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_int8_needs_to_know_which_class_is_which(nas, answering, folders, tmp_pa
     [
         (("mobilenet_v2", "--new-classifier"), "mobilenet_v2 has no weights, so no classifier"),
         (("mobilenet_v2@0.5", "--new-classifier"), "nas import --arch mobilenet_v2@0.5 --weights"),
-        (("SPEC", "--new-classifier"), "give the seed.pt of its training"),
+        (("SPEC", "--new-classifier"), "give the seed.pt from its training"),
         (("SEED", "--new-classifier", "--from-scratch"), "leave --new-classifier out"),
         (("mobilenet_v2", "--classes", "x.txt"), "mobilenet_v2 has no weights"),
         (("SEED", "--new-classifier", "--classes", "x.txt"), "leave one out"),
@@ -243,7 +243,7 @@ def test_a_warm_start_from_outside_of_the_space_shows_the_pretrained_way(
     for path, said, pretrained in (
         (seed, "not in space mnasnet: stem ", True),
         (tmp_path / "three.pt", "has 3 classes, the search has 2", True),
-        (tmp_path / "weights.pth", "make a seed of it by nas import", False),
+        (tmp_path / "weights.pth", "make a seed with nas import", False),
         ("mobilenet_v2", "is a network's name and has no weights", False),
     ):
         status, _, err = nas_search(*common, "--trials", 10, "--warm-start", path)
