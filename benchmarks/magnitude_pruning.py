@@ -141,7 +141,7 @@ def main() -> None:
         result,
         console,
         target_ms=job.config.target_ms,
-        looked_at=looked_at,
+        scored_before=looked_at,
         took_s=time.monotonic() - began_s,
     )
 

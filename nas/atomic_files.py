@@ -1,4 +1,4 @@
-"""Files that are written completely or not at all, and readers of a run's files."""
+"""Write files atomically; read JSON files."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ T = TypeVar("T")
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
-    """Write a file atomically: a reader sees the old one or the new one, never a part.
+    """Replace a file atomically: readers see the old content or the new one, never a part.
 
     Raises:
         InputError: The disk is full or the folder is not writable.
     """
-    # The name is unique to the process, because another one may be writing the same file.
+    # Include the process id, as another process may write the same file.
     temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     data = content.encode() if isinstance(content, str) else content
     try:
@@ -30,10 +30,10 @@ def write_whole(path: Path, content: bytes | str) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        with suppress(OSError):  # if nothing could be written, there is nothing to remove
+        with suppress(OSError):  # on a read-only disk there is nothing to remove
             temporary.unlink(missing_ok=True)
         raise InputError(
-            f"{path}: {error.strerror}: free the disk or choose another folder"
+            f"{path}: {error.strerror}: free disk space or choose another folder"
         ) from error
 
 
@@ -47,7 +47,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(
-            f"{path}: damaged or not there ({error}): restore it from a copy, or begin another run"
+            f"{path}: missing or damaged ({error}): restore it from a copy, or start a new run"
         ) from error
 
 

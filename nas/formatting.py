@@ -1,4 +1,4 @@
-"""Format figures and choices for people: percent, milliseconds, one line per block."""
+"""Format figures and choices for readers: percent, milliseconds, one line per block."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from latency import Latency
 from search_spaces.errors import InputError
 
 Labels = Sequence[tuple[str, Sequence[str]]]
-"""Names of each decision and its choices, from a space: ("block 0 op", ("conv", ...))."""
+"""Name of each decision and of its choices: ("block 0 op", ("conv", ...))."""
 
 
 def percent(fraction: float) -> str:
@@ -32,14 +32,32 @@ def three_digits(value: float) -> str:
     >>> [three_digits(value) for value in (2.7, 0.0123, 42.04, 9.999, 1234.0)]
     ['2.70', '0.0123', '42.0', '10.0', '1230']
     """
-    rounded = float(f"{value:.3g}")
+    return _significant(value, 3)
+
+
+def distinguished(value: float, other: float) -> tuple[str, str]:
+    """Format two figures with three significant digits; with more if they would look equal.
+
+    >>> distinguished(1.32, 1.12), distinguished(1.1234, 1.12), distinguished(1.12, 1.12)
+    (('1.32', '1.12'), ('1.123', '1.120'), ('1.12', '1.12'))
+    """
+    if value != other:
+        for digits in range(3, 7):
+            texts = _significant(value, digits), _significant(other, digits)
+            if texts[0] != texts[1]:
+                return texts
+    return three_digits(value), three_digits(other)
+
+
+def _significant(value: float, digits: int) -> str:
+    rounded = float(f"{value:.{digits}g}")
     if not 0 < rounded < math.inf:
         return f"{rounded:g}"
-    return f"{rounded:.{max(0, 2 - math.floor(math.log10(rounded)))}f}"
+    return f"{rounded:.{max(0, digits - 1 - math.floor(math.log10(rounded)))}f}"
 
 
 def four_digits(value: object) -> str:
-    """Format a number for tables that programs read: four significant digits, without an exponent.
+    """Format a number for machine-readable tables: four significant digits, without an exponent.
 
     >>> [four_digits(value) for value in (0.78125, 2.3000000000000003, 12345.6, 0.0)]
     ['0.7812', '2.3', '12350', '0']
@@ -48,7 +66,7 @@ def four_digits(value: object) -> str:
 
 
 def two_digits_up(value: float) -> str:
-    """Round a positive number up to two significant digits, for a target that can be reached.
+    """Round a positive number up to two significant digits, to suggest a target that can be met.
 
     >>> [two_digits_up(value) for value in (0.694, 0.70, 2.31, 99.1, 101.0, 0.00123)]
     ['0.70', '0.70', '2.4', '100', '110', '0.0013']
@@ -59,7 +77,7 @@ def two_digits_up(value: float) -> str:
 
 
 def counted(number: int, thing: str, things: str = "") -> str:
-    """Format a number of things.
+    """Format a count with its noun.
 
     >>> counted(1, "trial"), counted(200, "trial"), counted(2, "latency", "latencies")
     ('1 trial', '200 trials', '2 latencies')
@@ -67,8 +85,17 @@ def counted(number: int, thing: str, things: str = "") -> str:
     return f"{number:,} {thing if number == 1 else things or thing + 's'}"
 
 
+def epochs(number: float) -> str:
+    """Format a number of epochs, which may be a fraction.
+
+    >>> epochs(1.0), epochs(0.5), epochs(30)
+    ('1 epoch', '0.5 epochs', '30 epochs')
+    """
+    return f"{number:g} epoch{'' if number == 1 else 's'}"
+
+
 def networks(number: float) -> str:
-    """Format the size of a space.
+    """Format the number of networks in a space.
 
     >>> networks(768), networks(2.81e18)
     ('768 networks', '2.8e+18 networks')
@@ -110,7 +137,7 @@ def split_sizes(train: int, val: int, test: int) -> str:
 
 
 def reading(latency: Latency) -> str:
-    """Format a latency with its interval, or as an estimate.
+    """Format a latency with its interval, and whether it is an estimate or unstable.
 
     >>> reading(Latency(2.5, (2.4, 2.7), 2.1, 3.0, 90, "lab", "f0", estimate=False, stable=False))
     '2.50 ms (95% interval 2.40 to 2.70), an unstable reading'
@@ -123,7 +150,7 @@ def reading(latency: Latency) -> str:
 
 
 def short_names(names: Sequence[str]) -> list[str]:
-    """Return the first part of the devices' names that distinguishes all of them.
+    """Shorten device names to the first part that is different in all of them.
 
     >>> short_names(["AMD EPYC, 1 thread", "Pixel 1"]), short_names(["AMD EPYC, 1 thread", "AMD EPYC, 2"])
     (['AMD EPYC', 'Pixel 1'], ['1 thread', '2'])
@@ -135,7 +162,7 @@ def short_names(names: Sequence[str]) -> list[str]:
 
 
 def on_each(texts: Sequence[str], names: Sequence[str]) -> str:
-    """Join texts about devices; if there are several, each with the device's name.
+    """Join one text per device; with several devices, each text names its device.
 
     >>> on_each(["7 ms"], ["AMD EPYC"]), on_each(["7 ms", "60 ms"], ["AMD EPYC, 1 thread", "Pixel 1"])
     ('7 ms', '7 ms on AMD EPYC and 60 ms on Pixel 1')
@@ -147,7 +174,7 @@ def on_each(texts: Sequence[str], names: Sequence[str]) -> str:
 
 
 def in_short(latencies: Sequence[Latency]) -> str:
-    """Format a network's latency on each device, with remarks.
+    """Format a network's latency on each device, marked if it is an estimate or unstable.
 
     >>> in_short([Latency(30.0, (30.0, 30.0), 30.0, 30.0, 0, "m", "m", estimate=True, stable=True)])
     '30.0 ms (estimate)'
@@ -161,13 +188,13 @@ def in_short(latencies: Sequence[Latency]) -> str:
 
 
 def readings(latencies: Sequence[Latency]) -> str:
-    """Format a latency on each device, as `reading`."""
+    """Format a latency on each device as `reading` does."""
     devices = [latency.device for latency in latencies]
     return on_each([reading(latency) for latency in latencies], devices)
 
 
 def block_of(decision: str) -> tuple[str, str]:
-    """Split a decision's name into its block and what is decided.
+    """Split the name of a decision into its block and the property decided.
 
     >>> block_of("block 0 op"), block_of("resolution")
     (('block 0', 'op'), ('', 'resolution'))
@@ -177,7 +204,7 @@ def block_of(decision: str) -> tuple[str, str]:
 
 
 def choices_by_block(tokens: Sequence[int], labels: Labels) -> list[str]:
-    """Format a network's choices, one line per block.
+    """List a network's choices, one line per block.
 
     >>> choices_by_block((1, 0), [("block 0 op", ("conv", "sepconv")), ("block 0 out", ("8", "16"))])
     ['block 0: op sepconv, out 8']
@@ -193,7 +220,7 @@ def choices_by_block(tokens: Sequence[int], labels: Labels) -> list[str]:
 
 
 def one_line(name: str) -> str:
-    r"""Escape line breaks and non-printable characters in a name.
+    r"""Escape line ends and unprintable characters in a name.
 
     >>> print(one_line("caf\xe9"), one_line("a\nb"))
     café a\nb
@@ -216,7 +243,7 @@ def duration(seconds: float) -> str:
 
 
 def seconds(text: str) -> float:
-    """Parse a duration.
+    """Parse a duration such as 1h30m.
 
     >>> seconds("45m"), seconds("1h30m"), seconds("90s")
     (2700.0, 5400.0, 90.0)

@@ -1,4 +1,4 @@
-"""The main job, as one call: search a space for the network that is best on a device."""
+"""Search a space for the best network on a device, in one call."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 DEFAULT_TRIALS = 100
 
 UNLIMITED = 1_000_000
-"""Trials where wall time ends a search."""
+"""Number of trials if wall time ends the search."""
 
 
 def search(
@@ -80,45 +80,44 @@ def search(
 ) -> SearchResult:
     """Search `space` for the most accurate network within `target_ms` (MnasNet, figure 1).
 
-    Every argument may be the caller's own object of the same protocol. An interrupted run of the same
-    arguments in `folder` is resumed where its log ends.
+    Every argument may be your own object of the same protocol. If `folder` holds an interrupted run with
+    the same arguments, it is resumed from its log.
 
     Args:
         space: Decodes token sequences to networks.
-        controller: Fresh; it proposes token sequences and learns from their rewards.
-        latency: Tells a network's latency on the target device; or one source for each of several devices.
-        data: Images: trials train on `train` and are compared on `val`, at whatever size they have.
-        final_data: The same images at the size of the space's networks, at which they are deployed:
-            finalists end their training at it, are compared on `val` and the winner tested on `test`.
-            `data` where that is its size.
-        target_ms: Latency budget in milliseconds; of each device, in the same order, if there are several.
-        folder: The run's folder, made if it is not there.
-        recipe: How a trial trains.
-        reward: Called with (accuracy in 0..1, latency in ms, target_ms=), of several devices with tuples;
-            ACC*(LAT/T)^-0.15 by default (MnasNet, eq. 2), of several the product over them.
-        trials: Candidates to train; 100 by default, and no more than the space has networks.
-        wall_time: Seconds in place of a number of trials: as many are trained as leave time for the finals.
-        batch_size: Candidates a controller update.
+        controller: A new controller; proposes token sequences and learns from their rewards.
+        latency: Latency source of the target device, or a sequence of one per device.
+        data: Images at the proxy resolution: trials train on `train` and are compared on `val`.
+        final_data: The same images at the deployed size: finalists finish training at it and are compared
+            on `val`, and the winner is scored on `test`. Defaults to `data`.
+        target_ms: Target latency in milliseconds, or a sequence of one per device.
+        folder: The run's folder; created if missing.
+        recipe: Training recipe of a trial.
+        reward: Called with (accuracy in 0..1, latency in ms, target_ms=); with tuples if there are several
+            devices. Defaults to ACC*(LAT/T)^-0.15 (MnasNet, eq. 2), multiplied over the devices.
+        trials: Number of candidates; 100 by default, at most the number of networks in the space.
+        wall_time: Time budget in seconds, in place of a number of trials; leaves time for the finals.
+        batch_size: Candidates per controller update.
         finals: How many candidates train longer at the end, and how much longer.
-        fidelity: Lets all candidates train for a first part, and only the better ones in full.
+        fidelity: Multi-fidelity settings: train all candidates for a fraction, and only the better in full.
         schedule: Where trials train; in this process by default.
-        warm_start: Trained networks of the space; a trial begins with the weights of the one most like it.
-        latency_warmup: How latency is guessed on each device. By it the controller's policy, if it has one,
-            is moved to networks within the target before the first trial, and a controller that can keeps
-            within it (`nas.searching.latency_warmup`).
+        warm_start: Trained networks of the space; a trial is initialized from the most similar one.
+        latency_warmup: A latency law per device. The controller's policy, if it has one, is moved to
+            networks within the target before the first trial; a controller that supports it stays within
+            (`nas.searching.latency_warmup`).
         seed: Seeds everything except the controller.
-        evaluate: Trains a job in place of `recipe` on `data`; a job's `kind` says for how long.
-        watcher: Is told what happens; None takes the default (`nas.display.default_watchers`), and
+        evaluate: Trains a job in place of `recipe` on `data`; the job's `kind` determines for how long.
+        watcher: Is notified of events; None takes the default (`nas.display.default_watchers`), and
             `Silent()` shows nothing.
-        publish: Whether to copy `best.yaml` and `seed.pt` beside the folder at the end, over those of an
-            earlier run, as the command does.
+        publish: Whether to copy `best.yaml` and `seed.pt` next to the folder at the end, replacing those of
+            an earlier run, as the command does.
 
     Returns:
-        The winner and all trials; the same stands in `folder`.
+        The winner and all trials, as saved in `folder`.
 
     Raises:
-        InputError: Something given cannot be used, or another process holds the folder.
-        SearchStoppedError: A whole batch of trials failed, or all finalists did, or a device is lost.
+        InputError: An argument is invalid, or another process holds the folder.
+        SearchStoppedError: A whole batch of trials or all finalists failed, or a device is lost.
     """
     began_s = time.monotonic()
     sources, targets_ms = _aimed(latency, target_ms)
@@ -130,7 +129,7 @@ def search(
     budget = Budget(most, batch_size, finals.count, finals.repeats, seed, seconds)
     if len(latency_warmup) not in (0, len(sources)):
         raise InputError(
-            f"latency_warmup has {len(latency_warmup)} laws for {len(sources)} devices: give one for each"
+            f"latency_warmup has {len(latency_warmup)} laws for {len(sources)} devices: give one per device"
         )
     reward, recipe = reward or Reward(), recipe or Recipe()
     final_data = _at_deployed_size(space, data, final_data)
@@ -206,8 +205,8 @@ def _settings(
     fidelity: FidelityConfig | None,
     targets_ms: Sequence[float],
 ) -> SearchConfig:
-    """A search's settings, as far as its view needs them: what is to come, and how many devices."""
-    return SearchConfig.model_construct(  # unchecked: these are no devices that anybody could open
+    """Build the part of a search's settings that its view needs."""
+    return SearchConfig.model_construct(  # unchecked, as the device names are placeholders
         device={f"device {place}": ms for place, ms in enumerate(targets_ms)},
         trials=budget.trials,
         budget_s=budget.wall_time_s,
@@ -218,18 +217,18 @@ def _settings(
 
 
 def _at_deployed_size(space: SearchSpace, data: Dataset, final_data: Dataset | None) -> Dataset:
-    """The images at the deployed size, normalised as those that trials train on.
+    """Return the images at the deployed size, normalized like those of the trials.
 
     Raises:
-        InputError: They are of another size than the space's networks.
+        InputError: Their size differs from that of the space's networks.
     """
     px = deployed_px(space)
     name = "data" if final_data is None else "final_data"
     given = final_data or data
     if given.resolution_px != px:
         raise InputError(
-            f"{name} has images of {given.resolution_px} px and the space's networks are deployed at "
-            f"{px} px: give final_data with the images at {px} px "
+            f"{name} has images of {given.resolution_px} px, but the space's networks are deployed at "
+            f"{px} px: give final_data with images at {px} px "
             f"(nas.data.load.open_source(...).at({px})), or load the space with "
             f"resolution={given.resolution_px}"
         )
@@ -245,12 +244,12 @@ def _proxy(
     schedule: ScheduleConfig,
     warm: WarmStart | None,
 ) -> ProxyTraining:
-    """How trials are trained by a recipe.
+    """Return the evaluator that trains trials with a recipe.
 
     Raises:
-        InputError: There are fewer images than a batch.
+        InputError: There are fewer training images than a batch.
     """
-    from nas.data.images import require_batch  # torch
+    from nas.data.images import require_batch  # imports torch
 
     require_batch(data, recipe.batch_size)
     rung = None
@@ -271,7 +270,7 @@ def _proxy(
 def _most_trials(
     space: SearchSpace, trials: int | None, seconds: float | None, batch_size: int
 ) -> int:
-    """Trials after which the search ends in any case.
+    """Return the maximum number of trials.
 
     Raises:
         InputError: A number is below 1.
@@ -287,17 +286,21 @@ def _most_trials(
 def _aimed(
     latency: LatencySource | Sequence[LatencySource], target_ms: float | Sequence[float]
 ) -> tuple[tuple[LatencySource, ...], tuple[float, ...]]:
-    """Each device's source, and its target."""
+    """Return the latency sources and their targets, one per device.
+
+    Raises:
+        InputError: Their numbers differ, a target is not above 0, or two sources are the same device.
+    """
     sources = tuple(latency) if isinstance(latency, Sequence) else (latency,)
     targets_ms = tuple(target_ms) if isinstance(target_ms, Sequence) else (target_ms,)
     if not sources or len(sources) != len(targets_ms):
         raise InputError(
-            f"there are {len(sources)} devices and {len(targets_ms)} target_ms: give one for each"
+            f"there are {len(sources)} devices and {len(targets_ms)} target_ms: give one per device"
         )
     for one_ms in targets_ms:
         if not 0 < one_ms < float("inf"):
             raise InputError(
-                f"target_ms must be above 0, got {one_ms:g}: give the budget in milliseconds"
+                f"target_ms must be above 0, got {one_ms:g}: give the target in milliseconds"
             )
     require_distinct(sources)
     return sources, targets_ms
@@ -309,7 +312,7 @@ def _scored(
     accuracy: float,
     every_ms: Sequence[float],
 ) -> float:
-    """The reward of one device's figures, or of several devices'."""
+    """Call the reward with numbers for one device, or with tuples for several."""
     if len(targets_ms) == 1:
         return reward(accuracy, every_ms[0], target_ms=targets_ms[0])
     return reward(accuracy, tuple(every_ms), target_ms=tuple(targets_ms))
@@ -318,12 +321,12 @@ def _scored(
 def _conclude(
     plan: SearchPlan, logs: RunLogs, folder: RunFolder, data: Dataset, final_data: Dataset
 ) -> SearchResult:
-    """Choose the winner, score it on the test images once, write the files."""
+    """Choose the winner, score it on the test images once, and write the files."""
     trials, finals = plan.trials, logs.finals
     winner = choose_winner(finals, targets_ms=plan.targets_ms)
     if winner is None:
         reasons = [trial.error for trial in (*finals, *logs.trials) if trial.error]
-        raise SearchStoppedError(f"nothing trained to the end: {reasons[0]}")
+        raise SearchStoppedError(f"every training failed, for instance: {reasons[0]}")
     spec = plan.space.decode(winner.tokens)
     noise, fastest = measure_noise(trials, finals), None
     if noise is not None and not noise.differ:
@@ -354,7 +357,7 @@ def _conclude(
 def _on_test(
     folder: RunFolder, winner: Trial, spec: ArchSpec, data: Dataset
 ) -> tuple[float | None, str | None]:
-    """The winner's accuracy on the test images; where these cannot be read any more, why."""
+    """Return the winner's accuracy on the test images, or why they can no longer be read."""
     from nas.data.image_files.unreadable import UnreadableError
 
     try:
@@ -364,7 +367,7 @@ def _on_test(
 
 
 def _test_accuracy(folder: RunFolder, winner: Trial, spec: ArchSpec, data: Dataset) -> float | None:
-    """Top-1 of the winner on the test images; None where its evaluator kept no weights."""
+    """Return the winner's top-1 accuracy on the test images; None if its evaluator kept no weights."""
     if not folder.weights_path(winner.key).exists():
         return None
     from nas.training.evaluate import evaluate

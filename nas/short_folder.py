@@ -1,6 +1,6 @@
-"""A folder whose path is short enough for sockets.
+"""Find a folder whose path is short enough for Unix sockets.
 
-The path of a Unix socket has at most 107 bytes, and Ray adds over 60 to the folder that it is given.
+The path of a Unix socket has at most 107 bytes, and Ray appends over 60 to its folder.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from pathlib import Path
 from search_spaces import InputError
 
 LONGEST = 36
-"""Characters of a folder in which Ray's sockets have room."""
+"""Maximum length of a folder's path that leaves room for Ray's sockets."""
 
-PLACES = ("/tmp", "/var/tmp", "/dev/shm", "$XDG_RUNTIME_DIR", "/run/shm")  # noqa: S108 - tried in turn
+PLACES = ("/tmp", "/var/tmp", "/dev/shm", "$XDG_RUNTIME_DIR", "/run/shm")  # noqa: S108 - tried in this order
 
 
 @contextmanager
 def short_folder() -> Iterator[str | None]:
-    """The folder for Ray's files, or None where the one that Ray chooses by itself will do.
+    """Yield a folder for Ray's files, or None if Ray's own choice is short enough.
 
-    A folder that was made for it is removed at the end.
+    A folder created here is removed at the end.
 
     Raises:
-        InputError: There is none.
+        InputError: There is no usable folder.
     """
     chosen = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"  # noqa: S108 - as Ray chooses
     if usable(chosen):
@@ -38,8 +38,8 @@ def short_folder() -> Iterator[str | None]:
     places = filter(usable, map(os.path.expandvars, PLACES))
     if (place := next(places, None)) is None:
         raise InputError(
-            f"Ray needs a folder to write to with a path of at most {LONGEST} plain characters, and "
-            f"neither {chosen} nor /tmp is one: set RAY_TMPDIR to one, or give --workers 0"
+            f"Ray needs a writable folder with a path of at most {LONGEST} ASCII characters, and neither "
+            f"{chosen} nor /tmp is one: set RAY_TMPDIR to one, or give --workers 0"
         )
     made = tempfile.mkdtemp(prefix="nas-", dir=place)
     try:
@@ -49,7 +49,7 @@ def short_folder() -> Iterator[str | None]:
 
 
 def usable(place: str) -> bool:
-    """Whether Ray can keep its files in a folder.
+    """Whether Ray can use a folder.
 
     >>> usable("/tmp/" + 70 * "x"), usable("/absent")
     (False, False)
@@ -61,9 +61,9 @@ def usable(place: str) -> bool:
 
 
 def shorten_sockets() -> None:
-    """Let processes that load images talk in a short folder: in a long one they wait for ever.
+    """Use a short folder for the sockets of data-loading processes, which hang if the path is too long.
 
-    Python chooses a folder for its sockets once a process, in the one for temporary files.
+    Python chooses the folder once per process, inside the folder for temporary files.
     """
     settings = multiprocessing.current_process()._config  # type: ignore[attr-defined]
     if settings.get("tempdir") is not None or len(tempfile.gettempdir()) <= LONGEST:

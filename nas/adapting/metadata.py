@@ -15,7 +15,7 @@ from nas.adapting.config import AdaptConfig
 from nas.atomic_files import read_json, write_whole
 from nas.engine.memoized_source import MemoizedSource
 from nas.engine.run_folder import RunFolder
-from nas.engine.run_metadata import data_metadata, gone_on, keep_contents
+from nas.engine.run_metadata import data_metadata, keep_contents, resumed_metadata
 from search_spaces import ArchSpec, InputError
 from search_spaces.spec import to_dict
 
@@ -73,7 +73,9 @@ def begin_metadata(
         if before.get("kind") != KIND:
             raise InputError(f"{path}: not written by netadapt: choose another folder")
         free = set() if run.ending else {"last"}
-        metadata = gone_on(run, {k: f for k, f in before.items() if k not in free}, metadata, data)
+        metadata = resumed_metadata(
+            run, {k: f for k, f in before.items() if k not in free}, metadata, data
+        )
         latency.know(seed, Latency.from_dict(before["latency"]))
         metadata |= {"latency": before["latency"], "accuracy": before["accuracy"]}
     else:

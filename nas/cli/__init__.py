@@ -1,1 +1,1 @@
-"""The commands. `main` has the list; one file a command."""
+"""The commands: `main` lists them, one file each."""

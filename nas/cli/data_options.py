@@ -1,4 +1,4 @@
-"""Options of every command that reads images."""
+"""Options shared by the commands that read images."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ LayoutOption = Annotated[
     str | None,
     typer.Option(
         metavar="flat|split",
-        help="Whether the data's folders are classes, or train, val and test; told apart by default.",
+        help="flat: class folders; split: train, val and test folders; detected by default.",
     ),
 ]
 MegapixelsOption = Annotated[
-    float | None, typer.Option("--max-megapixels", help="No larger image is read; 400.")
+    float | None, typer.Option("--max-megapixels", help="Reject images larger than this; 400.")
 ]
 SkipFlag = Annotated[
     bool,
-    typer.Option("--skip-bad-images", help="Leave out images that cannot be read, and note them."),
+    typer.Option("--skip-bad-images", help="Skip unreadable images and list them."),
 ]
 AcceptFlag = Annotated[
     bool,
     typer.Option(
         "--accept-data-changes",
-        help="With --resume: go on though images were added, removed or changed, and note it.",
+        help="With --resume: continue although images were added, removed or changed; the run records it.",
     ),
 ]
 
@@ -40,17 +40,17 @@ OPTIONS = {"layout": "--layout", "max_megapixels": "--max-megapixels", "source":
 def data_settings(
     *, layout: str | None, max_megapixels: float | None, skip_bad_images: bool
 ) -> dict[str, Any]:
-    """The options that were given, as settings of `DataConfig`."""
+    """Return the given options as settings of `DataConfig`."""
     given = {"layout": layout, "max_megapixels": max_megapixels}
     settings = {name: value for name, value in given.items() if value is not None}
     return settings | ({"skip_bad_images": True} if skip_bad_images else {})
 
 
 def data_config(source: str, **settings: Any) -> DataConfig:
-    """Settings of the images, from options.
+    """Build a `DataConfig` from options.
 
     Raises:
-        InputError: One is wrong; the option is named.
+        InputError: An option is invalid; the message names it.
     """
     try:
         return DataConfig(source=source, **settings)
@@ -61,7 +61,7 @@ def data_config(source: str, **settings: Any) -> DataConfig:
 
 
 def absolute(data: DataConfig) -> DataConfig:
-    """The same, with a folder's path that holds from everywhere."""
+    """Make the path of an image folder absolute."""
     from nas.data.finding import expanded, is_folder
 
     if not is_folder(data.source):
@@ -70,14 +70,14 @@ def absolute(data: DataConfig) -> DataConfig:
 
 
 def found_again(data: DataConfig, run: Path) -> DataConfig:
-    """The images of a run's settings, whose folder may be told from where the run began.
+    """Resolve a run's image folder, whose path may be relative to where the run was started.
 
     Args:
-        data: As the run's `config.yaml` has it.
+        data: Settings from the run's `config.yaml`.
         run: The run's folder.
 
     Raises:
-        InputError: The folder is not here, nor beside the run.
+        InputError: The folder exists neither here nor in a parent of the run's folder.
     """
     from nas.data.embedded import NAME
     from nas.data.finding import expanded, is_folder
@@ -87,11 +87,11 @@ def found_again(data: DataConfig, run: Path) -> DataConfig:
     path = expanded(data.source)
     if path.is_absolute() or path.exists() or (known and not is_folder(data.source)):
         return data
-    # Runs lie in runs/ of the folder that they began in, unless --runs said otherwise.
+    # Unless --runs was given, a run is in runs/ of the folder it was started in.
     for folder in run.absolute().parents:
         if (folder / path).is_dir():
             return data.model_copy(update={"source": str(folder / path)})
     raise InputError(
-        f"{run}: its images are in {data.source}, a path from the folder in which the run began, which is "
-        "not this one: resume it from there, or set data.source in its config.yaml to the whole path"
+        f"{run}: no image folder {data.source}, a path relative to the folder the run was started in: "
+        "resume from that folder, or set data.source in the run's config.yaml to an absolute path"
     )

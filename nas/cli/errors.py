@@ -1,4 +1,4 @@
-"""How commands end when something is wrong: one line, and the exit status."""
+"""Report errors of a command: one line on standard error, and an exit status."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ INTERRUPTED = 130
 TERMINATED = 143
 
 
-# What typer raises for a wrong option or value: the base of its public BadParameter.
+# The base of typer's public BadParameter: raised for any wrong option or value.
 _UsageError = cast("type[Exception]", typer.BadParameter.__mro__[1])
 
 
@@ -36,15 +36,15 @@ BARRED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 _sent = threading.Event()
-"""Whether SIGTERM was sent: typer takes the exception that tells."""
+"""Set on SIGTERM, as typer swallows the KeyboardInterrupt raised for it."""
 
 
-class Failed(RuntimeError):  # noqa: N818  what happened, as people say it
-    """The command could not do its job, and nothing that was typed is at fault."""
+class Failed(RuntimeError):  # noqa: N818  reads as what happened
+    """The command failed although its input is valid."""
 
 
 def guarded(program: str, app: typer.Typer) -> None:
-    """Run a command; bad input is one line on standard error and status 2, not a traceback."""
+    """Run a command; bad input ends in one line on standard error and status 2, without a traceback."""
     _sent.clear()
     show_warnings()
     forget()
@@ -53,13 +53,13 @@ def guarded(program: str, app: typer.Typer) -> None:
     try:
         ensure_home()
         status = app(standalone_mode=False) or 0
-        if status == INTERRUPTED:  # typer makes a status of a KeyboardInterrupt
+        if status == INTERRUPTED:  # typer turns a KeyboardInterrupt into a status
             _interrupted(program)
         raise SystemExit(status)
     except InputError as error:
         _end(program, str(error), BAD_INPUT)
     except _UsageError as error:
-        message = _meant(error) or error.format_message() + _given(error)  # type: ignore[attr-defined]
+        message = _unknown(error) or error.format_message() + _given_value(error)  # type: ignore[attr-defined]
         if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help text
             sys.stderr.write(message + "\n")
             raise SystemExit(BAD_INPUT) from None
@@ -70,24 +70,26 @@ def guarded(program: str, app: typer.Typer) -> None:
         _end(program, str(error), FAILED)
     except (KeyboardInterrupt, typer.Abort):
         _interrupted(program)
-    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
+    except BrokenPipeError:  # whoever read our output has exited, as `| head` does
         sys.stderr.close()
         raise SystemExit(FAILED) from None
     except OSError as error:
         if error.errno == errno.ENOENT and "temporary directory" in str(error.strerror):
-            _end(program, f"{error.strerror}: free one of these disks, or set TMPDIR", BAD_INPUT)
-        # Without a file's name it may be of a socket.
+            _end(program, f"{error.strerror}: free space there, or set TMPDIR", BAD_INPUT)
+        # Without a file name the error may come from a socket.
         if error.errno not in FULL and (error.errno not in BARRED or error.filename is None):
             raise
         where = "" if error.filename is None else f"{error.filename}: "
         mend = (
-            "free the disk" if error.errno in FULL else "give a place that you may read and write"
+            "free disk space"
+            if error.errno in FULL
+            else "choose a path that you may read and write"
         )
         _end(program, f"{where}{error.strerror}: {mend}", BAD_INPUT)
 
 
-def _meant(error: Exception) -> str:
-    """What to say of an option or a command that there is not; empty of other errors."""
+def _unknown(error: Exception) -> str:
+    """Describe an unknown option or command, with a suggestion; empty for other errors."""
     command = getattr(getattr(error, "ctx", None), "command", None)
     if (typed := getattr(error, "option_name", None)) and type(error).__name__ == "NoSuchOption":
         known = [option for param in getattr(command, "params", ()) for option in param.opts]
@@ -97,8 +99,8 @@ def _meant(error: Exception) -> str:
     return ""
 
 
-def _given(error: Exception) -> str:
-    """The value that was typed, where typer's message has the option alone."""
+def _given_value(error: Exception) -> str:
+    """Return the value typed, if typer's message shows only the option."""
     for option in getattr(getattr(error, "param", None), "opts", ()):
         for word, following in reversed([*pairwise([*sys.argv[1:], ""])]):  # the last one counts
             value = following if word == option else word.removeprefix(f"{option}=")
@@ -108,7 +110,7 @@ def _given(error: Exception) -> str:
 
 
 def _terminated(_signal: int, _frame: FrameType | None) -> NoReturn:
-    """Take SIGTERM, as `kill` and batch systems send it, as Ctrl-C: the command tells how to go on."""
+    """Handle SIGTERM, sent by `kill` and batch systems, like Ctrl-C: the command prints how to resume."""
     _sent.set()
     raise KeyboardInterrupt
 

@@ -1,4 +1,4 @@
-"""Reading a command's images, with progress."""
+"""Read a command's images, with progress."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def open_images(
     """Read the images at `wanted.proxy_resolution`, or at their own size.
 
     Args:
-        wanted: Which images.
-        console: Where progress is shown.
-        batch_size: There must be as many training images.
-        setting: What the user sets that by.
-        resumed: The run that goes on with them, if one does.
+        wanted: Image settings.
+        console: Shows progress.
+        batch_size: Minimum number of training images.
+        setting: Option or setting that changes `batch_size`, for the error message.
+        resumed: The resumed run, if any.
         of: See `find_images`.
 
     Raises:
-        InputError: See `nas.data.load.load_dataset`; train holds less than a batch; or the images are
-            not those that the run began with.
+        InputError: See `nas.data.load.load_dataset`; there are fewer training images than a batch; or the
+            images differ from those the run started with.
     """
     source = find_images(wanted, console, resumed=resumed, of=of)
     px = wanted.proxy_resolution or source.default_px()
@@ -53,17 +53,16 @@ def find_images(
     resumed: Resumed | None = None,
     of: Path | None = None,
 ) -> ImageSource:
-    """Find the images and settle their splits, without decoding any unless bad ones are left out.
+    """Find the images and split them; decodes them only if bad ones are to be skipped.
 
     Args:
-        wanted: Which images.
-        console: Where progress is shown, if it takes long.
-        resumed: The run that goes on with them, if one does.
-        of: A checkpoint or an exported file: images that its run knew stay on their side.
+        wanted: Image settings.
+        console: Shows progress if it takes long.
+        resumed: The resumed run, if any.
+        of: A checkpoint or an exported file; images known to its run keep their split.
 
     Raises:
-        InputError: See `nas.data.load.open_source`; or the images are not those that the run began
-            with.
+        InputError: See `nas.data.load.open_source`; or the images differ from those the run started with.
     """
     from nas.data.image_files.names import printable
     from nas.data.load import open_source
@@ -71,7 +70,7 @@ def find_images(
 
     folder = resumed.folder if resumed else None if of is None else RunFolder(of.parent)
     before = None if folder is None else read_contents(folder)
-    looking = f"looking through the images of {printable(wanted.source)}"
+    looking = f"listing the images of {printable(wanted.source)}"
     with waiting(console or Console(quiet=True), looking) as status:
         source = open_source(
             wanted.source,
@@ -82,28 +81,28 @@ def find_images(
             max_megapixels=wanted.max_megapixels,
             skip_bad_images=wanted.skip_bad_images,
             keep=before,
-            progress=lambda done, total: status.update(f"{looking}, {done} of {total} checked"),
+            progress=lambda done, total: status.update(f"{looking}: {done} of {total} checked"),
         )
     if resumed is None:
         return source
     source = resumed.checked(source, before)
     if source.changes and console is not None:
-        console.print(f"going on with other images: {', '.join(source.changes)}", soft_wrap=True)
+        console.print(f"resuming with changed images: {', '.join(source.changes)}", soft_wrap=True)
     return source
 
 
 def images_of(wanted: DataConfig, usage: Usage, file: Path, px: int, console: Console) -> Dataset:
-    """Read images for a trained network, prepared and split as when it was trained.
+    """Read images for a trained network, preprocessed and split as in its training.
 
     Args:
-        wanted: Which images.
-        usage: How the network's images are prepared and held out.
+        wanted: Image settings.
+        usage: The network's preprocessing and split rule.
         file: Its checkpoint, or an exported file.
-        px: Their side.
-        console: Where progress is shown.
+        px: Side of the images.
+        console: Shows progress.
 
     Raises:
-        InputError: They cannot be found or read.
+        InputError: The images cannot be found or read.
     """
     wanted = wanted.model_copy(update={"background": usage.background})
     source = find_images(wanted.held_out_by(usage.rule), console, of=file)
@@ -123,14 +122,14 @@ def read_images(
 
     Args:
         source: See `find_images`.
-        px: Their side.
-        console: Where progress is shown.
-        batch_size: There must be as many training images.
-        setting: What the user sets that by.
-        beside_px: Another size at which they are read too.
+        px: Side of the images.
+        console: Shows progress.
+        batch_size: Minimum number of training images.
+        setting: Option or setting that changes `batch_size`, for the error message.
+        beside_px: Another size that the images will also be read at.
 
     Raises:
-        InputError: An image cannot be read, or train holds less than a batch.
+        InputError: An image cannot be read, or there are fewer training images than a batch.
     """
     from nas.data.images import require_batch
 
@@ -139,7 +138,7 @@ def read_images(
         images = source.at(
             px,
             beside_px=beside_px,
-            progress=lambda done, total: status.update(f"{reading}, {done} of {total}"),
+            progress=lambda done, total: status.update(f"{reading}: {done} of {total}"),
         )
     require_batch(images, batch_size, setting=setting)
     return images

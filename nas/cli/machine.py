@@ -1,4 +1,4 @@
-"""What the machine has that a command runs on."""
+"""Check the resources of this machine."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from search_spaces import InputError
 
 
 def require_machine(schedule: ScheduleConfig) -> None:
-    """Refuse what this machine has not got; a cluster is asked when it is joined."""
+    """Refuse to use more cores or GPUs than this machine has; a cluster is checked on joining it.
+
+    Raises:
+        InputError: There are too few.
+    """
     if schedule.ray_address is not None:
         return
     cores = os.cpu_count() or 1
     if schedule.cpus_per_trial > cores:
         raise InputError(
-            f"cpus_per_trial is {schedule.cpus_per_trial}, but this machine has {cores}: give fewer"
+            f"cpus_per_trial is {schedule.cpus_per_trial}, but this machine has {cores} cores: give fewer"
         )
     if schedule.gpus_per_trial > 0:
         import torch
@@ -24,5 +28,5 @@ def require_machine(schedule: ScheduleConfig) -> None:
         if schedule.gpus_per_trial > gpus:
             raise InputError(
                 f"gpus_per_trial is {schedule.gpus_per_trial:g}, but torch sees {gpus} GPUs here: give "
-                "fewer, or --ray-address of a cluster that has some"
+                "fewer, or the --ray-address of a cluster with GPUs"
             )

@@ -1,4 +1,4 @@
-"""The commands: `nas-search`, and `nas` with its subcommands."""
+"""The commands: `nas` with its subcommands, `nas-search` and `netadapt`."""
 
 from __future__ import annotations
 
@@ -77,17 +77,17 @@ search_app.command()(search)
 
 
 def main() -> None:
-    """The `nas` command."""
+    """Run `nas`."""
     guarded("nas", nas_app)
 
 
 def search_main() -> None:
-    """The `nas-search` command."""
+    """Run `nas-search`."""
     guarded("nas-search", search_app)
 
 
 def netadapt_main() -> None:
-    """The `netadapt` command."""
+    """Run `netadapt`."""
     guarded("netadapt", netadapt_app)
 
 

@@ -12,7 +12,7 @@ _said: set[Path] = set()
 
 
 def forget() -> None:
-    """Forget what was said: another command begins."""
+    """Forget the files named so far; called when a command starts."""
     _said.clear()
 
 
@@ -31,4 +31,4 @@ def say_run(path: Path | str, run: str | None = None) -> None:
         return
     _said.add(path)
     if run := run_of(path) if run is None else run:
-        messages().print(f"{path}: of run {run}", soft_wrap=True)
+        messages().print(f"{path}: from run {run}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""A network's two sizes: of its training images, and of its input."""
+"""Compare the image size a network was trained at with its input size."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from nas.display.output import noted
 def note_sizes(
     console: Console, trained_px: int, px: int, *, done: str, measured: bool = False
 ) -> None:
-    """Warn if a network is used at another size than it was trained at.
+    """Warn if a network is used at a different size than it was trained at.
 
     Args:
-        console: Where to.
+        console: Shows the warning.
         trained_px: Side of the images that the weights were trained on.
         px: Side of its input now.
-        done: What is done at that size, for instance "exported".
-        measured: Whether its accuracy at that size is about to be printed.
+        done: The use at that size, for instance "exported".
+        measured: Whether the command also measures the accuracy at that size.
     """
     if trained_px == px:
         return

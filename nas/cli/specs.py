@@ -1,4 +1,4 @@
-"""What stands for a network on the command line: a reference's name, a YAML spec, a seed file."""
+"""Open a network named on the command line: a reference name, a YAML spec, a seed file or a run folder."""
 
 from __future__ import annotations
 
@@ -29,32 +29,32 @@ ClassFileOption = Annotated[
     typer.Option(
         "--classes",
         metavar="FILE",
-        help="The network's class names, one a line in their order; or, as YAML or JSON, the class of "
-        "each folder (FOLDER: NAME or INDEX).",
+        help="The network's class names in order, one per line; or YAML or JSON that maps each folder to "
+        "its class (FOLDER: NAME or INDEX).",
     ),
 ]
 WidthOption = Annotated[
     float | None,
-    typer.Option(help="Width multiplier, of reference networks named without @MULTIPLIER."),
+    typer.Option(help="Width multiplier for reference networks named without @MULTIPLIER."),
 ]
 ConventionOption = Annotated[
     str | None,
     typer.Option(
         metavar="paper|torchvision",
-        help="Whose widths a MobileNetV3 at another multiplier has; default the paper's.",
+        help="Rounding rule for the widths of a scaled MobileNetV3; paper by default.",
     ),
 ]
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What is to be changed in a network that was named; None keeps the network's own.
+    """Changes to a named network; None keeps its own value.
 
     Attributes:
         resolution: Side in pixels.
         classes: Number of classes.
-        width: Width multiplier, of a reference network alone: other specs have absolute widths.
-        convention: Whose rule the multiplier follows.
+        width: Width multiplier; only for reference networks, as other specs have absolute widths.
+        convention: Rounding rule of the multiplier.
     """
 
     resolution: int | None = None
@@ -64,15 +64,15 @@ class Changes:
 
 
 def open_spec(name: str, changes: Changes = Changes()) -> ArchSpec:
-    """The network that `name` stands for.
+    """Open the network called `name`.
 
     Args:
-        name: A reference network's name, which may end with its width multiplier (mobilenet_v2@0.75),
-            a .yaml or .yml spec, a .pt seed file, or a run's folder.
-        changes: What to change in it.
+        name: A reference name, optionally with a width multiplier (mobilenet_v2@0.75), a .yaml or .yml
+            spec, a .pt seed file, or a run's folder.
+        changes: Changes to make.
 
     Raises:
-        InputError: Nothing of that name, not a network, or a change that it cannot take.
+        InputError: No such network, or a change does not apply to it.
     """
     if changes.resolution is not None and changes.resolution < 1:
         raise InputError(
@@ -93,7 +93,7 @@ def _read(name: str, changes: Changes) -> ArchSpec:
     if base in REFERENCES:
         if at and changes.width is not None:
             raise InputError(
-                f"{name} and --width {changes.width:g} are two multipliers: give one of them"
+                f"{name} and --width {changes.width:g} both set the width multiplier: give one of them"
             )
         width = _width(multiplier, name) if at else changes.width
         convention: Convention = changes.convention or "paper"  # type: ignore[assignment] # checked there
@@ -109,10 +109,10 @@ def _read(name: str, changes: Changes) -> ArchSpec:
         spec = seed.spec
     elif (found := of_run(name, ".yaml")) is not None:
         spec = load(found)
-        say_run(found)  # the folder of several runs has a published copy
+        say_run(found)  # a folder of runs holds a published copy
     elif name.endswith(WEIGHTS) and Path(name).is_file():
         raise InputError(
-            f"{name} has weights alone: make a seed of it by nas import --arch NAME --weights {name}"
+            f"{name} has weights only: make a seed with nas import --arch NAME --weights {name}"
         )
     else:
         known = ", ".join(REFERENCES)
@@ -123,20 +123,17 @@ def _read(name: str, changes: Changes) -> ArchSpec:
     for option in ("width", "convention"):
         if getattr(changes, option) is not None:
             raise InputError(
-                f"--{option} is for reference networks, got {name}: its widths are absolute"
+                f"--{option} applies to reference networks only, got {name}, whose widths are absolute"
             )
     return spec
 
 
 def of_run(name: str, suffix: str) -> Path | None:
-    """The file of a run's result in its folder: of a search, or of a NetAdapt run.
+    """Return the result file of a search or NetAdapt run, or None if `name` is not a run's folder.
 
     Args:
-        name: What may be the folder.
+        name: Possibly a run's folder.
         suffix: `.yaml` for the spec, `.pt` for the network with its weights.
-
-    Returns:
-        None where it is no run's folder.
 
     Raises:
         InputError: The run has no result yet.
@@ -150,35 +147,33 @@ def of_run(name: str, suffix: str) -> Path | None:
         return None
     if not path.is_file():
         by_command = (folder / "config.yaml").is_file()
-        mend = (
-            f"{program} --resume {quoted(name)}"
-            if by_command
-            else "the call that began it in Python"
-        )
-        raise InputError(f"{name} has no result yet: go on with {mend}")
+        mend = f"{program} --resume {quoted(name)}" if by_command else "the same call in Python"
+        raise InputError(f"{name} has no result yet: resume it with {mend}")
     return path
 
 
 def trained_file(name: str, *, mend: str) -> Path:
-    """The file of a trained network: of a run its checkpoint.
+    """Return the file of a trained network; for a run, its checkpoint.
 
     Args:
-        name: A file's, or a run's folder.
-        mend: How to train one that is not.
+        name: A file, or a run's folder.
+        mend: How to train an untrained network, for the error message.
 
     Raises:
-        InputError: What was given has no weights, or is a folder without a result.
+        InputError: The network has no weights, or the folder is not a run's.
     """
     path = of_run(name, ".pt") or Path(name)
     if name.partition("@")[0] in REFERENCES or path.suffix in (".yaml", ".yml"):
         raise InputError(f"{name} has no weights: {mend}")
     if path.is_dir():
-        raise InputError(f"{name} is no run's folder: give a run, or a .pt, .onnx or .tflite file")
+        raise InputError(
+            f"{name} is not a run's folder: give a run, or a .pt, .onnx or .tflite file"
+        )
     return path
 
 
 def stem(name: str) -> str:
-    """What files made of a network are called after: `mobilenet_v2-0.75` of mobilenet_v2@0.75.
+    """Return the base name for files made from a network.
 
     >>> stem("mobilenet_v2@0.75"), stem("runs/one/seed.pt")
     ('mobilenet_v2-0.75', 'seed')
@@ -193,5 +188,5 @@ def _width(text: str, name: str) -> float:
         return float(text)
     except ValueError:
         raise InputError(
-            f"{name!r}: after @ comes a width multiplier, for instance {name.partition('@')[0]}@0.75"
+            f"{name!r}: expected a width multiplier after @, for instance {name.partition('@')[0]}@0.75"
         ) from None

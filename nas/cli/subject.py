@@ -1,4 +1,4 @@
-"""What `nas measure` measures: networks, and models' files."""
+"""The subjects of `nas measure`: networks and model files."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from search_spaces import ArchSpec, InputError
 
 @dataclass(frozen=True)
 class Subject:
-    """A network, or a model's file in the device's format.
+    """A network, or a model file in the device's format.
 
     Attributes:
-        name: As it was typed.
-        spec: The network; None of a file.
-        model: The file's content; None of a network.
-        size: Height and width of its input in pixels; None where a file has not been looked into.
+        name: The name typed.
+        spec: The network; None for a file.
+        model: Content of the file; None for a network.
+        size: Height and width of the input in pixels; None for a file not opened yet.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Subject:
 
     @property
     def px(self) -> str:
-        """The size for people.
+        """Format the size.
 
         >>> Subject("a", size=(224, 224)).px, Subject("b", size=(192, 256)).px, Subject("c").px
         ('224', '192x256', '')
@@ -40,7 +40,7 @@ class Subject:
         return str(height) if height == width else f"{height}x{width}"
 
     def on(self, source: Measured) -> bytes:
-        """The model that the device is given."""
+        """Return the model to run on the device."""
         if self.model is not None:
             return self.model
         assert self.spec is not None
@@ -48,17 +48,17 @@ class Subject:
 
 
 def subject(name: str, changes: Changes) -> Subject:
-    """What a name stands for; files are not looked into yet.
+    """Find the network or file called `name`; files are not opened yet.
 
     Raises:
-        InputError: Nothing of that name, or a change that it cannot take.
+        InputError: No such network or file, or a change does not apply to it.
     """
     if not is_model_file(name):
         spec = open_spec(name, changes)
         return Subject(name, spec=spec, size=(spec.resolution, spec.resolution))
     for option in ("width", "convention"):
         if getattr(changes, option) is not None:
-            raise InputError(f"--{option} is for reference networks, got the file {name}")
+            raise InputError(f"--{option} applies to reference networks only, got the file {name}")
     if changes.resolution is not None and changes.resolution < 1:
         raise InputError(
             f"resolution must be at least 1, got {changes.resolution}: give a side in pixels"
@@ -69,9 +69,9 @@ def subject(name: str, changes: Changes) -> Subject:
 def prepared(
     subjects: list[Subject], source: LatencySource, *, resolution: int | None
 ) -> list[Subject]:
-    """The subjects with their files as the device gets them.
+    """Convert model files to the device's format.
 
-    Devices that do not say which formats they run get files as they are.
+    Devices that do not list their formats get the files unchanged.
 
     Raises:
         InputError: A file cannot be measured on the device.
@@ -84,7 +84,7 @@ def prepared(
             ready.append(one)
             continue
         if runtime is None:
-            raise InputError(f"{one.name}: {source.device.name} takes networks, not files")
+            raise InputError(f"{one.name}: {source.device.name} measures networks, not files")
         if not formats:
             ready.append(one)
             continue

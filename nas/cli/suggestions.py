@@ -1,4 +1,4 @@
-"""What was meant by an option or a command that there is not: names of other programs, and misspellings."""
+"""Suggest an option or command for an unknown one: names from other programs, and misspellings."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "quantize": ("--int8",),
     "tflite": ("--litert",),
 }
-"""Names of options elsewhere, without hyphens before them, and ours: the first that the command has."""
+"""Option names of other programs, without hyphens, and ours; the first that the command has is used."""
 
 SETTINGS: Mapping[str, str] = {
     "lr": "learning_rate",
@@ -93,7 +93,7 @@ SETTINGS: Mapping[str, str] = {
     "smoothing": "label_smoothing",
     "warmup": "warmup_fraction",
 }
-"""Names of options that are settings of a recipe here, in a file."""
+"""Option names of other programs that are recipe settings here, given in a file."""
 
 COMMANDS: Mapping[str, str] = {
     "benchmark": "measure",
@@ -116,23 +116,23 @@ COMMANDS: Mapping[str, str] = {
     "infer": "predict",
     "run": "search",
 }
-"""Names of commands elsewhere, and ours."""
+"""Command names of other programs, and ours."""
 
 
 def for_option(typed: str, known: Collection[str]) -> str:
-    """What to append to the message that a command has no such option; empty where nothing is like it.
+    """Return a suffix for the message "No such option"; empty if nothing is similar.
 
     >>> for_option("--lr", ["--learning-rate", "--epochs"])
     ': did you mean --learning-rate?'
     >>> for_option("--lr", ["--config", "--device"])
-    ': it is learning_rate of recipe in the file that --config takes'
+    ': set recipe.learning_rate in the file given by --config'
 
     Args:
-        typed: With its hyphens.
+        typed: The unknown option, with its hyphens.
         known: The command's options.
     """
     name = typed.lstrip("-").replace("_", "-").lower()
-    # Only `nas train`, which has epochs, takes a GPU by --device.
+    # Only `nas train`, recognised by --epochs, takes a GPU as --device.
     trains = {"--device cuda"} if {"--epochs", "--device"} <= {*known} else set[str]()
     candidates = OPTIONS.get(name) or OPTIONS.get(nearest(name, OPTIONS) or "", ())
     ours = next((option for option in candidates if option in {*known, *trains}), None)
@@ -140,22 +140,22 @@ def for_option(typed: str, known: Collection[str]) -> str:
     if name not in OPTIONS and close:
         ours = close
     if name == "bs" and "--config" in known:
-        ours = None  # --batch-size of a search is of candidates
+        ours = None  # --batch-size of a search counts candidates
     if ours is None and name in SETTINGS:
         if "--config" in known:
-            return f": it is {SETTINGS[name]} of recipe in the file that --config takes"
+            return f": set recipe.{SETTINGS[name]} in the file given by --config"
         if "--recipe" in known and f"--{SETTINGS[name]}".replace("_", "-") not in known:
-            return f": it is {SETTINGS[name]} in the file that --recipe takes"
+            return f": set {SETTINGS[name]} in the file given by --recipe"
     ours = ours or close
     return f": did you mean {ours}?" if ours else ""
 
 
 def for_command(typed: str, known: Collection[str]) -> str:
-    """What to append to the message that there is no such command.
+    """Return a suffix for the message "No such command".
 
     >>> for_command("benchmark", ["measure", "show"]), for_command("serch", ["search"])
     (': did you mean measure?', ': did you mean search?')
     """
     meant = COMMANDS.get(typed.lower())
     ours = meant if meant in known else nearest(typed, known)
-    return f": did you mean {ours}?" if ours else f": known are {', '.join(known)}"
+    return f": did you mean {ours}?" if ours else f": choose one of {', '.join(known)}"

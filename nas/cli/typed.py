@@ -1,4 +1,4 @@
-"""What was typed."""
+"""Tell given options from defaults."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import typer
 
 
 def options_typed(context: typer.Context) -> list[str]:
-    """The names of the options that were given."""
+    """Return the names of the options given on the command line."""
     return [
         name
         for name in context.params

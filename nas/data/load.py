@@ -136,7 +136,8 @@ def open_source(
 def _say_left_out(left_out: tuple[Unreadable, ...]) -> None:
     if not left_out:
         return
-    named = ", ".join(f"{one.name} ({one.reason})" for one in left_out[:NAMED])
+    shown = sorted(left_out, key=lambda one: one.name)
+    named = ", ".join(f"{one.name} ({one.reason})" for one in shown[:NAMED])
     more = f" and {len(left_out) - NAMED} more" if len(left_out) > NAMED else ""
     images = "image that" if len(left_out) == 1 else "images that"
     _log.warning("left out %d %s cannot be read: %s%s", len(left_out), images, named, more)

@@ -1,1 +1,1 @@
-"""What a terminal shows while something runs, and what is logged where there is none."""
+"""Show progress on a terminal, or log it elsewhere."""

@@ -1,4 +1,4 @@
-"""How fast a NetAdapt run goes, so that it can say how long it will."""
+"""Measure the pace of a NetAdapt run, to estimate the time left."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ if TYPE_CHECKING:
     from nas.engine.trial import Trial
 
 SETTLED = 4
-"""Trainings after which their own pace says more than what was known before."""
+"""Number of trainings whose pace replaces the forecast and the log."""
 
 LATELY = 2
-"""Steps whose measuring tells how long the next ones' takes."""
+"""Number of latest steps used to predict the measuring time of the next."""
 
 MOST_SLOWER = 10.0
-"""Times that measuring may seem to take longer than forecast."""
+"""Maximum factor by which measuring is assumed to be slower than forecast."""
 
 Phase = Literal["training", "measuring", "else"]
 
 
 class Logged:
-    """The pace of the steps that were in the log already, by its clock readings."""
+    """The pace of steps replayed from the log, by their timestamps."""
 
     def __init__(self) -> None:
         self._work = self._train_s = 0.0
         self._spans: dict[int, tuple[float, float]] = {}
 
     def add(self, trial: Trial, work: float) -> None:
-        """A proposal that trained; work: see `nas.adapting.job.work`."""
+        """Add a trained proposal; for its work see `nas.adapting.job.work`."""
         ended_s = datetime.fromisoformat(str(trial.time["finished"])).timestamp()
         began_s = ended_s - trial.train_s
         first_s, last_s = self._spans.get(trial.batch, (began_s, ended_s))
@@ -40,12 +40,12 @@ class Logged:
         self._train_s += trial.train_s
 
     def seconds_a_work(self, workers: int) -> float | None:
-        """Of one unit of work on so many workers; None if nothing is known."""
+        """Return the seconds per unit of work on `workers` workers; None if unknown."""
         return self._train_s / self._work / workers if self._train_s else None
 
     @property
     def step_s(self) -> float | None:
-        """Between a step's trainings and the next one's, mostly: an interruption counts little."""
+        """Typical seconds between the trainings of two steps; the median, as interruptions are outliers."""
         gaps = [
             max(0.0, self._spans[step + 1][0] - ended_s)
             for step, (_, ended_s) in self._spans.items()
@@ -55,13 +55,13 @@ class Logged:
 
 
 class Pace:
-    """Time of trainings, and of what is measured for a step, since this process began.
+    """Times the trainings and the measuring of a step since this process started.
 
-    Before there is enough of that, what the log tells of the steps before; then what was forecast.
+    Until there are enough of them, the log of earlier steps is used, or else the forecast.
 
     Args:
-        forecast: What was said before the run began; None if nothing was.
-        workers: Proposals at once; None where nobody can tell, as of a cluster.
+        forecast: The forecast printed before the run; None if there is none.
+        workers: Proposals trained at once; None if unknown, as on a cluster.
     """
 
     def __init__(self, forecast: Forecast | None, *, workers: int | None = 1) -> None:
@@ -75,20 +75,20 @@ class Pace:
         self._later_s: list[float] = []
 
     def enter(self, phase: Phase) -> None:
-        """From now on it trains, measures, or does something else."""
+        """Switch to another phase."""
         now = time.monotonic()
         self._spent_s[self._phase] += now - self._since
         self._phase, self._since = phase, now
 
     def trained(self, work: float) -> None:
-        """A training has ended: see `nas.adapting.job.work`."""
+        """Count a finished training; for its work see `nas.adapting.job.work`."""
         self._work += work
         self._trained += 1
 
     def measured(self, *, first: bool) -> None:
-        """A step's proposals are known; in the `first` step all were new to the device."""
+        """Count the measuring of a step's proposals; in the `first` step all are new to the device."""
         spent_s, self._spent_s["measuring"] = self._spent_s["measuring"], 0.0
-        if not spent_s:  # they were written down before this process began
+        if not spent_s:  # they were recorded before this process started
             return
         if first:
             self._first_s = spent_s
@@ -96,11 +96,11 @@ class Pace:
             self._later_s.append(spent_s)
 
     def left_s(self, *, work: float, steps: float) -> float | None:
-        """Seconds of so much training, and of the measuring of so many steps; None if one is not known.
+        """Return the seconds that training and measuring will take, or None if unknown.
 
         Args:
-            work: Of trainings: see `nas.adapting.job.work`.
-            steps: Steps, or what takes as long to measure.
+            work: Work of the trainings: see `nas.adapting.job.work`.
+            steps: Number of steps to measure for; may be a fraction.
         """
         self.enter(self._phase)
         a_work, a_step = self._seconds_a_work(), self._step_s() if steps else 0.0
@@ -117,7 +117,7 @@ class Pace:
         return self._forecast.seconds_a_work
 
     def _step_s(self) -> float | None:
-        """Of measuring what a step needs: as the last ones did."""
+        """Return the seconds of measuring per step, from the latest steps."""
         if self._later_s:
             return fmean(self._later_s[-LATELY:])
         logged, forecast = self.logged.step_s, self._forecast
@@ -127,5 +127,5 @@ class Pace:
             return self._first_s
         if self._first_s is None or not forecast.first_s:
             return forecast.step_s
-        # Where nearly all was known to the device beforehand, the first step tells little of the pace.
+        # If the device knew most networks already, the first step says little about the pace.
         return forecast.step_s * min(MOST_SLOWER, self._first_s / forecast.first_s)

@@ -1,4 +1,4 @@
-"""What the user of `netadapt` sees while it runs: a line a network, how the proposals stand, time left."""
+"""Progress of `netadapt`: one line per network, the ranking of proposals, the time left."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nas.adapting.kinds import PROPOSAL
 from nas.adapting.watching import AdaptWatcher
 from nas.display.adapt_pace import Pace
 from nas.display.progress import SAY_EVERY_S, Waiting
-from nas.formatting import counted, duration, percent, three_digits
+from nas.formatting import counted, distinguished, duration, percent, three_digits
 from netadapt import width_groups
 
 if TYPE_CHECKING:
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 
 class View(AdaptWatcher):
-    """Says what there is to do, then a line a network, and what is under way in between.
+    """Prints a line per step and per network, and shows the current activity in between.
 
     Args:
-        console: Where to.
-        workload: The run's.
-        forecast: What was said before it began; None if nothing was.
-        workers: Proposals at once; None where nobody can tell, as of a cluster.
+        console: Console to print to.
+        workload: Workload of the run.
+        forecast: The forecast printed before the run; None if there is none.
+        workers: Proposals trained at once; None if unknown, as on a cluster.
     """
 
     def __init__(
@@ -50,23 +50,27 @@ class View(AdaptWatcher):
         self._shrink: Shrink | None = None
         self._in_step = self._finishing = self._testing = False
 
-    def asked(self, networks: int) -> None:  # noqa: ARG002  it forgets some
-        """Another network has been measured."""
+    def asked(self, networks: int) -> None:  # noqa: ARG002  the source forgets some
+        """Count a network that was measured."""
         self._asked += 1
         step = "" if self._shrink is None or self._finishing else f"step {self._shrink.steps + 1}: "
         self._waiting.update(f"{step}{counted(self._asked, 'network')} measured so far")
 
     def rest(self) -> None:
-        """Leave the screen as it is."""
+        """Stop showing progress."""
         self._waiting.end()
 
     def proposing(self, shrink: Shrink) -> None:
         """See `AdaptWatcher`."""
         self._shrink, now = shrink, shrink.current
         self.pace.enter("measuring")
-        what = "what to widen again" if shrink.widening else "proposals"
+        what = "wider networks" if shrink.widening else "proposals"
+        now_ms, target_ms = distinguished(now.latency_ms, shrink.target_ms)
+        why = "above the target"
+        if shrink.widening:
+            why = f"{1 - now.latency_ms / shrink.target_ms:.0%} below the target"
         self.console.print(
-            f"step {shrink.steps + 1}: from {percent(now.accuracy)} at {three_digits(now.latency_ms)} ms; "
+            f"step {shrink.steps + 1}: {percent(now.accuracy)} at {now_ms} ms, {why} of {target_ms} ms; "
             f"measuring {what}",
             soft_wrap=True,
         )
@@ -77,13 +81,13 @@ class View(AdaptWatcher):
         self._shrink, self._finishing = shrink, True
         if shrink.far_below:
             self.console.print(
-                f"it stays at {three_digits(shrink.current.latency_ms)} ms, further below the target than "
-                "wanted: giving back width has brought it no closer",
+                f"final latency {three_digits(shrink.current.latency_ms)} ms, well below the target of "
+                f"{three_digits(shrink.target_ms)} ms: widening again did not bring it closer",
                 soft_wrap=True,
             )
         self.pace.enter("measuring")
         if self.workload.config.compare != "none":
-            self._begin("seeking width multipliers of the same latency")
+            self._begin("finding the width multiplier of the same latency")
 
     def tuning(self, shrink: Shrink, jobs: Sequence[AdaptJob], *, finishing: bool) -> None:
         """See `AdaptWatcher`."""
@@ -94,8 +98,9 @@ class View(AdaptWatcher):
         if not finishing:
             self._each_step = len(jobs)
             self.pace.measured(first=shrink.steps == 0)
-        what = counted(len(jobs), "last training" if finishing else "proposal")
-        self.console.print(f"  {what}{self._ends()}")
+        what = counted(len(jobs), "final training" if finishing else "proposal")
+        verb = "running" if finishing else "fine-tuning"
+        self.console.print(f"  {verb} {what}{self._time_left()}")
         self._begin(self._under_way(), after_s=SAY_EVERY_S)
 
     def tuned(self, job: AdaptJob, trial: Trial, *, replayed: bool) -> None:
@@ -111,11 +116,11 @@ class View(AdaptWatcher):
             self._out -= job.work
             self._jobs -= 1
         self.console.print(
-            f"  {job.name}: {outcome(trial)}{self._standing(job, trial)}", soft_wrap=True
+            f"  {job.name}: {outcome(trial)}{self._rank(job, trial)}", soft_wrap=True
         )
         if self._in_step and not self._jobs:
             self.pace.enter("measuring")
-            self._begin("measuring the best proposal by itself", after_s=SAY_EVERY_S)
+            self._begin("measuring the best proposal again", after_s=SAY_EVERY_S)
         else:
             self._waiting.update(self._under_way())
 
@@ -123,19 +128,21 @@ class View(AdaptWatcher):
         """See `AdaptWatcher`."""
         if not self._testing:
             self._testing = True
-            self._begin("looking at the test images")
-        self._waiting.update(f"looking at the test images: {trial.kind} {trial.index + 1}")
+            self._begin("scoring the test images")
+        self._waiting.update(f"scoring the test images: {trial.kind} {trial.index + 1}")
 
     def chosen(self, shrink: Shrink, trial: Trial) -> None:
         """See `AdaptWatcher`."""
         self._shrink, self._scores, now = shrink, [], shrink.current
         self._out, self._in_step = 0, False
         self.rest()
-        ms, told = three_digits(now.latency_ms), three_digits(trial.latency_ms)
-        at = f"{ms} ms" if ms == told else f"{ms} ms measured by itself (before: {told})"
+        now_ms, target_ms = distinguished(now.latency_ms, shrink.target_ms)
+        first = three_digits(trial.latency_ms)
+        again = first != three_digits(now.latency_ms)
+        at = f"{now_ms} ms (measured again; {first} ms before)" if again else f"{now_ms} ms"
         self.console.print(
-            f"step {shrink.steps}: {percent(now.accuracy)} at {at}, target "
-            f"{three_digits(shrink.target_ms)} ms{self._ends()}",
+            f"step {shrink.steps}: {percent(now.accuracy)} at {at}, target {target_ms} ms"
+            f"{self._time_left()}",
             soft_wrap=True,
         )
 
@@ -145,28 +152,31 @@ class View(AdaptWatcher):
 
     def _under_way(self) -> str:
         assert self._shrink is not None
-        now, target = self._shrink.current.latency_ms, self._shrink.target_ms
-        step = "last trainings" if self._finishing else f"step {self._shrink.steps + 1}"
-        at = f"{three_digits(now)} of {three_digits(target)} ms"
-        return f"{step}, {at}: {self._jobs} to train{self._ends()}"
+        if self._finishing:
+            return f"{counted(self._jobs, 'final training')} left{self._time_left()}"
+        now_ms, target_ms = distinguished(self._shrink.current.latency_ms, self._shrink.target_ms)
+        return (
+            f"step {self._shrink.steps + 1}: {counted(self._jobs, 'proposal')} left to fine-tune; "
+            f"{now_ms} ms now, target {target_ms} ms{self._time_left()}"
+        )
 
-    def _standing(self, job: AdaptJob, trial: Trial) -> str:
-        """How a proposal does among its step's so far, and the time left."""
+    def _rank(self, job: AdaptJob, trial: Trial) -> str:
+        """Format a proposal's rank among those of its step so far, and the time left."""
         text = ""
         if job.kind == PROPOSAL and trial.accuracy is not None:
             place = sum(score > trial.reward for score in self._scores) + 1
             rank = "best" if place == 1 else f"number {place}"
             text = f", {rank} of {len(self._scores)} so far"
-        return text + self._ends()
+        return text + self._time_left()
 
-    def _ends(self) -> str:
+    def _time_left(self) -> str:
         left_s = self.left_s()
         return "" if left_s is None else f", about {duration(left_s)} left"
 
     def left_s(self) -> float | None:
-        """Seconds left, or None before anything can be said.
+        """Return the seconds left, or None while unknown.
 
-        What is out, then further steps like the last one, then the last trainings.
+        Counts running jobs, further steps like the last one, and the final trainings.
         """
         if self._shrink is None:
             return None
@@ -176,7 +186,7 @@ class View(AdaptWatcher):
         steps = self.workload.steps_left(now.latency_ms, saves_ms=self._saves_ms(shrink)) or 0
         further = max(0, steps - (1 if self._in_step else 0))
         if further and not self._each_step:
-            return None  # nobody knows yet how many proposals a step has
+            return None  # the number of proposals in a step is not known yet
         all_steps = shrink.steps + steps
         work = self._out + self.workload.to_come(
             now.spec, now.latency_ms, proposals=further * self._each_step, steps=all_steps
@@ -184,7 +194,7 @@ class View(AdaptWatcher):
         return self.pace.left_s(work=work, steps=further + self._comparing(all_steps))
 
     def _comparing(self, steps: int) -> float:
-        """What is measured for the comparison, in steps' worth."""
+        """Return the measuring for the comparison, in units of a step's."""
         forecast, spec = self.forecast, self.workload.config
         if forecast is not None:
             return forecast.ends_s / forecast.step_s if forecast.step_s else 0.0
@@ -193,7 +203,7 @@ class View(AdaptWatcher):
         return self.workload.baselines_sought(steps) * MULTIPLIERS_ASKED / (groups + QUESTIONS)
 
     def _saves_ms(self, shrink: Shrink) -> float:
-        """What a step saves: as much as those so far did."""
+        """Return the saving expected of a step: the mean of those so far."""
         seed_ms = shrink.schedule.seed_ms
         if shrink.steps:
             return (seed_ms - shrink.current.latency_ms) / shrink.steps
@@ -201,7 +211,7 @@ class View(AdaptWatcher):
 
 
 def outcome(trial: Trial) -> str:
-    """What came of a training."""
+    """Format the outcome of a training."""
     if trial.accuracy is None:
         return f"failed: {trial.error}"
     unstable = "" if trial.latency is None or trial.latency.stable else " (unstable)"

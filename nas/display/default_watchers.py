@@ -1,7 +1,7 @@
-"""What `search` and `adapt` show where the caller gives no watcher.
+"""Default watchers of `search` and `adapt`.
 
-In a terminal or a notebook it is the commands' own view. Elsewhere it is a line a batch (NetAdapt: a step)
-through `logging`, at level INFO: a program that imports us decides itself what it prints.
+In a terminal or a notebook, show the commands' own view. Elsewhere, log one line per batch (NetAdapt: per
+step) at level INFO: a program that imports this package decides what to print.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ _log = logging.getLogger(__name__)
 
 
 def interactive() -> bool:
-    """Whether somebody looks on: standard error is a terminal, or this is a notebook."""
+    """Whether progress can be seen: standard error is a terminal, or this is a notebook."""
     return bool(sys.stderr and sys.stderr.isatty()) or in_notebook()
 
 
 def in_notebook() -> bool:
     """Whether this process is a notebook's kernel."""
-    ipython = sys.modules.get("IPython")  # a kernel has loaded it
+    ipython = sys.modules.get("IPython")  # loaded by any kernel
     shell = ipython.get_ipython() if ipython is not None else None
     return getattr(shell, "kernel", None) is not None
 
 
 class LoggedSearch(Silent):
-    """Logs a line a batch.
+    """Logs one line per batch.
 
     Args:
-        sizes: Of the search.
+        sizes: Image sizes of the search.
     """
 
     def __init__(self, sizes: Sizes) -> None:
@@ -88,7 +88,7 @@ class LoggedSearch(Silent):
 
 
 class LoggedAdapt(AdaptWatcher):
-    """Logs a line a step."""
+    """Logs one line per step."""
 
     def chosen(self, shrink: Shrink, trial: Trial) -> None:  # noqa: ARG002
         """See `AdaptWatcher`."""
@@ -107,12 +107,12 @@ class LoggedAdapt(AdaptWatcher):
 def search_watcher(
     watcher: Watcher | None, config: SearchConfig, *, budget_left_s: float | None
 ) -> Iterator[Watcher]:
-    """The caller's watcher, or the one by default while it shows something.
+    """Yield the caller's watcher, or run the default one.
 
     Args:
-        watcher: The caller's; None takes the one by default.
-        config: Of the search, as far as a view needs it.
-        budget_left_s: What a time budget has left now; None without one.
+        watcher: The caller's watcher; None takes the default.
+        config: The search's settings, as far as a view needs them.
+        budget_left_s: Seconds left of the time budget; None without one.
     """
     if watcher is not None:
         yield watcher
@@ -135,13 +135,13 @@ def adapt_watcher(
     *,
     train_images: int,
 ) -> Iterator[AdaptWatcher]:
-    """The same of a NetAdapt run.
+    """Yield the caller's watcher of a NetAdapt run, or run the default one.
 
     Args:
-        watcher: The caller's; a search's `Silent` is silent here too.
-        config: The run's.
-        latency: The source, which tells the view of each network measured.
-        train_images: In the training part.
+        watcher: The caller's watcher; a search's `Silent` also works.
+        config: The run's settings.
+        latency: The latency source, which reports each network measured.
+        train_images: Size of the training split.
     """
     if watcher is not None:
         yield AdaptWatcher() if isinstance(watcher, Silent) else watcher

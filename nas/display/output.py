@@ -1,4 +1,4 @@
-"""Where commands write: results to standard output, everything else to standard error."""
+"""Write results to standard output, and everything else to standard error."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from search_spaces.errors import InputError
 from search_spaces.shell import quoted
 
 FILE_COLUMNS = 200
-"""Where no terminal says how wide a line may be."""
+"""Line width without a terminal."""
 
 JsonFlag = Annotated[
     bool, typer.Option("--json", help="Print one JSON document to standard output.")
@@ -28,11 +28,11 @@ JsonFlag = Annotated[
 
 
 def command(arguments: str, *, program: str = "nas") -> str:
-    """What to type: with the program's folder where the shell would not find it.
+    """Return a command to type, with the program's folder if it is not on the PATH.
 
     Args:
-        arguments: As a shell takes them: paths in them are `quoted`.
-        program: One of ours.
+        arguments: Arguments for a shell, with paths `quoted`.
+        program: One of our programs.
     """
     ours = Path(sys.argv[0]).resolve().with_name(program)
     found = shutil.which(program)
@@ -44,14 +44,14 @@ def command(arguments: str, *, program: str = "nas") -> str:
 
 
 def search_line(arguments: str) -> str:
-    """What to type for a search."""
+    """Return a `nas-search` command to type."""
     return command(arguments, program="nas-search")
 
 
 def messages() -> Console:
-    """Progress and messages; wide where there is no terminal to look at.
+    """Create a console for progress and messages; wide if there is no terminal.
 
-    Square brackets are what they are, as in a path: what is bold is a `Text`, see `noted`.
+    Square brackets are printed literally, as paths may contain them; see `noted` for bold text.
     """
     console = Console(stderr=True, highlight=False, markup=False)
     streams = (sys.stdin, sys.stdout, sys.stderr)
@@ -61,7 +61,7 @@ def messages() -> Console:
 
 
 class _Plain(logging.Handler):
-    """Writes what is logged to standard error as it is now, a line each."""
+    """Writes each log record as one line to the current standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line."""
@@ -69,38 +69,38 @@ class _Plain(logging.Handler):
 
 
 def show_warnings() -> None:
-    """Show what the packages warn of, as of images that are left out; without this Python decides."""
+    """Print the package's logged warnings, such as skipped images, in plain lines."""
     logger = logging.getLogger("nas")
     if not any(isinstance(handler, _Plain) for handler in logger.handlers):
         logger.addHandler(_Plain(logging.WARNING))
 
 
 def results() -> Console:
-    """Tables that the command was asked for: whole, also where the terminal is narrower."""
+    """Create a console for result tables, at least 112 columns wide so that none are cut."""
     return Console(highlight=False, markup=False, width=max(Console().width, 112))
 
 
 def noted(why: str, text: str) -> Text:
-    """A message that begins, in bold, with why it is to be read."""
+    """Prefix a message with a reason in bold."""
     return Text.assemble((why, "bold"), text)
 
 
 def print_json(document: Any) -> None:
-    """One JSON document."""
+    """Print one JSON document."""
     sys.stdout.write(json.dumps(document, indent=2) + "\n")
 
 
 def listed(folder: Path, names: Iterable[str]) -> str:
-    """Those of the files that a run has, for people."""
+    """List the files that exist in a run's folder."""
     return ", ".join(name for name in names if (folder / name).exists())
 
 
 def not_over(path: Path, source: str | Path) -> Path:
-    """The path to write, unless that is the file that is read.
+    """Return the output path after checking that it is not the input file.
 
     Raises:
-        InputError: It is.
+        InputError: It is the input file.
     """
     if path.resolve() == Path(source).resolve():
-        raise InputError(f"{path} is the file that is read: choose another --output")
+        raise InputError(f"{path} is the input file: choose another --output")
     return path

@@ -1,4 +1,4 @@
-"""What takes a while: shown in place on a terminal, elsewhere in a plain line now and then."""
+"""Show progress: in place on a terminal, elsewhere as an occasional plain line."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from rich.text import Text
 from nas.formatting import duration
 
 SAY_FIRST_S = 2.0
-"""What is over sooner need not be told where there is no terminal."""
+"""Minimum duration before progress is shown without a terminal."""
 
 SAY_AFTER_S = 15.0
-"""How long news waits there."""
+"""Minimum time between lines for updates, without a terminal."""
 
 SAY_EVERY_S = 60.0
-"""How long nothing is said there without news."""
+"""Time between lines if there are no updates, without a terminal."""
 
 LONG_S = 10.0
-"""After which it is told for how long there has been no news."""
+"""Time without an update after which that time is shown."""
 
 
 class Waiting:
-    """What is under way, and since when there has been no news of it.
+    """Shows the current activity, and how long it has had no update.
 
     Args:
-        console: Where to.
+        console: Console to print to.
     """
 
     def __init__(self, console: Console) -> None:
@@ -40,11 +40,11 @@ class Waiting:
         self._ended = threading.Event()
 
     def begin(self, text: str, *, after_s: float = 0.0) -> None:
-        """Something begins.
+        """Start showing an activity.
 
         Args:
-            text: What.
-            after_s: When it is told elsewhere than on a terminal: at once, or only if it takes so long.
+            text: The activity.
+            after_s: Delay before the first line without a terminal; 0 prints it at once.
         """
         self.end()
         self._set(text)
@@ -57,23 +57,25 @@ class Waiting:
             threading.Thread(target=self._repeat, args=(self._ended,), daemon=True).start()
 
     def update(self, text: str) -> None:
-        """How it stands."""
+        """Replace the text."""
         self._set(text)
         if self._news_s - self._said_s >= SAY_AFTER_S:
             self._say(text)
 
     def end(self) -> None:
-        """It has ended: leave the screen as it is."""
+        """Stop showing the activity."""
         self._ended.set()
         self._status.stop()
 
     def __rich__(self) -> Text:
-        """What a terminal shows, drawn again and again."""
+        """Render the text for a terminal, repeatedly."""
         return Text(self._now())
 
     def _now(self) -> str:
         since_s = time.monotonic() - self._news_s
-        return self._text if since_s < LONG_S else f"{self._text} (no news for {duration(since_s)})"
+        return (
+            self._text if since_s < LONG_S else f"{self._text} (no update for {duration(since_s)})"
+        )
 
     def _set(self, text: str) -> None:
         self._text, self._news_s = text, time.monotonic()
@@ -84,7 +86,7 @@ class Waiting:
         say(self.console, text)
 
     def _repeat(self, ended: threading.Event) -> None:
-        """Say where there is no terminal that it still goes on."""
+        """Print from time to time that the activity continues, without a terminal."""
         while not ended.wait(max(0.0, self._due_s - time.monotonic())):
             if time.monotonic() >= self._due_s:
                 self._say(self._now())
@@ -92,7 +94,7 @@ class Waiting:
 
 @contextmanager
 def waiting(console: Console, text: str, *, after_s: float = SAY_FIRST_S) -> Iterator[Waiting]:
-    """Show what is under way as long as it is; see `Waiting.begin`."""
+    """Show an activity until the block ends; see `Waiting.begin`."""
     shown = Waiting(console)
     shown.begin(text, after_s=after_s)
     try:
@@ -102,11 +104,11 @@ def waiting(console: Console, text: str, *, after_s: float = SAY_FIRST_S) -> Ite
 
 
 def in_place(console: Console) -> bool:
-    """Whether what is under way is shown in place, as on a terminal."""
+    """Whether the console is a terminal that can show progress in place."""
     return console.is_terminal and not console.is_dumb_terminal
 
 
 def say(console: Console, text: str) -> None:
-    """A plain line where a terminal would show it in place."""
+    """Print a plain line if progress cannot be shown in place."""
     if not in_place(console):
         console.print(text, soft_wrap=True)

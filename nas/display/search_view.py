@@ -1,4 +1,4 @@
-"""What the user sees while a search runs."""
+"""Progress of a search: a live panel, or one line per trial."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 
 
 MISJUDGED = 0.25
-"""Part of the planned trials by which the number that fits must differ to be worth a line."""
+"""Print the number of trials that fit the budget if it differs from the plan by this fraction."""
 
 NAMES = {
     "search": "trial",
-    "rung": "first part of trial",
+    "rung": "shorter training of trial",
     "final": "finalist",
     "repeat": "repeat of",
 }
 
 
 def trial_line(trial: Trial, sizes: Sizes) -> str:
-    """One finished trial in a line."""
+    """Format a finished trial in one line."""
     name = NAMES[trial.kind]
     if trial.accuracy is None:
         return f"{name} {trial.index} failed: {trial.error}"
@@ -46,19 +46,18 @@ def trial_line(trial: Trial, sizes: Sizes) -> str:
 
 
 class LiveView(Silent):
-    """A live panel on a terminal; a line a trial elsewhere.
+    """A live panel on a terminal; elsewhere one line per trial.
 
-    Time left is reckoned from the work done since this process began, once a batch is whole: a trial
-    counts one, a finalist as many times as it trains longer, a first part as the part that it is. Before,
-    it is the plan's estimate. Of a search that has a time budget it is what the budget has left, until the
-    finals begin: how many trials there will be nobody knows.
+    After the first batch, the time left follows from the work done since this process started: a trial
+    counts 1, a finalist its factor, a shorter training its fraction. Until then it is the plan's estimate.
+    With a time budget it is the rest of the budget until the finals start, as the number of trials is open.
 
     Args:
-        console: Where it is shown.
-        config: The search's.
+        console: Console to show the view on.
+        config: The search's settings.
         expected_s: The plan's estimate for the whole search.
-        budget_left_s: What a time budget has left now; None without one.
-        foretold: Whether the number of trials that fit it was, as `config.trials`.
+        budget_left_s: Seconds left of the time budget; None without one.
+        foretold: Whether `config.trials` is the number of trials expected to fit the budget.
     """
 
     def __init__(
@@ -88,7 +87,7 @@ class LiveView(Silent):
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Show the view for the time of a search."""
+        """Show the view until the block ends."""
         if not self.console.is_terminal:
             yield
             return
@@ -100,20 +99,20 @@ class LiveView(Silent):
         self.began = self.began or time.monotonic()
         what = "network" if len(self.config.targets) == 1 else "reading"
         self.doing = (
-            f"measuring latency, {what} {min(done + 1, total)} of {total}, nothing trains meanwhile"
+            f"measuring latency: {what} {min(done + 1, total)} of {total} (training is paused)"
         )
 
     def training(self, jobs: Sequence[Job]) -> None:
         """See `Watcher`."""
         self.began = self.began or time.monotonic()
         if jobs[0].kind == "rung":
-            self.doing = f"training a batch of {len(jobs)} for a first part of the length"
+            self.doing = f"training a batch of {len(jobs)} for a fraction of the steps"
         elif jobs[0].kind == "search":
             self.doing = f"training a batch of {len(jobs)}"
         else:
-            # Fewer than planned where the search has ended early, and any number under a time budget.
+            # Fewer than planned if the search ended early; any number with a time budget.
             self.total, self.ends = self.done + sum(self._work(job.kind) for job in jobs), None
-            self.doing = "training the finalists longer, and the first networks again for the noise"
+            self.doing = "training the finalists longer, and repeating trials to measure the noise"
             if not self.console.is_terminal:
                 self.console.print(self.doing, highlight=False)
 
@@ -133,10 +132,10 @@ class LiveView(Silent):
             self.console.print(trial_line(trial, self.sizes) + ends, highlight=False)
 
     def fitting(self, trials: int) -> None:
-        """Count on as many trials as the time budget has room for; see `nas.engine.watching.KnowsBudget`.
+        """Expect as many trials as fit the time budget; see `nas.engine.watching.KnowsBudget`.
 
-        What the plan foretold was reckoned from a few training steps: the first number from real trials is
-        said, where it is another.
+        The plan's number comes from a few training steps, so the first one from real trials is printed if
+        it differs.
         """
         planned, self.trials = self.trials, trials
         config = self.config
@@ -150,13 +149,13 @@ class LiveView(Silent):
         self.calibrated = True
 
     def _work(self, kind: Kind) -> float:
-        """In trainings of a trial's length."""
+        """Return the work of a training; a trial counts 1."""
         if kind == "rung" and self.config.fidelity is not None:
             return self.config.fidelity.first
         return self.config.finals.work(self.sizes) if kind == "final" else 1.0
 
     def left_s(self) -> float | None:
-        """Seconds left, or None before anything can be said."""
+        """Return the seconds left, or None while unknown."""
         if self.began is None:
             return None
         if self.ends is not None:
@@ -164,11 +163,11 @@ class LiveView(Silent):
         elapsed, work = time.monotonic() - self.began, max(0.0, self.total - self.done)
         if self.fresh >= self.config.batch_size:
             return elapsed / self.fresh * work
-        # The first trials to end say too much: their batch was measured before, and others train beside.
+        # The first trials mislead: their time includes measuring the batch, and others train in parallel.
         return None if self.expected_s is None else max(0.0, self.expected_s - elapsed)
 
     def render(self) -> RenderableType:
-        """The panel."""
+        """Draw the panel."""
         left = self.left_s()
         elapsed = time.monotonic() - self.began if self.began else 0.0
         grid = Table.grid(padding=(0, 2))

@@ -1,8 +1,8 @@
-"""Copies of the newest run's results beside the run folders: `runs/best.yaml`, `runs/seed.pt`.
+"""Copy the newest run's results next to the run folders: `runs/best.yaml`, `runs/seed.pt`.
 
-The commands keep them, so that `netadapt --seed runs/seed.pt` takes what was found last; Python's `search`
-and `adapt` do so only when asked. A copy names the run that it is of: a `.yaml` in its first line, a `.pt`
-in a field. The run's own files do not, since they are the same whatever the run is called.
+The commands always do, so that `netadapt --seed runs/seed.pt` takes the newest result; `search` and `adapt`
+in Python only on request. A copy names its run: a `.yaml` file in its first line, a `.pt` file in a field.
+The run's own files do not, so that they do not depend on its name.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def publish(folder: RunFolder, *names: str) -> dict[Path, str]:
     """Copy the run's result files to the folder that holds its run folder.
 
     Args:
-        folder: A finished run's.
+        folder: Folder of a finished run.
         names: `OF_SEARCH` or `OF_ADAPT`.
 
     Returns:
@@ -50,7 +50,7 @@ def publish(folder: RunFolder, *names: str) -> dict[Path, str]:
 
 
 def run_name(folder: RunFolder) -> str:
-    """The run's: its folder's, wherever the command was typed."""
+    """Return the run's name, which is that of its folder."""
     name = os.fsencode(folder.path.resolve().name).decode("utf-8", "replace")
     return " ".join(name.split())
 
@@ -59,8 +59,8 @@ def publish_and_tell(folder: RunFolder, *names: str) -> list[str]:
     """Publish, and describe what was replaced."""
     try:
         return in_words(publish(folder, *names), name=run_name(folder))
-    except InputError as error:  # the run itself has ended well
-        return [f"not copied beside the run folders: {error}"]
+    except InputError as error:  # the run itself has succeeded
+        return [f"results not copied next to the run folders: {error}"]
 
 
 def in_words(replaced: Mapping[Path, str], *, name: str) -> list[str]:
@@ -103,12 +103,12 @@ def run_of(path: Path) -> str:
 def _known(path: Path) -> str:
     try:
         return run_of(path)
-    except InputError:  # a damaged copy is replaced, whatever it was of
+    except InputError:  # a damaged copy is replaced
         return ""
 
 
 def _named(path: Path, name: str) -> bytes:
-    """The file's content with the run's name in it."""
+    """Return the file's content with the run's name added."""
     if path.suffix == ".pt":
         from nas.checkpoints.checkpoint import checkpoint_bytes, load_checkpoint
 

@@ -1,15 +1,15 @@
-"""The run folder: what a search keeps, and how it is never lost.
+"""The run folder, which holds all state of a search.
 
-config.yaml      every setting, as --config takes it (of the commands' runs)
-run.json         what was searched: the space's decisions, the device, the data, the target
-data.json.gz     names and sizes of its images, by split (of folders)
-trials.jsonl     one line a finished trial, in the order asked: the truth of the run
-finals.jsonl     the finalists' longer trainings, and repeats that show the noise
-*.ahead.jsonl    trials that finished before their turn; moved into the log in order
-spent.json       the wall time spent, and the batches' sizes that it decided (with a time budget)
-space.yaml       the space, if it is the user's own (of the commands' runs)
-warm-start-N.pt  what trials begin with the weights of, if anything (of the commands' runs)
-policy.jsonl     the controller's probabilities after each batch, where it has any
+config.yaml      all settings, as accepted by --config (runs of the commands)
+run.json         metadata: the space's decisions, device, data and target
+data.json.gz     names and sizes of the images by split (image folders)
+trials.jsonl     one line per finished trial, in the order asked; the authoritative record
+finals.jsonl     longer trainings of the finalists, and repeats that measure the noise
+*.ahead.jsonl    trials that finished out of order; moved into the log in order
+spent.json       the wall time spent and the batch sizes chosen (with a time budget)
+space.yaml       the user's own space (runs of the commands)
+warm-start-N.pt  networks that trials are initialized from (runs of the commands)
+policy.jsonl     the controller's probabilities after each batch, if it has a policy
 weights/         the finalists' weights
 result.json      the winner and its figures
 best.yaml best.onnx best.json seed.pt pareto.csv report.html tensorboard/
@@ -35,7 +35,7 @@ from search_spaces.shell import quoted
 
 
 class RunFolder:
-    """A run's folder: opened by one process at a time."""
+    """A run's folder, used by one process at a time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -45,21 +45,21 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder; the system frees it when the process ends, however it ends.
+        """Lock the folder; the system releases the lock if the process dies.
 
         Raises:
-            InputError: Another process holds it, or nothing can be written in it.
+            InputError: Another process holds the lock, or the folder is not writable.
         """
         lock = filelock.FileLock(self.path / ".lock", is_singleton=True)
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:
             raise InputError(
-                f"{self.path}: another process holds this run: wait for it, or end it first"
+                f"{self.path}: another process is using this run: wait for it, or stop it first"
             ) from None
         except OSError as error:
             raise InputError(
-                f"{self.path}: {error.strerror}: a run goes on only where it can be written"
+                f"{self.path}: {error.strerror}: make the folder writable to resume"
             ) from error
         try:
             yield
@@ -67,42 +67,42 @@ class RunFolder:
             lock.release()
 
     def hold(self) -> None:
-        """Hold the folder until this process ends, or no one refers to this object any more.
+        """Lock the folder until the process ends or this object is garbage-collected.
 
         Raises:
             InputError: See `locked`.
         """
         held = ExitStack()
-        # Of an object of its own: what ends with this one must not refer to it.
+        # A separate object, as the finalizer must not keep this one alive.
         held.enter_context(RunFolder(self.path).locked())
         self._held = weakref.finalize(self, held.close)
 
     @property
     def begun(self) -> bool:
-        """Whether a trial has finished in it."""
+        """Whether a trial has finished."""
         return bool(read_trials(self / "trials.jsonl")) or any(self.path.glob("*.ahead.jsonl"))
 
     @property
     def ending(self) -> bool:
-        """Whether a training after the search has succeeded in it, in its turn or before."""
+        """Whether a final training has succeeded, in order or ahead of it."""
         logs = (self / "finals.jsonl", self / "finals.ahead.jsonl")
         return any(trial.ok for log in logs for trial in read_trials(log))
 
     def discard(self) -> None:
-        """Remove the folder of a run that has not begun."""
+        """Remove the folder of a run without trials."""
         shutil.rmtree(self.path)
 
     def weights_path(self, key: Key) -> Path:
-        """Where the weights of a training are kept."""
+        """Return the path for the weights of a training."""
         kind, index = key
         path = self.path / "weights" / f"{kind}-{index}.pt"
-        if kind == "final" and not path.exists():  # runs of before 0.2 called them so
+        if kind == "final" and not path.exists():  # their name before version 0.2
             before = path.with_name(f"trial-{index}.pt")
             return before if before.exists() else path
         return path
 
     def keep_weights(self, key: Key, weights: bytes) -> None:
-        """Keep a training's weights.
+        """Save the weights of a training.
 
         Raises:
             InputError: The disk is full.
@@ -113,10 +113,10 @@ class RunFolder:
 
 
 def check_new(root: Path, name: str) -> None:
-    """Whether a run can have this name: asked before anything is measured.
+    """Check the name of a new run, before anything is measured.
 
     Raises:
-        InputError: It is no folder name, or is taken.
+        InputError: It is not a folder name, or is already used.
     """
     if not name or name.startswith(".") or Path(name).name != name:
         raise InputError(f"run name {name!r} is not a folder name: use letters, digits, - and _")
@@ -124,24 +124,24 @@ def check_new(root: Path, name: str) -> None:
     with _writable(path):
         if path.exists():
             mend = (
-                f"go on with --resume {quoted(path)}"
+                f"resume it with --resume {quoted(path)}"
                 if _is_run(path)
-                else "remove it, as it is no run's"
+                else "remove it (it is not a run)"
             )
             raise InputError(f"{path} exists: choose another --run-name, or {mend}")
 
 
 def free_name(root: Path, name: str) -> str:
-    """The name, with a number where the folder of runs has it already."""
+    """Return the name, with a number appended if it is already used."""
     names = (name if number == 1 else f"{name}-{number}" for number in count(1))
     return next(name for name in names if not (root / name).exists())
 
 
 def require_writable(root: Path) -> None:
-    """Whether folders can be made in `root`, which need not be there; nothing stays.
+    """Check that a folder can be created in `root`, which need not exist.
 
     Raises:
-        InputError: They cannot.
+        InputError: It cannot.
     """
     with _writable(root):
         there = next(place for place in (root, *root.absolute().parents) if place.exists())
@@ -150,10 +150,10 @@ def require_writable(root: Path) -> None:
 
 
 def new_folder(root: Path, name: str) -> RunFolder:
-    """Make the folder of a new run.
+    """Create the folder of a new run.
 
     Raises:
-        InputError: See `check_new`; or the folder cannot be made.
+        InputError: See `check_new`; or the folder cannot be created.
     """
     check_new(root, name)
     path = root / name
@@ -165,20 +165,18 @@ def new_folder(root: Path, name: str) -> RunFolder:
 
 @contextmanager
 def _writable(path: Path) -> Iterator[None]:
-    """Say of a folder that it cannot be made."""
+    """Turn an OSError into an InputError about the folder."""
     try:
         yield
     except OSError as error:
-        raise InputError(
-            f"{path}: {error.strerror}: choose a folder that can be written"
-        ) from error
+        raise InputError(f"{path}: {error.strerror}: choose a writable folder") from error
 
 
 def open_folder(path: Path) -> RunFolder:
-    """The folder of an earlier run.
+    """Open the folder of an earlier run.
 
     Raises:
-        InputError: It is not one.
+        InputError: It is not a run's folder.
     """
     if not _is_run(path):
         raise InputError(f"{path} is not a run's folder (no run.json in it): give runs/NAME")

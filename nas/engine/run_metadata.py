@@ -1,4 +1,4 @@
-"""`run.json`: what a run does, where and on what data; a resumed run must have the same metadata."""
+"""Write `run.json`, the metadata of a run, and check that a resumed run has the same."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def data_metadata(data: Dataset) -> dict[str, Any]:
-    """What is trained and tested on, as plain data."""
+    """Return the metadata of the images as plain data."""
     left_out = {"left_out": {"images": len(data.left_out), "names": list(data.left_out)}}
     return {
         "name": data.name,
@@ -36,32 +36,32 @@ def data_metadata(data: Dataset) -> dict[str, Any]:
 def record_metadata(
     folder: RunFolder, metadata: dict[str, Any], data: Dataset | None = None
 ) -> None:
-    """Write `run.json`: what is searched, where, on what. A resumed run must have the same metadata.
+    """Write `run.json`; a resumed run must have the same metadata.
 
     Args:
-        folder: The run's.
+        folder: The run's folder.
         metadata: See `search_metadata`.
-        data: The images: the names of their files are kept too, and changes that were accepted noted.
+        data: The images; their file names and accepted changes are recorded too.
 
     Raises:
-        InputError: The folder's run has other metadata; the first that differs is named.
+        InputError: The folder's run has different metadata; the message names the first difference.
     """
     path = folder / "run.json"
-    metadata = json.loads(json.dumps(metadata))  # as it will be read
+    metadata = json.loads(json.dumps(metadata))  # as it is read back
     begun = path.is_file() and folder.begun
     if begun:
-        metadata = gone_on(folder, read_json(path), metadata, data)
+        metadata = resumed_metadata(folder, read_json(path), metadata, data)
     write_whole(path, json.dumps(metadata, indent=1) + "\n")
     keep_contents(folder, data, begun=begun)
 
 
-def gone_on(
+def resumed_metadata(
     folder: RunFolder, before: dict[str, Any], metadata: dict[str, Any], data: Dataset | None
 ) -> dict[str, Any]:
     """Keep the recorded metadata of a resumed run, except accepted data changes.
 
     Raises:
-        InputError: Others differ; the first is named.
+        InputError: Other metadata differ; the message names the first.
     """
     noted = list(before.get("data_changes", []))
     if data is None or not data.changes:
@@ -75,12 +75,12 @@ def gone_on(
 
 
 def keep_contents(folder: RunFolder, data: Dataset | None, *, begun: bool) -> None:
-    """Keep the names of a run's files when it begins, and where changes of them are accepted.
+    """Record the names of a run's images when it starts, and when changes are accepted.
 
     Args:
-        folder: The run's.
-        data: Its images.
-        begun: Whether it goes on: then what it began with stays.
+        folder: The run's folder.
+        data: The images.
+        begun: Whether the run is resumed; the record then stays unless changes were accepted.
     """
     if data is None or data.contents is None or (begun and not data.changes):
         return
@@ -88,7 +88,7 @@ def keep_contents(folder: RunFolder, data: Dataset | None, *, begun: bool) -> No
 
 
 def _without_data(metadata: dict[str, Any]) -> dict[str, Any]:
-    """Drop metadata derived from the images; the length of a first part depends on their number."""
+    """Drop metadata derived from the images; the fidelity depends on their number."""
     kept = {name: fact for name, fact in metadata.items() if name != "data"}
     training = kept.get("training")
     if isinstance(training, dict):
@@ -99,10 +99,10 @@ def _without_data(metadata: dict[str, Any]) -> dict[str, Any]:
 def _require_same_pixels(
     folder: RunFolder, before: dict[str, Any], metadata: dict[str, Any], data: Dataset | None
 ) -> None:
-    """Say in words that files of the same names and sizes hold other pixels.
+    """Check that files of the same names have the same pixels.
 
     Raises:
-        InputError: They do.
+        InputError: They do not.
     """
     if data is None or data.contents is None or "mean" not in before.get("data", {}):
         return
@@ -112,31 +112,31 @@ def _require_same_pixels(
     }
     if len(same) == 5 and (old["mean"], old["std"]) != (new["mean"], new["std"]):
         raise InputError(
-            f"{folder.path}: the pixels of the training images are not what they were when the run began "
-            f"(their mean was {_levels(old['mean'])}, and is {_levels(new['mean'])}): {WAYS}"
+            f"{folder.path}: the pixels of the training images have changed since the run started (mean "
+            f"was {_levels(old['mean'])}, is {_levels(new['mean'])}): {WAYS}"
         )
 
 
 def _levels(mean: Sequence[float]) -> str:
-    """A mean as people see colours, 0 to 255."""
+    """Format a mean colour as levels 0 to 255."""
     return " ".join(f"{255 * value:.1f}" for value in mean)
 
 
 def require_same(folder: RunFolder, before: dict[str, Any], metadata: dict[str, Any]) -> None:
-    """Refuse to go on with a run of other metadata.
+    """Check that a resumed run has the same metadata.
 
     Raises:
-        InputError: Some differ; the first is named.
+        InputError: Some differ; the message names the first.
     """
     for name, (old, new) in _differences(before, metadata).items():
         raise InputError(
-            f"{folder.path}: {name} was {old!r} when this run began and is {new!r} now: go on with "
-            "what it began with, or choose another folder"
+            f"{folder.path}: {name} was {old!r} when this run started and is {new!r} now: resume with the "
+            "same settings, or choose another folder"
         )
 
 
 def _differences(old: Any, new: Any, name: str = "") -> dict[str, tuple[Any, Any]]:
-    """Where two records differ, by dotted name. A fact that one of them lacks says nothing.
+    """Return the values that differ, by dotted name. Keys missing from one record are ignored.
 
     >>> _differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}})
     {'a.b': (1, 3)}

@@ -1,4 +1,4 @@
-"""Where networks train: the `schedule` part of a run's settings."""
+"""The `schedule` section of a run's settings: workers, cores and GPUs."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from nas.schema import SETTINGS, Counted, Positive
 
 
 class ScheduleConfig(BaseModel):
-    """Where trials train. It changes how long a search takes; what it finds, only in rounding.
+    """Where trials train. It affects the duration of a search, and its results only by rounding.
 
     Attributes:
-        workers: Trials at once; 0 trains in this process, without Ray; None takes what the machine
-            has room for.
-        cpus_per_trial: CPU cores, and torch threads, a trial: accuracies depend on them by rounding.
-        gpus_per_trial: GPUs a trial; a fraction shares one.
-        ray_address: Of a running Ray cluster; None starts one on this machine.
-        retries: Times that a trial begins again after its worker has died.
-        usage_stats: Whether Ray may report its usage to its makers.
+        workers: Trials at once; 0 trains in this process, without Ray; None takes as many as the
+            machine has room for.
+        cpus_per_trial: CPU cores and torch threads per trial; accuracies depend on it by rounding.
+        gpus_per_trial: GPUs per trial; a fraction shares one.
+        ray_address: Address of a running Ray cluster; None starts one on this machine.
+        retries: Number of times to restart a trial whose worker died.
+        usage_stats: Whether Ray may send usage statistics to its developers.
     """
 
     model_config = SETTINGS
@@ -36,13 +36,13 @@ class ScheduleConfig(BaseModel):
     def _check(self) -> Self:
         if self.workers == 0 and self.ray_address is not None:
             raise ValueError(
-                f"workers is 0, which trains in this process, and ray_address {self.ray_address!r} names a "
-                "cluster: give one of them"
+                f"workers is 0, which trains in this process, but ray_address is {self.ray_address!r}: "
+                "give one of them"
             )
         return self
 
     @property
     def at_once(self) -> int:
-        """Trainings at once on this machine; at least 1."""
+        """Number of parallel trainings on this machine; at least 1."""
         here = (os.cpu_count() or 1) // self.cpus_per_trial
         return max(1, here if self.workers is None else self.workers)

@@ -1,4 +1,4 @@
-"""Who is told what happens in a search: nobody, TensorBoard, a screen, or several of them."""
+"""Watchers of a search: the protocol, TensorBoard, and a record of the policy."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from nas.formatting import short_names
 
 
 class RunWatcher(Protocol):
-    """Is told what a runner does."""
+    """Is notified of a runner's events."""
 
     def measuring(self, done: int, total: int) -> None:
         """`done` of `total` latencies of a batch have been measured."""
         ...
 
     def training(self, jobs: Sequence[Any]) -> None:
-        """These jobs of a batch train from now on."""
+        """Training of these jobs of a batch begins."""
         ...
 
     def finished(self, trial: Trial, *, replayed: bool) -> None:
-        """A trial is in the log; `replayed` if it was there before this process began."""
+        """A trial has been logged; `replayed` if it was in the log before this process started."""
         ...
 
 
 class Watcher(RunWatcher, Protocol):
-    """Is told what happens in a search, and shows it."""
+    """Is notified of a search's events."""
 
     def told(self, batch: int, controller: Controller) -> None:
         """The controller has learned from a batch."""
@@ -40,15 +40,15 @@ class Watcher(RunWatcher, Protocol):
 
 @runtime_checkable
 class KnowsBudget(Protocol):
-    """A watcher that is also told how many trials a time budget has room for."""
+    """A watcher that is also notified of how many trials fit the time budget."""
 
     def fitting(self, trials: int) -> None:
-        """So many trials fit the budget, those that have ended included, at the pace measured so far."""
+        """`trials` fit the budget in total, at the pace measured so far."""
         ...
 
 
 def tell_fitting(watcher: Watcher, trials: int) -> None:
-    """Tell a watcher how many trials fit the time budget, if it can be told."""
+    """Notify a watcher of how many trials fit the time budget, if it supports that."""
     if isinstance(watcher, KnowsBudget):
         watcher.fitting(trials)
 
@@ -70,7 +70,7 @@ class Silent:
 
 
 class Several:
-    """Passes everything on to each of several watchers."""
+    """Forwards all events to several watchers."""
 
     def __init__(self, *watchers: Watcher) -> None:
         self.watchers = watchers
@@ -102,9 +102,9 @@ class Several:
 
 
 class PolicyRecord(Silent):
-    """Keeps a controller's probabilities after each batch, for the report.
+    """Records a controller's probabilities after each batch, for the report.
 
-    A resumed run replays its batches, so the file is begun anew and comes out whole.
+    A resumed run replays its batches, so the file is rewritten from the start.
     """
 
     def __init__(self, path: Path) -> None:
@@ -112,7 +112,7 @@ class PolicyRecord(Silent):
         path.unlink(missing_ok=True)
 
     def told(self, batch: int, controller: Controller) -> None:
-        """One line a batch."""
+        """Append one line per batch."""
         if isinstance(controller, HasPolicy):
             line = {"batch": batch, "probabilities": controller.choice_probabilities()}
             with self.path.open("a", encoding="utf-8") as file:
@@ -120,9 +120,9 @@ class PolicyRecord(Silent):
 
 
 class TensorBoard(Silent):
-    """Writes a search as TensorBoard events: what each trial scored, and the best so far.
+    """Writes each trial's figures, and the best reward so far, as TensorBoard events.
 
-    The events are rewritten from the log on resume, so that they show the whole run once.
+    On resume the events are rewritten from the log.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -134,7 +134,7 @@ class TensorBoard(Silent):
         self._best = float("-inf")
 
     def finished(self, trial: Trial, *, replayed: bool) -> None:  # noqa: ARG002
-        """One step a trial."""
+        """Write one step per trial."""
         if not trial.ok:
             return
         group = "trial" if trial.kind == "search" else trial.kind
@@ -147,12 +147,12 @@ class TensorBoard(Silent):
             self._writer.add_scalar("best/reward", self._best, trial.index)
 
     def close(self) -> None:
-        """Write out what is buffered."""
+        """Flush the events."""
         self._writer.close()
 
 
 def _tags(trial: Trial) -> list[str]:
-    """What a trial's latencies are called: by their devices, if there are several."""
+    """Return the tags of a trial's latencies; with several devices, each has its device's name."""
     tags = []
     names = short_names([latency.device for latency in trial.latencies])
     for latency, name in zip(trial.latencies, names, strict=True):

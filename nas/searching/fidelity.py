@@ -1,14 +1,14 @@
-"""Multi-fidelity: all candidates train for a first part of the length, the better ones then in full.
+"""Multi-fidelity: train all candidates for a fraction of the steps, then the better ones in full.
 
-Successive halving (Jamieson & Talwalkar 2016, algorithm 1) of one rung, within each batch. ASHA (Li et
-al. 2020), which Ray Tune has, lets a trial go on by those that have ended before it: what it keeps depends
-on which worker was faster. Here a batch's first parts all end before any candidate goes on, so who does is
-a function of seed and log.
+Successive halving (Jamieson & Talwalkar 2016, algorithm 1) with one rung, within each batch. ASHA (Li et
+al. 2020), as in Ray Tune, promotes a trial by comparing it with those finished before, so its choice
+depends on the speed of the workers. Here all short trainings of a batch finish before any candidate is
+promoted, so the choice is a function of seed and log.
 
-The first part is a training of its own, of kind `rung`: with its own one-cycle rate, which has fallen to
-nothing where the accuracy is read, and its own seed, so that what was lucky in it is not lucky again. The
-full training begins anew. It is the one that the candidate would have without multi-fidelity, and full
-trainings are compared with each other alone. That costs the first part twice, for those that go on.
+The short training, of kind `rung`, is separate: it has its own one-cycle schedule, whose rate has decayed
+when the accuracy is measured, and its own seed, so that its luck is not repeated. The full training starts
+from scratch, as it would without multi-fidelity, and full trainings are compared only with each other. A
+promoted candidate therefore repeats the steps of its short training.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from nas.training.recipe import Recipe
 from search_spaces import InputError, Tokens
 
 LEAST_STEPS = 50
-"""Of a first part: after forty, chance ranked networks more than merit did (benchmarks/RESULTS.md)."""
+"""Minimum steps of a short training: after 40, noise dominated the ranking (benchmarks/RESULTS.md)."""
 
 LEAST_PAIRS = 8
-"""Networks with both accuracies from which on a line is fitted; until then more candidates go on."""
+"""Minimum number of networks with both accuracies to fit a line; until then more are promoted."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """Full accuracy over first accuracy.
+    """Full accuracy as a linear function of the accuracy after the short training.
 
     >>> Line(slope=0.5, intercept=0.4).at(0.8)
     0.8
@@ -46,16 +46,15 @@ class Line:
     intercept: float = 0.0
 
     def at(self, first: float) -> float:
-        """The accuracy expected at full length, 0..1."""
+        """Return the expected accuracy of a full training, 0..1."""
         return min(1.0, max(0.0, self.intercept + self.slope * first))
 
     @classmethod
     def through(cls, pairs: Sequence[tuple[float, float]]) -> Line:
-        """Least squares of full on first accuracy; of few pairs, or equal ones, their mean difference.
+        """Fit full to first accuracy by least squares; use the mean difference for few or equal pairs.
 
-        Who goes on is chosen by the first accuracy (and the latency), not by the full one. So the full
-        accuracies at a given first one are a fair sample, and this regression is not biased by the choice;
-        that of first on full would be.
+        Candidates are promoted by the first accuracy (and the latency), not by the full one. So this
+        regression is not biased by the selection; that of first on full accuracy would be.
 
         >>> Line.through([(0.5, 0.75), (0.25, 0.5)])
         Line(slope=1.0, intercept=0.25)
@@ -64,44 +63,44 @@ class Line:
         if len(pairs) < LEAST_PAIRS or min(first) == max(first):
             return cls(intercept=fmean(full) - fmean(first) if pairs else 0.0)
         slope, intercept = linear_regression(first, full)
-        # A falling line would tell the controller that the worse a network begins the better it is.
+        # A falling line would reward a low first accuracy.
         return cls(slope, intercept) if slope >= 0 else cls(0.0, fmean(full))
 
 
 class MakeJob(Protocol):
-    """Makes the job of a candidate."""
+    """Creates the job of a candidate."""
 
     def __call__(
         self, kind: Kind, index: int, tokens: Tokens, latencies: tuple[Latency, ...] = ()
     ) -> Job:
-        """Of a kind of training; it is measured first where no latencies are given."""
+        """Create a job; without latencies, the network is measured first."""
         ...
 
 
 Asked = Sequence[tuple[int, Tokens]]
-"""Candidates: index and tokens."""
+"""Index and tokens of each candidate."""
 
 Reward = Callable[[float, Sequence[float]], float]
-"""Of (accuracy in 0..1, latency in ms on each device)."""
+"""A function of (accuracy in 0..1, latency in ms on each device)."""
 
 Trained = Generator[list[Job], list[Trial], list[Trial]]
-"""A part of a plan: yields jobs, is sent their trials, returns the longest training of each candidate."""
+"""Part of a plan: yields jobs, is sent their trials, returns each candidate's longest training."""
 
 
 class Fidelity(Protocol):
-    """For how long each candidate of a batch trains, and what that is worth."""
+    """Decides how long the candidates of a batch train, and how to reward them."""
 
     def train(self, asked: Asked, make: MakeJob) -> Trained:
-        """Train a batch of candidates; returns their trials in the order asked."""
+        """Train a batch of candidates; return their trials in the order asked."""
         ...
 
     def reward(self, trial: Trial, reward: Reward) -> float:
-        """What the controller learns of a trial."""
+        """Return the reward of a trial for the controller."""
         ...
 
 
 class FullLength:
-    """Every candidate trains in full."""
+    """Trains every candidate in full."""
 
     def train(self, asked: Asked, make: MakeJob) -> Trained:
         """See `Fidelity`."""
@@ -113,12 +112,12 @@ class FullLength:
 
 
 class Halving:
-    """Trains a batch of candidates for a first part, then the better ones in full.
+    """Trains all candidates of a batch for a fraction of the steps, then the better ones in full.
 
-    It decides from the trials it was given, batch by batch: a replayed log leads it the same way.
+    Its state depends only on the trials it was given, so replaying the log restores it.
 
     Args:
-        keep: Part of a batch's candidates that trains in full.
+        keep: Fraction of a batch's candidates to train in full.
     """
 
     def __init__(self, keep: float) -> None:
@@ -137,27 +136,27 @@ class Halving:
         return list(longest.values())
 
     def reward(self, trial: Trial, reward: Reward) -> float:
-        """Of a first part, the reward of the accuracy expected at full length."""
+        """Return the trial's reward; for a short training, that of the expected full accuracy."""
         if trial.kind != "rung" or not _sound(trial):
             return trial.reward
         return reward(self.line.at(trial.accuracy or 0.0), trial.latencies_ms)
 
     def learn(self, trials: Iterable[Trial]) -> None:
-        """Remember accuracies of either length; of a network the first one counts."""
+        """Record accuracies of both lengths; the first of each network counts."""
         for trial in filter(_sound, trials):
             known = self._first if trial.kind == "rung" else self._full
             known.setdefault(trial.fingerprint, trial.accuracy or 0.0)
 
     @property
     def line(self) -> Line:
-        """The line through all networks so far that have both accuracies."""
+        """The line fitted to all networks so far with both accuracies."""
         both = [name for name in self._full if name in self._first]
         return Line.through([(self._first[name], self._full[name]) for name in both])
 
     def promoted(self, rungs: Sequence[Trial]) -> list[Trial]:
-        """Those of a batch that go on, in the order asked: its better part by reward after the first part.
+        """Return the candidates to train in full, in the order asked: those with the highest rewards.
 
-        Networks that have trained in full before go on beside these; it costs nothing.
+        Networks that have already trained in full are promoted as well, as their results are reused.
         """
         best: dict[str, Trial] = {}
         for rung in sorted(filter(_sound, rungs), key=lambda t: (-t.reward, t.index)):
@@ -173,7 +172,7 @@ def _sound(trial: Trial) -> bool:
 
 
 def _promotions(candidates: int, *, keep: float, pairs: int) -> int:
-    """How many of a batch's new candidates go on, where so many have trained in full before.
+    """Return how many of a batch's new candidates to promote if `pairs` have trained in full before.
 
     >>> [_promotions(10, keep=0.5, pairs=pairs) for pairs in (0, 2, 4)]
     [8, 6, 5]
@@ -183,10 +182,10 @@ def _promotions(candidates: int, *, keep: float, pairs: int) -> int:
 
 
 def first_recipe(recipe: Recipe, fidelity: FidelityConfig, *, train_images: int) -> Recipe:
-    """How a candidate trains at first: the same recipe, shorter, with no fewer than `LEAST_STEPS`.
+    """Return the recipe of the short training, with at least `LEAST_STEPS` steps.
 
     Raises:
-        InputError: That is no shorter than the full training.
+        InputError: It is no shorter than the full training.
 
     >>> first_recipe(Recipe(steps=400), FidelityConfig(first=0.25), train_images=1000).steps
     100
@@ -197,14 +196,14 @@ def first_recipe(recipe: Recipe, fidelity: FidelityConfig, *, train_images: int)
         smaller = "" if full <= LEAST_STEPS else ", give a smaller fidelity.first"
         length = "recipe.epochs" if recipe.epochs else "recipe.steps"
         raise InputError(
-            f"fidelity: the first part would be {steps} of {full} steps (never fewer than {LEAST_STEPS}): "
+            f"fidelity: the short training would take {steps} of {full} steps (at least {LEAST_STEPS}): "
             f"train longer ({length}){smaller}, or leave fidelity out"
         )
     return recipe.model_copy(update={"steps": steps, "epochs": None, "min_steps": None})
 
 
 def as_it_trains(fidelity: FidelityConfig, recipe: Recipe, *, train_images: int) -> FidelityConfig:
-    """The same with the first part that there will be, where `LEAST_STEPS` make it longer than was asked.
+    """Raise the fraction of the short training if `LEAST_STEPS` makes it longer.
 
     Raises:
         InputError: See `first_recipe`.
@@ -219,11 +218,11 @@ def as_it_trains(fidelity: FidelityConfig, recipe: Recipe, *, train_images: int)
 
 
 def full_lengths(fidelity: FidelityConfig | None, trials: int, *, batch_size: int) -> float:
-    """What a search's candidates cost together, in trainings of full length; finals not counted.
+    """Return the cost of all candidates, without finals, in full trainings.
 
     >>> full_lengths(None, 100, batch_size=10)
     100
-    >>> full_lengths(FidelityConfig(first=0.25, keep=0.5), 100, batch_size=10)  # 100 first parts, 8 + 9 * 5
+    >>> full_lengths(FidelityConfig(first=0.25, keep=0.5), 100, batch_size=10)  # 100 short ones, 8 + 9 * 5
     78.0
     """
     if fidelity is None:
@@ -236,9 +235,9 @@ def full_lengths(fidelity: FidelityConfig | None, trials: int, *, batch_size: in
 
 
 def candidates_worth(fidelity: FidelityConfig | None, trained: Sequence[Trial]) -> float:
-    """How many candidates such trainings are the work of, first parts and full ones counted apart.
+    """Return the number of candidates equivalent to these trainings, by their work.
 
-    So the time of a candidate is known from half a batch too, and from the first ones, of which more go on.
+    So the time per candidate is also known from half a batch, and from early ones that promote more.
     """
     if fidelity is None:
         return len(trained)

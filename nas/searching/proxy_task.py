@@ -1,4 +1,4 @@
-"""The proxy task: train one candidate for a while, and tell how well it does on held-out images."""
+"""The proxy task: train a candidate briefly, and measure its accuracy on held-out images."""
 
 from __future__ import annotations
 
@@ -17,19 +17,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ProxyTraining:
-    """Trains jobs on a data set; picklable, so that Ray can put it into its object store once.
+    """Trains jobs on a data set. Picklable, so that Ray can put it into its object store once.
 
     Attributes:
-        dataset: Images at the proxy resolution: trials train and are compared on them.
-        final_dataset: The same images at the deployed size: finalists end their training and are compared
-            on them. Normalised as `dataset` is.
-        recipe: Of the search's trials; finalists train `final_factor` times as long.
-        final_factor: How much longer.
-        deployed_part: Part of a finalist's steps, its last, that are at the deployed size.
-        device: `cpu`, `cuda`, or `auto` for the GPU where the worker sees one.
-        threads: Torch threads.
-        warm_start: What trials begin with the weights of; finalists always begin with drawn ones.
-        rung: Of the shorter trainings that come first, with multi-fidelity.
+        dataset: Images at the proxy resolution, for trials.
+        final_dataset: The same images at the deployed size, for finalists; normalized like `dataset`.
+        recipe: Training recipe of trials.
+        final_factor: Length of a finalist's training, in trials.
+        deployed_part: Fraction of a finalist's steps, at the end, that use the deployed size.
+        device: `cpu`, `cuda`, or `auto` for the GPU if the worker has one.
+        threads: Number of torch threads.
+        warm_start: Networks that trials are initialized from; finalists are always initialized randomly.
+        rung: Recipe of the short trainings, with multi-fidelity.
     """
 
     dataset: Dataset
@@ -43,7 +42,7 @@ class ProxyTraining:
     rung: Recipe | None = None
 
     def __call__(self, job: Job) -> Outcome:
-        """Train a job's network; the same job gives the same outcome on the same kind of device."""
+        """Train a job's network; deterministic on the same kind of device."""
         import torch
 
         from nas.checkpoints.torch_files import state_bytes
@@ -56,14 +55,14 @@ class ProxyTraining:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         is_final = job.kind == "final"
         data, recipe = (self.final_dataset if is_final else self.dataset), self._recipe(job)
-        # Weights have no size: those of a proxy at fewer pixels fit the network that is deployed.
+        # The weights do not depend on the resolution, so they also fit the deployed network.
         spec = replace(job.spec, resolution=data.resolution_px)
         generator = torch.Generator().manual_seed(job.seed)
         network = build(spec, generator=generator)
         warm = None if is_final else self.warm_start
         if warm is not None:
             network.load_state_dict(warm.state_dict(job.tokens, generator=generator))
-        began_s = time.perf_counter()  # evaluation is a part of what a trial takes
+        began_s = time.perf_counter()  # includes the evaluation
         try:
             result = train(
                 network,
@@ -73,7 +72,7 @@ class ProxyTraining:
                 first=self._smaller_first(recipe) if is_final else None,
                 device=device,
                 from_scratch=warm is None,
-                # Layers of two networks have been mixed: neither's statistics hold.
+                # Layers of two networks are mixed, so neither's batch statistics are valid.
                 new_statistics=True,
             )
         except Diverged as error:
@@ -89,7 +88,7 @@ class ProxyTraining:
         return self.recipe.longer(self.final_factor) if job.kind == "final" else self.recipe
 
     def _smaller_first(self, recipe: Recipe) -> FirstPart | None:
-        """A finalist's steps at the proxy resolution, before those at the deployed size."""
+        """Return the first part of a finalist's training, at the proxy resolution."""
         if self.final_dataset.resolution_px == self.dataset.resolution_px:
             return None
         from nas.training.train import FirstPart

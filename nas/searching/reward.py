@@ -1,4 +1,4 @@
-"""The search's objective: accuracy traded against latency on each device."""
+"""The objective of the search: a trade-off of accuracy and latency."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Ms = float | Sequence[float]
-"""Milliseconds on the device, or on each of several."""
+"""Milliseconds on one device, or on each of several."""
 
 
 def power_reward(
     accuracy: float, latency_ms: Ms, *, target_ms: Ms, alpha: float, beta: float
 ) -> float:
-    """ACC * (LAT/T)^w with w = alpha up to the target and beta above it (MnasNet, eq. 2 and 3).
+    """Return ACC * (LAT/T)^w, with w = alpha up to the target and beta above it (MnasNet, eq. 2 and 3).
 
-    Over several devices it is the product, ACC * (LAT_1/T_1)^w_1 * (LAT_2/T_2)^w_2 ...
+    With several devices the factors are multiplied: ACC * (LAT_1/T_1)^w_1 * (LAT_2/T_2)^w_2 ...
 
     >>> power_reward(0.75, 80.0, target_ms=80.0, alpha=-0.07, beta=-0.07)
     0.75
@@ -33,9 +33,9 @@ def power_reward(
 
 
 def absolute_reward(accuracy: float, latency_ms: Ms, *, target_ms: Ms, beta: float) -> float:
-    """ACC + beta * |LAT/T - 1|, which draws the search to the target itself (TuNAS, eq. 3).
+    """Return ACC + beta * |LAT/T - 1|, which is largest at the target (TuNAS, eq. 3).
 
-    Over several devices it is ACC + beta * (|LAT_1/T_1 - 1| + |LAT_2/T_2 - 1| + ...).
+    With several devices the terms are added: ACC + beta * (|LAT_1/T_1 - 1| + |LAT_2/T_2 - 1| + ...).
 
     >>> round(absolute_reward(0.75, 88.0, target_ms=80.0, beta=-0.1), 6)
     0.74
@@ -46,7 +46,7 @@ def absolute_reward(accuracy: float, latency_ms: Ms, *, target_ms: Ms, beta: flo
 
 
 def over_target(latency_ms: Ms, target_ms: Ms) -> list[float]:
-    """LAT/T of each device.
+    """Return LAT/T for each device.
 
     >>> over_target(40.0, 80.0), over_target((40.0, 10.0), (80.0, 5.0))
     ([0.5], [0.5, 2.0])
@@ -63,14 +63,14 @@ _DEFAULTS = {"soft": (-0.15, -0.15), "hard": (0.0, -1.0), "absolute": (0.0, -0.1
 
 
 class Reward(BaseModel):
-    """Which reward, and its exponents: the same for each device.
+    """The kind of reward and its exponents, the same for each device.
 
     Attributes:
-        kind: `soft` is ACC*(LAT/T)^w on both sides of the target; `hard` the same with alpha 0, beta
-            -1, a limit; `absolute` is ACC + beta*|LAT/T - 1|. Over several devices, the factors
-            (LAT/T)^w are multiplied and the terms |LAT/T - 1| added.
-        alpha: Exponent up to the target. -0.15 for `soft` (MobileNetV3; MnasNet has -0.07).
-        beta: Exponent above the target, or the slope of `absolute` (-0.10, TuNAS's).
+        kind: `soft` is ACC*(LAT/T)^w on both sides of the target; `hard` is the same with alpha 0 and beta
+            -1; `absolute` is ACC + beta*|LAT/T - 1|. With several devices, the factors (LAT/T)^w are
+            multiplied, and the terms |LAT/T - 1| added.
+        alpha: Exponent up to the target; -0.15 for `soft` (MobileNetV3; MnasNet uses -0.07).
+        beta: Exponent above the target, or slope of `absolute` (-0.10, as in TuNAS).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -82,11 +82,11 @@ class Reward(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.kind == "absolute" and self.alpha is not None:
-            raise ValueError("alpha has no place in the absolute reward: give beta alone")
+            raise ValueError("the absolute reward has no alpha: give beta only")
         return self
 
     def __call__(self, accuracy: float, latency_ms: Ms, *, target_ms: Ms) -> float:
-        """The reward of one trial; accuracy in 0..1.
+        """Return the reward of a trial; accuracy in 0..1.
 
         >>> Reward(kind="hard")(0.8, 30.0, target_ms=60.0)
         0.8

@@ -1,4 +1,4 @@
-"""The two resolutions of a search: that of deployment, and a smaller one for the proxy task."""
+"""The two image sizes of a search: the deployed size, and a smaller one for trials."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from search_spaces import SearchSpace
 
 @dataclass(frozen=True)
 class Sizes:
-    """Sides in pixels of the images that networks are given.
+    """Sides of the images in pixels.
 
     Attributes:
-        proxy_px: In trials.
-        deployed_px: On the device: latency is measured, finalists finish their training, and the winner is
-            tested and exported at this resolution.
+        proxy_px: Size for trials.
+        deployed_px: Size on the device. Latency is measured, finalists finish training, and the winner is
+            tested and exported at it.
     """
 
     proxy_px: int
@@ -22,7 +22,7 @@ class Sizes:
 
     @property
     def differ(self) -> bool:
-        """Whether trials train at another resolution than the deployed one."""
+        """Whether trials train at a different size than the deployed one."""
         return self.proxy_px != self.deployed_px
 
     def told(self, accuracy: str, latency: str, *, accuracy_px: int | None) -> str:
@@ -39,15 +39,15 @@ class Sizes:
 
 
 def deployed_px(space: SearchSpace) -> int:
-    """Return the resolution at which a space's networks are deployed."""
+    """Return the deployed size of a space's networks."""
     return space.decode((0,) * len(space.arities)).resolution
 
 
 def settle_sizes(own_px: int, *, resolution: int | None, proxy_resolution: int | None) -> Sizes:
     """Choose the resolutions that were not given.
 
-    Networks are deployed at the images' own resolution: a larger one costs latency and adds no detail.
-    Trials train at the deployed resolution, or at the images' own if that is smaller.
+    The deployed size defaults to the images' own: a larger one costs latency and adds no detail. Trials use
+    the deployed size, or the images' own if that is smaller.
 
     Args:
         own_px: The images' own resolution; see `nas.data.image_files.decode.default_resolution`.

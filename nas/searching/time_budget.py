@@ -1,8 +1,7 @@
-"""Wall time as a search's budget, in place of a number of trials.
+"""A time budget for a search, in place of a number of trials.
 
-Time spent is summed over all processes that have worked on a run. Each batch's size is written down before
-the batch begins: the clock decides it once, and a resumed run takes it from the file. So all that depends
-on the clock is the number of trials.
+Time is summed over all processes that worked on a run. The size of a batch depends on the clock, so it is
+saved before the batch starts and read back on resume. Only the number of trials depends on the clock.
 """
 
 from __future__ import annotations
@@ -22,31 +21,31 @@ from nas.engine.watching import Silent
 from search_spaces import InputError
 
 RESERVE = 0.02
-"""Part of the time that is kept for what comes after the last training: test images, files, report."""
+"""Fraction of the budget reserved for work after the last training: test images, files, report."""
 
 MOST_IDLE = 5
-"""Batches of nothing but networks tried before, after which a search has nothing more to spend time on."""
+"""Number of consecutive batches without a new network after which the search ends."""
 
 KEPT_EVERY_S = 10.0
-"""What a `kill -9` takes from the account of the time spent, at most."""
+"""Save interval, and so the maximum time that a `kill -9` leaves unaccounted."""
 
 TrainingTimes = tuple[Sequence[float], Sequence[float]]
-"""Seconds that the trials took that would be finalists, and those that would be repeated."""
+"""Training seconds of the trials that would be finalists, and of those that would be repeated."""
 
 
 @dataclass
 class Spent:
-    """What a run has spent so far, in seconds.
+    """Time spent by a run so far, in seconds.
 
     Attributes:
         total: Wall time.
-        search: Of it, on batches that are whole.
-        trained: Of training in these batches, summed over trials that may have run side by side.
-        trials: Trials in these batches that were trained; others were of networks tried before. With
-            multi-fidelity a fraction: as many candidates as the trainings are the work of.
-        idle: Latest batches, one after another, of which nothing was trained.
-        sizes: Of the batches begun; a last 0 says that the search has ended.
-        expected: What the run expected of a trial and of all finals before any trial had ended.
+        search: Wall time of finished batches.
+        trained: Training time in finished batches, summed over parallel trials.
+        trials: Number of trials trained in finished batches, without duplicates. With multi-fidelity a
+            fraction: the number of candidates equivalent to the trainings.
+        idle: Number of latest consecutive batches in which nothing was trained.
+        sizes: Sizes of the batches started; a final 0 means that the search has ended.
+        expected: Expected seconds of a trial and of all finals, from before the first trial finished.
     """
 
     total: float = 0.0
@@ -59,7 +58,7 @@ class Spent:
 
     @classmethod
     def kept(cls, path: Path) -> Self:
-        """What stands in a file; nothing is spent where there is none."""
+        """Read the file; if there is none, nothing has been spent."""
         if not path.is_file():
             return cls()
         kept = read_json(path)
@@ -71,13 +70,13 @@ class Spent:
 
 @dataclass(frozen=True)
 class WallTime:
-    """How long a search may take.
+    """Time limit of a search.
 
     Attributes:
-        seconds: The whole run's, finals and what came before the first batch with them.
-        expected_s: Wall time of a trial and of all finals, before any trial has ended; None lets the first
-            batch be whole. A run that is gone on with has its own.
-        used_s: Spent before the search was called.
+        seconds: Limit for the whole run, including setup and finals.
+        expected_s: Expected wall time of a trial and of all finals; None makes the first batch full size. A
+            resumed run keeps its own.
+        used_s: Seconds spent before the search was called.
     """
 
     seconds: float
@@ -86,18 +85,18 @@ class WallTime:
 
 
 class TimeBudget(Silent):
-    """Decides how large the next batch may be; watches the run to know what trials take.
+    """Chooses the size of the next batch from the times of earlier trials.
 
     Attributes:
-        room: How many further trials had room when the latest batch was decided, from the times of those
-            that have trained; None before any has.
+        room: Number of further trials that fitted when the latest batch was chosen, by the times of those
+            trained; None before any has.
 
     Args:
-        given: How long the search may take.
-        path: Where what is spent is kept.
-        final_factor: How many times as long as a trial a finalist trains.
-        worth: How many candidates some trainings are the work of; see `nas.searching.fidelity`.
-        clock: Seconds.
+        given: Time limit of the search.
+        path: File for the time spent.
+        final_factor: Length of a finalist's training, in trials.
+        worth: Number of candidates equivalent to some trainings; see `nas.searching.fidelity`.
+        clock: Returns the time in seconds.
     """
 
     def __init__(
@@ -111,7 +110,7 @@ class TimeBudget(Silent):
     ) -> None:
         self.given, self.path, self.clock = given, path, clock
         self.final_factor, self.worth = final_factor, worth
-        self._fresh: list[Trial] = []  # finished since the latest batch was decided
+        self._fresh: list[Trial] = []  # finished since the latest batch was chosen
         self._kept = Spent.kept(path)
         self._kept.expected = self._kept.expected or given.expected_s
         self._asked = 0
@@ -122,26 +121,26 @@ class TimeBudget(Silent):
 
     @property
     def spent_s(self) -> float:
-        """Wall time of the run until now."""
+        """Wall time spent by the run."""
         return self._before_s + self.clock() - self._began_s
 
     @property
     def left_s(self) -> float:
-        """Of the given time."""
+        """Seconds left of the budget."""
         return self.given.seconds - self.spent_s
 
     def finished(self, trial: Trial, *, replayed: bool) -> None:
-        """Note what a trial took; see `Watcher`."""
+        """Record the time of a trial; see `Watcher`."""
         if not replayed:
             self._fresh.append(trial)
             self.keep()
 
     def next_batch(self, most: int, finals: Callable[[], TrainingTimes]) -> int:
-        """Return the trials of the next batch: as many as leave time for the finals; 0 ends the search.
+        """Return the size of the next batch, leaving time for the finals; 0 ends the search.
 
         Args:
-            most: Of a whole batch; 0 where the search has all its trials.
-            finals: Tells what would be trained at the end if the search ended now.
+            most: Size of a full batch; 0 if the search has all its trials.
+            finals: Returns the times of what would be trained at the end if the search ended now.
         """
         self._count_batch()
         if most <= 0:
@@ -158,7 +157,9 @@ class TimeBudget(Silent):
             left_s = self.given.seconds * (1 - RESERVE) - self.spent_s - finals_s
             room = max(0, round(left_s / trial_s))
             size = min(most, room)
-            if left_s < self._one_s / 2:  # many workers: one more alone takes longer than its share
+            if (
+                left_s < self._one_s / 2
+            ):  # with many workers one more trial takes longer than its share
                 size = 0
             if number == 0:
                 size = max(1, size)  # a search without a trial has no result
@@ -170,11 +171,11 @@ class TimeBudget(Silent):
 
     @property
     def _one_s(self) -> float:
-        """What a training takes by itself, as far as that is known."""
+        """Mean training time of a trial; 0 if unknown."""
         return self._kept.trained / self._kept.trials if self._kept.trials else 0.0
 
     def _needed(self, finals: Callable[[], TrainingTimes]) -> tuple[float, float] | None:
-        """Wall time of one more trial, and of the finals; None before anything is known."""
+        """Return the wall time of one more trial and of the finals; None if unknown."""
         kept = self._kept
         if not kept.trials or not kept.search:
             return kept.expected
@@ -184,11 +185,11 @@ class TimeBudget(Silent):
         return kept.search / kept.trials, max([sum(times_s) / at_once, *times_s])
 
     def _count_batch(self) -> None:
-        """Add the batch that has ended to what is known; a replayed one was added when it ran."""
+        """Add the finished batch to the totals; a replayed one was added when it ran."""
         if not self._fresh:
             return
         kept, trained = self._kept, [trial for trial in self._fresh if trial.train_s > 0]
-        with self._writing:  # all of it or nothing is written down
+        with self._writing:  # saved as a whole or not at all
             kept.search += self.clock() - self._batch_s
             kept.trained += sum(trial.train_s for trial in trained)
             kept.trials += self.worth(trained)
@@ -197,19 +198,19 @@ class TimeBudget(Silent):
         self.keep()
 
     def keep(self) -> None:
-        """Write down what is spent, so that a resumed run has what is left."""
+        """Save the time spent, for a resumed run."""
         with self._writing:
             kept = asdict(self._kept) | {"total": self.spent_s}
             write_whole(self.path, json.dumps(kept) + "\n")
 
     @contextmanager
     def kept_up(self) -> Iterator[None]:
-        """Write it down every few seconds too, as one training may take long, and at the end."""
+        """Save it every few seconds, as one training may take long, and at the end."""
         ended = threading.Event()
 
         def keep_up() -> None:
             while not ended.wait(KEPT_EVERY_S):
-                with suppress(InputError):  # the search meets a full disk itself, and says so
+                with suppress(InputError):  # the search reports a full disk itself
                     self.keep()
 
         thread = threading.Thread(target=keep_up, daemon=True)
@@ -221,9 +222,7 @@ class TimeBudget(Silent):
                 ended.set()
                 thread.join()
         except BaseException:
-            with suppress(
-                InputError
-            ):  # what ended the search is said, not what is wrong with this file
+            with suppress(InputError):  # report what ended the search, not an error of this file
                 self.keep()
             raise
         self.keep()

@@ -1,4 +1,4 @@
-"""What is shown while NetAdapt runs: how the proposals stand, and the time left."""
+"""Progress of NetAdapt: the ranking of proposals, and the time left."""
 
 import io
 import time
@@ -11,6 +11,7 @@ from rich.console import Console
 from latency import Latency, open_device
 from nas.adapting.forecast import Forecast, Workload
 from nas.adapting.job import AdaptJob, of_steps
+from nas.cli.adapt.planning import _lowered_delta
 from nas.display import adapt_pace, progress
 from nas.display.adapt_view import View
 from nas.display.progress import SAY_AFTER_S
@@ -53,7 +54,7 @@ def shrink(now_ms=SEED_MS, steps=0):
     return SimpleNamespace(
         steps=steps,
         target_ms=TARGET_MS,
-        giving_back=now_ms < TARGET_MS,
+        widening=now_ms < TARGET_MS,
         far_below=now_ms < TARGET_MS,
         current=SimpleNamespace(spec=SPEC, latency_ms=now_ms, accuracy=0.8),
         schedule=SimpleNamespace(seed_ms=SEED_MS, deltas_ms=lambda step: (10.0, 5.0)),
@@ -144,8 +145,8 @@ def test_measuring_takes_as_long_as_it_did_lately(shown, clock):
 
 def forecast(per_work, **changes):
     return Forecast(
-        groups=9, delta_ms=10.0, savings_ms=[20.0] * 6, steps=3, seconds_a_work=per_work, tuning_s=36.0,
-        final_s=2.0, **({"first_s": 40.0, "step_s": 10.0, "ends_s": 5.0} | changes),
+        groups=9, savings_ms=[20.0] * 6, steps=3, seconds_a_work=per_work, tuning_s=36.0, final_s=2.0,
+        **({"delta_ms": 10.0, "first_s": 40.0, "step_s": 10.0, "ends_s": 5.0} | changes),
     )  # fmt: skip
 
 
@@ -210,16 +211,19 @@ def test_what_is_sought_at_the_end_is_told_where_there_is_no_terminal(shown, clo
     seen.testing(trial(job(0, kind="scratch"), 0.8, 0.0))
     seen.testing(trial(job(1, kind="scratch"), 0.8, 0.0))
     text = shown.getvalue()
-    assert "seeking width multipliers of the same latency" in text
-    assert text.count("looking at the test images") == 1
+    assert "finding the width multiplier of the same latency" in text
+    assert text.count("scoring the test images") == 1
 
 
 def test_a_step_that_gives_back_says_so(shown, clock):
     seen = view(shown)
     seen.proposing(shrink(TARGET_MS - 5.0, 4))
-    assert "measuring what to widen again" in shown.getvalue()
+    assert (
+        "80.0% at 65.0 ms, 7% below the target of 70.0 ms; measuring wider networks"
+        in shown.getvalue()
+    )
     seen.ending(shrink(TARGET_MS - 5.0, 4))
-    assert "giving back width has brought it no closer" in shown.getvalue()
+    assert "widening again did not bring it closer" in shown.getvalue()
 
 
 def test_what_was_replayed_counts_no_time(shown, clock):
@@ -242,7 +246,7 @@ def test_at_the_end_nothing_is_left(shown, clock):
         clock.s += 7.0
         seen.tuned(one, trial(one, 0.8, 0.0), replayed=False)
     assert seen.left_s() == 0.0
-    assert "4 last trainings" in shown.getvalue()
+    assert "running 4 final trainings" in shown.getvalue()
 
 
 def test_what_takes_long_without_news_is_told_where_there_is_no_terminal(shown, monkeypatch):
@@ -264,12 +268,34 @@ def test_a_terminal_shows_for_how_long_something_has_been_under_way(shown, clock
     clock.s += 70
     terminal.print(under_way)
     under_way.end()
-    assert "training (no news for 1 min 10 s)" in shown.getvalue()
+    assert "training (no update for 1 min 10 s)" in shown.getvalue()
 
 
 def test_a_network_that_measures_otherwise_by_itself_is_told_with_both_figures(shown):
     seen = view(shown)
     seen.chosen(shrink(80.0, 1), trial(job(0, ms=78.0), 0.8, 0.0))
-    assert "80.0% at 80.0 ms measured by itself (before: 78.0), target 70.0" in shown.getvalue()
+    assert "80.0% at 80.0 ms (measured again; 78.0 ms before), target 70.0" in shown.getvalue()
     seen.chosen(shrink(80.0, 1), trial(job(0, ms=80.0), 0.8, 0.0))
     assert "80.0% at 80.0 ms, target 70.0" in shown.getvalue()
+
+
+def test_a_latency_just_above_the_target_is_shown_with_more_digits(shown):
+    seen = view(shown)
+    seen.chosen(shrink(70.04, 1), trial(job(0, ms=70.04), 0.8, 0.0))
+    seen.proposing(shrink(70.04, 1))
+    assert "80.0% at 70.04 ms, target 70.00 ms" in shown.getvalue()
+    assert (
+        "80.0% at 70.04 ms, above the target of 70.00 ms; measuring proposals" in shown.getvalue()
+    )
+
+
+@pytest.mark.parametrize(("delta_ms", "said"), [(10.0, ""), (2.5, "saves at least 2.50 ms")])
+def test_a_plan_says_that_delta_is_halved(delta_ms, said):
+    config = CONFIG.model_copy(update={"delta": 0.1, "target_ms": TARGET_MS})
+    text = _lowered_delta(config, forecast(1.0, delta_ms=delta_ms), SEED_MS)
+    assert text.endswith(said)
+    assert bool(text) == bool(said)
+    if said:
+        assert text.startswith(
+            "no layer can save 10.0 ms in one step (--delta 0.1 asks for 10.0 ms)"
+        )

@@ -25,7 +25,7 @@ def test_a_second_search_is_told_what_the_first_one_showed(nas_search, photos, c
     said = " ".join(err.split())
     assert "accuracies are uncertain by up to" in said
     assert "2 trials train again at the end, for the noise" in said
-    assert "held-out images leave an accuracy uncertain by up to" in said  # a handful of them
+    assert "held-out images, an accuracy has a standard error of up to" in said  # a handful of them
     longer = "Train longer before running more trials: 6 steps per trial are too few"
     assert longer in said
     assert "best use of time" not in said

@@ -38,7 +38,9 @@ def test_a_small_space_ends_the_search_and_no_network_is_trained_twice(
     common = (*QUICK, "--data", photos, "--config", config, "--space", space)
     code, out, err = nas_search(*common, "--controller", controller, "--run-name", "one", "--json")
     assert code == 0, err
-    assert "the space has 8 networks: the search ends after as many trials" in " ".join(err.split())
+    assert "the space has only 8 networks: the search ends after as many trials" in " ".join(
+        err.split()
+    )
     lines = (tmp_path / "runs/one/trials.jsonl").read_text().splitlines()
     trials = [json.loads(line) for line in lines]
     assert len(trials) == json.loads(out)["trials"] == 8
@@ -75,7 +77,7 @@ def test_a_time_budget_in_place_of_a_number_of_trials(nas_search, photos, config
     [
         (
             ("--budget", "0.1s"),
-            "a budget of 0 s is too short: a batch of 4 and the finals take about",
+            "a budget of 0 s is too short: one batch of 4 and the finalists take about",
         ),
         (("--budget", "soon"), "'soon' is not a duration: give for instance 45m, 1h30m or 90s"),
         (("--budget", "45"), "'45' is not a duration"),

@@ -167,7 +167,7 @@ def test_an_import_stores_names(nas, tmp_path):
     base = ("import", "--weights", tmp_path / "w.pth", "--arch", "mobilenet_v3_small@0.35")
     for number, (options, said) in enumerate(
         (
-            ((), "without names (--classes FILE"),
+            ((), "without names (set them with --classes FILE"),
             (("--classes", tmp_path / "names.txt"), "of 2 classes\n"),
         )
     ):
@@ -202,7 +202,7 @@ def test_int8_needs_to_know_which_class_is_which(nas, answering, folders, tmp_pa
     assert json.loads(out)["before"]["accuracy"] == pytest.approx(0.5)
     status, _, err = nas("export", seed, "--classes", tmp_path / "names.txt")
     assert status == 2
-    assert "is about the images of --int8" in err
+    assert "applies to the images of --int8" in err
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_int8_needs_to_know_which_class_is_which(nas, answering, folders, tmp_pa
     [
         (("mobilenet_v2", "--new-classifier"), "mobilenet_v2 has no weights, so no classifier"),
         (("mobilenet_v2@0.5", "--new-classifier"), "nas import --arch mobilenet_v2@0.5 --weights"),
-        (("SPEC", "--new-classifier"), "give the seed.pt of its training"),
+        (("SPEC", "--new-classifier"), "give the seed.pt from its training"),
         (("SEED", "--new-classifier", "--from-scratch"), "leave --new-classifier out"),
         (("mobilenet_v2", "--classes", "x.txt"), "mobilenet_v2 has no weights"),
         (("SEED", "--new-classifier", "--classes", "x.txt"), "leave one out"),

@@ -76,7 +76,7 @@ def test_a_search_from_images_to_files_that_work(nas, nas_search, photos, config
             json.loads(nas("show", copy, "--json")[1])["spec"]
             == json.loads(nas("show", folder / name, "--json")[1])["spec"]
         )
-        assert f"{copy}: of run one" in nas("show", copy)[2]
+        assert f"{copy}: from run one" in nas("show", copy)[2]
         assert "of run" not in nas("show", folder / name)[2]
     assert list((folder / "tensorboard").glob("events.*"))
     assert "estimate" in err
@@ -116,7 +116,7 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(nas_search, photos, 
     dry = ("--config", config, "--dry-run", "--verbose")
     code, _, err = nas_search(*QUICK, "--data", photos, *dry)
     assert code == 0
-    assert "measuring what the space spans" in err
+    assert "measuring the latency range of the space" in err
     assert "--target-ms changes it" not in err
     assert "2.8e+18 networks" in err
     assert "cost" in err
@@ -131,7 +131,9 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(nas_search, photos, 
 def test_what_a_user_may_not_have_meant_is_pointed_out(nas_search, photos, config):
     options = [*QUICK, "--data", photos, "--config", config, "--dry-run"]
     _, _, err = nas_search(*options, "--batch-size", 4)
-    assert "screened asks for 12 trials before it acts on what it learned" in " ".join(err.split())
+    assert "the screened controller proposes 12 trials before it uses a result" in " ".join(
+        err.split()
+    )
     assert "a trial trains for 6 steps only" in " ".join(err.split())
 
 
@@ -263,9 +265,11 @@ def test_an_unfinished_run_has_no_network_yet(nas, tmp_path):
     (tmp_path / "half" / "trials.jsonl").touch()
     code, _, err = nas("show", tmp_path / "half")
     assert code == 2
-    assert "has no result yet: go on with the call that began it in Python" in err
+    assert "has no result yet: resume it with the same call in Python" in err
     (tmp_path / "half" / "config.yaml").touch()
-    assert "has no result yet: go on with nas-search --resume" in nas("show", tmp_path / "half")[2]
+    assert (
+        "has no result yet: resume it with nas-search --resume" in nas("show", tmp_path / "half")[2]
+    )
 
 
 def test_kept_readings_are_said_to_be(nas):
@@ -406,7 +410,7 @@ def test_targets_of_two_devices_that_no_network_meets_together_are_pointed_out()
         for name, span in zip("ab", spans, strict=True)
     ]
     assert [prospect.out_of_reach for prospect in prospects] == [None, None]
-    assert "no network looked at is within the targets of all devices" in _apart(prospects)[0]
+    assert "none of the measured networks meets the targets of all devices" in _apart(prospects)[0]
     assert _apart(prospects[:1]) == []
     assert _apart([prospects[0], prospects[0]]) == []
 

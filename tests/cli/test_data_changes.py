@@ -117,7 +117,7 @@ def test_added_and_removed_images_are_told_and_can_be_accepted(begin, nas_search
     assert {path.name: path.read_bytes() for path in folder.glob("*.json*")} == kept
     code, _, err = nas_search("--resume", folder, "--accept-data-changes")
     assert code == 0, err
-    assert "going on with other images: 5 images were added to train (light)" in err
+    assert "resuming with changed images: 5 images were added to train (light)" in err
     now, after = split_of(folder), json.loads((folder / "run.json").read_text())
     for split, files in before.items():  # nobody changed sides
         assert files.keys() - {"dark/7.png"} <= now[split].keys()
@@ -181,7 +181,7 @@ def test_runs_of_before_keep_their_random_split(begin, nas_search, tmp_path):
 def test_accepting_is_for_a_run_that_goes_on(begin):
     code, _, err = begin("--accept-data-changes")
     assert code == 2
-    assert "give --resume RUN too" in last_line(err)
+    assert "add --resume RUN" in last_line(err)
 
 
 @pytest.mark.parametrize("beside", [True, False])
@@ -203,7 +203,7 @@ def test_a_relative_data_folder_is_found_from_elsewhere(
     code, _, err = nas_search("--resume", folder)
     assert code == (0 if beside else 2), err
     if not beside:
-        assert "a path from the folder in which the run began" in last_line(err)
+        assert "a path relative to the folder the run was started in" in last_line(err)
 
 
 def test_a_test_photo_that_goes_bad_meanwhile_does_not_lose_the_result(
@@ -253,7 +253,7 @@ def test_a_photo_that_goes_bad_in_training_stops_the_run_which_can_go_on(
     assert code == 2
     (path, content), folder = spoilt[0], tmp_path / "runs/one"
     assert f"cannot read image {path} (not an image)" in last_line(err)
-    assert "to go on: " in err
+    assert "to resume: " in err
     trials = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
     assert all(trial["error"] is None for trial in trials)
     path.write_bytes(content)

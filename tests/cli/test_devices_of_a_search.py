@@ -144,7 +144,7 @@ def test_a_lost_device_stops_the_search_which_goes_on_when_it_is_back(
     assert "resume" in last
     assert "Traceback" not in err
     folder = tmp_path / "runs" / "part"
-    assert "to go on: " in err
+    assert "to resume: " in err
     assert f"nas-search --resume {folder.relative_to(tmp_path)}" in err
     assert (
         len(lines(folder / "trials.jsonl")) == 2

@@ -60,7 +60,7 @@ def test_a_disk_that_fails_beside_the_log_is_one_line_and_the_run_goes_on_later(
     code, out, err = begin("--run-name", "one")
     assert (code, out) == (2, "")
     assert last_line(err).startswith(f"nas-search: events.out: {failure.strerror}: ")
-    assert "to go on: " in err
+    assert "to resume: " in err
     folder = tmp_path / "runs" / "one"
     kept = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
     assert 2 in [trial["index"] for trial in kept]
@@ -78,7 +78,7 @@ def test_a_folder_that_cannot_be_locked_is_one_line(begin, nas_search, monkeypat
     monkeypatch.setattr(filelock.FileLock, "acquire", refused)
     code, _, err = nas_search("--resume", tmp_path / "runs" / "one")
     assert code == 2
-    assert "runs/one: Read-only file system: a run goes on only where" in last_line(err)
+    assert "runs/one: Read-only file system: make the folder writable" in last_line(err)
 
 
 def test_what_is_written_before_the_search_is_all_there_or_nothing(begin, monkeypatch, tmp_path):
@@ -96,7 +96,7 @@ def test_a_folder_without_a_run_is_told_from_one_with_it(begin, tmp_path):
     (tmp_path / "runs" / "one").mkdir(parents=True)
     code, _, err = begin("--run-name", "one")
     assert code == 2
-    assert "exists: choose another --run-name, or remove it, as it is no run's" in last_line(err)
+    assert "exists: choose another --run-name, or remove it (it is not a run)" in last_line(err)
 
 
 @pytest.mark.parametrize(
@@ -214,9 +214,9 @@ def test_a_run_keeps_its_own_space(begin, nas_search, space, tmp_path):
             "config.yaml",
             "resolution: 32",
             "resolution: 64",
-            "resolution was 32 when this run began",
+            "resolution was 32 when this run started",
         ),
-        ("config.yaml", "kind: soft", "kind: hard", "reward.kind was 'soft' when this run began"),
+        ("config.yaml", "kind: soft", "kind: hard", "reward.kind was 'soft' when this run started"),
     ],
 )
 def test_a_run_whose_files_were_changed_does_not_go_on_as_if_not(
@@ -246,4 +246,4 @@ def test_a_netadapt_run_is_not_gone_on_with_as_a_search(nas_search, tmp_path):
     (tmp_path / "other" / "run.json").write_text('{"kind": "netadapt"}')
     code, _, err = nas_search("--resume", tmp_path / "other")
     assert code == 2
-    assert "is a NetAdapt run: go on with netadapt --resume" in err
+    assert "is a NetAdapt run: resume it with netadapt --resume" in err

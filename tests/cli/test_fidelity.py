@@ -50,7 +50,7 @@ def test_the_better_ones_train_in_full(nas_search, photos, config, tmp_path):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (0.5, "the first part would be 50 of 12 steps (never fewer than 50)"),
+        (0.5, "the short training would take 50 of 12 steps (at least 50)"),
         (1.5, "fidelity.first: must be less than 1, got 1.5"),
         (0, "fidelity.first: must be greater than 0, got 0"),
     ],

@@ -376,7 +376,7 @@ def test_weights_where_a_seed_is_wanted(nas, state, tmp_path):
     for name, command in itertools.product(("w.pth", "w.safetensors"), commands):
         status, _, err = nas(command, tmp_path / name, "--data", tmp_path)
         assert (status, err.count("\n")) == (2, 1)
-        assert f"by nas import --arch NAME --weights {tmp_path / name}" in err
+        assert f"nas import --arch NAME --weights {tmp_path / name}" in err
 
 
 @pytest.mark.skipif(not PHOTOS, reason="MOBILE_NAS_PHOTOS names the folder with others' weights")

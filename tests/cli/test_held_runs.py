@@ -43,7 +43,7 @@ def test_a_run_that_another_process_holds(request, tmp_path, held, program):
     held(folder)
     code, _, err = command("--resume", folder)
     assert code == 2
-    assert f"{folder}: another process holds this run" in err
+    assert f"{folder}: another process is using this run" in err
 
 
 def test_looking_at_a_run_needs_no_lock(begin, nas_search, tmp_path, held):  # noqa: F811
@@ -66,6 +66,6 @@ def test_a_folder_is_held_until_its_object_goes(tmp_path):
         other.acquire(timeout=0)
     del folder
     other.acquire(timeout=0)
-    with pytest.raises(InputError, match="another process holds this run"):
+    with pytest.raises(InputError, match="another process is using this run"):
         RunFolder(tmp_path).hold()
     other.release()

@@ -26,7 +26,7 @@ def test_the_published_network_comes_out(nas, tmp_path):
     assert load(written) == REFERENCES["mobilenet_v3_large"]()
     assert f"next: nas show {UNIMPROVED} {written.name}" in err
     assert f"nas train {written.name} --data DIR" in err
-    assert "train it anew" in err
+    assert "train it from scratch" in err
     assert "5,483,032" in out  # torchvision's
     code, _, _ = nas(
         "improve", "mobilenet_v3_small_unimproved", "--hswish-from", 40, "-o", "s.yaml"
@@ -193,10 +193,10 @@ def test_a_multiplier_stays_out_of_the_file_name(nas, tmp_path):
         (["mobilenet_v2", "--hswish-from", "many"], "'--hswish-from'"),
         (["mobilenet_v2", "--hswish-from", "80", "--no-hswish"], "exclude each other"),
         (["mobilenet_v2", *ALL_OFF], "every improvement is switched off"),
-        (["mobilenet_v3_large"], "nothing to improve in mobilenet_v3_large"),
-        (["mobilenet_v2", "-o", "no/such/x.yaml"], "no/such is no folder"),
-        (["mobilenet_v2", "-o", "x.onnx"], "ends in .yaml, got x.onnx"),
-        (["net.yaml", "-o", "./net.yaml"], "is the network to improve"),
+        (["mobilenet_v3_large"], "no improvement applies to mobilenet_v3_large"),
+        (["mobilenet_v2", "-o", "no/such/x.yaml"], "no folder no/such"),
+        (["mobilenet_v2", "-o", "x.onnx"], "must end in .yaml, got x.onnx"),
+        (["net.yaml", "-o", "./net.yaml"], "is the input file"),
         (["mobilenet_v2", "--device", "toaster"], "unknown device 'toaster'"),
         (["mobilenet_v2", "--device", "madds:x"], "got 'x'"),
         ([], "Missing argument"),

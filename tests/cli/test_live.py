@@ -41,7 +41,7 @@ def test_every_line_is_its_own_and_whole():
     assert set(bar.strip()) <= set("━╸╺ ")
     starts = [row.split()[0] for row in rows]
     assert starts == ["now", "time", "best", "last", "failures"]
-    assert "measuring latency, network 1 of 4, nothing trains meanwhile" in rows[0]
+    assert "measuring latency: network 1 of 4 (training is paused)" in rows[0]
 
 
 LAB = Device("AMD EPYC, 1 thread", "lab")
@@ -69,7 +69,7 @@ def test_readings_are_counted_where_there_are_several_devices():
     )
     view = LiveView(Console(file=io.StringIO()), config)
     view.measuring(4, 8)
-    assert "measuring latency, reading 5 of 8" in view.doing
+    assert "measuring latency: reading 5 of 8" in view.doing
 
 
 def test_tensorboard_has_a_curve_a_device(tmp_path):

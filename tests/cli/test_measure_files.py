@@ -115,7 +115,7 @@ def only_line(err):
         ({"shape": FREE}, (), "has a free size: give --resolution"),
         ({}, ("--resolution", 224), "is fixed at (1, 3, 64, 64), --resolution is 224"),
         ({}, ("--resolution", 0), "resolution must be at least 1, got 0"),
-        ({}, ("--width", 0.5), "--width is for reference networks, got the file"),
+        ({}, ("--width", 0.5), "--width applies to reference networks only, got the file"),
         ({"more": [SCALE]}, (), "has 2 inputs (image, scale)"),
         ({"opset": 99}, (), "has opset 99"),
     ],

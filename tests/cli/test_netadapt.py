@@ -56,15 +56,15 @@ def test_its_folder_stands_for_what_it_found(netadapt, nas, seed, photos, tmp_pa
     quick = ("--data", photos, "--batch-size", 16, "--epochs", 0.3)
     code, _, err = nas("train", folder, *quick, "-o", tmp_path / "on.pt")
     assert code == 0, err
-    assert "on from its weights" in err
+    assert "fine-tuning on" in err
     (folder / "adapted.pt").unlink()
     code, _, err = nas("export", folder)
     assert code == 2
-    assert f"{folder} has no result yet: go on with netadapt --resume {folder}" in err
+    assert f"{folder} has no result yet: resume it with netadapt --resume {folder}" in err
     (folder / "config.yaml").unlink()
     code, _, err = nas("export", folder)
     assert code == 2
-    assert "go on with the call that began it in Python" in err
+    assert "resume it with the same call in Python" in err
 
 
 def test_the_seed_is_read_once(netadapt, seed, photos, tmp_path, monkeypatch):
@@ -152,7 +152,10 @@ def test_it_says_first_what_it_will_do_and_cost(netadapt, seed, photos):
     assert f"{len(width_groups(SEED.spec))} width groups" in before
     assert re.search(r"width groups, \d+ proposals? in the first step", before)
     assert "from scratch and by fine-tuning" in before
-    assert "and so is the seed at a uniform width multiplier, 3 seeds each" in before
+    assert (
+        "as is the seed at a uniform width multiplier of the same latency; 3 trainings each"
+        in before
+    )
     assert "cost about" in before
     assert "best of 1 so far, about" in during
     assert " left" in during
@@ -160,7 +163,7 @@ def test_it_says_first_what_it_will_do_and_cost(netadapt, seed, photos):
     assert "trajectory" in during
     assert "widths" in during
     assert re.search("Trained from scratch, on (test|held-out) images: NetAdapt", during)
-    assert "seeking width multipliers" in during
+    assert "finding the width multiplier" in during
     assert "points" in during
 
 
@@ -168,7 +171,7 @@ def test_the_comparison_can_be_asked_for_afterwards(netadapt, seed, photos, tmp_
     common = ("--seed", seed, "--data", photos, "--target-ratio", 0.85, *QUICK)
     code, _, err = netadapt(*common, "--run-name", "one")
     assert code == 0, err
-    assert "not compared with a uniform width multiplier" in err
+    assert "to compare with a uniform width multiplier:" in err
     more = ("--compare", "uniform", "--compare-seeds", 2, "--workers", 0, "--json")
     code, out, err = netadapt("--resume", tmp_path / "runs" / "one", *more)
     assert code == 0, err
@@ -201,7 +204,7 @@ def test_the_last_training_can_be_chosen_until_there_is_one(netadapt, seed, phot
     for late in (("--final", "scratch"), ("--final-epochs", 5), ("--final-learning-rate", 0.5)):
         code, _, err = netadapt(*again, *late)
         assert code == 2
-        assert "how the last network is trained cannot change any more" in " ".join(err.split())
+        assert "its settings can no longer change" in " ".join(err.split())
     code, same, err = netadapt(*again, "--json")  # and a refusal changes nothing
     assert code == 0, err
     assert json.loads(same) == json.loads(out)
@@ -233,7 +236,7 @@ def test_a_device_lost_on_the_way_says_how_to_go_on(netadapt, seed, photos, tmp_
     common = ("--seed", seed, "--data", photos, "--target-ratio", 0.7, *QUICK)
     code, _, err = netadapt(*common, "--run-name", "one")
     assert code == 1
-    assert "to go on: netadapt --resume runs/one" in err.replace("\n", " ")
+    assert "to resume: netadapt --resume runs/one" in err.replace("\n", " ")
     assert "netadapt: the device is lost (no answer)" in err
     device(lambda spec: None)
     code, _, err = netadapt("--resume", tmp_path / "runs" / "one", "--workers", 0)
@@ -252,7 +255,7 @@ def test_sigterm_says_how_to_go_on(netadapt, seed, photos, tmp_path, device):
     common = ("--seed", seed, "--data", photos, "--target-ratio", 0.7, *QUICK)
     code, _, err = netadapt(*common, "--run-name", "one")
     assert code == 143
-    assert "to go on: netadapt --resume runs/one" in err.replace("\n", " ")
+    assert "to resume: netadapt --resume runs/one" in err.replace("\n", " ")
     assert err.splitlines()[-1] == "netadapt: terminated"
     device(lambda spec: None)
     code, _, err = netadapt("--resume", tmp_path / "runs" / "one", "--workers", 0)
@@ -266,8 +269,8 @@ def test_what_another_process_holds_is_not_to_be_gone_on_with(netadapt, seed, ph
     with other:
         code, _, err = netadapt("--resume", tmp_path / "runs" / "one")
     assert code == 2
-    assert "another process holds this run" in err
-    assert "to go on" not in err
+    assert "another process is using this run" in err
+    assert "to resume" not in err
 
 
 def test_a_run_that_is_gone_on_with_tells_the_truth(netadapt, seed, photos, tmp_path):
@@ -277,9 +280,9 @@ def test_a_run_that_is_gone_on_with_tells_the_truth(netadapt, seed, photos, tmp_
     assert "test accuracy: " in err
     code, out, err = netadapt("--resume", tmp_path / "runs" / "one", "--compare-seeds", 2, "--json")
     assert code == 0, err
-    assert "--compare-seeds 2 is fewer than the 3 trainings that there are" in err
+    assert "--compare-seeds 2: all 3 finished trainings are compared" in err
     assert len(json.loads(out)["comparisons"][0]["ours"]) == 3
-    assert "an earlier result of this run had looked at it" in err
+    assert "this run had scored the test images before" in err
 
 
 def refuse_all(spec):
@@ -294,7 +297,7 @@ def refuse_the_narrowest(spec):
 def test_photos_have_to_be_named(netadapt, seed, tmp_path):
     code, _, err = netadapt("--seed", seed, "--target-ratio", 0.9, *QUICK)
     assert code == 2
-    assert "give --data with the images that it was trained on" in err
+    assert "give --data with its training images" in err
     assert not (tmp_path / "runs").exists()
 
 
@@ -322,7 +325,7 @@ def test_an_unstable_seed_and_a_vain_decay_are_warned_of(
     code, _, err = netadapt(*common, "--delta", 0.12, "--decay", 0.1)
     err = " ".join(err.split())
     assert code == 0, err
-    assert "the seed's latency is an unstable reading (drifted by 9%)" in err
+    assert "the seed's latency is unstable (drifted by 9%)" in err
     assert "latencies are unstable" in err
     assert "(unstable)" in err
     assert "delta decays too fast to reach the target" in err
@@ -345,5 +348,5 @@ def test_a_disk_that_fails_is_one_line_that_says_how_to_go_on(
     common = ("--seed", seed, "--data", photos, "--target-ratio", 0.85, *STEPS_ALONE)
     code, _, err = netadapt(*common, "--run-name", "one")
     assert code == 2
-    assert "to go on: " in err
+    assert "to resume: " in err
     assert err.strip().splitlines()[-1].startswith(f"netadapt: family.csv: {failure.strerror}: ")

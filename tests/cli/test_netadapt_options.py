@@ -23,11 +23,11 @@ from tests.nas.test_adapt import FULL_MS, SEED
         ),
         (
             ("--seed", "SEED", "--target-ms", "0.001"),
-            "0.00100 ms cannot be reached: with every group at its narrowest (--divisor 8, --floor 8)",
+            "0.00100 ms cannot be reached: with every layer at its minimum width (--divisor 8, --floor 8)",
         ),
         (
             ("--seed", "SEED", "--target-ratio", "0.5", "--divisor", "1000"),
-            "no group can be narrowed to a multiple of --divisor 1000 that is at least --floor 8",
+            "no layer can be narrowed to a multiple of 1000 (--divisor) of at least 8 (--floor)",
         ),
         (("--seed", "MIXED", "--target-ms", "0.3"), "the weights do not fit its spec"),
         (("--seed", "SPEC", "--target-ms", "1"), "has no weights: train it first"),
@@ -43,7 +43,7 @@ from tests.nas.test_adapt import FULL_MS, SEED
         ),
         (("--seed", "SEED", "--target-ms", "1", "--device", "pieces:"), "as pieces:cpu"),
         (("--resume", "absent"), "absent"),
-        (("--resume", "absent", "--dry-run"), "--dry-run is for a new run"),
+        (("--resume", "absent", "--dry-run"), "--dry-run applies to a new run"),
     ],
 )
 def test_bad_input_writes_nothing(netadapt, seed, photos, tmp_path, arguments, message):
@@ -92,7 +92,7 @@ def test_bad_input_writes_nothing(netadapt, seed, photos, tmp_path, arguments, m
         (("--random-seed", -1), "--random-seed must be"),
         (("--compare", "nothing"), "--compare must be 'none' or 'uniform', got 'nothing'"),
         (("--compare-seeds", 1), "--compare-seeds must be"),
-        (("--compare", "uniform", "--final", "none"), "--final none trains nothing to compare"),
+        (("--compare", "uniform", "--final", "none"), "--compare uniform needs a final training"),
         (("--target-ratio", 1.5), "--target-ratio must be between 0 and 1, got 1.5"),
         (("--target-ms", "abc"), "Invalid value for '--target-ms'"),
         (("--target-ms", "abc"), "got 'abc'"),
@@ -102,13 +102,13 @@ def test_bad_input_writes_nothing(netadapt, seed, photos, tmp_path, arguments, m
         (("--run-name", ""), "run name '' is not a folder name"),
         (
             ("--runs", "/proc/absent"),
-            "No such file or directory: choose a folder that can be written",
+            "No such file or directory: choose a writable folder",
         ),
         (
             ("--final", "none", "--final-epochs", 3),
-            "--final-epochs changes nothing with --final none",
+            "--final-epochs has no effect with --final none",
         ),
-        (("--compare-seeds", 5), "--compare-seeds changes nothing with --compare none"),
+        (("--compare-seeds", 5), "--compare-seeds has no effect with --compare none"),
     ],
 )
 def test_a_wrong_option_is_named_before_anything_is_opened(
@@ -133,16 +133,16 @@ def test_a_wrong_option_is_named_on_resume_too(netadapt, seed, photos, tmp_path)
     code, _, err = netadapt(*again, "--workers", -1)
     assert (code, "--workers must be" in err) == (2, True)
     code, _, err = netadapt(*again, "--compare-seeds", 3)
-    assert (code, "changes nothing with --compare none" in err) == (2, True)
+    assert (code, "has no effect with --compare none" in err) == (2, True)
     code, _, err = netadapt(*again, "--compare", "uniform")
-    assert (code, "--final none trains nothing to compare" in err) == (2, True)
+    assert (code, "--compare uniform needs a final training" in err) == (2, True)
     config = tmp_path / "runs" / "one" / "config.yaml"
     config.write_text(config.read_text().replace("steps: 1", "steps: 0"))
     code, _, err = netadapt(*again)
     assert (code, "one/config.yaml: recipe.steps: must be" in err) == (2, True)
     config.unlink()
     code, _, err = netadapt(*again)
-    assert (code, "this run was begun from Python" in err) == (2, True)
+    assert (code, "this run was started from Python" in err) == (2, True)
 
 
 def test_a_dry_run_says_what_it_would_do_and_writes_nothing(netadapt, seed, photos, tmp_path):
@@ -150,7 +150,12 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(netadapt, seed, phot
     code, out, err = netadapt(*common, "--dry-run", "--json")
     assert code == 0, err
     assert not (tmp_path / "runs").exists()
-    for waited in ("reading images", "measuring the seed", "asking each group", "width groups"):
+    for waited in (
+        "reading images",
+        "measuring the seed",
+        "measuring each group at its minimum width",
+        "width groups",
+    ):
         assert waited in err
     assert "cost about" in " ".join(err.split())
     assert "run folder" not in err

@@ -50,17 +50,17 @@ def test_of_an_interrupted_search(nas_search, photos, config, tmp_path, monkeypa
     common = ("--data", photos, "--config", config, *QUICK)
     code, _, err = nas_search(*common, "--runs", "my runs", "--run-name", "it's one")
     assert code == 130
-    words = told(err, "to go on")
+    words = told(err, "to resume")
     assert words[-2:] == ["--resume", "my runs/it's one"]
     monkeypatch.setattr("nas.engine.runner.attempt", attempt)
     code, out, err = nas_search(*words[-2:], "--json")
     assert code == 0, err
     assert json.loads(out)["run"] == "my runs/it's one"
     assert "test accuracy: " in err
-    assert "an earlier result" not in err
+    assert "scored the test images before" not in err
     code, _, err = nas_search(*words[-2:])
     assert code == 0, err
-    assert "an earlier result of this run had looked at it" in err
+    assert "this run had scored the test images before" in err
 
 
 def test_of_a_name_that_is_taken(nas_search, photos, config):  # noqa: F811
@@ -68,7 +68,7 @@ def test_of_a_name_that_is_taken(nas_search, photos, config):  # noqa: F811
     assert nas_search(*common)[0] == 0
     code, _, err = nas_search(*common)
     assert code == 2
-    assert "go on with --resume 'runs/my run'" in err
+    assert "resume it with --resume 'runs/my run'" in err
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -80,7 +80,7 @@ def test_of_netadapt(nas, netadapt, seed, photos, tmp_path, name):
     words = told(err, "next")
     assert words[-2:] == ["show", f"runs/{name}/adapted.yaml"]
     assert nas(*words[-2:])[0] == 0
-    assert f"runs/adapted.yaml: of run {name}" in nas("show", "runs/adapted.yaml")[2]
+    assert f"runs/adapted.yaml: from run {name}" in nas("show", "runs/adapted.yaml")[2]
     code, _, err = netadapt(*common, "--run-name", "next")
     assert f"(was run {name})" in " ".join(err.split())
 

@@ -87,7 +87,7 @@ def test_a_line_an_image(nas, folder, onnx_file):
     lines = out.splitlines()
     assert code == 0
     assert len(lines) == 1 + 24
-    assert "likeliest" in lines[0]
+    assert "most likely" in lines[0]
     assert all("%" in line for line in lines[1:])
     assert "top, 最上" in out
     assert "sizes differ" not in err
@@ -122,7 +122,7 @@ def test_unreadable_images_are_named_and_the_others_predicted(nas, folder, onnx_
     for name in ("a.jpg", "c.png", "d.jpg", "absent.jpg"):
         assert sum(name in line for line in err.splitlines()) == 1
     assert "4 of 5 images could not be read" in err
-    assert "left out 1 file without an image's suffix" in err
+    assert "skipped 1 file without an image suffix" in err
     assert "Traceback" not in err
     code, out, _ = nas("predict", onnx_file, mixed)
     assert code == 1
@@ -162,7 +162,7 @@ def test_a_photo_that_exif_turns_is_turned(nas, folder, onnx_file):
         (["seed.pt", "absent"], "absent does not exist"),
         (["seed.pt", "empty"], "empty has no images below it"),
         (["mobilenet_v2", "photos"], "mobilenet_v2 has no weights: train it first"),
-        (["photos", "photos"], "photos is no run's folder"),
+        (["photos", "photos"], "photos is not a run's folder"),
         (["seed.pt"], "IMAGE|DIR"),
         (["seed.pt", "photos", "--top", "0"], "--top"),
         (["cut.onnx", "photos"], "damaged, or not an ONNX file"),
@@ -270,7 +270,7 @@ def test_many_classes_show_the_weakest_and_the_most_confused(capsys):
     for table in confusion_tables(Confusion(names, counts)):
         results().print(table)
     out = capsys.readouterr().out
-    assert "weakest of 30 classes" in out
+    assert "lowest accuracy of 30 classes" in out
     weakest = out[: out.index("most confused")].split()
     assert weakest.index("c4") < weakest.index("c3") < weakest.index("c29")
     confused = [line.split() for line in out[out.index("most confused") :].splitlines()]
@@ -343,10 +343,10 @@ def test_the_run_of_a_published_file_is_said(nas, folder):
     for file in ("runs/seed.pt", "runs"):
         code, _, err = nas("predict", file, "photos", "--json")
         assert code == 0
-        assert err.count("runs/seed.pt: of run one") == 1
+        assert err.count("runs/seed.pt: from run one") == 1
     assert "of run" not in nas("predict", "runs/one", "photos", "--json")[2]
 
 
 def test_suggested_commands_can_be_pasted(nas, folder):
     (folder / "my net.yaml").write_text("")
-    assert "by nas train 'my net.yaml' --data DIR" in nas("predict", "my net.yaml", "photos")[2]
+    assert "with nas train 'my net.yaml' --data DIR" in nas("predict", "my net.yaml", "photos")[2]

@@ -42,7 +42,7 @@ def test_a_table_is_made_and_used(nas, tmp_path):
     assert "has no 'stem" in json.loads(out)["checked"][0]["problem"] or "px" in out
     code, _, err = nas("profile", "--device", "lab", *FEW)
     assert code == 2
-    assert "exists: go on with it by --resume" in err
+    assert "exists: continue it with --resume" in err
     code, _, err = nas(
         "profile", "--device", "lab", *FEW, "--resume", "--also", "mobilenet_v3_small"
     )

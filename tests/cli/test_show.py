@@ -196,7 +196,7 @@ def test_a_width_is_for_the_references_among_the_networks(nas, tmp_path):
     assert again["params"] == large["params"]
     code, out, err = nas("show", path, path, "--width", 0.75)
     assert (code, out) == (2, "")
-    assert "--width is for reference networks" in err
+    assert "--width applies to reference networks" in err
 
 
 def test_convention_and_classes_apply_to_each(nas):
@@ -214,7 +214,7 @@ def test_convention_and_classes_apply_to_each(nas):
         (["mobilenet_v2", "nope", "mnasnet_a1"], "no network 'nope'"),
         (["mobilenet_v2", "mnasnet_a1", "--width", "0"], "width must be a number above 0, got 0"),
         (["mobilenet_v2", "mnasnet_a1", "--convention", "timm"], "got 'timm'"),
-        (["mobilenet_v2@0.5", "--width", "0.75"], "are two multipliers"),
+        (["mobilenet_v2@0.5", "--width", "0.75"], "both set the width multiplier"),
         (["mobilenet_v2@wide", "mnasnet_a1"], "mobilenet_v2@0.75"),
         ([], "Missing argument"),
     ],

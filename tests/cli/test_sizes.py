@@ -79,12 +79,12 @@ def test_the_file_that_is_shipped_has_the_accuracy_and_the_size_that_are_told(
     assert code == 0, err
     small = load_checkpoint(tmp_path / "small.pt")
     assert small.spec.resolution == small.usage.trained_px == 16
-    assert "was deployed at 32 px; trained and deployed at 16 px from now on" in err
+    assert "deployed size changes from 32 to 16 px" in err
 
 
 def test_a_network_is_deployed_at_the_images_own_size_by_default(search, tmp_path):
     result, said = search("--dry-run")
-    assert "32 px, in trials as on the device" in said
+    assert "32 px, in training and on the device" in said
     assert " at 32 px " in said
     assert "224 px" not in said
     assert result["target_ms"] == 5

@@ -207,9 +207,9 @@ def test_another_number_of_classes_is_refused(tmp_path):
 def test_a_run_that_goes_on_keeps_its_settings(tmp_path):
     start(tmp_path)
     for change, name in (({"delta": 0.2}, "settings.delta"), ({"seed": 1}, "settings.seed")):
-        with pytest.raises(InputError, match=f"{name} was .* when this run began and is"):
+        with pytest.raises(InputError, match=f"{name} was .* when this run started and is"):
             start(tmp_path, config=QUICK.model_copy(update=change))
-    with pytest.raises(InputError, match=r"target_ms was .* when this run began"):
+    with pytest.raises(InputError, match=r"target_ms was .* when this run started"):
         start(tmp_path, config=QUICK.model_copy(update={"target_ms": 0.8 * FULL_MS}))
     start(
         tmp_path, config=QUICK.model_copy(update={"schedule": ScheduleConfig(workers=0, retries=2)})
@@ -255,7 +255,7 @@ def test_a_damaged_file_is_named_in_one_line(tmp_path, name):
     run(tmp_path, config=QUICK)
     path = tmp_path / name
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(InputError, match=f"{name}: damaged or not there"):
+    with pytest.raises(InputError, match=f"{name}: missing or damaged"):
         run(tmp_path, config=QUICK)
 
 

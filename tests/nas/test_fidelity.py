@@ -277,9 +277,9 @@ class TestSettings:
         long = Recipe(epochs=5, min_steps=200, batch_size=100)
         assert first_recipe(long, HALF, train_images=10_000).total_steps(10_000) == 125
         assert first_recipe(Recipe(steps=120), HALF, train_images=1000).steps == LEAST_STEPS
-        with pytest.raises(InputError, match="the first part would be 50 of 40 steps"):
+        with pytest.raises(InputError, match="the short training would take 50 of 40 steps"):
             first_recipe(Recipe(steps=40), HALF, train_images=1000)
-        with pytest.raises(InputError, match="the first part would be 50 of 2 steps"):
+        with pytest.raises(InputError, match="the short training would take 50 of 2 steps"):
             run(tmp_path / "new", fidelity=HALF, evaluate=None)
         assert not (tmp_path / "new").exists()
 

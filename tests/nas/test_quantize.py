@@ -332,7 +332,7 @@ def test_float_files_are_named_for_the_network(nas, folders):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["net.pt", "--int8"], "calibration images missing: give --data"),
+        (["net.pt", "--int8"], "needs calibration images: give --data"),
         (["net.pt", "--int8", "--data", "absent/"], "absent"),
         (["net.pt", "--int8", "--data", "empty"], "empty"),
         (
@@ -340,10 +340,10 @@ def test_float_files_are_named_for_the_network(nas, folders):
             "does not know the data's classes 'cat', 'dog', 'hen'",
         ),
         (["net.pt", "--int8", "--data", "photos", "--resolution", "0"], "resolution"),
-        (["net.pt", "--int8", "--data", "photos", "-o", "no/x.onnx"], "no is no folder"),
+        (["net.pt", "--int8", "--data", "photos", "-o", "no/x.onnx"], "no folder no"),
         (["mobilenet_v2", "--int8", "--data", "photos"], "mobilenet_v2, which has none"),
         (["nothing", "--int8"], "no network 'nothing'"),
-        (["net.pt", "--data", "photos"], "--data photos is read for --int8 alone"),
+        (["net.pt", "--data", "photos"], "--data photos is used by --int8 only"),
         (["net.pt", "--onnx", "--litert"], "two files"),
         (["net.pt", "--litert", "--dynamic-batch"], "--dynamic-batch is for ONNX"),
     ],

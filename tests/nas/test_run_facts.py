@@ -62,9 +62,9 @@ def test_the_same_again_changes_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"target_ms": 0.5}, "target_ms was 1.0 when this run began and is 0.5 now"),
+        ({"target_ms": 0.5}, "target_ms was 1.0 when this run started and is 0.5 now"),
         ({"latency": open_device("madds:2")}, "device.fingerprint was"),
-        ({"trials": 6}, "budget.trials was 4 when this run began and is 6 now"),
+        ({"trials": 6}, "budget.trials was 4 when this run started and is 6 now"),
         ({"recipe": Recipe(steps=3, batch_size=8)}, "training.recipe.steps was 2"),
         (
             {"finals": FinalsConfig(count=1, repeats=0, epochs_factor=2)},
@@ -129,7 +129,7 @@ def test_each_of_several_devices_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("latency", "target_ms", "problem"),
     [
-        (["madds:1", "pixel1"], 1.0, "there are 2 devices and 1 target_ms: give one for each"),
+        (["madds:1", "pixel1"], 1.0, "there are 2 devices and 1 target_ms: give one per device"),
         (["madds:1"], [1.0, 2.0], "there are 1 devices and 2 target_ms"),
         ([], [], "there are 0 devices"),
         (["madds:1", "pixel1"], [1.0, 0.0], "target_ms must be above 0, got 0"),
@@ -195,7 +195,7 @@ def test_a_search_of_two_networks_that_both_fail_says_why(tmp_path):
         raise ValueError("no such layer")
 
     with pytest.raises(
-        SearchStoppedError, match="nothing trained to the end: ValueError: no such layer"
+        SearchStoppedError, match="every training failed, for instance: ValueError: no such layer"
     ):
         run(tmp_path, trials=2, evaluate=bad)
 

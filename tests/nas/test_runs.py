@@ -31,7 +31,7 @@ def test_the_lock_is_held_by_one_process_and_freed_by_its_death(tmp_path):
     holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert holder.stdout.readline() == "held\n"
     with (
-        pytest.raises(InputError, match="another process holds this run"),
+        pytest.raises(InputError, match="another process is using this run"),
         RunFolder(tmp_path).locked(),
     ):
         pass
@@ -53,7 +53,7 @@ def test_run_names_are_folder_names(tmp_path, name):
 def test_a_run_is_never_written_over(tmp_path):
     (new_folder(tmp_path, "one") / "config.yaml").touch()
     with pytest.raises(
-        InputError, match="exists: choose another --run-name, or go on with --resume"
+        InputError, match="exists: choose another --run-name, or resume it with --resume"
     ):
         new_folder(tmp_path, "one")
 

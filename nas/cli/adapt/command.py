@@ -1,4 +1,4 @@
-"""`netadapt`: a trained network narrowed to a latency."""
+"""`netadapt`: narrow a trained network to a latency."""
 
 from __future__ import annotations
 
@@ -36,16 +36,17 @@ def netadapt(
     ] = None,
     target_ratio: Annotated[
         float | None,
-        typer.Option(help="Target as a part of the trained network's latency: 0.5 halves it."),
+        typer.Option(help="Target as a fraction of the trained network's latency: 0.5 halves it."),
     ] = None,
     device: Annotated[
         str | None,
         typer.Option(
-            help="nas devices lists them; default what the seed was searched for, or cpu."
+            help="Device to measure on (see nas devices); default: the seed's device, or cpu."
         ),
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="The images that it was trained on.", show_default=False)
+        str | None,
+        typer.Option(help="The images that the network was trained on.", show_default=False),
     ] = None,
     layout: LayoutOption = None,
     max_megapixels: MegapixelsOption = None,
@@ -53,66 +54,74 @@ def netadapt(
     delta: Annotated[
         float,
         typer.Option(
-            help="Part of the seed's latency that a step saves (MobileNetV3's text: 0.01)."
+            help="Fraction of the seed's latency that a step saves (MobileNetV3 paper: 0.01)."
         ),
     ] = 0.1,
-    decay: Annotated[float, typer.Option(help="What delta is multiplied by each step.")] = 1.0,
-    divisor: Annotated[int, typer.Option(help="Widths are multiples of it.")] = 8,
-    floor: Annotated[int, typer.Option(help="No width is below it.")] = 8,
-    keep: Annotated[str, typer.Option(metavar="first|norm", help="Which channels stay.")] = "first",
+    decay: Annotated[float, typer.Option(help="Factor on delta after each step.")] = 1.0,
+    divisor: Annotated[int, typer.Option(help="Round widths to multiples of this.")] = 8,
+    floor: Annotated[int, typer.Option(help="Minimum width.")] = 8,
+    keep: Annotated[
+        str, typer.Option(metavar="first|norm", help="Which channels to keep.")
+    ] = "first",
     metric: Annotated[
-        str, typer.Option(metavar="ratio|accuracy", help="Choose by dACC/|dLAT|, or by accuracy.")
+        str,
+        typer.Option(
+            metavar="ratio|accuracy", help="Choose proposals by dACC/|dLAT|, or by accuracy."
+        ),
     ] = "ratio",
-    ends: Annotated[bool, typer.Option("--ends", help="Narrow stem and head too.")] = False,
+    ends: Annotated[
+        bool, typer.Option("--ends", help="Also narrow the stem and the head.")
+    ] = False,
     tolerance: Annotated[
         float,
         typer.Option(
-            help="Part of the target that the end may stay below it: further below, width is given back; "
-            "1 never does."
+            help="Fraction of the target that the result may be below it; if further below, it is widened "
+            "again. 1 never widens."
         ),
     ] = TOLERANCE,
     finetune_steps: Annotated[
-        int, typer.Option(help="Training steps of a proposal.")
+        int, typer.Option(help="Fine-tuning steps per proposal.")
     ] = FINETUNE_STEPS,
-    batch_size: Annotated[int, typer.Option(help="Images a step.")] = 128,
+    batch_size: Annotated[int, typer.Option(help="Images per step.")] = 128,
     learning_rate: Annotated[
-        float, typer.Option(help="Peak rate of a proposal's fine-tuning.")
+        float, typer.Option(help="Peak learning rate of fine-tuning a proposal.")
     ] = 1e-3,
     final: Annotated[
         str,
-        typer.Option(metavar="scratch|finetune|both|none", help="How the last network is trained."),
+        typer.Option(metavar="scratch|finetune|both|none", help="How to train the final network."),
     ] = "scratch",
-    final_epochs: Annotated[float, typer.Option(help="Epochs of that last training.")] = 30.0,
+    final_epochs: Annotated[float, typer.Option(help="Epochs of the final training.")] = 30.0,
     final_learning_rate: Annotated[
         float,
         typer.Option(
-            help="Peak rate of that training. By default, on from its weights, --learning-rate instead."
+            help="Peak learning rate of the final training; with --final finetune, default --learning-rate."
         ),
     ] = Recipe().learning_rate,
     compare: Annotated[
         str,
         typer.Option(
             metavar="none|uniform",
-            help="Set it beside the seed at a uniform width multiplier of the same latency.",
+            help="Compare with the seed at a uniform width multiplier of the same latency.",
         ),
     ] = "none",
-    compare_seeds: Annotated[int, typer.Option(help="Trainings of each of the two.")] = 3,
+    compare_seeds: Annotated[int, typer.Option(help="Trainings of each network compared.")] = 3,
     workers: Annotated[
-        int | None, typer.Option(help="Proposals at once; 0 trains in this process, without Ray.")
+        int | None,
+        typer.Option(help="Proposals trained at once; 0 trains in this process, without Ray."),
     ] = None,
-    random_seed: Annotated[int, typer.Option(help="Number that decides everything random.")] = 0,
+    random_seed: Annotated[int, typer.Option(help="Seed of all randomness.")] = 0,
     run_name: Annotated[str | None, typer.Option(help="Name of the run's folder.")] = None,
-    runs: Annotated[Path, typer.Option(help="Where run folders are.")] = Path("runs"),
+    runs: Annotated[Path, typer.Option(help="Folder of the run folders.")] = Path("runs"),
     resume: Annotated[
-        Path | None, typer.Option(help="Go on with an interrupted run: its folder.")
+        Path | None, typer.Option(help="Resume the interrupted run in this folder.")
     ] = None,
     accept_data_changes: AcceptFlag = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done and cost, then end.")
+        bool, typer.Option("--dry-run", help="Print the plan and its cost, then exit.")
     ] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Narrow a trained network, one width group at a time, until it meets a latency on a device."""
+    """Narrow a trained network, one width group at a time, until it meets a latency target on a device."""
     from nas.cli.adapt import opening, settings
     from nas.cli.adapt.planning import announce, seed_latency
     from nas.data.embedded import NAME, embedded_classes
@@ -128,9 +137,7 @@ def netadapt(
         forecast = None
     else:
         if accept_data_changes:
-            raise InputError(
-                "--accept-data-changes is for a run that goes on: give --resume RUN too"
-            )
+            raise InputError("--accept-data-changes applies to a resumed run: add --resume RUN")
         _require_one_target(target_ms, target_ratio)
         if seed is None:
             raise InputError("give --seed with a trained network, or --resume with a run's folder")
@@ -162,7 +169,7 @@ def netadapt(
             "schedule": {"workers": workers},
             "seed": random_seed,
         }
-        # What is wrong is said before anything slow.
+        # Report bad input before anything slow.
         settings.require_used(typed, settings.parse(given))
         _require_device(device)
         if run_name is not None:
@@ -172,8 +179,7 @@ def netadapt(
         network = opening.open_seed(seed)
         if data is None and network.usage.classes != embedded_classes():
             raise InputError(
-                f"{seed} was not trained on the images in this package: give --data with the images that "
-                "it was trained on"
+                f"{seed} was not trained on the embedded images: give --data with its training images"
             )
         if device is None:
             device = network.device or "cpu"
@@ -195,15 +201,15 @@ def netadapt(
 
 
 def _require_one_target(target_ms: float | None, target_ratio: float | None) -> None:
-    """Check where to end.
+    """Check that one valid target is given.
 
     Raises:
-        InputError: Nothing says so, or two things do, or the ratio is none.
+        InputError: There is none, there are two, or the ratio is out of range.
     """
     from nas.cli.adapt.opening import require_ratio
 
     if target_ms is not None and target_ratio is not None:
-        raise InputError("--target-ms and --target-ratio both say where to end: give one of them")
+        raise InputError("--target-ms and --target-ratio both set the target: give one of them")
     if target_ms is None and target_ratio is None:
         raise InputError(
             "give --seed with --target-ms or --target-ratio, or --resume with a run's folder"
@@ -213,10 +219,10 @@ def _require_one_target(target_ms: float | None, target_ratio: float | None) -> 
 
 
 def _require_device(device: str | None) -> None:
-    """Check what `--device` names, as far as that can be told from the name alone.
+    """Check the name given by `--device`, before the device is opened.
 
     Raises:
-        InputError: It is empty, or has a target beside it as a search's may.
+        InputError: It is empty, or has a target appended as in a search.
     """
     if device is None:
         return
@@ -225,13 +231,13 @@ def _require_device(device: str | None) -> None:
     name, target_ms = aim(device, alone=True)
     if target_ms is not None:
         raise InputError(
-            f"--device {device} has a target beside it, as in a search of several devices: give "
+            f"--device {device} contains a target, as in a search for several devices: give "
             f"--device {name} --target-ms {target_ms:g}"
         )
 
 
 def _changes(context: typer.Context, typed: list[str]) -> dict[str, Any]:
-    """The settings typed beside `--resume`.
+    """Return the settings given together with `--resume`.
 
     Raises:
         InputError: One of them cannot change.

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Adapting:
-    """A NetAdapt run with everything that it needs opened."""
+    """A NetAdapt run, with its inputs opened."""
 
     config: AdaptConfig
     seed: Checkpoint
@@ -52,21 +52,21 @@ class Adapting:
     def run(
         self, folder: RunFolder, forecast: Forecast | None = None, *, began_s: float
     ) -> AdaptResult:
-        """Narrow the seed; whatever interrupts it tells how to go on.
+        """Narrow the seed; on an interruption, print how to resume.
 
         Args:
-            folder: The run's.
-            forecast: What was said before; None if nothing was.
-            began_s: When the command began, by `time.monotonic`.
+            folder: The run's folder.
+            forecast: The forecast printed before the run; None if there is none.
+            began_s: `time.monotonic` when the command started.
 
         Raises:
-            InputError: Another process holds the run, or it cannot go on as it is.
-            Failed: It cannot go on.
+            InputError: Another process holds the run, or its inputs do not fit.
+            Failed: The run cannot continue.
         """
         from nas.adapting.record import AdaptRecord
 
-        with folder.locked():  # what another process holds is not to be gone on with
-            looked_at = (folder / "result.json").is_file()
+        with folder.locked():
+            scored_before = (folder / "result.json").is_file()
             result = self._adapt(folder, forecast)
             warn_of_unstable(AdaptRecord.read(folder), self.console)
         for sentence in publish_and_tell(folder, *OF_ADAPT):
@@ -75,7 +75,7 @@ class Adapting:
             result,
             self.console,
             target_ms=self.config.target_ms,
-            looked_at=looked_at,
+            scored_before=scored_before,
             took_s=time.monotonic() - began_s,
         )
         return result
@@ -107,7 +107,7 @@ class Adapting:
             OSError,
         ) as error:
             again = command(f"--resume {quoted(folder.path)}", program="netadapt")
-            console.print(f"to go on: {again}", soft_wrap=True)
+            console.print(f"to resume: {again}", soft_wrap=True)
             if isinstance(error, KeyboardInterrupt | InputError | OSError):
                 raise
             raise Failed(str(error)) from error
@@ -124,25 +124,25 @@ def open_adapting(
     path: Path,
     resumed: Resumed | None = None,
 ) -> Adapting:
-    """Open what a run needs, so that bad input is found before anything is written.
+    """Open a run's inputs, so that bad input is found before anything is written.
 
     Args:
-        config: Its settings.
+        config: The run's settings.
         seed: The network to narrow.
-        source: The device.
-        console: Where progress is shown.
-        path: Of the seed, for people.
-        resumed: The run that goes on, if one does.
+        source: The latency source.
+        console: Shows progress.
+        path: Path of the seed, for messages.
+        resumed: The resumed run, if any.
 
     Raises:
-        InputError: Something cannot be opened, or does not fit together.
+        InputError: An input cannot be opened, or two do not fit together.
     """
     images = _images(config, seed, path, console, resumed)
     return Adapting(config, seed, images, source, console)
 
 
 def open_source(device: str, seed: ArchSpec) -> MemoizedSource:
-    """The device, asked once a network; what it measures it measures beside the seed."""
+    """Open a device. Each network is measured once, interleaved with the seed if the device measures."""
     source = open_device(device)
     chosen = with_anchor(source, seed)
     if chosen is source and not source.device.estimate:
@@ -151,16 +151,16 @@ def open_source(device: str, seed: ArchSpec) -> MemoizedSource:
 
 
 def open_seed(path: Path) -> Checkpoint:
-    """A trained network.
+    """Load the trained network to narrow.
 
     Raises:
-        InputError: The file is none.
+        InputError: The file is not a checkpoint.
     """
     from nas.checkpoints.checkpoint import load_checkpoint
 
     if path.suffix in (".yaml", ".yml") and path.is_file():
         raise InputError(
-            f"{path} has no weights: train it first, by nas train {quoted(path)} --data DIR"
+            f"{path} has no weights: train it first with nas train {quoted(path)} --data DIR"
         )
     seed = load_checkpoint(path)
     say_run(path, seed.run)
@@ -168,7 +168,7 @@ def open_seed(path: Path) -> Checkpoint:
 
 
 def require_ratio(ratio: float) -> None:
-    """Check a target that is given as a part of the seed's latency.
+    """Check a target given as a fraction of the seed's latency.
 
     Raises:
         InputError: It is not between 0 and 1.
@@ -180,13 +180,13 @@ def require_ratio(ratio: float) -> None:
 
 
 def start(runs: Path, name: str, job: Adapting) -> RunFolder:
-    """Make the run's folder, with its settings and its seed in it, as they were opened."""
+    """Create the run's folder and save its settings and seed there."""
     from nas.checkpoints.checkpoint import checkpoint_bytes
 
     folder = new_folder(runs, name)
     try:
         write_whole(folder / "seed.pt", checkpoint_bytes(job.seed, run=job.seed.run))
-        settings.keep(folder, job.config)  # with it, it is a run
+        settings.keep(folder, job.config)  # config.yaml makes it a run
     except BaseException:
         folder.discard()  # the name is free again
         raise
@@ -196,50 +196,48 @@ def start(runs: Path, name: str, job: Adapting) -> RunFolder:
 def reopen(
     path: Path, changes: dict[str, Any], console: Console, *, accept_data_changes: bool = False
 ) -> tuple[Adapting, RunFolder]:
-    """An interrupted run, as it was but for where it trains and what it is compared with.
+    """Reopen an interrupted run with its settings, except for the given changes.
 
     Args:
-        path: Its folder.
-        changes: Options that may change: `workers`, `compare`, `compare_seeds`, `final`, `final_epochs`,
-            `final_learning_rate`.
-        console: Where progress is shown.
-        accept_data_changes: Whether it goes on with images that have changed.
+        path: The run's folder.
+        changes: New values of options listed in `settings.MAY_CHANGE`.
+        console: Shows progress.
+        accept_data_changes: Whether to resume although the images have changed.
 
     Raises:
-        InputError: Something cannot change any more, or another process holds the run; nothing is written.
+        InputError: A setting can no longer change, or another process holds the run; nothing is written.
     """
     folder = open_folder(path)
-    folder.hold()  # said before anything is read
+    folder.hold()  # fails before anything is read
     kept = settings.kept(folder)
     kept = kept.model_copy(update={"data": found_again(kept.data, folder.path)})
     config = settings.changed(kept.model_dump(mode="json"), changes)
     settings.require_used(changes, config)
     if folder.ending and config.final_settings() != kept.final_settings():
         raise InputError(
-            f"{folder.path}: how the last network is trained cannot change any more, since one has been: "
+            f"{folder.path}: a final training has finished, so its settings can no longer change: "
             "resume without --final, --final-epochs and --final-learning-rate"
         )
     if "compare_seeds" in changes:
-        _say_what_stays(folder, config, console)
+        _note_extra_trainings(folder, config, console)
     path = folder / "seed.pt"
     seed = open_seed(path)
     source = open_source(config.device, seed.spec)
     resumed = Resumed(folder, accept_data_changes)
     job = open_adapting(config, seed, source, console, path=path, resumed=resumed)
-    if changes:  # once nothing can be refused any more
+    if changes:  # nothing is written if the run is refused above
         settings.keep(folder, config)
     return job, folder
 
 
-def _say_what_stays(folder: RunFolder, config: AdaptConfig, console: Console) -> None:
-    """Trainings that there are already are compared, also where fewer seeds are asked for now."""
+def _note_extra_trainings(folder: RunFolder, config: AdaptConfig, console: Console) -> None:
+    """Say that existing trainings are all compared, even if fewer seeds are requested now."""
     trials = read_trials(folder / "finals.jsonl")
     kinds = [trial.kind for trial in trials if not is_curve(trial.kind)]
     most = max(map(kinds.count, kinds), default=0)
     if most > config.compare_seeds:
         console.print(
-            f"--compare-seeds {config.compare_seeds} is fewer than the {most} trainings that there are: "
-            "they stay, and are compared",
+            f"--compare-seeds {config.compare_seeds}: all {most} finished trainings are compared",
             soft_wrap=True,
         )
 
@@ -247,10 +245,10 @@ def _say_what_stays(folder: RunFolder, config: AdaptConfig, console: Console) ->
 def _images(
     config: AdaptConfig, seed: Checkpoint, path: Path, console: Console, resumed: Resumed | None
 ) -> Dataset:
-    """The images, of the seed's classes and of the size that it is deployed at.
+    """Read the images at the seed's input size, and check that they have its classes.
 
     Raises:
-        InputError: They cannot be read, are of other classes, or fewer than a batch.
+        InputError: They cannot be read, have other classes, or are fewer than a batch.
     """
     from nas.checkpoints.retrain import for_classes
 
@@ -259,9 +257,9 @@ def _images(
         console.print(
             noted(
                 "Note:",
-                f" {path} was trained at {trained_px} px and is deployed at {px} px, the size that "
-                "proposals train at: first train it on there, by nas train --resolution, or at "
-                f"{trained_px} px if that is where it is to be deployed",
+                f" {path} was trained at {trained_px} px, but proposals train at {px} px, its deployed "
+                f"size: fine-tune it first with nas train --resolution {px}, or with --resolution "
+                f"{trained_px} to deploy it at {trained_px} px",
             ),
             soft_wrap=True,
         )
@@ -275,11 +273,10 @@ def _images(
         for_classes(seed, images, tell=lambda note: console.print(note, soft_wrap=True))
     except InputError as error:
         once = ""
-        if "--classes" in str(error):  # which this command does not take
-            once = "; do so once with nas train --classes, whose checkpoint has the names"
+        if "--classes" in str(error):  # not an option of this command
+            once = "; use nas train --classes, which stores the names in its checkpoint"
         raise InputError(
-            f"{wanted.source} does not fit {path}: {error}{once}, or give --data with the images that it "
-            "was trained on"
+            f"{wanted.source} does not fit {path}: {error}{once}, or give --data with its training images"
         ) from error
     batch = max(config.recipe.batch_size, config.final_recipe.batch_size)
     if batch > len(images.train):

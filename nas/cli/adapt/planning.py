@@ -1,4 +1,4 @@
-"""What is said before NetAdapt begins: what it is about to do and what it will cost."""
+"""Print the plan of a NetAdapt run: what it does, and what it costs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nas.adapting.config import AdaptConfig
 from nas.adapting.kinds import HOW
 from nas.display.output import noted
 from nas.display.progress import waiting
-from nas.formatting import counted, duration, reading, three_digits, two_digits_up
+from nas.formatting import counted, duration, epochs, reading, three_digits, two_digits_up
 from search_spaces import InputError
 
 if TYPE_CHECKING:
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 def announce(
     config: AdaptConfig, seed: Checkpoint, data: Dataset, source: MemoizedSource, console: Console
 ) -> tuple[Forecast | None, dict[str, Any]]:
-    """Say what is about to happen, if anything is; a target that no widths reach ends it here.
+    """Print what the run will do, after checking that the target can be reached.
 
     Returns:
-        What the run will do and take, None where nobody can tell, as of a cluster; and what was said, as
-        plain data: `nothing_to_do` where the seed meets the target already.
+        The forecast, None if it cannot be made, as on a cluster; and the plan as plain data, with
+        `nothing_to_do` set if the seed already meets the target.
 
     Raises:
-        InputError: The target cannot be reached, or the device cannot tell a latency.
+        InputError: The target cannot be reached, or the device cannot measure.
     """
     from netadapt import width_groups
 
@@ -49,8 +49,8 @@ def announce(
     }
     if document["nothing_to_do"]:
         console.print(
-            f"the seed takes {reading(now)} on {source.device.name}: it is within "
-            f"{three_digits(config.target_ms)} ms already, nothing to do",
+            f"the seed already meets the target of {three_digits(config.target_ms)} ms: {reading(now)} on "
+            f"{source.device.name}; nothing to do",
             soft_wrap=True,
         )
         return None, document
@@ -60,7 +60,7 @@ def announce(
     for name, text in _lines(config, seed, data, source, now, forecast):
         grid.add_row(Text(name, "bold"), text)
     console.print(grid)
-    warnings = _warnings(now, forecast)
+    warnings = _warnings(config, now, forecast)
     for warning in warnings:
         console.print(noted("Note:", f" {warning}"), soft_wrap=True)
     document |= {
@@ -74,10 +74,10 @@ def announce(
 
 
 def seed_latency(source: MemoizedSource, spec: ArchSpec, console: Console) -> Latency:
-    """The seed's latency; it is said where it has to be measured first.
+    """Return the seed's latency; shows progress if it must be measured first.
 
     Raises:
-        InputError: The device cannot tell it.
+        InputError: The device cannot measure it.
     """
     if spec.fingerprint in source.readings:
         return source.latency(spec)
@@ -86,10 +86,10 @@ def seed_latency(source: MemoizedSource, spec: ArchSpec, console: Console) -> La
 
 
 def measured(source: LatencySource, spec: ArchSpec) -> Latency:
-    """A network's latency.
+    """Return a network's latency.
 
     Raises:
-        InputError: The device cannot tell it.
+        InputError: The device cannot measure it.
     """
     try:
         return source.latency(spec)
@@ -107,15 +107,15 @@ def _require_reach(
         widths.below(group.width) for group in width_groups(seed, include_stem_and_head=config.ends)
     ):
         raise InputError(
-            f"no group can be narrowed to a multiple of --divisor {config.divisor} that is at least "
-            f"--floor {config.floor}: give smaller ones"
+            f"no layer can be narrowed to a multiple of {config.divisor} (--divisor) of at least "
+            f"{config.floor} (--floor): give smaller values"
         )
     with waiting(console, "measuring the narrowest network", after_s=0):
         smallest = narrowest(seed, widths, include_stem_and_head=config.ends)
         floor_ms = measured(source, smallest).median_ms
     if config.target_ms < floor_ms:
         raise InputError(
-            f"{three_digits(config.target_ms)} ms cannot be reached: with every group at its narrowest "
+            f"{three_digits(config.target_ms)} ms cannot be reached: with every layer at its minimum width "
             f"(--divisor {config.divisor}, --floor {config.floor}) the network takes "
             f"{three_digits(floor_ms)} ms here: give --target-ms {two_digits_up(floor_ms)}"
             + ("" if config.ends else ", or --ends")
@@ -125,15 +125,15 @@ def _require_reach(
 def _forecast(
     config: AdaptConfig, seed: ArchSpec, data: Dataset, source: MemoizedSource, console: Console
 ) -> Forecast | None:
-    """Of this machine's own workers; nobody can tell of a cluster or a GPU that is not here."""
+    """Forecast a run on this machine's CPUs; None on a cluster or a GPU, whose speed is unknown."""
     from nas.adapting.forecast import Workload, forecast
 
     if config.schedule.ray_address is not None or config.schedule.gpus_per_trial > 0:
         return None
-    what = "asking each group what it can save, timing a few training steps"
+    what = "estimating the cost: measuring each group at its minimum width, timing training steps"
     with waiting(console, what, after_s=0) as shown:
         source.progress = lambda networks: shown.update(
-            f"{what}: {networks} networks measured so far"
+            f"{what}: {counted(networks, 'network')} measured so far"
         )
         try:
             return forecast(
@@ -163,14 +163,14 @@ def _lines(
     lines = [
         (
             "data",
-            f"{data.name}: {len(data.classes)} classes, {len(data.train)} images to train on, "
-            f"{len(data.val)} held out, {len(data.test)} to test",
+            f"{data.name}: {len(data.classes)} classes; {len(data.train):,} images train, "
+            f"{len(data.val):,} choose among networks (held out), {len(data.test):,} test the result",
         ),
-        ("size", f"{data.resolution_px} px, in training as on the device"),
+        ("size", f"{data.resolution_px} px, in training and on the device"),
         ("device", f"{kind}{source.device.name}"),
         (
             "latency",
-            f"{reading(now)} to {three_digits(config.target_ms)} ms at {data.resolution_px} px",
+            f"seed {reading(now)}, target {three_digits(config.target_ms)} ms",
         ),
         ("groups", f"{groups} width groups{_able(forecast)}"),
         ("steps", _steps(config, forecast)),
@@ -186,7 +186,7 @@ def _lines(
             (
                 "cost",
                 f"about {duration(forecast.total_s)} on {on}: proposals {duration(forecast.tuning_s)}, "
-                f"last trainings {duration(forecast.final_s)}, latency {duration(forecast.latency_s)}",
+                f"final training {duration(forecast.final_s)}, latency {duration(forecast.latency_s)}",
             )
         )
     return lines
@@ -197,44 +197,60 @@ def _able(forecast: Forecast | None) -> str:
 
 
 def _steps(config: AdaptConfig, forecast: Forecast | None) -> str:
-    trained = f"its proposals train {config.recipe.steps} steps"
+    tuned = f"each proposal is fine-tuned for {counted(config.recipe.steps or 0, 'training step')}"
     if forecast is None or forecast.steps is None:
-        return f"each saves at least {config.delta:g} of the seed's latency; {trained}"
+        return f"each saves at least {config.delta:g} of the seed's latency; {tuned}"
     saved = f"each saves at least {three_digits(forecast.delta_ms)} ms"
-    return f"about {forecast.steps}: {saved}; {trained}"
+    return f"about {forecast.steps}: {saved}; {tuned}"
 
 
 def _then(config: AdaptConfig) -> str:
     if config.final == "none":
-        return "nothing more is trained"
+        return "no final training"
     kinds = " and ".join(HOW[kind] for kind in config.final_trainings())
-    text = f"the last network is trained {kinds}, for {config.final_recipe.epochs:g} epochs"
+    text = f"the final network is trained {kinds} for {epochs(config.final_recipe.epochs or 0)}"
     if config.compare == "none":
         return text
-    return f"{text}; and so is the seed at a uniform width multiplier, {config.compare_seeds} seeds each"
+    runs = counted(config.compare_seeds, "training")
+    return f"{text}, as is the seed at a uniform width multiplier of the same latency; {runs} each"
 
 
-def _warnings(now: Latency, forecast: Forecast | None) -> list[str]:
+def _warnings(config: AdaptConfig, now: Latency, forecast: Forecast | None) -> list[str]:
     warnings = []
     if not now.stable:
         warnings.append(
-            f"the seed's latency is an unstable reading ({', '.join(now.problems)}), and every choice "
-            "rests on such readings: end other programs, or choose another --device"
+            f"the seed's latency is unstable ({', '.join(now.problems)}), and every step depends on such "
+            "readings: end other programs, or choose another --device"
         )
     if forecast is not None and forecast.steps is None:
         warnings.append("delta decays too fast to reach the target: give a --decay nearer to 1")
     if forecast is not None and not forecast.able:
         warnings.append(
-            f"no group can save even {three_digits(forecast.delta_ms)} ms, an eighth of delta: NetAdapt "
-            "will end where it begins; give a smaller --delta"
+            f"no layer can save even {three_digits(forecast.delta_ms)} ms, an eighth of delta: the network "
+            "will not change; give a smaller --delta"
         )
+    if forecast is not None and (lowered := _lowered_delta(config, forecast, now.median_ms)):
+        warnings.append(lowered)
     if forecast is not None and (wider := _more_choice(forecast, now.median_ms)):
         warnings.append(wider)
     return warnings
 
 
+def _lowered_delta(config: AdaptConfig, forecast: Forecast, seed_ms: float) -> str:
+    """Say that the first step has to halve delta, as no group can save all of it; empty otherwise."""
+    asked_ms = config.delta * seed_ms
+    needed_ms = min(asked_ms, seed_ms - config.target_ms)
+    if not forecast.able or forecast.delta_ms > 0.99 * needed_ms:
+        return ""
+    return (
+        f"no layer can save {three_digits(needed_ms)} ms in one step (--delta {config.delta:g} asks for "
+        f"{three_digits(asked_ms)} ms): delta is halved until one can, so the first step saves at least "
+        f"{three_digits(forecast.delta_ms)} ms"
+    )
+
+
 def _more_choice(forecast: Forecast, seed_ms: float) -> str:
-    """Advice where few groups can give delta: a step then narrows one of those, good or bad."""
+    """Advise a smaller delta if few groups can save it, so that a step has little choice."""
     if not forecast.able or 2 * forecast.able >= forecast.groups:
         return ""
     for part in (2, 4, 8):
@@ -243,7 +259,8 @@ def _more_choice(forecast: Forecast, seed_ms: float) -> str:
         if able >= 2 * forecast.able:
             saving = three_digits(forecast.delta_ms)
             return (
-                f"only {forecast.able} of {forecast.groups} groups can save {saving} ms at once, so a step "
-                f"has little to choose from; --delta {delta:g} leaves {able}, and takes more steps"
+                f"only {forecast.able} of {forecast.groups} width groups can save {saving} ms in one step, "
+                f"so there is little to choose from; with --delta {delta:g}, {able} can, and the run takes "
+                "more steps"
             )
     return ""

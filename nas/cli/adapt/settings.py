@@ -1,4 +1,4 @@
-"""From the options of `netadapt` to a run's settings, and back to the options where one is wrong."""
+"""Convert options of `netadapt` to a run's settings; name the option if one is invalid."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OPTIONS = {
     "schedule.workers": "--workers",
     "seed": "--random-seed",
 }
-"""Options that are not called as their settings are."""
+"""Settings whose option has a different name."""
 
 MAY_CHANGE = {
     "workers": ("schedule", "workers"),
@@ -40,20 +40,20 @@ MAY_CHANGE = {
     "skip_bad_images": ("data", "skip_bad_images"),
     "max_megapixels": ("data", "max_megapixels"),
 }
-"""Options that an interrupted run may go on with otherwise, `final` and its own until a last network is
-trained: the section and the name of each one's setting."""
+"""Options that may change on `--resume`: the section and name of each setting. `final` and its options may
+change until a final training has finished."""
 
 
 def parse(given: Mapping[str, Any]) -> AdaptConfig:
-    """Settings that were typed as options.
+    """Build the settings from options.
 
     Raises:
-        InputError: A wrong type or value; the option is named.
+        InputError: A wrong type or value; the message names the option.
     """
     if given.get("compare") == "uniform" and given.get("final") == "none":
         raise InputError(
-            "--compare uniform, but --final none trains nothing to compare: give --final scratch, finetune "
-            "or both"
+            "--compare uniform needs a final training, got --final none: give --final scratch, finetune or "
+            "both"
         )
     try:
         return AdaptConfig.model_validate(given)
@@ -66,30 +66,30 @@ USED_WITH = {
     "final_learning_rate": ("final", "scratch, finetune or both"),
     "compare_seeds": ("compare", "uniform"),
 }
-"""Options that say nothing unless another has one of these values."""
+"""Options that have no effect unless another option has one of these values."""
 
 
 def require_used(typed: Iterable[str], config: AdaptConfig) -> None:
-    """Refuse options that would change nothing.
+    """Refuse options that have no effect.
 
     Args:
-        typed: Names of the options that were given.
-        config: What came of them.
+        typed: Names of the options given.
+        config: The resulting settings.
 
     Raises:
-        InputError: One would not.
+        InputError: An option has no effect.
     """
     for name in typed:
         other, values = USED_WITH.get(name, ("", ""))
         if other and getattr(config, other) == "none":
             raise InputError(
-                f"{_option(name)} changes nothing with {_option(other)} none: leave it out, or give "
+                f"{_option(name)} has no effect with {_option(other)} none: leave it out, or give "
                 f"{_option(other)} {values}"
             )
 
 
 def _as_typed(problem: str) -> str:
-    """A finding with the option's name in place of the setting's."""
+    """Replace the setting's name in a message by the option's."""
     where, colon, reason = problem.partition(": ")
     if not colon or not (where in OPTIONS or where in AdaptConfig.model_fields):
         return problem
@@ -101,20 +101,20 @@ def _option(name: str) -> str:
 
 
 def require_changeable(typed: list[str]) -> None:
-    """Refuse options that cannot stand beside `--resume`.
+    """Refuse options that cannot be combined with `--resume`.
 
     Raises:
         InputError: One cannot.
     """
     for name in typed:
         if name == "dry_run":
-            raise InputError("--dry-run is for a new run: leave it out beside --resume")
+            raise InputError("--dry-run applies to a new run: leave it out with --resume")
         if name not in (*MAY_CHANGE, "resume", "as_json", "accept_data_changes"):
             raise InputError(f"{_option(name)} cannot change on --resume: a run keeps its settings")
 
 
 def changed(kept: Mapping[str, Any], changes: Mapping[str, Any]) -> AdaptConfig:
-    """A run's settings with other values for some options: see `MAY_CHANGE`.
+    """Return a run's settings with changed options; see `MAY_CHANGE`.
 
     Raises:
         InputError: A wrong value.
@@ -130,7 +130,7 @@ def changed(kept: Mapping[str, Any], changes: Mapping[str, Any]) -> AdaptConfig:
 
 
 def keep(folder: RunFolder, config: AdaptConfig) -> None:
-    """Write a run's settings."""
+    """Write a run's settings to its folder."""
     import yaml
 
     config = config.model_copy(update={"data": absolute(config.data)})
@@ -139,21 +139,23 @@ def keep(folder: RunFolder, config: AdaptConfig) -> None:
 
 
 def kept(folder: RunFolder) -> AdaptConfig:
-    """The settings that a run's folder has.
+    """Read the settings of a run's folder.
 
     Raises:
-        InputError: None of NetAdapt, or damaged ones.
+        InputError: It is not a NetAdapt run, or its settings are damaged.
     """
     from search_spaces.spec import read_yaml
 
     path = folder / "config.yaml"
     if not path.exists() and (folder / "plans").is_dir():
         raise InputError(
-            f"{folder.path}: this run was begun from Python: go on with it there, by the same call of adapt"
+            f"{folder.path}: this run was started from Python: resume it there with the same call of adapt"
         )
     content = read_yaml(path)
     if not isinstance(content, dict) or "delta" not in content:
-        raise InputError(f"{folder.path}: not a NetAdapt run's folder: give one that netadapt made")
+        raise InputError(
+            f"{folder.path}: not the folder of a NetAdapt run: give one created by netadapt"
+        )
     try:
         return AdaptConfig.model_validate(as_begun(content))
     except ValidationError as error:

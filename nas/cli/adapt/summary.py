@@ -1,4 +1,4 @@
-"""What is said when NetAdapt has ended: the way, the widths, the comparison, where the files lie."""
+"""Print the result of a NetAdapt run: trajectory, widths, accuracy, comparison, files and next command."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.text import Text
 from nas.adapting.baselines import missing_baselines
 from nas.adapting.kinds import HOW
 from nas.display.output import command, listed, noted
-from nas.formatting import counted, duration, percent, three_digits
+from nas.formatting import counted, distinguished, duration, percent, three_digits
 from nas.report.adapt.text import NO_BASELINE, measured
 from nas.report.width_table import WidthRow, width_rows
 from search_spaces.shell import quoted
@@ -28,25 +28,26 @@ def conclude(
     console: Console,
     *,
     target_ms: float,
-    looked_at: bool,
+    scored_before: bool,
     took_s: float,
 ) -> None:
-    """The last network beside the seed, and what to do next.
+    """Print the final network next to the seed, and the next command.
 
     Args:
-        result: The run's.
-        console: Where to.
-        target_ms: The target.
-        looked_at: Whether the run had a result before, and so was looked at on the test images.
-        took_s: Seconds since the command began or went on with it.
+        result: The run's result.
+        console: Console to print to.
+        target_ms: Target latency.
+        scored_before: Whether the run had a result before, and so had scored the test images.
+        took_s: Seconds since the command started.
     """
-    console.print(_way(result))
+    console.print(_trajectory(result))
     console.print(_widths(width_rows(result.seed_spec, result.spec)))
+    now, target = distinguished(result.latency.median_ms, target_ms)
     if not result.reached:
         console.print(
             noted(
                 "The target was not reached",
-                f": no group can give more; {three_digits(result.latency.median_ms)} ms is left",
+                f": no layer can save more latency; the network takes {now} ms",
             )
         )
     for kind in sorted({trial.kind for trial in result.finals}):
@@ -58,27 +59,27 @@ def conclude(
     if (better := result.better_step) is not None:
         console.print(
             noted(
-                "The last training made the network worse",
-                f", so adapted.pt and adapted.onnx have the weights of the last step, "
-                f"{percent(better.accuracy or 0.0)} on held-out images: train longer (--final-epochs)",
+                "The final training lowered the accuracy",
+                f", so adapted.pt and adapted.onnx keep the weights of the last step "
+                f"({percent(better.accuracy or 0.0)} on held-out images): train longer (--final-epochs)",
             ),
             soft_wrap=True,
         )
     console.print(
         f"seed {percent(result.seed_accuracy)} at {three_digits(result.seed_latency.median_ms)} ms -> "
-        f"{three_digits(result.latency.median_ms)} ms (target {three_digits(target_ms)} ms) at "
+        f"{now} ms (target {target} ms) at "
         f"{result.px} px in {counted(len(result.family), 'step')}; this took {duration(took_s)}",
         soft_wrap=True,
     )
-    looks = " (an earlier result of this run had looked at it)" if looked_at else ""
+    again = " (this run had scored the test images before)" if scored_before else ""
     if result.test_accuracy is not None:
         console.print(
-            f"test accuracy: {percent(result.test_accuracy)} at {result.px} px{looks}",
+            f"test accuracy: {percent(result.test_accuracy)} at {result.px} px{again}",
             soft_wrap=True,
         )
     if result.onnx is not None:
         console.print(
-            f"adapted.onnx, {result.px} px: {percent(result.onnx.accuracy)} of the "
+            f"adapted.onnx, {result.px} px: {percent(result.onnx.accuracy)} on the "
             f"{result.onnx.images:,} held-out images in ONNX Runtime",
             soft_wrap=True,
         )
@@ -93,7 +94,7 @@ def conclude(
 
 
 def warn_of_unstable(run: AdaptRecord, console: Console) -> None:
-    """Say how many latencies are not to be relied on: those that the report counts too."""
+    """Print how many latencies are unstable, as counted in the report."""
     readings = measured(run)
     if unstable := sum(not reading.stable for reading in readings):
         console.print(
@@ -114,20 +115,18 @@ def _compare(result: AdaptResult, console: Console) -> None:
     for name in missing_baselines(result.folder):
         console.print(NO_BASELINE.format(name), soft_wrap=True)
     if not result.comparisons and not missing_baselines(result.folder):
-        again = command(
+        resume = command(
             f"--resume {quoted(result.folder.path)} --compare uniform", program="netadapt"
         )
-        console.print(
-            f"not compared with a uniform width multiplier; to do so: {again}", soft_wrap=True
-        )
+        console.print(f"to compare with a uniform width multiplier: {resume}", soft_wrap=True)
 
 
 def _accuracy(trial: Trial) -> str:
     return f"failed: {trial.error}" if trial.accuracy is None else percent(trial.accuracy)
 
 
-def _way(result: AdaptResult) -> Table:
-    """A line a step."""
+def _trajectory(result: AdaptResult) -> Table:
+    """Tabulate the steps, one row each."""
     table = Table(title=f"trajectory, at {result.px} px", box=SIMPLE, pad_edge=False)
     for title in ("step", "accuracy", "latency ms", "MAdds", "params"):
         table.add_column(title, justify="right")
@@ -138,7 +137,7 @@ def _way(result: AdaptResult) -> Table:
 
 
 def _widths(rows: list[WidthRow]) -> Table:
-    """A line a layer, before and after."""
+    """Tabulate the widths before and after, one row per layer."""
     table = Table(title="widths", box=SIMPLE, pad_edge=False)
     table.add_column("layer")
     for title in ("expansion", "output"):

@@ -1,4 +1,4 @@
-"""Options of `nas train` that are about a trained network's last layer."""
+"""Check the options of `nas train` for a trained network's classifier."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ def require_classifier(
     new_classifier: bool,
     classes: Path | None,
 ) -> None:
-    """Check options that are about a trained network's classifier.
+    """Check that the options fit the network and each other.
 
     Raises:
-        InputError: There is none, or two of them contradict each other.
+        InputError: The network has no classifier to keep or replace, or two options exclude each other.
     """
     if classes is not None and new_classifier:
         raise InputError(
-            f"--classes {classes} is about the classifier that --new-classifier replaces: leave one out"
+            f"--classes {classes} applies to the classifier that --new-classifier replaces: leave one out"
         )
     if start is not None or not (new_classifier or classes is not None):
         return
     option = "--new-classifier" if new_classifier else f"--classes {classes}"
     if from_scratch:
         raise InputError(
-            f"--from-scratch draws all weights anew, for the data's classes: leave {option} out"
+            f"--from-scratch initialises all weights, including the classifier: leave {option} out"
         )
-    open_spec(spec)  # a name that stands for nothing is the first thing to say
+    open_spec(spec)  # report an unknown name first
     mend = (
-        f"make a seed of trained weights by nas import --arch {spec} --weights FILE, and train that"
+        f"import trained weights with nas import --arch {spec} --weights FILE, and train the result"
         if Path(spec).suffix not in (".yaml", ".yml")
-        else "give the seed.pt of its training"
+        else "give the seed.pt from its training"
     )
     raise InputError(
-        f"{option}: {spec} has no weights, so no classifier to keep or replace: {mend}, or leave the "
-        "option out to train from scratch"
+        f"{option}: {spec} has no weights, so no classifier to keep or replace: {mend}, or leave {option} "
+        "out to train from scratch"
     )

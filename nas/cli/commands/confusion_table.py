@@ -1,4 +1,4 @@
-"""Accuracy by class and the confusion, for a terminal."""
+"""Print accuracy by class and the confusion matrix."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ if TYPE_CHECKING:  # it loads torch, which --help does without
     from nas.export.confusion import ClassScore, Confusion
 
 MATRIX_CLASSES = 20
-"""The confusion of more is too wide to read."""
+"""Maximum number of classes whose matrix fits a terminal."""
 WORST = 10
+"""Number of classes and of confusions listed if there are more."""
 
 
 def confusion_tables(confusion: Confusion) -> Iterator[Table]:
-    """One table with all of it for few classes; for many the weakest classes and the commonest mistakes."""
+    """Yield the confusion matrix; with many classes, the worst classes and most frequent confusions."""
     if len(confusion.seen()) <= MATRIX_CLASSES:
         yield _matrix(confusion)
         return
@@ -29,10 +30,10 @@ def confusion_tables(confusion: Confusion) -> Iterator[Table]:
 
 
 def _matrix(confusion: Confusion) -> Table:
-    """A line a class: its images, its accuracy, and as what they were recognised."""
+    """Tabulate one row per class: number of images, accuracy, and predictions."""
     seen, scores = confusion.seen(), confusion.by_class()
     table = _table("class", "images", "right")
-    table.caption = "columns: what images of a line's class were recognised as"
+    table.caption = "columns: number of images of the row's class predicted as class 1, 2, ..."
     for number, _ in enumerate(seen, 1):
         table.add_column(str(number), justify="right")
     for number, place in enumerate(seen, 1):
@@ -46,7 +47,7 @@ def _weakest(confusion: Confusion) -> Table:
     scores = [score for score in confusion.by_class() if score.images]
     scores.sort(key=lambda score: (score.accuracy or 0.0, score.name))
     table = _table("class", "images", "right")
-    table.title = f"weakest of {counted(len(scores), 'class', 'classes')} (--json has all)"
+    table.title = f"lowest accuracy of {counted(len(scores), 'class', 'classes')} (--json has all)"
     for score in scores[:WORST]:
         table.add_row(one_line(score.name), *_figures(score))
     return table
@@ -54,9 +55,9 @@ def _weakest(confusion: Confusion) -> Table:
 
 def _commonest(confusion: Confusion) -> Table:
     names = confusion.classes
-    table = _table("class", "taken for", "images")
+    table = _table("class", "predicted as", "images")
     table.columns[1].justify = "left"
-    table.title = "most confused"
+    table.title = "most frequent confusions"
     for right, given, count in confusion.mistakes()[:WORST]:
         table.add_row(one_line(names[right]), one_line(names[given]), str(count))
     return table

@@ -1,4 +1,4 @@
-"""`nas devices`: what latency can be told for, and whether it works here."""
+"""`nas devices`: list the kinds of device, and check which ones work here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PROBE = "mobilenet_v3_small"
 
 @dataclass(frozen=True)
 class Checked:
-    """A device: whether it told the probe's latency, or why not."""
+    """A checked device: the latency of the probe network, or the problem."""
 
     device: str
     name: str
@@ -31,11 +31,13 @@ class Checked:
 def devices(
     named: Annotated[
         list[str] | None,
-        typer.Argument(help="Devices to check, as --device takes them; all that need no argument."),
+        typer.Argument(
+            help="Devices to check, as given to --device; default: all that need no argument."
+        ),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """List the kinds of device, and check that those here can tell a latency."""
+    """List the kinds of device, and check the available ones with a test network."""
     kinds = device_kinds()
     chosen = named or [kind.example for kind in kinds if kind.ready]
     with waiting(messages(), f"measuring {PROBE} on {', '.join(chosen)}") as status:
@@ -54,7 +56,7 @@ def devices(
     if not named:
         table = Table(pad_edge=False, title="--device takes")
         table.add_column("device", no_wrap=True)
-        table.add_column("what latency is told for")
+        table.add_column("latency on")
         for kind in kinds:
             table.add_row(kind.example, kind.about)
         results().print(table)

@@ -1,4 +1,4 @@
-"""`nas evaluate`: top-1 of a trained network on a folder of images."""
+"""`nas evaluate`: top-1 accuracy of a trained network."""
 
 from __future__ import annotations
 
@@ -40,12 +40,16 @@ def evaluate(
     ],
     data: Annotated[
         str,
-        typer.Option(help="Class folders named as the network's classes, or a data set by name."),
+        typer.Option(
+            help="Folder of class folders named like the network's classes, or a data set's name."
+        ),
     ],
-    split: Annotated[str, typer.Option(metavar="|".join(SPLITS), help="Which images.")] = "test",
+    split: Annotated[
+        str, typer.Option(metavar="|".join(SPLITS), help="Split to evaluate.")
+    ] = "test",
     resolution: Annotated[
         int | None,
-        typer.Option(help="Side in pixels; default the size the network is deployed at."),
+        typer.Option(help="Side in pixels; default: the network's deployed size."),
     ] = None,
     classes: ClassFileOption = None,
     layout: LayoutOption = None,
@@ -53,13 +57,13 @@ def evaluate(
     skip_bad_images: SkipFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Print how many images a network gets right, with a 95% interval; accuracy by class, and confusion."""
+    """Print a network's top-1 accuracy with a 95% interval, accuracy by class, and the confusion matrix."""
     if split not in SPLITS:
         meant = {"dev": "val", "validation": "val", "valid": "val"}.get(split.lower(), split)
         hint = did_you_mean(meant, SPLITS)
         raise InputError(f"split must be one of {', '.join(SPLITS)}, got {split!r}{hint}")
     path = trained_file(
-        file, mend=f"train it first, by nas train {quoted(file)} --data {quoted(data)}"
+        file, mend=f"train it first with nas train {quoted(file)} --data {quoted(data)}"
     )
     from nas.checkpoints.scoring import relabelled
     from nas.export.confusion import Confusion
@@ -89,8 +93,8 @@ def evaluate(
     total = sum(len(part) for part in (images.train, images.val, images.test))
     if any(part in held_out for part in SPLITS[split]) and split != "all":
         console.print(
-            f"{images.name} has no {split} folder: these are the {len(answers.right):,} of its "
-            f"{total:,} images that nas train holds out as {split} (--split all takes all)",
+            f"{images.name} has no {split} folder: evaluated the {len(answers.right):,} of its {total:,} "
+            f"images that nas train holds out as {split} (--split all takes all)",
             soft_wrap=True,
         )
     found, confusion = answers.score(), Confusion.of(answers, known.classes)
@@ -111,10 +115,10 @@ def evaluate(
 def _answers(model: Model, data: Dataset, splits: tuple[str, ...], status: Waiting) -> Answers:
     from nas.export.answers import classify, joined
 
-    def told(name: str, total: int, done: int) -> None:
-        status.update(f"evaluating, {done} of {total} images of {name}")
+    def show(name: str, total: int, done: int) -> None:
+        status.update(f"evaluating: {done} of {total} {name} images")
 
     chosen = {name: getattr(data, name) for name in splits}
     return joined(
-        [classify(model, part, partial(told, name, len(part))) for name, part in chosen.items()]
+        [classify(model, part, partial(show, name, len(part))) for name, part in chosen.items()]
     )

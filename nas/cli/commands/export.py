@@ -1,4 +1,4 @@
-"""`nas export`: a network as a file for a runtime."""
+"""`nas export`: write a network as a file for a runtime."""
 
 from __future__ import annotations
 
@@ -36,38 +36,41 @@ if TYPE_CHECKING:
 
 def export(
     spec: Annotated[
-        str, typer.Argument(help="A seed.pt, or a spec (its weights are then random).")
+        str, typer.Argument(help="A seed.pt, or a spec (exported with random weights).")
     ],
     onnx: Annotated[bool, typer.Option("--onnx", help="Write ONNX (the default).")] = False,
     litert: Annotated[
         bool, typer.Option("--litert", help="Write LiteRT (.tflite) instead of ONNX.")
     ] = False,
     torchvision: Annotated[
-        bool, typer.Option("--torchvision", help="Write weights as torchvision's class loads them.")
+        bool, typer.Option("--torchvision", help="Write a state dict for torchvision's class.")
     ] = False,
     int8: Annotated[
-        bool, typer.Option("--int8", help="Quantise, and compare with the float file.")
+        bool, typer.Option("--int8", help="Quantize to int8, and compare with the float file.")
     ] = False,
     data: Annotated[
         str | None,
-        typer.Option(help="Images for --int8: a folder of class folders, or a data set's name."),
+        typer.Option(
+            help="Calibration images for --int8: a folder of class folders, or a data set's name."
+        ),
     ] = None,
     classes: ClassFileOption = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The file; beside the input by default.")
+        Path | None,
+        typer.Option("--output", "-o", help="File to write; default: next to the input."),
     ] = None,
     resolution: Annotated[
         int | None,
-        typer.Option(help="Input side in pixels; by default the size the network is deployed at."),
+        typer.Option(help="Input side in pixels; default: the network's deployed size."),
     ] = None,
     dynamic_batch: Annotated[
-        bool, typer.Option("--dynamic-batch", help="Any batch size (ONNX).")
+        bool, typer.Option("--dynamic-batch", help="Allow any batch size (ONNX only).")
     ] = False,
     preprocessing: Annotated[
         bool,
         typer.Option(
             "--with-preprocessing",
-            help="Take pixels 0..255 (uint8) and normalise them in the file.",
+            help="Take uint8 pixels 0..255, and normalize them in the file.",
         ),
     ] = False,
     layout: LayoutOption = None,
@@ -75,32 +78,34 @@ def export(
     skip_bad_images: SkipFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Write a network as ONNX or LiteRT, float or int8, after comparing its logits with torch's.
+    """Write a network as ONNX or LiteRT, float or int8, after comparing its logits with PyTorch's.
 
-    The file says how to feed it (classes, size, normalization), and so does NAME.json beside it.
+    The file's metadata and NAME.json next to it describe its input: size, normalization and classes.
     """
     if (trained := of_run(spec, ".pt")) is not None:
         spec = str(trained)
     if onnx and litert:
-        raise InputError("--onnx and --litert are two files: run the command once for each")
+        raise InputError("--onnx and --litert are two formats: run the command once for each")
     if torchvision:
         others = (onnx, litert, int8, dynamic_batch, preprocessing, data, classes)
         if any(others) or resolution is not None:
-            raise InputError("--torchvision writes weights alone: leave the other options out")
+            raise InputError("--torchvision writes weights only: leave the other options out")
         _write_torchvision(spec, output, as_json)
         return
     if litert and dynamic_batch:
-        raise InputError("--dynamic-batch is for ONNX, got --litert: leave one of them out")
+        raise InputError("--dynamic-batch applies to ONNX, got --litert: leave one of them out")
     if data is not None and not int8:
-        raise InputError(f"--data {data} is read for --int8 alone: add --int8, or leave it out")
+        raise InputError(f"--data {data} is used by --int8 only: add --int8, or leave it out")
     if classes is not None and not int8:
-        raise InputError(f"--classes {classes} is about the images of --int8: leave it out")
+        raise InputError(
+            f"--classes {classes} applies to the images of --int8: add --int8, or leave it out"
+        )
     if int8:
         _require_weights(spec)
         if data is None:
             raise InputError(
-                "--int8: calibration images missing: give --data DIR, a folder of class folders "
-                "such as the one that the network was trained on"
+                "--int8 needs calibration images: give --data DIR, a folder of class folders, for instance "
+                "the training images"
             )
     if preprocessing:
         _require_weights(spec, option="--with-preprocessing")
@@ -109,7 +114,7 @@ def export(
     )
     if reading and not int8:
         option = "--" + next(iter(reading)).replace("_", "-")
-        raise InputError(f"{option} is about the images of --int8: leave it out")
+        raise InputError(f"{option} applies to the images of --int8: add --int8, or leave it out")
     images = data_config(data, **reading) if data is not None else None
     request = Request(
         spec, litert, images, output, resolution, dynamic_batch, preprocessing, classes
@@ -119,19 +124,17 @@ def export(
     try:
         (_write_int8 if int8 else _write_float)(request, as_json)
     except (ExportError, MeasurementError) as error:
-        raise Failed(f"{spec}: {error}: nothing was written") from error
+        raise Failed(f"{spec}: {error} (nothing was written)") from error
 
 
 def _require_weights(spec: str, *, option: str = "--int8") -> None:
-    open_spec(spec)  # a name that stands for nothing is the first thing to say
+    open_spec(spec)  # report an unknown name first
     if not spec.endswith(".pt"):
-        raise InputError(
-            f"{option} needs trained weights, got {spec}, which has none: give a seed.pt"
-        )
+        raise InputError(f"{option} needs trained weights, but {spec} has none: give a seed.pt")
 
 
 def _write_torchvision(spec: str, output: Path | None, as_json: bool) -> None:
-    """Write a state dict under torchvision's names."""
+    """Write a state dict with torchvision's names."""
     _require_weights(spec, option="--torchvision")
     path = writable(output or Path(spec).with_suffix(".pth"), spec, ".pth")
     import io
@@ -155,7 +158,7 @@ def _write_torchvision(spec: str, output: Path | None, as_json: bool) -> None:
         print_json(document | {"sidecar": str(sidecar)})
         return
     messages().print(
-        f"{path}: a state dict of torchvision's {scheme}; {sidecar.name} says how to feed it",
+        f"{path}: a state dict for torchvision's {scheme}; {sidecar.name} describes the input",
         soft_wrap=True,
     )
 
@@ -183,7 +186,7 @@ def _write_float(request: Request, as_json: bool) -> None:
         return
     weights = ", random weights" if seed is None else ""
     messages().print(
-        f"{_described(facts)}{weights}; logits differ from torch's by {difference:.1g}",
+        f"{_described(facts)}{weights}; logits differ from PyTorch's by {difference:.1g} at most",
         soft_wrap=True,
     )
 
@@ -222,14 +225,14 @@ def _write_int8(request: Request, as_json: bool) -> None:
     console.print(f"{_described(facts)}, int8", soft_wrap=True)
     problems = compared.before.latency.problems + compared.after.latency.problems
     if problems:
-        console.print(f"unstable latency: {problems[0]}; end other programs and export again")
+        console.print(f"unstable latency: {problems[0]}; end other programs, and export again")
 
 
 def _at(request: Request, px: int) -> Checkpoint:
-    """The checkpoint at the size that the file is to have; warns if it was trained at another.
+    """Load the checkpoint at the input size to export; warns if it was trained at another.
 
     Raises:
-        InputError: It is none, or has another number of class names than of classes.
+        InputError: The file is not a checkpoint, or its class names do not match its classes.
     """
     from nas.checkpoints.checkpoint import load_checkpoint
     from nas.checkpoints.feeding import Feed
@@ -249,7 +252,7 @@ def _network(request: Request, seed: Checkpoint) -> Exportable:
 
 
 def _format(request: Request) -> Format:
-    """How files of the kind asked for are made.
+    """Return the requested file format.
 
     Raises:
         InputError: LiteRT is not installed.
@@ -287,5 +290,5 @@ def _facts(
 
 def _described(facts: dict[str, Any]) -> str:
     kind = "LiteRT" if facts["opset"] is None else f"opset {facts['opset']}"
-    pixels = ", takes pixels" if facts["pixels"] else ""
+    pixels = ", takes uint8 pixels" if facts["pixels"] else ""
     return f"{facts['path']}: {facts['bytes'] / 1e6:.1f} MB, {kind}, {facts['px']} px{pixels}"

@@ -1,4 +1,4 @@
-"""What `nas export` is to write, and where."""
+"""The output requested from `nas export`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from search_spaces import InputError
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be written; the options' meaning is in `export`."""
+    """The output requested; for the fields see the options of `export`."""
 
     spec: str
     litert: bool
@@ -30,13 +30,13 @@ class Request:
         return self.spec.endswith(".pt")
 
     def path(self) -> Path:
-        """The file to write.
+        """Return the path of the file to write.
 
         Raises:
             InputError: See `writable`.
         """
         name = Path(self.spec)
-        # Random weights must not take the place of a file with trained ones.
+        # Random weights must not overwrite a file with trained ones.
         kind = ("-pixels" if self.pixels else "") + ("-int8" if self.data else "")
         kind = kind if self.trained else "-random"
         suffix = ".tflite" if self.litert else ".onnx"
@@ -46,14 +46,14 @@ class Request:
 
 
 def writable(path: Path, source: str, suffix: str) -> Path:
-    """The path, if a file of the kind that `suffix` names can be written there.
+    """Return the path after checking that a file with this suffix can be written there.
 
     Raises:
-        InputError: It is the file that is read, of another kind by its name, or in no folder.
+        InputError: The path is the input file, has another suffix, or its folder does not exist.
     """
     not_over(path, source)
     if path.suffix != suffix:
-        raise InputError(f"the file's name ends in {suffix}, got {path}: choose another --output")
+        raise InputError(f"the file name must end in {suffix}, got {path}: choose another --output")
     if not path.parent.is_dir():
-        raise InputError(f"{path.parent} is no folder: make it, or choose another --output")
+        raise InputError(f"no folder {path.parent}: create it, or choose another --output")
     return path

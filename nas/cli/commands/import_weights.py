@@ -1,4 +1,4 @@
-"""`nas import`: trained weights from elsewhere, as a seed."""
+"""`nas import`: make a seed from trained weights of another program."""
 
 from __future__ import annotations
 
@@ -25,47 +25,53 @@ if TYPE_CHECKING:
 
 def import_weights(
     weights: Annotated[
-        Path, typer.Option(help="torchvision's .pth, a checkpoint, or .safetensors.")
+        Path, typer.Option(help="Weights file: torchvision's .pth, a checkpoint, or .safetensors.")
     ],
     arch: Annotated[
-        str, typer.Option(help="A reference's name or a .yaml spec: what the weights are of.")
+        str,
+        typer.Option(
+            help="Architecture of the weights: a reference network's name, or a .yaml spec."
+        ),
     ],
     width: WidthOption = None,
     convention: ConventionOption = None,
     resolution: Annotated[
         int | None,
         typer.Option(
-            help="Side in pixels that they were trained at; default the network's. With --like that seed's."
+            help="Side in pixels that the weights were trained at; default: the network's, or --like's."
         ),
     ] = None,
     classes: Annotated[
         str | None,
         typer.Option(
             metavar="N|FILE",
-            help="A number: a new classifier for so many classes, freshly drawn. A file: the names of "
-            "the weights' classes, one a line in their order.",
+            help="A number: replace the classifier by a new one with this many classes. A file: the class "
+            "names of the weights, one per line in order.",
         ),
     ] = None,
     weights_of: Annotated[
         str | None,
         typer.Option(
             metavar="model|ema",
-            help="Which weights to take where a file has averaged (EMA) ones too; default model.",
+            help="Which weights to take if the file also has averaged (EMA) ones; default: model.",
         ),
     ] = None,
     like: Annotated[
         Path | None,
         typer.Option(
-            help="A seed.pt trained on the same images: its class names, normalisation and image size "
-            "are these weights' too. ImageNet's otherwise."
+            help="A seed.pt trained on the same images: take its class names, normalization and image "
+            "size, in place of ImageNet's."
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Default: ARCH-seed.pt, in this folder.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="File to write; default: ARCH-seed.pt in the current folder."
+        ),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Make a seed.pt from weights under torchvision's names or our own."""
+    """Make a seed.pt from weights with torchvision's names or our own."""
     count, names = _classes(classes)
     if names is not None and like is not None:
         raise InputError(
@@ -77,7 +83,7 @@ def import_weights(
     if output is None and path.exists():
         raise InputError(f"{path} exists: move it away, or choose another --output")
     if not path.parent.is_dir():
-        raise InputError(f"{path.parent} is no folder: make it, or choose another --output")
+        raise InputError(f"no folder {path.parent}: create it, or choose another --output")
     from nas.checkpoints.checkpoint import checkpoint_bytes, load_checkpoint
     from nas.checkpoints.class_names import placeholder_classes
     from nas.checkpoints.pretrained import import_checkpoint
@@ -115,10 +121,10 @@ def import_weights(
 
 
 def _classes(given: str | None) -> tuple[int | None, ClassFile | None]:
-    """What `--classes` is: a number of new classes, or a file with the names of those that there are.
+    """Parse `--classes`: a number of new classes, or a file with the names of the existing ones.
 
     Raises:
-        InputError: Neither, or a file that maps folders, which an import does not see.
+        InputError: It is neither, or a file that maps folders to classes.
     """
     if given is None:
         return None, None
@@ -129,8 +135,8 @@ def _classes(given: str | None) -> tuple[int | None, ClassFile | None]:
     names = read_class_file(Path(given))
     if not names.names:
         raise InputError(
-            f"{given} maps folders to classes: give it to nas evaluate or nas train, which read folders, "
-            "and to nas import the names of the classes, one a line"
+            f"{given} maps folders to classes, which nas evaluate and nas train take: give nas import a "
+            "file with the class names, one per line"
         )
     return None, names
 
@@ -142,16 +148,18 @@ def _kind(weights_of: str | None) -> Kind | None:
 
 
 def _about_names(usage: Usage, *, assumed: bool) -> str:
-    """Where the names of classes come from, unless the user gave them."""
+    """Describe the source of the class names, unless the user gave them."""
     if not assumed:
         return ""
     return (
-        ", named like ImageNet's" if usage.named else ", without names (--classes FILE gives them)"
+        ", with ImageNet's names"
+        if usage.named
+        else ", without names (set them with --classes FILE)"
     )
 
 
 def _convention(arch: str) -> str | None:
-    """Widths are torchvision's, as most files are. A spec from a file has widths already."""
+    """Return torchvision's rounding rule for reference networks, as most files use it; None for a spec."""
     from search_spaces import REFERENCES
 
     return "torchvision" if arch.partition("@")[0] in REFERENCES else None

@@ -1,4 +1,4 @@
-"""`nas improve`: MobileNetV3's improvements applied to a network, one after another."""
+"""`nas improve`: apply MobileNetV3's improvements to a network, one after another."""
 
 from __future__ import annotations
 
@@ -31,39 +31,43 @@ from search_spaces.spec import to_dict, to_yaml
 def improve(
     spec: SpecName,
     last_stage: Annotated[
-        bool, typer.Option(help="Pool before the last 1x1 convolution, drop the last projection.")
+        bool,
+        typer.Option(help="Pool before the last 1x1 convolution, and drop the last projection."),
     ] = True,
     stem: Annotated[
-        bool, typer.Option(help=f"At most {STEM_FILTERS} filters and h-swish in the stem.")
+        bool, typer.Option(help=f"Use at most {STEM_FILTERS} filters and h-swish in the stem.")
     ] = True,
     hswish: Annotated[
         int | None,
         typer.Option(
             "--hswish-from",
             metavar="N",
-            help="h-swish from the first block of N channels on, ReLU before it; "
-            f"{HSWISH_FROM} by default, as in MobileNetV3-Large (Small: 40).",
+            help="Use h-swish from the first block with N channels on, and ReLU before it; default: "
+            f"{HSWISH_FROM}, as in MobileNetV3-Large (Small: 40).",
         ),
     ] = None,
     no_hswish: Annotated[
-        bool, typer.Option("--no-hswish", help="Leave every nonlinearity as it is.")
+        bool, typer.Option("--no-hswish", help="Keep all nonlinearities.")
     ] = False,
     squeeze_excite: Annotated[
-        bool, typer.Option(help="Squeeze-and-excite, where there is one, at 1/4 of the expansion.")
+        bool,
+        typer.Option(help="Resize existing squeeze-and-excite layers to 1/4 of the expansion."),
     ] = True,
     device: Annotated[
         str | None,
-        typer.Option(help="Tell each step's latency on a device: nas devices lists them."),
+        typer.Option(help="Measure each step's latency on a device (see nas devices)."),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="The .yaml file; NAME-improved.yaml by default."),
+        typer.Option(
+            "--output", "-o", help="The .yaml file to write; default: NAME-improved.yaml."
+        ),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Apply MobileNetV3's improvements to a network, in the paper's order, and write its spec.
 
-    Weights do not survive: the improved network is to be trained anew.
+    The weights are not kept: train the improved network from scratch.
     """
     if no_hswish and hswish is not None:
         raise InputError(f"--hswish-from {hswish} and --no-hswish exclude each other: give one")
@@ -99,7 +103,7 @@ def improve(
         kind = "an estimate, not measured" if first.estimate else "measured"
         results().print(f"{kind}: {first.device}, batch 1")
     messages().print(
-        f"{path}: the improved network; weights do not survive, train it anew\n"
+        f"{path}: the improved network, without weights: train it from scratch\n"
         f"next: {command(f'show {quoted(spec)} {quoted(path)}')}\n"
         f"      {command(f'train {quoted(path)} --data DIR')}",
         soft_wrap=True,
@@ -107,18 +111,18 @@ def improve(
 
 
 def _require_change(name: str, steps: list[Step]) -> None:
-    """Refuse to write a copy of the network that was given.
+    """Check that a step changed the network.
 
     Raises:
-        InputError: No step changed it.
+        InputError: None did.
     """
     if steps[0].spec == steps[-1].spec:
         reasons = "; ".join(f"{step.name}: {step.reason}" for step in steps[1:])
-        raise InputError(f"nothing to improve in {name}, nothing written ({reasons})")
+        raise InputError(f"no improvement applies to {name}, nothing was written ({reasons})")
 
 
 def _beside(name: str) -> Path:
-    """Where the improved spec goes: beside a file, into the current folder for a reference."""
+    """Return the default output path: next to a file, or in the current folder for a reference network."""
     if name.partition("@")[0] in REFERENCES:
         return Path(f"{name.replace('@', '-')}-improved.yaml")
     path = of_run(name, ".yaml") or Path(name)
@@ -126,25 +130,27 @@ def _beside(name: str) -> Path:
 
 
 def _checked(path: Path, source: str) -> Path:
-    """The path, if the spec can be written there and read again.
+    """Return the path after checking that the spec can be written there.
 
     Raises:
-        InputError: Not a YAML file's name, no such folder, or the network's own file.
+        InputError: It is not a YAML file name, its folder does not exist, or it is the input file.
     """
     if path.suffix not in (".yaml", ".yml"):
-        raise InputError(f"a spec's name ends in .yaml, got {path}: choose another --output")
+        raise InputError(
+            f"the file name of a spec must end in .yaml, got {path}: choose another --output"
+        )
     if not path.parent.is_dir():
-        raise InputError(f"{path.parent} is no folder: make it, or choose another --output")
+        raise InputError(f"no folder {path.parent}: create it, or choose another --output")
     if path.resolve() in (Path(source).resolve(), (Path(source) / "best.yaml").resolve()):
-        raise InputError(f"{path} is the network to improve: choose another --output")
+        raise InputError(f"{path} is the input file: choose another --output")
     return path
 
 
 def _readings(steps: list[Step], device: str | None) -> list[Latency | None]:
-    """Each step's latency; None where the step changed nothing, or no device was named.
+    """Measure each step; None if the step changed nothing, or no device was given.
 
     Raises:
-        InputError: No such device, or a network cannot be measured on it.
+        InputError: There is no such device, or it cannot measure a network.
     """
     if device is None:
         return [None] * len(steps)
@@ -197,7 +203,7 @@ def _table(steps: list[Step], readings: list[Latency | None]) -> Table:
 
 
 def _figures(step: Step, before: Step) -> tuple[str, ...]:
-    """Parameters and multiply-adds, each with what it is more or less than before the step."""
+    """Format parameters and MAdds, each with its change by the step."""
     cost, earlier = count(step.spec), count(before.spec)
     return (
         f"{cost.params:,}",

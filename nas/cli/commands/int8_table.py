@@ -1,4 +1,4 @@
-"""What int8 changes, as a table."""
+"""Compare an int8 file with its float one in a table."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def int8_table(compared: Comparison) -> Table:
-    """Accuracy, latency and size of a float file and its int8 one."""
+    """Tabulate accuracy, latency and size of both files."""
     before, after = compared.before, compared.after
     table = Table(
         pad_edge=False,
         caption=(
-            f"{compared.images} held-out images of {compared.px} px, {compared.agreement:.1%} given the "
-            f"same class by both; calibrated on {compared.calibrated_on} training images; "
+            f"{compared.images} held-out images of {compared.px} px, both predict the same class for "
+            f"{compared.agreement:.1%}; calibrated on {compared.calibrated_on} training images; "
             f"measured: {after.latency.device}, batch 1, {compared.px} px"
         ),
     )
@@ -33,5 +33,5 @@ def int8_table(compared: Comparison) -> Table:
     points = 100 * (after.accuracy - before.accuracy)
     times = after.latency.median_ms / before.latency.median_ms
     smaller = f"x {after.size / before.size:.2f}"
-    table.add_row("int8 against float", f"{points:+.2f}", f"x {times:.2f}", "", smaller)
+    table.add_row("int8 vs float", f"{points:+.2f}", f"x {times:.2f}", "", smaller)
     return table

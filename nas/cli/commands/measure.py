@@ -1,4 +1,4 @@
-"""`nas measure`: latencies of networks on a device, and whether they differ."""
+"""`nas measure`: measure and compare the latencies of networks on a device."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from search_spaces import InputError
 
 @dataclass(frozen=True)
 class Found:
-    """A subject's latency, and its ratio to the first where they were measured together."""
+    """A subject's latency, and its ratio to the first if they were measured together."""
 
     subject: Subject
     latency: Latency
@@ -43,29 +43,33 @@ class Found:
 def measure(
     specs: Annotated[
         list[str],
-        typer.Argument(help=".yaml specs, seed.pt, references' names, or .onnx and .tflite files."),
+        typer.Argument(
+            help=".yaml specs, seed.pt files, reference names, or .onnx and .tflite files."
+        ),
     ],
     device: Annotated[
         str, typer.Option(help="cpu (this machine), pixel1, ...: nas devices lists them.")
     ] = "cpu",
     resolution: Annotated[
         int | None,
-        typer.Option(help="Input side in pixels; of a file, where it leaves its size free."),
+        typer.Option(help="Input side in pixels; for a file, only if its input size is dynamic."),
     ] = None,
     width: WidthOption = None,
     convention: ConventionOption = None,
     cache: Annotated[
-        bool, typer.Option(help="Use and keep readings on disk, of one network alone.")
+        bool, typer.Option(help="Cache readings on disk; for one network only.")
     ] = True,
     for_s: Annotated[
         float | None,
         typer.Option(
-            "--sustained", metavar="SECONDS", help="Run one network so long: what heat does to it."
+            "--sustained",
+            metavar="SECONDS",
+            help="Run one network for this long, to see thermal throttling.",
         ),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Measure networks' latency at batch 1, with 95% intervals; several are run in turns and compared."""
+    """Measure latency at batch 1 with 95% intervals; several networks are interleaved and compared."""
     changes = Changes(resolution, None, width, convention)
     named = [subject(name, changes) for name in specs]
     source = open_device(device)
@@ -92,17 +96,17 @@ def measure(
     results().print(_table(found, source.device))
     for reading in found:
         for problem in reading.latency.problems:
-            console.print(f"{reading.subject.name} is unstable: {problem}", soft_wrap=True)
+            console.print(f"{reading.subject.name}: unstable latency: {problem}", soft_wrap=True)
         if strange := _beyond(source, reading.subject):
             console.print(
-                f"{reading.subject.name}: its estimate is a guess, for no published network has the "
-                f"like: {'; '.join(strange)}",
+                f"{reading.subject.name}: the estimate is extrapolated, as no published network has "
+                f"{'; '.join(strange)}",
                 soft_wrap=True,
             )
 
 
 def _together(source: Measured, subjects: list[Subject]) -> list[Found]:
-    """Interleaved in one run, so that their ratios are true."""
+    """Measure interleaved in one run, so that drift of the device cancels in the ratios."""
     models, names = [one.on(source) for one in subjects], [one.name for one in subjects]
     first, *others = source.measure(models, names=names)
     found = [Found(subjects[0], first.latency)]
@@ -115,12 +119,12 @@ def _alone(kept: Any, source: Any, subject: Subject, console: Console) -> Found:
         return Found(subject, source.latency_of_model(subject.model))
     assert subject.spec is not None
     if isinstance(kept, Cached) and kept.holds(subject.spec):
-        console.print(f"{subject.name} was measured earlier; --no-cache measures it again")
+        console.print(f"{subject.name}: cached reading; --no-cache measures again")
     return Found(subject, kept.latency(subject.spec))
 
 
 def _beyond(source: LatencySource, subject: Subject) -> tuple[str, ...]:
-    """In what a network is unlike all that an estimate was fitted to."""
+    """Return the properties in which a network is unlike all that an estimate was fitted to."""
     if subject.spec is None or not isinstance(source, PublishedEstimate):
         return ()
     return source.beyond(subject.spec)
@@ -173,11 +177,11 @@ def _table(found: list[Found], device: Device) -> Table:
 
 
 def _ratio(ratio: Ratio | None) -> tuple[str, str, str]:
-    """A ratio to the first network, its interval, and the verdict."""
+    """Format a ratio to the first network: value, interval and verdict."""
     if ratio is None:
         return "1", "", ""
     low, high = ratio.ci95
-    verdict = "the same" if not ratio.differs else "slower" if ratio.value > 1 else "faster"
+    verdict = "no difference" if not ratio.differs else "slower" if ratio.value > 1 else "faster"
     return f"{ratio.value:.3f}", f"{low:.3f} to {high:.3f}", verdict
 
 
@@ -185,9 +189,14 @@ def _sustain(
     source: Any, subjects: list[Subject], seconds: float, console: Console, *, as_json: bool
 ) -> None:
     if len(subjects) != 1 or not isinstance(source, Measured):
-        raise InputError("--sustained runs one network on a device that measures: give one")
+        raise InputError(
+            "--sustained runs one network on a device that measures, got "
+            f"{len(subjects)} on {source.device.name}"
+        )
     if not 0 < seconds < math.inf:
-        raise InputError(f"sustained must be above 0 seconds, got {seconds:g}: give 120, say")
+        raise InputError(
+            f"--sustained must be above 0 seconds, got {seconds:g}: give for instance 120"
+        )
     with waiting(console, f"running for {seconds:.0f} s on {source.device.name}") as status:
 
         def tell(window: Window) -> None:
@@ -200,9 +209,9 @@ def _sustain(
         print_json({"device": source.device.name, "windows": [vars(w) for w in windows]})
         return
     table = Table(
-        caption=f"measured: {source.device.name}, batch 1, run without a pause", pad_edge=False
+        caption=f"measured: {source.device.name}, batch 1, run without pauses", pad_edge=False
     )
-    for title in ("until s", "median ms", "over the first", "degrees", "MHz"):
+    for title in ("until s", "median ms", "vs first", "°C", "MHz"):
         table.add_column(title, justify="right")
     for window in windows:
         table.add_row(

@@ -1,4 +1,4 @@
-"""`nas predict`: the classes of images."""
+"""`nas predict`: classify images."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nas.export.predict import Predicted
 
 WIDEST = 60
-"""Columns are as wide as their longest text, up to this."""
+"""Maximum column width in characters."""
 
 
 def predict(
@@ -34,15 +34,14 @@ def predict(
     images: Annotated[
         list[Path], typer.Argument(metavar="IMAGE|DIR...", help="Images, or folders of them.")
     ],
-    top: Annotated[int, typer.Option(min=1, help="How many classes to name for an image.")] = 3,
+    top: Annotated[int, typer.Option(min=1, help="Number of classes per image.")] = 3,
     as_json: JsonFlag = False,
 ) -> None:
-    """Name the likeliest classes of images, with probabilities.
+    """Print the most likely classes of images, with probabilities.
 
-    An image that cannot be read is named on standard error, the others are predicted, and the exit
-    status is 1.
+    Unreadable images are reported on standard error, the others are classified, and the exit status is 1.
     """
-    path = trained_file(file, mend=f"train it first, by nas train {quoted(file)} --data DIR")
+    path = trained_file(file, mend=f"train it first with nas train {quoted(file)} --data DIR")
     from nas.export.predict import find_pictures, predictions
 
     pictures = find_pictures(images)
@@ -56,35 +55,36 @@ def predict(
     note_sizes(console, feed.usage.trained_px, feed.size_px, done="used")
     if pictures.left_out:
         left_out = counted(pictures.left_out, "file")
-        console.print(f"left out {left_out} without an image's suffix", soft_wrap=True)
+        console.print(f"skipped {left_out} without an image suffix", soft_wrap=True)
     count = min(top, len(feed.classes))
-    told = _progress(predictions(model, pictures.paths, top=count), len(pictures.paths), console)
-    shown = (_in_json if as_json else _in_lines)(told, pictures.paths, feed.classes)
+    predicted_all = _progress(
+        predictions(model, pictures.paths, top=count), len(pictures.paths), console
+    )
+    shown = (_in_json if as_json else _in_lines)(predicted_all, pictures.paths, feed.classes)
     failed = 0
     for predicted in shown:
         if predicted.error:
             failed += 1
-            told_error = f"{predicted.path}: {predicted.error}"
-            console.print(one_line(told_error), soft_wrap=True)
+            console.print(one_line(f"{predicted.path}: {predicted.error}"), soft_wrap=True)
     if failed:
         raise Failed(f"{failed} of {counted(len(pictures.paths), 'image')} could not be read")
 
 
 def _progress(predicted: Iterator[Predicted], total: int, console: Console) -> Iterator[Predicted]:
-    """Tell how far it is where the results themselves are not seen."""
+    """Show progress if the results are not printed on a terminal."""
     if sys.stdout.isatty():
         yield from predicted
         return
-    with waiting(console, f"predicting {counted(total, 'image')}") as status:
+    with waiting(console, f"classifying {counted(total, 'image')}") as status:
         for done, one in enumerate(predicted, 1):
-            status.update(f"predicting, {done} of {counted(total, 'image')}")
+            status.update(f"classifying: {done} of {counted(total, 'image')}")
             yield one
 
 
 def _in_json(
     predicted: Iterator[Predicted], _paths: Sequence[Path], _classes: Sequence[str]
 ) -> Iterator[Predicted]:
-    """Write a list as it grows: the images of a large folder need not be held together."""
+    """Write a JSON list item by item, to keep memory constant for large folders."""
     before = "[\n"
     for one in predicted:
         sys.stdout.write(before + json.dumps(_document(one)))
@@ -108,12 +108,12 @@ def _document(one: Predicted) -> dict[str, Any]:
 def _in_lines(
     predicted: Iterator[Predicted], paths: Sequence[Path], classes: Sequence[str]
 ) -> Iterator[Predicted]:
-    """A line an image, written at once."""
+    """Write each image's line as soon as it is classified."""
     width = _width("image", map(str, paths))
     named = _width("", classes)
     for number, one in enumerate(predicted):
         if not number:
-            sys.stdout.write(f"{'image':{width}}  likeliest classes\n")
+            sys.stdout.write(f"{'image':{width}}  most likely classes\n")
         if not one.error:
             guesses = (f"{percent(g.probability):>6} {one_line(g.name):{named}}" for g in one.top)
             sys.stdout.write(

@@ -1,4 +1,4 @@
-"""`nas profile`: a lookup table of a space on a device."""
+"""`nas profile`: build a latency lookup table of a space on a device."""
 
 from __future__ import annotations
 
@@ -21,43 +21,50 @@ from search_spaces import ArchSpec, FactorizedSpace, InputError, load_space
 from search_spaces.shell import quoted
 
 SPANNING = 3000
-"""Random networks whose pieces are taken together: of MnasNet's space they have every one."""
+"""Random networks whose pieces are collected; they cover all pieces of MnasNet's space."""
 
 
 def profile(
-    device: Annotated[
-        str, typer.Option(help="A device that measures: nas devices lists them.")
-    ] = "cpu",
+    device: Annotated[str, typer.Option(help="Device to measure on (see nas devices).")] = "cpu",
     space: Annotated[
-        str, typer.Option(help="mnasnet, or a YAML file of your own space.")
+        str, typer.Option(help="mnasnet, or a YAML file with your own space.")
     ] = "mnasnet",
     resolution: Annotated[int, typer.Option(help="Input side in pixels.")] = 224,
     classes: Annotated[int, typer.Option(help="Number of classes.")] = 1000,
     networks: Annotated[
         int | None,
-        typer.Option(help="Only the pieces of so many random networks; default every piece."),
+        typer.Option(
+            help="Time only the pieces of this many random networks; default: all pieces."
+        ),
     ] = None,
     also: Annotated[
         list[str] | None,
-        typer.Option(help="Networks whose pieces are wanted too; may be repeated."),
+        typer.Option(help="Also time the pieces of this network; may be repeated."),
     ] = None,
-    fitted: Annotated[int, typer.Option(min=2, help="Whole networks to calibrate on.")] = 20,
-    held_out: Annotated[int, typer.Option(min=2, help="Whole networks that tell the error.")] = 30,
-    seed: Annotated[int, typer.Option(min=0, help="Of the networks drawn.")] = 0,
+    fitted: Annotated[
+        int, typer.Option(min=2, help="Number of whole networks to calibrate on.")
+    ] = 20,
+    held_out: Annotated[
+        int, typer.Option(min=2, help="Number of whole networks to estimate the error on.")
+    ] = 30,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed for sampling networks.")] = 0,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Default: DEVICE-SPACE-PX.jsonl.")
+        Path | None,
+        typer.Option("--output", "-o", help="File to write; default: DEVICE-SPACE-PX.jsonl."),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the file.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an unfinished file.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Time every distinct piece of a space on a device, calibrate on whole networks, keep the table."""
+    """Time every distinct piece of a space on a device, and calibrate the sum on whole networks."""
     known = load_space(space, resolution=resolution, classes=classes)
     source = open_device(device)
     if not isinstance(source, Measured):
-        raise InputError(f"device {device} does not measure: profile one that does, such as cpu")
+        raise InputError(
+            f"device {device} estimates latency: profile one that measures, such as cpu"
+        )
     path = output or Path(f"{device.partition(':')[0]}-{known.name}-{resolution}.jsonl")
     if path.exists() and not resume:
-        raise InputError(f"{path} exists: go on with it by --resume, or choose another --output")
+        raise InputError(f"{path} exists: continue it with --resume, or choose another --output")
     draw = random.Random(seed)
     whole = [_random(known, draw) for _ in range(fitted + held_out)]
     wanted = _wanted(known, draw, whole, networks)
@@ -67,8 +74,8 @@ def profile(
     console = messages()
     distinct = len({piece.key for piece in wanted})
     console.print(
-        f"{path}: {distinct} pieces of {known.name} at {resolution} px, {len(table.entries)} there "
-        f"already, then {len(whole)} whole networks, on {source.device.name}",
+        f"{path}: timing {distinct} pieces of {known.name} at {resolution} px ({len(table.entries)} "
+        f"already done), then {len(whole)} whole networks, on {source.device.name}",
         soft_wrap=True,
     )
     columns = (
@@ -88,7 +95,7 @@ def profile(
         except (MeasurementError, KeyboardInterrupt) as error:
             bar.stop()
             console.print(
-                f"to go on: {command(f'profile --resume -o {quoted(path)}')} and the same options",
+                f"to resume: {command(f'profile --resume -o {quoted(path)}')} with the same options",
                 soft_wrap=True,
             )
             if isinstance(error, MeasurementError):
@@ -99,7 +106,7 @@ def profile(
         return
     device_typed = quoted(f"table:{path}")
     console.print(
-        f"{path}: {len(table.entries)} pieces; on {held_out} networks held out: mean error "
+        f"{path}: {len(table.entries)} pieces; on {held_out} held-out networks: mean error "
         f"{100 * found.mape:.1f}%, Kendall's tau {found.tau:.2f}, {100 * found.within_10:.0f}% within 10%\n"
         f"next: {search_line(f'--device {device_typed}')}",
         soft_wrap=True,

@@ -1,4 +1,4 @@
-"""`nas report`: a run's report, made anew from its folder."""
+"""`nas report`: write a run's report from its folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`nas show`: a network's layer table with what each block costs, two side by side, or more in short."""
+"""`nas show`: print one network's layers, two side by side, or a summary of more."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ LEFT = ("input", "operator", "SE", "NL", "skip")
 def show(
     specs: Annotated[
         list[str],
-        typer.Argument(help=".yaml specs, seed.pt files, runs' folders, or references' names."),
+        typer.Argument(help=".yaml specs, seed.pt files, run folders, or reference names."),
     ],
     resolution: ResolutionOption = None,
     classes: ClassesOption = None,
@@ -50,9 +50,9 @@ def show(
     convention: ConventionOption = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Print a network's layer table with parameters and multiply-adds.
+    """Print a network's layers with parameters and MAdds.
 
-    Two networks are printed side by side, more as one line each.
+    Two networks are printed side by side, more than two as one line each.
     """
     networks = _open_all(specs, Changes(resolution, classes, width, convention))
     if as_json:
@@ -67,7 +67,7 @@ def show(
 
 
 def _open_all(names: list[str], changes: Changes) -> list[Named]:
-    """The networks; a width is for the references among them that name none, if there are any."""
+    """Open the networks; options for reference networks apply to those among them, if any."""
     plain = [name in REFERENCES for name in names]
     references = [name.partition("@")[0] in REFERENCES for name in names]
 
@@ -128,12 +128,12 @@ def _print_two(left: Named, right: Named) -> None:
     console.print(_by_stage(stages))
 
 
-MARKS = "|: the rows differ, perhaps in what has no column, as the skip   <: A alone   >: B alone"
+MARKS = "|: the rows differ, perhaps in a property not shown, such as skip   <: only in A   >: only in B"
 _BESIDE = ("input", "operator", "exp", "out", "SE", "NL", "s", "params", "MAdds")
 
 
 def _beside(stages: tuple[PairedStage, ...]) -> Table:
-    """Rows side by side; between them what `diff` puts there."""
+    """Tabulate rows side by side, with the marks of `diff` between them."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), collapse_padding=True)
     for letter in "AB":
         for heading in _BESIDE:
@@ -165,7 +165,9 @@ def _mark(pair: Pair) -> str:
 
 
 def _by_stage(stages: tuple[PairedStage, ...]) -> Table:
-    table = _plain_table(caption=Text("a block counts where its input is"), caption_justify="left")
+    table = _plain_table(
+        caption=Text("a block counts at the map size of its input"), caption_justify="left"
+    )
     _add_column(table, "map", left=True)
     for figure in ("params", "MAdds"):
         for heading in (f"{figure} A", "B", "B/A"):

@@ -1,4 +1,4 @@
-"""`nas train`: one network, from scratch or on from a seed's weights."""
+"""`nas train`: train a network from scratch, or fine-tune a seed."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ if TYPE_CHECKING:
 
 def train(
     spec: SpecName,
-    data: Annotated[str, typer.Option(help="A folder of class folders, or a data set by name.")],
+    data: Annotated[str, typer.Option(help="A folder of class folders, or a data set's name.")],
     resolution: Annotated[
         int | None,
         typer.Option(
-            help="Side in pixels that it is trained and deployed at; default the checkpoint's or the "
-            "spec's, of a reference's name the images' own."
+            help="Side in pixels for training and deployment; default: the checkpoint's or spec's, or the "
+            "images' own for a reference network."
         ),
     ] = None,
     layout: LayoutOption = None,
@@ -61,36 +61,41 @@ def train(
     width: WidthOption = None,
     convention: ConventionOption = None,
     epochs: Annotated[
-        float | None, typer.Option(help="Passes over the training images; 5.")
+        float | None, typer.Option(help="Passes over the training images; 5 by default.")
     ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help="Peak rate; default 4e-3 from scratch, 1e-3 from a seed.")
+        float | None,
+        typer.Option(help="Peak learning rate; 4e-3 from scratch, 1e-3 for a seed by default."),
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step; 128.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images per step; 128 by default.")] = None,
     recipe: Annotated[
         Path | None,
-        typer.Option(help="YAML with any of a recipe's settings (docs/reference/settings.md)."),
+        typer.Option(help="YAML file with recipe settings (docs/reference/settings.md)."),
     ] = None,
     new_classifier: Annotated[
         bool,
-        typer.Option("--new-classifier", help="Draw the last layer anew, for the data's classes."),
+        typer.Option(
+            "--new-classifier", help="Replace the last layer by a new one for the data's classes."
+        ),
     ] = False,
     classes: ClassFileOption = None,
     from_scratch: Annotated[
-        bool, typer.Option("--from-scratch", help="Draw all weights anew, also of a seed.")
+        bool, typer.Option("--from-scratch", help="Initialize all weights, even for a seed.")
     ] = False,
-    device: Annotated[str, typer.Option(help="cpu, or cuda.")] = "auto",
-    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all randomness.")] = 0,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Default: NAME-trained.pt, beside the input."),
+        typer.Option(
+            "--output", "-o", help="File to write; default: NAME-trained.pt next to the input."
+        ),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Train a network on images; a seed's weights are trained on, others begin from scratch."""
+    """Train a network on images: fine-tune a seed, or train any other network from scratch."""
     trained = (
         spec if spec.endswith(".pt") else of_run(spec, ".pt")
-    )  # a run's folder has its network
+    )  # a run's folder holds its network
     start = None if from_scratch or trained is None else str(trained)
     require_classifier(
         spec, start, from_scratch=from_scratch, new_classifier=new_classifier, classes=classes
@@ -131,14 +136,14 @@ def train(
         )
     if known_px not in (None, images.resolution_px):
         console.print(
-            f"{spec} was deployed at {known_px} px; trained and deployed at {images.resolution_px} px "
-            "from now on, so its latency changes",
+            f"{spec}: deployed size changes from {known_px} to {images.resolution_px} px, so its latency "
+            "changes too",
             soft_wrap=True,
         )
     console.print(
-        f"{spec}: {'on from its weights' if seeded else 'from scratch'}, {len(images.train)} images of "
+        f"{spec}: {'fine-tuning' if seeded else 'training from scratch'} on {len(images.train)} images of "
         f"{len(images.classes)} classes at {images.resolution_px} px, "
-        f"{chosen.total_steps(len(images.train))} steps of {chosen.batch_size} on {where}",
+        f"{chosen.total_steps(len(images.train))} steps with batch size {chosen.batch_size}, on {where}",
         soft_wrap=True,
     )
     with _bar(console) as bar:
@@ -181,12 +186,12 @@ def _output(spec: str, output: Path | None) -> Path:
     if output is None and path.exists():
         raise InputError(f"{path} exists: move it away, or choose another --output")
     if not path.parent.is_dir():
-        raise InputError(f"{path.parent} is no folder: make it, or choose another --output")
+        raise InputError(f"no folder {path.parent}: create it, or choose another --output")
     return path
 
 
 def _renewed(start: Checkpoint, images: Dataset, *, seed: int) -> Checkpoint:
-    """The network with a freshly drawn classifier for the images' classes."""
+    """Replace the classifier by a newly initialized one for the images' classes."""
     import torch
 
     return start.with_classes(images.classes, generator=torch.Generator().manual_seed(seed))
@@ -203,7 +208,7 @@ def _device(name: str) -> str:
         other = torch.accelerator.current_accelerator(check_available=True)
         known = ["cpu", *([other.type] if other else [])]
         raise InputError(
-            f"device {name!r} cannot be used here: this machine has {' and '.join(known)}"
+            f"device {name!r} is not available: this machine has {' and '.join(known)}"
         ) from error
     return name
 

@@ -1,4 +1,4 @@
-"""`nas-search`: the main job."""
+"""`nas-search`: search a space for a network."""
 
 from __future__ import annotations
 
@@ -42,32 +42,32 @@ MAY_CHANGE = frozenset(
         "accept_data_changes",
     ]
 )
-"""Options that may stand beside `--resume`."""
+"""Options that can be combined with `--resume`."""
 
 
 def search(
     context: typer.Context,
     space: Annotated[
-        str | None, typer.Option(help="mnasnet (default), or a YAML file of your own space.")
+        str | None, typer.Option(help="mnasnet (default), or a YAML file with your own space.")
     ] = None,
     target_ms: Annotated[
         float | None,
         typer.Option(
-            help="Latency target in ms of one device; MobileNetV3-Large's on it by default."
+            help="Target latency in ms on one device; default: MobileNetV3-Large's latency."
         ),
     ] = None,
     device: Annotated[
         list[str] | None,
         typer.Option(
             metavar="DEVICE[=MS]",
-            help="cpu (this machine), pixel1, ...: nas devices lists them. cpu=8 is one with its "
-            "target; give the option again for several. adb:SERIAL+SERIAL and adb:all are pools.",
+            help="cpu (this machine), pixel1, ... (see nas devices); cpu=8 sets its target too. Repeat the "
+            "option for several devices. adb:SERIAL+SERIAL and adb:all are pools of equal phones.",
         ),
     ] = None,
     data: Annotated[
         str | None,
         typer.Option(
-            help="Folder of class folders, a torchvision data set, or the embedded one (default)."
+            help="Folder of class folders, or name of a torchvision data set; default: the embedded one."
         ),
     ] = None,
     layout: LayoutOption = None,
@@ -76,97 +76,98 @@ def search(
     resolution: Annotated[
         int | None,
         typer.Option(
-            help="Input side in pixels of the deployed network; default the images' own size, at most 224."
+            help="Input side in pixels of the deployed network; default: the images' own size, at most 224."
         ),
     ] = None,
     proxy_resolution: Annotated[
         int | None,
         typer.Option(
-            help="Side at which candidates train; default the images' own size, the deployed size at most."
+            help="Side in pixels at which candidates train; default: the images' own, at most the deployed."
         ),
     ] = None,
     preset: Annotated[
         str | None,
         typer.Option(
-            help="quick (minutes), standard (an hour or more; default), or paper (plain REINFORCE)."
+            help="quick (minutes), standard (an hour or more; the default), or paper (plain REINFORCE)."
         ),
     ] = None,
     trials: Annotated[
-        int | None, typer.Option(help="Candidates to train; 100, 16 in quick.")
+        int | None, typer.Option(help="Number of candidates; 100 by default, 16 with quick.")
     ] = None,
     budget: Annotated[
         str | None,
         typer.Option(
-            metavar="TIME", help="Wall time of the whole run, in place of --trials: 45m, 1h30m."
+            metavar="TIME",
+            help="Wall time of the whole run, for instance 45m or 1h30m; replaces --trials.",
         ),
     ] = None,
     batch_size: Annotated[
         int | None,
-        typer.Option(help="Candidates trained before the controller learns; 10, 4 in quick."),
+        typer.Option(help="Candidates per controller update; 10 by default, 4 with quick."),
     ] = None,
     warm_start: Annotated[
         list[Path] | None,
         typer.Option(
-            help="A seed.pt of the space whose weights trials begin with; of several the most similar."
+            help="A seed.pt of the space to initialize trials from; if repeated, the most similar is used."
         ),
     ] = None,
     fidelity: Annotated[
         float | None,
         typer.Option(
-            metavar="PART",
-            help="Train all candidates for this part of the length first, the better half then in full.",
+            metavar="FRACTION",
+            help="Train all candidates for this fraction of the steps, then the better half in full.",
         ),
     ] = None,
     controller: Annotated[
         str | None,
-        typer.Option(help="screened (default), rnn, evolution, uniform, or a plug-in's."),
+        typer.Option(help="screened (default), rnn, evolution, uniform, or a plug-in's name."),
     ] = None,
     proposals: Annotated[
         int | None,
         typer.Option(
-            help="Networks that screened looks at a batch, and each round of children; 200."
+            help="Networks that the screened controller rates per batch, and per round of mutation; 200."
         ),
     ] = None,
-    random_seed: Annotated[
-        int | None, typer.Option(help="Number that decides everything random; 0.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(hidden=True)] = None,  # what it was called before
+    random_seed: Annotated[int | None, typer.Option(help="Seed of all randomness; 0.")] = None,
+    seed: Annotated[int | None, typer.Option(hidden=True)] = None,  # its former name
     workers: Annotated[
         int | None,
         typer.Option(
-            help="Trials at once; as many as there is room for by default. 0 trains in this process, "
+            help="Trials at once; default: as many as the machine has room for. 0 trains in this process, "
             "without Ray."
         ),
     ] = None,
-    cpus_per_trial: Annotated[int | None, typer.Option(help="CPU cores a trial.")] = None,
+    cpus_per_trial: Annotated[int | None, typer.Option(help="CPU cores per trial.")] = None,
     gpus_per_trial: Annotated[
-        float | None, typer.Option(help="GPUs a trial, or a fraction.")
+        float | None, typer.Option(help="GPUs per trial; may be a fraction.")
     ] = None,
-    ray_address: Annotated[str | None, typer.Option(help="A running Ray cluster.")] = None,
+    ray_address: Annotated[
+        str | None, typer.Option(help="Address of a running Ray cluster.")
+    ] = None,
     config: Annotated[
-        Path | None, typer.Option(help="YAML of every setting, as a run's config.yaml.")
+        Path | None, typer.Option(help="YAML file with settings, such as a run's config.yaml.")
     ] = None,
     run_name: Annotated[
-        str | None, typer.Option(help="Name of the run's folder; SPACE-DATE-TIME by default.")
+        str | None, typer.Option(help="Name of the run's folder; default: SPACE-DATE-TIME.")
     ] = None,
-    runs: Annotated[Path, typer.Option(help="Where run folders are.")] = Path("runs"),
+    runs: Annotated[Path, typer.Option(help="Folder of the run folders.")] = Path("runs"),
     resume: Annotated[
-        Path | None, typer.Option(help="Go on with an interrupted run: its folder.")
+        Path | None, typer.Option(help="Resume the interrupted run in this folder.")
     ] = None,
     accept_data_changes: AcceptFlag = False,
     dry_run: Annotated[
         bool,
         typer.Option(
             "--dry-run",
-            help="Say what would be done and cost (with --resume: what has been), then end.",
+            help="Print the plan and its cost (with --resume: the progress), then exit.",
         ),
     ] = False,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Say more about how the search works.")
+        bool, typer.Option("--verbose", "-v", help="Print more details of the search.")
     ] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Search a space for the most accurate network within a latency budget on a device."""
+    """Search a space for the most accurate network within a latency target on a device."""
     if budget is not None and trials is not None:
         raise InputError("--trials and --budget both say when the search ends: give one of them")
     schedule = _given(
@@ -179,7 +180,7 @@ def search(
         layout=layout, max_megapixels=max_megapixels, skip_bad_images=skip_bad_images
     )
     if accept_data_changes and resume is None:
-        raise InputError("--accept-data-changes is for a run that goes on: give --resume RUN too")
+        raise InputError("--accept-data-changes applies to a resumed run: add --resume RUN")
     overrides = _given(
         space=space,
         target_ms=target_ms,
@@ -196,7 +197,7 @@ def search(
         schedule=schedule,
     )
     if trials is not None:
-        overrides["budget_s"] = None  # a file may have it; what comes later wins
+        overrides["budget_s"] = None  # options override the --config file
     console, began_s = messages(), time.monotonic()
     fixed = [name for name in options_typed(context) if name not in MAY_CHANGE]
     if resume is not None and fixed:
@@ -234,16 +235,16 @@ def search(
             raise InputError("; ".join(document["out_of_reach"]))
         folder = opening.start(job, runs, run_name or free_name(runs, _default_name(settings)))
     console.print(f"run folder: {folder.path}", soft_wrap=True)
-    looked_at = (folder / "result.json").is_file()
+    scored_before = (folder / "result.json").is_file()
     try:
         result = job.run(folder)
     except (KeyboardInterrupt, InputError, SearchStoppedError, OSError) as error:
         ended = isinstance(error, KeyboardInterrupt | InputError)
         if resume is None and ended and not folder.begun:
-            folder.discard()  # nothing to go on with; the name is free again
+            folder.discard()  # nothing to resume; frees the name
         else:
             console.print(
-                f"to go on: {search_line(f'--resume {quoted(folder.path)}')}", soft_wrap=True
+                f"to resume: {search_line(f'--resume {quoted(folder.path)}')}", soft_wrap=True
             )
         if isinstance(error, SearchStoppedError):
             raise Failed(str(error)) from error
@@ -255,7 +256,7 @@ def search(
         console,
         took_s=time.monotonic() - began_s,
         resumed=resume is not None,
-        looked_at=looked_at,
+        scored_before=scored_before,
         verbose=verbose,
     )
     if as_json:
@@ -263,11 +264,11 @@ def search(
 
 
 def _default_name(config: SearchConfig) -> str:
-    """Space and time, which sorts by age."""
+    """Return the space and the time, which sorts by age."""
     now = datetime.now().strftime("%Y%m%d-%H%M%S")
     return f"{Path(config.space).stem}-{now}"
 
 
 def _given(**options: Any) -> dict[str, Any]:
-    """The options that were given."""
+    """Keep the options that were given."""
     return {name: value for name, value in options.items() if value not in (None, {}, [])}

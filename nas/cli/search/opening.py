@@ -41,20 +41,20 @@ if TYPE_CHECKING:
 
 
 OWN_SPACE = "space.yaml"
-"""A run's copy of a space that is not one of ours."""
+"""A run's copy of the user's own space."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A search with everything that it needs opened.
+    """A search, with its inputs opened.
 
     Attributes:
-        data: Images at the trials' size.
-        final_data: The same at the deployed size.
-        warm_start: What trials begin with the weights of.
-        copies: The files that the settings name, as they were read: a run keeps them under these names.
-        cost: What it is expected to cost; None where nobody can tell.
-        began_s: When the command was begun, by the monotonic clock: a time budget counts from there.
+        data: Images at the proxy resolution.
+        final_data: The same images at the deployed size.
+        warm_start: Networks that trials are initialized from.
+        copies: Contents of the files named in the settings; the run keeps them under these names.
+        cost: Expected cost; None if unknown.
+        began_s: `time.monotonic` when the command started; a time budget counts from there.
     """
 
     config: SearchConfig
@@ -70,7 +70,7 @@ class Job:
 
     @property
     def wall_time(self) -> WallTime | None:
-        """What the whole search may take, if it was given that in place of a number of trials."""
+        """The time budget; None if the search has a number of trials instead."""
         if self.config.budget_s is None:
             return None
         expected = None if self.cost is None else (self.cost.trial_s, self.cost.finals_s)
@@ -78,17 +78,17 @@ class Job:
 
     @property
     def is_guided(self) -> bool:
-        """Whether the controller makes use of what is known of latency before anything is trained."""
+        """Whether the controller uses latency guesses before anything is trained."""
         wanted = self.config.latency_warmup is not None
         return wanted and can_be_guided(_controller(self.config, self.space))
 
     @property
     def spent_s(self) -> float:
-        """Since the command was begun."""
+        """Seconds since the command started."""
         return time.monotonic() - self.began_s
 
     def run(self, folder: RunFolder) -> SearchResult:
-        """Search, with a live view; Ctrl-C tells how to go on."""
+        """Run the search with a live view."""
         from nas.engine.watching import Several, TensorBoard
         from nas.run_search import search
 
@@ -130,22 +130,22 @@ class Job:
 
 
 def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None = None) -> Job:
-    """Open what a search needs, so that bad input is found before anything is written.
+    """Open a search's inputs, so that bad input is found before anything is written.
 
-    A time budget counts from here on.
+    A time budget starts to count here.
 
     Args:
-        config: Its settings.
-        console: Where progress is shown.
-        resumed: The run that goes on, if one does.
+        config: The search's settings.
+        console: Shows progress.
+        resumed: The resumed run, if any.
 
     Raises:
-        InputError: Something cannot be opened, or does not fit together.
+        InputError: An input cannot be opened, or two do not fit together.
     """
     began_s = time.monotonic()
     sources = tuple(_opened(device) for device in config.targets)
     require_distinct(sources)
-    load_space(config.space)  # found wanting before images are read
+    load_space(config.space)  # fails before images are read
     images = find_images(config.data, console, resumed=resumed)
     sizes = settle_sizes(
         images.default_px(),
@@ -177,7 +177,7 @@ def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None 
 
 
 def _copies(config: SearchConfig) -> dict[str, bytes]:
-    """The files that the settings name: read before the plan, as they may change meanwhile."""
+    """Read the files named in the settings, before they can change."""
     seeds = enumerate(config.warm_start, start=1)
     copies = {f"warm-start-{number}.pt": Path(path).read_bytes() for number, path in seeds}
     if config.space not in SPACES:
@@ -186,10 +186,10 @@ def _copies(config: SearchConfig) -> dict[str, bytes]:
 
 
 def _warm_start(config: SearchConfig, space: FactorizedSpace) -> tuple[Checkpoint, ...]:
-    """The networks of `config.warm_start`.
+    """Load the networks of `config.warm_start`.
 
     Raises:
-        InputError: One cannot be read, is of other classes or not in the space.
+        InputError: One cannot be read, has other classes, or is not in the space.
     """
     if not config.warm_start:
         return ()
@@ -208,7 +208,7 @@ def _warm_start(config: SearchConfig, space: FactorizedSpace) -> tuple[Checkpoin
 
 
 def _opened(device: str) -> LatencySource:
-    """A device, whose readings are kept if it is measured on."""
+    """Open a device; its readings are cached if it measures."""
     source = open_device(device)
     return source if source.device.estimate else Cached(source)
 
@@ -219,12 +219,12 @@ def _controller(config: SearchConfig, space: FactorizedSpace) -> Controller:
     def fresh() -> Controller:
         return make_controller(chosen.name, space.arities, seed=config.seed, options=chosen.options)
 
-    fresh().ask(config.batch_size)  # what it refuses is said before anything is measured
+    fresh().ask(config.batch_size)  # bad options fail here, before anything is measured
     return fresh()
 
 
 def start(job: Job, runs: Path, name: str) -> RunFolder:
-    """Make the run's folder, with its settings in it and copies of the files that they name."""
+    """Create the run's folder, and save the settings and the files that they name there."""
     folder = new_folder(runs, name)
     seeds = (copy for copy in job.copies if copy != OWN_SPACE)
     changes: dict[str, Any] = {
@@ -244,7 +244,7 @@ def start(job: Job, runs: Path, name: str) -> RunFolder:
 
 
 def _within(folder: RunFolder, names: Iterable[str | Path]) -> tuple[str, ...]:
-    """Files of these names in a run's folder, wherever that is now."""
+    """Return the paths of these files in a run's folder, which may have been moved."""
     return tuple(str(folder / Path(name).name) for name in names)
 
 
@@ -257,27 +257,31 @@ def reopen(
     data: dict[str, Any] | None = None,
     accept_data_changes: bool = False,
 ) -> tuple[Job, RunFolder, dict[str, Any]]:
-    """An interrupted run, as it was but for where its trials train; and how far it has come.
+    """Reopen an interrupted run with its settings, except for the given changes.
 
     Args:
-        path: Its folder.
-        schedule: Where its trials train from now on.
-        console: Where progress is shown.
-        hold: Whether to hold the folder against other processes from here on; where the run is only looked
-            at, another process may be at work in it.
-        data: Settings of its images that change.
-        accept_data_changes: Whether it goes on with images that have changed.
+        path: The run's folder.
+        schedule: New values for `config.schedule`.
+        console: Shows progress.
+        hold: Whether to lock the folder; not needed for --dry-run, while another process may work in it.
+        data: New values for `config.data`.
+        accept_data_changes: Whether to resume although the images have changed.
+
+    Returns:
+        The job, the folder, and the progress as plain data.
 
     Raises:
-        InputError: It is no search's folder, another process holds it, something of it cannot be opened, or
-            its images have changed.
+        InputError: The folder is not a search's, another process holds it, an input cannot be opened, or
+            the images have changed.
     """
     folder = open_folder(path)
     if is_adapt_run(folder):
-        raise InputError(f"{path} is a NetAdapt run: go on with netadapt --resume {quoted(path)}")
+        raise InputError(
+            f"{path} is a NetAdapt run: resume it with netadapt --resume {quoted(path)}"
+        )
     if hold:
-        folder.hold()  # said before images are read
-    # Read without mending anything: with --dry-run another process may be writing these.
+        folder.hold()  # fails before images are read
+    # Read without repairing: with --dry-run another process may be writing these.
     done = len({trial.index for trial in read_finished(folder / "trials.jsonl")})
     finals = len(read_finished(folder / "finals.jsonl"))
     config = load_config(folder / "config.yaml")
@@ -291,7 +295,7 @@ def reopen(
         kept["space"] = str(folder / OWN_SPACE)
     console.print(
         f"{folder.path}: {_of_all(done, config)} done"
-        + (f", {finals} of the finals" if finals else ""),
+        + (f", and {counted(finals, 'final training')}" if finals else ""),
         soft_wrap=True,
     )
     changed = parse_config(kept, where=str(folder / "config.yaml"))

@@ -1,4 +1,4 @@
-"""The plan of a search as it is shown: a line a subject."""
+"""Format the plan of a search, one line per subject."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from nas.searching.planning.forecast import Cost, Span
 from nas.statistics.advice import Advice, reading_error
 
 Line = tuple[str, str]
-"""A subject, and what is said about it."""
+"""A subject and its text."""
 
 
 @dataclass(frozen=True)
 class Prospect:
-    """What a search's space spans on one of its devices.
+    """The latency range of a search's space on one of its devices.
 
     Attributes:
-        typed: The device, as the user wrote it.
-        source: Of its latencies.
-        span: Of the space on it.
-        target_ms: The search's on it.
-        option: How another target is typed, up to its number.
+        typed: The device as typed by the user.
+        source: Its latency source.
+        span: Latency range of the space.
+        target_ms: Target latency.
+        option: Command-line option for the target, up to its number.
         given: Whether the user gave the target.
     """
 
@@ -45,18 +45,18 @@ class Prospect:
 
     @property
     def verdict(self) -> str | None:
-        """What to say if the target separates nothing."""
+        """Describe a target that all or no networks meet; None otherwise."""
         return self.span.verdict(self.target_ms, option=self.option)
 
     @property
     def out_of_reach(self) -> str | None:
-        """Why no search can meet the target, and which one it can; None if some network meets it."""
+        """Explain why the target cannot be met, with one that can; None if a network meets it."""
         if self.span.reaches(self.target_ms):
             return None
         return f"device {self.typed}: {self.verdict}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data."""
+        """Return plain data."""
         return {
             "device": self.source.device.name,
             "estimate": self.source.device.estimate,
@@ -77,14 +77,14 @@ def plan_grid(
     *,
     verbose: bool = False,
 ) -> Table:
-    """Lay out the plan, a line a subject.
+    """Lay out the plan, one line per subject.
 
     Args:
         job: The search.
-        prospects: Of each device.
-        cost: What it will cost; None where nobody can tell.
-        earlier: What earlier runs tell.
-        verbose: Whether to show how the search works, too.
+        prospects: Latency range on each device.
+        cost: Expected cost; None if unknown.
+        earlier: Results of earlier runs.
+        verbose: Whether to add details of the search.
     """
     lines = [*_decisions(job, prospects, cost), _noise(earlier, held_out=len(job.data.val))]
     if verbose:
@@ -96,7 +96,7 @@ def plan_grid(
 
 
 def _decisions(job: Job, prospects: Sequence[Prospect], cost: Cost | None) -> list[Line]:
-    """What a user decides by."""
+    """Return the lines that a user needs to decide."""
     data, config = job.data, job.config
     lines = [
         (
@@ -130,7 +130,7 @@ def _decisions(job: Job, prospects: Sequence[Prospect], cost: Cost | None) -> li
 def _details(
     job: Job, prospects: Sequence[Prospect], cost: Cost | None, earlier: Earlier
 ) -> list[Line]:
-    """How the search works."""
+    """Return the lines on how the search works."""
     space, config = job.space, job.config
     lines = [("space", f"{space.name}: {len(space.arities)} choices, {networks(space.size)}")]
     for prospect in prospects:
@@ -174,7 +174,7 @@ def _details(
 
 
 def _noise(earlier: Earlier, *, held_out: int) -> Line:
-    """How much accuracies differ by chance, as far as that is known."""
+    """Describe how much accuracies differ by chance."""
     if earlier.noise is not None:
         return "noise", f"{earlier.noise.figures()}, in {', '.join(earlier.names)}"
     points = reading_error(held_out)
@@ -189,7 +189,7 @@ def _trials(config: SearchConfig) -> str:
 
 
 def _device_lines(prospect: Prospect) -> list[Line]:
-    """A device, and the target on it."""
+    """Return the lines on a device and its target."""
     span, source = prospect.span, prospect.source
     kind = "not measured: " if source.device.estimate else ""
     several = len(devices_of(source))
@@ -221,7 +221,7 @@ def _size(config: SearchConfig) -> str:
 
 
 def _title(name: str) -> str:
-    """`mobilenet_v3_large` as people write it."""
+    """Return the published spelling of a name such as `mobilenet_v3_large`."""
     return (
         name.replace("mobilenet_v", "MobileNetV")
         .replace("_large", "-Large")
@@ -230,7 +230,7 @@ def _title(name: str) -> str:
 
 
 def workers(config: SearchConfig) -> int:
-    """Trials at once; 0 trains in this process."""
+    """Return the number of trials at once; 0 trains in this process."""
     if config.schedule.workers is not None:
         return config.schedule.workers
     return max(1, (os.cpu_count() or 1) // config.schedule.cpus_per_trial)

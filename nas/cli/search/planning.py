@@ -1,4 +1,4 @@
-"""What is said before a search begins: what it is about to do and what it will cost."""
+"""Print the plan of a search: what it does, and what it costs."""
 
 from __future__ import annotations
 
@@ -26,32 +26,32 @@ from nas.statistics.advice import Advice, reading_error
 from search_spaces import InputError
 
 SHOWN_PARTS = 3
+"""Number of unusual blocks named in a warning."""
 
 COARSE_READING = 2.0
-"""Points; most networks of a space are nearer to each other than a few of these."""
+"""Standard error in percentage points; most networks of a space differ by less than a few of these."""
 
 
 def plan(
     job: Job, runs: Path = Path("runs"), *, verbose: bool = False
 ) -> tuple[Job, dict[str, Any]]:
-    """Say what the search is about to do and what it will cost.
+    """Print what the search will do and what it will cost.
 
     Args:
         job: The search.
-        runs: Where run folders are: earlier ones of the same data and recipe show the noise.
-        verbose: Whether to show how the search works, too.
+        runs: Folder of earlier runs; those with the same data and recipe show the noise.
+        verbose: Whether to print details of the search.
 
     Returns:
-        The search with its target set, and what was said as plain data: of the first device, and the
-        same of the others under `other_devices`.
+        The search with its target set, and the plan as plain data: of the first device, and of the others
+        under `other_devices`.
 
     Raises:
-        InputError: A device cannot measure the space's networks, or this machine has not the cores
-            or GPUs asked for.
+        InputError: A device cannot measure the space's networks, or this machine has too few cores or GPUs.
     """
     config, console = job.config, job.console
     require_machine(config.schedule)
-    with waiting(console, "measuring what the space spans", after_s=0) as status:
+    with waiting(console, "measuring the latency range of the space", after_s=0) as status:
         prospects = [
             _prospect(job, typed, source, status)
             for typed, source in zip(config.targets, job.sources, strict=True)
@@ -93,7 +93,7 @@ def plan(
 
 
 def _prospect(job: Job, typed: str, source: LatencySource, status: Waiting) -> Prospect:
-    """Measure what the space spans on a device.
+    """Measure the latency range of the space on a device.
 
     Raises:
         InputError: The device cannot measure it.
@@ -101,7 +101,9 @@ def _prospect(job: Job, typed: str, source: LatencySource, status: Waiting) -> P
     name = typed if len(job.sources) > 1 else "the device"
 
     def progress(done: int, total: int) -> None:
-        status.update(f"measuring what the space spans on {name}, {done} of {total}")
+        status.update(
+            f"measuring the latency range of the space on {name}: network {done} of {total}"
+        )
 
     try:
         span = measure_span(job.space, source, progress=progress)
@@ -114,7 +116,7 @@ def _prospect(job: Job, typed: str, source: LatencySource, status: Waiting) -> P
 
 
 def _cost(job: Job, prospects: Sequence[Prospect]) -> Cost | None:
-    """What the search will cost; nobody can tell of a cluster or a GPU that is not here."""
+    """Estimate the cost of the search; None on a cluster or a GPU, whose speed is unknown."""
     config = job.config
     if config.schedule.ray_address is not None or config.schedule.gpus_per_trial > 0:
         return None
@@ -129,10 +131,10 @@ def _cost(job: Job, prospects: Sequence[Prospect]) -> Cost | None:
 
 
 def _fitted(config: SearchConfig, cost: Cost, *, spent_s: float) -> Cost:
-    """The cost of as many trials as the time budget is expected to have room for.
+    """Return the cost with as many trials as are expected to fit the time budget.
 
     Raises:
-        InputError: Not for one batch.
+        InputError: Not even one batch fits.
     """
     assert config.budget_s is not None
     fixed_s = spent_s + cost.start_s + cost.finals_s
@@ -140,15 +142,15 @@ def _fitted(config: SearchConfig, cost: Cost, *, spent_s: float) -> Cost:
     if room < config.batch_size:
         least_s = (fixed_s + config.batch_size * cost.trial_s) / (1 - RESERVE)
         raise InputError(
-            f"a budget of {duration(config.budget_s)} is too short: a batch of {config.batch_size} and the "
-            f"finals take about {duration(least_s)} here: give --budget {math.ceil(least_s / 60)}m"
+            f"a budget of {duration(config.budget_s)} is too short: one batch of {config.batch_size} and "
+            f"the finalists take about {duration(least_s)} here: give --budget {math.ceil(least_s / 60)}m"
             + (", or --preset quick" if config.preset != "quick" else "")
         )
     return cost.of(int(room))
 
 
 def _settled(job: Job, prospects: Sequence[Prospect]) -> SearchConfig:
-    """The settings with what was found: the target, where none was given, and how latency is guessed."""
+    """Complete the settings with the measured target, if none was given, and the latency guesses."""
     found: dict[str, Any] = {}
     if len(prospects) == 1:
         found["target_ms"] = prospects[0].target_ms
@@ -159,23 +161,23 @@ def _settled(job: Job, prospects: Sequence[Prospect]) -> SearchConfig:
 
 
 def _warnings(job: Job) -> list[str]:
-    """What a search can do, and its user perhaps did not want."""
+    """Warn of settings that the user may not have intended."""
     config, warnings = job.config, []
     learns_from = first_lesson(config)
     if learns_from is not None and learns_from >= config.trials:
         warnings.append(
-            f"{config.controller.name} asks for {learns_from} trials before it acts on what it learned, "
-            f"and the search has {config.trials}: give more --trials, or a smaller --batch-size"
+            f"the {config.controller.name} controller proposes {learns_from} trials before it uses a "
+            f"result, but the search has {config.trials}: give more --trials, or a smaller --batch-size"
         )
     if job.space.size < config.trials:
         warnings.append(
-            f"the space has {counted(job.space.size, 'network')}: the search ends after as many trials"
+            f"the space has only {counted(job.space.size, 'network')}: the search ends after as many trials"
         )
     if (points := reading_error(len(job.data.val))) > COARSE_READING:
         warnings.append(
-            f"{len(job.data.val)} held-out images leave an accuracy uncertain by up to {points:.1f} points "
-            "(standard error), however long a trial trains: hold out more (a larger val folder, or "
-            "data.val_fraction without one)"
+            f"with {len(job.data.val)} held-out images, an accuracy has a standard error of up to "
+            f"{points:.1f} points, however long a trial trains: hold out more (a larger val folder, or a "
+            "larger data.val_fraction)"
         )
     steps = config.recipe.total_steps(len(job.data.train))
     if steps < FEW_STEPS:
@@ -185,29 +187,31 @@ def _warnings(job: Job) -> list[str]:
             else "recipe.steps"
         )
         warnings.append(
-            f"a trial trains for {counted(steps, 'step')} only: set {mend} with --config"
+            f"a trial trains for only {counted(steps, 'step')}: set {mend} with --config"
         )
     for path, seed in zip(config.warm_start, job.warm_start, strict=True):
         if seed.usage.classes != job.data.classes:
             warnings.append(
-                f"{path} was trained on other classes, as many as these: its classifier means little here"
+                f"{path} was trained on other classes (the same number), so its classifier is of little use"
             )
     return warnings
 
 
 def _apart(prospects: Sequence[Prospect]) -> list[str]:
-    """A warning where each target is in reach, but no network looked at meets all of them."""
+    """Warn if each target can be met, but no measured network meets all of them."""
     within = [
         {spec.fingerprint for spec, ms in prospect.span.points if ms <= prospect.target_ms}
         for prospect in prospects
     ]
     if not all(within) or set.intersection(*within):
         return []
-    return ["no network looked at is within the targets of all devices at once: raise one of them"]
+    return [
+        "none of the measured networks meets the targets of all devices at once: raise one of them"
+    ]
 
 
 def first_lesson(config: SearchConfig) -> int | None:
-    """Trials that are asked for before any result decides; None of one that never learns."""
+    """Return the number of trials proposed before a result is used; None if the controller never learns."""
     name, options, size = config.controller.name, config.controller.options, config.batch_size
     if name == "uniform":
         return None
@@ -215,7 +219,7 @@ def first_lesson(config: SearchConfig) -> int | None:
         return _whole_batches(options.get("population_size", 20), size)
     if name == "screened":
         return _whole_batches(options.get("warmup", 10), size)
-    if name == "rnn":  # rewards of the warm-up set the baseline, and the next batch's teach
+    if name == "rnn":  # the warm-up sets the baseline, so the next batch is the first to teach
         return _whole_batches(options.get("warmup", 10), size) + size
     return size  # a plug-in's
 
@@ -225,7 +229,7 @@ def _whole_batches(trials: int, size: int) -> int:
 
 
 def _guesses(prospect: Prospect) -> str | None:
-    """Of how many of the space's networks an estimate is a guess, and for what parts."""
+    """Warn if the estimate extrapolates for some of the measured networks."""
     if not isinstance(prospect.source, PublishedEstimate):
         return None
     specs = [spec for spec, _ in prospect.span.networks]
@@ -234,6 +238,6 @@ def _guesses(prospect: Prospect) -> str | None:
         return None
     listed = ", ".join(sorted({part for parts in strange for part in parts})[:SHOWN_PARTS])
     return (
-        f"{prospect.typed} guesses for {len(strange)} of {len(specs)} networks looked at: no published "
-        f"network has the like ({listed}, ...); the stated error does not hold for them"
+        f"{prospect.typed} extrapolates for {len(strange)} of {len(specs)} networks of the space, as no "
+        f"published network has {listed}, ...; the stated error does not hold for them"
     )

@@ -1,4 +1,4 @@
-"""What is said when a search has ended: the best candidates, where the files lie, the next command."""
+"""Print the result of a search: finalists, files and next command."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ def conclude(
     *,
     took_s: float,
     resumed: bool = False,
-    looked_at: bool = False,
+    scored_before: bool = False,
     verbose: bool = False,
 ) -> None:
-    """Print the finalists, what their figures are worth, where the files lie, and the next command.
+    """Print the finalists, the noise of their figures, the files, and the next command.
 
     Args:
-        result: The search's.
-        console: Where to.
-        took_s: Seconds since the command began or went on with it.
-        resumed: Whether it went on.
-        looked_at: Whether the run had a result before, and so was scored on the test images.
-        verbose: Whether to say how the networks were found.
+        result: The search's result.
+        console: Console to print to.
+        took_s: Seconds since the command started.
+        resumed: Whether the run was resumed.
+        scored_before: Whether the run had a result before, and so had scored the test images.
+        verbose: Whether to describe how the networks were found.
     """
     console.print(_finalists(result))
     px = result.sizes.deployed_px
@@ -61,14 +61,14 @@ def conclude(
             "programs were running, here or on the same host"
         )
     distinct = len({trial.fingerprint for trial in result.trials})
-    if again := len(result.trials) - distinct:
+    if duplicates := len(result.trials) - distinct:
         console.print(
-            f"{again} of {counted(len(result.trials), 'candidate')} had been tried before: the first "
+            f"{duplicates} of {counted(len(result.trials), 'candidate')} had been tried before: the first "
             "result stands, nothing is trained twice" + _ended_early(result)
         )
     if result.test_accuracy is not None:
-        looks = " (an earlier result of this run had looked at it)" if looked_at else ""
-        console.print(f"test accuracy: {percent(result.test_accuracy)} at {px} px{looks}")
+        again = " (this run had scored the test images before)" if scored_before else ""
+        console.print(f"test accuracy: {percent(result.test_accuracy)} at {px} px{again}")
     if result.test_problem is not None:
         console.print(noted("Note:", f" {result.test_problem}"), soft_wrap=True)
     if result.onnx is not None:
@@ -105,7 +105,7 @@ def conclude(
 
 
 def _ended_early(result: SearchResult) -> str:
-    """That nothing new was left for the time of a budget, if so."""
+    """Say that a search with a time budget ended early as it found no new networks; empty otherwise."""
     budget = RunRecord.read(result.folder).metadata["budget"]
     first = {trial.fingerprint: trial.batch for trial in reversed(result.trials)}
     if not budget["wall_time_s"] or result.trials[-1].batch - max(first.values()) < MOST_IDLE:
@@ -114,14 +114,14 @@ def _ended_early(result: SearchResult) -> str:
 
 
 def _finalists(result: SearchResult) -> Table:
-    """A line a finalist, or a line each of its latencies."""
+    """Tabulate the finalists, one row per finalist and device."""
     finalists = [trial for trial in result.finals if trial.kind == "final" and trial.ok]
     names = short_names([latency.device for latency in result.winner.latencies])
     several = len(names) > 1
     table = Table(title="finalists", box=SIMPLE, pad_edge=False, collapse_padding=True)
     proxy, deployed = f"{result.sizes.proxy_px} px", f"{result.sizes.deployed_px} px"
     latency_titles = ["device", f"ms\n{deployed}"] if several else [f"ms\n{deployed}"]
-    told = {trial.index: percent(trial.accuracy or 0.0) for trial in result.trials}
+    searched = {trial.index: percent(trial.accuracy or 0.0) for trial in result.trials}
     titles = [
         "trial",
         f"search\n{proxy}",
@@ -136,17 +136,17 @@ def _finalists(result: SearchResult) -> Table:
         table.add_column(title, justify=justify, no_wrap=bool(title))
     for trial in sorted(finalists, key=lambda t: -(t.accuracy or 0)):
         winner = ["winner"] if trial.index == result.winner.index else []
-        # Of several devices the line has no room for them; they are in the report.
+        # With several devices there is no room; the report has them.
         figures = [] if several else [f"{trial.params / 1e6:.2f}M", f"{trial.madds / 1e6:.0f}M"]
         estimate = result.estimates.get(trial.index)
         estimated = percent(estimate.accuracy) if estimate else ""
         longer = percent(trial.accuracy or 0.0)
-        known = [str(trial.index), told[trial.index], estimated, longer]
+        known = [str(trial.index), searched[trial.index], estimated, longer]
         for name, latency in zip(names, trial.latencies, strict=True):
             notes = winner + ([] if latency.stable else ["unstable"])
             which = [name] if several else []
             table.add_row(*known, *which, *_cells(latency), *figures, ", ".join(notes))
-            winner, known = [], [""] * 4  # they stand in the first line
+            winner, known = [], [""] * 4  # shown in the first row only
     return table
 
 

@@ -24,10 +24,10 @@ class Unreadable:
 
 
 class UnreadableError(InputError):
-    """Images cannot be read; `found` has all of them."""
+    """Images cannot be read; `found` has all of them, sorted by name."""
 
     def __init__(self, found: Sequence[Unreadable]) -> None:
-        self.found = tuple(found)
+        self.found = tuple(sorted(found, key=lambda one: one.name))
         super().__init__(_listed(self.found))
 
     def __reduce__(self) -> tuple[type[UnreadableError], tuple[tuple[Unreadable, ...]]]:

@@ -1,1 +1,1 @@
-"""Ray: the only folder that imports it."""
+"""Train on Ray; only this package imports it."""

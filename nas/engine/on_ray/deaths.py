@@ -1,30 +1,30 @@
-"""What Ray says when a part of its cluster has died, in one line for people."""
+"""Summarize Ray's messages about dead processes and nodes in one line."""
 
 from __future__ import annotations
 
 import re
 
 LOWER = (
-    "end other programs or resume with fewer --workers; a new run can also lower data.memory_limit_mb, "
+    "end other programs, or resume with fewer --workers; a new run can also lower data.memory_limit_mb, "
     "recipe.batch_size or --proxy-resolution"
 )
-"""What needs less memory."""
+"""Ways to use less memory."""
 
 LISTED = 3
-"""Users of memory that are named."""
+"""Maximum number of processes listed by memory use."""
 
 _USED = re.compile(r"([\d.]+) ?GB(?: used)? ?/ ?([\d.]+) ?GB")
 _TOOK = re.compile(r"^(\d+)\t([\d.]+)\t(.+)$", re.MULTILINE)
 
 
 def of_memory(message: str) -> str:
-    r'''Why Ray's memory monitor ended a process, and what to do.
+    r'''Describe why Ray's memory monitor killed a process, and what to do.
 
     >>> print(of_memory("""Memory on the node was 9.50GB used / 10.00GB limit (0.95)
     ... Top 10 memory users: PID\tMEM(GB)\tCOMMAND
     ... 12\t6.25\tray::TrainJob
     ... 13\t1.00\tfirefox"""))
-    memory ran out (9.50 of 10.00 GB in use; ray::TrainJob 6.25 GB, firefox 1.00 GB): end other programs
+    memory ran out (9.50 of 10.00 GB in use; ray::TrainJob 6.25 GB, firefox 1.00 GB): end other programs,
     or resume with fewer --workers; a new run can also lower data.memory_limit_mb, recipe.batch_size or
     --proxy-resolution
     '''
@@ -38,20 +38,20 @@ def of_memory(message: str) -> str:
 
 
 def of_cluster(message: str) -> str:
-    """Why a process or a node of the cluster is gone, where it is not for memory.
+    """Describe why a process or node of the cluster died, other than for memory.
 
     >>> print(of_cluster("The actor died unexpectedly before finishing this task."))
-    a part of the Ray cluster died (The actor died unexpectedly before finishing this task.): resume; if it
-    dies again, memory may be short: end other programs or resume with fewer --workers; ...
+    part of the Ray cluster died (The actor died unexpectedly before finishing this task.): resume; if it
+    dies again, memory may be short: end other programs, or resume with fewer --workers; ...
     """
     first = (message.strip().splitlines() or ["no reason was given"])[0]
     return (
-        f"a part of the Ray cluster died ({first[:200]}): resume; if it dies again, memory may be short: "
+        f"part of the Ray cluster died ({first[:200]}): resume; if it dies again, memory may be short: "
         f"{LOWER}"
     )
 
 
 def _short(command: str) -> str:
-    """A command line as people know it: programs without their folders, and not all words."""
+    """Shorten a command line: programs without their folders, at most 40 characters."""
     words = [word.rpartition("/")[2] if word.startswith("/") else word for word in command.split()]
     return " ".join(words)[:40]

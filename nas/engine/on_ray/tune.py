@@ -1,8 +1,8 @@
-"""Trains a runner's jobs on a Ray cluster, with Ray Tune.
+"""Train a runner's jobs on a Ray cluster, with Ray Tune.
 
-The runner becomes a Tune search algorithm: `suggest` returns its next job, or None while a batch is out;
-a trial's result goes back to it. Actors are reused, since a fresh one spends
-seconds on imports, and what trains (with its images) is put into the object store once.
+The runner acts as a Tune search algorithm: `suggest` returns its next job, or None while a batch runs, and
+results are passed back to it. Actors are reused, since a new one spends seconds on imports. The evaluator,
+with its images, is put into the object store once.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ from nas.short_folder import short_folder
 from search_spaces import InputError
 
 RESOURCE = "device:{}"
-"""Ray's name for a device of this fingerprint; a cluster has 1 of each."""
+"""Name of the Ray resource for a device fingerprint; a cluster has 1 of each."""
 
 SAY_AFTER_S = 30
-"""How long to wait for a device before it is said, and again each time."""
+"""Interval of the message that a device is in use."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What trials run on.
+    """Resources for trials.
 
     Attributes:
-        workers: Trials at once; None takes what the cluster has room for.
-        cpus_per_trial: CPU cores a trial, and its torch threads.
-        gpus_per_trial: GPUs a trial; a fraction shares one.
-        address: Of a running Ray cluster (`auto` finds it); None starts one on this machine.
-        retries: Times that a trial is begun again after its worker has died.
-        devices: Fingerprints of devices to measure on, each a resource of a cluster that is started here.
+        workers: Trials at once; None takes as many as the cluster has room for.
+        cpus_per_trial: CPU cores and torch threads per trial.
+        gpus_per_trial: GPUs per trial; a fraction shares one.
+        address: Address of a running Ray cluster (`auto` finds it); None starts one on this machine.
+        retries: Number of times to restart a trial whose worker died.
+        devices: Fingerprints of the devices to measure on; each is a resource of a cluster started here.
     """
 
     workers: int | None = None
@@ -66,8 +66,8 @@ def run_on_ray(
     """Train every job of a runner on Ray workers.
 
     Raises:
-        InputError: The cluster cannot be reached, or has no room for a single trial.
-        SearchStoppedError: The plan gave up, or a part of the cluster died that the search needs.
+        InputError: The cluster cannot be reached, or has no room for one trial.
+        SearchStoppedError: The plan gave up, or a part of the cluster needed by the search died.
     """
     ensure_home()  # Ray crashes without a home folder
     import ray
@@ -75,12 +75,12 @@ def run_on_ray(
 
     with (
         _cluster(resources, usage_stats=usage_stats),
-        _deaths_told(),
+        _deaths_reported(),
         tempfile.TemporaryDirectory() as scratch,
     ):
         there = ray.cluster_resources()
         workers = _require_room(resources, there)
-        _say_unknown(resources.devices, there)
+        _warn_of_unknown(resources.devices, there)
         mailbox = ray.remote(num_cpus=0)(Mailbox).remote()
         searcher = _searcher(runner, mailbox)
         per_trial = {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}
@@ -113,17 +113,17 @@ def run_on_ray(
 _QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_DEDUP_LOGS": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # our log is the record; theirs would double it
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is the command's to handle
-    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # resume replays our log; their snapshots grow with it
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # our log is the record; theirs would duplicate it
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the command handles Ctrl-C
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # we resume from our log; their snapshots grow with it
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    "TUNE_WARN_THRESHOLD_S": "1000000",  # measuring a batch's latencies is meant to take seconds
+    "TUNE_WARN_THRESHOLD_S": "1000000",  # measuring a batch's latencies takes seconds by design
 }
 
 
 @contextmanager
 def _cluster(resources: Resources, *, usage_stats: bool) -> Iterator[None]:
-    """A Ray cluster for the time of the search: the user's, or one on this machine."""
+    """Connect to the user's cluster, or start one on this machine, until the block ends."""
     import ray
 
     os.environ.update(_QUIET)
@@ -131,11 +131,11 @@ def _cluster(resources: Resources, *, usage_stats: bool) -> Iterator[None]:
     _require_reachable(resources.address)
     own = resources.address is None and not ray.is_initialized()
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-    if not (resources.address or "").startswith("ray://"):  # there the other side chooses
+    if not (resources.address or "").startswith("ray://"):  # there the server chooses
         options["job_config"] = _imports_as_here()
     if own:
         if resources.workers:
-            # As many as asked for, also where the machine has fewer: the user has said so.
+            # The user may ask for more workers than the machine has cores.
             options["num_cpus"] = resources.workers * resources.cpus_per_trial
         options["include_dashboard"] = False
         options["resources"] = {RESOURCE.format(device): 1 for device in resources.devices}
@@ -159,11 +159,11 @@ def _cluster(resources: Resources, *, usage_stats: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _deaths_told() -> Iterator[None]:
-    """Tell of a process or a node that died, and how to go on.
+def _deaths_reported() -> Iterator[None]:
+    """Describe the death of a process or node, and how to resume.
 
     Raises:
-        SearchStoppedError: In place of Ray's own error.
+        SearchStoppedError: In place of Ray's error.
     """
     from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
     from ray.tune import TuneError
@@ -172,7 +172,7 @@ def _deaths_told() -> Iterator[None]:
         yield
     except (RayError, TuneError) as error:
         death: BaseException | None = error
-        while isinstance(death, RayTaskError | TuneError):  # what was raised while code ran
+        while isinstance(death, RayTaskError | TuneError):  # wrappers of an error
             death = death.cause if isinstance(death, RayTaskError) else death.__cause__
         if isinstance(death, OutOfMemoryError):
             raise SearchStoppedError(of_memory(str(death))) from error
@@ -182,13 +182,13 @@ def _deaths_told() -> Iterator[None]:
 
 
 def _imports_as_here() -> Any:
-    """Settings by which workers import modules from where this process does."""
+    """Return job settings that give workers the import path of this process."""
     from ray.job_config import JobConfig
 
     class ImportsAsHere(JobConfig):  # type: ignore[misc]
         @property
         def _py_driver_sys_path(self) -> list[str]:
-            # Each is put before the last one. Ray adds the working directory to the list that it gets here.
+            # Each entry is prepended. Ray adds the working directory to the list that it gets here.
             return own_paths()[::-1]
 
         @_py_driver_sys_path.setter
@@ -199,7 +199,7 @@ def _imports_as_here() -> Any:
 
 @contextmanager
 def _termination_kept() -> Iterator[None]:
-    """Leave SIGTERM to the program: Ray's own handler, put in place when it starts, prints its stack."""
+    """Restore the program's SIGTERM handler; the one that Ray installs on start prints a stack trace."""
     before = signal.getsignal(signal.SIGTERM)
     yield
     if before is not None and threading.current_thread() is threading.main_thread():
@@ -208,9 +208,9 @@ def _termination_kept() -> Iterator[None]:
 
 @contextmanager
 def holding(devices: Sequence[str]) -> Iterator[None]:
-    """Hold devices against the cluster's other searches; waits for its turn, and then has all of them.
+    """Reserve all devices against other searches on the cluster; waits until they are free.
 
-    Those that the cluster does not know are not held. Ray frees what a dead search has held.
+    Devices unknown to the cluster are not reserved. Ray releases those of a dead search.
 
     Args:
         devices: Fingerprints.
@@ -222,18 +222,22 @@ def holding(devices: Sequence[str]) -> Iterator[None]:
     if not (known := [name for name in map(RESOURCE.format, devices) if name in there]):
         yield
         return
-    # All of them or none: so no two searches wait for each other.
+    # All or none, so that two searches never wait for each other.
     group = placement_group([{name: 1} for name in known])
     try:
         while not group.wait(SAY_AFTER_S):
-            _log.warning("another search measures on %s: waiting for it", " and ".join(known))
+            _log.warning("waiting for another search to release %s", " and ".join(known))
         yield
     finally:
         remove_placement_group(group)
 
 
 def _require_reachable(address: str | None) -> None:
-    """Ray itself would try an address for minutes before it gave up."""
+    """Check the address first, as Ray retries for minutes.
+
+    Raises:
+        InputError: Nothing listens there.
+    """
     host, _, port = (address or "").removeprefix("ray://").rpartition(":")
     if not host or not port.isdecimal():
         return
@@ -245,41 +249,41 @@ def _require_reachable(address: str | None) -> None:
         ) from error
 
 
-def _say_unknown(devices: Sequence[str], there: dict[str, float]) -> None:
-    """A cluster that others have started has only the devices that it was told of."""
+def _warn_of_unknown(devices: Sequence[str], there: dict[str, float]) -> None:
+    """Warn of devices that were not declared when the cluster was started."""
     unknown = [name for name in map(RESOURCE.format, devices) if name not in there]
     if unknown:
         _log.warning(
-            "the cluster does not know %s, so searches of other machines may measure on it meanwhile: "
-            "start a node with ray start --resources='{\"%s\": 1}'",
+            "the cluster has no resource %s, so other searches may measure on that device at the same "
+            "time: start a node with ray start --resources='{\"%s\": 1}'",
             " and ".join(unknown),
             unknown[0],
         )
 
 
 def _require_room(resources: Resources, there: dict[str, float]) -> int:
-    """Number of trials that the cluster has room for.
+    """Return the number of trials that fit the cluster at once.
 
     Raises:
-        InputError: Not even for one.
+        InputError: Not even one fits.
     """
     room = []
     for name, needed in (("CPU", resources.cpus_per_trial), ("GPU", resources.gpus_per_trial)):
         has = there.get(name, 0.0)
         if has < needed:
             raise InputError(
-                f"{name.lower()}s_per_trial is {needed:g}, the cluster has {has:g} {name}: "
-                "ask for less, or join a larger cluster with --ray-address"
+                f"{name.lower()}s_per_trial is {needed:g}, but the cluster has {has:g} {name}s: "
+                "give fewer, or join a larger cluster with --ray-address"
             )
         room.append(int(has / needed) if needed else None)
     return min(trials for trials in room if trials is not None)
 
 
 class Mailbox:
-    """Jobs on their way to workers, and outcomes on theirs back: an actor of its own.
+    """An actor that passes jobs to workers and outcomes back.
 
-    Tune keeps the settings and the last result of every trial as long as it runs, and in NetAdapt both
-    would hold a network's weights. So it gets the trial's name alone.
+    Tune keeps the settings and the last result of every trial in memory; in NetAdapt both would hold a
+    network's weights. So Tune gets only the trial's name.
     """
 
     def __init__(self) -> None:
@@ -287,25 +291,25 @@ class Mailbox:
         self._outcomes: dict[str, Outcome] = {}
 
     def post(self, name: str, job: Job) -> None:
-        """A job for whichever worker gets the trial."""
+        """Store the job of a trial."""
         self._jobs[name] = job
 
     def job(self, name: str) -> Job:
-        """The trial's job; again where the trial begins again."""
+        """Return the trial's job; again if the trial is restarted."""
         return self._jobs[name]
 
     def answer(self, name: str, outcome: Outcome) -> None:
-        """What has come of it."""
+        """Store the outcome of a trial."""
         self._outcomes[name] = outcome
 
     def collect(self, name: str) -> Outcome | None:
-        """Take the outcome out, and the job with it; None where no worker has answered."""
+        """Remove the job and return its outcome; None if no worker has answered."""
         del self._jobs[name]
         return self._outcomes.pop(name, None)
 
 
 def _trainable() -> type:
-    """The Tune trainable: one step that trains one job."""
+    """Return the Tune trainable, whose only step trains one job."""
     import ray
     from ray import tune
 
@@ -314,7 +318,7 @@ def _trainable() -> type:
             self.evaluate, self.mailbox = evaluate, mailbox
 
         def reset_config(self, new_config: dict[str, Any]) -> bool:
-            return True  # the actor has nothing of the last job: Tune may reuse it
+            return True  # the actor keeps no state of the last job: Tune may reuse it
 
         def step(self) -> dict[str, Any]:
             name = self.config["job"]
@@ -326,7 +330,7 @@ def _trainable() -> type:
 
 
 def _searcher(runner: BatchRunner[Any], mailbox: Any) -> Any:
-    """The runner as a Tune search algorithm."""
+    """Wrap the runner as a Tune search algorithm."""
     import ray
     from ray.tune.search import Searcher
 
@@ -337,7 +341,7 @@ def _searcher(runner: BatchRunner[Any], mailbox: Any) -> Any:
             self.failure: Exception | None = None
 
         def __reduce__(self) -> tuple[Any, ...]:
-            # Tune snapshots its search algorithm for a restore of its own; ours replays the log.
+            # Tune pickles its search algorithm to restore it; we replay the log instead.
             return (object, ())
 
         def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
@@ -352,15 +356,15 @@ def _searcher(runner: BatchRunner[Any], mailbox: Any) -> Any:
             self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
         ) -> None:
             job = self.out.pop(trial_id)
-            # An exception in training is an outcome; what Tune calls an error is a lost worker.
+            # An exception in training is an outcome, so an error from Tune means a lost worker.
             lost = Outcome(None, f"the worker died (killed, or out of memory): {LOWER}")
-            # A worker that has answered may die afterwards: its answer stands.
+            # If a worker dies after its answer, the answer counts.
             self._guarded(
                 lambda: runner.record(job, ray.get(mailbox.collect.remote(trial_id)) or lost)
             )
 
         def _guarded(self, act: Any) -> Any:
-            """Tune would bury an exception in its own; keep it, and end."""
+            """Keep an exception, which Tune would wrap in its own, and stop."""
             if self.failure is not None:
                 return None
             try:
@@ -373,7 +377,7 @@ def _searcher(runner: BatchRunner[Any], mailbox: Any) -> Any:
 
 
 def _stop_on_failure(searcher: Any) -> Any:
-    """Ends everything once the runner has failed: nobody would keep what is still training."""
+    """Stop all trials once the runner has failed, as their results would be lost."""
     from ray.tune import Stopper
 
     class StopOnFailure(Stopper):  # type: ignore[misc]

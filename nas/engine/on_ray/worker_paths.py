@@ -1,4 +1,4 @@
-"""Where workers look for modules: where this process does, in the same order."""
+"""Give workers the module search path of this process."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ SUFFIXES = (".py", ".pyc", ".so", ".pyd")
 def own_paths(
     path: Sequence[str] | None = None, modules: Mapping[str, ModuleType] | None = None
 ) -> list[str]:
-    """The folders before Python's own that modules are imported from, as absolute paths.
+    """Return the folders on the module search path before Python's own, as absolute paths.
 
-    Ray would put the working directory before all others: a `controllers/` or a `random.py` of the
-    user's that lies there would be imported in place of the module that this process has. A folder
-    that would do so is left out, even if it is where a notebook looks.
+    Ray would prepend the working directory, so a user's `controllers/` or `random.py` there would shadow
+    the module that this process has loaded. Folders that would shadow a module are left out.
 
     Args:
-        path: `sys.path` by default. What follows Python's own folders each worker has by itself.
-        modules: Those that are loaded; `sys.modules` by default.
+        path: `sys.path` by default. Workers have Python's own folders and those after them anyway.
+        modules: Loaded modules; `sys.modules` by default.
     """
     path = sys.path if path is None else path
     modules = sys.modules if modules is None else modules
@@ -37,13 +36,13 @@ def own_paths(
 
 
 def _is_pythons(folder: Path) -> bool:
-    """Whether modules of Python's library come from here."""
+    """Whether this is the folder of Python's standard library."""
     library = Path(sysconfig.get_path("stdlib"))
     return folder == library or (folder.parent == library.parent and folder.suffix == ".zip")
 
 
 def _shadows(folder: Path, modules: Mapping[str, ModuleType]) -> bool:
-    """Whether a module in a folder would be imported in place of one that is loaded from elsewhere."""
+    """Whether a folder contains a module of the same name as one loaded from elsewhere."""
     try:
         entries = list(folder.iterdir())
     except OSError:

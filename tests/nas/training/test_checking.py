@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from nas.data.image_files import opening
-from nas.data.image_files.unreadable import UnreadableError
+from nas.data.image_files.unreadable import Unreadable, UnreadableError
 from nas.data.load import load_dataset, open_source
 from search_spaces.errors import InputError
 from tests.nas.training.conftest import random_image
@@ -59,6 +59,14 @@ def test_of_many_bad_images_twenty_are_named(make_folder: MakeFolder, memory_lim
     with pytest.raises(InputError, match=r"^30 images cannot be read.* and 10 more$") as error:
         load(root, memory_limit_mb=memory_limit_mb)
     assert str(error.value).count(".png") == 20
+
+
+def test_bad_images_are_listed_by_path() -> None:
+    error = UnreadableError(
+        [Unreadable(name, "empty file") for name in ("b/1.png", "a/2.png", "a/1.png")]
+    )
+    assert [one.name for one in error.found] == ["a/1.png", "a/2.png", "b/1.png"]
+    assert "a/1.png (empty file), a/2.png (empty file), b/1.png (empty file)" in str(error)
 
 
 @BOTH
