@@ -24,10 +24,10 @@ from nas.adapting.uniform_baseline import NAME, UniformBaseline
 from nas.adapting.watching import AdaptWatcher
 from nas.display.default_watchers import adapt_watcher
 from nas.engine import publishing
+from nas.engine.final_scores import name_of, read_tested, tested, untested
 from nas.engine.job import Evaluate
 from nas.engine.memoized_source import MemoizedSource
 from nas.engine.run_folder import RunFolder
-from nas.engine.test_scores import name_of, read_tested, tested, untested
 from nas.engine.trial import Trial
 from nas.engine.watching import Silent
 from nas.engine.workers import hold, remote_devices, run_jobs

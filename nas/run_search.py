@@ -16,6 +16,7 @@ from latency import LatencySource
 from nas.data.chance import chance_of
 from nas.display.default_watchers import search_watcher
 from nas.engine import publishing
+from nas.engine.final_scores import untested
 from nas.engine.job import Evaluate, Job
 from nas.engine.measuring import measure, require_distinct
 from nas.engine.run_folder import RunFolder
@@ -23,7 +24,6 @@ from nas.engine.run_logs import RunLogs
 from nas.engine.run_metadata import record_metadata
 from nas.engine.runner import SearchStoppedError
 from nas.engine.schedule_config import ScheduleConfig
-from nas.engine.test_scores import untested
 from nas.engine.trial import Trial
 from nas.engine.watching import PolicyRecord, Several, Watcher
 from nas.engine.workers import hold, remote_devices, run_jobs

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nas.adapting.kinds import TRAINED, kind_of
-from nas.engine.test_scores import name_of
+from nas.engine.final_scores import name_of
 from nas.engine.trial import Trial
 from nas.formatting import counted
 from nas.statistics.confidence_intervals import difference_with_interval, mean_in_words
@@ -97,7 +97,7 @@ def comparisons(
     Args:
         finals: All final trainings.
         baselines: Names of the baselines.
-        tested: Test accuracies (`nas.engine.test_scores`). If one is missing, the comparison uses held-out
+        tested: Test accuracies (`nas.engine.final_scores`). If one is missing, the comparison uses held-out
             accuracies.
     """
     found = []

@@ -15,8 +15,8 @@ from nas.adapting.family import Planned, StepPlan, confirmed_path, read_confirme
 from nas.adapting.kinds import is_curve
 from nas.adapting.metadata import KIND
 from nas.atomic_files import read_object
+from nas.engine.final_scores import read_tested
 from nas.engine.run_folder import RunFolder
-from nas.engine.test_scores import read_tested
 from nas.engine.trial import Trial, read_trials
 from search_spaces import ArchSpec, InputError
 from search_spaces.spec import from_dict
@@ -60,7 +60,7 @@ class AdaptRecord:
         finals: The final trainings, of baselines too.
         baselines: The baselines, by file name: `uniform`, and `uniform-step-3` for an intermediate network.
         missing: Names of baselines that were not found.
-        tested: Accuracies on the test images, 0..1: see `nas.engine.test_scores`.
+        tested: Accuracies on the test images, 0..1: see `nas.engine.final_scores`.
         result: Contents of `result.json`; None if it is missing or out of date.
     """
 

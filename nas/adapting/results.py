@@ -37,7 +37,7 @@ class AdaptResult:
         finals: Final trainings of the adapted network, best first.
         baselines: The networks that it is compared with.
         comparisons: The comparisons with them.
-        tested: Accuracies of the final trainings on the test images, 0..1: see `nas.engine.test_scores`.
+        tested: Accuracies of the final trainings on the test images, 0..1: see `nas.engine.final_scores`.
         test_accuracy: Test accuracy of the best final training, 0..1; without final trainings, of the last
             step's network. None if the test images could not be read.
         onnx: Held-out accuracy of `adapted.onnx` in ONNX Runtime; None if there is no such file.

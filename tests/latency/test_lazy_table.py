@@ -95,5 +95,5 @@ def test_the_devices_error_is_shown(tmp_path):
 
 @pytest.mark.parametrize("device", ["pieces", "pieces:"])
 def test_the_wrapped_device_must_be_named(device):
-    with pytest.raises(InputError, match="as pieces:cpu"):
+    with pytest.raises(InputError, match="give for instance pieces:cpu"):
         open_device(device)

@@ -341,11 +341,11 @@ def test_float_files_are_named_for_the_network(nas, folders):
         ),
         (["net.pt", "--int8", "--data", "photos", "--resolution", "0"], "resolution"),
         (["net.pt", "--int8", "--data", "photos", "-o", "no/x.onnx"], "no folder no"),
-        (["mobilenet_v2", "--int8", "--data", "photos"], "mobilenet_v2, which has none"),
+        (["mobilenet_v2", "--int8", "--data", "photos"], "mobilenet_v2 has none"),
         (["nothing", "--int8"], "no network 'nothing'"),
         (["net.pt", "--data", "photos"], "--data photos is used by --int8 only"),
-        (["net.pt", "--onnx", "--litert"], "two files"),
-        (["net.pt", "--litert", "--dynamic-batch"], "--dynamic-batch is for ONNX"),
+        (["net.pt", "--onnx", "--litert"], "two formats"),
+        (["net.pt", "--litert", "--dynamic-batch"], "--dynamic-batch applies to ONNX"),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(nas, folders, arguments, reason):

@@ -101,7 +101,7 @@ def test_data_of_another_size_than_the_networks_is_refused(tmp_path):
             folder=tmp_path / "run", **given,
         )  # fmt: skip
 
-    with pytest.raises(InputError, match=r"data has images of 32 px .* deployed at 48 px"):
+    with pytest.raises(InputError, match=r"data has images of 32 px, .* deployed at 48 px"):
         begin(data=data(32))
     with pytest.raises(InputError, match="final_data has images of 32 px"):
         begin(data=data(48), final_data=data(32))

@@ -9,7 +9,7 @@ from nas.adapting.comparison import accuracies
 from nas.adapting.family import Planned
 from nas.adapting.kinds import TRAINED, kind_of
 from nas.adapting.record import AdaptRecord, StepRecord
-from nas.engine.test_scores import name_of
+from nas.engine.final_scores import name_of
 from nas.engine.trial import Trial
 from nas.formatting import counted, marked_interval, percent, three_digits
 from nas.statistics.confidence_intervals import mean_in_words

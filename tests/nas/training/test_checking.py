@@ -146,7 +146,9 @@ def test_a_cache_that_cannot_be_written_is_refused(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("MOBILE_NAS_CACHE", str(tmp_path / "file"))
-    with pytest.raises(InputError, match="file: File exists: nothing can be kept there"):
+    with pytest.raises(
+        InputError, match="file: File exists: set MOBILE_NAS_CACHE to a writable folder"
+    ):
         load(make_folder({"a": 6, "b": 6}), memory_limit_mb=0)
 
 

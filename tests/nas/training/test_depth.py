@@ -86,11 +86,11 @@ def test_significant_bits_of_a_png(
     ("values", "reason"),
     [
         (RAMP.astype(np.float32) * 5, "values up to 5, which is neither 0 to 1 nor 0 to 255"),
-        (RAMP.astype(np.float32) * 2 - 1, "values down to -1"),
-        (np.full((16, 16), np.nan, np.float32), "values that are no numbers"),
-        (np.full((16, 16), np.inf, np.float32), "values that are no numbers"),
+        (RAMP.astype(np.float32) * 2 - 1, "negative values down to -1"),
+        (np.full((16, 16), np.nan, np.float32), "values that are not finite"),
+        (np.full((16, 16), np.inf, np.float32), "values that are not finite"),
         ((RAMP * 1e6).astype(np.int32), r"values up to 1e\+06"),
-        ((RAMP * 2000 - 1000).astype(np.int16), "values down to -1000"),
+        ((RAMP * 2000 - 1000).astype(np.int16), "negative values down to -1000"),
     ],
 )
 def test_values_that_leave_white_or_black_open_are_refused_by_name(

@@ -43,7 +43,7 @@ VIEWS = {
 def test_a_class_called_train_is_asked_about(make_folder: MakeFolder) -> None:
     root = make_folder(VIEWS)
     message = refusal(root)
-    assert "train/ beside bus/, car/" in message
+    assert "train/ next to bus/, car/" in message
     assert "--layout flat" in message
     assert "--layout split" in message
     assert load(root, layout="flat").classes == ("bus", "car", "train")
