@@ -77,7 +77,7 @@ def test_a_search_from_images_to_files_that_work(nas, nas_search, photos, config
             == json.loads(nas("show", folder / name, "--json")[1])["spec"]
         )
         assert f"{copy}: from run one" in nas("show", copy)[2]
-        assert "of run" not in nas("show", folder / name)[2]
+        assert "from run" not in nas("show", folder / name)[2]
     assert list((folder / "tensorboard").glob("events.*"))
     assert "estimate" in err
     assert "MobileNetV3-Large" in err

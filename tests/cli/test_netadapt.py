@@ -214,7 +214,7 @@ def test_where_few_groups_can_give_delta_it_says_which_delta_more_can_give(netad
     common = ("--seed", seed, "--data", photos, "--target-ratio", 0.6, *STEPS_ALONE)
     code, _, err = netadapt(*common, "--delta", 0.2)
     assert code == 0, err
-    advice = r"only (\d+) of (\d+) width groups can save .*--delta ([0-9.]+), (\d+) can"
+    advice = r"only (\d+) of (\d+) width groups can save .*with --delta ([0-9.]+), (\d+) can"
     said = re.search(advice, " ".join(err.split()))
     assert said, err
     few, groups, delta, more = said.groups()

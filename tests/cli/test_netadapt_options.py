@@ -41,7 +41,10 @@ from tests.nas.test_adapt import FULL_MS, SEED
             ("--seed", "SEED", "--target-ms", "0.3", "--batch-size", "64"),
             "--batch-size is 64, but PHOTOS has 60 training images: give a smaller one",
         ),
-        (("--seed", "SEED", "--target-ms", "1", "--device", "pieces:"), "as pieces:cpu"),
+        (
+            ("--seed", "SEED", "--target-ms", "1", "--device", "pieces:"),
+            "give for instance pieces:cpu",
+        ),
         (("--resume", "absent"), "absent"),
         (("--resume", "absent", "--dry-run"), "--dry-run applies to a new run"),
     ],

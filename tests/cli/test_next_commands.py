@@ -33,7 +33,7 @@ def test_of_a_search(nas, nas_search, photos, config, tmp_path, name):  # noqa: 
     code, _, err = nas("train", "./-my runs/seed.pt", "--data", photos, "--epochs", 0.2, "--batch-size",
                        16, "-o", "my net.pt")  # fmt: skip
     assert code == 0, err
-    assert err.count("of run next") == 1
+    assert err.count("from run next") == 1
     assert told(err, "next")[-2:] == ["export", "my net.pt"]
     assert (tmp_path / "my net.pt").is_file()
 

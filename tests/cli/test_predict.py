@@ -344,7 +344,7 @@ def test_the_run_of_a_published_file_is_said(nas, folder):
         code, _, err = nas("predict", file, "photos", "--json")
         assert code == 0
         assert err.count("runs/seed.pt: from run one") == 1
-    assert "of run" not in nas("predict", "runs/one", "photos", "--json")[2]
+    assert "from run" not in nas("predict", "runs/one", "photos", "--json")[2]
 
 
 def test_suggested_commands_can_be_pasted(nas, folder):

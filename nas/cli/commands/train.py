@@ -32,6 +32,7 @@ from nas.cli.specs import (
     stem,
 )
 from nas.display.output import JsonFlag, command, messages, not_over, print_json
+from nas.formatting import counted
 from nas.training.recipe import Recipe
 from search_spaces import REFERENCES, InputError
 from search_spaces.errors import first_problem
@@ -141,9 +142,10 @@ def train(
             soft_wrap=True,
         )
     console.print(
-        f"{spec}: {'fine-tuning' if seeded else 'training from scratch'} on {len(images.train)} images of "
-        f"{len(images.classes)} classes at {images.resolution_px} px, "
-        f"{chosen.total_steps(len(images.train))} steps with batch size {chosen.batch_size}, on {where}",
+        f"{spec}: {'fine-tuning' if seeded else 'training from scratch'} on "
+        f"{counted(len(images.train), 'image')} of {len(images.classes)} classes at "
+        f"{images.resolution_px} px, {counted(chosen.total_steps(len(images.train)), 'step')} with batch "
+        f"size {chosen.batch_size}, on {where}",
         soft_wrap=True,
     )
     with _bar(console) as bar:
