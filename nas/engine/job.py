@@ -14,11 +14,11 @@ from nas.data.image_files.unreadable import UnreadableError
 from search_spaces import ArchSpec, Tokens, count
 
 Kind = str
-"""`search` is a candidate's proxy training; `rung` a shorter one before it, compared with rungs alone;
-`final` a finalist's longer one; `repeat` a proxy training once more with another seed, which shows how much
-of the difference between candidates is noise. NetAdapt's: `proposal` is a proposal's fine-tuning, `scratch`
-and `finetune` the last network's training from scratch or on from its weights; those of a baseline begin
-with its name: `uniform-scratch`."""
+"""What a job trains, as the log names it. A search has `search`, a candidate's proxy training; `rung`, a
+shorter one before it, compared with rungs alone; `final`, a finalist's longer one; and `repeat`, a proxy
+training again with another seed, which shows how noisy accuracies are. NetAdapt has `proposal`, the
+fine-tuning of one, and the final trainings of the adapted network, `scratch` and `finetune`; a baseline's
+have its name in front: `uniform-scratch` (see `nas.adapting.kinds`)."""
 
 Key = tuple[Kind, int]
 """Kind and index: what a job and its trial are known by in their run."""

@@ -134,19 +134,26 @@ def _fitted(config: SearchConfig, cost: Cost, *, spent_s: float) -> Cost:
     """Return the cost with as many trials as are expected to fit the time budget.
 
     Raises:
-        InputError: Not even one batch fits.
+        InputError: Not even one trial fits.
     """
     assert config.budget_s is not None
     fixed_s = spent_s + cost.start_s + cost.finals_s
     room = (config.budget_s * (1 - RESERVE) - fixed_s) / cost.trial_s
-    if room < config.batch_size:
-        least_s = (fixed_s + config.batch_size * cost.trial_s) / (1 - RESERVE)
+    if room < 1:
         raise InputError(
-            f"a budget of {duration(config.budget_s)} is too short: one batch of {config.batch_size} and "
-            f"the finalists take about {duration(least_s)} here: give --budget {math.ceil(least_s / 60)}m"
-            + (", or --preset quick" if config.preset != "quick" else "")
+            f"a budget of {duration(config.budget_s)} is too short: {_batch_needs(config, cost, fixed_s)}"
         )
     return cost.of(int(room))
+
+
+def _batch_needs(config: SearchConfig, cost: Cost, fixed_s: float) -> str:
+    """Say which budget one batch and the finalists need."""
+    least_s = (fixed_s + config.batch_size * cost.trial_s) / (1 - RESERVE)
+    quick = ", or --preset quick" if config.preset != "quick" else ""
+    return (
+        f"one batch of {config.batch_size} and the finalists take about {duration(least_s)} here: give "
+        f"--budget {math.ceil(least_s / 60)}m{quick}"
+    )
 
 
 def _settled(job: Job, prospects: Sequence[Prospect]) -> SearchConfig:
