@@ -36,7 +36,7 @@ class AdaptPlan:
         latency: The function that `shrink` asks.
         weights: The seed's state dict, serialized by `torch.save`.
         family: Where each step is kept.
-        run_seed: Of everything random.
+        run_seed: Random seed of the run.
         recipe: Of a proposal's fine-tuning, its length in steps.
         final: What to train once the target is reached.
         watcher: Is told what happens.
@@ -71,10 +71,11 @@ class AdaptPlan:
         while not self.shrink.done:
             with self.hold():
                 jobs = self._proposals()
+            if not jobs:
+                continue
             trials = yield self._out(jobs)
-            if jobs:
-                with self.hold():
-                    self._go_on(jobs, trials)
+            with self.hold():
+                self._accept(jobs, trials)
         self.watcher.ending(self.shrink)
         with self.hold():
             spec = self.shrink.current.spec
@@ -83,7 +84,7 @@ class AdaptPlan:
         return (yield self._out(jobs))
 
     def reward(self, job: AdaptJob, accuracy: float) -> float:
-        """What a proposal is chosen by: see `Shrink.score`; 0 of a final training."""
+        """Return the score that a proposal is chosen by (`Shrink.score`); 0 for final trainings."""
         if job.kind not in PROPOSALS or job.latency is None:
             return 0.0
         return self.shrink.score(accuracy, job.latency.median_ms)
@@ -104,7 +105,7 @@ class AdaptPlan:
         return jobs
 
     def _proposals(self) -> list[AdaptJob]:
-        """The jobs of a step: of what was written down for it, or of new proposals."""
+        """Return the jobs of a step, from its recorded plan or from new proposals."""
         step, first = self.shrink.steps, self._proposed
         planned = self._planned(step)
         self._proposed += len(planned)
@@ -141,12 +142,12 @@ class AdaptPlan:
                 self.shrink.nothing_proposed()
             return kept.proposals
         self.watcher.proposing(self.shrink)
+        widening = self.shrink.widening  # then the target is reached, with or without this step
         proposed = self.shrink.next_step()
-        if self.shrink.unmeasured(proposed):
-            lost = proposed.discarded[0]
+        if self.shrink.unmeasured(proposed) and not widening:
+            first = proposed.discarded[0]
             raise SearchStoppedError(
-                f"none of the {len(proposed.discarded)} networks of step {step + 1} could be measured: "
-                f"{lost.name}: {lost.reason}"
+                f"no width group of step {step + 1} could be measured: {first.name}: {first.reason}"
             )
         proposals = [
             Planned(p.name, p.spec, self.latency.reading(p.spec)) for p in proposed.proposals
@@ -156,8 +157,8 @@ class AdaptPlan:
         self.family.keep_plan(step, StepPlan(proposed.delta_ms, proposals))
         return proposals
 
-    def _go_on(self, jobs: Sequence[AdaptJob], trials: Sequence[Trial]) -> None:
-        """Go on with a step's best proposal.
+    def _accept(self, jobs: Sequence[AdaptJob], trials: Sequence[Trial]) -> None:
+        """Continue from a step's best proposal.
 
         Raises:
             SearchStoppedError: All have failed, or the best cannot be measured once more.
@@ -213,6 +214,6 @@ def adapt_runner(plan: AdaptPlan, folder: RunFolder) -> BatchRunner[AdaptJob]:
     Raises:
         InputError: A log is damaged.
     """
-    # Another comparison may be asked for at the end; trainings of before stay.
+    # A resumed run may ask for another comparison; final trainings that it has stay.
     logs = RunLogs(folder, "proposals.jsonl", PROPOSALS, fixed_finals=False)
     return BatchRunner(plan(), logs=logs, reward=plan.reward, watcher=plan)

@@ -73,6 +73,11 @@ class Job:
         return self.kind, self.index
 
     @property
+    def fingerprint(self) -> str:
+        """Of the network."""
+        return self.spec.fingerprint
+
+    @property
     def latency(self) -> Latency | None:
         """On the first device; None if it is not measured."""
         return self.latencies[0] if self.latencies else None

@@ -18,7 +18,7 @@ class RunLogs:
         folder: The run's.
         name: Of the log of its trials: `trials.jsonl`.
         kinds: The kinds of trial in that log; all others go to `finals.jsonl`.
-        devices: Number of devices that latency is of.
+        devices: Number of devices that are measured.
         fixed_finals: Whether a resumed run must ask for the same final trainings.
 
     Raises:

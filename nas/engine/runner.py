@@ -1,9 +1,9 @@
 """Run a plan: its jobs go out, its trials come back, and each is on disk before the plan sees it.
 
 A plan is a generator. It yields a batch of jobs, is sent their trials in the order asked, and returns its
-result. What it does follows from its seed and those trials alone, so a run that was interrupted resumes by
-replay: the plan begins anew, and the runner answers from the log for as long as the log lasts. The order in
-which workers finish changes nothing either.
+result. What it does follows from its seed and those trials (and what a time budget has written down), so an
+interrupted run resumes by replay: the plan starts over, and the runner answers from the log for as long as
+the log lasts. The order in which workers finish changes nothing either.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class SearchStoppedError(RuntimeError):
 
     @classmethod
     def of_lost(cls, lost: DeviceLostError) -> Self:
-        """Because its device is gone."""
+        """Return the error of a lost device."""
         return cls(
             f"the device is lost ({lost}): the log keeps what it has; bring the device back, then resume"
         )
@@ -46,7 +46,7 @@ class _Batch(Generic[J]):
     trials: dict[Key, Trial] = field(default_factory=dict)
     queue: list[J] = field(default_factory=list)
     duplicates: dict[Key, list[J]] = field(default_factory=dict)
-    fresh: bool = False  # not replayed as a whole
+    fresh: bool = False  # whether any job was not in the log
 
 
 class BatchRunner(Generic[J]):
@@ -57,7 +57,8 @@ class BatchRunner(Generic[J]):
         logs: Where trials and weights are kept.
         reward: Of (job, accuracy in 0..1).
         watcher: Is told what happens.
-        measure: Returns the latencies of networks; called while nothing trains. Jobs may bring their own.
+        measure: Returns the latencies of networks, equal ones measured once; called while nothing trains.
+            Jobs may bring their own.
         reuse: Kinds of which a network trains once; later jobs reuse the outcome.
         hopeless: Failures in a row after which the run stops: see `nas.engine.hopeless`.
 
@@ -114,11 +115,14 @@ class BatchRunner(Generic[J]):
         reason = self._failures.count(trials)
         if reason is not None and batch.fresh:
             raise SearchStoppedError(reason)
+        started = inspect.getgeneratorstate(self._plan) != inspect.GEN_CREATED
         try:
-            started = inspect.getgeneratorstate(self._plan) != inspect.GEN_CREATED
-            self._open(self._plan.send(trials) if started else next(self._plan))
-        except StopIteration as ended:
-            self.result, self.done = ended.value, True
+            try:
+                jobs = self._plan.send(trials) if started else next(self._plan)
+            except StopIteration as ended:
+                self.result, self.done = ended.value, True
+            else:
+                self._open(jobs)
         except DeviceLostError as lost:
             raise SearchStoppedError.of_lost(lost) from lost
 
@@ -132,12 +136,11 @@ class BatchRunner(Generic[J]):
         known = self._known()
         fresh = self._measured([job for job in jobs if job.key not in logged], known)
         batch.fresh = bool(fresh)
-        first: dict[str | Key, J] = {}  # of each network that trains
+        first: dict[object, J] = {}  # the job that trains for itself and its duplicates
         for job in fresh:
-            network = job.spec.fingerprint if job.kind in self._reuse else job.key
-            if job.problem is not None or network in known:
+            if job.problem is not None or self._network(job) in known:
                 continue
-            if (other := first.setdefault(network, job)) is not job:
+            if (other := first.setdefault(self._network(job), job)) is not job:
                 batch.duplicates.setdefault(other.key, []).append(job)
         # The longest first: then no worker waits long at the end of the batch.
         batch.queue = sorted(first.values(), key=lambda job: -job.work)
@@ -146,8 +149,14 @@ class BatchRunner(Generic[J]):
         for job in fresh:
             if job.problem is not None:
                 self._finish(job, Outcome(None, job.problem), 0.0)
-            elif job.spec.fingerprint in known:
-                self._reuse_outcome(job, known[job.spec.fingerprint])
+            elif (trial := known.get(self._network(job))) is not None:
+                self._reuse_outcome(job, trial)
+
+    def _network(self, job: J | Trial) -> object:
+        """What jobs have in common whose outcome is reused; unique to a job of another kind."""
+        if job.kind not in self._reuse:
+            return job.key
+        return job.kind, job.fingerprint
 
     def _replay(self, job: J, trial: Trial) -> None:
         if trial.tokens != job.tokens:
@@ -159,21 +168,21 @@ class BatchRunner(Generic[J]):
         self._batch.trials[job.key] = trial
         self._watcher.finished(trial, replayed=True)
 
-    def _known(self) -> dict[str, Trial]:
-        """Trials whose outcome is reused, by network: successes, and what this batch has replayed."""
+    def _known(self) -> dict[object, Trial]:
+        """Trials whose outcome is reused: successes, and what this batch has replayed."""
         kinds = {job.kind for job in self._batch.jobs} & self._reuse
         if not kinds:
             return {}
         good = [trial for trial in self.logs.trials if trial.ok and trial.kind in kinds]
         ended = [*good, *self._batch.trials.values()]
-        return {trial.fingerprint: trial for trial in reversed(ended)}
+        return {self._network(trial): trial for trial in reversed(ended)}
 
-    def _measured(self, jobs: Sequence[J], known: dict[str, Trial]) -> list[J]:
+    def _measured(self, jobs: Sequence[J], known: dict[object, Trial]) -> list[J]:
         """The jobs with their latencies, or with the problem that the device had."""
         new = [
             job
             for job in jobs
-            if not job.latencies and job.problem is None and job.spec.fingerprint not in known
+            if not job.latencies and job.problem is None and self._network(job) not in known
         ]
         if not new or self._measure is None:
             return list(jobs)

@@ -33,7 +33,7 @@ class TrialLog:
         # A crash between moving one and taking it out of the waiting ones leaves it in both.
         self._ahead = {key: trial for key, trial in ahead.items() if key not in self._logged}
         self._order: list[Key] = []
-        self._replayed = 0  # trials of batches opened so far
+        self._replayed = 0  # trials that belong to batches opened so far
 
     @property
     def begun(self) -> bool:
@@ -45,10 +45,10 @@ class TrialLog:
 
         Args:
             keys: Of the batch.
-            alone: Whether the log may have no others in their place.
+            alone: Refuse a log that has other trials in their place.
 
         Raises:
-            InputError: It has: it was written by another plan.
+            InputError: The log was written by another plan.
         """
         self._order = [key for key in keys if key not in self._logged]
         here = len(keys) - len(self._order)
@@ -142,7 +142,7 @@ def _append(path: Path, trial: Trial) -> None:
 
 
 def _cut_last(path: Path) -> None:
-    """Take a last line that a crash has cut off the file; only the process that holds the run may."""
+    """Remove a last line that a crash has cut short; only for the process that holds the run."""
     if not path.exists():
         return
     content = path.read_bytes()

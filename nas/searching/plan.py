@@ -24,11 +24,10 @@ from nas.searching.time_budget import TimeBudget, TrainingTimes
 from search_spaces import ArchSpec, SearchSpace, Tokens
 
 TRIALS: frozenset[Kind] = frozenset({"search", "rung"})
-"""Kinds of trial that the controller learns from; a network trains once as each."""
-
+"""Kinds of trial that the controller learns from; each network trains once per kind."""
 
 FINAL_LENGTH = 4.0
-"""Of a final training, in trials, for the order of the queue: about what the presets have."""
+"""Length of a final training in trials, for the order of the queue only."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +36,11 @@ class Budget:
 
     Attributes:
         trials: Candidates to train, at most.
-        batch_size: Candidates a controller update.
+        batch_size: Candidates per controller update.
         finalists: Candidates trained longer at the end.
         repeats: Trials trained once more with another seed, which shows the noise.
-        seed: The run's.
-        wall_time_s: What the run may take, where that ends it before the trials do.
+        seed: Random seed of the run.
+        wall_time_s: Time that the run may take, if that ends it before the trials do.
     """
 
     trials: int
@@ -94,7 +93,7 @@ class SearchPlan:
             asked = list(enumerate(self.controller.ask(size), start=self._asked))
             candidates = yield from self.fidelity.train(asked, self._job)
             rewards = [self.fidelity.reward(trial, self.reward) for trial in candidates]
-            # A failure is told as the lowest reward so far, which may be below 0.
+            # A failure counts 0, or the lowest reward so far where rewards are below 0.
             lowest = min([lowest, *rewards])
             scores = [
                 reward if trial.ok else lowest
