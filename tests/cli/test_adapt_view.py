@@ -249,6 +249,7 @@ def test_at_the_end_nothing_is_left(shown, clock):
     assert "running 4 final trainings" in shown.getvalue()
 
 
+@pytest.mark.slow
 def test_what_takes_long_without_news_is_told_where_there_is_no_terminal(shown, monkeypatch):
     monkeypatch.setattr(progress, "SAY_EVERY_S", 0.01)
     under_way = progress.Waiting(Console(file=shown))

@@ -259,6 +259,7 @@ def test_a_warm_start_from_outside_of_the_space_shows_the_pretrained_way(
 @pytest.mark.parametrize(
     ("folder", "answer", "accuracy"), [("dog", 5, 0.5), ("4", 3, 0.5), ("4", 4, 0.0)]
 )
+@pytest.mark.slow
 def test_int8_keeps_placeholders_if_not_all_classes_get_names(
     nas, answering, folders, tmp_path, folder, answer, accuracy
 ):
@@ -275,6 +276,7 @@ def test_int8_keeps_placeholders_if_not_all_classes_get_names(
     assert (usage.named, usage.classes) == (False, load_checkpoint(seed).usage.classes)
 
 
+@pytest.mark.slow
 def test_int8_stores_names_if_all_classes_get_one(nas, answering, folders, tmp_path):
     seed = answering(["0", "1"], 1, named=False)
     (tmp_path / "map.yaml").write_text("cat: 1\ndog: 0\n")

@@ -165,6 +165,7 @@ def test_an_interrupted_run_refuses_other_images(nas_search, photos, config, tmp
     assert "4 of 4 trials done, and 2 final tr" in " ".join(err.split())
 
 
+@pytest.mark.slow
 def test_a_dry_run_of_a_resumed_search_trains_nothing(nas_search, photos, config, tmp_path):
     command = [*QUICK, "--data", photos, "--config", config, "--run-name", "one"]
     assert nas_search(*command)[0] == 0
@@ -200,6 +201,7 @@ def test_a_file_is_not_blamed_for_what_was_typed(nas_search, photos, config):
 
 
 @pytest.mark.parametrize("controller", ["screened", "evolution"])
+@pytest.mark.slow
 def test_how_latency_is_guessed_is_found_anew(nas_search, photos, config, tmp_path, controller):
     """Laws that a file brings along were of another search's device."""
     config.write_text(

@@ -99,6 +99,7 @@ def test_bad_images_can_be_left_out_and_are_recorded(begin, nas, photos, tmp_pat
     assert nas("train", seed, "--data", photos, "--skip-bad-images", *trained)[0] == 0
 
 
+@pytest.mark.slow
 def test_added_and_removed_images_are_told_and_can_be_accepted(begin, nas_search, photos, tmp_path):
     assert begin()[0] == 0
     folder = tmp_path / "runs/one"
@@ -151,6 +152,7 @@ def test_another_class_is_no_change_to_accept(begin, nas_search, photos, tmp_pat
         assert "class 'grey' added since the run began; a run keeps its classes" in last_line(err)
 
 
+@pytest.mark.slow
 def test_a_run_of_before_says_what_it_can(begin, nas_search, photos, tmp_path):
     """It has no list of its images, and drew its splits at random."""
     assert begin()[0] == 0
@@ -185,6 +187,7 @@ def test_accepting_is_for_a_run_that_goes_on(begin):
 
 
 @pytest.mark.parametrize("beside", [True, False])
+@pytest.mark.slow
 def test_a_relative_data_folder_is_found_from_elsewhere(
     begin, nas_search, photos, tmp_path, monkeypatch, beside
 ):
@@ -206,6 +209,7 @@ def test_a_relative_data_folder_is_found_from_elsewhere(
         assert "a path relative to the folder the run was started in" in last_line(err)
 
 
+@pytest.mark.slow
 def test_a_test_photo_that_goes_bad_meanwhile_does_not_lose_the_result(
     begin, nas, photos, tmp_path, monkeypatch
 ):
@@ -233,6 +237,7 @@ def test_a_test_photo_that_goes_bad_meanwhile_does_not_lose_the_result(
     assert nas("evaluate", tmp_path / "runs/one", "--data", photos)[0] == 0
 
 
+@pytest.mark.slow
 def test_a_photo_that_goes_bad_in_training_stops_the_run_which_can_go_on(
     begin, nas_search, tmp_path, monkeypatch
 ):
@@ -292,6 +297,7 @@ def test_layout_and_limit_are_options(begin, nas, photos, tmp_path):
     assert begin("--layout", "flat", "--dry-run")[0] == 0
 
 
+@pytest.mark.slow
 def test_netadapt_tells_changes_and_goes_on_with_them(netadapt, seed, photos, tmp_path):
     given = ("--seed", seed, "--data", photos, "--target-ratio", 0.85, *STEPS_ALONE)
     (photos / "dark" / "bad.jpg").write_bytes(b"no photo")

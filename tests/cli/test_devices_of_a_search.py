@@ -129,6 +129,7 @@ def test_one_target_for_two_devices_is_refused(nas_search, config):
 
 
 @pytest.mark.parametrize("beside", [(), ("--device", "pixel1=3")])
+@pytest.mark.slow
 def test_a_lost_device_stops_the_search_which_goes_on_when_it_is_back(
     nas_search, photos, config, tmp_path, lab, beside
 ):
@@ -159,6 +160,7 @@ def test_a_lost_device_stops_the_search_which_goes_on_when_it_is_back(
         assert lines(folder / log) == lines(tmp_path / "runs" / "whole" / log)
 
 
+@pytest.mark.slow
 def test_a_run_of_before_there_were_several_devices_goes_on(nas_search, photos, config, tmp_path):
     command = ("--data", photos, "--config", config, "--device", "madds:1", "--target-ms", 2)
     assert nas_search(*command, "--run-name", "one")[0] == 0

@@ -49,6 +49,7 @@ def test_brackets_in_names_are_no_markup(begin, tmp_path):
         PermissionError(errno.EACCES, "Permission denied", "events.out"),
     ],
 )
+@pytest.mark.slow
 def test_a_disk_that_fails_beside_the_log_is_one_line_and_the_run_goes_on_later(
     begin, nas_search, monkeypatch, tmp_path, failure
 ):
@@ -115,6 +116,7 @@ def test_what_a_resumed_run_cannot_use_is_refused(begin, nas_search, tmp_path, o
     assert said in last_line(err)
 
 
+@pytest.mark.slow
 def test_a_run_of_a_cluster_goes_on_in_this_process(begin, nas_search, tmp_path):
     assert begin("--run-name", "one")[0] == 0
     path = tmp_path / "runs" / "one" / "config.yaml"

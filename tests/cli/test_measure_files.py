@@ -68,6 +68,7 @@ def measured(nas, *arguments):
 FREE = (1, 3, "H", "W")
 
 
+@pytest.mark.slow
 def test_several_files_and_a_network_at_one_size(nas, file, rows):
     names = [file("a.onnx", FREE), file("b.onnx", (None,) * 4, data=True), "mobilenet_v3_small"]
     found = measured(nas, *names, "--device", rows, "--resolution", 96)
@@ -76,6 +77,7 @@ def test_several_files_and_a_network_at_one_size(nas, file, rows):
     ]
 
 
+@pytest.mark.slow
 def test_the_table_tells_the_size(nas, file, rows):
     _, out, _ = nas("measure", file("a.onnx", (1, 3, 48, 64)), file("b.onnx"), "--device", rows)
     assert "48x64" in out

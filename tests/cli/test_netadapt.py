@@ -143,6 +143,7 @@ def device(monkeypatch):
     return make
 
 
+@pytest.mark.slow
 def test_it_says_first_what_it_will_do_and_cost(netadapt, seed, photos):
     common = ("--seed", seed, "--data", photos, "--target-ratio", 0.85, *QUICK)
     code, _, err = netadapt(*common, "--final", "both", "--compare", "uniform")
@@ -167,6 +168,7 @@ def test_it_says_first_what_it_will_do_and_cost(netadapt, seed, photos):
     assert "points" in during
 
 
+@pytest.mark.slow
 def test_the_comparison_can_be_asked_for_afterwards(netadapt, seed, photos, tmp_path):
     common = ("--seed", seed, "--data", photos, "--target-ratio", 0.85, *QUICK)
     code, _, err = netadapt(*common, "--run-name", "one")
@@ -184,6 +186,7 @@ def test_the_comparison_can_be_asked_for_afterwards(netadapt, seed, photos, tmp_
     assert "--delta cannot change on --resume" in err
 
 
+@pytest.mark.slow
 def test_the_last_training_can_be_chosen_until_there_is_one(netadapt, seed, photos, tmp_path):
     common = ("--seed", seed, "--data", photos, "--target-ratio", 0.85, *STEPS_ALONE)
     code, _, err = netadapt(*common, "--run-name", "one")
@@ -210,6 +213,7 @@ def test_the_last_training_can_be_chosen_until_there_is_one(netadapt, seed, phot
     assert json.loads(same) == json.loads(out)
 
 
+@pytest.mark.slow
 def test_where_few_groups_can_give_delta_it_says_which_delta_more_can_give(netadapt, seed, photos):
     common = ("--seed", seed, "--data", photos, "--target-ratio", 0.6, *STEPS_ALONE)
     code, _, err = netadapt(*common, "--delta", 0.2)
@@ -243,6 +247,7 @@ def test_a_device_lost_on_the_way_says_how_to_go_on(netadapt, seed, photos, tmp_
     assert code == 0, err
 
 
+@pytest.mark.slow
 def test_sigterm_says_how_to_go_on(netadapt, seed, photos, tmp_path, device):
     asked = []
 
@@ -273,6 +278,7 @@ def test_what_another_process_holds_is_not_to_be_gone_on_with(netadapt, seed, ph
     assert "to resume" not in err
 
 
+@pytest.mark.slow
 def test_a_run_that_is_gone_on_with_tells_the_truth(netadapt, seed, photos, tmp_path):
     common = ("--seed", seed, "--data", photos, "--target-ratio", 0.85, *QUICK)
     code, _, err = netadapt(*common, "--run-name", "one", "--compare", "uniform")

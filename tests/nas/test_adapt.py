@@ -121,7 +121,7 @@ def uninterrupted(tmp_path_factory):
     return trainer, run(tmp_path_factory.mktemp("whole"), trainer)
 
 
-@pytest.mark.parametrize("dies_at", [0, 1, 4, 9, 14, 17, 22, -2, -1])
+@pytest.mark.parametrize("dies_at", [4, -1])  # test_crashes.py has the others
 def test_no_interruption_changes_anything(tmp_path, uninterrupted, dies_at):
     whole, expected = uninterrupted
     moment = dies_at if dies_at >= 0 else len(whole.jobs) + dies_at
@@ -162,7 +162,7 @@ def test_the_way_may_end_with_width_given_back(tmp_path):
     assert all(step.delta_ms < 0 for step in record.steps[len(plain.family) :])
 
 
-@pytest.mark.parametrize("dies_at", range(-6, 0))
+@pytest.mark.parametrize("dies_at", [-4, -1])
 def test_no_interruption_while_widening_changes_anything(tmp_path, dies_at):
     whole = Trainer()
     expected = run(tmp_path / "whole", whole, BACK)

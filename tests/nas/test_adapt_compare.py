@@ -38,6 +38,7 @@ def by_kind(trainer):
     return kinds
 
 
+@pytest.mark.slow
 def test_both_are_trained_alike(tmp_path):
     trainer = Seeded()
     result = run(tmp_path, trainer, COMPARED)
@@ -123,7 +124,7 @@ def uninterrupted(tmp_path_factory):
     return trainer, run(tmp_path_factory.mktemp("whole"), trainer, SHORT)
 
 
-@pytest.mark.parametrize("dies_after", [0, 1, 5, 9, 14])
+@pytest.mark.parametrize("dies_after", [1, 9])
 def test_no_interruption_of_it_changes_anything(tmp_path, uninterrupted, dies_after):
     whole, expected = uninterrupted
     before = len(by_kind(whole)["proposal"])

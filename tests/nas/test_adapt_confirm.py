@@ -43,6 +43,7 @@ def run(folder, latency, **changes):
     return adapt(SEED, data=DATA, latency=latency, config=config, folder=folder, evaluate=Trainer())
 
 
+@pytest.mark.slow
 def test_a_lucky_reading_does_not_end_the_run(tmp_path):
     result = run(tmp_path, Lucky())
     assert result.reached
@@ -63,6 +64,7 @@ def test_a_lucky_reading_does_not_end_the_run(tmp_path):
 
 
 @pytest.mark.parametrize("asked", [2, 60])
+@pytest.mark.slow
 def test_interrupted_while_it_measures_it_goes_on_from_what_is_kept(tmp_path, asked):
     source = Lucky(dies_at=asked)
     with pytest.raises(KeyboardInterrupt):
@@ -79,6 +81,7 @@ def logged_proposals(folder):
     return (folder / "proposals.jsonl").read_text()
 
 
+@pytest.mark.slow
 def test_a_device_lost_while_confirming_ends_resumably(tmp_path):
     from latency import DeviceLostError
 

@@ -68,6 +68,7 @@ def test_elsewhere_it_is_a_line_a_batch_in_the_log(tmp_path, caplog, capsys):
 
 
 @pytest.mark.parametrize("looks_on", ["terminal", "notebook", "caplog"])
+@pytest.mark.slow
 def test_silent_is_silent_everywhere(looks_on, request, tmp_path, capsys, caplog):
     given = request.getfixturevalue(looks_on)
     file = given() if looks_on == "terminal" else io.StringIO()

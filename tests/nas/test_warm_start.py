@@ -44,6 +44,7 @@ def test_of_several_the_most_similar_lends_its_weights(random_tokens):
         assert all(torch.equal(state[name], seed.weights[name]) for name in seed.weights)
 
 
+@pytest.mark.slow
 def test_a_trial_of_the_network_itself_begins_as_good_as_it_is(random_tokens):
     tokens = random_tokens(SPACE.arities, 3)
     trained = ProxyTraining(DATA, DATA, Recipe(steps=30, batch_size=16))(
