@@ -70,7 +70,7 @@ def test_a_device_that_goes_away_leaves_what_was_measured(nas, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--device", "madds:1"), "does not measure"),
+        (("--device", "madds:1"), "estimates latency: profile one that measures"),
         (("--space", "nope", "--device", "lab"), "unknown space 'nope'"),
         (("--device", "lab", "-o", "no/such/table.jsonl"), "No such file or directory"),
     ],

@@ -85,6 +85,6 @@ def test_the_file_that_is_shipped_has_the_accuracy_and_the_size_that_are_told(
 def test_a_network_is_deployed_at_the_images_own_size_by_default(search, tmp_path):
     result, said = search("--dry-run")
     assert "32 px, in training and on the device" in said
-    assert " at 32 px " in said
+    assert " ms at 32 px" in said  # what the space spans
     assert "224 px" not in said
     assert result["target_ms"] == 5

@@ -341,7 +341,7 @@ def test_classes_are_matched_by_name_not_by_place(nas, seed, photos, tmp_path):
         ),
         (
             ("train", "SEED", "--data", "PHOTOS", "--device", "cudax"),
-            "device 'cudax' cannot be used",
+            "device 'cudax' is not available",
         ),
         (("train", "SEED", "--data", "PHOTOS", "--epochs", "0"), "epochs"),
         (("train", "SEED", "--data", "PHOTOS", "--epochs", "inf"), "epochs"),
@@ -424,9 +424,9 @@ def test_a_seed_is_no_checkpoint(nas, seed):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("-o", "x.pth"), "ends in .onnx, got x.pth"),
-        (("--torchvision", "-o", "x.onnx"), "ends in .pth, got x.onnx"),
-        (("--litert", "-o", "x.onnx"), "ends in .tflite, got x.onnx"),
+        (("-o", "x.pth"), "must end in .onnx, got x.pth"),
+        (("--torchvision", "-o", "x.onnx"), "must end in .pth, got x.onnx"),
+        (("--litert", "-o", "x.onnx"), "must end in .tflite, got x.onnx"),
     ],
 )
 def test_a_file_s_name_says_what_is_in_it(nas, seed, tmp_path, monkeypatch, options, message):

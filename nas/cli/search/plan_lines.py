@@ -106,7 +106,7 @@ def _decisions(job: Job, prospects: Sequence[Prospect], cost: Cost | None) -> li
         )
     ]
     for prospect in prospects:
-        lines += _device_lines(prospect)
+        lines += _device_lines(prospect, config.sizes.deployed_px)
     lines.append(("size", _size(config)))
     if config.warm_start:
         lines.append(("weights", f"trials start from {', '.join(config.warm_start)}"))
@@ -188,7 +188,7 @@ def _trials(config: SearchConfig) -> str:
     return f"as many trials as fit {duration(config.budget_s)}"
 
 
-def _device_lines(prospect: Prospect) -> list[Line]:
+def _device_lines(prospect: Prospect, px: int) -> list[Line]:
     """Return the lines on a device and its target."""
     span, source = prospect.span, prospect.source
     kind = "not measured: " if source.device.estimate else ""
@@ -200,7 +200,7 @@ def _device_lines(prospect: Prospect) -> list[Line]:
         (
             "target",
             f"{three_digits(prospect.target_ms)} ms{why}{_reach(prospect)}; the space has networks of "
-            f"{three_digits(span.fastest_ms)} to {three_digits(span.slowest_ms)} ms",
+            f"{three_digits(span.fastest_ms)} to {three_digits(span.slowest_ms)} ms at {px} px",
         ),
     ]
 
