@@ -270,7 +270,7 @@ def test_many_classes_show_the_weakest_and_the_most_confused(capsys):
     for table in confusion_tables(Confusion(names, counts)):
         results().print(table)
     out = capsys.readouterr().out
-    assert "lowest accuracy of 30 classes" in " ".join(out.split())
+    assert "least accurate of 30" in " ".join(out.split())
     weakest = out[: out.index("most confused")].split()
     assert weakest.index("c4") < weakest.index("c3") < weakest.index("c29")
     confused = [line.split() for line in out[out.index("most confused") :].splitlines()]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.box import SIMPLE
 from rich.table import Table
 
-from nas.formatting import counted, one_line, percent
+from nas.formatting import one_line, percent
 
 if TYPE_CHECKING:  # it loads torch, which --help does without
     from nas.export.confusion import ClassScore, Confusion
@@ -47,7 +47,7 @@ def _weakest(confusion: Confusion) -> Table:
     scores = [score for score in confusion.by_class() if score.images]
     scores.sort(key=lambda score: (score.accuracy or 0.0, score.name))
     table = _table("class", "images", "right")
-    table.title = f"lowest accuracy of {counted(len(scores), 'class', 'classes')} (--json has all)"
+    table.title = f"least accurate of {len(scores):,} (all: --json)"
     for score in scores[:WORST]:
         table.add_row(one_line(score.name), *_figures(score))
     return table
@@ -57,7 +57,7 @@ def _commonest(confusion: Confusion) -> Table:
     names = confusion.classes
     table = _table("class", "predicted as", "images")
     table.columns[1].justify = "left"
-    table.title = "most frequent confusions"
+    table.title = "most confused"
     for right, given, count in confusion.mistakes()[:WORST]:
         table.add_row(one_line(names[right]), one_line(names[given]), str(count))
     return table
