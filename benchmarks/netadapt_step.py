@@ -30,7 +30,8 @@ from nas.adapting.watching import AdaptWatcher
 from nas.checkpoints.torch_files import state_bytes, state_of
 from nas.engine.job import Job, Outcome
 from nas.engine.memoized_source import MemoizedSource
-from nas.engine.on_ray.tune import Resources, run_on_ray
+from nas.engine.on_ray.cluster import Resources
+from nas.engine.on_ray.tune import run_on_ray
 from nas.engine.run_folder import RunFolder
 from nas.engine.trial import Trial
 from nas.training.recipe import Recipe

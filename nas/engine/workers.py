@@ -34,7 +34,8 @@ def run_jobs(
     if schedule.workers == 0:
         run_serially(runner, evaluate)
         return
-    from nas.engine.on_ray.tune import Resources, run_on_ray
+    from nas.engine.on_ray.cluster import Resources
+    from nas.engine.on_ray.tune import run_on_ray
 
     resources = Resources(
         workers=schedule.workers,
@@ -66,6 +67,6 @@ def hold(
     """
     if schedule.workers == 0 or not devices:
         return nullcontext
-    from nas.engine.on_ray.tune import holding
+    from nas.engine.on_ray.cluster import holding
 
     return partial(holding, devices)

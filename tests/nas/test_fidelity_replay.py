@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from nas.engine.job import Outcome
-from nas.engine.on_ray.tune import Resources, run_on_ray
+from nas.engine.on_ray.cluster import Resources
+from nas.engine.on_ray.tune import run_on_ray
 from nas.engine.runner import SearchStoppedError
 from nas.searching.fidelity import LEAST_PAIRS, Halving
 from search_spaces import InputError

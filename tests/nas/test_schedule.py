@@ -13,7 +13,8 @@ import pytest
 from latency import open_device
 from nas.engine.job import Outcome
 from nas.engine.measuring import measure
-from nas.engine.on_ray.tune import Resources, holding, run_on_ray
+from nas.engine.on_ray.cluster import Resources, holding
+from nas.engine.on_ray.tune import run_on_ray
 from nas.engine.runner import SearchStoppedError, run_serially
 from search_spaces import InputError
 from tests.nas.conftest import accuracy_of, oracle, without_times

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from nas.engine.job import Outcome
+from nas.engine.on_ray.cluster import Resources
 from nas.engine.on_ray.deaths import LOWER, of_cluster, of_memory
-from nas.engine.on_ray.tune import Resources, run_on_ray
+from nas.engine.on_ray.tune import run_on_ray
 from nas.engine.on_ray.worker_paths import own_paths
 from nas.engine.runner import SearchStoppedError
 from nas.short_folder import short_folder, shorten_sockets

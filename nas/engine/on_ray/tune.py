@@ -7,53 +7,20 @@ with its images, is put into the object store once.
 
 from __future__ import annotations
 
-import logging
-import os
-import signal
-import socket
 import tempfile
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 from latency.measuring.user_folders import ensure_home
 from nas.engine.job import Evaluate, J, Job, Outcome, attempt
-from nas.engine.on_ray.deaths import LOWER, of_cluster, of_memory
-from nas.engine.on_ray.worker_paths import own_paths
-from nas.engine.runner import BatchRunner, SearchStoppedError
-from nas.short_folder import short_folder
-from search_spaces import InputError
-
-RESOURCE = "device:{}"
-"""Name of the Ray resource for a device fingerprint; a cluster has 1 of each."""
-
-SAY_AFTER_S = 30
-"""Interval of the message that a device is in use."""
-
-_log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Resources:
-    """Resources for trials.
-
-    Attributes:
-        workers: Trials at once; None takes as many as the cluster has room for.
-        cpus_per_trial: CPU cores and torch threads per trial.
-        gpus_per_trial: GPUs per trial; a fraction shares one.
-        address: Address of a running Ray cluster (`auto` finds it); None starts one on this machine.
-        retries: Number of times to restart a trial whose worker died.
-        devices: Fingerprints of the devices to measure on; each is a resource of a cluster started here.
-    """
-
-    workers: int | None = None
-    cpus_per_trial: int = 1
-    gpus_per_trial: float = 0
-    address: str | None = None
-    retries: int = 1
-    devices: tuple[str, ...] = ()
+from nas.engine.on_ray.cluster import (
+    Resources,
+    cluster,
+    deaths_reported,
+    require_room,
+    warn_of_unknown,
+)
+from nas.engine.on_ray.deaths import LOWER
+from nas.engine.runner import BatchRunner
 
 
 def run_on_ray(
@@ -74,13 +41,13 @@ def run_on_ray(
     from ray import tune
 
     with (
-        _cluster(resources, usage_stats=usage_stats),
-        _deaths_reported(),
+        cluster(resources, usage_stats=usage_stats),
+        deaths_reported(),
         tempfile.TemporaryDirectory() as scratch,
     ):
         there = ray.cluster_resources()
-        workers = _require_room(resources, there)
-        _warn_of_unknown(resources.devices, there)
+        workers = require_room(resources, there)
+        warn_of_unknown(resources.devices, there)
         mailbox = ray.remote(num_cpus=0)(Mailbox).remote()
         searcher = _searcher(runner, mailbox)
         per_trial = {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}
@@ -108,175 +75,6 @@ def run_on_ray(
         tuner.fit()
         if searcher.failure is not None:
             raise searcher.failure
-
-
-_QUIET = {
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_DEDUP_LOGS": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # our log is the record; theirs would duplicate it
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the command handles Ctrl-C
-    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # we resume from our log; their snapshots grow with it
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    "TUNE_WARN_THRESHOLD_S": "1000000",  # measuring a batch's latencies takes seconds by design
-}
-
-
-@contextmanager
-def _cluster(resources: Resources, *, usage_stats: bool) -> Iterator[None]:
-    """Connect to the user's cluster, or start one on this machine, until the block ends."""
-    import ray
-
-    os.environ.update(_QUIET)
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "1" if usage_stats else "0"
-    _require_reachable(resources.address)
-    own = resources.address is None and not ray.is_initialized()
-    options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-    if not (resources.address or "").startswith("ray://"):  # there the server chooses
-        options["job_config"] = _imports_as_here()
-    if own:
-        if resources.workers:
-            # The user may ask for more workers than the machine has cores.
-            options["num_cpus"] = resources.workers * resources.cpus_per_trial
-        options["include_dashboard"] = False
-        options["resources"] = {RESOURCE.format(device): 1 for device in resources.devices}
-        if resources.gpus_per_trial == 0:
-            options["num_gpus"] = 0
-    with short_folder() if own else nullcontext() as folder:
-        if folder is not None:
-            options["_temp_dir"] = folder
-        try:
-            if not ray.is_initialized():
-                with _termination_kept():
-                    ray.init(address=resources.address or "local", **options)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            where = resources.address or "a cluster on this machine"
-            raise InputError(f"Ray: cannot reach {where}: {str(error).splitlines()[0]}") from error
-        try:
-            yield
-        finally:
-            if own or resources.address is not None:
-                ray.shutdown()
-
-
-@contextmanager
-def _deaths_reported() -> Iterator[None]:
-    """Describe the death of a process or node, and how to resume.
-
-    Raises:
-        SearchStoppedError: In place of Ray's error.
-    """
-    from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
-    from ray.tune import TuneError
-
-    try:
-        yield
-    except (RayError, TuneError) as error:
-        death: BaseException | None = error
-        while isinstance(death, RayTaskError | TuneError):  # wrappers of an error
-            death = death.cause if isinstance(death, RayTaskError) else death.__cause__
-        if isinstance(death, OutOfMemoryError):
-            raise SearchStoppedError(of_memory(str(death))) from error
-        if isinstance(death, RayError):
-            raise SearchStoppedError(of_cluster(str(death))) from error
-        raise
-
-
-def _imports_as_here() -> Any:
-    """Return job settings that give workers the import path of this process."""
-    from ray.job_config import JobConfig
-
-    class ImportsAsHere(JobConfig):  # type: ignore[misc]
-        @property
-        def _py_driver_sys_path(self) -> list[str]:
-            # Each entry is prepended. Ray adds the working directory to the list that it gets here.
-            return own_paths()[::-1]
-
-        @_py_driver_sys_path.setter
-        def _py_driver_sys_path(self, _: list[str]) -> None: ...
-
-    return ImportsAsHere()
-
-
-@contextmanager
-def _termination_kept() -> Iterator[None]:
-    """Restore the program's SIGTERM handler; the one that Ray installs on start prints a stack trace."""
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    if before is not None and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def holding(devices: Sequence[str]) -> Iterator[None]:
-    """Reserve all devices against other searches on the cluster; waits until they are free.
-
-    Devices unknown to the cluster are not reserved. Ray releases those of a dead search.
-
-    Args:
-        devices: Fingerprints.
-    """
-    import ray
-    from ray.util.placement_group import placement_group, remove_placement_group
-
-    there = ray.cluster_resources()
-    if not (known := [name for name in map(RESOURCE.format, devices) if name in there]):
-        yield
-        return
-    # All or none, so that two searches never wait for each other.
-    group = placement_group([{name: 1} for name in known])
-    try:
-        while not group.wait(SAY_AFTER_S):
-            _log.warning("waiting for another search to release %s", " and ".join(known))
-        yield
-    finally:
-        remove_placement_group(group)
-
-
-def _require_reachable(address: str | None) -> None:
-    """Check the address first, as Ray retries for minutes.
-
-    Raises:
-        InputError: Nothing listens there.
-    """
-    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
-    if not host or not port.isdecimal():
-        return
-    try:
-        socket.create_connection((host, int(port)), timeout=5).close()
-    except OSError as error:
-        raise InputError(
-            f"Ray: cannot reach {address}: {error}: start the cluster, or leave --ray-address out"
-        ) from error
-
-
-def _warn_of_unknown(devices: Sequence[str], there: dict[str, float]) -> None:
-    """Warn of devices that were not declared when the cluster was started."""
-    unknown = [name for name in map(RESOURCE.format, devices) if name not in there]
-    if unknown:
-        _log.warning(
-            "the cluster has no resource %s, so other searches may measure on that device at the same "
-            "time: start a node with ray start --resources='{\"%s\": 1}'",
-            " and ".join(unknown),
-            unknown[0],
-        )
-
-
-def _require_room(resources: Resources, there: dict[str, float]) -> int:
-    """Return the number of trials that fit the cluster at once.
-
-    Raises:
-        InputError: Not even one fits.
-    """
-    room = []
-    for name, needed in (("CPU", resources.cpus_per_trial), ("GPU", resources.gpus_per_trial)):
-        has = there.get(name, 0.0)
-        if has < needed:
-            raise InputError(
-                f"{name.lower()}s_per_trial is {needed:g}, but the cluster has {has:g} {name}s: "
-                "give fewer, or join a larger cluster with --ray-address"
-            )
-        room.append(int(has / needed) if needed else None)
-    return min(trials for trials in room if trials is not None)
 
 
 class Mailbox:
