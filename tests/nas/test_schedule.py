@@ -70,7 +70,7 @@ def test_sigterm_stays_the_programs_own(make_loop, tmp_path):
     before = signal.signal(signal.SIGTERM, ours)
     try:
         loop = make_loop(tmp_path)
-        loop.watcher.finished = look
+        loop.plan.watcher.finished = look
         run_on_ray(loop, Oracle(tmp_path), Resources(workers=1))
     finally:
         signal.signal(signal.SIGTERM, before)
