@@ -147,7 +147,7 @@ def test_a_device_is_the_searchs_own_while_it_is_measured(make_loop, tmp_path, s
 HOLDER = """
 import os, sys, time
 import ray
-from nas.engine.on_ray.tune import holding
+from nas.engine.on_ray.cluster import holding
 address, devices, seconds = sys.argv[1], sys.argv[2].split(","), float(sys.argv[3])
 ray.init(address=address, log_to_driver=False)
 with holding(devices):
@@ -198,5 +198,5 @@ def test_a_device_that_the_cluster_does_not_know_is_said(cluster, make_loop, tmp
     loop = make_loop(measuring=measured, trials=2, batch_size=2, finalists=1, repeats=0)
     resources = Resources(address=cluster.address, devices=("phone-1", "phone-9"))
     run_on_ray(loop, Oracle(tmp_path), resources)
-    assert "does not know device:phone-9, so" in caplog.text
+    assert "the cluster has no resource device:phone-9, so" in caplog.text
     assert """ray start --resources='{"device:phone-9": 1}'""" in caplog.text

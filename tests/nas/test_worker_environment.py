@@ -154,7 +154,7 @@ def test_workers_import_what_this_process_does_and_deaths_end_the_search(
     monkeypatch.delenv("RAY_TMPDIR", raising=False)
     loop = make_loop(tmp_path / "whole", trials=4, batch_size=2)
     run_on_ray(loop, Looking(ours), Resources(workers=2))
-    assert [trial.error for trial in loop.log.trials] == [None] * 4
+    assert [trial.error for trial in loop.logs.trials] == [None] * 4
     loop = make_loop(tmp_path / "killed", trials=4, batch_size=2)
     with pytest.raises(SearchStoppedError, match=r"the worker died .*fewer --workers"):
         run_on_ray(loop, Looking(ours, kill="me"), Resources(workers=2, retries=0))
