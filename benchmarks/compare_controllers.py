@@ -5,7 +5,7 @@
 
 Finished searches are stored in that file and not run again: choose another one when the code has changed.
 
-Without the folder only the synthetic tables are run (``controller_tables.py``). Controllers are told noisy
+Without the folder only the synthetic tables are run (``controller_tables.py``). Controllers receive noisy
 readings and judged by true values. A sequence asked for twice counts twice. For noisy tables a second list
 shows the network that a search returns if it selects by the best reading, or by the surrogate's estimate.
 The picture has a panel per table: the mean over seeds of the best true value so far, with its 95% interval.

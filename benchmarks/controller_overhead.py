@@ -30,7 +30,7 @@ def score(tokens: Tokens, luck: random.Random) -> float:
 
 
 def after_trials(name: str, trials: int, *, in_search: bool, luck: random.Random) -> Controller:
-    """Return a controller that was told random trials in batches."""
+    """Return a controller that has learned from random trials, in batches."""
     controller = make_controller(name, MNASNET_ARITIES, seed=0)
     if in_search:
         space = load_space("mnasnet")

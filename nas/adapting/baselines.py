@@ -133,7 +133,7 @@ def best_within_limit(find: FindBaseline, request: BaselineRequest) -> tuple[Fou
 def recorded_baseline(
     folder: RunFolder, name: str, find: FindBaseline, request: BaselineRequest, *, variant: str = ""
 ) -> Baseline | None:
-    """Return a baseline from the run's folder, or find it now and save it there.
+    """Return the baseline that the run's folder has for this limit, or find it now and save it there.
 
     Args:
         folder: The run's folder.
@@ -148,7 +148,7 @@ def recorded_baseline(
     place = folder / "rivals"
     place.mkdir(exist_ok=True)
     path = place / (f"{name}-{variant}.json" if variant else f"{name}.json")
-    if not path.is_file():
+    if not path.is_file() or read_json(path)["limit_ms"] != request.limit_ms:
         found, reading = best_within_limit(find, request) or (None, None)
         if found is not None and found.weights is not None:
             from nas.checkpoints.torch_files import state_bytes

@@ -39,7 +39,7 @@ class AdaptPlan:
         run_seed: Random seed of the run.
         recipe: Of a proposal's fine-tuning, its length in steps.
         final: What to train once the target is reached.
-        watcher: Is told what happens.
+        watcher: Receives the events of the run.
         hold: Keeps the device from other runs while latencies are asked for: see `nas.engine.workers.hold`.
 
     Attributes:

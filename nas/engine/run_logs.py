@@ -36,7 +36,6 @@ class RunLogs:
     ) -> None:
         self._folder, self._kinds, self._fixed_finals = folder, kinds, fixed_finals
         self._log, self._final_log = TrialLog(folder / name), TrialLog(folder / "finals.jsonl")
-
         for trial in (*self.trials, *self.finals):
             if len(trial.latencies) not in (0, devices):
                 self.refuse(trial)
@@ -54,6 +53,8 @@ class RunLogs:
     def open_batch(self, keys: Sequence[Key]) -> dict[Key, Trial]:
         """Say which trials come next, in order; return those already on disk.
 
+        Failures are tried again as far as no decision rests on them: see `TrialLog.retry_failures`.
+
         Args:
             keys: All of one log.
 
@@ -63,7 +64,10 @@ class RunLogs:
         if not keys:
             return {}
         log = self._log_of(keys[0][0])
-        return log.open_batch(list(keys), alone=log is self._log or self._fixed_finals)
+        ends = log is self._final_log
+        if ends or not self._final_log.begun:
+            log.retry_failures(keys, even_if_seen=ends)
+        return log.open_batch(list(keys), alone=self._fixed_finals or not ends)
 
     def add(self, trial: Trial) -> None:
         """Keep a finished trial.
@@ -80,17 +84,6 @@ class RunLogs:
             InputError: Always.
         """
         self._log_of(trial.kind).refuse(trial, why)
-
-    def retry_failures(self) -> None:
-        """Forget the failures of the last batch, so that a resumed run tries them again.
-
-        Raises:
-            InputError: The disk is full.
-        """
-        if self._final_log.begun:
-            self._final_log.retry_failures(lambda _: "finals")
-        else:
-            self._log.retry_failures(lambda trial: (trial.batch, trial.kind))
 
     def keep_weights(self, key: Key, weights: bytes) -> None:
         """Keep a training's weights; see `RunFolder.keep_weights`."""

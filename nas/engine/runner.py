@@ -56,7 +56,7 @@ class BatchRunner(Generic[J]):
         plan: What to run.
         logs: Where trials and weights are kept.
         reward: Of (job, accuracy in 0..1).
-        watcher: Is told what happens.
+        watcher: Receives the events of the run.
         measure: Returns the latencies of networks, equal ones measured once; called while nothing trains.
             Jobs may bring their own.
         reuse: Kinds of which a network trains once; later jobs reuse the outcome.
@@ -82,7 +82,6 @@ class BatchRunner(Generic[J]):
         self._measure, self._reward, self._reuse = measure, reward, reuse
         self._failures, self._batch = Failures(hopeless), _Batch[J]()
         self.done, self.result = False, None
-        logs.retry_failures()  # the run may have stopped because of them
 
     def next_job(self) -> J | None:
         """Return the next job; None if the plan has ended, or waits for jobs that are out.

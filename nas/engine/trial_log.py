@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -89,23 +89,30 @@ class TrialLog:
             _append(self.ahead_path, trial)
         self._drain()
 
-    def retry_failures(self, batch_of: Callable[[Trial], object]) -> None:
-        """Forget the failures of the last batch, so that they are tried again in their places.
+    def retry_failures(self, keys: Sequence[Key], *, even_if_seen: bool = False) -> None:
+        """Forget the failures of a batch, so that they are tried again in their places.
+
+        Once a batch is complete the plan may have decided by it, so its failures stay, unless nothing in it
+        succeeded and nothing follows it: then the run stopped because of them.
 
         Args:
-            batch_of: Equal for trials of one batch.
+            keys: Of the batch.
+            even_if_seen: Forget them in any case: no decision rests on them.
 
         Raises:
             InputError: The disk is full.
         """
-        last = batch_of([*self.trials, *self._ahead.values()][-1]) if self.begun else None
-        first = next(
-            (n for n, t in enumerate(self.trials) if not t.ok and batch_of(t) == last), None
-        )
-        kept, later = self.trials[:first], self.trials[first:] if first is not None else []
-        waiting = [trial for trial in (*later, *self._ahead.values()) if trial.ok]
-        if first is None and len(waiting) == len(self._ahead):
+        found = [self._on_disk(key) for key in keys if key in self._logged or key in self._ahead]
+        failed = {trial.key for trial in found if not trial.ok}
+        follows = bool(self.trials) and self.trials[-1].key not in keys
+        seen = len(found) == len(keys) and (follows or len(failed) < len(found))
+        if not failed or (seen and not even_if_seen):
             return
+        first = next((n for n, t in enumerate(self.trials) if t.key in failed), len(self.trials))
+        before, after = self.trials[:first], self.trials[first:]
+        kept = [*before, *(trial for trial in after if trial.key not in keys)]
+        later = [trial for trial in after if trial.key in keys]
+        waiting = [t for t in (*later, *self._ahead.values()) if t.key not in failed]
         # What waits is written first: a trial that a crash leaves in both files counts once.
         write_whole(self.ahead_path, b"".join(map(_line, waiting)))
         write_whole(self.path, b"".join(map(_line, kept)))

@@ -60,7 +60,7 @@ class SearchPlan:
         reward: Of (accuracy in 0..1, latency in ms on each device).
         targets_ms: Of each device; finalists are taken from the candidates within them first.
         budget: How much to do.
-        watcher: Is told what happens.
+        watcher: Receives the events of the run.
         time_budget: Decides each batch's size where wall time ends the search.
         fidelity: How candidates train: in full by default.
 

@@ -6,7 +6,6 @@ import shutil
 import pytest
 
 from latency import open_device
-from nas.adapting.config import AdaptConfig
 from nas.adapting.family import Family
 from nas.adapting.job import in_steps
 from nas.adapting.plan import AdaptPlan, adapt_runner
@@ -91,16 +90,14 @@ def search(make_loop):
 
 
 @pytest.fixture
-def adapting():
-    def run(folder):
+def make_adapting():
+    def make(folder):
         folder.mkdir(exist_ok=True)
-        config = AdaptConfig(target_ms=0.85 * FULL_MS)
         source = MemoizedSource(open_device("madds:1"))
-        settings = Settings(target_ms=config.target_ms, delta=0.08)
-        shrink = Shrink(SPEC, settings, accuracy=0.8, latency=source)
+        settings = Settings(target_ms=0.85 * FULL_MS, delta=0.08)
         run_folder = RunFolder(folder)
         plan = AdaptPlan(
-            shrink,
+            Shrink(SPEC, settings, accuracy=0.8, latency=source),
             latency=source,
             weights=WEIGHTS,
             family=Family(run_folder),
@@ -109,9 +106,14 @@ def adapting():
             final=lambda reached: [],
             watcher=AdaptWatcher(),
         )
-        run_serially(adapt_runner(plan, run_folder), tuned)
+        return adapt_runner(plan, run_folder)
 
-    return run
+    return make
+
+
+@pytest.fixture
+def adapting(make_adapting):
+    return lambda folder: run_serially(make_adapting(folder), tuned)
 
 
 WEIGHTS = state_bytes(build(SPEC).state_dict())
@@ -127,7 +129,9 @@ def kept(folder):
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
         if path.suffix == ".jsonl":
-            logs[name] = [(t.key, t.fingerprint, t.accuracy, t.reward) for t in read_trials(path)]
+            logs[name] = [
+                (t.key, t.fingerprint, t.accuracy, t.reward, t.batch) for t in read_trials(path)
+            ]
         elif path.is_file() and not name.startswith("weights"):
             logs[name] = path.read_bytes()
     return logs
@@ -165,3 +169,65 @@ def test_a_second_crash_while_it_resumes_changes_nothing(search, tmp_path):
                     search(folder)
         search(folder)
         assert kept(folder) == expected
+
+
+class Once:
+    """Fails some jobs at their first attempt, as a full memory does, and dies at the `dies_at`th job."""
+
+    def __init__(self, evaluate, *, dies_at=None):
+        self.evaluate, self.dies_at = evaluate, dies_at
+        self.failed, self.jobs = set(), 0
+
+    def __call__(self, job):
+        if self.jobs == self.dies_at:
+            self.dies_at = None
+            raise Died
+        self.jobs += 1
+        if int(job.spec.fingerprint, 16) % 3 == 0 and job.key not in self.failed:
+            self.failed.add(job.key)
+            return Outcome(None, "out of memory")
+        return self.evaluate(job)
+
+
+@pytest.mark.parametrize("kind", ["search", "adapting"])
+def test_a_batch_that_the_plan_has_seen_stays_as_it_was(tmp_path, make_loop, make_adapting, kind):
+    """What was chosen rests on it: its failures are tried no more, though they might succeed now."""
+
+    def make(folder):
+        if kind == "adapting":
+            return make_adapting(folder)
+        return make_loop(folder, trials=9, batch_size=3, finalists=1, repeats=1, seed=1)
+
+    evaluate = tuned if kind == "adapting" else oracle
+    run_serially(make(tmp_path / "whole"), once := Once(evaluate))
+    expected = kept(tmp_path / "whole")
+    (main,) = (log for name, log in expected.items() if name in ("trials.jsonl", "proposals.jsonl"))
+    firsts = [n for n, entry in enumerate(main) if n and entry[-1] != main[n - 1][-1]]
+    assert once.failed
+    assert len(firsts) >= 2
+    for place in firsts:  # the first job of each batch but the first
+        folder = tmp_path / f"from-{place}"
+        once = Once(evaluate, dies_at=place)
+        with pytest.raises(Died):
+            run_serially(make(folder), once)
+        run_serially(make(folder), once)
+        assert kept(folder) == expected, f"job {place}"
+
+
+def test_failures_of_a_batch_that_was_cut_short_are_tried_again(tmp_path, make_loop):
+    def make():
+        return make_loop(tmp_path / "run", trials=6, batch_size=3, finalists=1, repeats=1)
+
+    done = []
+
+    def broken(job):
+        if len(done) == 2:
+            raise Died
+        done.append(job.index)
+        return Outcome(None, "worker died")
+
+    with pytest.raises(Died):
+        run_serially(make(), broken)
+    run_serially(loop := make(), oracle)
+    assert all(trial.ok for trial in loop.logs.trials)
+    assert [trial.index for trial in loop.logs.trials] == list(range(6))

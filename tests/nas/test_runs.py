@@ -66,33 +66,59 @@ def test_two_runs_of_one_second_have_two_names(tmp_path):
     assert names == ["mnasnet-1", "mnasnet-1-2", "mnasnet-1-3"]
 
 
-def test_failures_of_the_last_batch_are_tried_again_in_their_places(tmp_path):
-    log = TrialLog(tmp_path / "trials.jsonl")
+def two_batches(path, *, failing, logged=6):
+    """A log of two batches of three, of which the first so many trials have finished."""
+    log = TrialLog(path)
     for batch in (0, 1):
         keys = [("search", index) for index in range(3 * batch, 3 * batch + 3)]
         log.open_batch(keys)
         for kind, index in keys:
-            failed = "lost" if index in (1, 4) else None
-            log.add(replace(trial(index, kind), batch=batch, error=failed))
-    again = TrialLog(tmp_path / "trials.jsonl")
-    again.retry_failures(lambda trial: trial.batch)
-    assert [t.index for t in again.trials] == [0, 1, 2, 3]  # an earlier batch's failure stays
-    assert waiting(again) == [5]
-    again.open_batch([("search", index) for index in range(3)])
-    assert set(again.open_batch(keys)) == {("search", 3), ("search", 5)}
-    again.add(replace(trial(4), batch=1))
-    assert [t.index for t in TrialLog(tmp_path / "trials.jsonl").trials] == list(range(6))
+            if index < logged:
+                error = "lost" if index in failing else None
+                log.add(replace(trial(index, kind), batch=batch, error=error))
+    return keys
 
 
-def test_failures_that_wait_are_tried_again_as_well(tmp_path):
+@pytest.mark.parametrize(
+    ("failing", "logged", "stay", "wait"),
+    [
+        ({1, 4}, 6, [0, 1, 2, 3, 4, 5], []),  # the plan may have decided by the whole batch
+        ({1, 4}, 5, [0, 1, 2, 3], []),  # it has not seen this one
+        ({1, 3}, 5, [0, 1, 2], [4]),
+        ({1, 3, 4, 5}, 6, [0, 1, 2], []),  # the run stopped because of these
+    ],
+)
+def test_failures_are_tried_again_unless_the_plan_may_have_decided_by_them(
+    tmp_path, failing, logged, stay, wait
+):
+    path = tmp_path / "trials.jsonl"
+    keys = two_batches(path, failing=failing, logged=logged)
+    again = TrialLog(path)
+    first = [("search", index) for index in range(3)]
+    again.retry_failures(first)
+    again.open_batch(first)
+    again.retry_failures(keys)
+    assert [t.index for t in again.trials] == [t.index for t in TrialLog(path).trials] == stay
+    assert waiting(again) == wait
+    done = again.open_batch(keys)
+    for kind, index in keys:
+        if (kind, index) not in done:
+            again.add(replace(trial(index, kind), batch=1))
+    assert [t.index for t in TrialLog(path).trials] == list(range(6))
+    assert not again.ahead_path.exists()
+
+
+def test_failures_of_finals_are_tried_again_in_any_case(tmp_path):
     log = TrialLog(tmp_path / "finals.jsonl")
-    log.open_batch([("final", 0), ("final", 1), ("final", 2)])
-    log.add(replace(trial(1, "final"), error="lost"))
-    log.add(trial(2, "final"))
+    keys = [("final", 0), ("final", 1), ("repeat", 0)]
+    log.open_batch(keys)
+    for (kind, index), error in zip(keys, ("lost", None, None), strict=True):
+        log.add(replace(trial(index, kind), error=error))
     again = TrialLog(tmp_path / "finals.jsonl")
-    again.retry_failures(lambda _: None)
-    assert waiting(again) == [2]
-    assert waiting(TrialLog(tmp_path / "finals.jsonl")) == [2]
+    again.retry_failures(keys, even_if_seen=True)
+    assert set(again.open_batch(keys)) == {("final", 1), ("repeat", 0)}
+    again.add(trial(0, "final"))
+    assert [t.key for t in TrialLog(tmp_path / "finals.jsonl").trials] == keys
 
 
 def test_a_trial_that_a_crash_left_in_both_files_counts_once(tmp_path):
