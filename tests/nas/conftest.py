@@ -1,11 +1,15 @@
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from controllers import make_controller
 from latency import open_device
+from nas.data.images import Dataset
+from nas.data.load import load_dataset
 from nas.engine.job import Outcome
 from nas.engine.measuring import measure
 from nas.engine.run_folder import RunFolder
@@ -14,6 +18,7 @@ from nas.searching.fidelity import Halving
 from nas.searching.plan import Budget, SearchPlan, search_runner
 from nas.searching.reward import Reward
 from search_spaces import load_space
+from tests.nas.image_sets import random_dataset, random_image
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -123,3 +128,31 @@ def open_page():
         browser.close()
     assert problems == []
     assert [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []
+
+
+@pytest.fixture
+def make_folder(tmp_path: Path) -> Callable[[dict[str, int]], Path]:
+    """Write `count` random PNGs into each folder named; the same names give the same images."""
+
+    def make(counts: dict[str, int]) -> Path:
+        root = tmp_path / "data"
+        seed = 0
+        for name, count in counts.items():
+            folder = root / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                seed += 1
+                random_image(seed).save(folder / f"{number:03}.png")
+        return root
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def fashion() -> Dataset:
+    return load_dataset("fashion-mnist-subset")
+
+
+@pytest.fixture
+def small_dataset() -> Dataset:
+    return random_dataset()
