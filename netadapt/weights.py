@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -123,14 +125,19 @@ def _embedded(inherited: dict[str, Tensor], initial: Weights) -> dict[str, Tenso
 
 
 def _check_weights(spec: ArchSpec, weights: Weights) -> None:
-    with torch.device("meta"):  # names and shapes only
-        expected = Network(spec).state_dict()
+    expected = _tensor_shapes(spec)
     for name in sorted(expected.keys() ^ weights.keys()):
         problem = "is missing" if name in expected else "belongs to another network"
         raise InputError(f"weights: {name} {problem}: pass the parent's own state dict")
-    for name, tensor in expected.items():
-        if weights[name].shape != tensor.shape:
-            ours, theirs = tuple(tensor.shape), tuple(weights[name].shape)
+    for name, shape in expected.items():
+        if weights[name].shape != shape:
+            ours, theirs = tuple(shape), tuple(weights[name].shape)
             raise InputError(
                 f"weights: {name} is {theirs}, the parent's is {ours}: pass the parent's own state dict"
             )
+
+
+@lru_cache(maxsize=8)  # all proposals of a step have one parent
+def _tensor_shapes(spec: ArchSpec) -> dict[str, torch.Size]:
+    with torch.device("meta"):  # names and shapes only
+        return {name: tensor.shape for name, tensor in Network(spec).state_dict().items()}

@@ -1,6 +1,7 @@
 """NetAdapt over a run folder: its choices, and that no interruption changes them."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -23,7 +24,8 @@ from search_spaces import REFERENCES, InputError, count
 from search_spaces.network import build
 from search_spaces.spec import load
 
-SPEC = REFERENCES["mobilenet_v3_small"](width=0.35, resolution=32, classes=2)
+WHOLE = REFERENCES["mobilenet_v3_small"](width=0.35, resolution=32, classes=2)
+SPEC = replace(WHOLE, blocks=WHOLE.blocks[:5], head=replace(WHOLE.head, conv=64, hidden=64))
 FULL_MS = count(SPEC).madds / 1e6
 
 
@@ -62,8 +64,9 @@ class Trainer:
         if len(self.jobs) == self.dies_at:
             raise KeyboardInterrupt
         self.jobs.append(job)
-        weights = build(job.spec).state_dict()
-        if job.weights is not None:
+        if job.weights is None:
+            weights = build(job.spec).state_dict()
+        else:
             weights = transfer(job.parent, state_of(job.weights), job.spec)
         return Outcome(self.skill(job), weights=state_bytes(weights))
 
@@ -86,12 +89,25 @@ def logged(folder):
     return lines
 
 
-def test_it_ends_at_the_target_with_the_best_of_each_step(tmp_path):
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """A run's trainer, and its result."""
     trainer = Trainer()
-    result = run(tmp_path, trainer)
+    return trainer, run(tmp_path_factory.mktemp("whole"), trainer)
+
+
+@pytest.fixture
+def finished(uninterrupted, tmp_path):
+    """A copy of a finished run's folder."""
+    return shutil.copytree(uninterrupted[1].folder.path, tmp_path / "finished")
+
+
+def test_it_ends_at_the_target_with_the_best_of_each_step(uninterrupted):
+    trainer, result = uninterrupted
+    folder = result.folder.path
     assert result.reached
     assert result.latency.median_ms <= CONFIG.target_ms < result.seed_latency.median_ms
-    assert result.spec == load(tmp_path / "adapted.yaml")
+    assert result.spec == load(folder / "adapted.yaml")
     proposals = [job for job in trainer.jobs if job.kind == "proposal"]
     accuracy, latency_ms = result.seed_accuracy, result.seed_latency.median_ms
     for step, chosen in enumerate(result.family):
@@ -99,26 +115,19 @@ def test_it_ends_at_the_target_with_the_best_of_each_step(tmp_path):
         assert len({job.seed for job in of_step}) == 1  # the same data in the same order
         assert len({job.parent.fingerprint for job in of_step}) == 1
         ratios = {
-            job.index: (Trainer()(job).accuracy - accuracy)
+            job.index: (trainer.skill(job) - accuracy)
             / (latency_ms - max(job.latency.median_ms, CONFIG.target_ms))
             for job in of_step
         }
         assert chosen.index == max(ratios, key=lambda index: (ratios[index], -index))
-        plan = json.loads((tmp_path / "plans" / f"step-{step}.json").read_text())
+        plan = json.loads((folder / "plans" / f"step-{step}.json").read_text())
         halvings = np.log2(0.1 * FULL_MS / plan["delta_ms"])
         assert halvings == pytest.approx(round(halvings)) or step == len(result.family) - 1
         assert all(job.latency.median_ms <= latency_ms - plan["delta_ms"] + 1e-9 for job in of_step)
         accuracy, latency_ms = chosen.accuracy, chosen.latency_ms
-        kept = torch.load(tmp_path / "family" / f"step-{step + 1}.pt", weights_only=True)
-        build(load(tmp_path / "family" / f"step-{step + 1}.yaml")).load_state_dict(kept)
+        kept = torch.load(folder / "family" / f"step-{step + 1}.pt", weights_only=True)
+        build(load(folder / "family" / f"step-{step + 1}.yaml")).load_state_dict(kept)
     assert [trial.kind for trial in result.finals] == ["scratch", "finetune"]
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory):
-    """A run's trainer, and its result."""
-    trainer = Trainer()
-    return trainer, run(tmp_path_factory.mktemp("whole"), trainer)
 
 
 @pytest.mark.parametrize("dies_at", [4, -1])  # test_crashes.py has the others
@@ -141,10 +150,21 @@ BACK = CONFIG.model_copy(update={"target_ms": 0.8 * FULL_MS, "tolerance": 0.002}
 PLAIN = BACK.model_copy(update={"tolerance": 1.0})
 
 
-def test_the_way_may_end_with_width_given_back(tmp_path):
+@pytest.fixture(scope="module")
+def widened(tmp_path_factory):
+    """The trainer of a run that widens at its end, and its result."""
     trainer = Trainer()
-    result = run(tmp_path, trainer, BACK)
-    plain = run(tmp_path / "plain", config=PLAIN)
+    return trainer, run(tmp_path_factory.mktemp("widened"), trainer, BACK)
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """The result of the same run without widening."""
+    return run(tmp_path_factory.mktemp("plain"), config=PLAIN)
+
+
+def test_the_way_may_end_with_width_given_back(widened, plain):
+    trainer, result = widened
     assert [t.fingerprint for t in plain.family] == [
         t.fingerprint for t in result.family[: len(plain.family)]
     ]
@@ -163,19 +183,16 @@ def test_the_way_may_end_with_width_given_back(tmp_path):
 
 
 @pytest.mark.parametrize("dies_at", [-4, -1])
-def test_no_interruption_while_widening_changes_anything(tmp_path, dies_at):
-    whole = Trainer()
-    expected = run(tmp_path / "whole", whole, BACK)
+def test_no_interruption_while_widening_changes_anything(tmp_path, widened, dies_at):
+    whole, expected = widened
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "broken", Trainer(len(whole.jobs) + dies_at), BACK)
     result = run(tmp_path / "broken", config=BACK)
-    assert logged(tmp_path / "broken") == logged(tmp_path / "whole")
+    assert logged(tmp_path / "broken") == logged(expected.folder.path)
     assert result.to_dict() == expected.to_dict()
 
 
-def test_what_fails_while_widening_costs_nothing(tmp_path):
-    plain = run(tmp_path / "plain", config=PLAIN)
-
+def test_what_fails_while_widening_costs_nothing(tmp_path, plain):
     class Fails(Trainer):
         def __call__(self, job):
             lost = job.kind == "proposal" and job.batch >= len(plain.family)
@@ -189,10 +206,9 @@ def test_what_fails_while_widening_costs_nothing(tmp_path):
     assert AdaptRecord.read(result.folder).result is not None
 
 
-def test_a_finished_run_is_not_run_again(tmp_path):
-    first = run(tmp_path)
+def test_a_finished_run_is_not_run_again(uninterrupted, finished):
     again = Trainer()
-    assert run(tmp_path, again).to_dict() == first.to_dict()
+    assert run(finished, again).to_dict() == uninterrupted[1].to_dict()
     assert again.jobs == []
 
 
@@ -244,7 +260,7 @@ def test_accuracy_alone_may_choose(tmp_path):
     trainer = Trainer()
     result = run(tmp_path, trainer, config=CONFIG.model_copy(update={"metric": "accuracy"}))
     first = [job for job in trainer.jobs if job.kind == "proposal" and job.batch == 0]
-    best = max(first, key=lambda job: Trainer()(job).accuracy)
+    best = max(first, key=trainer.skill)
     assert result.family[0].index == best.index
 
 
@@ -261,10 +277,9 @@ def test_accuracy_alone_may_choose(tmp_path):
         ),
     ],
 )
-def test_what_does_not_fit_is_refused(tmp_path, change, message):
-    run(tmp_path)
+def test_what_does_not_fit_is_refused(finished, change, message):
     with pytest.raises(InputError, match=message):
-        run(tmp_path, **change)
+        run(finished, **change)
 
 
 @pytest.mark.ray

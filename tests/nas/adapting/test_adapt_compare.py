@@ -156,11 +156,11 @@ def test_it_can_be_asked_for_later_and_of_more_seeds(tmp_path):
 
 def pruned(request):
     """A baseline of one's own: one block narrowed until the latency is met, weights of its own making."""
-    (group,) = (g for g in width_groups(request.seed.spec) if g.name == "block 8 expansion")
+    (group,) = (g for g in width_groups(request.seed.spec) if g.name == "block 4 expansion")
     child = narrowed(request.seed.spec, group, 8)
     if request.latency(child) > request.limit_ms:
         child = narrowest(request.seed.spec, Widths())
-    return Found(child, "block 8 pruned", inherit(SPEC, request.seed.weights, child))
+    return Found(child, "block 4 pruned", inherit(SPEC, request.seed.weights, child))
 
 
 def test_baselines_of_ones_own_join_in(tmp_path):

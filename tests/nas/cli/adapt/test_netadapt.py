@@ -312,7 +312,7 @@ def test_a_device_that_cannot_measure_is_told_before_anything_is_written(
     netadapt, seed, photos, tmp_path, device, act
 ):
     device(act)
-    code, _, err = netadapt("--seed", seed, "--data", photos, "--target-ms", 0.3, *QUICK)
+    code, _, err = netadapt("--seed", seed, "--data", photos, "--target-ms", 0.7 * FULL_MS, *QUICK)
     assert code == 2
     assert "no such runtime: choose another --device" in err
     assert not (tmp_path / "runs").exists()
