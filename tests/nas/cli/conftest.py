@@ -20,6 +20,35 @@ head: {conv: 32, hidden: 0, act: relu, dropout: 0.0}
 """
 
 
+SEARCHED_SPACE = """\
+schema: 1
+name: searched
+bn_eps: 0.001
+stem: {out: 8, kernel: 3, stride: 2, act: relu}
+blocks:
+- {stride: 2, op: [sepconv, mbconv3], kernel: [3, 5], se: 0, se_rule: mnasnet, skip: identity,
+   out: [8, 16], depth: 1, act: relu}
+- {stride: 2, op: [mbconv3, mbconv6], kernel: [3, 5], se: [0, 0.25], se_rule: mnasnet, skip: identity,
+   out: [16, 24], depth: [1, 2], act: relu}
+head: {conv: 64, hidden: 0, act: relu, dropout: 0.0}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _no_timing(monkeypatch):
+    """A plan's cost is that of a machine of known speed: timing it takes a second a search."""
+    for room in ("adapting", "searching.planning"):
+        monkeypatch.setattr(f"nas.{room}.forecast.training_speed", lambda *_, **__: 500.0)
+
+
+@pytest.fixture(scope="session")
+def searched_space(tmp_path_factory):
+    """A space of 256 small networks, in a file."""
+    path = tmp_path_factory.mktemp("space") / "searched.yaml"
+    path.write_text(SEARCHED_SPACE)
+    return path
+
+
 def run(monkeypatch, capsys, *arguments, command=main):
     monkeypatch.setattr(sys, "argv", ["nas", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:

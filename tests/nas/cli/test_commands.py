@@ -25,10 +25,10 @@ QUICK = ["--device", "madds:1", "--target-ms", "2", "--resolution", "32", "--wor
 
 
 @pytest.fixture
-def config(tmp_path):
+def config(tmp_path, searched_space):
     path = tmp_path / "config.yaml"
     path.write_text(
-        "trials: 4\nbatch_size: 2\nrecipe: {steps: 6, batch_size: 16}\n"
+        f"space: {searched_space}\ntrials: 4\nbatch_size: 2\nrecipe: {{steps: 6, batch_size: 16}}\n"
         "finals: {count: 1, epochs_factor: 2, repeats: 1}\n"
     )
     return path
@@ -113,7 +113,7 @@ def test_a_search_from_images_to_files_that_work(nas, nas_search, photos, config
 
 
 def test_a_dry_run_says_what_it_would_do_and_writes_nothing(nas_search, photos, config, tmp_path):
-    dry = ("--config", config, "--dry-run", "--verbose")
+    dry = ("--config", config, "--space", "mnasnet", "--dry-run", "--verbose")
     code, _, err = nas_search(*QUICK, "--data", photos, *dry)
     assert code == 0
     assert "measuring the latency range of the space" in err
@@ -328,7 +328,7 @@ class TestOutOfReach:
     """A target below every network that was looked at."""
 
     def plan(self, nas_search, photos, config, *options):
-        common = ("--data", photos, "--config", config, *QUICK, "--verbose")
+        common = ("--data", photos, "--config", config, "--space", "mnasnet", *QUICK, "--verbose")
         code, out, err = nas_search(*common, "--json", *options)
         return code, out, " ".join(err.split())
 

@@ -17,18 +17,18 @@ from tests.nas.cli.adapt.test_netadapt import STEPS_ALONE
 from tests.nas.cli.test_commands import QUICK
 
 SETTINGS = (
-    "trials: 4\nbatch_size: 2\nrecipe: {{steps: 2, batch_size: 16}}\n"
+    "space: {space}\ntrials: 4\nbatch_size: 2\nrecipe: {{steps: 2, batch_size: 16}}\n"
     "finals: {{count: 1, epochs_factor: 2, repeats: 1}}\ndata: {{memory_limit_mb: {limit}}}\n"
 )
 
 
 @pytest.fixture
-def begin(nas_search, photos, tmp_path):
+def begin(nas_search, photos, searched_space, tmp_path):
     """A search of a few steps, called `one`."""
 
     def call(*options, limit=4096, data=None):
         config = tmp_path / "config.yaml"
-        config.write_text(SETTINGS.format(limit=limit))
+        config.write_text(SETTINGS.format(limit=limit, space=searched_space))
         where = ("--data", data or photos, "--config", config, "--run-name", "one")
         return nas_search(*QUICK, *where, *options)
 

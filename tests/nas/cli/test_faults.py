@@ -14,10 +14,10 @@ from tests.nas.cli.test_commands import QUICK
 
 
 @pytest.fixture
-def config(tmp_path):
+def config(tmp_path, searched_space):
     path = tmp_path / "config.yaml"
     path.write_text(
-        "trials: 4\nbatch_size: 2\nrecipe: {steps: 2, batch_size: 16}\n"
+        f"space: {searched_space}\ntrials: 4\nbatch_size: 2\nrecipe: {{steps: 2, batch_size: 16}}\n"
         "finals: {count: 1, epochs_factor: 2, repeats: 1}\n"
     )
     return path

@@ -8,10 +8,10 @@ QUICK = ["--device", "madds:1", "--target-ms", "2", "--resolution", "32", "--wor
 
 
 @pytest.fixture
-def config(tmp_path):
+def config(tmp_path, searched_space):
     path = tmp_path / "config.yaml"
     path.write_text(
-        "trials: 4\nbatch_size: 2\nrecipe: {steps: 6, batch_size: 16}\n"
+        f"space: {searched_space}\ntrials: 4\nbatch_size: 2\nrecipe: {{steps: 6, batch_size: 16}}\n"
         "finals: {count: 1, epochs_factor: 2, repeats: 2}\n"
     )
     return path

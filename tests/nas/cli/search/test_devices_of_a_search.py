@@ -10,10 +10,11 @@ from search_spaces import count
 
 
 @pytest.fixture
-def config(tmp_path):
+def config(tmp_path, searched_space):
     path = tmp_path / "config.yaml"
     path.write_text(
-        "resolution: 32\ntrials: 6\nbatch_size: 2\nrecipe: {steps: 3, batch_size: 16}\n"
+        f"space: {searched_space}\nresolution: 32\ntrials: 6\nbatch_size: 2\n"
+        "recipe: {steps: 3, batch_size: 16}\n"
         "finals: {count: 1, epochs_factor: 2, repeats: 1}\nschedule: {workers: 0}\n"
     )
     return path
@@ -88,7 +89,8 @@ def test_a_target_may_stand_with_its_device(nas_search, photos, config):
 
 
 def test_the_plan_tells_of_each_device(nas_search, photos, config):
-    options = ("--data", photos, "--config", config, "--dry-run", "--json", "--device", "pixel1=3")
+    options = ("--data", photos, "--config", config, "--space", "mnasnet", "--device", "pixel1=3",
+               "--dry-run", "--json")  # fmt: skip
     code, out, err = nas_search(*options, "--device", "madds:1=900")
     assert code == 0, err
     document = json.loads(out)
