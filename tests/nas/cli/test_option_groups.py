@@ -1,5 +1,6 @@
 """Groups of options: Typer sees each option, the command gets its groups."""
 
+import inspect
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -7,7 +8,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from nas.cli.main import nas_app, netadapt_app, search_app
 from nas.cli.option_groups import OptionGroup, with_groups
+from nas.cli.typed import options_typed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +43,7 @@ def app():
         as_json: Annotated[bool, typer.Option("--json")] = False,
     ) -> None:
         """What it does."""
-        got.append((spec, size, as_json))
+        got.append((spec, size, as_json, options_typed(context)))
 
     def run(*arguments):
         got.clear()
@@ -51,9 +54,10 @@ def app():
 
 
 def test_the_command_gets_its_groups(app):
-    (spec, size, as_json), _ = app("-r", "net", "--name", "a", "--height", "3", "--json")
+    (spec, size, as_json, typed), _ = app("-r", "net", "--name", "a", "--height", "3", "--json")
     assert (spec, as_json) == ("net", True)
     assert size == NamedSize(name="a", height=3, round_off=True)
+    assert typed == {"round_off": True, "spec": "net", "name": "a", "height": 3, "as_json": True}
 
 
 def test_a_required_option_of_a_group_is_required(app):
@@ -76,3 +80,14 @@ def test_help_shows_the_groups_in_panels_with_the_subclass_s_help(app):
 def test_settings_are_what_was_given():
     assert Size().settings() == {"height": 1}
     assert Size(width=0, round_off=True).settings() == {"width": 0, "height": 1, "round_off": True}
+
+
+def commands():
+    apps = (nas_app, netadapt_app, search_app)
+    return {info.callback for app in apps for info in app.registered_commands}
+
+
+@pytest.mark.parametrize("command", commands(), ids=lambda command: command.__name__)
+def test_a_command_has_at_most_six_parameters(command):
+    written = inspect.unwrap(command)
+    assert len(inspect.signature(written).parameters) <= 6
