@@ -2,48 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
 
+from nas.cli.option_groups import OptionGroup
 from nas.data.config import DataConfig
 from search_spaces import InputError
 from search_spaces.errors import first_problem
 
-LayoutOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="flat|split",
-        help="flat: class folders; split: train, val and test folders; detected by default.",
-    ),
-]
-MegapixelsOption = Annotated[
-    float | None, typer.Option("--max-megapixels", help="Reject images larger than this; 400.")
-]
-SkipFlag = Annotated[
-    bool,
-    typer.Option("--skip-bad-images", help="Skip unreadable images and list them."),
-]
-AcceptFlag = Annotated[
-    bool,
-    typer.Option(
-        "--accept-data-changes",
-        help="With --resume: continue although images were added, removed or changed; the run records it.",
-    ),
-]
+
+@dataclass(frozen=True, kw_only=True)
+class ImageOptions(OptionGroup):
+    """How images are read; `settings` are those of `DataConfig`."""
+
+    panel = "Reading images"
+
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            metavar="flat|split",
+            help="flat: class folders; split: train, val and test folders; detected by default.",
+        ),
+    ] = None
+    max_megapixels: Annotated[
+        float | None, typer.Option(help="Reject images larger than this; 400.")
+    ] = None
+    skip_bad_images: Annotated[
+        bool, typer.Option("--skip-bad-images", help="Skip unreadable images and list them.")
+    ] = False
+
 
 OPTIONS = {"layout": "--layout", "max_megapixels": "--max-megapixels", "source": "--data"}
-
-
-def data_settings(
-    *, layout: str | None, max_megapixels: float | None, skip_bad_images: bool
-) -> dict[str, Any]:
-    """Return the given options as settings of `DataConfig`."""
-    given = {"layout": layout, "max_megapixels": max_megapixels}
-    settings = {name: value for name, value in given.items() if value is not None}
-    return settings | ({"skip_bad_images": True} if skip_bad_images else {})
 
 
 def data_config(source: str, **settings: Any) -> DataConfig:
@@ -62,7 +55,7 @@ def data_config(source: str, **settings: Any) -> DataConfig:
 
 def absolute(data: DataConfig) -> DataConfig:
     """Make the path of an image folder absolute."""
-    from nas.data.finding import expanded, is_folder
+    from nas.data.finding import expanded, is_folder  # imports torch
 
     if not is_folder(data.source):
         return data
@@ -79,7 +72,7 @@ def found_again(data: DataConfig, run: Path) -> DataConfig:
     Raises:
         InputError: The folder exists neither here nor in a parent of the run's folder.
     """
-    from nas.data.embedded import NAME
+    from nas.data.embedded import NAME  # imports PIL, the others torch
     from nas.data.finding import expanded, is_folder
     from nas.data.torchvision_sets import canonical_name
 

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from nas.data.config import DataConfig
+from nas.data.image_files.names import printable
 from nas.display.progress import waiting
+from nas.engine.data_changes import Resumed, read_contents
 from nas.engine.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from nas.checkpoints.checkpoint import Usage
     from nas.data.images import Dataset
     from nas.data.load import ImageSource
-    from nas.engine.data_changes import Resumed
 
 
 def open_images(
@@ -64,9 +65,7 @@ def find_images(
     Raises:
         InputError: See `nas.data.load.open_source`; or the images differ from those the run started with.
     """
-    from nas.data.image_files.names import printable
-    from nas.data.load import open_source
-    from nas.engine.data_changes import read_contents
+    from nas.data.load import open_source  # imports torch
 
     folder = resumed.folder if resumed else None if of is None else RunFolder(of.parent)
     before = None if folder is None else read_contents(folder)
@@ -131,7 +130,7 @@ def read_images(
     Raises:
         InputError: An image cannot be read, or there are fewer training images than a batch.
     """
-    from nas.data.images import require_batch
+    from nas.data.images import require_batch  # imports torch
 
     reading = f"reading images of {source.name} at {px} px"
     with waiting(console, reading) as status:

@@ -22,7 +22,7 @@ def require_machine(schedule: ScheduleConfig) -> None:
             f"cpus_per_trial is {schedule.cpus_per_trial}, but this machine has {cores} cores: give fewer"
         )
     if schedule.gpus_per_trial > 0:
-        import torch
+        import torch  # takes seconds
 
         gpus = torch.cuda.device_count()
         if schedule.gpus_per_trial > gpus:

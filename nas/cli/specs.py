@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from nas.adapting.record import is_adapt_run
+from nas.cli.option_groups import OptionGroup
 from nas.cli.provenance import say_run
 from nas.engine.run_folder import RunFolder
 from search_spaces import REFERENCES, ArchSpec, InputError
@@ -20,8 +21,6 @@ from search_spaces.spec import load
 SpecName = Annotated[
     str, typer.Argument(help="A .yaml spec, a seed.pt, a run's folder, or a reference's name.")
 ]
-ResolutionOption = Annotated[int | None, typer.Option(help="Input side in pixels.")]
-ClassesOption = Annotated[int | None, typer.Option(help="Number of classes.")]
 WEIGHTS = (".pth", ".safetensors", ".ckpt", ".bin")
 
 ClassFileOption = Annotated[
@@ -31,17 +30,6 @@ ClassFileOption = Annotated[
         metavar="FILE",
         help="The network's class names in order, one per line; or YAML or JSON that maps each folder to "
         "its class (FOLDER: NAME or INDEX).",
-    ),
-]
-WidthOption = Annotated[
-    float | None,
-    typer.Option(help="Width multiplier for reference networks named without @MULTIPLIER."),
-]
-ConventionOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="paper|torchvision",
-        help="Rounding rule for the widths of a scaled MobileNetV3; paper by default.",
     ),
 ]
 
@@ -61,6 +49,29 @@ class Changes:
     classes: int | None = None
     width: float | None = None
     convention: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScaleOptions(OptionGroup):
+    """The width of a reference network."""
+
+    panel = "Reference networks"
+
+    width: Annotated[
+        float | None,
+        typer.Option(help="Width multiplier for reference networks named without @MULTIPLIER."),
+    ] = None
+    convention: Annotated[
+        str | None,
+        typer.Option(
+            metavar="paper|torchvision",
+            help="Rounding rule for the widths of a scaled MobileNetV3; paper by default.",
+        ),
+    ] = None
+
+    def changes(self, *, resolution: int | None = None, classes: int | None = None) -> Changes:
+        """Return the changes to make to a network."""
+        return Changes(resolution, classes, self.width, self.convention)
 
 
 def open_spec(name: str, changes: Changes = Changes()) -> ArchSpec:
@@ -102,7 +113,7 @@ def _read(name: str, changes: Changes) -> ArchSpec:
         spec = load(name)
         say_run(name)
     elif name.endswith(".pt"):
-        from nas.checkpoints.checkpoint import load_checkpoint
+        from nas.checkpoints.checkpoint import load_checkpoint  # imports torch
 
         seed = load_checkpoint(name)
         say_run(name, seed.run)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
 
 
-def options_typed(context: typer.Context) -> list[str]:
-    """Return the names of the options given on the command line."""
-    return [
-        name
-        for name in context.params
+def options_typed(context: typer.Context) -> dict[str, Any]:
+    """Return the options given on the command line, in the order typed, with their values."""
+    return {
+        name: value
+        for name, value in context.params.items()
         if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
-    ]
+    }

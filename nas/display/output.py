@@ -104,3 +104,21 @@ def not_over(path: Path, source: str | Path) -> Path:
     if path.resolve() == Path(source).resolve():
         raise InputError(f"{path} is the input file: choose another --output")
     return path
+
+
+def require_writable_file(path: Path, *, source: str | Path, is_chosen: bool) -> None:
+    """Check that an output file can be written.
+
+    Args:
+        path: The output path.
+        source: The input file.
+        is_chosen: Whether the path is the value of `--output`; a default is never overwritten.
+
+    Raises:
+        InputError: It is the input file, its folder does not exist, or the default exists.
+    """
+    not_over(path, source)
+    if path.exists() and not is_chosen:
+        raise InputError(f"{path} exists: move it away, or choose another --output")
+    if not path.parent.is_dir():
+        raise InputError(f"no folder {path.parent}: create it, or choose another --output")

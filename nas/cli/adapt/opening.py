@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from latency import Cached, MeasurementError, open_device, with_anchor
+from nas import run_adapt
 from nas.adapting.config import AdaptConfig
+from nas.adapting.forecast import Forecast, Workload
 from nas.adapting.kinds import is_curve
+from nas.adapting.record import AdaptRecord
 from nas.atomic_files import write_whole
 from nas.cli.adapt import settings
 from nas.cli.adapt.summary import conclude, warn_of_unstable
@@ -19,6 +22,7 @@ from nas.cli.data_options import found_again
 from nas.cli.errors import Failed
 from nas.cli.images import open_images
 from nas.cli.provenance import say_run
+from nas.display.adapt_view import View
 from nas.display.output import command, noted
 from nas.display.progress import say
 from nas.engine.data_changes import Resumed
@@ -32,7 +36,6 @@ from search_spaces import InputError
 from search_spaces.shell import quoted
 
 if TYPE_CHECKING:
-    from nas.adapting.forecast import Forecast
     from nas.adapting.results import AdaptResult
     from nas.checkpoints.checkpoint import Checkpoint
     from nas.data.images import Dataset
@@ -63,8 +66,6 @@ class Adapting:
             InputError: Another process holds the run, or its inputs do not fit.
             Failed: The run cannot continue.
         """
-        from nas.adapting.record import AdaptRecord
-
         with folder.locked():
             scored_before = (folder / "result.json").is_file()
             result = self._adapt(folder, forecast)
@@ -81,17 +82,13 @@ class Adapting:
         return result
 
     def _adapt(self, folder: RunFolder, forecast: Forecast | None) -> AdaptResult:
-        from nas.adapting.forecast import Workload
-        from nas.display.adapt_view import View
-        from nas.run_adapt import adapt
-
         config, console = self.config, self.console
         on = None if config.schedule.ray_address else config.schedule.at_once
         view = View(console, Workload(config, len(self.data.train)), forecast, workers=on)
         self.source.progress = view.asked
         console.print(f"run folder: {folder.path}", soft_wrap=True)
         try:
-            return adapt(
+            return run_adapt.adapt(
                 self.seed,
                 data=self.data,
                 latency=self.source,
@@ -156,7 +153,7 @@ def open_seed(path: Path) -> Checkpoint:
     Raises:
         InputError: The file is not a checkpoint.
     """
-    from nas.checkpoints.checkpoint import load_checkpoint
+    from nas.checkpoints.checkpoint import load_checkpoint  # imports torch
 
     if path.suffix in (".yaml", ".yml") and path.is_file():
         raise InputError(
@@ -167,21 +164,9 @@ def open_seed(path: Path) -> Checkpoint:
     return seed
 
 
-def require_ratio(ratio: float) -> None:
-    """Check a target given as a fraction of the seed's latency.
-
-    Raises:
-        InputError: It is not between 0 and 1.
-    """
-    if not 0 < ratio < 1:
-        raise InputError(
-            f"--target-ratio must be between 0 and 1, got {ratio:g}: 0.5 halves the latency"
-        )
-
-
 def start(runs: Path, name: str, job: Adapting) -> RunFolder:
     """Create the run's folder and save its settings and seed there."""
-    from nas.checkpoints.checkpoint import checkpoint_bytes
+    from nas.checkpoints.checkpoint import checkpoint_bytes  # imports torch
 
     folder = new_folder(runs, name)
     try:
@@ -250,7 +235,7 @@ def _images(
     Raises:
         InputError: They cannot be read, have other classes, or are fewer than a batch.
     """
-    from nas.checkpoints.retrain import for_classes
+    from nas.checkpoints.retrain import for_classes  # imports torch
 
     px, trained_px = seed.spec.resolution, seed.usage.trained_px
     if trained_px != px:

@@ -10,15 +10,17 @@ from rich.text import Text
 
 from latency import LatencySource, MeasurementError
 from nas.adapting.config import AdaptConfig
+from nas.adapting.forecast import Forecast, Workload
+from nas.adapting.forecast import forecast as forecast_run
 from nas.adapting.kinds import HOW
 from nas.display.output import noted
 from nas.display.progress import waiting
 from nas.formatting import counted, duration, epochs, reading, three_digits, two_digits_up
+from netadapt import Widths, narrowest, width_groups
 from search_spaces import InputError
 
 if TYPE_CHECKING:
     from latency import Latency
-    from nas.adapting.forecast import Forecast
     from nas.checkpoints.checkpoint import Checkpoint
     from nas.data.images import Dataset
     from nas.engine.memoized_source import MemoizedSource
@@ -37,8 +39,6 @@ def announce(
     Raises:
         InputError: The target cannot be reached, or the device cannot measure.
     """
-    from netadapt import width_groups
-
     now = seed_latency(source, seed.spec, console)
     document: dict[str, Any] = {
         "device": source.device.name,
@@ -100,8 +100,6 @@ def measured(source: LatencySource, spec: ArchSpec) -> Latency:
 def _require_reach(
     config: AdaptConfig, seed: ArchSpec, source: LatencySource, console: Console
 ) -> None:
-    from netadapt import Widths, narrowest, width_groups
-
     widths = Widths(config.divisor, config.floor)
     if not any(
         widths.below(group.width) for group in width_groups(seed, include_stem_and_head=config.ends)
@@ -126,8 +124,6 @@ def _forecast(
     config: AdaptConfig, seed: ArchSpec, data: Dataset, source: MemoizedSource, console: Console
 ) -> Forecast | None:
     """Forecast a run on this machine's CPUs; None on a cluster or a GPU, whose speed is unknown."""
-    from nas.adapting.forecast import Workload, forecast
-
     if config.schedule.ray_address is not None or config.schedule.gpus_per_trial > 0:
         return None
     what = "estimating the cost: measuring each group at its minimum width, timing training steps"
@@ -136,7 +132,7 @@ def _forecast(
             f"{what}: {counted(networks, 'network')} measured so far"
         )
         try:
-            return forecast(
+            return forecast_run(
                 Workload(config, len(data.train)),
                 seed,
                 source,
@@ -156,8 +152,6 @@ def _lines(
     now: Latency,
     forecast: Forecast | None,
 ) -> list[tuple[str, str]]:
-    from netadapt import width_groups
-
     groups = len(width_groups(seed.spec, include_stem_and_head=config.ends))
     kind = "not measured: " if now.estimate else ""
     lines = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import yaml
 from pydantic import ValidationError
 
 from nas.adapting.config import AdaptConfig
@@ -14,6 +15,7 @@ from nas.engine.run_folder import RunFolder
 from nas.searching.config import as_begun
 from search_spaces import InputError
 from search_spaces.errors import first_problem
+from search_spaces.spec import read_yaml
 
 OPTIONS = {
     "recipe.steps": "--finetune-steps",
@@ -100,7 +102,7 @@ def _option(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def require_changeable(typed: list[str]) -> None:
+def require_changeable(typed: Iterable[str]) -> None:
     """Refuse options that cannot be combined with `--resume`.
 
     Raises:
@@ -131,8 +133,6 @@ def changed(kept: Mapping[str, Any], changes: Mapping[str, Any]) -> AdaptConfig:
 
 def keep(folder: RunFolder, config: AdaptConfig) -> None:
     """Write a run's settings to its folder."""
-    import yaml
-
     config = config.model_copy(update={"data": absolute(config.data)})
     settings = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
     write_whole(folder / "config.yaml", settings)
@@ -144,8 +144,6 @@ def kept(folder: RunFolder) -> AdaptConfig:
     Raises:
         InputError: It is not a NetAdapt run, or its settings are damaged.
     """
-    from search_spaces.spec import read_yaml
-
     path = folder / "config.yaml"
     if not path.exists() and (folder / "plans").is_dir():
         raise InputError(

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE
 from rich.table import Table
 
+from nas.export.confusion import ClassScore, Confusion
 from nas.formatting import one_line, percent
-
-if TYPE_CHECKING:  # it loads torch, which --help does without
-    from nas.export.confusion import ClassScore, Confusion
 
 MATRIX_CLASSES = 20
 """Maximum number of classes whose matrix fits a terminal."""

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
 from nas.checkpoints.class_file import read_class_file
 from nas.cli.commands.confusion_table import confusion_tables
-from nas.cli.data_options import (
-    LayoutOption,
-    MegapixelsOption,
-    SkipFlag,
-    data_config,
-    data_settings,
-)
+from nas.cli.data_options import ImageOptions, data_config
 from nas.cli.images import images_of
+from nas.cli.option_groups import OptionGroup, with_groups
 from nas.cli.provenance import say_run
 from nas.cli.sizes import note_sizes
 from nas.cli.specs import ClassFileOption, trained_file
 from nas.display.output import JsonFlag, messages, print_json, results
 from nas.display.progress import Waiting, waiting
+from nas.export.confusion import Confusion
 from search_spaces import InputError
 from search_spaces.nearest import did_you_mean
 from search_spaces.shell import quoted
@@ -34,73 +32,63 @@ if TYPE_CHECKING:
 SPLITS = {"train": ("train",), "val": ("val",), "test": ("test",), "all": ("train", "val", "test")}
 
 
-def evaluate(
-    file: Annotated[
-        str, typer.Argument(help="A seed.pt, a run's folder, or an .onnx or .tflite file.")
-    ],
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions(OptionGroup):
+    """The images to evaluate on."""
+
     data: Annotated[
         str,
         typer.Option(
             help="Folder of class folders named like the network's classes, or a data set's name."
         ),
-    ],
-    split: Annotated[
-        str, typer.Option(metavar="|".join(SPLITS), help="Split to evaluate.")
-    ] = "test",
+    ]
+    split: Annotated[str, typer.Option(metavar="|".join(SPLITS), help="Split to evaluate.")] = (
+        "test"
+    )
     resolution: Annotated[
         int | None,
         typer.Option(help="Side in pixels; default: the network's deployed size."),
-    ] = None,
-    classes: ClassFileOption = None,
-    layout: LayoutOption = None,
-    max_megapixels: MegapixelsOption = None,
-    skip_bad_images: SkipFlag = False,
+    ] = None
+    classes: ClassFileOption = None
+
+
+@with_groups
+def evaluate(
+    file: Annotated[
+        str, typer.Argument(help="A seed.pt, a run's folder, or an .onnx or .tflite file.")
+    ],
+    on: EvaluateOptions,
+    images: ImageOptions,
     as_json: JsonFlag = False,
 ) -> None:
     """Print a network's top-1 accuracy with a 95% interval, accuracy by class, and the confusion matrix."""
-    if split not in SPLITS:
-        meant = {"dev": "val", "validation": "val", "valid": "val"}.get(split.lower(), split)
-        hint = did_you_mean(meant, SPLITS)
-        raise InputError(f"split must be one of {', '.join(SPLITS)}, got {split!r}{hint}")
+    _require_split(on.split)
     path = trained_file(
-        file, mend=f"train it first with nas train {quoted(file)} --data {quoted(data)}"
+        file, mend=f"train it first with nas train {quoted(file)} --data {quoted(on.data)}"
     )
-    from nas.checkpoints.scoring import relabelled
-    from nas.export.confusion import Confusion
+    from nas.checkpoints.scoring import relabelled  # these import torch
     from nas.export.models import open_model
 
-    names = read_class_file(classes) if classes is not None else None
-    options = data_config(
-        data,
-        **data_settings(
-            layout=layout, max_megapixels=max_megapixels, skip_bad_images=skip_bad_images
-        ),
-    )
+    names = read_class_file(on.classes) if on.classes is not None else None
+    options = data_config(on.data, **images.settings())
     console = messages()
     say_run(path)
     with waiting(console, "opening the network"):
-        model = open_model(path, px=resolution)
+        model = open_model(path, px=on.resolution)
     px, usage = model.feed.size_px, model.feed.usage
     note_sizes(console, usage.trained_px, px, done="evaluated", measured=True)
-    images = images_of(options, usage, path, px, console)
+    data = images_of(options, usage, path, px, console)
     with waiting(console, "evaluating") as status:
         notes: list[str] = []
-        known = relabelled(images, model.feed.usage, classes=names, tell=notes.append)
-        answers = _answers(model, known, SPLITS[split], status)
+        known = relabelled(data, model.feed.usage, classes=names, tell=notes.append)
+        answers = _answers(model, known, SPLITS[on.split], status)
     for note in notes:
         console.print(note, soft_wrap=True)
-    held_out = images.contents.held_out if images.contents is not None else ()
-    total = sum(len(part) for part in (images.train, images.val, images.test))
-    if any(part in held_out for part in SPLITS[split]) and split != "all":
-        console.print(
-            f"{images.name} has no {split} folder: evaluated the {len(answers.right):,} of its {total:,} "
-            f"images that nas train holds out as {split} (--split all takes all)",
-            soft_wrap=True,
-        )
+    _note_held_out(data, on.split, answers, console)
     found, confusion = answers.score(), Confusion.of(answers, known.classes)
     if as_json:
         facts = {"accuracy": found.accuracy, "ci95": list(found.ci95), "images": found.images}
-        sizes = {"px": px, "trained_px": model.feed.usage.trained_px, "split": split}
+        sizes = {"px": px, "trained_px": model.feed.usage.trained_px, "split": on.split}
         print_json(facts | sizes | confusion.to_dict())
         return
     low, high = found.ci95
@@ -112,8 +100,27 @@ def evaluate(
         results().print(table)
 
 
+def _require_split(split: str) -> None:
+    if split not in SPLITS:
+        meant = {"dev": "val", "validation": "val", "valid": "val"}.get(split.lower(), split)
+        hint = did_you_mean(meant, SPLITS)
+        raise InputError(f"split must be one of {', '.join(SPLITS)}, got {split!r}{hint}")
+
+
+def _note_held_out(data: Dataset, split: str, answers: Answers, console: Console) -> None:
+    """Say that the split has no folder, and which images were evaluated in its place."""
+    held_out = data.contents.held_out if data.contents is not None else ()
+    total = sum(len(part) for part in (data.train, data.val, data.test))
+    if any(part in held_out for part in SPLITS[split]) and split != "all":
+        console.print(
+            f"{data.name} has no {split} folder: evaluated the {len(answers.right):,} of its {total:,} "
+            f"images that nas train holds out as {split} (--split all takes all)",
+            soft_wrap=True,
+        )
+
+
 def _answers(model: Model, data: Dataset, splits: tuple[str, ...], status: Waiting) -> Answers:
-    from nas.export.answers import classify, joined
+    from nas.export.answers import classify, joined  # imports torch
 
     def show(name: str, total: int, done: int) -> None:
         status.update(f"evaluating: {done} of {total} {name} images")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas.cli.specs import stem
+from nas.cli.specs import open_spec, stem
 from nas.data.config import DataConfig
 from nas.display.output import not_over
 from search_spaces import InputError
@@ -43,6 +43,17 @@ class Request:
         return writable(
             self.output or name.with_name(stem(self.spec) + kind + suffix), self.spec, suffix
         )
+
+
+def require_weights(spec: str, *, option: str) -> None:
+    """Check that a network is trained, as an option needs.
+
+    Raises:
+        InputError: There is no such network, or it has no weights.
+    """
+    open_spec(spec)  # report an unknown name first
+    if not spec.endswith(".pt"):
+        raise InputError(f"{option} needs trained weights, but {spec} has none: give a seed.pt")
 
 
 def writable(path: Path, source: str, suffix: str) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,10 +11,12 @@ import typer
 
 from nas.atomic_files import write_whole
 from nas.checkpoints.class_file import ClassFile, read_class_file
+from nas.checkpoints.class_names import placeholder_classes
+from nas.cli.option_groups import OptionGroup, with_groups
 from nas.cli.provenance import say_run
-from nas.cli.specs import Changes, ConventionOption, WidthOption, open_spec, stem
-from nas.display.output import JsonFlag, command, messages, not_over, print_json
-from search_spaces import InputError
+from nas.cli.specs import ScaleOptions, open_spec, stem
+from nas.display.output import JsonFlag, command, messages, print_json, require_writable_file
+from search_spaces import REFERENCES, InputError
 from search_spaces import count as count_cost
 from search_spaces.shell import quoted
 
@@ -23,24 +25,38 @@ if TYPE_CHECKING:
     from nas.checkpoints.pretrained import Kind
 
 
-def import_weights(
+@dataclass(frozen=True, kw_only=True)
+class WeightsOptions(OptionGroup):
+    """The weights, and the network that they belong to."""
+
     weights: Annotated[
         Path, typer.Option(help="Weights file: torchvision's .pth, a checkpoint, or .safetensors.")
-    ],
+    ]
     arch: Annotated[
         str,
         typer.Option(
             help="Architecture of the weights: a reference network's name, or a .yaml spec."
         ),
-    ],
-    width: WidthOption = None,
-    convention: ConventionOption = None,
+    ]
     resolution: Annotated[
         int | None,
         typer.Option(
             help="Side in pixels that the weights were trained at; default: the network's, or --like's."
         ),
-    ] = None,
+    ] = None
+    weights_of: Annotated[
+        str | None,
+        typer.Option(
+            metavar="model|ema",
+            help="Which weights to take if the file also has averaged (EMA) ones; default: model.",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelOptions(OptionGroup):
+    """The classes of the network."""
+
     classes: Annotated[
         str | None,
         typer.Option(
@@ -48,21 +64,21 @@ def import_weights(
             help="A number: replace the classifier by a new one with this many classes. A file: the class "
             "names of the weights, one per line in order.",
         ),
-    ] = None,
-    weights_of: Annotated[
-        str | None,
-        typer.Option(
-            metavar="model|ema",
-            help="Which weights to take if the file also has averaged (EMA) ones; default: model.",
-        ),
-    ] = None,
+    ] = None
     like: Annotated[
         Path | None,
         typer.Option(
             help="A seed.pt trained on the same images: take its class names, normalization and image "
             "size, in place of ImageNet's."
         ),
-    ] = None,
+    ] = None
+
+
+@with_groups
+def import_weights(
+    source: WeightsOptions,
+    labels: LabelOptions,
+    scale: ScaleOptions,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -72,32 +88,31 @@ def import_weights(
     as_json: JsonFlag = False,
 ) -> None:
     """Make a seed.pt from weights with torchvision's names or our own."""
-    count, names = _classes(classes)
+    like, (count, names) = labels.like, _classes(labels.classes)
     if names is not None and like is not None:
         raise InputError(
-            f"--classes {classes} and --like {like} both name the classes: give one of them"
+            f"--classes {labels.classes} and --like {like} both name the classes: give one of them"
         )
-    kind = _kind(weights_of)
-    spec = open_spec(arch, Changes(resolution, None, width, convention or _convention(arch)))
-    path = not_over(output or Path(f"{stem(arch)}-seed.pt"), weights)
-    if output is None and path.exists():
-        raise InputError(f"{path} exists: move it away, or choose another --output")
-    if not path.parent.is_dir():
-        raise InputError(f"no folder {path.parent}: create it, or choose another --output")
-    from nas.checkpoints.checkpoint import checkpoint_bytes, load_checkpoint
-    from nas.checkpoints.class_names import placeholder_classes
+    kind = _kind(source.weights_of)
+    changes = scale.changes(resolution=source.resolution)
+    if changes.convention is None:
+        changes = replace(changes, convention=_convention(source.arch))
+    spec = open_spec(source.arch, changes)
+    path = output or Path(f"{stem(source.arch)}-seed.pt")
+    require_writable_file(path, source=source.weights, is_chosen=output is not None)
+    from nas.checkpoints.checkpoint import checkpoint_bytes, load_checkpoint  # these import torch
     from nas.checkpoints.pretrained import import_checkpoint
 
     console = messages()
     seed = import_checkpoint(
         spec,
-        weights,
+        source.weights,
         kind=kind,
         headless=count is not None,
         tell=lambda note: console.print(note, soft_wrap=True),
     )
     if like is not None:
-        seed = seed.used_like(load_checkpoint(like), px=resolution)
+        seed = seed.used_like(load_checkpoint(like), px=source.resolution)
         say_run(like)
     if count is not None:
         seed = seed.with_classes(placeholder_classes(count), named=False)
@@ -160,6 +175,4 @@ def _about_names(usage: Usage, *, assumed: bool) -> str:
 
 def _convention(arch: str) -> str | None:
     """Return torchvision's rounding rule for reference networks, as most files use it; None for a spec."""
-    from search_spaces import REFERENCES
-
     return "torchvision" if arch.partition("@")[0] in REFERENCES else None

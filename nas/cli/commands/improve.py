@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,12 +12,14 @@ from rich.table import Table
 
 from latency import Cached, Latency, MeasurementError, open_device
 from nas.atomic_files import write_whole
+from nas.cli.option_groups import OptionGroup, with_groups
 from nas.cli.specs import SpecName, of_run, open_spec
 from nas.display.output import JsonFlag, command, messages, print_json, results
 from nas.display.progress import waiting
 from nas.export.improvement_steps import (
     HSWISH_FROM,
     STEM_FILTERS,
+    Improve,
     Step,
     chosen_improvements,
     take_steps,
@@ -28,15 +31,19 @@ from search_spaces.shell import quoted
 from search_spaces.spec import to_dict, to_yaml
 
 
-def improve(
-    spec: SpecName,
+@dataclass(frozen=True, kw_only=True)
+class ImprovementOptions(OptionGroup):
+    """Which improvements to apply."""
+
+    panel = "Improvements"
+
     last_stage: Annotated[
         bool,
         typer.Option(help="Pool before the last 1x1 convolution, and drop the last projection."),
-    ] = True,
+    ] = True
     stem: Annotated[
         bool, typer.Option(help=f"Use at most {STEM_FILTERS} filters and h-swish in the stem.")
-    ] = True,
+    ] = True
     hswish: Annotated[
         int | None,
         typer.Option(
@@ -45,14 +52,38 @@ def improve(
             help="Use h-swish from the first block with N channels on, and ReLU before it; default: "
             f"{HSWISH_FROM}, as in MobileNetV3-Large (Small: 40).",
         ),
-    ] = None,
-    no_hswish: Annotated[
-        bool, typer.Option("--no-hswish", help="Keep all nonlinearities.")
-    ] = False,
+    ] = None
+    no_hswish: Annotated[bool, typer.Option("--no-hswish", help="Keep all nonlinearities.")] = False
     squeeze_excite: Annotated[
         bool,
         typer.Option(help="Resize existing squeeze-and-excite layers to 1/4 of the expansion."),
-    ] = True,
+    ] = True
+
+    def chosen(self) -> dict[str, Improve]:
+        """Return the improvements to apply.
+
+        Raises:
+            InputError: Two options exclude each other, or one is out of range.
+        """
+        hswish = self.hswish
+        if self.no_hswish and hswish is not None:
+            raise InputError(f"--hswish-from {hswish} and --no-hswish exclude each other: give one")
+        if hswish is not None and hswish < 1:
+            raise InputError(
+                f"hswish-from must be at least 1, got {hswish}: give a number of channels"
+            )
+        return chosen_improvements(
+            last_stage=self.last_stage,
+            stem=self.stem,
+            hswish=None if self.no_hswish else hswish or HSWISH_FROM,
+            squeeze_excite=self.squeeze_excite,
+        )
+
+
+@with_groups
+def improve(
+    spec: SpecName,
+    improvements: ImprovementOptions,
     device: Annotated[
         str | None,
         typer.Option(help="Measure each step's latency on a device (see nas devices)."),
@@ -69,17 +100,8 @@ def improve(
 
     The weights are not kept: train the improved network from scratch.
     """
-    if no_hswish and hswish is not None:
-        raise InputError(f"--hswish-from {hswish} and --no-hswish exclude each other: give one")
-    if hswish is not None and hswish < 1:
-        raise InputError(f"hswish-from must be at least 1, got {hswish}: give a number of channels")
-    improvements = chosen_improvements(
-        last_stage=last_stage,
-        stem=stem,
-        hswish=None if no_hswish else hswish or HSWISH_FROM,
-        squeeze_excite=squeeze_excite,
-    )
-    steps = take_steps(open_spec(spec), improvements)
+    chosen = improvements.chosen()
+    steps = take_steps(open_spec(spec), chosen)
     _require_change(spec, steps)
     path = _checked(output or _beside(spec), spec)
     if output is None and path.exists():

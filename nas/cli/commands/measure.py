@@ -23,7 +23,8 @@ from latency import (
 )
 from latency.estimates.published import PublishedEstimate
 from latency.measuring.sustained import Window, sustained
-from nas.cli.specs import Changes, ConventionOption, WidthOption
+from nas.cli.option_groups import OptionGroup, with_groups
+from nas.cli.specs import ScaleOptions
 from nas.cli.subject import Subject, prepared, subject
 from nas.display.output import JsonFlag, messages, print_json, results
 from nas.display.progress import waiting
@@ -40,25 +41,20 @@ class Found:
     ratio: Ratio | None = None
 
 
-def measure(
-    specs: Annotated[
-        list[str],
-        typer.Argument(
-            help=".yaml specs, seed.pt files, reference names, or .onnx and .tflite files."
-        ),
-    ],
+@dataclass(frozen=True, kw_only=True)
+class MeasureOptions(OptionGroup):
+    """Where and how to measure."""
+
     device: Annotated[
         str, typer.Option(help="cpu (this machine), pixel1, ...: nas devices lists them.")
-    ] = "cpu",
+    ] = "cpu"
     resolution: Annotated[
         int | None,
         typer.Option(help="Input side in pixels; for a file, only if its input size is dynamic."),
-    ] = None,
-    width: WidthOption = None,
-    convention: ConventionOption = None,
-    cache: Annotated[
-        bool, typer.Option(help="Cache readings on disk; for one network only.")
-    ] = True,
+    ] = None
+    cache: Annotated[bool, typer.Option(help="Cache readings on disk; for one network only.")] = (
+        True
+    )
     for_s: Annotated[
         float | None,
         typer.Option(
@@ -66,28 +62,40 @@ def measure(
             metavar="SECONDS",
             help="Run one network for this long, to see thermal throttling.",
         ),
-    ] = None,
+    ] = None
+
+
+@with_groups
+def measure(
+    specs: Annotated[
+        list[str],
+        typer.Argument(
+            help=".yaml specs, seed.pt files, reference names, or .onnx and .tflite files."
+        ),
+    ],
+    how: MeasureOptions,
+    scale: ScaleOptions,
     as_json: JsonFlag = False,
 ) -> None:
     """Measure latency at batch 1 with 95% intervals; several networks are interleaved and compared."""
-    changes = Changes(resolution, None, width, convention)
+    changes = scale.changes(resolution=how.resolution)
     named = [subject(name, changes) for name in specs]
-    source = open_device(device)
+    source = open_device(how.device)
     console = messages()
     try:
-        subjects = prepared(named, source, resolution=resolution)
-        if for_s is not None:
-            _sustain(source, subjects, for_s, console, as_json=as_json)
+        subjects = prepared(named, source, resolution=how.resolution)
+        if how.for_s is not None:
+            _sustain(source, subjects, how.for_s, console, as_json=as_json)
             return
         with waiting(console, f"measuring on {source.device.name}"):
             if isinstance(source, Measured) and len(subjects) > 1:
                 found = _together(source, subjects)
             else:
-                kept = Cached(source) if cache and not source.device.estimate else source
+                kept = Cached(source) if how.cache and not source.device.estimate else source
                 found = [_alone(kept, source, subject, console) for subject in subjects]
     except MeasurementError as error:
         one = f"{named[0].name}: " if len(named) == 1 else ""
-        raise InputError(f"{one}cannot be measured on {device}: {error}") from error
+        raise InputError(f"{one}cannot be measured on {how.device}: {error}") from error
     finally:
         close(source)
     if as_json:

@@ -42,11 +42,10 @@ def predict(
     Unreadable images are reported on standard error, the others are classified, and the exit status is 1.
     """
     path = trained_file(file, mend=f"train it first with nas train {quoted(file)} --data DIR")
+    from nas.export.models import open_model  # these import torch
     from nas.export.predict import find_pictures, predictions
 
     pictures = find_pictures(images)
-    from nas.export.models import open_model
-
     console = messages()
     with waiting(console, "opening the network"):
         model = open_model(path)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from latency import Measured, MeasurementError, open_device
@@ -15,6 +19,7 @@ from latency.estimates.profile import Progress as Done
 from latency.estimates.profile import calibrate, time_pieces
 from latency.estimates.table_file import TableFile, new_header
 from nas.cli.errors import Failed
+from nas.cli.option_groups import OptionGroup, with_groups
 from nas.cli.specs import Changes, open_spec
 from nas.display.output import JsonFlag, command, messages, print_json, search_line
 from search_spaces import ArchSpec, FactorizedSpace, InputError, load_space
@@ -24,92 +29,133 @@ SPANNING = 3000
 """Random networks whose pieces are collected; they cover all pieces of MnasNet's space."""
 
 
-def profile(
-    device: Annotated[str, typer.Option(help="Device to measure on (see nas devices).")] = "cpu",
-    space: Annotated[
-        str, typer.Option(help="mnasnet, or a YAML file with your own space.")
-    ] = "mnasnet",
-    resolution: Annotated[int, typer.Option(help="Input side in pixels.")] = 224,
-    classes: Annotated[int, typer.Option(help="Number of classes.")] = 1000,
+@dataclass(frozen=True, kw_only=True)
+class SpaceOptions(OptionGroup):
+    """The space to profile."""
+
+    space: Annotated[str, typer.Option(help="mnasnet, or a YAML file with your own space.")] = (
+        "mnasnet"
+    )
+    resolution: Annotated[int, typer.Option(help="Input side in pixels.")] = 224
+    classes: Annotated[int, typer.Option(help="Number of classes.")] = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkOptions(OptionGroup):
+    """The networks to time, in pieces or as a whole."""
+
+    panel = "Networks to time"
+
     networks: Annotated[
         int | None,
         typer.Option(
             help="Time only the pieces of this many random networks; default: all pieces."
         ),
-    ] = None,
+    ] = None
     also: Annotated[
         list[str] | None,
         typer.Option(help="Also time the pieces of this network; may be repeated."),
-    ] = None,
+    ] = None
     fitted: Annotated[
         int, typer.Option(min=2, help="Number of whole networks to calibrate on.")
-    ] = 20,
+    ] = 20
     held_out: Annotated[
         int, typer.Option(min=2, help="Number of whole networks to estimate the error on.")
-    ] = 30,
-    seed: Annotated[int, typer.Option(min=0, help="Random seed for sampling networks.")] = 0,
+    ] = 30
+    seed: Annotated[int, typer.Option(min=0, help="Random seed for sampling networks.")] = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileOptions(OptionGroup):
+    """The file to write."""
+
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="File to write; default: DEVICE-SPACE-PX.jsonl."),
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue an unfinished file.")] = False,
+    ] = None
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an unfinished file.")] = False
+
+
+@with_groups
+def profile(
+    *,
+    device: Annotated[str, typer.Option(help="Device to measure on (see nas devices).")] = "cpu",
+    space: SpaceOptions,
+    networks: NetworkOptions,
+    file: FileOptions,
     as_json: JsonFlag = False,
 ) -> None:
     """Time every distinct piece of a space on a device, and calibrate the sum on whole networks."""
-    known = load_space(space, resolution=resolution, classes=classes)
+    known = load_space(space.space, resolution=space.resolution, classes=space.classes)
     source = open_device(device)
     if not isinstance(source, Measured):
         raise InputError(
             f"device {device} estimates latency: profile one that measures, such as cpu"
         )
-    path = output or Path(f"{device.partition(':')[0]}-{known.name}-{resolution}.jsonl")
-    if path.exists() and not resume:
+    default = f"{device.partition(':')[0]}-{known.name}-{space.resolution}.jsonl"
+    path = file.output or Path(default)
+    if path.exists() and not file.resume:
         raise InputError(f"{path} exists: continue it with --resume, or choose another --output")
-    draw = random.Random(seed)
-    whole = [_random(known, draw) for _ in range(fitted + held_out)]
-    wanted = _wanted(known, draw, whole, networks)
-    for name in also or ():
-        wanted += pieces(open_spec(name, Changes(resolution, classes)))
-    table = TableFile(path, new_header(source, space=known.name, resolution=resolution))
+    draw = random.Random(networks.seed)
+    whole = [_random(known, draw) for _ in range(networks.fitted + networks.held_out)]
+    wanted = _wanted(known, draw, whole, networks.networks)
+    for name in networks.also or ():
+        wanted += pieces(open_spec(name, Changes(space.resolution, space.classes)))
+    table = TableFile(path, new_header(source, space=known.name, resolution=space.resolution))
     console = messages()
     distinct = len({piece.key for piece in wanted})
     console.print(
-        f"{path}: timing {distinct} pieces of {known.name} at {resolution} px ({len(table.entries)} "
+        f"{path}: timing {distinct} pieces of {known.name} at {space.resolution} px ({len(table.entries)} "
         f"already done), then {len(whole)} whole networks, on {source.device.name}",
         soft_wrap=True,
     )
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total}"),
-    )
-    with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
+    with _resumable(path, console), _bar(console) as bar:
         task = bar.add_task("pieces", total=distinct)
 
         def tell(at: Done) -> None:
             bar.update(task, description=at.what, completed=at.done, total=at.total)
 
-        try:
-            time_pieces(source, wanted, table, on_progress=tell)
-            found = calibrate(source, whole[:fitted], whole[fitted:], table, on_progress=tell)
-        except (MeasurementError, KeyboardInterrupt) as error:
-            bar.stop()
-            console.print(
-                f"to resume: {command(f'profile --resume -o {quoted(path)}')} with the same options",
-                soft_wrap=True,
-            )
-            if isinstance(error, MeasurementError):
-                raise Failed(str(error)) from error
-            raise
+        time_pieces(source, wanted, table, on_progress=tell)
+        fitted, held_out = whole[: networks.fitted], whole[networks.fitted :]
+        found = calibrate(source, fitted, held_out, table, on_progress=tell)
     if as_json:
         print_json({"path": str(path), "pieces": len(table.entries), **vars(found)})
         return
     device_typed = quoted(f"table:{path}")
     console.print(
-        f"{path}: {len(table.entries)} pieces; on {held_out} held-out networks: mean error "
+        f"{path}: {len(table.entries)} pieces; on {networks.held_out} held-out networks: mean error "
         f"{100 * found.mape:.1f}%, Kendall's tau {found.tau:.2f}, {100 * found.within_10:.0f}% within 10%\n"
         f"next: {search_line(f'--device {device_typed}')}",
         soft_wrap=True,
+    )
+
+
+@contextmanager
+def _resumable(path: Path, console: Console) -> Iterator[None]:
+    """Print how to resume if timing fails or is interrupted.
+
+    Raises:
+        Failed: The device failed.
+    """
+    try:
+        yield
+    except (MeasurementError, KeyboardInterrupt) as error:
+        console.print(
+            f"to resume: {command(f'profile --resume -o {quoted(path)}')} with the same options",
+            soft_wrap=True,
+        )
+        if isinstance(error, MeasurementError):
+            raise Failed(str(error)) from error
+        raise
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeRemainingColumn(),
+        console=console,
     )
 
 

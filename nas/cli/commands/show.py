@@ -10,14 +10,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from nas.cli.specs import (
-    Changes,
-    ClassesOption,
-    ConventionOption,
-    ResolutionOption,
-    WidthOption,
-    open_spec,
-)
+from nas.cli.option_groups import with_groups
+from nas.cli.specs import Changes, ScaleOptions, open_spec
 from nas.display.output import JsonFlag, print_json, results
 from nas.report.layer_table import (
     HEADINGS,
@@ -39,22 +33,22 @@ LEFT = ("input", "operator", "SE", "NL", "skip")
 """Headings of the columns that are text."""
 
 
+@with_groups
 def show(
     specs: Annotated[
         list[str],
         typer.Argument(help=".yaml specs, seed.pt files, run folders, or reference names."),
     ],
-    resolution: ResolutionOption = None,
-    classes: ClassesOption = None,
-    width: WidthOption = None,
-    convention: ConventionOption = None,
+    scale: ScaleOptions,
+    resolution: Annotated[int | None, typer.Option(help="Input side in pixels.")] = None,
+    classes: Annotated[int | None, typer.Option(help="Number of classes.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Print a network's layers with parameters and MAdds.
 
     Two networks are printed side by side, more than two as one line each.
     """
-    networks = _open_all(specs, Changes(resolution, classes, width, convention))
+    networks = _open_all(specs, scale.changes(resolution=resolution, classes=classes))
     if as_json:
         documents = [_document(*network) for network in networks]
         print_json(documents if len(documents) > 1 else documents[0])

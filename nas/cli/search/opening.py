@@ -24,7 +24,9 @@ from nas.engine.data_changes import Resumed
 from nas.engine.measuring import require_distinct
 from nas.engine.run_folder import RunFolder, new_folder, open_folder
 from nas.engine.trial import read_finished
+from nas.engine.watching import Several, TensorBoard
 from nas.formatting import counted
+from nas.run_search import search
 from nas.searching.config import SearchConfig, config_yaml, load_config, parse_config
 from nas.searching.fidelity import as_it_trains
 from nas.searching.latency_warmup import can_be_guided
@@ -32,6 +34,7 @@ from nas.searching.planning.forecast import Cost
 from nas.searching.results import SearchResult
 from nas.searching.sizes import settle_sizes
 from nas.searching.time_budget import Spent, WallTime
+from nas.searching.warm_start import WarmStart
 from search_spaces import SPACES, FactorizedSpace, InputError, load_space
 from search_spaces.shell import quoted
 
@@ -89,9 +92,6 @@ class Job:
 
     def run(self, folder: RunFolder) -> SearchResult:
         """Run the search with a live view."""
-        from nas.engine.watching import Several, TensorBoard
-        from nas.run_search import search
-
         config = self.config
         targets_ms = [ms for ms in config.targets.values() if ms is not None]
         assert len(targets_ms) == len(self.sources)
@@ -193,8 +193,7 @@ def _warm_start(config: SearchConfig, space: FactorizedSpace) -> tuple[Checkpoin
     """
     if not config.warm_start:
         return ()
-    from nas.checkpoints.checkpoint import load_checkpoint
-    from nas.searching.warm_start import WarmStart
+    from nas.checkpoints.checkpoint import load_checkpoint  # imports torch
 
     seeds = []
     for path in config.warm_start:

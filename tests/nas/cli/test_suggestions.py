@@ -72,14 +72,14 @@ def test_what_was_meant_of_a_search(nas_search, typed, meant):
 
 def test_the_extra_is_what_pyproject_says(nas, monkeypatch):
     project = tomllib.loads(
-        (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+        (Path(__file__).parents[3] / "pyproject.toml").read_text(encoding="utf-8")
     )
     assert project["project"]["optional-dependencies"]["litert"] == [LITERT]
     monkeypatch.setitem(__import__("sys").modules, "ai_edge_litert.interpreter", None)
     code, _, err = nas("measure", "mobilenet_v2", "--device", "litert")
     assert code == 2
     assert INSTALL_LITERT in last_line(err)
-    docs = Path(__file__).parents[2] / "docs"
+    docs = Path(__file__).parents[3] / "docs"
     pages = [page.read_text(encoding="utf-8") for page in docs.rglob("*.md")]
     assert sum(INSTALL_LITERT in page for page in pages) == 4
     assert not any("mobile-nas[litert]" in page or ".[litert]" in page for page in pages)

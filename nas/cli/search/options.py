@@ -1,0 +1,208 @@
+"""The options of `nas-search`, in groups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nas.cli.option_groups import OptionGroup, given
+from nas.cli.run_options import RunOptions
+from nas.formatting import seconds
+from search_spaces import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetOptions(OptionGroup):
+    """What to search, for which device, on which images."""
+
+    space: Annotated[
+        str | None, typer.Option(help="mnasnet (default), or a YAML file with your own space.")
+    ] = None
+    target_ms: Annotated[
+        float | None,
+        typer.Option(
+            help="Target latency in ms on one device; default: MobileNetV3-Large's latency."
+        ),
+    ] = None
+    device: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DEVICE[=MS]",
+            help="cpu (this machine), pixel1, ... (see nas devices); cpu=8 sets its target too. Repeat the "
+            "option for several devices. adb:SERIAL+SERIAL and adb:all are pools of equal phones.",
+        ),
+    ] = None
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder of class folders, or name of a torchvision data set; default: the embedded one."
+        ),
+    ] = None
+    resolution: Annotated[
+        int | None,
+        typer.Option(
+            help="Input side in pixels of the deployed network; default: the images' own size, at most 224."
+        ),
+    ] = None
+    proxy_resolution: Annotated[
+        int | None,
+        typer.Option(
+            help="Side in pixels at which candidates train; default: the images' own, at most the deployed."
+        ),
+    ] = None
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings given."""
+        return given(
+            space=self.space,
+            target_ms=self.target_ms,
+            device=self.device,
+            resolution=self.resolution,
+            data=given(source=self.data, proxy_resolution=self.proxy_resolution),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcedureOptions(OptionGroup):
+    """How to search, and for how long."""
+
+    panel = "Search"
+
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="quick (minutes), standard (an hour or more; the default), or paper (plain REINFORCE)."
+        ),
+    ] = None
+    config: Annotated[
+        Path | None, typer.Option(help="YAML file with settings, such as a run's config.yaml.")
+    ] = None
+    trials: Annotated[
+        int | None, typer.Option(help="Number of candidates; 100 by default, 16 with quick.")
+    ] = None
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Wall time of the whole run, for instance 45m or 1h30m; replaces --trials.",
+        ),
+    ] = None
+    batch_size: Annotated[
+        int | None,
+        typer.Option(help="Candidates per controller update; 10 by default, 4 with quick."),
+    ] = None
+    warm_start: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A seed.pt of the space to initialize trials from; if repeated, the most similar is used."
+        ),
+    ] = None
+    fidelity: Annotated[
+        float | None,
+        typer.Option(
+            metavar="FRACTION",
+            help="Train all candidates for this fraction of the steps, then the better half in full.",
+        ),
+    ] = None
+    controller: Annotated[
+        str | None,
+        typer.Option(help="screened (default), rnn, evolution, uniform, or a plug-in's name."),
+    ] = None
+    proposals: Annotated[
+        int | None,
+        typer.Option(
+            help="Networks that the screened controller rates per batch, and per round of mutation; 200."
+        ),
+    ] = None
+    random_seed: Annotated[int | None, typer.Option(help="Seed of all randomness; 0.")] = None
+    seed: Annotated[int | None, typer.Option(hidden=True)] = None  # its former name
+
+    def require_one_end(self) -> None:
+        """Check that the search has one end.
+
+        Raises:
+            InputError: A number of trials and a time are given.
+        """
+        if self.budget is not None and self.trials is not None:
+            raise InputError(
+                "--trials and --budget both say when the search ends: give one of them"
+            )
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings given; a number of trials replaces the time budget of a file.
+
+        Raises:
+            InputError: The budget is not a time.
+        """
+        settings = given(
+            trials=self.trials,
+            budget_s=self.budget and seconds(self.budget),
+            batch_size=self.batch_size,
+            warm_start=[str(path) for path in self.warm_start or []],
+            fidelity=given(first=self.fidelity),
+            controller=given(name=self.controller, options=given(proposals=self.proposals)),
+            seed=self.seed if self.random_seed is None else self.random_seed,
+        )
+        return settings if self.trials is None else settings | {"budget_s": None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleOptions(OptionGroup):
+    """Where trials train; `settings` are those of `ScheduleConfig`."""
+
+    panel = "Workers"
+
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Trials at once; default: as many as the machine has room for. 0 trains in this process, "
+            "without Ray."
+        ),
+    ] = None
+    cpus_per_trial: Annotated[int | None, typer.Option(help="CPU cores per trial.")] = None
+    gpus_per_trial: Annotated[
+        float | None, typer.Option(help="GPUs per trial; may be a fraction.")
+    ] = None
+    ray_address: Annotated[str | None, typer.Option(help="Address of a running Ray cluster.")] = (
+        None
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchRunOptions(RunOptions):
+    """The run's folder, and what to do with it and to print."""
+
+    run_name: Annotated[
+        str | None, typer.Option(help="Name of the run's folder; default: SPACE-DATE-TIME.")
+    ] = None
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Print the plan and its cost (with --resume: the progress), then exit.",
+        ),
+    ] = False
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Print more details of the search.")
+    ] = False
+
+
+MAY_CHANGE = frozenset(
+    [
+        "workers",
+        "cpus_per_trial",
+        "gpus_per_trial",
+        "ray_address",
+        "resume",
+        "dry_run",
+        "verbose",
+        "as_json",
+        "skip_bad_images",
+        "max_megapixels",
+        "accept_data_changes",
+    ]
+)
+"""Options that can be combined with `--resume`."""
