@@ -37,6 +37,7 @@ def mean_best(name: str, accuracy_percent: dict[Tokens, float]) -> float:
     return statistics.mean(best)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["rnn", "evolution", "screened"])
 def test_beats_uniform(name: str, accuracy_percent: dict[Tokens, float]) -> None:
     found = mean_best(name, accuracy_percent)
