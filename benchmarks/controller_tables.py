@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.stats import kendalltau
 from torch import nn
 
 from controllers import Tokens
@@ -177,8 +178,6 @@ def anb_surrogate(folder: Path) -> Callable[[Tokens], tuple[float, float, float]
 
 def anb_quality(folder: Path) -> tuple[float, float]:
     """Return Kendall's tau of the surrogate's accuracy and latency on the official test split."""
-    from scipy.stats import kendalltau
-
     predict = anb_surrogate(folder)
     tokens, accuracy, latency_ms, _ = _anb_split(folder, "test")
     predicted = np.array([predict(tuple(row)) for row in tokens.tolist()])

@@ -37,8 +37,9 @@ from numpy.typing import NDArray
 from scipy.stats import kendalltau, rankdata
 
 from controllers import make_controller
-from nas.checkpoints.checkpoint import Checkpoint, Usage, checkpoint_bytes, load_checkpoint
+from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes, load_checkpoint
 from nas.checkpoints.torch_files import state_of
+from nas.checkpoints.usage import Usage
 from nas.data.images import Dataset
 from nas.data.load import load_dataset
 from nas.engine.job import Job, trial_seed

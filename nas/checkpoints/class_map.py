@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from nas.checkpoints.checkpoint import Usage
 from nas.checkpoints.class_file import ClassFile
 from nas.checkpoints.class_names import (
     Matches,
@@ -16,6 +15,7 @@ from nas.checkpoints.class_names import (
     notes,
     require_matched,
 )
+from nas.checkpoints.usage import Usage
 from search_spaces import InputError
 
 

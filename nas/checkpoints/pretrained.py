@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from nas.checkpoints.checkpoint import Checkpoint, Usage
+from nas.checkpoints.checkpoint import Checkpoint
 from nas.checkpoints.class_names import listed, placeholder_classes
 from nas.checkpoints.closest_network import closest, expected, is_ours, matching
 from nas.checkpoints.sound_weights import converted, shape, stored_values
+from nas.checkpoints.usage import Usage
 from nas.checkpoints.weight_files import Weights, read_weights
 from nas.checkpoints.weight_layouts import foreign_layout
 from search_spaces import ArchSpec, InputError

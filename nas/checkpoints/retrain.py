@@ -9,11 +9,12 @@ from functools import partial
 
 import torch
 
-from nas.checkpoints.checkpoint import Checkpoint, Usage
+from nas.checkpoints.checkpoint import Checkpoint
 from nas.checkpoints.class_file import ClassFile
 from nas.checkpoints.class_map import class_map
 from nas.checkpoints.class_names import Tell, listed
 from nas.checkpoints.scoring import relabelled
+from nas.checkpoints.usage import Usage
 from nas.data.images import Dataset
 from nas.training.evaluate import Score, evaluate
 from nas.training.recipe import Recipe

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nas.checkpoints.checkpoint import Checkpoint, Usage
+from nas.checkpoints.checkpoint import Checkpoint
 from nas.checkpoints.class_file import ClassFile
 from nas.checkpoints.class_map import class_map
 from nas.checkpoints.class_names import Tell
+from nas.checkpoints.usage import Usage
 from nas.data.images import Batch, Dataset, Split, labels_of
 from nas.training.evaluate import evaluate
 

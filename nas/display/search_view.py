@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -20,10 +19,6 @@ from nas.formatting import counted, duration, in_short, percent
 from nas.searching.config import SearchConfig
 from nas.searching.fidelity import full_lengths
 from nas.searching.sizes import Sizes
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 MISJUDGED = 0.25
 """Print the number of trials that fit the budget if it differs from the plan by this fraction."""

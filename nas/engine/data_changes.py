@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from nas.atomic_files import read_json, write_whole
+from nas.data.folders.contents import Contents, changes
 from nas.engine.run_folder import RunFolder
 from nas.formatting import counted
 from search_spaces import InputError
 
 if TYPE_CHECKING:
-    from nas.data.folders.contents import Contents
     from nas.data.load import ImageSource
 
 FILE = "data.json.gz"
@@ -33,8 +33,6 @@ def read_contents(folder: RunFolder) -> Contents | None:
     Raises:
         InputError: The record is damaged.
     """
-    from nas.data.folders.contents import Contents
-
     path = folder / FILE
     if not path.is_file():
         return None
@@ -125,8 +123,6 @@ def describe_changes(
 ) -> list[str]:
     """Describe each change in a phrase."""
     if before is not None and source.contents is not None:
-        from nas.data.folders.contents import changes
-
         told = changes(before, source.contents)
         return [f"{told[0]} since the run began", *told[1:]] if told else []
     counts = {split: len(part.labels) for split, part in source.pictures.items()}

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.checkpoints.checkpoint import Usage
 from nas.checkpoints.feeding import KEY, Feed, Images, Values
+from nas.checkpoints.usage import Usage
 from nas.export.running import Logits, Takes, as_logits, free, taken
 from search_spaces import InputError
 from search_spaces.litert_export import litert_module

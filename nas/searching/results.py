@@ -257,7 +257,8 @@ def read_result(folder: RunFolder) -> dict[str, Any] | None:
 
 def _write_network(result: SearchResult, data: Dataset) -> SplitScore | None:
     """Write the winner's checkpoint and ONNX file; return the latter's accuracy."""
-    from nas.checkpoints.checkpoint import Checkpoint, Usage, checkpoint_bytes
+    from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes
+    from nas.checkpoints.usage import Usage
     from nas.export.answers import keep_and_score_onnx
 
     usage = Usage.of(data)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from nas.data.image_files.pictures import Pictures
+if TYPE_CHECKING:
+    from nas.data.image_files.pictures import Pictures
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ import torch
 from latency import open_device
 from nas.adapting.config import AdaptConfig
 from nas.adapting.record import AdaptRecord
-from nas.checkpoints.checkpoint import Checkpoint, Usage, load_checkpoint
+from nas.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from nas.checkpoints.scoring import score
 from nas.checkpoints.torch_files import state_bytes, state_of
+from nas.checkpoints.usage import Usage
 from nas.data.images import ArraySplit, Dataset
 from nas.engine.job import Outcome
 from nas.engine.runner import SearchStoppedError

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from nas.checkpoints.checkpoint import Checkpoint, Usage
+from nas.checkpoints.checkpoint import Checkpoint
 from nas.checkpoints.class_file import read_class_file
 from nas.checkpoints.class_map import class_map
 from nas.checkpoints.class_names import matched, placeholder_classes
 from nas.checkpoints.retrain import fine_tune, for_classes
 from nas.checkpoints.scoring import relabelled
+from nas.checkpoints.usage import Usage
 from nas.engine.watching import Silent
 from nas.training.recipe import Recipe
 from search_spaces import InputError
