@@ -16,7 +16,7 @@ from nas.checkpoints.feeding import Feed
 from nas.checkpoints.sound_weights import converted, stored_values
 from nas.checkpoints.torch_files import read_torch
 from nas.checkpoints.usage import Usage as Usage
-from nas.data.split_rule import SplitRule
+from nas.data.splits.rule import SplitRule
 from search_spaces import REFERENCES, ArchSpec, InputError, count
 from search_spaces.network import Network, build
 from search_spaces.spec import from_dict, to_dict

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import ImageColor
 
 from nas.checkpoints.usage import Usage
-from nas.data.split_rule import SplitRule
+from nas.data.splits.rule import SplitRule
 from nas.training.augment import normalize
 from search_spaces import InputError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from nas.data.split_rule import BY_DEFAULT, SplitRule
+from nas.data.splits.rule import BY_DEFAULT, SplitRule
 
 if TYPE_CHECKING:
     from nas.data.images import Dataset

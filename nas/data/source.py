@@ -24,7 +24,7 @@ from nas.data.image_files.depth import EACH_ITS_OWN, White
 from nas.data.image_files.unreadable import Unreadable, UnreadableError
 from nas.data.images import ArraySplit, Dataset, Split, channel_statistics
 from nas.data.oddities import oddities
-from nas.data.split_rule import BY_DEFAULT, SplitRule
+from nas.data.splits.rule import BY_DEFAULT, SplitRule
 from nas.data.streaming import StreamingSplit
 from search_spaces.errors import InputError
 

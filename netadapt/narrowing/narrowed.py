@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from netadapt.channels import excited_channels
-from netadapt.groups import Group, width_groups
-from netadapt.squeeze_rules import SqueezeRule, squeeze_rules
-from netadapt.widths import Widths
+from netadapt.narrowing.channels import excited_channels
+from netadapt.narrowing.groups import Group, width_groups
+from netadapt.narrowing.squeeze_rules import SqueezeRule, squeeze_rules
+from netadapt.narrowing.widths import Widths
 from search_spaces.errors import InputError
 from search_spaces.spec import ArchSpec, BlockSpec
 
@@ -15,7 +15,7 @@ from search_spaces.spec import ArchSpec, BlockSpec
 def narrowed(spec: ArchSpec, group: Group, width: int, *, seed: ArchSpec | None = None) -> ArchSpec:
     """Narrow one group.
 
-    >>> from netadapt.groups import width_groups
+    >>> from netadapt.narrowing.groups import width_groups
     >>> from search_spaces.references import mobilenet_v3_large
     >>> spec = mobilenet_v3_large()
     >>> last = next(g for g in width_groups(spec) if g.name == "block 14 expansion")

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from functools import lru_cache
 
-from search_spaces.block_choices import BlockChoices, block_options, chosen_layers
 from search_spaces.space import Tokens
+from search_spaces.spaces.block_choices import BlockChoices, block_options, chosen_layers
 from search_spaces.spec import ArchSpec, BlockSpec, HeadSpec, StemSpec
 
 

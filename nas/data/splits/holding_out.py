@@ -10,8 +10,8 @@ from nas.data.finding import Found
 from nas.data.folders.contents import Contents
 from nas.data.image_files.pictures import Pictures, SomePictures
 from nas.data.image_files.unreadable import Unreadable
-from nas.data.split_rule import SplitRule
-from nas.data.splitting import keys_of_names, split_as_before, stratified_split
+from nas.data.splits.rule import SplitRule
+from nas.data.splits.splitting import keys_of_names, split_as_before, stratified_split
 from search_spaces.errors import InputError
 
 
