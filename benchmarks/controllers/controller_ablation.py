@@ -1,6 +1,6 @@
 """Ablation of the screened controller: best after 100 trials with one part changed.
 
-MOBILE_NAS_BENCH=FOLDER python -m benchmarks.controller_ablation
+MOBILE_NAS_BENCH=FOLDER python -m benchmarks.controllers.controller_ablation
 """
 
 import argparse
@@ -13,8 +13,8 @@ from unittest.mock import patch
 
 import torch
 
-from benchmarks.compare_controllers import curve, interval, search
-from benchmarks.controller_tables import MakeTable, tables
+from benchmarks.controllers.compare_controllers import curve, interval, search
+from benchmarks.controllers.controller_tables import MakeTable, tables
 from controllers import Tokens
 from controllers.reinforce import Reinforce
 from controllers.surrogate import Surrogate

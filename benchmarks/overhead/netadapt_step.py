@@ -150,7 +150,13 @@ def main() -> None:
         "|---|---|---|---|---|---|"
     )
     for delta in (0.01, 0.05):
-        command = [sys.executable, "-m", "benchmarks.netadapt_step", "--one-step", str(delta)]
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.overhead.netadapt_step",
+            "--one-step",
+            str(delta),
+        ]
         runs = [
             json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
             for _ in range(options.repeats)

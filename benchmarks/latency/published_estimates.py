@@ -1,7 +1,7 @@
 """Errors of the estimates for the phones of the MobileNetV3 paper.
 
-    python -m benchmarks.published_estimates
-    MOBILE_NAS_FACTS=FOLDER python -m benchmarks.published_estimates --ncnn "Kirin 970"
+    python -m benchmarks.latency.published_estimates
+    MOBILE_NAS_FACTS=FOLDER python -m benchmarks.latency.published_estimates --ncnn "Kirin 970"
 
 First, from the packaged rows: errors with each family of networks held out of the fit, on every phone.
 Then, if FOLDER holds `pixel_latencies.csv` (columns device, runtime, threads, precision, model,

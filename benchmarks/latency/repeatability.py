@@ -1,6 +1,6 @@
 """Repeatability of a measurement: the ratio of two networks, measured repeatedly.
 
-    python -m benchmarks.repeatability            # 20 repeats idle, then 20 with every core loaded
+    python -m benchmarks.latency.repeatability            # 20 repeats idle, then 20 with every core loaded
 
 Our interleaved measurement is compared with the usual way in the same run: the mean of 50 runs of one
 network after the mean of 50 of the other, by wall clock. Reported is the coefficient of variation of the

@@ -1,7 +1,9 @@
 """Does a supernet rank the networks of the space as separate trainings do?
 
-    python -m benchmarks.rank_correlation --data FOLDER --resolution 64 --networks 20 --long 40 --kept FILE
-    python -m benchmarks.shared_weights --data FOLDER --resolution 64 --alone FILE --long 40 --minutes 26
+    python -m benchmarks.trials.rank_correlation --data FOLDER --resolution 64 --networks 20 --long 40
+        --kept FILE
+    python -m benchmarks.trials.shared_weights --data FOLDER --resolution 64 --alone FILE --long 40
+        --minutes 26
 
 For every layer (stage, position, operation and role) the supernet has the largest tensor of any network of
 the space; each network uses its first channels, the centre of its kernels and the first layers of a stage,
@@ -31,7 +33,7 @@ from torch.func import functional_call
 from torch.nn import functional
 from torch.optim.swa_utils import update_bn
 
-from benchmarks.rank_correlation import (
+from benchmarks.trials.rank_correlation import (
     LONG_SEEDS,
     Way,
     dataset,

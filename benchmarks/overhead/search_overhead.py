@@ -105,7 +105,13 @@ def main() -> None:
         return
     print("| simulated trials | seconds | peak MiB |\n|---|---|---|")
     for trials in (2000, 4000, 8000):
-        command = [sys.executable, "-m", "benchmarks.search_overhead", "--simulate", str(trials)]
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.overhead.search_overhead",
+            "--simulate",
+            str(trials),
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         row = json.loads(done.stdout)
         print(f"| {trials} | {row['seconds']:.1f} | {row['peak_mib']:.0f} |", flush=True)

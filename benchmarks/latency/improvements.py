@@ -1,6 +1,6 @@
 """Savings of MobileNetV3's improvements: MAdds, and latency measured here next to the paper's.
 
-    python -m benchmarks.improvements
+    python -m benchmarks.latency.improvements
 
 The networks of a table are measured interleaved; a ratio to the first is the median over rounds, with its
 interval. The paper's figures are milliseconds on a Pixel 1 (arXiv 1905.02244: section 5.1, figure 5; table

@@ -1,6 +1,6 @@
 """A sum of layers, fitted like a lookup table's calibration, on published FBNet latencies.
 
-    MOBILE_NAS_BENCH=FOLDER python -m benchmarks.fbnet_latency
+    MOBILE_NAS_BENCH=FOLDER python -m benchmarks.latency.fbnet_latency
 
 FOLDER holds `help_fbnet/fbnet_latency.csv.gz` (HELP: 5,000 networks of the FBNet space on many devices).
 Only whole networks were timed, so the latency of each layer is fitted: least squared relative error,

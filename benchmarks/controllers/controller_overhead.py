@@ -1,6 +1,6 @@
 """Overhead of the controllers: milliseconds per trial after 100, 1,000 or 10,000 trials.
 
-    python -m benchmarks.controller_overhead
+    python -m benchmarks.controllers.controller_overhead
 
 MnasNet's 42 decisions, batches of 10, results computed instead of trained. The time is that of asking for
 a batch and telling it, on one thread, the median of a few batches; CPU time, so that other load on the
@@ -13,7 +13,7 @@ import random
 import statistics
 import time
 
-from benchmarks.controller_tables import MNASNET_ARITIES
+from benchmarks.controllers.controller_tables import MNASNET_ARITIES
 from controllers import CONTROLLERS, CanMergeAliases, Controller, Tokens, make_controller
 from controllers.uniform import draw_uniform
 from nas.searching.latency_warmup import PowerLaw, guide

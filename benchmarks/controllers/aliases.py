@@ -1,6 +1,6 @@
 """The gain of telling a search which token sequences are aliases of one network.
 
-    python -m benchmarks.aliases
+    python -m benchmarks.controllers.aliases
 
 Many sequences of MnasNet's space are aliases: a block without layers has no kernel, and a skip has no
 effect where a stage narrows. Here each network has a true value (the synthetic `block_network` of
@@ -17,9 +17,9 @@ from functools import cache
 
 import torch
 
-from benchmarks.compare_controllers import interval
-from benchmarks.controller_tables import block_network
-from benchmarks.latency_warmup import options
+from benchmarks.controllers.compare_controllers import interval
+from benchmarks.controllers.controller_tables import block_network
+from benchmarks.controllers.latency_warmup import options
 from controllers import CanMergeAliases, Tokens, make_controller
 from search_spaces import SearchSpace, load_space
 

@@ -1,7 +1,8 @@
 """Noise of a trial's accuracy, and how to reduce it per second: noise variance times CPU seconds.
 
-    python -m benchmarks.trial_noise
-    python -m benchmarks.trial_noise --data FOLDER --px 64 --epochs 12 --kept runs/trial_noise_photos.jsonl
+    python -m benchmarks.trials.trial_noise
+    python -m benchmarks.trials.trial_noise --data FOLDER --px 64 --epochs 12
+        --kept runs/trial_noise_photos.jsonl
 
 Networks drawn uniformly from the MnasNet space are trained with several seeds each, in three ways:
 
@@ -30,7 +31,7 @@ import numpy as np
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from benchmarks.noise_components import Readings, Variant, rows, show
+from benchmarks.trials.noise_components import Readings, Variant, rows, show
 from controllers import make_controller
 from nas.data.images import ArraySplit, Dataset
 from nas.data.load import load_dataset

@@ -1,7 +1,7 @@
 """Rank correlation of cheap trials with long trainings, by kind of trial.
 
-    python -m benchmarks.rank_correlation --trial 1.5 5 --long 25
-    python -m benchmarks.rank_correlation --data FOLDER --resolution 64 --networks 20 --batch-size 64
+    python -m benchmarks.trials.rank_correlation --trial 1.5 5 --long 25
+    python -m benchmarks.trials.rank_correlation --data FOLDER --resolution 64 --networks 20 --batch-size 64
         --trial 2.5 2.5:warm 2.5:small 1.25:warm --long 10 --seeds 1
 
 A trial is a number of epochs, optionally with a colon and modifiers: `warm` starts from the weights of the

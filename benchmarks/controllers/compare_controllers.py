@@ -1,6 +1,7 @@
 """Compare controllers on several tables: the best network after N trials.
 
-    MOBILE_NAS_BENCH=FOLDER python -m benchmarks.compare_controllers    # FOLDER holds macro/ and anb/
+    # FOLDER holds macro/ and anb/
+    MOBILE_NAS_BENCH=FOLDER python -m benchmarks.controllers.compare_controllers
     ... --kept runs/curves.jsonl --picture curves.png    # needs matplotlib
 
 Finished searches are stored in that file and not run again: choose another one when the code has changed.
@@ -26,7 +27,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.controller_tables import MakeTable, Table, tables
+from benchmarks.controllers.controller_tables import MakeTable, Table, tables
 from controllers import CONTROLLERS, Tokens, make_controller
 from controllers.surrogate import fit
 

@@ -1,7 +1,7 @@
 """Error of a lookup table on held-out networks, and the cost of a lookup.
 
     nas profile --device cpu --also mobilenet_v3_large ... -o table.jsonl
-    python -m benchmarks.lookup_table table.jsonl --device cpu
+    python -m benchmarks.latency.lookup_table table.jsonl --device cpu
 
 Measures random networks of the MnasNet space, drawn with another seed than the table's, and the reference
 networks whose pieces the table has.

@@ -1,6 +1,6 @@
 """Training speed with and without reusing the memory that a step frees.
 
-    python -m benchmarks.kept_memory --resolution 28 64
+    python -m benchmarks.overhead.kept_memory --resolution 28 64
 
 Networks drawn from the MnasNet space train a few steps on random images on one CPU thread. Each has its own
 process, since a process cannot switch back (`nas.training.allocator`). Rounds alternate, so that other load
@@ -58,7 +58,7 @@ def train_here(network: int, px: int, batch_size: int, *, keep: bool) -> dict[st
 def train_apart(network: int, px: int, batch_size: int, *, keep: bool) -> dict[str, float]:
     """Do the same in a new process."""
     call = f"m.train_here({network}, {px}, {batch_size}, keep={keep})"
-    code = f"import json, benchmarks.kept_memory as m; print(json.dumps({call}))"
+    code = f"import json, benchmarks.overhead.kept_memory as m; print(json.dumps({call}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return figures

@@ -1,6 +1,6 @@
 """Choose finalists by estimated reward, or by estimated accuracy within the target?
 
-    MOBILE_NAS_BENCH=FOLDER python -m benchmarks.finalists
+    MOBILE_NAS_BENCH=FOLDER python -m benchmarks.controllers.finalists
 
 Screened searches of Accel-NASBench with the reward ACC * (LAT/T)^-0.15 on a ZCU102, at several targets T,
 warmed up and constrained as by default (`latency_warmup.py`); readings have a noise of one point. From the
@@ -13,9 +13,9 @@ import random
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
-from benchmarks.compare_controllers import interval, mean_and_half
-from benchmarks.controller_tables import ANB_ARITIES
-from benchmarks.latency_warmup import (
+from benchmarks.controllers.compare_controllers import interval, mean_and_half
+from benchmarks.controllers.controller_tables import ANB_ARITIES
+from benchmarks.controllers.latency_warmup import (
     QUANTILES,
     Task,
     Tried,

@@ -1,6 +1,6 @@
 """Compare ways to search at equal wall time, judged by training the returned networks separately.
 
-    python -m benchmarks.equal_time --data FOLDER --resolution 64 --budget 60m --config trials.yaml
+    python -m benchmarks.trials.equal_time --data FOLDER --resolution 64 --budget 60m --config trials.yaml
     ... --way plain screened    # only some of the ways; a second start resumes
 
 The ways are those of `WAYS`. Each is a search with the standard preset and the shared settings of --config,

@@ -1,6 +1,6 @@
 """Are repeated trainings of the most promising networks worth the new networks that they replace?
 
-    MOBILE_NAS_BENCH=FOLDER python -m benchmarks.second_readings
+    MOBILE_NAS_BENCH=FOLDER python -m benchmarks.controllers.second_readings
 
 Screened searches of the noisy tables (`controller_tables.py`) with an equal total number of readings. Some
 are reserved for the end: one second reading of each of the networks with the best estimates. Then the
@@ -18,8 +18,14 @@ from functools import partial
 
 import torch
 
-from benchmarks.compare_controllers import Trial, interval, known_tables, mean_and_half, search
-from benchmarks.controller_tables import Table
+from benchmarks.controllers.compare_controllers import (
+    Trial,
+    interval,
+    known_tables,
+    mean_and_half,
+    search,
+)
+from benchmarks.controllers.controller_tables import Table
 from controllers.surrogate import fit
 
 READINGS = (50, 100)

@@ -1,6 +1,6 @@
 """Training images per second: `nas.training.train` compared with a plain PyTorch loop.
 
-    python benchmarks/training_speed.py [--data SOURCE] [--resolution PX] [--rounds N]
+    python -m benchmarks.overhead.training_speed [--data SOURCE] [--resolution PX] [--rounds N]
 
 Both train torchvision's MobileNetV3-Small on the same images with the same batch size, one CPU thread, and
 the same random crop and mirror. The plain loop is that of tutorials: a DataLoader over PIL images,

@@ -1,6 +1,6 @@
 """The gain of a latency estimate known before a search, on Accel-NASBench.
 
-    MOBILE_NAS_BENCH=FOLDER python -m benchmarks.latency_warmup
+    MOBILE_NAS_BENCH=FOLDER python -m benchmarks.controllers.latency_warmup
 
 Searches with the reward ACC * (LAT/T)^-0.15 on a ZCU102, with the target T at several quantiles of the
 measured latencies. Only MAdds are known. A power law is fitted to the networks with the fewest and the most
@@ -25,8 +25,8 @@ from statistics import fmean, linear_regression
 
 import torch
 
-from benchmarks.compare_controllers import interval
-from benchmarks.controller_tables import (
+from benchmarks.controllers.compare_controllers import interval
+from benchmarks.controllers.controller_tables import (
     ANB_ARITIES,
     ANB_EXPONENT,
     anb_latency_ms,
