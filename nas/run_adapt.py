@@ -79,7 +79,7 @@ def adapt(
 
     Raises:
         InputError: An argument is invalid, or another process uses the folder.
-        SearchStoppedError: All proposals of a step failed, or the device is lost.
+        RunStoppedError: All proposals of a step failed, or the device is lost.
     """
     from nas.checkpoints.retrain import for_classes
 

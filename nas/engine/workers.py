@@ -31,7 +31,7 @@ def run_jobs(
 
     Raises:
         InputError: The cluster cannot be reached, or has no room for a single trial.
-        SearchStoppedError: The plan gave up.
+        RunStoppedError: The plan gave up.
     """
     if schedule.workers == 0:
         run_serially(runner, evaluate)

@@ -25,7 +25,7 @@ from nas.engine.data_changes import Resumed
 from nas.engine.memoized_source import MemoizedSource
 from nas.engine.publishing import OF_ADAPT, publish_and_tell
 from nas.engine.run_folder import RunFolder, new_folder, open_folder
-from nas.engine.runner import SearchStoppedError
+from nas.engine.runner import RunStoppedError
 from nas.engine.trial import read_trials
 from nas.formatting import counted
 from search_spaces import InputError
@@ -102,7 +102,7 @@ class Adapting:
         except (
             KeyboardInterrupt,
             InputError,
-            SearchStoppedError,
+            RunStoppedError,
             MeasurementError,
             OSError,
         ) as error:

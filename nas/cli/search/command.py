@@ -21,7 +21,7 @@ from nas.cli.typed import options_typed
 from nas.display.output import JsonFlag, messages, print_json, search_line
 from nas.engine.publishing import OF_SEARCH, publish_and_tell
 from nas.engine.run_folder import check_new, free_name, require_writable
-from nas.engine.runner import SearchStoppedError
+from nas.engine.runner import RunStoppedError
 from nas.formatting import seconds
 from nas.searching.config import SearchConfig, make_config
 from search_spaces import InputError
@@ -238,7 +238,7 @@ def search(
     scored_before = (folder / "result.json").is_file()
     try:
         result = job.run(folder)
-    except (KeyboardInterrupt, InputError, SearchStoppedError, OSError) as error:
+    except (KeyboardInterrupt, InputError, RunStoppedError, OSError) as error:
         ended = isinstance(error, KeyboardInterrupt | InputError)
         if resume is None and ended and not folder.begun:
             folder.discard()  # nothing to resume; frees the name
@@ -246,7 +246,7 @@ def search(
             console.print(
                 f"to resume: {search_line(f'--resume {quoted(folder.path)}')}", soft_wrap=True
             )
-        if isinstance(error, SearchStoppedError):
+        if isinstance(error, RunStoppedError):
             raise Failed(str(error)) from error
         raise
     for sentence in publish_and_tell(folder, *OF_SEARCH):
