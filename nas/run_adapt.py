@@ -83,7 +83,7 @@ def adapt(
     """
     from nas.checkpoints.retrain import for_classes
 
-    seed, data = for_classes(seed, data, tell=_log.info)
+    seed, data = for_classes(seed, data, notify=_log.info)
     _require_size(seed, data)
     data = replace(data, mean=seed.usage.mean, std=seed.usage.std)
     finders = _wanted(config) | dict(baselines or {})

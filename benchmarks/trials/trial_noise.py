@@ -206,17 +206,17 @@ def variants(done: dict[Task, dict[str, Any]], fractions: list[float]) -> list[V
             found = [[one[str(fraction)] for one in row] for row in found]
         return np.array(found)
 
-    told = []
+    variants = []
     for way in ways:
         for fraction in (PLAIN, *fractions):
             name = f"{way}, last {fraction:.0%} averaged" if fraction else f"{way}, plain"
             points, cpu_s = table(way, "points", fraction), table(way, "cpu_s", fraction)
-            told.append(Variant(name, points, cpu_s, common=way != "own"))
-    plain = told[0]
+            variants.append(Variant(name, points, cpu_s, common=way != "own"))
+    plain = variants[0]
     half_s = plain.cpu_s - table(ways[0], "evaluation_s") / 2
     name = f"{ways[0]}, half of the held-out"
     half = Variant(name, plain.points[..., ::2], half_s, common=plain.common)
-    return [plain, half, *told[1:]]
+    return [plain, half, *variants[1:]]
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -163,17 +163,17 @@ class AdaptPlan:
         Raises:
             RunStoppedError: All have failed, or the best cannot be measured once more.
         """
-        place = self.shrink.choose(
+        index = self.shrink.choose(
             [(job.spec, job.latency.median_ms if job.latency else math.inf) for job in jobs],
             [trial.accuracy for trial in trials],
         )
-        if place is None:
+        if index is None:
             if self.shrink.stuck:
                 raise RunStoppedError(
                     f"all {len(trials)} proposals of a step failed: {trials[0].error}"
                 )
             return  # the target was reached without them
-        chosen = trials[place]
+        chosen = trials[index]
         self.weights = self.family.keep_network(self.shrink.steps, self.shrink.current.spec, chosen)
         reading = self._confirm()
         self.trials.append(replace(chosen, latencies=(reading,)) if reading else chosen)

@@ -170,7 +170,7 @@ def _dataset(
 ) -> Dataset:
     """Return the data set; `sample` are the training images with these indices."""
     train = source.pictures["train"]
-    for line in oddities(sample, lambda place: train.describe(int(numbers[place]))):
+    for line in oddities(sample, lambda index: train.describe(int(numbers[index]))):
         if line not in source.said:
             source.said.add(line)
             _log.warning("%s: %s", source.name, line)

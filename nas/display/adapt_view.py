@@ -160,9 +160,9 @@ class View(AdaptWatcher):
         """Format a proposal's rank among those of its step so far, and the time left."""
         text = ""
         if job.kind == PROPOSAL and trial.accuracy is not None:
-            place = sum(score > trial.reward for score in self._scores) + 1
-            rank = "best" if place == 1 else f"number {place}"
-            text = f", {rank} of {len(self._scores)} so far"
+            rank = sum(score > trial.reward for score in self._scores) + 1
+            name = "best" if rank == 1 else f"number {rank}"
+            text = f", {name} of {len(self._scores)} so far"
         return text + self._time_left()
 
     def _time_left(self) -> str:

@@ -72,7 +72,7 @@ class LoggedSearch(Silent):
         failed = f", {self._failed} failed" if self._failed else ""
         best = "none succeeded yet"
         if self._best is not None and self._best.accuracy is not None:
-            figures = self._sizes.told(
+            figures = self._sizes.describe(
                 percent(self._best.accuracy),
                 in_short(self._best.latencies),
                 accuracy_px=self._best.px,

@@ -36,7 +36,9 @@ def trial_line(trial: Trial, sizes: Sizes) -> str:
     name = NAMES[trial.kind]
     if trial.accuracy is None:
         return f"{name} {trial.index} failed: {trial.error}"
-    figures = sizes.told(percent(trial.accuracy), in_short(trial.latencies), accuracy_px=trial.px)
+    figures = sizes.describe(
+        percent(trial.accuracy), in_short(trial.latencies), accuracy_px=trial.px
+    )
     return f"{name} {trial.index}: {figures}, reward {trial.reward:.3f}"
 
 

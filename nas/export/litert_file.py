@@ -135,8 +135,8 @@ def description_of(model: bytes, *, where: str) -> bytes | None:
     schema = litert_module("ai_edge_litert.schema_py_generated")
     try:
         content = schema.Model.GetRootAs(model)
-        for place in range(content.MetadataLength()):
-            entry = content.Metadata(place)
+        for index in range(content.MetadataLength()):
+            entry = content.Metadata(index)
             if entry.Name() == KEY.encode():
                 return bytes(content.Buffers(entry.Buffer()).DataAsNumpy())
     except Exception as error:  # a truncated flatbuffer may raise anything

@@ -174,9 +174,9 @@ def compare(
     feed = _feed(usage, data.resolution_px, pixels=pixels)
 
     def answers(model: bytes, name: str) -> Answers:
-        told = f"{name}: {{}} of {len(data.val)} held-out images"
+        line = f"{name}: {{}} of {len(data.val)} held-out images"
         opened = Model(feed, files.open(model))
-        return classify(opened, data.val, lambda done: progress(told.format(done)))
+        return classify(opened, data.val, lambda done: progress(line.format(done)))
 
     answers_before, answers_after = answers(before, "float"), answers(after, "int8")
     progress("measuring both files, interleaved")

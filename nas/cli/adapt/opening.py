@@ -270,7 +270,7 @@ def _images(
     say(console, f"reading images of {wanted.source}")
     images = open_images(wanted, console, batch_size=1, resumed=resumed, of=path)
     try:
-        for_classes(seed, images, tell=lambda note: console.print(note, soft_wrap=True))
+        for_classes(seed, images, notify=lambda note: console.print(note, soft_wrap=True))
     except InputError as error:
         once = ""
         if "--classes" in str(error):  # not an option of this command

@@ -85,7 +85,7 @@ def evaluate(
     images = images_of(options, usage, path, px, console)
     with waiting(console, "evaluating") as status:
         notes: list[str] = []
-        known = relabelled(images, model.feed.usage, classes=names, tell=notes.append)
+        known = relabelled(images, model.feed.usage, classes=names, notify=notes.append)
         answers = _answers(model, known, SPLITS[split], status)
     for note in notes:
         console.print(note, soft_wrap=True)

@@ -133,7 +133,7 @@ def train(
             _renewed(seeded, images, seed=seed) if new_classifier else seeded,
             images,
             classes=names,
-            tell=lambda note: console.print(note, soft_wrap=True),
+            notify=lambda note: console.print(note, soft_wrap=True),
         )
     if known_px not in (None, images.resolution_px):
         console.print(
