@@ -7,18 +7,18 @@ import runpy
 import sys
 
 BENCHMARKS = (
-    "benchmarks.training_speed",
-    "benchmarks.kept_memory",
-    "benchmarks.search_overhead",
-    "benchmarks.netadapt_step",
-    "benchmarks.repeatability",
-    "benchmarks.improvements",
-    "benchmarks.published_estimates",
+    "benchmarks.overhead.training_speed",
+    "benchmarks.overhead.kept_memory",
+    "benchmarks.overhead.search_overhead",
+    "benchmarks.overhead.netadapt_step",
+    "benchmarks.latency.repeatability",
+    "benchmarks.latency.improvements",
+    "benchmarks.latency.published_estimates",
     "benchmarks.quantization",
-    "benchmarks.controller_overhead",
-    "benchmarks.compare_controllers",
-    "benchmarks.controller_ablation",
-    "benchmarks.aliases",
+    "benchmarks.controllers.controller_overhead",
+    "benchmarks.controllers.compare_controllers",
+    "benchmarks.controllers.controller_ablation",
+    "benchmarks.controllers.aliases",
 )
 
 

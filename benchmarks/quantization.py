@@ -23,9 +23,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nas.checkpoints.checkpoint import Usage
+from nas.checkpoints.usage import Usage
 from nas.data.images import Dataset
 from nas.data.load import load_dataset
+from nas.export.litert_export import LITERT, require_litert
 from nas.export.onnx_export import Format
 from nas.export.quantize import ONNX, calibration_images
 from nas.export.running import Run
@@ -193,8 +194,6 @@ def parse_arguments() -> argparse.Namespace:
 def chosen_format(litert: bool) -> Format:
     if not litert:
         return ONNX
-    from nas.export.litert_export import LITERT, require_litert
-
     require_litert()
     return LITERT
 

@@ -62,8 +62,8 @@ class Reinforce:
         """Draw the initial policy.
 
         The defaults are for 100-1000 trials in batches of about 10; see
-        ``benchmarks/compare_controllers.py``. With the published constants, for far longer searches, the
-        policy would hardly move.
+        ``benchmarks/controllers/compare_controllers.py``. With the published constants, which are for far
+        longer searches, the policy would hardly move.
 
         Args:
             arities: number of choices of each decision.

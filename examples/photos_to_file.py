@@ -6,8 +6,8 @@ is held out):
     python examples/photos_to_file.py photos --budget 10m
 
 The last step needs nothing of mobile-nas: ONNX Runtime and Pillow read the file, feed it as its metadata
-says, and count how many test photos it gets right. That count must be the one that the search, `nas train`
-and `nas evaluate` tell.
+says, and count how many test photos it gets right. That count must match the accuracy that the search,
+`nas train` and `nas evaluate` report.
 """
 
 import argparse
@@ -24,20 +24,22 @@ from PIL import Image, ImageOps
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run all steps; end with status 1 if the file is not as accurate as was told."""
+    """Run all steps; end with status 1 if the file is not as accurate as reported."""
     args, options = _parser().parse_known_args(argv)
     photos, runs = str(args.photos), str(args.runs)
     found = nas("search", "--data", photos, "--runs", runs, *options)
     run = Path(found["run"])
-    report("best.onnx of the search", run / "best.onnx", args.photos, told=found["test_accuracy"])
+    report(
+        "best.onnx of the search", run / "best.onnx", args.photos, reported=found["test_accuracy"]
+    )
 
     longer = ["--epochs", str(args.epochs), "--batch-size", str(args.batch_size)]
     trained = nas("train", str(run / "seed.pt"), "--data", photos, *longer)
     exported = nas("export", trained["path"], "--onnx")
     file = Path(exported["path"])
-    report(f"{file.name}, trained longer", file, args.photos, told=trained["test_accuracy"])
+    report(f"{file.name}, trained longer", file, args.photos, reported=trained["test_accuracy"])
     again = nas("evaluate", str(file), "--data", photos)
-    report(f"{file.name}, by nas evaluate", file, args.photos, told=again["accuracy"])
+    report(f"{file.name}, by nas evaluate", file, args.photos, reported=again["accuracy"])
 
 
 def nas(*arguments: str) -> Any:
@@ -49,12 +51,12 @@ def nas(*arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
-def report(name: str, file: Path, photos: Path, *, told: float) -> None:
-    """Print what a file gets right by itself, beside what was told of it."""
+def report(name: str, file: Path, photos: Path, *, reported: float) -> None:
+    """Print what a file gets right by itself, next to the reported accuracy."""
     right, count = accuracy(file, photos / "test")
-    print(f"{name}: {right} of {count} test photos right, {told:.1%} were told")
-    if right != round(told * count):
-        sys.exit(f"{file} does not have the accuracy that was told")
+    print(f"{name}: {right} of {count} test photos right, {reported:.1%} reported")
+    if right != round(reported * count):
+        sys.exit(f"{file} does not have the reported accuracy")
 
 
 def accuracy(file: Path, folder: Path) -> tuple[int, int]:

@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping
 from search_spaces.nearest import nearest
 
 NOT_FOR_TRAINING = (
-    "--device says what latency is told for, not where networks train: to train on a GPU give nas-search "
-    "--gpus-per-trial 1 (nas train --device cuda)"
+    "--device selects where latency is measured, not where networks train: to train on a GPU give "
+    "nas-search --gpus-per-trial 1 (nas train --device cuda)"
 )
 
 ACCELERATORS: Mapping[str, str] = {

@@ -9,6 +9,10 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from latency.device_names import NOT_FOR_TRAINING, suggestion
+from latency.estimates.lazy_table import LazyTable
+from latency.estimates.madds import MaddsEstimate
+from latency.estimates.published import PublishedEstimate
+from latency.estimates.table import LookupTable
 from latency.measuring.anchor import AnchorRecord
 from latency.measuring.measured import Measured
 from latency.measuring.raw_times import RawTimes
@@ -17,6 +21,10 @@ from latency.measuring.source import LatencySource, MeasurementError
 from latency.measuring.statistics import Timing
 from latency.measuring.user_folders import cache_folder, expand_user
 from latency.pool import open_pool
+from latency.runtimes import adb, command
+from latency.runtimes.adb_phone import Phone, attached_phones
+from latency.runtimes.ssh import SshRuntime
+from latency.runtimes.ssh_connection import Remote
 from search_spaces.errors import InputError
 
 GROUP = "mobile_nas.latency"
@@ -45,9 +53,6 @@ def _cpu(argument: str) -> LatencySource:
 
 
 def _ssh(argument: str) -> LatencySource:
-    from latency.runtimes.ssh import SshRuntime
-    from latency.runtimes.ssh_connection import Remote
-
     host, _, rest = argument.partition(",")
     known: dict[str, int | str] = {"python": "python3", "threads": 1, "runtime": "", "config": ""}
     options = _options(rest, device=f"ssh:{host},", known=known)
@@ -60,17 +65,14 @@ def _ssh(argument: str) -> LatencySource:
 
 
 def _adb(argument: str) -> LatencySource:
-    from latency.runtimes.adb import TIMING, AdbRuntime
-    from latency.runtimes.adb_phone import Phone, attached_phones
-
     named, _, rest = argument.partition(",")
     if "=" in named:  # the only phone, and options
         named, rest = "", argument
     options = _options(rest, device="adb:SERIAL,", known={"benchmark": ""})
 
     def opened(serial: str | None) -> LatencySource:
-        runtime = AdbRuntime(Phone(serial), benchmark=str(options["benchmark"]) or None)
-        return measured(runtime, TIMING)
+        runtime = adb.AdbRuntime(Phone(serial), benchmark=str(options["benchmark"]) or None)
+        return measured(runtime, adb.TIMING)
 
     if named != EVERY and "+" not in named:
         return opened(named or None)
@@ -81,9 +83,7 @@ def _adb(argument: str) -> LatencySource:
 
 
 def _command(argument: str) -> LatencySource:
-    from latency.runtimes.command import TIMING, CommandRuntime
-
-    return measured(CommandRuntime(argument), TIMING)
+    return measured(command.CommandRuntime(argument), command.TIMING)
 
 
 def _options(argument: str, *, device: str, known: Mapping[str, int | str]) -> dict[str, int | str]:
@@ -112,8 +112,6 @@ def _whole(value: str, part: str) -> int:
 
 
 def _madds(argument: str) -> LatencySource:
-    from latency.estimates.madds import MaddsEstimate
-
     try:
         rate = float(argument)
     except ValueError:
@@ -132,8 +130,6 @@ def _litert(argument: str) -> LatencySource:
 
 
 def _table(argument: str) -> LatencySource:
-    from latency.estimates.table import LookupTable
-
     if not argument:
         raise InputError(
             "device table needs a file that nas profile wrote: give for instance table:cpu.jsonl"
@@ -142,8 +138,6 @@ def _table(argument: str) -> LatencySource:
 
 
 def _pieces(argument: str) -> LatencySource:
-    from latency.estimates.lazy_table import LazyTable
-
     if not argument:
         raise InputError("device pieces needs a measuring device: give for instance pieces:cpu")
     source = open_device(argument)
@@ -156,8 +150,6 @@ def _pieces(argument: str) -> LatencySource:
 
 def _pixel(phone: str) -> Callable[[str], LatencySource]:
     def opened(argument: str) -> LatencySource:
-        from latency.estimates.published import PublishedEstimate
-
         if argument:
             raise InputError(
                 f"device {phone} takes no argument, got {argument!r}: give --device {phone}"

@@ -6,10 +6,20 @@ Start with `searching.plan` (the search) and `engine.runner` (what runs any plan
 
 from nas import _own_path  # noqa: F401 - before anything else is imported
 from nas.adapting.results import AdaptResult
-from nas.engine.runner import SearchStoppedError
+from nas.engine.runner import RunStoppedError
 from nas.run_adapt import adapt
 from nas.run_search import search
 from nas.searching.results import SearchResult
 from nas.searching.reward import Reward
 
-__all__ = ["AdaptResult", "Reward", "SearchResult", "SearchStoppedError", "adapt", "search"]
+SearchStoppedError = RunStoppedError  # its former name
+
+__all__ = [
+    "AdaptResult",
+    "Reward",
+    "RunStoppedError",
+    "SearchResult",
+    "SearchStoppedError",
+    "adapt",
+    "search",
+]

@@ -79,11 +79,11 @@ def adapt(
 
     Raises:
         InputError: An argument is invalid, or another process uses the folder.
-        SearchStoppedError: All proposals of a step failed, or the device is lost.
+        RunStoppedError: All proposals of a step failed, or the device is lost.
     """
     from nas.checkpoints.retrain import for_classes
 
-    seed, data = for_classes(seed, data, tell=_log.info)
+    seed, data = for_classes(seed, data, notify=_log.info)
     _require_size(seed, data)
     data = replace(data, mean=seed.usage.mean, std=seed.usage.std)
     finders = _wanted(config) | dict(baselines or {})

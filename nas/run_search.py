@@ -22,7 +22,7 @@ from nas.engine.measuring import measure, require_distinct
 from nas.engine.run_folder import RunFolder
 from nas.engine.run_logs import RunLogs
 from nas.engine.run_metadata import record_metadata
-from nas.engine.runner import SearchStoppedError
+from nas.engine.runner import RunStoppedError
 from nas.engine.schedule_config import ScheduleConfig
 from nas.engine.trial import Trial
 from nas.engine.watching import PolicyRecord, Several, Watcher
@@ -117,7 +117,7 @@ def search(
 
     Raises:
         InputError: An argument is invalid, or another process holds the folder.
-        SearchStoppedError: A whole batch of trials or all finalists failed, or a device is lost.
+        RunStoppedError: A whole batch of trials or all finalists failed, or a device is lost.
     """
     began_s = time.monotonic()
     sources, targets_ms = _aimed(latency, target_ms)
@@ -326,7 +326,7 @@ def _conclude(
     winner = choose_winner(finals, targets_ms=plan.targets_ms)
     if winner is None:
         reasons = [trial.error for trial in (*finals, *logs.trials) if trial.error]
-        raise SearchStoppedError(f"every training failed, for instance: {reasons[0]}")
+        raise RunStoppedError(f"every training failed, for instance: {reasons[0]}")
     spec = plan.space.decode(winner.tokens)
     noise, fastest = measure_noise(trials, finals), None
     if noise is not None and not noise.differ:

@@ -35,29 +35,29 @@ def short_folder() -> Iterator[str | None]:
     if usable(chosen):
         yield None
         return
-    places = filter(usable, map(os.path.expandvars, PLACES))
-    if (place := next(places, None)) is None:
+    folders = filter(usable, map(os.path.expandvars, PLACES))
+    if (folder := next(folders, None)) is None:
         raise InputError(
             f"Ray needs a writable folder with a path of at most {LONGEST} ASCII characters, and neither "
             f"{chosen} nor /tmp is one: set RAY_TMPDIR to one, or give --workers 0"
         )
-    made = tempfile.mkdtemp(prefix="nas-", dir=place)
+    made = tempfile.mkdtemp(prefix="nas-", dir=folder)
     try:
         yield made
     finally:
         shutil.rmtree(made, ignore_errors=True)
 
 
-def usable(place: str) -> bool:
+def usable(folder: str) -> bool:
     """Whether Ray can use a folder.
 
     >>> usable("/tmp/" + 70 * "x"), usable("/absent")
     (False, False)
     """
-    plain = place.isascii() and not any(letter.isspace() for letter in place)
-    if not plain or len(place) > LONGEST or not Path(place).is_absolute():
+    plain = folder.isascii() and not any(letter.isspace() for letter in folder)
+    if not plain or len(folder) > LONGEST or not Path(folder).is_absolute():
         return False
-    return Path(place).is_dir() and os.access(place, os.W_OK | os.X_OK)
+    return Path(folder).is_dir() and os.access(folder, os.W_OK | os.X_OK)
 
 
 def shorten_sockets() -> None:
@@ -68,6 +68,6 @@ def shorten_sockets() -> None:
     settings = multiprocessing.current_process()._config  # type: ignore[attr-defined]
     if settings.get("tempdir") is not None or len(tempfile.gettempdir()) <= LONGEST:
         return
-    if place := next(filter(usable, map(os.path.expandvars, PLACES)), None):
-        settings["tempdir"] = made = tempfile.mkdtemp(prefix="nas-", dir=place)
+    if folder := next(filter(usable, map(os.path.expandvars, PLACES)), None):
+        settings["tempdir"] = made = tempfile.mkdtemp(prefix="nas-", dir=folder)
         atexit.register(shutil.rmtree, made, ignore_errors=True)

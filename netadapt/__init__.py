@@ -1,7 +1,7 @@
 """NetAdapt: narrow a network layer by layer to a target latency, as MobileNetV3 does.
 
-Read `shrink` first: the loop and its decisions. It uses `groups` (the widths that can be narrowed),
-`narrowing` (a network with one of them changed), `proposals` (for each group the widest network that saves
+Read `shrink` first: the loop and its decisions. It uses `narrowing` (the widths that can be narrowed, and
+a network with one of them changed), `proposals` (for each group of layers the widest network that saves
 enough latency), `schedule` (how much is enough) and `widening` (when a step saved too much). `uniform` is
 the baseline: one width multiplier for the whole network. `weights` transfers a parent's weights to a
 proposal, and `serial` runs everything in one process; they are not exported here, so that `import netadapt`
@@ -10,14 +10,14 @@ never loads torch.
 NetAdapt: arXiv 1804.03230, algorithm 1. MobileNetV3's variant: arXiv 1905.02244, section 4.2.
 """
 
-from netadapt.groups import Group, width_groups
 from netadapt.memoized import memoized
-from netadapt.narrowing import narrowed, narrowest
+from netadapt.narrowing.groups import Group, width_groups
+from netadapt.narrowing.narrowed import narrowed, narrowest
+from netadapt.narrowing.widths import Widths
 from netadapt.proposals import Discarded, Proposal, propose, propose_all
 from netadapt.schedule import Schedule, Step, first_step
 from netadapt.settings import Settings
 from netadapt.uniform import Uniform, scaled, widest_uniform
-from netadapt.widths import Widths
 
 __all__ = [
     "Discarded",

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from netadapt.channels import channel_counts, tensor_spaces
+from netadapt.narrowing.channels import channel_counts, tensor_spaces
 from search_spaces.errors import InputError
 from search_spaces.spec import ArchSpec
 

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from latency.measuring.source import DeviceLostError, MeasurementError
-from netadapt.groups import Group, width_groups
 from netadapt.memoized import LatencyMs
-from netadapt.narrowing import resized
+from netadapt.narrowing.groups import Group, width_groups
+from netadapt.narrowing.narrowed import resized
+from netadapt.narrowing.widths import Widths
 from netadapt.widest import widest_satisfying
-from netadapt.widths import Widths
 from search_spaces.spec import ArchSpec
 
 

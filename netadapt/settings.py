@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from netadapt.widths import Widths
+from netadapt.narrowing.widths import Widths
 from search_spaces.errors import InputError
 
 Metric = Literal["ratio", "accuracy"]

@@ -19,8 +19,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from latency.measuring.source import LatencySource
-from netadapt.groups import Group, width_groups
 from netadapt.memoized import LatencyMs, memoized
+from netadapt.narrowing.groups import Group, width_groups
 from netadapt.proposals import Discarded, OnDiscard, propose_all
 from netadapt.schedule import Schedule, Step, first_step
 from netadapt.settings import Settings

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from latency.measuring.source import DeviceLostError, MeasurementError
-from netadapt.channels import excited_channels
 from netadapt.memoized import LatencyMs
-from netadapt.squeeze_rules import SqueezeRule, squeeze_rules
+from netadapt.narrowing.channels import excited_channels
+from netadapt.narrowing.squeeze_rules import SqueezeRule, squeeze_rules
+from netadapt.narrowing.widths import Widths
 from netadapt.widest import widest_satisfying
-from netadapt.widths import Widths
 from search_spaces.errors import InputError
 from search_spaces.spec import ArchSpec, BlockSpec, HeadSpec
 from search_spaces.widths import make_divisible

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from netadapt.channel_selection import ChannelSelection, Weights, select_channels
-from netadapt.channels import channel_counts, tensor_spaces
-from netadapt.check_narrowing import check_narrowing
+from netadapt.narrowing.channels import channel_counts, tensor_spaces
+from netadapt.narrowing.check import check_narrowing
 from search_spaces.errors import InputError
 from search_spaces.network import Network, build
 from search_spaces.spec import ArchSpec

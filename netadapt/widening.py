@@ -6,8 +6,8 @@ accept a network below the target, and with it less accuracy than the target all
 
 from __future__ import annotations
 
-from netadapt.groups import width_groups
 from netadapt.memoized import LatencyMs
+from netadapt.narrowing.groups import width_groups
 from netadapt.proposals import OnDiscard, Proposal, propose, raise_discarded
 from netadapt.settings import Settings
 from search_spaces.spec import ArchSpec

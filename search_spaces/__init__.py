@@ -1,17 +1,17 @@
 """Networks as data, and search spaces of networks.
 
-Start with `spec` (a network as data), then `space` (token sequences to networks and back), `factorized`
-(MnasNet's space; its blocks as data are in `block_choices` and `spaces/mnasnet.yaml`), `cost` (parameters
-and MAdds), `references` (published networks) and `network` (the `nn.Module`). Only `network`, `pixel_input`
-and the exporters import torch.
+Start with `spec` (a network as data), then `space` (token sequences to networks and back), `spaces`
+(MnasNet's space: `factorized`, with its blocks as data in `block_choices` and `mnasnet.yaml`), `cost`
+(parameters and MAdds), `references` (published networks) and `network` (the `nn.Module`). Only `network`,
+`pixel_input` and the exporters import torch.
 """
 
 from search_spaces.cost import Cost, count
 from search_spaces.errors import InputError
-from search_spaces.factorized import FactorizedSpace
 from search_spaces.references import REFERENCES
 from search_spaces.space import SearchSpace, Tokens
 from search_spaces.spaces import SPACES, load_space
+from search_spaces.spaces.factorized import FactorizedSpace
 from search_spaces.spec import ArchSpec, BlockSpec, HeadSpec, StemSpec
 
 __all__ = [

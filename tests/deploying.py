@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
-from nas.checkpoints.checkpoint import Checkpoint, Usage
+from nas.checkpoints.checkpoint import Checkpoint
+from nas.checkpoints.usage import Usage
 from nas.data.images import ArraySplit, Dataset, channel_statistics
 from nas.training.recipe import Recipe
 from nas.training.train import train

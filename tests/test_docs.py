@@ -5,6 +5,7 @@ import itertools
 import pkgutil
 import re
 import shlex
+import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,6 +75,21 @@ def test_links_lead_somewhere(path):
         assert linked.is_relative_to(ROOT), target
         if anchor:
             assert anchor in slugs(linked.read_text(encoding="utf-8")), target
+
+
+def test_the_readme_on_pypi_has_absolute_links():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    rules = project["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"]["substitutions"]
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    relative = re.findall(r"\]\(((?!\w+:)[^)\s]+)\)", text)
+    for rule in rules:
+        text = re.sub(rule["pattern"], rule["replacement"], text)
+    assert not re.findall(r"\]\((?!https:)", text)
+    ours = r"https://(?:github|raw\.githubusercontent)\.com/mobile-nas/mobile-nas/(?:blob/)?main/"
+    assert re.findall(rf"\]\({ours}([^)\s]+)\)", text) == relative
+    assert re.findall(r"!\[[^\]]*\]\((\S+)/main/docs/report\.png\)", text) == [
+        "https://raw.githubusercontent.com/mobile-nas/mobile-nas"
+    ]
 
 
 def test_paths_named_exist(page):

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from latency.files.model_format import Suffix, suffix_of
+from latency.files.onnx_file import open_onnx
+from latency.files.self_contained import LARGEST, ModelFile
+from latency.files.tflite_file import open_tflite
 from search_spaces.errors import InputError
 
 SUFFIXES: tuple[Suffix, ...] = (".onnx", ".tflite")
 KINDS = {".onnx": "an ONNX file", ".tflite": "a LiteRT file"}
-LARGEST = 2**31 - 1
-"""Maximum bytes of a file in either format: protobuf and flatbuffers have 32-bit sizes."""
 
 _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
     (b"version https://git-lfs", "a Git LFS pointer and not the model: git lfs pull fetches the file"),
@@ -25,21 +25,6 @@ _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
     (b"\x1f\x8b", "compressed by gzip: unpack it"),
     (b"ortm", "in ONNX Runtime's own format: give the original .onnx file"),
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class ModelFile:
-    """A self-contained model that takes one image of a fixed size.
-
-    Attributes:
-        content: The file's bytes.
-        height: Height of its input in pixels.
-        width: Width of its input in pixels.
-    """
-
-    content: bytes
-    height: int
-    width: int
 
 
 def is_model_file(name: str) -> bool:
@@ -90,11 +75,7 @@ def open_model(
             "these, or another --device"
         )
     if suffix == ".tflite":
-        from latency.files.tflite_file import open_tflite
-
         return open_tflite(path, content, resolution=resolution)
-    from latency.files.onnx_file import open_onnx
-
     return open_onnx(path, content, resolution=resolution)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from latency.files.model_file import LARGEST
+from latency.files.self_contained import LARGEST
 from search_spaces.errors import InputError
 
 

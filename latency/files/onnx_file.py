@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from latency.files.image_input import ImageInput, Side
-from latency.files.model_file import LARGEST, ModelFile
 from latency.files.onnx_data import inline_data
+from latency.files.self_contained import LARGEST, ModelFile
 from search_spaces.errors import InputError
 
 PIXELS = ("FLOAT", "FLOAT16", "DOUBLE", "UINT8", "INT8", "UINT16", "INT16", "INT32", "INT64")

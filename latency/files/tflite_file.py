@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from latency.files.image_input import ImageInput
-from latency.files.model_file import ModelFile
+from latency.files.self_contained import ModelFile
 from search_spaces.errors import InputError
 
 # Field numbers of tables in TensorFlow Lite's schema.

@@ -113,20 +113,20 @@ def best_within_limit(find: FindBaseline, request: BaselineRequest) -> tuple[Fou
             found = find(replace(request, limit_ms=limit_ms))
             if found is None:
                 break
-            told = request.latency.reading(found.spec)
+            first = request.latency.reading(found.spec)
             reading = request.latency.confirm(found.spec)
         except DeviceLostError:
             raise
         except MeasurementError:  # a network that the device refuses does not count as found
             break
         if reading is None:
-            return found, told
+            return found, first
         within = reading.ci95_ms[0] <= request.limit_ms
         if within and (best is None or reading.median_ms > best[1].median_ms):
             best = found, reading
         if CLOSE * request.limit_ms <= reading.median_ms <= request.limit_ms:
             break
-        limit_ms = request.limit_ms * told.median_ms / reading.median_ms
+        limit_ms = request.limit_ms * first.median_ms / reading.median_ms
     return best
 
 
@@ -145,9 +145,9 @@ def recorded_baseline(
     Raises:
         DeviceLostError: The device is gone.
     """
-    place = folder / "rivals"
-    place.mkdir(exist_ok=True)
-    path = place / (f"{name}-{variant}.json" if variant else f"{name}.json")
+    rivals = folder / "rivals"
+    rivals.mkdir(exist_ok=True)
+    path = rivals / (f"{name}-{variant}.json" if variant else f"{name}.json")
     if not path.is_file() or read_json(path)["limit_ms"] != request.limit_ms:
         found, reading = best_within_limit(find, request) or (None, None)
         if found is not None and found.weights is not None:

@@ -87,20 +87,20 @@ class FinalTrainings:
                 jobs += self._curve(reached, name, find)
         return jobs
 
-    def _ours(self, reached: Reached, places: range) -> list[AdaptJob]:
+    def _ours(self, reached: Reached, indices: range) -> list[AdaptJob]:
         return [
             self._job(
-                f"adapted network {HOW[kind]}{self._which(place)}",
+                f"adapted network {HOW[kind]}{self._which(index)}",
                 kind=kind,
-                index=place,
-                seed=trial_seed(self.run_seed, place, kind),
+                index=index,
+                seed=trial_seed(self.run_seed, index, kind),
                 family=reached.family,
                 spec=reached.spec,
                 latency=reached.latency,
                 recipe=self.final[kind],
                 weights=None if kind == SCRATCH else reached.weights,
             )
-            for place in places
+            for index in indices
             for kind in self.kinds
         ]
 
@@ -108,10 +108,10 @@ class FinalTrainings:
         recipes = {**self.final, FINETUNE: self.as_long(len(reached.family))}
         return [
             self._job(
-                f"{baseline.name} {HOW[kind]}{self._which(place)}",
+                f"{baseline.name} {HOW[kind]}{self._which(index)}",
                 kind=kind_of(kind, baseline.name),
-                index=place,
-                seed=trial_seed(self.run_seed, place, kind),
+                index=index,
+                seed=trial_seed(self.run_seed, index, kind),
                 family=reached.family,
                 spec=baseline.spec,
                 latency=baseline.latency,
@@ -120,7 +120,7 @@ class FinalTrainings:
             )
             for kind in self.kinds
             if kind == SCRATCH or baseline.weights is not None
-            for place in range(self.seeds)
+            for index in range(self.seeds)
         ]
 
     def _curve(self, reached: Reached, name: str, find: FindBaseline) -> list[AdaptJob]:
@@ -145,8 +145,8 @@ class FinalTrainings:
             jobs.append(job)
         return jobs
 
-    def _which(self, place: int) -> str:
-        return f", {place + 1} of {self.seeds}" if self.baselines else ""
+    def _which(self, index: int) -> str:
+        return f", {index + 1} of {self.seeds}" if self.baselines else ""
 
     def _baseline(
         self, name: str, find: FindBaseline, limit_ms: float, *, variant: str = ""
@@ -201,4 +201,4 @@ def curve_steps(steps: int, points: int = CURVE_POINTS) -> list[int]:
     ([1, 2, 3], [2, 5, 8, 10], [])
     """
     points = min(steps, points)
-    return [round(steps * (place + 1) / points) for place in range(points)]
+    return [round(steps * (index + 1) / points) for index in range(points)]

@@ -20,7 +20,7 @@ from nas.engine.job import Key, Kind, trial_seed
 from nas.engine.memoized_source import MemoizedSource
 from nas.engine.run_folder import RunFolder
 from nas.engine.run_logs import RunLogs
-from nas.engine.runner import BatchRunner, SearchStoppedError
+from nas.engine.runner import BatchRunner, RunStoppedError
 from nas.engine.trial import Trial
 from nas.training.recipe import Recipe
 from netadapt.shrink import Shrink
@@ -132,7 +132,7 @@ class AdaptPlan:
         """A step's proposals with their latencies.
 
         Raises:
-            SearchStoppedError: None could be measured.
+            RunStoppedError: None could be measured.
         """
         if (kept := self.family.planned(step)) is not None:
             for proposal in kept.proposals:
@@ -146,7 +146,7 @@ class AdaptPlan:
         proposed = self.shrink.next_step()
         if self.shrink.unmeasured(proposed) and not widening:
             first = proposed.discarded[0]
-            raise SearchStoppedError(
+            raise RunStoppedError(
                 f"no width group of step {step + 1} could be measured: {first.name}: {first.reason}"
             )
         proposals = [
@@ -161,19 +161,19 @@ class AdaptPlan:
         """Continue from a step's best proposal.
 
         Raises:
-            SearchStoppedError: All have failed, or the best cannot be measured once more.
+            RunStoppedError: All have failed, or the best cannot be measured once more.
         """
-        place = self.shrink.choose(
+        index = self.shrink.choose(
             [(job.spec, job.latency.median_ms if job.latency else math.inf) for job in jobs],
             [trial.accuracy for trial in trials],
         )
-        if place is None:
+        if index is None:
             if self.shrink.stuck:
-                raise SearchStoppedError(
+                raise RunStoppedError(
                     f"all {len(trials)} proposals of a step failed: {trials[0].error}"
                 )
             return  # the target was reached without them
-        chosen = trials[place]
+        chosen = trials[index]
         self.weights = self.family.keep_network(self.shrink.steps, self.shrink.current.spec, chosen)
         reading = self._confirm()
         self.trials.append(replace(chosen, latencies=(reading,)) if reading else chosen)
@@ -187,7 +187,7 @@ class AdaptPlan:
             None where nothing is measured.
 
         Raises:
-            SearchStoppedError: It cannot be measured.
+            RunStoppedError: It cannot be measured.
         """
         step, spec = self.shrink.steps, self.shrink.current.spec
         kept = self.family.confirmed(step)
@@ -196,7 +196,7 @@ class AdaptPlan:
         except DeviceLostError:
             raise
         except MeasurementError as error:
-            raise SearchStoppedError(
+            raise RunStoppedError(
                 f"the network of step {step} could not be measured once more: {error}"
             ) from error
         if reading is None:

@@ -7,55 +7,24 @@ import math
 import textwrap
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any
 
 import torch
 
 from nas.checkpoints.class_names import placeholder_classes
+from nas.checkpoints.feeding import Feed
 from nas.checkpoints.sound_weights import converted, stored_values
 from nas.checkpoints.torch_files import read_torch
-from nas.data.split_rule import BY_DEFAULT, SplitRule
+from nas.checkpoints.usage import Usage as Usage
+from nas.data.splits.rule import SplitRule
 from search_spaces import REFERENCES, ArchSpec, InputError, count
 from search_spaces.network import Network, build
 from search_spaces.spec import from_dict, to_dict
-
-if TYPE_CHECKING:
-    from nas.data.images import Dataset
 
 FORMAT = "mobile-nas seed 1"
 LONGEST_DETAIL = 200
 LARGEST_PX = 1 << 14
 """Maximum plausible resolution; a larger one means that the file is damaged."""
-
-
-@dataclass(frozen=True)
-class Usage:
-    """How a network's input is prepared, and what its outputs mean.
-
-    Attributes:
-        classes: Class names, in the order of the outputs.
-        trained_px: Resolution that the weights were trained at. The spec's resolution, which latency is
-            measured at, may differ.
-        mean: Per channel, of pixels in 0..1.
-        std: Per channel, of pixels in 0..1.
-        background: Color behind transparent pixels, as PIL names it.
-        named: Whether `classes` are real names; placeholders are never matched with a folder's name.
-        rule: How images were held out from training, if the data had no splits of its own.
-    """
-
-    classes: tuple[str, ...]
-    trained_px: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    background: str = "white"
-    named: bool = True
-    rule: SplitRule = BY_DEFAULT
-
-    @classmethod
-    def of(cls, data: Dataset) -> Self:
-        """Describe the images of a data set that a network is trained on."""
-        px, ground = data.resolution_px, data.background
-        return cls(data.classes, px, data.mean, data.std, ground, rule=data.rule)
 
 
 @dataclass(frozen=True)
@@ -141,8 +110,6 @@ def checkpoint_bytes(checkpoint: Checkpoint, *, run: str = "") -> bytes:
         checkpoint: The checkpoint.
         run: Name of the run that the file belongs to; `checkpoint.run` is not written.
     """
-    from nas.checkpoints.feeding import Feed  # imports this module
-
     buffer = io.BytesIO()
     content = {
         "format": FORMAT,

@@ -58,35 +58,35 @@ class ClassFile:
         Raises:
             InputError: An index is out of range, or a name does not identify one class.
         """
-        places = defaultdict(list)
-        for place, name in enumerate(known):
-            places[composed(name)].append(place)
+        by_name = defaultdict(list)
+        for index, name in enumerate(known):
+            by_name[composed(name)].append(index)
         return {
             folder: value
             if isinstance(value, int) and 0 <= value < len(known)
-            else self._place(folder, value, places, count=len(known), named=named)
+            else self._index(folder, value, by_name, count=len(known), named=named)
             for folder, value in self.assigned.items()
         }
 
-    def _place(
+    def _index(
         self,
         folder: str,
         value: int | str,
-        places: Mapping[str, Sequence[int]],
+        by_name: Mapping[str, Sequence[int]],
         *,
         count: int,
         named: bool,
     ) -> int:
         """Return the index of the class that a folder is assigned to."""
-        where, indices = f"{self.path}, {folder!r}", f"an index of 0 to {count - 1}"
+        where, wanted = f"{self.path}, {folder!r}", f"an index of 0 to {count - 1}"
         if isinstance(value, int):
-            raise InputError(f"{where}: class {value} is out of range: give {indices}")
+            raise InputError(f"{where}: class {value} is out of range: give {wanted}")
         if not named:
             raise InputError(
                 f"{where}: the network's classes have no names, so {value!r} cannot be one of them: give "
-                f"{indices}"
+                f"{wanted}"
             )
-        found = places.get(composed(value), ())
+        found = by_name.get(composed(value), ())
         if len(found) == 1:
             return found[0]
         reason = (
@@ -94,7 +94,7 @@ class ClassFile:
             if found
             else f"the network has no class {value!r}"
         )
-        raise InputError(f"{where}: {reason}: give {indices} instead")
+        raise InputError(f"{where}: {reason}: give {wanted} instead")
 
 
 def read_class_file(path: Path) -> ClassFile:

@@ -1,11 +1,10 @@
-"""Map a data set's classes to a network's outputs, in this one place."""
+"""Map a data set's classes to a network's outputs; nothing else does."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from nas.checkpoints.checkpoint import Usage
 from nas.checkpoints.class_file import ClassFile
 from nas.checkpoints.class_names import (
     Matches,
@@ -16,6 +15,7 @@ from nas.checkpoints.class_names import (
     notes,
     require_matched,
 )
+from nas.checkpoints.usage import Usage
 from search_spaces import InputError
 
 
@@ -37,14 +37,14 @@ class ClassMap:
     notes: tuple[str, ...]
     named: bool = True
 
-    def places(self) -> tuple[int, ...]:
+    def indices(self) -> tuple[int, ...]:
         """Return the network's class of each folder.
 
         Raises:
             InputError: A folder has no class.
         """
         require_matched(self.matches, self.names)
-        return tuple(self.matches.places[folder] for folder in self.folders)
+        return tuple(self.matches.indices[folder] for folder in self.folders)
 
     def usage(self, usage: Usage) -> Usage:
         """Return the network's usage with its class names, if all of them are known now.
@@ -76,7 +76,7 @@ def class_map(folders: tuple[str, ...], usage: Usage, classes: ClassFile | None 
         known, named = classes.named(len(known)), True
     given = {} if classes is None else classes.indices(known, named=named)
     ours = {composed(folder): folder for folder in folders}
-    given = {ours.get(composed(name), name): place for name, place in given.items()}
+    given = {ours.get(composed(name), name): index for name, index in given.items()}
     if named:
         found = matched(folders, known, given=given)
         return ClassMap(
@@ -84,7 +84,7 @@ def class_map(folders: tuple[str, ...], usage: Usage, classes: ClassFile | None 
         )
     if not given:
         _require_as_many(folders, known)
-        found = Matches({name: place for place, name in enumerate(folders)}, (), (), {})
+        found = Matches({name: index for index, name in enumerate(folders)}, (), (), {})
         return ClassMap(folders, folders, found, (in_order(folders),))
     return _assigned(folders, known, given, classes)
 
@@ -107,7 +107,7 @@ def _assigned(
     for folder in folders:
         names[given[folder]] = folder
     found = Matches({name: given[name] for name in folders}, (), (), {})
-    named = set(found.places.values()) == set(range(len(known)))
+    named = set(found.indices.values()) == set(range(len(known)))
     return ClassMap(folders, tuple(names), found, tuple(_unused(given, folders, classes)), named)
 
 

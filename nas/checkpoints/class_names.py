@@ -16,7 +16,7 @@ NAMED = 10
 
 SHOWN_PAIRS = 3
 
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 """Is notified of inexact matches."""
 
 
@@ -25,13 +25,13 @@ class Matches:
     """Folders and the classes that they match.
 
     Attributes:
-        places: Index of the network's class for each matched folder.
+        indices: Index of the network's class for each matched folder.
         looser: Folders whose spelling differs from the class's.
         unknown: Folders without a class.
         ambiguous: Folders that match several classes, and why.
     """
 
-    places: Mapping[str, int]
+    indices: Mapping[str, int]
     looser: tuple[str, ...]
     unknown: tuple[str, ...]
     ambiguous: Mapping[str, str]
@@ -56,7 +56,7 @@ def matched(
     names that are unique on both sides. A minus sign is never ignored: -90 is not 90.
 
     >>> found = matched(["A", "b-c"], ["A", "a", "B C"])
-    >>> dict(found.places), found.looser
+    >>> dict(found.indices), found.looser
     ({'A': 0, 'b-c': 2}, ('b-c',))
 
     Args:
@@ -65,26 +65,26 @@ def matched(
         given: Indices of classes that a file assigns to folders. Other folders may share them.
     """
     present = set(folders)
-    places = {name: place for name, place in (given or {}).items() if name in present}
+    indices = {name: index for name, index in (given or {}).items() if name in present}
     taken: set[int] = set()
     ambiguous: dict[str, str] = {}
     looser: list[str] = []
     for spelled in (str, composed, _plain):  # from exact to loose
-        left = [name for name in folders if name not in places and name not in ambiguous]
+        left = [name for name in folders if name not in indices and name not in ambiguous]
         ours, theirs = _by_spelling(left, spelled), defaultdict(list)
-        for place, name in enumerate(known):
-            if place not in taken:
-                theirs[spelled(name)].append(place)
+        for index, name in enumerate(known):
+            if index not in taken:
+                theirs[spelled(name)].append(index)
         for spelling, names in ours.items():
             found = theirs.get(spelling, [])
             if len(names) == len(found) == 1:
-                places[names[0]] = found[0]
+                indices[names[0]] = found[0]
                 taken.add(found[0])
                 looser += names if spelled is _plain else []
             elif found:
                 ambiguous |= {name: _why(name, names, found, known) for name in names}
-    unknown = tuple(name for name in folders if name not in places and name not in ambiguous)
-    return Matches(places, tuple(looser), unknown, ambiguous)
+    unknown = tuple(name for name in folders if name not in indices and name not in ambiguous)
+    return Matches(indices, tuple(looser), unknown, ambiguous)
 
 
 def require_matched(found: Matches, known: Sequence[str]) -> None:
@@ -100,8 +100,8 @@ def require_matched(found: Matches, known: Sequence[str]) -> None:
         )
     if found.unknown:
         names = [repr(name) for name in found.unknown]
-        for place, name in enumerate(found.unknown[:SHOWN_PAIRS]):
-            names[place] += _near(name, known)
+        for index, name in enumerate(found.unknown[:SHOWN_PAIRS]):
+            names[index] += _near(name, known)
         problems.append(f"the network does not know the data's classes {listed(names)}")
     if problems:
         first = listed(map(repr, known), count=SHOWN_PAIRS, total=False)
@@ -115,14 +115,14 @@ def notes(found: Matches, known: Sequence[str]) -> list[str]:
     """Return notes about a match: names matched by looser spelling."""
     if not found.looser:
         return []
-    pairs = [f"{name!r} = {known[found.places[name]]!r}" for name in found.looser]
+    pairs = [f"{name!r} = {known[found.indices[name]]!r}" for name in found.looser]
     count = "1 class" if len(pairs) == 1 else f"{len(pairs)} classes"
     return [f"matched {count} by looser spelling: {listed(pairs)}"]
 
 
 def in_order(folders: Sequence[str]) -> str:
     """Return the note that classes without names were matched in the order of the folders."""
-    first = ", ".join(f"{place} = {name!r}" for place, name in enumerate(folders[:SHOWN_PAIRS]))
+    first = ", ".join(f"{index} = {name!r}" for index, name in enumerate(folders[:SHOWN_PAIRS]))
     more = ", ..." if len(folders) > SHOWN_PAIRS else ""
     return (
         "the network's classes have no names, so they are matched to the folders in order "
@@ -150,13 +150,13 @@ def _by_spelling(names: Iterable[str], spelled: Callable[[str], str]) -> dict[st
     return groups
 
 
-def _why(name: str, names: Sequence[str], places: Sequence[int], known: Sequence[str]) -> str:
+def _why(name: str, names: Sequence[str], indices: Sequence[int], known: Sequence[str]) -> str:
     """Say why a folder has no class although a similar name exists."""
-    if len(places) > 1:
-        choices = [f"{known[place]!r} ({place})" for place in places]
+    if len(indices) > 1:
+        choices = [f"{known[index]!r} ({index})" for index in indices]
         return f"{name!r} could be {listed(choices, ' or ')}"
     others = [other for other in names if other != name]
-    return f"{name!r} and {listed(map(repr, others))} are both similar to {known[places[0]]!r}"
+    return f"{name!r} and {listed(map(repr, others))} are both similar to {known[indices[0]]!r}"
 
 
 def _near(name: str, known: Sequence[str]) -> str:

@@ -7,17 +7,20 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import ImageColor
 
-from nas.checkpoints.checkpoint import Checkpoint, Usage
-from nas.data.split_rule import SplitRule
+from nas.checkpoints.usage import Usage
+from nas.data.splits.rule import SplitRule
 from nas.training.augment import normalize
 from search_spaces import InputError
+
+if TYPE_CHECKING:
+    from nas.checkpoints.checkpoint import Checkpoint
 
 SCHEMA = 1
 KEY = "mobile_nas"

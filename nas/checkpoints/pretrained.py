@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from nas.checkpoints.checkpoint import Checkpoint, Usage
+from nas.checkpoints.checkpoint import Checkpoint
 from nas.checkpoints.class_names import listed, placeholder_classes
 from nas.checkpoints.closest_network import closest, expected, is_ours, matching
 from nas.checkpoints.sound_weights import converted, shape, stored_values
+from nas.checkpoints.usage import Usage
 from nas.checkpoints.weight_files import Weights, read_weights
 from nas.checkpoints.weight_layouts import foreign_layout
 from search_spaces import ArchSpec, InputError
@@ -39,7 +40,7 @@ def import_checkpoint(
     trained_px: int | None = None,
     kind: Kind | None = None,
     headless: bool = False,
-    tell: Callable[[str], None] = lambda _: None,
+    notify: Callable[[str], None] = lambda _: None,
 ) -> Checkpoint:
     """Read a network's weights from a file, under torchvision's names or ours.
 
@@ -52,13 +53,13 @@ def import_checkpoint(
         trained_px: Resolution of the training images; the spec's by default.
         kind: Which weights to take if a file has both; `model` by default.
         headless: Whether the classifier may be missing: it is then drawn at random, for the spec's classes.
-        tell: Is notified of the choice if a file has several sets of weights.
+        notify: Is notified of the choice if a file has several sets of weights.
 
     Raises:
         InputError: The file is missing, contains no weights, code, weights that are not finite, or those of
             another network; the message names the first mismatches.
     """
-    found = _chosen(read_weights(path), spec, path, kind, tell)
+    found = _chosen(read_weights(path), spec, path, kind, notify)
     _require_stored(found, path)
     _require_layout(found, path)
     _require_scheme(found, spec, path)
@@ -99,7 +100,7 @@ def _chosen(
     spec: ArchSpec,
     path: Path,
     kind: Kind | None,
-    tell: Callable[[str], None],
+    notify: Callable[[str], None],
 ) -> dict[str, Tensor]:
     """Choose a set of weights of the requested kind: the one that fits the network best.
 
@@ -124,7 +125,7 @@ def _chosen(
     best = max(by_kind[wanted], key=lambda weights: (fit[id(weights)], len(weights.tensors)))
     others = [weights for weights in sets if weights is not best]
     if others or best.averaged:
-        tell(_choice(best, others, path))
+        notify(_choice(best, others, path))
     return best.tensors
 
 

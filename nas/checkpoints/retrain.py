@@ -9,11 +9,12 @@ from functools import partial
 
 import torch
 
-from nas.checkpoints.checkpoint import Checkpoint, Usage
+from nas.checkpoints.checkpoint import Checkpoint
 from nas.checkpoints.class_file import ClassFile
 from nas.checkpoints.class_map import class_map
-from nas.checkpoints.class_names import Tell, listed
+from nas.checkpoints.class_names import Notify, listed
 from nas.checkpoints.scoring import relabelled
+from nas.checkpoints.usage import Usage
 from nas.data.images import Dataset
 from nas.training.evaluate import Score, evaluate
 from nas.training.recipe import Recipe
@@ -82,7 +83,7 @@ def fine_tune(
         InputError: The data's classes are not the checkpoint's, or fewer images than a batch.
         Diverged: The loss became NaN or infinite.
     """
-    start, data = for_classes(start, data, tell=_log.info)
+    start, data = for_classes(start, data, notify=_log.info)
     data = replace(data, mean=start.usage.mean, std=start.usage.std)
     spec = replace(start.spec, resolution=data.resolution_px)
     network = Checkpoint(spec, start.weights, start.usage).network()
@@ -97,7 +98,7 @@ def for_classes(
     data: Dataset,
     *,
     classes: ClassFile | None = None,
-    tell: Tell = lambda _: None,
+    notify: Notify = lambda _: None,
 ) -> tuple[Checkpoint, Dataset]:
     """Match a checkpoint and a data set to fine-tune it on: every class of one is a class of the other.
 
@@ -107,7 +108,7 @@ def for_classes(
         checkpoint: A trained network.
         data: Images of its classes.
         classes: Contents of the file given by `--classes`.
-        tell: Is notified of inexact matches.
+        notify: Is notified of inexact matches.
 
     Returns:
         The checkpoint with class names, and the data with the network's labels.
@@ -127,16 +128,16 @@ def for_classes(
             f"the data's class {found.matches.unknown[0]!r} is not what the network was trained on: give "
             "it a new classifier by nas train --new-classifier"
         )
-    places = found.places()
-    if len(set(places)) != len(places):
-        twice = next(place for place in places if places.count(place) > 1)
-        same = [name for name, place in zip(data.classes, places, strict=True) if place == twice]
+    indices = found.indices()
+    if len(set(indices)) != len(indices):
+        twice = next(index for index in indices if indices.count(index) > 1)
+        same = [name for name, index in zip(data.classes, indices, strict=True) if index == twice]
         raise InputError(
             f"the folders {listed(map(repr, same))} are one class of the network: to train, give each of "
             "them a class of its own, or a new classifier by nas train --new-classifier"
         )
     named = replace(checkpoint, usage=replace(checkpoint.usage, classes=found.names, named=True))
-    return named, relabelled(data, checkpoint.usage, classes=classes, tell=tell)
+    return named, relabelled(data, checkpoint.usage, classes=classes, notify=notify)
 
 
 def _trained(

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nas.checkpoints.checkpoint import Checkpoint, Usage
+from nas.checkpoints.checkpoint import Checkpoint
 from nas.checkpoints.class_file import ClassFile
 from nas.checkpoints.class_map import class_map
-from nas.checkpoints.class_names import Tell
+from nas.checkpoints.class_names import Notify
+from nas.checkpoints.usage import Usage
 from nas.data.images import Batch, Dataset, Split, labels_of
 from nas.training.evaluate import evaluate
 
@@ -64,7 +65,7 @@ def relabelled(
     usage: Usage,
     *,
     classes: ClassFile | None = None,
-    tell: Tell = lambda _: None,
+    notify: Notify = lambda _: None,
 ) -> Dataset:
     """Replace the data's labels by indices into a network's classes.
 
@@ -73,18 +74,18 @@ def relabelled(
         usage: The network's classes. If they have no names, the data must have the same number, which are
             taken in order.
         classes: Contents of the file given by `--classes`.
-        tell: Is notified of inexact matches.
+        notify: Is notified of inexact matches.
 
     Raises:
         InputError: A class of the data is unknown to the network or ambiguous.
     """
     found = class_map(data.classes, usage, classes)
-    places = found.places()
+    indices = found.indices()
     for note in found.notes:
-        tell(note)
-    if places == tuple(range(len(found.names))):
+        notify(note)
+    if indices == tuple(range(len(found.names))):
         return data if data.classes == found.names else replace(data, classes=found.names)
-    lookup = np.array(places, np.int64)
+    lookup = np.array(indices, np.int64)
     train, val, test = (Relabelled(s, lookup) for s in (data.train, data.val, data.test))
     return replace(data, classes=found.names, train=train, val=val, test=test)
 
@@ -95,11 +96,11 @@ class Relabelled:
 
     Attributes:
         split: The images, with their own labels.
-        places: Index into the other list for each own class, (own classes,).
+        indices: Index into the other list for each own class, (own classes,).
     """
 
     split: Split
-    places: NDArray[np.int64]
+    indices: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.split)
@@ -108,13 +109,13 @@ class Relabelled:
     def labels(self) -> NDArray[np.int64] | None:
         """Class index of every image, (N,); None if the split does not hold its labels."""
         own = labels_of(self.split)
-        return None if own is None else self.places[own]
+        return None if own is None else self.indices[own]
 
     def batches(
         self, batch_size: int, *, generator: torch.Generator | None = None, drop_last: bool = False
     ) -> Iterator[Batch]:
         """Iterate over the split once; see `Split.batches`."""
-        lookup = torch.from_numpy(self.places)
+        lookup = torch.from_numpy(self.indices)
         for images, labels in self.split.batches(
             batch_size, generator=generator, drop_last=drop_last
         ):

@@ -113,7 +113,7 @@ def find_unreadable(
     good = memory.read()
     everyone = [(name, i) for name, part in splits.items() for i in range(len(part.labels))]
     stamped = [_stamp(splits[name], index) for name, index in everyone]
-    new = [place for place, stamp in enumerate(stamped) if stamp is None or stamp not in good]
+    new = [position for position, stamp in enumerate(stamped) if stamp is None or stamp not in good]
 
     def look(number: int) -> Unreadable | None:
         name, index = everyone[new[number]]
@@ -126,7 +126,7 @@ def find_unreadable(
         name, index = everyone[new[number]]
         found[name][index] = one
     faulty = {new[number] for number in bad}
-    sound = {s for place, s in enumerate(stamped) if s is not None and place not in faulty}
+    sound = {s for position, s in enumerate(stamped) if s is not None and position not in faulty}
     if sound != good:
         memory.write(sound)
     return found

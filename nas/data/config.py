@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from nas.data.split_rule import SplitBy, SplitRule
+from nas.data.splits.rule import SplitBy, SplitRule
 from nas.schema import SETTINGS, Positive
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nas.data import embedded, torchvision_sets
-from nas.data.folder import read_folder
+from nas.data.folders.class_folders import read_folder
 from nas.data.folders.layout import LayoutName
 from nas.data.image_files.names import printable
 from nas.data.image_files.opening import MAX_MEGAPIXELS, reason

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nas.data.folders.contents import Contents
-from nas.data.split_rule import BY_DEFAULT, SplitRule
+from nas.data.splits.rule import BY_DEFAULT, SplitRule
 from search_spaces.errors import InputError
 
 Batch = tuple[Tensor, Tensor]  # uint8 (N, 3, H, W), int64 (N,)

@@ -10,7 +10,6 @@ from nas.data.checking import Memory, find_unreadable
 from nas.data.finding import find
 from nas.data.folders.contents import Contents
 from nas.data.folders.layout import LayoutName
-from nas.data.holding_out import hold_out, missing_splits, without
 from nas.data.image_files.decode import (
     BACKGROUND,
     ProgressCallback,
@@ -20,7 +19,8 @@ from nas.data.image_files.unreadable import Unreadable
 from nas.data.image_files.whites import white_of_sample
 from nas.data.images import Dataset
 from nas.data.source import ImageSource as ImageSource
-from nas.data.split_rule import BY_DEFAULT, SplitRule
+from nas.data.splits.holding_out import hold_out, missing_splits, without
+from nas.data.splits.rule import BY_DEFAULT, SplitRule
 
 NAMED = 3
 

@@ -36,22 +36,22 @@ def oddities(images: NDArray[np.uint8], name: Callable[[int], str]) -> list[str]
     some = images[numbers.start : numbers.stop : numbers.step]
     low, high = some.min(axis=(2, 3)), some.max(axis=(2, 3))  # (M, 3)
     flat = ((high - low) < FLAT_RANGE).all(axis=1)
-    told = []
+    lines = []
     if flat.mean() > MOST:
-        found = [name(numbers[place]) for place in np.flatnonzero(flat)[:NAMED].tolist()]
-        told.append(
+        found = [name(numbers[index]) for index in np.flatnonzero(flat)[:NAMED].tolist()]
+        lines.append(
             f"{_share(int(flat.sum()), len(some))} have a single color, for example "
             f"{', '.join(found)}: check how they were saved"
         )
     else:  # images of one color are copies of each other, too
-        told += _alike(some, lambda place: name(numbers[place]))
-    return told + _empty_channels(low.min(axis=0), high.max(axis=0)) + _dark(int(high.max()))
+        lines += _alike(some, lambda index: name(numbers[index]))
+    return lines + _empty_channels(low.min(axis=0), high.max(axis=0)) + _dark(int(high.max()))
 
 
 def _alike(images: NDArray[np.uint8], name: Callable[[int], str]) -> list[str]:
     digests = [hash(image.tobytes()) for image in images]
     seen = Counter(digests)
-    copies = [place for place, digest in enumerate(digests) if seen[digest] > 1]
+    copies = [index for index, digest in enumerate(digests) if seen[digest] > 1]
     if len(copies) <= MOST * len(images):
         return []
     first = copies[0]
@@ -64,7 +64,7 @@ def _alike(images: NDArray[np.uint8], name: Callable[[int], str]) -> list[str]:
 
 def _empty_channels(low: NDArray[np.uint8], high: NDArray[np.uint8]) -> list[str]:
     """Report channels with one value in all images, if others vary."""
-    empty = [CHANNELS[place] for place in range(3) if low[place] == high[place]]
+    empty = [CHANNELS[index] for index in range(3) if low[index] == high[index]]
     if not empty or len(empty) == len(CHANNELS):
         return []
     one = len(empty) == 1

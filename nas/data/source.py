@@ -24,7 +24,7 @@ from nas.data.image_files.depth import EACH_ITS_OWN, White
 from nas.data.image_files.unreadable import Unreadable, UnreadableError
 from nas.data.images import ArraySplit, Dataset, Split, channel_statistics
 from nas.data.oddities import oddities
-from nas.data.split_rule import BY_DEFAULT, SplitRule
+from nas.data.splits.rule import BY_DEFAULT, SplitRule
 from nas.data.streaming import StreamingSplit
 from search_spaces.errors import InputError
 
@@ -170,7 +170,7 @@ def _dataset(
 ) -> Dataset:
     """Return the data set; `sample` are the training images with these indices."""
     train = source.pictures["train"]
-    for line in oddities(sample, lambda place: train.describe(int(numbers[place]))):
+    for line in oddities(sample, lambda index: train.describe(int(numbers[index]))):
         if line not in source.said:
             source.said.add(line)
             _log.warning("%s: %s", source.name, line)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from datetime import datetime
 from statistics import fmean, median_low
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    from nas.adapting.forecast import Forecast
-    from nas.engine.trial import Trial
+from nas.adapting.forecast import Forecast
+from nas.engine.trial import Trial
 
 SETTLED = 4
 """Number of trainings whose pace replaces the forecast and the log."""

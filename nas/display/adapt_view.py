@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from nas.adapting.forecast import MULTIPLIERS_ASKED, QUESTIONS
+from nas.adapting.forecast import MULTIPLIERS_ASKED, QUESTIONS, Forecast, Workload
+from nas.adapting.job import AdaptJob
 from nas.adapting.kinds import PROPOSAL
 from nas.adapting.watching import AdaptWatcher
 from nas.display.adapt_pace import Pace
 from nas.display.progress import SAY_EVERY_S, Waiting
+from nas.engine.trial import Trial
 from nas.formatting import counted, distinguished, duration, percent, three_digits
 from netadapt import width_groups
-
-if TYPE_CHECKING:
-    from nas.adapting.forecast import Forecast, Workload
-    from nas.adapting.job import AdaptJob
-    from nas.engine.trial import Trial
-    from netadapt.shrink import Shrink
+from netadapt.shrink import Shrink
 
 
 class View(AdaptWatcher):
@@ -164,9 +160,9 @@ class View(AdaptWatcher):
         """Format a proposal's rank among those of its step so far, and the time left."""
         text = ""
         if job.kind == PROPOSAL and trial.accuracy is not None:
-            place = sum(score > trial.reward for score in self._scores) + 1
-            rank = "best" if place == 1 else f"number {place}"
-            text = f", {rank} of {len(self._scores)} so far"
+            rank = sum(score > trial.reward for score in self._scores) + 1
+            name = "best" if rank == 1 else f"number {rank}"
+            text = f", {name} of {len(self._scores)} so far"
         return text + self._time_left()
 
     def _time_left(self) -> str:

@@ -10,20 +10,21 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from controllers import Controller
+from nas.adapting.config import AdaptConfig
+from nas.adapting.forecast import Workload
 from nas.adapting.watching import AdaptWatcher
+from nas.display.adapt_view import View
+from nas.display.output import messages
+from nas.display.search_view import LiveView
+from nas.engine.memoized_source import MemoizedSource
 from nas.engine.trial import Trial
 from nas.engine.watching import Silent, Watcher
 from nas.formatting import counted, in_short, percent, three_digits
-
-if TYPE_CHECKING:
-    from nas.adapting.config import AdaptConfig
-    from nas.engine.memoized_source import MemoizedSource
-    from nas.searching.config import SearchConfig
-    from nas.searching.sizes import Sizes
-    from netadapt.shrink import Shrink
+from nas.searching.config import SearchConfig
+from nas.searching.sizes import Sizes
+from netadapt.shrink import Shrink
 
 _log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ class LoggedSearch(Silent):
         failed = f", {self._failed} failed" if self._failed else ""
         best = "none succeeded yet"
         if self._best is not None and self._best.accuracy is not None:
-            figures = self._sizes.told(
+            figures = self._sizes.describe(
                 percent(self._best.accuracy),
                 in_short(self._best.latencies),
                 accuracy_px=self._best.px,
@@ -119,9 +120,6 @@ def search_watcher(
     elif not interactive():
         yield LoggedSearch(config.sizes)
     else:
-        from nas.display.output import messages
-        from nas.display.search_view import LiveView
-
         view = LiveView(messages(), config, budget_left_s=budget_left_s, foretold=False)
         with view.shown():
             yield view
@@ -148,10 +146,6 @@ def adapt_watcher(
     elif not interactive():
         yield LoggedAdapt()
     else:
-        from nas.adapting.forecast import Workload
-        from nas.display.adapt_view import View
-        from nas.display.output import messages
-
         at_once = None if config.schedule.ray_address else config.schedule.at_once
         view = View(messages(), Workload(config, train_images), None, workers=at_once)
         latency.progress = view.asked

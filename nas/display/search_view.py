@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -20,10 +19,6 @@ from nas.formatting import counted, duration, in_short, percent
 from nas.searching.config import SearchConfig
 from nas.searching.fidelity import full_lengths
 from nas.searching.sizes import Sizes
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 MISJUDGED = 0.25
 """Print the number of trials that fit the budget if it differs from the plan by this fraction."""
@@ -41,7 +36,9 @@ def trial_line(trial: Trial, sizes: Sizes) -> str:
     name = NAMES[trial.kind]
     if trial.accuracy is None:
         return f"{name} {trial.index} failed: {trial.error}"
-    figures = sizes.told(percent(trial.accuracy), in_short(trial.latencies), accuracy_px=trial.px)
+    figures = sizes.describe(
+        percent(trial.accuracy), in_short(trial.latencies), accuracy_px=trial.px
+    )
     return f"{name} {trial.index}: {figures}, reward {trial.reward:.3f}"
 
 

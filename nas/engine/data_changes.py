@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from nas.atomic_files import read_json, write_whole
+from nas.data.folders.contents import Contents, changes
 from nas.engine.run_folder import RunFolder
 from nas.formatting import counted
 from search_spaces import InputError
 
 if TYPE_CHECKING:
-    from nas.data.folders.contents import Contents
     from nas.data.load import ImageSource
 
 FILE = "data.json.gz"
@@ -33,8 +33,6 @@ def read_contents(folder: RunFolder) -> Contents | None:
     Raises:
         InputError: The record is damaged.
     """
-    from nas.data.folders.contents import Contents
-
     path = folder / FILE
     if not path.is_file():
         return None
@@ -81,16 +79,16 @@ class Resumed:
         # A NetAdapt run's classes are its seed's, which folders are matched with.
         if "kind" not in run:
             require_same_classes(self.folder, facts, source.classes)
-        told = describe_changes(source, before, facts)
-        if told and not self.accept_changes:
-            raise InputError(f"{self.folder.path}: {', '.join(told)}: {WAYS}")
+        changed = describe_changes(source, before, facts)
+        if changed and not self.accept_changes:
+            raise InputError(f"{self.folder.path}: {', '.join(changed)}: {WAYS}")
         if not (self.accept_changes or run.get("data_changes")):
             return source
         # Networks that have been trained were shown images normalised so.
         return replace(
             source,
             normalized=_statistics(facts),
-            changes=tuple(told),
+            changes=tuple(changed),
             accepts_changes=self.accept_changes,
         )
 
@@ -106,7 +104,7 @@ def require_same_classes(
     before = facts.get("class_names")
     if before is None or list(classes) == before:
         return
-    told = [
+    changed = [
         f"{'class' if len(names) == 1 else 'classes'} {_some(names)} {verb}"
         for names, verb in (
             ([name for name in classes if name not in before], "added"),
@@ -115,7 +113,7 @@ def require_same_classes(
         if names
     ]
     raise InputError(
-        f"{folder.path}: {', '.join(told) or 'the order of the classes changed'} since the run began; a "
+        f"{folder.path}: {', '.join(changed) or 'the order of the classes changed'} since the run began; a "
         "run keeps its classes: restore the class folders, or begin a new run"
     )
 
@@ -125,21 +123,19 @@ def describe_changes(
 ) -> list[str]:
     """Describe each change in a phrase."""
     if before is not None and source.contents is not None:
-        from nas.data.folders.contents import changes
-
-        told = changes(before, source.contents)
-        return [f"{told[0]} since the run began", *told[1:]] if told else []
+        changed = changes(before, source.contents)
+        return [f"{changed[0]} since the run began", *changed[1:]] if changed else []
     counts = {split: len(part.labels) for split, part in source.pictures.items()}
-    told = [
+    changed = [
         f"{split} had {counted(facts[split], 'image')} when the run began and has {count:,} now"
         for split, count in counts.items()
         if facts.get(split, count) != count
     ]
-    if told and source.contents is not None and source.contents.held_out:
-        told.append(
+    if changed and source.contents is not None and source.contents.held_out:
+        changed.append(
             "which of them are held out is drawn anew, since the run has no list of its images"
         )
-    return told
+    return changed
 
 
 def _statistics(facts: Mapping[str, Any]) -> Any:

@@ -100,7 +100,7 @@ class Outcome:
         error: Why it failed; None if it did not.
         train_s: Seconds of training and evaluation; 0 leaves them to be timed from outside.
         weights: A state dict, serialized by `torch.save`, where the weights are to be kept.
-        px: Side of the images that the accuracy is of, where the evaluator tells.
+        px: Side of the images that the accuracy is of, if the evaluator says.
         stops: Whether every other training would fail of it too, as when images cannot be read: the run
             stops, and this outcome is not kept.
     """

@@ -45,20 +45,20 @@ def measure(
     total = len(distinct) * len(sources)
     answers: dict[tuple[int, str], Answer] = {}
 
-    def keep(place: int, spec: ArchSpec, answer: Answer) -> None:
-        answers[place, spec.fingerprint] = answer
+    def keep(index: int, spec: ArchSpec, answer: Answer) -> None:
+        answers[index, spec.fingerprint] = answer
         progress(len(answers), total)
 
     progress(0, total)
-    beside = [place for place, source in enumerate(sources) if _is_apart(source)]
+    beside = [index for index, source in enumerate(sources) if _is_apart(source)]
     if len(beside) == 1 and len(devices_of(sources[beside[0]])) <= 1:
         beside = []  # with nothing at the same time no thread is needed, which an interrupt could not end
     with hold():
-        for place, source in enumerate(sources):
-            if place not in beside:
+        for index, source in enumerate(sources):
+            if index not in beside:
                 for spec in distinct:
-                    keep(place, spec, _answer(source, spec))
-        _at_once({place: sources[place] for place in beside}, distinct, keep)
+                    keep(index, spec, _answer(source, spec))
+        _at_once({index: sources[index] for index in beside}, distinct, keep)
     return [_all_of(answers, spec, sources) for spec in specs]
 
 
@@ -84,10 +84,10 @@ def _at_once(
     """Ask each source in as many threads as it has devices."""
     asked: dict[Future[Answer], tuple[int, ArchSpec]] = {}
     with ExitStack() as ended:
-        for place, source in sources.items():
+        for index, source in sources.items():
             crew = ThreadPoolExecutor(max(1, len(devices_of(source))))
             ended.callback(partial(crew.shutdown, cancel_futures=True))
-            asked |= {crew.submit(_answer, source, spec): (place, spec) for spec in specs}
+            asked |= {crew.submit(_answer, source, spec): (index, spec) for spec in specs}
         # Of all sources, before the threads of any are waited for.
         ended.callback(lambda: [future.cancel() for future in asked])
         for future in as_completed(asked):
@@ -99,8 +99,8 @@ def _all_of(
 ) -> Reading:
     """Return the network's latencies, or the first failure."""
     latencies: list[Latency] = []
-    for place, source in enumerate(sources):
-        answer = answers[place, spec.fingerprint]
+    for index, source in enumerate(sources):
+        answer = answers[index, spec.fingerprint]
         if isinstance(answer, MeasurementError):
             which = f"on {source.device.name}: " if len(sources) > 1 else ""
             return MeasurementError(f"{which}{answer}")

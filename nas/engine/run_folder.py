@@ -144,7 +144,7 @@ def require_writable(root: Path) -> None:
         InputError: It cannot.
     """
     with _writable(root):
-        there = next(place for place in (root, *root.absolute().parents) if place.exists())
+        there = next(path for path in (root, *root.absolute().parents) if path.exists())
         with tempfile.TemporaryDirectory(dir=there):
             pass
 

@@ -27,7 +27,7 @@ Plan = Generator[Sequence[J], list[Trial], Any]
 """Yields batches of jobs and is sent their trials; a search or a NetAdapt run."""
 
 
-class SearchStoppedError(RuntimeError):
+class RunStoppedError(RuntimeError):
     """The run cannot go on; the message says why. The log keeps what it has."""
 
     @classmethod
@@ -87,7 +87,7 @@ class BatchRunner(Generic[J]):
         """Return the next job; None if the plan has ended, or waits for jobs that are out.
 
         Raises:
-            SearchStoppedError: Nothing works, or a device is lost.
+            RunStoppedError: Nothing works, or a device is lost.
             InputError: The log is not this plan's.
         """
         while not self.done and len(self._batch.trials) == len(self._batch.jobs):
@@ -113,7 +113,7 @@ class BatchRunner(Generic[J]):
         trials = [batch.trials[job.key] for job in batch.jobs]
         reason = self._failures.count(trials)
         if reason is not None and batch.fresh:
-            raise SearchStoppedError(reason)
+            raise RunStoppedError(reason)
         started = inspect.getgeneratorstate(self._plan) != inspect.GEN_CREATED
         try:
             try:
@@ -123,7 +123,7 @@ class BatchRunner(Generic[J]):
             else:
                 self._open(jobs)
         except DeviceLostError as lost:
-            raise SearchStoppedError.of_lost(lost) from lost
+            raise RunStoppedError.of_lost(lost) from lost
 
     def _open(self, jobs: Sequence[J]) -> None:
         """Replay what the log has of a batch; measure and queue the rest."""

@@ -34,7 +34,7 @@ class Trial:
         madds: Multiply-adds at the deployed size.
         error: Why it failed, or None.
         time: Readings of clocks, the only part that differs between two runs of one seed.
-        px: Side of the images that the accuracy is of; None where the evaluator does not tell.
+        px: Side of the images that the accuracy is of; None if the evaluator does not say.
     """
 
     index: int

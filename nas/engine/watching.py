@@ -47,7 +47,7 @@ class KnowsBudget(Protocol):
         ...
 
 
-def tell_fitting(watcher: Watcher, trials: int) -> None:
+def notify_fitting(watcher: Watcher, trials: int) -> None:
     """Notify a watcher of how many trials fit the time budget, if it supports that."""
     if isinstance(watcher, KnowsBudget):
         watcher.fitting(trials)
@@ -98,7 +98,7 @@ class Several:
     def fitting(self, trials: int) -> None:
         """See `KnowsBudget`."""
         for watcher in self.watchers:
-            tell_fitting(watcher, trials)
+            notify_fitting(watcher, trials)
 
 
 class PolicyRecord(Silent):

@@ -8,6 +8,8 @@ from functools import partial
 
 from latency import LatencySource, devices_of
 from nas.engine.job import Evaluate, J
+from nas.engine.on_ray.cluster import Resources, holding
+from nas.engine.on_ray.tune import run_on_ray
 from nas.engine.runner import BatchRunner, run_serially
 from nas.engine.schedule_config import ScheduleConfig
 
@@ -29,14 +31,11 @@ def run_jobs(
 
     Raises:
         InputError: The cluster cannot be reached, or has no room for a single trial.
-        SearchStoppedError: The plan gave up.
+        RunStoppedError: The plan gave up.
     """
     if schedule.workers == 0:
         run_serially(runner, evaluate)
         return
-    from nas.engine.on_ray.cluster import Resources
-    from nas.engine.on_ray.tune import run_on_ray
-
     resources = Resources(
         workers=schedule.workers,
         cpus_per_trial=schedule.cpus_per_trial,
@@ -67,6 +66,4 @@ def hold(
     """
     if schedule.workers == 0 or not devices:
         return nullcontext
-    from nas.engine.on_ray.cluster import holding
-
     return partial(holding, devices)

@@ -61,8 +61,8 @@ class Confusion:
         for (right, _), count in self.counts.items():
             images[right] += count
         return [
-            ClassScore(name, images[place], self.counts.get((place, place), 0))
-            for place, name in enumerate(self.classes)
+            ClassScore(name, images[index], self.counts.get((index, index), 0))
+            for index, name in enumerate(self.classes)
         ]
 
     def mistakes(self) -> list[tuple[int, int, int]]:
@@ -72,7 +72,7 @@ class Confusion:
 
     def seen(self) -> list[int]:
         """Classes that are the label or the prediction of some image."""
-        return sorted({place for pair in self.counts for place in pair})
+        return sorted({index for pair in self.counts for index in pair})
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data; zeros of the matrix are left out."""

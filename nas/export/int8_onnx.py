@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
 from nas.checkpoints.feeding import Images
 from nas.export.running import channels_last
@@ -30,8 +31,6 @@ def quantize_onnx(model: bytes, images: Images, *, reduce_range: bool = False) -
         reduce_range: Use 7 bits for weights. x86 processors without VNNI add two 8-bit products in 16 bits,
             which can overflow.
     """
-    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
-
     with tempfile.TemporaryDirectory() as folder, _quiet():
         path, content = Path(folder) / "int8.onnx", _without_aliases(onnx.load_from_string(model))
         quantize_static(

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from latency import Latency
+from latency.devices import measured
+from latency.runtimes.litert import LiteRt
 from nas.checkpoints.feeding import Images
 from nas.export.litert_file import describe_litert, open_litert, stamp_litert
 from nas.export.onnx_export import Format, check
@@ -83,9 +85,6 @@ def litert_latencies(models: Sequence[bytes]) -> list[Latency]:
     Raises:
         MeasurementError: LiteRT refuses a file.
     """
-    from latency.devices import measured
-    from latency.runtimes.litert import LiteRt
-
     source = measured(LiteRt())
     return [reading.latency for reading in source.measure(models)]
 

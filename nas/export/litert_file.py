@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.checkpoints.checkpoint import Usage
 from nas.checkpoints.feeding import KEY, Feed, Images, Values
+from nas.checkpoints.usage import Usage
 from nas.export.running import Logits, Takes, as_logits, free, taken
 from search_spaces import InputError
 from search_spaces.litert_export import litert_module
@@ -135,8 +135,8 @@ def description_of(model: bytes, *, where: str) -> bytes | None:
     schema = litert_module("ai_edge_litert.schema_py_generated")
     try:
         content = schema.Model.GetRootAs(model)
-        for place in range(content.MetadataLength()):
-            entry = content.Metadata(place)
+        for index in range(content.MetadataLength()):
+            entry = content.Metadata(index)
             if entry.Name() == KEY.encode():
                 return bytes(content.Buffers(entry.Buffer()).DataAsNumpy())
     except Exception as error:  # a truncated flatbuffer may raise anything

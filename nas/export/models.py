@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,14 +12,12 @@ from numpy.typing import NDArray
 from nas.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from nas.checkpoints.feeding import Feed, Images
 from nas.data.source import MIN_RESOLUTION_PX
+from nas.export.litert_file import LiteRtRun, description_of, open_litert
 from nas.export.onnx_file import OnnxRun, open_onnx
 from nas.export.running import Logits, Run
 from nas.export.sidecar import own_or_beside
 from search_spaces import InputError
 from search_spaces.network import Network
-
-if TYPE_CHECKING:
-    from nas.export.litert_file import LiteRtRun
 
 ONNX_START = b"\x08"
 """Tag of `ir_version`, which exporters write first."""
@@ -155,8 +152,6 @@ def _open_onnx(path: Path) -> tuple[Model, int | None]:
 
 
 def _open_litert(path: Path) -> tuple[Model, int | None]:
-    from nas.export.litert_file import description_of, open_litert
-
     content = path.read_bytes()
     run = open_litert(content, where=str(path))
     own = description_of(content, where=str(path))

@@ -6,23 +6,21 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from latency import Latency
 from nas.atomic_files import write_whole
-from nas.checkpoints.checkpoint import Checkpoint, Usage
+from nas.checkpoints.checkpoint import Checkpoint
 from nas.checkpoints.feeding import Feed, Images
+from nas.checkpoints.usage import Usage
 from nas.export.onnx_file import describe_onnx, open_onnx, stamp_onnx
 from nas.export.running import Run
 from nas.export.sidecar import write_sidecar
 from search_spaces.onnx_export import to_onnx
 from search_spaces.pixel_input import Exportable, PixelInput
-
-if TYPE_CHECKING:
-    from latency import Latency
 
 _log = logging.getLogger(__name__)
 

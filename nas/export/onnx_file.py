@@ -10,8 +10,8 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
-from nas.checkpoints.checkpoint import Usage
 from nas.checkpoints.feeding import KEY, Feed, Images, Layout, Values
+from nas.checkpoints.usage import Usage
 from nas.export.running import Logits, Takes, as_logits, free, steps, taken
 from search_spaces import InputError
 

@@ -10,9 +10,11 @@ import numpy as np
 import torch
 
 from latency import Latency
-from nas.checkpoints.checkpoint import Usage
+from latency.devices import measured
+from latency.runtimes.onnx_runtime import OnnxRuntime
 from nas.checkpoints.feeding import Feed, Images
 from nas.checkpoints.scoring import relabelled
+from nas.checkpoints.usage import Usage
 from nas.data.images import Dataset, Split
 from nas.export.answers import Answers, classify
 from nas.export.int8_onnx import quantize_onnx
@@ -93,9 +95,6 @@ def onnx_latencies(models: Sequence[bytes]) -> list[Latency]:
     Raises:
         MeasurementError: ONNX Runtime refuses a model.
     """
-    from latency.devices import measured
-    from latency.runtimes.onnx_runtime import OnnxRuntime
-
     return [reading.latency for reading in measured(OnnxRuntime()).measure(models)]
 
 
@@ -175,9 +174,9 @@ def compare(
     feed = _feed(usage, data.resolution_px, pixels=pixels)
 
     def answers(model: bytes, name: str) -> Answers:
-        told = f"{name}: {{}} of {len(data.val)} held-out images"
+        line = f"{name}: {{}} of {len(data.val)} held-out images"
         opened = Model(feed, files.open(model))
-        return classify(opened, data.val, lambda done: progress(told.format(done)))
+        return classify(opened, data.val, lambda done: progress(line.format(done)))
 
     answers_before, answers_after = answers(before, "float"), answers(after, "int8")
     progress("measuring both files, interleaved")

@@ -46,44 +46,44 @@ def own_or_beside(path: Path, own: str | bytes | None, *, size_px: int | None) -
     if own is None:
         return _beside(path, size_px=size_px)
     feed = Feed.from_json(own, where=str(path), size_px=size_px)
-    for place in _places(path):
-        found = _read(place)
+    for sidecar in _candidates(path):
+        found = _read(sidecar)
         if found is not None and found.get(FILE) == path.name:
             if {key: found.get(key) for key in feed.to_dict()} != feed.to_dict():
-                _log.warning("%s differs from the description in %s, which is used", place, path)
+                _log.warning("%s differs from the description in %s, which is used", sidecar, path)
             break
     return feed
 
 
 def _beside(path: Path, *, size_px: int | None) -> Feed:
-    for place in _places(path):
-        if place.is_file():
-            found = _read(place)
+    for sidecar in _candidates(path):
+        if sidecar.is_file():
+            found = _read(sidecar)
             if found is None:
-                raise InputError(f"{place}: not a JSON object: it should describe {path.name}")
-            return Feed.from_dict(found, where=str(place), size_px=size_px)
+                raise InputError(f"{sidecar}: not a JSON object: it should describe {path.name}")
+            return Feed.from_dict(found, where=str(sidecar), size_px=size_px)
     raise InputError(
         f"{path} does not say how to feed it: put {path.with_suffix('.json').name} next to it with its "
         "classes, size_px, mean and std (docs/how-to/deploy.md)"
     )
 
 
-def _places(path: Path) -> tuple[Path, Path]:
+def _candidates(path: Path) -> tuple[Path, Path]:
     """Return where a sidecar may be, the most specific first."""
     return path.with_name(f"{path.name}.json"), path.with_suffix(".json")
 
 
-def _may_be_replaced(place: Path, path: Path) -> bool:
+def _may_be_replaced(sidecar: Path, path: Path) -> bool:
     """Return whether a JSON file is missing, or is the sidecar of the same file."""
-    if not place.exists():
+    if not sidecar.exists():
         return True
-    found = _read(place)
+    found = _read(sidecar)
     return found is not None and KEY in found and found.get(FILE) == path.name
 
 
-def _read(place: Path) -> dict[str, Any] | None:
+def _read(sidecar: Path) -> dict[str, Any] | None:
     try:
-        found = json.loads(place.read_text(encoding="utf-8"))
+        found = json.loads(sidecar.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None

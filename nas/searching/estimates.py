@@ -70,7 +70,7 @@ def finalists(
         estimates: By trial index.
     """
 
-    def place(trial: Trial) -> tuple[bool, float, float, int]:
+    def rank(trial: Trial) -> tuple[bool, float, float, int]:
         accuracy = (
             estimates[trial.index].accuracy if trial.index in estimates else trial.accuracy or 0.0
         )
@@ -78,7 +78,7 @@ def finalists(
             return False, -accuracy, trial.overall_ms, trial.index
         return True, -reward(accuracy, trial.latencies_ms), trial.overall_ms, trial.index
 
-    return distinct(sorted((trial for trial in trials if trial.ok), key=place))
+    return distinct(sorted((trial for trial in trials if trial.ok), key=rank))
 
 
 def distinct(trials: Sequence[Trial]) -> list[Trial]:

@@ -17,7 +17,7 @@ from nas.engine.run_folder import RunFolder
 from nas.engine.run_logs import RunLogs
 from nas.engine.runner import BatchRunner
 from nas.engine.trial import Trial
-from nas.engine.watching import Watcher, tell_fitting
+from nas.engine.watching import Watcher, notify_fitting
 from nas.searching.estimates import distinct, estimates, finalists
 from nas.searching.fidelity import Fidelity, FullLength
 from nas.searching.time_budget import TimeBudget, TrainingTimes
@@ -133,7 +133,7 @@ class SearchPlan:
         size = self.time_budget.next_batch(most, self._final_times)
         if self.time_budget.room is not None:
             trials = min(self.budget.trials, self._asked + self.time_budget.room)
-            tell_fitting(self.watcher, trials)
+            notify_fitting(self.watcher, trials)
         return size
 
     def _finals(self) -> tuple[list[Trial], list[Trial]]:

@@ -200,9 +200,9 @@ def frame(
 def _columns(trial: Trial, devices: int) -> dict[str, float | None]:
     """Return a trial's latencies with their intervals, None if it was not measured."""
     columns: dict[str, float | None] = {}
-    for place in range(devices):
-        name = "latency" if place == 0 else f"latency_{place + 1}"
-        latency = trial.latencies[place] if trial.latencies else None
+    for device in range(devices):
+        name = "latency" if device == 0 else f"latency_{device + 1}"
+        latency = trial.latencies[device] if trial.latencies else None
         columns[f"{name}_ms"] = latency.median_ms if latency else None
         columns[f"{name}_low_ms"] = latency.ci95_ms[0] if latency else None
         columns[f"{name}_high_ms"] = latency.ci95_ms[1] if latency else None
@@ -257,7 +257,8 @@ def read_result(folder: RunFolder) -> dict[str, Any] | None:
 
 def _write_network(result: SearchResult, data: Dataset) -> SplitScore | None:
     """Write the winner's checkpoint and ONNX file; return the latter's accuracy."""
-    from nas.checkpoints.checkpoint import Checkpoint, Usage, checkpoint_bytes
+    from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes
+    from nas.checkpoints.usage import Usage
     from nas.export.answers import keep_and_score_onnx
 
     usage = Usage.of(data)

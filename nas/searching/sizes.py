@@ -25,12 +25,12 @@ class Sizes:
         """Whether trials train at a different size than the deployed one."""
         return self.proxy_px != self.deployed_px
 
-    def told(self, accuracy: str, latency: str, *, accuracy_px: int | None) -> str:
+    def describe(self, accuracy: str, latency: str, *, accuracy_px: int | None) -> str:
         """Format a network's accuracy and latency, each with its image size.
 
-        >>> Sizes(64, 224).told("82.6%", "5.36 ms", accuracy_px=64)
+        >>> Sizes(64, 224).describe("82.6%", "5.36 ms", accuracy_px=64)
         '82.6% (64 px) at 5.36 ms (224 px)'
-        >>> Sizes(28, 28).told("82.6%", "5.36 ms", accuracy_px=28)
+        >>> Sizes(28, 28).describe("82.6%", "5.36 ms", accuracy_px=28)
         '82.6% at 5.36 ms (28 px)'
         """
         if accuracy_px is not None and accuracy_px != self.deployed_px:

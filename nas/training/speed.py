@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from statistics import fmean
 
+from nas.training.allocator import keep_freed_memory
 from nas.training.recipe import Recipe
 from search_spaces import ArchSpec
 
@@ -22,7 +23,6 @@ def training_speed(spec: ArchSpec, recipe: Recipe, *, px: int, threads: int) -> 
     """
     import torch
 
-    from nas.training.allocator import keep_freed_memory
     from nas.training.augment import augment, normalize
     from nas.training.optimizer import adamw
     from search_spaces.network import build

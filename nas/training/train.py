@@ -116,7 +116,7 @@ def train(
     """
     require_batch(dataset, recipe.batch_size)
     keep_freed_memory()
-    tell = on_progress or _nobody
+    report = on_progress or _nobody
     device = torch.device(device)
     # Inherited statistics are worth keeping; a new network's are not.
     anew = from_scratch if new_statistics is None else new_statistics
@@ -130,11 +130,11 @@ def train(
             run.advance()
             evaluates = evaluate_every is not None and step % evaluate_every == 0
             if evaluates or step % run.report_every == 0:
-                tell(run.progress(run.score() if evaluates else None))
+                report(run.progress(run.score() if evaluates else None))
         weigh(_at_this_size(run.total_steps - 1, first))
         run.advance()
         score = run.score()
-        tell(run.progress(score))
+        report(run.progress(score))
         return run.finish(score)
 
 

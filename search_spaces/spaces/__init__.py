@@ -10,8 +10,8 @@ import yaml
 from pydantic import ValidationError
 
 from search_spaces.errors import InputError, first_problem
-from search_spaces.factorized import FactorizedSpace
 from search_spaces.nearest import did_you_mean
+from search_spaces.spaces.factorized import FactorizedSpace
 from search_spaces.spec import SCHEMA, read_yaml
 
 SPACES = {"mnasnet": "mnasnet.yaml"}

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from netadapt import Group, narrowed, width_groups
-from netadapt.check_narrowing import check_narrowing
-from netadapt.squeeze_rules import squeeze_rule
+from netadapt.narrowing.check import check_narrowing
+from netadapt.narrowing.squeeze_rules import squeeze_rule
 from search_spaces import REFERENCES, InputError, load_space
 from search_spaces.widths import make_divisible
 

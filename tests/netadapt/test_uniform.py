@@ -7,7 +7,7 @@ import pytest
 from latency import DeviceLostError, MeasurementError
 from latency.estimates.madds import MaddsEstimate
 from netadapt import Widths, memoized, scaled, widest_uniform
-from netadapt.check_narrowing import check_narrowing
+from netadapt.narrowing.check import check_narrowing
 from netadapt.uniform import distinct_networks
 from search_spaces import REFERENCES, InputError
 from search_spaces.network import build

@@ -10,8 +10,8 @@ from torch import nn
 
 from netadapt import narrowed, width_groups
 from netadapt.channel_selection import select_channels
-from netadapt.channels import channel_counts, tensor_spaces
-from netadapt.narrowing import resized
+from netadapt.narrowing.channels import channel_counts, tensor_spaces
+from netadapt.narrowing.narrowed import resized
 from netadapt.weights import inherit, transfer
 from search_spaces import REFERENCES, InputError, load_space
 from search_spaces.network import Network, SqueezeExcite, build

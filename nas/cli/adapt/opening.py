@@ -29,7 +29,7 @@ from nas.engine.data_changes import Resumed
 from nas.engine.memoized_source import MemoizedSource
 from nas.engine.publishing import OF_ADAPT, publish_and_tell
 from nas.engine.run_folder import RunFolder, new_folder, open_folder
-from nas.engine.runner import SearchStoppedError
+from nas.engine.runner import RunStoppedError
 from nas.engine.trial import read_trials
 from nas.formatting import counted
 from search_spaces import InputError
@@ -99,7 +99,7 @@ class Adapting:
         except (
             KeyboardInterrupt,
             InputError,
-            SearchStoppedError,
+            RunStoppedError,
             MeasurementError,
             OSError,
         ) as error:
@@ -255,7 +255,7 @@ def _images(
     say(console, f"reading images of {wanted.source}")
     images = open_images(wanted, console, batch_size=1, resumed=resumed, of=path)
     try:
-        for_classes(seed, images, tell=lambda note: console.print(note, soft_wrap=True))
+        for_classes(seed, images, notify=lambda note: console.print(note, soft_wrap=True))
     except InputError as error:
         once = ""
         if "--classes" in str(error):  # not an option of this command

@@ -80,7 +80,7 @@ def evaluate(
     data = images_of(options, usage, path, px, console)
     with waiting(console, "evaluating") as status:
         notes: list[str] = []
-        known = relabelled(data, model.feed.usage, classes=names, tell=notes.append)
+        known = relabelled(data, model.feed.usage, classes=names, notify=notes.append)
         answers = _answers(model, known, SPLITS[on.split], status)
     for note in notes:
         console.print(note, soft_wrap=True)

@@ -107,7 +107,7 @@ def _write_int8(request: Request, as_json: bool) -> None:
     with waiting(messages(), f"quantizing for {files.name}") as status:
         notes: list[str] = []
         usage = class_map(images.classes, seed.usage, names).usage(seed.usage)
-        images = relabelled(images, seed.usage, classes=names, tell=notes.append)
+        images = relabelled(images, seed.usage, classes=names, notify=notes.append)
         images = replace(images, classes=usage.classes)
         seed = replace(seed, usage=usage)
         network = _network(request, seed)

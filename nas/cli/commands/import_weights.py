@@ -109,7 +109,7 @@ def import_weights(
         source.weights,
         kind=kind,
         headless=count is not None,
-        tell=lambda note: console.print(note, soft_wrap=True),
+        notify=lambda note: console.print(note, soft_wrap=True),
     )
     if like is not None:
         seed = seed.used_like(load_checkpoint(like), px=source.resolution)

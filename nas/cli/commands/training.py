@@ -125,7 +125,7 @@ class Training:
             checkpoint,
             data,
             classes=names,
-            tell=lambda note: console.print(note, soft_wrap=True),
+            notify=lambda note: console.print(note, soft_wrap=True),
         )
         return replace(self, start=self.start._replace(checkpoint=checkpoint)), data
 

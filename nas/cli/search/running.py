@@ -17,7 +17,7 @@ from nas.cli.search.summary import conclude
 from nas.display.output import print_json, search_line
 from nas.engine.publishing import OF_SEARCH, publish_and_tell
 from nas.engine.run_folder import RunFolder, check_new, free_name, require_writable
-from nas.engine.runner import SearchStoppedError
+from nas.engine.runner import RunStoppedError
 from nas.searching.config import SearchConfig
 from nas.searching.results import SearchResult
 from search_spaces import InputError
@@ -117,14 +117,14 @@ def _searched(job: Job, folder: RunFolder, *, is_new: bool) -> SearchResult:
     """Run a search; if it ends early, print how to resume or remove the unused folder."""
     try:
         return job.run(folder)
-    except (KeyboardInterrupt, InputError, SearchStoppedError, OSError) as error:
+    except (KeyboardInterrupt, InputError, RunStoppedError, OSError) as error:
         ended = isinstance(error, KeyboardInterrupt | InputError)
         if is_new and ended and not folder.begun:
             folder.discard()  # nothing to resume; frees the name
         else:
             again = search_line(f"--resume {quoted(folder.path)}")
             job.console.print(f"to resume: {again}", soft_wrap=True)
-        if isinstance(error, SearchStoppedError):
+        if isinstance(error, RunStoppedError):
             raise Failed(str(error)) from error
         raise
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from nas.data.image_files.pictures import Pictures
+if TYPE_CHECKING:
+    from nas.data.image_files.pictures import Pictures
 
 
 @dataclass(frozen=True)
@@ -58,16 +59,16 @@ def changes(before: Contents, now: Contents) -> list[str]:
     >>> changes(old, Contents({"train": {"a/1.jpg": 10, "b/3.jpg": 10}, "test": {}}))
     ['1 image was added to train (b)', '1 was removed from test (a)']
     """
-    told: list[str] = []
+    phrases: list[str] = []
     for split in before.splits:
         if split in before.held_out:
             continue
         old, new = _pool(before, split, now), _pool(now, split, before)
         changed = [name for name in old.keys() & new.keys() if old[name] != new[name]]
-        told += _phrase(sorted(new.keys() - old.keys()), f"added to {split}", told)
-        told += _phrase(sorted(old.keys() - new.keys()), f"removed from {split}", told)
-        told += _phrase(sorted(changed), f"changed in {split}", told)
-    return told
+        phrases += _phrase(sorted(new.keys() - old.keys()), f"added to {split}", phrases)
+        phrases += _phrase(sorted(old.keys() - new.keys()), f"removed from {split}", phrases)
+        phrases += _phrase(sorted(changed), f"changed in {split}", phrases)
+    return phrases
 
 
 def _pool(contents: Contents, split: str, other: Contents) -> Mapping[str, int]:

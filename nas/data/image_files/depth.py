@@ -170,10 +170,10 @@ def _significant_bits(image: Image.Image) -> int | None:
     file = getattr(image, "fp", None)
     if file is None:
         return None
-    place = file.tell()
+    position = file.tell()
     file.seek(0)
     head = file.read(_HEADER_BYTES)
-    file.seek(place)
+    file.seek(position)
     if not head.startswith(PNG_MAGIC):
         return None
     found = (data for name, data, _ in png_chunks(head) if name == b"sBIT" and data)

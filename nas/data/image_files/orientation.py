@@ -92,26 +92,26 @@ def _values(exif: bytes, order: str) -> Iterator[object]:
             yield _first(exif, order, kind, values, entry + 8)
 
 
-def _first(exif: bytes, order: str, kind: int, values: int, place: int) -> object:
+def _first(exif: bytes, order: str, kind: int, values: int, offset: int) -> object:
     """Return the first value of an entry, whatever its type."""
     layout = _TYPES.get(kind) or _RATIONALS.get(kind)
     if layout is None:
         return None
     if struct.calcsize(order + layout) * max(values, 1) > 4:
-        offset = _unpack(order + "I", exif, place)
-        place = offset if isinstance(offset, int) else len(exif)
+        pointer = _unpack(order + "I", exif, offset)
+        offset = pointer if isinstance(pointer, int) else len(exif)
     if kind in _RATIONALS:
-        top = _unpack(order + layout[0], exif, place)
-        below = _unpack(order + layout[0], exif, place + 4)
+        top = _unpack(order + layout[0], exif, offset)
+        below = _unpack(order + layout[0], exif, offset + 4)
         whole = isinstance(top, int) and isinstance(below, int) and below != 0
         return top / below if whole else None  # type: ignore[operator]
-    return _unpack(order + layout, exif, place)
+    return _unpack(order + layout, exif, offset)
 
 
-def _unpack(layout: str, block: bytes, place: int) -> object:
-    if place < 0 or place + struct.calcsize(layout) > len(block):
+def _unpack(layout: str, block: bytes, offset: int) -> object:
+    if offset < 0 or offset + struct.calcsize(layout) > len(block):
         return None
-    return struct.unpack_from(layout, block, place)[0]
+    return struct.unpack_from(layout, block, offset)[0]
 
 
 def _whole(value: object) -> int | None:

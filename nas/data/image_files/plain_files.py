@@ -50,34 +50,34 @@ def without_metadata(content: bytes) -> Plain | None:
 
 
 def _jpeg(content: bytes) -> Plain:
-    kept, exif, place = [content[:2]], b"", 2
-    while place + 4 <= len(content) and content[place] == 0xFF:
-        marker = content[place + 1]
+    kept, exif, offset = [content[:2]], b"", 2
+    while offset + 4 <= len(content) and content[offset] == 0xFF:
+        marker = content[offset + 1]
         if marker == 0xFF:  # padding
-            place += 1
+            offset += 1
             continue
         if marker == _START_OF_SCAN:
             break
-        length = int.from_bytes(content[place + 2 : place + 4], "big")
+        length = int.from_bytes(content[offset + 2 : offset + 4], "big")
         size = 2 if marker in _JPEG_BARE else 2 + length
-        segment = content[place : place + size]
-        place += size
+        segment = content[offset : offset + size]
+        offset += size
         is_metadata = marker == 0xFE or (0xE0 <= marker <= 0xEF and marker not in _JPEG_KEPT)
         if not is_metadata:
             kept.append(segment)
         elif segment[4:9] == b"Exif\0":
             exif = exif or segment[4:]
-    return Plain(b"".join((*kept, content[place:])), exif)
+    return Plain(b"".join((*kept, content[offset:])), exif)
 
 
 def png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
     """Yield a PNG's chunks: name, data, and all bytes of each."""
-    place = len(PNG_MAGIC)
-    while place + 8 <= len(content):
-        size = int.from_bytes(content[place : place + 4], "big")
-        whole = content[place : place + 12 + size]
+    offset = len(PNG_MAGIC)
+    while offset + 8 <= len(content):
+        size = int.from_bytes(content[offset : offset + 4], "big")
+        whole = content[offset : offset + 12 + size]
         yield whole[4:8], whole[8 : 8 + size], whole
-        place += len(whole)
+        offset += len(whole)
 
 
 def _png(content: bytes) -> Plain:
@@ -91,11 +91,11 @@ def _png(content: bytes) -> Plain:
 
 
 def _webp(content: bytes) -> Plain:
-    kept, exif, place = [], b"", 12
-    while place + 8 <= len(content):
-        size = int.from_bytes(content[place + 4 : place + 8], "little")
-        chunk = content[place : place + 8 + size + size % 2]
-        place += len(chunk)
+    kept, exif, offset = [], b"", 12
+    while offset + 8 <= len(content):
+        size = int.from_bytes(content[offset + 4 : offset + 8], "little")
+        chunk = content[offset : offset + 8 + size + size % 2]
+        offset += len(chunk)
         if chunk[:4] == b"EXIF":
             exif = chunk[8:]
         elif chunk[:4] == b"VP8X" and len(chunk) >= 9:
@@ -140,8 +140,8 @@ def tiff_entries(content: bytes) -> Iterator[tuple[int, bytes]]:
     if start + 2 > len(content):
         return
     (count,) = struct.unpack_from(order + "H", content, start)
-    for place in range(start + 2, min(start + 2 + 12 * count, len(content) - 11), 12):
-        yield struct.unpack_from(order + "H", content, place)[0], content[place : place + 12]
+    for offset in range(start + 2, min(start + 2 + 12 * count, len(content) - 11), 12):
+        yield struct.unpack_from(order + "H", content, offset)[0], content[offset : offset + 12]
 
 
 def _sane(entry: bytes, order: str) -> bool:

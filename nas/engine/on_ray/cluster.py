@@ -14,7 +14,7 @@ from typing import Any
 
 from nas.engine.on_ray.deaths import of_cluster, of_memory
 from nas.engine.on_ray.worker_paths import own_paths
-from nas.engine.runner import SearchStoppedError
+from nas.engine.runner import RunStoppedError
 from nas.short_folder import short_folder
 from search_spaces import InputError
 
@@ -101,7 +101,7 @@ def deaths_reported() -> Iterator[None]:
     """Describe the death of a process or node, and how to resume.
 
     Raises:
-        SearchStoppedError: In place of Ray's error.
+        RunStoppedError: In place of Ray's error.
     """
     from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
     from ray.tune import TuneError
@@ -113,9 +113,9 @@ def deaths_reported() -> Iterator[None]:
         while isinstance(death, RayTaskError | TuneError):  # wrappers of an error
             death = death.cause if isinstance(death, RayTaskError) else death.__cause__
         if isinstance(death, OutOfMemoryError):
-            raise SearchStoppedError(of_memory(str(death))) from error
+            raise RunStoppedError(of_memory(str(death))) from error
         if isinstance(death, RayError):
-            raise SearchStoppedError(of_cluster(str(death))) from error
+            raise RunStoppedError(of_cluster(str(death))) from error
         raise
 
 

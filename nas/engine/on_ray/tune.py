@@ -34,7 +34,7 @@ def run_on_ray(
 
     Raises:
         InputError: The cluster cannot be reached, or has no room for one trial.
-        SearchStoppedError: The plan gave up, or a part of the cluster needed by the search died.
+        RunStoppedError: The plan gave up, or a part of the cluster needed by the search died.
     """
     ensure_home()  # Ray crashes without a home folder
     import ray

@@ -5,15 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import TYPE_CHECKING
 
 from nas.formatting import counted, percent
 from nas.searching.estimates import distinct
+from nas.searching.record import RunRecord
 from nas.statistics.advice import Advice
 from nas.training.recipe import Recipe
-
-if TYPE_CHECKING:
-    from nas.searching.record import RunRecord
 
 FEW_STEPS = 30
 """Minimum number of training steps; with 22 steps the ranking was mostly luck."""

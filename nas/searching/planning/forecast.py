@@ -139,10 +139,10 @@ def _measured(
     """
     begin = time.perf_counter()
     readings: list[Latency] = []
-    for told in measure([source], specs, progress):
-        if isinstance(told, MeasurementError):
-            raise told
-        readings += told
+    for reading in measure([source], specs, progress):
+        if isinstance(reading, MeasurementError):
+            raise reading
+        readings += reading
     return readings, time.perf_counter() - begin
 
 

@@ -11,12 +11,13 @@ import torch
 from latency import open_device
 from nas.adapting.config import AdaptConfig
 from nas.adapting.record import AdaptRecord
-from nas.checkpoints.checkpoint import Checkpoint, Usage, load_checkpoint
+from nas.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from nas.checkpoints.scoring import score
 from nas.checkpoints.torch_files import state_bytes, state_of
+from nas.checkpoints.usage import Usage
 from nas.data.images import ArraySplit, Dataset
 from nas.engine.job import Outcome
-from nas.engine.runner import SearchStoppedError
+from nas.engine.runner import RunStoppedError
 from nas.engine.schedule_config import ScheduleConfig
 from nas.run_adapt import adapt
 from nas.training.recipe import Recipe
@@ -244,7 +245,7 @@ def test_a_failed_proposal_is_passed_over(tmp_path):
 
 
 def test_a_step_of_failures_ends_with_the_reason(tmp_path):
-    with pytest.raises(SearchStoppedError, match=r"all \d+ proposals of a step failed: diverged"):
+    with pytest.raises(RunStoppedError, match=r"all \d+ proposals of a step failed: diverged"):
         run(tmp_path, lambda _: Outcome(None, "diverged: loss is nan"))
 
 

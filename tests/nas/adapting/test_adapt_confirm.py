@@ -11,7 +11,7 @@ from nas.adapting.baselines import BaselineRequest, Found, best_within_limit
 from nas.adapting.record import AdaptRecord
 from nas.engine.memoized_source import MemoizedSource
 from nas.engine.run_folder import RunFolder
-from nas.engine.runner import SearchStoppedError
+from nas.engine.runner import RunStoppedError
 from nas.run_adapt import adapt
 from search_spaces import count
 from tests.latency.test_table import Lab, measured
@@ -95,7 +95,7 @@ def test_a_device_lost_while_confirming_ends_resumably(tmp_path):
 
     source = Gone()
     source.gone = True
-    with pytest.raises(SearchStoppedError, match="the phone is gone"):
+    with pytest.raises(RunStoppedError, match="the phone is gone"):
         run(tmp_path, source)
     source.gone = False
     assert run(tmp_path, source).reached

@@ -13,7 +13,7 @@ from nas.adapting.baselines import Found, missing_baselines
 from nas.checkpoints.checkpoint import load_checkpoint
 from nas.checkpoints.torch_files import state_of
 from nas.engine.job import Outcome
-from nas.engine.runner import SearchStoppedError
+from nas.engine.runner import RunStoppedError
 from nas.engine.schedule_config import ScheduleConfig
 from nas.run_adapt import adapt
 from search_spaces import InputError, count
@@ -71,7 +71,7 @@ def test_a_device_that_measures_nothing_stops_the_run_which_can_go_on(tmp_path):
         if spec != SPEC:
             raise MeasurementError("busy")
 
-    with pytest.raises(SearchStoppedError, match=r"no width group of step 1 could be"):
+    with pytest.raises(RunStoppedError, match=r"no width group of step 1 could be"):
         start(tmp_path / "broken", source=Device(refuse))
     result = start(tmp_path / "broken")
     assert result.to_dict() == start(tmp_path / "whole").to_dict()
@@ -96,7 +96,7 @@ def test_a_lost_device_stops_with_its_log_kept(tmp_path, uninterrupted, question
             raise DeviceLostError("no answer from the phone")
 
     with pytest.raises(
-        SearchStoppedError, match=r"the device is lost .no answer from the phone.: the log"
+        RunStoppedError, match=r"the device is lost .no answer from the phone.: the log"
     ):
         start(tmp_path / "lost", source=Device(refuse), config=BESIDE)
     result = start(tmp_path / "lost", config=BESIDE)
@@ -140,11 +140,9 @@ class Failing(Seeded):
 
 
 def test_a_step_that_failed_whole_is_tried_again_once_the_run_goes_on(tmp_path):
-    with pytest.raises(
-        SearchStoppedError, match=r"all \d+ proposals of a step failed: out of memory"
-    ):
+    with pytest.raises(RunStoppedError, match=r"all \d+ proposals of a step failed: out of memory"):
         start(tmp_path / "broken", trainer=Failing(lambda job: job.batch == 1))
-    with pytest.raises(SearchStoppedError, match="out of memory"):  # as often as it fails
+    with pytest.raises(RunStoppedError, match="out of memory"):  # as often as it fails
         start(tmp_path / "broken", trainer=Failing(lambda job: job.batch == 1))
     result = start(tmp_path / "broken")
     assert result.to_dict() == start(tmp_path / "whole").to_dict()
@@ -177,7 +175,7 @@ def test_last_trainings_that_all_failed_are_tried_again(tmp_path):
     ],
 )
 def test_an_evaluator_s_mistake_is_a_failure_with_its_reason(tmp_path, given, said):
-    with pytest.raises(SearchStoppedError, match=f"proposals of a step failed: {said}"):
+    with pytest.raises(RunStoppedError, match=f"proposals of a step failed: {said}"):
         start(tmp_path, trainer=lambda job: given)
 
 

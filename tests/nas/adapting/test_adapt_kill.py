@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from nas.checkpoints.checkpoint import Checkpoint, Usage, checkpoint_bytes
+from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes
+from nas.checkpoints.usage import Usage
 from search_spaces import REFERENCES
 from search_spaces.network import build
 from tests.nas.killing import killed_at, lines, make_images, progress, start

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from nas.checkpoints.checkpoint import Checkpoint, Usage
+from nas.checkpoints.checkpoint import Checkpoint
 from nas.checkpoints.class_file import read_class_file
 from nas.checkpoints.class_map import class_map
 from nas.checkpoints.class_names import matched, placeholder_classes
 from nas.checkpoints.retrain import fine_tune, for_classes
 from nas.checkpoints.scoring import relabelled
+from nas.checkpoints.usage import Usage
 from nas.engine.watching import Silent
 from nas.training.recipe import Recipe
 from search_spaces import InputError
@@ -49,7 +50,7 @@ def data_of(*classes):
 )
 def test_exact_names_come_first(known, folders, places):
     found = class_map(folders, usage(*known))
-    assert (found.places(), found.notes) == (places, ())
+    assert (found.indices(), found.notes) == (places, ())
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,7 @@ def test_exact_names_come_first(known, folders, places):
 )  # fmt: skip
 def test_looser_spelling_is_told(known, folders, places, note):
     found = class_map(folders, usage(*known))
-    assert found.places() == places
+    assert found.indices() == places
     assert note in " ".join(found.notes)
 
 
@@ -81,14 +82,14 @@ def test_looser_spelling_is_told(known, folders, places, note):
 )  # fmt: skip
 def test_what_cannot_be_told_is_listed(known, folders, message):
     with pytest.raises(InputError) as caught:
-        class_map(folders, usage(*known)).places()
+        class_map(folders, usage(*known)).indices()
     assert message in str(caught.value)
     assert "--classes FILE" in str(caught.value)
 
 
 def test_all_unknown_names_are_listed_up_to_a_number():
     with pytest.raises(InputError, match=r"'x9' and 5 more"):
-        class_map(tuple(f"x{n}" for n in range(15)), usage("cat", "dog")).places()
+        class_map(tuple(f"x{n}" for n in range(15)), usage("cat", "dog")).indices()
 
 
 def test_accents_are_the_same_composed_or_not():
@@ -96,21 +97,21 @@ def test_accents_are_the_same_composed_or_not():
     decomposed = unicodedata.normalize("NFD", name)
     assert decomposed != name
     found = class_map((decomposed, "tea"), usage("tea", name))
-    assert (found.places(), found.notes) == ((1, 0), ())
-    assert class_map((decomposed.upper(),), usage(name)).places() == (0,)
+    assert (found.indices(), found.notes) == ((1, 0), ())
+    assert class_map((decomposed.upper(),), usage(name)).indices() == (0,)
 
 
 def test_invented_names_are_counted_in_order_or_not_at_all():
     folders = tuple(sorted(placeholder_classes(12)))  # 0, 1, 10, 11, 2, ...
     found = class_map(folders, unnamed(12))
-    assert found.places() == tuple(range(12))
+    assert found.indices() == tuple(range(12))
     assert "2 = '10', ...)" in found.notes[0]
     assert found.names == folders
     for lacking in (folders[1:], folders[:-1], ("a", "b")):
         with pytest.raises(InputError, match="12 classes have no names, and the data has"):
             class_map(lacking, unnamed(12))
     known = usage(*folders)  # a network that was trained on them
-    assert class_map(folders[1:], known).places() == tuple(range(1, 12))
+    assert class_map(folders[1:], known).indices() == tuple(range(1, 12))
 
 
 @pytest.fixture
@@ -129,7 +130,7 @@ def test_a_list_of_names_is_the_network_s_classes(classes, name):
     text = json.dumps(names) if name.endswith("json") else "\ufefflight\r\nno\r\ndark\r\n\r\n"
     text = "- light\n- no\n- dark\n" if name.endswith("yaml") else text
     found = class_map(("dark", "light"), unnamed(3), classes(text, name))
-    assert (found.places(), found.names) == ((2, 0), tuple(names))
+    assert (found.indices(), found.names) == ((2, 0), tuple(names))
 
 
 @pytest.mark.parametrize(
@@ -143,13 +144,13 @@ def test_a_mapping_assigns_folders(classes, text, name):
     found = class_map(
         ("7", "dark", "sun"), usage("sun", "crane", "light-bulb", "crane"), classes(text, name)
     )
-    assert (found.places(), found.notes) == ((2, 1, 0), ())
+    assert (found.indices(), found.notes) == ((2, 1, 0), ())
 
 
 def test_a_mapping_s_other_folders_are_told_and_names_stay_as_written(classes):
     file = classes("no: 0\n-90: 1\n1e3: 2\nabsent: 3\n", "map.yaml")
     found = class_map(("-90", "1e3", "no"), unnamed(4), file)
-    assert found.places() == (1, 2, 0)
+    assert found.indices() == (1, 2, 0)
     assert "names folders that the data does not have: 'absent'" in found.notes[0]
     assert found.names == ("no", "-90", "1e3", "3")
 
@@ -203,12 +204,12 @@ def test_labels_follow_the_match():
 def test_training_on_keeps_the_network_s_order_and_names():
     swapped = replace(SEED, usage=usage("Light", "dark"))
     told = []
-    seed, data = for_classes(swapped, data_of("dark", "light"), tell=told.append)
+    seed, data = for_classes(swapped, data_of("dark", "light"), notify=told.append)
     assert seed.usage.classes == data.classes == ("Light", "dark")
     assert next(data.train.batches(4))[1].tolist() == [1, 0, 1, 0]
     assert told == ["matched 1 class by looser spelling: 'light' = 'Light'"]
     nameless = replace(SEED, usage=unnamed(2))
-    seed, data = for_classes(nameless, DATA, tell=told.append)
+    seed, data = for_classes(nameless, DATA, notify=told.append)
     assert seed.usage == replace(nameless.usage, classes=DATA.classes, named=True)
     assert "no names" in told[-1]
 
@@ -261,8 +262,8 @@ def test_thousands_of_classes_are_matched(classes):
     folders = tuple(name.replace("-", "_") for name in names)
     assert len(matched(folders, names).looser) == 3000
     lines = "\n".join(f"{folder}: {name}" for folder, name in zip(folders, names, strict=True))
-    assert class_map(folders, usage(*names), classes(lines, "map.yaml")).places() == tuple(
+    assert class_map(folders, usage(*names), classes(lines, "map.yaml")).indices() == tuple(
         range(3000)
     )
     with pytest.raises(InputError, match="and 2990 more"):
-        class_map(tuple(name[::-1] for name in names), usage(*names)).places()
+        class_map(tuple(name[::-1] for name in names), usage(*names)).indices()

@@ -10,8 +10,9 @@ import onnxruntime as ort
 import pytest
 import torch
 
-from nas.checkpoints.checkpoint import Checkpoint, Usage, checkpoint_bytes, load_checkpoint
+from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes, load_checkpoint
 from nas.checkpoints.feeding import KEY, Feed
+from nas.checkpoints.usage import Usage
 from nas.export.models import of_onnx, open_model
 from nas.export.onnx_export import keep_onnx
 from nas.training.augment import normalize

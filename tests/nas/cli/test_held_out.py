@@ -9,7 +9,7 @@ import torch
 from nas.checkpoints.checkpoint import checkpoint_bytes, load_checkpoint
 from nas.checkpoints.feeding import Feed
 from nas.data.load import load_dataset
-from nas.data.split_rule import SplitRule
+from nas.data.splits.rule import SplitRule
 from tests.nas.adapting.test_adapt import SEED
 
 RULE = SplitRule(val_fraction=0.1, test_fraction=0.3, seed=5)

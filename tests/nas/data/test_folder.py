@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nas.data.load import load_dataset
-from nas.data.split_rule import SplitRule
+from nas.data.splits.rule import SplitRule
 from search_spaces.errors import InputError
 
 MakeFolder = Callable[[dict[str, int]], Path]

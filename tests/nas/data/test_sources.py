@@ -12,7 +12,7 @@ import torchvision.datasets
 
 from nas.data.images import Dataset
 from nas.data.load import load_dataset
-from nas.data.split_rule import SplitRule
+from nas.data.splits.rule import SplitRule
 from nas.data.torchvision_sets import SETS, download_root
 from search_spaces.errors import InputError
 

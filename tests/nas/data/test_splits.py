@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from nas.data.images import ArraySplit, Dataset, channel_statistics, require_batch
 from nas.data.load import load_dataset
-from nas.data.splitting import stratified_split
+from nas.data.splits.splitting import stratified_split
 from nas.data.streaming import StreamingSplit
 from search_spaces.errors import InputError
 

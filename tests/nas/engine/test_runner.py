@@ -8,7 +8,7 @@ from latency import DeviceLostError, Latency, MeasurementError, open_device
 from nas.engine.job import Job, Outcome
 from nas.engine.run_folder import RunFolder
 from nas.engine.run_logs import RunLogs
-from nas.engine.runner import BatchRunner, SearchStoppedError, run_serially
+from nas.engine.runner import BatchRunner, RunStoppedError, run_serially
 from nas.engine.trial import read_trials
 from nas.engine.watching import Silent
 from search_spaces import REFERENCES, InputError
@@ -136,7 +136,7 @@ def test_it_stops_once_nothing_works_and_tries_that_again_when_it_resumes(start,
     def broken(job):
         return Outcome(None, "no GPU") if job.index >= 2 else evaluate(job)
 
-    with pytest.raises(SearchStoppedError, match="the last 3 networks failed: no GPU"):
+    with pytest.raises(RunStoppedError, match="the last 3 networks failed: no GPU"):
         run_serially(start(plan(), hopeless=3), broken)
     assert [trial.ok for trial in read_trials(tmp_path / "trials.jsonl")] == [True] * 2 + [
         False
@@ -149,13 +149,13 @@ def test_it_stops_once_nothing_works_and_tries_that_again_when_it_resumes(start,
 def test_a_plan_that_gives_up_or_loses_its_device_stops_the_run(start):
     def gives_up():
         yield [job(0)]
-        raise SearchStoppedError("all proposals failed")
+        raise RunStoppedError("all proposals failed")
 
     def loses_the_device():
         yield [job(1)]
         raise DeviceLostError("unplugged")
 
-    with pytest.raises(SearchStoppedError, match="all proposals failed"):
+    with pytest.raises(RunStoppedError, match="all proposals failed"):
         run_serially(start(gives_up()), evaluate)
     with pytest.raises(InputError, match="search 0 is not what this run would ask"):
         run_serially(start(loses_the_device()), evaluate)
@@ -166,7 +166,7 @@ def test_a_lost_device_is_said_with_the_way_to_go_on(start):
         yield [job(0)]
         raise DeviceLostError("unplugged")
 
-    with pytest.raises(SearchStoppedError, match=r"the device is lost \(unplugged\).*then resume"):
+    with pytest.raises(RunStoppedError, match=r"the device is lost \(unplugged\).*then resume"):
         run_serially(start(plan()), evaluate)
 
 

@@ -15,7 +15,7 @@ from nas.engine.job import Outcome
 from nas.engine.measuring import measure
 from nas.engine.on_ray.cluster import Resources, holding
 from nas.engine.on_ray.tune import run_on_ray
-from nas.engine.runner import SearchStoppedError, run_serially
+from nas.engine.runner import RunStoppedError, run_serially
 from search_spaces import InputError
 from tests.nas.conftest import accuracy_of, oracle, without_times
 
@@ -91,7 +91,7 @@ def test_a_dead_worker_is_retried_and_a_deadly_trial_fails(make_loop, tmp_path, 
 
 def test_a_failing_batch_ends_the_search(make_loop, tmp_path):
     loop = make_loop(trials=12, batch_size=3)
-    with pytest.raises(SearchStoppedError, match="RuntimeError: no memory"):
+    with pytest.raises(RunStoppedError, match="RuntimeError: no memory"):
         run_on_ray(loop, Oracle(tmp_path, error=(3, 4, 5)), Resources(workers=2))
     assert len(loop.logs.trials) == 6
 

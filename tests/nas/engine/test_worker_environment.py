@@ -15,7 +15,7 @@ from nas.engine.on_ray.cluster import Resources
 from nas.engine.on_ray.deaths import LOWER, of_cluster, of_memory
 from nas.engine.on_ray.tune import run_on_ray
 from nas.engine.on_ray.worker_paths import own_paths
-from nas.engine.runner import SearchStoppedError
+from nas.engine.runner import RunStoppedError
 from nas.short_folder import short_folder, shorten_sockets
 from search_spaces import InputError
 from tests.nas.conftest import accuracy_of
@@ -156,10 +156,10 @@ def test_workers_import_what_this_process_does_and_deaths_end_the_search(
     run_on_ray(loop, Looking(ours), Resources(workers=2))
     assert [trial.error for trial in loop.logs.trials] == [None] * 4
     loop = make_loop(tmp_path / "killed", trials=4, batch_size=2)
-    with pytest.raises(SearchStoppedError, match=r"the worker died .*fewer --workers"):
+    with pytest.raises(RunStoppedError, match=r"the worker died .*fewer --workers"):
         run_on_ray(loop, Looking(ours, kill="me"), Resources(workers=2, retries=0))
     loop = make_loop(tmp_path / "lost", trials=4, batch_size=2)
-    with pytest.raises(SearchStoppedError, match=r"part of the Ray cluster died .*resume"):
+    with pytest.raises(RunStoppedError, match=r"part of the Ray cluster died .*resume"):
         run_on_ray(loop, Looking(ours, kill="mailbox"), Resources(workers=1, retries=0))
 
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from latency import Device, Latency
-from nas.checkpoints.checkpoint import Checkpoint, Usage, checkpoint_bytes
+from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes
+from nas.checkpoints.usage import Usage
 from nas.cli.main import main
 from nas.export.litert_export import LITERT, checked_litert, quantize_litert
 from nas.export.litert_file import open_litert

@@ -13,8 +13,9 @@ from onnx import numpy_helper
 from PIL import Image
 
 from latency import Device, Latency
-from nas.checkpoints.checkpoint import Checkpoint, Usage, checkpoint_bytes, load_checkpoint
+from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes, load_checkpoint
 from nas.checkpoints.feeding import Feed
+from nas.checkpoints.usage import Usage
 from nas.cli.main import main
 from nas.data.images import ArraySplit, Dataset, channel_statistics
 from nas.export.answers import classify

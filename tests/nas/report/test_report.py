@@ -8,7 +8,7 @@ from latency import Device, Latency, MeasurementError, open_device
 from nas.cli.main import nas_app
 from nas.engine.job import Outcome
 from nas.engine.run_folder import RunFolder
-from nas.engine.runner import SearchStoppedError, run_serially
+from nas.engine.runner import RunStoppedError, run_serially
 from nas.engine.watching import PolicyRecord
 from nas.report.search.report import chart_id, render, write_report
 from nas.searching.metadata import search_metadata
@@ -93,7 +93,7 @@ def make_run(make_loop, tmp_path):
         (folder / "run.json").write_text(json.dumps(facts))
         try:
             run_serially(loop, evaluate)
-        except SearchStoppedError:
+        except RunStoppedError:
             return folder, loop
         if finished:
             result = result_of(folder, loop)

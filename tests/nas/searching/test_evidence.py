@@ -9,8 +9,8 @@ import pytest
 from controllers import make_controller
 from latency import open_device
 from nas import search
-from nas.checkpoints.checkpoint import Usage
 from nas.checkpoints.scoring import Relabelled, relabelled
+from nas.checkpoints.usage import Usage
 from nas.data.chance import chance_of
 from nas.data.images import ArraySplit
 from nas.data.streaming import StreamingSplit

@@ -10,7 +10,7 @@ import pytest
 
 import nas.training.train
 from nas.engine.job import Outcome, trial_seed
-from nas.engine.runner import SearchStoppedError, run_serially
+from nas.engine.runner import RunStoppedError, run_serially
 from nas.engine.watching import TensorBoard
 from nas.searching.config import FidelityConfig, SearchConfig, config_yaml, load_config, make_config
 from nas.searching.estimates import estimates, finalists
@@ -290,7 +290,7 @@ class TestSettings:
             return Outcome(None, "out of memory") if job.kind == "search" else curves(job)
 
         loop = begin(trials=40, batch_size=1)
-        with pytest.raises(SearchStoppedError, match="the last 3 networks failed: out of memory"):
+        with pytest.raises(RunStoppedError, match="the last 3 networks failed: out of memory"):
             finish(loop, bad)
         assert [t.kind for t in loop.logs.trials] == ["rung", "search"] * 3
 

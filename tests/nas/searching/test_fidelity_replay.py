@@ -8,7 +8,7 @@ import pytest
 from nas.engine.job import Outcome
 from nas.engine.on_ray.cluster import Resources
 from nas.engine.on_ray.tune import run_on_ray
-from nas.engine.runner import SearchStoppedError
+from nas.engine.runner import RunStoppedError
 from nas.searching.fidelity import LEAST_PAIRS, Halving
 from search_spaces import InputError
 from tests.nas.conftest import without_times
@@ -151,9 +151,7 @@ class TestFailures:
             return Outcome(None, "no GPU") if job.kind == kind else curves(job)
 
         count = 10 if kind == "rung" else LEAST_PAIRS
-        with pytest.raises(
-            SearchStoppedError, match=f"all {count} trials of a batch failed: no GPU"
-        ):
+        with pytest.raises(RunStoppedError, match=f"all {count} trials of a batch failed: no GPU"):
             finish(begin(trials=20, batch_size=10), bad)
         loop = begin(trials=20, batch_size=10)
         loop.plan.controller = Spy(loop.plan.controller)

@@ -6,7 +6,7 @@ import pytest
 
 from latency import Latency, MeasurementError, open_device
 from nas.engine.job import Outcome, trial_seed
-from nas.engine.runner import SearchStoppedError, run_serially
+from nas.engine.runner import RunStoppedError, run_serially
 from nas.engine.watching import Silent
 from nas.searching.estimates import estimates, finalists
 from search_spaces import InputError, load_space
@@ -200,7 +200,7 @@ def test_a_whole_failing_batch_stops_the_search_with_the_reason(make_loop):
     def bad_from_5(job):
         return Outcome(None, "CUDA is gone") if job.index >= 5 else oracle(job)
 
-    with pytest.raises(SearchStoppedError, match="all 5 trials of a batch failed: CUDA is gone"):
+    with pytest.raises(RunStoppedError, match="all 5 trials of a batch failed: CUDA is gone"):
         finish(make_loop(), bad_from_5)
     # A resumed run tries the failures again: the machine may have been at fault.
     resumed, tried = make_loop(), []
@@ -227,7 +227,7 @@ def test_failures_one_after_another_end_it_also_in_batches_of_one(make_loop):
         return Outcome(None, "CUDA is gone") if job.index >= 5 else oracle(job)
 
     for _ in range(2):  # where the third fails again, the run stops again
-        with pytest.raises(SearchStoppedError, match="the last 3 networks failed: CUDA is gone"):
+        with pytest.raises(RunStoppedError, match="the last 3 networks failed: CUDA is gone"):
             finish(loop := make_loop(batch_size=1), bad_from_5)
         assert [trial.ok for trial in loop.logs.trials] == [True] * 5 + [False] * 3
 
@@ -443,5 +443,5 @@ def test_a_log_of_other_networks_is_refused(make_loop):
 
 
 def test_what_is_no_outcome_is_a_failure_that_says_so(make_loop):
-    with pytest.raises(SearchStoppedError, match="evaluate returned float, not an Outcome"):
+    with pytest.raises(RunStoppedError, match="evaluate returned float, not an Outcome"):
         finish(make_loop(), lambda job: 0.5)

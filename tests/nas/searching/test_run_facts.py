@@ -9,7 +9,7 @@ import pytest
 
 from controllers import make_controller
 from latency import open_device
-from nas import SearchStoppedError, search
+from nas import RunStoppedError, search
 from nas.data.images import ArraySplit, Dataset
 from nas.engine.job import Outcome
 from nas.searching.config import FinalsConfig
@@ -195,7 +195,7 @@ def test_a_search_of_two_networks_that_both_fail_says_why(tmp_path):
         raise ValueError("no such layer")
 
     with pytest.raises(
-        SearchStoppedError, match="every training failed, for instance: ValueError: no such layer"
+        RunStoppedError, match="every training failed, for instance: ValueError: no such layer"
     ):
         run(tmp_path, trials=2, evaluate=bad)
 

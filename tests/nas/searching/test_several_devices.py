@@ -6,7 +6,7 @@ import random
 import pytest
 
 from latency import Device, DeviceLostError, Latency, MeasurementError, Pool, open_device
-from nas.engine.runner import SearchStoppedError, run_serially
+from nas.engine.runner import RunStoppedError, run_serially
 from nas.engine.trial import Trial
 from nas.searching.estimates import finalists
 from nas.searching.results import SearchResult, best_yaml, choose_winner, frame, pareto_front
@@ -193,7 +193,7 @@ def test_a_search_that_loses_its_device_stops_and_resumes_to_the_same_log(
     parts = {"targets_ms": targets_ms}
     whole = finish(make_loop(tmp_path / "whole", sources=[Phone(), *beside], **parts))
     part = make_loop(tmp_path / "part", sources=[Phone(lives=lives), *beside], **parts)
-    with pytest.raises(SearchStoppedError, match="R58M did not come back") as stopped:
+    with pytest.raises(RunStoppedError, match="R58M did not come back") as stopped:
         finish(part)
     assert "bring the device back, then resume" in str(stopped.value)
     assert "\n" not in str(stopped.value)
@@ -211,7 +211,7 @@ def test_a_pool_that_is_lost_stops_the_search_and_one_of_it_does_not(make_loop, 
         without_times(whole.logs.trials)
     )
     none = Pool([Phone(lives=7), Phone(lives=3, serial="phone-2")])
-    with pytest.raises(SearchStoppedError, match="no device of the pool is left"):
+    with pytest.raises(RunStoppedError, match="no device of the pool is left"):
         finish(make_loop(tmp_path / "none", sources=[none]))
     resumed = finish(make_loop(tmp_path / "none", sources=[Pool([Phone(serial="phone-3")])]))
     assert without_times(resumed.logs.trials) == without_times(whole.logs.trials)

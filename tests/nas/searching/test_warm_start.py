@@ -7,9 +7,10 @@ import torch
 
 from controllers import make_controller
 from latency import open_device
-from nas.checkpoints.checkpoint import Checkpoint, Usage
+from nas.checkpoints.checkpoint import Checkpoint
 from nas.checkpoints.scoring import score
 from nas.checkpoints.torch_files import state_of
+from nas.checkpoints.usage import Usage
 from nas.engine.job import Job
 from nas.run_search import search
 from nas.searching.config import FinalsConfig

@@ -8,8 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from nas.checkpoints.checkpoint import Checkpoint, Usage, checkpoint_bytes, load_checkpoint
+from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes, load_checkpoint
 from nas.checkpoints.pretrained import import_checkpoint
+from nas.checkpoints.usage import Usage
 from nas.export.models import open_model
 from search_spaces import REFERENCES
 from search_spaces.network import build

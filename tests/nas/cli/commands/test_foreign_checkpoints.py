@@ -63,7 +63,7 @@ def imported(tmp_path):
             torch.save(content, path)
         said = []
         spec = REFERENCES["mobilenet_v3_small"](width=0.35, convention="torchvision")
-        seed = import_checkpoint(spec, path, tell=said.append, **options)
+        seed = import_checkpoint(spec, path, notify=said.append, **options)
         return seed.weights["stem.0.weight"].unique().tolist(), " ".join(said)
 
     return go

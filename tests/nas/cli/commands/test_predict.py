@@ -9,7 +9,8 @@ import onnx
 import pytest
 from PIL import Image
 
-from nas.checkpoints.checkpoint import Checkpoint, Usage, checkpoint_bytes
+from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes
+from nas.checkpoints.usage import Usage
 from nas.cli.commands.confusion_table import confusion_tables
 from nas.engine.publishing import publish
 from nas.engine.run_folder import RunFolder

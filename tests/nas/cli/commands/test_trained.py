@@ -11,7 +11,8 @@ import torchvision
 from PIL import Image
 from safetensors.torch import save_file
 
-from nas.checkpoints.checkpoint import Usage, checkpoint_bytes, load_checkpoint
+from nas.checkpoints.checkpoint import checkpoint_bytes, load_checkpoint
+from nas.checkpoints.usage import Usage
 from search_spaces import REFERENCES
 from search_spaces.network import build
 from search_spaces.spec import save

@@ -1,0 +1,41 @@
+"""How a network is used: the preparation of its input, and its classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from nas.data.splits.rule import BY_DEFAULT, SplitRule
+
+if TYPE_CHECKING:
+    from nas.data.images import Dataset
+
+
+@dataclass(frozen=True)
+class Usage:
+    """How a network's input is prepared, and what its outputs mean.
+
+    Attributes:
+        classes: Class names, in the order of the outputs.
+        trained_px: Resolution that the weights were trained at. The spec's resolution, which latency is
+            measured at, may differ.
+        mean: Per channel, of pixels in 0..1.
+        std: Per channel, of pixels in 0..1.
+        background: Color behind transparent pixels, as PIL names it.
+        named: Whether `classes` are real names; placeholders are never matched with a folder's name.
+        rule: How images were held out from training, if the data had no splits of its own.
+    """
+
+    classes: tuple[str, ...]
+    trained_px: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    background: str = "white"
+    named: bool = True
+    rule: SplitRule = BY_DEFAULT
+
+    @classmethod
+    def of(cls, data: Dataset) -> Self:
+        """Describe the images of a data set that a network is trained on."""
+        px, ground = data.resolution_px, data.background
+        return cls(data.classes, px, data.mean, data.std, ground, rule=data.rule)

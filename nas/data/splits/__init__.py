@@ -1,0 +1,1 @@
+"""Validation and test images where a data set has none of its own: the rule, and the draw."""

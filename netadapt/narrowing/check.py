@@ -1,0 +1,49 @@
+"""Check that one network is a narrowing of another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from netadapt.narrowing.channels import channel_counts
+from search_spaces.errors import InputError
+from search_spaces.spec import ArchSpec, to_dict
+
+
+def check_narrowing(parent: ArchSpec, child: ArchSpec) -> None:
+    """Check that the networks differ in widths only, and that no width of the child is larger.
+
+    Squeeze-and-excite is exempt: it follows a rule, which a caller may change.
+
+    Raises:
+        InputError: They differ otherwise; the message names the first difference.
+    """
+    if _shape(child) != _shape(parent):
+        raise InputError(
+            f"{_first_difference(parent, child)} is not the parent's: only its widths may differ"
+        )
+    sizes = channel_counts(parent)
+    for space, size in channel_counts(child).items():
+        if size > sizes[space] and not space.endswith("squeeze"):
+            raise InputError(
+                f"{space}: {size} channels, the parent has {sizes[space]}: "
+                "only narrower networks inherit weights"
+            )
+
+
+_WIDTHS = ("out", "expand", "se", "conv", "hidden")
+
+
+def _shape(spec: ArchSpec) -> dict[str, Any]:
+    """Return the network by part, each width replaced by whether it is above 0."""
+    data = to_dict(spec)
+    blocks = {f"block {index}": block for index, block in enumerate(data.pop("blocks"))}
+    parts = data | blocks
+    for part in parts.values():
+        if isinstance(part, dict):
+            part.update({key: part[key] > 0 for key in _WIDTHS if key in part})
+    return parts
+
+
+def _first_difference(parent: ArchSpec, child: ArchSpec) -> str:
+    ours, theirs = _shape(parent), _shape(child)
+    return next(part for part in ours | theirs if ours.get(part) != theirs.get(part))

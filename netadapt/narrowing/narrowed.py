@@ -1,0 +1,77 @@
+"""A network with one group at another width; squeeze-and-excite follows its rule."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from netadapt.narrowing.channels import excited_channels
+from netadapt.narrowing.groups import Group, width_groups
+from netadapt.narrowing.squeeze_rules import SqueezeRule, squeeze_rules
+from netadapt.narrowing.widths import Widths
+from search_spaces.errors import InputError
+from search_spaces.spec import ArchSpec, BlockSpec
+
+
+def narrowed(spec: ArchSpec, group: Group, width: int, *, seed: ArchSpec | None = None) -> ArchSpec:
+    """Narrow one group.
+
+    >>> from netadapt.narrowing.groups import width_groups
+    >>> from search_spaces.references import mobilenet_v3_large
+    >>> spec = mobilenet_v3_large()
+    >>> last = next(g for g in width_groups(spec) if g.name == "block 14 expansion")
+    >>> block = narrowed(spec, last, 480).blocks[14]
+    >>> block.expand, block.se
+    (480, 120)
+
+    Args:
+        spec: The network.
+        group: One of its groups.
+        width: The group's new width.
+        seed: The network whose squeeze-and-excite rules apply; `spec` by default. With NetAdapt's seed the
+            result depends on the widths alone, not on the steps that led to them.
+
+    Raises:
+        InputError: The width is below 1 or above the group's own.
+    """
+    if not 1 <= width <= group.width:
+        raise InputError(
+            f"{group.name}: width must be in 1..{group.width}, got {width}: a group can only be narrowed"
+        )
+    return resized(spec, group, width, seed=seed)
+
+
+def resized(spec: ArchSpec, group: Group, width: int, *, seed: ArchSpec | None = None) -> ArchSpec:
+    """Set a group to any width, also a larger one; see `narrowed`."""
+    rules = squeeze_rules(seed or spec)
+    stem = replace(spec.stem, out=width) if group.stem else spec.stem
+    head = spec.head
+    if group.kind == "head conv":
+        head = replace(head, conv=width)
+    if group.kind == "head hidden":
+        head = replace(head, hidden=width)
+    blocks, cin = [], stem.out
+    for index, block in enumerate(spec.blocks):
+        member = group if index in group.blocks else None
+        blocks.append(_resized_block(block, member, width, cin=cin, rule=rules[index]))
+        cin = blocks[-1].out
+    return replace(spec, stem=stem, blocks=tuple(blocks), head=head)
+
+
+def _resized_block(
+    block: BlockSpec, group: Group | None, width: int, *, cin: int, rule: SqueezeRule | None
+) -> BlockSpec:
+    expand = width if group and group.kind == "expansion" else block.expand
+    out = width if group and group.kind == "bottleneck" else block.out
+    se = rule(cin, excited_channels(block, cin=cin, expand=expand, out=out)) if rule else 0
+    return replace(block, expand=expand, out=out, se=se)
+
+
+def narrowest(spec: ArchSpec, widths: Widths, *, include_stem_and_head: bool = False) -> ArchSpec:
+    """Narrow every group to the smallest allowed width: no target below its latency can be reached."""
+    seed = spec
+    for index in range(len(width_groups(seed, include_stem_and_head=include_stem_and_head))):
+        group = width_groups(spec, include_stem_and_head=include_stem_and_head)[index]
+        below = widths.below(group.width)
+        if below:
+            spec = narrowed(spec, group, below[0], seed=seed)
+    return spec
