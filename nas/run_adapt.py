@@ -17,7 +17,7 @@ from nas.adapting.final_training import FinalTrainings
 from nas.adapting.fine_tuning import AdaptTraining, WithWeights
 from nas.adapting.job import AdaptJob, in_steps
 from nas.adapting.kinds import OWN_KINDS, baseline_of
-from nas.adapting.metadata import adapt_metadata, begin_metadata
+from nas.adapting.metadata import begin_metadata
 from nas.adapting.plan import AdaptPlan, adapt_runner
 from nas.adapting.results import AdaptResult, write_results
 from nas.adapting.uniform_baseline import NAME, UniformBaseline
@@ -138,9 +138,13 @@ def _begin(
     """Write the run's metadata; return the seed's held-out accuracy."""
     from nas.checkpoints.scoring import score
 
-    metadata = adapt_metadata(seed.spec, asked.device, data, config)
     return begin_metadata(
-        run, metadata, seed.spec, asked, lambda: score(seed, data, ("val",)).accuracy, data
+        run,
+        seed.spec,
+        latency=asked,
+        data=data,
+        config=config,
+        accuracy=lambda: score(seed, data, ("val",)).accuracy,
     )
 
 

@@ -19,9 +19,9 @@ from nas.engine import publishing
 from nas.engine.final_scores import untested
 from nas.engine.job import Evaluate, Job
 from nas.engine.measuring import measure, require_distinct
+from nas.engine.recording import record_metadata
 from nas.engine.run_folder import RunFolder
 from nas.engine.run_logs import RunLogs
-from nas.engine.run_metadata import record_metadata
 from nas.engine.runner import SearchStoppedError
 from nas.engine.schedule_config import ScheduleConfig
 from nas.engine.trial import Trial
@@ -32,7 +32,7 @@ from nas.searching.config import FidelityConfig, FinalsConfig, SearchConfig
 from nas.searching.estimates import estimates
 from nas.searching.fidelity import Halving, as_it_trains, candidates_worth, first_recipe
 from nas.searching.latency_warmup import PowerLaw, can_be_guided, guide
-from nas.searching.metadata import search_metadata
+from nas.searching.metadata import TrainingMetadata, search_metadata
 from nas.searching.plan import Budget, SearchPlan, search_runner
 from nas.searching.proxy_task import ProxyTraining
 from nas.searching.results import SearchResult, choose_winner, finalist_weights, write_results
@@ -143,19 +143,24 @@ def search(
     with run.locked():
         devices = [source.device for source in sources]
         guided = bool(latency_warmup) and can_be_guided(controller)
-        metadata = search_metadata(space, devices, data, targets_ms=targets_ms, budget=budget) | {
-            "training": {
-                "by_recipe": by_recipe,
-                "recipe": recipe.model_dump(),
-                "finals_factor": finals.epochs_factor,
-                "deployed_part": finals.deployed_part,
-                "warm_start": warm.metadata() if warm else [],
-                "fidelity": fidelity and fidelity.model_dump(),
-            },
-            "controller": type(controller).__name__,
-            **({"reward": reward.model_dump()} if isinstance(reward, Reward) else {}),
-            "latency_warmup": [law.model_dump() for law in latency_warmup if guided],
-        }
+        metadata = search_metadata(
+            space,
+            devices,
+            data,
+            targets_ms=targets_ms,
+            budget=budget,
+            training=TrainingMetadata(
+                by_recipe=by_recipe,
+                recipe=recipe,
+                finals_factor=finals.epochs_factor,
+                deployed_part=finals.deployed_part,
+                warm_start=warm.metadata() if warm else (),
+                fidelity=fidelity,
+            ),
+            controller=type(controller).__name__,
+            reward=reward,
+            latency_warmup=latency_warmup if guided else (),
+        )
         record_metadata(run, metadata, data)
         if isinstance(controller, CanMergeAliases):
             controller.merge_aliases(lambda tokens: space.encode(space.decode(tokens)))
