@@ -22,7 +22,7 @@ from nas.engine.schedule_config import ScheduleConfig
 from nas.engine.watching import PolicyRecord, Several, Watcher
 from nas.engine.workers import hold, remote_devices, run_jobs
 from nas.report.search.report import write_report
-from nas.searching.arguments import aimed, at_deployed_size, budget_of, require_laws
+from nas.searching.arguments import aimed, at_deployed_size, most_trials, require_laws
 from nas.searching.conclusion import conclude
 from nas.searching.config import FidelityConfig, FinalsConfig, SearchConfig
 from nas.searching.fidelity import Halving, as_it_trains, candidates_worth
@@ -112,14 +112,9 @@ def search(
     sources, targets_ms = aimed(latency, target_ms)
     finals, schedule = finals or FinalsConfig(), schedule or ScheduleConfig(workers=0)
     limit = WallTime(wall_time) if isinstance(wall_time, int | float) else wall_time
-    budget = budget_of(
-        space,
-        trials=trials,
-        seconds=limit.seconds if limit else None,
-        batch_size=batch_size,
-        finals=finals,
-        seed=seed,
-    )
+    seconds = limit.seconds if limit else None
+    most = most_trials(space, trials, seconds=seconds, batch_size=batch_size)
+    budget = Budget(most, batch_size, finals.count, finals.repeats, seed, seconds)
     require_laws(latency_warmup, sources)
     reward, recipe = reward or Reward(), recipe or Recipe()
     final_data = at_deployed_size(space, data, final_data)
@@ -151,8 +146,8 @@ def search(
         )
         record_metadata(run, metadata, data)
         _prepare(controller, space, laws, targets_ms)
-        settings = _settings(budget, finals, training.fidelity, targets_ms)
-        settings = settings.with_sizes(Sizes(data.resolution_px, final_data.resolution_px))
+        sizes = Sizes(data.resolution_px, final_data.resolution_px)
+        settings = _settings(budget, finals, training.fidelity, targets_ms).with_sizes(sizes)
         time_budget = _time_budget(limit, settings, run, began_s=began_s) if limit else None
         with _watched(watcher, settings, run, time_budget) as watchers:
             plan = SearchPlan(

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING
 
 from latency import LatencySource
 from nas.engine.measuring import require_distinct
-from nas.searching.config import FinalsConfig
 from nas.searching.latency_warmup import PowerLaw
-from nas.searching.plan import Budget
 from nas.searching.sizes import deployed_px
 from search_spaces import InputError, SearchSpace
 
@@ -47,16 +45,10 @@ def aimed(
     return sources, targets_ms
 
 
-def budget_of(
-    space: SearchSpace,
-    *,
-    trials: int | None,
-    seconds: float | None,
-    batch_size: int,
-    finals: FinalsConfig,
-    seed: int,
-) -> Budget:
-    """Return the amount of work: at most as many trials as the space has networks.
+def most_trials(
+    space: SearchSpace, trials: int | None, *, seconds: float | None, batch_size: int
+) -> int:
+    """Return the maximum number of trials, at most the number of networks in the space.
 
     Raises:
         InputError: A number is below 1.
@@ -66,8 +58,7 @@ def budget_of(
             raise InputError(f"{name} must be at least 1, got {number:g}")
     if trials is None:
         trials = DEFAULT_TRIALS if seconds is None else UNLIMITED
-    most = min(trials, math.prod(space.arities))
-    return Budget(most, batch_size, finals.count, finals.repeats, seed, seconds)
+    return min(trials, math.prod(space.arities))
 
 
 def require_laws(laws: Sequence[PowerLaw], sources: Sequence[LatencySource]) -> None:
