@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from latency import LatencySource, with_anchor
-from nas.adapting.baselines import FindBaseline, read_baselines, require_names
-from nas.adapting.comparison import comparisons
+from nas.adapting.baselines import FindBaseline, require_names
+from nas.adapting.conclusion import conclude
 from nas.adapting.config import AdaptConfig
 from nas.adapting.family import Family
 from nas.adapting.final_training import FinalTrainings
 from nas.adapting.fine_tuning import AdaptTraining, WithWeights
 from nas.adapting.job import AdaptJob, in_steps
-from nas.adapting.kinds import OWN_KINDS, baseline_of
-from nas.adapting.metadata import adapt_metadata, begin_metadata
+from nas.adapting.metadata import begin_metadata
 from nas.adapting.plan import AdaptPlan, adapt_runner
-from nas.adapting.results import AdaptResult, write_results
+from nas.adapting.results import AdaptResult
 from nas.adapting.uniform_baseline import NAME, UniformBaseline
 from nas.adapting.watching import AdaptWatcher
 from nas.display.default_watchers import adapt_watcher
 from nas.engine import publishing
-from nas.engine.final_scores import name_of, read_tested, tested, untested
 from nas.engine.job import Evaluate
 from nas.engine.memoized_source import MemoizedSource
 from nas.engine.run_folder import RunFolder
-from nas.engine.trial import Trial
 from nas.engine.watching import Silent
 from nas.engine.workers import hold, remote_devices, run_jobs
 from nas.report.adapt.report import write_adapt_report
@@ -108,7 +105,10 @@ def adapt(
                 config.schedule,
                 devices=remote_devices([asked]),
             )
-            result = _conclude(plan, runner.logs.finals, run, accuracy, seed, data, finders)
+            result = conclude(
+                plan, runner.logs.finals, run, seed, data, seed_accuracy=accuracy, baselines=finders
+            )
+            write_adapt_report(run)
         if publish:
             publishing.publish(run, *publishing.OF_ADAPT)
         return result
@@ -138,9 +138,13 @@ def _begin(
     """Write the run's metadata; return the seed's held-out accuracy."""
     from nas.checkpoints.scoring import score
 
-    metadata = adapt_metadata(seed.spec, asked.device, data, config)
     return begin_metadata(
-        run, metadata, seed.spec, asked, lambda: score(seed, data, ("val",)).accuracy, data
+        run,
+        seed.spec,
+        latency=asked,
+        data=data,
+        config=config,
+        accuracy=lambda: score(seed, data, ("val",)).accuracy,
     )
 
 
@@ -193,66 +197,3 @@ def _plan(
         watcher=watcher,
         hold=hold(remote_devices([asked]), config.schedule),
     )
-
-
-def _conclude(
-    plan: AdaptPlan,
-    trained: Sequence[Trial],
-    folder: RunFolder,
-    seed_accuracy: float,
-    seed: Checkpoint,
-    data: Dataset,
-    baselines: Mapping[str, FindBaseline],
-) -> AdaptResult:
-    """Evaluate the final networks on the test images, once each, and write the results."""
-    from nas.checkpoints.checkpoint import Checkpoint
-    from nas.checkpoints.scoring import score
-    from nas.checkpoints.torch_files import state_of
-    from nas.data.image_files.unreadable import UnreadableError
-
-    shrink, asked = plan.shrink, plan.latency
-    ours = [trial for trial in trained if trial.kind in OWN_KINDS]
-    finals = sorted(ours, key=lambda t: -(t.accuracy or 0.0))
-    best = finals[0] if finals and finals[0].ok else None
-    if best and plan.trials and (plan.trials[-1].accuracy or 0.0) > (best.accuracy or 0.0):
-        best = None  # the final training made the network worse
-    weights = plan.weights if best is None else folder.weights_path(best.key).read_bytes()
-    usage = replace(seed.usage, trained_px=data.resolution_px)
-    adapted = Checkpoint(shrink.current.spec, state_of(weights), usage, seed.device)
-    found = read_baselines(folder)
-
-    def on_test(trial: Trial) -> float:
-        plan.watcher.testing(trial)
-        baseline = found.get(baseline_of(trial.kind))
-        spec = baseline.spec if baseline else shrink.current.spec
-        state = state_of(folder.weights_path(trial.key).read_bytes())
-        return score(replace(seed, spec=spec, weights=state), data, ("test",)).accuracy
-
-    kept = [trial for trial in trained if folder.weights_path(trial.key).is_file()]
-    test_accuracy: float | None = None
-    try:
-        known = tested(folder, kept, on_test)
-        test_accuracy = (
-            score(adapted, data, ("test",)).accuracy if best is None else known[name_of(best)]
-        )
-    except UnreadableError as error:
-        untested(error, folder)
-        known = read_tested(folder)
-    result = AdaptResult(
-        folder=folder,
-        seed_spec=seed.spec,
-        spec=shrink.current.spec,
-        latency=asked.reading(shrink.current.spec),
-        seed_latency=asked.reading(seed.spec),
-        seed_accuracy=seed_accuracy,
-        reached=shrink.reached,
-        family=tuple(plan.trials),
-        finals=tuple(finals),
-        baselines=tuple(found[name] for name in baselines if name in found),
-        comparisons=tuple(comparisons(trained, list(baselines), known)),
-        tested=known,
-        test_accuracy=test_accuracy,
-    )
-    result = write_results(result, adapted, data.val)
-    write_adapt_report(folder)
-    return result

@@ -11,11 +11,14 @@ from typing import Any, Self
 from latency import Latency
 from nas.adapting.baselines import Baseline, missing_baselines, read_baselines
 from nas.adapting.comparison import Comparison, comparisons
+from nas.adapting.config import AdaptConfig
 from nas.adapting.family import Planned, StepPlan, confirmed_path, read_confirmed
 from nas.adapting.kinds import is_curve
-from nas.adapting.metadata import KIND
+from nas.adapting.metadata import KIND, REMEDY, AdaptMetadata, read_adapt_metadata
+from nas.adapting.stored_result import StoredResult
 from nas.atomic_files import read_object
 from nas.engine.final_scores import read_tested
+from nas.engine.records import parse_record
 from nas.engine.run_folder import RunFolder
 from nas.engine.trial import Trial, read_trials
 from search_spaces import ArchSpec, InputError
@@ -56,6 +59,7 @@ class AdaptRecord:
     Attributes:
         path: The folder.
         metadata: Contents of `run.json`.
+        settings: The settings of the steps; others have their defaults.
         steps: In order; the last may be incomplete.
         finals: The final trainings, of baselines too.
         baselines: The baselines, by file name: `uniform`, and `uniform-step-3` for an intermediate network.
@@ -65,13 +69,14 @@ class AdaptRecord:
     """
 
     path: Path
-    metadata: dict[str, Any]
+    metadata: AdaptMetadata
+    settings: AdaptConfig
     steps: Sequence[StepRecord]
     finals: Sequence[Trial]
     baselines: dict[str, Baseline]
     missing: Sequence[str]
     tested: dict[str, float]
-    result: dict[str, Any] | None
+    result: StoredResult | None
 
     @classmethod
     def read(cls, folder: RunFolder) -> Self:
@@ -80,7 +85,7 @@ class AdaptRecord:
         Raises:
             InputError: It is not the folder of a NetAdapt run, or a file in it is damaged.
         """
-        metadata = read_metadata(folder)
+        metadata = read_adapt_metadata(folder / "run.json")
         trials = {t.index: t for t in read_trials(folder / "proposals.jsonl")}
         steps: list[StepRecord] = []
         first = 0
@@ -94,14 +99,15 @@ class AdaptRecord:
             steps.append(StepRecord(number, plan.delta_ms, entries, confirmed))
             first += len(entries)
         finals = read_trials(folder / "finals.jsonl")
-        result = folder / "result.json"
-        kept = _read(result) if result.is_file() else None
+        path = folder / "result.json"
+        kept = parse_record(StoredResult, _read(path), where=path) if path.is_file() else None
         chosen = sum(step.chosen is not None for step in steps)
-        if kept is not None and kept["steps"] != chosen:
+        if kept is not None and kept.steps != chosen:
             kept = None  # stale: the run was resumed since then
         found, lacking = read_baselines(folder), missing_baselines(folder)
         known = read_tested(folder)
-        return cls(folder.path, metadata, steps, finals, found, lacking, known, kept)
+        settings = metadata.step_settings(where=folder / "run.json")
+        return cls(folder.path, metadata, settings, steps, finals, found, lacking, known, kept)
 
     @property
     def name(self) -> str:
@@ -111,17 +117,17 @@ class AdaptRecord:
     @cached_property
     def seed(self) -> ArchSpec:
         """The network that the run started from."""
-        return from_dict(self.metadata["seed"]["spec"], where="run.json, seed")
+        return from_dict(self.metadata.seed.spec, where="run.json, seed")
 
-    @cached_property
+    @property
     def seed_latency(self) -> Latency:
         """The seed's latency."""
-        return Latency.from_dict(self.metadata["latency"])
+        return self.metadata.latency
 
     @property
     def px(self) -> int:
         """The deployed resolution, at which all accuracies and latencies are given."""
-        return int(self.metadata["data"]["px"])
+        return self.metadata.data.px
 
     @property
     def estimate(self) -> bool:
@@ -131,7 +137,7 @@ class AdaptRecord:
     @property
     def by_pieces(self) -> bool:
         """Whether only chosen networks are measured; latencies of proposals are sums of pieces."""
-        return bool(self.metadata["device"]["estimate"]) and not self.estimate
+        return self.metadata.device.estimate and not self.estimate
 
     @cached_property
     def family(self) -> list[tuple[Planned, Trial]]:
@@ -196,19 +202,5 @@ def is_adapt_run(folder: RunFolder) -> bool:
         return False
 
 
-def read_metadata(folder: RunFolder) -> dict[str, Any]:
-    """Return the contents of `run.json`.
-
-    Raises:
-        InputError: The file is missing, or was not written by NetAdapt.
-    """
-    metadata = _read(folder / "run.json")
-    if metadata.get("kind") != KIND or not {"seed", "device", "latency", "data"} <= set(metadata):
-        raise InputError(
-            f"{folder / 'run.json'}: not written by netadapt: give the folder of a NetAdapt run"
-        )
-    return metadata
-
-
 def _read(path: Path) -> dict[str, Any]:
-    return read_object(path, remedy="give the folder of a run, or restore the file from a copy")
+    return read_object(path, remedy=REMEDY)

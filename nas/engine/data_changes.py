@@ -5,13 +5,14 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nas.atomic_files import read_json, write_whole
 from nas.data.folders.contents import Contents, changes
+from nas.engine.records import parse_record
 from nas.engine.run_folder import RunFolder
+from nas.engine.run_metadata import DataMetadata, ImagesOfRun, Rgb
 from nas.formatting import counted
 from search_spaces import InputError
 
@@ -74,35 +75,35 @@ class Resumed:
             InputError: They have changed, which is not accepted, or their classes have.
         """
         path = self.folder / "run.json"
-        run = read_json(path) if path.is_file() else {}
-        facts = run.get("data", {})
+        content = read_json(path) if path.is_file() else {}
+        run = parse_record(ImagesOfRun, content, where=path)
         # A NetAdapt run's classes are its seed's, which folders are matched with.
-        if "kind" not in run:
-            require_same_classes(self.folder, facts, source.classes)
-        changed = describe_changes(source, before, facts)
+        if not run.kind and run.data is not None:
+            require_same_classes(self.folder, run.data, source.classes)
+        changed = describe_changes(source, before, run.data)
         if changed and not self.accept_changes:
             raise InputError(f"{self.folder.path}: {', '.join(changed)}: {WAYS}")
-        if not (self.accept_changes or run.get("data_changes")):
+        if not (self.accept_changes or run.data_changes):
             return source
         # Networks that have been trained were shown images normalised so.
         return replace(
             source,
-            normalized=_statistics(facts),
+            normalized=_statistics(run.data),
             changes=tuple(changed),
             accepts_changes=self.accept_changes,
         )
 
 
 def require_same_classes(
-    folder: RunFolder, facts: Mapping[str, Any], classes: tuple[str, ...]
+    folder: RunFolder, recorded: DataMetadata, classes: tuple[str, ...]
 ) -> None:
     """Check that the classes are those that the run began with, as its networks' are.
 
     Raises:
         InputError: Some were added, or are gone.
     """
-    before = facts.get("class_names")
-    if before is None or list(classes) == before:
+    before = recorded.class_names
+    if before is None or classes == before:
         return
     changed = [
         f"{'class' if len(names) == 1 else 'classes'} {_some(names)} {verb}"
@@ -119,17 +120,19 @@ def require_same_classes(
 
 
 def describe_changes(
-    source: ImageSource, before: Contents | None, facts: Mapping[str, Any]
+    source: ImageSource, before: Contents | None, recorded: DataMetadata | None
 ) -> list[str]:
     """Describe each change in a phrase."""
     if before is not None and source.contents is not None:
         changed = changes(before, source.contents)
         return [f"{changed[0]} since the run began", *changed[1:]] if changed else []
-    counts = {split: len(part.labels) for split, part in source.pictures.items()}
+    if recorded is None:
+        return []
+    counts = {"train": recorded.train, "val": recorded.val, "test": recorded.test}
     changed = [
-        f"{split} had {counted(facts[split], 'image')} when the run began and has {count:,} now"
-        for split, count in counts.items()
-        if facts.get(split, count) != count
+        f"{split} had {counted(counts[split], 'image')} when the run began and has {len(part.labels):,} now"
+        for split, part in source.pictures.items()
+        if counts[split] != len(part.labels)
     ]
     if changed and source.contents is not None and source.contents.held_out:
         changed.append(
@@ -138,11 +141,11 @@ def describe_changes(
     return changed
 
 
-def _statistics(facts: Mapping[str, Any]) -> Any:
+def _statistics(recorded: DataMetadata | None) -> tuple[Rgb, Rgb] | None:
     """Return the mean and deviation that the run began with; None where it does not say."""
-    if "mean" not in facts or "std" not in facts:
+    if recorded is None or recorded.mean is None or recorded.std is None:
         return None
-    return tuple(facts["mean"]), tuple(facts["std"])
+    return recorded.mean, recorded.std
 
 
 def _some(names: list[str]) -> str:

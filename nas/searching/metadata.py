@@ -1,19 +1,100 @@
-"""Metadata that a search writes into `run.json`: its space, devices, data and budget."""
+"""`run.json` of a search: its space, devices, data, budget and training."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from latency import Device
-from nas.engine.run_metadata import data_metadata
+from nas.atomic_files import read_object
+from nas.engine.records import Record, parse_record
+from nas.engine.run_metadata import DataMetadata, DeviceMetadata
+from nas.searching.config import FidelityConfig
+from nas.searching.latency_warmup import PowerLaw
 from nas.searching.plan import Budget
+from nas.searching.reward import Reward
 from nas.searching.sizes import deployed_px
-from search_spaces import SearchSpace
+from nas.searching.warm_start import WarmStartMetadata
+from nas.training.recipe import Recipe
+from search_spaces import InputError, SearchSpace
 
 if TYPE_CHECKING:
     from nas.data.images import Dataset
+
+SpaceLabels = tuple[tuple[str, tuple[str, ...]], ...]
+
+
+class TargetDevice(DeviceMetadata):
+    """A further device of a search, with the target on it."""
+
+    target_ms: float
+
+
+class TrainingMetadata(Record):
+    """How trials are trained.
+
+    Attributes:
+        by_recipe: Whether the recipe trains them, rather than an evaluator of the user's own.
+        recipe: The recipe of a trial.
+        finals_factor: How many times as long finalists train.
+        deployed_part: Fraction of a finalist's steps at the deployed resolution; None if unknown.
+        warm_start: The networks from whose weights trials start.
+        fidelity: Multi-fidelity settings; None if all candidates train at full length.
+    """
+
+    by_recipe: bool = True
+    recipe: Recipe
+    finals_factor: float
+    deployed_part: float | None = None
+    warm_start: tuple[WarmStartMetadata, ...] = ()
+    fidelity: FidelityConfig | None = None
+
+
+class SearchMetadata(Record):
+    """What is searched, and how; fixed once a trial has ended.
+
+    Attributes:
+        space: Name of the search space.
+        labels: Name of each decision and of its choices.
+        device: The first device, whose latency is `latency` in the log.
+        target_ms: The latency budget on it.
+        other_devices: Further devices, in the order of a trial's latencies.
+        budget: The amount of work.
+        resolution: The deployed resolution; None in early runs, which recorded only the trials'.
+        data: The images, at the trials' resolution.
+        training: None in early runs with an evaluator of the user's own.
+        controller: Name of the controller's class; empty if unknown.
+        reward: None if it is the user's own.
+        latency_warmup: Latency law of each device; empty without latency-guided warm-up.
+    """
+
+    omitted: ClassVar[frozenset[str]] = frozenset({"reward"})
+
+    space: str
+    labels: SpaceLabels
+    device: DeviceMetadata
+    target_ms: float
+    other_devices: tuple[TargetDevice, ...] = ()
+    budget: Budget
+    resolution: int | None = None
+    data: DataMetadata
+    training: TrainingMetadata | None = None
+    controller: str = ""
+    reward: Reward | None = None
+    latency_warmup: tuple[PowerLaw, ...] = ()
+
+    @property
+    def devices(self) -> tuple[TargetDevice, ...]:
+        """All devices with their targets."""
+        first = TargetDevice(**self.device.to_dict(), target_ms=self.target_ms)
+        return (first, *self.other_devices)
+
+
+def labels_of(space: SearchSpace) -> SpaceLabels:
+    """Return the names of a space's decisions and choices."""
+    return tuple((name, tuple(choices)) for name, choices in space.labels)
 
 
 def search_metadata(
@@ -23,8 +104,12 @@ def search_metadata(
     *,
     targets_ms: Sequence[float],
     budget: Budget,
-) -> dict[str, Any]:
-    """Describe a search as plain data; mean and deviation identify the training images.
+    training: TrainingMetadata | None = None,
+    controller: str = "",
+    reward: object = None,
+    latency_warmup: Sequence[PowerLaw] = (),
+) -> SearchMetadata:
+    """Describe a search; mean and deviation identify the training images.
 
     Args:
         space: The search space.
@@ -32,15 +117,44 @@ def search_metadata(
         data: The images.
         targets_ms: The target on each device.
         budget: The amount of work.
+        training: How trials are trained.
+        controller: Name of the controller's class.
+        reward: Recorded if it is a `Reward`; a function of the user's own cannot be compared on resume.
+        latency_warmup: A latency law per device, if the controller is guided by them.
     """
-    (first, first_ms), *others = zip(devices, targets_ms, strict=True)
-    return {
-        "space": space.name,
-        "labels": [[name, list(choices)] for name, choices in space.labels],
-        "device": asdict(first),
-        "target_ms": first_ms,
-        "other_devices": [asdict(device) | {"target_ms": ms} for device, ms in others],
-        "budget": asdict(budget),
-        "resolution": deployed_px(space),
-        "data": data_metadata(data),
-    }
+    first, *others = (
+        TargetDevice(**asdict(device), target_ms=ms)
+        for device, ms in zip(devices, targets_ms, strict=True)
+    )
+    return SearchMetadata(
+        space=space.name,
+        labels=labels_of(space),
+        device=DeviceMetadata.of(devices[0]),
+        target_ms=first.target_ms,
+        other_devices=tuple(others),
+        budget=budget,
+        resolution=deployed_px(space),
+        data=DataMetadata.of(data),
+        training=training,
+        controller=controller,
+        reward=reward if isinstance(reward, Reward) else None,
+        latency_warmup=tuple(latency_warmup),
+    )
+
+
+def missing_keys(content: Mapping[str, Any]) -> list[str]:
+    """Return the keys of `run.json` that every search has written and this content lacks."""
+    fields = SearchMetadata.model_fields.items()
+    return sorted(name for name, field in fields if field.is_required() and name not in content)
+
+
+def read_search_metadata(path: Path) -> SearchMetadata:
+    """Read the `run.json` of a search.
+
+    Raises:
+        InputError: The file is missing or damaged, or was not written by a search.
+    """
+    content = read_object(path, remedy="give the folder of a search that has begun")
+    if missing := missing_keys(content):
+        raise InputError(f"{path} lacks {', '.join(missing)}: it was not written by a search")
+    return parse_record(SearchMetadata, content, where=path)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-from nas.atomic_files import read_lines, read_object
+from nas.atomic_files import read_lines
 from nas.engine.run_folder import RunFolder
 from nas.engine.trial import Trial, read_trials
 from nas.formatting import Labels, short_names
 from nas.searching.config import load_config
 from nas.searching.estimates import Estimate, estimates
-from nas.searching.results import pareto_front, read_result
+from nas.searching.metadata import SearchMetadata, read_search_metadata
+from nas.searching.results import pareto_front
 from nas.searching.sizes import Sizes
+from nas.searching.stored_result import StoredResult, read_result
 from nas.statistics.noise import Noise, measure_noise
 from search_spaces import InputError
 
@@ -55,11 +56,11 @@ class RunRecord:
     """
 
     name: str
-    metadata: dict[str, Any]
+    metadata: SearchMetadata
     trials: list[Trial]
     finals: list[Trial]
     probabilities: Shares
-    result: dict[str, Any] | None
+    result: StoredResult | None
     rungs: list[Trial] = field(default_factory=list)
 
     @classmethod
@@ -69,16 +70,14 @@ class RunRecord:
         Raises:
             InputError: It has no run.json, or a file in it is damaged or belongs to another run.
         """
-        metadata = _read_metadata(folder / "run.json")
-        if (
-            "resolution" not in metadata
-        ):  # runs of earlier versions recorded only the trials' resolution
-            metadata["resolution"] = _configured_px(folder) or metadata["data"]["px"]
+        metadata = read_search_metadata(folder / "run.json")
+        if metadata.resolution is None:
+            metadata = metadata.model_copy(update={"resolution": _configured_px(folder)})
         log = read_trials(folder / "trials.jsonl")
         finals = read_trials(folder / "finals.jsonl")
         probabilities: Shares = read_lines(folder / "policy.jsonl", lambda d: d["probabilities"])
-        arities = [len(choices) for _, choices in metadata["labels"]]
-        devices = 1 + len(metadata.get("other_devices", ()))
+        arities = [len(choices) for _, choices in metadata.labels]
+        devices = len(metadata.devices)
         for trial in [*log, *finals]:
             if len(trial.tokens) != len(arities) or any(
                 not 0 <= t < n for t, n in zip(trial.tokens, arities, strict=True)
@@ -95,7 +94,7 @@ class RunRecord:
         trials = [trial for trial in log if trial.kind == "search"]
         rungs = [trial for trial in log if trial.kind == "rung"]
         result = read_result(folder)
-        if result is not None and result["trials"] != len(trials):
+        if result is not None and result.trials != len(trials):
             result = None  # stale: the run was resumed since then
         return cls(
             folder.path.resolve().name, metadata, trials, finals, probabilities, result, rungs
@@ -104,23 +103,22 @@ class RunRecord:
     @property
     def sizes(self) -> Sizes:
         """The trials' resolution, and the deployed one."""
-        return Sizes(int(self.metadata["data"]["px"]), int(self.metadata["resolution"]))
+        proxy_px = self.metadata.data.px
+        return Sizes(proxy_px, self.metadata.resolution or proxy_px)
 
     @property
     def labels(self) -> Labels:
         """The decisions and their choices."""
-        labels: Labels = self.metadata["labels"]
-        return labels
+        return self.metadata.labels
 
     @cached_property
     def devices(self) -> list[DeviceRecord]:
         """The devices, in the order of a trial's latencies."""
-        first = self.metadata["device"] | {"target_ms": self.metadata["target_ms"]}
-        records = [first, *self.metadata.get("other_devices", ())]
-        names = short_names([record["name"] for record in records])
+        devices = self.metadata.devices
+        names = short_names([device.name for device in devices])
         return [
-            DeviceRecord(r["name"], short, float(r["target_ms"]), bool(r["estimate"]))
-            for r, short in zip(records, names, strict=True)
+            DeviceRecord(device.name, short, device.target_ms, device.estimate)
+            for device, short in zip(devices, names, strict=True)
         ]
 
     @property
@@ -183,13 +181,3 @@ def _configured_px(folder: RunFolder) -> int | None:
     """Return the deployed resolution from the settings of a run that a command began."""
     path = folder / "config.yaml"
     return load_config(path).resolution if path.is_file() else None
-
-
-def _read_metadata(path: Path) -> dict[str, Any]:
-    metadata = read_object(path, remedy="give the folder of a search that has begun")
-    missing = {"space", "labels", "device", "target_ms", "budget", "data"} - set(metadata)
-    if missing:
-        raise InputError(
-            f"{path} lacks {', '.join(sorted(missing))}: it was not written by a search"
-        )
-    return metadata

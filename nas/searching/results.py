@@ -9,13 +9,14 @@ from dataclasses import dataclass, field, replace
 from operator import le
 from typing import TYPE_CHECKING, Any
 
-from nas.atomic_files import read_json, write_whole
+from nas.atomic_files import write_whole
 from nas.engine.run_folder import RunFolder
 from nas.engine.trial import Trial
 from nas.formatting import four_digits, percent, reading, three_digits
 from nas.searching.config import load_config
 from nas.searching.estimates import Estimate
 from nas.searching.sizes import Sizes
+from nas.searching.stored_result import read_result
 from nas.statistics.noise import Noise, fastest_of_the_best
 from search_spaces import ArchSpec
 from search_spaces.spec import to_yaml
@@ -227,8 +228,8 @@ def write_results(result: SearchResult, data: Dataset) -> SearchResult:
     write_whole(folder / "best.yaml", best_yaml(result))
     if result.fastest is not None:
         write_whole(folder / "fastest.yaml", to_yaml(result.fastest))
-    before = read_result(folder) or {}
-    looks = {"test_looks": before.get("test_looks", int(bool(before))) + 1}
+    before = read_result(folder)
+    looks = {"test_looks": 1 + (before.test_looks if before else 0)}
     document = result.to_dict() | (looks if result.test_accuracy is not None else {})
     write_whole(folder / "result.json", json.dumps(document, indent=2) + "\n")
     return result
@@ -247,12 +248,6 @@ def best_yaml(result: SearchResult) -> str:
     # A device's name comes from its vendor, and may have several lines.
     comments = ["# " + " ".join(line.split()) + "\n" for line in lines]
     return "".join(comments) + to_yaml(result.spec)
-
-
-def read_result(folder: RunFolder) -> dict[str, Any] | None:
-    """Return the contents of `result.json`; None if the run is not finished."""
-    path = folder / "result.json"
-    return read_json(path) if path.is_file() else None
 
 
 def _write_network(result: SearchResult, data: Dataset) -> SplitScore | None:

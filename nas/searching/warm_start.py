@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
+from nas.engine.records import Record
 from nas.searching.inheritance import most_similar, overlapping, source_tokens
 from search_spaces import FactorizedSpace, InputError, SearchSpace, Tokens
 
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
     import torch
 
     from nas.checkpoints.checkpoint import Checkpoint
+
+
+class WarmStartMetadata(Record):
+    """What identifies a network of a warm start: its tokens, and a digest of its weights."""
+
+    tokens: tuple[int, ...]
+    weights: str
 
 
 @dataclass(frozen=True)
@@ -70,12 +78,12 @@ class WarmStart:
             generator=generator,
         )
 
-    def metadata(self) -> list[dict[str, Any]]:
-        """Return plain data that identifies the warm start."""
-        return [
-            {"tokens": list(tokens), "weights": _digest(weights)}
+    def metadata(self) -> tuple[WarmStartMetadata, ...]:
+        """Return what identifies each network."""
+        return tuple(
+            WarmStartMetadata(tokens=tokens, weights=_digest(weights))
             for tokens, weights in zip(self.tokens, self.weights, strict=True)
-        ]
+        )
 
 
 def _digest(weights: dict[str, torch.Tensor]) -> str:

@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from nas.adapting.record import is_adapt_run
+from nas.atomic_files import read_json
 from nas.display.output import JsonFlag, messages, print_json
 from nas.engine.run_folder import open_folder
 from nas.report.adapt.report import write_adapt_report
 from nas.report.search.report import write_report
-from nas.searching.results import read_result
 
 
 def report(
@@ -23,6 +23,8 @@ def report(
     folder = open_folder(run)
     path = write_adapt_report(folder) if is_adapt_run(folder) else write_report(folder)
     if as_json:
-        print_json({"run": str(run), "report": str(path)} | (read_result(folder) or {}))
+        result = folder / "result.json"
+        figures = read_json(result) if result.is_file() else {}
+        print_json({"run": str(run), "report": str(path)} | figures)
         return
     messages().print(f"{path}: open it in a browser")

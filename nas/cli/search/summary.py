@@ -106,9 +106,9 @@ def conclude(
 
 def _ended_early(result: SearchResult) -> str:
     """Say that a search with a time budget ended early as it found no new networks; empty otherwise."""
-    budget = RunRecord.read(result.folder).metadata["budget"]
+    budget = RunRecord.read(result.folder).metadata.budget
     first = {trial.fingerprint: trial.batch for trial in reversed(result.trials)}
-    if not budget["wall_time_s"] or result.trials[-1].batch - max(first.values()) < MOST_IDLE:
+    if not budget.wall_time_s or result.trials[-1].batch - max(first.values()) < MOST_IDLE:
         return ""
     return f"; the last {MOST_IDLE} batches had no new network, so the search ended before its time"
 

@@ -47,7 +47,7 @@ def family_and_baselines(run: AdaptRecord) -> Figure:
         "legend": LAYOUT["legend"] | {"y": -0.2, "yanchor": "top"},  # the buttons are above
         "xaxis": AXIS | {"title": {"text": latency}},
         "yaxis": AXIS | {"title": {"text": f"Accuracy on held-out images at {run.px} px (%)"}},
-        "shapes": [target_line(run.metadata["target_ms"])],
+        "shapes": [target_line(run.metadata.target_ms)],
         "annotations": [_target_name(run)],
     }
     return {"data": [trace for trace in data if trace["x"]], "layout": layout}
@@ -88,12 +88,12 @@ def _family(run: AdaptRecord) -> Figure:
         if planned.latency
     ]
     line = {"mode": "lines+markers", "line": {"color": BLUE, "width": 1.5}}
-    points = [("the seed", run.seed_latency, run.metadata["accuracy"]), *points]
+    points = [("the seed", run.seed_latency, run.metadata.accuracy), *points]
     return _points(points, "NetAdapt, each step") | marker(BLUE, size=8, symbol="circle") | line
 
 
 def _seed(run: AdaptRecord) -> Figure:
-    point = ("the seed", run.seed_latency, run.metadata["accuracy"])
+    point = ("the seed", run.seed_latency, run.metadata.accuracy)
     return _points([point], "the seed") | marker(INK, size=11, symbol="star")
 
 
@@ -131,6 +131,6 @@ def _final(run: AdaptRecord, training: str, baseline: str, color: str) -> Figure
 
 
 def _target_name(run: AdaptRecord) -> Figure:
-    ms = run.metadata["target_ms"]
+    ms = run.metadata.target_ms
     place = {"x": ms, "yref": "paper", "y": 1, "yanchor": "bottom", "xanchor": "left"}
     return target_label(ms, xshift=-4, **place)

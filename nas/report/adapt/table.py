@@ -34,7 +34,7 @@ STEP_TITLES = ("Proposal", "Accuracy", "Latency, ms", "95% interval", "Score", "
 
 def step_tables(run: AdaptRecord) -> list[StepTable]:
     """Return one table per step."""
-    by_ratio = run.metadata["settings"]["metric"] == "ratio"
+    by_ratio = run.settings.metric == "ratio"
     return [StepTable(_summary(step), _rows(step, by_ratio=by_ratio)) for step in run.steps]
 
 

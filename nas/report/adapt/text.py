@@ -37,20 +37,20 @@ def headline(run: AdaptRecord) -> list[str]:
         f"{three_digits(run.seed_latency.median_ms)} ms to "
         f"{three_digits(run.adapted_latency.median_ms)} ms in {counted(steps, 'step')}"
     )
-    target = f"target {three_digits(run.metadata['target_ms'])} ms, at {run.px} px"
+    target = f"target {three_digits(run.metadata.target_ms)} ms, at {run.px} px"
     if run.result is None:
         return [f"Not finished: from {way} so far, {target}.", *_trainings(run)]
     sentences = [f"NetAdapt narrowed the seed from {way}, {target}.", *_trainings(run)]
-    if not run.result["reached"]:
+    if not run.result.reached:
         sentences.append("The target was not reached: no layer could be narrowed further.")
-    if (test_accuracy := run.result["test_accuracy"]) is None:
+    if (test_accuracy := run.result.test_accuracy) is None:
         sentences.append("No test accuracy: the test images could not be read when the run ended.")
     else:
         sentences.append(f"Test accuracy of adapted.pt: {percent(test_accuracy)}.")
-    if (onnx := run.result.get("onnx")) is not None:
+    if (onnx := run.result.onnx) is not None:
         sentences.append(
-            f"Exported as adapted.onnx and run by ONNX Runtime, it has {percent(onnx['accuracy'])} on the "
-            f"{onnx['images']:,} held-out images."
+            f"Exported as adapted.onnx and run by ONNX Runtime, it has {percent(onnx.accuracy)} on the "
+            f"{onnx.images:,} held-out images."
         )
     if not run.adapted_latency.stable:
         sentences.append(
@@ -67,7 +67,7 @@ def _trainings(run: AdaptRecord) -> list[str]:
             parts.append(f"{words} {_mean(found)}")
     if not parts and run.family:
         parts = [f"{percent(run.family[-1][1].accuracy or 0.0)} after the last step's fine-tuning"]
-    seed = f"Accuracy on held-out images: the seed has {percent(run.metadata['accuracy'])}"
+    seed = f"Accuracy on held-out images: the seed has {percent(run.metadata.accuracy)}"
     return [f"{seed}, the adapted network {', '.join(parts)}." if parts else f"{seed}."]
 
 
@@ -107,40 +107,41 @@ def verdict(run: AdaptRecord) -> list[str]:
 
 def details(run: AdaptRecord) -> list[tuple[str, str]]:
     """Return names and values of what was narrowed, for what target and on what data."""
-    data, settings = run.metadata["data"], run.metadata["settings"]
+    data, settings = run.metadata.data, run.settings
     readings = measured(run)
     unstable = sum(not latency.stable for latency in readings)
     tried = sum(1 for step in run.steps for _, trial in step.entries if trial)
-    recipe, spent = settings["recipe"], tried * (settings["recipe"]["steps"] or 0)
+    steps = settings.recipe.steps or 0
+    spent = tried * steps
     lines = [
-        ("Device", run.metadata["device"]["name"]),
+        ("Device", run.metadata.device.name),
         ("Latencies", _latencies(run)),
         (
             "Seed",
-            f"{reading(run.seed_latency)}, {percent(run.metadata['accuracy'])} on held-out images",
+            f"{reading(run.seed_latency)}, {percent(run.metadata.accuracy)} on held-out images",
         ),
         ("Adapted network", reading(run.adapted_latency)),
         (
             "Steps",
-            f"each saves at least {settings['delta']:g} of the seed's latency, or a half to an eighth of "
-            f"that if no layer group can; the proposal of best {_metric(settings['metric'])} is chosen; a "
-            f"network more than {settings['tolerance']:.0%} below the target is widened again",
+            f"each saves at least {settings.delta:g} of the seed's latency, or a half to an eighth of "
+            f"that if no layer group can; the proposal of best {_metric(settings.metric)} is chosen; a "
+            f"network more than {settings.tolerance:.0%} below the target is widened again",
         ),
         (
             "Widths",
-            f"multiples of {settings['divisor']}, at least {settings['floor']}; the "
-            f"{'first channels' if settings['keep'] == 'first' else 'channels of largest norm'} are kept"
-            f"{'; stem and head may be narrowed too' if settings['ends'] else ''}",
+            f"multiples of {settings.divisor}, at least {settings.floor}; the "
+            f"{'first channels' if settings.keep == 'first' else 'channels of largest norm'} are kept"
+            f"{'; stem and head may be narrowed too' if settings.ends else ''}",
         ),
         (
             "Data",
-            f"{data['name']}: {data['classes']} classes; "
-            f"{split_sizes(data['train'], data['val'], data['test'])}, at {run.px} px",
+            f"{data.name}: {data.classes} classes; "
+            f"{split_sizes(data.train, data.val, data.test)}, at {run.px} px",
         ),
         (
             "Proposals",
             f"{counted(tried, 'proposal')} finished"
-            + (f", {recipe['steps']:,} training steps each, {spent:,} in total" if spent else ""),
+            + (f", {steps:,} training steps each, {spent:,} in total" if spent else ""),
         ),
     ]
     if unstable:

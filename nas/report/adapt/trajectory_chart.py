@@ -17,7 +17,7 @@ PANELS = {"y": (0.72, 0.96), "y2": (0.36, 0.6), "y3": (0.0, 0.24)}
 
 def trajectory(run: AdaptRecord) -> Figure:
     """Plot three panels over the steps; step 0 is the seed."""
-    accuracies = [run.metadata["accuracy"], *(trial.accuracy for _, trial in run.family)]
+    accuracies = [run.metadata.accuracy, *(trial.accuracy or 0.0 for _, trial in run.family)]
     specs = [run.seed, *(planned.spec for planned, _ in run.family)]
     latencies = [run.seed_latency, *(p.latency for p, _ in run.family if p.latency is not None)]
     names = ["the seed", *(planned.name for planned, _ in run.family)]
@@ -103,11 +103,11 @@ def _hover(step: int, name: str, accuracy: float, latency: Latency, spec: ArchSp
 
 
 def _target(run: AdaptRecord) -> Figure:
-    ms = run.metadata["target_ms"]
+    ms = run.metadata.target_ms
     return target_line(ms, xref="paper", x0=0, x1=1, yref="y2", y0=ms, y1=ms)
 
 
 def _target_name(run: AdaptRecord) -> Figure:
-    ms = run.metadata["target_ms"]
+    ms = run.metadata.target_ms
     place = {"xref": "paper", "x": 0, "xanchor": "left", "xshift": 4}
     return target_label(ms, yref="y2", y=ms, yanchor="top", **place)

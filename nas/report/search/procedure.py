@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from nas.formatting import counted
 from nas.searching.estimates import LEAST_TRIALS, distinct
+from nas.searching.metadata import TrainingMetadata
 from nas.searching.record import RunRecord
-from nas.training.recipe import Recipe
 
 CONTROLLERS = {
     "Screened": "screened REINFORCE (a policy proposes, a model of all results so far chooses)",
@@ -22,23 +22,23 @@ def procedure(run: RunRecord) -> list[str]:
     Args:
         run: A search, finished or not.
     """
-    budget, training = run.metadata["budget"], run.metadata.get("training", {})
-    chooser = run.metadata.get("controller", "the controller")
+    budget, training = run.metadata.budget, run.metadata.training
+    chooser = run.metadata.controller or "the controller"
     asked = counted(len(run.candidates), "network")
     steps = [
-        f"{CONTROLLERS.get(chooser, chooser)} proposed {asked} in batches of {budget['batch_size']}"
+        f"{CONTROLLERS.get(chooser, chooser)} proposed {asked} in batches of {budget.batch_size}"
     ]
-    if run.metadata.get("latency_warmup"):
+    if run.metadata.latency_warmup:
         steps.insert(
             0, "policy warmed up with latency estimates from MAdds, to start near the target"
         )
-    if training:
-        steps += _trainings(run)
+    if training is not None:
+        steps += _trainings(run, training)
     if finalists := run.again("final"):
         targets_ms = [device.target_ms for device in run.devices]
         worth = "accuracy" if any(trial.within(targets_ms) for trial in finalists) else "reward"
         told = f"estimated {worth}" if len(distinct(run.good)) >= LEAST_TRIALS else worth
-        longer = f"{training['finals_factor']:g} times as long" if training else "longer"
+        longer = f"{training.finals_factor:g} times as long" if training else "longer"
         steps.append(
             f"{counted(len(finalists), 'finalist')} with the highest {told}, those within the "
             f"target first, trained {longer} from new weights{_at_deployed_size(run)}"
@@ -50,30 +50,28 @@ def procedure(run: RunRecord) -> list[str]:
 
 def _at_deployed_size(run: RunRecord) -> str:
     """Describe the end of a finalist's training, if trials have another image size."""
-    part = run.metadata.get("training", {}).get("deployed_part")
-    if part is None or not run.sizes.differ:
+    training = run.metadata.training
+    if training is None or training.deployed_part is None or not run.sizes.differ:
         return ""
-    return f", the last {part:.0%} of the steps at {run.sizes.deployed_px} px"
+    return f", the last {training.deployed_part:.0%} of the steps at {run.sizes.deployed_px} px"
 
 
-def _trainings(run: RunRecord) -> list[str]:
+def _trainings(run: RunRecord, training: TrainingMetadata) -> list[str]:
     """Describe how trials were trained; little is known of a user's own evaluator."""
-    training, data, steps = run.metadata["training"], run.metadata["data"], list[str]()
-    recipe = Recipe.model_validate(training["recipe"])
-    by_recipe = training.get("by_recipe", True)
-    if by_recipe:
-        length = counted(recipe.total_steps(data["train"]), "step")
-        steps.append(f"each trained for {length} of {recipe.batch_size} images at {data['px']} px")
-    if (fidelity := training.get("fidelity")) is not None:
+    recipe, data, steps = training.recipe, run.metadata.data, list[str]()
+    if training.by_recipe:
+        length = counted(recipe.total_steps(data.train), "step")
+        steps.append(f"each trained for {length} of {recipe.batch_size} images at {data.px} px")
+    if training.fidelity is not None:
         steps.append(
-            f"first for {fidelity['first']:.0%} of that; the best of each batch ({len(run.trials)} of "
-            f"{len(run.rungs)}) then at full length"
+            f"first for {training.fidelity.first:.0%} of that; the best of each batch "
+            f"({len(run.trials)} of {len(run.rungs)}) then at full length"
         )
-    if sources := training.get("warm_start"):
+    if sources := training.warm_start:
         steps.append(
             f"initialized from the most similar of {counted(len(sources), 'trained network')}"
         )
-    if by_recipe and recipe.average_fraction:
+    if training.by_recipe and recipe.average_fraction:
         steps.append(
             f"evaluated with weights averaged over the last {recipe.average_fraction:.0%} of steps"
         )

@@ -38,7 +38,7 @@ def table_row(run: RunRecord, trial: Trial) -> dict[str, Any]:
     estimate = run.estimates.get(trial.index)
     longer = _accuracies(run, "final").get(trial.index)
     again = _accuracies(run, "repeat").get(trial.index)
-    winner = run.result is not None and run.result["trial"] == trial.index
+    winner = run.result is not None and run.result.trial == trial.index
     return {
         "trial": trial,
         "failed": not usable(trial),

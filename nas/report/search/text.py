@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from latency import Latency
 from nas.engine.trial import Trial
 from nas.formatting import counted, duration, on_each, percent, readings, split_sizes, three_digits
 from nas.report.search.procedure import procedure
+from nas.searching.plan import Budget
 from nas.searching.planning.evidence import advice_after
 from nas.searching.record import DeviceRecord, RunRecord
 from nas.searching.sizes import Sizes
+from nas.searching.stored_result import StoredResult
 from nas.statistics.advice import LEAST_PAIRS
 from nas.statistics.noise import beside_winner, faster_finalist, fastest_of_the_best
 
@@ -21,30 +22,29 @@ def headline(run: RunRecord) -> list[str]:
     if run.result is None:
         return _progress(run)
     result = run.result
-    told = (result["latency"], *result.get("other_latencies", ()))
-    latencies = [Latency.from_dict(latency) for latency in told]
+    latencies = result.latencies
     at = readings(latencies)
     if len(latencies) == 1:
         at += f", on {latencies[0].device}"
     px = run.sizes.deployed_px
     sentences = [
-        f"Trial {result['trial']} wins: {percent(result['accuracy'])} on held-out images of {px} px, "
+        f"Trial {result.trial} wins: {percent(result.accuracy)} on held-out images of {px} px, "
         f"at {at}."
     ]
-    if (onnx := result.get("onnx")) is not None:
+    if result.onnx is not None:
         sentences.append(
-            f"Exported as best.onnx and run by ONNX Runtime, it has {percent(onnx['accuracy'])} on "
-            f"the same {onnx['images']:,} images."
+            f"Exported as best.onnx and run by ONNX Runtime, it has {percent(result.onnx.accuracy)} on "
+            f"the same {result.onnx.images:,} images."
         )
-    if (problem := result.get("test_problem")) is not None:
-        sentences.append(f"It has {problem}.")
-    if result["test_accuracy"] is not None:
-        looks = result.get("test_looks", 1)
+    if result.test_problem is not None:
+        sentences.append(f"It has {result.test_problem}.")
+    if result.test_accuracy is not None:
+        looks = result.test_looks
         again = f", evaluated {looks} times" if looks > 1 else ""
-        sentences.append(f"Test accuracy: {percent(result['test_accuracy'])} at {px} px{again}.")
+        sentences.append(f"Test accuracy: {percent(result.test_accuracy)} at {px} px{again}.")
     standings = list(zip(run.devices, latencies, strict=True))
     sentences += [_standing(device, latency, run) for device, latency in standings]
-    if len(standings) > 1 and not result["within_target"]:
+    if len(standings) > 1 and not result.within_target:
         sentences.append(
             "No finalist is within all targets, so the one with the best reward was chosen."
         )
@@ -67,11 +67,11 @@ def _standing(device: DeviceRecord, latency: Latency, run: RunRecord) -> str:
     return f"It is not within {target}: no finalist is, so the one with the best reward was chosen."
 
 
-def _planned(budget: dict[str, Any]) -> str:
+def _planned(budget: Budget) -> str:
     """Return the search's budget."""
-    if budget.get("wall_time_s"):
-        return f"trials that fit {duration(budget['wall_time_s'])}"
-    return f"{budget['trials']} trials"
+    if budget.wall_time_s:
+        return f"trials that fit {duration(budget.wall_time_s)}"
+    return f"{budget.trials} trials"
 
 
 def _on(device: DeviceRecord, run: RunRecord) -> str:
@@ -80,13 +80,13 @@ def _on(device: DeviceRecord, run: RunRecord) -> str:
 
 
 def _progress(run: RunRecord) -> list[str]:
-    budget, done = run.metadata["budget"], len(run.candidates)
+    budget, done = run.metadata.budget, len(run.candidates)
     if not done:
         return [f"Not finished: none of the {_planned(budget)} has ended yet."]
     finals = len(run.finals)
     sentences = [
         f"Not finished: {done} of the {_planned(budget)} have ended, and {finals} of the "
-        f"{budget['finalists'] + budget['repeats']} final trainings."
+        f"{budget.finalists + budget.repeats} final trainings."
     ]
     if not run.good and len(run.failed) < done:
         return [*sentences, "No trial has trained at full length yet."]
@@ -125,7 +125,7 @@ def verdict(run: RunRecord) -> list[str]:
         sentences += _advice(run, fast, run.result)
     elif run.result is not None:
         finals = run.again("final")
-        winner = next(trial for trial in finals if trial.index == run.result["trial"])
+        winner = next(trial for trial in finals if trial.index == run.result.trial)
         if (faster := faster_finalist(finals, winner, run.noise)) is not None:
             sentences.append(beside_winner(faster, readings(faster.latencies), run.noise))
     sentences += filter(None, [advice_after(run)])
@@ -136,36 +136,35 @@ def verdict(run: RunRecord) -> list[str]:
     return sentences
 
 
-def _advice(run: RunRecord, fast: Trial, result: dict[str, Any]) -> list[str]:
+def _advice(run: RunRecord, fast: Trial, result: StoredResult) -> list[str]:
     """Recommend a network if accuracy does not separate them."""
-    if fast.fingerprint == result["fingerprint"]:
+    if fast.fingerprint == result.fingerprint:
         return ["It is also the winner."]
-    if result["within_target"] and not fast.within(run.targets_ms):
+    if result.within_target and not fast.within(run.targets_ms):
         return []
-    return [f"Prefer it to the winner, trial {result['trial']}."]
+    return [f"Prefer it to the winner, trial {result.trial}."]
 
 
 def details(run: RunRecord) -> list[tuple[str, str]]:
     """Return names and values of the space, the data and the budget."""
-    data, budget = run.metadata["data"], run.metadata["budget"]
+    data, budget = run.metadata.data, run.metadata.budget
     size = math.prod(len(choices) for _, choices in run.labels)
     taken = [latency for trial in run.candidates for latency in trial.latencies]
     unstable = sum(not latency.stable for latency in taken)
     lines = [
         *(line for device in run.devices for line in _device(device)),
-        ("Space", f"{run.metadata['space']}: {len(run.labels)} decisions, {size:.1e} combinations"),
+        ("Space", f"{run.metadata.space}: {len(run.labels)} decisions, {size:.1e} combinations"),
         (
             "Data",
-            f"{data['name']}: {data['classes']} classes; "
-            f"{split_sizes(data['train'], data['val'], data['test'])}",
+            f"{data.name}: {data.classes} classes; {split_sizes(data.train, data.val, data.test)}",
         ),
         ("Image size", _size(run.sizes)),
         (
             "Budget",
-            f"{_planned(budget)} in batches of {budget['batch_size']}, "
-            f"{counted(budget['finalists'], 'finalist')} trained longer, "
-            f"{counted(budget['repeats'], 'network')} trained again with another seed; "
-            f"seed {budget['seed']}",
+            f"{_planned(budget)} in batches of {budget.batch_size}, "
+            f"{counted(budget.finalists, 'finalist')} trained longer, "
+            f"{counted(budget.repeats, 'network')} trained again with another seed; "
+            f"seed {budget.seed}",
         ),
         ("Procedure", "; ".join(procedure(run))),
         ("Trials", f"{len(run.candidates)} ended, {len(run.failed)} of them failed"),

@@ -133,7 +133,7 @@ def _target_name(device: DeviceRecord) -> Figure:
 
 def _winner_name(run: RunRecord, place: int, finals: Sequence[Trial]) -> list[Figure]:
     """Return a label next to the winner's point."""
-    chosen = [trial for trial in finals if run.result and trial.index == run.result["trial"]]
+    chosen = [trial for trial in finals if run.result and trial.index == run.result.trial]
     shape = {"showarrow": False, "xanchor": "right", "xshift": -10, "font": {"color": ORANGE}}
     return [
         {"x": trial.latencies_ms[place], "y": _points_of(trial), "text": "<b>winner</b>"} | shape

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nas.atomic_files import read_object
 from nas.data.chance import chance_of
+from nas.engine.records import parse_record
 from nas.engine.run_folder import RunFolder
-from nas.engine.run_metadata import data_metadata
+from nas.engine.run_metadata import DataMetadata
 from nas.searching.config import SearchConfig
+from nas.searching.metadata import SearchMetadata, labels_of, missing_keys
 from nas.searching.planning.evidence import Evidence
 from nas.searching.record import RunRecord
 from nas.statistics.noise import Noise, pooled
@@ -64,15 +64,12 @@ def earlier_runs(root: Path, space: SearchSpace, data: Dataset, config: SearchCo
     """
     if config.warm_start:
         return Earlier(None, (), ())
-    wanted = json.loads(json.dumps(_metadata(space, data, config.recipe)))  # compare with JSON data
     found: dict[str, Noise] = {}
     accuracies: dict[str, float] = {}
     damaged = []
     for path in sorted(root.glob("*/run.json"), key=_age):
         try:
-            if len(found) < MOST_RUNS and _alike(
-                read_object(path, remedy="restore it from a copy"), wanted
-            ):
+            if len(found) < MOST_RUNS and _alike(path, space, data, config.recipe):
                 run = RunRecord.read(RunFolder(path.parent))
                 noise = run.noise
                 # A run repeated with its seed, or copied, adds no evidence.
@@ -93,25 +90,21 @@ def earlier_runs(root: Path, space: SearchSpace, data: Dataset, config: SearchCo
     return Earlier(pooled(list(found.values())), tuple(found), tuple(damaged), evidence)
 
 
-def _metadata(space: SearchSpace, data: Dataset, recipe: Recipe) -> dict[str, Any]:
-    labels = [[name, list(choices)] for name, choices in space.labels]
-    return {
-        "space": space.name,
-        "labels": labels,
-        "data": data_metadata(data),
-        "recipe": recipe.model_dump(mode="json"),
-    }
+def _alike(path: Path, space: SearchSpace, data: Dataset, recipe: Recipe) -> bool:
+    """Return whether a run's accuracies are comparable; settings that it lacks had their default.
 
-
-def _alike(metadata: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Return whether a run's accuracies are comparable; settings that it lacks had their default."""
-    training = metadata.get("training")
-    if training is None or not training.get("by_recipe", True):
+    Raises:
+        InputError: Its `run.json` is damaged.
+    """
+    content = read_object(path, remedy="restore it from a copy")
+    if missing_keys(content):  # a NetAdapt run's
         return False
-    if training.get("warm_start") or training.get("fidelity"):
+    run = parse_record(SearchMetadata, content, where=path)
+    training = run.training
+    if training is None or not training.by_recipe or training.warm_start or training.fidelity:
         return False
-    recipe = Recipe().model_dump(mode="json") | training["recipe"]
-    return {**{key: metadata.get(key) for key in wanted}, "recipe": recipe} == wanted
+    described = (space.name, labels_of(space), DataMetadata.of(data), recipe)
+    return (run.space, run.labels, run.data, training.recipe) == described
 
 
 def _age(path: Path) -> float:

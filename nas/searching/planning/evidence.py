@@ -10,7 +10,6 @@ from nas.formatting import counted, percent
 from nas.searching.estimates import distinct
 from nas.searching.record import RunRecord
 from nas.statistics.advice import Advice
-from nas.training.recipe import Recipe
 
 FEW_STEPS = 30
 """Minimum number of training steps; with 22 steps the ranking was mostly luck."""
@@ -81,17 +80,17 @@ class Evidence:
 
 def evidence_of(run: RunRecord) -> Evidence:
     """Collect the evidence from a search."""
-    data, training = run.metadata["data"], run.metadata.get("training") or {}
+    data, training = run.metadata.data, run.metadata.training
     steps = None
-    if training.get("by_recipe", bool(training)):
-        steps = Recipe.model_validate(training["recipe"]).total_steps(data["train"])
+    if training is not None and training.by_recipe:
+        steps = training.recipe.total_steps(data.train)
     trained = distinct(run.trials)
     return Evidence(
         steps=steps,
         networks=len(trained),
         best=max((trial.accuracy or 0.0 for trial in trained), default=None),
-        chance=(run.result or {}).get("chance") or 1 / data["classes"],
-        held_out=data["val"],
+        chance=(run.result and run.result.chance) or 1 / data.classes,
+        held_out=data.val,
     )
 
 

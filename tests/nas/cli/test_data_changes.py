@@ -330,7 +330,7 @@ def test_netadapt_keeps_its_result_where_a_test_photo_has_gone_bad(
     def fails(*_):
         raise UnreadableError([Unreadable("photos/dark/1.png", "empty file")])
 
-    monkeypatch.setattr("nas.run_adapt.tested", fails)
+    monkeypatch.setattr("nas.adapting.conclusion.tested", fails)
     given = ("--seed", seed, "--data", photos, "--target-ratio", 0.85, *STEPS_ALONE)
     code, out, err = netadapt(*given, "--run-name", "one", "--json")
     assert code == 0, err

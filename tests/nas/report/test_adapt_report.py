@@ -191,8 +191,9 @@ def test_of_a_device_by_pieces_only_what_was_measured_is_counted(finished):
         if p.latency
     ]
     first = replace(run.steps[0], entries=[(planned, None) for planned in sums])
-    device = run.metadata["device"] | {"estimate": True}
-    pieces = replace(run, metadata=run.metadata | {"device": device}, steps=[first], baselines={})
+    device = run.metadata.device.model_copy(update={"estimate": True})
+    metadata = run.metadata.model_copy(update={"device": device})
+    pieces = replace(run, metadata=metadata, steps=[first], baselines={})
     assert measured(pieces) == [run.seed_latency, first.confirmed]
 
 

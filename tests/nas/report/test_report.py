@@ -90,7 +90,7 @@ def make_run(make_loop, tmp_path):
             targets_ms=targets_ms,
             budget=loop.plan.budget,
         )
-        (folder / "run.json").write_text(json.dumps(facts))
+        (folder / "run.json").write_text(json.dumps(facts.to_dict()))
         try:
             run_serially(loop, evaluate)
         except RunStoppedError:

@@ -143,7 +143,7 @@ def test_a_run_tells_its_evidence(tmp_path):
     found = evidence_of(run)
     assert (found.steps, found.networks, found.held_out) == (None, 8, len(DATA.val))
     assert found.best == pytest.approx(0.92)
-    assert found.chance == run.result["chance"] >= 0.5
+    assert found.chance == run.result.chance >= 0.5
     assert advice_after(run).startswith("Given this noise, the best of 8 trials is expected to be")
 
 

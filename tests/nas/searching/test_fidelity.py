@@ -214,7 +214,7 @@ class TestLengthsAreNotMixed:
             targets_ms=loop.plan.targets_ms,
             budget=loop.plan.budget,
         )
-        (loop.folder / "run.json").write_text(json.dumps(facts))
+        (loop.folder / "run.json").write_text(json.dumps(facts.to_dict()))
         record = RunRecord.read(loop.folder)
         assert record.trials == loop.plan.trials
         assert record.rungs == rungs_of(loop)

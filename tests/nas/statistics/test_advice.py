@@ -9,7 +9,7 @@ import pytest
 
 from latency import Device, Latency
 from nas.data.images import ArraySplit, Dataset
-from nas.engine.run_metadata import data_metadata
+from nas.engine.run_metadata import DataMetadata
 from nas.searching.config import SearchConfig
 from nas.searching.planning.earlier_runs import earlier_runs
 from nas.statistics.advice import INTERVAL, MOST_TRIALS, Advice, expected_best
@@ -172,9 +172,14 @@ def write_run(root, name, *, accuracies=(0.5, 0.6, 0.7), repeat=0.52, **training
         "labels": [[label, list(choices)] for label, choices in SPACE.labels],
         "device": {"name": "lab", "identity": "lab-1", "estimate": False},
         "target_ms": 1.0,
-        "budget": {},
-        "data": data_metadata(images()),
-        "training": {"recipe": CONFIG.recipe.model_dump(), "warm_start": []} | training,
+        "budget": {"trials": 3, "batch_size": 3, "finalists": 0, "repeats": 1, "seed": 0},
+        "data": DataMetadata.of(images()).to_dict(),
+        "training": {
+            "recipe": CONFIG.recipe.model_dump(),
+            "finals_factor": 4.0,
+            "warm_start": [],
+        }
+        | training,
     }
     (folder / "run.json").write_text(json.dumps(facts))
     latency = Latency.exactly(1.0, Device("lab", "lab-1")).to_dict()
@@ -226,7 +231,7 @@ class TestEarlierRuns:
         "training",
         [
             {"recipe": Recipe(steps=8).model_dump()},
-            {"warm_start": [{"fingerprint": "f"}]},
+            {"warm_start": [{"tokens": [0], "weights": "digest"}]},
             {"fidelity": {"first": 0.25, "keep": 0.5}},
         ],
     )

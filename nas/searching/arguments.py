@@ -1,0 +1,92 @@
+"""Check the arguments of a search before anything is written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from latency import LatencySource
+from nas.engine.measuring import require_distinct
+from nas.searching.latency_warmup import PowerLaw
+from nas.searching.sizes import deployed_px
+from search_spaces import InputError, SearchSpace
+
+if TYPE_CHECKING:
+    from nas.data.images import Dataset
+
+DEFAULT_TRIALS = 100
+
+UNLIMITED = 1_000_000
+"""Number of trials if wall time ends the search."""
+
+
+def aimed(
+    latency: LatencySource | Sequence[LatencySource], target_ms: float | Sequence[float]
+) -> tuple[tuple[LatencySource, ...], tuple[float, ...]]:
+    """Return the latency sources and their targets, one per device.
+
+    Raises:
+        InputError: Their numbers differ, a target is not above 0, or two sources are the same device.
+    """
+    sources = tuple(latency) if isinstance(latency, Sequence) else (latency,)
+    targets_ms = tuple(target_ms) if isinstance(target_ms, Sequence) else (target_ms,)
+    if not sources or len(sources) != len(targets_ms):
+        raise InputError(
+            f"there are {len(sources)} devices and {len(targets_ms)} target_ms: give one per device"
+        )
+    for one_ms in targets_ms:
+        if not 0 < one_ms < float("inf"):
+            raise InputError(
+                f"target_ms must be above 0, got {one_ms:g}: give the target in milliseconds"
+            )
+    require_distinct(sources)
+    return sources, targets_ms
+
+
+def most_trials(
+    space: SearchSpace, trials: int | None, *, seconds: float | None, batch_size: int
+) -> int:
+    """Return the maximum number of trials, at most the number of networks in the space.
+
+    Raises:
+        InputError: A number is below 1.
+    """
+    for name, number in (("trials", trials), ("batch_size", batch_size), ("wall_time", seconds)):
+        if number is not None and not number >= 1:
+            raise InputError(f"{name} must be at least 1, got {number:g}")
+    if trials is None:
+        trials = DEFAULT_TRIALS if seconds is None else UNLIMITED
+    return min(trials, math.prod(space.arities))
+
+
+def require_laws(laws: Sequence[PowerLaw], sources: Sequence[LatencySource]) -> None:
+    """Check that there is a latency law per device, or none.
+
+    Raises:
+        InputError: There is not.
+    """
+    if len(laws) not in (0, len(sources)):
+        raise InputError(
+            f"latency_warmup has {len(laws)} laws for {len(sources)} devices: give one per device"
+        )
+
+
+def at_deployed_size(space: SearchSpace, data: Dataset, final_data: Dataset | None) -> Dataset:
+    """Return the images at the deployed size, normalized like those of the trials.
+
+    Raises:
+        InputError: Their size differs from that of the space's networks.
+    """
+    px = deployed_px(space)
+    name = "data" if final_data is None else "final_data"
+    given = final_data or data
+    if given.resolution_px != px:
+        raise InputError(
+            f"{name} has images of {given.resolution_px} px, but the space's networks are deployed at "
+            f"{px} px: give final_data with images at {px} px "
+            f"(nas.data.load.open_source(...).at({px})), or load the space with "
+            f"resolution={given.resolution_px}"
+        )
+    return replace(given, mean=data.mean, std=data.std)
