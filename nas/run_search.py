@@ -22,16 +22,22 @@ from nas.engine.schedule_config import ScheduleConfig
 from nas.engine.watching import PolicyRecord, Several, Watcher
 from nas.engine.workers import hold, remote_devices, run_jobs
 from nas.report.search.report import write_report
-from nas.searching.arguments import aimed, at_deployed_size, most_trials, require_laws
+from nas.searching.arguments import (
+    aimed,
+    at_deployed_size,
+    most_trials,
+    proxy_training,
+    require_laws,
+    score_on_devices,
+)
 from nas.searching.conclusion import conclude
 from nas.searching.config import FidelityConfig, FinalsConfig, SearchConfig
 from nas.searching.fidelity import Halving, as_it_trains, candidates_worth
 from nas.searching.latency_warmup import PowerLaw, can_be_guided, guide
 from nas.searching.metadata import TrainingMetadata, search_metadata
 from nas.searching.plan import Budget, SearchPlan, search_runner
-from nas.searching.proxy_task import proxy_training
 from nas.searching.results import SearchResult
-from nas.searching.reward import Reward, score_on_devices
+from nas.searching.reward import Reward
 from nas.searching.sizes import Sizes
 from nas.searching.time_budget import TimeBudget, WallTime
 from nas.searching.warm_start import WarmStart

@@ -1,20 +1,25 @@
-"""Check the arguments of a search before anything is written."""
+"""Check the arguments of a search before anything is written, and build from them what it runs with."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from latency import LatencySource
 from nas.engine.measuring import require_distinct
+from nas.searching.config import FidelityConfig, FinalsConfig
+from nas.searching.fidelity import first_recipe
 from nas.searching.latency_warmup import PowerLaw
+from nas.searching.proxy_task import ProxyTraining
 from nas.searching.sizes import deployed_px
+from nas.training.recipe import Recipe
 from search_spaces import InputError, SearchSpace
 
 if TYPE_CHECKING:
     from nas.data.images import Dataset
+    from nas.searching.warm_start import WarmStart
 
 DEFAULT_TRIALS = 100
 
@@ -90,3 +95,62 @@ def at_deployed_size(space: SearchSpace, data: Dataset, final_data: Dataset | No
             f"resolution={given.resolution_px}"
         )
     return replace(given, mean=data.mean, std=data.std)
+
+
+def proxy_training(
+    data: Dataset,
+    final_data: Dataset,
+    recipe: Recipe,
+    *,
+    finals: FinalsConfig,
+    fidelity: FidelityConfig | None,
+    warm_start: WarmStart | None,
+    threads: int,
+) -> ProxyTraining:
+    """Return the evaluator that trains the jobs of a search.
+
+    Args:
+        data: Images at the proxy resolution.
+        final_data: Images at the deployed size.
+        recipe: Training recipe of trials.
+        finals: How finalists train.
+        fidelity: Multi-fidelity settings.
+        warm_start: The networks that they are initialized from.
+        threads: Number of torch threads.
+
+    Raises:
+        InputError: There are fewer training images than a batch.
+    """
+    from nas.data.images import require_batch  # imports torch
+
+    require_batch(data, recipe.batch_size)
+    rung = None
+    if fidelity is not None:
+        rung = first_recipe(recipe, fidelity, train_images=len(data.train))
+    return ProxyTraining(
+        data,
+        final_data,
+        recipe,
+        final_factor=finals.epochs_factor,
+        deployed_part=finals.deployed_part,
+        threads=threads,
+        warm_start=warm_start,
+        rung=rung,
+    )
+
+
+def score_on_devices(
+    reward: Callable[..., float],
+    targets_ms: Sequence[float],
+    accuracy: float,
+    every_ms: Sequence[float],
+) -> float:
+    """Call a reward with numbers for one device, or with tuples for several.
+
+    >>> from nas.searching.reward import Reward
+    >>> score_on_devices(Reward(kind="hard"), [60.0], 0.8, [30.0])
+    0.8
+    """
+    if len(targets_ms) == 1:
+        return reward(accuracy, every_ms[0], target_ms=targets_ms[0])
+    return reward(accuracy, tuple(every_ms), target_ms=tuple(targets_ms))

@@ -7,12 +7,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nas.engine.job import Job, Outcome
-from nas.searching.fidelity import first_recipe
 from nas.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from nas.data.images import Dataset
-    from nas.searching.config import FidelityConfig, FinalsConfig
     from nas.searching.warm_start import WarmStart
     from nas.training.train import FirstPart
 
@@ -98,45 +96,3 @@ class ProxyTraining:
         steps = recipe.total_steps(len(self.dataset.train))
         deployed = max(1, round(self.deployed_part * steps))
         return FirstPart(self.dataset.train, steps - deployed)
-
-
-def proxy_training(
-    data: Dataset,
-    final_data: Dataset,
-    recipe: Recipe,
-    *,
-    finals: FinalsConfig,
-    fidelity: FidelityConfig | None,
-    warm_start: WarmStart | None,
-    threads: int,
-) -> ProxyTraining:
-    """Return the evaluator that trains the jobs of a search.
-
-    Args:
-        data: Images at the proxy resolution.
-        final_data: Images at the deployed size.
-        recipe: Training recipe of trials.
-        finals: How finalists train.
-        fidelity: Multi-fidelity settings.
-        warm_start: The networks that they are initialized from.
-        threads: Number of torch threads.
-
-    Raises:
-        InputError: There are fewer training images than a batch.
-    """
-    from nas.data.images import require_batch  # imports torch
-
-    require_batch(data, recipe.batch_size)
-    rung = None
-    if fidelity is not None:
-        rung = first_recipe(recipe, fidelity, train_images=len(data.train))
-    return ProxyTraining(
-        data,
-        final_data,
-        recipe,
-        final_factor=finals.epochs_factor,
-        deployed_part=finals.deployed_part,
-        threads=threads,
-        warm_start=warm_start,
-        rung=rung,
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -97,19 +97,3 @@ class Reward(BaseModel):
         if self.kind == "absolute":
             return absolute_reward(accuracy, latency_ms, target_ms=target_ms, beta=beta)
         return power_reward(accuracy, latency_ms, target_ms=target_ms, alpha=alpha, beta=beta)
-
-
-def score_on_devices(
-    reward: Callable[..., float],
-    targets_ms: Sequence[float],
-    accuracy: float,
-    every_ms: Sequence[float],
-) -> float:
-    """Call a reward with numbers for one device, or with tuples for several.
-
-    >>> score_on_devices(Reward(kind="hard"), [60.0], 0.8, [30.0])
-    0.8
-    """
-    if len(targets_ms) == 1:
-        return reward(accuracy, every_ms[0], target_ms=targets_ms[0])
-    return reward(accuracy, tuple(every_ms), target_ms=tuple(targets_ms))
