@@ -5,11 +5,11 @@ Start with `searching.plan` (the search) and `engine.runner` (what runs any plan
 """
 
 from nas import _own_path  # noqa: F401 - before anything else is imported
-from nas.adapting.results import AdaptResult
+from nas.adapting.results.adapt_result import AdaptResult
 from nas.engine.runner import RunStoppedError
 from nas.run_adapt import adapt
 from nas.run_search import search
-from nas.searching.results import SearchResult
+from nas.searching.results.search_result import SearchResult
 from nas.searching.reward import Reward
 
 SearchStoppedError = RunStoppedError  # its former name

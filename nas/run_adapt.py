@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING
 
 from latency import LatencySource, with_anchor
 from nas.adapting.baselines import FindBaseline, require_names
-from nas.adapting.conclusion import conclude
 from nas.adapting.config import AdaptConfig
 from nas.adapting.family import Family
 from nas.adapting.final_training import FinalTrainings
 from nas.adapting.fine_tuning import AdaptTraining, WithWeights
 from nas.adapting.job import AdaptJob, in_steps
-from nas.adapting.metadata import begin_metadata
 from nas.adapting.plan import AdaptPlan, adapt_runner
-from nas.adapting.results import AdaptResult
+from nas.adapting.results.adapt_result import AdaptResult
+from nas.adapting.results.conclusion import conclude
+from nas.adapting.results.metadata import begin_metadata
 from nas.adapting.uniform_baseline import NAME, UniformBaseline
 from nas.adapting.watching import AdaptWatcher
 from nas.display.default_watchers import adapt_watcher
-from nas.engine import publishing
+from nas.engine.folder import publishing
+from nas.engine.folder.run_folder import RunFolder
 from nas.engine.job import Evaluate
 from nas.engine.memoized_source import MemoizedSource
-from nas.engine.run_folder import RunFolder
 from nas.engine.watching import Silent
 from nas.engine.workers import hold, remote_devices, run_jobs
 from nas.report.adapt.report import write_adapt_report

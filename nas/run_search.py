@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from controllers import CanMergeAliases, Controller
 from latency import LatencySource
 from nas.display.default_watchers import search_watcher
-from nas.engine import publishing
+from nas.engine.folder import publishing
+from nas.engine.folder.recording import record_metadata
+from nas.engine.folder.run_folder import RunFolder
 from nas.engine.job import Evaluate, Job
 from nas.engine.measuring import measure
-from nas.engine.recording import record_metadata
-from nas.engine.run_folder import RunFolder
 from nas.engine.schedule_config import ScheduleConfig
 from nas.engine.watching import PolicyRecord, Several, Watcher
 from nas.engine.workers import hold, remote_devices, run_jobs
@@ -30,13 +30,13 @@ from nas.searching.arguments import (
     require_laws,
     score_on_devices,
 )
-from nas.searching.conclusion import conclude
 from nas.searching.config import FidelityConfig, FinalsConfig, SearchConfig
 from nas.searching.fidelity import Halving, as_it_trains, candidates_worth
 from nas.searching.latency_warmup import PowerLaw, can_be_guided, guide
-from nas.searching.metadata import TrainingMetadata, search_metadata
 from nas.searching.plan import Budget, SearchPlan, search_runner
-from nas.searching.results import SearchResult
+from nas.searching.results.conclusion import conclude
+from nas.searching.results.metadata import TrainingMetadata, search_metadata
+from nas.searching.results.search_result import SearchResult
 from nas.searching.reward import Reward
 from nas.searching.sizes import Sizes
 from nas.searching.time_budget import TimeBudget, WallTime

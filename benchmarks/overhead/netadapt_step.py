@@ -28,11 +28,11 @@ from nas.adapting.job import AdaptJob, of_steps
 from nas.adapting.plan import AdaptPlan, adapt_runner
 from nas.adapting.watching import AdaptWatcher
 from nas.checkpoints.torch_files import state_bytes, state_of
+from nas.engine.folder.run_folder import RunFolder
 from nas.engine.job import Job, Outcome
 from nas.engine.memoized_source import MemoizedSource
 from nas.engine.on_ray.cluster import Resources
 from nas.engine.on_ray.tune import run_on_ray
-from nas.engine.run_folder import RunFolder
 from nas.engine.trial import Trial
 from nas.training.recipe import Recipe
 from netadapt.settings import Settings

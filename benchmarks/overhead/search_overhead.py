@@ -21,11 +21,11 @@ from pathlib import Path
 
 from controllers import make_controller
 from latency import open_device
+from nas.engine.folder.run_folder import RunFolder
 from nas.engine.job import Job, Outcome
 from nas.engine.measuring import measure
 from nas.engine.on_ray.cluster import Resources
 from nas.engine.on_ray.tune import run_on_ray
-from nas.engine.run_folder import RunFolder
 from nas.engine.runner import BatchRunner, run_serially
 from nas.engine.trial import Trial
 from nas.engine.watching import Silent

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from latency import DeviceLostError, Latency, MeasurementError
 from nas.adapting.kinds import OWN_KINDS
 from nas.atomic_files import read_json, write_whole
+from nas.engine.folder.run_folder import RunFolder
 from nas.engine.memoized_source import MemoizedSource
-from nas.engine.run_folder import RunFolder
 from search_spaces import ArchSpec, InputError
 from search_spaces.spec import from_dict, to_dict
 

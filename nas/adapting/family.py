@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from latency import Latency
 from nas.atomic_files import read_json, write_whole
-from nas.engine.run_folder import RunFolder
+from nas.engine.folder.run_folder import RunFolder
 from nas.engine.trial import Trial
 from search_spaces import ArchSpec
 from search_spaces.spec import from_dict, to_dict, to_yaml

@@ -15,9 +15,9 @@ from latency import Latency
 from nas.adapting.baselines import Baseline, BaselineRequest, FindBaseline, recorded_baseline
 from nas.adapting.job import AdaptJob, of_steps
 from nas.adapting.kinds import CURVE, FINETUNE, HOW, PROPOSAL, SCRATCH, kind_of
+from nas.engine.folder.run_folder import RunFolder
 from nas.engine.job import trial_seed
 from nas.engine.memoized_source import MemoizedSource
-from nas.engine.run_folder import RunFolder
 from nas.engine.trial import Trial
 from nas.training.recipe import Recipe
 from search_spaces import ArchSpec

@@ -16,9 +16,9 @@ from nas.adapting.family import Family, Planned, StepPlan
 from nas.adapting.final_training import Reached
 from nas.adapting.job import AdaptJob
 from nas.adapting.watching import AdaptWatcher
+from nas.engine.folder.run_folder import RunFolder
 from nas.engine.job import Key, Kind, trial_seed
 from nas.engine.memoized_source import MemoizedSource
-from nas.engine.run_folder import RunFolder
 from nas.engine.run_logs import RunLogs
 from nas.engine.runner import BatchRunner, RunStoppedError
 from nas.engine.trial import Trial

@@ -36,8 +36,8 @@ class Checkpoint:
         weights: Its state dict.
         usage: Its input preparation and its classes.
         device: The device that it was searched for, as `--device` names it; empty if there was none.
-        run: Name of the run that a published copy comes from (`nas.engine.publishing`); empty for all other
-            files, and not inherited by checkpoints made from this one.
+        run: Name of the run that a published copy comes from (`nas.engine.folder.publishing`); empty for
+            all other files, and not inherited by checkpoints made from this one.
     """
 
     spec: ArchSpec

@@ -10,8 +10,8 @@ from rich.console import Console
 from nas.data.config import DataConfig
 from nas.data.image_files.names import printable
 from nas.display.progress import waiting
-from nas.engine.data_changes import Resumed, read_contents
-from nas.engine.run_folder import RunFolder
+from nas.engine.folder.data_changes import Resumed, read_contents
+from nas.engine.folder.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from nas.checkpoints.checkpoint import Usage

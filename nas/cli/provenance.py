@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nas.display.output import messages
-from nas.engine.publishing import run_of
+from nas.engine.folder.publishing import run_of
 
 _said: set[Path] = set()
 """Files whose run this command has already named."""

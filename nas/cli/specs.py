@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from nas.adapting.record import is_adapt_run
+from nas.adapting.results.record import is_adapt_run
 from nas.cli.option_groups import OptionGroup
 from nas.cli.provenance import say_run
-from nas.engine.run_folder import RunFolder
+from nas.engine.folder.run_folder import RunFolder
 from search_spaces import REFERENCES, ArchSpec, InputError
 from search_spaces.nearest import did_you_mean
 from search_spaces.references import Convention

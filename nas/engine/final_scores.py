@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from nas.atomic_files import read_json, write_whole
 from nas.data.image_files.unreadable import UnreadableError
-from nas.engine.run_folder import RunFolder
+from nas.engine.folder.run_folder import RunFolder
 from nas.engine.trial import Trial
 from search_spaces.shell import quoted
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NoReturn
 
+from nas.engine.folder.run_folder import RunFolder
 from nas.engine.job import Key, Kind
-from nas.engine.run_folder import RunFolder
 from nas.engine.trial import Trial
 from nas.engine.trial_log import OTHER_RUN, TrialLog
 

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 
 from controllers import Controller
 from latency import Latency
+from nas.engine.folder.run_folder import RunFolder
 from nas.engine.hopeless import HOPELESS
 from nas.engine.job import Job, Kind, trial_seed
 from nas.engine.measuring import Progress, Reading
-from nas.engine.run_folder import RunFolder
 from nas.engine.run_logs import RunLogs
 from nas.engine.runner import BatchRunner
 from nas.engine.trial import Trial
 from nas.engine.watching import Watcher, notify_fitting
-from nas.searching.estimates import distinct, estimates, finalists
 from nas.searching.fidelity import Fidelity, FullLength
+from nas.searching.results.estimates import distinct, estimates, finalists
 from nas.searching.time_budget import TimeBudget, TrainingTimes
 from search_spaces import ArchSpec, SearchSpace, Tokens
 

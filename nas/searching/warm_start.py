@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
-from nas.engine.records import Record
+from nas.engine.folder.records import Record
 from nas.searching.inheritance import most_similar, overlapping, source_tokens
 from search_spaces import FactorizedSpace, InputError, SearchSpace, Tokens
 

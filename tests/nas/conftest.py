@@ -10,9 +10,9 @@ from controllers import make_controller
 from latency import open_device
 from nas.data.images import Dataset
 from nas.data.load import load_dataset
+from nas.engine.folder.run_folder import RunFolder
 from nas.engine.job import Outcome
 from nas.engine.measuring import measure
-from nas.engine.run_folder import RunFolder
 from nas.engine.watching import Several, Silent
 from nas.searching.fidelity import Halving
 from nas.searching.plan import Budget, SearchPlan, search_runner

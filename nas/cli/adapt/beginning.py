@@ -16,7 +16,7 @@ from nas.cli.adapt.planning import announce, seed_latency
 from nas.cli.run_options import RunOptions
 from nas.data.embedded import NAME, embedded_classes
 from nas.display.output import print_json
-from nas.engine.run_folder import RunFolder, check_new, free_name, require_writable
+from nas.engine.folder.run_folder import RunFolder, check_new, free_name, require_writable
 from search_spaces import InputError
 
 

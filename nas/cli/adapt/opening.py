@@ -14,7 +14,7 @@ from nas import run_adapt
 from nas.adapting.config import AdaptConfig
 from nas.adapting.forecast import Forecast, Workload
 from nas.adapting.kinds import is_curve
-from nas.adapting.record import AdaptRecord
+from nas.adapting.results.record import AdaptRecord
 from nas.atomic_files import write_whole
 from nas.cli.adapt import settings
 from nas.cli.adapt.summary import conclude, warn_of_unstable
@@ -25,10 +25,10 @@ from nas.cli.provenance import say_run
 from nas.display.adapt_view import View
 from nas.display.output import command, noted
 from nas.display.progress import say
-from nas.engine.data_changes import Resumed
+from nas.engine.folder.data_changes import Resumed
+from nas.engine.folder.publishing import OF_ADAPT, publish_and_tell
+from nas.engine.folder.run_folder import RunFolder, new_folder, open_folder
 from nas.engine.memoized_source import MemoizedSource
-from nas.engine.publishing import OF_ADAPT, publish_and_tell
-from nas.engine.run_folder import RunFolder, new_folder, open_folder
 from nas.engine.runner import RunStoppedError
 from nas.engine.trial import read_trials
 from nas.formatting import counted
@@ -36,7 +36,7 @@ from search_spaces import InputError
 from search_spaces.shell import quoted
 
 if TYPE_CHECKING:
-    from nas.adapting.results import AdaptResult
+    from nas.adapting.results.adapt_result import AdaptResult
     from nas.checkpoints.checkpoint import Checkpoint
     from nas.data.images import Dataset
     from search_spaces import ArchSpec

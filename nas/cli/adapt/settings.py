@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from nas.adapting.config import AdaptConfig
 from nas.atomic_files import write_whole
 from nas.cli.data_options import absolute
-from nas.engine.run_folder import RunFolder
+from nas.engine.folder.run_folder import RunFolder
 from nas.searching.config import as_begun
 from search_spaces import InputError
 from search_spaces.errors import first_problem

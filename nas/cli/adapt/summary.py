@@ -18,8 +18,8 @@ from nas.report.width_table import WidthRow, width_rows
 from search_spaces.shell import quoted
 
 if TYPE_CHECKING:
-    from nas.adapting.record import AdaptRecord
-    from nas.adapting.results import AdaptResult
+    from nas.adapting.results.adapt_result import AdaptResult
+    from nas.adapting.results.record import AdaptRecord
     from nas.engine.trial import Trial
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.commands.export_request import Request, require_weights, writable
+from nas.cli.commands.exporting.export_request import Request, require_weights, writable
 from nas.cli.data_options import ImageOptions, data_config
 from nas.cli.option_groups import OptionGroup, with_groups
 from nas.cli.specs import ClassFileOption, of_run
@@ -88,7 +88,7 @@ def export(
         _require_alone(file, calibration)
         require_weights(spec, option="--torchvision")
         path = writable(file.output or Path(spec).with_suffix(".pth"), spec, ".pth")
-        from nas.cli.commands.exporting import write_torchvision  # imports torch
+        from nas.cli.commands.exporting.write import write_torchvision  # imports torch
 
         write_torchvision(spec, path, as_json=as_json)
         return
@@ -107,7 +107,7 @@ def export(
         pixels=file.preprocessing,
         classes=calibration.classes,
     )
-    from nas.cli.commands.exporting import write  # imports torch
+    from nas.cli.commands.exporting.write import write  # imports torch
 
     write(request, as_json=as_json)
 

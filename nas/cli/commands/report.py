@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from nas.adapting.record import is_adapt_run
+from nas.adapting.results.record import is_adapt_run
 from nas.atomic_files import read_json
 from nas.display.output import JsonFlag, messages, print_json
-from nas.engine.run_folder import open_folder
+from nas.engine.folder.run_folder import open_folder
 from nas.report.adapt.report import write_adapt_report
 from nas.report.search.report import write_report
 

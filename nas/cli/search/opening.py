@@ -13,16 +13,16 @@ from rich.console import Console
 
 from controllers import Controller, make_controller
 from latency import Cached, LatencySource, open_device
-from nas.adapting.record import is_adapt_run
+from nas.adapting.results.record import is_adapt_run
 from nas.atomic_files import write_whole
 from nas.cli.data_options import absolute, found_again
 from nas.cli.images import find_images, read_images
 from nas.cli.machine import require_machine
 from nas.cli.provenance import say_run
 from nas.display.search_view import LiveView
-from nas.engine.data_changes import Resumed
+from nas.engine.folder.data_changes import Resumed
+from nas.engine.folder.run_folder import RunFolder, new_folder, open_folder
 from nas.engine.measuring import require_distinct
-from nas.engine.run_folder import RunFolder, new_folder, open_folder
 from nas.engine.trial import read_finished
 from nas.engine.watching import Several, TensorBoard
 from nas.formatting import counted
@@ -31,7 +31,7 @@ from nas.searching.config import SearchConfig, config_yaml, load_config, parse_c
 from nas.searching.fidelity import as_it_trains
 from nas.searching.latency_warmup import can_be_guided
 from nas.searching.planning.forecast import Cost
-from nas.searching.results import SearchResult
+from nas.searching.results.search_result import SearchResult
 from nas.searching.sizes import settle_sizes
 from nas.searching.time_budget import Spent, WallTime
 from nas.searching.warm_start import WarmStart

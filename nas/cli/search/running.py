@@ -15,11 +15,11 @@ from nas.cli.search.opening import Job
 from nas.cli.search.options import SearchRunOptions
 from nas.cli.search.summary import conclude
 from nas.display.output import print_json, search_line
-from nas.engine.publishing import OF_SEARCH, publish_and_tell
-from nas.engine.run_folder import RunFolder, check_new, free_name, require_writable
+from nas.engine.folder.publishing import OF_SEARCH, publish_and_tell
+from nas.engine.folder.run_folder import RunFolder, check_new, free_name, require_writable
 from nas.engine.runner import RunStoppedError
 from nas.searching.config import SearchConfig
-from nas.searching.results import SearchResult
+from nas.searching.results.search_result import SearchResult
 from search_spaces import InputError
 from search_spaces.shell import quoted
 

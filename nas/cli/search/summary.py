@@ -22,8 +22,8 @@ from nas.formatting import (
 )
 from nas.report.search.procedure import procedure
 from nas.searching.planning.evidence import advice_after
-from nas.searching.record import RunRecord
-from nas.searching.results import SearchResult
+from nas.searching.results.record import RunRecord
+from nas.searching.results.search_result import SearchResult
 from nas.searching.time_budget import MOST_IDLE
 from nas.statistics.noise import beside_winner, faster_finalist, fastest_of_the_best
 from search_spaces.shell import quoted

@@ -8,7 +8,7 @@ from textwrap import wrap
 
 from latency import Latency
 from nas.adapting.kinds import CURVE, FINETUNE, SCRATCH, TRAINED, TRAININGS, baseline_of, kind_of
-from nas.adapting.record import AdaptRecord
+from nas.adapting.results.record import AdaptRecord
 from nas.engine.trial import Trial
 from nas.formatting import counted, percent, reading
 from nas.report.charts import (

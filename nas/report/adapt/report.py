@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nas.adapting.record import AdaptRecord
+from nas.adapting.results.record import AdaptRecord
 from nas.atomic_files import write_whole
-from nas.engine.run_folder import RunFolder
+from nas.engine.folder.run_folder import RunFolder
 from nas.report.adapt.family_chart import family_and_baselines
 from nas.report.adapt.table import FINAL_TITLES, STEP_TITLES, final_rows, step_tables
 from nas.report.adapt.text import details, files, headline, next_commands, verdict

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from latency import Latency
-from nas.adapting.comparison import accuracies
 from nas.adapting.family import Planned
 from nas.adapting.kinds import TRAINED, kind_of
-from nas.adapting.record import AdaptRecord, StepRecord
+from nas.adapting.results.comparison import accuracies
+from nas.adapting.results.record import AdaptRecord, StepRecord
 from nas.engine.final_scores import name_of
 from nas.engine.trial import Trial
 from nas.formatting import counted, marked_interval, percent, three_digits

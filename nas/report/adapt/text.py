@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from latency import Latency
-from nas.adapting.comparison import accuracies
 from nas.adapting.kinds import TRAINED
-from nas.adapting.record import AdaptRecord
+from nas.adapting.results.comparison import accuracies
+from nas.adapting.results.record import AdaptRecord
 from nas.formatting import counted, percent, reading, split_sizes, three_digits
 from nas.statistics.confidence_intervals import mean_in_words
 from search_spaces.shell import quoted

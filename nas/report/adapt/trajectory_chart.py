@@ -6,7 +6,7 @@ from html import escape
 from typing import Any
 
 from latency import Latency
-from nas.adapting.record import AdaptRecord
+from nas.adapting.results.record import AdaptRecord
 from nas.formatting import percent, reading, three_digits
 from nas.report.charts import AXIS, BLUE, LAYOUT, Figure, marker, target_label, target_line
 from search_spaces import ArchSpec, count

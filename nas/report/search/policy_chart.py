@@ -10,7 +10,7 @@ from itertools import groupby
 from nas.engine.trial import Trial
 from nas.formatting import Labels, block_of, percent
 from nas.report.charts import LAYOUT, Figure
-from nas.searching.record import Shares
+from nas.searching.results.record import Shares
 
 # From never (orange) over even odds (white) to always (blue): safe for the color-blind.
 SCALE = [[0.0, "#B35806"], [0.25, "#F1A340"], [0.5, "#FFFFFF"], [0.75, "#67A9CF"], [1.0, "#08519C"]]

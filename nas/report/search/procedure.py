@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from nas.formatting import counted
-from nas.searching.estimates import LEAST_TRIALS, distinct
-from nas.searching.metadata import TrainingMetadata
-from nas.searching.record import RunRecord
+from nas.searching.results.estimates import LEAST_TRIALS, distinct
+from nas.searching.results.metadata import TrainingMetadata
+from nas.searching.results.record import RunRecord
 
 CONTROLLERS = {
     "Screened": "screened REINFORCE (a policy proposes, a model of all results so far chooses)",

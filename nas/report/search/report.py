@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from nas.atomic_files import write_whole
-from nas.engine.run_folder import RunFolder
+from nas.engine.folder.run_folder import RunFolder
 from nas.report.page import counted_failures, render_page
 from nas.report.search.policy_chart import SCALE, frequencies, policy_by_block
 from nas.report.search.reward_chart import reward_over_trials
 from nas.report.search.table import column_titles, table_rows
 from nas.report.search.text import details, headline, verdict
 from nas.report.search.tradeoff_chart import accuracy_over_latency
-from nas.searching.record import RunRecord
+from nas.searching.results.record import RunRecord
 
 
 def write_report(folder: RunFolder) -> Path:

@@ -7,7 +7,7 @@ from itertools import accumulate, groupby
 
 from nas.engine.trial import Trial
 from nas.report.charts import AXIS, BLUE, GREY, LAYOUT, ORANGE, Figure, hover_text, marker
-from nas.searching.record import RunRecord
+from nas.searching.results.record import RunRecord
 
 BATCHES_DRAWN = 60
 """Maximum number of batches that are shaded; more would look like stripes."""

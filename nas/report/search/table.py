@@ -6,7 +6,7 @@ from typing import Any
 
 from nas.engine.trial import Trial
 from nas.formatting import choices_by_block, marked_interval, percent, three_digits
-from nas.searching.record import RunRecord, usable
+from nas.searching.results.record import RunRecord, usable
 
 Cell = tuple[float | None, str]
 """What a column sorts by (None sorts last), and its text."""

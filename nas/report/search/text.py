@@ -10,9 +10,9 @@ from nas.formatting import counted, duration, on_each, percent, readings, split_
 from nas.report.search.procedure import procedure
 from nas.searching.plan import Budget
 from nas.searching.planning.evidence import advice_after
-from nas.searching.record import DeviceRecord, RunRecord
+from nas.searching.results.record import DeviceRecord, RunRecord
+from nas.searching.results.stored_result import StoredResult
 from nas.searching.sizes import Sizes
-from nas.searching.stored_result import StoredResult
 from nas.statistics.advice import LEAST_PAIRS
 from nas.statistics.noise import beside_winner, faster_finalist, fastest_of_the_best
 

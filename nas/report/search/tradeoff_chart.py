@@ -19,8 +19,8 @@ from nas.report.charts import (
     target_label,
     target_line,
 )
-from nas.searching.record import DeviceRecord, RunRecord
-from nas.searching.results import pareto_front
+from nas.searching.results.record import DeviceRecord, RunRecord
+from nas.searching.results.search_result import pareto_front
 
 
 def latency_title(device: DeviceRecord, px: int) -> str:

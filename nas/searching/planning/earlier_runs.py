@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from nas.atomic_files import read_object
 from nas.data.chance import chance_of
-from nas.engine.records import parse_record
-from nas.engine.run_folder import RunFolder
-from nas.engine.run_metadata import DataMetadata
+from nas.engine.folder.records import parse_record
+from nas.engine.folder.run_folder import RunFolder
+from nas.engine.folder.run_metadata import DataMetadata
 from nas.searching.config import SearchConfig
-from nas.searching.metadata import SearchMetadata, labels_of, missing_keys
 from nas.searching.planning.evidence import Evidence
-from nas.searching.record import RunRecord
+from nas.searching.results.metadata import SearchMetadata, labels_of, missing_keys
+from nas.searching.results.record import RunRecord
 from nas.statistics.noise import Noise, pooled
 from nas.training.recipe import Recipe
 from search_spaces import InputError, SearchSpace

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 from nas.formatting import counted, percent
-from nas.searching.estimates import distinct
-from nas.searching.record import RunRecord
+from nas.searching.results.estimates import distinct
+from nas.searching.results.record import RunRecord
 from nas.statistics.advice import Advice
 
 FEW_STEPS = 30

@@ -10,7 +10,7 @@ import torch
 
 from latency import open_device
 from nas.adapting.config import AdaptConfig
-from nas.adapting.record import AdaptRecord
+from nas.adapting.results.record import AdaptRecord
 from nas.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from nas.checkpoints.scoring import score
 from nas.checkpoints.torch_files import state_bytes, state_of

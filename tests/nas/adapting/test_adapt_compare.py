@@ -10,10 +10,10 @@ from latency import open_device
 from nas.adapting.baselines import Found, read_baselines
 from nas.adapting.config import AdaptConfig
 from nas.adapting.final_training import curve_steps
-from nas.adapting.record import AdaptRecord
+from nas.adapting.results.record import AdaptRecord
 from nas.checkpoints.scoring import score
 from nas.checkpoints.torch_files import state_of
-from nas.engine.run_folder import RunFolder
+from nas.engine.folder.run_folder import RunFolder
 from nas.run_adapt import adapt
 from nas.training.recipe import Recipe
 from netadapt import Widths, narrowed, narrowest, scaled, width_groups

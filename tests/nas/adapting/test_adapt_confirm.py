@@ -8,9 +8,9 @@ import pytest
 from latency import Device, Latency, open_device
 from latency.estimates.lazy_table import LazyTable
 from nas.adapting.baselines import BaselineRequest, Found, best_within_limit
-from nas.adapting.record import AdaptRecord
+from nas.adapting.results.record import AdaptRecord
+from nas.engine.folder.run_folder import RunFolder
 from nas.engine.memoized_source import MemoizedSource
-from nas.engine.run_folder import RunFolder
 from nas.engine.runner import RunStoppedError
 from nas.run_adapt import adapt
 from search_spaces import count

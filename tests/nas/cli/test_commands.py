@@ -14,7 +14,7 @@ from PIL import Image
 from latency import Device, Latency
 from nas.cli.search.plan_lines import Prospect
 from nas.cli.search.planning import _apart, first_lesson
-from nas.engine.publishing import run_of
+from nas.engine.folder.publishing import run_of
 from nas.formatting import three_digits
 from nas.searching.config import load_config, make_config
 from nas.searching.planning.forecast import Span

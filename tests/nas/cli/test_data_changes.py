@@ -54,8 +54,8 @@ def interrupted(folder):
 
 
 def split_of(folder):
-    from nas.engine.data_changes import read_contents
-    from nas.engine.run_folder import RunFolder
+    from nas.engine.folder.data_changes import read_contents
+    from nas.engine.folder.run_folder import RunFolder
 
     return read_contents(RunFolder(folder)).splits
 
@@ -330,7 +330,7 @@ def test_netadapt_keeps_its_result_where_a_test_photo_has_gone_bad(
     def fails(*_):
         raise UnreadableError([Unreadable("photos/dark/1.png", "empty file")])
 
-    monkeypatch.setattr("nas.adapting.conclusion.tested", fails)
+    monkeypatch.setattr("nas.adapting.results.conclusion.tested", fails)
     given = ("--seed", seed, "--data", photos, "--target-ratio", 0.85, *STEPS_ALONE)
     code, out, err = netadapt(*given, "--run-name", "one", "--json")
     assert code == 0, err

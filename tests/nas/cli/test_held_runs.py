@@ -3,7 +3,7 @@
 import filelock
 import pytest
 
-from nas.engine.run_folder import RunFolder
+from nas.engine.folder.run_folder import RunFolder
 from search_spaces import InputError
 from tests.nas.cli.test_faults import begin, config  # noqa: F401 - fixtures
 

@@ -12,9 +12,9 @@ from nas.adapting.plan import AdaptPlan, adapt_runner
 from nas.adapting.watching import AdaptWatcher
 from nas.checkpoints.torch_files import state_bytes
 from nas.engine import trial_log
+from nas.engine.folder.run_folder import RunFolder
 from nas.engine.job import Outcome
 from nas.engine.memoized_source import MemoizedSource
-from nas.engine.run_folder import RunFolder
 from nas.engine.runner import run_serially
 from nas.engine.trial import read_trials
 from nas.searching.config import FidelityConfig
@@ -41,7 +41,7 @@ class Writes:
         append, whole = trial_log._append, trial_log.write_whole
         monkeypatch.setattr(trial_log, "_append", self.around(append, torn=self.torn))
         guarded = self.around(whole, torn=lambda *_: None)  # a file is replaced whole or not at all
-        for module in ("engine.trial_log", "engine.run_folder", "adapting.family"):
+        for module in ("engine.trial_log", "engine.folder.run_folder", "adapting.family"):
             monkeypatch.setattr(f"nas.{module}.write_whole", guarded)
 
     def around(self, write, *, torn):

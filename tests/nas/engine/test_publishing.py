@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from nas.checkpoints.checkpoint import checkpoint_bytes, load_checkpoint
-from nas.engine.publishing import OF_SEARCH, publish, publish_and_tell, run_of
-from nas.engine.run_folder import RunFolder
+from nas.engine.folder.publishing import OF_SEARCH, publish, publish_and_tell, run_of
+from nas.engine.folder.run_folder import RunFolder
 from search_spaces import InputError
 from search_spaces.spec import load, to_yaml
 from tests.nas.adapting.test_adapt import SEED, run

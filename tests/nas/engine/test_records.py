@@ -5,11 +5,11 @@ import json
 import pytest
 
 from latency import Latency
-from nas.adapting.metadata import AdaptMetadata
-from nas.engine.records import parse_record
-from nas.engine.run_metadata import DataMetadata
-from nas.searching.metadata import SearchMetadata
-from nas.searching.record import RunRecord
+from nas.adapting.results.metadata import AdaptMetadata
+from nas.engine.folder.records import parse_record
+from nas.engine.folder.run_metadata import DataMetadata
+from nas.searching.results.metadata import SearchMetadata
+from nas.searching.results.record import RunRecord
 from nas.training.recipe import Recipe
 from search_spaces import InputError
 from tests.nas.searching.test_run_facts import run

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from latency import DeviceLostError, Latency, MeasurementError, open_device
+from nas.engine.folder.run_folder import RunFolder
 from nas.engine.job import Job, Outcome
-from nas.engine.run_folder import RunFolder
 from nas.engine.run_logs import RunLogs
 from nas.engine.runner import BatchRunner, RunStoppedError, run_serially
 from nas.engine.trial import read_trials

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from nas.atomic_files import write_whole
-from nas.engine.run_folder import RunFolder, free_name, new_folder, open_folder
+from nas.engine.folder.run_folder import RunFolder, free_name, new_folder, open_folder
 from nas.engine.trial import Trial, read_trials
 from nas.engine.trial_log import TrialLog
 from search_spaces import InputError
@@ -24,7 +24,7 @@ def waiting(log):
 
 def test_the_lock_is_held_by_one_process_and_freed_by_its_death(tmp_path):
     code = (
-        "import sys, time; from pathlib import Path; from nas.engine.run_folder import RunFolder\n"
+        "import sys, time; from pathlib import Path; from nas.engine.folder.run_folder import RunFolder\n"
         f"with RunFolder(Path({str(tmp_path)!r})).locked():\n"
         "    print('held', flush=True); time.sleep(60)"
     )

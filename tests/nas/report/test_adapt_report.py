@@ -10,12 +10,12 @@ import pytest
 from rich.console import Console
 
 from latency import Device, Latency, MeasurementError, open_device
-from nas.adapting.comparison import Comparison
-from nas.adapting.record import AdaptRecord
+from nas.adapting.results.comparison import Comparison
+from nas.adapting.results.record import AdaptRecord
 from nas.cli.adapt.summary import warn_of_unstable
 from nas.cli.main import nas_app
+from nas.engine.folder.run_folder import RunFolder
 from nas.engine.job import Outcome
-from nas.engine.run_folder import RunFolder
 from nas.formatting import percent
 from nas.report.adapt.report import render, write_adapt_report
 from nas.report.adapt.table import step_tables
@@ -228,7 +228,7 @@ def test_a_clear_difference_and_chance_look_different(finished, html, monkeypatc
     clear = all(not c.by_chance and c.points > 0 for c in result.comparisons)
     assert ('class="verdict alike"' in html) == (not clear)
     both = [Comparison("uniform", "scratch", (0.9, 0.91), (0.5, 0.51))]
-    monkeypatch.setattr("nas.adapting.record.comparisons", lambda *_: both)
+    monkeypatch.setattr("nas.adapting.results.record.comparisons", lambda *_: both)
     assert 'class="verdict"' in render(RunFolder(folder))
 
 

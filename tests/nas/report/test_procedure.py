@@ -8,8 +8,8 @@ from latency import Latency
 from nas.engine.trial import Trial
 from nas.report.search.procedure import procedure
 from nas.searching.config import FidelityConfig
-from nas.searching.metadata import SearchMetadata
-from nas.searching.record import RunRecord
+from nas.searching.results.metadata import SearchMetadata
+from nas.searching.results.record import RunRecord
 from nas.training.recipe import Recipe
 
 FACTS = {

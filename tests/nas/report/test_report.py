@@ -6,13 +6,13 @@ import pytest
 from controllers import make_controller
 from latency import Device, Latency, MeasurementError, open_device
 from nas.cli.main import nas_app
+from nas.engine.folder.run_folder import RunFolder
 from nas.engine.job import Outcome
-from nas.engine.run_folder import RunFolder
 from nas.engine.runner import RunStoppedError, run_serially
 from nas.engine.watching import PolicyRecord
 from nas.report.search.report import chart_id, render, write_report
-from nas.searching.metadata import search_metadata
-from nas.searching.results import SearchResult, choose_winner, pareto_front
+from nas.searching.results.metadata import search_metadata
+from nas.searching.results.search_result import SearchResult, choose_winner, pareto_front
 from nas.searching.sizes import Sizes
 from nas.statistics.noise import fastest_of_the_best, measure_noise
 from search_spaces import InputError, count, load_space

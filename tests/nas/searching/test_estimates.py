@@ -6,7 +6,7 @@ from functools import partial
 
 from latency import Device, Latency
 from nas.engine.trial import Trial
-from nas.searching.estimates import LEAST_TRIALS, Estimate, estimates, finalists
+from nas.searching.results.estimates import LEAST_TRIALS, Estimate, estimates, finalists
 from nas.searching.reward import Reward
 
 ARITIES = (3, 3, 3, 3, 3, 3)

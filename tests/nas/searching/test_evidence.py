@@ -18,7 +18,7 @@ from nas.engine.job import Outcome
 from nas.engine.watching import Silent
 from nas.searching.config import FinalsConfig
 from nas.searching.planning.evidence import FEW_STEPS, Evidence, advice_after, evidence_of
-from nas.searching.record import RunRecord
+from nas.searching.results.record import RunRecord
 from nas.training.recipe import Recipe
 from search_spaces import load_space
 from tests.nas.adapting.test_adapt import DATA

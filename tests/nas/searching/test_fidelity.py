@@ -13,11 +13,11 @@ from nas.engine.job import Outcome, trial_seed
 from nas.engine.runner import RunStoppedError, run_serially
 from nas.engine.watching import TensorBoard
 from nas.searching.config import FidelityConfig, SearchConfig, config_yaml, load_config, make_config
-from nas.searching.estimates import estimates, finalists
 from nas.searching.fidelity import LEAST_PAIRS, LEAST_STEPS, Line, first_recipe, full_lengths
-from nas.searching.metadata import search_metadata
 from nas.searching.proxy_task import ProxyTraining
-from nas.searching.record import RunRecord
+from nas.searching.results.estimates import estimates, finalists
+from nas.searching.results.metadata import search_metadata
+from nas.searching.results.record import RunRecord
 from nas.training.recipe import Recipe
 from search_spaces import InputError
 from tests.nas.conftest import without_times

@@ -8,7 +8,7 @@ from latency import Latency, MeasurementError, open_device
 from nas.engine.job import Outcome, trial_seed
 from nas.engine.runner import RunStoppedError, run_serially
 from nas.engine.watching import Silent
-from nas.searching.estimates import estimates, finalists
+from nas.searching.results.estimates import estimates, finalists
 from search_spaces import InputError, load_space
 from tests.nas.conftest import Told, oracle, without_times
 

@@ -8,8 +8,14 @@ import pytest
 from latency import Device, DeviceLostError, Latency, MeasurementError, Pool, open_device
 from nas.engine.runner import RunStoppedError, run_serially
 from nas.engine.trial import Trial
-from nas.searching.estimates import finalists
-from nas.searching.results import SearchResult, best_yaml, choose_winner, frame, pareto_front
+from nas.searching.results.estimates import finalists
+from nas.searching.results.search_result import (
+    SearchResult,
+    best_yaml,
+    choose_winner,
+    frame,
+    pareto_front,
+)
 from nas.searching.reward import Reward
 from nas.searching.sizes import Sizes
 from search_spaces import InputError, count

@@ -9,7 +9,7 @@ import pytest
 
 from latency import Device, Latency
 from nas.data.images import ArraySplit, Dataset
-from nas.engine.run_metadata import DataMetadata
+from nas.engine.folder.run_metadata import DataMetadata
 from nas.searching.config import SearchConfig
 from nas.searching.planning.earlier_runs import earlier_runs
 from nas.statistics.advice import INTERVAL, MOST_TRIALS, Advice, expected_best

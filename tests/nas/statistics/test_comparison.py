@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from nas.adapting.comparison import Comparison, comparisons
+from nas.adapting.results.comparison import Comparison, comparisons
 from nas.statistics.confidence_intervals import difference_with_interval, mean_with_interval
 from tests.nas.test_small_parts import trial
 

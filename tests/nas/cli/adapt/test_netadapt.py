@@ -13,7 +13,7 @@ from filelock import FileLock
 from latency import DEVICES, DeviceLostError, Latency, MeasurementError
 from latency.estimates.madds import MaddsEstimate
 from nas.checkpoints.checkpoint import checkpoint_bytes, load_checkpoint
-from nas.engine.publishing import run_of
+from nas.engine.folder.publishing import run_of
 from netadapt import width_groups
 from tests.nas.adapting.test_adapt import FULL_MS, SEED
 

@@ -12,8 +12,8 @@ from PIL import Image
 from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes
 from nas.checkpoints.usage import Usage
 from nas.cli.commands.confusion_table import confusion_tables
-from nas.engine.publishing import publish
-from nas.engine.run_folder import RunFolder
+from nas.engine.folder.publishing import publish
+from nas.engine.folder.run_folder import RunFolder
 from nas.export.confusion import Confusion
 from nas.export.onnx_export import checked_onnx
 from nas.export.onnx_file import describe_onnx, stamp_onnx

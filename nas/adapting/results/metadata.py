@@ -14,11 +14,11 @@ from pydantic import Field
 from latency import Latency
 from nas.adapting.config import AdaptConfig
 from nas.atomic_files import read_json, read_object
+from nas.engine.folder.recording import write_metadata
+from nas.engine.folder.records import Record, parse_record
+from nas.engine.folder.run_folder import RunFolder
+from nas.engine.folder.run_metadata import DataMetadata, DeviceMetadata
 from nas.engine.memoized_source import MemoizedSource
-from nas.engine.recording import write_metadata
-from nas.engine.records import Record, parse_record
-from nas.engine.run_folder import RunFolder
-from nas.engine.run_metadata import DataMetadata, DeviceMetadata
 from search_spaces import ArchSpec, InputError
 from search_spaces.spec import to_dict
 
@@ -108,7 +108,7 @@ def begin_metadata(
         run: The run's folder.
         seed: The seed's network.
         latency: Measures the seed on a new run; on resume it is given the recorded reading.
-        data: The images: see `nas.engine.recording.record_metadata`.
+        data: The images: see `nas.engine.folder.recording.record_metadata`.
         config: All settings.
         accuracy: Returns the seed's held-out accuracy, 0..1.
 

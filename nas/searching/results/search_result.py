@@ -10,13 +10,13 @@ from operator import le
 from typing import TYPE_CHECKING, Any
 
 from nas.atomic_files import write_whole
-from nas.engine.run_folder import RunFolder
+from nas.engine.folder.run_folder import RunFolder
 from nas.engine.trial import Trial
 from nas.formatting import four_digits, percent, reading, three_digits
 from nas.searching.config import load_config
-from nas.searching.estimates import Estimate
+from nas.searching.results.estimates import Estimate
+from nas.searching.results.stored_result import read_result
 from nas.searching.sizes import Sizes
-from nas.searching.stored_result import read_result
 from nas.statistics.noise import Noise, fastest_of_the_best
 from search_spaces import ArchSpec
 from search_spaces.spec import to_yaml
@@ -44,7 +44,7 @@ class SearchResult:
         noise: Noise of accuracies; None if nothing was repeated.
         sizes: Trials' accuracies are of the proxy resolution. Latencies, finalists' accuracies, test
             accuracy and files are of the deployed one.
-        estimates: Estimated accuracy of each trial, by index (`nas.searching.estimates`).
+        estimates: Estimated accuracy of each trial, by index (`nas.searching.results.estimates`).
         rungs: The candidates' first parts, with multi-fidelity; not comparable with trials.
         fastest: The fastest network with an accuracy within the noise of the best; None if networks differ
             by more than the noise, or nothing was repeated.

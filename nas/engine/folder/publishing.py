@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nas.atomic_files import write_whole
-from nas.engine.run_folder import RunFolder
+from nas.engine.folder.run_folder import RunFolder
 from search_spaces import InputError
 
 OF_SEARCH = ("best.yaml", "seed.pt")

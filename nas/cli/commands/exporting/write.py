@@ -17,8 +17,8 @@ from nas.checkpoints.class_map import class_map
 from nas.checkpoints.feeding import Feed
 from nas.checkpoints.pretrained import torchvision_state_dict
 from nas.checkpoints.scoring import relabelled
-from nas.cli.commands.export_request import Request
-from nas.cli.commands.int8_table import int8_table
+from nas.cli.commands.exporting.export_request import Request
+from nas.cli.commands.exporting.int8_table import int8_table
 from nas.cli.errors import Failed
 from nas.cli.images import images_of
 from nas.cli.sizes import note_sizes

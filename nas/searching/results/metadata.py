@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from latency import Device
 from nas.atomic_files import read_object
-from nas.engine.records import Record, parse_record
-from nas.engine.run_metadata import DataMetadata, DeviceMetadata
+from nas.engine.folder.records import Record, parse_record
+from nas.engine.folder.run_metadata import DataMetadata, DeviceMetadata
 from nas.searching.config import FidelityConfig
 from nas.searching.latency_warmup import PowerLaw
 from nas.searching.plan import Budget

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from latency import Latency
 from nas.adapting.baselines import Baseline
-from nas.adapting.comparison import Comparison
+from nas.adapting.results.comparison import Comparison
 from nas.atomic_files import write_whole
-from nas.engine.run_folder import RunFolder
+from nas.engine.folder.run_folder import RunFolder
 from nas.engine.trial import Trial
 from search_spaces import ArchSpec, count
 from search_spaces.spec import to_yaml

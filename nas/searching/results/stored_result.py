@@ -1,11 +1,11 @@
-"""`result.json` of a search, as reports read it; `nas.searching.results` writes it."""
+"""`result.json` of a search, as reports read it; `nas.searching.results.search_result` writes it."""
 
 from __future__ import annotations
 
 from latency import Latency
 from nas.atomic_files import read_json
-from nas.engine.records import OnnxScore, Record, parse_record
-from nas.engine.run_folder import RunFolder
+from nas.engine.folder.records import OnnxScore, Record, parse_record
+from nas.engine.folder.run_folder import RunFolder
 
 
 class StoredResult(Record):

@@ -1,8 +1,8 @@
-"""`result.json` of a NetAdapt run, as its report reads it; `nas.adapting.results` writes it."""
+"""`result.json` of a NetAdapt run, as its report reads it. Its writer is in `adapt_result.py`."""
 
 from __future__ import annotations
 
-from nas.engine.records import OnnxScore, Record
+from nas.engine.folder.records import OnnxScore, Record
 
 
 class StoredResult(Record):

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from nas.atomic_files import read_json, write_whole
-from nas.engine.data_changes import WAYS, write_contents
-from nas.engine.records import Record, parse_record
-from nas.engine.run_folder import RunFolder
-from nas.engine.run_metadata import DataChange, DataMetadata, ImagesOfRun
+from nas.engine.folder.data_changes import WAYS, write_contents
+from nas.engine.folder.records import Record, parse_record
+from nas.engine.folder.run_folder import RunFolder
+from nas.engine.folder.run_metadata import DataChange, DataMetadata, ImagesOfRun
 from search_spaces import InputError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from latency import Device
-from nas.engine.records import Record
+from nas.engine.folder.records import Record
 
 if TYPE_CHECKING:
     from nas.data.images import Dataset

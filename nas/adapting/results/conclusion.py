@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nas.adapting.baselines import read_baselines
-from nas.adapting.comparison import comparisons
 from nas.adapting.kinds import OWN_KINDS, baseline_of
 from nas.adapting.plan import AdaptPlan
-from nas.adapting.results import AdaptResult, write_results
+from nas.adapting.results.adapt_result import AdaptResult, write_results
+from nas.adapting.results.comparison import comparisons
 from nas.engine.final_scores import name_of, read_tested, tested, untested
-from nas.engine.run_folder import RunFolder
+from nas.engine.folder.run_folder import RunFolder
 from nas.engine.trial import Trial
 
 if TYPE_CHECKING:

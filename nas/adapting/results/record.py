@@ -10,16 +10,16 @@ from typing import Any, Self
 
 from latency import Latency
 from nas.adapting.baselines import Baseline, missing_baselines, read_baselines
-from nas.adapting.comparison import Comparison, comparisons
 from nas.adapting.config import AdaptConfig
 from nas.adapting.family import Planned, StepPlan, confirmed_path, read_confirmed
 from nas.adapting.kinds import is_curve
-from nas.adapting.metadata import KIND, REMEDY, AdaptMetadata, read_adapt_metadata
-from nas.adapting.stored_result import StoredResult
+from nas.adapting.results.comparison import Comparison, comparisons
+from nas.adapting.results.metadata import KIND, REMEDY, AdaptMetadata, read_adapt_metadata
+from nas.adapting.results.stored_result import StoredResult
 from nas.atomic_files import read_object
 from nas.engine.final_scores import read_tested
-from nas.engine.records import parse_record
-from nas.engine.run_folder import RunFolder
+from nas.engine.folder.records import parse_record
+from nas.engine.folder.run_folder import RunFolder
 from nas.engine.trial import Trial, read_trials
 from search_spaces import ArchSpec, InputError
 from search_spaces.spec import from_dict

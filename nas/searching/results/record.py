@@ -8,15 +8,15 @@ from functools import cached_property
 from typing import Self
 
 from nas.atomic_files import read_lines
-from nas.engine.run_folder import RunFolder
+from nas.engine.folder.run_folder import RunFolder
 from nas.engine.trial import Trial, read_trials
 from nas.formatting import Labels, short_names
 from nas.searching.config import load_config
-from nas.searching.estimates import Estimate, estimates
-from nas.searching.metadata import SearchMetadata, read_search_metadata
-from nas.searching.results import pareto_front
+from nas.searching.results.estimates import Estimate, estimates
+from nas.searching.results.metadata import SearchMetadata, read_search_metadata
+from nas.searching.results.search_result import pareto_front
+from nas.searching.results.stored_result import StoredResult, read_result
 from nas.searching.sizes import Sizes
-from nas.searching.stored_result import StoredResult, read_result
 from nas.statistics.noise import Noise, measure_noise
 from search_spaces import InputError
 
@@ -154,7 +154,7 @@ class RunRecord:
 
     @cached_property
     def estimates(self) -> dict[int, Estimate]:
-        """Estimated accuracy of each usable trial; see `nas.searching.estimates`."""
+        """Estimated accuracy of each usable trial; see `nas.searching.results.estimates`."""
         return estimates([len(choices) for _, choices in self.labels], self.good)
 
     @property

@@ -6,13 +6,18 @@ from typing import TYPE_CHECKING
 
 from nas.data.chance import chance_of
 from nas.engine.final_scores import untested
-from nas.engine.run_folder import RunFolder
+from nas.engine.folder.run_folder import RunFolder
 from nas.engine.run_logs import RunLogs
 from nas.engine.runner import RunStoppedError
 from nas.engine.trial import Trial
-from nas.searching.estimates import estimates
 from nas.searching.plan import SearchPlan
-from nas.searching.results import SearchResult, choose_winner, finalist_weights, write_results
+from nas.searching.results.estimates import estimates
+from nas.searching.results.search_result import (
+    SearchResult,
+    choose_winner,
+    finalist_weights,
+    write_results,
+)
 from nas.searching.sizes import Sizes
 from nas.statistics.noise import fastest_of_the_best, measure_noise
 from search_spaces import ArchSpec

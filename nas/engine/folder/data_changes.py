@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from nas.atomic_files import read_json, write_whole
 from nas.data.folders.contents import Contents, changes
-from nas.engine.records import parse_record
-from nas.engine.run_folder import RunFolder
-from nas.engine.run_metadata import DataMetadata, ImagesOfRun, Rgb
+from nas.engine.folder.records import parse_record
+from nas.engine.folder.run_folder import RunFolder
+from nas.engine.folder.run_metadata import DataMetadata, ImagesOfRun, Rgb
 from nas.formatting import counted
 from search_spaces import InputError
 
