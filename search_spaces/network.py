@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from search_spaces.references.origins import TORCH, Origin
-from search_spaces.spec import ArchSpec, BlockSpec, HeadSpec
+from search_spaces.spec import ArchSpec, BlockSpec, HeadSpec, Padding
 
 
 class UnfusedHardswish(nn.Module):
@@ -79,6 +79,40 @@ def _draw_linear(weight: Tensor, generator: torch.Generator, origin: Origin) -> 
         nn.init.uniform_(weight, -bound, bound, generator=generator)
 
 
+class SameConv2d(nn.Conv2d):
+    """Convolution under TensorFlow's SAME padding, which depends on the input's size."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pad for the input's size, then convolve."""
+        return super().forward(
+            functional.pad(x, same_padding(x, self.kernel_size[0], self.stride[0]))
+        )
+
+
+def same_padding(x: Tensor, kernel: int, stride: int) -> tuple[int, int, int, int]:
+    """Return TensorFlow's SAME padding of maps (batch, c, h, w): left, right, top, bottom.
+
+    >>> same_padding(torch.zeros(1, 1, 224, 7), 3, 2)
+    (1, 1, 0, 1)
+    """
+    sides = []
+    for side in (x.shape[-1], x.shape[-2]):
+        total = max((-(-side // stride) - 1) * stride + kernel - side, 0)
+        sides += [total // 2, total - total // 2]
+    left, right, top, bottom = sides
+    return left, right, top, bottom
+
+
+def _convolution(
+    cin: int, cout: int, kernel: int, *, stride: int, groups: int, padding: Padding
+) -> nn.Conv2d:
+    """Return a convolution without bias."""
+    # At stride 1 an odd kernel is padded alike on both sides, as in torch.
+    if padding == "same" and stride > 1:
+        return SameConv2d(cin, cout, kernel, stride, 0, groups=groups, bias=False)
+    return nn.Conv2d(cin, cout, kernel, stride, kernel // 2, groups=groups, bias=False)
+
+
 class ConvBnAct(nn.Sequential):
     """Convolution without bias, batch norm, and an activation unless `act` is None.
 
@@ -95,8 +129,9 @@ class ConvBnAct(nn.Sequential):
         groups: int = 1,
         act: str | None,
         eps: float,
+        padding: Padding = "torch",
     ) -> None:
-        conv = nn.Conv2d(cin, cout, kernel, stride, kernel // 2, groups=groups, bias=False)
+        conv = _convolution(cin, cout, kernel, stride=stride, groups=groups, padding=padding)
         layers: list[nn.Module] = [conv, nn.BatchNorm2d(cout, eps=eps)]
         if act is not None:
             layers.append(ACTIVATIONS[act]())
@@ -134,10 +169,10 @@ class Block(nn.Module):
     ReLU's gradient.)
     """
 
-    def __init__(self, block: BlockSpec, cin: int, eps: float) -> None:
+    def __init__(self, block: BlockSpec, cin: int, eps: float, padding: Padding = "torch") -> None:
         super().__init__()
-        self.skip, self.stride = block.skip, block.stride
-        self.layers = nn.Sequential(*_block_layers(block, cin, eps))
+        self.skip, self.stride, self.padding = block.skip, block.stride, padding
+        self.layers = nn.Sequential(*_block_layers(block, cin, eps, padding))
         if block.linear and block.skip != "none":
             last_norm = [m for m in self.layers.modules() if isinstance(m, nn.BatchNorm2d)][-1]
             last_norm.residual_last = True  # type: ignore[assignment]
@@ -148,22 +183,37 @@ class Block(nn.Module):
         if self.skip == "identity":
             return x + y
         if self.skip == "pool":
-            pooled = functional.avg_pool2d(x, 3, self.stride, padding=1, count_include_pad=False)
-            return pooled + y
+            return average_3x3(x, self.stride, self.padding) + y
         return y
 
 
-def _block_layers(block: BlockSpec, cin: int, eps: float) -> list[nn.Module]:
+def average_3x3(x: Tensor, stride: int, padding: Padding) -> Tensor:
+    """Average 3x3 pixels of maps (batch, c, h, w), without those of the padding."""
+    if padding == "torch" or stride == 1:
+        return functional.avg_pool2d(x, 3, stride, padding=1, count_include_pad=False)
+    edges = same_padding(x, 3, stride)
+    inside = functional.pad(torch.ones_like(x[:1, :1]), edges)
+    total = functional.avg_pool2d(functional.pad(x, edges), 3, stride)
+    return total / functional.avg_pool2d(inside, 3, stride)
+
+
+def _block_layers(block: BlockSpec, cin: int, eps: float, padding: Padding) -> list[nn.Module]:
     k, s = block.kernel, block.stride
     end = None if block.linear else block.act
     if block.op == "conv":
-        layers: list[nn.Module] = [ConvBnAct(cin, block.out, kernel=k, stride=s, act=end, eps=eps)]
+        layers: list[nn.Module] = [
+            ConvBnAct(cin, block.out, kernel=k, stride=s, act=end, eps=eps, padding=padding)
+        ]
         return layers + _excite(block, block.out)
     layers, inner = [], cin
     if block.op == "mbconv":
         inner = block.expand
         layers.append(ConvBnAct(cin, inner, act=block.act, eps=eps))
-    layers.append(ConvBnAct(inner, inner, kernel=k, stride=s, groups=inner, act=block.act, eps=eps))
+    layers.append(
+        ConvBnAct(
+            inner, inner, kernel=k, stride=s, groups=inner, act=block.act, eps=eps, padding=padding
+        )
+    )
     layers += _excite(block, inner)
     layers.append(ConvBnAct(inner, block.out, act=end, eps=eps))
     return layers
@@ -207,11 +257,20 @@ class Network(nn.Module):
         self.spec = spec
         stem, eps = spec.stem, spec.bn_eps
         self.stem = ConvBnAct(
-            3, stem.out, kernel=stem.kernel, stride=stem.stride, act=stem.act, eps=eps
+            3,
+            stem.out,
+            kernel=stem.kernel,
+            stride=stem.stride,
+            act=stem.act,
+            eps=eps,
+            padding=spec.padding,
         )
         *block_inputs, head_input = spec.widths()
         self.blocks = nn.Sequential(
-            *(Block(b, cin, eps) for b, cin in zip(spec.blocks, block_inputs, strict=True))
+            *(
+                Block(b, cin, eps, spec.padding)
+                for b, cin in zip(spec.blocks, block_inputs, strict=True)
+            )
         )
         self.head = Head(spec.head, head_input, eps)
 

@@ -30,6 +30,7 @@ Channels = Annotated[int, Field(gt=0)]
 Optional0 = Annotated[int, Field(ge=0)]  # 0 removes the part
 Kernel = Annotated[int, Field(gt=0)]
 Stride = Literal[1, 2]
+Padding = Literal["torch", "same"]
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 
@@ -113,7 +114,10 @@ class HeadSpec:
 class ArchSpec:
     """A network: stem, blocks, head, and the side of its square input in pixels.
 
-    `bn_eps` belongs to it, since it changes what the network computes.
+    `bn_eps` and `padding` belong to it, since they change what the network computes. `torch` pads every
+    side of a k x k layer by k // 2. TensorFlow's `same` pads only as much as an output of ceil(side /
+    stride) needs, an odd pixel to the right and below: at stride 2 and an even side, a 3x3 layer pads 0
+    and 1.
     """
 
     resolution: Channels
@@ -121,6 +125,7 @@ class ArchSpec:
     stem: StemSpec
     blocks: tuple[BlockSpec, ...]
     head: HeadSpec
+    padding: Padding = "torch"
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -150,8 +155,14 @@ _ADAPTER: TypeAdapter[ArchSpec] = TypeAdapter(ArchSpec)
 
 
 def to_dict(spec: ArchSpec) -> dict[str, Any]:
-    """Return the spec as plain data, as in YAML, JSON and seed files."""
-    return {"schema": SCHEMA} | asdict(spec)
+    """Return the spec as plain data, as in YAML, JSON and seed files.
+
+    The default padding is left out, as it was before there was another.
+    """
+    data = {"schema": SCHEMA} | asdict(spec)
+    if spec.padding == "torch":
+        del data["padding"]
+    return data
 
 
 def from_dict(data: object, *, where: str = "spec") -> ArchSpec:
@@ -185,6 +196,7 @@ def to_yaml(spec: ArchSpec) -> str:
         f"schema: {data['schema']}",
         f"resolution: {spec.resolution}",
         f"bn_eps: {spec.bn_eps}",
+        *([f"padding: {spec.padding}"] if spec.padding != "torch" else []),
     ]
     lines += [f"stem: {_flow(data['stem'])}", "blocks:" if spec.blocks else "blocks: []"]
     lines += [f"- {_flow(block)}" for block in data["blocks"]]

@@ -49,7 +49,8 @@ from nas.searching.planning.forecast import extreme
 from nas.training.allocator import keep_freed_memory
 from nas.training.augment import augment, normalize
 from nas.training.evaluate import evaluate
-from nas.training.recipe import Recipe, one_cycle
+from nas.training.recipe import Recipe
+from nas.training.schedule import one_cycle
 from search_spaces import FactorizedSpace, Tokens
 from search_spaces.network import Network, build
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from search_spaces.cost import layers_by_stage
-from search_spaces.spec import ArchSpec, BlockSpec, HeadSpec, StemSpec
+from search_spaces.spec import ArchSpec, BlockSpec, HeadSpec, Padding, StemSpec
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,13 @@ class Piece:
         part: Stem, block or head.
         cin: Input channels.
         px: Side of the input in pixels.
+        padding: Of the network; it makes no difference where the stride is 1.
     """
 
     part: StemSpec | BlockSpec | HeadSpec
     cin: int
     px: int
+    padding: Padding = "torch"
 
     @property
     def key(self) -> str:
@@ -39,6 +41,8 @@ class Piece:
         head 96->576->1024->10 hswish @7
         """
         part, at = self.part, f"@{self.px}"
+        if self.padding != "torch" and not isinstance(part, HeadSpec) and part.stride > 1:
+            at = f"{self.padding} {at}"
         if isinstance(part, StemSpec):
             k, s = part.kernel, part.stride
             return f"stem {k}x{k} s{s} {self.cin}->{part.out} {part.act} {at}"
@@ -73,15 +77,16 @@ class Piece:
             stem=StemSpec(out=channels, kernel=1, stride=1, act="relu"),
             blocks=(),
             head=HeadSpec(conv=0, hidden=0, act="relu", dropout=0.0, classes=1),
+            padding=self.padding,
         )
 
 
 def pieces(spec: ArchSpec) -> Iterator[Piece]:
     """Yield stem, blocks and head of a network in order, repeated pieces included."""
     (_, (stem,)), *blocks, _ = layers_by_stage(spec)
-    yield Piece(spec.stem, stem.cin, spec.resolution)
+    yield Piece(spec.stem, stem.cin, spec.resolution, spec.padding)
     cin, px = spec.stem.out, stem.out_px
     for block, (_, layers) in zip(spec.blocks, blocks, strict=True):
-        yield Piece(block, cin, layers[0].in_px)
+        yield Piece(block, cin, layers[0].in_px, spec.padding)
         cin, px = block.out, -(-px // block.stride)
-    yield Piece(spec.head, cin, px)
+    yield Piece(spec.head, cin, px, spec.padding)

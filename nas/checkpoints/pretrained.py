@@ -14,7 +14,8 @@ from nas.checkpoints.checkpoint import Checkpoint
 from nas.checkpoints.class_names import listed, placeholder_classes
 from nas.checkpoints.closest_network import closest, expected, is_ours, matching
 from nas.checkpoints.sound_weights import converted, shape, stored_values
-from nas.checkpoints.usage import Usage
+from nas.checkpoints.timm_layout import Normalization, from_timm, is_timm
+from nas.checkpoints.usage import NORMALIZATIONS, Usage
 from nas.checkpoints.weight_files import Weights, read_weights
 from nas.checkpoints.weight_layouts import foreign_layout
 from search_spaces import ArchSpec, InputError
@@ -24,8 +25,6 @@ from search_spaces.torchvision_keys import scheme_of, to_torchvision, torchvisio
 if TYPE_CHECKING:
     from torch import Tensor
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 IMAGENET_CLASSES = 1000
 NAMED_MISMATCHES = 3
 
@@ -40,12 +39,14 @@ def import_checkpoint(
     trained_px: int | None = None,
     kind: Kind | None = None,
     headless: bool = False,
+    normalization: Normalization = "imagenet",
+    keep_background: bool = False,
     notify: Callable[[str], None] = lambda _: None,
 ) -> Checkpoint:
-    """Read a network's weights from a file, under torchvision's names or ours.
+    """Read a network's weights from a file, under torchvision's names, timm's or ours.
 
-    The file determines the number of classes. Images are assumed to have been normalized as for
-    torchvision's weights; 1000 classes are assumed to be ImageNet's.
+    The file determines the number of classes. 1000 classes are assumed to be ImageNet's; of 1001 the
+    first is assumed to be TensorFlow's background, and left out.
 
     Args:
         spec: The network that the weights belong to.
@@ -53,26 +54,56 @@ def import_checkpoint(
         trained_px: Resolution of the training images; the spec's by default.
         kind: Which weights to take if a file has both; `model` by default.
         headless: Whether the classifier may be missing: it is then drawn at random, for the spec's classes.
-        notify: Is notified of the choice if a file has several sets of weights.
+        normalization: Of the images: by ImageNet's mean and deviation, or to -1..1 (`inception`).
+        keep_background: Whether to keep all of 1001 classes.
+        notify: Is notified of the choice if a file has several sets of weights, and of a class left out.
 
     Raises:
         InputError: The file is missing, contains no weights, code, weights that are not finite, or those of
             another network; the message names the first mismatches.
     """
-    found = _chosen(read_weights(path), spec, path, kind, notify)
+    sets = [replace(weights, tensors=_renamed(weights.tensors)) for weights in read_weights(path)]
+    found = _chosen(sets, spec, path, kind, notify)
     _require_stored(found, path)
     _require_layout(found, path)
     _require_scheme(found, spec, path)
     spec = _with_classes_of(found, spec)
     weights = _ours(found, spec, path, headless=headless)
+    mean, std = NORMALIZATIONS[normalization]
     usage = Usage(
         classes=_class_names(spec.head.classes),
         trained_px=trained_px or spec.resolution,
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
+        mean=mean,
+        std=std,
         named=spec.head.classes == IMAGENET_CLASSES,
     )
-    return Checkpoint(spec, weights, usage)
+    checkpoint = Checkpoint(spec, weights, usage)
+    if spec.head.classes != IMAGENET_CLASSES + 1 or keep_background:
+        return checkpoint
+    notify(f"{path}: left out the first of {spec.head.classes:,} classes, TensorFlow's background")
+    return without_first_class(checkpoint)
+
+
+def without_first_class(checkpoint: Checkpoint) -> Checkpoint:
+    """Return the network without its first output; if ImageNet's 1000 are left, they get their names."""
+    weights = dict(checkpoint.weights)
+    for name in list(checkpoint.network().state_dict())[-2:]:
+        weights[name] = weights[name][1:].clone()
+    spec = checkpoint.spec
+    classes = spec.head.classes - 1
+    usage = replace(
+        checkpoint.usage, classes=_class_names(classes), named=classes == IMAGENET_CLASSES
+    )
+    return replace(
+        checkpoint,
+        spec=replace(spec, head=replace(spec.head, classes=classes)),
+        weights=weights,
+        usage=usage,
+    )
+
+
+def _renamed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return from_timm(tensors) if is_timm(tensors) else tensors
 
 
 def torchvision_state_dict(checkpoint: Checkpoint) -> OrderedDict[str, Tensor]:

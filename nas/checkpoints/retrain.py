@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from typing import TypedDict, Unpack
 
 import torch
 
@@ -14,18 +14,27 @@ from nas.checkpoints.class_file import ClassFile
 from nas.checkpoints.class_map import class_map
 from nas.checkpoints.class_names import Notify, listed
 from nas.checkpoints.scoring import relabelled
-from nas.checkpoints.usage import Usage
+from nas.checkpoints.usage import NORMALIZATIONS, Usage
 from nas.data.images import Dataset
 from nas.training.evaluate import Score, evaluate
 from nas.training.recipe import Recipe
-from nas.training.train import Progress, TrainResult, train
+from nas.training.teacher import Teacher
+from nas.training.train import Keeper, Progress, TrainResult, train
 from search_spaces import ArchSpec, InputError
 from search_spaces.network import Network, build
 
 _log = logging.getLogger(__name__)
 
-FINE_TUNING_RATE = 1e-3
-"""Peak learning rate for fine-tuning: a quarter of that from scratch."""
+
+class FitOptions(TypedDict, total=False):
+    """Keyword arguments of `nas.training.train.train`, for functions that pass them on."""
+
+    seed: int
+    device: str
+    teacher: Teacher | None
+    keeper: Keeper | None
+    evaluate_every: int | None
+    on_progress: Callable[[Progress], None] | None
 
 
 @dataclass(frozen=True)
@@ -44,13 +53,7 @@ class Retrained:
 
 
 def train_from_scratch(
-    spec: ArchSpec,
-    data: Dataset,
-    recipe: Recipe,
-    *,
-    seed: int = 0,
-    device: str = "cpu",
-    on_progress: Callable[[Progress], None] | None = None,
+    spec: ArchSpec, data: Dataset, recipe: Recipe, **options: Unpack[FitOptions]
 ) -> Retrained:
     """Train a network from random weights; its classes and resolution are set to the data's.
 
@@ -58,22 +61,18 @@ def train_from_scratch(
         InputError: Fewer images than a batch.
         Diverged: The loss became NaN or infinite.
     """
+    options.setdefault("seed", 0)
     head = replace(spec.head, classes=len(data.classes))
     spec = replace(spec, head=head, resolution=data.resolution_px)
-    network = build(spec, generator=torch.Generator().manual_seed(seed))
-    usage = Usage.of(data)
-    fit = partial(train, seed=seed, device=device, on_progress=on_progress)
-    return _trained(network, usage, data, recipe, fit, device)
+    if recipe.normalization != "data":
+        mean, std = NORMALIZATIONS[recipe.normalization]
+        data = replace(data, mean=mean, std=std)
+    network = build(spec, generator=torch.Generator().manual_seed(options["seed"]))
+    return _trained(network, Usage.of(data), data, recipe, from_scratch=True, options=options)
 
 
 def fine_tune(
-    start: Checkpoint,
-    data: Dataset,
-    recipe: Recipe,
-    *,
-    seed: int = 0,
-    device: str = "cpu",
-    on_progress: Callable[[Progress], None] | None = None,
+    start: Checkpoint, data: Dataset, recipe: Recipe, **options: Unpack[FitOptions]
 ) -> Retrained:
     """Fine-tune a checkpoint, on images normalized as for the checkpoint.
 
@@ -83,13 +82,13 @@ def fine_tune(
         InputError: The data's classes are not the checkpoint's, or fewer images than a batch.
         Diverged: The loss became NaN or infinite.
     """
+    options.setdefault("seed", 0)
     start, data = for_classes(start, data, notify=_log.info)
     data = replace(data, mean=start.usage.mean, std=start.usage.std)
     spec = replace(start.spec, resolution=data.resolution_px)
     network = Checkpoint(spec, start.weights, start.usage).network()
     usage = replace(start.usage, trained_px=data.resolution_px)
-    fit = partial(train, seed=seed, device=device, from_scratch=False, on_progress=on_progress)
-    done = _trained(network, usage, data, recipe, fit, device)
+    done = _trained(network, usage, data, recipe, from_scratch=False, options=options)
     return replace(done, checkpoint=replace(done.checkpoint, device=start.device))
 
 
@@ -145,18 +144,19 @@ def _trained(
     usage: Usage,
     data: Dataset,
     recipe: Recipe,
-    fit: Callable[[Network, Dataset, Recipe], TrainResult],
-    device: str,
+    *,
+    from_scratch: bool,
+    options: FitOptions,
 ) -> Retrained:
     """Train a network and evaluate it on the test images."""
-    result = fit(network, data, recipe)
+    result = train(network, data, recipe, from_scratch=from_scratch, **options)
     test = evaluate(
         network,
         data.test,
         mean=data.mean,
         std=data.std,
         batch_size=recipe.eval_batch_size,
-        device=device,
+        device=options.get("device", "cpu"),
         autocast=recipe.autocast,
     )
     return Retrained(Checkpoint(network.spec, network.state_dict(), usage), result, test)

@@ -112,12 +112,17 @@ class Relabelled:
         return None if own is None else self.indices[own]
 
     def batches(
-        self, batch_size: int, *, generator: torch.Generator | None = None, drop_last: bool = False
+        self,
+        batch_size: int,
+        *,
+        generator: torch.Generator | None = None,
+        drop_last: bool = False,
+        skip: int = 0,
     ) -> Iterator[Batch]:
         """Iterate over the split once; see `Split.batches`."""
         lookup = torch.from_numpy(self.indices)
         for images, labels in self.split.batches(
-            batch_size, generator=generator, drop_last=drop_last
+            batch_size, generator=generator, drop_last=drop_last, skip=skip
         ):
             yield images, lookup[labels]
 

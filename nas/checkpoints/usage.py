@@ -11,6 +11,13 @@ if TYPE_CHECKING:
     from nas.data.images import Dataset
 
 
+NORMALIZATIONS = {
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "inception": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+}
+"""Mean and deviation of each channel, of pixels in 0..1: ImageNet's, and those that give -1..1."""
+
+
 @dataclass(frozen=True)
 class Usage:
     """How a network's input is prepared, and what its outputs mean.

@@ -9,7 +9,7 @@ _RENAME = "save them under torchvision's names, from a network of torchvision's 
 _OTHER = "give weights of a network that --arch can name"
 
 _LAYOUTS = (
-    ("timm's", r"conv_stem\.(conv\.)?weight", _RENAME),
+    ("timm's", r"conv_stem\.conv\.weight", _RENAME),
     ("timm's", r"blocks\.\d+\.\d+\.(conv_dw|conv_pw|conv_pwl|bn1|bn2|se)\.", _RENAME),
     ("transformers'", r"(.*\.)?(conv_stem|layer\.\d+)\.\w+\.convolution\.", _RENAME),
     ("efficientnet_pytorch's", r"_conv_stem\.|_blocks\.\d+\.", _OTHER),
@@ -30,8 +30,8 @@ _LAYOUTS = (
 def foreign_layout(names: Iterable[str]) -> str | None:
     """Say whose naming scheme this is, with an example and a remedy; None if it is not known.
 
-    >>> foreign_layout(["conv_stem.weight", "bn1.weight"])[:51]
-    "timm's layout of names (conv_stem.weight), not read"
+    >>> foreign_layout(["_conv_stem.weight", "_bn0.weight"])[:66]
+    "efficientnet_pytorch's layout of names (_conv_stem.weight), not re"
     """
     for name in names:
         for owner, pattern, mend in _LAYOUTS:

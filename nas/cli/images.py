@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nas.checkpoints.checkpoint import Usage
     from nas.data.images import Dataset
     from nas.data.load import ImageSource
+    from nas.training.recipe import Augment
 
 
 def open_images(
@@ -27,6 +28,7 @@ def open_images(
     setting: str = "--batch-size",
     resumed: Resumed | None = None,
     of: Path | None = None,
+    augment: Augment | None = None,
 ) -> Dataset:
     """Read the images at `wanted.proxy_resolution`, or at their own size.
 
@@ -37,6 +39,7 @@ def open_images(
         setting: Option or setting that changes `batch_size`, for the error message.
         resumed: The resumed run, if any.
         of: See `find_images`.
+        augment: How training images are cropped, if they are.
 
     Raises:
         InputError: See `nas.data.load.load_dataset`; there are fewer training images than a batch; or the
@@ -44,7 +47,7 @@ def open_images(
     """
     source = find_images(wanted, console, resumed=resumed, of=of)
     px = wanted.proxy_resolution or source.default_px()
-    return read_images(source, px, console, batch_size=batch_size, setting=setting)
+    return read_images(source, px, console, batch_size=batch_size, setting=setting, augment=augment)
 
 
 def find_images(
@@ -116,6 +119,7 @@ def read_images(
     batch_size: int,
     setting: str = "--batch-size",
     beside_px: int | None = None,
+    augment: Augment | None = None,
 ) -> Dataset:
     """Read images at a size, with progress.
 
@@ -126,6 +130,7 @@ def read_images(
         batch_size: Minimum number of training images.
         setting: Option or setting that changes `batch_size`, for the error message.
         beside_px: Another size that the images will also be read at.
+        augment: How training images are cropped, if they are.
 
     Raises:
         InputError: An image cannot be read, or there are fewer training images than a batch.
@@ -136,6 +141,7 @@ def read_images(
     with waiting(console, reading) as status:
         images = source.at(
             px,
+            train_px=None if augment is None else augment.stored_px(px),
             beside_px=beside_px,
             progress=lambda done, total: status.update(f"{reading}: {done} of {total}"),
         )

@@ -18,9 +18,9 @@ from nas.cli.commands.predict import predict
 from nas.cli.commands.profile import profile
 from nas.cli.commands.report import report
 from nas.cli.commands.show import show
-from nas.cli.commands.train import train
 from nas.cli.errors import guarded
 from nas.cli.search.command import search
+from nas.cli.train.command import train
 
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 

@@ -24,7 +24,12 @@ class Split(Protocol):
         ...
 
     def batches(
-        self, batch_size: int, *, generator: torch.Generator | None = None, drop_last: bool = False
+        self,
+        batch_size: int,
+        *,
+        generator: torch.Generator | None = None,
+        drop_last: bool = False,
+        skip: int = 0,
     ) -> Iterator[Batch]:
         """Iterate over the split once.
 
@@ -32,6 +37,7 @@ class Split(Protocol):
             batch_size: Images per batch; the last one may be smaller.
             generator: CPU generator that shuffles; None keeps the stored order.
             drop_last: Drop an incomplete last batch.
+            skip: Number of batches to leave out at the beginning.
 
         Yields:
             uint8 images (N, 3, H, W) and int64 labels (N,), on the CPU; the caller may modify them.
@@ -55,12 +61,16 @@ class ArraySplit:
         return len(self.labels)
 
     def batches(
-        self, batch_size: int, *, generator: torch.Generator | None = None, drop_last: bool = False
+        self,
+        batch_size: int,
+        *,
+        generator: torch.Generator | None = None,
+        drop_last: bool = False,
+        skip: int = 0,
     ) -> Iterator[Batch]:
         """Iterate over the split once; see `Split.batches`."""
-        for chosen in batch_indices(
-            len(self), batch_size, generator=generator, drop_last=drop_last
-        ):
+        order = batch_indices(len(self), batch_size, generator=generator, drop_last=drop_last)
+        for chosen in order[skip:]:
             # Indexing copies, so torch never holds a view of read-only memory.
             yield torch.from_numpy(self.images[chosen]), torch.from_numpy(self.labels[chosen])
 

@@ -86,6 +86,7 @@ class ImageSource:
         self,
         size_px: int,
         *,
+        train_px: int | None = None,
         beside_px: int | None = None,
         progress: ProgressCallback | None = None,
     ) -> Dataset:
@@ -93,6 +94,8 @@ class ImageSource:
 
         Args:
             size_px: Height and width.
+            train_px: Height and width of the training images, if a training crops them; at least
+                `size_px`.
             beside_px: Another resolution at which the same images are in memory too.
             progress: Called with (images done, total) once the work has taken two seconds.
 
@@ -103,23 +106,33 @@ class ImageSource:
             raise InputError(
                 f"resolution must be at least {MIN_RESOLUTION_PX}, got {size_px}: try 32 or 96"
             )
-        sizes = [size_px] if beside_px is None else [size_px, beside_px]
-        if sum(_size_mb(self.pictures, px) for px in sizes) <= self.memory_limit_mb:
-            return _in_memory(self, size_px=size_px, progress=progress)
-        return _streaming(self, size_px=size_px, progress=progress)
+        sizes = dict.fromkeys(self.pictures, size_px)
+        if train_px is not None:
+            sizes["train"] = train_px
+        others = {} if beside_px is None else dict.fromkeys(self.pictures, beside_px)
+        if _size_mb(self.pictures, sizes) + _size_mb(self.pictures, others) <= self.memory_limit_mb:
+            return _in_memory(self, sizes, size_px=size_px, progress=progress)
+        return _streaming(self, sizes, size_px=size_px, progress=progress)
 
 
-def _size_mb(pictures: Mapping[str, Pictures], size_px: int) -> float:
-    return sum(len(part.labels) for part in pictures.values()) * 3 * size_px**2 / 2**20
+def _size_mb(pictures: Mapping[str, Pictures], sizes: Mapping[str, int]) -> float:
+    """Return the memory for splits decoded at these sizes."""
+    return sum(len(pictures[name].labels) * 3 * px**2 for name, px in sizes.items()) / 2**20
 
 
-def _in_memory(source: ImageSource, *, size_px: int, progress: ProgressCallback | None) -> Dataset:
+def _in_memory(
+    source: ImageSource,
+    sizes: Mapping[str, int],
+    *,
+    size_px: int,
+    progress: ProgressCallback | None,
+) -> Dataset:
     total = sum(len(part.labels) for part in source.pictures.values())
     done = 0
     splits: dict[str, ArraySplit] = {}
     bad: list[Unreadable] = []
     for name, part in source.pictures.items():
-        images = np.empty((len(part.labels), 3, size_px, size_px), np.uint8)
+        images = np.empty((len(part.labels), 3, sizes[name], sizes[name]), np.uint8)
         shifted = _shifted(progress, done=done, total=total)
         found = decode_into(
             images, part, background=source.background, white=source.white, progress=shifted
@@ -140,7 +153,13 @@ def _shifted(
     return None if progress is None else lambda more, _: progress(done + more, total)
 
 
-def _streaming(source: ImageSource, *, size_px: int, progress: ProgressCallback | None) -> Dataset:
+def _streaming(
+    source: ImageSource,
+    sizes: Mapping[str, int],
+    *,
+    size_px: int,
+    progress: ProgressCallback | None,
+) -> Dataset:
     require_readable(
         source.pictures, source.memory, size_px=size_px, white=source.white, progress=progress
     )
@@ -155,7 +174,7 @@ def _streaming(source: ImageSource, *, size_px: int, progress: ProgressCallback 
         progress=progress,
     )
     splits = {
-        name: StreamingSplit(part, size_px, source.workers, background, source.white)
+        name: StreamingSplit(part, sizes[name], source.workers, background, source.white)
         for name, part in source.pictures.items()
     }
     return _dataset(source, splits, size_px, images, numbers)

@@ -45,7 +45,12 @@ class StreamingSplit:
         return self.pictures.labels
 
     def batches(
-        self, batch_size: int, *, generator: torch.Generator | None = None, drop_last: bool = False
+        self,
+        batch_size: int,
+        *,
+        generator: torch.Generator | None = None,
+        drop_last: bool = False,
+        skip: int = 0,
     ) -> Iterator[Batch]:
         """Iterate over the split once; see `Split.batches`.
 
@@ -56,7 +61,7 @@ class StreamingSplit:
         shorten_sockets()
         loader = DataLoader(
             _DecodedBatches(self),
-            sampler=order,
+            sampler=order[skip:],
             batch_size=None,
             num_workers=self.workers,
             collate_fn=_unchanged,

@@ -1,18 +1,23 @@
 """Random augmentation of a whole batch at once, drawn for each image separately."""
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from nas.training.randomness import global_seed
 from nas.training.recipe import Augment
+
+LUMA = (0.299, 0.587, 0.114)
+YIQ = (LUMA, (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
 
 
 def normalize(images: Tensor, *, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """Convert uint8 pixels to a network's input: `(pixel / 255 - mean) / std`.
 
     Args:
-        images: uint8 (N, 3, H, W).
+        images: uint8 or float (N, 3, H, W), 0..255; not modified.
         mean: per channel, of pixels in 0..1.
         std: per channel, of pixels in 0..1.
 
@@ -22,34 +27,123 @@ def normalize(images: Tensor, *, mean: Sequence[float], std: Sequence[float]) ->
     shape = (1, len(mean), 1, 1)
     deviation = torch.tensor(std, device=images.device).view(shape)
     shift = torch.tensor(mean, device=images.device).view(shape)
-    floats = images.to(torch.float32, memory_format=torch.channels_last)
+    floats = images.to(torch.float32, memory_format=torch.channels_last, copy=True)
     return floats.sub_(255 * shift).div_(255 * deviation)
 
 
-def augment(images: Tensor, settings: Augment, *, generator: torch.Generator) -> Tensor:
-    """Shift and mirror images; optionally change their light and erase rectangles.
+def augment(
+    images: Tensor,
+    settings: Augment,
+    *,
+    generator: torch.Generator,
+    size_px: int | None = None,
+) -> Tensor:
+    """Crop or shift and mirror images, apply the policy, change their light and color, erase rectangles.
 
     Every image has its own draw.
 
     Args:
-        images: uint8 (N, C, H, W); not modified.
+        images: uint8 (N, C, S, S); not modified. With random crops S may be larger than `size_px`.
         settings: What to do and how strongly.
         generator: On the device of the images.
+        size_px: Side of the result; None is that of the images.
 
     Returns:
-        uint8 (N, C, H, W), channels last in memory.
+        uint8 (N, C, size_px, size_px), channels last in memory.
     """
     count, height, width = len(images), *images.shape[-2:]
-    pad = round(settings.pad_fraction * min(height, width))
+    size_px = height if size_px is None else size_px
     mirrored = _coins(count, generator) & settings.flip
-    down = _integers(count, 2 * pad + 1, generator)
-    right = _integers(count, 2 * pad + 1, generator)
-    changed = shift_and_mirror(images, mirrored=mirrored, down=down, right=right, pad=pad)
-    if settings.brightness or settings.contrast:
+    if settings.crop_area < 1 or size_px != height:
+        box = random_boxes(count, settings, generator)
+        changed = crop_and_mirror(images, box, mirrored=mirrored, size_px=size_px)
+    else:
+        pad = round(settings.pad_fraction * min(height, width))
+        down = _integers(count, 2 * pad + 1, generator)
+        right = _integers(count, 2 * pad + 1, generator)
+        changed = shift_and_mirror(images, mirrored=mirrored, down=down, right=right, pad=pad)
+    if settings.policy != "none":
+        changed = apply_policy(changed, settings.policy, generator=generator)
+    if settings.brightness or settings.contrast or settings.saturation:
         changed = _relight(changed, settings, generator)
+    if settings.hue:
+        changed = _turn_hue(changed, settings.hue, generator)
     if settings.erase_probability:
         changed = _erase(changed, settings.erase_probability, generator)
     return changed
+
+
+def random_boxes(count: int, settings: Augment, generator: torch.Generator) -> Tensor:
+    """Draw crops inside of a square of side 1: uniform in area, log-uniform in aspect ratio, then in place.
+
+    A side that would be longer than the square is cut to it.
+
+    Returns:
+        float32 (N, 4): left, top, width, height.
+    """
+    uniform = torch.rand(4, count, generator=generator, device=generator.device)
+    area = settings.crop_area + (1 - settings.crop_area) * uniform[0]
+    ratio = torch.exp((2 * uniform[1] - 1) * math.log(settings.crop_ratio))
+    wide = (area * ratio).sqrt().clamp_(max=1)
+    high = (area / ratio).sqrt().clamp_(max=1)
+    return torch.stack([uniform[2] * (1 - wide), uniform[3] * (1 - high), wide, high], dim=1)
+
+
+def crop_and_mirror(images: Tensor, boxes: Tensor, *, mirrored: Tensor, size_px: int) -> Tensor:
+    """Resize a crop of each image bilinearly, and mirror some of them, in one pass.
+
+    Args:
+        images: uint8 (N, C, S, S).
+        boxes: float32 (N, 4): left, top, width, height, as fractions of S.
+        mirrored: bool (N,): whether the crop is mirrored left to right.
+        size_px: Side of the result.
+
+    Returns:
+        uint8 (N, C, size_px, size_px), channels last in memory.
+    """
+    left, top, wide, high = boxes.unbind(1)
+    side = images.shape[-1]
+    middle = (torch.arange(size_px, device=images.device) + 0.5) / size_px  # (size,)
+    across = torch.where(mirrored[:, None], 1 - middle, middle)  # (N, size)
+    x = (left[:, None] + wide[:, None] * across) * side - 0.5  # (N, size), in pixels of the image
+    y = (top[:, None] + high[:, None] * middle) * side - 0.5
+    columns, column_weights = _between(x, side)
+    rows, row_weights = _between(y, side)
+    sample = torch.arange(len(images), device=images.device)[:, None]
+    # Rows and columns are separate: four gathers of whole lines are faster than a sampling grid.
+    lines = images.permute(0, 2, 3, 1)  # (N, S, S, C)
+    upper, lower = (lines[sample, r].float() for r in rows)  # (N, size, S, C)
+    mixed = torch.lerp(upper, lower, row_weights[:, :, None, None]).transpose(1, 2)
+    before, after = (mixed[sample, c] for c in columns)  # (N, size, size, C), transposed
+    crops = torch.lerp(before, after, column_weights[:, :, None, None]).transpose(1, 2)
+    return crops.round_().to(torch.uint8).contiguous().permute(0, 3, 1, 2)
+
+
+def _between(position: Tensor, side: int) -> tuple[tuple[Tensor, Tensor], Tensor]:
+    """Return the pixels before and after each position, and the weight of the one after."""
+    position = position.clamp(0, side - 1)
+    before = position.floor().long().clamp_(max=max(side - 2, 0))
+    return (before, (before + 1).clamp_(max=side - 1)), position - before
+
+
+def apply_policy(images: Tensor, policy: str, *, generator: torch.Generator) -> Tensor:
+    """Change each image by torchvision's TrivialAugmentWide or RandAugment.
+
+    Args:
+        images: uint8 (N, 3, H, W).
+        policy: `trivialaugment` or `randaugment`.
+        generator: Seeds torch's global generator, which the transforms draw from.
+
+    Returns:
+        uint8 (N, 3, H, W), channels last in memory.
+    """
+    from torchvision.transforms import v2
+
+    change = v2.TrivialAugmentWide() if policy == "trivialaugment" else v2.RandAugment()
+    seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
+    with global_seed(seed):
+        changed = torch.stack([change(image) for image in images])
+    return changed.contiguous(memory_format=torch.channels_last)
 
 
 def shift_and_mirror(
@@ -79,13 +173,33 @@ def shift_and_mirror(
 
 
 def _relight(images: Tensor, settings: Augment, generator: torch.Generator) -> Tensor:
-    """Scale the brightness of each image, then its contrast around its own mean."""
+    """Scale each image's brightness, its contrast around its own mean, and its distance from gray."""
     count = len(images)
     light = 1 + settings.brightness * _signed(count, generator)
     spread = 1 + settings.contrast * _signed(count, generator)
     floats = images.float() * light
     centre = floats.mean(dim=(1, 2, 3), keepdim=True)
-    return ((floats - centre) * spread + centre).round_().clamp_(0, 255).to(torch.uint8)
+    floats = (floats - centre) * spread + centre
+    if settings.saturation:
+        depth = 1 + settings.saturation * _signed(count, generator)
+        luma = torch.tensor(LUMA, device=images.device).view(1, 3, 1, 1)
+        gray = (floats * luma).sum(dim=1, keepdim=True)
+        floats = torch.lerp(gray, floats, depth)
+    return floats.round_().clamp_(0, 255).to(torch.uint8)
+
+
+def _turn_hue(images: Tensor, most: float, generator: torch.Generator) -> Tensor:
+    """Rotate colors around the gray axis of YIQ, by up to `most` of the circle."""
+    angle = 2 * math.pi * most * _signed(len(images), generator).flatten()
+    cosine, sine, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
+    one = torch.ones_like(angle)
+    turn = torch.stack([one, zero, zero, zero, cosine, -sine, zero, sine, cosine], dim=1)
+    to_yiq = torch.tensor(YIQ, device=images.device)
+    whole = torch.linalg.inv(to_yiq) @ turn.view(-1, 3, 3) @ to_yiq  # (N, 3, 3)
+    turned = torch.einsum("nij,njhw->nihw", whole, images.float())
+    return (
+        turned.round_().clamp_(0, 255).to(torch.uint8).contiguous(memory_format=torch.channels_last)
+    )
 
 
 def _erase(images: Tensor, probability: float, generator: torch.Generator) -> Tensor:

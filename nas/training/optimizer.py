@@ -1,22 +1,52 @@
-"""Optimizer and initialization for short trainings of small convolutional networks."""
+"""Optimizer of a recipe, and the initialization of residual branches."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import nn
 
+from nas.training.recipe import AdamW, Recipe, RMSProp
+from nas.training.rmsprop import TFRMSprop
 
-def adamw(module: nn.Module, *, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
-    """Return AdamW with weight decay on convolution and linear weights only.
+
+def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Return the recipe's optimizer, with weight decay on convolution and linear weights only.
 
     Decay of batch norm scales and biases does not limit capacity; it pulls the few numbers that scale whole
-    channels towards zero.
+    channels towards zero. Each group of parameters has the key `scale`: its learning rate as a fraction
+    of the peak rate, which is `recipe.body_rate` for all layers but the classifier.
     """
-    parameters = [p for p in module.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    # Fused makes one pass over all tensors; the plain loop takes more than twice as long.
-    return torch.optim.AdamW(groups, lr=learning_rate, fused=True)
+    groups = _groups(module, recipe)
+    rate, kind = recipe.peak_rate, recipe.optimizer
+    if isinstance(kind, AdamW):
+        # Fused makes one pass over all tensors; the plain loop takes more than twice as long.
+        return torch.optim.AdamW(groups, lr=rate, fused=True)
+    if isinstance(kind, RMSProp):
+        return TFRMSprop(
+            groups, lr=rate, decay=kind.decay, momentum=kind.momentum, eps=kind.epsilon
+        )
+    nesterov = kind.momentum > 0
+    return torch.optim.SGD(groups, lr=rate, momentum=kind.momentum, nesterov=nesterov)
+
+
+def _groups(module: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """Split the parameters by whether they decay, and by their learning rate if it differs."""
+    head = {id(p) for p in classifier_parameters(module)} if recipe.body_rate < 1 else set()
+    groups = []
+    for scale, in_head in ((recipe.body_rate, False), (1.0, True)):
+        part = [p for p in module.parameters() if (id(p) in head) == in_head]
+        for decay, kept in ((recipe.weight_decay, True), (0.0, False)):
+            chosen = [p for p in part if p.requires_grad and (p.ndim > 1) == kept]
+            groups.append({"params": chosen, "weight_decay": decay, "scale": scale})
+    return [group for group in groups if group["params"]]
+
+
+def classifier_parameters(module: nn.Module) -> list[nn.Parameter]:
+    """Return the parameters of the last linear layer; none if there is no such layer."""
+    layers = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
+    return list(layers[-1].parameters()) if layers else []
 
 
 def zero_residual_branches(module: nn.Module) -> int:

@@ -1,19 +1,24 @@
-"""Training settings of a candidate, as data that loads without torch."""
+"""Training settings as data, which load without torch."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from nas.schema import SETTINGS
 
 DEFAULT_EPOCHS = 5.0
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Strength = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Augment(BaseModel):
     """Random augmentation of training images; see `nas.training.augment`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = SETTINGS
 
     flip: bool = Field(default=True, description="mirror half of the images left to right")
     pad_fraction: float = Field(
@@ -22,18 +27,123 @@ class Augment(BaseModel):
         le=0.5,
         description="shift by up to this fraction of the side, padding with black",
     )
-    brightness: float = Field(
-        default=0.0, ge=0, lt=1, description="scale brightness by 1 +- up to this fraction"
+    crop_area: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="train on random crops of this fraction of the area up to the whole image, instead of "
+        "shifting (random resized crop: Szegedy et al. 2015); 1 does not crop",
     )
-    contrast: float = Field(
-        default=0.0, ge=0, lt=1, description="scale contrast by 1 +- up to this fraction"
+    crop_ratio: float = Field(
+        default=4 / 3,
+        ge=1,
+        le=4,
+        description="longer by shorter side of a crop, at most, before it is resized to a square",
     )
-    erase_probability: float = Field(
+    brightness: Strength = Field(
+        default=0.0, description="scale brightness by 1 +- up to this fraction"
+    )
+    contrast: Strength = Field(
+        default=0.0, description="scale contrast by 1 +- up to this fraction"
+    )
+    saturation: Strength = Field(
+        default=0.0, description="scale saturation by 1 +- up to this fraction"
+    )
+    hue: float = Field(
+        default=0.0, ge=0, le=0.5, description="turn hue by up to this fraction of the color circle"
+    )
+    policy: Literal["none", "trivialaugment", "randaugment"] = Field(
+        default="none",
+        description="torchvision's TrivialAugmentWide (Mueller & Hutter 2021) or RandAugment (Cubuk et al. "
+        "2020, two operations of magnitude 9)",
+    )
+    erase_probability: Fraction = Field(
+        default=0.0, description="fraction of images in which one rectangle is blackened"
+    )
+    mixup: float = Field(
         default=0.0,
         ge=0,
-        le=1,
-        description="fraction of images in which one rectangle is blackened",
+        description="alpha of mixup (Zhang et al. 2018); 0 is off. With cutmix, each batch takes one",
     )
+    cutmix: float = Field(
+        default=0.0, ge=0, description="alpha of CutMix (Yun et al. 2019); 0 is off"
+    )
+
+    def stored_px(self, size_px: int) -> int:
+        """Return the side at which training images are stored: a crop of mean area then keeps its detail.
+
+        >>> Augment().stored_px(96), Augment(crop_area=0.25).stored_px(96)
+        (96, 122)
+        """
+        return math.ceil(size_px / math.sqrt((self.crop_area + 1) / 2))
+
+
+class AdamW(BaseModel):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
+
+    model_config = SETTINGS
+
+    name: Literal["adamw"] = "adamw"
+
+
+class RMSProp(BaseModel):
+    """TensorFlow's RMSProp, see `nas.training.rmsprop`; weight decay is an L2 loss."""
+
+    model_config = SETTINGS
+
+    name: Literal["rmsprop"] = "rmsprop"
+    decay: Fraction = Field(default=0.9, description="of the mean square of the gradients")
+    momentum: Strength = Field(default=0.9, description="of the steps")
+    epsilon: float = Field(default=1e-3, gt=0, description="added to the mean square")
+
+
+class SGD(BaseModel):
+    """Stochastic gradient descent with Nesterov's momentum; weight decay is an L2 loss."""
+
+    model_config = SETTINGS
+
+    name: Literal["sgd"] = "sgd"
+    momentum: Strength = Field(default=0.9, description="of the steps")
+
+
+class OneCycle(BaseModel):
+    """Rise from 1/25 of the rate to the rate, then fall to almost 0 (Smith & Topin 2018)."""
+
+    model_config = SETTINGS
+
+    name: Literal["one_cycle"] = "one_cycle"
+
+
+class Cosine(BaseModel):
+    """Rise linearly, then fall by half a cosine (Loshchilov & Hutter 2017)."""
+
+    model_config = SETTINGS
+
+    name: Literal["cosine"] = "cosine"
+    final: Fraction = Field(default=0.0, description="fraction of the rate at the end")
+
+
+class Exponential(BaseModel):
+    """Rise linearly, then multiply the rate by a factor every few epochs (MobileNetV3, 6.1.1)."""
+
+    model_config = SETTINGS
+
+    name: Literal["exponential"] = "exponential"
+    factor: float = Field(default=0.99, gt=0, le=1, description="of each decay")
+    every_epochs: float = Field(default=3.0, gt=0, description="epochs between decays")
+
+
+def _named(value: Any) -> Any:
+    """Read `adamw` as `{name: adamw}`."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+Optimizer = Annotated[
+    AdamW | RMSProp | SGD, Field(discriminator="name"), BeforeValidator(_named, str)
+]
+Schedule = Annotated[
+    OneCycle | Cosine | Exponential, Field(discriminator="name"), BeforeValidator(_named, str)
+]
 
 
 class Recipe(BaseModel):
@@ -57,24 +167,65 @@ class Recipe(BaseModel):
         default=None, gt=0, description="minimum number of batches if the length is in epochs"
     )
     batch_size: int = Field(default=128, ge=2, description="images per training step")
-    learning_rate: float = Field(default=4e-3, gt=0, description="peak learning rate of AdamW")
+    optimizer: Optimizer = Field(
+        default=AdamW(), description="adamw, rmsprop or sgd, or one of them with its own settings"
+    )
+    learning_rate: float = Field(default=4e-3, gt=0, description="peak learning rate")
+    rate_batch: int | None = Field(
+        default=None,
+        gt=0,
+        description="batch size that the learning rate is meant for: it is scaled in proportion to "
+        "batch_size (Goyal et al. 2017); null takes it as it is",
+    )
+    schedule: Schedule = Field(
+        default=OneCycle(),
+        description="one_cycle, cosine or exponential, or one of them with its own settings",
+    )
+    warmup_fraction: Strength = Field(
+        default=0.3, description="fraction of steps in which the rate rises to its peak"
+    )
     weight_decay: float = Field(
         default=0.05, ge=0, description="of convolution and linear weights only"
     )
-    label_smoothing: float = Field(
-        default=0.1, ge=0, lt=1, description="fraction of the target spread evenly over classes"
+    clip_norm: float | None = Field(
+        default=None, gt=0, description="scale gradients down to this norm at most; null does not"
     )
-    warmup_fraction: float = Field(
-        default=0.3, ge=0, lt=1, description="fraction of steps in which the rate rises to its peak"
-    )
-    average_fraction: float = Field(
+    head_fraction: Strength = Field(
         default=0.0,
-        ge=0,
+        description="train only the classifier in this first fraction of steps: a new one is random, and "
+        "would disturb inherited weights",
+    )
+    body_rate: float = Field(
+        default=1.0,
+        gt=0,
         le=1,
+        description="learning rate of all other layers, as a fraction of the classifier's",
+    )
+    label_smoothing: Strength = Field(
+        default=0.1, description="fraction of the target spread evenly over classes"
+    )
+    dropout: Strength | None = Field(
+        default=None, description="before the classifier; null keeps the network's own"
+    )
+    batch_norm_decay: Strength | None = Field(
+        default=None,
+        description="decay of batch norm's running statistics; null keeps the network's own",
+    )
+    average_fraction: Fraction = Field(
+        default=0.0,
         description="average weights over this last fraction of steps; 0 takes the last weights",
+    )
+    ema_decay: Strength | None = Field(
+        default=None,
+        description="decay of an exponential moving average of the weights, which becomes the result; it "
+        "is lower at first, by TensorFlow's rule. null takes the last weights",
     )
     augment: Augment = Field(
         default=Augment(), description="random augmentation of training images"
+    )
+    normalization: Literal["data", "inception", "imagenet"] = Field(
+        default="data",
+        description="of inputs, from scratch: by the data's mean and deviation, to -1..1, or by ImageNet's",
     )
     zero_init_residual: bool = Field(
         default=True, description="initialize residual branches to zero when training from scratch"
@@ -96,6 +247,29 @@ class Recipe(BaseModel):
         if epochs is not None and steps is not None:
             raise ValueError(f"give epochs or steps, got both: epochs={epochs}, steps={steps}")
         return {**given, "epochs": DEFAULT_EPOCHS} if epochs is None and steps is None else given
+
+    @model_validator(mode="after")
+    def _one_average(self) -> Self:
+        if self.ema_decay is not None and self.average_fraction > 0:
+            raise ValueError(
+                f"give ema_decay or average_fraction, got both: {self.ema_decay}, {self.average_fraction}"
+            )
+        return self
+
+    @property
+    def peak_rate(self) -> float:
+        """Learning rate at the peak of the schedule, for the recipe's batch size.
+
+        >>> Recipe(learning_rate=0.1, rate_batch=4096, batch_size=1024).peak_rate
+        0.025
+        """
+        if self.rate_batch is None:
+            return self.learning_rate
+        return self.learning_rate * self.batch_size / self.rate_batch
+
+    def epoch_steps(self, train_images: int) -> int:
+        """Return the number of steps of an epoch: whole batches, at least one."""
+        return max(1, train_images // self.batch_size)
 
     def total_steps(self, train_images: int) -> int:
         """Return the number of training steps, at least one; an epoch consists of whole batches."""
@@ -124,22 +298,3 @@ class Recipe(BaseModel):
             count = getattr(self, name)
             lengths[name] = count and max(1, round(count * factor))
         return self.model_copy(update=lengths)
-
-
-def one_cycle(step: int, total: int, *, warmup_fraction: float) -> float:
-    """Return the fraction of the peak rate at a step (Smith & Topin 2018, with fast.ai's cosines).
-
-    It rises from 1/25 to 1 during the warm-up, then falls to almost 0 at the last step.
-
-    >>> [round(one_cycle(s, 11, warmup_fraction=0.3), 2) for s in (0, 3, 10)]
-    [0.04, 1.0, 0.0]
-    """
-    first, last = 1 / 25, 1e-5
-    peak = warmup_fraction * (total - 1)
-    if step < peak:
-        return _cosine(first, 1.0, part=step / peak)
-    return _cosine(1.0, last, part=(step - peak) / max(total - 1 - peak, 1e-9))
-
-
-def _cosine(start: float, end: float, *, part: float) -> float:
-    return end + (start - end) * (1 + math.cos(math.pi * part)) / 2

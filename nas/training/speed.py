@@ -24,21 +24,22 @@ def training_speed(spec: ArchSpec, recipe: Recipe, *, px: int, threads: int) -> 
     import torch
 
     from nas.training.augment import augment, normalize
-    from nas.training.optimizer import adamw
+    from nas.training.optimizer import make_optimizer
     from search_spaces.network import build
 
     keep_freed_memory()
     torch.set_num_threads(threads)
     network = build(spec).to(memory_format=torch.channels_last)
-    optimizer = adamw(network, learning_rate=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    optimizer = make_optimizer(network, recipe)
     count = min(recipe.batch_size, max(LEAST_TIMED, TIMED_PIXELS // px**2))
+    stored = recipe.augment.stored_px(px)
     draw = torch.Generator().manual_seed(0)
-    images = torch.randint(256, (count, 3, px, px), dtype=torch.uint8, generator=draw)
+    images = torch.randint(256, (count, 3, stored, stored), dtype=torch.uint8, generator=draw)
     labels = torch.zeros(count, dtype=torch.long)
     times = []
     for _ in range(3):
         begin = time.perf_counter()
-        changed = augment(images, recipe.augment, generator=draw)
+        changed = augment(images, recipe.augment, generator=draw, size_px=px)
         inputs = normalize(changed, mean=(0.5,) * 3, std=(0.25,) * 3)
         loss = torch.nn.functional.cross_entropy(network(inputs), labels)
         loss.backward()  # type: ignore[no-untyped-call]

@@ -23,6 +23,8 @@ from search_spaces.shell import quoted
 if TYPE_CHECKING:
     from nas.checkpoints.checkpoint import Usage
     from nas.checkpoints.pretrained import Kind
+    from nas.checkpoints.timm_layout import Normalization
+    from search_spaces import ArchSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +37,33 @@ class WeightsOptions(OptionGroup):
     arch: Annotated[
         str,
         typer.Option(
-            help="Architecture of the weights: a reference network's name, or a .yaml spec."
+            help="Architecture of the weights: a reference network's name, timm's name, or a .yaml spec."
         ),
     ]
     resolution: Annotated[
         int | None,
         typer.Option(
             help="Side in pixels that the weights were trained at; default: the network's, or --like's."
+        ),
+    ] = None
+    padding: Annotated[
+        str | None,
+        typer.Option(
+            metavar="torch|same",
+            help="Padding that the weights were trained with; same for TensorFlow's. Default: the "
+            "network's, torch for a reference network.",
+        ),
+    ] = None
+    bn_eps: Annotated[
+        float | None,
+        typer.Option(help="Batch norm's epsilon; 1e-3 for TensorFlow's. Default: the network's."),
+    ] = None
+    normalization: Annotated[
+        str | None,
+        typer.Option(
+            metavar="imagenet|inception",
+            help="Of the images: by ImageNet's mean and deviation (default), or to -1..1, as for "
+            "TensorFlow's weights.",
         ),
     ] = None
     weights_of: Annotated[
@@ -87,17 +109,14 @@ def import_weights(
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Make a seed.pt from weights with torchvision's names or our own."""
+    """Make a seed.pt from weights with torchvision's names, timm's or our own."""
     like, (count, names) = labels.like, _classes(labels.classes)
     if names is not None and like is not None:
         raise InputError(
             f"--classes {labels.classes} and --like {like} both name the classes: give one of them"
         )
     kind = _kind(source.weights_of)
-    changes = scale.changes(resolution=source.resolution)
-    if changes.convention is None:
-        changes = replace(changes, convention=_convention(source.arch))
-    spec = open_spec(source.arch, changes)
+    spec, normalization = _network(source, scale)
     path = output or Path(f"{stem(source.arch)}-seed.pt")
     require_writable_file(path, source=source.weights, is_chosen=output is not None)
     from nas.checkpoints.checkpoint import checkpoint_bytes, load_checkpoint  # these import torch
@@ -109,6 +128,8 @@ def import_weights(
         source.weights,
         kind=kind,
         headless=count is not None,
+        normalization=normalization,
+        keep_background=names is not None and len(names.names) == spec.head.classes + 1,
         notify=lambda note: console.print(note, soft_wrap=True),
     )
     if like is not None:
@@ -133,6 +154,48 @@ def import_weights(
         f"next: {command(f'train {quoted(path)} --data DIR{renewed}')}",
         soft_wrap=True,
     )
+
+
+def _network(source: WeightsOptions, scale: ScaleOptions) -> tuple[ArchSpec, Normalization]:
+    """Return the network of the weights, and the normalization of its images.
+
+    Raises:
+        InputError: No such network, or an option does not apply to it.
+    """
+    from nas.checkpoints.timm_layout import timm_network  # imports torch
+
+    normalization = _choice("--normalization", source.normalization, ("imagenet", "inception"))
+    padding = _choice("--padding", source.padding, ("torch", "same"))
+    named = timm_network(source.arch)
+    if named is not None:
+        if scale.width is not None or scale.convention is not None:
+            raise InputError(
+                f"timm's name {source.arch} has a width: leave --width and --convention out"
+            )
+        spec, usual = named.spec, named.normalization
+        if source.resolution is not None:
+            spec = replace(spec, resolution=source.resolution)
+    else:
+        changes = scale.changes(resolution=source.resolution)
+        if changes.convention is None:
+            changes = replace(changes, convention=_convention(source.arch))
+        spec, usual = open_spec(source.arch, changes), "imagenet"
+    if source.bn_eps is not None and source.bn_eps <= 0:
+        raise InputError(
+            f"--bn-eps must be above 0, got {source.bn_eps:g}: 1e-3 and 1e-5 are common"
+        )
+    spec = replace(
+        spec,
+        padding=padding or spec.padding,  # type: ignore[arg-type] # checked above
+        bn_eps=spec.bn_eps if source.bn_eps is None else source.bn_eps,
+    )
+    return spec, normalization or usual  # type: ignore[return-value] # checked above
+
+
+def _choice(option: str, given: str | None, known: tuple[str, ...]) -> str | None:
+    if given is not None and given not in known:
+        raise InputError(f"{option} must be {' or '.join(known)}, got {given!r}")
+    return given
 
 
 def _classes(given: str | None) -> tuple[int | None, ClassFile | None]:

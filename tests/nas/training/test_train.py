@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from nas.data.images import ArraySplit, Dataset
 from nas.training.evaluate import evaluate
-from nas.training.optimizer import adamw, zero_residual_branches
+from nas.training.optimizer import make_optimizer, zero_residual_branches
 from nas.training.recipe import Augment, Recipe
 from nas.training.train import Diverged, Progress, train
 from search_spaces.errors import InputError
@@ -175,7 +175,7 @@ def test_inherited_weights_keep_their_branches(
 
 
 def test_only_weights_of_layers_are_decayed() -> None:
-    decayed, free = adamw(tiny(), learning_rate=0.1, weight_decay=0.5).param_groups
+    decayed, free = make_optimizer(tiny(), Recipe(weight_decay=0.5)).param_groups
     assert (decayed["weight_decay"], free["weight_decay"]) == (0.5, 0.0)
     assert {p.ndim for p in decayed["params"]} == {2, 4}
     assert {p.ndim for p in free["params"]} == {1}

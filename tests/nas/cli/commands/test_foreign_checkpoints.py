@@ -193,7 +193,7 @@ def test_tensors_that_cannot_be_weights(state, refused, change, message):
 @pytest.mark.parametrize(
     ("names", "owner"),
     [
-        (["conv_stem.weight", "blocks.0.0.conv_dw.weight", "bn1.weight"], "timm's"),
+        (["conv_stem.conv.weight", "bn1.weight"], "timm's"),
         (["model.blocks.1.0.conv_pwl.weight"], "timm's"),
         (["mobilenet_v2.conv_stem.first_conv.convolution.weight"], "transformers'"),
         (["mobilenet_v2.layer.3.expand_1x1.convolution.weight"], "transformers'"),

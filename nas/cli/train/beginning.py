@@ -1,0 +1,212 @@
+"""Begin or resume a training, as `nas train` does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from nas.atomic_files import write_whole
+from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes, load_checkpoint
+from nas.checkpoints.class_file import read_class_file
+from nas.checkpoints.retrain import for_classes
+from nas.cli.data_options import ImageOptions, absolute, data_config, found_again
+from nas.cli.images import open_images
+from nas.cli.specs import of_run, open_spec, stem
+from nas.cli.train.classifier import require_classifier
+from nas.cli.train.options import NetworkOptions, RecipeOptions, TrainOptions
+from nas.cli.train.running import RESULT, START, TrainingJob
+from nas.cli.train.teachers import open_teacher
+from nas.data.config import DataConfig
+from nas.display.output import require_writable_file
+from nas.engine.folder.data_changes import Resumed, write_contents
+from nas.engine.folder.run_folder import (
+    RunFolder,
+    check_new,
+    free_name,
+    new_folder,
+    require_writable,
+)
+from nas.training.named_recipes import read_recipe
+from nas.training_runs.config import TeacherConfig, TrainConfig
+from search_spaces import REFERENCES, ArchSpec, InputError
+from search_spaces.errors import first_problem
+from search_spaces.spec import load, to_yaml
+
+SPEC = "network.yaml"
+"""File of the run's folder: the network, if it is drawn at random."""
+
+
+def begin(
+    name: str | None,
+    options: TrainOptions,
+    recipe: RecipeOptions,
+    network: NetworkOptions,
+    *,
+    images: ImageOptions,
+    console: Console,
+) -> TrainingJob:
+    """Open the inputs of a new training, say what it will do, and create its folder.
+
+    Raises:
+        InputError: An option is invalid or has no effect, an input cannot be opened, or two do not fit.
+    """
+    if name is None:
+        raise InputError("give a network to train, or --resume with a run's folder")
+    if options.data is None:
+        raise InputError("give --data with a folder of class folders, or a data set's name")
+    path = name if name.endswith(".pt") else of_run(name, ".pt")
+    seed = None if network.from_scratch or path is None else str(path)
+    require_classifier(
+        name,
+        seed,
+        from_scratch=network.from_scratch,
+        new_classifier=network.new_classifier,
+        classes=network.classes,
+    )
+    names = None if network.classes is None else read_class_file(network.classes)
+    spec = open_spec(name, network.changes())
+    output = options.output or Path(name).with_name(f"{stem(name)}-trained.pt")
+    require_writable_file(output, source=name, is_chosen=options.output is not None)
+    _require_place(options)
+    start = None if seed is None else load_checkpoint(seed)
+    chosen = recipe.recipe or ("proxy" if start is None else "finetune")
+    how = read_recipe(chosen, recipe.settings())
+    device = usable_device(options.device or "auto")
+    teacher = teacher_config(recipe.teacher_settings())
+    wanted, own_px = _wanted(options, images, start, None if _is_reference(name) else spec)
+    data = open_images(
+        wanted,
+        console,
+        batch_size=how.batch_size,
+        of=None if seed is None else Path(seed),
+        augment=how.augment,
+    )
+    if start is not None:
+        if network.new_classifier:
+            drawn = torch.Generator().manual_seed(options.seed or 0)
+            start = start.with_classes(data.classes, generator=drawn)
+        start, data = for_classes(
+            start, data, classes=names, notify=lambda note: console.print(note, soft_wrap=True)
+        )
+    config = TrainConfig(
+        network=name,
+        output=output.absolute(),
+        data=absolute(wanted.model_copy(update={"proxy_resolution": data.resolution_px})),
+        recipe=how,
+        random_seed=options.seed or 0,
+        device=device,
+        teacher=teacher,
+    )
+    job = TrainingJob(config, spec, start, data, open_teacher(teacher, data))
+    job.announce(console, own_px=own_px, recipe=chosen)
+    folder_name = options.run_name or free_name(
+        options.runs, f"train-{datetime.now():%Y%m%d-%H%M%S}"
+    )
+    return replace(job, folder=_new_folder(options.runs, folder_name, job))
+
+
+def resume(path: Path, console: Console) -> TrainingJob:
+    """Reopen an interrupted training.
+
+    Raises:
+        InputError: The folder is not that of an unfinished training, or its inputs have changed.
+    """
+    config = TrainConfig.read(path)
+    folder = RunFolder(path)
+    if (folder / RESULT).exists():
+        raise InputError(f"{path}: this training is finished: its network is {config.output}")
+    start = load_checkpoint(folder / START) if (folder / START).exists() else None
+    spec = load(folder / SPEC) if start is None else start.spec
+    config = config.model_copy(update={"data": found_again(config.data, path)})
+    data = open_images(
+        config.data,
+        console,
+        batch_size=config.recipe.batch_size,
+        resumed=Resumed(folder),
+        augment=config.recipe.augment,
+    )
+    if start is not None:
+        start, data = for_classes(start, data)
+    usable_device(config.device)
+    teacher = open_teacher(config.teacher, data)
+    return TrainingJob(config, spec, start, data, teacher, folder)
+
+
+def _require_place(options: TrainOptions) -> None:
+    if options.run_name is not None:
+        check_new(options.runs, options.run_name)
+    require_writable(options.runs)
+
+
+def _is_reference(name: str) -> bool:
+    return name.partition("@")[0] in REFERENCES
+
+
+def _wanted(
+    options: TrainOptions, images: ImageOptions, start: Checkpoint | None, spec: ArchSpec | None
+) -> tuple[DataConfig, int | None]:
+    """Return which images to read, and the network's own size; a reference network has none."""
+    own_px = None if spec is None else spec.resolution
+    settings = images.settings()
+    if start is not None:
+        settings |= {"background": start.usage.background}
+    assert options.data is not None
+    px = own_px if options.resolution is None else options.resolution
+    wanted = data_config(options.data, proxy_resolution=px, **settings)
+    return (wanted if start is None else wanted.held_out_by(start.usage.rule)), own_px
+
+
+def _new_folder(runs: Path, name: str, job: TrainingJob) -> RunFolder:
+    """Create the run's folder, with all that resuming needs."""
+    folder = new_folder(runs, name)
+    if job.start is not None:
+        write_whole(folder / START, checkpoint_bytes(job.start))
+    else:
+        write_whole(folder / SPEC, to_yaml(job.spec))
+    contents = job.data.contents
+    if contents is not None:
+        write_contents(folder, contents)
+    job.config.write(folder.path)
+    return folder
+
+
+def teacher_config(settings: dict[str, Any] | None) -> TeacherConfig | None:
+    """Check the options of a teacher.
+
+    Raises:
+        InputError: One is invalid.
+    """
+    from pydantic import ValidationError
+
+    if settings is None:
+        return None
+    try:
+        return TeacherConfig.model_validate(settings)
+    except ValidationError as error:
+        name, colon, rest = first_problem(error).partition(":")
+        option = {"weight": "teacher-weight"}.get(name, name)
+        raise InputError(f"--{option}{colon}{rest}") from error
+
+
+def usable_device(name: str) -> str:
+    """Return the torch device to train on.
+
+    Raises:
+        InputError: This machine has none of that name.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        other = torch.accelerator.current_accelerator(check_available=True)
+        known = ["cpu", *([other.type] if other else [])]
+        raise InputError(
+            f"device {name!r} is not available: this machine has {' and '.join(known)}"
+        ) from error
+    return name

@@ -1,0 +1,119 @@
+"""Options of `nas train`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nas.cli.option_groups import OptionGroup, given
+from nas.cli.specs import ClassFileOption, ScaleOptions
+from nas.display.output import JsonFlag
+from search_spaces import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(OptionGroup):
+    """What to train on, where, and the file to write."""
+
+    data: Annotated[
+        str | None, typer.Option(help="A folder of class folders, or a data set's name.")
+    ] = None
+    resolution: Annotated[
+        int | None,
+        typer.Option(
+            help="Side in pixels for training and deployment; default: the checkpoint's or spec's, or the "
+            "images' own for a reference network."
+        ),
+    ] = None
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, or auto (default).")] = None
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed of all randomness; 0 by default.")
+    ] = None
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="File to write; default: NAME-trained.pt next to the input."
+        ),
+    ] = None
+    run_name: Annotated[str | None, typer.Option(help="Name of the run's folder.")] = None
+    runs: Annotated[Path, typer.Option(help="Folder of the run folders.")] = Path("runs")
+    resume: Annotated[
+        Path | None, typer.Option(help="Resume the interrupted training in this folder.")
+    ] = None
+    as_json: JsonFlag = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeOptions(OptionGroup):
+    """How to train; `settings` are those of `Recipe`."""
+
+    panel = "Recipe and teacher"
+
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="proxy, paper, finetune, or a YAML file (docs/reference/recipes.md); default: "
+            "finetune for a seed, proxy from scratch.",
+        ),
+    ] = None
+    epochs: Annotated[float | None, typer.Option(help="Passes over the training images.")] = None
+    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None
+    batch_size: Annotated[int | None, typer.Option(help="Images per step.")] = None
+    teacher: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE|RUN", help="Trained network of the same classes to learn from as well."
+        ),
+    ] = None
+    temperature: Annotated[
+        float | None,
+        typer.Option(help="Softens the outputs of both networks; 2 by default."),
+    ] = None
+    teacher_weight: Annotated[
+        float | None,
+        typer.Option(
+            help="Part of the loss that is the teacher's, above 0 to 1; 0.5 by default. The labels have "
+            "the rest."
+        ),
+    ] = None
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings that override the recipe's."""
+        return given(
+            epochs=self.epochs, learning_rate=self.learning_rate, batch_size=self.batch_size
+        )
+
+    def teacher_settings(self) -> dict[str, Any] | None:
+        """Return the settings of `TeacherConfig`; None without a teacher.
+
+        Raises:
+            InputError: A setting of a teacher is given without one.
+        """
+        settings = given(temperature=self.temperature, weight=self.teacher_weight)
+        if self.teacher is not None:
+            return {"path": str(self.teacher), **settings}
+        if settings:
+            raise InputError("--temperature and --teacher-weight apply to --teacher FILE: add it")
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkOptions(ScaleOptions):
+    """Which weights of a seed to keep, and the width of a reference network."""
+
+    panel = "Weights, classes, width"
+
+    new_classifier: Annotated[
+        bool,
+        typer.Option(
+            "--new-classifier", help="Replace the last layer by a new one for the data's classes."
+        ),
+    ] = False
+    classes: ClassFileOption = None
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="Initialize all weights, even for a seed.")
+    ] = False

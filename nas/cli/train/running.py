@@ -1,0 +1,199 @@
+"""Run a training of `nas train`: progress, state, result."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from nas.atomic_files import write_whole
+from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes
+from nas.checkpoints.retrain import Retrained, fine_tune, train_from_scratch
+from nas.checkpoints.scoring import wilson
+from nas.data.images import Dataset
+from nas.display.output import command, print_json
+from nas.engine.folder.run_folder import RunFolder
+from nas.formatting import counted
+from nas.training.teacher import Teacher
+from nas.training.train import Diverged
+from nas.training.train import Progress as TrainProgress
+from nas.training_runs.config import TrainConfig
+from nas.training_runs.curves import draw_curves
+from nas.training_runs.keeping import StateKeeper
+from search_spaces import ArchSpec, InputError
+from search_spaces.shell import quoted
+
+START, RESULT = "start.pt", "result.json"
+"""Files of the run's folder: what a training begins with, and what says that it is finished."""
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """A training with its inputs opened.
+
+    Attributes:
+        config: Its settings.
+        spec: The network.
+        start: What to fine-tune; None trains from scratch.
+        data: The images, with the network's labels.
+        teacher: A network to learn from, if any.
+        folder: The run's folder; None before it is created.
+    """
+
+    config: TrainConfig
+    spec: ArchSpec
+    start: Checkpoint | None
+    data: Dataset
+    teacher: Teacher | None
+    folder: RunFolder | None = None
+
+    def announce(self, console: Console, *, own_px: int | None, recipe: str) -> None:
+        """Print what will be trained, on what, and for how long.
+
+        Args:
+            console: Where to print.
+            own_px: The network's deployed size; None for a reference network, which has none.
+            recipe: The recipe as it was named.
+        """
+        name, how, px = self.config.network, self.config.recipe, self.data.resolution_px
+        images = len(self.data.train)
+        if own_px not in (None, px):
+            console.print(
+                f"{name}: deployed size changes from {own_px} to {px} px, so its latency changes too",
+                soft_wrap=True,
+            )
+        console.print(
+            f"{name}: {'fine-tuning' if self.start else 'training from scratch'} on "
+            f"{counted(images, 'image')} of {len(self.data.classes)} classes at {px} px by the recipe "
+            f"{recipe}, {counted(how.total_steps(images), 'step')} with batch size {how.batch_size}, on "
+            f"{self.config.device}",
+            soft_wrap=True,
+        )
+
+    def run(self, console: Console) -> Retrained:
+        """Train, with a progress bar; what an interruption leaves is resumed.
+
+        Raises:
+            InputError: The loss became NaN or infinite; or another process uses the folder.
+        """
+        assert self.folder is not None
+        with self.folder.locked():
+            keeper = StateKeeper(self.folder.path)
+            try:
+                done = self._train(keeper, console)
+            except (KeyboardInterrupt, InputError, OSError):
+                again = command(f"train --resume {quoted(self.folder.path)}")
+                console.print(f"to resume: {again}", soft_wrap=True)
+                raise
+            except Diverged as error:
+                raise InputError(f"{self.config.network}: {error}") from error
+            write_whole(self.config.output, checkpoint_bytes(done.checkpoint))
+            draw_curves(keeper.history, self.folder / "curves.png")
+            write_whole(self.folder / RESULT, json.dumps(self.summary(done), indent=1))
+            keeper.finish()
+            (self.folder / START).unlink(missing_ok=True)
+        return done
+
+    def _train(self, keeper: StateKeeper, console: Console) -> Retrained:
+        epoch_steps = self.config.recipe.epoch_steps(len(self.data.train))
+        with _bar(console) as bar:
+            task = bar.add_task("training", total=None, note="")
+
+            def show(at: TrainProgress) -> None:
+                note = f"loss {at.train_loss:.3f}, {at.images_per_s:.0f} images/s"
+                if at.accuracy is not None:
+                    console.print(_epoch_line(at, epoch_steps), soft_wrap=True)
+                bar.update(task, completed=at.step, total=at.total_steps, note=note)
+                if at.step == at.total_steps:
+                    keeper.add(at)
+
+            if self.start is not None:
+                return fine_tune(
+                    self.start,
+                    self.data,
+                    self.config.recipe,
+                    seed=self.config.random_seed,
+                    device=self.config.device,
+                    teacher=self.teacher,
+                    keeper=keeper,
+                    evaluate_every=epoch_steps,
+                    on_progress=show,
+                )
+            return train_from_scratch(
+                self.spec,
+                self.data,
+                self.config.recipe,
+                seed=self.config.random_seed,
+                device=self.config.device,
+                teacher=self.teacher,
+                keeper=keeper,
+                evaluate_every=epoch_steps,
+                on_progress=show,
+            )
+
+    def summary(self, done: Retrained) -> dict[str, Any]:
+        """Return the result as plain data."""
+        assert self.folder is not None
+        low, high = wilson(done.test.accuracy, len(self.data.test))
+        return {
+            "path": str(_shown(self.config.output)),
+            "run": str(self.folder.path),
+            "px": self.data.resolution_px,
+            "val_accuracy": done.result.accuracy,
+            "test_accuracy": done.test.accuracy,
+            "test_ci95": [low, high],
+            "train_s": done.result.train_s,
+        }
+
+
+def _epoch_line(at: TrainProgress, epoch_steps: int) -> str:
+    """Describe an evaluation.
+
+    >>> _epoch_line(TrainProgress(20, 40, 1.5, 90.2, 0.75, 0.9, 0.7), 10)
+    'epoch 2: 75.0% held out (70.0% without averaging the weights), loss 1.500, 90 images/s'
+    """
+    assert at.accuracy is not None
+    beside = ""
+    if at.last_accuracy is not None:
+        beside = f" ({100 * at.last_accuracy:.1f}% without averaging the weights)"
+    return (
+        f"epoch {at.step / epoch_steps:g}: {100 * at.accuracy:.1f}% held out{beside}, loss "
+        f"{at.train_loss:.3f}, {at.images_per_s:.0f} images/s"
+    )
+
+
+def write(done: Retrained, job: TrainingJob, console: Console, *, as_json: bool) -> None:
+    """Print the accuracy, the files and the next command."""
+    path, data = _shown(job.config.output), job.data
+    low, high = wilson(done.test.accuracy, len(data.test))
+    if as_json:
+        print_json(job.summary(done))
+        return
+    assert job.folder is not None
+    console.print(
+        f"{path}: {100 * done.result.accuracy:.1f}% on {len(data.val)} held-out images, "
+        f"{100 * done.test.accuracy:.1f}% ({100 * low:.1f} to {100 * high:.1f}) on {len(data.test)} "
+        f"test images, all at {data.resolution_px} px\n{job.folder.path}/ has curves.png, history.csv\n"
+        f"next: {command(f'export {quoted(path)}')}",
+        soft_wrap=True,
+    )
+
+
+def _shown(path: Path) -> Path:
+    """Return the path from here if it is below."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+    )

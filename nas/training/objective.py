@@ -1,0 +1,80 @@
+"""What a training step minimizes: the loss of an augmented batch against its labels and a teacher."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nas.data.images import Dataset
+from nas.training.augment import augment, normalize
+from nas.training.mixing import mix
+from nas.training.randomness import CHANGES, MIXING, derived_seed, generator
+from nas.training.recipe import Recipe
+from nas.training.teacher import Teacher
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The loss of a training's steps; a step's random numbers are a function of the seed and the step.
+
+    Attributes:
+        dataset: Its normalization and its classes are used.
+        recipe: Augmentation and label smoothing.
+        seed: Seed of the training.
+        device: Where to compute.
+        teacher: A network to learn from beside the labels.
+    """
+
+    dataset: Dataset
+    recipe: Recipe
+    seed: int
+    device: torch.device
+    teacher: Teacher | None = None
+
+    def loss(
+        self, module: nn.Module, images: Tensor, labels: Tensor, *, step: int, px: int | None
+    ) -> Tensor:
+        """Return the loss of one batch.
+
+        Args:
+            module: Normalized images (N, 3, px, px) -> logits (N, classes).
+            images: uint8 (N, 3, S, S), as they were read.
+            labels: int64 (N,).
+            step: Finished steps.
+            px: Side to train at; None is S.
+        """
+        recipe, settings = self.recipe, self.recipe.augment
+        draws = generator(self.seed, CHANGES, step, self.device)
+        pixels = augment(self._moved(images), settings, generator=draws, size_px=px)
+        targets = self._moved(labels)
+        if settings.mixup or settings.cutmix:
+            pixels, targets = mix(
+                pixels.float(),
+                targets,
+                settings,
+                classes=len(self.dataset.classes),
+                seed=derived_seed(self.seed, MIXING, step),
+            )
+        inputs = normalize(pixels, mean=self.dataset.mean, std=self.dataset.std)
+        with autocast(recipe, self.device):
+            logits = module(inputs).float()  # (N, classes)
+        loss = functional.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
+        if self.teacher is None:
+            return loss
+        with autocast(recipe, self.device):
+            distilled = self.teacher.loss(logits, pixels)
+        return torch.lerp(loss, distilled, self.teacher.weight)
+
+    def _moved(self, tensor: Tensor) -> Tensor:
+        # Only copies from pinned memory overlap with a GPU's work.
+        pinned = tensor.pin_memory() if self.device.type == "cuda" else tensor
+        return pinned.to(self.device, non_blocking=True)
+
+
+def autocast(recipe: Recipe, device: torch.device) -> torch.autocast:
+    """Return the context of a forward pass: bfloat16 on CUDA devices if the recipe says so."""
+    on_cuda = device.type == "cuda"
+    return torch.autocast("cuda", torch.bfloat16, enabled=recipe.autocast and on_cuda)

@@ -1,0 +1,53 @@
+"""What a training reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class Diverged(RuntimeError):  # noqa: N818 - named for the event
+    """The loss is no longer a finite number."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Progress of a training.
+
+    Attributes:
+        step: Finished steps.
+        total_steps: All steps.
+        train_loss: Mean over the last steps, with augmentation and label smoothing.
+        images_per_s: Training images per second so far, without evaluation.
+        accuracy: Held-out top-1 accuracy, 0..1, if it was just evaluated, else None.
+        loss: Held-out cross entropy, likewise.
+        last_accuracy: That of the last weights, if `accuracy` is that of their moving average.
+    """
+
+    step: int
+    total_steps: int
+    train_loss: float
+    images_per_s: float = 0.0
+    accuracy: float | None = None
+    loss: float | None = None
+    last_accuracy: float | None = None
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """Result of a training.
+
+    Attributes:
+        accuracy: Top-1 accuracy on val, 0..1.
+        loss: Mean cross entropy on val.
+        train_loss: Mean over the last steps, with augmentation and label smoothing.
+        images_per_s: Training images per second, without evaluation.
+        train_s: Seconds of training, without evaluation.
+        last_accuracy: Accuracy of the last weights, if `accuracy` is that of their moving average.
+    """
+
+    accuracy: float
+    loss: float
+    train_loss: float
+    images_per_s: float
+    train_s: float
+    last_accuracy: float | None = None

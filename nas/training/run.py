@@ -1,0 +1,250 @@
+"""The state of one training: takes steps, evaluates, and can be kept and resumed."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import torch
+from torch import nn
+
+from nas.data.images import Dataset
+from nas.training.averaging import Average, MeanWeights, MovingWeights, statistics_inputs
+from nas.training.evaluate import Score, evaluate
+from nas.training.isolation import seed_layers
+from nas.training.objective import Objective, autocast
+from nas.training.optimizer import classifier_parameters, make_optimizer
+from nas.training.order import FirstPart, Order
+from nas.training.progress import Diverged, Progress, TrainResult
+from nas.training.randomness import CHANGES, LAYERS, derived_seed
+from nas.training.recipe import Recipe
+from nas.training.schedule import rate_factor
+from nas.training.teacher import Teacher
+
+LOSS_WINDOW = 50  # steps over which a training loss is averaged and checked
+
+
+class TrainingRun:
+    """A training between its first and its last step.
+
+    All randomness of a step is a function of the seed and the step, so the state has no generators.
+
+    Args:
+        module: Moved to `device`, and trained in place.
+        dataset: The images.
+        recipe: Training settings.
+        seed: Random seed.
+        first: Images of the first steps, if they have another resolution.
+        device: Where to train.
+        teacher: A network to learn from beside the labels.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        dataset: Dataset,
+        recipe: Recipe,
+        *,
+        seed: int,
+        first: FirstPart | None,
+        device: torch.device,
+        teacher: Teacher | None,
+    ) -> None:
+        module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.step = 0
+        self.epoch_steps = recipe.epoch_steps(len(dataset.train))
+        self.total_steps = recipe.total_steps(len(dataset.train))
+        self._module = module.train()
+        self._recipe = recipe
+        self._objective = Objective(dataset, recipe, seed, device, teacher)
+        self._order = Order(dataset.train, recipe.batch_size, seed, first)
+        self._batches = self._order.batches(0)
+        self._optimizer = make_optimizer(module, recipe)
+        self._rate_scale = 1.0
+        self._average: Average | None = None
+        # Losses stay on the device: reading each one would make a GPU wait for the CPU every step.
+        self._losses = torch.zeros(self.total_steps, device=device)
+        self._train_s = 0.0
+
+    @property
+    def report_every(self) -> int:
+        """Steps between two reports of progress."""
+        return min(LOSS_WINDOW, math.ceil(self.total_steps / 100))
+
+    def steps_at_this_size(self) -> int:
+        """Return the steps done at the next one's resolution: its change resets batch norm statistics."""
+        return self._order.steps_at_this_size(self.step)
+
+    def advance(self) -> None:
+        """Take one step."""
+        started = time.perf_counter()
+        task = self._objective
+        self._set_rates()
+        self._choose_layers()
+        images, labels = next(self._batches)
+        seed_layers(derived_seed(task.seed, LAYERS, self.step), task.device)
+        loss = task.loss(self._module, images, labels, step=self.step, px=self._px())
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self._recipe.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self._module.parameters(), self._recipe.clip_norm)
+        self._optimizer.step()
+        self._losses[self.step] = loss.detach()
+        self.step += 1
+        self._add_to_average()
+        self._train_s += time.perf_counter() - started
+
+    def _px(self) -> int | None:
+        """Return the side that the next step trains at; None is that of the stored images."""
+        first = self._order.first
+        at_first = first is not None and self.step < first.steps
+        return first.px if at_first and first else self._objective.dataset.resolution_px
+
+    def _set_rates(self) -> None:
+        factor = rate_factor(
+            self._recipe, self.step, total=self.total_steps, epoch_steps=self.epoch_steps
+        )
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._recipe.peak_rate * factor * group["scale"] * self._rate_scale
+
+    def _choose_layers(self) -> None:
+        """Train the classifier alone at first, on the body's own batch norm statistics; then all layers."""
+        head_steps = round(self._recipe.head_fraction * self.total_steps)
+        if head_steps == 0:
+            return
+        head = {id(p) for p in classifier_parameters(self._module)}
+        whole = self.step >= head_steps
+        for parameter in self._module.parameters():
+            parameter.requires_grad_(whole or id(parameter) in head)
+        for layer in self._module.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.train(whole)
+
+    def _add_to_average(self) -> None:
+        first_averaged = self.total_steps - self._recipe.averaged_steps(self.total_steps) + 1
+        if self._average is not None:
+            self._average.add(self._module)
+        elif self._recipe.ema_decay is not None:
+            self._average = MovingWeights(self._module, self._recipe.ema_decay)
+        elif self.step >= first_averaged:
+            self._average = MeanWeights(self._module)
+
+    def progress(self, score: Score | None, last: Score | None = None) -> Progress:
+        """Return the current progress.
+
+        Args:
+            score: The last evaluation, if it is of this step.
+            last: That of the last weights, if the other one is of their moving average.
+
+        Raises:
+            Diverged: A loss since the last call, or that on val, is NaN or infinite.
+        """
+        started = time.perf_counter()
+        window = self._losses[max(0, self.step - LOSS_WINDOW) : self.step]
+        train_loss = window.mean().item()  # on a GPU this waits for the steps
+        self._train_s += time.perf_counter() - started
+        worst = train_loss if score is None or math.isfinite(score.loss) else score.loss
+        if not math.isfinite(worst):
+            raise Diverged(
+                f"loss is {worst} at step {self.step} of {self.total_steps} with learning_rate "
+                f"{self._recipe.learning_rate * self._rate_scale}: use a lower rate"
+            )
+        return Progress(
+            self.step,
+            self.total_steps,
+            train_loss,
+            images_per_s=self.step * self._recipe.batch_size / self._train_s,
+            accuracy=None if score is None else score.accuracy,
+            loss=None if score is None else score.loss,
+            last_accuracy=None if last is None else last.accuracy,
+        )
+
+    def score(self) -> Score:
+        """Evaluate the result so far on val: averaged weights if there are some."""
+        task = self._objective
+        if self._average is None:
+            return self._evaluated(self._module)
+        seed = derived_seed(task.seed, CHANGES, self.total_steps)
+        inputs = statistics_inputs(task.dataset, self._recipe, seed=seed, device=task.device)
+        with autocast(self._recipe, task.device):
+            network = self._average.network(inputs, device=task.device)
+        return self._evaluated(network)
+
+    def last_score(self) -> Score | None:
+        """Evaluate the last weights on val, if the result is their moving average."""
+        if self._recipe.ema_decay is None:
+            return None
+        return self._evaluated(self._module)
+
+    def _evaluated(self, network: nn.Module) -> Score:
+        device, dataset = self._objective.device, self._objective.dataset
+        if device.type == "cuda":
+            started = time.perf_counter()
+            torch.cuda.synchronize(device)  # count the steps' work as training, not evaluation
+            self._train_s += time.perf_counter() - started
+        return evaluate(
+            network,
+            dataset.val,
+            mean=dataset.mean,
+            std=dataset.std,
+            batch_size=self._recipe.eval_batch_size,
+            device=device,
+            autocast=self._recipe.autocast,
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Return all that resuming at this step needs.
+
+        Raises:
+            Diverged: A weight is NaN or infinite, though the loss was not yet.
+        """
+        if not all(weight.isfinite().all() for weight in self._module.parameters()):
+            raise Diverged(f"weights are no longer finite at step {self.step}: use a lower rate")
+        return {
+            "step": self.step,
+            "total_steps": self.total_steps,
+            "rate_scale": self._rate_scale,
+            "train_s": self._train_s,
+            "losses": self._losses[max(0, self.step - LOSS_WINDOW) : self.step].cpu(),
+            "module": self._module.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "average": None if self._average is None else self._average.state_dict(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from a state that `state` returned."""
+        self.step, self._train_s = state["step"], state["train_s"]
+        self._rate_scale, losses = state["rate_scale"], state["losses"]
+        self._losses[self.step - len(losses) : self.step] = losses.to(self._losses.device)
+        self._module.load_state_dict(state["module"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._average = None
+        if state["average"] is not None:
+            self._add_to_average()
+            assert self._average is not None
+            self._average.load_state_dict(state["average"])
+        self._batches = self._order.batches(self.step)
+
+    def slow_down(self, state: dict[str, Any] | None) -> bool:
+        """Go back to a state, at half of the learning rate; False if there is none, or if it was done."""
+        if state is None or self._rate_scale < 1:
+            return False
+        self.restore(state)
+        self._rate_scale = 0.5
+        return True
+
+    def finish(self, score: Score, last: Score | None) -> TrainResult:
+        """Return the result; leave the module in eval mode with the evaluated weights."""
+        if self._average is not None:
+            self._average.copy_to(self._module)
+        self._module.requires_grad_(True).eval()
+        progress = self.progress(score, last)
+        return TrainResult(
+            accuracy=score.accuracy,
+            loss=score.loss,
+            train_loss=progress.train_loss,
+            images_per_s=progress.images_per_s,
+            train_s=self._train_s,
+            last_accuracy=progress.last_accuracy,
+        )

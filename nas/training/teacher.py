@@ -1,0 +1,59 @@
+"""Knowledge distillation: a trained network whose outputs are targets beside the labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nas.training.augment import normalize
+
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A network to learn from (Hinton et al. 2015).
+
+    It sees the same augmented images as its student, at its own resolution and normalization.
+
+    Attributes:
+        module: float32 (N, 3, px, px) -> logits (N, classes), in the order of the student's classes.
+        px: Side of its input.
+        mean: Per channel, of pixels in 0..1.
+        std: Per channel, of pixels in 0..1.
+        temperature: Divides both networks' logits: the higher, the more the small probabilities count.
+        weight: Of the teacher's part of the loss, 0..1; the labels have the rest.
+    """
+
+    module: nn.Module
+    px: int
+    mean: Triple
+    std: Triple
+    temperature: float = 2.0
+    weight: float = 0.5
+
+    @torch.no_grad()
+    def logits(self, pixels: Tensor) -> Tensor:
+        """Return its logits (N, classes) for pixels 0..255, (N, 3, H, W)."""
+        if pixels.shape[-1] != self.px:
+            pixels = functional.interpolate(
+                pixels.float(), size=(self.px, self.px), mode="bilinear", antialias=True
+            )
+        logits: Tensor = self.module(normalize(pixels, mean=self.mean, std=self.std))
+        return logits
+
+    def loss(self, logits: Tensor, pixels: Tensor) -> Tensor:
+        """Return the cross entropy of the student's softened outputs with the teacher's, times T^2.
+
+        The factor keeps the gradient's size independent of the temperature T.
+
+        Args:
+            logits: The student's, (N, classes).
+            pixels: Its images before normalization, (N, 3, H, W), 0..255.
+        """
+        warmth = self.temperature
+        targets = functional.softmax(self.logits(pixels).float() / warmth, dim=1)
+        return functional.cross_entropy(logits / warmth, targets) * warmth**2
