@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite, nan
-from typing import Any, Generic, Self
+from typing import Any, Generic
 
 from latency import DeviceLostError, MeasurementError
 from nas.engine.hopeless import Failures
@@ -29,13 +29,6 @@ Plan = Generator[Sequence[J], list[Trial], Any]
 
 class RunStoppedError(RuntimeError):
     """The run cannot go on; the message says why. The log keeps what it has."""
-
-    @classmethod
-    def of_lost(cls, lost: DeviceLostError) -> Self:
-        """Return the error of a lost device."""
-        return cls(
-            f"the device is lost ({lost}): the log keeps what it has; bring the device back, then resume"
-        )
 
 
 @dataclass
@@ -123,7 +116,10 @@ class BatchRunner(Generic[J]):
             else:
                 self._open(jobs)
         except DeviceLostError as lost:
-            raise RunStoppedError.of_lost(lost) from lost
+            raise RunStoppedError(
+                f"the device is lost ({lost}): the log keeps what it has; bring the device back, "
+                "then resume"
+            ) from lost
 
     def _open(self, jobs: Sequence[J]) -> None:
         """Replay what the log has of a batch; measure and queue the rest."""

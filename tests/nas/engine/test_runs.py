@@ -95,9 +95,9 @@ def test_failures_are_tried_again_unless_the_plan_may_have_decided_by_them(
     keys = two_batches(path, failing=failing, logged=logged)
     again = TrialLog(path)
     first = [("search", index) for index in range(3)]
-    again.retry_failures(first)
+    again.forget_failures(first)
     again.open_batch(first)
-    again.retry_failures(keys)
+    again.forget_failures(keys)
     assert [t.index for t in again.trials] == [t.index for t in TrialLog(path).trials] == stay
     assert waiting(again) == wait
     done = again.open_batch(keys)
@@ -115,10 +115,23 @@ def test_failures_of_finals_are_tried_again_in_any_case(tmp_path):
     for (kind, index), error in zip(keys, ("lost", None, None), strict=True):
         log.add(replace(trial(index, kind), error=error))
     again = TrialLog(tmp_path / "finals.jsonl")
-    again.retry_failures(keys, even_if_seen=True)
+    again.forget_failures(keys, even_if_seen=True)
     assert set(again.open_batch(keys)) == {("final", 1), ("repeat", 0)}
     again.add(trial(0, "final"))
     assert [t.key for t in TrialLog(tmp_path / "finals.jsonl").trials] == keys
+
+
+def test_another_plan_is_refused_before_anything_is_rewritten(tmp_path):
+    path = tmp_path / "finals.jsonl"
+    log = TrialLog(path)
+    keys = [("final", 0), ("final", 1)]
+    log.open_batch(keys)
+    for key, error in zip(keys, (None, "lost"), strict=True):
+        log.add(replace(trial(key[1], key[0]), error=error))
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="final 0 is not what this run would ask"):
+        TrialLog(path).forget_failures([("final", 1), ("final", 2)], even_if_seen=True)
+    assert path.read_bytes() == before
 
 
 def test_a_trial_that_a_crash_left_in_both_files_counts_once(tmp_path):
