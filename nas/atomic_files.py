@@ -88,3 +88,14 @@ def read_lines(path: Path, parse: Callable[[dict[str, Any]], T]) -> list[T]:
                 f"{path}, line {number}: damaged ({error}): restore the file from a copy"
             ) from error
     return parsed
+
+
+def cut_torn_line(path: Path) -> None:
+    """Remove a last line that a crash has cut short; only for the process that holds the run."""
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        with path.open("rb+") as file:
+            file.truncate(whole)

@@ -74,7 +74,7 @@ class Job:
 
     @property
     def fingerprint(self) -> str:
-        """Of the network."""
+        """The network's fingerprint."""
         return self.spec.fingerprint
 
     @property
@@ -125,13 +125,36 @@ def attempt(evaluate: Evaluate[J], job: J) -> Outcome:
     """
     began_s = time.monotonic()
     try:
-        outcome = evaluate(job)
+        outcome = _plain(evaluate(job))
     except UnreadableError as error:
         outcome = Outcome(None, str(error), stops=True)
     except Exception as error:  # noqa: BLE001  whatever a network may raise, out of memory included
-        lines = str(error).strip().splitlines() or [""]
-        outcome = Outcome(None, f"{type(error).__name__}: {lines[0]}")
-    if not isinstance(outcome, Outcome):
-        outcome = Outcome(None, f"evaluate returned {type(outcome).__name__}, not an Outcome")
+        outcome = Outcome(None, in_one_line(error))
     took_s = outcome.train_s or time.monotonic() - began_s
     return replace(outcome, train_s=max(took_s, SHORTEST_S))
+
+
+def _plain(outcome: object) -> Outcome:
+    """Return an evaluator's outcome with plain numbers, and with either an accuracy or an error."""
+    if not isinstance(outcome, Outcome):
+        return Outcome(None, f"evaluate returned {type(outcome).__name__}, not an Outcome")
+    accuracy, error = outcome.accuracy, outcome.error
+    if accuracy is None and error is None:
+        error = "the evaluation gave no accuracy"
+    return replace(
+        outcome,
+        accuracy=None if accuracy is None or error is not None else float(accuracy),
+        error=None if error is None else str(error),
+        train_s=float(outcome.train_s),
+        px=None if outcome.px is None else int(outcome.px),
+    )
+
+
+def in_one_line(error: Exception) -> str:
+    """Return an exception's type and the first line of its message.
+
+    >>> in_one_line(ValueError("kernel must be odd"))
+    'ValueError: kernel must be odd'
+    """
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0]}"

@@ -16,7 +16,7 @@ from typing import Any, Generic
 
 from latency import DeviceLostError, MeasurementError
 from nas.engine.hopeless import Failures
-from nas.engine.job import Evaluate, J, Key, Kind, Outcome, attempt
+from nas.engine.job import Evaluate, J, Key, Kind, Outcome, attempt, in_one_line
 from nas.engine.measuring import Progress, Reading
 from nas.engine.run_logs import RunLogs
 from nas.engine.trial import Trial
@@ -48,7 +48,7 @@ class BatchRunner(Generic[J]):
     Args:
         plan: What to run.
         logs: Where trials and weights are kept.
-        reward: Of (job, accuracy in 0..1).
+        reward: Called with (job, accuracy in 0..1).
         watcher: Receives the events of the run.
         measure: Returns the latencies of networks, equal ones measured once; called while nothing trains.
             Jobs may bring their own.
@@ -192,12 +192,16 @@ class BatchRunner(Generic[J]):
 
     def _scored(self, job: J, outcome: Outcome) -> tuple[Outcome, float]:
         """The outcome and its reward; a failure where one of them is no finite number."""
-        if outcome.accuracy is None:
+        accuracy, reward = outcome.accuracy, nan
+        if accuracy is None:
             return outcome, 0.0
-        reward = self._reward(job, outcome.accuracy) if isfinite(outcome.accuracy) else nan
+        try:
+            reward = float(self._reward(job, accuracy)) if isfinite(accuracy) else nan
+            error = f"accuracy is {accuracy:g}, its reward {reward:g}"
+        except Exception as raised:  # noqa: BLE001  a reward may be the user's own
+            error = f"accuracy is {accuracy:g}, its reward failed: {in_one_line(raised)}"
         if isfinite(reward):
             return outcome, reward
-        error = f"accuracy is {outcome.accuracy:g}, its reward {reward:g}"
         return replace(outcome, accuracy=None, error=error, weights=None), 0.0
 
     def _reuse_outcome(self, job: J, known: Trial) -> None:

@@ -24,7 +24,7 @@ class Trial:
         kind: See `nas.engine.job.Kind`.
         batch: Number of the batch that it was asked in.
         tokens: The controller's choices.
-        fingerprint: Of the network.
+        fingerprint: The network's fingerprint.
         seed: Of its weights, data order and augmentation.
         accuracy: Top-1 on held-out images, 0..1; None if failed.
         latencies: On each device; empty if they could not be measured.
@@ -81,8 +81,8 @@ class Trial:
 
     @property
     def ok(self) -> bool:
-        """Whether it was measured and trained."""
-        return self.error is None
+        """Whether it was measured and trained: it has an accuracy, and no error."""
+        return self.error is None and self.accuracy is not None
 
     @property
     def train_s(self) -> float:

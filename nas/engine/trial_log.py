@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from nas.atomic_files import write_whole
+from nas.atomic_files import cut_torn_line, write_whole
 from nas.engine.job import Key
 from nas.engine.trial import Trial, read_trials
 from search_spaces import InputError
@@ -26,7 +26,7 @@ class TrialLog:
     def __init__(self, path: Path) -> None:
         self.path, self.ahead_path = path, path.with_suffix(".ahead.jsonl")
         for file in (self.path, self.ahead_path):
-            _cut_last(file)
+            cut_torn_line(file)
         self.trials = read_trials(self.path)
         self._logged = {trial.key: trial for trial in self.trials}
         ahead = {trial.key: trial for trial in read_trials(self.ahead_path)}
@@ -155,14 +155,3 @@ def _append(path: Path, trial: Trial) -> None:
         raise InputError(
             f"{path}: {error.strerror}: free the disk; the log keeps what it has"
         ) from error
-
-
-def _cut_last(path: Path) -> None:
-    """Remove a last line that a crash has cut short; only for the process that holds the run."""
-    if not path.exists():
-        return
-    content = path.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        with path.open("rb+") as file:
-            file.truncate(whole)

@@ -5,6 +5,7 @@ The plan yields batches of jobs and is sent their trials; `nas.engine.runner` me
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
@@ -90,7 +91,9 @@ class SearchPlan:
         """Yield batches of jobs, be sent their trials; return the final trainings."""
         lowest = 0.0
         while size := self._next_size():
-            asked = list(enumerate(self.controller.ask(size), start=self._asked))
+            # Plain tuples: a list or NumPy's integers would differ from what the log returns.
+            tokens = (tuple(map(operator.index, chosen)) for chosen in self.controller.ask(size))
+            asked = list(enumerate(tokens, start=self._asked))
             candidates = yield from self.fidelity.train(asked, self._job)
             rewards = [self.fidelity.reward(trial, self.reward) for trial in candidates]
             # A failure counts 0, or the lowest reward so far where rewards are below 0.

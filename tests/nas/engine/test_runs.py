@@ -134,6 +134,15 @@ def test_another_plan_is_refused_before_anything_is_rewritten(tmp_path):
     assert path.read_bytes() == before
 
 
+def test_a_trial_that_cannot_be_written_leaves_no_file(tmp_path):
+    """A run has begun, for its settings, as soon as the file of waiting trials exists."""
+    log = TrialLog(tmp_path / "trials.jsonl")
+    log.open_batch([("search", 0), ("search", 1)])
+    with pytest.raises(TypeError):
+        log.add(replace(trial(1), reward=object()))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_trial_that_a_crash_left_in_both_files_counts_once(tmp_path):
     """It was moved to the log, and the process killed before it was taken from the waiting ones."""
     log = TrialLog(tmp_path / "trials.jsonl")
