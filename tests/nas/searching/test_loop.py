@@ -535,3 +535,16 @@ def test_a_log_of_other_networks_is_refused(make_loop):
 def test_what_is_no_outcome_is_a_failure_that_says_so(make_loop):
     with pytest.raises(RunStoppedError, match="evaluate returned float, not an Outcome"):
         finish(make_loop(), lambda job: 0.5)
+
+
+def test_finals_queue_by_the_length_that_they_train(make_loop):
+    loop = make_loop(trials=4, batch_size=4, finalists=1, repeats=1)
+    loop.plan.final_length = 7.0
+    lengths = {}
+
+    def evaluate(job):
+        lengths[job.kind] = job.length
+        return oracle(job)
+
+    finish(loop, evaluate)
+    assert lengths == {"search": 1.0, "final": 7.0, "repeat": 1.0}
