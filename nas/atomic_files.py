@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -35,6 +36,14 @@ def write_whole(path: Path, content: bytes | str) -> None:
         raise InputError(
             f"{path}: {error.strerror}: free disk space or choose another folder"
         ) from error
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what processes killed in `write_whole` have left in a folder and in those directly in it."""
+    for part in (*folder.glob("*.part"), *folder.glob("*/*.part")):
+        if re.search(r"\.\d+\.part$", part.name):
+            with suppress(OSError):  # they do no harm
+                part.unlink()
 
 
 def read_json(path: Path) -> Any:

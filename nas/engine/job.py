@@ -51,7 +51,7 @@ class Job:
         batch: Number of the batch that it is asked in.
         tokens: The controller's choices; empty where no controller chose.
         spec: The network.
-        seed: Of weights, data order and augmentation.
+        seed: Seed of weights, data order and augmentation.
         latencies: On each device; empty until they are measured.
         length: Training length, in multiples of a trial's.
         problem: Why it cannot be trained; None if it can.
@@ -100,7 +100,7 @@ class Outcome:
         error: Why it failed; None if it did not.
         train_s: Seconds of training and evaluation; 0 leaves them to be timed from outside.
         weights: A state dict, serialized by `torch.save`, where the weights are to be kept.
-        px: Side of the images that the accuracy is of, if the evaluator says.
+        px: Side of the images that the accuracy was read on, if the evaluator says.
         stops: Whether every other training would fail of it too, as when images cannot be read: the run
             stops, and this outcome is not kept.
     """

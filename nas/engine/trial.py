@@ -25,7 +25,7 @@ class Trial:
         batch: Number of the batch that it was asked in.
         tokens: The controller's choices.
         fingerprint: The network's fingerprint.
-        seed: Of its weights, data order and augmentation.
+        seed: Seed of its weights, data order and augmentation.
         accuracy: Top-1 on held-out images, 0..1; None if failed.
         latencies: On each device; empty if they could not be measured.
         reward: What the controller learns. 0 if failed: the controller then learns the lowest reward so
@@ -34,7 +34,7 @@ class Trial:
         madds: Multiply-adds at the deployed size.
         error: Why it failed, or None.
         time: Readings of clocks, the only part that differs between two runs of one seed.
-        px: Side of the images that the accuracy is of; None if the evaluator does not say.
+        px: Side of the images that the accuracy was read on; None if the evaluator does not say.
     """
 
     index: int

@@ -58,6 +58,17 @@ def test_a_run_is_never_written_over(tmp_path):
         new_folder(tmp_path, "one")
 
 
+def test_who_takes_the_lock_removes_what_a_killed_process_was_writing(tmp_path):
+    (tmp_path / "weights").mkdir()
+    cut = [tmp_path / "weights" / "final-3.pt.4711.part", tmp_path / "spent.json.4711.part"]
+    others = [tmp_path / "weights" / "final-2.pt", tmp_path / "my.part"]
+    for path in (*cut, *others):
+        path.write_bytes(b"w")
+    with RunFolder(tmp_path).locked():
+        assert not any(path.exists() for path in cut)
+    assert all(path.exists() for path in others)
+
+
 def test_two_runs_of_one_second_have_two_names(tmp_path):
     names = []
     for _ in range(3):
@@ -163,7 +174,7 @@ def test_who_only_looks_cuts_nothing(tmp_path):
     for name in ("trials.jsonl", "finals.jsonl", "finals.ahead.jsonl"):
         (tmp_path / name).write_text('{"index": 0, "ki')
     folder = RunFolder(tmp_path)
-    assert not folder.begun or (tmp_path / "finals.ahead.jsonl").exists()
+    assert not folder.search_begun or (tmp_path / "finals.ahead.jsonl").exists()
     assert not folder.ending
     for name in ("trials.jsonl", "finals.jsonl", "finals.ahead.jsonl"):
         assert (tmp_path / name).read_text() == '{"index": 0, "ki'
