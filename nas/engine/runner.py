@@ -1,9 +1,9 @@
 """Run a plan: its jobs go out, its trials come back, and each is on disk before the plan sees it.
 
 A plan is a generator. It yields a batch of jobs, is sent their trials in the order asked, and returns its
-result. What it does follows from its seed and those trials (and what a time budget has written down), so an
-interrupted run resumes by replay: the plan starts over, and the runner answers from the log for as long as
-the log lasts. The order in which workers finish changes nothing either.
+result. What it does follows from its seed, those trials, and what it has written down of clocks and devices
+(`spent.json`; the steps of NetAdapt). So an interrupted run resumes by replay: the plan starts over, and
+the runner answers from the log as long as it lasts. The order in which workers finish changes nothing.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ class BatchRunner(Generic[J]):
                 self._reuse_outcome(job, trial)
 
     def _network(self, job: J | Trial) -> object:
-        """What jobs have in common whose outcome is reused; unique to a job of another kind."""
+        """Return what jobs with one outcome have in common; unique to a job whose kind is not reused."""
         if job.kind not in self._reuse:
             return job.key
         return job.kind, job.fingerprint
