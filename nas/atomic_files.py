@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -35,6 +36,14 @@ def write_whole(path: Path, content: bytes | str) -> None:
         raise InputError(
             f"{path}: {error.strerror}: free disk space or choose another folder"
         ) from error
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what processes killed in `write_whole` have left in a folder and in those directly in it."""
+    for part in (*folder.glob("*.part"), *folder.glob("*/*.part")):
+        if re.search(r"\.\d+\.part$", part.name):
+            with suppress(OSError):  # they do no harm
+                part.unlink()
 
 
 def read_json(path: Path) -> Any:
@@ -88,3 +97,14 @@ def read_lines(path: Path, parse: Callable[[dict[str, Any]], T]) -> list[T]:
                 f"{path}, line {number}: damaged ({error}): restore the file from a copy"
             ) from error
     return parsed
+
+
+def cut_torn_line(path: Path) -> None:
+    """Remove a last line that a crash has cut short; only for the process that holds the run."""
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        with path.open("rb+") as file:
+            file.truncate(whole)

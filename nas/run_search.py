@@ -155,7 +155,8 @@ def search(
         sizes = Sizes(data.resolution_px, final_data.resolution_px)
         settings = _settings(budget, finals, training.fidelity, targets_ms).with_sizes(sizes)
         time_budget = _time_budget(limit, settings, run, began_s=began_s) if limit else None
-        with _watched(watcher, settings, run, time_budget) as watchers:
+        left_s = time_budget.left_s if time_budget else None
+        with _watched(watcher, settings, run, left_s) as watchers:
             plan = SearchPlan(
                 space,
                 controller,
@@ -165,6 +166,7 @@ def search(
                 watcher=watchers,
                 time_budget=time_budget,
                 fidelity=Halving(fidelity.keep) if fidelity else None,
+                final_length=finals.work(sizes),
             )
             remote = remote_devices(sources)
             measured = partial(measure, sources, hold=hold(remote, schedule))
@@ -249,10 +251,8 @@ def _time_budget(
 
 @contextmanager
 def _watched(
-    watcher: Watcher | None, settings: SearchConfig, run: RunFolder, time_budget: TimeBudget | None
+    watcher: Watcher | None, settings: SearchConfig, run: RunFolder, left_s: float | None
 ) -> Iterator[Watcher]:
-    """Yield all watchers of the run: the record of its policy, the time budget, and the view."""
-    left_s = time_budget.left_s if time_budget else None
-    timed = [time_budget] if time_budget else []
+    """Yield the watchers of the run: the record of its policy, and the view."""
     with search_watcher(watcher, settings, budget_left_s=left_s) as shown:
-        yield Several(PolicyRecord(run / "policy.jsonl"), *timed, shown)
+        yield Several(PolicyRecord(run / "policy.jsonl"), shown)

@@ -67,12 +67,13 @@ class Step:
     """The proposals of one step, and the delta that they meet.
 
     Without proposals no group could save even this delta, and NetAdapt stops. `discarded` are the networks
-    that could not be measured.
+    that could not be measured. `widening` tells a step that widens a group, whose delta is negative.
     """
 
     delta_ms: float
     proposals: tuple[Proposal, ...]
     discarded: tuple[Discarded, ...] = ()
+    widening: bool = False
 
 
 def first_step(
@@ -85,7 +86,7 @@ def first_step(
     """Return the step with the largest delta that any group can save.
 
     >>> first_step(lambda limit_ms: [], current_ms=60.0, deltas_ms=(8.0, 4.0))
-    Step(delta_ms=4.0, proposals=(), discarded=())
+    Step(delta_ms=4.0, proposals=(), discarded=(), widening=False)
 
     Args:
         propose: Returns proposals within a latency limit in milliseconds.

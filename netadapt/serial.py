@@ -33,7 +33,7 @@ def shrink(
             for p in step.proposals
         ]
         pairs = [(proposal.spec, proposal.latency_ms) for proposal in step.proposals]
-        best = loop.choose(pairs, [accuracy for accuracy, _ in tuned]) if pairs else None
+        best = loop.choose(pairs, [accuracy for accuracy, _ in tuned])
         if best is None:
             return
         weights = tuned[best][1]

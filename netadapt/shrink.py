@@ -121,9 +121,13 @@ class Shrink:
             discarded[lost.spec.fingerprint] = lost
 
         step = self._widen(on_discard) if self.widening else self._narrow(on_discard)
-        if not step.proposals:
-            self.nothing_proposed()
+        self.accept(step.proposals)
         return replace(step, discarded=tuple(discarded.values()))
+
+    def accept(self, proposals: Sequence[object]) -> None:
+        """Begin a step with new proposals or with recorded ones; without any, end the loop."""
+        if not proposals:
+            self.nothing_proposed()
 
     def _narrow(self, on_discard: OnDiscard) -> Step:
         propose = partial(
@@ -152,7 +156,8 @@ class Shrink:
             up_to_target=self._widenings == 0,
             on_discard=on_discard,
         )
-        return Step(self.current.latency_ms - self.target_ms, tuple(proposals))
+        delta_ms = self.current.latency_ms - self.target_ms
+        return Step(delta_ms, tuple(proposals), widening=True)
 
     def _groups(self) -> list[Group]:
         return width_groups(
@@ -160,7 +165,7 @@ class Shrink:
         )
 
     def nothing_proposed(self) -> None:
-        """End the loop: the step has no proposals, or all of them failed."""
+        """End the loop: the step has no proposals, or all of them have failed."""
         if self.widening:
             self._widenings = MAX_WIDENINGS
         else:
@@ -188,12 +193,18 @@ class Shrink:
     ) -> int | None:
         """Make the best proposal the current network; return its index.
 
-        If all have failed, the loop is done, and None is returned.
+        If all have failed, the loop is done, and None is returned. A step without proposals has ended it
+        already, so choosing from none does nothing.
+
+        The best of a widening step is taken even if it is less accurate than the current network: short
+        fine-tuning shows little of what capacity is worth, which pays in the final training.
 
         Args:
             proposals: Network and latency in milliseconds of each.
             accuracies: Accuracy of each after fine-tuning, 0..1; None where that failed.
         """
+        if not proposals:
+            return None
         states = {
             index: State(spec, accuracy, latency_ms)
             for index, ((spec, latency_ms), accuracy) in enumerate(
@@ -212,6 +223,10 @@ class Shrink:
         return best
 
     def confirm(self, latency_ms: float, *, low_ms: float = math.inf) -> None:
-        """Replace the current network's latency by a new reading, and forget all earlier ones."""
+        """Replace the current network's latency by a new reading.
+
+        The loop's memo is emptied: networks are measured again, and refused ones are tried again.
+        A source that memoizes its own readings still returns them.
+        """
         self.current = replace(self.current, latency_ms=latency_ms, low_ms=low_ms)
         self.latency = memoized(self._source)

@@ -37,13 +37,13 @@ class AdaptPlan:
         weights: The seed's state dict, serialized by `torch.save`.
         family: Where each step is kept.
         run_seed: Random seed of the run.
-        recipe: Of a proposal's fine-tuning, its length in steps.
+        recipe: Recipe of a proposal's fine-tuning, its length in steps.
         final: What to train once the target is reached.
         watcher: Receives the events of the run.
         hold: Keeps the device from other runs while latencies are asked for: see `nas.engine.workers.hold`.
 
     Attributes:
-        trials: The proposals chosen, one a step.
+        trials: The proposals chosen, one per step.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class AdaptPlan:
                 jobs = self._proposals()
             if not jobs:
                 continue
-            trials = yield self._out(jobs)
+            trials = yield self._remember(jobs)
             with self.hold():
                 self._accept(jobs, trials)
         self.watcher.ending(self.shrink)
@@ -81,7 +81,7 @@ class AdaptPlan:
             spec = self.shrink.current.spec
             reading = self.latency.reading(spec)
             jobs = list(self.final(Reached(spec, reading, self.weights, tuple(self.trials))))
-        return (yield self._out(jobs))
+        return (yield self._remember(jobs))
 
     def reward(self, job: AdaptJob, accuracy: float) -> float:
         """Return the score that a proposal is chosen by (`Shrink.score`); 0 for final trainings."""
@@ -100,7 +100,7 @@ class AdaptPlan:
         """See `RunWatcher`."""
         self.watcher.tuned(self._jobs[trial.key], trial, replayed=replayed)
 
-    def _out(self, jobs: list[AdaptJob]) -> list[AdaptJob]:
+    def _remember(self, jobs: list[AdaptJob]) -> list[AdaptJob]:
         self._jobs = {job.key: job for job in jobs}
         return jobs
 
@@ -138,13 +138,12 @@ class AdaptPlan:
             for proposal in kept.proposals:
                 if proposal.latency is not None:
                     self.latency.know(proposal.spec, proposal.latency)
-            if not kept.proposals:
-                self.shrink.nothing_proposed()
+            self.shrink.accept(kept.proposals)
             return kept.proposals
         self.watcher.proposing(self.shrink)
-        widening = self.shrink.widening  # then the target is reached, with or without this step
         proposed = self.shrink.next_step()
-        if self.shrink.unmeasured(proposed) and not widening:
+        # Where a step widens, the target is reached with or without it.
+        if self.shrink.unmeasured(proposed) and not proposed.widening:
             first = proposed.discarded[0]
             raise RunStoppedError(
                 f"no width group of step {step + 1} could be measured: {first.name}: {first.reason}"

@@ -51,7 +51,7 @@ class Job:
         batch: Number of the batch that it is asked in.
         tokens: The controller's choices; empty where no controller chose.
         spec: The network.
-        seed: Of weights, data order and augmentation.
+        seed: Seed of weights, data order and augmentation.
         latencies: On each device; empty until they are measured.
         length: Training length, in multiples of a trial's.
         problem: Why it cannot be trained; None if it can.
@@ -74,7 +74,7 @@ class Job:
 
     @property
     def fingerprint(self) -> str:
-        """Of the network."""
+        """The network's fingerprint."""
         return self.spec.fingerprint
 
     @property
@@ -100,7 +100,7 @@ class Outcome:
         error: Why it failed; None if it did not.
         train_s: Seconds of training and evaluation; 0 leaves them to be timed from outside.
         weights: A state dict, serialized by `torch.save`, where the weights are to be kept.
-        px: Side of the images that the accuracy is of, if the evaluator says.
+        px: Side of the images that the accuracy was read on, if the evaluator says.
         stops: Whether every other training would fail of it too, as when images cannot be read: the run
             stops, and this outcome is not kept.
     """
@@ -125,13 +125,36 @@ def attempt(evaluate: Evaluate[J], job: J) -> Outcome:
     """
     began_s = time.monotonic()
     try:
-        outcome = evaluate(job)
+        outcome = _plain(evaluate(job))
     except UnreadableError as error:
         outcome = Outcome(None, str(error), stops=True)
     except Exception as error:  # noqa: BLE001  whatever a network may raise, out of memory included
-        lines = str(error).strip().splitlines() or [""]
-        outcome = Outcome(None, f"{type(error).__name__}: {lines[0]}")
-    if not isinstance(outcome, Outcome):
-        outcome = Outcome(None, f"evaluate returned {type(outcome).__name__}, not an Outcome")
+        outcome = Outcome(None, in_one_line(error))
     took_s = outcome.train_s or time.monotonic() - began_s
     return replace(outcome, train_s=max(took_s, SHORTEST_S))
+
+
+def _plain(outcome: object) -> Outcome:
+    """Return an evaluator's outcome with plain numbers, and with either an accuracy or an error."""
+    if not isinstance(outcome, Outcome):
+        return Outcome(None, f"evaluate returned {type(outcome).__name__}, not an Outcome")
+    accuracy, error = outcome.accuracy, outcome.error
+    if accuracy is None and error is None:
+        error = "the evaluation gave no accuracy"
+    return replace(
+        outcome,
+        accuracy=None if accuracy is None or error is not None else float(accuracy),
+        error=None if error is None else str(error),
+        train_s=float(outcome.train_s),
+        px=None if outcome.px is None else int(outcome.px),
+    )
+
+
+def in_one_line(error: Exception) -> str:
+    """Return an exception's type and the first line of its message.
+
+    >>> in_one_line(ValueError("kernel must be odd"))
+    'ValueError: kernel must be odd'
+    """
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0]}"

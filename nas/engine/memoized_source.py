@@ -1,4 +1,4 @@
-"""Latencies asked once a network, and kept for as long as a run compares networks."""
+"""Latencies measured once per network, and kept for as long as a run compares networks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CONFIRMATIONS = 3
 
 
 class MemoizedSource:
-    """A latency source that asks another once a network; also callable, returning milliseconds.
+    """A latency source that asks another once per network; also callable, returning milliseconds.
 
     An unstable reading is not repeated: a network's latency must not change while networks are compared.
     Readings are scaled to the device's speed at the first one, since hours lie between them.

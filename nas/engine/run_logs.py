@@ -15,8 +15,8 @@ class RunLogs:
     """A run's two logs and its folder of weights.
 
     Args:
-        folder: The run's.
-        name: Of the log of its trials: `trials.jsonl`.
+        folder: The run's folder.
+        name: File name of the log of its trials: `trials.jsonl`.
         kinds: The kinds of trial in that log; all others go to `finals.jsonl`.
         devices: Number of devices that are measured.
         fixed_finals: Whether a resumed run must ask for the same final trainings.
@@ -51,12 +51,12 @@ class RunLogs:
         return self._final_log.trials
 
     def open_batch(self, keys: Sequence[Key]) -> dict[Key, Trial]:
-        """Say which trials come next, in order; return those already on disk.
+        """Declare the next batch; return those of its trials that are already on disk.
 
-        Failures are tried again as far as no decision rests on them: see `TrialLog.retry_failures`.
+        Failures are tried again as far as no decision rests on them: see `TrialLog.forget_failures`.
 
         Args:
-            keys: All of one log.
+            keys: The batch's trials, all of one log.
 
         Raises:
             InputError: The log has others in their place.
@@ -65,9 +65,10 @@ class RunLogs:
             return {}
         log = self._log_of(keys[0][0])
         ends = log is self._final_log
+        strict = self._fixed_finals or not ends
         if ends or not self._final_log.begun:
-            log.retry_failures(keys, even_if_seen=ends)
-        return log.open_batch(list(keys), alone=self._fixed_finals or not ends)
+            log.forget_failures(keys, even_if_seen=ends, strict=strict)
+        return log.open_batch(keys, strict=strict)
 
     def add(self, trial: Trial) -> None:
         """Keep a finished trial.

@@ -1,9 +1,9 @@
 """Run a plan: its jobs go out, its trials come back, and each is on disk before the plan sees it.
 
 A plan is a generator. It yields a batch of jobs, is sent their trials in the order asked, and returns its
-result. What it does follows from its seed and those trials (and what a time budget has written down), so an
-interrupted run resumes by replay: the plan starts over, and the runner answers from the log for as long as
-the log lasts. The order in which workers finish changes nothing either.
+result. What it does follows from its seed, those trials, and what it has written down of clocks and devices
+(`spent.json`; the steps of NetAdapt). So an interrupted run resumes by replay: the plan starts over, and
+the runner answers from the log as long as it lasts. The order in which workers finish changes nothing.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import inspect
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite, nan
-from typing import Any, Generic, Self
+from typing import Any, Generic
 
 from latency import DeviceLostError, MeasurementError
 from nas.engine.hopeless import Failures
-from nas.engine.job import Evaluate, J, Key, Kind, Outcome, attempt
+from nas.engine.job import Evaluate, J, Key, Kind, Outcome, attempt, in_one_line
 from nas.engine.measuring import Progress, Reading
 from nas.engine.run_logs import RunLogs
 from nas.engine.trial import Trial
@@ -29,13 +29,6 @@ Plan = Generator[Sequence[J], list[Trial], Any]
 
 class RunStoppedError(RuntimeError):
     """The run cannot go on; the message says why. The log keeps what it has."""
-
-    @classmethod
-    def of_lost(cls, lost: DeviceLostError) -> Self:
-        """Return the error of a lost device."""
-        return cls(
-            f"the device is lost ({lost}): the log keeps what it has; bring the device back, then resume"
-        )
 
 
 @dataclass
@@ -55,7 +48,7 @@ class BatchRunner(Generic[J]):
     Args:
         plan: What to run.
         logs: Where trials and weights are kept.
-        reward: Of (job, accuracy in 0..1).
+        reward: Called with (job, accuracy in 0..1).
         watcher: Receives the events of the run.
         measure: Returns the latencies of networks, equal ones measured once; called while nothing trains.
             Jobs may bring their own.
@@ -123,7 +116,10 @@ class BatchRunner(Generic[J]):
             else:
                 self._open(jobs)
         except DeviceLostError as lost:
-            raise RunStoppedError.of_lost(lost) from lost
+            raise RunStoppedError(
+                f"the device is lost ({lost}): the log keeps what it has; bring the device back, "
+                "then resume"
+            ) from lost
 
     def _open(self, jobs: Sequence[J]) -> None:
         """Replay what the log has of a batch; measure and queue the rest."""
@@ -152,7 +148,7 @@ class BatchRunner(Generic[J]):
                 self._reuse_outcome(job, trial)
 
     def _network(self, job: J | Trial) -> object:
-        """What jobs have in common whose outcome is reused; unique to a job of another kind."""
+        """Return what jobs with one outcome have in common; unique to a job whose kind is not reused."""
         if job.kind not in self._reuse:
             return job.key
         return job.kind, job.fingerprint
@@ -196,12 +192,16 @@ class BatchRunner(Generic[J]):
 
     def _scored(self, job: J, outcome: Outcome) -> tuple[Outcome, float]:
         """The outcome and its reward; a failure where one of them is no finite number."""
-        if outcome.accuracy is None:
+        accuracy, reward = outcome.accuracy, nan
+        if accuracy is None:
             return outcome, 0.0
-        reward = self._reward(job, outcome.accuracy) if isfinite(outcome.accuracy) else nan
+        try:
+            reward = float(self._reward(job, accuracy)) if isfinite(accuracy) else nan
+            error = f"accuracy is {accuracy:g}, its reward {reward:g}"
+        except Exception as raised:  # noqa: BLE001  a reward may be the user's own
+            error = f"accuracy is {accuracy:g}, its reward failed: {in_one_line(raised)}"
         if isfinite(reward):
             return outcome, reward
-        error = f"accuracy is {outcome.accuracy:g}, its reward {reward:g}"
         return replace(outcome, accuracy=None, error=error, weights=None), 0.0
 
     def _reuse_outcome(self, job: J, known: Trial) -> None:

@@ -24,8 +24,8 @@ class Trial:
         kind: See `nas.engine.job.Kind`.
         batch: Number of the batch that it was asked in.
         tokens: The controller's choices.
-        fingerprint: Of the network.
-        seed: Of its weights, data order and augmentation.
+        fingerprint: The network's fingerprint.
+        seed: Seed of its weights, data order and augmentation.
         accuracy: Top-1 on held-out images, 0..1; None if failed.
         latencies: On each device; empty if they could not be measured.
         reward: What the controller learns. 0 if failed: the controller then learns the lowest reward so
@@ -34,7 +34,7 @@ class Trial:
         madds: Multiply-adds at the deployed size.
         error: Why it failed, or None.
         time: Readings of clocks, the only part that differs between two runs of one seed.
-        px: Side of the images that the accuracy is of; None if the evaluator does not say.
+        px: Side of the images that the accuracy was read on; None if the evaluator does not say.
     """
 
     index: int
@@ -81,8 +81,8 @@ class Trial:
 
     @property
     def ok(self) -> bool:
-        """Whether it was measured and trained."""
-        return self.error is None
+        """Whether it was measured and trained: it has an accuracy, and no error."""
+        return self.error is None and self.accuracy is not None
 
     @property
     def train_s(self) -> float:

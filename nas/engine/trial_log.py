@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from nas.atomic_files import write_whole
+from nas.atomic_files import cut_torn_line, write_whole
 from nas.engine.job import Key
 from nas.engine.trial import Trial, read_trials
 from search_spaces import InputError
@@ -26,43 +26,43 @@ class TrialLog:
     def __init__(self, path: Path) -> None:
         self.path, self.ahead_path = path, path.with_suffix(".ahead.jsonl")
         for file in (self.path, self.ahead_path):
-            _cut_last(file)
+            cut_torn_line(file)
         self.trials = read_trials(self.path)
         self._logged = {trial.key: trial for trial in self.trials}
         ahead = {trial.key: trial for trial in read_trials(self.ahead_path)}
         # A crash between moving one and taking it out of the waiting ones leaves it in both.
         self._ahead = {key: trial for key, trial in ahead.items() if key not in self._logged}
         self._order: list[Key] = []
-        self._replayed = 0  # trials that belong to batches opened so far
+        self._opened = 0  # trials that belong to batches opened so far
 
     @property
     def begun(self) -> bool:
         """Whether it has any trial."""
         return bool(self.trials or self._ahead)
 
-    def open_batch(self, keys: list[Key], *, alone: bool = True) -> dict[Key, Trial]:
-        """Say which trials come next, in order; return those already on disk.
+    def open_batch(self, keys: Sequence[Key], *, strict: bool = True) -> dict[Key, Trial]:
+        """Declare the next batch; return those of its trials that are already on disk.
 
         Args:
-            keys: Of the batch.
-            alone: Refuse a log that has other trials in their place.
+            keys: The batch's trials, in the order asked.
+            strict: Refuse a log that has other trials in their place.
 
         Raises:
             InputError: The log was written by another plan.
         """
         self._order = [key for key in keys if key not in self._logged]
-        here = len(keys) - len(self._order)
-        next_ones = self.trials[self._replayed : self._replayed + here]
-        if self._order:  # only the last batch of a log may lack trials
-            next_ones = [*self.trials[self._replayed :], *self._ahead.values()]
-        for trial in next_ones if alone else ():
+        if strict:
+            self._check_next(keys, incomplete=bool(self._order))
+        self._opened += len(keys) - len(self._order)
+        self._drain()
+        return self._on_disk(keys)
+
+    def _check_next(self, keys: Sequence[Key], *, incomplete: bool) -> None:
+        """Refuse other trials in a batch's places, or after it if it is incomplete: then it is the last."""
+        rest = [*self.trials[self._opened :], *self._ahead.values()]
+        for trial in rest if incomplete else rest[: len(keys)]:
             if trial.key not in keys:
                 self.refuse(trial)
-        self._replayed += here
-        self._drain()
-        return {
-            key: self._on_disk(key) for key in keys if key in self._logged or key in self._ahead
-        }
 
     def refuse(self, trial: Trial, why: str = OTHER_RUN) -> NoReturn:
         """Say that a trial is not of the plan that reads this log.
@@ -72,11 +72,12 @@ class TrialLog:
         """
         raise InputError(
             f"{self.path}: {trial.kind} {trial.index} is not what this run would ask: {why}; resume with "
-            "what wrote it"
+            "the same settings and version"
         )
 
-    def _on_disk(self, key: Key) -> Trial:
-        return self._logged[key] if key in self._logged else self._ahead[key]
+    def _on_disk(self, keys: Sequence[Key]) -> dict[Key, Trial]:
+        found = ((key, self._logged.get(key) or self._ahead.get(key)) for key in keys)
+        return {key: trial for key, trial in found if trial is not None}
 
     def add(self, trial: Trial) -> None:
         """Keep a finished trial.
@@ -89,25 +90,32 @@ class TrialLog:
             _append(self.ahead_path, trial)
         self._drain()
 
-    def retry_failures(self, keys: Sequence[Key], *, even_if_seen: bool = False) -> None:
+    def forget_failures(
+        self, keys: Sequence[Key], *, even_if_seen: bool = False, strict: bool = True
+    ) -> None:
         """Forget the failures of a batch, so that they are tried again in their places.
 
         Once a batch is complete the plan may have decided by it, so its failures stay, unless nothing in it
         succeeded and nothing follows it: then the run stopped because of them.
 
         Args:
-            keys: Of the batch.
+            keys: The batch's trials.
             even_if_seen: Forget them in any case: no decision rests on them.
+            strict: See `open_batch`.
 
         Raises:
-            InputError: The disk is full.
+            InputError: The log was written by another plan, and stays as it is; or the disk is full.
         """
-        found = [self._on_disk(key) for key in keys if key in self._logged or key in self._ahead]
+        found = self._on_disk(keys).values()
         failed = {trial.key for trial in found if not trial.ok}
-        follows = bool(self.trials) and self.trials[-1].key not in keys
+        # The next batch may have begun with trials that finished ahead of its first.
+        last_ones = (*self.trials[-1:], *self._ahead.values())
+        follows = any(trial.key not in keys for trial in last_ones)
         seen = len(found) == len(keys) and (follows or len(failed) < len(found))
         if not failed or (seen and not even_if_seen):
             return
+        if strict:  # before anything is rewritten
+            self._check_next(keys, incomplete=True)
         first = next((n for n, t in enumerate(self.trials) if t.key in failed), len(self.trials))
         before, after = self.trials[:first], self.trials[first:]
         kept = [*before, *(trial for trial in after if trial.key not in keys)]
@@ -126,7 +134,7 @@ class TrialLog:
             _append(self.path, self._ahead[key])
             self._logged[key] = self._ahead.pop(key)
             self.trials.append(self._logged[key])
-            self._replayed = len(self.trials)
+            self._opened = len(self.trials)
             del self._order[0]
         if not self._ahead:
             self.ahead_path.unlink(missing_ok=True)
@@ -137,23 +145,13 @@ def _line(trial: Trial) -> bytes:
 
 
 def _append(path: Path, trial: Trial) -> None:
+    line = _line(trial)  # before the file exists: a run has begun once it does
     try:
         with path.open("ab") as file:
-            file.write(_line(trial))
+            file.write(line)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
         raise InputError(
             f"{path}: {error.strerror}: free the disk; the log keeps what it has"
         ) from error
-
-
-def _cut_last(path: Path) -> None:
-    """Remove a last line that a crash has cut short; only for the process that holds the run."""
-    if not path.exists():
-        return
-    content = path.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        with path.open("rb+") as file:
-            file.truncate(whole)

@@ -137,13 +137,15 @@ class Halving:
 
     def reward(self, trial: Trial, reward: Reward) -> float:
         """Return the trial's reward; for a short training, that of the expected full accuracy."""
-        if trial.kind != "rung" or not _sound(trial):
+        if trial.kind != "rung" or not trial.ok:
             return trial.reward
         return reward(self.line.at(trial.accuracy or 0.0), trial.latencies_ms)
 
     def learn(self, trials: Iterable[Trial]) -> None:
         """Record accuracies of both lengths; the first of each network counts."""
-        for trial in filter(_sound, trials):
+        for trial in trials:
+            if not trial.ok:
+                continue
             known = self._first if trial.kind == "rung" else self._full
             known.setdefault(trial.fingerprint, trial.accuracy or 0.0)
 
@@ -159,16 +161,12 @@ class Halving:
         Networks that have already trained in full are promoted as well, as their results are reused.
         """
         best: dict[str, Trial] = {}
-        for rung in sorted(filter(_sound, rungs), key=lambda t: (-t.reward, t.index)):
-            if rung.fingerprint not in self._full:
+        for rung in sorted(rungs, key=lambda t: (-t.reward, t.index)):
+            if rung.ok and rung.fingerprint not in self._full:
                 best.setdefault(rung.fingerprint, rung)
         count = _promotions(len(best), keep=self.keep, pairs=len(self._full))
         on = {*islice(best, count), *self._full}
-        return [rung for rung in rungs if _sound(rung) and rung.fingerprint in on]
-
-
-def _sound(trial: Trial) -> bool:
-    return trial.ok and trial.accuracy is not None and math.isfinite(trial.accuracy)
+        return [rung for rung in rungs if rung.ok and rung.fingerprint in on]
 
 
 def _promotions(candidates: int, *, keep: float, pairs: int) -> int:

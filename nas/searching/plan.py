@@ -5,6 +5,7 @@ The plan yields batches of jobs and is sent their trials; `nas.engine.runner` me
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ from nas.engine.measuring import Progress, Reading
 from nas.engine.run_logs import RunLogs
 from nas.engine.runner import BatchRunner
 from nas.engine.trial import Trial
-from nas.engine.watching import Watcher, notify_fitting
+from nas.engine.watching import Several, Watcher, notify_fitting
 from nas.searching.fidelity import Fidelity, FullLength
 from nas.searching.results.estimates import distinct, estimates, finalists
 from nas.searching.time_budget import TimeBudget, TrainingTimes
@@ -25,9 +26,6 @@ from search_spaces import ArchSpec, SearchSpace, Tokens
 
 TRIALS: frozenset[Kind] = frozenset({"search", "rung"})
 """Kinds of trial that the controller learns from; each network trains once per kind."""
-
-FINAL_LENGTH = 4.0
-"""Length of a final training in trials, for the order of the queue only."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class Budget:
         finalists: Candidates trained longer at the end.
         repeats: Trials trained once more with another seed, which shows the noise.
         seed: Random seed of the run.
-        wall_time_s: Time that the run may take, if that ends it before the trials do.
+        wall_time_s: Wall time that ends the run, for the record; `time_budget` enforces it.
     """
 
     trials: int
@@ -57,12 +55,13 @@ class SearchPlan:
     Args:
         space: Decodes tokens to networks.
         controller: Fresh, seeded with the run's seed.
-        reward: Of (accuracy in 0..1, latency in ms on each device).
-        targets_ms: Of each device; finalists are taken from the candidates within them first.
+        reward: Called with (accuracy in 0..1, latency in ms on each device).
+        targets_ms: One per device; finalists are taken from the candidates within them first.
         budget: How much to do.
         watcher: Receives the events of the run.
-        time_budget: Decides each batch's size where wall time ends the search.
+        time_budget: Decides each batch's size where wall time ends the search; receives the events as well.
         fidelity: How candidates train: in full by default.
+        final_length: Length of a finalist's training in trials, for the order of the queue only.
 
     Attributes:
         trials: The candidates that have trained in full so far; they compare with each other.
@@ -79,9 +78,11 @@ class SearchPlan:
         watcher: Watcher,
         time_budget: TimeBudget | None = None,
         fidelity: Fidelity | None = None,
+        final_length: float = 4.0,
     ) -> None:
         self.space, self.controller, self.reward = space, controller, reward
-        self.targets_ms, self.budget, self.watcher = tuple(targets_ms), budget, watcher
+        self.targets_ms, self.budget, self.final_length = tuple(targets_ms), budget, final_length
+        self.watcher = Several(time_budget, watcher) if time_budget else watcher
         self.time_budget, self.fidelity = time_budget, fidelity or FullLength()
         self.trials: list[Trial] = []
         self._asked = self._batch = 0
@@ -90,7 +91,9 @@ class SearchPlan:
         """Yield batches of jobs, be sent their trials; return the final trainings."""
         lowest = 0.0
         while size := self._next_size():
-            asked = list(enumerate(self.controller.ask(size), start=self._asked))
+            # Plain tuples: a list or NumPy's integers would differ from what the log returns.
+            tokens = (tuple(map(operator.index, chosen)) for chosen in self.controller.ask(size))
+            asked = list(enumerate(tokens, start=self._asked))
             candidates = yield from self.fidelity.train(asked, self._job)
             rewards = [self.fidelity.reward(trial, self.reward) for trial in candidates]
             # A failure counts 0, or the lowest reward so far where rewards are below 0.
@@ -122,7 +125,7 @@ class SearchPlan:
             spec=self.space.decode(tokens),
             seed=trial_seed(self.budget.seed, index, kind),
             latencies=latencies,
-            length=FINAL_LENGTH if kind == "final" else 1.0,
+            length=self.final_length if kind == "final" else 1.0,
         )
 
     def _next_size(self) -> int:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -26,6 +26,9 @@ RESERVE = 0.02
 MOST_IDLE = 5
 """Number of consecutive batches without a new network after which the search ends."""
 
+FINALS = frozenset({"final", "repeat"})
+"""Kinds of training after the search: their time is reserved, not measured."""
+
 KEPT_EVERY_S = 10.0
 """Save interval, and so the maximum time that a `kill -9` leaves unaccounted."""
 
@@ -39,11 +42,11 @@ class Spent:
 
     Attributes:
         total: Wall time.
-        search: Wall time of finished batches.
-        trained: Training time in finished batches, summed over parallel trials.
-        trials: Number of trials trained in finished batches, without duplicates. With multi-fidelity a
-            fraction: the number of candidates equivalent to the trainings.
-        idle: Number of latest consecutive batches in which nothing was trained.
+        search: Wall time of all batches, up to the latest trial that finished.
+        trained: Training time of these trials, summed over parallel ones.
+        trials: Number of these trials, without duplicates. With multi-fidelity a fraction: the number of
+            candidates equivalent to the trainings.
+        idle: Number of latest consecutive batches in which nothing was trained; counted anew on resume.
         sizes: Sizes of the batches started; a final 0 means that the search has ended.
         expected: Expected seconds of a trial and of all finals, from before the first trial finished.
     """
@@ -110,9 +113,9 @@ class TimeBudget(Silent):
     ) -> None:
         self.given, self.path, self.clock = given, path, clock
         self.final_factor, self.worth = final_factor, worth
-        self._fresh: list[Trial] = []  # finished since the latest batch was chosen
-        self._kept = Spent.kept(path)
-        self._kept.expected = self._kept.expected or given.expected_s
+        self._batch: list[Trial] = []  # finished or replayed since the latest batch was chosen
+        kept = Spent.kept(path)
+        self._kept = replace(kept, idle=0, expected=kept.expected or given.expected_s)
         self._asked = 0
         self.room: int | None = None
         self._before_s = self._kept.total + given.used_s
@@ -130,10 +133,28 @@ class TimeBudget(Silent):
         return self.given.seconds - self.spent_s
 
     def finished(self, trial: Trial, *, replayed: bool) -> None:
-        """Record the time of a trial; see `Watcher`."""
+        """Record the time of a trial; see `Watcher`.
+
+        The sums are saved at each trial, as its batch may be interrupted. So they include the replayed
+        ones, unless the process died between the log line of the very first trial and this save.
+        """
+        if trial.kind not in FINALS:
+            self._batch.append(trial)
+            if not replayed:
+                self._add(trial, self.clock() - self._batch_s)
+                self._batch_s = self.clock()
+            elif not self._kept.trials and self._kept.expected is None:
+                self._add(trial, trial.train_s)
         if not replayed:
-            self._fresh.append(trial)
             self.keep()
+
+    def _add(self, trial: Trial, wall_s: float) -> None:
+        """Add a trial to the sums, and the wall time since the one before."""
+        kept, trained = self._kept, [trial] if trial.train_s > 0 else []
+        with self._writing:  # saved as a whole or not at all
+            kept.search += wall_s
+            kept.trained += trial.train_s
+            kept.trials += self.worth(trained)
 
     def next_batch(self, most: int, finals: Callable[[], TrainingTimes]) -> int:
         """Return the size of the next batch, leaving time for the finals; 0 ends the search.
@@ -185,17 +206,11 @@ class TimeBudget(Silent):
         return kept.search / kept.trials, max([sum(times_s) / at_once, *times_s])
 
     def _count_batch(self) -> None:
-        """Add the finished batch to the totals; a replayed one was added when it ran."""
-        if not self._fresh:
-            return
-        kept, trained = self._kept, [trial for trial in self._fresh if trial.train_s > 0]
-        with self._writing:  # saved as a whole or not at all
-            kept.search += self.clock() - self._batch_s
-            kept.trained += sum(trial.train_s for trial in trained)
-            kept.trials += self.worth(trained)
-            kept.idle = 0 if trained else kept.idle + 1
-        self._fresh = []
-        self.keep()
+        """Count the finished batch, replayed or not, as idle or not."""
+        if self._batch:
+            trained = any(trial.train_s > 0 for trial in self._batch)
+            self._kept.idle = 0 if trained else self._kept.idle + 1
+            self._batch = []
 
     def keep(self) -> None:
         """Save the time spent, for a resumed run."""

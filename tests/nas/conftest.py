@@ -13,7 +13,7 @@ from nas.data.load import load_dataset
 from nas.engine.folder.run_folder import RunFolder
 from nas.engine.job import Outcome
 from nas.engine.measuring import measure
-from nas.engine.watching import Several, Silent
+from nas.engine.watching import Silent
 from nas.searching.fidelity import Halving
 from nas.searching.plan import Budget, SearchPlan, search_runner
 from nas.searching.reward import Reward
@@ -59,14 +59,13 @@ def make_loop(tmp_path):
         path.mkdir(exist_ok=True)
         space = space or load_space("mnasnet", resolution=64, classes=4)
         controller = controller or make_controller("evolution", space.arities, seed=seed)
-        watchers = [watcher or Silent(), *([time_budget] if time_budget else [])]
         plan = SearchPlan(
             space,
             controller,
             reward=reward or (lambda accuracy, ms: Reward()(accuracy, ms, target_ms=targets_ms)),
             targets_ms=targets_ms,
             budget=Budget(trials, batch_size, finalists, repeats, seed),
-            watcher=Several(*watchers),
+            watcher=watcher or Silent(),
             time_budget=time_budget,
             fidelity=fidelity and Halving(fidelity.keep),
         )

@@ -147,6 +147,39 @@ def test_widening_without_a_margin_is_tried_once():
     assert current.done
 
 
+def tight(target):
+    """A loop that ends with a widening for which no group is close enough."""
+    return loop(latency=LATENCY, target_ms=target * FULL_MS, tolerance=0.001)
+
+
+def choose_second(current, step):
+    """Choose as the loop of the module's docstring does; the second proposal is the most accurate."""
+    accuracies = [0.2, 0.8, 0.2, 0.2][: len(step.proposals)]
+    return current.choose([(p.spec, p.latency_ms) for p in step.proposals], accuracies)
+
+
+@pytest.mark.parametrize(("target", "steps"), [(0.95, 1), (0.9, 2), (0.8, 5)])
+def test_a_widening_that_finds_nothing_is_no_step(target, steps):
+    current = tight(target)
+    while not current.done:
+        step = current.next_step()
+        best = choose_second(current, step)
+    assert (step.widening, step.proposals, best) == (True, (), None)
+    assert (current.reached, current.stuck, current.steps) == (True, False, steps)
+
+
+@pytest.mark.parametrize("target", [0.95, 0.9, 0.8])
+def test_recorded_steps_end_the_loop_as_new_ones_do(target):
+    whole, again = tight(target), tight(target)
+    while not whole.done:
+        assert not again.done
+        step = whole.next_step()
+        again.accept(step.proposals)
+        assert choose_second(whole, step) == choose_second(again, step)
+    assert again.done
+    assert (again.current, again.steps, again.stuck) == (whole.current, whole.steps, whole.stuck)
+
+
 def test_widenings_are_limited():
     current = far_below(tolerance=1e-6)
     seen = [current.current.latency_ms]

@@ -33,7 +33,7 @@ def record_metadata(folder: RunFolder, metadata: Record, data: Dataset | None = 
         InputError: The folder's run has different metadata; the message names the first difference.
     """
     path = folder / "run.json"
-    before = read_json(path) if path.is_file() and folder.begun else None
+    before = read_json(path) if path.is_file() and folder.search_begun else None
     write_metadata(folder, metadata, data, before=before)
 
 

@@ -27,7 +27,7 @@ from pathlib import Path
 
 import filelock
 
-from nas.atomic_files import write_whole
+from nas.atomic_files import remove_parts, write_whole
 from nas.engine.job import Key
 from nas.engine.trial import read_trials
 from search_spaces import InputError
@@ -45,7 +45,9 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Lock the folder; the system releases the lock if the process dies.
+        """Lock the folder, and remove what a killed process was writing.
+
+        The system releases the lock if the process dies.
 
         Raises:
             InputError: Another process holds the lock, or the folder is not writable.
@@ -62,6 +64,7 @@ class RunFolder:
                 f"{self.path}: {error.strerror}: make the folder writable to resume"
             ) from error
         try:
+            remove_parts(self.path)
             yield
         finally:
             lock.release()
@@ -78,8 +81,8 @@ class RunFolder:
         self._held = weakref.finalize(self, held.close)
 
     @property
-    def begun(self) -> bool:
-        """Whether a trial has finished."""
+    def search_begun(self) -> bool:
+        """Whether a trial of a search has finished."""
         return bool(read_trials(self / "trials.jsonl")) or any(self.path.glob("*.ahead.jsonl"))
 
     @property

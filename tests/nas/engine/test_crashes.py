@@ -231,3 +231,28 @@ def test_failures_of_a_batch_that_was_cut_short_are_tried_again(tmp_path, make_l
     run_serially(loop := make(), oracle)
     assert all(trial.ok for trial in loop.logs.trials)
     assert [trial.index for trial in loop.logs.trials] == list(range(6))
+
+
+def test_a_batch_that_failed_as_a_whole_stays_once_the_next_has_a_trial_ahead(tmp_path, make_loop):
+    """Killed when all that the log has of the next batch is a trial that waits for an earlier one."""
+
+    def make(name):
+        return make_loop(tmp_path / name, trials=8, batch_size=2, finalists=1, repeats=1)
+
+    def record_backwards(loop, *, until=None):
+        while (job := loop.next_job()) is not None:
+            jobs = [job]
+            while (job := loop.next_job()) is not None:
+                jobs.append(job)
+            for job in reversed(jobs):
+                failed = job.kind == "search" and job.batch == 1
+                loop.record(job, Outcome(None, "diverged") if failed else oracle(job))
+                if job.key == until:
+                    return
+
+    record_backwards(make("whole"))
+    last = ("search", 5)
+    record_backwards(make("run"), until=last)
+    assert [t.key for t in read_trials(tmp_path / "run" / "trials.ahead.jsonl")] == [last]
+    record_backwards(make("run"))
+    assert kept(tmp_path / "run") == kept(tmp_path / "whole")

@@ -58,6 +58,17 @@ def test_a_run_is_never_written_over(tmp_path):
         new_folder(tmp_path, "one")
 
 
+def test_who_takes_the_lock_removes_what_a_killed_process_was_writing(tmp_path):
+    (tmp_path / "weights").mkdir()
+    cut = [tmp_path / "weights" / "final-3.pt.4711.part", tmp_path / "spent.json.4711.part"]
+    others = [tmp_path / "weights" / "final-2.pt", tmp_path / "my.part"]
+    for path in (*cut, *others):
+        path.write_bytes(b"w")
+    with RunFolder(tmp_path).locked():
+        assert not any(path.exists() for path in cut)
+    assert all(path.exists() for path in others)
+
+
 def test_two_runs_of_one_second_have_two_names(tmp_path):
     names = []
     for _ in range(3):
@@ -95,9 +106,9 @@ def test_failures_are_tried_again_unless_the_plan_may_have_decided_by_them(
     keys = two_batches(path, failing=failing, logged=logged)
     again = TrialLog(path)
     first = [("search", index) for index in range(3)]
-    again.retry_failures(first)
+    again.forget_failures(first)
     again.open_batch(first)
-    again.retry_failures(keys)
+    again.forget_failures(keys)
     assert [t.index for t in again.trials] == [t.index for t in TrialLog(path).trials] == stay
     assert waiting(again) == wait
     done = again.open_batch(keys)
@@ -115,10 +126,32 @@ def test_failures_of_finals_are_tried_again_in_any_case(tmp_path):
     for (kind, index), error in zip(keys, ("lost", None, None), strict=True):
         log.add(replace(trial(index, kind), error=error))
     again = TrialLog(tmp_path / "finals.jsonl")
-    again.retry_failures(keys, even_if_seen=True)
+    again.forget_failures(keys, even_if_seen=True)
     assert set(again.open_batch(keys)) == {("final", 1), ("repeat", 0)}
     again.add(trial(0, "final"))
     assert [t.key for t in TrialLog(tmp_path / "finals.jsonl").trials] == keys
+
+
+def test_another_plan_is_refused_before_anything_is_rewritten(tmp_path):
+    path = tmp_path / "finals.jsonl"
+    log = TrialLog(path)
+    keys = [("final", 0), ("final", 1)]
+    log.open_batch(keys)
+    for key, error in zip(keys, (None, "lost"), strict=True):
+        log.add(replace(trial(key[1], key[0]), error=error))
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="final 0 is not what this run would ask"):
+        TrialLog(path).forget_failures([("final", 1), ("final", 2)], even_if_seen=True)
+    assert path.read_bytes() == before
+
+
+def test_a_trial_that_cannot_be_written_leaves_no_file(tmp_path):
+    """A run has begun, for its settings, as soon as the file of waiting trials exists."""
+    log = TrialLog(tmp_path / "trials.jsonl")
+    log.open_batch([("search", 0), ("search", 1)])
+    with pytest.raises(TypeError):
+        log.add(replace(trial(1), reward=object()))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_trial_that_a_crash_left_in_both_files_counts_once(tmp_path):
@@ -141,7 +174,7 @@ def test_who_only_looks_cuts_nothing(tmp_path):
     for name in ("trials.jsonl", "finals.jsonl", "finals.ahead.jsonl"):
         (tmp_path / name).write_text('{"index": 0, "ki')
     folder = RunFolder(tmp_path)
-    assert not folder.begun or (tmp_path / "finals.ahead.jsonl").exists()
+    assert not folder.search_begun or (tmp_path / "finals.ahead.jsonl").exists()
     assert not folder.ending
     for name in ("trials.jsonl", "finals.jsonl", "finals.ahead.jsonl"):
         assert (tmp_path / name).read_text() == '{"index": 0, "ki'

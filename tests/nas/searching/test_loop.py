@@ -1,14 +1,18 @@
 import contextlib
 import json
 import random
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from controllers import make_controller
 from latency import Latency, MeasurementError, open_device
 from nas.engine.job import Outcome, trial_seed
 from nas.engine.runner import RunStoppedError, run_serially
 from nas.engine.watching import Silent
 from nas.searching.results.estimates import estimates, finalists
+from nas.searching.reward import Reward
 from search_spaces import InputError, load_space
 from tests.nas.conftest import Told, oracle, without_times
 
@@ -254,6 +258,92 @@ def test_what_is_no_number_is_a_failure_that_can_be_replayed(make_loop, accuracy
     assert without_times(again.logs.trials) == without_times(whole.logs.trials)
 
 
+@pytest.mark.parametrize("outcome", [Outcome(None), Outcome(0.9, "diverged")])
+def test_an_outcome_has_either_an_accuracy_or_an_error(make_loop, outcome):
+    """A reward below 0 must not make an evaluation without accuracy the best trial."""
+    loop = make_loop(trials=8, batch_size=4, reward=lambda accuracy, ms: accuracy - ms[0])
+    told = []
+    loop.plan.controller.tell = told.append
+    finish(loop, lambda job: outcome if job.index == 1 else oracle(job))
+    failed = loop.logs.trials[1]
+    assert not failed.ok
+    assert failed.accuracy is None
+    assert failed.error == (outcome.error or "the evaluation gave no accuracy")
+    scores = [score for _, score in told[0]]
+    assert scores[1] == min(scores) < 0.0
+    assert failed.fingerprint not in {trial.fingerprint for trial in loop.plan._finals()[0]}
+
+
+def test_trials_without_accuracy_stop_a_search_as_other_failures_do(make_loop):
+    with pytest.raises(RunStoppedError, match="failed: the evaluation gave no accuracy"):
+        finish(make_loop(), lambda job: Outcome(None))
+
+
+def test_a_trial_without_accuracy_in_an_old_log_is_no_success(make_loop):
+    loop = finish(make_loop(trials=5))
+    assert not replace(loop.logs.trials[0], accuracy=None).ok
+
+
+def test_numbers_of_the_users_code_are_plain_in_the_log(make_loop):
+    def evaluate(job):
+        plain = oracle(job)
+        return replace(
+            plain, accuracy=np.float32(plain.accuracy), train_s=np.float32(2.0), px=np.int64(64)
+        )
+
+    def rewarded(accuracy, ms):
+        return np.float32(accuracy)
+
+    whole = finish(make_loop(trials=5, reward=rewarded), evaluate)
+    trial = whole.logs.trials[0]
+    numbers = (trial.accuracy, trial.reward, trial.train_s, trial.px)
+    assert [type(number) for number in numbers] == [float, float, float, int]
+    again = finish(make_loop(trials=5, reward=rewarded), evaluate)
+    assert without_times(again.logs.trials) == without_times(whole.logs.trials)
+
+
+@pytest.mark.parametrize("accuracy", ["high", [0.5, 0.6]])
+def test_an_accuracy_that_is_no_number_is_a_failure(make_loop, accuracy):
+    loop = finish(make_loop(), lambda job: Outcome(accuracy) if job.index == 1 else oracle(job))
+    assert "Error: " in loop.logs.trials[1].error
+
+
+def test_a_reward_that_raises_is_a_failed_trial(make_loop):
+    def rewarded(accuracy, ms):
+        return Reward(alpha=-400.0)(accuracy, 0.1 if accuracy == 0.5 else 1.0, target_ms=1.0)
+
+    loop = make_loop(reward=rewarded)
+    finish(loop, lambda job: Outcome(0.5) if job.index == 1 else oracle(job))
+    failed = loop.logs.trials[1]
+    assert failed.error == ("accuracy is 0.5, its reward failed: OverflowError: math range error")
+    assert len(loop.logs.trials) == 23
+
+
+class Listing:
+    """Proposes lists of NumPy's integers."""
+
+    def __init__(self, inner):
+        self.inner, self.told = inner, []
+
+    def ask(self, n):
+        return [list(np.array(tokens)) for tokens in self.inner.ask(n)]
+
+    def tell(self, scored):
+        self.told.append(list(scored))
+        self.inner.tell(scored)
+
+
+def test_a_controller_that_proposes_lists_can_be_resumed(make_loop):
+    def make():
+        controller = make_controller("evolution", make_loop().plan.space.arities, seed=3)
+        return make_loop(controller=Listing(controller))
+
+    whole = finish(make())
+    again = finish(make(), lambda job: pytest.fail(f"trains {job.key} again"))
+    assert without_times(again.logs.trials) == without_times(whole.logs.trials)
+    assert again.plan.controller.told == whole.plan.controller.told
+
+
 def test_a_failure_is_told_as_no_better_than_anything(make_loop):
     """A reward below 0 must not make crashing the best that a network can do."""
     loop = make_loop(trials=8, batch_size=4, reward=lambda accuracy, ms: accuracy - ms[0])
@@ -445,3 +535,16 @@ def test_a_log_of_other_networks_is_refused(make_loop):
 def test_what_is_no_outcome_is_a_failure_that_says_so(make_loop):
     with pytest.raises(RunStoppedError, match="evaluate returned float, not an Outcome"):
         finish(make_loop(), lambda job: 0.5)
+
+
+def test_finals_queue_by_the_length_that_they_train(make_loop):
+    loop = make_loop(trials=4, batch_size=4, finalists=1, repeats=1)
+    loop.plan.final_length = 7.0
+    lengths = {}
+
+    def evaluate(job):
+        lengths[job.kind] = job.length
+        return oracle(job)
+
+    finish(loop, evaluate)
+    assert lengths == {"search": 1.0, "final": 7.0, "repeat": 1.0}

@@ -12,7 +12,7 @@ from nas.engine.trial import Trial
 from nas.engine.watching import Several, Silent
 from nas.searching.config import FidelityConfig
 from nas.searching.fidelity import candidates_worth
-from nas.searching.time_budget import TimeBudget, WallTime
+from nas.searching.time_budget import MOST_IDLE, TimeBudget, WallTime
 from search_spaces import REFERENCES, InputError
 from tests.nas.conftest import accuracy_of, without_times
 from tests.nas.searching.test_loop import Repeating
@@ -179,10 +179,10 @@ def test_trainings_that_do_not_tell_their_time_are_timed(begin, monkeypatch, tol
 NOTHING = ([], [])
 
 
-def finish_trials(budget, train_s):
+def finish_trials(budget, train_s, *, replayed=False):
     job = Job(0, "search", 0, (), REFERENCES["mobilenet_v3_small"](), 0)
     for one_s in train_s:
-        budget.finished(Trial.of(job, Outcome(0.5, train_s=one_s), reward=0.5), replayed=False)
+        budget.finished(Trial.of(job, Outcome(0.5, train_s=one_s), reward=0.5), replayed=replayed)
 
 
 @pytest.fixture
@@ -266,6 +266,82 @@ def test_a_run_expects_what_it_expected_when_it_began(begin):
     again, clock = begin(300.0)  # nobody reckons anew
     run_serially(again, Trainer(clock))
     assert kept["total"] + clock.s == pytest.approx(300.0, rel=0.1)
+
+
+def test_a_batch_killed_before_its_last_trial_still_shows_how_many_train_at_once(tmp_path):
+    """Otherwise the straggler alone is the sample: one trial at once, each as long as a whole batch."""
+    path, clock = tmp_path / "spent.json", Clock()
+
+    def begun():
+        return TimeBudget(WallTime(1000.0), path, final_factor=FACTOR, clock=clock)
+
+    budget = begun()
+    assert budget.next_batch(8, lambda: NOTHING) == 8
+    clock.s += 100.0
+    finish_trials(budget, [100.0] * 7)  # and killed: the eighth trains once more
+    again = begun()
+    assert again.next_batch(8, lambda: NOTHING) == 8
+    finish_trials(again, [100.0] * 7, replayed=True)
+    clock.s += 100.0
+    finish_trials(again, [100.0])
+    left_s = 980.0 - 100.0 - again.spent_s
+    assert left_s > 0
+    # Eight trials took 200 s; a final of 100 s shares the wall time with three others.
+    again.next_batch(1000, lambda: ([], [100.0] * 4))
+    assert again.room == round((980.0 - again.spent_s - 100.0) / 25)
+
+
+def test_a_batch_with_a_replayed_training_is_not_idle(tmp_path):
+    path, clock = tmp_path / "spent.json", Clock()
+    first = TimeBudget(WallTime(1000.0), path, final_factor=FACTOR, clock=clock)
+    assert first.next_batch(2, lambda: NOTHING) == 2
+    clock.s += 1.0
+    finish_trials(first, [1.0])  # and killed: the other one is a duplicate
+    again = TimeBudget(WallTime(1000.0), path, final_factor=FACTOR, clock=clock)
+    assert again.next_batch(2, lambda: NOTHING) == 2
+    finish_trials(again, [1.0], replayed=True)
+    for _ in range(MOST_IDLE):
+        finish_trials(again, [0.0])
+        assert again.next_batch(2, lambda: NOTHING) == 2
+    finish_trials(again, [0.0])
+    assert again.next_batch(2, lambda: NOTHING) == 0
+
+
+def run_until_logged(loop, clock, trials):
+    """Run a search that is killed once so many trials are in the log, the last one's time not counted."""
+    finished = TimeBudget.finished
+
+    def killed(budget, trial, *, replayed):
+        if clock.s == trials * TRIAL_S:
+            raise KeyboardInterrupt
+        finished(budget, trial, replayed=replayed)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(TimeBudget, "finished", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run_serially(loop, Trainer(clock))
+
+
+@pytest.mark.parametrize(("batch_size", "finals_s"), [(5, FINALS_S), (1, (FACTOR + 1) * TRIAL_S)])
+def test_a_search_killed_at_the_end_of_its_first_batch_knows_what_a_trial_takes(
+    begin, batch_size, finals_s
+):
+    """Nothing was expected of it, and no time is left for a second batch."""
+    seconds = batch_size * TRIAL_S + finals_s
+    first, clock = begin(seconds, batch_size=batch_size)
+    run_until_logged(first, clock, batch_size)
+    again, clock = begin(seconds, batch_size=batch_size, used_s=TRIAL_S)
+    run_serially(again, Trainer(clock))
+    assert len(again.logs.trials) == batch_size
+
+
+def test_the_plan_tells_its_time_budget_of_trials_itself(make_loop, tmp_path):
+    budget = TimeBudget(WallTime(1000.0), tmp_path / "spent.json", final_factor=FACTOR)
+    watcher = Fitting()
+    loop = make_loop(trials=2, batch_size=2, time_budget=budget, watcher=watcher)
+    run_serially(loop, Trainer(Clock()))
+    assert json.loads((tmp_path / "spent.json").read_text())["trials"] == 2
+    assert watcher.said
 
 
 def test_what_ends_a_search_is_said_also_where_the_disk_is_full(tmp_path, monkeypatch):
