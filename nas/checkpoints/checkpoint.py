@@ -132,7 +132,7 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
     """
     path = Path(path)
     _require_no_name(path)
-    content = read_torch(path, wanted="a run's seed.pt")
+    content = read_torch(path, wanted="a trained network, such as a run's seed.pt")
     if content.get("format") != FORMAT:
         raise InputError(f"{path}: {_not_a_checkpoint(path, content)}")
     try:

@@ -31,6 +31,17 @@ class Noise:
         return self.between_networks**2 > 2 * self.between_seeds**2
 
     @property
+    def seeds_at_most(self) -> float:
+        """Upper end of the 95% interval of the standard deviation between seeds, in points.
+
+        >>> round(Noise(between_networks=2.0, between_seeds=1.0, pairs=2).seeds_at_most, 2)
+        6.28
+        """
+        from scipy.stats import chi2  # a third of a second, and most commands need none of it
+
+        return self.between_seeds * math.sqrt(self.pairs / float(chi2.ppf(0.025, self.pairs)))
+
+    @property
     def margin(self) -> float:
         """How far two readings may differ by chance: two standard deviations of their difference.
 
@@ -49,8 +60,13 @@ class Noise:
     def sentence(self) -> str:
         """Return the verdict as text."""
         figures = self.figures("the run's networks")
-        if self.differ:
+        if self.differ and self.between_networks > self.seeds_at_most:
             return f"The networks differ by more than the noise: {figures}."
+        if self.differ:
+            return (
+                f"The networks seem to differ by more than the noise, which "
+                f"{counted(self.pairs, 'pair')} cannot prove: {figures}."
+            )
         return (
             f"The networks do not differ by more than the noise: {figures}. Accuracy does not separate "
             "them, so choose the fastest of the best."

@@ -33,6 +33,8 @@ from nas.engine.trial import read_trials
 from search_spaces import InputError
 from search_spaces.shell import quoted
 
+NAMED_RUNS = 3
+
 
 class RunFolder:
     """A run's folder, used by one process at a time."""
@@ -181,6 +183,10 @@ def open_folder(path: Path) -> RunFolder:
     Raises:
         InputError: It is not a run's folder.
     """
+    if not path.exists():
+        near = [folder.parent for folder in path.parent.glob("*/run.json")]
+        there = ", ".join(str(run) for run in sorted(near)[-NAMED_RUNS:])
+        raise InputError(f"no folder {path}: {f'there are {there}' if there else 'give runs/NAME'}")
     if not _is_run(path):
         raise InputError(f"{path} is not a run's folder (no run.json in it): give runs/NAME")
     return RunFolder(path)
