@@ -50,8 +50,8 @@ class TargetOptions(OptionGroup):
     proxy_resolution: Annotated[
         int | None,
         typer.Option(
-            help="Side in pixels at which candidates train; default: the images' own, at most the deployed. "
-            "Above the images' own it is the deployed size as well, unless --resolution is given."
+            help="Side in pixels at which candidates train; default: the images' own, at most the "
+            "deployed. Above the images' own it is the deployed size as well, unless --resolution is given."
         ),
     ] = None
 
