@@ -34,19 +34,21 @@ class Objective:
     device: torch.device
     teacher: Teacher | None = None
 
-    def loss(
-        self, module: nn.Module, images: Tensor, labels: Tensor, *, step: int, px: int | None
-    ) -> Tensor:
-        """Return the loss of one batch.
+    def prepared(
+        self, images: Tensor, labels: Tensor, *, step: int, px: int | None
+    ) -> tuple[Tensor, Tensor]:
+        """Augment a batch, on the device.
 
         Args:
-            module: Normalized images (N, 3, px, px) -> logits (N, classes).
             images: uint8 (N, 3, S, S), as they were read.
             labels: int64 (N,).
             step: Finished steps.
             px: Side to train at; None is S.
+
+        Returns:
+            Pixels 0..255 (N, 3, px, px), and labels (N,) or probabilities (N, classes).
         """
-        recipe, settings = self.recipe, self.recipe.augment
+        settings = self.recipe.augment
         draws = generator(self.seed, CHANGES, step, self.device)
         pixels = augment(self._moved(images), settings, generator=draws, size_px=px)
         targets = self._moved(labels)
@@ -58,13 +60,24 @@ class Objective:
                 classes=len(self.dataset.classes),
                 seed=derived_seed(self.seed, MIXING, step),
             )
+        return pixels, targets
+
+    def loss(self, module: nn.Module, pixels: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean loss of prepared images.
+
+        Args:
+            module: Normalized images (N, 3, px, px) -> logits (N, classes).
+            pixels: See `prepared`.
+            targets: See `prepared`.
+        """
         inputs = normalize(pixels, mean=self.dataset.mean, std=self.dataset.std)
-        with autocast(recipe, self.device):
+        with autocast(self.recipe, self.device):
             logits = module(inputs).float()  # (N, classes)
-        loss = functional.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
+        smoothing = self.recipe.label_smoothing
+        loss = functional.cross_entropy(logits, targets, label_smoothing=smoothing)
         if self.teacher is None:
             return loss
-        with autocast(recipe, self.device):
+        with autocast(self.recipe, self.device):
             distilled = self.teacher.loss(logits, pixels)
         return torch.lerp(loss, distilled, self.teacher.weight)
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Diverged(RuntimeError):  # noqa: N818 - named for the event
@@ -33,6 +37,23 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Best:
+    """The evaluation with the best accuracy on val; of equal ones the first.
+
+    Attributes:
+        step: Finished steps.
+        accuracy: Top-1 accuracy on val, 0..1.
+        loss: Mean cross entropy on val.
+        weights: The state dict that was evaluated.
+    """
+
+    step: int
+    accuracy: float
+    loss: float
+    weights: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
 class TrainResult:
     """Result of a training.
 
@@ -43,6 +64,7 @@ class TrainResult:
         images_per_s: Training images per second, without evaluation.
         train_s: Seconds of training, without evaluation.
         last_accuracy: Accuracy of the last weights, if `accuracy` is that of their moving average.
+        best: The best evaluation, if there were several.
     """
 
     accuracy: float
@@ -51,3 +73,4 @@ class TrainResult:
     images_per_s: float
     train_s: float
     last_accuracy: float | None = None
+    best: Best | None = None

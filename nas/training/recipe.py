@@ -167,6 +167,11 @@ class Recipe(BaseModel):
         default=None, gt=0, description="minimum number of batches if the length is in epochs"
     )
     batch_size: int = Field(default=128, ge=2, description="images per training step")
+    accumulate: int = Field(
+        default=1,
+        ge=1,
+        description="parts that a batch is computed in, to save memory; batch norm sees one part at a time",
+    )
     optimizer: Optimizer = Field(
         default=AdamW(), description="adamw, rmsprop or sgd, or one of them with its own settings"
     )
@@ -219,6 +224,12 @@ class Recipe(BaseModel):
         default=None,
         description="decay of an exponential moving average of the weights, which becomes the result; it "
         "is lower at first, by TensorFlow's rule. null takes the last weights",
+    )
+    patience: int | None = Field(
+        default=None,
+        ge=1,
+        description="stop after this many epochs without a better held-out accuracy, and take the best "
+        "weights; null trains to the end, and takes the last ones. Only nas train evaluates each epoch",
     )
     augment: Augment = Field(
         default=Augment(), description="random augmentation of training images"

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nas.data.images import Dataset
 from nas.training.averaging import Average, MeanWeights, MovingWeights, statistics_inputs
@@ -16,7 +16,7 @@ from nas.training.isolation import seed_layers
 from nas.training.objective import Objective, autocast
 from nas.training.optimizer import classifier_parameters, make_optimizer
 from nas.training.order import FirstPart, Order
-from nas.training.progress import Diverged, Progress, TrainResult
+from nas.training.progress import Best, Diverged, Progress, TrainResult
 from nas.training.randomness import CHANGES, LAYERS, derived_seed
 from nas.training.recipe import Recipe
 from nas.training.schedule import rate_factor
@@ -63,6 +63,7 @@ class TrainingRun:
         self._optimizer = make_optimizer(module, recipe)
         self._rate_scale = 1.0
         self._average: Average | None = None
+        self._best: Best | None = None
         # Losses stay on the device: reading each one would make a GPU wait for the CPU every step.
         self._losses = torch.zeros(self.total_steps, device=device)
         self._train_s = 0.0
@@ -84,16 +85,26 @@ class TrainingRun:
         self._choose_layers()
         images, labels = next(self._batches)
         seed_layers(derived_seed(task.seed, LAYERS, self.step), task.device)
-        loss = task.loss(self._module, images, labels, step=self.step, px=self._px())
         self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        pixels, targets = task.prepared(images, labels, step=self.step, px=self._px())
+        loss = self._backward(pixels, targets)
         if self._recipe.clip_norm is not None:
             nn.utils.clip_grad_norm_(self._module.parameters(), self._recipe.clip_norm)
         self._optimizer.step()
-        self._losses[self.step] = loss.detach()
+        self._losses[self.step] = loss
         self.step += 1
         self._add_to_average()
         self._train_s += time.perf_counter() - started
+
+    def _backward(self, pixels: Tensor, targets: Tensor) -> Tensor:
+        """Add the gradients of a batch, part by part; return its mean loss."""
+        count = self._recipe.accumulate
+        total = torch.zeros((), device=pixels.device)
+        for part, wanted in zip(pixels.chunk(count), targets.chunk(count), strict=True):
+            loss = self._objective.loss(self._module, part, wanted) * (len(part) / len(pixels))
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += loss.detach()
+        return total
 
     def _px(self) -> int | None:
         """Return the side that the next step trains at; None is that of the stored images."""
@@ -162,14 +173,30 @@ class TrainingRun:
 
     def score(self) -> Score:
         """Evaluate the result so far on val: averaged weights if there are some."""
+        network = self._result()
+        score = self._evaluated(network)
+        if self._best is None or score.accuracy > self._best.accuracy:
+            weights = {name: value.clone() for name, value in network.state_dict().items()}
+            self._best = Best(self.step, score.accuracy, score.loss, weights)
+        return score
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the recipe's patience is over."""
+        patience = self._recipe.patience
+        if patience is None or self._best is None:
+            return False
+        return self.step - self._best.step >= patience * self.epoch_steps
+
+    def _result(self) -> nn.Module:
+        """Return the network that the training would end with now."""
         task = self._objective
         if self._average is None:
-            return self._evaluated(self._module)
+            return self._module
         seed = derived_seed(task.seed, CHANGES, self.total_steps)
         inputs = statistics_inputs(task.dataset, self._recipe, seed=seed, device=task.device)
         with autocast(self._recipe, task.device):
-            network = self._average.network(inputs, device=task.device)
-        return self._evaluated(network)
+            return self._average.network(inputs, device=task.device)
 
     def last_score(self) -> Score | None:
         """Evaluate the last weights on val, if the result is their moving average."""
@@ -210,6 +237,7 @@ class TrainingRun:
             "module": self._module.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "average": None if self._average is None else self._average.state_dict(),
+            "best": None if self._best is None else vars(self._best),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -219,6 +247,7 @@ class TrainingRun:
         self._losses[self.step - len(losses) : self.step] = losses.to(self._losses.device)
         self._module.load_state_dict(state["module"])
         self._optimizer.load_state_dict(state["optimizer"])
+        self._best = None if state["best"] is None else Best(**state["best"])
         self._average = None
         if state["average"] is not None:
             self._add_to_average()
@@ -238,6 +267,10 @@ class TrainingRun:
         """Return the result; leave the module in eval mode with the evaluated weights."""
         if self._average is not None:
             self._average.copy_to(self._module)
+        takes_best = self._recipe.patience is not None and self._best is not None
+        if takes_best and self._best is not None:
+            self._module.load_state_dict(self._best.weights)
+            score = Score(self._best.accuracy, self._best.loss)
         self._module.requires_grad_(True).eval()
         progress = self.progress(score, last)
         return TrainResult(
@@ -246,5 +279,6 @@ class TrainingRun:
             train_loss=progress.train_loss,
             images_per_s=progress.images_per_s,
             train_s=self._train_s,
-            last_accuracy=progress.last_accuracy,
+            last_accuracy=None if takes_best else progress.last_accuracy,
+            best=self._best,
         )

@@ -117,7 +117,7 @@ def _steps(
     evaluate_every: int | None,
 ) -> TrainResult:
     """Take all remaining steps, and evaluate the result."""
-    while run.step < run.total_steps:
+    while run.step < run.total_steps and not run.stalled:
         weigh(run.steps_at_this_size())
         run.advance()
         step = run.step

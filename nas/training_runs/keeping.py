@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -17,8 +17,12 @@ from nas.checkpoints.torch_files import read_torch
 from nas.training.progress import Progress
 from search_spaces import InputError
 
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
 STATE = "state.pt"
 HISTORY = "history.csv"
+SHOWN = ("train_loss", "loss", "accuracy", "last_accuracy", "images_per_s")
 COLUMNS = tuple(field.name for field in fields(Progress))
 
 
@@ -40,6 +44,7 @@ class StateKeeper:
         self._seconds = 60 * minutes
         self._clock = clock
         self._kept_s = clock()
+        self._board: SummaryWriter | None = None
         self.history: list[Progress] = []
 
     def load(self) -> dict[str, Any] | None:
@@ -80,14 +85,26 @@ class StateKeeper:
         self._kept_s = self._clock()
 
     def add(self, progress: Progress) -> None:
-        """Add an evaluation to the history."""
-        if progress.accuracy is not None:
-            self.history.append(progress)
+        """Add an evaluation to the history and to TensorBoard's events."""
+        if progress.accuracy is None:
+            return
+        self.history.append(progress)
+        if self._board is None:
+            from torch.utils.tensorboard import SummaryWriter  # a second
+
+            # Events of steps after the state, of a process that was killed, are not shown.
+            self._board = SummaryWriter(str(self._folder / "tensorboard"), purge_step=progress.step)
+        for name in SHOWN:
+            if (value := getattr(progress, name)) is not None:
+                self._board.add_scalar(name, value, progress.step)
+        self._board.flush()
 
     def finish(self) -> None:
         """Write the whole history, and remove the state: the training is over."""
         write_whole(self._folder / HISTORY, history_csv(self.history))
         (self._folder / STATE).unlink(missing_ok=True)
+        if self._board is not None:
+            self._board.close()
 
 
 def history_csv(history: list[Progress]) -> str:

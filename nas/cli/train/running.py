@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,10 @@ class TrainingJob:
             except Diverged as error:
                 raise InputError(f"{self.config.network}: {error}") from error
             write_whole(self.config.output, checkpoint_bytes(done.checkpoint))
+            best = done.result.best
+            if best is not None and best.accuracy > done.result.accuracy:
+                other = replace(done.checkpoint, weights=best.weights)
+                write_whole(self.folder / "best.pt", checkpoint_bytes(other))
             draw_curves(keeper.history, self.folder / "curves.png")
             write_whole(self.folder / RESULT, json.dumps(self.summary(done), indent=1))
             keeper.finish()
@@ -177,10 +181,18 @@ def write(done: Retrained, job: TrainingJob, console: Console, *, as_json: bool)
     console.print(
         f"{path}: {100 * done.result.accuracy:.1f}% on {len(data.val)} held-out images, "
         f"{100 * done.test.accuracy:.1f}% ({100 * low:.1f} to {100 * high:.1f}) on {len(data.test)} "
-        f"test images, all at {data.resolution_px} px\n{job.folder.path}/ has curves.png, history.csv\n"
+        f"test images, all at {data.resolution_px} px\n{job.folder.path}/ has curves.png, history.csv, "
+        f"tensorboard/{_about_best(done)}\n"
         f"next: {command(f'export {quoted(path)}')}",
         soft_wrap=True,
     )
+
+
+def _about_best(done: Retrained) -> str:
+    best = done.result.best
+    if best is None or best.accuracy <= done.result.accuracy:
+        return ""
+    return f", best.pt ({100 * best.accuracy:.1f}% on the held-out images, at step {best.step:,})"
 
 
 def _shown(path: Path) -> Path:
