@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from nas.cli.adapt.command import netadapt
+from nas.cli.commands.data import data
 from nas.cli.commands.devices import devices
 from nas.cli.commands.evaluate import evaluate
 from nas.cli.commands.export import export
@@ -63,6 +64,7 @@ nas_app.command("profile")(profile)
 nas_app.command("improve")(improve)
 nas_app.command("import")(import_weights)
 nas_app.command("netadapt")(netadapt)
+nas_app.command("data")(data)
 nas_app.command("train")(train)
 nas_app.command("evaluate")(evaluate)
 nas_app.command("predict")(predict)
