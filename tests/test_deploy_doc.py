@@ -102,7 +102,7 @@ def test_predict_gives_the_lines_probabilities(nas, photos):
 
 @pytest.mark.skipif("MOBILE_NAS_PHOTOS" not in os.environ, reason="MOBILE_NAS_PHOTOS has photos")
 def test_photos_of_phones_and_imagenet_s_classes(nas, tmp_path):
-    from nas.checkpoints.pretrained import import_checkpoint
+    from nas.checkpoints.importing.pretrained import import_checkpoint
     from search_spaces import REFERENCES
 
     root = Path(os.environ["MOBILE_NAS_PHOTOS"])

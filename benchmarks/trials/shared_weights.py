@@ -47,10 +47,10 @@ from nas.data.images import Dataset
 from nas.searching.inheritance import layers, window
 from nas.searching.planning.forecast import extreme
 from nas.training.allocator import keep_freed_memory
-from nas.training.augment import augment, normalize
+from nas.training.augmentation.augment import augment, normalize
 from nas.training.evaluate import evaluate
+from nas.training.optimization.schedule import one_cycle
 from nas.training.recipe import Recipe
-from nas.training.schedule import one_cycle
 from search_spaces import FactorizedSpace, Tokens
 from search_spaces.network import Network, build
 

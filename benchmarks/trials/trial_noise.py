@@ -36,8 +36,8 @@ from controllers import make_controller
 from nas.data.images import ArraySplit, Dataset
 from nas.data.load import load_dataset
 from nas.engine.job import trial_seed
-from nas.training.averaging import MeanWeights, statistics_inputs
 from nas.training.evaluate import evaluate
+from nas.training.optimization.averaging import MeanWeights, statistics_inputs
 from nas.training.recipe import Augment, Recipe
 from nas.training.train import Diverged, train
 from search_spaces import load_space

@@ -16,7 +16,7 @@ from PIL import ImageColor
 
 from nas.checkpoints.usage import Usage
 from nas.data.splits.rule import SplitRule
-from nas.training.augment import normalize
+from nas.training.augmentation.augment import normalize
 from search_spaces import InputError
 
 if TYPE_CHECKING:

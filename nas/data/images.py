@@ -91,7 +91,8 @@ class Dataset:
         train: Images to fit weights on.
         val: Held-out images; their accuracy guides the search.
         test: Images that are used once, at the very end.
-        resolution_px: Height and width of every image.
+        resolution_px: Height and width of the images. Those of train may be stored larger, for a training
+            that crops them.
         mean: Per channel over train, of pixels in 0..1.
         std: Per channel over train, of pixels in 0..1.
         background: Color behind transparent pixels, as PIL names it.

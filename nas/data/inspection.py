@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.data.image_files.decode import ProgressCallback, decode_into, sample
+from nas.data.image_files.decode import (
+    ProgressCallback,
+    decode_into,
+    part_of,
+    sample,
+    shorter_side,
+)
 from nas.data.image_files.pictures import Pictures
 from nas.data.image_files.unreadable import Unreadable
 from nas.data.source import ImageSource
@@ -106,7 +111,7 @@ def inspect(source: ImageSource, *, progress: ProgressCallback | None = None) ->
             part,
             background=source.background,
             white=source.white,
-            progress=_shifted(progress, done=done, total=total),
+            progress=part_of(progress, done=done, total=total),
         )
         done += len(part.labels)
         bad += found.values()
@@ -127,13 +132,6 @@ def inspect(source: ImageSource, *, progress: ProgressCallback | None = None) ->
         unreadable=tuple(bad),
         copies=tuple(Copies(tuple(members[index] for index in group)) for group in groups),
     )
-
-
-def _shifted(
-    progress: ProgressCallback | None, *, done: int, total: int
-) -> ProgressCallback | None:
-    """Report one split's progress as part of all splits."""
-    return None if progress is None else lambda more, _: progress(done + more, total)
 
 
 def copies(images: NDArray[np.uint8]) -> list[list[int]]:
@@ -179,16 +177,12 @@ def _pairs(rows: NDArray[np.float32]) -> Iterator[tuple[int, int]]:
 
 def _sides(parts: Sequence[Pictures]) -> tuple[int, int, int]:
     """Return the shortest, median and longest shorter side of evenly spaced images."""
-    sides = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's warnings about irrelevant metadata
-        for part in parts:
-            for index in sample(len(part.labels), SIDES_READ // len(parts)):
-                try:
-                    with part.open(index) as image:
-                        sides.append(min(image.size))
-                except Exception:  # noqa: BLE001, S112  listed among the unreadable images
-                    continue
+    found = (
+        shorter_side(part, index)
+        for part in parts
+        for index in sample(len(part.labels), SIDES_READ // len(parts))
+    )
+    sides = [side for side in found if isinstance(side, int)]  # the others are listed as unreadable
     if not sides:
         return 0, 0, 0
     return min(sides), int(np.median(sides)), max(sides)

@@ -19,6 +19,7 @@ from nas.data.image_files.decode import (
     decode_all,
     decode_into,
     default_resolution,
+    part_of,
 )
 from nas.data.image_files.depth import EACH_ITS_OWN, White
 from nas.data.image_files.unreadable import Unreadable, UnreadableError
@@ -133,7 +134,7 @@ def _in_memory(
     bad: list[Unreadable] = []
     for name, part in source.pictures.items():
         images = np.empty((len(part.labels), 3, sizes[name], sizes[name]), np.uint8)
-        shifted = _shifted(progress, done=done, total=total)
+        shifted = part_of(progress, done=done, total=total)
         found = decode_into(
             images, part, background=source.background, white=source.white, progress=shifted
         )
@@ -144,13 +145,6 @@ def _in_memory(
         raise UnreadableError(bad)
     numbers = np.arange(len(splits["train"]))
     return _dataset(source, splits, size_px, splits["train"].images, numbers)
-
-
-def _shifted(
-    progress: ProgressCallback | None, *, done: int, total: int
-) -> ProgressCallback | None:
-    """Report one split's progress as part of all splits."""
-    return None if progress is None else lambda more, _: progress(done + more, total)
 
 
 def _streaming(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from nas.formatting import duration
@@ -112,3 +113,15 @@ def say(console: Console, text: str) -> None:
     """Print a plain line if progress cannot be shown in place."""
     if not in_place(console):
         console.print(text, soft_wrap=True)
+
+
+def progress_bar(console: Console, *fields: str) -> Progress:
+    """Create a bar with the steps done, the time left, and further fields of its task."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeRemainingColumn(),
+        *(TextColumn(f"{{task.fields[{name}]}}") for name in fields),
+        console=console,
+    )

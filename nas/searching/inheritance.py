@@ -63,7 +63,7 @@ def overlapping(
     Returns:
         The tensors by name, in the network's order, on the CPU.
     """
-    from nas.training.optimizer import zero_residual_branches
+    from nas.training.optimization.optimizer import zero_residual_branches
     from search_spaces.network import build
 
     network = build(child, generator=generator)

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from nas.data.images import Split
-from nas.training.augment import normalize
+from nas.training.augmentation.augment import normalize
 
 
 class Score(NamedTuple):

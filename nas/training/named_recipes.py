@@ -13,6 +13,8 @@ from search_spaces.spec import read_yaml
 
 FOLDER = Path(__file__).parent / "recipes"
 NAMES = ("proxy", "paper", "finetune")
+LENGTHS = ("epochs", "steps", "min_steps")
+"""Settings of which one replaces all."""
 
 
 def read_recipe(source: str | Path, changes: dict[str, Any] | None = None) -> Recipe:
@@ -37,9 +39,6 @@ def read_recipe(source: str | Path, changes: dict[str, Any] | None = None) -> Re
         return Recipe.model_validate(settings | changes)
     except ValidationError as error:
         raise InputError(f"recipe {source}: {first_problem(error)}") from error
-
-
-LENGTHS = ("epochs", "steps", "min_steps")
 
 
 def _is_length(settings: dict[str, Any]) -> bool:

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nas.data.images import Dataset
-from nas.training.augment import augment, normalize
-from nas.training.mixing import mix
+from nas.training.augmentation.augment import augment, normalize
+from nas.training.augmentation.mixing import mix
 from nas.training.randomness import CHANGES, MIXING, derived_seed, generator
 from nas.training.recipe import Recipe
 from nas.training.teacher import Teacher

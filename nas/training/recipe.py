@@ -16,7 +16,7 @@ Strength = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Augment(BaseModel):
-    """Random augmentation of training images; see `nas.training.augment`."""
+    """Random augmentation of training images; see `nas.training.augmentation.augment`."""
 
     model_config = SETTINGS
 
@@ -87,7 +87,7 @@ class AdamW(BaseModel):
 
 
 class RMSProp(BaseModel):
-    """TensorFlow's RMSProp, see `nas.training.rmsprop`; weight decay is an L2 loss."""
+    """TensorFlow's RMSProp, see `nas.training.optimization.rmsprop`; weight decay is an L2 loss."""
 
     model_config = SETTINGS
 

@@ -10,16 +10,21 @@ import torch
 from torch import Tensor, nn
 
 from nas.data.images import Dataset
-from nas.training.averaging import Average, MeanWeights, MovingWeights, statistics_inputs
 from nas.training.evaluate import Score, evaluate
 from nas.training.isolation import seed_layers
 from nas.training.objective import Objective, autocast
-from nas.training.optimizer import classifier_parameters, make_optimizer
+from nas.training.optimization.averaging import (
+    Average,
+    MeanWeights,
+    MovingWeights,
+    statistics_inputs,
+)
+from nas.training.optimization.optimizer import classifier_parameters, make_optimizer
+from nas.training.optimization.schedule import rate_factor
 from nas.training.order import FirstPart, Order
 from nas.training.progress import Best, Diverged, Progress, TrainResult
 from nas.training.randomness import CHANGES, LAYERS, derived_seed
 from nas.training.recipe import Recipe
-from nas.training.schedule import rate_factor
 from nas.training.teacher import Teacher
 
 LOSS_WINDOW = 50  # steps over which a training loss is averaged and checked
@@ -267,10 +272,9 @@ class TrainingRun:
         """Return the result; leave the module in eval mode with the evaluated weights."""
         if self._average is not None:
             self._average.copy_to(self._module)
-        takes_best = self._recipe.patience is not None and self._best is not None
-        if takes_best and self._best is not None:
+        if self._recipe.patience is not None and self._best is not None:
             self._module.load_state_dict(self._best.weights)
-            score = Score(self._best.accuracy, self._best.loss)
+            score, last = Score(self._best.accuracy, self._best.loss), None
         self._module.requires_grad_(True).eval()
         progress = self.progress(score, last)
         return TrainResult(
@@ -279,6 +283,6 @@ class TrainingRun:
             train_loss=progress.train_loss,
             images_per_s=progress.images_per_s,
             train_s=self._train_s,
-            last_accuracy=None if takes_best else progress.last_accuracy,
+            last_accuracy=progress.last_accuracy,
             best=self._best,
         )

@@ -23,8 +23,8 @@ def training_speed(spec: ArchSpec, recipe: Recipe, *, px: int, threads: int) -> 
     """
     import torch
 
-    from nas.training.augment import augment, normalize
-    from nas.training.optimizer import make_optimizer
+    from nas.training.augmentation.augment import augment, normalize
+    from nas.training.optimization.optimizer import make_optimizer
     from search_spaces.network import build
 
     keep_freed_memory()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nas.training.augment import normalize
+from nas.training.augmentation.augment import normalize
 
 Triple = tuple[float, float, float]
 

@@ -12,7 +12,7 @@ from nas.data.images import Dataset, require_batch
 from nas.training.allocator import keep_freed_memory
 from nas.training.batch_norm import unbiased_statistics
 from nas.training.isolation import layer_settings, restored_generators, threads
-from nas.training.optimizer import zero_residual_branches
+from nas.training.optimization.optimizer import zero_residual_branches
 from nas.training.order import FirstPart as FirstPart
 from nas.training.progress import Diverged as Diverged
 from nas.training.progress import Progress as Progress

@@ -25,13 +25,13 @@ def draw_curves(history: list[Progress], path: Path) -> None:
     figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
     losses, accuracies = figure.subplots(1, 2)
     steps = [at.step for at in history]
-    losses.plot(steps, [at.train_loss for at in history], label="training, augmented")
-    losses.plot(steps, [at.loss for at in history], label="held out")
+    losses.plot(steps, [at.train_loss for at in history], ".-", label="training, augmented")
+    losses.plot(steps, [at.loss for at in history], ".-", label="held out")
     losses.set_ylabel("cross entropy")
-    accuracies.plot(steps, _percent([at.accuracy for at in history]), label="held out")
+    accuracies.plot(steps, _percent([at.accuracy for at in history]), ".-", label="held out")
     if any(at.last_accuracy is not None for at in history):
         last = _percent([at.last_accuracy for at in history])
-        accuracies.plot(steps, last, "--", label="held out, without averaging")
+        accuracies.plot(steps, last, ".--", label="held out, without averaging")
     accuracies.set_ylabel("accuracy, %")
     for part in (losses, accuracies):
         part.set_xlabel("step")

@@ -7,7 +7,9 @@ import pytest
 import timm
 import torch
 
+from latency.estimates.pieces import pieces
 from nas.checkpoints.torch_files import state_bytes
+from netadapt.weights import transfer
 from search_spaces import REFERENCES, InputError, count
 from search_spaces.network import SameConv2d, average_3x3, build
 from search_spaces.onnx_export import to_onnx
@@ -77,3 +79,25 @@ def test_outputs_differ_and_onnx_agrees():
     session = onnxruntime.InferenceSession(to_onnx(network))
     (found,) = session.run(None, {"image": image.numpy()})
     assert torch.allclose(torch.from_numpy(found), logits, atol=1e-4)
+
+
+def test_netadapt_keeps_the_padding_and_the_weights():
+    network = build(SAME)
+    narrower = replace(
+        SAME, blocks=(SAME.blocks[0], replace(SAME.blocks[1], expand=8), *SAME.blocks[2:])
+    )
+    weights = transfer(SAME, network.state_dict(), narrower, selection="first")
+    adapted = build(narrower)
+    adapted.load_state_dict(weights)
+    assert narrower.padding == "same"
+    assert isinstance(adapted.stem[0], SameConv2d)
+    assert torch.equal(adapted.stem[0].weight, network.stem[0].weight)
+
+
+def test_pieces_that_pad_otherwise_are_timed_apart():
+    plain, same = ([piece.key for piece in pieces(spec)] for spec in (SMALL, SAME))
+    strides = [SAME.stem.stride, *(block.stride for block in SAME.blocks), 1]
+    for one, other, stride in zip(plain, same, strides, strict=True):
+        assert (one == other) == (stride == 1)
+    stem = next(pieces(SAME))
+    assert isinstance(build(stem.probe()).stem[0], SameConv2d)

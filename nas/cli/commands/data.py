@@ -72,7 +72,7 @@ def data(
 
 
 def _draw(found: Any, px: int, how: Any, path: Path, console: Console) -> None:
-    from nas.training.sample_sheet import sample_sheet  # imports torch
+    from nas.training.augmentation.sample_sheet import sample_sheet  # imports torch
 
     shown = read_images(found, px, console, batch_size=1, augment=how.augment)
     content = io.BytesIO()

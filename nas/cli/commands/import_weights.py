@@ -22,8 +22,8 @@ from search_spaces.shell import quoted
 
 if TYPE_CHECKING:
     from nas.checkpoints.checkpoint import Usage
-    from nas.checkpoints.pretrained import Kind
-    from nas.checkpoints.timm_layout import Normalization
+    from nas.checkpoints.importing.pretrained import Kind
+    from nas.checkpoints.importing.timm_layout import Normalization
     from search_spaces import ArchSpec
 
 
@@ -120,7 +120,7 @@ def import_weights(
     path = output or Path(f"{stem(source.arch)}-seed.pt")
     require_writable_file(path, source=source.weights, is_chosen=output is not None)
     from nas.checkpoints.checkpoint import checkpoint_bytes, load_checkpoint  # these import torch
-    from nas.checkpoints.pretrained import import_checkpoint
+    from nas.checkpoints.importing.pretrained import import_checkpoint
 
     console = messages()
     seed = import_checkpoint(
@@ -162,7 +162,7 @@ def _network(source: WeightsOptions, scale: ScaleOptions) -> tuple[ArchSpec, Nor
     Raises:
         InputError: No such network, or an option does not apply to it.
     """
-    from nas.checkpoints.timm_layout import timm_network  # imports torch
+    from nas.checkpoints.importing.timm_layout import timm_network  # imports torch
 
     normalization = _choice("--normalization", source.normalization, ("imagenet", "inception"))
     padding = _choice("--padding", source.padding, ("torch", "same"))

@@ -11,7 +11,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from latency import Measured, MeasurementError, open_device
 from latency.estimates.pieces import Piece, pieces
@@ -22,6 +21,7 @@ from nas.cli.errors import Failed
 from nas.cli.option_groups import OptionGroup, with_groups
 from nas.cli.specs import Changes, open_spec
 from nas.display.output import JsonFlag, command, messages, print_json, search_line
+from nas.display.progress import progress_bar
 from search_spaces import ArchSpec, FactorizedSpace, InputError, load_space
 from search_spaces.shell import quoted
 
@@ -109,7 +109,7 @@ def profile(
         f"already done), then {len(whole)} whole networks, on {source.device.name}",
         soft_wrap=True,
     )
-    with _resumable(path, console), _bar(console) as bar:
+    with _resumable(path, console), progress_bar(console) as bar:
         task = bar.add_task("pieces", total=distinct)
 
         def tell(at: Done) -> None:
@@ -147,16 +147,6 @@ def _resumable(path: Path, console: Console) -> Iterator[None]:
         if isinstance(error, MeasurementError):
             raise Failed(str(error)) from error
         raise
-
-
-def _bar(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total}"),
-        TimeRemainingColumn(),
-        console=console,
-    )
 
 
 def _wanted(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
@@ -20,8 +20,9 @@ from nas.cli.specs import of_run, open_spec, stem
 from nas.cli.train.classifier import require_classifier
 from nas.cli.train.options import NetworkOptions, RecipeOptions, TrainOptions
 from nas.cli.train.running import RESULT, START, TrainingJob
-from nas.cli.train.teachers import open_teacher
+from nas.cli.train.teachers import open_teacher, teacher_config
 from nas.data.config import DataConfig
+from nas.data.images import Dataset
 from nas.display.output import require_writable_file
 from nas.engine.folder.data_changes import Resumed, write_contents
 from nas.engine.folder.run_folder import (
@@ -32,9 +33,8 @@ from nas.engine.folder.run_folder import (
     require_writable,
 )
 from nas.training.named_recipes import read_recipe
-from nas.training_runs.config import TeacherConfig, TrainConfig
+from nas.training_runs.config import TrainConfig
 from search_spaces import REFERENCES, ArchSpec, InputError
-from search_spaces.errors import first_problem
 from search_spaces.spec import load, to_yaml
 
 SPEC = "network.yaml"
@@ -88,11 +88,8 @@ def begin(
     )
     if start is not None:
         if network.new_classifier:
-            drawn = torch.Generator().manual_seed(options.seed or 0)
-            start = start.with_classes(data.classes, generator=drawn)
-        start, data = for_classes(
-            start, data, classes=names, notify=lambda note: console.print(note, soft_wrap=True)
-        )
+            start = _with_new_classifier(start, data, seed=options.seed or 0)
+        start, data = for_classes(start, data, classes=names, notify=partial(_say, console))
     config = TrainConfig(
         network=name,
         output=output.absolute(),
@@ -104,10 +101,7 @@ def begin(
     )
     job = TrainingJob(config, spec, start, data, open_teacher(teacher, data))
     job.announce(console, own_px=own_px, recipe=chosen)
-    folder_name = options.run_name or free_name(
-        options.runs, f"train-{datetime.now():%Y%m%d-%H%M%S}"
-    )
-    return replace(job, folder=_new_folder(options.runs, folder_name, job))
+    return replace(job, folder=_new_folder(options, job))
 
 
 def resume(path: Path, console: Console) -> TrainingJob:
@@ -137,6 +131,14 @@ def resume(path: Path, console: Console) -> TrainingJob:
     return TrainingJob(config, spec, start, data, teacher, folder)
 
 
+def _with_new_classifier(start: Checkpoint, data: Dataset, *, seed: int) -> Checkpoint:
+    return start.with_classes(data.classes, generator=torch.Generator().manual_seed(seed))
+
+
+def _say(console: Console, note: str) -> None:
+    console.print(note, soft_wrap=True)
+
+
 def _require_place(options: TrainOptions) -> None:
     if options.run_name is not None:
         check_new(options.runs, options.run_name)
@@ -161,9 +163,10 @@ def _wanted(
     return (wanted if start is None else wanted.held_out_by(start.usage.rule)), own_px
 
 
-def _new_folder(runs: Path, name: str, job: TrainingJob) -> RunFolder:
+def _new_folder(options: TrainOptions, job: TrainingJob) -> RunFolder:
     """Create the run's folder, with all that resuming needs."""
-    folder = new_folder(runs, name)
+    dated = f"train-{datetime.now():%Y%m%d-%H%M%S}"
+    folder = new_folder(options.runs, options.run_name or free_name(options.runs, dated))
     if job.start is not None:
         write_whole(folder / START, checkpoint_bytes(job.start))
     else:
@@ -173,24 +176,6 @@ def _new_folder(runs: Path, name: str, job: TrainingJob) -> RunFolder:
         write_contents(folder, contents)
     job.config.write(folder.path)
     return folder
-
-
-def teacher_config(settings: dict[str, Any] | None) -> TeacherConfig | None:
-    """Check the options of a teacher.
-
-    Raises:
-        InputError: One is invalid.
-    """
-    from pydantic import ValidationError
-
-    if settings is None:
-        return None
-    try:
-        return TeacherConfig.model_validate(settings)
-    except ValidationError as error:
-        name, colon, rest = first_problem(error).partition(":")
-        option = {"weight": "teacher-weight"}.get(name, name)
-        raise InputError(f"--{option}{colon}{rest}") from error
 
 
 def usable_device(name: str) -> str:

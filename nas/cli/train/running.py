@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from nas.atomic_files import write_whole
 from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes
-from nas.checkpoints.retrain import Retrained, fine_tune, train_from_scratch
+from nas.checkpoints.retrain import FitOptions, Retrained, fine_tune, train_from_scratch
 from nas.checkpoints.scoring import wilson
 from nas.data.images import Dataset
 from nas.display.output import command, print_json
+from nas.display.progress import progress_bar
 from nas.engine.folder.run_folder import RunFolder
 from nas.formatting import counted
 from nas.training.teacher import Teacher
@@ -104,7 +104,7 @@ class TrainingJob:
 
     def _train(self, keeper: StateKeeper, console: Console) -> Retrained:
         epoch_steps = self.config.recipe.epoch_steps(len(self.data.train))
-        with _bar(console) as bar:
+        with progress_bar(console, "note") as bar:
             task = bar.add_task("training", total=None, note="")
 
             def show(at: TrainProgress) -> None:
@@ -115,22 +115,7 @@ class TrainingJob:
                 if at.step == at.total_steps:
                     keeper.add(at)
 
-            if self.start is not None:
-                return fine_tune(
-                    self.start,
-                    self.data,
-                    self.config.recipe,
-                    seed=self.config.random_seed,
-                    device=self.config.device,
-                    teacher=self.teacher,
-                    keeper=keeper,
-                    evaluate_every=epoch_steps,
-                    on_progress=show,
-                )
-            return train_from_scratch(
-                self.spec,
-                self.data,
-                self.config.recipe,
+            options = FitOptions(
                 seed=self.config.random_seed,
                 device=self.config.device,
                 teacher=self.teacher,
@@ -138,6 +123,10 @@ class TrainingJob:
                 evaluate_every=epoch_steps,
                 on_progress=show,
             )
+            how = self.config.recipe
+            if self.start is not None:
+                return fine_tune(self.start, self.data, how, **options)
+            return train_from_scratch(self.spec, self.data, how, **options)
 
     def summary(self, done: Retrained) -> dict[str, Any]:
         """Return the result as plain data."""
@@ -198,14 +187,3 @@ def _about_best(done: Retrained) -> str:
 def _shown(path: Path) -> Path:
     """Return the path from here if it is below."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
-def _bar(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total}"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-        console=console,
-    )

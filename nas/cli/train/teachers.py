@@ -1,10 +1,12 @@
-"""Open the teacher of `nas train --teacher`."""
+"""Check and open the teacher of `nas train --teacher`."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from nas.checkpoints.checkpoint import load_checkpoint
 from nas.checkpoints.class_map import class_map
@@ -13,6 +15,23 @@ from nas.data.images import Dataset
 from nas.training.teacher import Teacher
 from nas.training_runs.config import TeacherConfig
 from search_spaces import InputError
+from search_spaces.errors import first_problem
+
+
+def teacher_config(settings: dict[str, Any] | None) -> TeacherConfig | None:
+    """Check the options of a teacher.
+
+    Raises:
+        InputError: One is invalid.
+    """
+    if settings is None:
+        return None
+    try:
+        return TeacherConfig.model_validate(settings)
+    except ValidationError as error:
+        name, colon, rest = first_problem(error).partition(":")
+        option = {"weight": "teacher-weight"}.get(name, name)
+        raise InputError(f"--{option}{colon}{rest}") from error
 
 
 def open_teacher(config: TeacherConfig | None, data: Dataset) -> Teacher | None:

@@ -157,6 +157,11 @@ def decode_into(
     return for_each(len(pictures.labels), fill, progress=progress, quiet_s=quiet_s)
 
 
+def part_of(progress: ProgressCallback | None, *, done: int, total: int) -> ProgressCallback | None:
+    """Return a callback that reports the progress of a part as that of the whole."""
+    return None if progress is None else lambda more, _: progress(done + more, total)
+
+
 def for_each(
     total: int,
     look: Callable[[int], Unreadable | None],
@@ -197,7 +202,7 @@ def default_resolution(pictures: Pictures) -> int:
         UnreadableError: None of them can be opened.
     """
     looked_at = sample(len(pictures.labels))
-    found = [_shorter_side(pictures, index) for index in looked_at]
+    found = [shorter_side(pictures, index) for index in looked_at]
     sides = [side for side in found if isinstance(side, int)]
     if not sides:
         raise UnreadableError([one for one in found if isinstance(one, Unreadable)])
@@ -214,7 +219,8 @@ def sample(total: int, count: int = SAMPLED_FOR_SIZE) -> range:
     return range(0, total, max(1, total // count))
 
 
-def _shorter_side(pictures: Pictures, index: int) -> int | Unreadable:
+def shorter_side(pictures: Pictures, index: int) -> int | Unreadable:
+    """Return the shorter side of one picture in pixels, or why it cannot be opened."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save
 
 from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes, load_checkpoint
-from nas.checkpoints.pretrained import import_checkpoint
+from nas.checkpoints.importing.pretrained import import_checkpoint
 from nas.checkpoints.usage import Usage
 from search_spaces import ArchSpec, BlockSpec, HeadSpec, InputError, StemSpec
 from search_spaces.network import build

@@ -8,8 +8,8 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from nas.checkpoints.pretrained import import_checkpoint
-from nas.checkpoints.timm_layout import from_timm, timm_network
+from nas.checkpoints.importing.pretrained import import_checkpoint
+from nas.checkpoints.importing.timm_layout import from_timm, timm_network
 from search_spaces import InputError
 
 NAMES = [

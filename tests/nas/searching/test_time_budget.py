@@ -308,7 +308,7 @@ def test_a_batch_with_a_replayed_training_is_not_idle(tmp_path):
 
 
 def run_until_logged(loop, clock, trials):
-    """Run a search that is killed once so many trials are in the log, the last one's time not counted."""
+    """Run a search that is killed once its log has `trials` trials, before the last one's time counts."""
     finished = TimeBudget.finished
 
     def killed(budget, trial, *, replayed):

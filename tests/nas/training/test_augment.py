@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from nas.training.augment import augment, normalize, shift_and_mirror
+from nas.training.augmentation.augment import augment, normalize, shift_and_mirror
 from nas.training.recipe import Augment
 
 NOTHING = Augment(flip=False, pad_fraction=0)

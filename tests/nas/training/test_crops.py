@@ -5,8 +5,8 @@ import torch
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
-from nas.training.augment import augment, crop_and_mirror, random_boxes
-from nas.training.mixing import mix
+from nas.training.augmentation.augment import augment, crop_and_mirror, random_boxes
+from nas.training.augmentation.mixing import mix
 from nas.training.recipe import Augment
 
 STILL = Augment(flip=False, pad_fraction=0)

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from nas.training.optimization.schedule import one_cycle
 from nas.training.recipe import Augment, Recipe
-from nas.training.schedule import one_cycle
 
 
 def test_reading_a_recipe_loads_no_torch() -> None:

@@ -8,7 +8,7 @@ import torch
 from timm.optim import RMSpropTF
 from torch import nn
 
-from nas.training.rmsprop import TFRMSprop
+from nas.training.optimization.rmsprop import TFRMSprop
 
 
 def steps(optimizer, weights, gradients):

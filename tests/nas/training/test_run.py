@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from nas.training.optimizer import classifier_parameters
+from nas.training.optimization.optimizer import classifier_parameters
 from nas.training.recipe import Recipe
 from nas.training.train import train
 from tests.nas.training.test_train import tiny

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
-from nas.training.averaging import MovingWeights, ema_decay
+from nas.training.optimization.averaging import MovingWeights, ema_decay
+from nas.training.optimization.schedule import rate_factor
 from nas.training.recipe import Cosine, Exponential, Recipe
-from nas.training.schedule import rate_factor
 
 
 def factors(recipe, total, epoch_steps):

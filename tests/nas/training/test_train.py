@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from nas.data.images import ArraySplit, Dataset
 from nas.training.evaluate import evaluate
-from nas.training.optimizer import make_optimizer, zero_residual_branches
+from nas.training.optimization.optimizer import make_optimizer, zero_residual_branches
 from nas.training.recipe import Augment, Recipe
 from nas.training.train import Diverged, Progress, train
 from search_spaces.errors import InputError

@@ -15,7 +15,7 @@ from nas.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from nas.checkpoints.class_file import read_class_file
 from nas.checkpoints.class_map import class_map
 from nas.checkpoints.feeding import Feed
-from nas.checkpoints.pretrained import torchvision_state_dict
+from nas.checkpoints.importing.pretrained import torchvision_state_dict
 from nas.checkpoints.scoring import relabelled
 from nas.cli.commands.exporting.export_request import Request
 from nas.cli.commands.exporting.int8_table import int8_table

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes, load_checkpoint
-from nas.checkpoints.pretrained import import_checkpoint
+from nas.checkpoints.importing.pretrained import import_checkpoint
 from nas.checkpoints.usage import Usage
 from nas.export.models import open_model
 from search_spaces import REFERENCES

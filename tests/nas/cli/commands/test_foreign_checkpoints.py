@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch.optim.swa_utils import AveragedModel
 
 from nas.checkpoints.checkpoint import load_checkpoint
-from nas.checkpoints.pretrained import import_checkpoint
+from nas.checkpoints.importing.pretrained import import_checkpoint
 from search_spaces import REFERENCES, InputError
 from search_spaces.network import build
 

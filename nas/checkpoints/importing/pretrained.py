@@ -12,12 +12,12 @@ import torch
 
 from nas.checkpoints.checkpoint import Checkpoint
 from nas.checkpoints.class_names import listed, placeholder_classes
-from nas.checkpoints.closest_network import closest, expected, is_ours, matching
+from nas.checkpoints.importing.closest_network import closest, expected, is_ours, matching
+from nas.checkpoints.importing.timm_layout import Normalization, from_timm, is_timm
+from nas.checkpoints.importing.weight_files import Weights, read_weights
+from nas.checkpoints.importing.weight_layouts import foreign_layout
 from nas.checkpoints.sound_weights import converted, shape, stored_values
-from nas.checkpoints.timm_layout import Normalization, from_timm, is_timm
 from nas.checkpoints.usage import NORMALIZATIONS, Usage
-from nas.checkpoints.weight_files import Weights, read_weights
-from nas.checkpoints.weight_layouts import foreign_layout
 from search_spaces import ArchSpec, InputError
 from search_spaces.network import build
 from search_spaces.torchvision_keys import scheme_of, to_torchvision, torchvision_names

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from nas.data.images import Dataset, labels_of
-from nas.training.augment import augment
+from nas.training.augmentation.augment import augment
 from nas.training.recipe import Augment
 from search_spaces.errors import InputError
 

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from nas.training.optimization.rmsprop import TFRMSprop
 from nas.training.recipe import AdamW, Recipe, RMSProp
-from nas.training.rmsprop import TFRMSprop
 
 
 def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

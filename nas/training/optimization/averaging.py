@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, update_bn
 
 from nas.data.images import Dataset
-from nas.training.augment import augment, normalize
+from nas.training.augmentation.augment import augment, normalize
 from nas.training.recipe import Recipe
 
 STATISTICS_BATCHES = 20

@@ -1,0 +1,1 @@
+"""Read weights that other programs have trained."""
