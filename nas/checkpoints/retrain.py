@@ -16,6 +16,7 @@ from nas.checkpoints.class_names import Notify, listed
 from nas.checkpoints.scoring import relabelled
 from nas.checkpoints.usage import NORMALIZATIONS, Usage
 from nas.data.images import Dataset
+from nas.data.share import WHOLE, Share
 from nas.training.evaluate import Score, evaluate
 from nas.training.recipe import Recipe
 from nas.training.teacher import Teacher
@@ -32,6 +33,7 @@ class FitOptions(TypedDict, total=False):
     seed: int
     device: str
     teacher: Teacher | None
+    share: Share
     keeper: Keeper | None
     evaluate_every: int | None
     on_progress: Callable[[Progress], None] | None
@@ -158,5 +160,6 @@ def _trained(
         batch_size=recipe.eval_batch_size,
         device=options.get("device", "cpu"),
         autocast=recipe.autocast,
+        share=options.get("share", WHOLE),
     )
     return Retrained(Checkpoint(network.spec, network.state_dict(), usage), result, test)

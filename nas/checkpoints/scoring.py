@@ -17,6 +17,7 @@ from nas.checkpoints.class_map import class_map
 from nas.checkpoints.class_names import Notify
 from nas.checkpoints.usage import Usage
 from nas.data.images import Batch, Dataset, Split, labels_of
+from nas.data.share import WHOLE, Share
 from nas.training.evaluate import evaluate
 
 
@@ -118,11 +119,12 @@ class Relabelled:
         generator: torch.Generator | None = None,
         drop_last: bool = False,
         skip: int = 0,
+        share: Share = WHOLE,
     ) -> Iterator[Batch]:
         """Iterate over the split once; see `Split.batches`."""
         lookup = torch.from_numpy(self.indices)
         for images, labels in self.split.batches(
-            batch_size, generator=generator, drop_last=drop_last, skip=skip
+            batch_size, generator=generator, drop_last=drop_last, skip=skip, share=share
         ):
             yield images, lookup[labels]
 

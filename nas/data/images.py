@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nas.data.folders.contents import Contents
+from nas.data.share import WHOLE, Share
 from nas.data.splits.rule import BY_DEFAULT, SplitRule
 from search_spaces.errors import InputError
 
@@ -30,6 +31,7 @@ class Split(Protocol):
         generator: torch.Generator | None = None,
         drop_last: bool = False,
         skip: int = 0,
+        share: Share = WHOLE,
     ) -> Iterator[Batch]:
         """Iterate over the split once.
 
@@ -38,6 +40,7 @@ class Split(Protocol):
             generator: CPU generator that shuffles; None keeps the stored order.
             drop_last: Drop an incomplete last batch.
             skip: Number of batches to leave out at the beginning.
+            share: Which part of every batch to yield.
 
         Yields:
             uint8 images (N, 3, H, W) and int64 labels (N,), on the CPU; the caller may modify them.
@@ -67,10 +70,12 @@ class ArraySplit:
         generator: torch.Generator | None = None,
         drop_last: bool = False,
         skip: int = 0,
+        share: Share = WHOLE,
     ) -> Iterator[Batch]:
         """Iterate over the split once; see `Split.batches`."""
         order = batch_indices(len(self), batch_size, generator=generator, drop_last=drop_last)
-        for chosen in order[skip:]:
+        for whole in order[skip:]:
+            chosen = whole[share.part(len(whole))]
             # Indexing copies, so torch never holds a view of read-only memory.
             yield torch.from_numpy(self.images[chosen]), torch.from_numpy(self.labels[chosen])
 

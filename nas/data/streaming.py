@@ -15,6 +15,7 @@ from nas.data.image_files.decode import BACKGROUND, Pictures, decode
 from nas.data.image_files.depth import EACH_ITS_OWN, White
 from nas.data.image_files.unreadable import UnreadableError
 from nas.data.images import Batch, batch_indices
+from nas.data.share import WHOLE, Share
 from nas.short_folder import shorten_sockets
 
 
@@ -51,6 +52,7 @@ class StreamingSplit:
         generator: torch.Generator | None = None,
         drop_last: bool = False,
         skip: int = 0,
+        share: Share = WHOLE,
     ) -> Iterator[Batch]:
         """Iterate over the split once; see `Split.batches`.
 
@@ -61,7 +63,7 @@ class StreamingSplit:
         shorten_sockets()
         loader = DataLoader(
             _DecodedBatches(self),
-            sampler=order[skip:],
+            sampler=[whole[share.part(len(whole))] for whole in order[skip:]],
             batch_size=None,
             num_workers=self.workers,
             collate_fn=_unchanged,

@@ -8,7 +8,9 @@ from torch import nn
 from torch.nn import functional
 
 from nas.data.images import Split
+from nas.data.share import WHOLE, Share
 from nas.training.augmentation.augment import normalize
+from nas.training.data_parallel.reductions import summed
 
 
 class Score(NamedTuple):
@@ -28,6 +30,7 @@ def evaluate(
     batch_size: int = 256,
     device: torch.device | str = "cpu",
     autocast: bool = False,
+    share: Share = WHOLE,
 ) -> Score:
     """Compute top-1 accuracy and loss, in eval mode; the module's mode is restored.
 
@@ -39,19 +42,22 @@ def evaluate(
         batch_size: Affects speed, and results only by rounding.
         device: The module's device.
         autocast: bfloat16 on CUDA devices.
+        share: This process's part of every batch; the score is that of all of them.
     """
     device = torch.device(device)
     was_training = module.training
     module.eval()
     # Sums stay on the device: reading them every batch would stall a GPU.
-    correct = torch.zeros((), dtype=torch.int64, device=device)
-    loss = torch.zeros((), dtype=torch.float64, device=device)
-    for images, labels in split.batches(batch_size):
+    sums = torch.zeros(2, dtype=torch.float64, device=device)  # correct answers, loss
+    for images, labels in split.batches(batch_size, share=share):
+        if len(images) == 0:  # the last batch may have fewer images than there are processes
+            continue
         inputs = normalize(images.to(device), mean=mean, std=std)
         targets = labels.to(device)
         with torch.autocast("cuda", torch.bfloat16, enabled=autocast and device.type == "cuda"):
             logits = module(inputs)  # (N, classes)
-        loss += functional.cross_entropy(logits.float(), targets, reduction="sum")
-        correct += (logits.argmax(dim=1) == targets).sum()
+        sums[0] += (logits.argmax(dim=1) == targets).sum()
+        sums[1] += functional.cross_entropy(logits.float(), targets, reduction="sum")
     module.train(was_training)
-    return Score(correct.item() / len(split), loss.item() / len(split))
+    correct, loss = (summed(sums, share) / len(split)).tolist()
+    return Score(correct, loss)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nas.data.images import Dataset
+from nas.data.share import WHOLE, Share
 from nas.training.augmentation.augment import augment, normalize
 from nas.training.augmentation.mixing import mix
 from nas.training.randomness import CHANGES, MIXING, derived_seed, generator
@@ -26,6 +27,7 @@ class Objective:
         seed: Seed of the training.
         device: Where to compute.
         teacher: A network to learn from beside the labels.
+        share: This process's part of every batch. Mixing takes its partners from that part.
     """
 
     dataset: Dataset
@@ -33,6 +35,7 @@ class Objective:
     seed: int
     device: torch.device
     teacher: Teacher | None = None
+    share: Share = WHOLE
 
     def prepared(
         self, images: Tensor, labels: Tensor, *, step: int, px: int | None
@@ -50,7 +53,9 @@ class Objective:
         """
         settings = self.recipe.augment
         draws = generator(self.seed, CHANGES, step, self.device)
-        pixels = augment(self._moved(images), settings, generator=draws, size_px=px)
+        pixels = augment(
+            self._moved(images), settings, generator=draws, size_px=px, share=self.share
+        )
         targets = self._moved(labels)
         if settings.mixup or settings.cutmix:
             pixels, targets = mix(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nas.data.images import Batch, Split
+from nas.data.share import WHOLE, Share
 from nas.training.randomness import ORDER, generator
 
 
@@ -34,12 +35,14 @@ class Order:
         batch_size: Images per step; an incomplete batch at the end of an epoch is dropped.
         seed: Seed of the training.
         first: Images of the first steps, if they are others.
+        share: Which part of every batch is read.
     """
 
     split: Split
     batch_size: int
     seed: int
     first: FirstPart | None = None
+    share: Share = WHOLE
 
     def batches(self, step: int) -> Iterator[Batch]:
         """Yield the batches of a step and of all that follow, without end."""
@@ -66,6 +69,7 @@ class Order:
                 generator=generator(self.seed, ORDER, epochs_before + epoch),
                 drop_last=True,
                 skip=skip,
+                share=self.share,
             )
             for batch, _ in zip(batches, range(skip, end), strict=False):
                 yield batch

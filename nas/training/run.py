@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from nas.data.images import Dataset
+from nas.data.share import Share
+from nas.training.data_parallel.reductions import average_gradients
 from nas.training.evaluate import Score, evaluate
 from nas.training.isolation import seed_layers
 from nas.training.objective import Objective, autocast
@@ -43,6 +45,7 @@ class TrainingRun:
         first: Images of the first steps, if they have another resolution.
         device: Where to train.
         teacher: A network to learn from beside the labels.
+        share: This process's part of every batch.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class TrainingRun:
         first: FirstPart | None,
         device: torch.device,
         teacher: Teacher | None,
+        share: Share,
     ) -> None:
         module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.step = 0
@@ -62,8 +66,8 @@ class TrainingRun:
         self.total_steps = recipe.total_steps(len(dataset.train))
         self._module = module.train()
         self._recipe = recipe
-        self._objective = Objective(dataset, recipe, seed, device, teacher)
-        self._order = Order(dataset.train, recipe.batch_size, seed, first)
+        self._objective = Objective(dataset, recipe, seed, device, teacher, share)
+        self._order = Order(dataset.train, recipe.batch_size, seed, first, share)
         self._batches = self._order.batches(0)
         self._optimizer = make_optimizer(module, recipe)
         self._rate_scale = 1.0
@@ -92,7 +96,7 @@ class TrainingRun:
         seed_layers(derived_seed(task.seed, LAYERS, self.step), task.device)
         self._optimizer.zero_grad(set_to_none=True)
         pixels, targets = task.prepared(images, labels, step=self.step, px=self._px())
-        loss = self._backward(pixels, targets)
+        loss = average_gradients(self._module, self._backward(pixels, targets), task.share)
         if self._recipe.clip_norm is not None:
             nn.utils.clip_grad_norm_(self._module.parameters(), self._recipe.clip_norm)
         self._optimizer.step()
@@ -154,7 +158,7 @@ class TrainingRun:
             last: That of the last weights, if the other one is of their moving average.
 
         Raises:
-            Diverged: A loss since the last call, or that on val, is NaN or infinite.
+            Diverged: A loss since the last call, that on val, or a weight is NaN or infinite.
         """
         started = time.perf_counter()
         window = self._losses[max(0, self.step - LOSS_WINDOW) : self.step]
@@ -166,6 +170,8 @@ class TrainingRun:
                 f"loss is {worst} at step {self.step} of {self.total_steps} with learning_rate "
                 f"{self._recipe.learning_rate * self._rate_scale}: use a lower rate"
             )
+        if not all(weight.isfinite().all() for weight in self._module.parameters()):
+            raise Diverged(f"weights are no longer finite at step {self.step}: use a lower rate")
         return Progress(
             self.step,
             self.total_steps,
@@ -199,7 +205,9 @@ class TrainingRun:
         if self._average is None:
             return self._module
         seed = derived_seed(task.seed, CHANGES, self.total_steps)
-        inputs = statistics_inputs(task.dataset, self._recipe, seed=seed, device=task.device)
+        inputs = statistics_inputs(
+            task.dataset, self._recipe, seed=seed, device=task.device, share=task.share
+        )
         with autocast(self._recipe, task.device):
             return self._average.network(inputs, device=task.device)
 
@@ -223,16 +231,11 @@ class TrainingRun:
             batch_size=self._recipe.eval_batch_size,
             device=device,
             autocast=self._recipe.autocast,
+            share=self._objective.share,
         )
 
     def state(self) -> dict[str, Any]:
-        """Return all that resuming at this step needs.
-
-        Raises:
-            Diverged: A weight is NaN or infinite, though the loss was not yet.
-        """
-        if not all(weight.isfinite().all() for weight in self._module.parameters()):
-            raise Diverged(f"weights are no longer finite at step {self.step}: use a lower rate")
+        """Return all that resuming at this step needs; call `progress` first, which checks it."""
         return {
             "step": self.step,
             "total_steps": self.total_steps,

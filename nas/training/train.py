@@ -9,8 +9,10 @@ import torch
 from torch import nn
 
 from nas.data.images import Dataset, require_batch
+from nas.data.share import WHOLE, Share
 from nas.training.allocator import keep_freed_memory
 from nas.training.batch_norm import unbiased_statistics
+from nas.training.data_parallel.layers import whole_batch_layers
 from nas.training.isolation import layer_settings, restored_generators, threads
 from nas.training.optimization.optimizer import zero_residual_branches
 from nas.training.order import FirstPart as FirstPart
@@ -30,7 +32,7 @@ class Keeper(Protocol):
         ...
 
     def due(self, step: int, epoch_steps: int) -> bool:
-        """Return whether to keep the state after this many steps."""
+        """Return whether to keep the state after this many steps; asked at every report of progress."""
         ...
 
     def keep(self, state: dict[str, Any], progress: Progress) -> None:
@@ -46,6 +48,7 @@ def train(
     seed: int,
     first: FirstPart | None = None,
     teacher: Teacher | None = None,
+    share: Share = WHOLE,
     keeper: Keeper | None = None,
     device: torch.device | str = "cpu",
     from_scratch: bool = True,
@@ -69,6 +72,8 @@ def train(
         first: Images of the first steps, if they have another resolution. Batch norm statistics of a new
             module then come from the remaining steps only.
         teacher: A network to learn from beside the labels.
+        share: This process's part of every batch, if torch's process group trains the network together:
+            all processes call this alike, and end with the same weights.
         keeper: Keeps the state of the training; what it has kept is resumed.
         device: Where to train.
         from_scratch: False if weights are inherited: residual branches are not initialized to zero.
@@ -88,14 +93,22 @@ def train(
     device = torch.device(device)
     # Inherited statistics are worth keeping; a new network's are not.
     anew = from_scratch if new_statistics is None else new_statistics
-    layers = layer_settings(
+    settings = layer_settings(
         module, dropout=recipe.dropout, batch_norm_decay=recipe.batch_norm_decay
     )
-    with threads(recipe.threads), restored_generators(device), layers:
+    together = whole_batch_layers(module, share)
+    with threads(recipe.threads), restored_generators(device), settings, together:
         if from_scratch and recipe.zero_init_residual:
             zero_residual_branches(module)
         run = TrainingRun(
-            module, dataset, recipe, seed=seed, first=first, device=device, teacher=teacher
+            module,
+            dataset,
+            recipe,
+            seed=seed,
+            first=first,
+            device=device,
+            teacher=teacher,
+            share=share,
         )
         with unbiased_statistics(module if anew else nn.Identity()) as weigh:
             kept = None if keeper is None else keeper.load()
@@ -124,12 +137,12 @@ def _steps(
         if step == run.total_steps:
             break
         evaluates = evaluate_every is not None and step % evaluate_every == 0
-        keeps = keeper is not None and keeper.due(step, run.epoch_steps)
-        if evaluates or keeps or step % run.report_every == 0:
+        # Several processes do this at the same steps, but only one of them has a clock to keep by.
+        if evaluates or step % run.report_every == 0 or step % run.epoch_steps == 0:
             score, last = (run.score(), run.last_score()) if evaluates else (None, None)
             progress = run.progress(score, last)
             report(progress)
-            if keeps and keeper is not None:
+            if keeper is not None and keeper.due(step, run.epoch_steps):
                 keeper.keep(run.state(), progress)
     score, last = run.score(), run.last_score()
     report(run.progress(score, last))

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from nas.data.share import WHOLE, Share
+from nas.training.augmentation.draws import Draws
 from nas.training.randomness import global_seed
 from nas.training.recipe import Augment
 
@@ -37,6 +39,7 @@ def augment(
     *,
     generator: torch.Generator,
     size_px: int | None = None,
+    share: Share = WHOLE,
 ) -> Tensor:
     """Crop or shift and mirror images, apply the policy, change their light and color, erase rectangles.
 
@@ -47,33 +50,34 @@ def augment(
         settings: What to do and how strongly.
         generator: On the device of the images.
         size_px: Side of the result; None is that of the images.
+        share: Which part of a batch the images are.
 
     Returns:
         uint8 (N, C, size_px, size_px), channels last in memory.
     """
-    count, height, width = len(images), *images.shape[-2:]
+    height, width = images.shape[-2:]
     size_px = height if size_px is None else size_px
-    mirrored = _coins(count, generator) & settings.flip
+    draws = Draws(generator, len(images), share)
+    mirrored = draws.coins() & settings.flip
     if settings.crop_area < 1 or size_px != height:
-        box = random_boxes(count, settings, generator)
+        box = random_boxes(settings, draws)
         changed = crop_and_mirror(images, box, mirrored=mirrored, size_px=size_px)
     else:
         pad = round(settings.pad_fraction * min(height, width))
-        down = _integers(count, 2 * pad + 1, generator)
-        right = _integers(count, 2 * pad + 1, generator)
+        down, right = draws.below(2 * pad + 1), draws.below(2 * pad + 1)
         changed = shift_and_mirror(images, mirrored=mirrored, down=down, right=right, pad=pad)
     if settings.policy != "none":
-        changed = apply_policy(changed, settings.policy, generator=generator)
+        changed = apply_policy(changed, settings.policy, draws=draws)
     if settings.brightness or settings.contrast or settings.saturation:
-        changed = _relight(changed, settings, generator)
+        changed = _relight(changed, settings, draws)
     if settings.hue:
-        changed = _turn_hue(changed, settings.hue, generator)
+        changed = _turn_hue(changed, settings.hue, draws)
     if settings.erase_probability:
-        changed = _erase(changed, settings.erase_probability, generator)
+        changed = _erase(changed, settings.erase_probability, draws)
     return changed
 
 
-def random_boxes(count: int, settings: Augment, generator: torch.Generator) -> Tensor:
+def random_boxes(settings: Augment, draws: Draws) -> Tensor:
     """Draw crops inside of a square of side 1: uniform in area, log-uniform in aspect ratio, then in place.
 
     A side that would be longer than the square is cut to it.
@@ -81,7 +85,7 @@ def random_boxes(count: int, settings: Augment, generator: torch.Generator) -> T
     Returns:
         float32 (N, 4): left, top, width, height.
     """
-    uniform = torch.rand(4, count, generator=generator, device=generator.device)
+    uniform = draws.uniform(4)
     area = settings.crop_area + (1 - settings.crop_area) * uniform[0]
     ratio = torch.exp((2 * uniform[1] - 1) * math.log(settings.crop_ratio))
     wide = (area * ratio).sqrt().clamp_(max=1)
@@ -126,13 +130,13 @@ def _between(position: Tensor, side: int) -> tuple[tuple[Tensor, Tensor], Tensor
     return (before, (before + 1).clamp_(max=side - 1)), position - before
 
 
-def apply_policy(images: Tensor, policy: str, *, generator: torch.Generator) -> Tensor:
+def apply_policy(images: Tensor, policy: str, *, draws: Draws) -> Tensor:
     """Change each image by torchvision's TrivialAugmentWide or RandAugment.
 
     Args:
         images: uint8 (N, 3, H, W).
         policy: `trivialaugment` or `randaugment`.
-        generator: Seeds torch's global generator, which the transforms draw from.
+        draws: Seed torch's global generator for each image, which the transforms draw from.
 
     Returns:
         uint8 (N, 3, H, W), channels last in memory.
@@ -140,10 +144,11 @@ def apply_policy(images: Tensor, policy: str, *, generator: torch.Generator) -> 
     from torchvision.transforms import v2
 
     change = v2.TrivialAugmentWide() if policy == "trivialaugment" else v2.RandAugment()
-    seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
-    with global_seed(seed):
-        changed = torch.stack([change(image) for image in images])
-    return changed.contiguous(memory_format=torch.channels_last)
+    changed = []
+    for image, seed in zip(images, draws.below(2**62).tolist(), strict=True):
+        with global_seed(seed):
+            changed.append(change(image))
+    return torch.stack(changed).contiguous(memory_format=torch.channels_last)
 
 
 def shift_and_mirror(
@@ -172,25 +177,24 @@ def shift_and_mirror(
     return gathered.permute(0, 3, 1, 2)
 
 
-def _relight(images: Tensor, settings: Augment, generator: torch.Generator) -> Tensor:
+def _relight(images: Tensor, settings: Augment, draws: Draws) -> Tensor:
     """Scale each image's brightness, its contrast around its own mean, and its distance from gray."""
-    count = len(images)
-    light = 1 + settings.brightness * _signed(count, generator)
-    spread = 1 + settings.contrast * _signed(count, generator)
+    light = 1 + settings.brightness * draws.signed()
+    spread = 1 + settings.contrast * draws.signed()
     floats = images.float() * light
     centre = floats.mean(dim=(1, 2, 3), keepdim=True)
     floats = (floats - centre) * spread + centre
     if settings.saturation:
-        depth = 1 + settings.saturation * _signed(count, generator)
+        depth = 1 + settings.saturation * draws.signed()
         luma = torch.tensor(LUMA, device=images.device).view(1, 3, 1, 1)
         gray = (floats * luma).sum(dim=1, keepdim=True)
         floats = torch.lerp(gray, floats, depth)
     return floats.round_().clamp_(0, 255).to(torch.uint8)
 
 
-def _turn_hue(images: Tensor, most: float, generator: torch.Generator) -> Tensor:
+def _turn_hue(images: Tensor, most: float, draws: Draws) -> Tensor:
     """Rotate colors around the gray axis of YIQ, by up to `most` of the circle."""
-    angle = 2 * math.pi * most * _signed(len(images), generator).flatten()
+    angle = 2 * math.pi * most * draws.signed().flatten()
     cosine, sine, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
     one = torch.ones_like(angle)
     turn = torch.stack([one, zero, zero, zero, cosine, -sine, zero, sine, cosine], dim=1)
@@ -202,32 +206,19 @@ def _turn_hue(images: Tensor, most: float, generator: torch.Generator) -> Tensor
     )
 
 
-def _erase(images: Tensor, probability: float, generator: torch.Generator) -> Tensor:
+def _erase(images: Tensor, probability: float, draws: Draws) -> Tensor:
     """Blacken a rectangle of a quarter to a half of each side, with this probability."""
-    count, _, height, width = images.shape
-    hit = torch.rand(count, generator=generator, device=images.device) < probability
-    inside_rows = _random_span(count, height, generator)  # (N, H)
-    inside_columns = _random_span(count, width, generator)  # (N, W)
+    height, width = images.shape[-2:]
+    hit = draws.uniform() < probability
+    inside_rows = _random_span(height, draws)  # (N, H)
+    inside_columns = _random_span(width, draws)  # (N, W)
     hole = hit[:, None, None] & inside_rows[:, :, None] & inside_columns[:, None, :]
     return images.masked_fill(hole[:, None], 0)
 
 
-def _random_span(count: int, length: int, generator: torch.Generator) -> Tensor:
-    uniform = torch.rand(2, count, 1, generator=generator, device=generator.device)
+def _random_span(length: int, draws: Draws) -> Tensor:
+    uniform = draws.uniform(2)[..., None]  # (2, N, 1)
     size = length * (0.25 + 0.25 * uniform[0])
     start = uniform[1] * (length - size)
-    position = torch.arange(length, device=generator.device)
+    position = torch.arange(length, device=draws.device)
     return (position >= start) & (position < start + size)
-
-
-def _coins(count: int, generator: torch.Generator) -> Tensor:
-    return torch.rand(count, generator=generator, device=generator.device) < 0.5
-
-
-def _integers(count: int, below: int, generator: torch.Generator) -> Tensor:
-    return torch.randint(below, (count,), generator=generator, device=generator.device)
-
-
-def _signed(count: int, generator: torch.Generator) -> Tensor:
-    """Draw uniformly from -1..1, (N, 1, 1, 1)."""
-    return 2 * torch.rand(count, 1, 1, 1, generator=generator, device=generator.device) - 1

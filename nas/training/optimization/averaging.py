@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, update_bn
 
 from nas.data.images import Dataset
+from nas.data.share import WHOLE, Share
 from nas.training.augmentation.augment import augment, normalize
 from nas.training.recipe import Recipe
 
@@ -144,16 +145,21 @@ def ema_decay(updates: int, decay: float) -> float:
 
 
 def statistics_inputs(
-    dataset: Dataset, recipe: Recipe, *, seed: int, device: torch.device
+    dataset: Dataset, recipe: Recipe, *, seed: int, device: torch.device, share: Share = WHOLE
 ) -> Iterator[Tensor]:
     """Yield batches as in training, normalized (N, 3, H, W), reproducible by seed."""
     order = torch.Generator().manual_seed(seed)
     changes = torch.Generator(device).manual_seed(seed + 1)
     passes = (
-        dataset.train.batches(recipe.batch_size, generator=order, drop_last=True) for _ in count()
+        dataset.train.batches(recipe.batch_size, generator=order, drop_last=True, share=share)
+        for _ in count()
     )
     for images, _ in islice(chain.from_iterable(passes), STATISTICS_BATCHES):
         changed = augment(
-            images.to(device), recipe.augment, generator=changes, size_px=dataset.resolution_px
+            images.to(device),
+            recipe.augment,
+            generator=changes,
+            size_px=dataset.resolution_px,
+            share=share,
         )
         yield normalize(changed, mean=dataset.mean, std=dataset.std)

@@ -6,6 +6,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
 from nas.training.augmentation.augment import augment, crop_and_mirror, random_boxes
+from nas.training.augmentation.draws import Draws
 from nas.training.augmentation.mixing import mix
 from nas.training.recipe import Augment
 
@@ -50,7 +51,7 @@ def test_the_whole_image_is_unchanged():
 
 def test_boxes_have_the_areas_and_ratios():
     settings = Augment(crop_area=0.25, crop_ratio=4 / 3)
-    left, top, wide, high = random_boxes(5000, settings, seeded()).unbind(1)
+    left, top, wide, high = random_boxes(settings, Draws(seeded(), 5000)).unbind(1)
     assert ((left >= 0) & (top >= 0) & (left + wide <= 1.0001) & (top + high <= 1.0001)).all()
     area, ratio = wide * high, wide / high
     assert 0.24 < area.min() < 0.27
