@@ -94,6 +94,24 @@ def fine_tune(
     return replace(done, checkpoint=replace(done.checkpoint, device=start.device))
 
 
+def fit(
+    spec: ArchSpec,
+    start: Checkpoint | None,
+    data: Dataset,
+    recipe: Recipe,
+    **options: Unpack[FitOptions],
+) -> Retrained:
+    """Fine-tune a checkpoint, or train a network from scratch if there is none.
+
+    Raises:
+        InputError: The data's classes are not the checkpoint's, or fewer images than a batch.
+        Diverged: The loss became NaN or infinite.
+    """
+    if start is not None:
+        return fine_tune(start, data, recipe, **options)
+    return train_from_scratch(spec, data, recipe, **options)
+
+
 def for_classes(
     checkpoint: Checkpoint,
     data: Dataset,
@@ -159,7 +177,7 @@ def _trained(
         std=data.std,
         batch_size=recipe.eval_batch_size,
         device=options.get("device", "cpu"),
-        autocast=recipe.autocast,
+        half=recipe.autocast,
         share=options.get("share", WHOLE),
     )
     return Retrained(Checkpoint(network.spec, network.state_dict(), usage), result, test)

@@ -11,6 +11,8 @@ from nas.data.images import Split
 from nas.data.share import WHOLE, Share
 from nas.training.augmentation.augment import normalize
 from nas.training.data_parallel.reductions import summed
+from nas.training.half import autocast
+from nas.training.recipe import HalfPrecision
 
 
 class Score(NamedTuple):
@@ -29,7 +31,7 @@ def evaluate(
     std: Sequence[float],
     batch_size: int = 256,
     device: torch.device | str = "cpu",
-    autocast: bool = False,
+    half: HalfPrecision = False,
     share: Share = WHOLE,
 ) -> Score:
     """Compute top-1 accuracy and loss, in eval mode; the module's mode is restored.
@@ -41,7 +43,7 @@ def evaluate(
         std: Per channel, as in training.
         batch_size: Affects speed, and results only by rounding.
         device: The module's device.
-        autocast: bfloat16 on CUDA devices.
+        half: As in `Recipe.autocast`.
         share: This process's part of every batch; the score is that of all of them.
     """
     device = torch.device(device)
@@ -54,7 +56,7 @@ def evaluate(
             continue
         inputs = normalize(images.to(device), mean=mean, std=std)
         targets = labels.to(device)
-        with torch.autocast("cuda", torch.bfloat16, enabled=autocast and device.type == "cuda"):
+        with autocast(half, device):
             logits = module(inputs)  # (N, classes)
         sums[0] += (logits.argmax(dim=1) == targets).sum()
         sums[1] += functional.cross_entropy(logits.float(), targets, reduction="sum")

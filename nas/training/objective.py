@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from nas.data.images import Dataset
 from nas.data.share import WHOLE, Share
 from nas.training.augmentation.augment import augment, normalize
 from nas.training.augmentation.mixing import mix
+from nas.training.half import autocast
 from nas.training.randomness import CHANGES, MIXING, derived_seed, generator
 from nas.training.recipe import Recipe
 from nas.training.teacher import Teacher
+
+Forward = Callable[[Tensor], Tensor]
+"""A network: normalized images (N, 3, px, px) -> logits (N, classes)."""
 
 
 @dataclass(frozen=True)
@@ -67,22 +72,22 @@ class Objective:
             )
         return pixels, targets
 
-    def loss(self, module: nn.Module, pixels: Tensor, targets: Tensor) -> Tensor:
+    def loss(self, forward: Forward, pixels: Tensor, targets: Tensor) -> Tensor:
         """Return the mean loss of prepared images.
 
         Args:
-            module: Normalized images (N, 3, px, px) -> logits (N, classes).
+            forward: Normalized images (N, 3, px, px) -> logits (N, classes).
             pixels: See `prepared`.
             targets: See `prepared`.
         """
         inputs = normalize(pixels, mean=self.dataset.mean, std=self.dataset.std)
-        with autocast(self.recipe, self.device):
-            logits = module(inputs).float()  # (N, classes)
+        with autocast(self.recipe.autocast, self.device):
+            logits = forward(inputs).float()  # (N, classes)
         smoothing = self.recipe.label_smoothing
         loss = functional.cross_entropy(logits, targets, label_smoothing=smoothing)
         if self.teacher is None:
             return loss
-        with autocast(self.recipe, self.device):
+        with autocast(self.recipe.autocast, self.device):
             distilled = self.teacher.loss(logits, pixels)
         return torch.lerp(loss, distilled, self.teacher.weight)
 
@@ -90,9 +95,3 @@ class Objective:
         # Only copies from pinned memory overlap with a GPU's work.
         pinned = tensor.pin_memory() if self.device.type == "cuda" else tensor
         return pinned.to(self.device, non_blocking=True)
-
-
-def autocast(recipe: Recipe, device: torch.device) -> torch.autocast:
-    """Return the context of a forward pass: bfloat16 on CUDA devices if the recipe says so."""
-    on_cuda = device.type == "cuda"
-    return torch.autocast("cuda", torch.bfloat16, enabled=recipe.autocast and on_cuda)

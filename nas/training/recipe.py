@@ -138,6 +138,13 @@ def _named(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
+def _half(value: Any) -> Any:
+    """Read true as bfloat16, which it once meant alone."""
+    return "bfloat16" if value is True else value
+
+
+HalfPrecision = Annotated[Literal[False, "bfloat16", "float16"], BeforeValidator(_half, bool | str)]
+
 Optimizer = Annotated[
     AdamW | RMSProp | SGD, Field(discriminator="name"), BeforeValidator(_named, str)
 ]
@@ -247,7 +254,14 @@ class Recipe(BaseModel):
         ge=1,
         description="CPU threads; None keeps torch's. Results depend on it in the last bits",
     )
-    autocast: bool = Field(default=False, description="bfloat16 on CUDA devices; ignored on a CPU")
+    autocast: HalfPrecision = Field(
+        default=False,
+        description="on CUDA devices, compute in bfloat16 (or true), or in float16 with scaled losses",
+    )
+    compile: bool = Field(
+        default=False,
+        description="compile the network by torch.compile, which takes up to a minute and a C++ compiler",
+    )
 
     @model_validator(mode="before")
     @classmethod

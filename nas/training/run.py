@@ -13,8 +13,9 @@ from nas.data.images import Dataset
 from nas.data.share import Share
 from nas.training.data_parallel.reductions import average_gradients
 from nas.training.evaluate import Score, evaluate
+from nas.training.half import autocast, loss_scaler
 from nas.training.isolation import seed_layers
-from nas.training.objective import Objective, autocast
+from nas.training.objective import Forward, Objective
 from nas.training.optimization.averaging import (
     Average,
     MeanWeights,
@@ -61,6 +62,8 @@ class TrainingRun:
         share: Share,
     ) -> None:
         module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if teacher is not None:
+            teacher.module.to(device)
         self.step = 0
         self.epoch_steps = recipe.epoch_steps(len(dataset.train))
         self.total_steps = recipe.total_steps(len(dataset.train))
@@ -70,6 +73,8 @@ class TrainingRun:
         self._order = Order(dataset.train, recipe.batch_size, seed, first, share)
         self._batches = self._order.batches(0)
         self._optimizer = make_optimizer(module, recipe)
+        self._scaler = loss_scaler(recipe.autocast, device)
+        self._forward: Forward = torch.compile(module) if recipe.compile else module
         self._rate_scale = 1.0
         self._average: Average | None = None
         self._best: Best | None = None
@@ -98,8 +103,10 @@ class TrainingRun:
         pixels, targets = task.prepared(images, labels, step=self.step, px=self._px())
         loss = average_gradients(self._module, self._backward(pixels, targets), task.share)
         if self._recipe.clip_norm is not None:
+            self._scaler.unscale_(self._optimizer)
             nn.utils.clip_grad_norm_(self._module.parameters(), self._recipe.clip_norm)
-        self._optimizer.step()
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
         self._losses[self.step] = loss
         self.step += 1
         self._add_to_average()
@@ -110,8 +117,8 @@ class TrainingRun:
         count = self._recipe.accumulate
         total = torch.zeros((), device=pixels.device)
         for part, wanted in zip(pixels.chunk(count), targets.chunk(count), strict=True):
-            loss = self._objective.loss(self._module, part, wanted) * (len(part) / len(pixels))
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss = self._objective.loss(self._forward, part, wanted) * (len(part) / len(pixels))
+            self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
         return total
 
@@ -208,7 +215,7 @@ class TrainingRun:
         inputs = statistics_inputs(
             task.dataset, self._recipe, seed=seed, device=task.device, share=task.share
         )
-        with autocast(self._recipe, task.device):
+        with autocast(self._recipe.autocast, task.device):
             return self._average.network(inputs, device=task.device)
 
     def last_score(self) -> Score | None:
@@ -230,7 +237,7 @@ class TrainingRun:
             std=dataset.std,
             batch_size=self._recipe.eval_batch_size,
             device=device,
-            autocast=self._recipe.autocast,
+            half=self._recipe.autocast,
             share=self._objective.share,
         )
 
@@ -244,6 +251,7 @@ class TrainingRun:
             "losses": self._losses[max(0, self.step - LOSS_WINDOW) : self.step].cpu(),
             "module": self._module.state_dict(),
             "optimizer": self._optimizer.state_dict(),
+            "scaler": self._scaler.state_dict(),
             "average": None if self._average is None else self._average.state_dict(),
             "best": None if self._best is None else vars(self._best),
         }
@@ -255,6 +263,7 @@ class TrainingRun:
         self._losses[self.step - len(losses) : self.step] = losses.to(self._losses.device)
         self._module.load_state_dict(state["module"])
         self._optimizer.load_state_dict(state["optimizer"])
+        self._scaler.load_state_dict(state["scaler"])
         self._best = None if state["best"] is None else Best(**state["best"])
         self._average = None
         if state["average"] is not None:

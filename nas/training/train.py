@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -14,6 +13,7 @@ from nas.training.allocator import keep_freed_memory
 from nas.training.batch_norm import unbiased_statistics
 from nas.training.data_parallel.layers import whole_batch_layers
 from nas.training.isolation import layer_settings, restored_generators, threads
+from nas.training.keeping import Keeper as Keeper
 from nas.training.optimization.optimizer import zero_residual_branches
 from nas.training.order import FirstPart as FirstPart
 from nas.training.progress import Diverged as Diverged
@@ -22,22 +22,6 @@ from nas.training.progress import TrainResult as TrainResult
 from nas.training.recipe import Recipe
 from nas.training.run import TrainingRun
 from nas.training.teacher import Teacher
-
-
-class Keeper(Protocol):
-    """Keeps a training's state, so that it can be resumed."""
-
-    def load(self) -> dict[str, Any] | None:
-        """Return the last state that was kept; None at the beginning."""
-        ...
-
-    def due(self, step: int, epoch_steps: int) -> bool:
-        """Return whether to keep the state after this many steps; asked at every report of progress."""
-        ...
-
-    def keep(self, state: dict[str, Any], progress: Progress) -> None:
-        """Keep a state; `progress` is that of the same step."""
-        ...
 
 
 def train(

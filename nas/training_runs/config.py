@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import yaml
@@ -9,7 +10,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from nas.atomic_files import write_whole
 from nas.data.config import DataConfig
-from nas.schema import SETTINGS, Counted
+from nas.schema import SETTINGS, Counted, Positive
 from nas.training.recipe import Recipe
 from search_spaces import InputError
 from search_spaces.errors import first_problem
@@ -28,6 +29,53 @@ class TeacherConfig(BaseModel):
     weight: float = Field(default=0.5, gt=0, le=1)
 
 
+class TrainSchedule(BaseModel):
+    """Where a training runs. It affects its duration, and its result only by rounding.
+
+    Attributes:
+        workers: Processes that each compute a part of every batch.
+        cpus_per_worker: Cores and torch threads of each; None divides those of this machine.
+        ray_address: Address of a running Ray cluster; None starts one here, if there are several workers.
+        usage_stats: Whether Ray may send usage statistics to its developers.
+    """
+
+    model_config = SETTINGS
+
+    workers: Positive = 1
+    cpus_per_worker: Positive | None = None
+    ray_address: str | None = None
+    usage_stats: bool = False
+
+    @property
+    def on_ray(self) -> bool:
+        """Whether the training runs in Ray workers, rather than in this process."""
+        return self.workers > 1 or self.ray_address is not None
+
+    @property
+    def cpus(self) -> int:
+        """Cores of each worker, at least one."""
+        return self.cpus_per_worker or max(1, (os.cpu_count() or 1) // self.workers)
+
+    def require_parts(self, recipe: Recipe) -> None:
+        """Check that every worker has the same part of a batch.
+
+        Raises:
+            InputError: The batch size is no multiple of the workers, or a part is too small to accumulate.
+        """
+        size, workers = recipe.batch_size, self.workers
+        if size % workers or size < workers:
+            fitting = max(workers, size - size % workers)
+            raise InputError(
+                f"--batch-size {size} does not divide among {workers} workers: give {fitting} or "
+                f"{fitting + workers}"
+            )
+        if size // workers < recipe.accumulate:
+            raise InputError(
+                f"accumulate is {recipe.accumulate}, but each of {workers} workers has {size // workers} "
+                f"images of a batch: give at most that"
+            )
+
+
 class TrainConfig(BaseModel):
     """A training run.
 
@@ -39,6 +87,7 @@ class TrainConfig(BaseModel):
         random_seed: Seed of all randomness.
         device: Name of a torch device.
         teacher: The network to learn from, if any.
+        schedule: Where to train.
     """
 
     model_config = SETTINGS
@@ -51,6 +100,7 @@ class TrainConfig(BaseModel):
     random_seed: Counted = 0
     device: str = "cpu"
     teacher: TeacherConfig | None = None
+    schedule: TrainSchedule = TrainSchedule()
 
     def write(self, folder: Path) -> None:
         """Write it into a run's folder."""

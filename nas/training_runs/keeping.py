@@ -14,6 +14,7 @@ import torch
 
 from nas.atomic_files import write_whole
 from nas.checkpoints.torch_files import read_torch
+from nas.training.keeping import Due
 from nas.training.progress import Progress
 from search_spaces import InputError
 
@@ -27,7 +28,7 @@ COLUMNS = tuple(field.name for field in fields(Progress))
 
 
 class StateKeeper:
-    """Keeps a training's state at the end of each epoch, and after some minutes within one.
+    """Keeps a training's state in its folder, when `nas.training.keeping.Due` says so.
 
     The state is replaced as a whole: a full disk or a `kill -9` leaves the one before.
 
@@ -41,9 +42,7 @@ class StateKeeper:
         self, folder: Path, *, minutes: float = 10.0, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._folder = folder
-        self._seconds = 60 * minutes
-        self._clock = clock
-        self._kept_s = clock()
+        self._due = Due(minutes=minutes, clock=clock)
         self._board: SummaryWriter | None = None
         self.history: list[Progress] = []
 
@@ -68,7 +67,7 @@ class StateKeeper:
 
     def due(self, step: int, epoch_steps: int) -> bool:
         """Return whether to keep the state after this many steps."""
-        return step % epoch_steps == 0 or self._clock() - self._kept_s >= self._seconds
+        return self._due(step, epoch_steps)
 
     def keep(self, state: dict[str, Any], progress: Progress) -> None:
         """Keep a state.
@@ -82,7 +81,7 @@ class StateKeeper:
         torch.save({"training": state, "history": rows}, content)
         write_whole(self._folder / STATE, content.getvalue())
         write_whole(self._folder / HISTORY, history_csv(self.history))
-        self._kept_s = self._clock()
+        self._due.kept()
 
     def add(self, progress: Progress) -> None:
         """Add an evaluation to the history and to TensorBoard's events."""

@@ -18,7 +18,7 @@ from nas.cli.data_options import ImageOptions, absolute, data_config, found_agai
 from nas.cli.images import open_images
 from nas.cli.specs import of_run, open_spec, stem
 from nas.cli.train.classifier import require_classifier
-from nas.cli.train.options import NetworkOptions, RecipeOptions, TrainOptions
+from nas.cli.train.options import NetworkOptions, RecipeOptions, TrainOptions, WorkerOptions
 from nas.cli.train.running import RESULT, START, TrainingJob
 from nas.cli.train.teachers import open_teacher, teacher_config
 from nas.data.config import DataConfig
@@ -47,6 +47,7 @@ def begin(
     recipe: RecipeOptions,
     network: NetworkOptions,
     *,
+    workers: WorkerOptions,
     images: ImageOptions,
     console: Console,
 ) -> TrainingJob:
@@ -76,7 +77,9 @@ def begin(
     start = None if seed is None else load_checkpoint(seed)
     chosen = recipe.recipe or ("proxy" if start is None else "finetune")
     how = read_recipe(chosen, recipe.settings())
-    device = usable_device(options.device or "auto")
+    schedule = workers.schedule()
+    schedule.require_parts(how)
+    device = usable_device(options.device or "auto", on_cluster=schedule.ray_address is not None)
     teacher = teacher_config(recipe.teacher_settings())
     wanted, own_px = _wanted(options, images, start, None if _is_reference(name) else spec)
     data = open_images(
@@ -98,14 +101,15 @@ def begin(
         random_seed=options.seed or 0,
         device=device,
         teacher=teacher,
+        schedule=schedule,
     )
     job = TrainingJob(config, spec, start, data, open_teacher(teacher, data))
     job.announce(console, own_px=own_px, recipe=chosen)
     return replace(job, folder=_new_folder(options, job))
 
 
-def resume(path: Path, console: Console) -> TrainingJob:
-    """Reopen an interrupted training.
+def resume(path: Path, console: Console, *, workers: WorkerOptions) -> TrainingJob:
+    """Reopen an interrupted training, which other workers may continue.
 
     Raises:
         InputError: The folder is not that of an unfinished training, or its inputs have changed.
@@ -116,7 +120,11 @@ def resume(path: Path, console: Console) -> TrainingJob:
         raise InputError(f"{path}: this training is finished: its network is {config.output}")
     start = load_checkpoint(folder / START) if (folder / START).exists() else None
     spec = load(folder / SPEC) if start is None else start.spec
-    config = config.model_copy(update={"data": found_again(config.data, path)})
+    schedule = workers.schedule(config.schedule)
+    schedule.require_parts(config.recipe)
+    config = config.model_copy(
+        update={"data": found_again(config.data, path), "schedule": schedule}
+    )
     data = open_images(
         config.data,
         console,
@@ -126,7 +134,7 @@ def resume(path: Path, console: Console) -> TrainingJob:
     )
     if start is not None:
         start, data = for_classes(start, data)
-    usable_device(config.device)
+    usable_device(config.device, on_cluster=schedule.ray_address is not None)
     teacher = open_teacher(config.teacher, data)
     return TrainingJob(config, spec, start, data, teacher, folder)
 
@@ -178,12 +186,14 @@ def _new_folder(options: TrainOptions, job: TrainingJob) -> RunFolder:
     return folder
 
 
-def usable_device(name: str) -> str:
-    """Return the torch device to train on.
+def usable_device(name: str, *, on_cluster: bool) -> str:
+    """Return the torch device to train on; `auto` is decided on the cluster, if there is one.
 
     Raises:
         InputError: This machine has none of that name.
     """
+    if on_cluster and name in ("auto", "cpu", "cuda"):
+        return name
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:

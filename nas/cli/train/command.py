@@ -8,7 +8,7 @@ import typer
 
 from nas.cli.data_options import ImageOptions
 from nas.cli.option_groups import with_groups
-from nas.cli.train.options import NetworkOptions, RecipeOptions, TrainOptions
+from nas.cli.train.options import NetworkOptions, RecipeOptions, TrainOptions, WorkerOptions
 from nas.cli.typed import options_typed
 from nas.display.output import messages
 from search_spaces import InputError
@@ -21,7 +21,7 @@ NetworkName = Annotated[
         show_default=False,
     ),
 ]
-WITH_RESUME = {"resume", "runs", "as_json"}
+WITH_RESUME = {"resume", "runs", "as_json", "workers", "cpus_per_worker", "ray_address"}
 """Options that may be given beside --resume."""
 
 
@@ -31,6 +31,7 @@ def train(
     options: TrainOptions,
     recipe: RecipeOptions,
     network: NetworkOptions,
+    workers: WorkerOptions,
     images: ImageOptions,
     spec: NetworkName = None,
 ) -> None:
@@ -41,8 +42,12 @@ def train(
     if options.resume is not None:
         if others := sorted(options_typed(context).keys() - WITH_RESUME):
             option = "the network" if others[0] == "spec" else f"--{others[0].replace('_', '-')}"
-            raise InputError(f"--resume takes all settings from the run: leave {option} out")
-        job = beginning.resume(options.resume, console)
+            raise InputError(
+                f"--resume takes all settings but the workers from the run: leave {option} out"
+            )
+        job = beginning.resume(options.resume, console, workers=workers)
     else:
-        job = beginning.begin(spec, options, recipe, network, images=images, console=console)
+        job = beginning.begin(
+            spec, options, recipe, network, workers=workers, images=images, console=console
+        )
     running.write(job.run(console), job, console, as_json=options.as_json)

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 
 from nas.cli.option_groups import OptionGroup, given
 from nas.cli.specs import ClassFileOption, ScaleOptions
 from nas.display.output import JsonFlag
+from nas.training_runs.config import TrainSchedule
 from search_spaces import InputError
+from search_spaces.errors import first_problem
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +102,44 @@ class RecipeOptions(OptionGroup):
         if settings:
             raise InputError("--temperature and --teacher-weight apply to --teacher FILE: add it")
         return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerOptions(OptionGroup):
+    """Where to train; the fields are those of `TrainSchedule`."""
+
+    panel = "Workers"
+
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Processes that each compute a part of every batch, on one GPU each with --device cuda; 1 "
+            "by default."
+        ),
+    ] = None
+    cpus_per_worker: Annotated[
+        int | None,
+        typer.Option(help="CPU cores of each; by default those of this machine, shared."),
+    ] = None
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of a running Ray cluster; images need the same path on each machine."
+        ),
+    ] = None
+
+    def schedule(self, base: TrainSchedule | None = None) -> TrainSchedule:
+        """Return the options as settings, those of `base` where they are not given.
+
+        Raises:
+            InputError: One is invalid.
+        """
+        before = {} if base is None else base.model_dump()
+        try:
+            return TrainSchedule.model_validate({**before, **self.settings()})
+        except ValidationError as error:
+            name, colon, rest = first_problem(error).partition(":")
+            raise InputError(f"--{name.replace('_', '-')}{colon}{rest}") from error
 
 
 @dataclass(frozen=True, kw_only=True)

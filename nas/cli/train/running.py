@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,14 @@ from rich.console import Console
 
 from nas.atomic_files import write_whole
 from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes
-from nas.checkpoints.retrain import FitOptions, Retrained, fine_tune, train_from_scratch
+from nas.checkpoints.retrain import Retrained, fit
 from nas.checkpoints.scoring import wilson
 from nas.data.images import Dataset
 from nas.display.output import command, print_json
 from nas.display.progress import progress_bar
 from nas.engine.folder.run_folder import RunFolder
+from nas.engine.on_ray.together import Workers, train_together
+from nas.engine.runner import RunStoppedError
 from nas.formatting import counted
 from nas.training.teacher import Teacher
 from nas.training.train import Diverged
@@ -70,9 +73,16 @@ class TrainingJob:
             f"{name}: {'fine-tuning' if self.start else 'training from scratch'} on "
             f"{counted(images, 'image')} of {len(self.data.classes)} classes at {px} px by the recipe "
             f"{recipe}, {counted(how.total_steps(images), 'step')} with batch size {how.batch_size}, on "
-            f"{self.config.device}",
+            f"{self.config.device}{self._together()}",
             soft_wrap=True,
         )
+
+    def _together(self) -> str:
+        schedule = self.config.schedule
+        if not schedule.on_ray:
+            return ""
+        where = f" of {schedule.ray_address}" if schedule.ray_address else ""
+        return f", in {counted(schedule.workers, 'worker')}{where}"
 
     def run(self, console: Console) -> Retrained:
         """Train, with a progress bar; what an interruption leaves is resumed.
@@ -85,7 +95,7 @@ class TrainingJob:
             keeper = StateKeeper(self.folder.path)
             try:
                 done = self._train(keeper, console)
-            except (KeyboardInterrupt, InputError, OSError):
+            except (KeyboardInterrupt, InputError, OSError, RunStoppedError):
                 again = command(f"train --resume {quoted(self.folder.path)}")
                 console.print(f"to resume: {again}", soft_wrap=True)
                 raise
@@ -115,18 +125,27 @@ class TrainingJob:
                 if at.step == at.total_steps:
                     keeper.add(at)
 
-            options = FitOptions(
-                seed=self.config.random_seed,
-                device=self.config.device,
+            config, schedule = self.config, self.config.schedule
+            training = partial(
+                fit,
+                self.spec,
+                self.start,
+                self.data,
+                config.recipe,
+                seed=config.random_seed,
                 teacher=self.teacher,
-                keeper=keeper,
                 evaluate_every=epoch_steps,
-                on_progress=show,
             )
-            how = self.config.recipe
-            if self.start is not None:
-                return fine_tune(self.start, self.data, how, **options)
-            return train_from_scratch(self.spec, self.data, how, **options)
+            if not schedule.on_ray:
+                return training(device=config.device, keeper=keeper, on_progress=show)
+            workers = Workers(
+                schedule.workers,
+                cpus=schedule.cpus,
+                device=config.device,
+                address=schedule.ray_address,
+                usage_stats=schedule.usage_stats,
+            )
+            return train_together(training, workers, keeper=keeper, on_progress=show)
 
     def summary(self, done: Retrained) -> dict[str, Any]:
         """Return the result as plain data."""

@@ -68,6 +68,7 @@ class WholeBatchNorm2d(nn.BatchNorm2d):
 
     share: Share
 
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(self, inputs: Tensor) -> Tensor:
         """Normalize (n, C, H, W), n being this process's part of the batch."""
         if not self.training:

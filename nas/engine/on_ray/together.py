@@ -1,0 +1,334 @@
+"""Train one network in several workers of a Ray cluster, with Ray Train.
+
+Results, progress and states go to the calling process by way of an actor, so that the machines of a cluster
+need no common folder. If a worker dies, Ray starts all of them anew, and they resume the last state kept.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from latency.measuring.user_folders import ensure_home
+from nas.data.share import Share
+from nas.engine.on_ray.cluster import Resources, cluster, deaths_reported, require_room
+from nas.engine.on_ray.deaths import of_cluster
+from nas.engine.runner import RunStoppedError
+from nas.formatting import counted
+from nas.training.keeping import Due, Keeper
+from nas.training.progress import Diverged, Progress
+from search_spaces import InputError
+
+if TYPE_CHECKING:
+    from nas.checkpoints.retrain import Retrained
+
+_log = logging.getLogger(__name__)
+
+POLL_S = 0.2
+
+RESTARTS = 3
+"""How often workers that died are replaced."""
+
+Fit = Callable[..., "Retrained"]
+"""Trains a network; takes `nas.checkpoints.retrain.FitOptions`. Picklable."""
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Workers of one training.
+
+    Attributes:
+        count: Number of workers.
+        cpus: CPU cores and torch threads of each.
+        device: `cpu`, `cuda` for a GPU each, or `auto` for that if the cluster has enough.
+        address: Address of a running Ray cluster; None starts one on this machine.
+        usage_stats: Whether Ray may send usage statistics.
+    """
+
+    count: int
+    cpus: int = 1
+    device: str = "cpu"
+    address: str | None = None
+    usage_stats: bool = False
+
+    @property
+    def resources(self) -> Resources:
+        """What a cluster started here must have."""
+        return Resources(
+            workers=self.count,
+            cpus_per_trial=self.cpus,
+            gpus_per_trial=int(self.device == "cuda"),
+            address=self.address,
+        )
+
+    def on(self, there: dict[str, float]) -> Workers:
+        """Return the workers with their device decided, for a cluster with these resources.
+
+        Raises:
+            InputError: The cluster has no room for all of them at once.
+        """
+        device = self.device
+        if device == "auto":
+            device = "cuda" if there.get("GPU", 0) >= self.count else "cpu"
+        decided = replace(self, device=device)
+        room = require_room(decided.resources, there)
+        if room < self.count:
+            gpus = " and a GPU" if device == "cuda" else ""
+            raise InputError(
+                f"--workers is {self.count}, but the cluster has room for {room} with "
+                f"{counted(self.cpus, 'CPU')}{gpus} each: give at most {room}"
+            )
+        return decided
+
+
+def train_together(
+    fit: Fit,
+    workers: Workers,
+    *,
+    keeper: Keeper,
+    on_progress: Callable[[Progress], None],
+) -> Retrained:
+    """Train a network in several Ray workers.
+
+    Args:
+        fit: Trains the network; is called in each worker, with its part of every batch.
+        workers: The workers.
+        keeper: Keeps the state, in this process; what it has kept is resumed.
+        on_progress: Called in this process.
+
+    Raises:
+        InputError: The cluster cannot be reached or lacks room; or `fit` raised it.
+        Diverged: The loss became NaN or infinite.
+        RunStoppedError: Workers died too often.
+    """
+    ensure_home()  # Ray crashes without a home folder
+    import ray
+
+    with (
+        cluster(workers.resources, usage_stats=workers.usage_stats),
+        deaths_reported(),
+        tempfile.TemporaryDirectory() as scratch,
+        ThreadPoolExecutor(1) as background,
+    ):
+        workers = workers.on(ray.cluster_resources())
+        kept = keeper.load()
+        post = _post(None if kept is None else _bytes(kept))
+        trainer = _trainer(ray.put(fit), post, workers, scratch=scratch)
+        training: Future[Any] = background.submit(trainer.fit)
+        try:
+            done = _receive(post, training, keeper, on_progress)
+        finally:
+            ray.get(post.stop.remote())
+        _require_success(training)
+        assert done is not None
+        return done
+
+
+def _receive(
+    post: Any,
+    training: Future[Any],
+    keeper: Keeper,
+    on_progress: Callable[[Progress], None],
+) -> Retrained | None:
+    """Pass on the workers' messages until the training ends; return its result, if there is one."""
+    import ray
+
+    done = None
+    ended = False
+    while not ended:
+        ended = training.done()
+        for kind, content in ray.get(post.take.remote()):
+            if kind == "progress":
+                on_progress(content)
+            elif kind == "state":
+                state, progress = content
+                keeper.keep(_loaded(state), progress)
+            elif kind == "done":
+                done = _loaded(content, trusted=True)
+            elif kind == "restarted":
+                _log.warning("a worker died: all of them resume after %s", counted(content, "step"))
+            else:
+                raise (Diverged if kind == "diverged" else InputError)(content)
+        if not ended:
+            time.sleep(POLL_S)
+    return done
+
+
+def _require_success(training: Future[Any]) -> None:
+    """Raise what ended the training, in terms of the user."""
+    from ray.train import TrainingFailedError
+
+    try:
+        training.result()
+    except TrainingFailedError as error:
+        failures = getattr(error, "worker_failures", None) or {0: error}
+        rank, reason = next(iter(failures.items()))
+        raise RunStoppedError(of_cluster(f"worker {rank}: {_last_line(reason)}")) from error
+
+
+def _last_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[-1] if lines else type(error).__name__
+
+
+def _trainer(fit: Any, post: Any, workers: Workers, *, scratch: str) -> Any:
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    on_gpu = workers.device == "cuda"
+    each = {"CPU": workers.cpus, "GPU": int(on_gpu)}
+    return TorchTrainer(
+        _work,
+        train_loop_config={"fit": fit, "post": post, "threads": workers.cpus},
+        torch_config=TorchConfig(backend="nccl" if on_gpu else "gloo"),
+        scaling_config=ScalingConfig(
+            num_workers=workers.count, use_gpu=on_gpu, resources_per_worker=each
+        ),
+        run_config=RunConfig(
+            name="training",
+            storage_path=scratch,
+            failure_config=FailureConfig(max_failures=RESTARTS),
+        ),
+    )
+
+
+def _work(config: dict[str, Any]) -> None:
+    """Train in one worker."""
+    import ray
+    from ray import train
+    from ray.train.torch import get_device
+
+    post = config["post"]
+    if ray.get(post.stopped.remote()):
+        return
+    context = train.get_context()
+    share = Share(context.get_world_rank(), context.get_world_size())
+    first = share.rank == 0
+    if first:
+        ray.get(post.begin.remote())
+    torch.set_num_threads(config["threads"])
+    try:
+        done = ray.get(config["fit"])(
+            share=share,
+            device=str(get_device()),
+            keeper=_Posting(post, keeps=first),
+            on_progress=_Reporting(post) if first else None,
+        )
+    except (InputError, Diverged) as error:  # all workers would fail again
+        kind = "diverged" if isinstance(error, Diverged) else "input"
+        ray.get(post.send.remote(kind, str(error)))
+        return
+    if first:
+        ray.get(post.send.remote("done", _bytes(done)))
+
+
+class Post:
+    """An actor that passes messages from the workers to the process that began the training.
+
+    Args:
+        state: The state to begin with, serialized.
+    """
+
+    def __init__(self, state: bytes | None) -> None:
+        self._state = state
+        self._step = 0
+        self._messages: list[tuple[str, Any]] = []
+        self._begun = False
+        self._stopped = False
+
+    def begin(self) -> None:
+        """Note that the workers begin, for the first time or anew."""
+        if self._begun:
+            self._messages.append(("restarted", self._step))
+        self._begun = True
+
+    def send(self, kind: str, content: Any) -> bool:
+        """Store a message; return whether the training should stop."""
+        if kind == "state":
+            self._state, self._step = content[0], content[1].step
+        self._messages.append((kind, content))
+        return self._stopped
+
+    def take(self) -> list[tuple[str, Any]]:
+        """Return all messages since the last call."""
+        messages, self._messages = self._messages, []
+        return messages
+
+    def state(self) -> bytes | None:
+        """Return the last state."""
+        return self._state
+
+    def stop(self) -> None:
+        """Stop the training at its next message."""
+        self._stopped = True
+
+    def stopped(self) -> bool:
+        """Whether the training should stop."""
+        return self._stopped
+
+
+def _post(state: bytes | None) -> Any:
+    """Start the actor on this process's node: it must outlive the workers."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return ray.remote(num_cpus=0, scheduling_strategy=here)(Post).remote(state)
+
+
+class _Stopped(RuntimeError):  # noqa: N818 - named for the event
+    """The process that began the training has ended it."""
+
+
+class _Reporting:
+    """Reports progress through the actor."""
+
+    def __init__(self, post: Any) -> None:
+        self._post = post
+
+    def __call__(self, progress: Progress) -> None:
+        import ray
+
+        if ray.get(self._post.send.remote("progress", progress)):
+            raise _Stopped
+
+
+class _Posting:
+    """Keeps states in the actor; only one worker does, all of them have the same."""
+
+    def __init__(self, post: Any, *, keeps: bool) -> None:
+        self._post, self._keeps = post, keeps
+        self._due = Due()
+
+    def load(self) -> dict[str, Any] | None:
+        import ray
+
+        state = ray.get(self._post.state.remote())
+        return None if state is None else _loaded(state)
+
+    def due(self, step: int, epoch_steps: int) -> bool:
+        return self._keeps and self._due(step, epoch_steps)
+
+    def keep(self, state: dict[str, Any], progress: Progress) -> None:
+        import ray
+
+        ray.get(self._post.send.remote("state", (_bytes(state), progress)))
+        self._due.kept()
+
+
+def _bytes(content: Any) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+def _loaded(content: bytes, *, trusted: bool = False) -> Any:
+    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=not trusted)
