@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,9 +13,11 @@ from rich.console import Console
 from rich.table import Table
 
 from nas.atomic_files import write_whole
+from nas.cli.commands.label_error_list import LabelErrors
+from nas.cli.commands.label_errors import LabelErrorOptions
 from nas.cli.data_options import ImageOptions, data_config
 from nas.cli.images import find_images, read_images
-from nas.cli.option_groups import with_groups
+from nas.cli.option_groups import OptionGroup, with_groups
 from nas.display.output import JsonFlag, messages, print_json, results
 from nas.display.progress import waiting
 from nas.formatting import counted, one_line
@@ -23,52 +25,105 @@ from search_spaces import InputError
 
 if TYPE_CHECKING:
     from nas.data.inspection import Copies, Inspection
+    from nas.data.source import ImageSource
 
 NAMED = 5
 """Number of images or groups that are listed; --json has all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureOptions(OptionGroup):
+    """A picture of what training sees."""
+
+    panel = "Picture of augmented images"
+
+    picture: Annotated[
+        Path | None,
+        typer.Option(help="Write a PNG with some images of each class, also as augmented."),
+    ] = None
+    recipe: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="Recipe whose augmentation is drawn.")
+    ] = "proxy"
+    resolution: Annotated[
+        int | None, typer.Option(help="Side in pixels of the drawn images; default: their own.")
+    ] = None
+
+    def require_png(self) -> None:
+        """Check the picture's name and folder before anything is read.
+
+        Raises:
+            InputError: The folder does not exist, or the name is not of a PNG file.
+        """
+        if self.picture is None:
+            return
+        if not self.picture.absolute().parent.is_dir():
+            raise InputError(
+                f"no folder {self.picture.parent}: create it, or choose another --picture"
+            )
+        if self.picture.suffix.lower() != ".png":
+            raise InputError(
+                f"--picture writes PNG, got {self.picture}: give a name that ends with .png"
+            )
 
 
 @with_groups
 def data(
     source: Annotated[str, typer.Argument(help="A folder of class folders, or a data set's name.")],
     images: ImageOptions,
-    picture: Annotated[
-        Path | None,
-        typer.Option(help="Write a PNG with some images of each class, also as augmented."),
-    ] = None,
-    recipe: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="Recipe whose augmentation is drawn.")
-    ] = "proxy",
-    resolution: Annotated[
-        int | None, typer.Option(help="Side in pixels of the drawn images; default: their own.")
-    ] = None,
+    labels: LabelErrorOptions,
+    drawing: PictureOptions,
     as_json: JsonFlag = False,
 ) -> None:
-    """Look through images: counts by class and split, sizes, unreadable files, copies across splits."""
-    if picture is not None and not picture.absolute().parent.is_dir():
-        raise InputError(f"no folder {picture.parent}: create it, or choose another --picture")
-    if picture is not None and picture.suffix.lower() != ".png":
-        raise InputError(f"--picture writes PNG, got {picture}: give a name that ends with .png")
-    from nas.data.inspection import inspect  # these import torch
+    """Look through images: counts by class and split, sizes, unreadable files, copies, wrong labels."""
+    drawing.require_png()
     from nas.training.named_recipes import read_recipe
 
-    how, console = read_recipe(recipe), messages()
-    wanted = data_config(source, proxy_resolution=resolution, **images.settings())
-    found = find_images(wanted, console)
-    looking = f"looking at the images of {found.name}"
-    with waiting(console, looking) as status:
-        seen = inspect(
-            found, progress=lambda done, total: status.update(f"{looking}: {done} of {total}")
-        )
+    how, console = read_recipe(drawing.recipe), messages()
+    wanted = data_config(source, proxy_resolution=drawing.resolution, **images.settings())
+    judge = labels.judge(source, console, picture=drawing.picture)
+    found = find_images(wanted, console) if judge is None else judge.images(wanted)
+    seen = _inspected(found, console)
+    wrong = None if judge is None else judge.label_errors(found)
     if as_json:
-        print_json(_document(seen))
+        more = {} if wrong is None else {"label_errors": wrong.document()}
+        print_json(_document(seen) | more)
     else:
         results().print(_table(seen))
         for line in _lines(seen):
             console.print(line, soft_wrap=True)
-    if picture is not None:
+        if wrong is not None:
+            _show(wrong, source, labels.worst, console)
+    if wrong is not None and labels.output is not None:
+        _write(wrong, labels.output, labels.worst, console)
+    if drawing.picture is not None:
         px = wanted.proxy_resolution or found.default_px()
-        _draw(found, px, how, picture, console)
+        _draw(found, px, how, drawing.picture, console)
+
+
+def _inspected(found: ImageSource, console: Console) -> Inspection:
+    from nas.data.inspection import inspect  # imports torch
+
+    looking = f"looking at the images of {found.name}"
+    with waiting(console, looking) as status:
+        return inspect(
+            found, progress=lambda done, total: status.update(f"{looking}: {done} of {total}")
+        )
+
+
+def _show(wrong: LabelErrors, folder: str, worst: int, console: Console) -> None:
+    if wrong.suspects:
+        results().print(wrong.table(worst, folder=folder))
+    for line in wrong.lines():
+        console.print(line, soft_wrap=True)
+
+
+def _write(wrong: LabelErrors, output: Path, worst: int, console: Console) -> None:
+    write_whole(output, wrong.csv())
+    console.print(f"{output}: all images that look like another class", soft_wrap=True)
+    if wrong.suspects:
+        drawing = output.with_suffix(".png")
+        write_whole(drawing, wrong.picture(worst))
+        console.print(f"{drawing}: the worst of them", soft_wrap=True)
 
 
 def _draw(found: Any, px: int, how: Any, path: Path, console: Console) -> None:

@@ -1,0 +1,122 @@
+"""Batches that do not fit into memory: which errors say so, and the batch that fits."""
+
+import weakref
+
+import numpy as np
+import pytest
+import torch
+
+from nas.training.memory import fitting_batch, is_out_of_memory
+
+HUGE = 1 << 50
+"""Bytes: more than any machine has."""
+
+
+def raised(call):
+    with pytest.raises((RuntimeError, MemoryError)) as caught:
+        call()
+    return caught.value
+
+
+def limited(largest, *, error=MemoryError, tried=None):
+    """Return a step that runs with at most `largest` images."""
+
+    def step(images):
+        if tried is not None:
+            tried.append(images)
+        if images > largest:
+            raise error
+
+    return step
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."),
+        torch.cuda.OutOfMemoryError(),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:114] DefaultCPUAllocator: not enough memory: you tried"
+        ),
+        RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be reported later"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        MemoryError("Unable to allocate 8.00 PiB"),
+    ],
+)
+def test_errors_of_memory(error):
+    assert is_out_of_memory(error)
+
+
+def test_real_errors_of_memory():
+    assert is_out_of_memory(raised(lambda: torch.empty(HUGE, dtype=torch.uint8)))
+    assert is_out_of_memory(raised(lambda: np.empty(HUGE, np.uint8)))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("The size of tensor a (3) must match the size of tensor b (4)"),
+        RuntimeError("CUDA error: device-side assert triggered"),
+        ValueError("DefaultCPUAllocator: can't allocate memory"),
+        KeyboardInterrupt(),
+    ],
+)
+def test_other_errors(error):
+    assert not is_out_of_memory(error)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "largest", "fits"),
+    [
+        (512, 300, 256),
+        (512, 64, 64),
+        (100, 30, 25),
+        (50, 5, 3),
+        (3, 9, None),
+        (4, 2, 2),
+        (64, 1, None),
+    ],
+)
+def test_the_largest_half_that_runs(batch_size, largest, fits):
+    assert fitting_batch(limited(largest), batch_size) == fits
+
+
+def test_halves_are_tried_in_order_and_only_once():
+    tried = []
+    assert fitting_batch(limited(10, tried=tried), 100) == 6
+    assert tried == [50, 25, 12, 6]
+
+
+@pytest.mark.parametrize("batch_size", [0, 1, 2, 3])
+def test_a_batch_too_small_to_halve_is_not_tried(batch_size):
+    tried = []
+    assert fitting_batch(limited(0, tried=tried), batch_size) is None
+    assert tried == []
+
+
+def test_other_errors_of_a_step_are_raised():
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        fitting_batch(limited(0, error=RuntimeError("shapes differ")), 64)
+
+
+def test_tensors_that_fill_the_memory():
+    def step(images):
+        torch.empty(images * (HUGE >> 4) if images > 8 else images, dtype=torch.uint8)
+
+    assert fitting_batch(step, 128) == 8
+
+
+def test_nothing_of_a_failed_step_stays_alive():
+    earlier = []
+
+    def step(images):
+        assert all(reference() is None for reference in earlier)
+        pixels = torch.zeros(images)
+        cycle = [pixels]
+        cycle.append(cycle)
+        earlier.append(weakref.ref(pixels))
+        if images > 4:
+            raise MemoryError
+
+    assert fitting_batch(step, 64) == 4
+    assert len(earlier) == 4
