@@ -11,6 +11,7 @@ BENCHMARKS = (
     "benchmarks.overhead.kept_memory",
     "benchmarks.overhead.search_overhead",
     "benchmarks.overhead.netadapt_step",
+    "benchmarks.decoding.decoding_speed",
     "benchmarks.latency.repeatability",
     "benchmarks.latency.improvements",
     "benchmarks.latency.published_estimates",
