@@ -12,6 +12,7 @@ BENCHMARKS = (
     "benchmarks.overhead.search_overhead",
     "benchmarks.overhead.netadapt_step",
     "benchmarks.training.costs",
+    "benchmarks.decoding.decoding_speed",
     "benchmarks.latency.repeatability",
     "benchmarks.latency.improvements",
     "benchmarks.latency.published_estimates",

@@ -72,12 +72,14 @@ def accuracy(file: Path, folder: Path) -> tuple[int, int]:
 
 def logits(session: Any, feed: dict[str, Any], path: Path) -> Any:
     """Classify a photo: (classes,)."""
-    px = feed["size_px"]
+    px, crop = feed["size_px"], feed.get("crop_fraction", 1)
     image = Image.open(path)
-    image.draft("RGB", (2 * px, 2 * px))  # a large JPEG is decoded at a fraction of its size
+    image.draft(
+        "RGB", 2 * (int(2 * px / crop),)
+    )  # a large JPEG is decoded at a fraction of its size
     image = ImageOps.exif_transpose(image).convert("RGBA")
     image = Image.alpha_composite(Image.new("RGBA", image.size, feed["background"]), image)
-    side, (width, height) = min(image.size), image.size
+    side, (width, height) = round(crop * min(image.size)), image.size
     x, y = (width - side) // 2, (height - side) // 2
     square = image.convert("RGB").resize((px, px), Image.BILINEAR, (x, y, x + side, y + side))
     values = (np.asarray(square) / 255 - feed["mean"]) / feed["std"]

@@ -79,9 +79,11 @@ def adapt(
         RunStoppedError: All proposals of a step failed, or the device is lost.
     """
     from nas.checkpoints.retrain import for_classes
+    from nas.data.images import require_crop
 
     seed, data = for_classes(seed, data, notify=_log.info)
     _require_size(seed, data)
+    require_crop(data, config.evaluation_crop(seed.usage.crop))
     data = replace(data, mean=seed.usage.mean, std=seed.usage.std)
     finders = _wanted(config) | dict(baselines or {})
     require_names(finders)

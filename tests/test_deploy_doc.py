@@ -72,14 +72,18 @@ def test_the_twelve_lines_answer_as_evaluate_does(nas, photos):
     assert careless != found
 
 
-def test_at_another_size_and_ground(nas, photos, tmp_path):
+@pytest.mark.parametrize("crop", [1.0, 0.6])
+def test_at_another_size_ground_and_crop(nas, photos, tmp_path, crop):
     seed = trained_checkpoint()
-    dark = replace(seed, usage=replace(seed.usage, background="#102030"))
+    dark = replace(seed, usage=replace(seed.usage, background="#102030", crop=crop))
     (tmp_path / "seed.pt").write_bytes(checkpoint_bytes(dark))
     nas("export", "seed.pt", "--resolution", 48, "--json")
     document = nas("evaluate", "seed.onnx", "--data", photos, "--split", "all", "--json")
     assert (document["px"], document["trained_px"]) == (48, 32)
-    assert counted(document) == pairs(answers(LINES, photos))
+    found = answers(LINES, photos)
+    assert counted(document) == pairs(found)
+    whole = answers(LINES.replace('feed.get("crop_fraction", 1)', "1"), photos)
+    assert (whole == found) == (crop == 1)
 
 
 def test_with_preprocessing_the_last_line_is_shorter(nas, photos):
@@ -89,7 +93,10 @@ def test_with_preprocessing_the_last_line_is_shorter(nas, photos):
     assert counted(document) == pairs(answers(shorter, photos))
 
 
-def test_predict_gives_the_lines_probabilities(nas, photos):
+def test_predict_gives_the_lines_probabilities(nas, photos, tmp_path):
+    seed = trained_checkpoint()
+    cropped = replace(seed, usage=replace(seed.usage, crop=0.7))
+    (tmp_path / "seed.pt").write_bytes(checkpoint_bytes(cropped))
     nas("export", "seed.pt", "--json")
     names = {}
     exec(compile(LINES, "docs/how-to/deploy.md", "exec"), names)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from nas.adapting.kinds import FINETUNE, SCRATCH, TRAININGS
 from nas.data.config import DataConfig
 from nas.engine.schedule_config import ScheduleConfig
-from nas.training.recipe import Recipe
+from nas.training.recipe import Augment, Recipe
 from netadapt.settings import TOLERANCE
 
 FINETUNE_STEPS = 10_000
@@ -80,6 +80,29 @@ class AdaptConfig(BaseModel):
                 "scratch, finetune or both"
             )
         return self
+
+    @model_validator(mode="after")
+    def _one_crop(self) -> Self:
+        crops = self.recipe.center_crop, self.final_recipe.center_crop
+        if None not in crops and crops[0] != crops[1]:
+            raise ValueError(
+                f"recipe.center_crop is {crops[0]} and final_recipe.center_crop is {crops[1]}: give both "
+                "the same, or one of them"
+            )
+        return self
+
+    def evaluation_crop(self, kept: float) -> float:
+        """Return the fraction of the shorter side that evaluation sees; `kept` is the seed's."""
+        return self.recipe.evaluation_crop(self.final_recipe.evaluation_crop(kept))
+
+    @property
+    def augment(self) -> Augment:
+        """The augmentation that training images are stored for: that of the larger crops.
+
+        A training that only shifts images needs them at its own size.
+        """
+        both = self.recipe.augment, self.final_recipe.augment
+        return max(both, key=lambda augment: augment.crop_area)
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that are fixed once a run has begun, except device and target."""

@@ -16,12 +16,16 @@ from nas.checkpoints.feeding import Feed
 from nas.checkpoints.sound_weights import converted, stored_values
 from nas.checkpoints.torch_files import read_torch
 from nas.checkpoints.usage import Usage as Usage
+from nas.data.image_files.preparation import LEAST_CROP
 from nas.data.splits.rule import SplitRule
 from search_spaces import REFERENCES, ArchSpec, InputError, count
 from search_spaces.network import Network, build
 from search_spaces.spec import from_dict, to_dict
 
 FORMAT = "mobile-nas seed 1"
+CROPPED_FORMAT = "mobile-nas seed 2"
+"""Of networks whose images are cropped for evaluation, which earlier versions would not do."""
+
 LONGEST_DETAIL = 200
 LARGEST_PX = 1 << 14
 """Maximum plausible resolution; a larger one means that the file is damaged."""
@@ -112,7 +116,7 @@ def checkpoint_bytes(checkpoint: Checkpoint, *, run: str = "") -> bytes:
     """
     buffer = io.BytesIO()
     content = {
-        "format": FORMAT,
+        "format": FORMAT if checkpoint.usage.crop == 1 else CROPPED_FORMAT,
         "spec": to_dict(checkpoint.spec),
         "weights": {name: tensor.cpu() for name, tensor in checkpoint.weights.items()},
         "usage": asdict(checkpoint.usage),
@@ -133,7 +137,7 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
     path = Path(path)
     _require_no_name(path)
     content = read_torch(path, wanted="a trained network, such as a run's seed.pt")
-    if content.get("format") != FORMAT:
+    if content.get("format") not in (FORMAT, CROPPED_FORMAT):
         raise InputError(f"{path}: {_not_a_checkpoint(path, content)}")
     try:
         spec = from_dict(content["spec"], where=f"{path}, spec")
@@ -216,10 +220,13 @@ def _usage(data: dict[str, Any]) -> Usage:
         raise ValueError(f"mean {mean}, std {std}")
     if not 1 <= trained_px <= LARGEST_PX:
         raise ValueError(f"trained_px {trained_px}")
+    crop = float(data.get("crop", 1.0))
+    if not LEAST_CROP <= crop <= 1:
+        raise ValueError(f"crop {crop}")
     classes = tuple(map(str, data["classes"]))
     # Defaults for files of earlier versions: a black background, placeholders as names if they are the
-    # numbers from 0, and images held out by their position.
+    # numbers from 0, images held out by their position, and no crop.
     background = str(data.get("background", "black"))
     named = data.get("named", classes != placeholder_classes(len(classes)))
     rule = SplitRule.from_dict(data["rule"]) if "rule" in data else SplitRule(split_by="random")
-    return Usage(classes, trained_px, mean, std, background, bool(named), rule)
+    return Usage(classes, trained_px, mean, std, background, bool(named), rule, crop)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -12,29 +11,17 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import ImageColor
 
+from nas.checkpoints.feed_reader import CROPS, FIXED, SCHEMA, Reader
 from nas.checkpoints.usage import Usage
-from nas.data.splits.rule import SplitRule
 from nas.training.augmentation.augment import normalize
 from search_spaces import InputError
 
 if TYPE_CHECKING:
     from nas.checkpoints.checkpoint import Checkpoint
 
-SCHEMA = 1
 KEY = "mobile_nas"
 """Key of the description in an ONNX or LiteRT file's metadata; in JSON, of the version that wrote it."""
-
-FIXED = {
-    "channels": "RGB",
-    "orientation": "exif",
-    "crop": "center-square",
-    "resize": "bilinear-antialiased",
-}
-"""Preprocessing that is the same for every network: see `nas.data.image_files.decode.square_rgb`."""
-
-LARGEST_PX = 16_384
 
 Layout = Literal["NCHW", "NHWC"]
 Kind = Literal["float32", "float16", "uint8", "int8"]
@@ -105,6 +92,8 @@ class Feed:
             "std": list(self.usage.std),
             "background": self.usage.background,
             **FIXED,
+            "crop": CROPS[self.usage.crop < 1],
+            "crop_fraction": self.usage.crop,
             "outputs": self.outputs,
             "quantization": scale,
             "held_out": self.usage.rule.to_dict(),
@@ -142,7 +131,7 @@ class Feed:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], *, where: str, size_px: int | None = None) -> Feed:
         """Inverse of `to_dict`; see `from_json`."""
-        read = _Reader(data, where)
+        read = Reader(data, where)
         read.known_schema()
         size = read.pixels("size_px", size_px)
         usage = Usage(
@@ -153,6 +142,7 @@ class Feed:
             background=read.background(),
             named=bool(data.get("named", True)),
             rule=read.rule(),
+            crop=read.crop(),
         )
         return cls(
             usage,
@@ -166,98 +156,8 @@ class Feed:
         )
 
 
-@dataclass(frozen=True)
-class _Reader:
-    """Reads checked values from a description."""
-
-    data: Mapping[str, Any]
-    where: str
-
-    def known_schema(self) -> None:
-        schema = self.data.get("schema", SCHEMA)
-        if schema != SCHEMA:
-            raise InputError(
-                f"{self.where}: its description has schema {schema!r}, and this mobile-nas reads {SCHEMA}: "
-                "upgrade mobile-nas"
-            )
-        for key, only in FIXED.items():
-            self.choice(key, (only,))
-
-    def required(self, key: str) -> Any:
-        if self.data.get(key) is None:
-            raise InputError(
-                f"{self.where}: {key!r} is missing in its description: see docs/how-to/deploy.md"
-            )
-        return self.data[key]
-
-    def choice(self, key: str, known: tuple[str, ...]) -> str:
-        value = self.data.get(key, known[0])
-        if value not in known:
-            raise self.wrong(key, " or ".join(known))
-        return str(value)
-
-    def classes(self) -> tuple[str, ...]:
-        names = self.required("classes")
-        if not isinstance(names, list) or not names or any(not isinstance(n, str) for n in names):
-            raise self.wrong("classes", "a list of names")
-        return tuple(names)
-
-    def pixels(self, key: str, default: int | None) -> int:
-        value = default if self.data.get(key) is None else self.data[key]
-        if value is None:
-            self.required(key)
-        if type(value) is not int or not 1 <= value <= LARGEST_PX:
-            raise self.wrong(key, f"a whole number from 1 to {LARGEST_PX}")
-        return value
-
-    def triple(self, key: str, *, positive: bool = False) -> tuple[float, float, float]:
-        values = self.required(key)
-        good = isinstance(values, list) and len(values) == 3 and all(map(_is_number, values))
-        if not good or (positive and min(values) <= 0):
-            raise self.wrong(key, "three numbers" + (" above 0" if positive else ""))
-        red, green, blue = map(float, values)
-        return red, green, blue
-
-    def background(self) -> str:
-        value = self.data.get("background", "white")
-        try:
-            ImageColor.getrgb(value)
-        except (ValueError, AttributeError, TypeError) as error:
-            raise self.wrong("background", "a color such as white or #ffffff") from error
-        return str(value)
-
-    def rule(self) -> SplitRule:
-        value = self.data.get("held_out")
-        if value is None:
-            return SplitRule()
-        try:
-            return SplitRule.from_dict(value)
-        except (ValueError, AttributeError) as error:
-            raise self.wrong(
-                "held_out", "val_fraction, test_fraction, seed and split_by"
-            ) from error
-
-    def quantization(self) -> tuple[float, int] | None:
-        value = self.data.get("quantization")
-        if value is None:
-            return None
-        try:
-            return float(value["scale"]), int(value["zero_point"])
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise self.wrong("quantization", "null, or scale and zero_point") from error
-
-    def wrong(self, key: str, wanted: str) -> InputError:
-        shown = repr(self.data.get(key))
-        shown = shown if len(shown) <= 60 else shown[:57] + "..."
-        return InputError(f"{self.where}: {key!r} in its description must be {wanted}, got {shown}")
-
-
 def _own_version() -> str:
     try:
         return version("mobile-nas")
     except PackageNotFoundError:  # running from the source tree
         return "0"
-
-
-def _is_number(value: object) -> bool:
-    return type(value) in (int, float) and math.isfinite(cast("float", value))

@@ -15,7 +15,7 @@ from nas.checkpoints.class_map import class_map
 from nas.checkpoints.class_names import Notify, listed
 from nas.checkpoints.scoring import relabelled
 from nas.checkpoints.usage import NORMALIZATIONS, Usage
-from nas.data.images import Dataset
+from nas.data.images import Dataset, require_crop
 from nas.data.share import WHOLE, Share
 from nas.training.evaluate import Score, evaluate
 from nas.training.recipe import Recipe
@@ -60,10 +60,11 @@ def train_from_scratch(
     """Train a network from random weights; its classes and resolution are set to the data's.
 
     Raises:
-        InputError: Fewer images than a batch.
+        InputError: Fewer images than a batch, or with another center crop than the recipe's.
         Diverged: The loss became NaN or infinite.
     """
     options.setdefault("seed", 0)
+    require_crop(data, recipe.evaluation_crop(data.preparation.crop))
     head = replace(spec.head, classes=len(data.classes))
     spec = replace(spec, head=head, resolution=data.resolution_px)
     if recipe.normalization != "data":
@@ -81,15 +82,17 @@ def fine_tune(
     Inexact matches of class names are logged at level INFO.
 
     Raises:
-        InputError: The data's classes are not the checkpoint's, or fewer images than a batch.
+        InputError: The data's classes or center crop are not the checkpoint's, or fewer images than a
+            batch.
         Diverged: The loss became NaN or infinite.
     """
     options.setdefault("seed", 0)
+    require_crop(data, recipe.evaluation_crop(start.usage.crop))
     start, data = for_classes(start, data, notify=_log.info)
     data = replace(data, mean=start.usage.mean, std=start.usage.std)
     spec = replace(start.spec, resolution=data.resolution_px)
     network = Checkpoint(spec, start.weights, start.usage).network()
-    usage = replace(start.usage, trained_px=data.resolution_px)
+    usage = replace(start.usage, trained_px=data.resolution_px, crop=data.preparation.crop)
     done = _trained(network, usage, data, recipe, from_scratch=False, options=options)
     return replace(done, checkpoint=replace(done.checkpoint, device=start.device))
 

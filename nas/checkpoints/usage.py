@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from nas.data.image_files.preparation import BACKGROUND, Preparation
 from nas.data.splits.rule import BY_DEFAULT, SplitRule
 
 if TYPE_CHECKING:
@@ -31,18 +32,33 @@ class Usage:
         background: Color behind transparent pixels, as PIL names it.
         named: Whether `classes` are real names; placeholders are never matched with a folder's name.
         rule: How images were held out from training, if the data had no splits of its own.
+        crop: Fraction of the shorter side that the input shows: see `Preparation`.
     """
 
     classes: tuple[str, ...]
     trained_px: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    background: str = "white"
+    background: str = BACKGROUND
     named: bool = True
     rule: SplitRule = BY_DEFAULT
+    crop: float = 1.0
+
+    @property
+    def preparation(self) -> Preparation:
+        """How an image file becomes its input; the white level is found for each image."""
+        return Preparation(self.background, crop=self.crop)
 
     @classmethod
     def of(cls, data: Dataset) -> Self:
         """Describe the images of a data set that a network is trained on."""
-        px, ground = data.resolution_px, data.background
-        return cls(data.classes, px, data.mean, data.std, ground, rule=data.rule)
+        px, prepared = data.resolution_px, data.preparation
+        return cls(
+            data.classes,
+            px,
+            data.mean,
+            data.std,
+            prepared.background,
+            rule=data.rule,
+            crop=prepared.crop,
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ def open_images(
     resumed: Resumed | None = None,
     of: Path | None = None,
     augment: Augment | None = None,
+    crop: float = 1.0,
 ) -> Dataset:
     """Read the images at `wanted.proxy_resolution`, or at their own size.
 
@@ -40,12 +42,13 @@ def open_images(
         resumed: The resumed run, if any.
         of: See `find_images`.
         augment: How training images are cropped, if they are.
+        crop: See `find_images`.
 
     Raises:
         InputError: See `nas.data.load.load_dataset`; there are fewer training images than a batch; or the
             images differ from those the run started with.
     """
-    source = find_images(wanted, console, resumed=resumed, of=of)
+    source = find_images(wanted, console, resumed=resumed, of=of, crop=crop)
     px = wanted.proxy_resolution or source.default_px()
     return read_images(source, px, console, batch_size=batch_size, setting=setting, augment=augment)
 
@@ -56,6 +59,7 @@ def find_images(
     *,
     resumed: Resumed | None = None,
     of: Path | None = None,
+    crop: float = 1.0,
 ) -> ImageSource:
     """Find the images and split them; decodes them only if bad ones are to be skipped.
 
@@ -64,6 +68,7 @@ def find_images(
         console: Shows progress if it takes long.
         resumed: The resumed run, if any.
         of: A checkpoint or an exported file; images known to its run keep their split.
+        crop: Fraction of the shorter side that evaluation sees.
 
     Raises:
         InputError: See `nas.data.load.open_source`; or the images differ from those the run started with.
@@ -79,6 +84,7 @@ def find_images(
             memory_limit_mb=wanted.memory_limit_mb,
             rule=wanted.rule,
             background=wanted.background,
+            crop=crop,
             layout=wanted.layout,
             max_megapixels=wanted.max_megapixels,
             skip_bad_images=wanted.skip_bad_images,
@@ -107,8 +113,9 @@ def images_of(wanted: DataConfig, usage: Usage, file: Path, px: int, console: Co
         InputError: The images cannot be found or read.
     """
     wanted = wanted.model_copy(update={"background": usage.background})
-    source = find_images(wanted.held_out_by(usage.rule), console, of=file)
-    return read_images(source, px, console, batch_size=1)
+    wanted = wanted.held_out_by(usage.rule)
+    source = find_images(wanted, console, of=file, crop=usage.crop)
+    return read_images(replace(source, crops_train=True), px, console, batch_size=1)
 
 
 def read_images(
@@ -138,11 +145,16 @@ def read_images(
     from nas.data.images import require_batch  # imports torch
 
     reading = f"reading images of {source.name} at {px} px"
+    train_px, beside_train_px = (
+        side if augment is None or side is None else augment.stored_px(side)
+        for side in (px, beside_px)
+    )
     with waiting(console, reading) as status:
         images = source.at(
             px,
-            train_px=None if augment is None else augment.stored_px(px),
+            train_px=train_px,
             beside_px=beside_px,
+            beside_train_px=beside_train_px,
             progress=lambda done, total: status.update(f"{reading}: {done} of {total}"),
         )
     require_batch(images, batch_size, setting=setting)

@@ -23,8 +23,8 @@ from PIL import __version__ as pillow_version
 
 from latency.measuring.user_folders import cache_folder
 from nas.data.image_files.decode import ProgressCallback, for_each, try_decode
-from nas.data.image_files.depth import White
 from nas.data.image_files.pictures import Pictures
+from nas.data.image_files.preparation import PLAIN, Preparation
 from nas.data.image_files.unreadable import Unreadable, UnreadableError
 
 CHECKED_PX = 32
@@ -93,7 +93,7 @@ def find_unreadable(
     memory: Memory,
     *,
     size_px: int = CHECKED_PX,
-    white: White | None = None,
+    preparation: Preparation = PLAIN,
     progress: ProgressCallback | None = None,
     quiet_s: float = 2.0,
 ) -> dict[str, dict[int, Unreadable]]:
@@ -103,7 +103,7 @@ def find_unreadable(
         splits: The images.
         memory: Known images; updated.
         size_px: Resolution to decode at.
-        white: White level of images of more than eight bits.
+        preparation: That of the data set.
         progress: Called with (images done, total) once the work has taken `quiet_s` seconds.
         quiet_s: Seconds of work before the first call.
 
@@ -117,7 +117,7 @@ def find_unreadable(
 
     def look(number: int) -> Unreadable | None:
         name, index = everyone[new[number]]
-        decoded = try_decode(splits[name], index, size_px=size_px, white=white)
+        decoded = try_decode(splits[name], index, size_px=size_px, preparation=preparation)
         return decoded if isinstance(decoded, Unreadable) else None
 
     bad = for_each(len(new), look, progress=progress, quiet_s=quiet_s)
@@ -137,7 +137,7 @@ def require_readable(
     memory: Memory,
     *,
     size_px: int,
-    white: White | None = None,
+    preparation: Preparation = PLAIN,
     progress: ProgressCallback | None = None,
 ) -> None:
     """Check that every image can be decoded; see `find_unreadable`.
@@ -145,7 +145,9 @@ def require_readable(
     Raises:
         UnreadableError: Some cannot; all are listed.
     """
-    found = find_unreadable(splits, memory, size_px=size_px, white=white, progress=progress)
+    found = find_unreadable(
+        splits, memory, size_px=size_px, preparation=preparation, progress=progress
+    )
     bad = [one for part in found.values() for one in part.values()]
     if bad:
         raise UnreadableError(bad)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nas.data.folders.contents import Contents
+from nas.data.image_files.preparation import PLAIN, Preparation
 from nas.data.share import WHOLE, Share
 from nas.data.splits.rule import BY_DEFAULT, SplitRule
 from search_spaces.errors import InputError
@@ -100,7 +101,7 @@ class Dataset:
             that crops them.
         mean: Per channel over train, of pixels in 0..1.
         std: Per channel over train, of pixels in 0..1.
-        background: Color behind transparent pixels, as PIL names it.
+        preparation: How the images of val and test were prepared.
         contents: The files of each split, if known.
         left_out: Names of images that were left out because they cannot be read.
         changes: Differences from the images that a resumed run began with, accepted by the user.
@@ -115,7 +116,7 @@ class Dataset:
     resolution_px: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    background: str = "white"
+    preparation: Preparation = PLAIN
     contents: Contents | None = None
     left_out: tuple[str, ...] = ()
     changes: tuple[str, ...] = ()
@@ -151,6 +152,19 @@ def require_batch(dataset: Dataset, batch_size: int, *, setting: str = "batch_si
         raise InputError(
             f"{setting} is {batch_size}, but {dataset.name} has {len(dataset.train)} training images: "
             f"take at most {len(dataset.train)}, or add images"
+        )
+
+
+def require_crop(dataset: Dataset, crop: float) -> None:
+    """Check that images to evaluate on are prepared with this center crop: see `Preparation`.
+
+    Raises:
+        InputError: They are not.
+    """
+    if dataset.preparation.crop != crop:
+        raise InputError(
+            f"the images of {dataset.name} have a center crop of {dataset.preparation.crop:g}, and the "
+            f"network's is {crop:g}: load them with crop={crop:g}, or set the recipe's center_crop"
         )
 
 

@@ -109,8 +109,7 @@ def inspect(source: ImageSource, *, progress: ProgressCallback | None = None) ->
         found = decode_into(
             images,
             part,
-            background=source.background,
-            white=source.white,
+            source.preparation.whole(),
             progress=part_of(progress, done=done, total=total),
         )
         done += len(part.labels)

@@ -10,17 +10,16 @@ from nas.data.checking import Memory, find_unreadable
 from nas.data.finding import find
 from nas.data.folders.contents import Contents
 from nas.data.folders.layout import LayoutName
-from nas.data.image_files.decode import (
-    BACKGROUND,
-    ProgressCallback,
-)
+from nas.data.image_files.decode import ProgressCallback
 from nas.data.image_files.opening import MAX_MEGAPIXELS
+from nas.data.image_files.preparation import BACKGROUND, LEAST_CROP, Preparation
 from nas.data.image_files.unreadable import Unreadable
 from nas.data.image_files.whites import white_of_sample
 from nas.data.images import Dataset
 from nas.data.source import ImageSource as ImageSource
 from nas.data.splits.holding_out import hold_out, missing_splits, without
 from nas.data.splits.rule import BY_DEFAULT, SplitRule
+from search_spaces.errors import InputError
 
 NAMED = 3
 
@@ -35,6 +34,7 @@ class SourceOptions(TypedDict, total=False):
     root: Path | None
     workers: int
     background: str
+    crop: float
     layout: LayoutName
     max_megapixels: float
     skip_bad_images: bool
@@ -73,6 +73,7 @@ def open_source(
     root: Path | None = None,
     workers: int = 2,
     background: str = BACKGROUND,
+    crop: float = 1.0,
     layout: LayoutName = "auto",
     max_megapixels: float = MAX_MEGAPIXELS,
     skip_bad_images: bool = False,
@@ -93,6 +94,7 @@ def open_source(
             ~/.cache/mobile-nas.
         workers: Processes that decode if the images do not fit.
         background: Color behind transparent pixels, as PIL names it.
+        crop: Fraction of the shorter side that evaluation sees: see `Preparation`.
         layout: Of a folder: see `nas.data.folders.layout.find_layout`.
         max_megapixels: Larger images are not read.
         skip_bad_images: Leave out images that cannot be read, before the splits are drawn: all of
@@ -103,17 +105,21 @@ def open_source(
     Raises:
         InputError: The data set is unknown, or an argument is invalid.
     """
+    if not LEAST_CROP <= crop <= 1:
+        raise InputError(
+            f"crop must be from {LEAST_CROP:g} to 1, got {crop:g}: 0.875 is common, 1 crops nothing"
+        )
     found = find(source, root=root, layout=layout, max_megapixels=max_megapixels)
     for note in found.notes:
         _log.warning("%s", note)
     missing, memory = missing_splits(found), Memory.of(source)
     all_train = found.pictures["train"]
     assert all_train is not None
-    white = white_of_sample(all_train)
+    preparation = Preparation(background, white_of_sample(all_train), crop)
     left_out: tuple[Unreadable, ...] = ()
     if skip_bad_images:
         parts = {split: part for split, part in found.pictures.items() if part is not None}
-        bad = find_unreadable(parts, memory, white=white, progress=progress)
+        bad = find_unreadable(parts, memory, preparation=preparation, progress=progress)
         left_out = tuple(one for part in bad.values() for one in part.values())
         found = without(found, bad)
         _say_left_out(left_out)
@@ -124,8 +130,7 @@ def open_source(
         pictures,
         memory_limit_mb,
         workers,
-        background,
-        white,
+        preparation,
         Contents.of(pictures, missing),
         left_out,
         memory,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,6 @@ from numpy.typing import NDArray
 from nas.data.checking import FORGETFUL, Memory, require_readable
 from nas.data.folders.contents import Contents
 from nas.data.image_files.decode import (
-    BACKGROUND,
     Pictures,
     ProgressCallback,
     SomePictures,
@@ -21,7 +21,7 @@ from nas.data.image_files.decode import (
     default_resolution,
     part_of,
 )
-from nas.data.image_files.depth import EACH_ITS_OWN, White
+from nas.data.image_files.preparation import PLAIN, Preparation
 from nas.data.image_files.unreadable import Unreadable, UnreadableError
 from nas.data.images import ArraySplit, Dataset, Split, channel_statistics
 from nas.data.oddities import oddities
@@ -51,8 +51,7 @@ class ImageSource:
         pictures: Images of `train`, `val` and `test`, not decoded yet.
         memory_limit_mb: Larger splits are decoded while they are read.
         workers: Processes that decode then.
-        background: Color behind transparent pixels.
-        white: White level of images of more than eight bits.
+        preparation: How images are decoded.
         contents: The files of each split, if there are any.
         left_out: Images that cannot be read, if these are left out.
         memory: Images that are known to be intact.
@@ -60,6 +59,8 @@ class ImageSource:
         changes: See `Dataset.changes`.
         accepts_changes: Whether changed pixels in the same files are accepted as well.
         rule: How images were held out.
+        crops_train: Whether training images are center-cropped like val and test, for a network in use; a
+            training crops them itself.
         said: Warnings already logged, so that another resolution does not repeat them.
     """
 
@@ -68,8 +69,7 @@ class ImageSource:
     pictures: Mapping[str, Pictures]
     memory_limit_mb: int = 4096
     workers: int = 2
-    background: str = BACKGROUND
-    white: White = EACH_ITS_OWN
+    preparation: Preparation = PLAIN
     contents: Contents | None = None
     left_out: tuple[Unreadable, ...] = ()
     memory: Memory = FORGETFUL
@@ -77,6 +77,7 @@ class ImageSource:
     changes: tuple[str, ...] = ()
     accepts_changes: bool = False
     rule: SplitRule = BY_DEFAULT
+    crops_train: bool = False
     said: set[str] = field(default_factory=set, compare=False, repr=False)
 
     def default_px(self) -> int:
@@ -89,6 +90,7 @@ class ImageSource:
         *,
         train_px: int | None = None,
         beside_px: int | None = None,
+        beside_train_px: int | None = None,
         progress: ProgressCallback | None = None,
     ) -> Dataset:
         """Decode the images at a resolution, in memory if they fit; otherwise only check them.
@@ -98,6 +100,7 @@ class ImageSource:
             train_px: Height and width of the training images, if a training crops them; at least
                 `size_px`.
             beside_px: Another resolution at which the same images are in memory too.
+            beside_train_px: Height and width of the training images there; `beside_px` by default.
             progress: Called with (images done, total) once the work has taken two seconds.
 
         Raises:
@@ -107,23 +110,33 @@ class ImageSource:
             raise InputError(
                 f"resolution must be at least {MIN_RESOLUTION_PX}, got {size_px}: try 32 or 96"
             )
-        sizes = dict.fromkeys(self.pictures, size_px)
-        if train_px is not None:
-            sizes["train"] = train_px
-        others = {} if beside_px is None else dict.fromkeys(self.pictures, beside_px)
-        if _size_mb(self.pictures, sizes) + _size_mb(self.pictures, others) <= self.memory_limit_mb:
-            return _in_memory(self, sizes, size_px=size_px, progress=progress)
-        return _streaming(self, sizes, size_px=size_px, progress=progress)
+        decoding = {name: Decoding(size_px, self.preparation) for name in self.pictures}
+        train = self.preparation if self.crops_train else self.preparation.whole()
+        decoding["train"] = Decoding(train_px or size_px, train)
+        needed_mb = self._size_mb(size_px, train_px) + self._size_mb(beside_px, beside_train_px)
+        if needed_mb <= self.memory_limit_mb:
+            return _in_memory(self, decoding, size_px=size_px, progress=progress)
+        return _streaming(self, decoding, size_px=size_px, progress=progress)
+
+    def _size_mb(self, size_px: int | None, train_px: int | None) -> float:
+        """Return the memory for the decoded images; 0 without a size."""
+        if size_px is None:
+            return 0.0
+        sides = dict.fromkeys(self.pictures, size_px) | {"train": train_px or size_px}
+        parts = self.pictures.items()
+        return sum(len(part.labels) * 3 * sides[name] ** 2 for name, part in parts) / 2**20
 
 
-def _size_mb(pictures: Mapping[str, Pictures], sizes: Mapping[str, int]) -> float:
-    """Return the memory for splits decoded at these sizes."""
-    return sum(len(pictures[name].labels) * 3 * px**2 for name, px in sizes.items()) / 2**20
+class Decoding(NamedTuple):
+    """How a split is decoded: its side, and the preparation."""
+
+    px: int
+    preparation: Preparation
 
 
 def _in_memory(
     source: ImageSource,
-    sizes: Mapping[str, int],
+    decoding: Mapping[str, Decoding],
     *,
     size_px: int,
     progress: ProgressCallback | None,
@@ -133,11 +146,10 @@ def _in_memory(
     splits: dict[str, ArraySplit] = {}
     bad: list[Unreadable] = []
     for name, part in source.pictures.items():
-        images = np.empty((len(part.labels), 3, sizes[name], sizes[name]), np.uint8)
+        px, preparation = decoding[name]
+        images = np.empty((len(part.labels), 3, px, px), np.uint8)
         shifted = part_of(progress, done=done, total=total)
-        found = decode_into(
-            images, part, background=source.background, white=source.white, progress=shifted
-        )
+        found = decode_into(images, part, preparation, progress=shifted)
         bad += found.values()
         splits[name] = ArraySplit(images, part.labels)
         done += len(part.labels)
@@ -149,26 +161,29 @@ def _in_memory(
 
 def _streaming(
     source: ImageSource,
-    sizes: Mapping[str, int],
+    decoding: Mapping[str, Decoding],
     *,
     size_px: int,
     progress: ProgressCallback | None,
 ) -> Dataset:
     require_readable(
-        source.pictures, source.memory, size_px=size_px, white=source.white, progress=progress
+        source.pictures,
+        source.memory,
+        size_px=size_px,
+        preparation=source.preparation,
+        progress=progress,
     )
-    train, background = source.pictures["train"], source.background
+    train = source.pictures["train"]
     step = max(1, len(train.labels) // SAMPLED_FOR_STATISTICS)
     numbers = np.arange(0, len(train.labels), step)
     images = decode_all(
         SomePictures(train, numbers),
         size_px=size_px,
-        background=background,
-        white=source.white,
+        preparation=decoding["train"].preparation,
         progress=progress,
     )
     splits = {
-        name: StreamingSplit(part, sizes[name], source.workers, background, source.white)
+        name: StreamingSplit(part, decoding[name].px, source.workers, decoding[name].preparation)
         for name, part in source.pictures.items()
     }
     return _dataset(source, splits, size_px, images, numbers)
@@ -201,7 +216,7 @@ def _dataset(
         resolution_px=size_px,
         mean=mean,
         std=std,
-        background=source.background,
+        preparation=source.preparation,
         contents=source.contents,
         left_out=tuple(one.name for one in source.left_out),
         changes=changes,

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from nas.data.image_files.decode import BACKGROUND, Pictures, decode
-from nas.data.image_files.depth import EACH_ITS_OWN, White
+from nas.data.image_files.decode import Pictures, decode
+from nas.data.image_files.preparation import PLAIN, Preparation
 from nas.data.image_files.unreadable import UnreadableError
 from nas.data.images import Batch, batch_indices
 from nas.data.share import WHOLE, Share
@@ -27,15 +27,13 @@ class StreamingSplit:
         pictures: The images.
         resolution_px: Height and width of the decoded images.
         workers: Processes that decode; 0 decodes in the caller.
-        background: Color behind transparent pixels.
-        white: White level of images of more than eight bits.
+        preparation: How they are decoded.
     """
 
     pictures: Pictures
     resolution_px: int
     workers: int = 2
-    background: str = BACKGROUND
-    white: White = EACH_ITS_OWN
+    preparation: Preparation = PLAIN
 
     def __len__(self) -> int:
         return len(self.pictures.labels)
@@ -90,8 +88,7 @@ class _DecodedBatches(TorchDataset[Batch | UnreadableError]):
                     split.pictures,
                     index,
                     size_px=split.resolution_px,
-                    background=split.background,
-                    white=split.white,
+                    preparation=split.preparation,
                 )
                 for index in chosen.tolist()
             ]

@@ -77,7 +77,7 @@ def predictions(model: Model, paths: Sequence[Path], *, top: int) -> Iterator[Pr
     feed = model.feed
 
     def read(index: int) -> NDArray[np.uint8] | Unreadable:
-        return try_decode(pictures, index, size_px=feed.size_px, background=feed.usage.background)
+        return try_decode(pictures, index, size_px=feed.size_px, preparation=feed.usage.preparation)
 
     with ThreadPoolExecutor() as pool, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's warnings about irrelevant metadata

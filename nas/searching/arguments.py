@@ -119,11 +119,13 @@ def proxy_training(
         threads: Number of torch threads.
 
     Raises:
-        InputError: There are fewer training images than a batch.
+        InputError: There are fewer training images than a batch, or images with another center crop.
     """
-    from nas.data.images import require_batch  # imports torch
+    from nas.data.images import require_batch, require_crop  # imports torch
 
     require_batch(data, recipe.batch_size)
+    for images in (data, final_data):
+        require_crop(images, recipe.evaluation_crop(data.preparation.crop))
     rung = None
     if fidelity is not None:
         rung = first_recipe(recipe, fidelity, train_images=len(data.train))

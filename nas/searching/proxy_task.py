@@ -95,4 +95,4 @@ class ProxyTraining:
 
         steps = recipe.total_steps(len(self.dataset.train))
         deployed = max(1, round(self.deployed_part * steps))
-        return FirstPart(self.dataset.train, steps - deployed)
+        return FirstPart(self.dataset.train, steps - deployed, px=self.dataset.resolution_px)

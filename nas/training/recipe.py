@@ -7,12 +7,14 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from nas.data.image_files.preparation import LEAST_CROP
 from nas.schema import SETTINGS
 
 DEFAULT_EPOCHS = 5.0
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Strength = Annotated[float, Field(ge=0, lt=1)]
+Crop = Annotated[float, Field(ge=LEAST_CROP, le=1)]
 
 
 class Augment(BaseModel):
@@ -245,6 +247,11 @@ class Recipe(BaseModel):
         default="data",
         description="of inputs, from scratch: by the data's mean and deviation, to -1..1, or by ImageNet's",
     )
+    center_crop: Crop | None = Field(
+        default=None,
+        description="fraction of the shorter side that evaluation and use see; 0.875 is ImageNet's "
+        "convention. null keeps the seed's, and is 1 from scratch. Training images are not center-cropped",
+    )
     zero_init_residual: bool = Field(
         default=True, description="initialize residual branches to zero when training from scratch"
     )
@@ -291,6 +298,17 @@ class Recipe(BaseModel):
         if self.rate_batch is None:
             return self.learning_rate
         return self.learning_rate * self.batch_size / self.rate_batch
+
+    def evaluation_crop(self, kept: float = 1.0) -> float:
+        """Return the fraction of the shorter side that evaluation sees.
+
+        Args:
+            kept: That of the network to fine-tune, if there is one.
+
+        >>> Recipe().evaluation_crop(0.875), Recipe(center_crop=1).evaluation_crop(0.875)
+        (0.875, 1.0)
+        """
+        return kept if self.center_crop is None else self.center_crop
 
     def epoch_steps(self, train_images: int) -> int:
         """Return the number of steps of an epoch: whole batches, at least one."""

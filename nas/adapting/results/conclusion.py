@@ -51,7 +51,7 @@ def conclude(
     finals = sorted(ours, key=lambda t: -(t.accuracy or 0.0))
     best = _best(finals, plan)
     weights = plan.weights if best is None else folder.weights_path(best.key).read_bytes()
-    usage = replace(seed.usage, trained_px=data.resolution_px)
+    usage = replace(seed.usage, trained_px=data.resolution_px, crop=data.preparation.crop)
     adapted = Checkpoint(shrink.current.spec, state_of(weights), usage, seed.device)
     found = read_baselines(folder)
 

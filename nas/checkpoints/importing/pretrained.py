@@ -40,6 +40,7 @@ def import_checkpoint(
     kind: Kind | None = None,
     headless: bool = False,
     normalization: Normalization = "imagenet",
+    crop: float = 1.0,
     keep_background: bool = False,
     notify: Callable[[str], None] = lambda _: None,
 ) -> Checkpoint:
@@ -55,6 +56,7 @@ def import_checkpoint(
         kind: Which weights to take if a file has both; `model` by default.
         headless: Whether the classifier may be missing: it is then drawn at random, for the spec's classes.
         normalization: Of the images: by ImageNet's mean and deviation, or to -1..1 (`inception`).
+        crop: Fraction of the shorter side that they show: see `Preparation`.
         keep_background: Whether to keep all of 1001 classes.
         notify: Is notified of the choice if a file has several sets of weights, and of a class left out.
 
@@ -76,6 +78,7 @@ def import_checkpoint(
         mean=mean,
         std=std,
         named=spec.head.classes == IMAGENET_CLASSES,
+        crop=crop,
     )
     checkpoint = Checkpoint(spec, weights, usage)
     if spec.head.classes != IMAGENET_CLASSES + 1 or keep_background:

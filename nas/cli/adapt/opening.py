@@ -253,7 +253,15 @@ def _images(
     )
     wanted = wanted.held_out_by(seed.usage.rule)
     say(console, f"reading images of {wanted.source}")
-    images = open_images(wanted, console, batch_size=1, resumed=resumed, of=path)
+    images = open_images(
+        wanted,
+        console,
+        batch_size=1,
+        resumed=resumed,
+        of=path,
+        augment=config.augment,
+        crop=config.evaluation_crop(seed.usage.crop),
+    )
     try:
         for_classes(seed, images, notify=lambda note: console.print(note, soft_wrap=True))
     except InputError as error:

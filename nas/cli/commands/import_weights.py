@@ -15,6 +15,7 @@ from nas.checkpoints.class_names import placeholder_classes
 from nas.cli.option_groups import OptionGroup, with_groups
 from nas.cli.provenance import say_run
 from nas.cli.specs import ScaleOptions, open_spec, stem
+from nas.data.image_files.preparation import LEAST_CROP
 from nas.display.output import JsonFlag, command, messages, print_json, require_writable_file
 from search_spaces import REFERENCES, InputError
 from search_spaces import count as count_cost
@@ -66,6 +67,14 @@ class WeightsOptions(OptionGroup):
             "TensorFlow's weights.",
         ),
     ] = None
+    center_crop: Annotated[
+        float | None,
+        typer.Option(
+            metavar="FRACTION",
+            help="Fraction of the shorter side that the network sees; published ImageNet weights are "
+            "evaluated with 0.875. Default: 1, or --like's.",
+        ),
+    ] = None
     weights_of: Annotated[
         str | None,
         typer.Option(
@@ -115,7 +124,7 @@ def import_weights(
         raise InputError(
             f"--classes {labels.classes} and --like {like} both name the classes: give one of them"
         )
-    kind = _kind(source.weights_of)
+    kind, crop = _kind(source.weights_of), _crop(source.center_crop)
     spec, normalization = _network(source, scale)
     path = output or Path(f"{stem(source.arch)}-seed.pt")
     require_writable_file(path, source=source.weights, is_chosen=output is not None)
@@ -129,12 +138,15 @@ def import_weights(
         kind=kind,
         headless=count is not None,
         normalization=normalization,
+        crop=1.0 if crop is None else crop,
         keep_background=names is not None and len(names.names) == spec.head.classes + 1,
         notify=lambda note: console.print(note, soft_wrap=True),
     )
     if like is not None:
         seed = seed.used_like(load_checkpoint(like), px=source.resolution)
         say_run(like)
+        if crop is not None:
+            seed = replace(seed, usage=replace(seed.usage, crop=crop))
     if count is not None:
         seed = seed.with_classes(placeholder_classes(count), named=False)
     elif names is not None:
@@ -217,6 +229,14 @@ def _classes(given: str | None) -> tuple[int | None, ClassFile | None]:
             "file with the class names, one per line"
         )
     return None, names
+
+
+def _crop(given: float | None) -> float | None:
+    if given is not None and not LEAST_CROP <= given <= 1:
+        raise InputError(
+            f"--center-crop must be from {LEAST_CROP:g} to 1, got {given:g}: 0.875 is common for ImageNet"
+        )
+    return given
 
 
 def _kind(weights_of: str | None) -> Kind | None:

@@ -146,7 +146,9 @@ def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None 
     sources = tuple(_opened(device) for device in config.targets)
     require_distinct(sources)
     load_space(config.space)  # fails before images are read
-    images = find_images(config.data, console, resumed=resumed)
+    images = find_images(
+        config.data, console, resumed=resumed, crop=config.recipe.evaluation_crop()
+    )
     sizes = settle_sizes(
         images.default_px(),
         resolution=config.resolution,
@@ -162,6 +164,7 @@ def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None 
         console=console,
         batch_size=config.recipe.batch_size,
         setting="recipe.batch_size (set it with --config)",
+        augment=config.recipe.augment,
     )
     if sizes.differ:
         data = read(sizes.proxy_px, beside_px=sizes.deployed_px)

@@ -33,6 +33,7 @@ from nas.engine.folder.run_folder import (
     require_writable,
 )
 from nas.training.named_recipes import read_recipe
+from nas.training.recipe import Recipe
 from nas.training_runs.config import TrainConfig
 from search_spaces import REFERENCES, ArchSpec, InputError
 from search_spaces.spec import load, to_yaml
@@ -88,6 +89,7 @@ def begin(
         batch_size=how.batch_size,
         of=None if seed is None else Path(seed),
         augment=how.augment,
+        crop=_crop(how, start),
     )
     if start is not None:
         if network.new_classifier:
@@ -131,12 +133,17 @@ def resume(path: Path, console: Console, *, workers: WorkerOptions) -> TrainingJ
         batch_size=config.recipe.batch_size,
         resumed=Resumed(folder),
         augment=config.recipe.augment,
+        crop=_crop(config.recipe, start),
     )
     if start is not None:
         start, data = for_classes(start, data)
     usable_device(config.device, on_cluster=schedule.ray_address is not None)
     teacher = open_teacher(config.teacher, data)
     return TrainingJob(config, spec, start, data, teacher, folder)
+
+
+def _crop(recipe: Recipe, start: Checkpoint | None) -> float:
+    return recipe.evaluation_crop(1.0 if start is None else start.usage.crop)
 
 
 def _with_new_classifier(start: Checkpoint, data: Dataset, *, seed: int) -> Checkpoint:

@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from nas.data.image_files.depth import White
 from nas.data.image_files.opening import reason
 from nas.data.image_files.pictures import FilePictures as FilePictures
 from nas.data.image_files.pictures import Pictures as Pictures
 from nas.data.image_files.pictures import SomePictures as SomePictures
+from nas.data.image_files.preparation import PLAIN, Preparation
 from nas.data.image_files.room import Room
-from nas.data.image_files.square import BACKGROUND as BACKGROUND
 from nas.data.image_files.square import square_rgb as square_rgb
 from nas.data.image_files.unreadable import Unreadable, UnreadableError
 
@@ -35,8 +34,7 @@ def decode(
     index: int,
     *,
     size_px: int,
-    background: str = BACKGROUND,
-    white: White | None = None,
+    preparation: Preparation = PLAIN,
 ) -> NDArray[np.uint8]:
     """Return one picture as uint8 (3, size_px, size_px).
 
@@ -44,15 +42,14 @@ def decode(
         pictures: The images.
         index: Index of the image.
         size_px: Height and width of the result.
-        background: Color behind transparent pixels.
-        white: White level of the data set's images of more than eight bits.
+        preparation: That of the data set.
 
     Raises:
         UnreadableError: The image cannot be read, is truncated or is absurdly large.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's warnings about irrelevant metadata
-        found = try_decode(pictures, index, size_px=size_px, background=background, white=white)
+        found = try_decode(pictures, index, size_px=size_px, preparation=preparation)
     if isinstance(found, Unreadable):
         raise UnreadableError([found])
     return found
@@ -63,14 +60,13 @@ def try_decode(
     index: int,
     *,
     size_px: int,
-    background: str = BACKGROUND,
-    white: White | None = None,
+    preparation: Preparation = PLAIN,
 ) -> NDArray[np.uint8] | Unreadable:
     """Return one picture, or why it cannot be read; the caller silences Pillow's warnings."""
 
     def square(image: Image.Image) -> NDArray[np.uint8]:
-        with image, ROOM.taken(_megapixels(image, size_px)):
-            pixels = np.asarray(square_rgb(image, size_px, background=background, white=white))
+        with image, ROOM.taken(_megapixels(image, preparation.decoded_px(size_px))):
+            pixels = np.asarray(square_rgb(image, size_px, preparation))
         return np.ascontiguousarray(pixels.transpose(2, 0, 1))  # (H, W, 3) -> (3, H, W)
 
     try:
@@ -87,12 +83,12 @@ def try_decode(
     return Unreadable(pictures.describe(index), problem)
 
 
-def _megapixels(image: Image.Image, size_px: int) -> float:
+def _megapixels(image: Image.Image, least_px: int) -> float:
     """Estimate the memory for decoding, in megapixels: JPEG is decoded small unless it is progressive."""
     whole = image.width * image.height / 1e6
     if image.format not in ("JPEG", "MPO") or image.info.get("progressive"):
         return whole
-    scale = min(image.width, image.height) // (2 * size_px)
+    scale = min(image.width, image.height) // least_px
     return whole / min(8, max(1, scale)) ** 2
 
 
@@ -100,8 +96,7 @@ def decode_all(
     pictures: Pictures,
     *,
     size_px: int,
-    background: str = BACKGROUND,
-    white: White | None = None,
+    preparation: Preparation = PLAIN,
     progress: ProgressCallback | None = None,
     quiet_s: float = 2.0,
 ) -> NDArray[np.uint8]:
@@ -110,8 +105,7 @@ def decode_all(
     Args:
         pictures: The images.
         size_px: Height and width of the result.
-        background: Color behind transparent pixels.
-        white: White level of the data set's images of more than eight bits.
+        preparation: That of the data set.
         progress: Called with (done, total), but only once the work has taken `quiet_s` seconds.
         quiet_s: Seconds of work before the first call.
 
@@ -122,9 +116,7 @@ def decode_all(
         UnreadableError: Images cannot be read; all of them are listed.
     """
     images = np.empty((len(pictures.labels), 3, size_px, size_px), np.uint8)
-    bad = decode_into(
-        images, pictures, background=background, white=white, progress=progress, quiet_s=quiet_s
-    )
+    bad = decode_into(images, pictures, preparation, progress=progress, quiet_s=quiet_s)
     if bad:
         raise UnreadableError(list(bad.values()))
     return images
@@ -133,9 +125,8 @@ def decode_all(
 def decode_into(
     images: NDArray[np.uint8],
     pictures: Pictures,
+    preparation: Preparation = PLAIN,
     *,
-    background: str = BACKGROUND,
-    white: White | None = None,
     progress: ProgressCallback | None = None,
     quiet_s: float = 2.0,
 ) -> dict[int, Unreadable]:
@@ -146,9 +137,7 @@ def decode_into(
     """
 
     def fill(index: int) -> Unreadable | None:
-        found = try_decode(
-            pictures, index, size_px=images.shape[-1], background=background, white=white
-        )
+        found = try_decode(pictures, index, size_px=images.shape[-1], preparation=preparation)
         if isinstance(found, Unreadable):
             return found
         images[index] = found

@@ -9,13 +9,13 @@ that dark images stay dark.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from nas.data.image_files.plain_files import PNG_MAGIC, png_chunks
+from nas.data.image_files.preparation import White
 
 WHITES = (1, 255, 4095, 65535)
 FULL = 65535
@@ -23,26 +23,6 @@ OVERSHOOT = 0.01  # of white: resampling may leave values this far beyond it
 UNCLEAR_BELOW = 8  # floats with a maximum between 1 and this are too dark for 0 to 255
 _HEADER_BYTES = 4096
 _MEND = "; save it with 8 bits, or with 16 bits starting at 0"
-
-
-@dataclass(frozen=True)
-class White:
-    """White levels of a data set; None determines it for each image.
-
-    Attributes:
-        whole: For integer images (PIL's modes I and I;16).
-        real: For float images (mode F).
-    """
-
-    whole: int | None = None
-    real: int | None = None
-
-    def of(self, image: Image.Image) -> int | None:
-        """Return the white level for an image's mode."""
-        return self.real if image.mode == "F" else self.whole
-
-
-EACH_ITS_OWN = White()
 
 
 def is_deep(image: Image.Image) -> bool:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from PIL import Image, ImageColor
 
-from nas.data.image_files.depth import White, declared_white, eight_bits, is_deep, white_of
+from nas.data.image_files.depth import declared_white, eight_bits, is_deep, white_of
 from nas.data.image_files.orientation import loaded
+from nas.data.image_files.preparation import PLAIN, Preparation
 
-BACKGROUND = "white"
 LARGE_PIXELS = 32_000_000
 """Larger images are converted strip by strip: each copy of 200 megapixels takes 800 MB."""
 
@@ -16,16 +16,13 @@ STRIP_PIXELS = 4_000_000
 Box = tuple[int, int, int, int]
 
 
-def square_rgb(
-    image: Image.Image, size_px: int, *, background: str = BACKGROUND, white: White | None = None
-) -> Image.Image:
-    """Turn upright (EXIF), convert to RGB, scale the shorter side to `size_px` and crop the center square.
+def square_rgb(image: Image.Image, size_px: int, preparation: Preparation = PLAIN) -> Image.Image:
+    """Turn upright (EXIF), convert to RGB, crop the central square and scale it to `size_px`.
 
     Args:
         image: As Pillow opened it; its pixels may not be read yet.
         size_px: Height and width of the result.
-        background: Color behind transparent pixels, as PIL's `ImageColor` names it.
-        white: White level of its data set's images of more than eight bits: see `White`.
+        preparation: That of its data set.
 
     Raises:
         ValueError: The white level of such an image cannot be determined.
@@ -34,27 +31,28 @@ def square_rgb(
     (10, 10)
     """
     # JPEG can decode at a half, quarter or eighth; twice the target is enough for the filter.
-    image.draft("RGB", (2 * size_px, 2 * size_px))
+    least_px = preparation.decoded_px(size_px)
+    image.draft("RGB", (least_px, least_px))
     declared = declared_white(image) if is_deep(image) else None
     turn = loaded(image)
     highest = None
     if is_deep(image):
-        highest = white_of(image, declared=declared, common=(white or White()).of(image))
+        highest = white_of(image, declared=declared, common=preparation.white.of(image))
     if image.width * image.height > LARGE_PIXELS:
-        image, highest = _reduced(image, 2 * size_px, background, highest), None
+        image, highest = _reduced(image, least_px, preparation.background, highest), None
     if turn is not None:
         image = image.transpose(turn)
-    rgb = _to_rgb(image, background, highest)
-    box = _centre(rgb)
+    rgb = _to_rgb(image, preparation.background, highest)
+    box = _centre(rgb, preparation.crop)
     if box[2] - box[0] == size_px:
         return rgb.crop(box)
     return rgb.resize((size_px, size_px), Image.Resampling.BILINEAR, box=box)
 
 
-def _centre(image: Image.Image) -> Box:
-    """Return the largest centered square."""
+def _centre(image: Image.Image, crop: float = 1.0) -> Box:
+    """Return the centered square whose side is this fraction of the shorter side, in whole pixels."""
     width, height = image.size
-    side = min(width, height)
+    side = max(1, round(crop * min(width, height)))
     left, top = (width - side) // 2, (height - side) // 2
     return left, top, left + side, top + side
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import warnings
 
 from nas.data.image_files.decode import sample
-from nas.data.image_files.depth import White, common_white, declared_white, is_deep, white_of
+from nas.data.image_files.depth import common_white, declared_white, is_deep, white_of
 from nas.data.image_files.pictures import Pictures
+from nas.data.image_files.preparation import White
 
 
 def white_of_sample(pictures: Pictures) -> White:

@@ -50,6 +50,7 @@ class DataMetadata(Record):
         mean: Mean of the training images by channel, 0..1; with `std`, identifies them.
         std: Their standard deviation.
         left_out: Images that cannot be read, if there are any.
+        crop: Fraction of the shorter side that evaluation sees.
     """
 
     omitted: ClassVar[frozenset[str]] = frozenset({"left_out"})
@@ -64,6 +65,7 @@ class DataMetadata(Record):
     mean: Rgb | None = None
     std: Rgb | None = None
     left_out: LeftOut | None = None
+    crop: float = 1.0
 
     @classmethod
     def of(cls, data: Dataset) -> Self:
@@ -80,6 +82,7 @@ class DataMetadata(Record):
             mean=data.mean,
             std=data.std,
             left_out=LeftOut(images=len(names), names=names) if names else None,
+            crop=data.preparation.crop,
         )
 
     def same_files(self, other: DataMetadata) -> bool:

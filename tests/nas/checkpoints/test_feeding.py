@@ -1,5 +1,6 @@
 """What files say about how to feed them, and what is refused."""
 
+import io
 import json
 import math
 from dataclasses import replace
@@ -48,6 +49,7 @@ def seed():
         replace(FEED, layout="NHWC", dtype="uint8", values="pixels"),
         replace(FEED, layout="NHWC", dtype="int8", quantization=(0.1, -3)),
         replace(FEED, outputs="probabilities", version=""),
+        replace(FEED, usage=replace(USAGE, crop=0.875)),
         replace(FEED, usage=replace(USAGE, named=False, classes=tuple(map(str, range(1000))))),
     ],
 )
@@ -87,6 +89,16 @@ def test_little_is_needed_of_somebody_else():
         ({"background": 7}, "a color such as"),
         ({"channels": "BGR"}, "must be RGB, got 'BGR'"),
         ({"resize": "nearest"}, "must be bilinear"),
+        (
+            {"crop": "center-square", "crop_fraction": 0.875},
+            "must be 1, as its 'crop' is center-square",
+        ),
+        ({"crop_fraction": 0.875}, "must be 1, as its 'crop' is center-square, got 0.875"),
+        ({"crop": "center-fraction"}, "'crop_fraction' is missing"),
+        ({"crop": "center-fraction", "crop_fraction": 0}, "a number from 0.1 to 1, got 0"),
+        ({"crop": "center-fraction", "crop_fraction": "0.9"}, "a number from 0.1 to 1"),
+        ({"crop": "center-fraction", "crop_fraction": math.nan}, "a number from 0.1 to 1"),
+        ({"crop": "smart"}, "must be center-square or center-fraction, got 'smart'"),
         ({"layout": "HWC"}, "NCHW or NHWC"),
         ({"values": ["pixels"]}, "normalized or pixels"),
         ({"quantization": {"scale": 1}}, "scale and zero_point"),
@@ -136,9 +148,36 @@ def test_checkpoints_from_before_load(seed, tmp_path):
     path.write_bytes(checkpoint_bytes(seed))
     content = torch.load(path, weights_only=True)
     del content["feed"], content["usage"]["named"], content["usage"]["background"]
+    del content["usage"]["crop"]
     torch.save(content, path)
     assert load_checkpoint(path).usage == replace(USAGE, background="black")
     assert open_model(path).feed.classes == ODD_NAMES
+
+
+def test_a_crop_is_in_every_file_and_refused_by_earlier_versions(seed, tmp_path):
+    """Version 0.1 reads "mobile-nas seed 1" alone, and descriptions whose `crop` is center-square."""
+    path, cropped = tmp_path / "crop.pt", replace(seed, usage=replace(USAGE, crop=0.875))
+    for checkpoint, form, crop in ((seed, 1, "square"), (cropped, 2, "fraction")):
+        path.write_bytes(checkpoint_bytes(checkpoint))
+        content = torch.load(path, weights_only=True)
+        assert content["format"] == f"mobile-nas seed {form}"
+        assert content["feed"]["crop"] == f"center-{crop}"
+        assert load_checkpoint(path).usage == checkpoint.usage
+        assert open_model(path).feed.usage.crop == content["feed"]["crop_fraction"]
+    keep_onnx(tmp_path / "crop.onnx", cropped)
+    assert open_model(tmp_path / "crop.onnx").feed == Feed.of(cropped)
+    without = Feed.of(seed).to_dict()
+    del without["crop_fraction"], without["crop"]
+    assert Feed.from_dict(without, where="f").usage.crop == 1
+
+
+@pytest.mark.parametrize("crop", [0, 1.5, float("nan"), "most", None])
+def test_a_checkpoint_with_an_impossible_crop_is_refused(seed, tmp_path, crop):
+    content = torch.load(io.BytesIO(checkpoint_bytes(seed)), weights_only=True)
+    content["usage"]["crop"] = crop
+    torch.save(content, tmp_path / "wrong.pt")
+    with pytest.raises(InputError, match=r"wrong\.pt: damaged checkpoint"):
+        load_checkpoint(tmp_path / "wrong.pt")
 
 
 def test_a_checkpoint_with_names_of_other_classes_is_refused(seed, tmp_path):
