@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import ValidationError
 
-from nas.cli.option_groups import given
+from nas.cli.option_groups import OptionGroup, given
 from nas.training.teacher_config import TeacherConfig
 from search_spaces import InputError
 from search_spaces.errors import first_problem
 
 if TYPE_CHECKING:
     from nas.data.images import Dataset
+    from nas.engine.folder.data_changes import Resumed
+    from nas.engine.folder.run_teacher import RunTeacher
     from nas.training.teacher import Teacher
 
 TeacherOption = Annotated[
@@ -33,6 +36,27 @@ TeacherWeightOption = Annotated[
         "rest."
     ),
 ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherOptions(OptionGroup):
+    """The teacher of final trainings; `settings` are those of `TeacherConfig`."""
+
+    panel = "Teacher"
+
+    teacher: TeacherOption = None
+    temperature: TemperatureOption = None
+    teacher_weight: TeacherWeightOption = None
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings given; empty without a teacher.
+
+        Raises:
+            InputError: One is invalid, or a setting of a teacher is given without one.
+        """
+        settings = teacher_settings(self.teacher, self.temperature, self.teacher_weight)
+        teacher_config(settings)  # names the option
+        return settings or {}
 
 
 def teacher_settings(
@@ -77,6 +101,26 @@ def found_teacher(config: TeacherConfig) -> TeacherConfig:
 
     path = of_run(config.path, ".pt")
     return config if path is None else config.model_copy(update={"path": str(path)})
+
+
+def run_teacher(config: TeacherConfig | None, resumed: Resumed | None) -> RunTeacher | None:
+    """Read the teacher of a search or NetAdapt run.
+
+    Args:
+        config: Its settings, as given; None without a teacher.
+        resumed: The resumed run, if any, whose copy of the teacher is used.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    if config is None:
+        return None
+    from nas.cli.provenance import say_run
+    from nas.engine.folder.run_teacher import RunTeacher
+
+    teacher = RunTeacher.read(found_teacher(config), resumed.folder if resumed else None)
+    say_run(teacher.config.path, teacher.checkpoint.run)
+    return teacher
 
 
 def open_teacher(config: TeacherConfig | None, data: Dataset) -> Teacher | None:

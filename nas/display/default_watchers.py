@@ -24,6 +24,7 @@ from nas.engine.watching import Silent, Watcher
 from nas.formatting import counted, in_short, percent, three_digits
 from nas.searching.config import SearchConfig
 from nas.searching.sizes import Sizes
+from nas.searching.teacher_cost import Slowdown
 from netadapt.shrink import Shrink
 
 _log = logging.getLogger(__name__)
@@ -106,7 +107,11 @@ class LoggedAdapt(AdaptWatcher):
 
 @contextmanager
 def search_watcher(
-    watcher: Watcher | None, config: SearchConfig, *, budget_left_s: float | None
+    watcher: Watcher | None,
+    config: SearchConfig,
+    *,
+    budget_left_s: float | None,
+    slowdown: Slowdown,
 ) -> Iterator[Watcher]:
     """Yield the caller's watcher, or run the default one.
 
@@ -114,13 +119,16 @@ def search_watcher(
         watcher: The caller's watcher; None takes the default.
         config: The search's settings, as far as a view needs them.
         budget_left_s: Seconds left of the time budget; None without one.
+        slowdown: How much longer finalists train because of a teacher.
     """
     if watcher is not None:
         yield watcher
     elif not interactive():
         yield LoggedSearch(config.sizes)
     else:
-        view = LiveView(messages(), config, budget_left_s=budget_left_s, foretold=False)
+        view = LiveView(
+            messages(), config, budget_left_s=budget_left_s, foretold=False, slowdown=slowdown
+        )
         with view.shown():
             yield view
 

@@ -62,7 +62,7 @@ class TrainingRun:
         self.total_steps = recipe.total_steps(len(dataset.train))
         self._module = module.train()
         self._recipe = recipe
-        self._objective = Objective(dataset, recipe, seed, device, teacher)
+        self._objective = Objective(dataset, recipe, seed, device, teacher and teacher.to(device))
         self._order = Order(dataset.train, recipe.batch_size, seed, first)
         self._batches = self._order.batches(0)
         self._optimizer = make_optimizer(module, recipe)

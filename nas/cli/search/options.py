@@ -10,6 +10,7 @@ import typer
 
 from nas.cli.option_groups import OptionGroup, given
 from nas.cli.run_options import RunOptions
+from nas.cli.teachers import TeacherOptions
 from nas.formatting import seconds
 from search_spaces import InputError
 
@@ -148,6 +149,22 @@ class ProcedureOptions(OptionGroup):
             seed=self.seed if self.random_seed is None else self.random_seed,
         )
         return settings if self.trials is None else settings | {"budget_s": None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinalistTeacherOptions(TeacherOptions):
+    """The teacher of the finalists."""
+
+    panel = "Teacher"
+
+    teacher: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE|RUN",
+            help="Trained network of the same classes that finalists learn from as well; trials, which are "
+            "short, do not.",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
