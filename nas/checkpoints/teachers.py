@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from nas.checkpoints.checkpoint import Checkpoint
@@ -38,6 +40,19 @@ def teacher_of(checkpoint: Checkpoint, classes: tuple[str, ...], config: Teacher
         temperature=config.temperature,
         weight=config.weight,
     )
+
+
+def with_names(checkpoint: Checkpoint, classes: tuple[str, ...]) -> Checkpoint:
+    """Return a teacher whose classes have names: the data's in their order, if it has none of its own.
+
+    Args:
+        checkpoint: The teacher's network.
+        classes: The data's classes, before they are put into a student's order.
+    """
+    usage = checkpoint.usage
+    if usage.named or len(usage.classes) != len(classes):
+        return checkpoint
+    return replace(checkpoint, usage=replace(usage, classes=classes, named=True))
 
 
 def _indices(checkpoint: Checkpoint, classes: tuple[str, ...], path: str) -> tuple[int, ...]:

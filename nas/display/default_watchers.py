@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from controllers import Controller
-from nas.adapting.config import AdaptConfig
 from nas.adapting.forecast import Workload
 from nas.adapting.watching import AdaptWatcher
 from nas.display.adapt_view import View
@@ -136,26 +135,24 @@ def search_watcher(
 @contextmanager
 def adapt_watcher(
     watcher: AdaptWatcher | Silent | None,
-    config: AdaptConfig,
+    workload: Workload,
     latency: MemoizedSource,
-    *,
-    train_images: int,
 ) -> Iterator[AdaptWatcher]:
     """Yield the caller's watcher of a NetAdapt run, or run the default one.
 
     Args:
         watcher: The caller's watcher; a search's `Silent` also works.
-        config: The run's settings.
+        workload: The run's training.
         latency: The latency source, which reports each network measured.
-        train_images: Size of the training split.
     """
     if watcher is not None:
         yield AdaptWatcher() if isinstance(watcher, Silent) else watcher
     elif not interactive():
         yield LoggedAdapt()
     else:
-        at_once = None if config.schedule.ray_address else config.schedule.at_once
-        view = View(messages(), Workload(config, train_images), None, workers=at_once)
+        schedule = workload.config.schedule
+        at_once = None if schedule.ray_address else schedule.at_once
+        view = View(messages(), workload, None, workers=at_once)
         latency.progress = view.asked
         try:
             yield view

@@ -10,6 +10,7 @@ import typer
 
 from nas.adapting.config import FINETUNE_STEPS
 from nas.cli.option_groups import OptionGroup
+from nas.cli.teachers import TeacherOptions
 from nas.searching.targets import aim
 from nas.training.recipe import Recipe
 from netadapt.settings import TOLERANCE
@@ -168,3 +169,18 @@ class TrainingOptions(OptionGroup):
             "schedule": {"workers": self.workers},
             "seed": self.random_seed,
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinalTeacherOptions(TeacherOptions):
+    """The teacher of the final trainings."""
+
+    teacher: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE|RUN|seed",
+            help="Trained network of the same classes that final trainings learn from as well, the "
+            "baseline's too; seed is the network given by --seed. Proposals, which are fine-tuned briefly, "
+            "do not learn from it.",
+        ),
+    ] = None

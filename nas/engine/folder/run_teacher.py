@@ -26,12 +26,12 @@ class RunTeacher:
     Attributes:
         config: Its settings.
         checkpoint: Its network.
-        is_copy: Whether it was read from the run's copy.
+        is_kept: Whether the run has it already.
     """
 
     config: TeacherConfig
     checkpoint: Checkpoint
-    is_copy: bool = False
+    is_kept: bool = False
 
     @classmethod
     def read(cls, config: TeacherConfig, folder: RunFolder | None = None) -> Self:
@@ -47,7 +47,7 @@ class RunTeacher:
         from nas.checkpoints.checkpoint import load_checkpoint  # imports torch
 
         if folder is not None and (recorded := _recorded(folder)) is not None:
-            copy = cls(config, load_checkpoint(folder / COPY), is_copy=True)
+            copy = cls(config, load_checkpoint(folder / COPY), is_kept=True)
             if (recorded.file, recorded.weights) == (config.path, copy.metadata().weights):
                 return copy
         return cls(config, load_checkpoint(config.path))
@@ -83,7 +83,7 @@ class RunTeacher:
         """Copy it into a run's folder, once `run.json` names it."""
         from nas.checkpoints.checkpoint import checkpoint_bytes  # imports torch
 
-        if not self.is_copy:
+        if not self.is_kept:
             write_whole(folder / COPY, checkpoint_bytes(self.checkpoint, run=self.checkpoint.run))
 
 
