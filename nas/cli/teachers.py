@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import ValidationError
 
-from nas.cli.option_groups import OptionGroup, given
+from nas.cli.option_groups import given
 from nas.training.teacher_config import TeacherConfig
 from search_spaces import InputError
 from search_spaces.errors import first_problem
@@ -36,27 +35,6 @@ TeacherWeightOption = Annotated[
         "rest."
     ),
 ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TeacherOptions(OptionGroup):
-    """The teacher of final trainings; `settings` are those of `TeacherConfig`."""
-
-    panel = "Teacher"
-
-    teacher: TeacherOption = None
-    temperature: TemperatureOption = None
-    teacher_weight: TeacherWeightOption = None
-
-    def settings(self) -> dict[str, Any]:
-        """Return the settings given; empty without a teacher.
-
-        Raises:
-            InputError: One is invalid, or a setting of a teacher is given without one.
-        """
-        settings = teacher_settings(self.teacher, self.temperature, self.teacher_weight)
-        teacher_config(settings)  # names the option
-        return settings or {}
 
 
 def teacher_settings(
@@ -89,6 +67,19 @@ def teacher_config(settings: dict[str, Any] | None) -> TeacherConfig | None:
         name, colon, rest = first_problem(error).partition(":")
         option = {"weight": "teacher-weight"}.get(name, name)
         raise InputError(f"--{option}{colon}{rest}") from error
+
+
+def checked_teacher(
+    teacher: Path | None, temperature: float | None, weight: float | None
+) -> dict[str, Any] | None:
+    """Return the settings of `TeacherConfig`, checked so that a message names the option.
+
+    Raises:
+        InputError: One is invalid, or a setting of a teacher is given without one.
+    """
+    settings = teacher_settings(teacher, temperature, weight)
+    teacher_config(settings)
+    return settings
 
 
 def found_teacher(config: TeacherConfig) -> TeacherConfig:

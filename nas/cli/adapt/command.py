@@ -6,9 +6,9 @@ import time
 
 import typer
 
-from nas.cli.adapt.options import FinalTeacherOptions, StepOptions, TargetOptions, TrainingOptions
+from nas.cli.adapt.options import StepOptions, TargetOptions, TrainingOptions
 from nas.cli.data_options import ImageOptions
-from nas.cli.option_groups import given, with_groups
+from nas.cli.option_groups import with_groups
 from nas.cli.run_options import RunOptions
 from nas.cli.typed import options_typed
 from nas.display.output import messages, print_json
@@ -20,7 +20,6 @@ def netadapt(
     target: TargetOptions,
     steps: StepOptions,
     training: TrainingOptions,
-    teacher: FinalTeacherOptions,
     images: ImageOptions,
     run: RunOptions,
 ) -> None:
@@ -31,9 +30,8 @@ def netadapt(
     if run.resume is None:
         run.require_resumed()
         target.require_one_target()
-        settings = steps.settings() | training.settings() | given(teacher=teacher.settings())
-        settings["data"] = images.settings()
-        begun = beginning.begin(target, settings, typed, run, console)
+        given = steps.settings() | training.settings() | {"data": images.settings()}
+        begun = beginning.begin(target, given, typed, run, console)
     else:
         begun = beginning.resume(run.resume, typed, run, console)
     if begun is None:

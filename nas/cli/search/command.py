@@ -11,7 +11,6 @@ from nas.cli.data_options import ImageOptions
 from nas.cli.option_groups import given, with_groups
 from nas.cli.search.options import (
     MAY_CHANGE,
-    FinalistTeacherOptions,
     ProcedureOptions,
     ScheduleOptions,
     SearchRunOptions,
@@ -28,7 +27,6 @@ def search(
     context: typer.Context,
     target: TargetOptions,
     procedure: ProcedureOptions,
-    teacher: FinalistTeacherOptions,
     images: ImageOptions,
     schedule: ScheduleOptions,
     run: SearchRunOptions,
@@ -38,9 +36,7 @@ def search(
     run.require_resumed()
     overrides = target.settings() | procedure.settings()
     overrides |= given(
-        data=overrides.get("data", {}) | images.settings(),
-        teacher=teacher.settings(),
-        schedule=schedule.settings(),
+        data=overrides.get("data", {}) | images.settings(), schedule=schedule.settings()
     )
     if run.resume is not None:
         _require_changeable(options_typed(context))
