@@ -14,16 +14,19 @@ from nas.adapting.config import AdaptConfig
 from nas.adapting.family import Family
 from nas.adapting.final_training import FinalTrainings
 from nas.adapting.fine_tuning import AdaptTraining, WithWeights
+from nas.adapting.forecast import Workload
 from nas.adapting.job import AdaptJob, in_steps
 from nas.adapting.plan import AdaptPlan, adapt_runner
 from nas.adapting.results.adapt_result import AdaptResult
 from nas.adapting.results.conclusion import conclude
 from nas.adapting.results.metadata import begin_metadata
+from nas.adapting.teacher import read_teacher
 from nas.adapting.uniform_baseline import NAME, UniformBaseline
 from nas.adapting.watching import AdaptWatcher
 from nas.display.default_watchers import adapt_watcher
 from nas.engine.folder import publishing
 from nas.engine.folder.run_folder import RunFolder
+from nas.engine.folder.run_teacher import RunTeacher
 from nas.engine.job import Evaluate
 from nas.engine.memoized_source import MemoizedSource
 from nas.engine.watching import Silent
@@ -81,6 +84,7 @@ def adapt(
     from nas.checkpoints.retrain import for_classes
     from nas.data.images import require_crop
 
+    folders = data.classes
     seed, data = for_classes(seed, data, notify=_log.info)
     _require_size(seed, data)
     require_crop(data, config.evaluation_crop(seed.usage.crop))
@@ -88,6 +92,8 @@ def adapt(
     finders = _wanted(config) | dict(baselines or {})
     require_names(finders)
     run = RunFolder(Path(folder))
+    taught = _teacher(config, seed, run, folders, by_recipe=evaluate is None)
+    teacher = taught.teacher(data.classes) if taught else None
     run.path.mkdir(parents=True, exist_ok=True)
     with run.locked():
         asked = (
@@ -96,10 +102,12 @@ def adapt(
             else MemoizedSource(with_anchor(latency, seed.spec))
         )
         if evaluate is None:
-            evaluate = AdaptTraining(data, keep=config.keep, threads=config.schedule.cpus_per_trial)
-        with adapt_watcher(watcher, config, asked, train_images=len(data.train)) as told:
-            accuracy = _begin(run, seed, data, asked, config)
-            plan = _plan(seed, accuracy, data, asked, config, run, finders, told, curve)
+            threads = config.schedule.cpus_per_trial
+            evaluate = AdaptTraining(data, keep=config.keep, threads=threads, teacher=teacher)
+        workload = Workload(config, len(data.train), taught.madds if taught else 0)
+        with adapt_watcher(watcher, workload, asked) as told:
+            accuracy = _begin(run, seed, data, asked, config, taught)
+            plan = _plan(seed, accuracy, data, asked, workload, run, finders, told, curve)
             runner = adapt_runner(plan, run)
             run_jobs(
                 runner,
@@ -114,6 +122,29 @@ def adapt(
         if publish:
             publishing.publish(run, *publishing.OF_ADAPT)
         return result
+
+
+def _teacher(
+    config: AdaptConfig,
+    seed: Checkpoint,
+    run: RunFolder,
+    classes: tuple[str, ...],
+    *,
+    by_recipe: bool,
+) -> RunTeacher | None:
+    """Read the teacher of the final trainings, if the settings name one.
+
+    Raises:
+        InputError: It cannot be read, or an evaluator of the user's own would ignore it.
+    """
+    if config.teacher is None:
+        return None
+    if not by_recipe:
+        raise InputError(
+            f"teacher {config.teacher.path} has no effect with evaluate, which trains networks itself: "
+            "give one of them"
+        )
+    return read_teacher(config.teacher, seed, run, classes=classes)
 
 
 def _wanted(config: AdaptConfig) -> dict[str, FindBaseline]:
@@ -135,19 +166,28 @@ def _require_size(seed: Checkpoint, data: Dataset) -> None:
 
 
 def _begin(
-    run: RunFolder, seed: Checkpoint, data: Dataset, asked: MemoizedSource, config: AdaptConfig
+    run: RunFolder,
+    seed: Checkpoint,
+    data: Dataset,
+    asked: MemoizedSource,
+    config: AdaptConfig,
+    teacher: RunTeacher | None,
 ) -> float:
-    """Write the run's metadata; return the seed's held-out accuracy."""
+    """Write the run's metadata and its copy of the teacher; return the seed's held-out accuracy."""
     from nas.checkpoints.scoring import score
 
-    return begin_metadata(
+    accuracy = begin_metadata(
         run,
         seed.spec,
         latency=asked,
         data=data,
         config=config,
         accuracy=lambda: score(seed, data, ("val",)).accuracy,
+        teacher=teacher.metadata() if teacher else None,
     )
+    if teacher:
+        teacher.keep(run)
+    return accuracy
 
 
 def _plan(
@@ -155,7 +195,7 @@ def _plan(
     accuracy: float,
     data: Dataset,
     asked: MemoizedSource,
-    config: AdaptConfig,
+    workload: Workload,
     run: RunFolder,
     baselines: Mapping[str, FindBaseline],
     watcher: AdaptWatcher,
@@ -163,7 +203,7 @@ def _plan(
 ) -> AdaptPlan:
     from nas.checkpoints.torch_files import state_bytes
 
-    fine_tuning = in_steps(config.recipe, len(data.train))
+    config, fine_tuning = workload.config, workload.tuning
     settings = Settings(
         target_ms=config.target_ms,
         delta=config.delta,
@@ -187,6 +227,7 @@ def _plan(
         baselines=baselines,
         seeds=config.compare_seeds,
         curve=curve,
+        teacher_madds=workload.teacher_madds,
     )
     return AdaptPlan(
         shrink,

@@ -27,6 +27,7 @@ from nas.searching.arguments import (
     at_deployed_size,
     most_trials,
     proxy_training,
+    read_teacher,
     require_laws,
     score_on_devices,
 )
@@ -39,9 +40,11 @@ from nas.searching.results.metadata import TrainingMetadata, search_metadata
 from nas.searching.results.search_result import SearchResult
 from nas.searching.reward import Reward
 from nas.searching.sizes import Sizes
+from nas.searching.teacher_cost import Slowdown, slowed_by
 from nas.searching.time_budget import TimeBudget, WallTime
 from nas.searching.warm_start import WarmStart
 from nas.training.recipe import Recipe
+from nas.training.teacher_config import TeacherConfig
 from search_spaces import SearchSpace
 
 if TYPE_CHECKING:
@@ -68,6 +71,7 @@ def search(
     schedule: ScheduleConfig | None = None,
     warm_start: Sequence[Checkpoint] = (),
     latency_warmup: Sequence[PowerLaw] = (),
+    teacher: TeacherConfig | None = None,
     seed: int = 0,
     evaluate: Evaluate[Job] | None = None,
     watcher: Watcher | None = None,
@@ -100,6 +104,8 @@ def search(
         latency_warmup: A latency law per device. The controller's policy, if it has one, is moved to
             networks within the target before the first trial; a controller that supports it stays within
             (`nas.searching.latency_warmup`).
+        teacher: A trained network of the same classes that finalists learn from beside the labels. The
+            folder keeps a copy, which a resumed run uses.
         seed: Seeds everything except the controller.
         evaluate: Trains a job in place of `recipe` on `data`; the job's `kind` determines for how long.
         watcher: Is notified of events; None takes the default (`nas.display.default_watchers`), and
@@ -125,6 +131,8 @@ def search(
     reward, recipe = reward or Reward(), recipe or Recipe()
     final_data = at_deployed_size(space, data, final_data)
     warm = WarmStart.of(space, warm_start, classes=len(data.classes)) if warm_start else None
+    run = RunFolder(Path(folder))
+    taught = read_teacher(teacher, run, by_recipe=evaluate is None)
     training = _training(recipe, finals, fidelity, warm, data, by_recipe=evaluate is None)
     evaluate = evaluate or proxy_training(
         data,
@@ -133,9 +141,9 @@ def search(
         finals=finals,
         fidelity=training.fidelity,
         warm_start=warm,
+        teacher=taught.teacher(data.classes) if taught else None,
         threads=schedule.cpus_per_trial,
     )
-    run = RunFolder(Path(folder))
     run.path.mkdir(parents=True, exist_ok=True)
     with run.locked():
         laws = latency_warmup if can_be_guided(controller) else ()
@@ -149,14 +157,18 @@ def search(
             controller=type(controller).__name__,
             reward=reward,
             latency_warmup=laws,
+            teacher=taught.metadata() if taught else None,
         )
         record_metadata(run, metadata, data)
+        if taught:
+            taught.keep(run)
         _prepare(controller, space, laws, targets_ms)
         sizes = Sizes(data.resolution_px, final_data.resolution_px)
         settings = _settings(budget, finals, training.fidelity, targets_ms).with_sizes(sizes)
         time_budget = _time_budget(limit, settings, run, began_s=began_s) if limit else None
         left_s = time_budget.left_s if time_budget else None
-        with _watched(watcher, settings, run, left_s) as watchers:
+        slower = slowed_by(taught, finals, sizes)
+        with _watched(watcher, settings, run, left_s, slower) as watchers:
             plan = SearchPlan(
                 space,
                 controller,
@@ -167,6 +179,7 @@ def search(
                 time_budget=time_budget,
                 fidelity=Halving(fidelity.keep) if fidelity else None,
                 final_length=finals.work(sizes),
+                slowdown=slower,
             )
             remote = remote_devices(sources)
             measured = partial(measure, sources, hold=hold(remote, schedule))
@@ -251,8 +264,12 @@ def _time_budget(
 
 @contextmanager
 def _watched(
-    watcher: Watcher | None, settings: SearchConfig, run: RunFolder, left_s: float | None
+    watcher: Watcher | None,
+    settings: SearchConfig,
+    run: RunFolder,
+    left_s: float | None,
+    slower: Slowdown,
 ) -> Iterator[Watcher]:
     """Yield the watchers of the run: the record of its policy, and the view."""
-    with search_watcher(watcher, settings, budget_left_s=left_s) as shown:
+    with search_watcher(watcher, settings, budget_left_s=left_s, slowdown=slower) as shown:
         yield Several(PolicyRecord(run / "policy.jsonl"), shown)

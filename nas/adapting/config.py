@@ -10,6 +10,7 @@ from nas.adapting.kinds import FINETUNE, SCRATCH, TRAININGS
 from nas.data.config import DataConfig
 from nas.engine.schedule_config import ScheduleConfig
 from nas.training.recipe import Augment, Recipe
+from nas.training.teacher_config import TeacherConfig
 from netadapt.settings import TOLERANCE
 
 FINETUNE_STEPS = 10_000
@@ -43,6 +44,8 @@ class AdaptConfig(BaseModel):
             (NetAdapt's), both, or none.
         final_recipe: Recipe of the final trainings. Fine-tuning uses the learning rate of `recipe` unless
             this one's differs from the default.
+        teacher: A network that the final trainings learn from beside the labels, those of baselines too;
+            the path `seed` is the network that is narrowed. Fine-tuning of proposals has none.
         compare: Baseline to train alike: `uniform` is the seed at the uniform width multiplier of the
             same latency.
         compare_seeds: Trainings of the adapted network and of the baseline, with different seeds.
@@ -66,6 +69,7 @@ class AdaptConfig(BaseModel):
     recipe: Recipe = _TUNING
     final: Literal["scratch", "finetune", "both", "none"] = "scratch"
     final_recipe: Recipe = Recipe(epochs=30)
+    teacher: TeacherConfig | None = None
     compare: Literal["none", "uniform"] = "none"
     compare_seeds: Annotated[int, Field(ge=2)] = 3
     data: DataConfig = DataConfig()
@@ -105,8 +109,8 @@ class AdaptConfig(BaseModel):
         return max(both, key=lambda augment: augment.crop_area)
 
     def settings(self) -> dict[str, Any]:
-        """Return the settings that are fixed once a run has begun, except device and target."""
-        free = {"device", "target_ms", "data", "schedule", "compare", "compare_seeds"}
+        """Return the settings that are fixed once a run has begun, except device, target and teacher."""
+        free = {"device", "target_ms", "data", "schedule", "compare", "compare_seeds", "teacher"}
         return self.model_dump(mode="json", exclude=free | FINAL_SETTINGS)
 
     def final_settings(self) -> dict[str, Any]:

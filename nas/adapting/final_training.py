@@ -2,7 +2,8 @@
 
 The comparison is fair: only the network differs. From scratch, all networks share the recipe and the seeds,
 and so see the same images in the same order. A fine-tuned baseline trains for as many steps in total as the
-adapted network did: NetAdapt's fine-tuning along the way, then the final recipe.
+adapted network did: NetAdapt's fine-tuning along the way, then the final recipe. A teacher teaches all of
+them; a fine-tuned baseline in all of its steps, so it is at no disadvantage.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from latency import Latency
 from nas.adapting.baselines import Baseline, BaselineRequest, FindBaseline, recorded_baseline
 from nas.adapting.job import AdaptJob, of_steps
-from nas.adapting.kinds import CURVE, FINETUNE, HOW, PROPOSAL, SCRATCH, kind_of
+from nas.adapting.kinds import CURVE, FINETUNE, HOW, PROPOSAL, SCRATCH, is_curve, kind_of
 from nas.engine.folder.run_folder import RunFolder
 from nas.engine.job import trial_seed
 from nas.engine.memoized_source import MemoizedSource
@@ -61,6 +62,7 @@ class FinalTrainings:
         baselines: Find the baselines, by name.
         seeds: Trainings of each network and kind where there are baselines.
         curve: Whether intermediate networks are compared with baselines too.
+        teacher_madds: Multiply-adds of the teacher of final trainings; 0 without one.
     """
 
     seed: Checkpoint
@@ -73,6 +75,7 @@ class FinalTrainings:
     baselines: Mapping[str, FindBaseline]
     seeds: int
     curve: bool = True
+    teacher_madds: int = 0
 
     def __call__(self, reached: Reached) -> list[AdaptJob]:
         """Return the jobs in log order: first those that do not depend on baselines."""
@@ -166,8 +169,8 @@ class FinalTrainings:
         images = steps * self._tuning_steps * self.tuning.batch_size
         return of_steps(final, final.steps + round(images / final.batch_size))
 
-    @staticmethod
     def _job(
+        self,
         name: str,
         *,
         kind: str,
@@ -191,6 +194,7 @@ class FinalTrainings:
             recipe=recipe,
             parent=spec,
             weights=weights,
+            teacher_madds=0 if is_curve(kind) else self.teacher_madds,
         )
 
 

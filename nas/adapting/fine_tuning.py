@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nas.adapting.job import AdaptJob
-from nas.adapting.kinds import is_curve
+from nas.adapting.kinds import TRAININGS, is_curve, training_of
 from nas.engine.job import Evaluate, Outcome
 
 if TYPE_CHECKING:
     from nas.data.images import Dataset
+    from nas.training.teacher import Teacher
     from netadapt.channel_selection import ChannelSelection
 
 
@@ -23,12 +24,14 @@ class AdaptTraining:
         keep: Which channels to inherit: see `netadapt.weights.inherit`.
         device: `cpu`, `cuda`, or `auto` for the GPU if the worker has one.
         threads: Torch threads.
+        teacher: A network that final trainings learn from beside the labels.
     """
 
     dataset: Dataset
     keep: ChannelSelection = "first"
     device: str = "auto"
     threads: int = 1
+    teacher: Teacher | None = None
 
     def __call__(self, job: AdaptJob) -> Outcome:
         """Train a job's network; the outcome is reproducible on the same kind of device."""
@@ -56,6 +59,7 @@ class AdaptTraining:
                 self.dataset,
                 job.recipe,
                 seed=job.seed,
+                teacher=self.teacher if training_of(job.kind) in TRAININGS else None,
                 device=device,
                 from_scratch=job.weights is None,
             )

@@ -11,7 +11,7 @@ from latency.estimates.lazy_table import LazyTable
 from latency.estimates.pieces import pieces
 from nas.adapting.config import AdaptConfig
 from nas.adapting.final_training import curve_steps
-from nas.adapting.job import in_steps, work
+from nas.adapting.job import in_steps, teaching, work
 from nas.adapting.kinds import FINETUNE
 from nas.engine.memoized_source import CONFIRMATIONS, MemoizedSource
 from nas.training.recipe import Recipe
@@ -40,10 +40,12 @@ class Workload:
     Attributes:
         config: The run's settings.
         train_images: Size of the training split.
+        teacher_madds: Multiply-adds of the teacher of final trainings; 0 without one.
     """
 
     config: AdaptConfig
     train_images: int
+    teacher_madds: int = 0
 
     @property
     def tuning(self) -> Recipe:
@@ -85,7 +87,7 @@ class Workload:
         """
         end = min(1.0, self.config.target_ms / now_ms)
         tuning = self.proposals(spec, proposals) * (1 + end) / 2
-        return round(tuning + end * self.final_work(spec, steps))
+        return round(tuning + end * self.final_work(spec, steps)) + self.teaching(steps)
 
     def baselines_sought(self, steps: int) -> int:
         """Return the number of baselines to find after `steps` steps."""
@@ -100,6 +102,15 @@ class Workload:
         ours_and_theirs = 2 * config.compare_seeds * len(kinds) * once
         longer = config.compare_seeds * steps * tuned if FINETUNE in kinds else 0
         return ours_and_theirs + longer + sum(curve_steps(steps)) * tuned
+
+    def teaching(self, steps: int) -> int:
+        """Return the work that the teacher adds to the final trainings, after `steps` steps."""
+        config, madds = self.config, self.teacher_madds
+        kinds, once = config.final_trainings(), teaching(self.final, madds)
+        if config.compare == "none":
+            return len(kinds) * once
+        longer = steps * teaching(self.tuning, madds) if FINETUNE in kinds else 0
+        return config.compare_seeds * (2 * len(kinds) * once + longer)
 
 
 @dataclass(frozen=True)
@@ -197,6 +208,7 @@ def forecast(
     number = steps or 0
     tuning = number * way * scored * workload.proposals(seed, able)
     last = config.target_ms / seed_ms * workload.final_work(seed, number)
+    last += workload.teaching(number)
     asking = _asking(seed, least, latency, spent_s)
     return Forecast(
         groups=len(groups),

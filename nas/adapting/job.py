@@ -18,17 +18,19 @@ class AdaptJob(Job):
         recipe: Training recipe, its length in steps.
         parent: The network that `weights` belong to: this one, or a wider one to cut channels from.
         weights: The parent's state dict, serialized by `torch.save`; None trains from scratch.
+        teacher_madds: Multiply-adds of the teacher that it learns from; 0 without one.
     """
 
     name: str
     recipe: Recipe
     parent: ArchSpec
     weights: bytes | None
+    teacher_madds: int = 0
 
     @property
     def work(self) -> float:
-        """MAdds of the training's forward passes."""
-        return work(self.spec, self.recipe)
+        """MAdds of the training's forward passes; the teacher's count a third, having no backward pass."""
+        return work(self.spec, self.recipe) + teaching(self.recipe, self.teacher_madds)
 
 
 def work(spec: ArchSpec, recipe: Recipe) -> int:
@@ -40,6 +42,22 @@ def work(spec: ArchSpec, recipe: Recipe) -> int:
     """
     assert recipe.steps is not None
     return recipe.steps * recipe.batch_size * count(spec).madds
+
+
+def teaching(recipe: Recipe, madds: int) -> int:
+    """Return the work that a teacher adds to a training, in the unit of `work`.
+
+    A training step takes as long as three forward passes, of which a teacher has one.
+
+    Args:
+        recipe: Its length must be in steps: see `in_steps`.
+        madds: The teacher's multiply-adds for an image; 0 without a teacher.
+
+    >>> teaching(Recipe(steps=10, batch_size=8), 300)
+    8000
+    """
+    assert recipe.steps is not None
+    return round(recipe.steps * recipe.batch_size * madds / 3)
 
 
 def in_steps(recipe: Recipe, train_images: int) -> Recipe:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import pickle
 import re
@@ -130,6 +131,15 @@ def state_bytes(weights: Mapping[str, torch.Tensor]) -> bytes:
     buffer = io.BytesIO()
     torch.save({name: tensor.cpu() for name, tensor in weights.items()}, buffer)
     return buffer.getvalue()
+
+
+def weights_digest(weights: Mapping[str, torch.Tensor]) -> str:
+    """Return a digest that identifies a state dict."""
+    digest = hashlib.sha256()
+    for name, tensor in weights.items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def state_of(content: bytes) -> dict[str, torch.Tensor]:

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from controllers import Controller
-from nas.adapting.config import AdaptConfig
 from nas.adapting.forecast import Workload
 from nas.adapting.watching import AdaptWatcher
 from nas.display.adapt_view import View
@@ -24,6 +23,7 @@ from nas.engine.watching import Silent, Watcher
 from nas.formatting import counted, in_short, percent, three_digits
 from nas.searching.config import SearchConfig
 from nas.searching.sizes import Sizes
+from nas.searching.teacher_cost import Slowdown
 from netadapt.shrink import Shrink
 
 _log = logging.getLogger(__name__)
@@ -106,7 +106,11 @@ class LoggedAdapt(AdaptWatcher):
 
 @contextmanager
 def search_watcher(
-    watcher: Watcher | None, config: SearchConfig, *, budget_left_s: float | None
+    watcher: Watcher | None,
+    config: SearchConfig,
+    *,
+    budget_left_s: float | None,
+    slowdown: Slowdown,
 ) -> Iterator[Watcher]:
     """Yield the caller's watcher, or run the default one.
 
@@ -114,13 +118,16 @@ def search_watcher(
         watcher: The caller's watcher; None takes the default.
         config: The search's settings, as far as a view needs them.
         budget_left_s: Seconds left of the time budget; None without one.
+        slowdown: How much longer finalists train because of a teacher.
     """
     if watcher is not None:
         yield watcher
     elif not interactive():
         yield LoggedSearch(config.sizes)
     else:
-        view = LiveView(messages(), config, budget_left_s=budget_left_s, foretold=False)
+        view = LiveView(
+            messages(), config, budget_left_s=budget_left_s, foretold=False, slowdown=slowdown
+        )
         with view.shown():
             yield view
 
@@ -128,26 +135,24 @@ def search_watcher(
 @contextmanager
 def adapt_watcher(
     watcher: AdaptWatcher | Silent | None,
-    config: AdaptConfig,
+    workload: Workload,
     latency: MemoizedSource,
-    *,
-    train_images: int,
 ) -> Iterator[AdaptWatcher]:
     """Yield the caller's watcher of a NetAdapt run, or run the default one.
 
     Args:
         watcher: The caller's watcher; a search's `Silent` also works.
-        config: The run's settings.
+        workload: The run's training.
         latency: The latency source, which reports each network measured.
-        train_images: Size of the training split.
     """
     if watcher is not None:
         yield AdaptWatcher() if isinstance(watcher, Silent) else watcher
     elif not interactive():
         yield LoggedAdapt()
     else:
-        at_once = None if config.schedule.ray_address else config.schedule.at_once
-        view = View(messages(), Workload(config, train_images), None, workers=at_once)
+        schedule = workload.config.schedule
+        at_once = None if schedule.ray_address else schedule.at_once
+        view = View(messages(), workload, None, workers=at_once)
         latency.progress = view.asked
         try:
             yield view

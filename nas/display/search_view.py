@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from statistics import fmean
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -19,6 +20,8 @@ from nas.formatting import counted, duration, in_short, percent
 from nas.searching.config import SearchConfig
 from nas.searching.fidelity import full_lengths
 from nas.searching.sizes import Sizes
+from nas.searching.teacher_cost import Slowdown, no_teacher
+from search_spaces import count
 
 MISJUDGED = 0.25
 """Print the number of trials that fit the budget if it differs from the plan by this fraction."""
@@ -46,7 +49,8 @@ class LiveView(Silent):
     """A live panel on a terminal; elsewhere one line per trial.
 
     After the first batch, the time left follows from the work done since this process started: a trial
-    counts 1, a finalist its factor, a shorter training its fraction. Until then it is the plan's estimate.
+    counts 1, a finalist its factor (more with a teacher), a shorter training its fraction. Until then it is
+    the plan's estimate.
     With a time budget it is the rest of the budget until the finals start, as the number of trials is open.
 
     Args:
@@ -55,6 +59,7 @@ class LiveView(Silent):
         expected_s: The plan's estimate for the whole search.
         budget_left_s: Seconds left of the time budget; None without one.
         foretold: Whether `config.trials` is the number of trials expected to fit the budget.
+        slowdown: How much longer finalists train because of a teacher.
     """
 
     def __init__(
@@ -65,14 +70,14 @@ class LiveView(Silent):
         expected_s: float | None = None,
         budget_left_s: float | None = None,
         foretold: bool = True,
+        slowdown: Slowdown = no_teacher,
     ) -> None:
         self.console, self.config, self.expected_s = console, config, expected_s
         self.ends = None if budget_left_s is None else time.monotonic() + budget_left_s
-        finals = config.finals
-        search = full_lengths(config.fidelity, config.trials, batch_size=config.batch_size)
-        self.sizes = config.sizes
-        self.finals = finals.count * finals.work(self.sizes) + finals.repeats
-        self.total = search + self.finals
+        self.slowdown, self.sizes = slowdown, config.sizes
+        self.search = full_lengths(config.fidelity, config.trials, batch_size=config.batch_size)
+        self.madds: list[int] = []
+        self.ending: float | None = None
         self.trials, self.calibrated, self.foretold = config.trials, False, foretold
         self.tried = 0
         self.done = self.fresh = 0.0
@@ -108,14 +113,16 @@ class LiveView(Silent):
             self.doing = f"training a batch of {len(jobs)}"
         else:
             # Fewer than planned if the search ended early; any number with a time budget.
-            self.total, self.ends = self.done + sum(self._work(job.kind) for job in jobs), None
+            work = sum(self._work(job.kind, count(job.spec).madds) for job in jobs)
+            self.ending, self.ends = self.done + work, None
             self.doing = "training the finalists longer, and repeating trials to measure the noise"
             if not self.console.is_terminal:
                 self.console.print(self.doing, highlight=False)
 
     def finished(self, trial: Trial, *, replayed: bool) -> None:
         """See `Watcher`."""
-        work = self._work(trial.kind)
+        work = self._work(trial.kind, trial.madds)
+        self.madds.append(trial.madds)
         self.done += work
         self.tried += trial.kind == ("rung" if self.config.fidelity else "search")
         self.fresh += 0.0 if replayed else work
@@ -136,8 +143,7 @@ class LiveView(Silent):
         """
         planned, self.trials = self.trials, trials
         config = self.config
-        search = full_lengths(config.fidelity, trials, batch_size=config.batch_size)
-        self.total = search + self.finals
+        self.search = full_lengths(config.fidelity, trials, batch_size=config.batch_size)
         if self.foretold and not self.calibrated and abs(trials - planned) > MISJUDGED * planned:
             when = "first batch done" if self.tried <= config.batch_size else "resumed"
             fit = f"{counted(trials, 'trial')} now {'fits' if trials == 1 else 'fit'} the budget"
@@ -145,11 +151,23 @@ class LiveView(Silent):
             self.console.print(f"{when}: {fit}, {planned} {were} planned", highlight=False)
         self.calibrated = True
 
-    def _work(self, kind: Kind) -> float:
+    @property
+    def total(self) -> float:
+        """Work of the whole search; a trial counts 1."""
+        if self.ending is not None:
+            return self.ending
+        finals = self.config.finals
+        typical = round(fmean(self.madds)) if self.madds else None
+        return self.search + finals.count * self._work("final", typical) + finals.repeats
+
+    def _work(self, kind: Kind, madds: int | None) -> float:
         """Return the work of a training; a trial counts 1."""
         if kind == "rung" and self.config.fidelity is not None:
             return self.config.fidelity.first
-        return self.config.finals.work(self.sizes) if kind == "final" else 1.0
+        if kind != "final":
+            return 1.0
+        slower = 1.0 if madds is None else self.slowdown(madds)
+        return self.config.finals.work(self.sizes) * slower
 
     def left_s(self) -> float | None:
         """Return the seconds left, or None while unknown."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,19 +102,15 @@ def _classified(
     model: Model, source: ImageSource, splits: Sequence[str], progress: ProgressCallback | None
 ) -> tuple[list[tuple[str, int]], NDArray[np.float32]]:
     """Return split and index of all images that can be read, and their probabilities (n, classes)."""
-    px, done = model.feed.size_px, 0
+    px, done, usage = model.feed.size_px, 0, model.feed.usage
+    prepared = replace(source.preparation, background=usage.background, crop=usage.crop)
     members: list[tuple[str, int]] = []
     shares = [np.empty((0, len(model.feed.classes)), np.float32)]
     for split in splits:
         part = source.pictures[split]
         for chosen in batch_indices(len(part.labels), AT_ONCE, generator=None, drop_last=False):
             pixels = np.empty((len(chosen), 3, px, px), np.uint8)
-            bad = decode_into(
-                pixels,
-                SomePictures(part, chosen),
-                background=source.background,
-                white=source.white,
-            )
+            bad = decode_into(pixels, SomePictures(part, chosen), prepared)
             good = [place for place in range(len(chosen)) if place not in bad]
             if good:
                 shares.append(model.probabilities(pixels[good]))

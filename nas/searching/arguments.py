@@ -8,6 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from latency import LatencySource
+from nas.engine.folder.run_folder import RunFolder
+from nas.engine.folder.run_teacher import RunTeacher
 from nas.engine.measuring import require_distinct
 from nas.searching.config import FidelityConfig, FinalsConfig
 from nas.searching.fidelity import first_recipe
@@ -15,11 +17,13 @@ from nas.searching.latency_warmup import PowerLaw
 from nas.searching.proxy_task import ProxyTraining
 from nas.searching.sizes import deployed_px
 from nas.training.recipe import Recipe
+from nas.training.teacher_config import TeacherConfig
 from search_spaces import InputError, SearchSpace
 
 if TYPE_CHECKING:
     from nas.data.images import Dataset
     from nas.searching.warm_start import WarmStart
+    from nas.training.teacher import Teacher
 
 DEFAULT_TRIALS = 100
 
@@ -97,6 +101,29 @@ def at_deployed_size(space: SearchSpace, data: Dataset, final_data: Dataset | No
     return replace(given, mean=data.mean, std=data.std)
 
 
+def read_teacher(
+    teacher: TeacherConfig | None, run: RunFolder, *, by_recipe: bool
+) -> RunTeacher | None:
+    """Read the teacher of a search's finalists.
+
+    Args:
+        teacher: Its settings, if there is one.
+        run: The run's folder, which may have a copy.
+        by_recipe: Whether the recipe trains finalists, rather than an evaluator of the user's own.
+
+    Raises:
+        InputError: Its file cannot be read, or an evaluator would ignore it.
+    """
+    if teacher is None:
+        return None
+    if not by_recipe:
+        raise InputError(
+            f"teacher {teacher.path} has no effect with evaluate, which trains finalists itself: give one "
+            "of them"
+        )
+    return RunTeacher.read(teacher, run)
+
+
 def proxy_training(
     data: Dataset,
     final_data: Dataset,
@@ -105,6 +132,7 @@ def proxy_training(
     finals: FinalsConfig,
     fidelity: FidelityConfig | None,
     warm_start: WarmStart | None,
+    teacher: Teacher | None,
     threads: int,
 ) -> ProxyTraining:
     """Return the evaluator that trains the jobs of a search.
@@ -116,6 +144,7 @@ def proxy_training(
         finals: How finalists train.
         fidelity: Multi-fidelity settings.
         warm_start: The networks that they are initialized from.
+        teacher: The network that finalists learn from.
         threads: Number of torch threads.
 
     Raises:
@@ -138,6 +167,7 @@ def proxy_training(
         threads=threads,
         warm_start=warm_start,
         rung=rung,
+        teacher=teacher,
     )
 
 

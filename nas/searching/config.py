@@ -23,6 +23,7 @@ from nas.searching.reward import Reward
 from nas.searching.sizes import Sizes
 from nas.searching.targets import with_targets
 from nas.training.recipe import Recipe
+from nas.training.teacher_config import TeacherConfig
 from search_spaces.errors import InputError, first_problem
 from search_spaces.nearest import did_you_mean
 from search_spaces.spec import read_yaml
@@ -117,6 +118,7 @@ class SearchConfig(BaseModel):
         seed: Random seed.
         latency_warmup: None disables latency-guided warm-up.
         fidelity: Multi-fidelity settings; None trains all candidates at full length.
+        teacher: A network that finalists learn from beside the labels; trials do not.
     """
 
     model_config = SETTINGS
@@ -138,6 +140,7 @@ class SearchConfig(BaseModel):
     recipe: Recipe = Recipe()
     fidelity: FidelityConfig | None = None
     finals: FinalsConfig = FinalsConfig()
+    teacher: TeacherConfig | None = None
     schedule: ScheduleConfig = ScheduleConfig()
 
     @model_validator(mode="before")

@@ -21,6 +21,7 @@ from nas.engine.trial import Trial
 from nas.engine.watching import Several, Watcher, notify_fitting
 from nas.searching.fidelity import Fidelity, FullLength
 from nas.searching.results.estimates import distinct, estimates, finalists
+from nas.searching.teacher_cost import Slowdown, no_teacher
 from nas.searching.time_budget import TimeBudget, TrainingTimes
 from search_spaces import ArchSpec, SearchSpace, Tokens
 
@@ -62,6 +63,7 @@ class SearchPlan:
         time_budget: Decides each batch's size where wall time ends the search; receives the events as well.
         fidelity: How candidates train: in full by default.
         final_length: Length of a finalist's training in trials, for the order of the queue only.
+        slowdown: How much longer finalists train because of a teacher.
 
     Attributes:
         trials: The candidates that have trained in full so far; they compare with each other.
@@ -79,11 +81,13 @@ class SearchPlan:
         time_budget: TimeBudget | None = None,
         fidelity: Fidelity | None = None,
         final_length: float = 4.0,
+        slowdown: Slowdown = no_teacher,
     ) -> None:
         self.space, self.controller, self.reward = space, controller, reward
         self.targets_ms, self.budget, self.final_length = tuple(targets_ms), budget, final_length
         self.watcher = Several(time_budget, watcher) if time_budget else watcher
         self.time_budget, self.fidelity = time_budget, fidelity or FullLength()
+        self.slowdown = slowdown
         self.trials: list[Trial] = []
         self._asked = self._batch = 0
 
@@ -152,10 +156,14 @@ class SearchPlan:
         return ranked[: self.budget.finalists], distinct(self.trials)[: self.budget.repeats]
 
     def _final_times(self) -> TrainingTimes:
-        """How long the trials took that would train again if the search ended now."""
+        """How long the trials took that would train again if the search ended now.
+
+        Of a finalist, how long its trial would take with the teacher.
+        """
         trained_s = {t.fingerprint: t.train_s for t in reversed(self.trials) if t.ok}
         best, again = self._finals()
-        return [trained_s[t.fingerprint] for t in best], [trained_s[t.fingerprint] for t in again]
+        taught_s = [self.slowdown(t.madds) * trained_s[t.fingerprint] for t in best]
+        return taught_s, [trained_s[t.fingerprint] for t in again]
 
 
 def search_runner(

@@ -12,6 +12,7 @@ from nas.training.recipe import Recipe
 if TYPE_CHECKING:
     from nas.data.images import Dataset
     from nas.searching.warm_start import WarmStart
+    from nas.training.teacher import Teacher
     from nas.training.train import FirstPart
 
 
@@ -29,6 +30,7 @@ class ProxyTraining:
         threads: Number of torch threads.
         warm_start: Networks that trials are initialized from; finalists are always initialized randomly.
         rung: Recipe of the short trainings, with multi-fidelity.
+        teacher: A network that finalists learn from beside the labels.
     """
 
     dataset: Dataset
@@ -40,6 +42,7 @@ class ProxyTraining:
     threads: int = 1
     warm_start: WarmStart | None = None
     rung: Recipe | None = None
+    teacher: Teacher | None = None
 
     def __call__(self, job: Job) -> Outcome:
         """Train a job's network; deterministic on the same kind of device."""
@@ -70,6 +73,7 @@ class ProxyTraining:
                 recipe,
                 seed=job.seed,
                 first=self._smaller_first(recipe) if is_final else None,
+                teacher=self.teacher if is_final else None,
                 device=device,
                 from_scratch=warm is None,
                 # Layers of two networks are mixed, so neither's batch statistics are valid.

@@ -6,7 +6,6 @@ have trained equally long, and their accuracies are comparable.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
@@ -80,15 +79,9 @@ class WarmStart:
 
     def metadata(self) -> tuple[WarmStartMetadata, ...]:
         """Return what identifies each network."""
+        from nas.checkpoints.torch_files import weights_digest  # imports torch
+
         return tuple(
-            WarmStartMetadata(tokens=tokens, weights=_digest(weights))
+            WarmStartMetadata(tokens=tokens, weights=weights_digest(weights))
             for tokens, weights in zip(self.tokens, self.weights, strict=True)
         )
-
-
-def _digest(weights: dict[str, torch.Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in weights.items():
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]

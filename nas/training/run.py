@@ -62,14 +62,14 @@ class TrainingRun:
         share: Share,
     ) -> None:
         module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if teacher is not None:
-            teacher.module.to(device)
         self.step = 0
         self.epoch_steps = recipe.epoch_steps(len(dataset.train))
         self.total_steps = recipe.total_steps(len(dataset.train))
         self._module = module.train()
         self._recipe = recipe
-        self._objective = Objective(dataset, recipe, seed, device, teacher, share)
+        self._objective = Objective(
+            dataset, recipe, seed, device, teacher and teacher.to(device), share
+        )
         self._order = Order(dataset.train, recipe.batch_size, seed, first, share)
         self._batches = self._order.batches(0)
         self._optimizer = make_optimizer(module, recipe)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import time
 from statistics import fmean
+from typing import TYPE_CHECKING
 
 from nas.training.allocator import keep_freed_memory
 from nas.training.recipe import Recipe
 from search_spaces import ArchSpec
+
+if TYPE_CHECKING:
+    from nas.training.teacher import Teacher
 
 TIMED_PIXELS = 128 * 48 * 48
 """Maximum number of pixels in a timed batch: its steps take about half a second each on a core."""
@@ -31,7 +35,7 @@ def training_speed(spec: ArchSpec, recipe: Recipe, *, px: int, threads: int) -> 
     torch.set_num_threads(threads)
     network = build(spec).to(memory_format=torch.channels_last)
     optimizer = make_optimizer(network, recipe)
-    count = min(recipe.batch_size, max(LEAST_TIMED, TIMED_PIXELS // px**2))
+    count = _timed_images(recipe.batch_size, px)
     stored = recipe.augment.stored_px(px)
     draw = torch.Generator().manual_seed(0)
     images = torch.randint(256, (count, 3, stored, stored), dtype=torch.uint8, generator=draw)
@@ -47,3 +51,30 @@ def training_speed(spec: ArchSpec, recipe: Recipe, *, px: int, threads: int) -> 
         optimizer.zero_grad()
         times.append(time.perf_counter() - begin)
     return count / fmean(times[1:])  # the first step also allocates
+
+
+def teacher_speed(teacher: Teacher, *, px: int, batch_size: int, threads: int) -> float:
+    """Return the images per second of a teacher's forward passes.
+
+    Args:
+        teacher: On the CPU.
+        px: Resolution of its student's images.
+        batch_size: Images per step.
+        threads: Number of torch threads.
+    """
+    import torch
+
+    keep_freed_memory()
+    torch.set_num_threads(threads)
+    count = _timed_images(batch_size, max(px, teacher.px))
+    images = torch.zeros(count, 3, px, px)
+    times = []
+    for _ in range(3):
+        begin = time.perf_counter()
+        teacher.logits(images)
+        times.append(time.perf_counter() - begin)
+    return count / fmean(times[1:])  # the first pass also allocates
+
+
+def _timed_images(batch_size: int, px: int) -> int:
+    return min(batch_size, max(LEAST_TIMED, TIMED_PIXELS // px**2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +35,11 @@ class Teacher:
     std: Triple
     temperature: float = 2.0
     weight: float = 0.5
+
+    def to(self, device: torch.device) -> Self:
+        """Move its network to a device, in place."""
+        self.module.to(device)
+        return self
 
     @torch.no_grad()
     def logits(self, pixels: Tensor) -> Tensor:

@@ -6,27 +6,18 @@ import os
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from nas.atomic_files import write_whole
 from nas.data.config import DataConfig
 from nas.schema import SETTINGS, Counted, Positive
 from nas.training.recipe import Recipe
+from nas.training.teacher_config import TeacherConfig
 from search_spaces import InputError
 from search_spaces.errors import first_problem
 from search_spaces.spec import read_yaml
 
 FILE = "config.yaml"
-
-
-class TeacherConfig(BaseModel):
-    """The network to learn from beside the labels; see `nas.training.teacher.Teacher`."""
-
-    model_config = SETTINGS
-
-    path: str
-    temperature: float = Field(default=2.0, gt=0)
-    weight: float = Field(default=0.5, gt=0, le=1)
 
 
 class TrainSchedule(BaseModel):

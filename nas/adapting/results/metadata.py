@@ -17,7 +17,7 @@ from nas.atomic_files import read_json, read_object
 from nas.engine.folder.recording import write_metadata
 from nas.engine.folder.records import Record, parse_record
 from nas.engine.folder.run_folder import RunFolder
-from nas.engine.folder.run_metadata import DataMetadata, DeviceMetadata
+from nas.engine.folder.run_metadata import DataMetadata, DeviceMetadata, TeacherMetadata
 from nas.engine.memoized_source import MemoizedSource
 from search_spaces import ArchSpec, InputError
 from search_spaces.spec import to_dict
@@ -48,6 +48,7 @@ class AdaptMetadata(Record):
         target_ms: Target latency on it.
         settings: `AdaptConfig.settings`.
         last: `AdaptConfig.final_settings`, which may change until a final training has ended.
+        teacher: The network that final trainings learn from; may change until one has ended.
         data: The images.
         latency: The seed's latency.
         accuracy: The seed's held-out accuracy, 0..1.
@@ -59,6 +60,7 @@ class AdaptMetadata(Record):
     target_ms: float
     settings: dict[str, Any]
     last: dict[str, Any] = Field(default_factory=dict)
+    teacher: TeacherMetadata | None = None
     data: DataMetadata
     latency: Latency
     accuracy: float
@@ -101,6 +103,7 @@ def begin_metadata(
     data: Dataset,
     config: AdaptConfig,
     accuracy: Callable[[], float],
+    teacher: TeacherMetadata | None = None,
 ) -> float:
     """Write the metadata with the seed's latency and accuracy; on resume, take these from the file.
 
@@ -111,6 +114,7 @@ def begin_metadata(
         data: The images: see `nas.engine.folder.recording.record_metadata`.
         config: All settings.
         accuracy: Returns the seed's held-out accuracy, 0..1.
+        teacher: The network that final trainings learn from, if any.
 
     Returns:
         The seed's accuracy.
@@ -128,11 +132,14 @@ def begin_metadata(
         target_ms=config.target_ms,
         settings=config.settings(),
         last=config.final_settings(),
+        teacher=teacher,
         data=DataMetadata.of(data),
         latency=before.latency if before else latency.reading(seed),
         accuracy=before.accuracy if before else accuracy(),
     )
-    write_metadata(run, metadata, data, before=content, free=() if run.ending else ("last",))
+    write_metadata(
+        run, metadata, data, before=content, free=() if run.ending else ("last", "teacher")
+    )
     if before:
         latency.know(seed, metadata.latency)
     return metadata.accuracy

@@ -61,7 +61,7 @@ def begin(
     if not run.dry_run:
         require_writable(run.runs)
     job = _opened(target.seed, target, given, console)
-    forecast, document = announce(job.config, job.seed, job.data, job.source, console)
+    forecast, document = announce(job)
     if run.dry_run or document["nothing_to_do"]:
         if run.as_json:
             print_json(document)
@@ -79,13 +79,14 @@ def _opened(
         raise InputError(
             f"{seed} was not trained on the embedded images: give --data with its training images"
         )
+    teacher = opening.open_teacher(given.get("teacher"), network)
     device = network.device or "cpu" if target.device is None else target.device
     source = opening.open_source(device, network.spec)
     target_ms = target.target_ms
     if target.target_ratio is not None:
         target_ms = target.target_ratio * seed_latency(source, network.spec, console).median_ms
     config = settings.parse({**given, "device": device, "target_ms": target_ms})
-    return opening.open_adapting(config, network, source, console, path=seed)
+    return opening.open_adapting(config, network, source, console, path=seed, teacher=teacher)
 
 
 def resume(path: Path, typed: Mapping[str, Any], run: RunOptions, console: Console) -> Begun:

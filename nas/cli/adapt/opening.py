@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from nas.adapting.config import AdaptConfig
 from nas.adapting.forecast import Forecast, Workload
 from nas.adapting.kinds import is_curve
 from nas.adapting.results.record import AdaptRecord
+from nas.adapting.teacher import SEED, read_teacher
 from nas.atomic_files import write_whole
 from nas.cli.adapt import settings
 from nas.cli.adapt.summary import conclude, warn_of_unstable
@@ -22,16 +24,19 @@ from nas.cli.data_options import found_again
 from nas.cli.errors import Failed
 from nas.cli.images import open_images
 from nas.cli.provenance import say_run
+from nas.cli.teachers import run_teacher
 from nas.display.adapt_view import View
 from nas.display.output import command, noted
 from nas.display.progress import say
 from nas.engine.folder.data_changes import Resumed
 from nas.engine.folder.publishing import OF_ADAPT, publish_and_tell
 from nas.engine.folder.run_folder import RunFolder, new_folder, open_folder
+from nas.engine.folder.run_teacher import RunTeacher
 from nas.engine.memoized_source import MemoizedSource
 from nas.engine.runner import RunStoppedError
 from nas.engine.trial import read_trials
 from nas.formatting import counted
+from nas.training.teacher_config import TeacherConfig
 from search_spaces import InputError
 from search_spaces.shell import quoted
 
@@ -51,6 +56,13 @@ class Adapting:
     data: Dataset
     source: MemoizedSource
     console: Console
+    teacher: RunTeacher | None = None
+
+    @property
+    def workload(self) -> Workload:
+        """The run's training."""
+        madds = 0 if self.teacher is None else self.teacher.madds
+        return Workload(self.config, len(self.data.train), madds)
 
     def run(
         self, folder: RunFolder, forecast: Forecast | None = None, *, began_s: float
@@ -84,7 +96,7 @@ class Adapting:
     def _adapt(self, folder: RunFolder, forecast: Forecast | None) -> AdaptResult:
         config, console = self.config, self.console
         on = None if config.schedule.ray_address else config.schedule.at_once
-        view = View(console, Workload(config, len(self.data.train)), forecast, workers=on)
+        view = View(console, self.workload, forecast, workers=on)
         self.source.progress = view.asked
         console.print(f"run folder: {folder.path}", soft_wrap=True)
         try:
@@ -120,6 +132,7 @@ def open_adapting(
     *,
     path: Path,
     resumed: Resumed | None = None,
+    teacher: RunTeacher | None = None,
 ) -> Adapting:
     """Open a run's inputs, so that bad input is found before anything is written.
 
@@ -130,12 +143,38 @@ def open_adapting(
         console: Shows progress.
         path: Path of the seed, for messages.
         resumed: The resumed run, if any.
+        teacher: The network that the final trainings learn from, if any.
 
     Raises:
         InputError: An input cannot be opened, or two do not fit together.
     """
     images = _images(config, seed, path, console, resumed)
-    return Adapting(config, seed, images, source, console)
+    if teacher is not None:
+        if teacher.config.path != SEED:
+            teacher.teacher(images.classes)  # fails if it has other classes
+        config = config.model_copy(update={"teacher": teacher.config})
+    return Adapting(config, seed, images, source, console, teacher)
+
+
+def open_teacher(
+    settings: Mapping[str, Any] | None, seed: Checkpoint, resumed: Resumed | None = None
+) -> RunTeacher | None:
+    """Read the network that the final trainings learn from.
+
+    Args:
+        settings: Those of `TeacherConfig`; None without a teacher.
+        seed: The network to narrow.
+        resumed: The resumed run, if any.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    if settings is None:
+        return None
+    config = TeacherConfig.model_validate(settings)
+    if config.path == SEED:
+        return read_teacher(config, seed)
+    return run_teacher(config, resumed)
 
 
 def open_source(device: str, seed: ArchSpec) -> MemoizedSource:
@@ -209,7 +248,9 @@ def reopen(
     seed = open_seed(path)
     source = open_source(config.device, seed.spec)
     resumed = Resumed(folder, accept_data_changes)
-    job = open_adapting(config, seed, source, console, path=path, resumed=resumed)
+    wanted = None if config.teacher is None else config.teacher.model_dump()
+    teacher = open_teacher(wanted, seed, resumed)
+    job = open_adapting(config, seed, source, console, path=path, resumed=resumed, teacher=teacher)
     if changes:  # nothing is written if the run is refused above
         settings.keep(folder, config)
     return job, folder

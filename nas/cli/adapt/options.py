@@ -10,6 +10,7 @@ import typer
 
 from nas.adapting.config import FINETUNE_STEPS
 from nas.cli.option_groups import OptionGroup
+from nas.cli.teachers import TeacherWeightOption, TemperatureOption, checked_teacher
 from nas.searching.targets import aim
 from nas.training.recipe import Recipe
 from netadapt.settings import TOLERANCE
@@ -135,6 +136,17 @@ class TrainingOptions(OptionGroup):
             help="Peak learning rate of the final training; with --final finetune, default --learning-rate."
         ),
     ] = Recipe().learning_rate
+    teacher: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE|RUN|seed",
+            help="Trained network of the same classes that final trainings learn from as well, the "
+            "baseline's too; seed is the network given by --seed. Proposals, which are fine-tuned briefly, "
+            "do not learn from it.",
+        ),
+    ] = None
+    temperature: TemperatureOption = None
+    teacher_weight: TeacherWeightOption = None
     compare: Annotated[
         str,
         typer.Option(
@@ -150,7 +162,11 @@ class TrainingOptions(OptionGroup):
     random_seed: Annotated[int, typer.Option(help="Seed of all randomness.")] = 0
 
     def settings(self) -> dict[str, Any]:
-        """Return all settings; both recipes have one batch size."""
+        """Return all settings; both recipes have one batch size.
+
+        Raises:
+            InputError: A teacher's setting is invalid, or given without a teacher.
+        """
         return {
             "recipe": {
                 "steps": self.finetune_steps,
@@ -163,6 +179,7 @@ class TrainingOptions(OptionGroup):
                 "batch_size": self.batch_size,
                 "learning_rate": self.final_learning_rate,
             },
+            "teacher": checked_teacher(self.teacher, self.temperature, self.teacher_weight),
             "compare": self.compare,
             "compare_seeds": self.compare_seeds,
             "schedule": {"workers": self.workers},

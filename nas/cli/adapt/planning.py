@@ -10,9 +10,10 @@ from rich.text import Text
 
 from latency import LatencySource, MeasurementError
 from nas.adapting.config import AdaptConfig
-from nas.adapting.forecast import Forecast, Workload
+from nas.adapting.forecast import Forecast
 from nas.adapting.forecast import forecast as forecast_run
 from nas.adapting.kinds import HOW
+from nas.adapting.teacher import shown
 from nas.display.output import noted
 from nas.display.progress import waiting
 from nas.formatting import counted, duration, epochs, reading, three_digits, two_digits_up
@@ -21,16 +22,16 @@ from search_spaces import InputError
 
 if TYPE_CHECKING:
     from latency import Latency
-    from nas.checkpoints.checkpoint import Checkpoint
-    from nas.data.images import Dataset
+    from nas.cli.adapt.opening import Adapting
     from nas.engine.memoized_source import MemoizedSource
     from search_spaces import ArchSpec
 
 
-def announce(
-    config: AdaptConfig, seed: Checkpoint, data: Dataset, source: MemoizedSource, console: Console
-) -> tuple[Forecast | None, dict[str, Any]]:
+def announce(job: Adapting) -> tuple[Forecast | None, dict[str, Any]]:
     """Print what the run will do, after checking that the target can be reached.
+
+    Args:
+        job: The run, with its inputs opened.
 
     Returns:
         The forecast, None if it cannot be made, as on a cluster; and the plan as plain data, with
@@ -39,6 +40,7 @@ def announce(
     Raises:
         InputError: The target cannot be reached, or the device cannot measure.
     """
+    config, seed, source, console = job.config, job.seed, job.source, job.console
     now = seed_latency(source, seed.spec, console)
     document: dict[str, Any] = {
         "device": source.device.name,
@@ -55,9 +57,9 @@ def announce(
         )
         return None, document
     _require_reach(config, seed.spec, source, console)
-    forecast = _forecast(config, seed.spec, data, source, console)
+    forecast = _forecast(job)
     grid = Table.grid(padding=(0, 2))
-    for name, text in _lines(config, seed, data, source, now, forecast):
+    for name, text in _lines(job, now, forecast):
         grid.add_row(Text(name, "bold"), text)
     console.print(grid)
     warnings = _warnings(config, now, forecast)
@@ -120,38 +122,31 @@ def _require_reach(
         )
 
 
-def _forecast(
-    config: AdaptConfig, seed: ArchSpec, data: Dataset, source: MemoizedSource, console: Console
-) -> Forecast | None:
+def _forecast(job: Adapting) -> Forecast | None:
     """Forecast a run on this machine's CPUs; None on a cluster or a GPU, whose speed is unknown."""
+    config, source = job.config, job.source
     if config.schedule.ray_address is not None or config.schedule.gpus_per_trial > 0:
         return None
     what = "estimating the cost: measuring each group at its minimum width, timing training steps"
-    with waiting(console, what, after_s=0) as shown:
+    with waiting(job.console, what, after_s=0) as shown:
         source.progress = lambda networks: shown.update(
             f"{what}: {counted(networks, 'network')} measured so far"
         )
         try:
             return forecast_run(
-                Workload(config, len(data.train)),
-                seed,
+                job.workload,
+                job.seed.spec,
                 source,
-                px=data.resolution_px,
-                val_images=len(data.val),
+                px=job.data.resolution_px,
+                val_images=len(job.data.val),
                 workers=config.schedule.at_once,
             )
         except MeasurementError as error:
             raise InputError(f"{source.device.name}: {error}: choose another --device") from error
 
 
-def _lines(
-    config: AdaptConfig,
-    seed: Checkpoint,
-    data: Dataset,
-    source: MemoizedSource,
-    now: Latency,
-    forecast: Forecast | None,
-) -> list[tuple[str, str]]:
+def _lines(job: Adapting, now: Latency, forecast: Forecast | None) -> list[tuple[str, str]]:
+    config, seed, data, source = job.config, job.seed, job.data, job.source
     groups = len(width_groups(seed.spec, include_stem_and_head=config.ends))
     kind = "not measured: " if now.estimate else ""
     lines = [
@@ -170,6 +165,10 @@ def _lines(
         ("steps", _steps(config, forecast)),
         ("then", _then(config)),
     ]
+    if config.teacher is not None:
+        which = shown(config.teacher.path)
+        text = f"final trainings also learn from {which}; proposals, fine-tuned briefly, do not"
+        lines.append(("teacher", text))
     if forecast is not None:
         on = (
             counted(config.schedule.at_once, "worker")

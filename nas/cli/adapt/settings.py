@@ -66,6 +66,7 @@ def parse(given: Mapping[str, Any]) -> AdaptConfig:
 USED_WITH = {
     "final_epochs": ("final", "scratch, finetune or both"),
     "final_learning_rate": ("final", "scratch, finetune or both"),
+    "teacher": ("final", "scratch, finetune or both"),
     "compare_seeds": ("compare", "uniform"),
 }
 """Options that have no effect unless another option has one of these values."""

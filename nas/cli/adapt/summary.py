@@ -11,6 +11,8 @@ from rich.text import Text
 
 from nas.adapting.baselines import missing_baselines
 from nas.adapting.kinds import HOW
+from nas.adapting.results.metadata import read_adapt_metadata
+from nas.adapting.teacher import sentence
 from nas.display.output import command, listed, noted
 from nas.formatting import counted, distinguished, duration, percent, three_digits
 from nas.report.adapt.text import NO_BASELINE, measured
@@ -56,6 +58,9 @@ def conclude(
             f"trained {HOW[kind]}: {', '.join(map(_accuracy, each))} on held-out images",
             soft_wrap=True,
         )
+    teacher = read_adapt_metadata(result.folder / "run.json").teacher
+    if teacher is not None and result.finals:
+        console.print(sentence(teacher), soft_wrap=True)
     if (better := result.better_step) is not None:
         console.print(
             noted(

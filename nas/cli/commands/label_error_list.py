@@ -96,8 +96,7 @@ class LabelErrors:
                 self.source.pictures[one.split],
                 one.index,
                 size_px=DRAWN_PX,
-                background=self.source.background,
-                white=self.source.white,
+                preparation=self.source.preparation,
             )
             lines = (
                 f"{one.split}: {Path(one.name).name}",

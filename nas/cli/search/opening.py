@@ -19,9 +19,11 @@ from nas.cli.data_options import absolute, found_again
 from nas.cli.images import find_images, read_images
 from nas.cli.machine import require_machine
 from nas.cli.provenance import say_run
+from nas.cli.teachers import run_teacher
 from nas.display.search_view import LiveView
 from nas.engine.folder.data_changes import Resumed
 from nas.engine.folder.run_folder import RunFolder, new_folder, open_folder
+from nas.engine.folder.run_teacher import RunTeacher
 from nas.engine.measuring import require_distinct
 from nas.engine.trial import read_finished
 from nas.engine.watching import Several, TensorBoard
@@ -33,6 +35,7 @@ from nas.searching.latency_warmup import can_be_guided
 from nas.searching.planning.forecast import Cost
 from nas.searching.results.search_result import SearchResult
 from nas.searching.sizes import settle_sizes
+from nas.searching.teacher_cost import slowed_by
 from nas.searching.time_budget import Spent, WallTime
 from nas.searching.warm_start import WarmStart
 from search_spaces import SPACES, FactorizedSpace, InputError, load_space
@@ -55,6 +58,7 @@ class Job:
         data: Images at the proxy resolution.
         final_data: The same images at the deployed size.
         warm_start: Networks that trials are initialized from.
+        teacher: The network that finalists learn from, if any.
         copies: Contents of the files named in the settings; the run keeps them under these names.
         cost: Expected cost; None if unknown.
         began_s: `time.monotonic` when the command started; a time budget counts from there.
@@ -67,6 +71,7 @@ class Job:
     final_data: Dataset
     console: Console
     warm_start: tuple[Checkpoint, ...] = ()
+    teacher: RunTeacher | None = None
     copies: dict[str, bytes] = field(default_factory=dict)
     cost: Cost | None = None
     began_s: float = field(default_factory=time.monotonic)
@@ -100,7 +105,13 @@ class Job:
         budget_left_s = None
         if config.budget_s is not None:
             budget_left_s = config.budget_s - self.spent_s - Spent.kept(folder / "spent.json").total
-        view = LiveView(self.console, config, expected_s=expected_s, budget_left_s=budget_left_s)
+        view = LiveView(
+            self.console,
+            config,
+            expected_s=expected_s,
+            budget_left_s=budget_left_s,
+            slowdown=slowed_by(self.teacher, config.finals, config.sizes),
+        )
         with folder.locked(), view.shown():
             board = TensorBoard(folder / "tensorboard")
             try:
@@ -122,6 +133,7 @@ class Job:
                     warm_start=self.warm_start,
                     latency_warmup=config.latency_warmup.laws if config.latency_warmup else (),
                     fidelity=config.fidelity,
+                    teacher=config.teacher,
                     seed=config.seed,
                     watcher=Several(view, board),
                 )
@@ -146,6 +158,7 @@ def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None 
     sources = tuple(_opened(device) for device in config.targets)
     require_distinct(sources)
     load_space(config.space)  # fails before images are read
+    teacher = run_teacher(config.teacher, resumed)
     images = find_images(
         config.data, console, resumed=resumed, crop=config.recipe.evaluation_crop()
     )
@@ -157,6 +170,9 @@ def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None 
     config = config.with_sizes(sizes)
     space = load_space(config.space, resolution=sizes.deployed_px, classes=len(images.classes))
     _controller(config, space)
+    if teacher is not None:
+        teacher.teacher(images.classes)  # fails if it has other classes
+        config = config.model_copy(update={"teacher": teacher.config})
     warm_start, copies = _warm_start(config, space), _copies(config)
     read = partial(
         read_images,
@@ -175,7 +191,16 @@ def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None 
         real = as_it_trains(config.fidelity, config.recipe, train_images=len(data.train))
         config = config.model_copy(update={"fidelity": real})
     return Job(
-        config, space, sources, data, final_data, console, warm_start, copies, began_s=began_s
+        config,
+        space,
+        sources,
+        data,
+        final_data,
+        console,
+        warm_start=warm_start,
+        teacher=teacher,
+        copies=copies,
+        began_s=began_s,
     )
 
 

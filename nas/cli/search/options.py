@@ -10,6 +10,7 @@ import typer
 
 from nas.cli.option_groups import OptionGroup, given
 from nas.cli.run_options import RunOptions
+from nas.cli.teachers import TeacherWeightOption, TemperatureOption, checked_teacher
 from nas.formatting import seconds
 from search_spaces import InputError
 
@@ -118,6 +119,16 @@ class ProcedureOptions(OptionGroup):
             help="Networks that the screened controller rates per batch, and per round of mutation; 200."
         ),
     ] = None
+    teacher: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE|RUN",
+            help="Trained network of the same classes that finalists learn from as well; trials, which are "
+            "short, do not.",
+        ),
+    ] = None
+    temperature: TemperatureOption = None
+    teacher_weight: TeacherWeightOption = None
     random_seed: Annotated[int | None, typer.Option(help="Seed of all randomness; 0.")] = None
     seed: Annotated[int | None, typer.Option(hidden=True)] = None  # its former name
 
@@ -136,7 +147,7 @@ class ProcedureOptions(OptionGroup):
         """Return the settings given; a number of trials replaces the time budget of a file.
 
         Raises:
-            InputError: The budget is not a time.
+            InputError: The budget is not a time, or a teacher's setting is invalid.
         """
         settings = given(
             trials=self.trials,
@@ -144,6 +155,7 @@ class ProcedureOptions(OptionGroup):
             batch_size=self.batch_size,
             warm_start=[str(path) for path in self.warm_start or []],
             fidelity=given(first=self.fidelity),
+            teacher=checked_teacher(self.teacher, self.temperature, self.teacher_weight),
             controller=given(name=self.controller, options=given(proposals=self.proposals)),
             seed=self.seed if self.random_seed is None else self.random_seed,
         )

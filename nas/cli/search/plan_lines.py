@@ -110,6 +110,13 @@ def _decisions(job: Job, prospects: Sequence[Prospect], cost: Cost | None) -> li
     lines.append(("size", _size(config)))
     if config.warm_start:
         lines.append(("weights", f"trials start from {', '.join(config.warm_start)}"))
+    if config.teacher is not None:
+        lines.append(
+            (
+                "teacher",
+                f"finalists also learn from {config.teacher.path}; trials, which are short, do not",
+            )
+        )
     if config.fidelity is not None:
         first, keep = config.fidelity.first, config.fidelity.keep
         text = (

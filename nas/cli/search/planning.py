@@ -23,6 +23,7 @@ from nas.searching.planning.evidence import FEW_STEPS
 from nas.searching.planning.forecast import Cost, estimate_cost, measure_span
 from nas.searching.time_budget import RESERVE
 from nas.statistics.advice import Advice, reading_error
+from nas.training.speed import teacher_speed
 from search_spaces import InputError
 
 SHOWN_PARTS = 3
@@ -120,14 +121,32 @@ def _cost(job: Job, prospects: Sequence[Prospect]) -> Cost | None:
     config = job.config
     if config.schedule.ray_address is not None or config.schedule.gpus_per_trial > 0:
         return None
-    return estimate_cost(
+    at_once = workers(config) or 1
+    cost = estimate_cost(
         config,
         [prospect.span for prospect in prospects],
         train_images=len(job.data.train),
         val_images=len(job.data.val),
-        workers=workers(config) or 1,
+        workers=at_once,
         within_ms=[prospect.target_ms for prospect in prospects] if job.is_guided else (),
     )
+    if job.teacher is None:
+        return cost
+    return cost.taught(_teacher_s(job), finalists=config.finals.count, workers=at_once)
+
+
+def _teacher_s(job: Job) -> float:
+    """Time some forward passes of the teacher; return what it adds to a finalist's training."""
+    assert job.teacher is not None
+    config = job.config
+    recipe = config.recipe.longer(config.finals.epochs_factor)
+    rate = teacher_speed(
+        job.teacher.teacher(job.data.classes),
+        px=config.sizes.deployed_px,
+        batch_size=recipe.batch_size,
+        threads=config.schedule.cpus_per_trial,
+    )
+    return recipe.total_steps(len(job.data.train)) * recipe.batch_size / rate
 
 
 def _fitted(config: SearchConfig, cost: Cost, *, spent_s: float) -> Cost:

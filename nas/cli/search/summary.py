@@ -92,6 +92,8 @@ def conclude(
     run = RunRecord.read(result.folder)
     if (advice := advice_after(run)) is not None:
         console.print(advice)
+    if (teacher := run.metadata.teacher) is not None:
+        console.print(teacher.sentence("Finalists"), soft_wrap=True)
     if verbose:
         console.print(f"How: {'; '.join(procedure(run))}.")
     console.print(f"{'the rest' if resumed else 'this'} took {duration(took_s)}")

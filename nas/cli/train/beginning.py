@@ -17,10 +17,10 @@ from nas.checkpoints.retrain import for_classes
 from nas.cli.data_options import ImageOptions, absolute, data_config, found_again
 from nas.cli.images import open_images
 from nas.cli.specs import of_run, open_spec, stem
+from nas.cli.teachers import open_teacher, teacher_config
 from nas.cli.train.classifier import require_classifier
 from nas.cli.train.options import NetworkOptions, RecipeOptions, TrainOptions, WorkerOptions
 from nas.cli.train.running import RESULT, START, TrainingJob
-from nas.cli.train.teachers import open_teacher, teacher_config
 from nas.data.config import DataConfig
 from nas.data.images import Dataset
 from nas.display.output import require_writable_file

@@ -11,6 +11,12 @@ from pydantic import ValidationError
 
 from nas.cli.option_groups import OptionGroup, given
 from nas.cli.specs import ClassFileOption, ScaleOptions
+from nas.cli.teachers import (
+    TeacherOption,
+    TeacherWeightOption,
+    TemperatureOption,
+    teacher_settings,
+)
 from nas.display.output import JsonFlag
 from nas.training_runs.config import TrainSchedule
 from search_spaces import InputError
@@ -66,23 +72,9 @@ class RecipeOptions(OptionGroup):
     epochs: Annotated[float | None, typer.Option(help="Passes over the training images.")] = None
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None
     batch_size: Annotated[int | None, typer.Option(help="Images per step.")] = None
-    teacher: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE|RUN", help="Trained network of the same classes to learn from as well."
-        ),
-    ] = None
-    temperature: Annotated[
-        float | None,
-        typer.Option(help="Softens the outputs of both networks; 2 by default."),
-    ] = None
-    teacher_weight: Annotated[
-        float | None,
-        typer.Option(
-            help="Part of the loss that is the teacher's, above 0 to 1; 0.5 by default. The labels have "
-            "the rest."
-        ),
-    ] = None
+    teacher: TeacherOption = None
+    temperature: TemperatureOption = None
+    teacher_weight: TeacherWeightOption = None
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that override the recipe's."""
@@ -96,12 +88,7 @@ class RecipeOptions(OptionGroup):
         Raises:
             InputError: A setting of a teacher is given without one.
         """
-        settings = given(temperature=self.temperature, weight=self.teacher_weight)
-        if self.teacher is not None:
-            return {"path": str(self.teacher), **settings}
-        if settings:
-            raise InputError("--temperature and --teacher-weight apply to --teacher FILE: add it")
-        return None
+        return teacher_settings(self.teacher, self.temperature, self.teacher_weight)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ finals.jsonl     longer trainings of the finalists, and repeats that measure the
 spent.json       the wall time spent and the batch sizes chosen (with a time budget)
 space.yaml       the user's own space (runs of the commands)
 warm-start-N.pt  networks that trials are initialized from (runs of the commands)
+teacher.pt       the network that finalists learn from, if any
 policy.jsonl     the controller's probabilities after each batch, if it has a policy
 weights/         the finalists' weights
 result.json      the winner and its figures

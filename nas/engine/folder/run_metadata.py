@@ -1,4 +1,4 @@
-"""The parts of `run.json` that both plans share: the devices and the images."""
+"""The parts of `run.json` that both plans share: the devices, the images and the teacher."""
 
 from __future__ import annotations
 
@@ -91,6 +91,38 @@ class DataMetadata(Record):
             (data.train, data.val, data.test, data.px, data.class_names) for data in (self, other)
         )
         return mine == theirs
+
+
+class TeacherMetadata(Record):
+    """The network that final trainings learn from.
+
+    Attributes:
+        file: Its file, as given.
+        weights: Digest of its weights.
+        temperature: See `nas.training.teacher_config.TeacherConfig`.
+        weight: See there.
+    """
+
+    file: str
+    weights: str
+    temperature: float
+    weight: float
+
+    def sentence(self, students: str, *, name: str = "") -> str:
+        """Say who learned from it.
+
+        Args:
+            students: The subject of the sentence.
+            name: What the teacher is called; its file by default.
+
+        >>> teacher = TeacherMetadata(file="big.pt", weights="", temperature=2, weight=0.5)
+        >>> teacher.sentence("Finalists")
+        'Finalists also learned from a teacher, big.pt (temperature 2, 50% of the loss).'
+        """
+        return (
+            f"{students} also learned from a teacher, {name or self.file} (temperature "
+            f"{self.temperature:g}, {self.weight:.0%} of the loss)."
+        )
 
 
 class DataChange(Record):

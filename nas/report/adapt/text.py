@@ -6,6 +6,7 @@ from latency import Latency
 from nas.adapting.kinds import TRAINED
 from nas.adapting.results.comparison import accuracies
 from nas.adapting.results.record import AdaptRecord
+from nas.adapting.teacher import sentence
 from nas.formatting import counted, percent, reading, split_sizes, three_digits
 from nas.statistics.confidence_intervals import mean_in_words
 from search_spaces.shell import quoted
@@ -68,7 +69,10 @@ def _trainings(run: AdaptRecord) -> list[str]:
     if not parts and run.family:
         parts = [f"{percent(run.family[-1][1].accuracy or 0.0)} after the last step's fine-tuning"]
     seed = f"Accuracy on held-out images: the seed has {percent(run.metadata.accuracy)}"
-    return [f"{seed}, the adapted network {', '.join(parts)}." if parts else f"{seed}."]
+    sentences = [f"{seed}, the adapted network {', '.join(parts)}." if parts else f"{seed}."]
+    if run.metadata.teacher is not None and run.finals:
+        sentences.append(sentence(run.metadata.teacher))
+    return sentences
 
 
 def _mean(values: tuple[float, ...]) -> str:
@@ -102,6 +106,11 @@ def verdict(run: AdaptRecord) -> list[str]:
         "starts from the seed's weights and trains for as many steps in total as the adapted "
         "network: those of NetAdapt's steps and those of the final training."
     )
+    if run.metadata.teacher is not None:
+        sentences.append(
+            "The baseline learns from the teacher in all of its steps, the adapted network in those of the "
+            "final training."
+        )
     return sentences
 
 

@@ -42,6 +42,8 @@ def headline(run: RunRecord) -> list[str]:
         looks = result.test_looks
         again = f", evaluated {looks} times" if looks > 1 else ""
         sentences.append(f"Test accuracy: {percent(result.test_accuracy)} at {px} px{again}.")
+    if (teacher := run.metadata.teacher) is not None:
+        sentences.append(teacher.sentence("Finalists"))
     standings = list(zip(run.devices, latencies, strict=True))
     sentences += [_standing(device, latency, run) for device, latency in standings]
     if len(standings) > 1 and not result.within_target:

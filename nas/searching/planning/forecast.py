@@ -208,6 +208,17 @@ class Cost:
             self, trials=trials, trials_s=part * self.trials_s, latency_s=part * self.latency_s
         )
 
+    def taught(self, teacher_s: float, *, finalists: int, workers: int) -> Cost:
+        """Return the cost of a search whose finalists learn from a teacher.
+
+        Args:
+            teacher_s: What the teacher adds to the training of each.
+            finalists: Their number.
+            workers: Number of trials at once.
+        """
+        rounds = max(1.0, finalists / workers)
+        return replace(self, finals_s=self.finals_s + rounds * teacher_s)
+
     @property
     def total_s(self) -> float:
         """The whole search."""

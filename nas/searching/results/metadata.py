@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from latency import Device
 from nas.atomic_files import read_object
 from nas.engine.folder.records import Record, parse_record
-from nas.engine.folder.run_metadata import DataMetadata, DeviceMetadata
+from nas.engine.folder.run_metadata import DataMetadata, DeviceMetadata, TeacherMetadata
 from nas.searching.config import FidelityConfig
 from nas.searching.latency_warmup import PowerLaw
 from nas.searching.plan import Budget
@@ -68,6 +68,7 @@ class SearchMetadata(Record):
         controller: Name of the controller's class; empty if unknown.
         reward: None if it is the user's own.
         latency_warmup: Latency law of each device; empty without latency-guided warm-up.
+        teacher: The network that finalists learn from; None if they have only labels.
     """
 
     omitted: ClassVar[frozenset[str]] = frozenset({"reward"})
@@ -84,6 +85,7 @@ class SearchMetadata(Record):
     controller: str = ""
     reward: Reward | None = None
     latency_warmup: tuple[PowerLaw, ...] = ()
+    teacher: TeacherMetadata | None = None
 
     @property
     def devices(self) -> tuple[TargetDevice, ...]:
@@ -108,6 +110,7 @@ def search_metadata(
     controller: str = "",
     reward: object = None,
     latency_warmup: Sequence[PowerLaw] = (),
+    teacher: TeacherMetadata | None = None,
 ) -> SearchMetadata:
     """Describe a search; mean and deviation identify the training images.
 
@@ -121,6 +124,7 @@ def search_metadata(
         controller: Name of the controller's class.
         reward: Recorded if it is a `Reward`; a function of the user's own cannot be compared on resume.
         latency_warmup: A latency law per device, if the controller is guided by them.
+        teacher: The network that finalists learn from.
     """
     first, *others = (
         TargetDevice(**asdict(device), target_ms=ms)
@@ -139,6 +143,7 @@ def search_metadata(
         controller=controller,
         reward=reward if isinstance(reward, Reward) else None,
         latency_warmup=tuple(latency_warmup),
+        teacher=teacher,
     )
 
 
