@@ -7,6 +7,9 @@ from collections.abc import Callable
 
 import torch
 
+from nas.data.share import Share
+from nas.training.recipe import Recipe
+
 SMALLEST_BATCH = 2
 """Batch norm needs more than one image."""
 
@@ -61,6 +64,25 @@ def fitting_batch(step: Callable[[int], None], batch_size: int) -> int | None:
             return images
         images //= 2
     return None
+
+
+def what_fits(step: Callable[[int], None], recipe: Recipe, share: Share, *, px: int | None) -> str:
+    """Say that a batch does not fit into memory, and which would.
+
+    Args:
+        step: See `fitting_batch`.
+        recipe: That of the batch.
+        share: The part of it that this process has; with several processes, steps cannot be tried here.
+        px: Side of the images, if they are not as they were stored.
+    """
+    size = recipe.batch_size
+    at = "" if px is None else f" at {px} px"
+    problem = f"a batch of {size} images{at} does not fit into memory"
+    at_once = -(-size // (share.world * recipe.accumulate))
+    fits = fitting_batch(step, at_once) if share.world == 1 else None
+    if fits is None:
+        return f"{problem}: give a smaller batch_size, a higher accumulate, or smaller images"
+    return f"{problem}: give batch_size {fits}, or accumulate {-(-size // fits)} to keep {size}"
 
 
 def free_unused() -> None:

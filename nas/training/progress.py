@@ -13,6 +13,10 @@ class Diverged(RuntimeError):  # noqa: N818 - named for the event
     """The loss is no longer a finite number."""
 
 
+class BatchTooLarge(RuntimeError):  # noqa: N818 - named for the event
+    """A batch does not fit into memory."""
+
+
 @dataclass(frozen=True)
 class Progress:
     """Progress of a training.

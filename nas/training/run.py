@@ -100,7 +100,7 @@ class TrainingRun:
         images, labels = next(self._batches)
         seed_layers(derived_seed(task.seed, LAYERS, self.step), task.device)
         self._optimizer.zero_grad(set_to_none=True)
-        pixels, targets = task.prepared(images, labels, step=self.step, px=self._px())
+        pixels, targets = task.prepared(images, labels, step=self.step, px=self.px)
         loss = average_gradients(self._module, self._backward(pixels, targets), task.share)
         if self._recipe.clip_norm is not None:
             self._scaler.unscale_(self._optimizer)
@@ -122,8 +122,18 @@ class TrainingRun:
             total += loss.detach()
         return total
 
-    def _px(self) -> int | None:
-        """Return the side that the next step trains at; None is that of the stored images."""
+    def try_batch(self, count: int) -> None:
+        """Compute the gradients of a batch of this many images, as a step does, and drop them."""
+        images, labels = next(self._objective.dataset.train.batches(count))
+        try:
+            pixels, targets = self._objective.prepared(images, labels, step=0, px=self.px)
+            self._objective.loss(self._forward, pixels, targets).backward()  # type: ignore[no-untyped-call]
+        finally:
+            self._optimizer.zero_grad(set_to_none=True)
+
+    @property
+    def px(self) -> int | None:
+        """Side that the next step trains at; None is that of the stored images."""
         first = self._order.first
         at_first = first is not None and self.step < first.steps
         return first.px if at_first and first else self._objective.dataset.resolution_px

@@ -14,8 +14,10 @@ from nas.training.batch_norm import unbiased_statistics
 from nas.training.data_parallel.layers import whole_batch_layers
 from nas.training.isolation import layer_settings, restored_generators, threads
 from nas.training.keeping import Keeper as Keeper
+from nas.training.memory import is_out_of_memory, what_fits
 from nas.training.optimization.optimizer import zero_residual_branches
 from nas.training.order import FirstPart as FirstPart
+from nas.training.progress import BatchTooLarge as BatchTooLarge
 from nas.training.progress import Diverged as Diverged
 from nas.training.progress import Progress as Progress
 from nas.training.progress import TrainResult as TrainResult
@@ -70,6 +72,7 @@ def train(
         InputError: The training split is smaller than a batch.
         Diverged: The loss became NaN or infinite. With a keeper the training first goes back to the last
             state kept and continues at half of the learning rate, once.
+        BatchTooLarge: Memory ran out; the message says which batch fits.
     """
     require_batch(dataset, recipe.batch_size)
     keep_freed_memory()
@@ -100,7 +103,7 @@ def train(
                 run.restore(kept)
             while True:
                 try:
-                    return _steps(run, weigh, report, keeper, evaluate_every)
+                    return _steps(run, weigh, report, keeper, evaluate_every, recipe, share)
                 except Diverged:
                     if keeper is None or not run.slow_down(keeper.load()):
                         raise
@@ -112,11 +115,13 @@ def _steps(
     report: Callable[[Progress], None],
     keeper: Keeper | None,
     evaluate_every: int | None,
+    recipe: Recipe,
+    share: Share,
 ) -> TrainResult:
     """Take all remaining steps, and evaluate the result."""
     while run.step < run.total_steps and not run.stalled:
         weigh(run.steps_at_this_size())
-        run.advance()
+        _advance(run, recipe, share)
         step = run.step
         if step == run.total_steps:
             break
@@ -131,6 +136,23 @@ def _steps(
     score, last = run.score(), run.last_score()
     report(run.progress(score, last))
     return run.finish(score, last)
+
+
+def _advance(run: TrainingRun, recipe: Recipe, share: Share) -> None:
+    """Take one step.
+
+    Raises:
+        BatchTooLarge: Memory ran out.
+    """
+    failed = False
+    try:
+        run.advance()
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        failed = True
+    if failed:  # the error is gone, and with its traceback the tensors of the step
+        raise BatchTooLarge(what_fits(run.try_batch, recipe, share, px=run.px))
 
 
 def _nobody(_: Progress) -> None:

@@ -65,7 +65,7 @@ class RecipeOptions(OptionGroup):
         str | None,
         typer.Option(
             metavar="NAME|FILE",
-            help="proxy, paper, finetune, or a YAML file (docs/reference/recipes.md); default: "
+            help="proxy, paper, photos, finetune, or a YAML file (docs/reference/recipes.md); default: "
             "finetune for a seed, proxy from scratch.",
         ),
     ] = None

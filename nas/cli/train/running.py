@@ -22,7 +22,7 @@ from nas.engine.on_ray.together import Workers, train_together
 from nas.engine.runner import RunStoppedError
 from nas.formatting import counted
 from nas.training.teacher import Teacher
-from nas.training.train import Diverged
+from nas.training.train import BatchTooLarge, Diverged
 from nas.training.train import Progress as TrainProgress
 from nas.training_runs.config import TrainConfig
 from nas.training_runs.curves import draw_curves
@@ -99,7 +99,7 @@ class TrainingJob:
                 again = command(f"train --resume {quoted(self.folder.path)}")
                 console.print(f"to resume: {again}", soft_wrap=True)
                 raise
-            except Diverged as error:
+            except (BatchTooLarge, Diverged) as error:
                 raise InputError(f"{self.config.network}: {error}") from error
             write_whole(self.config.output, checkpoint_bytes(done.checkpoint))
             best = done.result.best

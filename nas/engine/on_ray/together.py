@@ -24,7 +24,7 @@ from nas.engine.on_ray.deaths import of_cluster
 from nas.engine.runner import RunStoppedError
 from nas.formatting import counted
 from nas.training.keeping import Due, Keeper
-from nas.training.progress import Diverged, Progress
+from nas.training.progress import BatchTooLarge, Diverged, Progress
 from search_spaces import InputError
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ _log = logging.getLogger(__name__)
 
 POLL_S = 0.2
 
-RESTARTS = 3
-"""How often workers that died are replaced."""
 
 Fit = Callable[..., "Retrained"]
 """Trains a network; takes `nas.checkpoints.retrain.FitOptions`. Picklable."""
@@ -51,6 +49,7 @@ class Workers:
         device: `cpu`, `cuda` for a GPU each, or `auto` for that if the cluster has enough.
         address: Address of a running Ray cluster; None starts one on this machine.
         usage_stats: Whether Ray may send usage statistics.
+        restarts: How often workers that died are replaced.
     """
 
     count: int
@@ -58,6 +57,7 @@ class Workers:
     device: str = "cpu"
     address: str | None = None
     usage_stats: bool = False
+    restarts: int = 3
 
     @property
     def resources(self) -> Resources:
@@ -113,10 +113,10 @@ def train_together(
     import ray
 
     with (
+        ThreadPoolExecutor(1) as background,  # ends last: the cluster's end ends what it waits for
         cluster(workers.resources, usage_stats=workers.usage_stats),
         deaths_reported(),
         tempfile.TemporaryDirectory() as scratch,
-        ThreadPoolExecutor(1) as background,
     ):
         workers = workers.on(ray.cluster_resources())
         kept = keeper.load()
@@ -195,7 +195,7 @@ def _trainer(fit: Any, post: Any, workers: Workers, *, scratch: str) -> Any:
         run_config=RunConfig(
             name="training",
             storage_path=scratch,
-            failure_config=FailureConfig(max_failures=RESTARTS),
+            failure_config=FailureConfig(max_failures=workers.restarts),
         ),
     )
 
@@ -222,10 +222,10 @@ def _work(config: dict[str, Any]) -> None:
             keeper=_Posting(post, keeps=first),
             on_progress=_Reporting(post) if first else None,
         )
-    except (InputError, Diverged) as error:  # all workers would fail again
+    except (InputError, Diverged, BatchTooLarge) as error:  # the workers would fail again
         kind = "diverged" if isinstance(error, Diverged) else "input"
         ray.get(post.send.remote(kind, str(error)))
-        return
+        raise  # the others may wait for this one
     if first:
         ray.get(post.send.remote("done", _bytes(done)))
 

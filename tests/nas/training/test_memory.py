@@ -5,8 +5,13 @@ import weakref
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from nas.training.memory import fitting_batch, is_out_of_memory
+from nas.data.share import Share
+from nas.training.memory import fitting_batch, is_out_of_memory, what_fits
+from nas.training.recipe import Recipe
+from nas.training.train import BatchTooLarge, train
+from tests.nas.image_sets import random_dataset
 
 HUGE = 1 << 50
 """Bytes: more than any machine has."""
@@ -120,3 +125,41 @@ def test_nothing_of_a_failed_step_stays_alive():
 
     assert fitting_batch(step, 64) == 4
     assert len(earlier) == 4
+
+
+class Hungry(nn.Module):
+    """A network that needs too much memory for more than six images at once."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(3, 3)
+
+    def forward(self, images):
+        if len(images) > 6:
+            torch.empty(HUGE, dtype=torch.uint8)
+        return self.linear(images.mean((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "advice"),
+    [
+        (
+            Recipe(batch_size=24),
+            "a batch of 24 images at 8 px .*: give batch_size 6, or accumulate 4 to keep 24",
+        ),
+        (Recipe(batch_size=24, accumulate=2), "give batch_size 6, or accumulate 4"),
+    ],
+)
+def test_a_training_says_which_batch_would_fit(recipe, advice):
+    with pytest.raises(BatchTooLarge, match=advice):
+        train(Hungry(), random_dataset(), recipe, seed=0)
+
+
+def test_the_advice_of_a_training_holds():
+    recipe = Recipe(batch_size=24, accumulate=4, epochs=1, eval_batch_size=6)
+    assert train(Hungry(), random_dataset(), recipe, seed=0).accuracy >= 0
+
+
+def test_a_worker_cannot_try_steps_alone():
+    advice = what_fits(limited(100), Recipe(batch_size=24), Share(1, 2), px=None)
+    assert advice.startswith("a batch of 24 images does not fit into memory: give a smaller")

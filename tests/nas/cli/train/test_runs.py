@@ -116,7 +116,7 @@ def test_a_changed_data_folder_is_refused(nas, train, photos, tmp_path, monkeypa
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
-        (("--recipe", "papper"), "no recipe 'papper': there are proxy, paper, finetune"),
+        (("--recipe", "papper"), "no recipe 'papper': there are proxy, paper, photos, finetune"),
         (("--recipe", "bad.yaml"), "momentums"),
         (("--recipe", "base.yaml"), "no recipe 'fast' to start from"),
         (("--temperature", 3), "apply to --teacher FILE: add it"),
