@@ -29,6 +29,7 @@ from nas.engine.folder.run_folder import RunFolder
 from nas.engine.folder.run_teacher import RunTeacher
 from nas.engine.job import Evaluate
 from nas.engine.memoized_source import MemoizedSource
+from nas.engine.several_gpus import over_gpus
 from nas.engine.watching import Silent
 from nas.engine.workers import hold, remote_devices, run_jobs
 from nas.report.adapt.report import write_adapt_report
@@ -103,7 +104,8 @@ def adapt(
         )
         if evaluate is None:
             threads = config.schedule.cpus_per_trial
-            evaluate = AdaptTraining(data, keep=config.keep, threads=threads, teacher=teacher)
+            training = AdaptTraining(data, keep=config.keep, threads=threads, teacher=teacher)
+            evaluate = over_gpus(training, config.schedule.gpus_per_trial)
         workload = Workload(config, len(data.train), taught.madds if taught else 0)
         with adapt_watcher(watcher, workload, asked) as told:
             accuracy = _begin(run, seed, data, asked, config, taught)

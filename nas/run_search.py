@@ -19,6 +19,7 @@ from nas.engine.folder.run_folder import RunFolder
 from nas.engine.job import Evaluate, Job
 from nas.engine.measuring import measure
 from nas.engine.schedule_config import ScheduleConfig
+from nas.engine.several_gpus import over_gpus
 from nas.engine.watching import PolicyRecord, Several, Watcher
 from nas.engine.workers import hold, remote_devices, run_jobs
 from nas.report.search.report import write_report
@@ -134,16 +135,18 @@ def search(
     run = RunFolder(Path(folder))
     taught = read_teacher(teacher, run, by_recipe=evaluate is None)
     training = _training(recipe, finals, fidelity, warm, data, by_recipe=evaluate is None)
-    evaluate = evaluate or proxy_training(
-        data,
-        final_data,
-        recipe,
-        finals=finals,
-        fidelity=training.fidelity,
-        warm_start=warm,
-        teacher=taught.teacher(data.classes) if taught else None,
-        threads=schedule.cpus_per_trial,
-    )
+    if evaluate is None:
+        own = proxy_training(
+            data,
+            final_data,
+            recipe,
+            finals=finals,
+            fidelity=training.fidelity,
+            warm_start=warm,
+            teacher=taught.teacher(data.classes) if taught else None,
+            threads=schedule.cpus_per_trial,
+        )
+        evaluate = over_gpus(own, schedule.gpus_per_trial)
     run.path.mkdir(parents=True, exist_ok=True)
     with run.locked():
         laws = latency_warmup if can_be_guided(controller) else ()

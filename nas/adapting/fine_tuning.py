@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nas.adapting.job import AdaptJob
 from nas.adapting.kinds import TRAININGS, is_curve, training_of
+from nas.data.share import WHOLE, Share
 from nas.engine.job import Evaluate, Outcome
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class AdaptTraining:
         device: `cpu`, `cuda`, or `auto` for the GPU if the worker has one.
         threads: Torch threads.
         teacher: A network that final trainings learn from beside the labels.
+        share: This process's part of every batch, if several train a job together.
     """
 
     dataset: Dataset
@@ -32,6 +34,7 @@ class AdaptTraining:
     device: str = "auto"
     threads: int = 1
     teacher: Teacher | None = None
+    share: Share = WHOLE
 
     def __call__(self, job: AdaptJob) -> Outcome:
         """Train a job's network; the outcome is reproducible on the same kind of device."""
@@ -61,6 +64,7 @@ class AdaptTraining:
                 seed=job.seed,
                 teacher=self.teacher if training_of(job.kind) in TRAININGS else None,
                 device=device,
+                share=self.share,
                 from_scratch=job.weights is None,
             )
         except Diverged as error:

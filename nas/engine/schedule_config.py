@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from typing import Annotated, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from nas.schema import SETTINGS, Counted, Positive
+from nas.training.recipe import Recipe
 
 
 class ScheduleConfig(BaseModel):
@@ -17,7 +18,7 @@ class ScheduleConfig(BaseModel):
         workers: Trials at once; 0 trains in this process, without Ray; None takes as many as the
             machine has room for.
         cpus_per_trial: CPU cores and torch threads per trial; accuracies depend on it by rounding.
-        gpus_per_trial: GPUs per trial; a fraction shares one.
+        gpus_per_trial: GPUs per trial; a fraction shares one, several each compute a part of every batch.
         ray_address: Address of a running Ray cluster; None starts one on this machine.
         retries: Number of times to restart a trial whose worker died.
         usage_stats: Whether Ray may send usage statistics to its developers.
@@ -40,6 +41,27 @@ class ScheduleConfig(BaseModel):
                 "give one of them"
             )
         return self
+
+    @field_validator("gpus_per_trial")
+    @classmethod
+    def _whole(cls, gpus: float) -> float:
+        if gpus > 1 and gpus % 1:
+            raise ValueError(f"several GPUs must be a whole number, got {gpus:g}: give {int(gpus)}")
+        return gpus
+
+    def require_parts(self, *recipes: Recipe) -> None:
+        """Check that a batch divides among the GPUs of a trial.
+
+        Raises:
+            ValueError: It does not.
+        """
+        gpus = max(1, int(self.gpus_per_trial))
+        for size in (recipe.batch_size for recipe in recipes):
+            if size % gpus:
+                raise ValueError(
+                    f"batch_size is {size}, which does not divide among {gpus} GPUs per trial: give "
+                    f"{max(gpus, size - size % gpus)}"
+                )
 
     @property
     def at_once(self) -> int:

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from nas.data.share import WHOLE, Share
 from nas.engine.job import Job, Outcome
 from nas.training.recipe import Recipe
 
@@ -31,6 +32,7 @@ class ProxyTraining:
         warm_start: Networks that trials are initialized from; finalists are always initialized randomly.
         rung: Recipe of the short trainings, with multi-fidelity.
         teacher: A network that finalists learn from beside the labels.
+        share: This process's part of every batch, if several train a job together.
     """
 
     dataset: Dataset
@@ -43,6 +45,7 @@ class ProxyTraining:
     warm_start: WarmStart | None = None
     rung: Recipe | None = None
     teacher: Teacher | None = None
+    share: Share = WHOLE
 
     def __call__(self, job: Job) -> Outcome:
         """Train a job's network; deterministic on the same kind of device."""
@@ -75,6 +78,7 @@ class ProxyTraining:
                 first=self._smaller_first(recipe) if is_final else None,
                 teacher=self.teacher if is_final else None,
                 device=device,
+                share=self.share,
                 from_scratch=warm is None,
                 # Layers of two networks are mixed, so neither's batch statistics are valid.
                 new_statistics=True,

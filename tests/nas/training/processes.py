@@ -1,27 +1,26 @@
-"""Run a function in several processes that torch's process group joins."""
+"""Run a function in two processes that torch's process group joins."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import torch
-from torch import distributed, multiprocessing
+from torch import distributed
 
 from nas.data.share import Share
+from nas.training.data_parallel.processes import in_processes
 
-Work = Callable[[Share], Any]
+
+class All:
+    """Gathers the results of all processes in the first one; picklable."""
+
+    def __init__(self, work: Callable[[Share], Any]):
+        self.work = work
+
+    def __call__(self, share: Share, _: str) -> list[Any]:
+        results: list[Any] = [None] * share.world
+        distributed.all_gather_object(results, self.work(share))
+        return results
 
 
-def together(work: Work, folder: Path, *, world: int = 2) -> list[Any]:
+def together(work: Callable[[Share], Any], *, world: int = 2) -> list[Any]:
     """Return what each of `world` processes returned; `work` must be a function of a module."""
-    multiprocessing.spawn(_run, (work, world, str(folder)), nprocs=world)
-    return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(world)]
-
-
-def _run(rank: int, work: Work, world: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=world
-    )
-    torch.save(work(Share(rank, world)), f"{folder}/{rank}.pt")
-    distributed.destroy_process_group()
+    return in_processes(All(work), ["cpu"] * world)

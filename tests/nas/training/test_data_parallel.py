@@ -6,12 +6,18 @@ import pytest
 import torch
 from torch import nn
 
+from nas.checkpoints.torch_files import state_of
 from nas.data.share import WHOLE, Share
+from nas.engine.job import Job
+from nas.engine.several_gpus import SeveralGpus
+from nas.searching.proxy_task import ProxyTraining
 from nas.training.augmentation.draws import Draws
 from nas.training.data_parallel.layers import whole_batch_layers
+from nas.training.data_parallel.processes import in_processes
 from nas.training.evaluate import evaluate
 from nas.training.recipe import Recipe
 from nas.training.train import train
+from search_spaces import REFERENCES
 from tests.nas.image_sets import random_dataset
 from tests.nas.training.processes import together
 
@@ -103,8 +109,8 @@ def several(share: Share) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory):
-    return together(several, tmp_path_factory.mktemp("two"))
+def two():
+    return together(several)
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +152,30 @@ def test_two_processes_train_as_one(two, one, name):
     assert result.accuracy == pytest.approx(alone.accuracy)
     assert result.loss == pytest.approx(alone.loss, rel=1e-4)
     assert result.train_loss == pytest.approx(alone.train_loss, rel=1e-4)
+
+
+def test_a_job_on_several_devices_is_trained_as_on_one():
+    spec = REFERENCES["mobilenet_v3_small"](width=0.35, resolution=32, classes=3)
+    data = random_dataset(count=32, size_px=32)
+    recipe = Recipe(steps=2, batch_size=16, optimizer="sgd", learning_rate=1e-4)
+    job = Job(index=0, kind="final", batch=0, tokens=(), spec=spec, seed=5, latencies=())
+    alone = ProxyTraining(data, data, recipe, final_factor=1, device="cpu")
+    several = SeveralGpus(alone, ("cpu", "cpu"))
+    (one, two) = (evaluate(job) for evaluate in (alone, several))
+    assert two.accuracy == pytest.approx(one.accuracy, abs=1 / 32)
+    ours, theirs = (state_of(outcome.weights) for outcome in (one, two))
+    for name, value in ours.items():
+        torch.testing.assert_close(theirs[name], value, rtol=5e-3, atol=5e-3, msg=name)
+
+
+def failing(*_):
+    raise ValueError("no such layer")
+
+
+@pytest.mark.slow
+def test_a_failing_process_ends_with_its_error():
+    with pytest.raises(RuntimeError, match="ValueError: no such layer"):
+        in_processes(failing, ["cpu", "cpu"])
 
 
 @pytest.mark.parametrize("draw", ["uniform", "coins", "signed"])
