@@ -73,16 +73,18 @@ class TrainingJob:
             f"{name}: {'fine-tuning' if self.start else 'training from scratch'} on "
             f"{counted(images, 'image')} of {len(self.data.classes)} classes at {px} px by the recipe "
             f"{recipe}, {counted(how.total_steps(images), 'step')} with batch size {how.batch_size}, on "
-            f"{self.config.device}{self._together()}",
+            f"{self._where()}",
             soft_wrap=True,
         )
 
-    def _together(self) -> str:
-        schedule = self.config.schedule
+    def _where(self) -> str:
+        schedule, device = self.config.schedule, self.config.device
         if not schedule.on_ray:
-            return ""
-        where = f" of {schedule.ray_address}" if schedule.ray_address else ""
-        return f", in {counted(schedule.workers, 'worker')}{where}"
+            return device
+        workers = counted(schedule.workers, "worker")
+        kind = "GPUs if it has enough" if device == "auto" else device
+        where = f"the cluster at {schedule.ray_address}" if schedule.ray_address else "this machine"
+        return f"{workers} of {where}, {kind}"
 
     def run(self, console: Console) -> Retrained:
         """Train, with a progress bar; what an interruption leaves is resumed.

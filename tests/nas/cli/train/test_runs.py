@@ -103,6 +103,25 @@ def test_a_killed_training_ends_with_the_same_weights(nas, train, tmp_path, monk
     assert same_weights("whole.pt", "killed.pt")
 
 
+@pytest.mark.slow
+@pytest.mark.ray
+def test_several_workers_resume_a_training(nas, train, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    keep = StateKeeper.keep
+
+    def interrupt(self, state, progress):
+        keep(self, state, progress)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(StateKeeper, "keep", interrupt)
+    assert train("two.pt", "--run-name", "two", "--workers", 2)[0] != 0
+    monkeypatch.setattr(StateKeeper, "keep", keep)
+    status, _, err = nas("train", "--resume", "runs/two", "--workers", 1)
+    assert status == 0
+    assert "epoch 2: " in err
+    assert "epoch 1: " not in err
+
+
 def test_a_changed_data_folder_is_refused(nas, train, photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(StateKeeper, "keep", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -123,12 +142,17 @@ def test_a_changed_data_folder_is_refused(nas, train, photos, tmp_path, monkeypa
         (("--teacher", "other.pt", "--temperature", 0), "--temperature"),
         (("--teacher", "none.pt"), "none.pt"),
         (("--run-name", "a/b"), "is not a folder name"),
+        (("--workers", 3), "--batch-size 16 does not divide among 3 workers: give 15 or 18"),
+        (("--workers", 32), "--batch-size 16 does not divide among 32 workers: give 32 or 64"),
+        (("--workers", 0), "--workers: must be greater than 0, got 0"),
+        (("--workers", 8, "--recipe", "parts.yaml"), "each of 8 workers has 2 images of a batch"),
     ],
 )
 def test_wrong_options(train, tmp_path, monkeypatch, more, expected):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bad.yaml").write_text("momentums: 1\n")
     (tmp_path / "base.yaml").write_text("base: fast\n")
+    (tmp_path / "parts.yaml").write_text("accumulate: 4\n")
     status, _, err = train("a.pt", *more)
     assert status == 2
     assert expected in err.replace("\n", " ")
