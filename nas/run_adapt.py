@@ -89,6 +89,7 @@ def adapt(
     seed, data = for_classes(seed, data, notify=_log.info)
     _require_size(seed, data)
     require_crop(data, config.evaluation_crop(seed.usage.crop))
+    config.schedule.require_parts(config.recipe, config.final_recipe)
     data = replace(data, mean=seed.usage.mean, std=seed.usage.std)
     finders = _wanted(config) | dict(baselines or {})
     require_names(finders)

@@ -146,6 +146,7 @@ def search(
             teacher=taught.teacher(data.classes) if taught else None,
             threads=schedule.cpus_per_trial,
         )
+        schedule.require_parts(recipe)
         evaluate = over_gpus(own, schedule.gpus_per_trial)
     run.path.mkdir(parents=True, exist_ok=True)
     with run.locked():

@@ -86,11 +86,6 @@ class AdaptConfig(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _parts(self) -> Self:
-        self.schedule.require_parts(self.recipe, self.final_recipe)
-        return self
-
-    @model_validator(mode="after")
     def _one_crop(self) -> Self:
         crops = self.recipe.center_crop, self.final_recipe.center_crop
         if None not in crops and crops[0] != crops[1]:

@@ -31,12 +31,25 @@ class ImageOptions(OptionGroup):
     max_megapixels: Annotated[
         float | None, typer.Option(help="Reject images larger than this; 400.")
     ] = None
+    memory_limit_mb: Annotated[
+        int | None,
+        typer.Option(help="Images that need more memory are decoded while they are read; 4096."),
+    ] = None
+    decoding_workers: Annotated[
+        int | None, typer.Option(help="Processes of a training that decode images then.")
+    ] = None
     skip_bad_images: Annotated[
         bool, typer.Option("--skip-bad-images", help="Skip unreadable images and list them.")
     ] = False
 
 
-OPTIONS = {"layout": "--layout", "max_megapixels": "--max-megapixels", "source": "--data"}
+OPTIONS = {
+    "layout": "--layout",
+    "max_megapixels": "--max-megapixels",
+    "memory_limit_mb": "--memory-limit-mb",
+    "decoding_workers": "--decoding-workers",
+    "source": "--data",
+}
 
 
 def data_config(source: str, **settings: Any) -> DataConfig:

@@ -82,6 +82,7 @@ def find_images(
         source = open_source(
             wanted.source,
             memory_limit_mb=wanted.memory_limit_mb,
+            workers=2 if wanted.decoding_workers is None else wanted.decoding_workers,
             rule=wanted.rule,
             background=wanted.background,
             crop=crop,

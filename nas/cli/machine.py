@@ -5,15 +5,25 @@ from __future__ import annotations
 import os
 
 from nas.engine.schedule_config import ScheduleConfig
+from nas.training.recipe import Recipe
 from search_spaces import InputError
 
 
-def require_machine(schedule: ScheduleConfig) -> None:
+def require_machine(schedule: ScheduleConfig, *recipes: Recipe) -> None:
     """Refuse to use more cores or GPUs than this machine has; a cluster is checked on joining it.
 
+    Args:
+        schedule: What trials use.
+        recipes: Their batches must divide among the GPUs of a trial.
+
     Raises:
-        InputError: There are too few.
+        InputError: There are too few, or a batch does not divide.
     """
+    _require_machine(schedule)
+    schedule.require_parts(*recipes)
+
+
+def _require_machine(schedule: ScheduleConfig) -> None:
     if schedule.ray_address is not None:
         return
     cores = os.cpu_count() or 1

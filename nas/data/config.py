@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, Field
 
 from nas.data.splits.rule import SplitBy, SplitRule
-from nas.schema import SETTINGS, Positive
+from nas.schema import SETTINGS, Counted, Positive
 
 
 def _color(name: str) -> str:
@@ -29,6 +29,8 @@ class DataConfig(BaseModel):
         proxy_resolution: Resolution in pixels that trials train at; None uses the images' own, at most
             the deployed one.
         memory_limit_mb: Larger data sets are decoded while they are read.
+        decoding_workers: Processes of each training that decode then; None takes 2, and nas train a process
+            for every two cores, at most 8.
         val_fraction: Fraction of train held out if the data has no validation split.
         test_fraction: Fraction of train held out if the data has no test split.
         split_seed: Random seed of the split.
@@ -46,6 +48,7 @@ class DataConfig(BaseModel):
     source: str = "fashion-mnist-subset"
     proxy_resolution: Annotated[int, Field(ge=8)] | None = None
     memory_limit_mb: Positive = 4096
+    decoding_workers: Counted | None = None
     val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     split_seed: int = 0

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 
 from nas.schema import SETTINGS, Counted, Positive
 from nas.training.recipe import Recipe
+from search_spaces.errors import InputError
 
 
 class ScheduleConfig(BaseModel):
@@ -53,12 +54,12 @@ class ScheduleConfig(BaseModel):
         """Check that a batch divides among the GPUs of a trial.
 
         Raises:
-            ValueError: It does not.
+            InputError: It does not.
         """
         gpus = max(1, int(self.gpus_per_trial))
         for size in (recipe.batch_size for recipe in recipes):
             if size % gpus:
-                raise ValueError(
+                raise InputError(
                     f"batch_size is {size}, which does not divide among {gpus} GPUs per trial: give "
                     f"{max(gpus, size - size % gpus)}"
                 )

@@ -148,11 +148,6 @@ class SearchConfig(BaseModel):
     def _devices(cls, given: Any) -> Any:
         return with_targets(given) if isinstance(given, Mapping) else given
 
-    @model_validator(mode="after")
-    def _parts(self) -> Self:
-        self.schedule.require_parts(self.recipe)
-        return self
-
     @property
     def sizes(self) -> Sizes:
         """The trials' resolution and the deployed one.

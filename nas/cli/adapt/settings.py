@@ -27,6 +27,8 @@ OPTIONS = {
     "data.source": "--data",
     "data.layout": "--layout",
     "data.max_megapixels": "--max-megapixels",
+    "data.memory_limit_mb": "--memory-limit-mb",
+    "data.decoding_workers": "--decoding-workers",
     "schedule.workers": "--workers",
     "seed": "--random-seed",
 }

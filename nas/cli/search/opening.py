@@ -326,7 +326,7 @@ def reopen(
         soft_wrap=True,
     )
     changed = parse_config(kept, where=str(folder / "config.yaml"))
-    require_machine(changed.schedule)
+    require_machine(changed.schedule, changed.recipe)
     far = {
         "run": str(folder.path),
         "trials_done": done,

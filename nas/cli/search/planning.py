@@ -51,7 +51,7 @@ def plan(
         InputError: A device cannot measure the space's networks, or this machine has too few cores or GPUs.
     """
     config, console = job.config, job.console
-    require_machine(config.schedule)
+    require_machine(config.schedule, config.recipe)
     with waiting(console, "measuring the latency range of the space", after_s=0) as status:
         prospects = [
             _prospect(job, typed, source, status)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -19,7 +20,7 @@ from nas.cli.images import open_images
 from nas.cli.specs import of_run, open_spec, stem
 from nas.cli.teachers import open_teacher, teacher_config
 from nas.cli.train.classifier import require_classifier
-from nas.cli.train.options import NetworkOptions, RecipeOptions, TrainOptions, WorkerOptions
+from nas.cli.train.options import NetworkOptions, RecipeOptions, TrainOptions
 from nas.cli.train.running import RESULT, START, TrainingJob
 from nas.data.config import DataConfig
 from nas.data.images import Dataset
@@ -48,7 +49,6 @@ def begin(
     recipe: RecipeOptions,
     network: NetworkOptions,
     *,
-    workers: WorkerOptions,
     images: ImageOptions,
     console: Console,
 ) -> TrainingJob:
@@ -78,7 +78,7 @@ def begin(
     start = None if seed is None else load_checkpoint(seed)
     chosen = recipe.recipe or ("proxy" if start is None else "finetune")
     how = read_recipe(chosen, recipe.settings())
-    schedule = workers.schedule()
+    schedule = options.schedule()
     schedule.require_parts(how)
     device = usable_device(options.device or "auto", on_cluster=schedule.ray_address is not None)
     teacher = teacher_config(recipe.teacher_settings())
@@ -110,7 +110,7 @@ def begin(
     return replace(job, folder=_new_folder(options, job))
 
 
-def resume(path: Path, console: Console, *, workers: WorkerOptions) -> TrainingJob:
+def resume(path: Path, console: Console, options: TrainOptions) -> TrainingJob:
     """Reopen an interrupted training, which other workers may continue.
 
     Raises:
@@ -122,7 +122,7 @@ def resume(path: Path, console: Console, *, workers: WorkerOptions) -> TrainingJ
         raise InputError(f"{path}: this training is finished: its network is {config.output}")
     start = load_checkpoint(folder / START) if (folder / START).exists() else None
     spec = load(folder / SPEC) if start is None else start.spec
-    schedule = workers.schedule(config.schedule)
+    schedule = options.schedule(config.schedule)
     schedule.require_parts(config.recipe)
     config = config.model_copy(
         update={"data": found_again(config.data, path), "schedule": schedule}
@@ -172,6 +172,7 @@ def _wanted(
     settings = images.settings()
     if start is not None:
         settings |= {"background": start.usage.background}
+    settings.setdefault("decoding_workers", min(8, max(2, (os.cpu_count() or 1) // 2)))
     assert options.data is not None
     px = own_px if options.resolution is None else options.resolution
     wanted = data_config(options.data, proxy_resolution=px, **settings)

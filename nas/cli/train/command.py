@@ -8,7 +8,7 @@ import typer
 
 from nas.cli.data_options import ImageOptions
 from nas.cli.option_groups import with_groups
-from nas.cli.train.options import NetworkOptions, RecipeOptions, TrainOptions, WorkerOptions
+from nas.cli.train.options import NetworkOptions, RecipeOptions, TrainOptions
 from nas.cli.typed import options_typed
 from nas.display.output import messages
 from search_spaces import InputError
@@ -31,7 +31,6 @@ def train(
     options: TrainOptions,
     recipe: RecipeOptions,
     network: NetworkOptions,
-    workers: WorkerOptions,
     images: ImageOptions,
     spec: NetworkName = None,
 ) -> None:
@@ -45,9 +44,7 @@ def train(
             raise InputError(
                 f"--resume takes all settings but the workers from the run: leave {option} out"
             )
-        job = beginning.resume(options.resume, console, workers=workers)
+        job = beginning.resume(options.resume, console, options)
     else:
-        job = beginning.begin(
-            spec, options, recipe, network, workers=workers, images=images, console=console
-        )
+        job = beginning.begin(spec, options, recipe, network, images=images, console=console)
     running.write(job.run(console), job, console, as_json=options.as_json)

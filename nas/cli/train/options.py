@@ -38,6 +38,23 @@ class TrainOptions(OptionGroup):
         ),
     ] = None
     device: Annotated[str | None, typer.Option(help="cpu, cuda, or auto (default).")] = None
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Processes that each compute a part of every batch, on one GPU each with --device cuda; 1 "
+            "by default."
+        ),
+    ] = None
+    cpus_per_worker: Annotated[
+        int | None,
+        typer.Option(help="CPU cores of each; by default those of this machine, shared."),
+    ] = None
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of a running Ray cluster; images need the same path on each machine."
+        ),
+    ] = None
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed of all randomness; 0 by default.")
     ] = None
@@ -53,6 +70,24 @@ class TrainOptions(OptionGroup):
         Path | None, typer.Option(help="Resume the interrupted training in this folder.")
     ] = None
     as_json: JsonFlag = False
+
+    def schedule(self, base: TrainSchedule | None = None) -> TrainSchedule:
+        """Return where to train as settings, those of `base` where they are not given.
+
+        Raises:
+            InputError: One is invalid.
+        """
+        own = given(
+            workers=self.workers,
+            cpus_per_worker=self.cpus_per_worker,
+            ray_address=self.ray_address,
+        )
+        before = {} if base is None else base.model_dump()
+        try:
+            return TrainSchedule.model_validate({**before, **own})
+        except ValidationError as error:
+            name, colon, rest = first_problem(error).partition(":")
+            raise InputError(f"--{name.replace('_', '-')}{colon}{rest}") from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,44 +124,6 @@ class RecipeOptions(OptionGroup):
             InputError: A setting of a teacher is given without one.
         """
         return teacher_settings(self.teacher, self.temperature, self.teacher_weight)
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorkerOptions(OptionGroup):
-    """Where to train; the fields are those of `TrainSchedule`."""
-
-    panel = "Workers"
-
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            help="Processes that each compute a part of every batch, on one GPU each with --device cuda; 1 "
-            "by default."
-        ),
-    ] = None
-    cpus_per_worker: Annotated[
-        int | None,
-        typer.Option(help="CPU cores of each; by default those of this machine, shared."),
-    ] = None
-    ray_address: Annotated[
-        str | None,
-        typer.Option(
-            help="Address of a running Ray cluster; images need the same path on each machine."
-        ),
-    ] = None
-
-    def schedule(self, base: TrainSchedule | None = None) -> TrainSchedule:
-        """Return the options as settings, those of `base` where they are not given.
-
-        Raises:
-            InputError: One is invalid.
-        """
-        before = {} if base is None else base.model_dump()
-        try:
-            return TrainSchedule.model_validate({**before, **self.settings()})
-        except ValidationError as error:
-            name, colon, rest = first_problem(error).partition(":")
-            raise InputError(f"--{name.replace('_', '-')}{colon}{rest}") from error
 
 
 @dataclass(frozen=True, kw_only=True)
