@@ -132,8 +132,8 @@ def proxy_training(
     finals: FinalsConfig,
     fidelity: FidelityConfig | None,
     warm_start: WarmStart | None,
-    teacher: Teacher | None,
     threads: int,
+    teacher: Teacher | None = None,
 ) -> ProxyTraining:
     """Return the evaluator that trains the jobs of a search.
 

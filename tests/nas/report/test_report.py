@@ -6,6 +6,7 @@ import pytest
 from controllers import make_controller
 from latency import Device, Latency, MeasurementError, open_device
 from nas.cli.main import nas_app
+from nas.data.image_files.preparation import PLAIN
 from nas.engine.folder.run_folder import RunFolder
 from nas.engine.job import Outcome
 from nas.engine.runner import RunStoppedError, run_serially
@@ -30,6 +31,7 @@ class Photos:
     mean = std = (0.5, 0.5, 0.5)
     left_out = changes = ()
     contents = None
+    preparation = PLAIN
 
 
 SIZES = Sizes(32, 64)
