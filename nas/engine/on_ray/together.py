@@ -9,9 +9,7 @@ from __future__ import annotations
 import io
 import logging
 import tempfile
-import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -113,38 +111,41 @@ def train_together(
     import ray
 
     with (
-        ThreadPoolExecutor(1) as background,  # ends last: the cluster's end ends what it waits for
         cluster(workers.resources, usage_stats=workers.usage_stats),
         deaths_reported(),
         tempfile.TemporaryDirectory() as scratch,
     ):
         workers = workers.on(ray.cluster_resources())
         kept = keeper.load()
-        post = _post(None if kept is None else _bytes(kept))
-        trainer = _trainer(ray.put(fit), post, workers, scratch=scratch)
-        training: Future[Any] = background.submit(trainer.fit)
+        post = _here(Post).remote(None if kept is None else _bytes(kept))
+        host = _here(Host).remote()
         try:
-            done = _receive(post, training, keeper, on_progress)
+            return _receive(
+                post, host.run.remote([ray.put(fit)], post, workers, scratch), keeper, on_progress
+            )
         finally:
-            ray.get(post.stop.remote())
-        _require_success(training)
-        assert done is not None
-        return done
+            ray.kill(host)  # Ray ends the workers with it
+
+
+def _here(kind: type) -> Any:
+    """Return a class of actors on this process's node, which must outlive the workers."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return ray.remote(num_cpus=0, scheduling_strategy=here)(kind)
 
 
 def _receive(
-    post: Any,
-    training: Future[Any],
-    keeper: Keeper,
-    on_progress: Callable[[Progress], None],
-) -> Retrained | None:
-    """Pass on the workers' messages until the training ends; return its result, if there is one."""
+    post: Any, training: Any, keeper: Keeper, on_progress: Callable[[Progress], None]
+) -> Retrained:
+    """Pass on the workers' messages until the training ends; return its result."""
     import ray
 
-    done = None
+    done: Retrained | None = None
     ended = False
     while not ended:
-        ended = training.done()
+        ended = bool(ray.wait([training], timeout=POLL_S)[0])
         for kind, content in ray.get(post.take.remote()):
             if kind == "progress":
                 on_progress(content)
@@ -157,26 +158,35 @@ def _receive(
                 _log.warning("a worker died: all of them resume after %s", counted(content, "step"))
             else:
                 raise (Diverged if kind == "diverged" else InputError)(content)
-        if not ended:
-            time.sleep(POLL_S)
+    problem = ray.get(training)
+    if problem is not None:
+        raise RunStoppedError(of_cluster(problem))
+    assert done is not None
     return done
 
 
-def _require_success(training: Future[Any]) -> None:
-    """Raise what ended the training, in terms of the user."""
-    from ray.train import TrainingFailedError
+class Host:
+    """An actor in which Ray Train's driver runs: a call of it cannot be interrupted, an actor is killed."""
 
-    try:
-        training.result()
-    except TrainingFailedError as error:
-        failures = getattr(error, "worker_failures", None) or {0: error}
-        rank, reason = next(iter(failures.items()))
-        raise RunStoppedError(of_cluster(f"worker {rank}: {_last_line(reason)}")) from error
+    def run(self, fit: list[Any], post: Any, workers: Workers, scratch: str) -> str | None:
+        """Train; return what ended the training, None if it is done.
 
+        Args:
+            fit: The object reference of a `Fit`; in a list, Ray does not replace it by the object.
+            post: The actor for messages.
+            workers: The workers.
+            scratch: A folder for Ray Train.
+        """
+        from ray.train import TrainingFailedError
 
-def _last_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[-1] if lines else type(error).__name__
+        try:
+            _trainer(fit[0], post, workers, scratch=scratch).fit()
+        except TrainingFailedError as error:
+            failures = getattr(error, "worker_failures", None) or {0: error}
+            rank, reason = next(iter(failures.items()))
+            lines = str(reason).strip().splitlines()
+            return f"worker {rank}: {lines[-1] if lines else type(reason).__name__}"
+        return None
 
 
 def _trainer(fit: Any, post: Any, workers: Workers, *, scratch: str) -> Any:
@@ -207,8 +217,6 @@ def _work(config: dict[str, Any]) -> None:
     from ray.train.torch import get_device
 
     post = config["post"]
-    if ray.get(post.stopped.remote()):
-        return
     context = train.get_context()
     share = Share(context.get_world_rank(), context.get_world_size())
     first = share.rank == 0
@@ -242,7 +250,6 @@ class Post:
         self._step = 0
         self._messages: list[tuple[str, Any]] = []
         self._begun = False
-        self._stopped = False
 
     def begin(self) -> None:
         """Note that the workers begin, for the first time or anew."""
@@ -250,12 +257,11 @@ class Post:
             self._messages.append(("restarted", self._step))
         self._begun = True
 
-    def send(self, kind: str, content: Any) -> bool:
-        """Store a message; return whether the training should stop."""
+    def send(self, kind: str, content: Any) -> None:
+        """Store a message."""
         if kind == "state":
             self._state, self._step = content[0], content[1].step
         self._messages.append((kind, content))
-        return self._stopped
 
     def take(self) -> list[tuple[str, Any]]:
         """Return all messages since the last call."""
@@ -265,27 +271,6 @@ class Post:
     def state(self) -> bytes | None:
         """Return the last state."""
         return self._state
-
-    def stop(self) -> None:
-        """Stop the training at its next message."""
-        self._stopped = True
-
-    def stopped(self) -> bool:
-        """Whether the training should stop."""
-        return self._stopped
-
-
-def _post(state: bytes | None) -> Any:
-    """Start the actor on this process's node: it must outlive the workers."""
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    return ray.remote(num_cpus=0, scheduling_strategy=here)(Post).remote(state)
-
-
-class _Stopped(RuntimeError):  # noqa: N818 - named for the event
-    """The process that began the training has ended it."""
 
 
 class _Reporting:
@@ -297,8 +282,7 @@ class _Reporting:
     def __call__(self, progress: Progress) -> None:
         import ray
 
-        if ray.get(self._post.send.remote("progress", progress)):
-            raise _Stopped
+        ray.get(self._post.send.remote("progress", progress))
 
 
 class _Posting:

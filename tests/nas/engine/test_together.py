@@ -1,15 +1,11 @@
-"""Ray Train for real: several workers train as one, and outlive the death of one of them."""
+"""Ray Train for real: workers of several machines train as one, also if a machine is lost."""
 
-import os
-import signal
 from functools import partial
-from pathlib import Path
 
 import pytest
 
 from nas.checkpoints.retrain import fit
 from nas.engine.on_ray.together import Workers, train_together
-from nas.engine.runner import RunStoppedError
 from nas.training.recipe import Recipe
 from nas.training_runs.keeping import StateKeeper
 from search_spaces import REFERENCES, InputError
@@ -22,47 +18,25 @@ RECIPE = Recipe(epochs=3, batch_size=16, optimizer="sgd", learning_rate=1e-4, sc
 EPOCH_STEPS = 4
 
 
-def training(recipe=RECIPE, *, change=None):
+def training():
     data = random_dataset(count=64, size_px=32)
-    return partial(change or fit, SPEC, None, data, recipe, seed=0, evaluate_every=EPOCH_STEPS)
-
-
-class DyingFit:
-    """Trains; the worker of rank 1 dies in the second epoch, once or each time."""
-
-    def __init__(self, folder: Path, *, always: bool = False):
-        self.folder, self.always = folder, always
-
-    def __call__(self, *arguments, **options):
-        def look(progress):
-            mark = self.folder / "died"
-            if progress.step > EPOCH_STEPS + 1 and (self.always or not mark.exists()):
-                mark.touch()
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        if options["share"].rank == 1:
-            options["on_progress"] = look
-        return fit(*arguments, **options)
+    return partial(fit, SPEC, None, data, RECIPE, seed=0, evaluate_every=EPOCH_STEPS)
 
 
 def failing(*_, share, **__):
-    if share.rank == 0:
+    if share.rank == 1:
         raise InputError("no such image")
 
 
-class Watcher(StateKeeper):
-    """Counts the states."""
-
-    kept = 0
-
-    def keep(self, state, progress):
-        super().keep(state, progress)
-        self.kept += 1
-
-
 @pytest.fixture(scope="module")
-def alone():
-    return training()()
+def machines():
+    from ray.cluster_utils import Cluster
+
+    there = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
+    )
+    yield there
+    there.shutdown()
 
 
 def close(one, other):
@@ -72,79 +46,33 @@ def close(one, other):
         assert difference <= 5e-3 * max(1.0, value.double().abs().max().item()), name
 
 
-def test_two_workers_train_as_one_and_survive_a_death(alone, tmp_path, caplog):
-    seen = []
-    keeper = Watcher(tmp_path)
-    dying = training(change=DyingFit(tmp_path))
-    done = train_together(dying, Workers(2), keeper=keeper, on_progress=seen.append)
-    assert (tmp_path / "died").exists()
-    assert f"all of them resume after {EPOCH_STEPS} steps" in caplog.text
+def test_two_workers_train_as_one_though_a_machine_is_lost(machines, tmp_path, caplog):
+    lost = machines.add_node(num_cpus=1)
+    steps = []
+
+    def lose(progress):
+        nonlocal lost
+        steps.append(progress.step)
+        if progress.step > EPOCH_STEPS and lost is not None:
+            machines.remove_node(lost, allow_graceful=False)
+            machines.add_node(num_cpus=1)
+            lost = None
+
+    keeper = StateKeeper(tmp_path)
+    workers = Workers(2, address=machines.address)
+    done = train_together(training(), workers, keeper=keeper, on_progress=lose)
+    assert "a worker died: all of them resume after" in caplog.text
+    assert steps[-1] == 3 * EPOCH_STEPS
+    assert len(steps) > 3 * EPOCH_STEPS  # some were taken again
+    assert [at.step for at in keeper.history] == [4, 8]
+    alone = training()()
     close(alone, done)
     assert done.test.loss == pytest.approx(alone.test.loss, rel=1e-3)
-    assert keeper.kept == 2
-    assert [at.step for at in keeper.history] == [4, 8]
-    assert [at.step for at in seen if at.accuracy is not None][-1] == 12
 
 
-def test_another_number_of_workers_resumes(alone, tmp_path):
-    class Enough(Exception):  # noqa: N818
-        pass
-
-    def stop(progress):
-        if progress.step > EPOCH_STEPS:
-            raise Enough
-
-    with pytest.raises(Enough):
-        training()(keeper=StateKeeper(tmp_path), on_progress=stop)
-    steps = []
-    done = train_together(
-        training(),
-        Workers(2),
-        keeper=StateKeeper(tmp_path),
-        on_progress=lambda progress: steps.append(progress.step),
-    )
-    assert steps[0] == EPOCH_STEPS + 1
-    close(alone, done)
-
-
-def test_what_ends_a_training(tmp_path):
-    ray = pytest.importorskip("ray")
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
-    try:
-        nowhere = {"keeper": StateKeeper(tmp_path), "on_progress": lambda _: None}
-        with pytest.raises(InputError, match="no such image"):
-            train_together(failing, Workers(2), **nowhere)
-        with pytest.raises(InputError, match="room for 2 with 1 CPU each: give at most 2"):
-            train_together(failing, Workers(3), **nowhere)
-        always = training(change=DyingFit(tmp_path, always=True))
-        with pytest.raises(RunStoppedError, match="resume"):
-            train_together(always, Workers(2, restarts=0), **nowhere)
-    finally:
-        ray.shutdown()
-
-
-def test_a_machine_that_is_lost_is_replaced_by_another(alone, tmp_path):
-    from ray.cluster_utils import Cluster
-
-    there = Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
-    )
-    try:
-        lost = there.add_node(num_cpus=1)
-
-        def lose(progress):
-            nonlocal lost
-            if progress.step > EPOCH_STEPS and lost is not None:
-                there.remove_node(lost, allow_graceful=False)
-                there.add_node(num_cpus=1)
-                lost = None
-
-        done = train_together(
-            training(),
-            Workers(2, address=there.address),
-            keeper=StateKeeper(tmp_path),
-            on_progress=lose,
-        )
-    finally:
-        there.shutdown()
-    close(alone, done)
+def test_what_one_worker_finds_wrong_ends_all(machines, tmp_path):
+    nowhere = {"keeper": StateKeeper(tmp_path), "on_progress": lambda _: None}
+    with pytest.raises(InputError, match="no such image"):
+        train_together(failing, Workers(2, address=machines.address), **nowhere)
+    with pytest.raises(InputError, match="room for 2 with 1 CPU each: give at most 2"):
+        train_together(failing, Workers(3, address=machines.address), **nowhere)
