@@ -285,7 +285,7 @@ def test_what_does_not_fit_is_refused(finished, change, message):
 
 @pytest.mark.ray
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [2])
 def test_workers_change_nothing(tmp_path, workers):
     config = CONFIG.model_copy(update={"target_ms": 0.85 * FULL_MS})
     arguments = {"data": DATA, "latency": open_device("madds:1")}

@@ -47,7 +47,7 @@ def serial(make_loop, tmp_path):
     return loop
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [2])
 def test_any_number_of_workers_gives_the_log_of_a_serial_run(make_loop, tmp_path, serial, workers):
     loop = make_loop(trials=12, batch_size=5)
     run_on_ray(loop, Oracle(tmp_path), Resources(workers=workers))
