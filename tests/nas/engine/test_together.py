@@ -1,5 +1,6 @@
 """Ray Train for real: workers of several machines train as one, also if a machine is lost."""
 
+import time
 from functools import partial
 
 import pytest
@@ -18,9 +19,22 @@ RECIPE = Recipe(epochs=3, batch_size=16, optimizer="sgd", learning_rate=1e-4, sc
 EPOCH_STEPS = 4
 
 
-def training():
+def slow_fit(*arguments, **options):
+    """Train slowly enough that a machine can be lost in the middle."""
+    report = options["on_progress"]
+
+    def reported(progress):
+        time.sleep(0.3)
+        report(progress)
+
+    if report is not None:
+        options["on_progress"] = reported
+    return fit(*arguments, **options)
+
+
+def training(how=fit):
     data = random_dataset(count=64, size_px=32)
-    return partial(fit, SPEC, None, data, RECIPE, seed=0, evaluate_every=EPOCH_STEPS)
+    return partial(how, SPEC, None, data, RECIPE, seed=0, evaluate_every=EPOCH_STEPS)
 
 
 def failing(*_, share, **__):
@@ -60,7 +74,7 @@ def test_two_workers_train_as_one_though_a_machine_is_lost(machines, tmp_path, c
 
     keeper = StateKeeper(tmp_path)
     workers = Workers(2, address=machines.address)
-    done = train_together(training(), workers, keeper=keeper, on_progress=lose)
+    done = train_together(training(slow_fit), workers, keeper=keeper, on_progress=lose)
     assert "a worker died: all of them resume after" in caplog.text
     assert steps[-1] == 3 * EPOCH_STEPS
     assert len(steps) > 3 * EPOCH_STEPS  # some were taken again
