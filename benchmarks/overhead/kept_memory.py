@@ -3,9 +3,9 @@
     python -m benchmarks.overhead.kept_memory --resolution 28 64
 
 Networks drawn from the MnasNet space train a few steps on random images on one CPU thread. Each has its own
-process, since a process cannot switch back (`nas.training.allocator`). Rounds alternate, so that other load
-on the machine affects both sides alike. Reported are the median speeds, the ratio with its range over
-networks, and the peak memory of each side.
+process, since a process cannot switch back (`nas.training.machine.allocator`). Rounds alternate, so that
+other load on the machine affects both sides alike. Reported are the median speeds, the ratio with its range
+over networks, and the peak memory of each side.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import torch
 from torch.nn import functional
 
 from controllers import make_controller
-from nas.training.allocator import keep_freed_memory
+from nas.training.machine.allocator import keep_freed_memory
 from search_spaces import load_space
 from search_spaces.network import build
 

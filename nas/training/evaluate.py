@@ -11,7 +11,7 @@ from nas.data.images import Split
 from nas.data.share import WHOLE, Share
 from nas.training.augmentation.augment import normalize
 from nas.training.data_parallel.reductions import summed
-from nas.training.half import autocast
+from nas.training.machine.half import autocast
 from nas.training.recipe import HalfPrecision
 
 

@@ -13,8 +13,8 @@ from nas.data.images import Dataset
 from nas.data.share import Share
 from nas.training.data_parallel.reductions import average_gradients
 from nas.training.evaluate import Score, evaluate
-from nas.training.half import autocast, loss_scaler
 from nas.training.isolation import seed_layers
+from nas.training.machine.half import autocast, loss_scaler
 from nas.training.objective import Forward, Objective
 from nas.training.optimization.averaging import (
     Average,

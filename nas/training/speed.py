@@ -6,7 +6,7 @@ import time
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from nas.training.allocator import keep_freed_memory
+from nas.training.machine.allocator import keep_freed_memory
 from nas.training.recipe import Recipe
 from search_spaces import ArchSpec
 

@@ -9,12 +9,12 @@ from torch import nn
 
 from nas.data.images import Dataset, require_batch
 from nas.data.share import WHOLE, Share
-from nas.training.allocator import keep_freed_memory
 from nas.training.batch_norm import unbiased_statistics
 from nas.training.data_parallel.layers import whole_batch_layers
 from nas.training.isolation import layer_settings, restored_generators, threads
 from nas.training.keeping import Keeper as Keeper
-from nas.training.memory import is_out_of_memory, what_fits
+from nas.training.machine.allocator import keep_freed_memory
+from nas.training.machine.memory import is_out_of_memory, what_fits
 from nas.training.optimization.optimizer import zero_residual_branches
 from nas.training.order import FirstPart as FirstPart
 from nas.training.progress import BatchTooLarge as BatchTooLarge

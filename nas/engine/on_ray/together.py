@@ -6,7 +6,6 @@ need no common folder. If a worker dies, Ray starts all of them anew, and they r
 
 from __future__ import annotations
 
-import io
 import logging
 import tempfile
 from collections.abc import Callable
@@ -19,9 +18,10 @@ from latency.measuring.user_folders import ensure_home
 from nas.data.share import Share
 from nas.engine.on_ray.cluster import Resources, cluster, deaths_reported, require_room
 from nas.engine.on_ray.deaths import of_cluster
+from nas.engine.on_ray.post import Post, Posting, Reporting, from_bytes, to_bytes
 from nas.engine.runner import RunStoppedError
 from nas.formatting import counted
-from nas.training.keeping import Due, Keeper
+from nas.training.keeping import Keeper
 from nas.training.progress import BatchTooLarge, Diverged, Progress
 from search_spaces import InputError
 
@@ -116,8 +116,7 @@ def train_together(
         tempfile.TemporaryDirectory() as scratch,
     ):
         workers = workers.on(ray.cluster_resources())
-        kept = keeper.load()
-        post = _here(Post).remote(None if kept is None else _bytes(kept))
+        post = _here(Post).remote(*_kept(keeper))
         host = _here(Host).remote()
         try:
             return _receive(
@@ -125,6 +124,12 @@ def train_together(
             )
         finally:
             ray.kill(host)  # Ray ends the workers with it
+
+
+def _kept(keeper: Keeper) -> tuple[bytes | None, int]:
+    """Return the last state, serialized, and its step."""
+    state = keeper.load()
+    return (None, 0) if state is None else (to_bytes(state), state["step"])
 
 
 def _here(kind: type) -> Any:
@@ -151,9 +156,9 @@ def _receive(
                 on_progress(content)
             elif kind == "state":
                 state, progress = content
-                keeper.keep(_loaded(state), progress)
+                keeper.keep(from_bytes(state), progress)
             elif kind == "done":
-                done = _loaded(content, trusted=True)
+                done = from_bytes(content, trusted=True)
             elif kind == "restarted":
                 _log.warning("a worker died: all of them resume after %s", counted(content, "step"))
             else:
@@ -227,92 +232,12 @@ def _work(config: dict[str, Any]) -> None:
         done = ray.get(config["fit"])(
             share=share,
             device=str(get_device()),
-            keeper=_Posting(post, keeps=first),
-            on_progress=_Reporting(post) if first else None,
+            keeper=Posting(post, keeps=first),
+            on_progress=Reporting(post) if first else None,
         )
     except (InputError, Diverged, BatchTooLarge) as error:  # the workers would fail again
         kind = "diverged" if isinstance(error, Diverged) else "input"
         ray.get(post.send.remote(kind, str(error)))
         raise  # the others may wait for this one
     if first:
-        ray.get(post.send.remote("done", _bytes(done)))
-
-
-class Post:
-    """An actor that passes messages from the workers to the process that began the training.
-
-    Args:
-        state: The state to begin with, serialized.
-    """
-
-    def __init__(self, state: bytes | None) -> None:
-        self._state = state
-        self._step = 0
-        self._messages: list[tuple[str, Any]] = []
-        self._begun = False
-
-    def begin(self) -> None:
-        """Note that the workers begin, for the first time or anew."""
-        if self._begun:
-            self._messages.append(("restarted", self._step))
-        self._begun = True
-
-    def send(self, kind: str, content: Any) -> None:
-        """Store a message."""
-        if kind == "state":
-            self._state, self._step = content[0], content[1].step
-        self._messages.append((kind, content))
-
-    def take(self) -> list[tuple[str, Any]]:
-        """Return all messages since the last call."""
-        messages, self._messages = self._messages, []
-        return messages
-
-    def state(self) -> bytes | None:
-        """Return the last state."""
-        return self._state
-
-
-class _Reporting:
-    """Reports progress through the actor."""
-
-    def __init__(self, post: Any) -> None:
-        self._post = post
-
-    def __call__(self, progress: Progress) -> None:
-        import ray
-
-        ray.get(self._post.send.remote("progress", progress))
-
-
-class _Posting:
-    """Keeps states in the actor; only one worker does, all of them have the same."""
-
-    def __init__(self, post: Any, *, keeps: bool) -> None:
-        self._post, self._keeps = post, keeps
-        self._due = Due()
-
-    def load(self) -> dict[str, Any] | None:
-        import ray
-
-        state = ray.get(self._post.state.remote())
-        return None if state is None else _loaded(state)
-
-    def due(self, step: int, epoch_steps: int) -> bool:
-        return self._keeps and self._due(step, epoch_steps)
-
-    def keep(self, state: dict[str, Any], progress: Progress) -> None:
-        import ray
-
-        ray.get(self._post.send.remote("state", (_bytes(state), progress)))
-        self._due.kept()
-
-
-def _bytes(content: Any) -> bytes:
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    return buffer.getvalue()
-
-
-def _loaded(content: bytes, *, trusted: bool = False) -> Any:
-    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=not trusted)
+        ray.get(post.send.remote("done", to_bytes(done)))

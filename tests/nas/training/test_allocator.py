@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from nas.training import allocator
+from nas.training.machine import allocator
 
 GLIBC = platform.libc_ver()[0] == "glibc"
 FAULTS = """
 import resource, sys
-from nas.training.allocator import keep_freed_memory
+from nas.training.machine.allocator import keep_freed_memory
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
 size = 64 * 2**20

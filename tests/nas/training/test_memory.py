@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from nas.data.share import Share
-from nas.training.memory import fitting_batch, is_out_of_memory, what_fits
+from nas.training.machine.memory import fitting_batch, is_out_of_memory, what_fits
 from nas.training.recipe import Recipe
 from nas.training.train import BatchTooLarge, train
 from tests.nas.image_sets import random_dataset

@@ -1,0 +1,1 @@
+"""What a training takes from its machine: memory, and the precision of its numbers."""
