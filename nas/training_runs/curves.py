@@ -28,10 +28,11 @@ def draw_curves(history: list[Progress], path: Path) -> None:
     losses.plot(steps, [at.train_loss for at in history], ".-", label="training, augmented")
     losses.plot(steps, [at.loss for at in history], ".-", label="held out")
     losses.set_ylabel("cross entropy")
-    accuracies.plot(steps, _percent([at.accuracy for at in history]), ".-", label="held out")
+    held_out = _percent([at.accuracy for at in history])
+    accuracies.plot(steps, held_out, ".-", color="C1", label="held out")  # as the loss
     if any(at.last_accuracy is not None for at in history):
         last = _percent([at.last_accuracy for at in history])
-        accuracies.plot(steps, last, ".--", label="held out, without averaging")
+        accuracies.plot(steps, last, ".--", color="C2", label="held out, without averaging")
     accuracies.set_ylabel("accuracy, %")
     for part in (losses, accuracies):
         part.set_xlabel("step")
