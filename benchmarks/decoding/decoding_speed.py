@@ -4,7 +4,8 @@
 
 Every side turns the same JPEG files into uint8 squares (3, size, size), in one thread:
 
-- ours: `nas.data.image_files.decode.decode`;
+- ours: `nas.data.image_files.decode.decode` of a training image that does not fit into memory;
+- ours, exact: the same of an image to evaluate on, resized by Pillow;
 - plain PIL: `Image.open(path).convert("RGB")`, then torchvision's Resize and CenterCrop, as in tutorials;
 - draft: the same after `Image.draft`, which decodes at a half, quarter or eighth of the size;
 - reducing gap: after `draft`, `Image.resize` with `reducing_gap=2`, which shrinks by a whole factor first;
@@ -31,6 +32,7 @@ from torchvision.io import ImageReadMode, decode_jpeg, read_file
 from torchvision.transforms import v2
 
 from nas.data.image_files.decode import FilePictures, decode
+from nas.data.image_files.preparation import Preparation
 
 QUALITY = 90
 GRAIN = 6.0
@@ -55,7 +57,16 @@ def write_photos(folder: Path, side: int, count: int) -> list[Path]:
 
 
 def ours(path: Path, size: int) -> NDArray[np.uint8]:
-    return decode(FilePictures((path,), np.zeros(1, np.int64)), 0, size_px=size)
+    return _decode(path, size, Preparation(exact=False))
+
+
+def ours_exact(path: Path, size: int) -> NDArray[np.uint8]:
+    return _decode(path, size, Preparation())
+
+
+def _decode(path: Path, size: int, preparation: Preparation) -> NDArray[np.uint8]:
+    pictures = FilePictures((path,), np.zeros(1, np.int64))
+    return decode(pictures, 0, size_px=size, preparation=preparation)
 
 
 def plain(path: Path, size: int) -> NDArray[np.uint8]:
@@ -89,6 +100,7 @@ def torchvisions(path: Path, size: int) -> NDArray[np.uint8]:
 
 SIDES: dict[str, Square] = {
     "ours": ours,
+    "ours, exact": ours_exact,
     "plain PIL": plain,
     "PIL, draft": drafted,
     "PIL, draft and reducing gap": with_reducing_gap,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -133,6 +133,10 @@ class Decoding(NamedTuple):
     px: int
     preparation: Preparation
 
+    def fast(self) -> Decoding:
+        """Return the same with `exact` off."""
+        return self._replace(preparation=replace(self.preparation, exact=False))
+
 
 def _in_memory(
     source: ImageSource,
@@ -182,6 +186,8 @@ def _streaming(
         preparation=decoding["train"].preparation,
         progress=progress,
     )
+    # They are decoded every epoch, and no app sees them.
+    decoding = {**decoding, "train": decoding["train"].fast()}
     splits = {
         name: StreamingSplit(part, decoding[name].px, source.workers, decoding[name].preparation)
         for name, part in source.pictures.items()

@@ -17,6 +17,7 @@ from nas.data.image_files.pictures import Pictures as Pictures
 from nas.data.image_files.pictures import SomePictures as SomePictures
 from nas.data.image_files.preparation import PLAIN, Preparation
 from nas.data.image_files.room import Room
+from nas.data.image_files.square import square_pixels
 from nas.data.image_files.square import square_rgb as square_rgb
 from nas.data.image_files.unreadable import Unreadable, UnreadableError
 
@@ -66,8 +67,7 @@ def try_decode(
 
     def square(image: Image.Image) -> NDArray[np.uint8]:
         with image, ROOM.taken(_megapixels(image, preparation.decoded_px(size_px))):
-            pixels = np.asarray(square_rgb(image, size_px, preparation))
-        return np.ascontiguousarray(pixels.transpose(2, 0, 1))  # (H, W, 3) -> (3, H, W)
+            return square_pixels(image, size_px, preparation)
 
     try:
         return square(pictures.open(index))

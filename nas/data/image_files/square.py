@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from PIL import Image, ImageColor
+from torch.nn import functional
 
 from nas.data.image_files.depth import declared_white, eight_bits, is_deep, white_of
 from nas.data.image_files.orientation import loaded
@@ -14,6 +18,28 @@ LARGE_PIXELS = 32_000_000
 STRIP_PIXELS = 4_000_000
 
 Box = tuple[int, int, int, int]
+
+
+def square_pixels(
+    image: Image.Image, size_px: int, preparation: Preparation = PLAIN
+) -> NDArray[np.uint8]:
+    """Return the pixels of `square_rgb`, (3, size_px, size_px); to within rounding if not `exact`.
+
+    torch's resizing uses vector instructions, Pillow's does not.
+
+    Raises:
+        ValueError: The white level of such an image cannot be determined.
+    """
+    if preparation.exact:
+        pixels = np.asarray(square_rgb(image, size_px, preparation))
+    else:
+        rgb = _upright_rgb(image, size_px, preparation)
+        cropped = torch.from_numpy(np.array(rgb.crop(_centre(rgb, preparation.crop))))
+        channels_first = cropped.permute(2, 0, 1)[None]
+        size = (size_px, size_px)
+        resized = functional.interpolate(channels_first, size, mode="bilinear", antialias=True)
+        pixels = resized[0].permute(1, 2, 0).numpy()
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))  # (H, W, 3) -> (3, H, W)
 
 
 def square_rgb(image: Image.Image, size_px: int, preparation: Preparation = PLAIN) -> Image.Image:
@@ -30,6 +56,15 @@ def square_rgb(image: Image.Image, size_px: int, preparation: Preparation = PLAI
     >>> square_rgb(Image.new("L", (40, 20)), 10).size
     (10, 10)
     """
+    rgb = _upright_rgb(image, size_px, preparation)
+    box = _centre(rgb, preparation.crop)
+    if box[2] - box[0] == size_px:
+        return rgb.crop(box)
+    return rgb.resize((size_px, size_px), Image.Resampling.BILINEAR, box=box)
+
+
+def _upright_rgb(image: Image.Image, size_px: int, preparation: Preparation) -> Image.Image:
+    """Read the pixels, at a size from which `size_px` can be made, and turn them upright."""
     # JPEG can decode at a half, quarter or eighth; twice the target is enough for the filter.
     least_px = preparation.decoded_px(size_px)
     image.draft("RGB", (least_px, least_px))
@@ -42,11 +77,7 @@ def square_rgb(image: Image.Image, size_px: int, preparation: Preparation = PLAI
         image, highest = _reduced(image, least_px, preparation.background, highest), None
     if turn is not None:
         image = image.transpose(turn)
-    rgb = _to_rgb(image, preparation.background, highest)
-    box = _centre(rgb, preparation.crop)
-    if box[2] - box[0] == size_px:
-        return rgb.crop(box)
-    return rgb.resize((size_px, size_px), Image.Resampling.BILINEAR, box=box)
+    return _to_rgb(image, preparation.background, highest)
 
 
 def _centre(image: Image.Image, crop: float = 1.0) -> Box:
