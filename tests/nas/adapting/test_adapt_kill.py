@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 SPEC = REFERENCES["mobilenet_v3_small"](width=0.35, resolution=32, classes=2)
 SETTINGS = (
-    "--seed", "seed.pt", "--data", "images", "--device", "madds:1", "--target-ratio", "0.7",
+    "--seed", "seed.pt", "--data", "images", "--device", "madds:1", "--target-ratio", "0.85",
     "--finetune-steps", "2", "--batch-size", "16", "--final", "both", "--final-epochs", "1",
     "--compare", "uniform", "--compare-seeds", "2",
 )  # fmt: skip

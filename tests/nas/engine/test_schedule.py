@@ -79,10 +79,11 @@ def test_sigterm_stays_the_programs_own(make_loop, tmp_path):
 
 
 def test_a_dead_worker_is_retried_and_a_deadly_trial_fails(make_loop, tmp_path, serial):
-    loop = make_loop(trials=12, batch_size=5)
-    run_on_ray(loop, Oracle(tmp_path, die_once=(2,), die=(6,), error=(8,)), Resources(workers=2))
+    loop = make_loop(trials=10, batch_size=5)
+    oracle = Oracle(tmp_path, die_once=(2,), die=(6,), error=(8,))
+    run_on_ray(loop, oracle, Resources(workers=2))
     trials = loop.logs.trials
-    assert len(trials) == 12
+    assert len(trials) == 10
     assert without_times(trials[:5]) == without_times(serial.logs.trials[:5])
     assert "worker died" in trials[6].error
     assert trials[8].error == "RuntimeError: no memory"

@@ -157,7 +157,7 @@ def test_workers_import_what_this_process_does_and_deaths_end_the_search(
     assert [trial.error for trial in loop.logs.trials] == [None] * 4
     loop = make_loop(tmp_path / "killed", trials=4, batch_size=2)
     with pytest.raises(RunStoppedError, match=r"the worker died .*fewer --workers"):
-        run_on_ray(loop, Looking(ours, kill="me"), Resources(workers=2, retries=0))
+        run_on_ray(loop, Looking(ours, kill="me"), Resources(workers=1, retries=0))
     loop = make_loop(tmp_path / "lost", trials=4, batch_size=2)
     with pytest.raises(RunStoppedError, match=r"part of the Ray cluster died .*resume"):
         run_on_ray(loop, Looking(ours, kill="mailbox"), Resources(workers=1, retries=0))
