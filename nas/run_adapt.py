@@ -104,8 +104,13 @@ def adapt(
             else MemoizedSource(with_anchor(latency, seed.spec))
         )
         if evaluate is None:
-            threads = config.schedule.cpus_per_trial
-            training = AdaptTraining(data, keep=config.keep, threads=threads, teacher=teacher)
+            training = AdaptTraining(
+                data,
+                keep=config.keep,
+                device=config.schedule.device,
+                threads=config.schedule.cpus_per_trial,
+                teacher=teacher,
+            )
             evaluate = over_gpus(training, config.schedule.gpus_per_trial)
         workload = Workload(config, len(data.train), taught.madds if taught else 0)
         with adapt_watcher(watcher, workload, asked) as told:

@@ -145,6 +145,7 @@ def search(
             warm_start=warm,
             teacher=taught.teacher(data.classes) if taught else None,
             threads=schedule.cpus_per_trial,
+            device=schedule.device,
         )
         schedule.require_parts(recipe)
         evaluate = over_gpus(own, schedule.gpus_per_trial)

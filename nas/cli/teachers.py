@@ -14,10 +14,8 @@ from search_spaces import InputError
 from search_spaces.errors import first_problem
 
 if TYPE_CHECKING:
-    from nas.data.images import Dataset
     from nas.engine.folder.data_changes import Resumed
     from nas.engine.folder.run_teacher import RunTeacher
-    from nas.training.teacher import Teacher
 
 TeacherOption = Annotated[
     Path | None,
@@ -112,18 +110,3 @@ def run_teacher(config: TeacherConfig | None, resumed: Resumed | None) -> RunTea
     teacher = RunTeacher.read(found_teacher(config), resumed.folder if resumed else None)
     say_run(teacher.config.path, teacher.checkpoint.run)
     return teacher
-
-
-def open_teacher(config: TeacherConfig | None, data: Dataset) -> Teacher | None:
-    """Open a teacher, with its outputs in the order of the data's classes.
-
-    Raises:
-        InputError: It cannot be read, or has other classes.
-    """
-    if config is None:
-        return None
-    from nas.checkpoints.checkpoint import load_checkpoint  # imports torch
-    from nas.checkpoints.teachers import teacher_of
-
-    found = found_teacher(config)
-    return teacher_of(load_checkpoint(found.path), data.classes, found)

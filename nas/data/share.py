@@ -18,7 +18,7 @@ class Share:
     world: int = 1
 
     def part(self, count: int) -> slice:
-        """Return which of `count` items are this process's: a run of neighbors.
+        """Return which of `count` items are this process's: a contiguous slice.
 
         >>> [Share(rank, 3).part(8) for rank in range(3)]
         [slice(0, 2, None), slice(2, 5, None), slice(5, 8, None)]

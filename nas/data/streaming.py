@@ -94,7 +94,10 @@ class _DecodedBatches(TorchDataset[Batch | UnreadableError]):
             ]
         except UnreadableError as error:
             return UnreadableError(error.found)
-        return torch.from_numpy(np.stack(images)), _labels(split.pictures, chosen)
+        side = split.resolution_px
+        # A process's part of the last batch may be empty.
+        stacked = np.stack(images) if images else np.empty((0, 3, side, side), np.uint8)
+        return torch.from_numpy(stacked), _labels(split.pictures, chosen)
 
 
 def _labels(pictures: Pictures, chosen: NDArray[np.int64]) -> Tensor:

@@ -65,6 +65,14 @@ class ScheduleConfig(BaseModel):
                 )
 
     @property
+    def device(self) -> str:
+        """Device of a training: `auto` takes a GPU if there is one, which is nobody else's.
+
+        Ray's workers of a cluster that was started elsewhere may see GPUs that they were not given.
+        """
+        return "cpu" if self.workers != 0 and self.gpus_per_trial == 0 else "auto"
+
+    @property
     def at_once(self) -> int:
         """Number of parallel trainings on this machine; at least 1."""
         here = (os.cpu_count() or 1) // self.cpus_per_trial

@@ -133,6 +133,7 @@ def proxy_training(
     fidelity: FidelityConfig | None,
     warm_start: WarmStart | None,
     threads: int,
+    device: str = "auto",
     teacher: Teacher | None = None,
 ) -> ProxyTraining:
     """Return the evaluator that trains the jobs of a search.
@@ -144,8 +145,9 @@ def proxy_training(
         finals: How finalists train.
         fidelity: Multi-fidelity settings.
         warm_start: The networks that they are initialized from.
-        teacher: The network that finalists learn from.
         threads: Number of torch threads.
+        device: See `ProxyTraining`.
+        teacher: The network that finalists learn from.
 
     Raises:
         InputError: There are fewer training images than a batch, or images with another center crop.
@@ -164,6 +166,7 @@ def proxy_training(
         recipe,
         final_factor=finals.epochs_factor,
         deployed_part=finals.deployed_part,
+        device=device,
         threads=threads,
         warm_start=warm_start,
         rung=rung,

@@ -7,7 +7,7 @@ from torch import nn
 
 
 @contextlib.contextmanager
-def unbiased_statistics(module: nn.Module) -> Iterator[Callable[[int], None]]:
+def unbiased_statistics(module: nn.Module) -> Iterator[Callable[[int], bool]]:
     """Keep the initial mean 0 and variance 1 out of the running statistics of a new network.
 
     With a momentum of 0.1 the initial values still have a weight of 0.9^40 = 1.5% after 40 steps. In a
@@ -16,8 +16,8 @@ def unbiased_statistics(module: nn.Module) -> Iterator[Callable[[int], None]]:
     average without the initial values; later ones are unchanged.
 
     Yields:
-        A function to call before each step with the number of finished steps. On exit, the original
-        momentum of every norm is restored.
+        A function to call before each step with the number of finished steps; it returns whether every
+        norm has its own momentum. On exit, the original momentum of every norm is restored.
     """
     own = {
         norm: norm.momentum
@@ -25,9 +25,10 @@ def unbiased_statistics(module: nn.Module) -> Iterator[Callable[[int], None]]:
         if isinstance(norm, nn.BatchNorm2d) and norm.momentum is not None
     }
 
-    def before_step(steps_done: int) -> None:
+    def before_step(steps_done: int) -> bool:
         for norm, momentum in own.items():
             norm.momentum = max(momentum, 1 / (steps_done + 1))
+        return all(norm.momentum == momentum for norm, momentum in own.items())
 
     try:
         yield before_step

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from nas.data.images import Split
@@ -12,6 +12,7 @@ from nas.data.share import WHOLE, Share
 from nas.training.augmentation.augment import normalize
 from nas.training.data_parallel.reductions import summed
 from nas.training.machine.half import autocast
+from nas.training.machine.memory import is_out_of_memory
 from nas.training.recipe import HalfPrecision
 
 
@@ -41,7 +42,7 @@ def evaluate(
         split: The images.
         mean: Per channel, as in training.
         std: Per channel, as in training.
-        batch_size: Affects speed, and results only by rounding.
+        batch_size: Affects speed, and results only by rounding. If memory runs out, it is halved.
         device: The module's device.
         half: As in `Recipe.autocast`.
         share: This process's part of every batch; the score is that of all of them.
@@ -51,15 +52,39 @@ def evaluate(
     module.eval()
     # Sums stay on the device: reading them every batch would stall a GPU.
     sums = torch.zeros(2, dtype=torch.float64, device=device)  # correct answers, loss
+    fitting = batch_size
     for images, labels in split.batches(batch_size, share=share):
-        if len(images) == 0:  # the last batch may have fewer images than there are processes
-            continue
-        inputs = normalize(images.to(device), mean=mean, std=std)
-        targets = labels.to(device)
-        with autocast(half, device):
-            logits = module(inputs)  # (N, classes)
-        sums[0] += (logits.argmax(dim=1) == targets).sum()
-        sums[1] += functional.cross_entropy(logits.float(), targets, reduction="sum")
+        done = 0
+        while done < len(images):  # the last batch may have fewer images than there are processes
+            part = slice(done, done + fitting)
+            inputs = normalize(images[part].to(device), mean=mean, std=std)
+            found = _sums(module, inputs, labels[part].to(device), half)
+            if found is None:
+                fitting = _halved(fitting)
+                continue
+            sums += found
+            done += fitting
     module.train(was_training)
     correct, loss = (summed(sums, share) / len(split)).tolist()
     return Score(correct, loss)
+
+
+def _sums(module: nn.Module, inputs: Tensor, targets: Tensor, half: HalfPrecision) -> Tensor | None:
+    """Return the number of correct answers and the summed loss; None if memory ran out."""
+    try:
+        with autocast(half, inputs.device):
+            logits = module(inputs)  # (N, classes)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        return None
+    correct = (logits.argmax(dim=1) == targets).sum()
+    return torch.stack(
+        [correct, functional.cross_entropy(logits.float(), targets, reduction="sum")]
+    )
+
+
+def _halved(fitting: int) -> int:
+    if fitting == 1:
+        raise MemoryError("evaluating a single image does not fit into memory")
+    return fitting // 2

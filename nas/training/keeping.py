@@ -45,5 +45,5 @@ class Due:
         return step % epoch_steps == 0 or self._clock() - self._kept_s >= self._seconds
 
     def kept(self) -> None:
-        """Begin to count anew."""
+        """Restart the timer."""
         self._kept_s = self._clock()

@@ -13,8 +13,8 @@ from search_spaces.spec import read_yaml
 
 FOLDER = Path(__file__).parent / "recipes"
 NAMES = ("proxy", "paper", "photos", "finetune")
-LENGTHS = ("epochs", "steps", "min_steps")
-"""Settings of which one replaces all."""
+LENGTHS = ("epochs", "steps")
+"""Settings of which one replaces the other, and `min_steps`."""
 
 
 def read_recipe(source: str | Path, changes: dict[str, Any] | None = None) -> Recipe:
@@ -23,7 +23,7 @@ def read_recipe(source: str | Path, changes: dict[str, Any] | None = None) -> Re
     Args:
         source: One of `NAMES`, or a YAML file. A file needs only the settings that it changes, and its key
             `base` names the recipe that has the others: `proxy` by default.
-        changes: Settings that take precedence. A length (`epochs` or `steps`) replaces all lengths.
+        changes: Settings that take precedence. A length (`epochs` or `steps`) replaces that of the recipe.
 
     Raises:
         InputError: Neither a name nor a file, or a setting is invalid.
@@ -31,18 +31,28 @@ def read_recipe(source: str | Path, changes: dict[str, Any] | None = None) -> Re
     >>> read_recipe("proxy", {"steps": 10}).epochs is None
     True
     """
-    settings = _settings(source)
-    changes = changes or {}
-    if _is_length(changes):
-        settings = {key: value for key, value in settings.items() if key not in LENGTHS}
     try:
-        return Recipe.model_validate(settings | changes)
+        return Recipe.model_validate(_changed(_settings(source), changes or {}))
     except ValidationError as error:
         raise InputError(f"recipe {source}: {first_problem(error)}") from error
 
 
-def _is_length(settings: dict[str, Any]) -> bool:
-    return any(settings.get(key) is not None for key in LENGTHS)
+def _changed(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return settings with changes on top, key by key also within `augment`, `optimizer` and `schedule`.
+
+    >>> _changed({"epochs": 9, "augment": {"hue": 0.1, "flip": True}}, {"augment": {"hue": 0.2}})
+    {'epochs': 9, 'augment': {'hue': 0.2, 'flip': True}}
+    """
+    if any(changes.get(key) is not None for key in LENGTHS):
+        base = {key: value for key, value in base.items() if key not in (*LENGTHS, "min_steps")}
+    merged = base | changes
+    for key, value in changes.items():
+        below = base.get(key)
+        if not isinstance(value, dict) or not isinstance(below, dict):
+            continue
+        if value.get("name", below.get("name")) == below.get("name"):
+            merged[key] = below | value
+    return merged
 
 
 def _settings(source: str | Path) -> dict[str, Any]:
@@ -58,10 +68,7 @@ def _settings(source: str | Path) -> dict[str, Any]:
     base = own.pop("base", "proxy")
     if base not in NAMES:
         raise InputError(f"{path}: no recipe {base!r} to start from: there are {', '.join(NAMES)}")
-    below = _mapping(FOLDER / f"{base}.yaml")
-    if _is_length(own):
-        below = {key: value for key, value in below.items() if key not in LENGTHS}
-    return below | own
+    return _changed(_mapping(FOLDER / f"{base}.yaml"), own)
 
 
 def _mapping(path: Path) -> dict[str, Any]:

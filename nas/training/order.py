@@ -34,7 +34,7 @@ class Order:
         split: The training images.
         batch_size: Images per step; an incomplete batch at the end of an epoch is dropped.
         seed: Seed of the training.
-        first: Images of the first steps, if they are others.
+        first: Images for the first steps, if different.
         share: Which part of every batch is read.
     """
 

@@ -69,6 +69,7 @@ class TrainResult:
         train_s: Seconds of training, without evaluation.
         last_accuracy: Accuracy of the last weights, if `accuracy` is that of their moving average.
         best: The best evaluation, if there were several.
+        slowed: Whether the learning rate was halved on the way, because the loss became NaN or infinite.
     """
 
     accuracy: float
@@ -78,3 +79,4 @@ class TrainResult:
     train_s: float
     last_accuracy: float | None = None
     best: Best | None = None
+    slowed: bool = False

@@ -238,7 +238,8 @@ class Recipe(BaseModel):
         default=None,
         ge=1,
         description="stop after this many epochs without a better held-out accuracy, and take the best "
-        "weights; null trains to the end, and takes the last ones. Only nas train evaluates each epoch",
+        "weights; null trains for the full length and keeps the final weights. Only nas train evaluates "
+        "each epoch",
     )
     augment: Augment = Field(
         default=Augment(), description="random augmentation of training images"
@@ -278,6 +279,10 @@ class Recipe(BaseModel):
         epochs, steps = given.get("epochs"), given.get("steps")
         if epochs is not None and steps is not None:
             raise ValueError(f"give epochs or steps, got both: epochs={epochs}, steps={steps}")
+        if steps is not None and given.get("min_steps") is not None:
+            raise ValueError(
+                f"min_steps is for a length in epochs, got steps={steps}, min_steps={given['min_steps']}"
+            )
         return {**given, "epochs": DEFAULT_EPOCHS} if epochs is None and steps is None else given
 
     @model_validator(mode="after")

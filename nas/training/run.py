@@ -43,7 +43,7 @@ class TrainingRun:
         dataset: The images.
         recipe: Training settings.
         seed: Random seed.
-        first: Images of the first steps, if they have another resolution.
+        first: Images for the first steps, if at another resolution.
         device: Where to train.
         teacher: A network to learn from beside the labels.
         share: This process's part of every batch.
@@ -74,10 +74,12 @@ class TrainingRun:
         self._batches = self._order.batches(0)
         self._optimizer = make_optimizer(module, recipe)
         self._scaler = loss_scaler(recipe.autocast, device)
-        self._forward: Forward = torch.compile(module) if recipe.compile else module
+        self._compiled: Forward = torch.compile(module) if recipe.compile else module
+        self._forward: Forward = module
         self._rate_scale = 1.0
         self._average: Average | None = None
         self._best: Best | None = None
+        self._scored: tuple[int, Score, Score | None] | None = None
         # Losses stay on the device: reading each one would make a GPU wait for the CPU every step.
         self._losses = torch.zeros(self.total_steps, device=device)
         self._train_s = 0.0
@@ -91,8 +93,14 @@ class TrainingRun:
         """Return the steps done at the next one's resolution: its change resets batch norm statistics."""
         return self._order.steps_at_this_size(self.step)
 
-    def advance(self) -> None:
-        """Take one step."""
+    def advance(self, *, compiled: bool = True) -> None:
+        """Take one step.
+
+        Args:
+            compiled: Whether to use the compiled network, if the recipe compiles it: while a setting of its
+                layers changes from step to step, each change would compile it anew.
+        """
+        self._forward = self._compiled if compiled else self._module
         started = time.perf_counter()
         task = self._objective
         self._set_rates()
@@ -116,7 +124,8 @@ class TrainingRun:
         """Add the gradients of a batch, part by part; return its mean loss."""
         count = self._recipe.accumulate
         total = torch.zeros((), device=pixels.device)
-        for part, wanted in zip(pixels.chunk(count), targets.chunk(count), strict=True):
+        parts = pixels.tensor_split(count), targets.tensor_split(count)
+        for part, wanted in zip(*parts, strict=True):
             loss = self._objective.loss(self._forward, part, wanted) * (len(part) / len(pixels))
             self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
@@ -167,16 +176,13 @@ class TrainingRun:
         elif self.step >= first_averaged:
             self._average = MeanWeights(self._module)
 
-    def progress(self, score: Score | None, last: Score | None = None) -> Progress:
-        """Return the current progress.
-
-        Args:
-            score: The last evaluation, if it is of this step.
-            last: That of the last weights, if the other one is of their moving average.
+    def progress(self, *, evaluates: bool) -> Progress:
+        """Return the current progress, with an evaluation on val if wanted.
 
         Raises:
             Diverged: A loss since the last call, that on val, or a weight is NaN or infinite.
         """
+        score, last = self._scores() if evaluates else (None, None)
         started = time.perf_counter()
         window = self._losses[max(0, self.step - LOSS_WINDOW) : self.step]
         train_loss = window.mean().item()  # on a GPU this waits for the steps
@@ -199,7 +205,20 @@ class TrainingRun:
             last_accuracy=None if last is None else last.accuracy,
         )
 
-    def score(self) -> Score:
+    def _scores(self) -> tuple[Score, Score | None]:
+        """Evaluate the network after this step on val, once.
+
+        Returns:
+            The score of the result so far; and that of the last weights, if the result is their moving
+            average.
+        """
+        if self._scored is None or self._scored[0] != self.step:
+            score = self._score()
+            last = None if self._recipe.ema_decay is None else self._evaluated(self._module)
+            self._scored = self.step, score, last
+        return self._scored[1:]
+
+    def _score(self) -> Score:
         """Evaluate the result so far on val: averaged weights if there are some."""
         network = self._result()
         score = self._evaluated(network)
@@ -227,12 +246,6 @@ class TrainingRun:
         )
         with autocast(self._recipe.autocast, task.device):
             return self._average.network(inputs, device=task.device)
-
-    def last_score(self) -> Score | None:
-        """Evaluate the last weights on val, if the result is their moving average."""
-        if self._recipe.ema_decay is None:
-            return None
-        return self._evaluated(self._module)
 
     def _evaluated(self, network: nn.Module) -> Score:
         device, dataset = self._objective.device, self._objective.dataset
@@ -281,30 +294,33 @@ class TrainingRun:
             assert self._average is not None
             self._average.load_state_dict(state["average"])
         self._batches = self._order.batches(self.step)
+        self._scored = None
 
-    def slow_down(self, state: dict[str, Any] | None) -> bool:
-        """Go back to a state, at half of the learning rate; False if there is none, or if it was done."""
-        if state is None or self._rate_scale < 1:
+    def slow_down(self, state: dict[str, Any]) -> bool:
+        """Go back to a state, at half of the learning rate; False if the rate was already halved."""
+        if self._rate_scale < 1:
             return False
         self.restore(state)
         self._rate_scale = 0.5
         return True
 
-    def finish(self, score: Score, last: Score | None) -> TrainResult:
+    def finish(self) -> TrainResult:
         """Return the result; leave the module in eval mode with the evaluated weights."""
+        score, last = self._scores()
         if self._average is not None:
             self._average.copy_to(self._module)
         if self._recipe.patience is not None and self._best is not None:
             self._module.load_state_dict(self._best.weights)
             score, last = Score(self._best.accuracy, self._best.loss), None
         self._module.requires_grad_(True).eval()
-        progress = self.progress(score, last)
+        progress = self.progress(evaluates=False)
         return TrainResult(
             accuracy=score.accuracy,
             loss=score.loss,
             train_loss=progress.train_loss,
             images_per_s=progress.images_per_s,
             train_s=self._train_s,
-            last_accuracy=progress.last_accuracy,
+            last_accuracy=None if last is None else last.accuracy,
             best=self._best,
+            slowed=self._rate_scale < 1,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import logging
 from collections.abc import Callable
 
 import torch
@@ -24,6 +26,9 @@ from nas.training.progress import TrainResult as TrainResult
 from nas.training.recipe import Recipe
 from nas.training.run import TrainingRun
 from nas.training.teacher import Teacher
+from search_spaces.errors import InputError
+
+_log = logging.getLogger(__name__)
 
 
 def train(
@@ -55,7 +60,7 @@ def train(
         dataset: Its train and val splits are used, its test split is not.
         recipe: Training settings.
         seed: Random seed.
-        first: Images of the first steps, if they have another resolution. Batch norm statistics of a new
+        first: Images for the first steps, if at another resolution. Batch norm statistics of a new
             module then come from the remaining steps only.
         teacher: A network to learn from beside the labels.
         share: This process's part of every batch, if torch's process group trains the network together:
@@ -71,7 +76,7 @@ def train(
     Raises:
         InputError: The training split is smaller than a batch.
         Diverged: The loss became NaN or infinite. With a keeper the training first goes back to the last
-            state kept and continues at half of the learning rate, once.
+            state kept, or to its start, and continues at half of the learning rate, once.
         BatchTooLarge: Memory ran out; the message says which batch fits.
     """
     require_batch(dataset, recipe.batch_size)
@@ -98,20 +103,24 @@ def train(
             share=share,
         )
         with unbiased_statistics(module if anew else nn.Identity()) as weigh:
-            kept = None if keeper is None else keeper.load()
+            if keeper is None:
+                return _steps(run, weigh, report, None, evaluate_every, recipe, share)
+            kept = keeper.load()
+            begun = copy.deepcopy(run.state()) if kept is None else kept
             if kept is not None:
                 run.restore(kept)
             while True:
                 try:
                     return _steps(run, weigh, report, keeper, evaluate_every, recipe, share)
-                except Diverged:
-                    if keeper is None or not run.slow_down(keeper.load()):
+                except Diverged as error:
+                    if not run.slow_down(keeper.load() or begun):
                         raise
+                    _log.warning("%s; going on from step %d at half of the rate", error, run.step)
 
 
 def _steps(
     run: TrainingRun,
-    weigh: Callable[[int], None],
+    weigh: Callable[[int], bool],
     report: Callable[[Progress], None],
     keeper: Keeper | None,
     evaluate_every: int | None,
@@ -120,34 +129,35 @@ def _steps(
 ) -> TrainResult:
     """Take all remaining steps, and evaluate the result."""
     while run.step < run.total_steps and not run.stalled:
-        weigh(run.steps_at_this_size())
-        _advance(run, recipe, share)
-        step = run.step
-        if step == run.total_steps:
-            break
-        evaluates = evaluate_every is not None and step % evaluate_every == 0
+        settled = weigh(run.steps_at_this_size())
+        _advance(run, recipe, share, compiled=settled)
+        last = run.step == run.total_steps
+        evaluates = last or (evaluate_every is not None and run.step % evaluate_every == 0)
         # Several processes do this at the same steps, but only one of them has a clock to keep by.
-        if evaluates or step % run.report_every == 0 or step % run.epoch_steps == 0:
-            score, last = (run.score(), run.last_score()) if evaluates else (None, None)
-            progress = run.progress(score, last)
+        if evaluates or run.step % run.report_every == 0 or run.step % run.epoch_steps == 0:
+            progress = run.progress(evaluates=evaluates)
             report(progress)
-            if keeper is not None and keeper.due(step, run.epoch_steps):
+            if keeper is not None and (last or keeper.due(run.step, run.epoch_steps)):
                 keeper.keep(run.state(), progress)
-    score, last = run.score(), run.last_score()
-    report(run.progress(score, last))
-    return run.finish(score, last)
+    return run.finish()
 
 
-def _advance(run: TrainingRun, recipe: Recipe, share: Share) -> None:
+def _advance(run: TrainingRun, recipe: Recipe, share: Share, *, compiled: bool) -> None:
     """Take one step.
 
     Raises:
         BatchTooLarge: Memory ran out.
+        InputError: The network cannot be compiled here.
     """
     failed = False
     try:
-        run.advance()
+        run.advance(compiled=compiled)
     except Exception as error:
+        if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            reason = str(error).strip().splitlines() or [type(error).__name__]
+            raise InputError(
+                f"compile: torch.compile failed: {reason[0]}: leave it out, or install a C++ compiler"
+            ) from error
         if not is_out_of_memory(error):
             raise
         failed = True

@@ -51,7 +51,8 @@ class TrainSchedule(BaseModel):
         """Check that every worker has the same part of a batch.
 
         Raises:
-            InputError: The batch size is no multiple of the workers, or a part is too small to accumulate.
+            InputError: The batch size is no multiple of the workers, or a part of a part has one image,
+                of which batch norm cannot take statistics.
         """
         size, workers = recipe.batch_size, self.workers
         if size % workers or size < workers:
@@ -60,10 +61,12 @@ class TrainSchedule(BaseModel):
                 f"--batch-size {size} does not divide among {workers} workers: give {fitting} or "
                 f"{fitting + workers}"
             )
-        if size // workers < recipe.accumulate:
+        own = size // workers
+        if recipe.accumulate > 1 and own < 2 * recipe.accumulate:
+            whose = "a batch has" if workers == 1 else f"each of {workers} workers has"
             raise InputError(
-                f"accumulate is {recipe.accumulate}, but each of {workers} workers has {size // workers} "
-                f"images of a batch: give at most that"
+                f"accumulate is {recipe.accumulate}, but {whose} {own} images, and each part needs two: "
+                f"give at most {max(1, own // 2)}"
             )
 
 

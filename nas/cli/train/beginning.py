@@ -18,7 +18,7 @@ from nas.checkpoints.retrain import for_classes
 from nas.cli.data_options import ImageOptions, absolute, data_config, found_again
 from nas.cli.images import open_images
 from nas.cli.specs import of_run, open_spec, stem
-from nas.cli.teachers import open_teacher, teacher_config
+from nas.cli.teachers import run_teacher, teacher_config
 from nas.cli.train.classifier import require_classifier
 from nas.cli.train.options import NetworkOptions, RecipeOptions, TrainOptions
 from nas.cli.train.running import RESULT, START, TrainingJob
@@ -33,6 +33,7 @@ from nas.engine.folder.run_folder import (
     new_folder,
     require_writable,
 )
+from nas.engine.folder.run_teacher import COPY, RunTeacher
 from nas.training.named_recipes import read_recipe
 from nas.training.recipe import Recipe
 from nas.training_runs.config import TrainConfig
@@ -80,7 +81,9 @@ def begin(
     how = read_recipe(chosen, recipe.settings())
     schedule = options.schedule()
     schedule.require_parts(how)
-    device = usable_device(options.device or "auto", on_cluster=schedule.ray_address is not None)
+    if options.cpus_per_worker is not None and not schedule.on_ray:
+        raise InputError("--cpus-per-worker applies to --workers or --ray-address: add one of them")
+    device = usable_device(options.device or "auto", on_ray=schedule.on_ray)
     teacher = teacher_config(recipe.teacher_settings())
     wanted, own_px = _wanted(options, images, start, None if _is_reference(name) else spec)
     data = open_images(
@@ -105,9 +108,16 @@ def begin(
         teacher=teacher,
         schedule=schedule,
     )
-    job = TrainingJob(config, spec, start, data, open_teacher(teacher, data))
+    taught = run_teacher(teacher, None)
+    job = TrainingJob(config, spec, start, data, taught.teacher(data.classes) if taught else None)
     job.announce(console, own_px=own_px, recipe=chosen)
-    return replace(job, folder=_new_folder(options, job))
+    folder = _new_folder(options, job)
+    if taught is not None:
+        taught.keep(folder)
+    if network.classes is not None:
+        write_whole(folder / _class_file(network.classes), network.classes.read_bytes())
+    config.write(folder.path)  # the last file: a folder without it cannot be resumed
+    return replace(job, folder=folder)
 
 
 def resume(path: Path, console: Console, options: TrainOptions) -> TrainingJob:
@@ -125,7 +135,11 @@ def resume(path: Path, console: Console, options: TrainOptions) -> TrainingJob:
     schedule = options.schedule(config.schedule)
     schedule.require_parts(config.recipe)
     config = config.model_copy(
-        update={"data": found_again(config.data, path), "schedule": schedule}
+        update={
+            "data": found_again(config.data, path),
+            "schedule": schedule,
+            "device": usable_device(config.device, on_ray=schedule.on_ray),
+        }
     )
     data = open_images(
         config.data,
@@ -136,9 +150,13 @@ def resume(path: Path, console: Console, options: TrainOptions) -> TrainingJob:
         crop=_crop(config.recipe, start),
     )
     if start is not None:
-        start, data = for_classes(start, data)
-    usable_device(config.device, on_cluster=schedule.ray_address is not None)
-    teacher = open_teacher(config.teacher, data)
+        copies = sorted(folder.path.glob("classes.*"))
+        start, data = for_classes(
+            start, data, classes=read_class_file(copies[0]) if copies else None
+        )
+    teacher = None
+    if config.teacher is not None:
+        teacher = RunTeacher(config.teacher, load_checkpoint(folder / COPY)).teacher(data.classes)
     return TrainingJob(config, spec, start, data, teacher, folder)
 
 
@@ -190,17 +208,25 @@ def _new_folder(options: TrainOptions, job: TrainingJob) -> RunFolder:
     contents = job.data.contents
     if contents is not None:
         write_contents(folder, contents)
-    job.config.write(folder.path)
     return folder
 
 
-def usable_device(name: str, *, on_cluster: bool) -> str:
-    """Return the torch device to train on; `auto` is decided on the cluster, if there is one.
+def _class_file(given: Path) -> str:
+    """Return the name of the run's copy of the file given by `--classes`."""
+    return f"classes{given.suffix or '.txt'}"
+
+
+def usable_device(name: str, *, on_ray: bool) -> str:
+    """Return the torch device to train on; for several workers, `auto` is decided on their cluster.
 
     Raises:
-        InputError: This machine has none of that name.
+        InputError: This machine has none of that name, or workers cannot train on it.
     """
-    if on_cluster and name in ("auto", "cpu", "cuda"):
+    if on_ray:
+        if name not in ("auto", "cpu", "cuda"):
+            raise InputError(
+                f"--device {name}: workers train on cpu, or on cuda with a GPU each: give one of them"
+            )
         return name
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"

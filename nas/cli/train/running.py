@@ -14,6 +14,7 @@ from nas.atomic_files import write_whole
 from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes
 from nas.checkpoints.retrain import Retrained, fit
 from nas.checkpoints.scoring import wilson
+from nas.cli.errors import Failed
 from nas.data.images import Dataset
 from nas.display.output import command, print_json
 from nas.display.progress import progress_bar
@@ -91,15 +92,18 @@ class TrainingJob:
 
         Raises:
             InputError: The loss became NaN or infinite; or another process uses the folder.
+            Failed: Workers died too often.
         """
         assert self.folder is not None
         with self.folder.locked():
             keeper = StateKeeper(self.folder.path)
             try:
                 done = self._train(keeper, console)
-            except (KeyboardInterrupt, InputError, OSError, RunStoppedError):
+            except (KeyboardInterrupt, InputError, OSError, RunStoppedError) as error:
                 again = command(f"train --resume {quoted(self.folder.path)}")
                 console.print(f"to resume: {again}", soft_wrap=True)
+                if isinstance(error, RunStoppedError):
+                    raise Failed(str(error)) from error
                 raise
             except (BatchTooLarge, Diverged) as error:
                 raise InputError(f"{self.config.network}: {error}") from error
@@ -124,8 +128,6 @@ class TrainingJob:
                 if at.accuracy is not None:
                     console.print(_epoch_line(at, epoch_steps), soft_wrap=True)
                 bar.update(task, completed=at.step, total=at.total_steps, note=note)
-                if at.step == at.total_steps:
-                    keeper.add(at)
 
             config, schedule = self.config, self.config.schedule
             training = partial(
@@ -161,6 +163,7 @@ class TrainingJob:
             "test_accuracy": done.test.accuracy,
             "test_ci95": [low, high],
             "train_s": done.result.train_s,
+            "halved_learning_rate": done.result.slowed,
         }
 
 
@@ -188,6 +191,11 @@ def write(done: Retrained, job: TrainingJob, console: Console, *, as_json: bool)
         print_json(job.summary(done))
         return
     assert job.folder is not None
+    if done.result.slowed:
+        console.print(
+            "the loss became NaN or infinite once: from then on the learning rate was half of the recipe's",
+            soft_wrap=True,
+        )
     console.print(
         f"{path}: {100 * done.result.accuracy:.1f}% on {len(data.val)} held-out images, "
         f"{100 * done.test.accuracy:.1f}% ({100 * low:.1f} to {100 * high:.1f}) on {len(data.test)} "

@@ -79,9 +79,11 @@ class Posting:
         return self._keeps and self._due(step, epoch_steps)
 
     def keep(self, state: dict[str, Any], progress: Progress) -> None:
-        """Keep a state."""
+        """Keep a state, if this worker is the one that does."""
         import ray
 
+        if not self._keeps:
+            return
         ray.get(self._post.send.remote("state", (to_bytes(state), progress)))
         self._due.kept()
 

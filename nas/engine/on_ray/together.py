@@ -7,8 +7,10 @@ need no common folder. If a worker dies, Ray starts all of them anew, and they r
 from __future__ import annotations
 
 import logging
+import math
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ import torch
 
 from latency.measuring.user_folders import ensure_home
 from nas.data.share import Share
-from nas.engine.on_ray.cluster import Resources, cluster, deaths_reported, require_room
+from nas.engine.on_ray.cluster import Resources, cluster, deaths_reported
 from nas.engine.on_ray.deaths import of_cluster
 from nas.engine.on_ray.post import Post, Posting, Reporting, from_bytes, to_bytes
 from nas.engine.runner import RunStoppedError
@@ -31,6 +33,12 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 POLL_S = 0.2
+
+STARTS = 10
+"""How often Ray Train tries to place the workers, a minute each time, before it gives up."""
+
+SAY_AFTER_S = 30.0
+"""Silence of the workers before the wait for them is mentioned."""
 
 
 Fit = Callable[..., "Retrained"]
@@ -63,28 +71,40 @@ class Workers:
         return Resources(
             workers=self.count,
             cpus_per_trial=self.cpus,
-            gpus_per_trial=int(self.device == "cuda"),
+            gpus_per_trial=int(self.device != "cpu"),
             address=self.address,
         )
 
-    def on(self, there: dict[str, float]) -> Workers:
-        """Return the workers with their device decided, for a cluster with these resources.
+    def on(self, machines: Sequence[Mapping[str, float]]) -> Workers:
+        """Return the workers with their device decided, for a cluster of machines with these resources.
 
         Raises:
             InputError: The cluster has no room for all of them at once.
         """
         device = self.device
         if device == "auto":
-            device = "cuda" if there.get("GPU", 0) >= self.count else "cpu"
-        decided = replace(self, device=device)
-        room = require_room(decided.resources, there)
+            device = "cuda" if self.room(machines, gpus=1) >= self.count else "cpu"
+        room = self.room(machines, gpus=int(device == "cuda"))
         if room < self.count:
-            gpus = " and a GPU" if device == "cuda" else ""
+            more = " and a GPU" if device == "cuda" else ""
+            fewer = f"give at most {room}" if room else "give fewer CPUs per worker"
             raise InputError(
                 f"--workers is {self.count}, but the cluster has room for {room} with "
-                f"{counted(self.cpus, 'CPU')}{gpus} each: give at most {room}"
+                f"{counted(self.cpus, 'CPU')}{more} each: {fewer}"
             )
-        return decided
+        return replace(self, device=device)
+
+    def room(self, machines: Sequence[Mapping[str, float]], *, gpus: int) -> int:
+        """Return how many workers fit, each on one machine."""
+        return sum(
+            int(
+                min(
+                    machine.get("CPU", 0) // self.cpus,
+                    machine.get("GPU", 0) // gpus if gpus else math.inf,
+                )
+            )
+            for machine in machines
+        )
 
 
 def train_together(
@@ -115,7 +135,7 @@ def train_together(
         deaths_reported(),
         tempfile.TemporaryDirectory() as scratch,
     ):
-        workers = workers.on(ray.cluster_resources())
+        workers = workers.on([node["Resources"] for node in ray.nodes() if node["Alive"]])
         post = _here(Post).remote(*_kept(keeper))
         host = _here(Host).remote()
         try:
@@ -148,10 +168,17 @@ def _receive(
     import ray
 
     done: Retrained | None = None
-    ended = False
+    ended = said = False
+    began_s = time.monotonic()
     while not ended:
         ended = bool(ray.wait([training], timeout=POLL_S)[0])
-        for kind, content in ray.get(post.take.remote()):
+        messages = ray.get(post.take.remote())
+        if messages:
+            said = True
+        elif not said and time.monotonic() - began_s > SAY_AFTER_S:
+            said = True
+            _log.warning("waiting for the workers: the cluster's CPUs or GPUs may be in use")
+        for kind, content in messages:
             if kind == "progress":
                 on_progress(content)
             elif kind == "state":
@@ -210,7 +237,9 @@ def _trainer(fit: Any, post: Any, workers: Workers, *, scratch: str) -> Any:
         run_config=RunConfig(
             name="training",
             storage_path=scratch,
-            failure_config=FailureConfig(max_failures=workers.restarts),
+            failure_config=FailureConfig(
+                max_failures=workers.restarts, controller_failure_limit=STARTS
+            ),
         ),
     )
 

@@ -42,7 +42,7 @@ class Draws:
         return 2 * self.uniform().view(-1, 1, 1, 1) - 1
 
     def coins(self) -> Tensor:
-        """Draw bool (count,), both values alike."""
+        """Draw bool (count,), True with probability 1/2."""
         return self.uniform() < 0.5
 
     def below(self, limit: int) -> Tensor:

@@ -15,7 +15,7 @@ def mix(
     """Mix a batch by torchvision's MixUp or CutMix; if both are on, either with the same probability.
 
     Args:
-        images: (N, 3, H, W), normalized.
+        images: (N, 3, H, W), pixels in 0..255.
         labels: int64 (N,).
         settings: `mixup` and `cutmix` are the alphas.
         classes: Number of classes.

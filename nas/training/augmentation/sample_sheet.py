@@ -43,7 +43,7 @@ def sample_sheet(
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=14)
     order = np.random.default_rng(seed)
     draws = torch.Generator().manual_seed(seed)
-    still = Augment(flip=False, pad_fraction=0)
+    still = Augment(flip=False, pad_fraction=0, crop_ratio=1)
     for row, label in enumerate(chosen):
         top = GAP + row * (side + GAP)
         pen.text((GAP, top + side // 2 - 8), data.classes[label][:18], fill="black", font=font)

@@ -1,4 +1,4 @@
-"""Averages of a training's weights: of the last ones alike, or all with exponentially falling weights."""
+"""Weight averaging: the mean over the last steps (SWA), or an exponential moving average."""
 
 from collections.abc import Iterable, Iterator
 from itertools import chain, count, islice

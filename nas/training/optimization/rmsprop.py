@@ -1,4 +1,4 @@
-"""TensorFlow's RMSProp, which MnasNet and MobileNetV3 were trained by."""
+"""TensorFlow's RMSProp, which MnasNet and MobileNetV3 were trained with."""
 
 from __future__ import annotations
 

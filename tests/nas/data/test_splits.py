@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from nas.data.images import ArraySplit, Dataset, channel_statistics, require_batch
 from nas.data.load import load_dataset
+from nas.data.share import Share
 from nas.data.splits.splitting import stratified_split
 from nas.data.streaming import StreamingSplit
 from search_spaces.errors import InputError
@@ -102,6 +103,20 @@ def test_streaming_gives_what_memory_gives(make_folder: Callable[..., Path]) -> 
                         levels = levels[..., 2:-2, 2:-2] - 1
                     assert levels.max() <= 0
                     assert torch.equal(labels, their_labels)
+
+
+@pytest.mark.parametrize("world", [2, 3, 7])
+def test_parts_of_streamed_batches_are_those_of_held_ones(
+    make_folder: Callable[..., Path], world: int
+) -> None:
+    root = str(make_folder({"train/a": 7, "train/b": 6, "val/a": 3, "test/b": 2}))
+    held = load_dataset(root, resolution_px=12).val
+    streamed = load_dataset(root, resolution_px=12, memory_limit_mb=0, workers=0).val
+    for rank in range(world):  # a part of three images may be empty
+        one, other = (split.batches(4, share=Share(rank, world)) for split in (held, streamed))
+        for (images, labels), (others, their_labels) in zip(one, other, strict=True):
+            assert torch.equal(images, others)
+            assert torch.equal(labels, their_labels)
 
 
 def test_streaming_leaves_the_global_generator_alone(make_folder: Callable[..., Path]) -> None:

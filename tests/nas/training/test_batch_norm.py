@@ -23,14 +23,15 @@ def test_the_first_steps_are_averaged_without_the_initial_values() -> None:
 
 def test_own_momentum_takes_over_and_is_put_back() -> None:
     norm = nn.BatchNorm2d(2, momentum=0.2)
-    momenta = []
+    momenta, settled = [], []
     with unbiased_statistics(norm) as before_step:
         for step in range(8):
-            before_step(step)
+            settled.append(before_step(step))
             momenta.append(norm.momentum)
         before_step(0)
     assert momenta == [1, 1 / 2, 1 / 3, 1 / 4, 0.2, 0.2, 0.2, 0.2]
     assert norm.momentum == 0.2
+    assert settled == [False] * 4 + [True] * 4  # torch.compile waits for that
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,24 @@ def test_a_file_begins_with_a_recipe(tmp_path):
     assert read_recipe(path) == Recipe(learning_rate=0.01)
 
 
+def test_a_file_changes_single_keys_of_its_base(tmp_path):
+    paper, path = read_recipe("paper"), tmp_path / "mine.yaml"
+    path.write_text("base: paper\naugment: {cutmix: 1.0}\noptimizer: {momentum: 0.8}\n")
+    mine = read_recipe(path)
+    assert mine.augment == paper.augment.model_copy(update={"cutmix": 1.0})
+    assert mine.optimizer == paper.optimizer.model_copy(update={"momentum": 0.8})
+    path.write_text("base: paper\noptimizer: {name: sgd}\nschedule: cosine\n")
+    assert read_recipe(path) == paper.model_copy(
+        update={
+            "optimizer": Recipe(optimizer="sgd").optimizer,
+            "schedule": Recipe(schedule="cosine").schedule,
+        }
+    )
+    path.write_text("base: photos\nmin_steps: 2000\n")
+    assert (read_recipe(path).epochs, read_recipe(path).min_steps) == (40, 2000)
+    assert read_recipe(path, {"steps": 9}).min_steps is None
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -47,6 +65,7 @@ def test_a_file_begins_with_a_recipe(tmp_path):
         ("optimizer: lion\n", "optimizer"),
         ("optimizer: {name: rmsprop, decays: 1}\n", "decays"),
         ("epochs: 1\nsteps: 2\n", "give epochs or steps, got both"),
+        ("steps: 10\nmin_steps: 20\n", "min_steps is for a length in epochs"),
         ("ema_decay: 0.9\naverage_fraction: 0.5\n", "give ema_decay or average_fraction, got both"),
     ],
 )

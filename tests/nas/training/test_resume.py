@@ -151,7 +151,32 @@ def test_a_training_that_diverges_twice_ends(small_dataset, tmp_path):
         train(module, small_dataset, recipe, seed=0, keeper=StateKeeper(tmp_path))
 
 
-def test_without_a_state_it_ends_at_once(small_dataset):
+def test_before_the_first_state_it_goes_back_to_the_start(small_dataset, tmp_path, caplog):
+    recipe = Recipe(steps=12, batch_size=16, threads=1)
+    module = Explodes(at=2, times=1)
+    result = train(module, small_dataset, recipe, seed=0, keeper=StateKeeper(tmp_path))
+    assert result.slowed
+    assert "going on from step 0 at half of the rate" in caplog.text
+    calm = Explodes(at=99, times=0)
+    half = Recipe(steps=12, batch_size=16, threads=1, learning_rate=recipe.learning_rate / 2)
+    assert not train(calm, small_dataset, half, seed=0).slowed
+    assert same(calm.state_dict(), module.state_dict())
+
+
+def test_the_last_step_is_kept_before_the_test_images_are_read(small_dataset, tmp_path):
+    recipe = Recipe(steps=12, batch_size=16, threads=1, ema_decay=0.9)
+    keeper = StateKeeper(tmp_path)
+    module = tiny()
+    result = train(module, small_dataset, recipe, seed=3, keeper=keeper)
+    again = tiny()
+    assert StateKeeper(tmp_path).load()["step"] == 12
+    resumed = train(again, small_dataset, recipe, seed=3, keeper=StateKeeper(tmp_path))
+    assert same(module.state_dict(), again.state_dict())
+    assert (resumed.accuracy, resumed.loss) == (result.accuracy, result.loss)
+    assert resumed.last_accuracy == result.last_accuracy
+
+
+def test_without_a_keeper_it_ends_at_once(small_dataset):
     module = Explodes(at=2, times=1)
     with pytest.raises(Diverged):
         train(module, small_dataset, Recipe(steps=12, batch_size=16, threads=1), seed=0)

@@ -35,6 +35,14 @@ def test_parts_of_a_batch_give_its_gradient(small_dataset):
     assert first.train_loss == pytest.approx(second.train_loss, abs=1e-5)
 
 
+def test_no_part_has_a_single_image(small_dataset):
+    seen = []
+    module = plain()
+    module.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    trained(small_dataset, module, batch_size=13, accumulate=4, steps=1)
+    assert seen[:4] == [4, 3, 3, 3]
+
+
 def test_patience_ends_a_training_that_does_not_improve(small_dataset):
     seen = []
     recipe = Recipe(epochs=50, batch_size=16, threads=1, patience=3, learning_rate=0.05)
@@ -43,6 +51,8 @@ def test_patience_ends_a_training_that_does_not_improve(small_dataset):
     evaluated = {at.step: at.accuracy for at in seen if at.accuracy is not None}
     last = max(evaluated)
     assert last < 150
+    steps = [at.step for at in seen]
+    assert steps == sorted(set(steps))
     assert result.best is not None
     assert last == result.best.step + 9
     assert result.accuracy == max(evaluated.values()) == evaluated[result.best.step]

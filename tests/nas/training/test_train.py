@@ -142,6 +142,32 @@ def test_accuracy_and_loss_counted_by_hand(batch_size: int) -> None:
     assert score.loss == pytest.approx((3 * right + 2 * (right + 10)) / 5)
 
 
+class Large(nn.Module):
+    """Needs too much memory for more than two images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.sizes = Fixed(), []
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.sizes.append(len(images))
+        if len(images) > 2:
+            raise MemoryError
+        return self.inner(images)
+
+
+def test_evaluation_halves_a_batch_that_does_not_fit() -> None:
+    guesses, labels = np.arange(14) % 4, np.arange(14) % 3
+    images = np.zeros((14, 3, 2, 2), np.uint8)
+    images[:, 0, 0, 0] = guesses
+    module = Large()
+    score = evaluate(
+        module, ArraySplit(images, labels), mean=(0, 0, 0), std=(1, 1, 1), batch_size=9
+    )
+    assert score.accuracy == (guesses == labels).mean()
+    assert module.sizes == [9, 4, 2, 2, 2, 2, 1, 2, 2, 1]
+
+
 @pytest.mark.parametrize("mode", [True, False])
 def test_evaluation_puts_the_mode_back(small_dataset: Dataset, mode: bool) -> None:
     module = tiny().train(mode)

@@ -145,7 +145,15 @@ def test_a_changed_data_folder_is_refused(nas, train, photos, tmp_path, monkeypa
         (("--workers", 3), "--batch-size 16 does not divide among 3 workers: give 15 or 18"),
         (("--workers", 32), "--batch-size 16 does not divide among 32 workers: give 32 or 64"),
         (("--workers", 0), "--workers: must be greater than 0, got 0"),
-        (("--workers", 8, "--recipe", "parts.yaml"), "each of 8 workers has 2 images of a batch"),
+        (
+            ("--workers", 2, "--device", "cuda:1"),
+            "--device cuda:1: workers train on cpu, or on cuda",
+        ),
+        (("--cpus-per-worker", 2), "--cpus-per-worker applies to --workers or --ray-address"),
+        (
+            ("--workers", 8, "--recipe", "parts.yaml"),
+            "each of 8 workers has 2 images, and each part needs two",
+        ),
     ],
 )
 def test_wrong_options(train, tmp_path, monkeypatch, more, expected):
@@ -184,6 +192,51 @@ def test_a_teacher_changes_the_student(train, tmp_path, monkeypatch):
     status, _, err = train("taught.pt", "--teacher", "teacher.pt", "--teacher-weight", 1)
     assert status == 0, err
     assert not same_weights("alone.pt", "taught.pt")
+
+
+def interrupted(train, monkeypatch, *arguments, **options):
+    """Train until the first state is kept."""
+    keep = StateKeeper.keep
+
+    def interrupt(self, state, progress):
+        keep(self, state, progress)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StateKeeper, "keep", interrupt)
+        assert train(*arguments, "--run-name", "stopped", **options)[0] != 0
+
+
+def test_a_resumed_training_has_the_teacher_that_it_began_with(nas, train, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert train("teacher.pt", "--seed", 1)[0] == 0
+    taught = ("--teacher", "teacher.pt", "--teacher-weight", 1)
+    assert train("whole.pt", *taught)[0] == 0
+    interrupted(train, monkeypatch, "resumed.pt", *taught)
+    (tmp_path / "teacher.pt").unlink()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    status, _, err = nas("train", "--resume", tmp_path / "runs" / "stopped")
+    assert status == 0, err
+    assert same_weights(tmp_path / "whole.pt", tmp_path / "resumed.pt")
+
+
+def test_a_resumed_training_has_the_class_file_that_it_began_with(
+    nas, train, photos, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert train("before.pt")[0] == 0
+    (photos / "dark").rename(photos / "n01")
+    (photos / "light").rename(photos / "n02")
+    names = tmp_path / "names.yaml"
+    names.write_text("n01: dark\nn02: light\n")
+    given = ("--classes", names)
+    interrupted(train, monkeypatch, "after.pt", *given, network="before.pt")
+    names.unlink()
+    status, _, err = nas("train", "--resume", "runs/stopped")
+    assert status == 0, err
+    assert load_checkpoint("after.pt").usage.classes == ("dark", "light")
 
 
 def test_a_teacher_of_other_classes_is_refused(nas, train, photos, tmp_path, monkeypatch):
