@@ -192,7 +192,7 @@ def _receive(
                 raise (Diverged if kind == "diverged" else InputError)(content)
     problem = ray.get(training)
     if problem is not None:
-        raise RunStoppedError(of_cluster(problem))
+        raise RunStoppedError(problem)
     assert done is not None
     return done
 
@@ -209,6 +209,7 @@ class Host:
             workers: The workers.
             scratch: A folder for Ray Train.
         """
+        from ray.exceptions import RayError
         from ray.train import TrainingFailedError
 
         try:
@@ -217,7 +218,9 @@ class Host:
             failures = getattr(error, "worker_failures", None) or {0: error}
             rank, reason = next(iter(failures.items()))
             lines = str(reason).strip().splitlines()
-            return f"worker {rank}: {lines[-1] if lines else type(reason).__name__}"
+            problem = f"worker {rank}: {lines[-1] if lines else type(reason).__name__}"
+            died = isinstance(reason, RayError) or "HealthCheck" in type(reason).__name__
+            return of_cluster(problem) if died else f"the training failed in {problem}"
         return None
 
 
