@@ -100,6 +100,7 @@ def open_spec(name: str, changes: Changes = Changes()) -> ArchSpec:
 
 
 def _read(name: str, changes: Changes) -> ArchSpec:
+    name = str(of_training(name) or name)
     base, at, multiplier = name.partition("@")
     if base in REFERENCES:
         if at and changes.width is not None:
@@ -140,15 +141,17 @@ def _read(name: str, changes: Changes) -> ArchSpec:
 
 
 def of_run(name: str, suffix: str) -> Path | None:
-    """Return the result file of a search or NetAdapt run, or None if `name` is not a run's folder.
+    """Return the result file of a run, or None if `name` is not a run's folder.
 
     Args:
         name: Possibly a run's folder.
-        suffix: `.yaml` for the spec, `.pt` for the network with its weights.
+        suffix: `.yaml` for the spec, `.pt` for the network with its weights; a training has only that.
 
     Raises:
         InputError: The run has no result yet.
     """
+    if suffix == ".pt" and (output := of_training(name)) is not None:
+        return output
     folder = RunFolder(Path(name))
     if is_adapt_run(folder):
         path, program = folder / f"adapted{suffix}", "netadapt"
@@ -161,6 +164,29 @@ def of_run(name: str, suffix: str) -> Path | None:
         mend = f"{program} --resume {quoted(name)}" if by_command else "the same call in Python"
         raise InputError(f"{name} has no result yet: resume it with {mend}")
     return path
+
+
+def of_training(name: str) -> Path | None:
+    """Return the network that a run of `nas train` wrote; None if `name` is not the folder of one.
+
+    Raises:
+        InputError: The training is not finished, or the file is gone.
+    """
+    folder = Path(name)
+    if not (folder / "config.yaml").is_file() or (folder / "run.json").is_file():
+        return None
+    from nas.training_runs.config import TrainConfig, is_training
+
+    if not is_training(folder):
+        return None
+    output = TrainConfig.read(folder).output
+    if not (folder / "result.json").is_file():
+        raise InputError(
+            f"{name} has no result yet: resume it with nas train --resume {quoted(name)}"
+        )
+    if not output.is_file():
+        raise InputError(f"{name}: its network, {output}, is gone: restore the file")
+    return output
 
 
 def trained_file(name: str, *, mend: str) -> Path:

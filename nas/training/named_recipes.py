@@ -17,13 +17,16 @@ LENGTHS = ("epochs", "steps")
 """Settings of which one replaces the other, and `min_steps`."""
 
 
-def read_recipe(source: str | Path, changes: dict[str, Any] | None = None) -> Recipe:
+def read_recipe(
+    source: str | Path, changes: dict[str, Any] | None = None, *, base: str = "proxy"
+) -> Recipe:
     """Read a recipe.
 
     Args:
         source: One of `NAMES`, or a YAML file. A file needs only the settings that it changes, and its key
-            `base` names the recipe that has the others: `proxy` by default.
+            `base` names the recipe that has the others.
         changes: Settings that take precedence. A length (`epochs` or `steps`) replaces that of the recipe.
+        base: The recipe that has the other settings, if a file does not name one.
 
     Raises:
         InputError: Neither a name nor a file, or a setting is invalid.
@@ -32,7 +35,7 @@ def read_recipe(source: str | Path, changes: dict[str, Any] | None = None) -> Re
     True
     """
     try:
-        return Recipe.model_validate(_changed(_settings(source), changes or {}))
+        return Recipe.model_validate(_changed(_settings(source, base), changes or {}))
     except ValidationError as error:
         raise InputError(f"recipe {source}: {first_problem(error)}") from error
 
@@ -55,17 +58,17 @@ def _changed(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _settings(source: str | Path) -> dict[str, Any]:
+def _settings(source: str | Path, base: str) -> dict[str, Any]:
     """Return the settings of a recipe, on top of those of its base."""
     if str(source) in NAMES:
         return _mapping(FOLDER / f"{source}.yaml")
     path = Path(source)
     if not path.exists():
         raise InputError(
-            f"no recipe {str(source)!r}: there are {', '.join(NAMES)}; a file needs its whole path"
+            f"no recipe {str(source)!r}, and no such file: there are {', '.join(NAMES)}"
         )
     own = _mapping(path)
-    base = own.pop("base", "proxy")
+    base = own.pop("base", base)
     if base not in NAMES:
         raise InputError(f"{path}: no recipe {base!r} to start from: there are {', '.join(NAMES)}")
     return _changed(_mapping(FOLDER / f"{base}.yaml"), own)
@@ -73,6 +76,8 @@ def _settings(source: str | Path) -> dict[str, Any]:
 
 def _mapping(path: Path) -> dict[str, Any]:
     settings: object = read_yaml(path)
+    if settings is None:
+        raise InputError(f"{path}: empty: give keys and values")
     if not isinstance(settings, dict):
         raise InputError(f"{path}: expected keys and values, got {type(settings).__name__}")
     return settings

@@ -69,6 +69,7 @@ class TrainResult:
         train_s: Seconds of training, without evaluation.
         last_accuracy: Accuracy of the last weights, if `accuracy` is that of their moving average.
         best: The best evaluation, if there were several.
+        steps: Finished steps: fewer than planned if the recipe's patience ended it.
         slowed: Whether the learning rate was halved on the way, because the loss became NaN or infinite.
     """
 
@@ -79,4 +80,5 @@ class TrainResult:
     train_s: float
     last_accuracy: float | None = None
     best: Best | None = None
+    steps: int = 0
     slowed: bool = False

@@ -322,5 +322,6 @@ class TrainingRun:
             train_s=self._train_s,
             last_accuracy=None if last is None else last.accuracy,
             best=self._best,
+            steps=self.step,
             slowed=self._rate_scale < 1,
         )

@@ -113,14 +113,24 @@ class TrainConfig(BaseModel):
             raise InputError(
                 f"{folder} is not a training's folder (no {FILE} in it): give runs/NAME"
             )
-        settings = read_yaml(path)
-        if not isinstance(settings, dict) or settings.get("kind") != "train":
+        if not is_training(folder):
             raise InputError(
                 f"{folder} is the folder of another run: resume it by nas-search or netadapt --resume"
             )
         try:
-            return cls.model_validate(settings)
+            return cls.model_validate(read_yaml(path))
         except ValidationError as error:
             raise InputError(
                 f"{path}: {first_problem(error)}: restore the file from a copy, or train anew"
             ) from error
+
+
+def is_training(folder: Path) -> bool:
+    """Return whether a folder is that of a training, rather than of a search or NetAdapt.
+
+    Raises:
+        InputError: Its settings are not YAML.
+    """
+    path = folder / FILE
+    settings = read_yaml(path) if path.is_file() else None
+    return isinstance(settings, dict) and settings.get("kind") == "train"

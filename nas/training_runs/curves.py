@@ -27,7 +27,7 @@ def draw_curves(history: list[Progress], path: Path) -> None:
     steps = [at.step for at in history]
     losses.plot(steps, [at.train_loss for at in history], ".-", label="training, augmented")
     losses.plot(steps, [at.loss for at in history], ".-", label="held out")
-    losses.set_ylabel("cross entropy")
+    losses.set_ylabel("loss")  # a teacher's part is larger than the labels' cross entropy
     held_out = _percent([at.accuracy for at in history])
     accuracies.plot(steps, held_out, ".-", color="C1", label="held out")  # as the loss
     if any(at.last_accuracy is not None for at in history):

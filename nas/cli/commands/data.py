@@ -166,7 +166,7 @@ def _lines(seen: Inspection) -> list[str]:
         )
     leaks = [group for group in seen.copies if group.across_splits]
     wrong = [group for group in seen.copies if group.across_classes]
-    lines += _groups(leaks, "in several splits, so that test images are trained on")
+    lines += _groups(leaks, "in several splits, so that accuracy on val or test looks too high")
     lines += _groups(wrong, "in several classes, so that some labels are wrong")
     others = len(seen.copies) - len({id(group) for group in (*leaks, *wrong)})
     if others:

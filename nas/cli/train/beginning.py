@@ -73,18 +73,19 @@ def begin(
     )
     names = None if network.classes is None else read_class_file(network.classes)
     spec = open_spec(name, network.changes())
-    output = options.output or Path(name).with_name(f"{stem(name)}-trained.pt")
-    require_writable_file(output, source=name, is_chosen=options.output is not None)
-    _require_place(options)
     start = None if seed is None else load_checkpoint(seed)
-    chosen = recipe.recipe or ("proxy" if start is None else "finetune")
-    how = read_recipe(chosen, recipe.settings())
+    default = "proxy" if start is None else "finetune"
+    chosen = recipe.recipe or default
+    how = read_recipe(chosen, recipe.settings(), base=default)
     schedule = options.schedule()
     schedule.require_parts(how)
     if options.cpus_per_worker is not None and not schedule.on_ray:
         raise InputError("--cpus-per-worker applies to --workers or --ray-address: add one of them")
     device = usable_device(options.device or "auto", on_ray=schedule.on_ray)
     teacher = teacher_config(recipe.teacher_settings())
+    output = options.output or Path(name).with_name(f"{stem(name)}-trained.pt")
+    require_writable_file(output, source=name, is_chosen=options.output is not None)
+    _require_place(options)
     wanted, own_px = _wanted(options, images, start, None if _is_reference(name) else spec)
     data = open_images(
         wanted,
@@ -126,6 +127,8 @@ def resume(path: Path, console: Console, options: TrainOptions) -> TrainingJob:
     Raises:
         InputError: The folder is not that of an unfinished training, or its inputs have changed.
     """
+    if not path.exists():
+        raise InputError(f"--resume: there is no folder {path}")
     config = TrainConfig.read(path)
     folder = RunFolder(path)
     if (folder / RESULT).exists():
@@ -157,6 +160,7 @@ def resume(path: Path, console: Console, options: TrainOptions) -> TrainingJob:
     teacher = None
     if config.teacher is not None:
         teacher = RunTeacher(config.teacher, load_checkpoint(folder / COPY)).teacher(data.classes)
+    console.print(f"resuming {path}: {config.network} to {config.output}", soft_wrap=True)
     return TrainingJob(config, spec, start, data, teacher, folder)
 
 

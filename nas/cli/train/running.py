@@ -74,9 +74,14 @@ class TrainingJob:
             f"{name}: {'fine-tuning' if self.start else 'training from scratch'} on "
             f"{counted(images, 'image')} of {len(self.data.classes)} classes at {px} px by the recipe "
             f"{recipe}, {counted(how.total_steps(images), 'step')} with batch size {how.batch_size}, on "
-            f"{self._where()}",
+            f"{self._where()}{self._taught()}",
             soft_wrap=True,
         )
+
+    def _taught(self) -> str:
+        if self.config.teacher is None or self.teacher is None:
+            return ""
+        return f", with {self.config.teacher.path} ({self.teacher.px} px) as teacher"
 
     def _where(self) -> str:
         schedule, device = self.config.schedule, self.config.device
@@ -160,9 +165,14 @@ class TrainingJob:
             "run": str(self.folder.path),
             "px": self.data.resolution_px,
             "val_accuracy": done.result.accuracy,
+            "val_ci95": list(wilson(done.result.accuracy, len(self.data.val))),
             "test_accuracy": done.test.accuracy,
             "test_ci95": [low, high],
             "train_s": done.result.train_s,
+            "steps": done.result.steps,
+            "planned_steps": self.config.recipe.total_steps(len(self.data.train)),
+            "best_step": None if done.result.best is None else done.result.best.step,
+            "random_seed": self.config.random_seed,
             "halved_learning_rate": done.result.slowed,
         }
 
@@ -171,26 +181,47 @@ def _epoch_line(at: TrainProgress, epoch_steps: int) -> str:
     """Describe an evaluation.
 
     >>> _epoch_line(TrainProgress(20, 40, 1.5, 90.2, 0.75, 0.9, 0.7), 10)
-    'epoch 2: 75.0% held out (70.0% without averaging the weights), loss 1.500, 90 images/s'
+    'epoch 2: 75.0% held out (70.0% without averaging the weights), training loss 1.500, 90 images/s'
     """
     assert at.accuracy is not None
     beside = ""
     if at.last_accuracy is not None:
         beside = f" ({100 * at.last_accuracy:.1f}% without averaging the weights)"
     return (
-        f"epoch {at.step / epoch_steps:g}: {100 * at.accuracy:.1f}% held out{beside}, loss "
+        f"epoch {_epoch(at.step, epoch_steps)}: {100 * at.accuracy:.1f}% held out{beside}, training loss "
         f"{at.train_loss:.3f}, {at.images_per_s:.0f} images/s"
     )
 
 
+def _epoch(step: int, epoch_steps: int) -> str:
+    """Return the epoch that a step ends, in at most two decimals.
+
+    >>> _epoch(20, 10), _epoch(3, 7)
+    ('2', '0.43')
+    """
+    return f"{round(step / epoch_steps, 2):g}"
+
+
 def write(done: Retrained, job: TrainingJob, console: Console, *, as_json: bool) -> None:
     """Print the accuracy, the files and the next command."""
-    path, data = _shown(job.config.output), job.data
+    path, data, recipe = _shown(job.config.output), job.data, job.config.recipe
     low, high = wilson(done.test.accuracy, len(data.test))
     if as_json:
         print_json(job.summary(done))
         return
     assert job.folder is not None
+    best, epoch_steps = done.result.best, recipe.epoch_steps(len(data.train))
+    if recipe.patience is not None and best is not None:
+        ended = (
+            f"stopped after epoch {_epoch(done.result.steps, epoch_steps)}, "
+            f"{counted(recipe.patience, 'epoch')} without a better held-out accuracy; "
+            if done.result.steps < recipe.total_steps(len(data.train))
+            else ""
+        )
+        console.print(
+            f"{ended}these are the weights of epoch {_epoch(best.step, epoch_steps)}",
+            soft_wrap=True,
+        )
     if done.result.slowed:
         console.print(
             "the loss became NaN or infinite once: from then on the learning rate was half of the recipe's",

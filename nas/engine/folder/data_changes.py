@@ -25,6 +25,7 @@ FILE = "data.json.gz"
 WAYS = (
     "restore the images, resume with --accept-data-changes (the run notes them), or begin a new run"
 )
+OF_TRAININGS = "restore the images, or begin a new training"
 NAMED_CLASSES = 3
 
 
@@ -82,7 +83,8 @@ class Resumed:
             require_same_classes(self.folder, run.data, source.classes)
         changed = describe_changes(source, before, run.data)
         if changed and not self.accept_changes:
-            raise InputError(f"{self.folder.path}: {', '.join(changed)}: {WAYS}")
+            ways = WAYS if path.is_file() else OF_TRAININGS
+            raise InputError(f"{self.folder.path}: {', '.join(changed)}: {ways}")
         if not (self.accept_changes or run.data_changes):
             return source
         # Networks that have been trained were shown images normalised so.

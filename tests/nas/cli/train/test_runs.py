@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from nas.checkpoints.checkpoint import load_checkpoint
+from nas.training_runs.config import TrainConfig
 from nas.training_runs.keeping import StateKeeper
 from tests.nas.killing import kill_tree, make_images, start
 
@@ -135,7 +136,10 @@ def test_a_changed_data_folder_is_refused(nas, train, photos, tmp_path, monkeypa
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
-        (("--recipe", "papper"), "no recipe 'papper': there are proxy, paper, photos, finetune"),
+        (
+            ("--recipe", "papper"),
+            "no recipe 'papper', and no such file: there are proxy, paper, photos, finetune",
+        ),
         (("--recipe", "bad.yaml"), "momentums"),
         (("--recipe", "base.yaml"), "no recipe 'fast' to start from"),
         (("--temperature", 3), "apply to --teacher FILE: add it"),
@@ -257,3 +261,41 @@ def test_a_recipe_file_changes_its_base(train, tmp_path, monkeypatch):
     assert status == 0, err
     assert "without averaging the weights" in err
     assert load_checkpoint("mine.pt").usage.mean == (0.5, 0.5, 0.5)
+
+
+def test_a_file_without_base_changes_the_default(nas, train, photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text("batch_size: 16\nsteps: 2\n")
+    assert train("a.pt", "--recipe", "mine.yaml", "--run-name", "a")[0] == 0
+    tuned = ("--data", photos, "--recipe", "mine.yaml", "--run-name", "b", "-o", "b.pt")
+    assert nas("train", "a.pt", *tuned)[0] == 0
+    kinds = [TrainConfig.read(tmp_path / "runs" / name).recipe.optimizer.name for name in "ab"]
+    assert kinds == ["adamw", "sgd"]
+
+
+def test_the_folder_of_a_training_stands_for_its_network(nas, train, photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert train("a.pt", "--run-name", "a")[0] == 0
+    assert nas("evaluate", "runs/a", "--data", photos)[0] == 0
+    assert nas("export", "runs/a", "--onnx", "-o", "a.onnx")[0] == 0
+    status, _, err = train("b.pt", "--teacher", "runs/a")
+    assert status == 0
+    assert "with runs/a (32 px) as teacher" in err
+    assert nas("train", "runs/a", "--data", photos, "-o", "c.pt", "--epochs", 1)[0] == 0
+    (tmp_path / "a.pt").unlink()
+    status, _, err = nas("evaluate", "runs/a", "--data", photos)
+    assert status == 2
+    assert "is gone: restore the file" in err
+
+
+def test_patience_says_where_it_ended(train, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text("patience: 1\nlearning_rate: 1.0e-9\n")
+    status, _, err = train("a.pt", "--recipe", "mine.yaml", "--run-name", "a")
+    assert status == 0
+    assert "stopped after epoch 2, 1 epoch without a better held-out accuracy" in err.replace(
+        "\n", " "
+    )
+    assert "these are the weights of epoch 1" in err
+    result = json.loads((tmp_path / "runs" / "a" / "result.json").read_text())
+    assert (result["steps"], result["planned_steps"], result["best_step"]) == (8, 12, 4)
