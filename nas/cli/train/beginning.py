@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
 
 import torch
@@ -83,7 +84,7 @@ def begin(
         raise InputError("--cpus-per-worker applies to --workers or --ray-address: add one of them")
     device = usable_device(options.device or "auto", on_ray=schedule.on_ray)
     teacher = teacher_config(recipe.teacher_settings())
-    output = options.output or Path(name).with_name(f"{stem(name)}-trained.pt")
+    output = options.output or _free_output(name)
     require_writable_file(output, source=name, is_chosen=options.output is not None)
     _require_place(options)
     wanted, own_px = _wanted(options, images, start, None if _is_reference(name) else spec)
@@ -142,6 +143,7 @@ def resume(path: Path, console: Console, options: TrainOptions) -> TrainingJob:
             "data": found_again(config.data, path),
             "schedule": schedule,
             "device": usable_device(config.device, on_ray=schedule.on_ray),
+            "output": _other_output(config, options, path),
         }
     )
     data = open_images(
@@ -162,6 +164,22 @@ def resume(path: Path, console: Console, options: TrainOptions) -> TrainingJob:
         teacher = RunTeacher(config.teacher, load_checkpoint(folder / COPY)).teacher(data.classes)
     console.print(f"resuming {path}: {config.network} to {config.output}", soft_wrap=True)
     return TrainingJob(config, spec, start, data, teacher, folder)
+
+
+def _other_output(config: TrainConfig, options: TrainOptions, folder: Path) -> Path:
+    """Return the file that a resumed training writes; another one is noted in its folder."""
+    if options.output is None:
+        return config.output
+    require_writable_file(options.output, source=config.network, is_chosen=True)
+    output = options.output.absolute()
+    config.model_copy(update={"output": output}).write(folder)
+    return output
+
+
+def _free_output(name: str) -> Path:
+    """Return NAME-trained.pt, or NAME-trained-2.pt and so on if an earlier training wrote that."""
+    names = (f"{stem(name)}-trained{more}.pt" for more in chain([""], (f"-{n}" for n in count(2))))
+    return next(path for path in map(Path(name).with_name, names) if not path.exists())
 
 
 def _crop(recipe: Recipe, start: Checkpoint | None) -> float:

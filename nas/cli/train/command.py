@@ -21,7 +21,7 @@ NetworkName = Annotated[
         show_default=False,
     ),
 ]
-WITH_RESUME = {"resume", "runs", "as_json", "workers", "cpus_per_worker", "ray_address"}
+WITH_RESUME = {"resume", "runs", "output", "as_json", "workers", "cpus_per_worker", "ray_address"}
 """Options that may be given beside --resume."""
 
 
@@ -42,7 +42,7 @@ def train(
         if others := sorted(options_typed(context).keys() - WITH_RESUME):
             option = "the network" if others[0] == "spec" else f"--{others[0].replace('_', '-')}"
             raise InputError(
-                f"--resume takes all settings but the workers from the run: leave {option} out"
+                f"--resume takes all settings but workers and output from the run: leave {option} out"
             )
         job = beginning.resume(options.resume, console, options)
     else:

@@ -288,6 +288,28 @@ def test_the_folder_of_a_training_stands_for_its_network(nas, train, photos, tmp
     assert "is gone: restore the file" in err
 
 
+def test_an_output_that_cannot_be_written_is_replaced_on_resuming(
+    nas, train, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert train("whole.pt")[0] == 0
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    keep = StateKeeper.keep
+
+    def remove(self, state, progress):
+        keep(self, state, progress)
+        if gone.is_dir():
+            gone.rmdir()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StateKeeper, "keep", remove)
+        assert train("gone/a.pt", "--run-name", "a")[0] == 2
+    assert nas("train", "--resume", "runs/a", "-o", "there.pt")[0] == 0
+    assert same_weights("whole.pt", "there.pt")
+    assert nas("show", "runs/a")[0] == 0
+
+
 def test_patience_says_where_it_ended(train, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.yaml").write_text("patience: 1\nlearning_rate: 1.0e-9\n")
