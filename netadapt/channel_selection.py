@@ -12,19 +12,26 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from netadapt.narrowing.channels import channel_counts, tensor_spaces
+from search_spaces.channels import channel_counts, tensor_spaces
 from search_spaces.errors import InputError
 from search_spaces.spec import ArchSpec
 
 ChannelSelection = Literal["first", "norm"]
 """Keep the first channels, or those whose filters have the largest L2 norm."""
 
+ChannelOrder = Mapping[str, Tensor]
+"""The indices of each channel space, the most important one first."""
+
 Weights = Mapping[str, Tensor]
 """A network's state dict."""
 
 
 def select_channels(
-    parent: ArchSpec, weights: Weights, child: ArchSpec, *, selection: ChannelSelection = "first"
+    parent: ArchSpec,
+    weights: Weights,
+    child: ArchSpec,
+    *,
+    selection: ChannelSelection | ChannelOrder = "first",
 ) -> dict[str, Tensor]:
     """Return, for each channel space, the indices of the parent's channels that the child inherits.
 
@@ -33,6 +40,9 @@ def select_channels(
     Raises:
         InputError: The selection is unknown.
     """
+    if not isinstance(selection, str):
+        sizes = channel_counts(child)
+        return {space: order[: sizes[space]].sort().values for space, order in selection.items()}
     if selection not in get_args(ChannelSelection):
         raise InputError(
             f"selection must be {' or '.join(get_args(ChannelSelection))}, got {selection!r}"
@@ -47,6 +57,19 @@ def select_channels(
     image = {"image": torch.arange(sizes["image"])}
     norms = _squared_norms(parent, weights)
     return image | {space: _largest(norm, sizes[space]) for space, norm in norms.items()}
+
+
+def channel_order(parent: ArchSpec, weights: Weights) -> dict[str, Tensor]:
+    """Return the order in which narrower networks keep a network's channels: by their filters' L2 norm.
+
+    The image's channels and the classes keep their own order, and are all kept.
+
+    Returns:
+        The indices of each channel space, the most important one first.
+    """
+    fixed = {space: torch.arange(channel_counts(parent)[space]) for space in ("image", "classes")}
+    norms = _squared_norms(parent, weights)
+    return {space: _descending(norm) for space, norm in norms.items()} | fixed
 
 
 def _squared_norms(parent: ArchSpec, weights: Weights) -> dict[str, Tensor]:
@@ -64,7 +87,10 @@ def _squared_norms(parent: ArchSpec, weights: Weights) -> dict[str, Tensor]:
     return norms
 
 
-def _largest(norms: Tensor, count: int) -> Tensor:
+def _descending(norms: Tensor) -> Tensor:
     # Stable, so that equal norms keep the first channels: `topk` leaves their order open.
-    order = torch.argsort(norms, descending=True, stable=True)
-    return order[:count].sort().values
+    return torch.argsort(norms, descending=True, stable=True)
+
+
+def _largest(norms: Tensor, count: int) -> Tensor:
+    return _descending(norms)[:count].sort().values

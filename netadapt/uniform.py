@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 
 from latency.measuring.source import DeviceLostError, MeasurementError
 from netadapt.memoized import LatencyMs
-from netadapt.narrowing.channels import excited_channels
-from netadapt.narrowing.squeeze_rules import SqueezeRule, squeeze_rules
 from netadapt.narrowing.widths import Widths
 from netadapt.widest import widest_satisfying
+from search_spaces.channels import excited_channels
 from search_spaces.errors import InputError
 from search_spaces.spec import ArchSpec, BlockSpec, HeadSpec
+from search_spaces.squeeze_rules import SqueezeRule, squeeze_rules
 from search_spaces.widths import make_divisible
 
 THOUSANDTHS = 1000

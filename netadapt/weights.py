@@ -7,9 +7,9 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from netadapt.channel_selection import ChannelSelection, Weights, select_channels
-from netadapt.narrowing.channels import channel_counts, tensor_spaces
+from netadapt.channel_selection import ChannelOrder, ChannelSelection, Weights, select_channels
 from netadapt.narrowing.check import check_narrowing
+from search_spaces.channels import channel_counts, tensor_spaces
 from search_spaces.errors import InputError
 from search_spaces.network import Network, build
 from search_spaces.spec import ArchSpec
@@ -40,7 +40,7 @@ def inherit(
     weights: Weights,
     child: ArchSpec,
     *,
-    selection: ChannelSelection = "first",
+    selection: ChannelSelection | ChannelOrder = "first",
     generator: torch.Generator | None = None,
 ) -> dict[str, Tensor]:
     """Return the state dict of a narrower child; any number of widths may be narrower.
@@ -53,7 +53,7 @@ def inherit(
         parent: The network that `weights` belong to.
         weights: Its state dict.
         child: The same network with narrower widths.
-        selection: Which of the parent's channels stay.
+        selection: Which of the parent's channels stay, or their order in every space.
         generator: Initializes what the parent has no weights for: the extra channels of a
             squeeze-and-excite that became wider. A new one seeded 0 by default.
 
@@ -61,7 +61,7 @@ def inherit(
         InputError: The child is not a narrowing of the parent, or the weights are not the parent's.
     """
     check_narrowing(parent, child)
-    _check_weights(parent, weights)
+    require_weights_of(parent, weights)
     selected = select_channels(parent, weights, child, selection=selection)
     inherited = {
         name: _sliced(weights[name], [selected[space] for space in spaces])
@@ -94,7 +94,7 @@ def grow(
         InputError: The parent is not a narrowing of the child, or the weights are not the parent's.
     """
     check_narrowing(child, parent)
-    _check_weights(parent, weights)
+    require_weights_of(parent, weights)
     grown = build(child, generator=generator).state_dict()
     for name, spaces in tensor_spaces(parent).items():
         ours, theirs = grown[name].to(weights[name]), weights[name]
@@ -124,7 +124,12 @@ def _embedded(inherited: dict[str, Tensor], initial: Weights) -> dict[str, Tenso
     return embedded
 
 
-def _check_weights(spec: ArchSpec, weights: Weights) -> None:
+def require_weights_of(spec: ArchSpec, weights: Weights) -> None:
+    """Check that a state dict is the network's.
+
+    Raises:
+        InputError: A tensor is missing, unknown or of another shape.
+    """
     expected = _tensor_shapes(spec)
     for name in sorted(expected.keys() ^ weights.keys()):
         problem = "is missing" if name in expected else "belongs to another network"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from netadapt.narrowing.channels import channel_counts
+from search_spaces.channels import channel_counts
 from search_spaces.errors import InputError
 from search_spaces.spec import ArchSpec, to_dict
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
-from netadapt.narrowing.channels import out_spaces
+from search_spaces.channels import out_spaces
 from search_spaces.spec import ArchSpec
 
 Kind = Literal["expansion", "bottleneck", "head conv", "head hidden"]

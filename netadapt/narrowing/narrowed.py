@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from netadapt.narrowing.channels import excited_channels
 from netadapt.narrowing.groups import Group, width_groups
-from netadapt.narrowing.squeeze_rules import SqueezeRule, squeeze_rules
 from netadapt.narrowing.widths import Widths
+from search_spaces.channels import excited_channels
 from search_spaces.errors import InputError
 from search_spaces.spec import ArchSpec, BlockSpec
+from search_spaces.squeeze_rules import SqueezeRule, squeeze_rules
 
 
 def narrowed(spec: ArchSpec, group: Group, width: int, *, seed: ArchSpec | None = None) -> ArchSpec:

@@ -6,8 +6,8 @@ import pytest
 
 from netadapt import Group, narrowed, width_groups
 from netadapt.narrowing.check import check_narrowing
-from netadapt.narrowing.squeeze_rules import squeeze_rule
 from search_spaces import REFERENCES, InputError, load_space
+from search_spaces.squeeze_rules import squeeze_rule
 from search_spaces.widths import make_divisible
 
 NAMES = sorted(REFERENCES)

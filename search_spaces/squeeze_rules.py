@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from netadapt.narrowing.channels import excited_channels
+from search_spaces.channels import excited_channels
 from search_spaces.spec import ArchSpec, BlockSpec
 from search_spaces.widths import make_divisible
 

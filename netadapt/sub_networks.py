@@ -1,0 +1,151 @@
+"""Transfer weights from a trained network to any of its sub-networks.
+
+A sub-network may lack residual layers and squeeze-and-excites, have smaller kernels and images, and be
+narrower. With one order of channels for all of them, a narrower one's channels are among those of a wider
+one: they are nested, as in once-for-all networks (arXiv 1908.09791, section 3.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from netadapt.channel_selection import ChannelOrder, Weights
+from netadapt.weights import inherit, require_weights_of
+from search_spaces.channels import out_spaces, tensor_spaces
+from search_spaces.errors import InputError
+from search_spaces.spec import ArchSpec, BlockSpec
+
+
+def sub_network(
+    parent: ArchSpec,
+    weights: Weights,
+    child: ArchSpec,
+    *,
+    order: ChannelOrder,
+    kept: Sequence[int] | None = None,
+    generator: torch.Generator | None = None,
+) -> dict[str, Tensor]:
+    """Return the state dict of a sub-network.
+
+    Batch norm's statistics are the parent's, and do not fit what is left of it: take them anew
+    (`nas.training.batch_norm`) before the network is read.
+
+    Args:
+        parent: The network that `weights` belong to.
+        weights: Its state dict.
+        child: The sub-network.
+        order: The parent's channels in every space, the most important one first (`channel_order`).
+        kept: Index of the parent's block that each of the child's blocks is; by default the first ones of
+            every stage (`kept_blocks`).
+        generator: Initializes what the parent has no weights for; see `inherit`.
+
+    Raises:
+        InputError: The child is not a sub-network, or the weights are not the parent's.
+    """
+    require_weights_of(parent, weights)
+    kept = kept_blocks(parent, child) if kept is None else tuple(kept)
+    thinned = _thinned(parent, child, kept)
+    names = dict(_names(parent, thinned, kept))
+    ours, theirs = tensor_spaces(thinned), tensor_spaces(parent)
+    spaces = {
+        space: parents
+        for name, one in ours.items()
+        for space, parents in zip(one, theirs[names[name]], strict=True)
+    }
+    remaining = {name: _center(weights[names[name]], _kernel(thinned, name)) for name in ours}
+    renamed = {space: order[parents] for space, parents in spaces.items()}
+    return inherit(thinned, remaining, child, selection=renamed, generator=generator)
+
+
+def kept_blocks(parent: ArchSpec, child: ArchSpec) -> tuple[int, ...]:
+    """Return which of the parent's blocks each block of a child is: the first ones of every stage.
+
+    >>> from search_spaces import REFERENCES
+    >>> parent = REFERENCES["mobilenet_v2"]()
+    >>> blocks = tuple(block for index, block in enumerate(parent.blocks) if index not in (2, 5))
+    >>> kept_blocks(parent, replace(parent, blocks=blocks))[:5]
+    (0, 1, 3, 4, 6)
+
+    Raises:
+        InputError: The child has other stages, or a stage of it is longer.
+    """
+    ours, theirs = _stages(child), _stages(parent)
+    if len(ours) != len(theirs):
+        raise InputError(f"the child has {len(ours)} stages, its parent {len(theirs)}")
+    for index, (few, many) in enumerate(zip(ours, theirs, strict=True)):
+        if len(few) > len(many):
+            raise InputError(
+                f"stage {index} of the child has {len(few)} blocks, its parent's {len(many)}"
+            )
+    return tuple(
+        block for few, many in zip(ours, theirs, strict=True) for block in many[: len(few)]
+    )
+
+
+def _stages(spec: ArchSpec) -> list[list[int]]:
+    """Return the blocks of each stage, the stem's first."""
+    spaces = out_spaces(spec)
+    stages: dict[str, list[int]] = {space: [] for space in spaces}
+    for index, space in enumerate(spaces[1:]):
+        stages[space].append(index)
+    return list(stages.values())
+
+
+def _thinned(parent: ArchSpec, child: ArchSpec, kept: Sequence[int]) -> ArchSpec:
+    """Return the child at the parent's widths."""
+    if len(kept) != len(child.blocks):
+        raise InputError(f"kept names {len(kept)} blocks, the child has {len(child.blocks)}")
+    blocks = []
+    for index, (block, whole) in enumerate(
+        zip(child.blocks, (parent.blocks[one] for one in kept), strict=True)
+    ):
+        if block.kernel > whole.kernel:
+            raise InputError(
+                f"block {index}: kernel {block.kernel}, its parent's is {whole.kernel}: "
+                "only smaller ones are in it"
+            )
+        blocks.append(_thinned_block(block, whole))
+    return replace(parent, resolution=child.resolution, blocks=tuple(blocks))
+
+
+def _thinned_block(block: BlockSpec, whole: BlockSpec) -> BlockSpec:
+    if whole.se and not block.se:
+        whole = replace(whole, se=0, gate="none")
+    return replace(whole, kernel=block.kernel)
+
+
+def _names(parent: ArchSpec, thinned: ArchSpec, kept: Sequence[int]) -> Iterator[tuple[str, str]]:
+    """Yield the name of every tensor of the thinned network, and its name in the parent."""
+    names = list(tensor_spaces(parent))
+    for name in tensor_spaces(thinned):
+        if not name.startswith("blocks."):
+            yield name, name
+    for index, one in enumerate(kept):
+        ours = [name for name in tensor_spaces(thinned) if name.startswith(f"blocks.{index}.")]
+        theirs = [name for name in names if name.startswith(f"blocks.{one}.")]
+        if parent.blocks[one].se and not thinned.blocks[index].se:
+            theirs = [name for name in theirs if ".squeeze." not in name and ".excite." not in name]
+        yield from zip(ours, theirs, strict=True)
+
+
+def _kernel(spec: ArchSpec, name: str) -> int | None:
+    """Return the side of the searched kernel that a tensor holds; None if it holds none."""
+    parts = name.split(".")
+    if parts[0] != "blocks" or parts[-2:] != ["0", "weight"]:
+        return None
+    block = spec.blocks[int(parts[1])]
+    spatial = {"mbconv": "1", "sepconv": "0", "conv": "0"}[block.op]
+    return block.kernel if parts[3] == spatial else None
+
+
+def _center(tensor: Tensor, kernel: int | None) -> Tensor:
+    """Return the center of a kernel, (..., kernel, kernel)."""
+    if kernel is None or tensor.shape[-1] == kernel:
+        return tensor
+    start = (tensor.shape[-1] - kernel) // 2
+    inner = slice(start, start + kernel)
+    return tensor[..., inner, inner]

@@ -1,0 +1,361 @@
+"""The sub-networks of a trained network: fewer layers, narrower widths, smaller kernels and images.
+
+A *stage* is what one channel space of the parent's body spans: the layer that sets its width and the
+residual layers that add to it. MobileNetV2's seven stages and its stem are such; a network without
+residuals has a stage a layer. Each stage is decided on its own, as in MnasNet's space, and every choice
+leaves the parent's weights usable (`netadapt.sub_networks`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cached_property
+from math import prod
+from typing import Annotated, Any, NamedTuple, Self
+
+from pydantic import BaseModel, Field, model_validator
+
+from search_spaces.channels import excited_channels, out_spaces
+from search_spaces.errors import InputError
+from search_spaces.space import Tokens
+from search_spaces.spaces.block_choices import MODEL
+from search_spaces.spec import ArchSpec, BlockSpec, Channels
+from search_spaces.squeeze_rules import squeeze_rules
+from search_spaces.widths import make_divisible
+
+DIVISOR = 8
+"""Widths are multiples of it, or the parent's own."""
+
+Multiplier = Annotated[float, Field(gt=0, le=1)]
+
+
+class Stage(NamedTuple):
+    """A stage of the parent.
+
+    Attributes:
+        first: Index of its first block.
+        blocks: Its blocks; those after the first `required` may be dropped, the last one first.
+        required: 1 if its first block sets the width; 0 in the stem's stage, whose blocks are all residual.
+    """
+
+    first: int
+    blocks: tuple[BlockSpec, ...]
+    required: int
+
+
+class Decision(NamedTuple):
+    """What one token decides: a field of a stage, or of the whole network (stage None)."""
+
+    stage: int | None
+    field: str
+    choices: tuple[Any, ...]
+
+
+Chosen = dict[tuple[int | None, str], Any]
+
+
+class ElasticSpace(BaseModel):
+    """The sub-networks of a parent, decided stage by stage; the parent is one of them.
+
+    Decisions, in the order of the tokens: the resolution; the width of the head's convolution; and for each
+    stage, the stem's first, as far as there is a choice:
+
+    - width, a multiple of the parent's: of the stage's output (the stem's too);
+    - depth: its last residual layers are dropped;
+    - expansion, a multiple of the parent's expanded channels, whatever the stage's width;
+    - kernel: the parent's, or smaller ones, which are its center;
+    - squeeze-and-excite: kept or dropped; where it is kept its width follows the parent's rule.
+
+    A multiplier of all widths at once, as in the MobileNet papers, is in the space for each value that is
+    in both `widths` and `expansions` (`uniform`).
+
+    Attributes:
+        name: The space's name.
+        parent: The network whose sub-networks these are.
+        resolutions: Sides of the input in pixels; the parent's own among them, or not.
+        widths: Multipliers of a stage's width.
+        expansions: Multipliers of expanded channels.
+        heads: Multipliers of the width of the head's convolution; `widths` where a hidden layer follows it.
+        kernels: Sides of smaller kernels, where the parent's is larger.
+        squeezes: Whether squeeze-and-excite may be dropped.
+    """
+
+    model_config = MODEL
+
+    name: Annotated[str, Field(min_length=1)]
+    parent: ArchSpec
+    resolutions: Annotated[tuple[Channels, ...], Field(min_length=1)]
+    widths: Annotated[tuple[Multiplier, ...], Field(min_length=1)] = (0.5, 0.625, 0.75, 0.875, 1.0)
+    expansions: Annotated[tuple[Multiplier, ...], Field(min_length=1)] = (
+        0.5,
+        0.625,
+        0.75,
+        0.875,
+        1.0,
+    )
+    heads: Annotated[tuple[Multiplier, ...], Field(min_length=1)] = (1.0,)
+    kernels: tuple[Channels, ...] = (3,)
+    squeezes: bool = True
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for field in ("resolutions", "widths", "expansions", "heads", "kernels"):
+            values = getattr(self, field)
+            if len(set(values)) != len(values):
+                raise ValueError(f"{field} must be distinct, got {list(values)}")
+        for field in ("widths", "expansions", "heads"):
+            if 1.0 not in getattr(self, field):
+                raise ValueError(
+                    f"{field} must have 1, the parent's own, got {list(getattr(self, field))}"
+                )
+        if any(kernel % 2 == 0 for kernel in self.kernels):
+            raise ValueError(f"kernels must be odd, got {list(self.kernels)}")
+        stride = total_stride(self.parent)
+        for side in self.resolutions:
+            if side % stride:
+                below = max(stride, side - side % stride)
+                raise ValueError(
+                    f"resolution {side} is not a multiple of the network's stride, {stride}, so the last "
+                    f"feature maps are padded for nothing: give {below} or {side - side % stride + stride}"
+                )
+        if not self.decisions:
+            raise ValueError("there is one choice for everything: nothing to search")
+        return self
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """The parent's stages; the first is the stem's, which may have no block."""
+        spaces = out_spaces(self.parent)
+        firsts = [
+            index for index, space in enumerate(spaces) if index == 0 or space != spaces[index - 1]
+        ]
+        ends = [*firsts[1:], len(spaces)]
+        return tuple(
+            # `spaces` begins with the stem's own.
+            Stage(
+                max(0, first - 1), self.parent.blocks[max(0, first - 1) : end - 1], int(first > 0)
+            )
+            for first, end in zip(firsts, ends, strict=True)
+        )
+
+    @cached_property
+    def decisions(self) -> tuple[Decision, ...]:
+        """What each token decides."""
+        return tuple(one for one in self._candidates() if len(one.choices) > 1)
+
+    def _candidates(self) -> Iterator[Decision]:
+        yield Decision(None, "resolution", self.resolutions)
+        if self.parent.head.conv:
+            # The papers scale every layer but the last before the classifier.
+            yield Decision(None, "head", self.widths if self.parent.head.hidden else self.heads)
+        for index, (_, blocks, required) in enumerate(self.stages):
+            yield Decision(index, "width", self.widths)
+            yield Decision(index, "depth", tuple(range(required, len(blocks) + 1)))
+            if any(block.expand for block in blocks):
+                yield Decision(index, "expansion", self.expansions)
+            largest = max((block.kernel for block in blocks), default=0)
+            smaller = tuple(kernel for kernel in sorted(self.kernels) if kernel < largest)
+            yield Decision(index, "kernel", (*smaller, largest))
+            if self.squeezes and any(block.se for block in blocks):
+                yield Decision(index, "squeeze", (False, True))
+
+    @cached_property
+    def arities(self) -> tuple[int, ...]:
+        """Number of choices of each decision."""
+        return tuple(len(one.choices) for one in self.decisions)
+
+    @property
+    def labels(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Each decision's name and its choices' names: `("stage 1 depth", ("1", "2"))`."""
+        return tuple(
+            (
+                one.field if one.stage is None else f"stage {one.stage} {one.field}",
+                tuple(map(str, one.choices)),
+            )
+            for one in self.decisions
+        )
+
+    @property
+    def size(self) -> int:
+        """Number of token sequences (several may decode to the same network)."""
+        return prod(self.arities)
+
+    def decode(self, tokens: Tokens) -> ArchSpec:
+        """Build the spec of a token sequence.
+
+        >>> from search_spaces.references import mobilenet_v2
+        >>> space = ElasticSpace(name="v2", parent=mobilenet_v2(), resolutions=(128, 224))
+        >>> smallest = space.decode((0,) * len(space.arities))
+        >>> smallest.resolution, len(smallest.blocks), smallest.widths()[-1]
+        (128, 7, 160)
+
+        Raises:
+            InputError: Wrong number of tokens, or one out of range.
+        """
+        if len(tokens) != len(self.arities):
+            raise InputError(
+                f"space {self.name} takes {len(self.arities)} tokens, got {len(tokens)}"
+            )
+        chosen: Chosen = {}
+        for one, token in zip(self.decisions, tokens, strict=True):
+            if not 0 <= token < len(one.choices):
+                name = one.field if one.stage is None else f"stage {one.stage} {one.field}"
+                raise InputError(f"{name}: token must be in 0..{len(one.choices) - 1}, got {token}")
+            chosen[one.stage, one.field] = one.choices[token]
+        return self._spec(chosen)
+
+    def encode(self, spec: ArchSpec) -> Tokens:
+        """Return the first token sequence, in lexicographic order, that decodes to `spec`.
+
+        Raises:
+            InputError: The network is not in the space; the message names the part that does not fit.
+        """
+        spaces = out_spaces(spec)
+        layers = [
+            tuple(
+                block for block, space in zip(spec.blocks, spaces[1:], strict=True) if space == name
+            )
+            for name in dict.fromkeys(spaces)
+        ]
+        if len(layers) != len(self.stages):
+            raise InputError(
+                f"not in space {self.name}: it has {len(layers)} stages, the parent {len(self.stages)}"
+            )
+        tokens = []
+        for one in self.decisions:
+            found = self._token(one, spec, layers)
+            if found is None:
+                at = one.field if one.stage is None else f"stage {one.stage} {one.field}"
+                raise InputError(
+                    f"not in space {self.name}: {at} is not one of {list(one.choices)}"
+                )
+            tokens.append(found)
+        if self.decode(tuple(tokens)) != spec:
+            raise InputError(
+                f"not in space {self.name}: it differs from the parent in what is not searched"
+            )
+        return tuple(tokens)
+
+    def _token(
+        self, one: Decision, spec: ArchSpec, layers: list[tuple[BlockSpec, ...]]
+    ) -> int | None:
+        """Return the first choice of a decision with which the spec agrees."""
+
+        def agrees(choice: Any) -> bool:
+            if one.stage is None:
+                if one.field == "resolution":
+                    return bool(spec.resolution == choice)
+                return bool(spec.head.conv == narrower(self.parent.head.conv, choice))
+            stage, blocks = self.stages[one.stage], layers[one.stage]
+            pairs = list(zip(stage.blocks, blocks, strict=False))
+            match one.field:
+                case "width":
+                    theirs = self.parent.widths()[stage.first + stage.required]
+                    ours = spec.stem.out if one.stage == 0 else blocks[0].out
+                    return bool(ours == narrower(theirs, choice))
+                case "depth":
+                    return bool(len(blocks) == choice)
+                case "expansion":
+                    return all(
+                        ours.expand == narrower(theirs.expand, choice) for theirs, ours in pairs
+                    )
+                case "kernel":
+                    return all(ours.kernel == min(theirs.kernel, choice) for theirs, ours in pairs)
+                case _:
+                    return all(
+                        (ours.se > 0) == (theirs.se > 0 and choice) for theirs, ours in pairs
+                    )
+
+        return next((token for token, choice in enumerate(one.choices) if agrees(choice)), None)
+
+    def uniform(self, multiplier: float, resolution: int) -> Tokens:
+        """Return the tokens of the parent at one multiplier of its widths, and a resolution.
+
+        Raises:
+            InputError: The space lacks the multiplier or the resolution.
+        """
+        wanted: dict[str, Any] = {
+            "resolution": resolution,
+            "head": multiplier if self.parent.head.hidden else 1.0,
+            "width": multiplier,
+            "expansion": multiplier,
+        }
+        tokens = []
+        for one in self.decisions:
+            choice = wanted.get(one.field, one.choices[-1])
+            if choice not in one.choices:
+                raise InputError(
+                    f"space {self.name} has no {one.field} {choice:g}, but {list(one.choices)}"
+                )
+            tokens.append(one.choices.index(choice))
+        return self.encode(self.decode(tuple(tokens)))
+
+    def rivals(self) -> tuple[Tokens, ...]:
+        """Return what a user would do without a search: every resolution at every uniform width.
+
+        A search begins with them, so that it cannot do worse than the best of them but by noise.
+        """
+        multipliers = [one for one in sorted(self.widths, reverse=True) if one in self.expansions]
+        found = [
+            self.uniform(multiplier, side)
+            for side in sorted(self.resolutions, reverse=True)
+            for multiplier in multipliers
+        ]
+        return tuple(dict.fromkeys(found))
+
+    def _spec(self, chosen: Chosen) -> ArchSpec:
+        parent = self.parent
+        rules = squeeze_rules(parent)
+        blocks: list[BlockSpec] = []
+        stem = parent.stem
+        for index, (first, layers, required) in enumerate(self.stages):
+            width = narrower(parent.widths()[first + required], chosen.get((index, "width"), 1.0))
+            if index == 0:
+                stem = replace(stem, out=width)
+            for number in range(chosen.get((index, "depth"), len(layers))):
+                block = layers[number]
+                cin = blocks[-1].out if blocks else stem.out
+                expand = narrower(block.expand, chosen.get((index, "expansion"), 1.0))
+                block = replace(
+                    block,
+                    out=width,
+                    expand=expand,
+                    kernel=min(block.kernel, chosen.get((index, "kernel"), block.kernel)),
+                )
+                rule = rules[first + number]
+                if rule is not None and chosen.get((index, "squeeze"), True):
+                    excited = excited_channels(block, cin=cin, expand=expand, out=width)
+                    block = replace(block, se=rule(cin, excited))
+                elif rule is not None:
+                    block = replace(block, se=0, gate="none")
+                blocks.append(block)
+        conv = narrower(parent.head.conv, chosen.get((None, "head"), 1.0))
+        return replace(
+            parent,
+            resolution=chosen.get((None, "resolution"), self.resolutions[0]),
+            stem=stem,
+            blocks=tuple(blocks),
+            head=replace(parent.head, conv=conv),
+        )
+
+
+def narrower(width: int, multiplier: float) -> int:
+    """Multiply a width of the parent and round it as the papers do, to at most the parent's.
+
+    >>> narrower(24, 0.75), narrower(144, 0.5), narrower(18, 1.0), narrower(0, 0.5)
+    (24, 72, 18, 0)
+    """
+    if multiplier == 1 or width == 0:
+        return width
+    return min(width, max(DIVISOR, make_divisible(width * multiplier, DIVISOR)))
+
+
+def total_stride(spec: ArchSpec) -> int:
+    """Return by how much the network divides its input's side.
+
+    >>> from search_spaces.references import mobilenet_v2
+    >>> total_stride(mobilenet_v2())
+    32
+    """
+    return spec.stem.stride * prod(block.stride for block in spec.blocks)
