@@ -15,7 +15,7 @@ from torch import Tensor
 
 from netadapt.channel_selection import ChannelOrder, Weights
 from netadapt.weights import inherit, require_weights_of
-from search_spaces.channels import out_spaces, tensor_spaces
+from search_spaces.channels import stage_blocks, tensor_spaces
 from search_spaces.errors import InputError
 from search_spaces.spec import ArchSpec, BlockSpec
 
@@ -73,7 +73,7 @@ def kept_blocks(parent: ArchSpec, child: ArchSpec) -> tuple[int, ...]:
     Raises:
         InputError: The child has other stages, or a stage of it is longer.
     """
-    ours, theirs = _stages(child), _stages(parent)
+    ours, theirs = stage_blocks(child), stage_blocks(parent)
     if len(ours) != len(theirs):
         raise InputError(f"the child has {len(ours)} stages, its parent {len(theirs)}")
     for index, (few, many) in enumerate(zip(ours, theirs, strict=True)):
@@ -84,15 +84,6 @@ def kept_blocks(parent: ArchSpec, child: ArchSpec) -> tuple[int, ...]:
     return tuple(
         block for few, many in zip(ours, theirs, strict=True) for block in many[: len(few)]
     )
-
-
-def _stages(spec: ArchSpec) -> list[list[int]]:
-    """Return the blocks of each stage, the stem's first."""
-    spaces = out_spaces(spec)
-    stages: dict[str, list[int]] = {space: [] for space in spaces}
-    for index, space in enumerate(spaces[1:]):
-        stages[space].append(index)
-    return list(stages.values())
 
 
 def _thinned(parent: ArchSpec, child: ArchSpec, kept: Sequence[int]) -> ArchSpec:

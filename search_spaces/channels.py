@@ -33,6 +33,20 @@ def out_spaces(spec: ArchSpec) -> tuple[str, ...]:
     return tuple(spaces)
 
 
+def stage_blocks(spec: ArchSpec) -> tuple[tuple[int, ...], ...]:
+    """Return the blocks of each stage: those whose outputs share a space, beginning with the stem's.
+
+    >>> from search_spaces.references import mobilenet_v3_large
+    >>> stage_blocks(mobilenet_v3_large())[:3]
+    ((0,), (1, 2), (3, 4, 5))
+    """
+    spaces = out_spaces(spec)
+    stages: dict[str, list[int]] = {space: [] for space in spaces}
+    for index, space in enumerate(spaces[1:]):
+        stages[space].append(index)
+    return tuple(map(tuple, stages.values()))
+
+
 def channel_counts(spec: ArchSpec) -> dict[str, int]:
     """Return the number of channels in each space.
 

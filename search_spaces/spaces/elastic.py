@@ -16,12 +16,12 @@ from typing import Annotated, Any, NamedTuple, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from search_spaces.channels import excited_channels, out_spaces
+from search_spaces.channels import excited_channels, stage_blocks
 from search_spaces.errors import InputError
 from search_spaces.space import Tokens
 from search_spaces.spaces.block_choices import MODEL
 from search_spaces.spec import ArchSpec, BlockSpec, Channels
-from search_spaces.squeeze_rules import squeeze_rules
+from search_spaces.squeeze_rules import SqueezeRule, squeeze_rules
 from search_spaces.widths import make_divisible
 
 DIVISOR = 8
@@ -34,12 +34,14 @@ class Stage(NamedTuple):
     """A stage of the parent.
 
     Attributes:
-        first: Index of its first block.
+        width: Of its output.
+        rules: The rule of each block's squeeze-and-excite.
         blocks: Its blocks; those after the first `required` may be dropped, the last one first.
         required: 1 if its first block sets the width; 0 in the stem's stage, whose blocks are all residual.
     """
 
-    first: int
+    width: int
+    rules: tuple[SqueezeRule | None, ...]
     blocks: tuple[BlockSpec, ...]
     required: int
 
@@ -50,6 +52,11 @@ class Decision(NamedTuple):
     stage: int | None
     field: str
     choices: tuple[Any, ...]
+
+    @property
+    def name(self) -> str:
+        """The name that people read."""
+        return self.field if self.stage is None else f"stage {self.stage} {self.field}"
 
 
 Chosen = dict[tuple[int | None, str], Any]
@@ -114,10 +121,10 @@ class ElasticSpace(BaseModel):
         stride = total_stride(self.parent)
         for side in self.resolutions:
             if side % stride:
-                below = max(stride, side - side % stride)
+                near = [at for at in (side - side % stride, side - side % stride + stride) if at]
                 raise ValueError(
                     f"resolution {side} is not a multiple of the network's stride, {stride}, so the last "
-                    f"feature maps are padded for nothing: give {below} or {side - side % stride + stride}"
+                    f"feature maps are padded for nothing: give {' or '.join(map(str, near))}"
                 )
         if not self.decisions:
             raise ValueError("there is one choice for everything: nothing to search")
@@ -126,17 +133,15 @@ class ElasticSpace(BaseModel):
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
         """The parent's stages; the first is the stem's, which may have no block."""
-        spaces = out_spaces(self.parent)
-        firsts = [
-            index for index, space in enumerate(spaces) if index == 0 or space != spaces[index - 1]
-        ]
-        ends = [*firsts[1:], len(spaces)]
+        blocks, rules, widths = self.parent.blocks, squeeze_rules(self.parent), self.parent.widths()
         return tuple(
-            # `spaces` begins with the stem's own.
             Stage(
-                max(0, first - 1), self.parent.blocks[max(0, first - 1) : end - 1], int(first > 0)
+                widths[indices[0] + 1] if number else widths[0],
+                tuple(rules[index] for index in indices),
+                tuple(blocks[index] for index in indices),
+                required=int(number > 0),
             )
-            for first, end in zip(firsts, ends, strict=True)
+            for number, indices in enumerate(stage_blocks(self.parent))
         )
 
     @cached_property
@@ -149,9 +154,10 @@ class ElasticSpace(BaseModel):
         if self.parent.head.conv:
             # The papers scale every layer but the last before the classifier.
             yield Decision(None, "head", self.widths if self.parent.head.hidden else self.heads)
-        for index, (_, blocks, required) in enumerate(self.stages):
+        for index, stage in enumerate(self.stages):
+            blocks = stage.blocks
             yield Decision(index, "width", self.widths)
-            yield Decision(index, "depth", tuple(range(required, len(blocks) + 1)))
+            yield Decision(index, "depth", tuple(range(stage.required, len(blocks) + 1)))
             if any(block.expand for block in blocks):
                 yield Decision(index, "expansion", self.expansions)
             largest = max((block.kernel for block in blocks), default=0)
@@ -168,13 +174,7 @@ class ElasticSpace(BaseModel):
     @property
     def labels(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """Each decision's name and its choices' names: `("stage 1 depth", ("1", "2"))`."""
-        return tuple(
-            (
-                one.field if one.stage is None else f"stage {one.stage} {one.field}",
-                tuple(map(str, one.choices)),
-            )
-            for one in self.decisions
-        )
+        return tuple((one.name, tuple(map(str, one.choices))) for one in self.decisions)
 
     @property
     def size(self) -> int:
@@ -200,8 +200,9 @@ class ElasticSpace(BaseModel):
         chosen: Chosen = {}
         for one, token in zip(self.decisions, tokens, strict=True):
             if not 0 <= token < len(one.choices):
-                name = one.field if one.stage is None else f"stage {one.stage} {one.field}"
-                raise InputError(f"{name}: token must be in 0..{len(one.choices) - 1}, got {token}")
+                raise InputError(
+                    f"{one.name}: token must be in 0..{len(one.choices) - 1}, got {token}"
+                )
             chosen[one.stage, one.field] = one.choices[token]
         return self._spec(chosen)
 
@@ -211,13 +212,7 @@ class ElasticSpace(BaseModel):
         Raises:
             InputError: The network is not in the space; the message names the part that does not fit.
         """
-        spaces = out_spaces(spec)
-        layers = [
-            tuple(
-                block for block, space in zip(spec.blocks, spaces[1:], strict=True) if space == name
-            )
-            for name in dict.fromkeys(spaces)
-        ]
+        layers = [tuple(spec.blocks[index] for index in indices) for indices in stage_blocks(spec)]
         if len(layers) != len(self.stages):
             raise InputError(
                 f"not in space {self.name}: it has {len(layers)} stages, the parent {len(self.stages)}"
@@ -226,9 +221,8 @@ class ElasticSpace(BaseModel):
         for one in self.decisions:
             found = self._token(one, spec, layers)
             if found is None:
-                at = one.field if one.stage is None else f"stage {one.stage} {one.field}"
                 raise InputError(
-                    f"not in space {self.name}: {at} is not one of {list(one.choices)}"
+                    f"not in space {self.name}: {one.name} is not one of {list(one.choices)}"
                 )
             tokens.append(found)
         if self.decode(tuple(tokens)) != spec:
@@ -251,9 +245,8 @@ class ElasticSpace(BaseModel):
             pairs = list(zip(stage.blocks, blocks, strict=False))
             match one.field:
                 case "width":
-                    theirs = self.parent.widths()[stage.first + stage.required]
                     ours = spec.stem.out if one.stage == 0 else blocks[0].out
-                    return bool(ours == narrower(theirs, choice))
+                    return bool(ours == narrower(stage.width, choice))
                 case "depth":
                     return bool(len(blocks) == choice)
                 case "expansion":
@@ -275,20 +268,23 @@ class ElasticSpace(BaseModel):
         Raises:
             InputError: The space lacks the multiplier or the resolution.
         """
+        for name, value, known in (
+            ("resolution", resolution, self.resolutions),
+            ("width", multiplier, self.widths),
+            ("expansion", multiplier, self.expansions),
+        ):
+            if value not in known:
+                raise InputError(f"space {self.name} has no {name} {value:g}, but {list(known)}")
         wanted: dict[str, Any] = {
             "resolution": resolution,
             "head": multiplier if self.parent.head.hidden else 1.0,
             "width": multiplier,
             "expansion": multiplier,
         }
-        tokens = []
-        for one in self.decisions:
-            choice = wanted.get(one.field, one.choices[-1])
-            if choice not in one.choices:
-                raise InputError(
-                    f"space {self.name} has no {one.field} {choice:g}, but {list(one.choices)}"
-                )
-            tokens.append(one.choices.index(choice))
+        # Of the other decisions the last choice is the parent's.
+        tokens = [
+            one.choices.index(wanted.get(one.field, one.choices[-1])) for one in self.decisions
+        ]
         return self.encode(self.decode(tuple(tokens)))
 
     def rivals(self) -> tuple[Tokens, ...]:
@@ -306,30 +302,15 @@ class ElasticSpace(BaseModel):
 
     def _spec(self, chosen: Chosen) -> ArchSpec:
         parent = self.parent
-        rules = squeeze_rules(parent)
-        blocks: list[BlockSpec] = []
         stem = parent.stem
-        for index, (first, layers, required) in enumerate(self.stages):
-            width = narrower(parent.widths()[first + required], chosen.get((index, "width"), 1.0))
+        blocks: list[BlockSpec] = []
+        for index, stage in enumerate(self.stages):
+            width = narrower(stage.width, chosen.get((index, "width"), 1.0))
             if index == 0:
                 stem = replace(stem, out=width)
-            for number in range(chosen.get((index, "depth"), len(layers))):
-                block = layers[number]
+            for number in range(chosen.get((index, "depth"), len(stage.blocks))):
                 cin = blocks[-1].out if blocks else stem.out
-                expand = narrower(block.expand, chosen.get((index, "expansion"), 1.0))
-                block = replace(
-                    block,
-                    out=width,
-                    expand=expand,
-                    kernel=min(block.kernel, chosen.get((index, "kernel"), block.kernel)),
-                )
-                rule = rules[first + number]
-                if rule is not None and chosen.get((index, "squeeze"), True):
-                    excited = excited_channels(block, cin=cin, expand=expand, out=width)
-                    block = replace(block, se=rule(cin, excited))
-                elif rule is not None:
-                    block = replace(block, se=0, gate="none")
-                blocks.append(block)
+                blocks.append(self._block(index, number, chosen, cin=cin, width=width))
         conv = narrower(parent.head.conv, chosen.get((None, "head"), 1.0))
         return replace(
             parent,
@@ -337,6 +318,21 @@ class ElasticSpace(BaseModel):
             stem=stem,
             blocks=tuple(blocks),
             head=replace(parent.head, conv=conv),
+        )
+
+    def _block(self, index: int, number: int, chosen: Chosen, *, cin: int, width: int) -> BlockSpec:
+        """Return a block of a stage, as chosen."""
+        stage = self.stages[index]
+        whole, rule = stage.blocks[number], stage.rules[number]
+        expand = narrower(whole.expand, chosen.get((index, "expansion"), 1.0))
+        kernel = min(whole.kernel, chosen.get((index, "kernel"), whole.kernel))
+        block = replace(whole, out=width, expand=expand, kernel=kernel)
+        if rule is None:
+            return block
+        if not chosen.get((index, "squeeze"), True):
+            return replace(block, se=0, gate="none")
+        return replace(
+            block, se=rule(cin, excited_channels(block, cin=cin, expand=expand, out=width))
         )
 
 

@@ -41,6 +41,9 @@ from nas.training_runs.config import TrainConfig
 from search_spaces import REFERENCES, ArchSpec, InputError
 from search_spaces.spec import load, to_yaml
 
+CLASSES = "classes"
+"""Stem of the run's copy of the file given by `--classes`, whose suffix says what it holds."""
+
 SPEC = "network.yaml"
 """File of the run's folder: the network, if it is drawn at random."""
 
@@ -113,13 +116,7 @@ def begin(
     taught = run_teacher(teacher, None)
     job = TrainingJob(config, spec, start, data, taught.teacher(data.classes) if taught else None)
     job.announce(console, own_px=own_px, recipe=chosen)
-    folder = _new_folder(options, job)
-    if taught is not None:
-        taught.keep(folder)
-    if network.classes is not None:
-        write_whole(folder / _class_file(network.classes), network.classes.read_bytes())
-    config.write(folder.path)  # the last file: a folder without it cannot be resumed
-    return replace(job, folder=folder)
+    return replace(job, folder=_new_folder(options, job, taught, classes=network.classes))
 
 
 def resume(path: Path, console: Console, options: TrainOptions) -> TrainingJob:
@@ -143,7 +140,7 @@ def resume(path: Path, console: Console, options: TrainOptions) -> TrainingJob:
             "data": found_again(config.data, path),
             "schedule": schedule,
             "device": usable_device(config.device, on_ray=schedule.on_ray),
-            "output": _other_output(config, options, path),
+            "output": _output(config, options),
         }
     )
     data = open_images(
@@ -155,9 +152,9 @@ def resume(path: Path, console: Console, options: TrainOptions) -> TrainingJob:
         crop=_crop(config.recipe, start),
     )
     if start is not None:
-        copies = sorted(folder.path.glob("classes.*"))
+        copy = next(folder.path.glob(f"{CLASSES}.*"), None)
         start, data = for_classes(
-            start, data, classes=read_class_file(copies[0]) if copies else None
+            start, data, classes=None if copy is None else read_class_file(copy)
         )
     teacher = None
     if config.teacher is not None:
@@ -166,14 +163,12 @@ def resume(path: Path, console: Console, options: TrainOptions) -> TrainingJob:
     return TrainingJob(config, spec, start, data, teacher, folder)
 
 
-def _other_output(config: TrainConfig, options: TrainOptions, folder: Path) -> Path:
-    """Return the file that a resumed training writes; another one is noted in its folder."""
+def _output(config: TrainConfig, options: TrainOptions) -> Path:
+    """Return the file that a resumed training writes."""
     if options.output is None:
         return config.output
     require_writable_file(options.output, source=config.network, is_chosen=True)
-    output = options.output.absolute()
-    config.model_copy(update={"output": output}).write(folder)
-    return output
+    return options.output.absolute()
 
 
 def _free_output(name: str) -> Path:
@@ -219,7 +214,9 @@ def _wanted(
     return (wanted if start is None else wanted.held_out_by(start.usage.rule)), own_px
 
 
-def _new_folder(options: TrainOptions, job: TrainingJob) -> RunFolder:
+def _new_folder(
+    options: TrainOptions, job: TrainingJob, taught: RunTeacher | None, *, classes: Path | None
+) -> RunFolder:
     """Create the run's folder, with all that resuming needs."""
     dated = f"train-{datetime.now():%Y%m%d-%H%M%S}"
     folder = new_folder(options.runs, options.run_name or free_name(options.runs, dated))
@@ -230,12 +227,12 @@ def _new_folder(options: TrainOptions, job: TrainingJob) -> RunFolder:
     contents = job.data.contents
     if contents is not None:
         write_contents(folder, contents)
+    if taught is not None:
+        taught.keep(folder)
+    if classes is not None:
+        write_whole(folder / f"{CLASSES}{classes.suffix or '.txt'}", classes.read_bytes())
+    job.config.write(folder.path)  # the last file: a folder without it cannot be resumed
     return folder
-
-
-def _class_file(given: Path) -> str:
-    """Return the name of the run's copy of the file given by `--classes`."""
-    return f"classes{given.suffix or '.txt'}"
 
 
 def usable_device(name: str, *, on_ray: bool) -> str:

@@ -101,6 +101,9 @@ class TrainingJob:
         """
         assert self.folder is not None
         with self.folder.locked():
+            begun = TrainConfig.read(self.folder.path)
+            if begun.output != self.config.output:  # of a resumed training
+                begun.model_copy(update={"output": self.config.output}).write(self.folder.path)
             keeper = StateKeeper(self.folder.path)
             try:
                 done = self._train(keeper, console)

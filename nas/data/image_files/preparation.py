@@ -44,8 +44,8 @@ class Preparation:
         crop: Side of the central square that becomes the input, as a fraction of the shorter side,
             `LEAST_CROP` to 1. ImageNet's convention is 0.875: the shorter side is resized to 256 px, and
             224 px of it are the input.
-        exact: Whether images are resized by Pillow, as apps are told to. Otherwise it is done faster, with
-            other rounding: for training images that are decoded every epoch.
+        exact: Whether to resize with Pillow, as docs/deploy.md tells apps to do. False resizes faster and
+            rounds differently; it is meant for training images that are decoded every epoch.
     """
 
     background: str = BACKGROUND
