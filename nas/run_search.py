@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -19,31 +19,30 @@ from nas.engine.folder.run_folder import RunFolder
 from nas.engine.job import Evaluate, Job
 from nas.engine.measuring import measure
 from nas.engine.schedule_config import ScheduleConfig
-from nas.engine.several_gpus import over_gpus
 from nas.engine.watching import PolicyRecord, Several, Watcher
 from nas.engine.workers import hold, remote_devices, run_jobs
 from nas.report.search.report import write_report
 from nas.searching.arguments import (
     aimed,
-    at_deployed_size,
     most_trials,
-    proxy_training,
-    read_teacher,
+    require_alone,
     require_laws,
     score_on_devices,
 )
 from nas.searching.config import FidelityConfig, FinalsConfig, SearchConfig
-from nas.searching.fidelity import Halving, as_it_trains, candidates_worth
+from nas.searching.fidelity import Halving, candidates_worth
+from nas.searching.from_parent.preparing import FromParent, SearchedParent
+from nas.searching.from_scratch import FromScratch
+from nas.searching.images import SearchImages
 from nas.searching.latency_warmup import PowerLaw, can_be_guided, guide
 from nas.searching.plan import Budget, SearchPlan, search_runner
 from nas.searching.results.conclusion import conclude
-from nas.searching.results.metadata import TrainingMetadata, search_metadata
+from nas.searching.results.metadata import search_metadata
 from nas.searching.results.search_result import SearchResult
 from nas.searching.reward import Reward
-from nas.searching.sizes import Sizes
 from nas.searching.teacher_cost import Slowdown, slowed_by
 from nas.searching.time_budget import TimeBudget, WallTime
-from nas.searching.warm_start import WarmStart
+from nas.searching.training_method import TrainingMethod
 from nas.training.recipe import Recipe
 from nas.training.teacher_config import TeacherConfig
 from search_spaces import SearchSpace
@@ -59,7 +58,7 @@ def search(
     controller: Controller,
     latency: LatencySource | Sequence[LatencySource],
     data: Dataset,
-    final_data: Dataset | None = None,
+    final_data: Dataset | Mapping[int, Dataset] | None = None,
     target_ms: float | Sequence[float],
     folder: Path | str,
     recipe: Recipe | None = None,
@@ -73,6 +72,7 @@ def search(
     warm_start: Sequence[Checkpoint] = (),
     latency_warmup: Sequence[PowerLaw] = (),
     teacher: TeacherConfig | None = None,
+    parent: SearchedParent | None = None,
     seed: int = 0,
     evaluate: Evaluate[Job] | None = None,
     watcher: Watcher | None = None,
@@ -87,9 +87,11 @@ def search(
         space: Decodes token sequences to networks.
         controller: A new controller; proposes token sequences and learns from their rewards.
         latency: Latency source of the target device, or a sequence of one per device.
-        data: Images at the proxy resolution: trials train on `train` and are compared on `val`.
+        data: Images at the proxy resolution: trials train on `train` and are compared on `val`. In a space
+            that searches resolution: those of the largest.
         final_data: The same images at the deployed size: finalists finish training at it and are compared
-            on `val`, and the winner is scored on `test`. Defaults to `data`.
+            on `val`, and the winner is scored on `test`. Defaults to `data`. In a space that searches
+            resolution: those at each resolution.
         target_ms: Target latency in milliseconds, or a sequence of one per device.
         folder: The run's folder; created if missing.
         recipe: Training recipe of a trial.
@@ -107,6 +109,8 @@ def search(
             (`nas.searching.latency_warmup`).
         teacher: A trained network of the same classes that finalists learn from beside the labels. The
             folder keeps a copy, which a resumed run uses.
+        parent: The trained network of an `ElasticSpace`: trials and finalists inherit its weights and learn
+            from it, and finalists are compared with what else it could be shrunk to.
         seed: Seeds everything except the controller.
         evaluate: Trains a job in place of `recipe` on `data`; the job's `kind` determines for how long.
         watcher: Is notified of events; None takes the default (`nas.display.default_watchers`), and
@@ -130,25 +134,28 @@ def search(
     budget = Budget(most, batch_size, finals.count, finals.repeats, seed, seconds)
     require_laws(latency_warmup, sources)
     reward, recipe = reward or Reward(), recipe or Recipe()
-    final_data = at_deployed_size(space, data, final_data)
-    warm = WarmStart.of(space, warm_start, classes=len(data.classes)) if warm_start else None
+    images = SearchImages.of(space, data, final_data)
     run = RunFolder(Path(folder))
-    taught = read_teacher(teacher, run, by_recipe=evaluate is None)
-    training = _training(recipe, finals, fidelity, warm, data, by_recipe=evaluate is None)
-    if evaluate is None:
-        own = proxy_training(
-            data,
-            final_data,
+    finals = finals.as_it_trains(recipe, train_images=len(data.train))
+    trained: TrainingMethod
+    if parent is None:
+        trained = FromScratch.of(
+            space,
+            images,
             recipe,
             finals=finals,
-            fidelity=training.fidelity,
-            warm_start=warm,
-            teacher=taught.teacher(data.classes) if taught else None,
-            threads=schedule.cpus_per_trial,
-            device=schedule.device,
+            fidelity=fidelity,
+            warm_start=warm_start,
+            teacher=teacher,
+            schedule=schedule,
+            run=run,
+            evaluate=evaluate,
         )
-        schedule.require_parts(recipe)
-        evaluate = over_gpus(own, schedule.gpus_per_trial)
+    else:
+        require_alone(warm_start=warm_start, teacher=teacher, evaluate=evaluate)
+        trained = FromParent(
+            parent, space, images, recipe, finals, fidelity, schedule, run, seed=seed
+        )
     run.path.mkdir(parents=True, exist_ok=True)
     with run.locked():
         laws = latency_warmup if can_be_guided(controller) else ()
@@ -158,22 +165,29 @@ def search(
             data,
             targets_ms=targets_ms,
             budget=budget,
-            training=training,
+            training=trained.metadata,
             controller=type(controller).__name__,
             reward=reward,
             latency_warmup=laws,
-            teacher=taught.metadata() if taught else None,
+            teacher=trained.teacher.metadata() if trained.teacher else None,
+            parent=trained.parent_metadata,
         )
         record_metadata(run, metadata, data)
-        if taught:
-            taught.keep(run)
+        if trained.teacher:
+            trained.teacher.keep(run)
         _prepare(controller, space, laws, targets_ms)
-        sizes = Sizes(data.resolution_px, final_data.resolution_px)
-        settings = _settings(budget, finals, training.fidelity, targets_ms).with_sizes(sizes)
+        fidelity = trained.metadata.fidelity
+        settings = _settings(budget, finals, fidelity, targets_ms).with_sizes(images.sizes)
         time_budget = _time_budget(limit, settings, run, began_s=began_s) if limit else None
         left_s = time_budget.left_s if time_budget else None
-        slower = slowed_by(taught, finals, sizes)
-        with _watched(watcher, settings, run, left_s, slower) as watchers:
+        slower = slowed_by(trained.teacher, finals, images.sizes)
+        with (
+            _watched(watcher, settings, run, left_s, slower) as watchers,
+            time_budget.kept_up() if time_budget else nullcontext(),
+        ):
+            remote = remote_devices(sources)
+            measured = partial(measure, sources, hold=hold(remote, schedule))
+            ready = trained.prepare(measured, targets_ms, watchers)
             plan = SearchPlan(
                 space,
                 controller,
@@ -183,45 +197,17 @@ def search(
                 watcher=watchers,
                 time_budget=time_budget,
                 fidelity=Halving(fidelity.keep) if fidelity else None,
-                final_length=finals.work(sizes),
+                final_length=finals.work(images.sizes),
                 slowdown=slower,
+                rivals=ready.rivals,
             )
-            remote = remote_devices(sources)
-            measured = partial(measure, sources, hold=hold(remote, schedule))
             runner = search_runner(plan, run, measured)
-            with time_budget.kept_up() if time_budget else nullcontext():
-                run_jobs(runner, evaluate, schedule, devices=remote)
-        result = conclude(plan, runner.logs, run, data, final_data)
+            run_jobs(runner, ready.evaluate, schedule, devices=remote)
+        result = conclude(plan, runner.logs, run, ready.images)
         write_report(run)
         if publish:
             publishing.publish(run, *publishing.OF_SEARCH)
         return result
-
-
-def _training(
-    recipe: Recipe,
-    finals: FinalsConfig,
-    fidelity: FidelityConfig | None,
-    warm: WarmStart | None,
-    data: Dataset,
-    *,
-    by_recipe: bool,
-) -> TrainingMetadata:
-    """Describe how trials are trained.
-
-    Raises:
-        InputError: The short training of the multi-fidelity is no shorter than the full one.
-    """
-    if by_recipe and fidelity is not None:
-        fidelity = as_it_trains(fidelity, recipe, train_images=len(data.train))
-    return TrainingMetadata(
-        by_recipe=by_recipe,
-        recipe=recipe,
-        finals_factor=finals.epochs_factor,
-        deployed_part=finals.deployed_part,
-        warm_start=warm.metadata() if warm else (),
-        fidelity=fidelity,
-    )
 
 
 def _prepare(

@@ -9,8 +9,9 @@ Start with `spec` (a network as data), then `space` (token sequences to networks
 from search_spaces.cost import Cost, count
 from search_spaces.errors import InputError
 from search_spaces.references import REFERENCES
-from search_spaces.space import SearchSpace, Tokens
+from search_spaces.space import SearchesResolution, SearchSpace, Tokens
 from search_spaces.spaces import SPACES, load_space
+from search_spaces.spaces.elastic import ElasticSpace
 from search_spaces.spaces.factorized import FactorizedSpace
 from search_spaces.spec import ArchSpec, BlockSpec, HeadSpec, StemSpec
 
@@ -20,10 +21,12 @@ __all__ = [
     "ArchSpec",
     "BlockSpec",
     "Cost",
+    "ElasticSpace",
     "FactorizedSpace",
     "HeadSpec",
     "InputError",
     "SearchSpace",
+    "SearchesResolution",
     "StemSpec",
     "Tokens",
     "count",

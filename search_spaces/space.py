@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from search_spaces.spec import ArchSpec
 
@@ -38,4 +38,14 @@ class SearchSpace(Protocol):
     @property
     def labels(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """Each decision's name and the names of its choices, for display."""
+        ...
+
+
+@runtime_checkable
+class SearchesResolution(Protocol):
+    """Optional capability: the networks of the space have several input resolutions."""
+
+    @property
+    def resolutions(self) -> tuple[int, ...]:
+        """The sides of the input, in pixels."""
         ...

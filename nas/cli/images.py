@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -126,7 +127,7 @@ def read_images(
     *,
     batch_size: int,
     setting: str = "--batch-size",
-    beside_px: int | None = None,
+    beside_px: Sequence[int] = (),
     augment: Augment | None = None,
 ) -> Dataset:
     """Read images at a size, with progress.
@@ -137,7 +138,7 @@ def read_images(
         console: Shows progress.
         batch_size: Minimum number of training images.
         setting: Option or setting that changes `batch_size`, for the error message.
-        beside_px: Another size that the images will also be read at.
+        beside_px: Other sizes that the images will also be read at.
         augment: How training images are cropped, if they are.
 
     Raises:
@@ -146,16 +147,14 @@ def read_images(
     from nas.data.images import require_batch  # imports torch
 
     reading = f"reading images of {source.name} at {px} px"
-    train_px, beside_train_px = (
-        side if augment is None or side is None else augment.stored_px(side)
-        for side in (px, beside_px)
+    train_px, *beside_train = (
+        side if augment is None else augment.stored_px(side) for side in (px, *beside_px)
     )
     with waiting(console, reading) as status:
         images = source.at(
             px,
             train_px=train_px,
-            beside_px=beside_px,
-            beside_train_px=beside_train_px,
+            beside=list(zip(beside_px, beside_train, strict=True)),
             progress=lambda done, total: status.update(f"{reading}: {done} of {total}"),
         )
     require_batch(images, batch_size, setting=setting)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -89,8 +89,7 @@ class ImageSource:
         size_px: int,
         *,
         train_px: int | None = None,
-        beside_px: int | None = None,
-        beside_train_px: int | None = None,
+        beside: Sequence[tuple[int, int]] = (),
         progress: ProgressCallback | None = None,
     ) -> Dataset:
         """Decode the images at a resolution, in memory if they fit; otherwise only check them.
@@ -99,8 +98,8 @@ class ImageSource:
             size_px: Height and width.
             train_px: Height and width of the training images, if a training crops them; at least
                 `size_px`.
-            beside_px: Another resolution at which the same images are in memory too.
-            beside_train_px: Height and width of the training images there; `beside_px` by default.
+            beside: Other resolutions at which the same images are in memory too, each with that of its
+                training images.
             progress: Called with (images done, total) once the work has taken two seconds.
 
         Raises:
@@ -113,16 +112,15 @@ class ImageSource:
         decoding = {name: Decoding(size_px, self.preparation) for name in self.pictures}
         train = self.preparation if self.crops_train else self.preparation.whole()
         decoding["train"] = Decoding(train_px or size_px, train)
-        needed_mb = self._size_mb(size_px, train_px) + self._size_mb(beside_px, beside_train_px)
+        sizes = [(size_px, train_px or size_px), *beside]
+        needed_mb = sum(self._size_mb(px, of_train) for px, of_train in sizes)
         if needed_mb <= self.memory_limit_mb:
             return _in_memory(self, decoding, size_px=size_px, progress=progress)
         return _streaming(self, decoding, size_px=size_px, progress=progress)
 
-    def _size_mb(self, size_px: int | None, train_px: int | None) -> float:
-        """Return the memory for the decoded images; 0 without a size."""
-        if size_px is None:
-            return 0.0
-        sides = dict.fromkeys(self.pictures, size_px) | {"train": train_px or size_px}
+    def _size_mb(self, size_px: int, train_px: int) -> float:
+        """Return the memory for the decoded images."""
+        sides = dict.fromkeys(self.pictures, size_px) | {"train": train_px}
         parts = self.pictures.items()
         return sum(len(part.labels) * 3 * sides[name] ** 2 for name, part in parts) / 2**20
 

@@ -58,7 +58,7 @@ class LoggedSearch(Silent):
     def finished(self, trial: Trial, *, replayed: bool) -> None:
         """See `Watcher`."""
         self._replayed = replayed
-        if trial.kind in ("final", "repeat"):
+        if trial.kind in ("final", "rival", "repeat"):
             return
         self._trials += trial.kind == "search"
         self._failed += not trial.ok

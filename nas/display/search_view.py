@@ -31,6 +31,7 @@ NAMES = {
     "rung": "shorter training of trial",
     "final": "finalist",
     "repeat": "repeat of",
+    "rival": "rival",
 }
 
 
@@ -86,6 +87,7 @@ class LiveView(Silent):
         self.best: Trial | None = None
         self.last: Trial | None = None
         self.doing = "starting the workers"
+        self.prepared: tuple[str, float] = ("", 0.0)
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -103,6 +105,16 @@ class LiveView(Silent):
         self.doing = (
             f"measuring latency: {what} {min(done + 1, total)} of {total} (training is paused)"
         )
+
+    def preparing(self, what: str) -> None:
+        """See `nas.engine.watching.KnowsPreparation`; without a terminal a line every half minute."""
+        self.doing = what
+        now = time.monotonic()
+        kind = what.partition(":")[0]
+        if self.console.is_terminal or (kind == self.prepared[0] and now - self.prepared[1] < 30):
+            return
+        self.prepared = (kind, now)
+        self.console.print(what, highlight=False)
 
     def training(self, jobs: Sequence[Job]) -> None:
         """See `Watcher`."""
@@ -164,7 +176,7 @@ class LiveView(Silent):
         """Return the work of a training; a trial counts 1."""
         if kind == "rung" and self.config.fidelity is not None:
             return self.config.fidelity.first
-        if kind != "final":
+        if kind not in ("final", "rival"):
             return 1.0
         slower = 1.0 if madds is None else self.slowdown(madds)
         return self.config.finals.work(self.sizes) * slower

@@ -53,6 +53,21 @@ def notify_fitting(watcher: Watcher, trials: int) -> None:
         watcher.fitting(trials)
 
 
+@runtime_checkable
+class KnowsPreparation(Protocol):
+    """A watcher that is also notified of what precedes the first trial."""
+
+    def preparing(self, what: str) -> None:
+        """`what` has begun, or goes on."""
+        ...
+
+
+def notify_preparing(watcher: Watcher, what: str) -> None:
+    """Notify a watcher of what precedes the first trial, if it supports that."""
+    if isinstance(watcher, KnowsPreparation):
+        watcher.preparing(what)
+
+
 class Silent:
     """Shows nothing."""
 
@@ -99,6 +114,11 @@ class Several:
         """See `KnowsBudget`."""
         for watcher in self.watchers:
             notify_fitting(watcher, trials)
+
+    def preparing(self, what: str) -> None:
+        """See `KnowsPreparation`."""
+        for watcher in self.watchers:
+            notify_preparing(watcher, what)
 
 
 class PolicyRecord(Silent):

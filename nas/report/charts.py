@@ -48,6 +48,7 @@ TITLES = {
     "rung": "trial {}, short first training",
     "final": "trial {}, trained longer",
     "repeat": "trial {}, trained again",
+    "rival": "rival {}",
 }
 
 
@@ -59,10 +60,11 @@ def hover_text(trial: Trial, labels: Labels, sizes: Sizes) -> str:
         px = trial.px or sizes.proxy_px
         lines.append(f"accuracy {percent(trial.accuracy)} at {px} px, reward {trial.reward:.3f}")
     if trial.latencies:
-        lines += wrap(f"latency {readings(trial.latencies)} at {sizes.deployed_px} px", 66)
+        lines += wrap(f"latency {readings(trial.latencies)} at {sizes.latency_px(trial.px)} px", 66)
     if trial.error is not None:
         lines += wrap(f"failed: {trial.error}", 66, max_lines=3)
-    lines += choices_by_block(trial.tokens, labels)
+    if trial.tokens:
+        lines += choices_by_block(trial.tokens, labels)
     title = f"<b>{TITLES[trial.kind].format(trial.index)}</b>"
     return "<br>".join([title, *(escape(line) for line in lines)])
 

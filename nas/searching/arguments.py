@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from latency import LatencySource
@@ -15,13 +14,12 @@ from nas.searching.config import FidelityConfig, FinalsConfig
 from nas.searching.fidelity import first_recipe
 from nas.searching.latency_warmup import PowerLaw
 from nas.searching.proxy_task import ProxyTraining
-from nas.searching.sizes import deployed_px
 from nas.training.recipe import Recipe
 from nas.training.teacher_config import TeacherConfig
 from search_spaces import InputError, SearchSpace
 
 if TYPE_CHECKING:
-    from nas.data.images import Dataset
+    from nas.searching.images import SearchImages
     from nas.searching.warm_start import WarmStart
     from nas.training.teacher import Teacher
 
@@ -70,6 +68,20 @@ def most_trials(
     return min(trials, math.prod(space.arities))
 
 
+def require_alone(**others: object) -> None:
+    """Check that a search from a parent has no argument that only one from scratch takes.
+
+    Raises:
+        InputError: It has one.
+    """
+    for name, given in others.items():
+        if given:
+            raise InputError(
+                f"{name} applies to a search from scratch, and parent gives the weights, the training and "
+                "the teacher: give one of them"
+            )
+
+
 def require_laws(laws: Sequence[PowerLaw], sources: Sequence[LatencySource]) -> None:
     """Check that there is a latency law per device, or none.
 
@@ -80,25 +92,6 @@ def require_laws(laws: Sequence[PowerLaw], sources: Sequence[LatencySource]) -> 
         raise InputError(
             f"latency_warmup has {len(laws)} laws for {len(sources)} devices: give one per device"
         )
-
-
-def at_deployed_size(space: SearchSpace, data: Dataset, final_data: Dataset | None) -> Dataset:
-    """Return the images at the deployed size, normalized like those of the trials.
-
-    Raises:
-        InputError: Their size differs from that of the space's networks.
-    """
-    px = deployed_px(space)
-    name = "data" if final_data is None else "final_data"
-    given = final_data or data
-    if given.resolution_px != px:
-        raise InputError(
-            f"{name} has images of {given.resolution_px} px, but the space's networks are deployed at "
-            f"{px} px: give final_data with images at {px} px "
-            f"(nas.data.load.open_source(...).at({px})), or load the space with "
-            f"resolution={given.resolution_px}"
-        )
-    return replace(given, mean=data.mean, std=data.std)
 
 
 def read_teacher(
@@ -125,8 +118,7 @@ def read_teacher(
 
 
 def proxy_training(
-    data: Dataset,
-    final_data: Dataset,
+    images: SearchImages,
     recipe: Recipe,
     *,
     finals: FinalsConfig,
@@ -139,8 +131,7 @@ def proxy_training(
     """Return the evaluator that trains the jobs of a search.
 
     Args:
-        data: Images at the proxy resolution.
-        final_data: Images at the deployed size.
+        images: Images at the proxy resolution and at the deployed one.
         recipe: Training recipe of trials.
         finals: How finalists train.
         fidelity: Multi-fidelity settings.
@@ -152,11 +143,8 @@ def proxy_training(
     Raises:
         InputError: There are fewer training images than a batch, or images with another center crop.
     """
-    from nas.data.images import require_batch, require_crop  # imports torch
-
-    require_batch(data, recipe.batch_size)
-    for images in (data, final_data):
-        require_crop(images, recipe.evaluation_crop(data.preparation.crop))
+    data, (final_data,) = images.proxy, images.deployed.values()
+    require_images(images, recipe)
     rung = None
     if fidelity is not None:
         rung = first_recipe(recipe, fidelity, train_images=len(data.train))
@@ -172,6 +160,25 @@ def proxy_training(
         rung=rung,
         teacher=teacher,
     )
+
+
+def require_images(images: SearchImages, recipe: Recipe, *, crop: float | None = None) -> None:
+    """Check that the images suit a recipe.
+
+    Args:
+        images: The images.
+        recipe: A recipe for them.
+        crop: Center crop of the network to fine-tune; that of the images by default.
+
+    Raises:
+        InputError: There are fewer training images than a batch, or images with another center crop.
+    """
+    from nas.data.images import require_batch, require_crop  # imports torch
+
+    require_batch(images.proxy, recipe.batch_size)
+    crop = recipe.evaluation_crop(images.proxy.preparation.crop if crop is None else crop)
+    for data in (images.proxy, *images.deployed.values()):
+        require_crop(data, crop)
 
 
 def score_on_devices(

@@ -22,6 +22,7 @@ from nas.searching.latency_warmup import PowerLaw
 from nas.searching.reward import Reward
 from nas.searching.sizes import Sizes
 from nas.searching.targets import with_targets
+from nas.training.named_recipes import read_recipe
 from nas.training.recipe import Recipe
 from nas.training.teacher_config import TeacherConfig
 from search_spaces.errors import InputError, first_problem
@@ -55,6 +56,8 @@ class FinalsConfig(BaseModel):
             another (Touvron et al. 2019: weights fit the resolution that they were last trained at).
         repeats: Number of the run's first trials to train again with other seeds, to estimate how much of
             the difference between candidates is noise.
+        recipe: How finalists of a search from a parent train, and their rivals; `epochs_factor` then
+            follows from it.
     """
 
     model_config = SETTINGS
@@ -63,6 +66,21 @@ class FinalsConfig(BaseModel):
     epochs_factor: Annotated[float, Field(gt=0)] = 4.0
     deployed_part: Annotated[float, Field(gt=0, le=1)] = 0.25
     repeats: Counted = 4
+    recipe: Recipe | None = None
+
+    def as_it_trains(self, trial: Recipe, *, train_images: int) -> FinalsConfig:
+        """Return the settings with the length of `recipe`, if there is one, in trials.
+
+        >>> finals = FinalsConfig(recipe=Recipe(steps=300, batch_size=32))
+        >>> finals.as_it_trains(Recipe(steps=100, batch_size=64), train_images=1000).epochs_factor
+        1.5
+        """
+        if self.recipe is None:
+            return self
+        long, short = (
+            recipe.total_steps(train_images) * recipe.batch_size for recipe in (self.recipe, trial)
+        )
+        return self.model_copy(update={"epochs_factor": long / short})
 
     def work(self, sizes: Sizes) -> float:
         """Return the cost of a finalist relative to a trial, its last part on more pixels.
@@ -100,6 +118,29 @@ class LatencyWarmupConfig(BaseModel):
     laws: tuple[PowerLaw, ...] = ()
 
 
+class ParentConfig(BaseModel):
+    """The pretrained network whose sub-networks are searched.
+
+    Attributes:
+        path: Its checkpoint.
+        resolutions: Sides of the input to choose from; None takes multiples of the network's stride, from
+            half of `SearchConfig.resolution` up to it.
+        recipe: How it is fine-tuned first, if it was trained on other classes.
+        rivals: Checkpoints of further networks to compare finalists with, fine-tuned like them.
+        temperature: Of the parent as teacher: see `nas.training.teacher_config.TeacherConfig`.
+        teacher_weight: See there; 0 trains without a teacher.
+    """
+
+    model_config = SETTINGS
+
+    path: str
+    resolutions: tuple[Annotated[int, Field(ge=8)], ...] | None = None
+    recipe: Recipe = Field(default_factory=lambda: read_recipe("finetune"))
+    rivals: tuple[str, ...] = ()
+    temperature: Annotated[float, Field(gt=0)] = 2.0
+    teacher_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
+
+
 class SearchConfig(BaseModel):
     """All settings of a search.
 
@@ -119,6 +160,7 @@ class SearchConfig(BaseModel):
         latency_warmup: None disables latency-guided warm-up.
         fidelity: Multi-fidelity settings; None trains all candidates at full length.
         teacher: A network that finalists learn from beside the labels; trials do not.
+        parent: A pretrained network whose sub-networks are searched; None searches `space` from scratch.
     """
 
     model_config = SETTINGS
@@ -141,6 +183,7 @@ class SearchConfig(BaseModel):
     fidelity: FidelityConfig | None = None
     finals: FinalsConfig = FinalsConfig()
     teacher: TeacherConfig | None = None
+    parent: ParentConfig | None = None
     schedule: ScheduleConfig = ScheduleConfig()
 
     @model_validator(mode="before")
@@ -159,7 +202,8 @@ class SearchConfig(BaseModel):
             raise ValueError(
                 "the resolutions are determined once the images are known: see nas.searching.sizes"
             )
-        return Sizes(self.data.proxy_resolution, self.resolution)
+        several = self.parent is not None and len(self.parent.resolutions or ()) > 1
+        return Sizes(self.data.proxy_resolution, self.resolution, searched=several)
 
     def with_sizes(self, sizes: Sizes) -> Self:
         """Return the settings with both resolutions."""
@@ -198,6 +242,28 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+def _from_parent(preset: str) -> dict[str, Any]:
+    """Return what a preset changes in a search from a parent: short fine-tuning in place of training.
+
+    Raises:
+        InputError: The preset is for a search from scratch.
+    """
+    if preset == "paper":
+        raise InputError(
+            "the preset paper trains from scratch, as the paper does: leave it out to search from a parent"
+        )
+    tuning = read_recipe("finetune").model_dump(mode="json")
+    length = {"steps": 80, "epochs": None, "min_steps": None}
+    quick = preset == "quick"
+    return {
+        "space": "elastic",
+        "trials": 24 if quick else 60,
+        "batch_size": 4 if quick else 10,
+        "recipe": tuning | length,
+        "finals": {"recipe": tuning, "count": 1 if quick else 3, "repeats": 2 if quick else 4},
+    }
+
+
 def make_config(
     *,
     preset: str = "standard",
@@ -219,8 +285,11 @@ def make_config(
         hint = did_you_mean(meant, PRESETS)
         raise InputError(f"unknown preset {preset!r}: known are {', '.join(PRESETS)}{hint}")
     given = _merge({"preset": preset}, PRESETS[preset])
+    own = {} if file is None else _layer(_read(file), where=str(file))
+    if own.get("parent") or (overrides or {}).get("parent"):
+        given = _merge(given, _from_parent(preset))
     if file is not None:
-        given = _merge(given, _layer(_read(file), where=str(file)))
+        given = _merge(given, own)
         parse_config(given, where=str(file))  # so that the file is not blamed for later errors
     if overrides:
         given = _merge(given, _layer(overrides, where="settings"))

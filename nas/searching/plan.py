@@ -6,8 +6,9 @@ The plan yields batches of jobs and is sent their trials; `nas.engine.runner` me
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from controllers import Controller
 from latency import Latency
@@ -20,10 +21,11 @@ from nas.engine.runner import BatchRunner
 from nas.engine.trial import Trial
 from nas.engine.watching import Several, Watcher, notify_fitting
 from nas.searching.fidelity import Fidelity, FullLength
+from nas.searching.from_parent.rivals import Rival
 from nas.searching.results.estimates import distinct, estimates, finalists
 from nas.searching.teacher_cost import Slowdown, no_teacher
 from nas.searching.time_budget import TimeBudget, TrainingTimes
-from search_spaces import ArchSpec, SearchSpace, Tokens
+from search_spaces import ArchSpec, SearchSpace, Tokens, count
 
 TRIALS: frozenset[Kind] = frozenset({"search", "rung"})
 """Kinds of trial that the controller learns from; each network trains once per kind."""
@@ -64,6 +66,8 @@ class SearchPlan:
         fidelity: How candidates train: in full by default.
         final_length: Length of a finalist's training in trials, for the order of the queue only.
         slowdown: How much longer finalists train because of a teacher.
+        rivals: Networks to train beside the finalists; those of the space that are nearest to them are the
+            first candidates.
 
     Attributes:
         trials: The candidates that have trained in full so far; they compare with each other.
@@ -82,12 +86,14 @@ class SearchPlan:
         fidelity: Fidelity | None = None,
         final_length: float = 4.0,
         slowdown: Slowdown = no_teacher,
+        rivals: Sequence[Rival] = (),
     ) -> None:
         self.space, self.controller, self.reward = space, controller, reward
         self.targets_ms, self.budget, self.final_length = tuple(targets_ms), budget, final_length
         self.watcher = Several(time_budget, watcher) if time_budget else watcher
         self.time_budget, self.fidelity = time_budget, fidelity or FullLength()
-        self.slowdown = slowdown
+        self.slowdown, self.rivals = slowdown, tuple(rivals)
+        self._openers = [rival.opener for rival in rivals if rival.opener is not None]
         self.trials: list[Trial] = []
         self._asked = self._batch = 0
 
@@ -95,9 +101,7 @@ class SearchPlan:
         """Yield batches of jobs, be sent their trials; return the final trainings."""
         lowest = 0.0
         while size := self._next_size():
-            # Plain tuples: a list or NumPy's integers would differ from what the log returns.
-            tokens = (tuple(map(operator.index, chosen)) for chosen in self.controller.ask(size))
-            asked = list(enumerate(tokens, start=self._asked))
+            asked = list(enumerate(self._proposed(size), start=self._asked))
             candidates = yield from self.fidelity.train(asked, self._job)
             rewards = [self.fidelity.reward(trial, self.reward) for trial in candidates]
             # A failure counts 0, or the lowest reward so far where rewards are below 0.
@@ -114,9 +118,39 @@ class SearchPlan:
         return (
             yield [
                 *(self._job("final", t.index, t.tokens, t.latencies) for t in best),
+                *self._rival_jobs(),
                 *(self._job("repeat", t.index, t.tokens, t.latencies) for t in again),
             ]
         )
+
+    def spec_of(self, trial: Trial) -> ArchSpec:
+        """Return the network of a trial or a final training."""
+        if trial.kind == "rival":
+            return self.rivals[trial.index].spec
+        return self.space.decode(trial.tokens)
+
+    def _proposed(self, size: int) -> list[Tokens]:
+        """Return the next candidates: first those nearest to the rivals, then the controller's."""
+        first = self._openers[self._asked : self._asked + size]
+        rest = size - len(first)
+        # Plain tuples: a list or NumPy's integers would differ from what the log returns.
+        asked = self.controller.ask(rest) if rest else []
+        return [*first, *(tuple(map(operator.index, chosen)) for chosen in asked)]
+
+    def _rival_jobs(self) -> list[Job]:
+        return [
+            Job(
+                index=index,
+                kind="rival",
+                batch=self._batch,
+                tokens=(),
+                spec=rival.spec,
+                seed=trial_seed(self.budget.seed, index, "rival"),
+                latencies=rival.latencies,
+                length=self.final_length,
+            )
+            for index, rival in enumerate(self.rivals)
+        ]
 
     def _job(
         self, kind: Kind, index: int, tokens: Tokens, latencies: tuple[Latency, ...] = ()
@@ -145,8 +179,10 @@ class SearchPlan:
 
     def _finals(self) -> tuple[list[Trial], list[Trial]]:
         """The trials to train longer, and those to train once more."""
+        # The rivals themselves train beside the finalists, so those nearest to them need not.
+        opened = set(self._openers)
         ranked = finalists(
-            self.trials,
+            [trial for trial in self.trials if trial.tokens not in opened] or self.trials,
             targets_ms=self.targets_ms,
             reward=self.reward,
             estimates=estimates(self.space.arities, self.trials),
@@ -163,7 +199,13 @@ class SearchPlan:
         trained_s = {t.fingerprint: t.train_s for t in reversed(self.trials) if t.ok}
         best, again = self._finals()
         taught_s = [self.slowdown(t.madds) * trained_s[t.fingerprint] for t in best]
+        taught_s += [self._rival_s(rival, trained_s) for rival in self.rivals]
         return taught_s, [trained_s[t.fingerprint] for t in again]
+
+    def _rival_s(self, rival: Rival, trained_s: Mapping[str, float]) -> float:
+        """How long a trial of a rival would take: as the first trials, by MAdds."""
+        pace = [trained_s[t.fingerprint] / t.madds for t in distinct(self.trials)]
+        return count(rival.spec).madds * fmean(pace) if pace else 0.0
 
 
 def search_runner(

@@ -1,10 +1,10 @@
-"""The two image sizes of a search: the deployed size, and a smaller one for trials."""
+"""The image sizes of a search: those of deployed networks, and a smaller one for trials."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from search_spaces import SearchSpace
+from search_spaces import SearchesResolution, SearchSpace
 
 
 @dataclass(frozen=True)
@@ -15,15 +15,26 @@ class Sizes:
         proxy_px: Size for trials.
         deployed_px: Size on the device. Latency is measured, finalists finish training, and the winner is
             tested and exported at it.
+        searched: Whether each network has its own deployed size, at which its trial trains too; the other
+            two are then the largest.
     """
 
     proxy_px: int
     deployed_px: int
+    searched: bool = field(default=False, repr=False)
 
     @property
     def differ(self) -> bool:
         """Whether trials train at a different size than the deployed one."""
         return self.proxy_px != self.deployed_px
+
+    def latency_px(self, accuracy_px: int | None) -> int:
+        """Return the size at which a network's latency is measured.
+
+        Args:
+            accuracy_px: The size at which its accuracy was read; None if unknown.
+        """
+        return accuracy_px if self.searched and accuracy_px else self.deployed_px
 
     def describe(self, accuracy: str, latency: str, *, accuracy_px: int | None) -> str:
         """Format a network's accuracy and latency, each with its image size.
@@ -32,15 +43,20 @@ class Sizes:
         '82.6% (64 px) at 5.36 ms (224 px)'
         >>> Sizes(28, 28).describe("82.6%", "5.36 ms", accuracy_px=28)
         '82.6% at 5.36 ms (28 px)'
+        >>> Sizes(224, 224, searched=True).describe("82.6%", "5.36 ms", accuracy_px=96)
+        '82.6% at 5.36 ms (96 px)'
         """
-        if accuracy_px is not None and accuracy_px != self.deployed_px:
+        latency_px = self.latency_px(accuracy_px)
+        if accuracy_px is not None and accuracy_px != latency_px:
             accuracy = f"{accuracy} ({accuracy_px} px)"
-        return f"{accuracy} at {latency} ({self.deployed_px} px)"
+        return f"{accuracy} at {latency} ({latency_px} px)"
 
 
-def deployed_px(space: SearchSpace) -> int:
-    """Return the deployed size of a space's networks."""
-    return space.decode((0,) * len(space.arities)).resolution
+def deployed_sizes(space: SearchSpace) -> tuple[int, ...]:
+    """Return the deployed sizes of a space's networks, the largest first."""
+    if isinstance(space, SearchesResolution):
+        return tuple(sorted(space.resolutions, reverse=True))
+    return (space.decode((0,) * len(space.arities)).resolution,)
 
 
 def settle_sizes(own_px: int, *, resolution: int | None, proxy_resolution: int | None) -> Sizes:

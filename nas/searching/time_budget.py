@@ -26,7 +26,7 @@ RESERVE = 0.02
 MOST_IDLE = 5
 """Number of consecutive batches without a new network after which the search ends."""
 
-FINALS = frozenset({"final", "repeat"})
+FINALS = frozenset({"final", "rival", "repeat"})
 """Kinds of training after the search: their time is reserved, not measured."""
 
 KEPT_EVERY_S = 10.0

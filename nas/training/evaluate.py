@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -67,6 +69,32 @@ def evaluate(
     module.train(was_training)
     correct, loss = (summed(sums, share) / len(split)).tolist()
     return Score(correct, loss)
+
+
+@torch.no_grad()
+def correct_answers(
+    module: nn.Module,
+    split: Split,
+    *,
+    mean: Sequence[float],
+    std: Sequence[float],
+    batch_size: int = 256,
+) -> NDArray[np.bool_]:
+    """Return whether each image is classified correctly, (N,), in the split's order; on the CPU.
+
+    Args:
+        module: In eval mode or not; float32 (N, 3, H, W) -> logits (N, classes).
+        split: The images.
+        mean: Per channel, as in training.
+        std: Per channel, as in training.
+        batch_size: Images at once.
+    """
+    module.eval()
+    parts = [
+        module(normalize(images, mean=mean, std=std)).argmax(dim=1) == labels
+        for images, labels in split.batches(batch_size)
+    ]
+    return torch.cat(parts).numpy()
 
 
 def _sums(module: nn.Module, inputs: Tensor, targets: Tensor, half: HalfPrecision) -> Tensor | None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.console import Console
 
@@ -19,6 +19,8 @@ from nas.cli.data_options import absolute, found_again
 from nas.cli.images import find_images, read_images
 from nas.cli.machine import require_machine
 from nas.cli.provenance import say_run
+from nas.cli.search.parent import default_resolutions, elastic_space, open_parent, parent_file
+from nas.cli.specs import trained_file
 from nas.cli.teachers import run_teacher
 from nas.display.search_view import LiveView
 from nas.engine.folder.data_changes import Resumed
@@ -31,23 +33,35 @@ from nas.formatting import counted
 from nas.run_search import search
 from nas.searching.config import SearchConfig, config_yaml, load_config, parse_config
 from nas.searching.fidelity import as_it_trains
+from nas.searching.from_parent.preparing import SearchedParent
 from nas.searching.latency_warmup import can_be_guided
 from nas.searching.planning.forecast import Cost
 from nas.searching.results.search_result import SearchResult
-from nas.searching.sizes import settle_sizes
+from nas.searching.sizes import Sizes, settle_sizes
 from nas.searching.teacher_cost import slowed_by
 from nas.searching.time_budget import Spent, WallTime
 from nas.searching.warm_start import WarmStart
-from search_spaces import SPACES, FactorizedSpace, InputError, load_space
+from search_spaces import (
+    SPACES,
+    ElasticSpace,
+    FactorizedSpace,
+    InputError,
+    SearchSpace,
+    load_space,
+)
 from search_spaces.shell import quoted
 
 if TYPE_CHECKING:
     from nas.checkpoints.checkpoint import Checkpoint
     from nas.data.images import Dataset
+    from nas.data.load import ImageSource
 
 
 OWN_SPACE = "space.yaml"
 """A run's copy of the user's own space."""
+
+KEPT_PARENTS = "parents"
+"""Folder beside the runs, of parents that were fine-tuned on a run's classes."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +72,8 @@ class Job:
         data: Images at the proxy resolution.
         final_data: The same images at the deployed size.
         warm_start: Networks that trials are initialized from.
+        parent: The network whose sub-networks are searched, if any.
+        images: The same images at each size, if resolution is searched.
         teacher: The network that finalists learn from, if any.
         copies: Contents of the files named in the settings; the run keeps them under these names.
         cost: Expected cost; None if unknown.
@@ -65,12 +81,14 @@ class Job:
     """
 
     config: SearchConfig
-    space: FactorizedSpace
+    space: FactorizedSpace | ElasticSpace
     sources: tuple[LatencySource, ...]
     data: Dataset
     final_data: Dataset
     console: Console
     warm_start: tuple[Checkpoint, ...] = ()
+    parent: Checkpoint | None = None
+    images: Mapping[int, Dataset] = field(default_factory=dict)
     teacher: RunTeacher | None = None
     copies: dict[str, bytes] = field(default_factory=dict)
     cost: Cost | None = None
@@ -120,7 +138,7 @@ class Job:
                     controller=controller,
                     latency=self.sources,
                     data=self.data,
-                    final_data=self.final_data,
+                    final_data=self.images or self.final_data,
                     target_ms=targets_ms,
                     folder=folder.path,
                     recipe=config.recipe,
@@ -134,11 +152,24 @@ class Job:
                     latency_warmup=config.latency_warmup.laws if config.latency_warmup else (),
                     fidelity=config.fidelity,
                     teacher=config.teacher,
+                    parent=self._searched_parent(folder),
                     seed=config.seed,
                     watcher=Several(view, board),
                 )
             finally:
                 board.close()
+
+    def _searched_parent(self, folder: RunFolder) -> SearchedParent | None:
+        if self.parent is None:
+            return None
+        assert self.config.parent is not None
+        return SearchedParent(
+            self.parent,
+            recipe=self.config.parent.recipe,
+            temperature=self.config.parent.temperature,
+            teacher_weight=self.config.parent.teacher_weight,
+            kept=folder.path.parent / KEPT_PARENTS,
+        )
 
 
 def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None = None) -> Job:
@@ -157,11 +188,18 @@ def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None 
     began_s = time.monotonic()
     sources = tuple(_opened(device) for device in config.targets)
     require_distinct(sources)
-    load_space(config.space)  # fails before images are read
+    parent = None
+    if config.parent is None:
+        load_space(config.space)  # fails before images are read
+    else:
+        parent = open_parent(config.parent)
     teacher = run_teacher(config.teacher, resumed)
+    crop = 1.0 if parent is None else parent.usage.crop
     images = find_images(
-        config.data, console, resumed=resumed, crop=config.recipe.evaluation_crop()
+        config.data, console, resumed=resumed, crop=config.recipe.evaluation_crop(crop)
     )
+    if parent is not None:
+        return _open_from_parent(config, parent, images, console, sources=sources, began_s=began_s)
     sizes = settle_sizes(
         images.default_px(),
         resolution=config.resolution,
@@ -174,24 +212,14 @@ def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None 
         teacher.teacher(images.classes)  # fails if it has other classes
         config = config.model_copy(update={"teacher": teacher.config})
     warm_start, copies = _warm_start(config, space), _copies(config)
-    read = partial(
-        read_images,
-        images,
-        console=console,
-        batch_size=config.recipe.batch_size,
-        setting="recipe.batch_size (set it with --config)",
-        augment=config.recipe.augment,
-    )
+    read = _reader(config, images, console)
     if sizes.differ:
-        data = read(sizes.proxy_px, beside_px=sizes.deployed_px)
-        final_data = read(sizes.deployed_px, beside_px=sizes.proxy_px)
+        data = read(sizes.proxy_px, beside_px=(sizes.deployed_px,))
+        final_data = read(sizes.deployed_px, beside_px=(sizes.proxy_px,))
     else:
         data = final_data = read(sizes.deployed_px)
-    if config.fidelity is not None:
-        real = as_it_trains(config.fidelity, config.recipe, train_images=len(data.train))
-        config = config.model_copy(update={"fidelity": real})
     return Job(
-        config,
+        _with_fidelity(config, data),
         space,
         sources,
         data,
@@ -202,6 +230,80 @@ def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None 
         copies=copies,
         began_s=began_s,
     )
+
+
+def _open_from_parent(
+    config: SearchConfig,
+    parent: Checkpoint,
+    images: ImageSource,
+    console: Console,
+    *,
+    sources: tuple[LatencySource, ...],
+    began_s: float,
+) -> Job:
+    """Open the inputs of a search of a parent's sub-networks; see `open_job`."""
+    assert config.parent is not None
+    if config.teacher is not None:
+        raise InputError(
+            "--teacher does not apply with --parent, which is the teacher: leave it out"
+        )
+    given = config.parent.resolutions
+    largest = config.resolution or (max(given) if given else images.default_px())
+    resolutions = given or default_resolutions(parent, largest)
+    largest = max(resolutions)
+    space = elastic_space(parent, resolutions, classes=len(images.classes))
+    path = trained_file(config.parent.path, mend="")
+    own = config.parent.model_copy(update={"resolutions": resolutions})
+    config = config.model_copy(update={"parent": own}).with_sizes(Sizes(largest, largest))
+    _controller(config, space)
+    copies = {parent_file(Path()).name: path.read_bytes()}
+    read = _reader(config, images, console)
+    data = {
+        px: read(px, beside_px=tuple(other for other in resolutions if other != px))
+        for px in space.resolutions
+    }
+    config = _with_fidelity(config, data[largest])
+    finals = config.finals.as_it_trains(config.recipe, train_images=len(data[largest].train))
+    return Job(
+        config.model_copy(update={"finals": finals}),
+        space,
+        sources,
+        data[largest],
+        data[largest],
+        console,
+        parent=parent,
+        images=data,
+        copies=copies,
+        began_s=began_s,
+    )
+
+
+class _Read(Protocol):
+    """Reads the images of a search."""
+
+    def __call__(self, px: int, *, beside_px: Sequence[int] = ()) -> Dataset:
+        """Read them at a size, beside others."""
+        ...
+
+
+def _reader(config: SearchConfig, images: ImageSource, console: Console) -> _Read:
+    """Return what reads the images of a search at a size."""
+    return partial(
+        read_images,
+        images,
+        console=console,
+        batch_size=config.recipe.batch_size,
+        setting="recipe.batch_size (set it with --config)",
+        augment=config.recipe.augment,
+    )
+
+
+def _with_fidelity(config: SearchConfig, data: Dataset) -> SearchConfig:
+    """Return the settings with the real length of a short training."""
+    if config.fidelity is None:
+        return config
+    real = as_it_trains(config.fidelity, config.recipe, train_images=len(data.train))
+    return config.model_copy(update={"fidelity": real})
 
 
 def _copies(config: SearchConfig) -> dict[str, bytes]:
@@ -240,7 +342,7 @@ def _opened(device: str) -> LatencySource:
     return source if source.device.estimate else Cached(source)
 
 
-def _controller(config: SearchConfig, space: FactorizedSpace) -> Controller:
+def _controller(config: SearchConfig, space: SearchSpace) -> Controller:
     chosen = config.controller
 
     def fresh() -> Controller:
@@ -253,13 +355,16 @@ def _controller(config: SearchConfig, space: FactorizedSpace) -> Controller:
 def start(job: Job, runs: Path, name: str) -> RunFolder:
     """Create the run's folder, and save the settings and the files that they name there."""
     folder = new_folder(runs, name)
-    seeds = (copy for copy in job.copies if copy != OWN_SPACE)
+    start = parent_file(folder.path)
+    seeds = (copy for copy in job.copies if copy not in (OWN_SPACE, start.name))
     changes: dict[str, Any] = {
         "warm_start": _within(folder, seeds),
         "data": absolute(job.config.data),
     }
     if OWN_SPACE in job.copies:
         changes["space"] = str(folder / OWN_SPACE)
+    if job.config.parent is not None:
+        changes["parent"] = job.config.parent.model_copy(update={"path": str(start)})
     try:
         for copy, content in job.copies.items():
             write_whole(folder / copy, content)
@@ -318,6 +423,8 @@ def reopen(
     if schedule.get("workers") == 0 and "ray_address" not in schedule:
         kept["schedule"]["ray_address"] = None  # from now on in this process
     kept["warm_start"] = _within(folder, config.warm_start)
+    if (start := parent_file(folder.path)).is_file():  # the folder may have been moved
+        kept["parent"]["path"] = str(start)
     if (folder / OWN_SPACE).is_file():
         kept["space"] = str(folder / OWN_SPACE)
     console.print(

@@ -56,15 +56,67 @@ class TargetOptions(OptionGroup):
         ),
     ] = None
 
+    parent: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE|RUN",
+            help="Trained network whose sub-networks are searched, from its weights; see nas import.",
+        ),
+    ] = None
+    resolutions: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PX,PX,...",
+            help="With --parent: sides of the input to choose from; default: --resolution, and sides "
+            "down to half of it.",
+        ),
+    ] = None
+
     def settings(self) -> dict[str, Any]:
-        """Return the settings given."""
+        """Return the settings given.
+
+        Raises:
+            InputError: An option lacks the parent that it applies to, or is not a list of sides.
+        """
+        if self.resolutions is not None and self.parent is None:
+            raise InputError(
+                f"--resolutions {self.resolutions} applies to --parent FILE: add it, or give --resolution"
+            )
+        if self.parent is not None and self.space is not None:
+            raise InputError(
+                f"--parent gives the space, its sub-networks, and --space {self.space} another: give one"
+            )
         return given(
+            parent=given(
+                path=None if self.parent is None else str(self.parent),
+                resolutions=sides(self.resolutions),
+            ),
             space=self.space,
             target_ms=self.target_ms,
             device=self.device,
             resolution=self.resolution,
             data=given(source=self.data, proxy_resolution=self.proxy_resolution),
         )
+
+
+def sides(text: str | None) -> list[int] | None:
+    """Parse a list of sides in pixels.
+
+    >>> sides("96,128")
+    [96, 128]
+
+    Raises:
+        InputError: A part is not a number.
+    """
+    if text is None:
+        return None
+    parts = text.split(",")
+    for part in parts:
+        if not part.strip().isdecimal():
+            raise InputError(
+                f"--resolutions {text}: {part!r} is not a side in pixels: give numbers, such as 96,128,160"
+            )
+    return [int(part) for part in parts]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,8 +15,10 @@ from nas.cli.search.opening import Job
 from nas.formatting import counted, duration, networks, three_digits
 from nas.searching.config import SearchConfig
 from nas.searching.fidelity import LEAST_PAIRS
+from nas.searching.from_parent.parent import fits_classes
 from nas.searching.planning.earlier_runs import Earlier
-from nas.searching.planning.forecast import Cost, Span
+from nas.searching.planning.forecast import PARENT, Cost, Span
+from nas.searching.sizes import Sizes
 from nas.statistics.advice import Advice, reading_error
 
 Line = tuple[str, str]
@@ -106,8 +108,10 @@ def _decisions(job: Job, prospects: Sequence[Prospect], cost: Cost | None) -> li
         )
     ]
     for prospect in prospects:
-        lines += _device_lines(prospect, config.sizes.deployed_px)
+        lines += _device_lines(prospect, config.sizes)
     lines.append(("size", _size(config)))
+    if config.parent is not None:
+        lines.append(("parent", _parent(job, cost)))
     if config.warm_start:
         lines.append(("weights", f"trials start from {', '.join(config.warm_start)}"))
     if config.teacher is not None:
@@ -132,6 +136,20 @@ def _decisions(job: Job, prospects: Sequence[Prospect], cost: Cost | None) -> li
             f"{counted(config.finals.count, 'finalist')} longer"
         )
     return [*lines, ("time", trials)]
+
+
+def _parent(job: Job, cost: Cost | None) -> str:
+    """Say what the search begins with."""
+    assert job.config.parent is not None
+    assert job.parent is not None
+    path = job.config.parent.path
+    if fits_classes(job.parent, job.data):
+        return f"{path}, whose weights all candidates inherit"
+    took = "" if cost is None else f" first ({duration(cost.parent_s)})"
+    return (
+        f"{path}, fine-tuned on these {len(job.data.classes)} classes{took}; all candidates inherit its "
+        "weights"
+    )
 
 
 def _details(
@@ -195,21 +213,28 @@ def _trials(config: SearchConfig) -> str:
     return f"as many trials as fit {duration(config.budget_s)}"
 
 
-def _device_lines(prospect: Prospect, px: int) -> list[Line]:
+def _device_lines(prospect: Prospect, sizes: Sizes) -> list[Line]:
     """Return the lines on a device and its target."""
+    at = "" if sizes.searched else f" at {sizes.deployed_px} px"
     span, source = prospect.span, prospect.source
     kind = "not measured: " if source.device.estimate else ""
     several = len(devices_of(source))
     pool = f", a pool of {several}" if several > 1 else ""
-    why = "" if prospect.given else " (MobileNetV3-Large's latency; --target-ms changes it)"
+    why = "" if prospect.given else f" ({_default_target(prospect)}; --target-ms changes it)"
     return [
         ("device", f"{kind}{source.device.name}{pool}"),
         (
             "target",
             f"{three_digits(prospect.target_ms)} ms{why}{_reach(prospect)}; the space has networks of "
-            f"{three_digits(span.fastest_ms)} to {three_digits(span.slowest_ms)} ms at {px} px",
+            f"{three_digits(span.fastest_ms)} to {three_digits(span.slowest_ms)} ms{at}",
         ),
     ]
+
+
+def _default_target(prospect: Prospect) -> str:
+    if PARENT in prospect.span.references:
+        return "half of the parent's latency"
+    return "MobileNetV3-Large's latency"
 
 
 def _reach(prospect: Prospect) -> str:
@@ -218,6 +243,11 @@ def _reach(prospect: Prospect) -> str:
 
 def _size(config: SearchConfig) -> str:
     sizes = config.sizes
+    if config.parent is not None:
+        sides = ", ".join(map(str, config.parent.resolutions or (sizes.deployed_px,)))
+        return (
+            f"{sides} px to choose from, in training and on the device (--resolutions changes it)"
+        )
     if not sizes.differ:
         return f"{sizes.deployed_px} px, in training and on the device (--resolution changes it)"
     part = config.finals.deployed_part

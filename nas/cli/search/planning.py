@@ -17,17 +17,22 @@ from nas.display.output import noted
 from nas.display.progress import Waiting, waiting
 from nas.formatting import counted, duration
 from nas.searching.config import SearchConfig, parse_config
+from nas.searching.from_parent.parent import fits_classes
 from nas.searching.latency_warmup import PowerLaw
 from nas.searching.planning.earlier_runs import earlier_runs
 from nas.searching.planning.evidence import FEW_STEPS
-from nas.searching.planning.forecast import Cost, estimate_cost, measure_span
+from nas.searching.planning.forecast import PARENT, Cost, estimate_cost, measure_span
+from nas.searching.planning.from_parent import cost_from_parent
 from nas.searching.time_budget import RESERVE
 from nas.statistics.advice import Advice, reading_error
 from nas.training.speed import teacher_speed
-from search_spaces import InputError
+from search_spaces import ElasticSpace, InputError
 
 SHOWN_PARTS = 3
 """Number of unusual blocks named in a warning."""
+
+HALF = 0.5
+"""Target in a search from a parent, relative to the parent's latency, if none is given."""
 
 COARSE_READING = 2.0
 """Standard error in percentage points; most networks of a space differ by less than a few of these."""
@@ -111,7 +116,10 @@ def _prospect(job: Job, typed: str, source: LatencySource, status: Waiting) -> P
     except MeasurementError as error:
         raise InputError(f"device {typed}: {error}: choose another --device") from error
     given_ms = job.config.targets[typed]
-    target_ms = given_ms or span.references["mobilenet_v3_large"].median_ms
+    reference, share = "mobilenet_v3_large", 1.0
+    if job.parent is not None:
+        reference, share = PARENT, HALF
+    target_ms = given_ms or share * span.references[reference].median_ms
     option = f"--device {typed}=" if len(job.sources) > 1 else "--target-ms "
     return Prospect(typed, source, span, target_ms, option, given=given_ms is not None)
 
@@ -122,6 +130,18 @@ def _cost(job: Job, prospects: Sequence[Prospect]) -> Cost | None:
     if config.schedule.ray_address is not None or config.schedule.gpus_per_trial > 0:
         return None
     at_once = workers(config) or 1
+    if job.parent is not None:
+        assert isinstance(job.space, ElasticSpace)
+        return cost_from_parent(
+            job.space.parent,
+            config,
+            [prospect.span for prospect in prospects],
+            targets_ms=[prospect.target_ms for prospect in prospects],
+            train_images=len(job.data.train),
+            val_images=len(job.data.val),
+            workers=at_once,
+            tunes=not fits_classes(job.parent, job.data),
+        )
     cost = estimate_cost(
         config,
         [prospect.span for prospect in prospects],
@@ -156,7 +176,7 @@ def _fitted(config: SearchConfig, cost: Cost, *, spent_s: float) -> Cost:
         InputError: Not even one trial fits.
     """
     assert config.budget_s is not None
-    fixed_s = spent_s + cost.start_s + cost.finals_s
+    fixed_s = spent_s + cost.start_s + cost.parent_s + cost.finals_s
     room = (config.budget_s * (1 - RESERVE) - fixed_s) / cost.trial_s
     if room < 1:
         raise InputError(

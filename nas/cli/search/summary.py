@@ -10,6 +10,7 @@ from rich.table import Table
 
 from latency import Latency
 from nas.display.output import command, listed, noted
+from nas.engine.trial import Trial
 from nas.formatting import (
     counted,
     duration,
@@ -49,7 +50,10 @@ def conclude(
         verbose: Whether to describe how the networks were found.
     """
     console.print(_finalists(result))
-    px = result.sizes.deployed_px
+    px = result.px
+    if result.verdict is not None:
+        for sentence in result.verdict.sentences():
+            console.print(sentence)
     names = [latency.device for latency in result.winner.latencies]
     if not result.within_target:
         targets = on_each([f"{three_digits(ms)} ms" for ms in result.targets_ms], names)
@@ -116,40 +120,46 @@ def _ended_early(result: SearchResult) -> str:
 
 
 def _finalists(result: SearchResult) -> Table:
-    """Tabulate the finalists, one row per finalist and device."""
-    finalists = [trial for trial in result.finals if trial.kind == "final" and trial.ok]
+    """Tabulate the finalists and rivals, one row per network and device."""
+    finalists = [t for t in result.finals if t.kind in ("final", "rival") and t.ok]
     names = short_names([latency.device for latency in result.winner.latencies])
     several = len(names) > 1
     table = Table(title="finalists", box=SIMPLE, pad_edge=False, collapse_padding=True)
-    proxy, deployed = f"{result.sizes.proxy_px} px", f"{result.sizes.deployed_px} px"
-    latency_titles = ["device", f"ms\n{deployed}"] if several else [f"ms\n{deployed}"]
+    sizes = result.sizes
+    proxy, deployed = f"\n{sizes.proxy_px} px", f"\n{sizes.deployed_px} px"
+    if sizes.searched:
+        proxy = deployed = ""
     searched = {trial.index: percent(trial.accuracy or 0.0) for trial in result.trials}
-    titles = [
-        "trial",
-        f"search\n{proxy}",
-        f"estimate\n{proxy}",
-        f"final\n{deployed}",
-        *latency_titles,
-    ]
+    titles = ["trial", *(["px"] if sizes.searched else [])]
+    titles += [f"search{proxy}", f"estimate{proxy}", f"final{deployed}"]
+    titles += ["device", f"ms{deployed}"] if several else [f"ms{deployed}"]
     titles += ["95% interval"]
     titles += [""] if several else ["params", "MAdds", ""]
     for title in titles:
         justify: Literal["left", "right"] = "left" if title == "device" else "right"
         table.add_column(title, justify=justify, no_wrap=bool(title))
     for trial in sorted(finalists, key=lambda t: -(t.accuracy or 0)):
-        winner = ["winner"] if trial.index == result.winner.index else []
+        winner = ["winner"] if trial.key == result.winner.key else []
         # With several devices there is no room; the report has them.
         figures = [] if several else [f"{trial.params / 1e6:.2f}M", f"{trial.madds / 1e6:.0f}M"]
-        estimate = result.estimates.get(trial.index)
-        estimated = percent(estimate.accuracy) if estimate else ""
-        longer = percent(trial.accuracy or 0.0)
-        known = [str(trial.index), searched[trial.index], estimated, longer]
+        known = _known(result, trial, searched)
         for name, latency in zip(names, trial.latencies, strict=True):
             notes = winner + ([] if latency.stable else ["unstable"])
             which = [name] if several else []
             table.add_row(*known, *which, *_cells(latency), *figures, ", ".join(notes))
-            winner, known = [], [""] * 4  # shown in the first row only
+            winner, known = [], [""] * len(known)  # shown in the first row only
     return table
+
+
+def _known(result: SearchResult, trial: Trial, searched: dict[int, str]) -> list[str]:
+    """Return the cells of a final training that do not depend on the device."""
+    px = [str(trial.px)] if result.sizes.searched else []
+    longer = percent(trial.accuracy or 0.0)
+    if trial.kind == "rival":
+        return [result.rivals[trial.index].name, *px, "", "", longer]
+    estimate = result.estimates.get(trial.index)
+    estimated = percent(estimate.accuracy) if estimate else ""
+    return [str(trial.index), *px, searched[trial.index], estimated, longer]
 
 
 def _cells(latency: Latency) -> tuple[str, str]:

@@ -41,11 +41,15 @@ def procedure(run: RunRecord) -> list[str]:
         longer = f"{training.finals_factor:g} times as long" if training else "longer"
         steps.append(
             f"{counted(len(finalists), 'finalist')} with the highest {told}, those within the "
-            f"target first, trained {longer} from new weights{_at_deployed_size(run)}"
+            f"target first, trained {longer} from {_beginning(run)}{_at_deployed_size(run)}"
         )
     if repeats := len(run.again("repeat")):
         steps.append(f"{counted(repeats, 'network')} trained twice to estimate the noise")
     return steps
+
+
+def _beginning(run: RunRecord) -> str:
+    return "new weights" if run.metadata.parent is None else "the parent's weights"
 
 
 def _at_deployed_size(run: RunRecord) -> str:
@@ -61,7 +65,10 @@ def _trainings(run: RunRecord, training: TrainingMetadata) -> list[str]:
     recipe, data, steps = training.recipe, run.metadata.data, list[str]()
     if training.by_recipe:
         length = counted(recipe.total_steps(data.train), "step")
-        steps.append(f"each trained for {length} of {recipe.batch_size} images at {data.px} px")
+        at = "its own size" if run.sizes.searched else f"{data.px} px"
+        steps.append(f"each trained for {length} of {recipe.batch_size} images at {at}")
+    if run.metadata.parent is not None:
+        steps.append("initialized from the parent's weights, and taught by it")
     if training.fidelity is not None:
         steps.append(
             f"first for {training.fidelity.first:.0%} of that; the best of each batch "

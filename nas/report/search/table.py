@@ -15,6 +15,8 @@ Cell = tuple[float | None, str]
 def column_titles(run: RunRecord) -> list[str]:
     """Return the column titles; estimates are marked, and several devices are named."""
     proxy, deployed = f", {run.sizes.proxy_px} px", f", {run.sizes.deployed_px} px"
+    if run.sizes.searched:
+        proxy = deployed = ""
     titles = ["Trial", f"Accuracy{proxy}", f"Estimate{proxy}", f"Longer{deployed}"]
     for device in run.devices:
         name = f"{device.short}, ms" if len(run.devices) > 1 else "Latency, ms"
@@ -38,7 +40,7 @@ def table_row(run: RunRecord, trial: Trial) -> dict[str, Any]:
     estimate = run.estimates.get(trial.index)
     longer = _accuracies(run, "final").get(trial.index)
     again = _accuracies(run, "repeat").get(trial.index)
-    winner = run.result is not None and run.result.trial == trial.index
+    winner = run.result is not None and run.result.is_of(trial)
     return {
         "trial": trial,
         "failed": not usable(trial),

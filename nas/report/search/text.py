@@ -26,11 +26,12 @@ def headline(run: RunRecord) -> list[str]:
     at = readings(latencies)
     if len(latencies) == 1:
         at += f", on {latencies[0].device}"
-    px = run.sizes.deployed_px
-    sentences = [
-        f"Trial {result.trial} wins: {percent(result.accuracy)} on held-out images of {px} px, "
-        f"at {at}."
-    ]
+    px = result.px or run.sizes.deployed_px
+    sentences = [] if result.verdict is None else result.verdict.sentences()
+    sentences.append(
+        f"{_capitalized(_winner(run, result))} wins: {percent(result.accuracy)} on held-out images of "
+        f"{px} px, at {at}."
+    )
     if result.onnx is not None:
         sentences.append(
             f"Exported as best.onnx and run by ONNX Runtime, it has {percent(result.onnx.accuracy)} on "
@@ -56,6 +57,17 @@ def headline(run: RunRecord) -> list[str]:
         for device, latency in standings
         if not latency.stable
     ]
+
+
+def _winner(run: RunRecord, result: StoredResult) -> str:
+    """Name the winner."""
+    if result.kind == "rival":
+        return f"the rival “{run.rivals[result.trial].name}”"
+    return f"trial {result.trial}"
+
+
+def _capitalized(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _standing(device: DeviceRecord, latency: Latency, run: RunRecord) -> str:
@@ -100,8 +112,8 @@ def _progress(run: RunRecord) -> list[str]:
     best = max(run.good, key=lambda trial: (trial.reward, -trial.index))
     sentences.append(
         f"Trial {best.index} has the best reward so far: {percent(best.accuracy or 0.0)} on held-out "
-        f"images of {run.sizes.proxy_px} px after the short training, at {readings(best.latencies)} "
-        f"({run.sizes.deployed_px} px), target {_targets(run)}."
+        f"images of {best.px or run.sizes.proxy_px} px after the short training, at "
+        f"{readings(best.latencies)} ({run.sizes.latency_px(best.px)} px), target {_targets(run)}."
     )
     return sentences
 
@@ -121,13 +133,14 @@ def verdict(run: RunRecord) -> list[str]:
         run.noise.sentence(),
         f"The fastest network{together} whose accuracy is within the noise of the best is trial "
         f"{fast.index}: {percent(fast.accuracy or 0.0)} after the short training at "
-        f"{run.sizes.proxy_px} px, {readings(fast.latencies)} at {run.sizes.deployed_px} px{over}.",
+        f"{fast.px or run.sizes.proxy_px} px, {readings(fast.latencies)} at "
+        f"{run.sizes.latency_px(fast.px)} px{over}.",
     ]
     if not run.noise.differ and run.result is not None:
         sentences += _advice(run, fast, run.result)
     elif run.result is not None:
         finals = run.again("final")
-        winner = next(trial for trial in finals if trial.index == run.result.trial)
+        winner = next(t for t in [*finals, *run.again("rival")] if run.result.is_of(t))
         if (faster := faster_finalist(finals, winner, run.noise)) is not None:
             sentences.append(beside_winner(faster, readings(faster.latencies), run.noise))
     sentences += filter(None, [advice_after(run)])
@@ -144,7 +157,7 @@ def _advice(run: RunRecord, fast: Trial, result: StoredResult) -> list[str]:
         return ["It is also the winner."]
     if result.within_target and not fast.within(run.targets_ms):
         return []
-    return [f"Prefer it to the winner, trial {result.trial}."]
+    return [f"Prefer it to the winner, {_winner(run, result)}."]
 
 
 def details(run: RunRecord) -> list[tuple[str, str]]:
@@ -179,6 +192,8 @@ def details(run: RunRecord) -> list[tuple[str, str]]:
 
 
 def _size(sizes: Sizes) -> str:
+    if sizes.searched:
+        return "each network its own, in training, measurements and files"
     if not sizes.differ:
         return f"{sizes.deployed_px} px in trials, final training, measurements and files"
     return (

@@ -11,6 +11,7 @@ from nas.report.charts import (
     BLUE,
     GREEN,
     GREY,
+    INK,
     LAYOUT,
     ORANGE,
     Figure,
@@ -21,17 +22,21 @@ from nas.report.charts import (
 )
 from nas.searching.results.record import DeviceRecord, RunRecord
 from nas.searching.results.search_result import pareto_front
+from nas.searching.sizes import Sizes
 
 
-def latency_title(device: DeviceRecord, px: int) -> str:
-    """Return an axis title with the image size; estimates are marked."""
+def latency_title(device: DeviceRecord, sizes: Sizes) -> str:
+    """Return an axis title with the image size, if it is one; estimates are marked."""
     kind = "ms, estimated, not measured" if device.estimate else "ms"
-    return f"Latency at {px} px ({kind})"
+    at = "" if sizes.searched else f" at {sizes.deployed_px} px"
+    return f"Latency{at} ({kind})"
 
 
 def _accuracy_title(run: RunRecord) -> str:
     sizes = run.sizes
     px = f"{sizes.deployed_px} px"
+    if sizes.searched:
+        return "Accuracy on held-out images (%)"
     if sizes.differ:
         px = f"{sizes.proxy_px} px, of finalists {px}"
     return f"Accuracy on held-out images at {px} (%)"
@@ -46,7 +51,7 @@ def accuracy_over_latency(run: RunRecord, place: int = 0) -> Figure:
     """
     device = run.devices[place]
     first = {trial.index: trial for trial in run.good}
-    repeats, finals = run.again("repeat"), run.again("final")
+    repeats, finals, rivals = map(run.again, ("repeat", "final", "rival"))
     drawn = partial(_points, run, place)
     data = [
         _links(finals, first, place, color=ORANGE),
@@ -55,14 +60,15 @@ def accuracy_over_latency(run: RunRecord, place: int = 0) -> Figure:
         _front(run, place),
         drawn(repeats, "trained again") | marker(GREEN, size=9, symbol="square-open"),
         drawn(finals, "finalist, trained longer") | marker(ORANGE, size=12, symbol="diamond"),
+        drawn(rivals, "rival, trained as long") | marker(INK, size=11, symbol="x"),
     ]
     layout = LAYOUT | {
         "height": 480,
         "legend": LAYOUT["legend"] | {"y": 1.06},  # above the target's name
-        "xaxis": AXIS | {"title": {"text": latency_title(device, run.sizes.deployed_px)}},
+        "xaxis": AXIS | {"title": {"text": latency_title(device, run.sizes)}},
         "yaxis": AXIS | {"title": {"text": _accuracy_title(run)}},
         "shapes": [target_line(device.target_ms), *_noise_band(run)],
-        "annotations": [_target_name(device), *_winner_name(run, place, finals)],
+        "annotations": [_target_name(device), *_winner_name(run, place, [*finals, *rivals])],
     }
     return {"data": [trace for trace in data if trace["x"]], "layout": layout}
 
@@ -133,7 +139,7 @@ def _target_name(device: DeviceRecord) -> Figure:
 
 def _winner_name(run: RunRecord, place: int, finals: Sequence[Trial]) -> list[Figure]:
     """Return a label next to the winner's point."""
-    chosen = [trial for trial in finals if run.result and trial.index == run.result.trial]
+    chosen = [trial for trial in finals if run.result and run.result.is_of(trial)]
     shape = {"showarrow": False, "xanchor": "right", "xshift": -10, "font": {"color": ORANGE}}
     return [
         {"x": trial.latencies_ms[place], "y": _points_of(trial), "text": "<b>winner</b>"} | shape

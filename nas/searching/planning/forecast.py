@@ -17,7 +17,7 @@ from nas.searching.config import SearchConfig
 from nas.searching.fidelity import full_lengths
 from nas.searching.latency_warmup import rising_line
 from nas.training.speed import training_speed
-from search_spaces import REFERENCES, ArchSpec, FactorizedSpace, Tokens, count
+from search_spaces import REFERENCES, ArchSpec, ElasticSpace, SearchSpace, Tokens, count
 
 SAMPLED = 6
 """Number of random networks measured in addition to the extremes."""
@@ -28,6 +28,9 @@ DRAWS = 50
 STARTING_S = 10.0
 """Seconds to start Ray and import modules before the first training, measured on two cores."""
 
+PARENT = "the parent"
+"""Name of the reference network in a search from a parent."""
+
 REFERENCE_NETWORKS = ("mobilenet_v3_large", "mobilenet_v3_small")
 
 
@@ -37,7 +40,7 @@ class Span:
 
     Attributes:
         networks: Sample of (spec, latency), fastest first: the extremes in MAdds and some random networks.
-        references: Published networks at the same resolution and number of classes, by name.
+        references: Networks to compare with, by name.
         measured_s: Seconds for one measurement; for a pool, divided by its number of devices.
     """
 
@@ -88,13 +91,13 @@ class Span:
 
 
 def measure_span(
-    space: FactorizedSpace,
+    space: SearchSpace,
     source: LatencySource,
     *,
     seed: int = 0,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Span:
-    """Measure the extremes of a space, some random networks, and the reference networks.
+    """Measure the extremes of a space, some random networks, and networks to compare with.
 
     Raises:
         MeasurementError: The device refuses a network, or is lost.
@@ -102,11 +105,8 @@ def measure_span(
     draw = random.Random(seed)
     tokens: list[Tokens] = [extreme(space, largest=False), extreme(space, largest=True)]
     tokens += [_drawn(space, draw) for _ in range(SAMPLED)]
-    classes = space.head.classes
     specs = [space.decode(t) for t in tokens]
-    references = {
-        n: REFERENCES[n](resolution=space.resolution, classes=classes) for n in REFERENCE_NETWORKS
-    }
+    references = _references(space)
     everything = [*specs, *references.values()]
     new = {spec.fingerprint for spec in everything if not _is_kept(source, spec)}
     readings, spent_s = _measured(source, everything, progress)
@@ -120,7 +120,18 @@ def measure_span(
     return Span(networks, latencies, max(least_s, spent_s / max(1, len(new))))
 
 
-def _drawn(space: FactorizedSpace, draw: random.Random) -> Tokens:
+def _references(space: SearchSpace) -> dict[str, ArchSpec]:
+    """Return the parent, or published networks of the space's resolution and number of classes."""
+    if isinstance(space, ElasticSpace):
+        return {PARENT: space.parent}
+    spec = space.decode((0,) * len(space.arities))
+    return {
+        name: REFERENCES[name](resolution=spec.resolution, classes=spec.head.classes)
+        for name in REFERENCE_NETWORKS
+    }
+
+
+def _drawn(space: SearchSpace, draw: random.Random) -> Tokens:
     return tuple(draw.randrange(arity) for arity in space.arities)
 
 
@@ -147,7 +158,7 @@ def _measured(
 
 
 def _measure_another(
-    space: FactorizedSpace, source: LatencySource, draw: random.Random
+    space: SearchSpace, source: LatencySource, draw: random.Random
 ) -> tuple[float, set[str]]:
     """Time a measurement of a network without a cached reading, since cached ones take no time.
 
@@ -162,7 +173,7 @@ def _measure_another(
     return 0.0, set()
 
 
-def extreme(space: FactorizedSpace, *, largest: bool) -> Tokens:
+def extreme(space: SearchSpace, *, largest: bool) -> Tokens:
     """Return the token sequence with most, or fewest, MAdds, found one decision at a time.
 
     Decisions hardly interact in MAdds; a second pass covers layers that the first one added.
@@ -188,6 +199,7 @@ class Cost:
         finals_s: Finalists and repeats.
         latency_s: Measuring.
         start_s: Starting the workers.
+        parent_s: Fine-tuning the parent, if there is one.
     """
 
     trials: int
@@ -195,6 +207,7 @@ class Cost:
     finals_s: float
     latency_s: float
     start_s: float = 0.0
+    parent_s: float = 0.0
 
     @property
     def trial_s(self) -> float:
@@ -222,7 +235,7 @@ class Cost:
     @property
     def total_s(self) -> float:
         """The whole search."""
-        return self.start_s + self.trials_s + self.finals_s + self.latency_s
+        return self.start_s + self.parent_s + self.trials_s + self.finals_s + self.latency_s
 
 
 def estimate_cost(

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from nas.data.chance import chance_of
 from nas.engine.final_scores import untested
 from nas.engine.folder.run_folder import RunFolder
+from nas.engine.job import Key
 from nas.engine.run_logs import RunLogs
 from nas.engine.runner import RunStoppedError
 from nas.engine.trial import Trial
+from nas.searching.images import SearchImages
 from nas.searching.plan import SearchPlan
 from nas.searching.results.estimates import estimates
 from nas.searching.results.search_result import (
     SearchResult,
     choose_winner,
     finalist_weights,
+    name_of,
     write_results,
 )
-from nas.searching.sizes import Sizes
+from nas.searching.results.verdict import Difference, Score, Verdict
 from nas.statistics.noise import fastest_of_the_best, measure_noise
-from search_spaces import ArchSpec
-
-if TYPE_CHECKING:
-    from nas.data.images import Dataset
 
 
 def conclude(
-    plan: SearchPlan, logs: RunLogs, folder: RunFolder, data: Dataset, final_data: Dataset
+    plan: SearchPlan, logs: RunLogs, folder: RunFolder, images: SearchImages
 ) -> SearchResult:
     """Choose the winner, score it and write the result files.
 
@@ -35,8 +34,7 @@ def conclude(
         plan: The finished plan.
         logs: Its trials.
         folder: The run's folder.
-        data: Images at the trials' resolution.
-        final_data: Images at the deployed resolution.
+        images: The images that its networks are trained on.
 
     Raises:
         RunStoppedError: All finalists failed.
@@ -46,20 +44,21 @@ def conclude(
     if winner is None:
         reasons = [trial.error for trial in (*finals, *logs.trials) if trial.error]
         raise RunStoppedError(f"every training failed, for instance: {reasons[0]}")
-    spec = plan.space.decode(winner.tokens)
     noise, fastest = measure_noise(trials, finals), None
     if noise is not None and not noise.differ:
         fastest = plan.space.decode(fastest_of_the_best(trials, noise).tokens)
-    test_accuracy, problem = _on_test(folder, winner, spec, final_data)
+    test = TestScores(folder, plan, images)
+    test_accuracy, problem = test.of(winner)
+    data = images.proxy
     result = SearchResult(
         folder=folder,
         winner=winner,
-        spec=spec,
+        spec=plan.spec_of(winner),
         within_target=winner.within(plan.targets_ms),
         targets_ms=plan.targets_ms,
         test_accuracy=test_accuracy,
         test_problem=problem,
-        sizes=Sizes(data.resolution_px, final_data.resolution_px),
+        sizes=images.sizes,
         trials=tuple(trials),
         finals=tuple(finals),
         noise=noise,
@@ -67,30 +66,86 @@ def conclude(
         rungs=tuple(trial for trial in logs.trials if trial.kind == "rung"),
         fastest=fastest,
         chance=chance_of(data.val, classes=len(data.classes)),
+        rivals=plan.rivals,
+        verdict=_verdict(plan, finals, test, winner),
     )
-    return write_results(result, final_data)
+    return write_results(result, images.of_spec(result.spec))
 
 
-def _on_test(
-    folder: RunFolder, winner: Trial, spec: ArchSpec, data: Dataset
-) -> tuple[float | None, str | None]:
-    """Return the winner's accuracy on the test images, or why they can no longer be read."""
-    from nas.data.image_files.unreadable import UnreadableError
-
-    try:
-        return _test_accuracy(folder, winner, spec, data), None
-    except UnreadableError as error:
-        return None, untested(error, folder)
-
-
-def _test_accuracy(folder: RunFolder, winner: Trial, spec: ArchSpec, data: Dataset) -> float | None:
-    """Return the winner's top-1 accuracy on the test images; None if its evaluator kept no weights."""
-    if not folder.weights_path(winner.key).exists():
+def _verdict(
+    plan: SearchPlan, finals: Sequence[Trial], test: TestScores, winner: Trial
+) -> Verdict | None:
+    """Compare the best finalist with the best rival; None without both."""
+    best = [
+        choose_winner(finals, targets_ms=plan.targets_ms, kinds=(kind,))
+        for kind in ("final", "rival")
+    ]
+    finalist, rival = best
+    if finalist is None or rival is None:
         return None
-    from nas.training.evaluate import evaluate
-    from search_spaces.network import build
+    answers = [test.answers(trial) for trial in (finalist, rival)]
+    ours, theirs = answers
+    if ours is None or theirs is None:
+        return None
+    difference = Difference.of(ours, theirs)
+    return Verdict(
+        finalist=_score(plan, finalist, ours),
+        rival=_score(plan, rival, theirs),
+        points=difference.points,
+        low=difference.low,
+        high=difference.high,
+        images=len(ours),
+        ships="rival" if winner.kind == "rival" else "finalist",
+    )
 
-    network = build(spec)
-    network.load_state_dict(finalist_weights(folder, winner))
-    accuracy, _ = evaluate(network, data.test, mean=data.mean, std=data.std)
-    return accuracy
+
+def _score(plan: SearchPlan, trial: Trial, answers: Sequence[bool]) -> Score:
+    return Score(
+        name=name_of(trial, plan.rivals),
+        accuracy=sum(answers) / len(answers),
+        latencies_ms=trial.latencies_ms,
+        px=plan.spec_of(trial).resolution,
+    )
+
+
+class TestScores:
+    """Answers of final trainings on the test images, each network read once.
+
+    Args:
+        folder: The run's folder, with the weights.
+        plan: The finished plan.
+        images: The images.
+    """
+
+    def __init__(self, folder: RunFolder, plan: SearchPlan, images: SearchImages) -> None:
+        self._folder, self._plan, self._images = folder, plan, images
+        self._answers: dict[Key, list[bool]] = {}
+
+    def of(self, trial: Trial) -> tuple[float | None, str | None]:
+        """Return a network's test accuracy, or why the images can no longer be read.
+
+        The accuracy is None as well if the network's evaluator kept no weights.
+        """
+        from nas.data.image_files.unreadable import UnreadableError
+
+        try:
+            answers = self.answers(trial)
+        except UnreadableError as error:
+            return None, untested(error, self._folder)
+        return (None if answers is None else sum(answers) / len(answers)), None
+
+    def answers(self, trial: Trial) -> list[bool] | None:
+        """Return whether each test image is classified correctly; None without weights."""
+        if trial.key in self._answers:
+            return self._answers[trial.key]
+        if not self._folder.weights_path(trial.key).exists():
+            return None
+        from nas.training.evaluate import correct_answers
+        from search_spaces.network import build
+
+        spec = self._plan.spec_of(trial)
+        network, data = build(spec), self._images.of_spec(spec)
+        network.load_state_dict(finalist_weights(self._folder, trial))
+        found = correct_answers(network, data.test, mean=data.mean, std=data.std)
+        self._answers[trial.key] = found.tolist()
+        return self._answers[trial.key]

@@ -15,7 +15,7 @@ from nas.searching.config import FidelityConfig
 from nas.searching.latency_warmup import PowerLaw
 from nas.searching.plan import Budget
 from nas.searching.reward import Reward
-from nas.searching.sizes import deployed_px
+from nas.searching.sizes import deployed_sizes
 from nas.searching.warm_start import WarmStartMetadata
 from nas.training.recipe import Recipe
 from search_spaces import InputError, SearchSpace
@@ -52,6 +52,26 @@ class TrainingMetadata(Record):
     fidelity: FidelityConfig | None = None
 
 
+class ParentMetadata(Record):
+    """The network whose sub-networks are searched.
+
+    Attributes:
+        fingerprint: Its network's.
+        weights: Digest of its weights, as given.
+        recipe: How it was fine-tuned first; None if it was trained on these classes.
+        final_recipe: How finalists train.
+        temperature: Of the parent as teacher.
+        teacher_weight: Of the teacher's part of the loss; 0 without a teacher.
+    """
+
+    fingerprint: str
+    weights: str
+    recipe: Recipe | None = None
+    final_recipe: Recipe
+    temperature: float
+    teacher_weight: float
+
+
 class SearchMetadata(Record):
     """What is searched, and how; fixed once a trial has ended.
 
@@ -69,9 +89,11 @@ class SearchMetadata(Record):
         reward: None if it is the user's own.
         latency_warmup: Latency law of each device; empty without latency-guided warm-up.
         teacher: The network that finalists learn from; None if they have only labels.
+        resolutions: The deployed sizes, where resolution is searched.
+        parent: The network whose sub-networks are searched; None in a search from scratch.
     """
 
-    omitted: ClassVar[frozenset[str]] = frozenset({"reward"})
+    omitted: ClassVar[frozenset[str]] = frozenset({"reward", "resolutions", "parent"})
 
     space: str
     labels: SpaceLabels
@@ -86,6 +108,8 @@ class SearchMetadata(Record):
     reward: Reward | None = None
     latency_warmup: tuple[PowerLaw, ...] = ()
     teacher: TeacherMetadata | None = None
+    resolutions: tuple[int, ...] | None = None
+    parent: ParentMetadata | None = None
 
     @property
     def devices(self) -> tuple[TargetDevice, ...]:
@@ -111,6 +135,7 @@ def search_metadata(
     reward: object = None,
     latency_warmup: Sequence[PowerLaw] = (),
     teacher: TeacherMetadata | None = None,
+    parent: ParentMetadata | None = None,
 ) -> SearchMetadata:
     """Describe a search; mean and deviation identify the training images.
 
@@ -125,6 +150,7 @@ def search_metadata(
         reward: Recorded if it is a `Reward`; a function of the user's own cannot be compared on resume.
         latency_warmup: A latency law per device, if the controller is guided by them.
         teacher: The network that finalists learn from.
+        parent: The network whose sub-networks are searched.
     """
     first, *others = (
         TargetDevice(**asdict(device), target_ms=ms)
@@ -137,14 +163,20 @@ def search_metadata(
         target_ms=first.target_ms,
         other_devices=tuple(others),
         budget=budget,
-        resolution=deployed_px(space),
+        resolution=max(deployed_sizes(space)),
+        resolutions=_several(deployed_sizes(space)),
         data=DataMetadata.of(data),
         training=training,
         controller=controller,
         reward=reward if isinstance(reward, Reward) else None,
         latency_warmup=tuple(latency_warmup),
         teacher=teacher,
+        parent=parent,
     )
+
+
+def _several(sizes: tuple[int, ...]) -> tuple[int, ...] | None:
+    return sizes if len(sizes) > 1 else None
 
 
 def missing_keys(content: Mapping[str, Any]) -> list[str]:

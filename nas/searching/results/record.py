@@ -12,6 +12,7 @@ from nas.engine.folder.run_folder import RunFolder
 from nas.engine.trial import Trial, read_trials
 from nas.formatting import Labels, short_names
 from nas.searching.config import load_config
+from nas.searching.from_parent.rivals import Rival, read_rivals
 from nas.searching.results.estimates import Estimate, estimates
 from nas.searching.results.metadata import SearchMetadata, read_search_metadata
 from nas.searching.results.search_result import pareto_front
@@ -53,6 +54,7 @@ class RunRecord:
         probabilities: The controller's, after each batch; empty if it has no policy.
         result: Contents of `result.json`; None if it is missing or out of date.
         rungs: The candidates' first parts, with multi-fidelity; not comparable with trials.
+        rivals: What finalists are compared with, in a search from a parent.
     """
 
     name: str
@@ -62,6 +64,7 @@ class RunRecord:
     probabilities: Shares
     result: StoredResult | None
     rungs: list[Trial] = field(default_factory=list)
+    rivals: tuple[Rival, ...] = ()
 
     @classmethod
     def read(cls, folder: RunFolder) -> Self:
@@ -79,6 +82,8 @@ class RunRecord:
         arities = [len(choices) for _, choices in metadata.labels]
         devices = len(metadata.devices)
         for trial in [*log, *finals]:
+            if trial.kind == "rival":  # proposed by no controller
+                continue
             if len(trial.tokens) != len(arities) or any(
                 not 0 <= t < n for t, n in zip(trial.tokens, arities, strict=True)
             ):
@@ -97,14 +102,22 @@ class RunRecord:
         if result is not None and result.trials != len(trials):
             result = None  # stale: the run was resumed since then
         return cls(
-            folder.path.resolve().name, metadata, trials, finals, probabilities, result, rungs
+            folder.path.resolve().name,
+            metadata,
+            trials,
+            finals,
+            probabilities,
+            result,
+            rungs,
+            read_rivals(folder),
         )
 
     @property
     def sizes(self) -> Sizes:
         """The trials' resolution, and the deployed one."""
         proxy_px = self.metadata.data.px
-        return Sizes(proxy_px, self.metadata.resolution or proxy_px)
+        deployed_px = self.metadata.resolution or proxy_px
+        return Sizes(proxy_px, deployed_px, searched=self.metadata.resolutions is not None)
 
     @property
     def labels(self) -> Labels:

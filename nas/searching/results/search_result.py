@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import le
 from typing import TYPE_CHECKING, Any
 
 from nas.atomic_files import write_whole
 from nas.engine.folder.run_folder import RunFolder
+from nas.engine.job import Kind
 from nas.engine.trial import Trial
 from nas.formatting import four_digits, percent, reading, three_digits
 from nas.searching.config import load_config
+from nas.searching.from_parent.rivals import Rival
 from nas.searching.results.estimates import Estimate
 from nas.searching.results.stored_result import read_result
+from nas.searching.results.verdict import Verdict
 from nas.searching.sizes import Sizes
 from nas.statistics.noise import Noise, fastest_of_the_best
 from search_spaces import ArchSpec
@@ -51,6 +54,8 @@ class SearchResult:
         onnx: Held-out accuracy of `best.onnx` in ONNX Runtime; None if there is no such file.
         test_problem: Why there is no test accuracy, if the test images could not be read.
         chance: Held-out accuracy of a network that has learned nothing, 0..1; None if unknown.
+        rivals: What the finalists were compared with, in a search from a parent.
+        verdict: How the best finalist compares with the best rival; None without rivals.
     """
 
     folder: RunFolder
@@ -69,6 +74,18 @@ class SearchResult:
     onnx: SplitScore | None = None
     test_problem: str | None = None
     chance: float | None = None
+    rivals: Sequence[Rival] = ()
+    verdict: Verdict | None = None
+
+    @property
+    def px(self) -> int:
+        """Side of the winner's input in pixels."""
+        return self.spec.resolution
+
+    @property
+    def winner_name(self) -> str:
+        """What the winner is called: a trial, or a rival's name."""
+        return name_of(self.winner, self.rivals)
 
     def frame(self) -> pd.DataFrame:
         """Return the trials as a table, one row each; `pareto` marks the front, `winner` the winner."""
@@ -90,9 +107,10 @@ class SearchResult:
             }
         return {
             "trial": winner.index,
+            **({"kind": winner.kind} if winner.kind != "final" else {}),
             "fingerprint": winner.fingerprint,
-            "px": self.sizes.deployed_px,
-            "proxy_px": self.sizes.proxy_px,
+            "px": self.px,
+            "proxy_px": self.px if self.sizes.searched else self.sizes.proxy_px,
             "accuracy": winner.accuracy,
             "test_accuracy": self.test_accuracy,
             "onnx": self.onnx and {"accuracy": self.onnx.accuracy, "images": self.onnx.images},
@@ -109,6 +127,7 @@ class SearchResult:
             "failed": sum(not trial.ok for trial in self.trials),
             **({"candidates": len(self.rungs)} if self.rungs else {}),
             "noise": noise,
+            **({"verdict": self.verdict.to_dict()} if self.verdict else {}),
         }
 
     def _others(self) -> dict[str, Any]:
@@ -121,16 +140,34 @@ class SearchResult:
         }
 
 
-def choose_winner(finals: Sequence[Trial], *, targets_ms: Sequence[float]) -> Trial | None:
-    """Return the most accurate finalist within every target; if there is none, that of best reward.
+def name_of(trial: Trial, rivals: Sequence[Rival]) -> str:
+    """Return what a final training is called: `trial 12`, or the name of a rival."""
+    return f"trial {trial.index}" if trial.kind != "rival" else rivals[trial.index].name
 
-    None if every finalist failed.
+
+def choose_winner(
+    finals: Sequence[Trial],
+    *,
+    targets_ms: Sequence[float],
+    kinds: Collection[Kind] = ("final", "rival"),
+) -> Trial | None:
+    """Return the most accurate of the final trainings within every target; else that of best reward.
+
+    A finalist that is only as accurate as a rival has not beaten it. None if every training failed.
+
+    Args:
+        finals: The final trainings.
+        targets_ms: The target on each device.
+        kinds: Kinds of training to choose among.
     """
-    good = [trial for trial in finals if trial.kind == "final" and trial.ok]
+    good = [trial for trial in finals if trial.kind in kinds and trial.ok]
     within = [trial for trial in good if trial.within(targets_ms)]
-    if within:
-        return max(within, key=lambda t: (t.accuracy or 0.0, -t.overall_ms, -t.index))
-    return max(good, key=lambda t: (t.reward, -t.index), default=None)
+
+    def rank(trial: Trial) -> tuple[float, bool, float, int]:
+        worth = trial.accuracy or 0.0 if within else trial.reward
+        return worth, trial.kind == "rival", -trial.overall_ms, -trial.index
+
+    return max(within or good, key=rank, default=None)
 
 
 def pareto_front(trials: Sequence[Trial], *, device: int | None = None) -> list[Trial]:
@@ -174,21 +211,22 @@ def frame(
 
     longer = {trial.index: trial.accuracy for trial in finals if trial.kind == "final"}
     front = {trial.index for trial in pareto_front(trials)}
+    won = None if winner is None or winner.kind == "rival" else winner.index
     devices = max([1, *(len(trial.latencies) for trial in trials)])
     rows = [
         {
             "trial": t.index,
             "batch": t.batch,
             "accuracy": t.accuracy,
-            "accuracy_px": sizes.proxy_px,
+            "accuracy_px": t.px or sizes.proxy_px,
             "longer_accuracy": longer.get(t.index),
             **_columns(t, devices),
-            "latency_px": sizes.deployed_px,
+            "latency_px": sizes.latency_px(t.px),
             "reward": t.reward,
             "params": t.params,
             "madds": t.madds,
             "pareto": t.index in front,
-            "winner": winner is not None and t.index == winner.index,
+            "winner": t.index == won,
             "fingerprint": t.fingerprint,
             "tokens": " ".join(map(str, t.tokens)),
             "error": t.error,
@@ -238,9 +276,9 @@ def write_results(result: SearchResult, data: Dataset) -> SearchResult:
 def best_yaml(result: SearchResult) -> str:
     """Return the winner as YAML, with its figures in comments."""
     winner = result.winner
-    px = result.sizes.deployed_px
+    px = result.px
     accuracy = f"{percent(winner.accuracy or 0.0)} on held-out images of {px} px"
-    lines = [f"trial {winner.index}: {accuracy}"]
+    lines = [f"{result.winner_name}: {accuracy}"]
     for latency, target_ms in zip(winner.latencies, result.targets_ms, strict=True):
         lines.append(
             f"{reading(latency)} at {px} px, target {three_digits(target_ms)} ms: {latency.device}"

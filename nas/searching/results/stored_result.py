@@ -6,6 +6,8 @@ from latency import Latency
 from nas.atomic_files import read_json
 from nas.engine.folder.records import OnnxScore, Record, parse_record
 from nas.engine.folder.run_folder import RunFolder
+from nas.engine.trial import Trial
+from nas.searching.results.verdict import Verdict
 
 
 class StoredResult(Record):
@@ -13,6 +15,8 @@ class StoredResult(Record):
 
     Attributes:
         trial: Index of the winner.
+        kind: `final`, or `rival` if none of the finalists was better than the best rival.
+        px: Side of its input; None in early runs.
         fingerprint: Its network's.
         accuracy: Its held-out accuracy after the longer training, 0..1.
         test_accuracy: Its accuracy on the test images; None if there is none.
@@ -24,9 +28,12 @@ class StoredResult(Record):
         latency: Its latency on the first device.
         other_latencies: Its latencies on further devices, in order.
         trials: Number of trials of full length.
+        verdict: How the best finalist compares with the best rival; None without rivals.
     """
 
     trial: int
+    kind: str = "final"
+    px: int | None = None
     fingerprint: str
     accuracy: float
     test_accuracy: float | None = None
@@ -38,6 +45,11 @@ class StoredResult(Record):
     latency: Latency
     other_latencies: tuple[Latency, ...] = ()
     trials: int
+    verdict: Verdict | None = None
+
+    def is_of(self, trial: Trial) -> bool:
+        """Return whether a trial, or its longer training, is the winner."""
+        return self.trial == trial.index and (self.kind == "rival") == (trial.kind == "rival")
 
     @property
     def latencies(self) -> tuple[Latency, ...]:

@@ -21,6 +21,7 @@ from nas.engine.memoized_source import MemoizedSource
 from nas.run_adapt import adapt
 from nas.searching.arguments import proxy_training
 from nas.searching.config import FinalsConfig, make_config
+from nas.searching.images import SearchImages
 from nas.training.recipe import Augment, Recipe
 from search_spaces import InputError
 from tests.nas.adapting.test_adapt import CONFIG, DATA, SEED
@@ -103,7 +104,7 @@ def test_a_search_stores_larger_training_images_at_both_sizes(photos, space):
         assert data.val.images.shape[-1] == data.test.images.shape[-1] == px
         assert data.preparation.crop == 0.75
     training = proxy_training(
-        job.data, job.final_data, job.config.recipe,
+        SearchImages.of(job.space, job.data, job.final_data), job.config.recipe,
         finals=FinalsConfig(), fidelity=None, warm_start=None, threads=1,
     )  # fmt: skip
     first = training._smaller_first(job.config.recipe)

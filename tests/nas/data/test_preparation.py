@@ -1,6 +1,7 @@
 """The center crop of evaluation: the same pixels as torchvision's, and never of training images."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -100,10 +101,10 @@ def test_larger_training_images_count_against_the_memory(photos: str) -> None:
     """24 images, 8 of them in train: 24 * 3 * 64^2 bytes are 0.28 MB, and 8 * 3 * 256^2 are 1.5."""
     source = open_source(photos, memory_limit_mb=1, workers=0)
 
-    def in_memory(**sides: int) -> bool:
+    def in_memory(**sides: Any) -> bool:
         return hasattr(source.at(64, **sides).train, "images")
 
     assert in_memory()
-    assert in_memory(beside_px=80)
+    assert in_memory(beside=[(80, 80)])
     assert not in_memory(train_px=256)
-    assert not in_memory(beside_px=80, beside_train_px=256)
+    assert not in_memory(beside=[(80, 256)])

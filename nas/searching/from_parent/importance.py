@@ -1,0 +1,80 @@
+"""How much each channel of a parent matters, by which its sub-networks keep channels.
+
+A channel's importance is the expected square of what the loss changes, to first order, if the channel's
+batch norm is set to zero (Molchanov et al. 2019, eq. 8, on gates):
+
+    I = E[ (gamma dL/dgamma + beta dL/dbeta)^2 ]
+
+summed over all batch norms of its space: those of the layers that a residual ties, and a depthwise
+convolution's beside its expansion's. Channels of layers without batch norm, such as those of a
+squeeze-and-excite, are ordered by the L2 norm of their filters.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nas.training.augmentation.augment import normalize
+from netadapt import channel_selection
+from search_spaces.channels import tensor_spaces
+from search_spaces.network import build
+
+if TYPE_CHECKING:
+    from nas.checkpoints.checkpoint import Checkpoint
+    from nas.data.images import Dataset
+    from netadapt.channel_selection import ChannelOrder
+
+BATCHES = 24
+BATCH_SIZE = 16
+
+
+def channel_order(parent: Checkpoint, data: Dataset) -> ChannelOrder:
+    """Return the indices of each channel space, the most important one first.
+
+    Args:
+        parent: A network trained on the data's classes.
+        data: Its images, labelled and normalized for it; the first batches of a fixed shuffle are used.
+    """
+    by_norm = channel_selection.channel_order(parent.spec, parent.weights)
+    by_loss = {
+        space: torch.argsort(value, descending=True, stable=True)
+        for space, value in taylor_importance(parent, data).items()
+    }
+    return {**by_norm, **by_loss}
+
+
+def taylor_importance(parent: Checkpoint, data: Dataset) -> dict[str, Tensor]:
+    """Return the importance I of each channel, (channels,), of every space with batch norm."""
+    network = build(parent.spec)
+    network.load_state_dict(parent.weights)
+    network.eval().to(memory_format=torch.channels_last)
+    parameters = dict(network.named_parameters())
+    norms = {
+        name.removesuffix(".weight"): spaces[0]
+        for name, spaces in tensor_spaces(parent.spec).items()
+        if len(spaces) == 1 and name.endswith(".1.weight")
+    }
+    importance = {
+        space: torch.zeros_like(parameters[f"{norm}.weight"]) for norm, space in norms.items()
+    }
+    shuffled = torch.Generator().manual_seed(0)
+    size = min(BATCH_SIZE, len(data.train))
+    batches = data.train.batches(size, generator=shuffled, drop_last=True)
+    for _, (images, labels) in zip(range(BATCHES), batches, strict=False):
+        network.zero_grad()
+        logits = network(normalize(images, mean=data.mean, std=data.std))
+        functional.cross_entropy(logits, labels).backward()  # type: ignore[no-untyped-call]
+        for norm, space in norms.items():
+            change = sum(_change(parameters[f"{norm}.{part}"]) for part in ("weight", "bias"))
+            importance[space] += torch.as_tensor(change) ** 2
+    return importance
+
+
+def _change(parameter: Tensor) -> Tensor:
+    """Return the first-order change of the loss if a parameter is set to zero, with its sign reversed."""
+    assert parameter.grad is not None
+    return (parameter * parameter.grad).detach()

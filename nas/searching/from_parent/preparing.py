@@ -1,0 +1,206 @@
+"""Prepare a search from a parent: fine-tune it, order its channels, find its rivals."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nas.atomic_files import write_whole
+from nas.engine.folder.run_folder import RunFolder
+from nas.engine.schedule_config import ScheduleConfig
+from nas.engine.several_gpus import over_gpus
+from nas.engine.watching import Watcher, notify_preparing
+from nas.searching.arguments import require_images
+from nas.searching.config import FidelityConfig, FinalsConfig
+from nas.searching.fidelity import first_recipe
+from nas.searching.from_parent.parent import (
+    Parent,
+    as_for,
+    fits_classes,
+    require_parent_of,
+)
+from nas.searching.from_parent.rivals import Measure, recorded_rivals
+from nas.searching.from_parent.training import SubNetworkTraining
+from nas.searching.from_parent.tuning import tuned_parent
+from nas.searching.images import SearchImages
+from nas.searching.results.metadata import ParentMetadata, TrainingMetadata
+from nas.searching.training_method import Ready
+from nas.training.named_recipes import read_recipe
+from nas.training.recipe import Recipe
+from nas.training.teacher_config import TeacherConfig
+from search_spaces import SearchSpace
+
+if TYPE_CHECKING:
+    from nas.checkpoints.checkpoint import Checkpoint
+    from nas.training.progress import Progress
+    from nas.training.teacher import Teacher
+    from netadapt.channel_selection import ChannelOrder
+
+ORDER = "order.pt"
+"""The run's copy of the order of its parent's channels."""
+
+
+@dataclass(frozen=True)
+class SearchedParent:
+    """The trained network of an elastic space, and how a search uses it.
+
+    Attributes:
+        checkpoint: The network.
+        recipe: How it is fine-tuned first, if it was trained on other classes.
+        temperature: Of the parent as teacher: see `nas.training.teacher_config.TeacherConfig`.
+        teacher_weight: See there; 0 trains without a teacher.
+        kept: Folder of parents that earlier runs have fine-tuned; None keeps the parent in the run alone.
+    """
+
+    checkpoint: Checkpoint
+    recipe: Recipe = field(default_factory=lambda: read_recipe("finetune"))
+    temperature: float = 2.0
+    teacher_weight: float = 0.5
+    kept: Path | None = None
+
+
+@dataclass(frozen=True)
+class FromParent:
+    """Trains the networks of a search from the weights of a parent.
+
+    Attributes:
+        parent: The parent.
+        space: Its sub-networks.
+        images: The images, as read.
+        recipe: Recipe of trials.
+        finals: How finalists train.
+        fidelity: Multi-fidelity settings.
+        schedule: Where trials train.
+        run: The run's folder.
+        seed: Random seed of the parent's fine-tuning.
+    """
+
+    parent: SearchedParent
+    space: SearchSpace
+    images: SearchImages
+    recipe: Recipe
+    finals: FinalsConfig
+    fidelity: FidelityConfig | None
+    schedule: ScheduleConfig
+    run: RunFolder
+    seed: int
+
+    teacher = None  # the parent itself, which the run keeps anyway
+
+    def __post_init__(self) -> None:
+        """Check that the parts fit each other.
+
+        Raises:
+            InputError: They do not.
+        """
+        require_parent_of(self.space, self.parent.checkpoint)
+        for recipe in (self.recipe, self.final_recipe):
+            require_images(self.images, recipe, crop=self.parent.checkpoint.usage.crop)
+            self.schedule.require_parts(recipe)
+
+    @property
+    def final_recipe(self) -> Recipe:
+        """How finalists and their rivals train."""
+        return self.finals.recipe or self.recipe.longer(self.finals.epochs_factor)
+
+    @property
+    def metadata(self) -> TrainingMetadata:
+        """How trials are trained, for the record."""
+        return TrainingMetadata(
+            recipe=self.recipe, finals_factor=self.finals.epochs_factor, fidelity=self.fidelity
+        )
+
+    @property
+    def parent_metadata(self) -> ParentMetadata:
+        """The parent, for the record."""
+        from nas.checkpoints.torch_files import weights_digest
+
+        start, largest = self.parent.checkpoint, self.images.proxy
+        return ParentMetadata(
+            fingerprint=start.spec.fingerprint,
+            weights=weights_digest(start.weights),
+            recipe=None if fits_classes(start, largest) else self.parent.recipe,
+            final_recipe=self.final_recipe,
+            temperature=self.parent.temperature,
+            teacher_weight=self.parent.teacher_weight,
+        )
+
+    def prepare(self, measure: Measure, targets_ms: Sequence[float], watcher: Watcher) -> Ready:
+        """Fine-tune the parent, order its channels and find the rivals; what is done already is read."""
+        space = require_parent_of(self.space, self.parent.checkpoint)
+
+        def show(progress: Progress) -> None:
+            note = f"fine-tuning the parent: step {progress.step} of {progress.total_steps}"
+            notify_preparing(watcher, note)
+
+        tuned = tuned_parent(
+            self.run,
+            self.parent.checkpoint,
+            self.images.proxy,
+            self.parent.recipe,
+            seed=self.seed,
+            device=_device(self.schedule),
+            kept=self.parent.kept,
+            on_progress=show,
+        )
+        images = as_for(tuned, self.images)
+        notify_preparing(watcher, "ordering the parent's channels by importance")
+        parent = Parent(space.parent, tuned.weights, self._order(tuned, images))
+        notify_preparing(
+            watcher, "measuring the rivals: the parent, narrower and on smaller images"
+        )
+        rivals = recorded_rivals(self.run, space, measure=measure, targets_ms=targets_ms)
+        rung = None
+        if self.fidelity is not None:
+            train_images = len(images.proxy.train)
+            rung = first_recipe(self.recipe, self.fidelity, train_images=train_images)
+        training = SubNetworkTraining(
+            images.deployed,
+            parent,
+            self.recipe,
+            self.final_recipe,
+            rung=rung,
+            teacher=self._teacher(tuned, images),
+            device=self.schedule.device,
+            threads=self.schedule.cpus_per_trial,
+        )
+        return Ready(over_gpus(training, self.schedule.gpus_per_trial), images, rivals)
+
+    def _teacher(self, tuned: Checkpoint, images: SearchImages) -> Teacher | None:
+        """Return the parent as the teacher of its sub-networks; None if its weight is 0."""
+        from nas.checkpoints.teachers import teacher_of
+
+        if self.parent.teacher_weight == 0:
+            return None
+        config = TeacherConfig(
+            path="parent",
+            temperature=self.parent.temperature,
+            weight=self.parent.teacher_weight,
+        )
+        return teacher_of(tuned, images.proxy.classes, config)
+
+    def _order(self, tuned: Checkpoint, images: SearchImages) -> ChannelOrder:
+        """Return the order of the parent's channels, computed once in a run."""
+        import torch
+
+        from nas.checkpoints.torch_files import read_torch
+        from nas.searching.from_parent.importance import channel_order
+
+        path = self.run / ORDER
+        if path.is_file():
+            return dict(read_torch(path, wanted="an intact copy"))
+        order = channel_order(tuned, images.proxy)
+        content = io.BytesIO()
+        torch.save(dict(order), content)
+        write_whole(path, content.getvalue())
+        return order
+
+
+def _device(schedule: ScheduleConfig) -> str:
+    """Return the device of this process for the parent's fine-tuning."""
+    import torch
+
+    return "cuda" if schedule.device == "auto" and torch.cuda.is_available() else "cpu"

@@ -1,0 +1,98 @@
+"""Fine-tune sub-networks: a trial briefly, a finalist for longer, both from the parent's weights."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from nas.data.share import WHOLE, Share
+from nas.engine.job import Job, Outcome
+from nas.searching.from_parent.parent import Parent
+from nas.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    import torch
+
+    from nas.data.images import Dataset
+    from nas.training.teacher import Teacher
+
+LONG = frozenset({"final", "rival"})
+"""Kinds of job that train by the final recipe, and keep their weights."""
+
+
+@dataclass(frozen=True)
+class SubNetworkTraining:
+    """Fine-tunes the sub-networks of a parent, each at its own resolution. Picklable.
+
+    Batch norm's statistics are taken anew: those of the parent do not fit fewer channels or another
+    resolution.
+
+    Attributes:
+        images: The images at each resolution, in pixels.
+        parent: The network to inherit from.
+        recipe: Training recipe of trials.
+        final_recipe: Training recipe of finalists and their rivals.
+        rung: Recipe of the short trainings, with multi-fidelity.
+        teacher: A network to learn from beside the labels.
+        other_weights: Weights of rivals that are not sub-networks, by fingerprint.
+        device: `cpu`, `cuda`, or `auto` for the GPU if the worker has one.
+        threads: Number of torch threads.
+        share: This process's part of every batch, if several train a job together.
+    """
+
+    images: Mapping[int, Dataset]
+    parent: Parent
+    recipe: Recipe
+    final_recipe: Recipe
+    rung: Recipe | None = None
+    teacher: Teacher | None = None
+    other_weights: Mapping[str, dict[str, torch.Tensor]] = field(default_factory=dict)
+    device: str = "auto"
+    threads: int = 1
+    share: Share = WHOLE
+
+    def __call__(self, job: Job) -> Outcome:
+        """Fine-tune a job's network; deterministic on the same kind of device."""
+        import torch
+
+        from nas.checkpoints.torch_files import state_bytes
+        from nas.training.train import Diverged, train
+        from search_spaces.network import build
+
+        torch.set_num_threads(self.threads)
+        device = self.device
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        network = build(job.spec)
+        network.load_state_dict(self._inherited(job))
+        data = self.images[job.spec.resolution]
+        began_s = time.perf_counter()  # includes the evaluation
+        try:
+            result = train(
+                network,
+                data,
+                self._recipe(job),
+                seed=job.seed,
+                teacher=self.teacher,
+                device=device,
+                share=self.share,
+                from_scratch=False,
+                new_statistics=True,
+            )
+        except Diverged as error:
+            return Outcome(None, f"diverged: {error}")
+        took_s = time.perf_counter() - began_s
+        weights = state_bytes(network.state_dict()) if job.kind in LONG else None
+        return Outcome(result.accuracy, train_s=took_s, weights=weights, px=data.resolution_px)
+
+    def _inherited(self, job: Job) -> dict[str, Any]:
+        own = self.other_weights.get(job.fingerprint)
+        return self.parent.state_dict(job.spec) if own is None else own
+
+    def _recipe(self, job: Job) -> Recipe:
+        if job.kind == "rung":
+            assert self.rung is not None
+            return self.rung
+        return self.final_recipe if job.kind in LONG else self.recipe

@@ -1,0 +1,75 @@
+"""Forecast the cost of a search from a parent."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from nas.searching.config import SearchConfig
+from nas.searching.planning.forecast import PARENT, STARTING_S, Cost, Span
+from nas.searching.teacher_cost import FORWARD_PASSES
+from nas.training.speed import training_speed
+from search_spaces import ArchSpec
+
+SOLVED = 7
+"""Networks measured to find the widest one within the target at a resolution."""
+
+
+def cost_from_parent(
+    parent: ArchSpec,
+    config: SearchConfig,
+    spans: Sequence[Span],
+    *,
+    targets_ms: Sequence[float],
+    train_images: int,
+    val_images: int,
+    workers: int,
+    tunes: bool,
+) -> Cost:
+    """Time a few training steps of the parent on this machine, and extrapolate.
+
+    Trials train in proportion to their latency, which is near the target; the parent as their teacher adds
+    a forward pass at its own size.
+
+    Args:
+        parent: The parent, at the largest resolution.
+        config: The search.
+        spans: Latencies of its space on each device.
+        targets_ms: The target on each device.
+        train_images: Number of training images.
+        val_images: Number of held-out images.
+        workers: Number of trials at once.
+        tunes: Whether the parent is fine-tuned first.
+    """
+    assert config.parent is not None
+    finals = config.finals
+    threads = config.schedule.cpus_per_trial
+    speed = training_speed(parent, config.recipe, px=parent.resolution, threads=threads)
+    own_s = 1 / speed
+    part = min(
+        1.0,
+        *(
+            target_ms / span.references[PARENT].median_ms
+            for target_ms, span in zip(targets_ms, spans, strict=True)
+        ),
+    )
+    taught_s = own_s / FORWARD_PASSES if config.parent.teacher_weight else 0.0
+    image_s = part * own_s + taught_s
+    images = config.recipe.total_steps(train_images) * config.recipe.batch_size
+    evaluated_s = val_images / FORWARD_PASSES * part * own_s
+    trial_s = images * image_s + evaluated_s
+    final_s = finals.epochs_factor * images * image_s + evaluated_s
+    rivals = len(config.parent.resolutions or (parent.resolution,))
+    ends_s = (finals.count + rivals) * final_s + finals.repeats * trial_s
+    measured = config.trials + SOLVED * rivals
+    tuning = config.parent.recipe
+    tuned = tuning.total_steps(train_images) * tuning.batch_size if tunes else 0
+    return Cost(
+        trials=config.trials,
+        trials_s=config.trials * trial_s / workers,
+        finals_s=max(ends_s / workers, final_s),
+        latency_s=measured * sum(span.measured_s for span in spans),
+        start_s=0.0 if config.schedule.workers == 0 else STARTING_S,
+        # In this process, on all cores: nearly as fast as several trials at once.
+        parent_s=tuned * own_s * threads / (os.cpu_count() or 1),
+    )

@@ -1,0 +1,98 @@
+"""The verdict of a search from a parent: is its best finalist better than its best rival?
+
+Both answer the same test photos, so their difference is paired: photos that both get right or wrong say
+nothing about it (McNemar 1947).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from nas.engine.folder.records import Record
+from nas.formatting import percent
+
+Z95 = 1.96
+
+
+class Score(Record):
+    """A network's figures in the comparison.
+
+    Attributes:
+        name: What it is called.
+        accuracy: Top-1 accuracy on the test images, 0..1.
+        latencies_ms: On each device.
+        px: Side of its input.
+    """
+
+    name: str
+    accuracy: float
+    latencies_ms: tuple[float, ...]
+    px: int
+
+    def __str__(self) -> str:
+        times = " and ".join(f"{ms:.3g}" for ms in self.latencies_ms)
+        return f"{self.name} has {percent(self.accuracy)} at {times} ms ({self.px} px)"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A paired difference of accuracies, in percentage points, with its 95% interval."""
+
+    points: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, ours: Sequence[bool], theirs: Sequence[bool]) -> Self:
+        """Compare two networks on the same images.
+
+        >>> difference = Difference.of([True] * 90 + [False] * 10, [True] * 80 + [False] * 20)
+        >>> round(difference.points), round(difference.low, 1), round(difference.high, 1)
+        (10, 4.1, 15.9)
+        """
+        images = len(ours)
+        steps = [int(a) - int(b) for a, b in zip(ours, theirs, strict=True)]
+        mean = sum(steps) / images
+        variance = sum(step * step for step in steps) / images - mean**2
+        half = Z95 * math.sqrt(variance / images)
+        return cls(100 * mean, 100 * (mean - half), 100 * (mean + half))
+
+
+class Verdict(Record):
+    """How the best finalist compares with the best rival, on the test images.
+
+    Attributes:
+        finalist: The best finalist; by the held-out images, as the rival.
+        rival: The best rival.
+        points: The finalist's advantage in percentage points.
+        low: Lower end of its 95% interval, from the test images alone: each network trained once.
+        high: Upper end.
+        images: Number of test images.
+        ships: What was exported: `finalist` or `rival`, whichever has the higher held-out accuracy.
+    """
+
+    finalist: Score
+    rival: Score
+    points: float
+    low: float
+    high: float
+    images: int
+    ships: str
+
+    def sentences(self) -> list[str]:
+        """Return the verdict as text, and what to ship."""
+        if self.low > 0:
+            so = "The search found a better network than its best rival"
+        elif self.high < 0:
+            so = "The search found nothing as good as its best rival"
+        else:
+            so = "The search found no network that is better than its best rival beyond chance"
+        figures = (
+            f"{so}: {self.points:+.1f} points (95% interval {self.low:+.1f} to {self.high:+.1f}) on "
+            f"{self.images:,} test images; {self.finalist}, {self.rival}, each trained once."
+        )
+        chosen = self.finalist if self.ships == "finalist" else self.rival
+        return [figures, f"Ship {chosen.name}: its held-out accuracy is the highest."]
