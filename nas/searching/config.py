@@ -96,13 +96,14 @@ class FidelityConfig(BaseModel):
     """Multi-fidelity: train candidates for a fraction of the length first; see `nas.searching.fidelity`.
 
     Attributes:
-        first: That fraction.
+        first: That fraction; 0, in a search from a parent, only looks: a candidate's batch norm statistics
+            are taken anew, and nothing is trained.
         keep: Fraction of each batch that then trains at full length.
     """
 
     model_config = SETTINGS
 
-    first: Annotated[float, Field(gt=0, lt=1)] = 0.25
+    first: Annotated[float, Field(ge=0, lt=1)] = 0.25
     keep: Annotated[float, Field(gt=0, le=1)] = 0.5
 
 

@@ -188,6 +188,10 @@ def first_recipe(recipe: Recipe, fidelity: FidelityConfig, *, train_images: int)
     >>> first_recipe(Recipe(steps=400), FidelityConfig(first=0.25), train_images=1000).steps
     100
     """
+    if fidelity.first == 0:
+        raise InputError(
+            "fidelity.first is 0, which only looks at inherited weights: give more, or a parent"
+        )
     full = recipe.total_steps(train_images)
     steps = max(round(fidelity.first * full), LEAST_STEPS)
     if steps >= full:
@@ -209,6 +213,8 @@ def as_it_trains(fidelity: FidelityConfig, recipe: Recipe, *, train_images: int)
     >>> as_it_trains(FidelityConfig(first=0.1), Recipe(steps=200), train_images=1000).first
     0.25
     """
+    if fidelity.first == 0:
+        return fidelity
     steps = first_recipe(recipe, fidelity, train_images=train_images).total_steps(train_images)
     if steps > LEAST_STEPS:
         return fidelity

@@ -1,9 +1,10 @@
-"""Running statistics of batch norm for trainings of only a few dozen steps."""
+"""Running statistics of batch norm: of short trainings, and of networks without any training."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 
 @contextlib.contextmanager
@@ -35,3 +36,26 @@ def unbiased_statistics(module: nn.Module) -> Iterator[Callable[[int], bool]]:
     finally:
         for norm, momentum in own.items():
             norm.momentum = momentum
+
+
+@torch.no_grad()
+def retake_statistics(module: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Replace the running statistics of every batch norm by their plain average over some batches.
+
+    Afterwards the module is in eval mode, and the momenta are what they were.
+
+    Args:
+        module: Its inherited statistics may be of other channels or another resolution.
+        batches: Inputs, each (N, 3, H, W), normalized; at least one.
+    """
+    norms = [norm for norm in module.modules() if isinstance(norm, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a cumulative average
+    module.train()
+    for inputs in batches:
+        module(inputs)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    module.eval()

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nas.training.augmentation.augment import normalize
+from nas.searching.from_parent.inputs import training_inputs
 from netadapt import channel_selection
 from search_spaces.channels import tensor_spaces
 from search_spaces.network import build
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from nas.data.images import Dataset
     from netadapt.channel_selection import ChannelOrder
 
-BATCHES = 24
+IMAGES = 384
 BATCH_SIZE = 16
 
 
@@ -61,13 +61,9 @@ def taylor_importance(parent: Checkpoint, data: Dataset) -> dict[str, Tensor]:
     importance = {
         space: torch.zeros_like(parameters[f"{norm}.weight"]) for norm, space in norms.items()
     }
-    shuffled = torch.Generator().manual_seed(0)
-    size = min(BATCH_SIZE, len(data.train))
-    batches = data.train.batches(size, generator=shuffled, drop_last=True)
-    for _, (images, labels) in zip(range(BATCHES), batches, strict=False):
+    for inputs, labels in training_inputs(data, images=IMAGES, batch_size=BATCH_SIZE):
         network.zero_grad()
-        logits = network(normalize(images, mean=data.mean, std=data.std))
-        functional.cross_entropy(logits, labels).backward()  # type: ignore[no-untyped-call]
+        functional.cross_entropy(network(inputs), labels).backward()  # type: ignore[no-untyped-call]
         for norm, space in norms.items():
             change = sum(_change(parameters[f"{norm}.{part}"]) for part in ("weight", "bias"))
             importance[space] += torch.as_tensor(change) ** 2

@@ -154,7 +154,7 @@ class FromParent:
         )
         rivals = recorded_rivals(self.run, space, measure=measure, targets_ms=targets_ms)
         rung = None
-        if self.fidelity is not None:
+        if self.fidelity is not None and self.fidelity.first > 0:
             train_images = len(images.proxy.train)
             rung = first_recipe(self.recipe, self.fidelity, train_images=train_images)
         training = SubNetworkTraining(

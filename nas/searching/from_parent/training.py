@@ -14,9 +14,16 @@ from nas.training.recipe import Recipe
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
     from nas.data.images import Dataset
     from nas.training.teacher import Teacher
+
+LOOK_IMAGES = 512
+"""Training images whose statistics a look takes."""
+
+LOOK_SIZE = 64
+"""Images of a look at once."""
 
 LONG = frozenset({"final", "rival"})
 """Kinds of job that train by the final recipe, and keep their weights."""
@@ -34,7 +41,7 @@ class SubNetworkTraining:
         parent: The network to inherit from.
         recipe: Training recipe of trials.
         final_recipe: Training recipe of finalists and their rivals.
-        rung: Recipe of the short trainings, with multi-fidelity.
+        rung: Recipe of the short trainings, with multi-fidelity; None only looks.
         teacher: A network to learn from beside the labels.
         other_weights: Weights of rivals that are not sub-networks, by fingerprint.
         device: `cpu`, `cuda`, or `auto` for the GPU if the worker has one.
@@ -69,11 +76,16 @@ class SubNetworkTraining:
         network.load_state_dict(self._inherited(job))
         data = self.images[job.spec.resolution]
         began_s = time.perf_counter()  # includes the evaluation
+        recipe = self._recipe(job)
+        if recipe is None:
+            accuracy = _look(network.to(device), data, batch_size=LOOK_SIZE)
+            took_s = time.perf_counter() - began_s
+            return Outcome(accuracy, train_s=took_s, px=data.resolution_px)
         try:
             result = train(
                 network,
                 data,
-                self._recipe(job),
+                recipe,
                 seed=job.seed,
                 teacher=self.teacher,
                 device=device,
@@ -91,8 +103,22 @@ class SubNetworkTraining:
         own = self.other_weights.get(job.fingerprint)
         return self.parent.state_dict(job.spec) if own is None else own
 
-    def _recipe(self, job: Job) -> Recipe:
+    def _recipe(self, job: Job) -> Recipe | None:
         if job.kind == "rung":
-            assert self.rung is not None
             return self.rung
         return self.final_recipe if job.kind in LONG else self.recipe
+
+
+def _look(network: nn.Module, data: Dataset, *, batch_size: int) -> float:
+    """Return the held-out accuracy of inherited weights, with batch norm's statistics taken anew."""
+    import torch
+
+    from nas.searching.from_parent.inputs import training_inputs
+    from nas.training.batch_norm import retake_statistics
+    from nas.training.evaluate import evaluate
+
+    device = next(network.parameters()).device
+    network.to(memory_format=torch.channels_last)
+    seen = training_inputs(data, images=LOOK_IMAGES, batch_size=batch_size, device=device)
+    retake_statistics(network, (inputs for inputs, _ in seen))
+    return evaluate(network, data.val, mean=data.mean, std=data.std, device=device).accuracy

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from nas.data.images import Dataset
-from nas.training.batch_norm import unbiased_statistics
+from nas.training.batch_norm import retake_statistics, unbiased_statistics
 from nas.training.recipe import Recipe
 from nas.training.train import train
 
@@ -51,3 +51,14 @@ def test_a_short_training_forgets_the_initial_variance(
     train(module, small_dataset, recipe, seed=0, **how)
     assert (norm.running_var.max().item() < 1e-3) is forgotten
     assert norm.momentum == 0.1
+
+
+def test_statistics_are_retaken_as_plain_averages() -> None:
+    norm = nn.BatchNorm2d(2, momentum=0.2)
+    norm.running_mean.fill_(9.0)
+    batches = torch.randn(3, 8, 2, 3, 3, generator=torch.Generator().manual_seed(0)) + 4
+    retake_statistics(norm, batches)
+    torch.testing.assert_close(norm.running_mean, batches.mean((0, 1, 3, 4)))
+    torch.testing.assert_close(norm.running_var, batches.var((1, 3, 4)).mean(0))
+    assert norm.momentum == 0.2
+    assert not norm.training

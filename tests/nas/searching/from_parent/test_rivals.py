@@ -1,0 +1,76 @@
+"""What finalists are compared with: found by bisection, recorded once."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from latency import open_device
+from nas.engine.folder.run_folder import RunFolder
+from nas.engine.measuring import measure
+from nas.searching.from_parent.rivals import opener, read_rivals, recorded_rivals
+from netadapt.uniform import distinct_networks
+from search_spaces import count
+
+SOURCE = open_device("madds:1")
+
+
+def measured(specs):
+    return measure([SOURCE], specs)
+
+
+@pytest.fixture
+def run(tmp_path):
+    return RunFolder(tmp_path)
+
+
+def test_each_resolution_has_its_widest_network_within_the_target(space, run) -> None:
+    whole_ms = SOURCE.latency(space.parent).median_ms
+    rivals = recorded_rivals(run, space, measure=measured, targets_ms=[whole_ms / 2])
+    assert [rival.spec.resolution for rival in rivals] == [64, 32]
+    for rival in rivals:
+        assert rival.latencies[0].median_ms <= whole_ms / 2
+    narrow, small = rivals
+    assert count(narrow.spec).madds < count(space.parent).madds / 2
+    assert small.spec == replace(space.parent, resolution=32)
+    assert small.name == "32 px"
+    assert narrow.name.startswith("width 0.")
+    assert narrow.name.endswith("at 64 px")
+
+
+def test_a_resolution_that_is_too_slow_at_any_width_has_no_rival(space, run) -> None:
+    _, narrowest = distinct_networks(space.parent)[0]
+    target_ms = 0.9 * SOURCE.latency(narrowest).median_ms
+    rivals = recorded_rivals(run, space, measure=measured, targets_ms=[target_ms])
+    assert [rival.spec.resolution for rival in rivals] == [32]
+
+
+def test_the_record_stands_when_the_run_is_resumed(space, run) -> None:
+    target_ms = SOURCE.latency(space.parent).median_ms / 2
+    rivals = recorded_rivals(run, space, measure=measured, targets_ms=[target_ms])
+
+    def nothing(specs):
+        pytest.fail("measured again")
+
+    assert recorded_rivals(run, space, measure=nothing, targets_ms=[target_ms]) == rivals
+    assert read_rivals(run) == rivals
+    assert json.loads((run / "rivals.json").read_text())[0]["name"] == rivals[0].name
+
+
+def test_the_opener_is_the_nearest_network_of_the_space_that_is_no_wider(space) -> None:
+    assert opener(space, 0.7, 64) == space.uniform(0.625, 64)
+    assert opener(space, 1.0, 32) == space.uniform(1.0, 32)
+    assert opener(space, 0.4, 64) is None
+
+
+def test_of_several_devices_the_slowest_relative_to_its_target_decides(space, run) -> None:
+    whole_ms = SOURCE.latency(space.parent).median_ms
+    other = open_device("madds:0.5")  # half as fast
+    rivals = recorded_rivals(
+        run,
+        space,
+        measure=lambda specs: measure([SOURCE, other], specs),
+        targets_ms=[whole_ms, whole_ms],
+    )
+    assert rivals[0].latencies[1].median_ms <= whole_ms
+    assert rivals[0].latencies[0].median_ms <= whole_ms / 2

@@ -1,0 +1,181 @@
+"""A search from a parent, whole: its first trials, its finals, its result, and what resuming repeats."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from controllers import make_controller
+from latency import open_device
+from nas.checkpoints.checkpoint import load_checkpoint
+from nas.engine.trial import read_trials
+from nas.engine.watching import Silent
+from nas.run_search import search
+from nas.searching.config import FidelityConfig, FinalsConfig
+from nas.searching.from_parent.preparing import SearchedParent
+from nas.searching.results.record import RunRecord
+from nas.training.recipe import Recipe
+from search_spaces import InputError, load_space
+from tests.nas.searching.from_parent.conftest import IMAGES
+
+RECIPE = Recipe(steps=2, batch_size=16)
+SOURCE = open_device("madds:1")
+
+
+def run_search(space, start, folder, **changes):
+    arguments = {
+        "controller": make_controller("uniform", space.arities, seed=0),
+        "latency": SOURCE,
+        "data": IMAGES[64],
+        "final_data": IMAGES,
+        "target_ms": SOURCE.latency(start.spec).median_ms / 2,
+        "folder": folder,
+        "recipe": RECIPE,
+        "trials": 6,
+        "batch_size": 3,
+        "finals": FinalsConfig(count=1, repeats=1, recipe=Recipe(steps=3, batch_size=16)),
+        "parent": SearchedParent(start, recipe=RECIPE),
+        "watcher": Silent(),
+    }
+    return search(space, **{**arguments, **changes})
+
+
+@pytest.fixture(scope="module")
+def done(space, parent, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    return run_search(space, parent, folder)
+
+
+def test_the_first_trials_are_the_rivals(done, space) -> None:
+    first, second = done.trials[:2]
+    assert space.decode(first.tokens).resolution == 64
+    assert second.tokens == space.uniform(1.0, 32)
+    assert [rival.opener for rival in done.rivals] == [first.tokens, second.tokens]
+
+
+def test_every_network_trains_and_is_read_at_its_own_size(done, space) -> None:
+    for trial in done.trials:
+        assert trial.px == space.decode(trial.tokens).resolution
+
+
+def test_finalists_and_rivals_train_alike_and_one_of_them_ships(done) -> None:
+    kinds = [trial.kind for trial in done.finals]
+    assert kinds == ["final", "rival", "rival", "repeat"]
+    openers = {rival.opener for rival in done.rivals}
+    assert done.finals[0].tokens not in openers
+    shipped = load_checkpoint(done.folder / "seed.pt")
+    assert shipped.spec == done.spec
+    assert shipped.usage.trained_px == done.spec.resolution
+    assert done.onnx is not None
+    assert done.onnx.accuracy == pytest.approx(done.winner.accuracy, abs=0.05)
+
+
+def test_the_verdict_is_about_the_best_of_each(done) -> None:
+    verdict = done.verdict
+    assert verdict is not None
+    assert verdict.images == len(IMAGES[64].test)
+    assert verdict.points == pytest.approx(
+        100 * (verdict.finalist.accuracy - verdict.rival.accuracy)
+    )
+    assert verdict.low <= verdict.points <= verdict.high
+    assert (verdict.ships == "rival") == (done.winner.kind == "rival")
+    report = (done.folder / "report.html").read_text()
+    assert f"{verdict.points:+.1f} points (95% interval" in report
+
+
+def test_a_run_is_read_back_with_its_rivals(done) -> None:
+    record = RunRecord.read(done.folder)
+    assert record.rivals == done.rivals
+    assert record.sizes.searched
+    assert record.result.verdict == done.verdict
+
+
+def test_resuming_a_finished_run_repeats_nothing(done, space, parent) -> None:
+    before = (done.folder / "trials.jsonl").read_text()
+
+    def never(job):
+        pytest.fail("trained again")
+
+    again = run_search(space, parent, done.folder.path)
+    assert (done.folder / "trials.jsonl").read_text() == before
+    assert again.winner == done.winner
+    assert again.verdict == done.verdict
+
+
+def test_a_parent_of_other_classes_is_tuned_first_and_kept(space, parent, tmp_path) -> None:
+    stranger = parent.with_classes(("north", "south", "east"))
+    searched = SearchedParent(stranger, recipe=RECIPE, kept=tmp_path / "parents")
+    result = run_search(space, parent, tmp_path / "one", parent=searched, trials=3)
+    tuned = load_checkpoint(tmp_path / "one" / "parent.pt")
+    assert tuned.usage.classes == IMAGES[64].classes
+    assert not torch.equal(tuned.weights["stem.0.weight"], parent.weights["stem.0.weight"])
+    (kept,) = (tmp_path / "parents").iterdir()
+    assert kept.read_bytes() == (tmp_path / "one" / "parent.pt").read_bytes()
+    assert json.loads((result.folder / "run.json").read_text())["parent"]["recipe"]["steps"] == 2
+
+    marked = load_checkpoint(kept)
+    marked.weights["stem.0.weight"][0] = 7.0  # to tell it from one that is tuned anew
+    from nas.checkpoints.checkpoint import checkpoint_bytes
+
+    kept.write_bytes(checkpoint_bytes(marked))
+    run_search(space, parent, tmp_path / "two", parent=searched, trials=3)
+    used = load_checkpoint(tmp_path / "two" / "parent.pt")
+    assert torch.equal(used.weights["stem.0.weight"], marked.weights["stem.0.weight"])
+
+
+def test_a_look_trains_nothing_and_the_better_half_trains(space, parent, tmp_path) -> None:
+    result = run_search(
+        space,
+        parent,
+        tmp_path,
+        trials=24,
+        batch_size=12,
+        fidelity=FidelityConfig(first=0, keep=0.25),
+    )
+    log = read_trials(tmp_path / "trials.jsonl")
+    looks = [trial for trial in log if trial.kind == "rung"]
+    assert len(looks) == 24
+    assert len(result.trials) < 24
+    assert all(look.px in (32, 64) for look in looks)
+
+
+def test_the_loss_without_a_teacher_is_that_of_the_labels(space, parent, tmp_path) -> None:
+    taught = run_search(space, parent, tmp_path / "a", trials=3)
+    alone = run_search(
+        space, parent, tmp_path / "b", trials=3,
+        parent=SearchedParent(parent, recipe=RECIPE, teacher_weight=0),
+    )  # fmt: skip
+    weights = [
+        torch.load(run.folder.weights_path(run.finals[0].key), weights_only=True)
+        for run in (taught, alone)
+    ]
+    assert not torch.equal(weights[0]["stem.0.weight"], weights[1]["stem.0.weight"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"teacher": "big.pt"}, "teacher applies to a search from scratch"),
+        ({"evaluate": lambda job: None}, "evaluate applies to a search from scratch"),
+        ({"final_data": {64: IMAGES[64]}}, "are deployed at 32 px"),
+        ({"data": IMAGES[32]}, "give those of 64 px, the largest"),
+        ({"parent": None}, "which trials from scratch do not"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused(space, parent, tmp_path, changes, reason) -> None:
+    with pytest.raises(InputError, match=reason):
+        run_search(space, parent, tmp_path / "run", **changes)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_space_of_another_network_is_refused(space, parent, tmp_path) -> None:
+    other = replace(parent, spec=replace(parent.spec, bn_eps=0.5))
+    with pytest.raises(InputError, match="derived from another network"):
+        run_search(space, parent, tmp_path / "run", parent=SearchedParent(other))
+    mnasnet = load_space("mnasnet", resolution=64, classes=2)
+    with pytest.raises(InputError, match="not derived from a parent"):
+        run_search(
+            mnasnet, parent, tmp_path / "run", final_data=IMAGES[64], target_ms=1.0,
+            controller=make_controller("uniform", mnasnet.arities, seed=0),
+        )  # fmt: skip
