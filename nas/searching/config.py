@@ -287,11 +287,15 @@ def make_config(
         raise InputError(f"unknown preset {preset!r}: known are {', '.join(PRESETS)}{hint}")
     given = _merge({"preset": preset}, PRESETS[preset])
     own = {} if file is None else _layer(_read(file), where=str(file))
-    if own.get("parent") or (overrides or {}).get("parent"):
+    given_parent = (overrides or {}).get("parent") or {}
+    if own.get("parent") or given_parent:
         given = _merge(given, _from_parent(preset))
     if file is not None:
         given = _merge(given, own)
-        parse_config(given, where=str(file))  # so that the file is not blamed for later errors
+        # Checked by itself, so that the file is not blamed for later errors.
+        path = given_parent.get("path") or "?"
+        checked = _merge(given, {"parent": {"path": path}}) if given_parent else given
+        parse_config(checked, where=str(file))
     if overrides:
         given = _merge(given, _layer(overrides, where="settings"))
     return parse_config(given, where="settings")

@@ -3,173 +3,39 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from controllers import Controller, make_controller
 from latency import Cached, LatencySource, open_device
 from nas.adapting.results.record import is_adapt_run
 from nas.atomic_files import write_whole
 from nas.cli.data_options import absolute, found_again
-from nas.cli.images import find_images, read_images
+from nas.cli.images import find_images
 from nas.cli.machine import require_machine
 from nas.cli.provenance import say_run
-from nas.cli.search.parent import default_resolutions, elastic_space, open_parent, parent_file
-from nas.cli.specs import trained_file
+from nas.cli.search.job import Job, open_controller
+from nas.cli.search.parent import open_from_parent, open_parent, parent_file
+from nas.cli.search.reading import reader, with_fidelity
 from nas.cli.teachers import run_teacher
-from nas.display.search_view import LiveView
 from nas.engine.folder.data_changes import Resumed
 from nas.engine.folder.run_folder import RunFolder, new_folder, open_folder
-from nas.engine.folder.run_teacher import RunTeacher
 from nas.engine.measuring import require_distinct
 from nas.engine.trial import read_finished
-from nas.engine.watching import Several, TensorBoard
 from nas.formatting import counted
-from nas.run_search import search
 from nas.searching.config import SearchConfig, config_yaml, load_config, parse_config
-from nas.searching.fidelity import as_it_trains
-from nas.searching.from_parent.preparing import SearchedParent
-from nas.searching.latency_warmup import can_be_guided
-from nas.searching.planning.forecast import Cost
-from nas.searching.results.search_result import SearchResult
-from nas.searching.sizes import Sizes, settle_sizes
-from nas.searching.teacher_cost import slowed_by
-from nas.searching.time_budget import Spent, WallTime
+from nas.searching.sizes import settle_sizes
 from nas.searching.warm_start import WarmStart
-from search_spaces import (
-    SPACES,
-    ElasticSpace,
-    FactorizedSpace,
-    InputError,
-    SearchSpace,
-    load_space,
-)
+from search_spaces import SPACES, FactorizedSpace, InputError, load_space
 from search_spaces.shell import quoted
 
 if TYPE_CHECKING:
     from nas.checkpoints.checkpoint import Checkpoint
-    from nas.data.images import Dataset
-    from nas.data.load import ImageSource
-
 
 OWN_SPACE = "space.yaml"
 """A run's copy of the user's own space."""
-
-KEPT_PARENTS = "parents"
-"""Folder beside the runs, of parents that were fine-tuned on a run's classes."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """A search, with its inputs opened.
-
-    Attributes:
-        data: Images at the proxy resolution.
-        final_data: The same images at the deployed size.
-        warm_start: Networks that trials are initialized from.
-        parent: The network whose sub-networks are searched, if any.
-        images: The same images at each size, if resolution is searched.
-        teacher: The network that finalists learn from, if any.
-        copies: Contents of the files named in the settings; the run keeps them under these names.
-        cost: Expected cost; None if unknown.
-        began_s: `time.monotonic` when the command started; a time budget counts from there.
-    """
-
-    config: SearchConfig
-    space: FactorizedSpace | ElasticSpace
-    sources: tuple[LatencySource, ...]
-    data: Dataset
-    final_data: Dataset
-    console: Console
-    warm_start: tuple[Checkpoint, ...] = ()
-    parent: Checkpoint | None = None
-    images: Mapping[int, Dataset] = field(default_factory=dict)
-    teacher: RunTeacher | None = None
-    copies: dict[str, bytes] = field(default_factory=dict)
-    cost: Cost | None = None
-    began_s: float = field(default_factory=time.monotonic)
-
-    @property
-    def wall_time(self) -> WallTime | None:
-        """The time budget; None if the search has a number of trials instead."""
-        if self.config.budget_s is None:
-            return None
-        expected = None if self.cost is None else (self.cost.trial_s, self.cost.finals_s)
-        return WallTime(self.config.budget_s, expected, self.spent_s)
-
-    @property
-    def is_guided(self) -> bool:
-        """Whether the controller uses latency guesses before anything is trained."""
-        wanted = self.config.latency_warmup is not None
-        return wanted and can_be_guided(_controller(self.config, self.space))
-
-    @property
-    def spent_s(self) -> float:
-        """Seconds since the command started."""
-        return time.monotonic() - self.began_s
-
-    def run(self, folder: RunFolder) -> SearchResult:
-        """Run the search with a live view."""
-        config = self.config
-        targets_ms = [ms for ms in config.targets.values() if ms is not None]
-        assert len(targets_ms) == len(self.sources)
-        controller = _controller(config, self.space)
-        expected_s = None if self.cost is None else self.cost.total_s
-        budget_left_s = None
-        if config.budget_s is not None:
-            budget_left_s = config.budget_s - self.spent_s - Spent.kept(folder / "spent.json").total
-        view = LiveView(
-            self.console,
-            config,
-            expected_s=expected_s,
-            budget_left_s=budget_left_s,
-            slowdown=slowed_by(self.teacher, config.finals, config.sizes),
-        )
-        with folder.locked(), view.shown():
-            board = TensorBoard(folder / "tensorboard")
-            try:
-                return search(
-                    self.space,
-                    controller=controller,
-                    latency=self.sources,
-                    data=self.data,
-                    final_data=self.images or self.final_data,
-                    target_ms=targets_ms,
-                    folder=folder.path,
-                    recipe=config.recipe,
-                    reward=config.reward,
-                    trials=config.trials if config.budget_s is None else None,
-                    wall_time=self.wall_time,
-                    batch_size=config.batch_size,
-                    finals=config.finals,
-                    schedule=config.schedule,
-                    warm_start=self.warm_start,
-                    latency_warmup=config.latency_warmup.laws if config.latency_warmup else (),
-                    fidelity=config.fidelity,
-                    teacher=config.teacher,
-                    parent=self._searched_parent(folder),
-                    seed=config.seed,
-                    watcher=Several(view, board),
-                )
-            finally:
-                board.close()
-
-    def _searched_parent(self, folder: RunFolder) -> SearchedParent | None:
-        if self.parent is None:
-            return None
-        assert self.config.parent is not None
-        return SearchedParent(
-            self.parent,
-            recipe=self.config.parent.recipe,
-            temperature=self.config.parent.temperature,
-            teacher_weight=self.config.parent.teacher_weight,
-            kept=folder.path.parent / KEPT_PARENTS,
-        )
 
 
 def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None = None) -> Job:
@@ -199,7 +65,7 @@ def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None 
         config.data, console, resumed=resumed, crop=config.recipe.evaluation_crop(crop)
     )
     if parent is not None:
-        return _open_from_parent(config, parent, images, console, sources=sources, began_s=began_s)
+        return open_from_parent(config, parent, images, console, sources=sources, began_s=began_s)
     sizes = settle_sizes(
         images.default_px(),
         resolution=config.resolution,
@@ -207,19 +73,19 @@ def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None 
     )
     config = config.with_sizes(sizes)
     space = load_space(config.space, resolution=sizes.deployed_px, classes=len(images.classes))
-    _controller(config, space)
+    open_controller(config, space)
     if teacher is not None:
         teacher.teacher(images.classes)  # fails if it has other classes
         config = config.model_copy(update={"teacher": teacher.config})
     warm_start, copies = _warm_start(config, space), _copies(config)
-    read = _reader(config, images, console)
+    read = reader(config, images, console)
     if sizes.differ:
         data = read(sizes.proxy_px, beside_px=(sizes.deployed_px,))
         final_data = read(sizes.deployed_px, beside_px=(sizes.proxy_px,))
     else:
         data = final_data = read(sizes.deployed_px)
     return Job(
-        _with_fidelity(config, data),
+        with_fidelity(config, data),
         space,
         sources,
         data,
@@ -230,80 +96,6 @@ def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None 
         copies=copies,
         began_s=began_s,
     )
-
-
-def _open_from_parent(
-    config: SearchConfig,
-    parent: Checkpoint,
-    images: ImageSource,
-    console: Console,
-    *,
-    sources: tuple[LatencySource, ...],
-    began_s: float,
-) -> Job:
-    """Open the inputs of a search of a parent's sub-networks; see `open_job`."""
-    assert config.parent is not None
-    if config.teacher is not None:
-        raise InputError(
-            "--teacher does not apply with --parent, which is the teacher: leave it out"
-        )
-    given = config.parent.resolutions
-    largest = config.resolution or (max(given) if given else images.default_px())
-    resolutions = given or default_resolutions(parent, largest)
-    largest = max(resolutions)
-    space = elastic_space(parent, resolutions, classes=len(images.classes))
-    path = trained_file(config.parent.path, mend="")
-    own = config.parent.model_copy(update={"resolutions": resolutions})
-    config = config.model_copy(update={"parent": own}).with_sizes(Sizes(largest, largest))
-    _controller(config, space)
-    copies = {parent_file(Path()).name: path.read_bytes()}
-    read = _reader(config, images, console)
-    data = {
-        px: read(px, beside_px=tuple(other for other in resolutions if other != px))
-        for px in space.resolutions
-    }
-    config = _with_fidelity(config, data[largest])
-    finals = config.finals.as_it_trains(config.recipe, train_images=len(data[largest].train))
-    return Job(
-        config.model_copy(update={"finals": finals}),
-        space,
-        sources,
-        data[largest],
-        data[largest],
-        console,
-        parent=parent,
-        images=data,
-        copies=copies,
-        began_s=began_s,
-    )
-
-
-class _Read(Protocol):
-    """Reads the images of a search."""
-
-    def __call__(self, px: int, *, beside_px: Sequence[int] = ()) -> Dataset:
-        """Read them at a size, beside others."""
-        ...
-
-
-def _reader(config: SearchConfig, images: ImageSource, console: Console) -> _Read:
-    """Return what reads the images of a search at a size."""
-    return partial(
-        read_images,
-        images,
-        console=console,
-        batch_size=config.recipe.batch_size,
-        setting="recipe.batch_size (set it with --config)",
-        augment=config.recipe.augment,
-    )
-
-
-def _with_fidelity(config: SearchConfig, data: Dataset) -> SearchConfig:
-    """Return the settings with the real length of a short training."""
-    if config.fidelity is None:
-        return config
-    real = as_it_trains(config.fidelity, config.recipe, train_images=len(data.train))
-    return config.model_copy(update={"fidelity": real})
 
 
 def _copies(config: SearchConfig) -> dict[str, bytes]:
@@ -340,16 +132,6 @@ def _opened(device: str) -> LatencySource:
     """Open a device; its readings are cached if it measures."""
     source = open_device(device)
     return source if source.device.estimate else Cached(source)
-
-
-def _controller(config: SearchConfig, space: SearchSpace) -> Controller:
-    chosen = config.controller
-
-    def fresh() -> Controller:
-        return make_controller(chosen.name, space.arities, seed=config.seed, options=chosen.options)
-
-    fresh().ask(config.batch_size)  # bad options fail here, before anything is measured
-    return fresh()
 
 
 def start(job: Job, runs: Path, name: str) -> RunFolder:

@@ -1,4 +1,4 @@
-"""Open the parent of a search: its file, its resolutions, and the space of its sub-networks."""
+"""Open a search from a parent: its file, its resolutions, and the space of its sub-networks."""
 
 from __future__ import annotations
 
@@ -7,16 +7,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
+from rich.console import Console
 
+from latency import LatencySource
 from nas.cli.provenance import say_run
+from nas.cli.search.job import Job, open_controller
+from nas.cli.search.reading import reader, with_fidelity
 from nas.cli.specs import trained_file
-from nas.searching.config import ParentConfig
+from nas.formatting import counted
+from nas.searching.config import ParentConfig, SearchConfig
+from nas.searching.sizes import Sizes
 from search_spaces import ElasticSpace, InputError
 from search_spaces.errors import first_problem
 from search_spaces.spaces.elastic import total_stride
 
 if TYPE_CHECKING:
     from nas.checkpoints.checkpoint import Checkpoint
+    from nas.data.load import ImageSource
+
+LEAST_PER_CLASS = 2
 
 SMALLEST = 0.5
 """The smallest resolution by default, as a fraction of the largest."""
@@ -25,13 +34,16 @@ MOST_RESOLUTIONS = 5
 
 
 def open_parent(config: ParentConfig) -> Checkpoint:
-    """Read the parent's checkpoint.
+    """Read the parent's checkpoint, or fetch published weights.
 
     Raises:
-        InputError: It is not a trained network, or cannot be read.
+        InputError: It is not a trained network, or cannot be read or fetched.
     """
     from nas.checkpoints.checkpoint import load_checkpoint  # imports torch
+    from nas.checkpoints.importing.published import is_published, published_checkpoint
 
+    if is_published(config.path) and not Path(config.path).exists():
+        return published_checkpoint(config.path)
     path = trained_file(
         config.path, mend="import trained ones with nas import, or leave --parent out"
     )
@@ -43,6 +55,20 @@ def open_parent(config: ParentConfig) -> Checkpoint:
     checkpoint = load_checkpoint(path)
     say_run(str(path), checkpoint.run)
     return checkpoint
+
+
+def require_enough_images(images: ImageSource) -> None:
+    """Check that there are two training images for each class, on average.
+
+    Raises:
+        InputError: There are fewer.
+    """
+    found, classes = len(images.pictures["train"].labels), len(images.classes)
+    if found < LEAST_PER_CLASS * classes:
+        raise InputError(
+            f"{images.name} has {counted(found, 'training image')} of {classes} classes: give at least "
+            f"{LEAST_PER_CLASS} of each, better dozens"
+        )
 
 
 def default_resolutions(parent: Checkpoint, largest: int) -> tuple[int, ...]:
@@ -83,3 +109,65 @@ def elastic_space(
 def parent_file(folder: Path) -> Path:
     """Return a run's copy of its parent, as it was given."""
     return folder / "start.pt"
+
+
+def open_from_parent(
+    config: SearchConfig,
+    parent: Checkpoint,
+    images: ImageSource,
+    console: Console,
+    *,
+    sources: tuple[LatencySource, ...],
+    began_s: float,
+) -> Job:
+    """Open the inputs of a search of a parent's sub-networks.
+
+    Args:
+        config: The search's settings.
+        parent: The parent.
+        images: The images, not read yet.
+        console: Shows progress.
+        sources: The devices.
+        began_s: `time.monotonic` when the command started.
+
+    Raises:
+        InputError: Two inputs do not fit together, or an image cannot be read.
+    """
+    from nas.checkpoints.checkpoint import checkpoint_bytes  # imports torch
+
+    assert config.parent is not None
+    for option, given in (("--teacher", config.teacher), ("--warm-start", config.warm_start)):
+        if given:
+            raise InputError(
+                f"{option} does not apply with --parent, which gives the weights and is the teacher: leave "
+                "it out"
+            )
+    require_enough_images(images)
+    sides = config.parent.resolutions
+    largest = config.resolution or (max(sides) if sides else images.default_px())
+    resolutions = sides or default_resolutions(parent, largest)
+    largest = max(resolutions)
+    space = elastic_space(parent, resolutions, classes=len(images.classes))
+    own = config.parent.model_copy(update={"resolutions": resolutions})
+    config = config.model_copy(update={"parent": own}).with_sizes(Sizes(largest, largest))
+    open_controller(config, space)
+    copies = {parent_file(Path()).name: checkpoint_bytes(parent, run=parent.run)}
+    read = reader(config, images, console)
+    data = {
+        px: read(px, beside_px=tuple(other for other in resolutions if other != px))
+        for px in space.resolutions
+    }
+    config = with_fidelity(config, data[largest])
+    finals = config.finals.as_it_trains(config.recipe, train_images=len(data[largest].train))
+    return Job(
+        config.model_copy(update={"finals": finals}),
+        space,
+        sources,
+        data[largest],
+        data[largest],
+        console,
+        parent=parent,
+        images=data,
+        copies=copies,
+        began_s=began_s,
+    )

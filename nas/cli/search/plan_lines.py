@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from latency import LatencySource, devices_of
-from nas.cli.search.opening import Job
+from nas.cli.search.job import Job
 from nas.formatting import counted, duration, networks, three_digits
 from nas.searching.config import SearchConfig
 from nas.searching.fidelity import LEAST_PAIRS

@@ -11,11 +11,11 @@ from typing import Any
 from latency import LatencySource, MeasurementError
 from latency.estimates.published import PublishedEstimate
 from nas.cli.machine import require_machine
-from nas.cli.search.opening import Job
+from nas.cli.search.job import Job
 from nas.cli.search.plan_lines import Prospect, plan_grid, workers
 from nas.display.output import noted
 from nas.display.progress import Waiting, waiting
-from nas.formatting import counted, duration
+from nas.formatting import counted, duration, three_digits, two_digits_up
 from nas.searching.config import SearchConfig, parse_config
 from nas.searching.from_parent.parent import fits_classes
 from nas.searching.latency_warmup import PowerLaw
@@ -27,6 +27,7 @@ from nas.searching.time_budget import RESERVE
 from nas.statistics.advice import Advice, reading_error
 from nas.training.speed import teacher_speed
 from search_spaces import ElasticSpace, InputError
+from search_spaces.shell import quoted
 
 SHOWN_PARTS = 3
 """Number of unusual blocks named in a warning."""
@@ -62,6 +63,7 @@ def plan(
             _prospect(job, typed, source, status)
             for typed, source in zip(config.targets, job.sources, strict=True)
         ]
+        require_something_to_search(job, prospects)
         status.update("timing a few training steps")
         cost = _cost(job, prospects)
     settled = _settled(job, prospects)
@@ -96,6 +98,29 @@ def plan(
         "warnings": warnings,
     }
     return job, document
+
+
+def require_something_to_search(job: Job, prospects: Sequence[Prospect]) -> None:
+    """Check that the parent itself is not within the targets.
+
+    Raises:
+        InputError: It is, so that the best network is known.
+    """
+    if job.parent is None or job.config.parent is None:
+        return
+    whole_ms = [prospect.span.references[PARENT].median_ms for prospect in prospects]
+    if any(ms > one.target_ms for ms, one in zip(whole_ms, prospects, strict=True)):
+        return
+    path = quoted(job.config.parent.path)
+    tune = f"nas train {path} --data {quoted(job.config.data.source)} --recipe finetune"
+    if not fits_classes(job.parent, job.data):
+        tune += " --new-classifier"
+    took = " and ".join(map(three_digits, whole_ms))
+    raise InputError(
+        f"the parent itself takes {took} ms, within the target, so there is nothing to search: fine-tune "
+        f"and deploy it ({tune}), or give a lower "
+        f"{prospects[0].option}{two_digits_up(whole_ms[0] / 2)}"
+    )
 
 
 def _prospect(job: Job, typed: str, source: LatencySource, status: Waiting) -> Prospect:

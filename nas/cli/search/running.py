@@ -11,7 +11,7 @@ from rich.console import Console
 
 from nas.cli.errors import Failed
 from nas.cli.search import opening, planning
-from nas.cli.search.opening import Job
+from nas.cli.search.job import Job
 from nas.cli.search.options import SearchRunOptions
 from nas.cli.search.summary import conclude
 from nas.display.output import print_json, search_line

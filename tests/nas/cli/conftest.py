@@ -37,8 +37,12 @@ head: {conv: 64, hidden: 0, act: relu, dropout: 0.0}
 @pytest.fixture(autouse=True)
 def _no_timing(monkeypatch):
     """A plan's cost is that of a machine of known speed: timing it takes a second a search."""
-    for room in ("adapting", "searching.planning"):
-        monkeypatch.setattr(f"nas.{room}.forecast.training_speed", lambda *_, **__: 500.0)
+    for module in (
+        "adapting.forecast",
+        "searching.planning.forecast",
+        "searching.planning.from_parent",
+    ):
+        monkeypatch.setattr(f"nas.{module}.training_speed", lambda *_, **__: 500.0)
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,12 @@
 """
 
 import random
+import shutil
 
 import pytest
 
+from nas.checkpoints.checkpoint import checkpoint_bytes
+from tests.nas.cli.search.test_search_from_parent import small_parent
 from tests.nas.killing import killed_at, lines, make_images, start
 
 pytestmark = pytest.mark.slow
@@ -80,3 +83,38 @@ def test_nor_where_candidates_train_for_a_first_part_first(in_two_parts):
     )
     for log in ("trials.jsonl", "finals.jsonl"):
         assert lines(run / log) == lines(in_two_parts / "runs" / "whole-parts" / log)
+
+
+FROM_PARENT = """
+parent: {path: stranger.pt, resolutions: [64, 32], recipe: {steps: 40, batch_size: 16}}
+device: madds:1
+trials: 6
+batch_size: 3
+recipe: {steps: 4, batch_size: 16}
+finals: {count: 1, repeats: 1, recipe: {steps: 8, batch_size: 16}}
+data: {source: images}
+"""
+
+
+@pytest.fixture(scope="module")
+def from_parent(place):
+    """A search that fine-tunes its parent first."""
+    (place / "stranger.pt").write_bytes(checkpoint_bytes(small_parent()))
+    (place / "parent.yaml").write_text(FROM_PARENT)
+    whole = ("--config", "parent.yaml", "--run-name", "whole-parent", "--workers", "0")
+    assert start(place, "search_main", *whole).wait() == 0
+    return place
+
+
+def test_nor_in_a_search_from_a_parent(from_parent):
+    """Killed while the parent is fine-tuned, in the trials, and in the finals."""
+    shutil.rmtree(from_parent / "runs" / "parents")  # so that it is fine-tuned again
+    run = killed_at(
+        (0, 4, 8), from_parent, "search_main", ("--config", "parent.yaml"), name="killed-parent",
+        workers=0, rng=random.Random(3),
+    )  # fmt: skip
+    whole = from_parent / "runs" / "whole-parent"
+    for log in ("trials.jsonl", "finals.jsonl"):
+        assert lines(run / log) == lines(whole / log)
+    assert (run / "best.yaml").read_bytes() == (whole / "best.yaml").read_bytes()
+    assert (run / "parent.pt").read_bytes() == (whole / "parent.pt").read_bytes()

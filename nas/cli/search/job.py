@@ -1,0 +1,156 @@
+"""A search with its inputs opened, and how it runs with a live view."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from controllers import Controller, make_controller
+from latency import LatencySource
+from nas.display.search_view import LiveView
+from nas.engine.folder.run_folder import RunFolder
+from nas.engine.folder.run_teacher import RunTeacher
+from nas.engine.watching import Several, TensorBoard
+from nas.run_search import search
+from nas.searching.config import SearchConfig
+from nas.searching.from_parent.preparing import SearchedParent
+from nas.searching.latency_warmup import can_be_guided
+from nas.searching.planning.forecast import Cost
+from nas.searching.results.search_result import SearchResult
+from nas.searching.teacher_cost import slowed_by
+from nas.searching.time_budget import Spent, WallTime
+from search_spaces import ElasticSpace, FactorizedSpace, SearchSpace
+
+if TYPE_CHECKING:
+    from nas.checkpoints.checkpoint import Checkpoint
+    from nas.data.images import Dataset
+
+KEPT_PARENTS = "parents"
+"""Folder beside the runs, of parents that were fine-tuned on a run's classes."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A search, with its inputs opened.
+
+    Attributes:
+        data: Images at the proxy resolution.
+        final_data: The same images at the deployed size.
+        warm_start: Networks that trials are initialized from.
+        parent: The network whose sub-networks are searched, if any.
+        images: The same images at each size, if resolution is searched.
+        teacher: The network that finalists learn from, if any.
+        copies: Contents of the files named in the settings; the run keeps them under these names.
+        cost: Expected cost; None if unknown.
+        began_s: `time.monotonic` when the command started; a time budget counts from there.
+    """
+
+    config: SearchConfig
+    space: FactorizedSpace | ElasticSpace
+    sources: tuple[LatencySource, ...]
+    data: Dataset
+    final_data: Dataset
+    console: Console
+    warm_start: tuple[Checkpoint, ...] = ()
+    parent: Checkpoint | None = None
+    images: Mapping[int, Dataset] = field(default_factory=dict)
+    teacher: RunTeacher | None = None
+    copies: dict[str, bytes] = field(default_factory=dict)
+    cost: Cost | None = None
+    began_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def wall_time(self) -> WallTime | None:
+        """The time budget; None if the search has a number of trials instead."""
+        if self.config.budget_s is None:
+            return None
+        expected = None if self.cost is None else (self.cost.trial_s, self.cost.finals_s)
+        return WallTime(self.config.budget_s, expected, self.spent_s)
+
+    @property
+    def is_guided(self) -> bool:
+        """Whether the controller uses latency guesses before anything is trained."""
+        wanted = self.config.latency_warmup is not None
+        return wanted and can_be_guided(open_controller(self.config, self.space))
+
+    @property
+    def spent_s(self) -> float:
+        """Seconds since the command started."""
+        return time.monotonic() - self.began_s
+
+    def run(self, folder: RunFolder) -> SearchResult:
+        """Run the search with a live view."""
+        config = self.config
+        targets_ms = [ms for ms in config.targets.values() if ms is not None]
+        assert len(targets_ms) == len(self.sources)
+        controller = open_controller(config, self.space)
+        expected_s = None if self.cost is None else self.cost.total_s
+        budget_left_s = None
+        if config.budget_s is not None:
+            budget_left_s = config.budget_s - self.spent_s - Spent.kept(folder / "spent.json").total
+        view = LiveView(
+            self.console,
+            config,
+            expected_s=expected_s,
+            budget_left_s=budget_left_s,
+            slowdown=slowed_by(self.teacher, config.finals, config.sizes),
+        )
+        with folder.locked(), view.shown():
+            board = TensorBoard(folder / "tensorboard")
+            try:
+                return search(
+                    self.space,
+                    controller=controller,
+                    latency=self.sources,
+                    data=self.data,
+                    final_data=self.images or self.final_data,
+                    target_ms=targets_ms,
+                    folder=folder.path,
+                    recipe=config.recipe,
+                    reward=config.reward,
+                    trials=config.trials if config.budget_s is None else None,
+                    wall_time=self.wall_time,
+                    batch_size=config.batch_size,
+                    finals=config.finals,
+                    schedule=config.schedule,
+                    warm_start=self.warm_start,
+                    latency_warmup=config.latency_warmup.laws if config.latency_warmup else (),
+                    fidelity=config.fidelity,
+                    teacher=config.teacher,
+                    parent=self._searched_parent(folder),
+                    seed=config.seed,
+                    watcher=Several(view, board),
+                )
+            finally:
+                board.close()
+
+    def _searched_parent(self, folder: RunFolder) -> SearchedParent | None:
+        if self.parent is None:
+            return None
+        assert self.config.parent is not None
+        return SearchedParent(
+            self.parent,
+            recipe=self.config.parent.recipe,
+            temperature=self.config.parent.temperature,
+            teacher_weight=self.config.parent.teacher_weight,
+            kept=folder.path.parent / KEPT_PARENTS,
+        )
+
+
+def open_controller(config: SearchConfig, space: SearchSpace) -> Controller:
+    """Return a search's controller, new.
+
+    Raises:
+        InputError: It is unknown, or an option is invalid.
+    """
+    chosen = config.controller
+
+    def fresh() -> Controller:
+        return make_controller(chosen.name, space.arities, seed=config.seed, options=chosen.options)
+
+    fresh().ask(config.batch_size)  # bad options fail here, before anything is measured
+    return fresh()

@@ -1,0 +1,112 @@
+"""`nas-search --parent`: what it refuses, what it plans, and a run from images to files."""
+
+import json
+
+import pytest
+import torch
+from PIL import Image
+
+from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes, load_checkpoint
+from nas.checkpoints.usage import NORMALIZATIONS, Usage
+from search_spaces import REFERENCES
+from search_spaces.network import build
+
+CONFIG = """
+recipe: {steps: 2, batch_size: 16}
+parent: {recipe: {steps: 3, batch_size: 16}}
+finals: {count: 1, repeats: 1, recipe: {steps: 3, batch_size: 16}}
+"""
+
+
+def small_parent(classes=("cat", "dog", "owl")):
+    spec = REFERENCES["mobilenet_v2"](width=0.35, resolution=64, classes=len(classes))
+    weights = build(spec, generator=torch.Generator().manual_seed(1)).state_dict()
+    mean, std = NORMALIZATIONS["imagenet"]
+    return Checkpoint(spec, weights, Usage(classes, 64, mean, std))
+
+
+@pytest.fixture
+def search(nas_search, photos, tmp_path):
+    (tmp_path / "short.yaml").write_text(CONFIG)
+    (tmp_path / "parent.pt").write_bytes(checkpoint_bytes(small_parent()))
+    (tmp_path / "knows.pt").write_bytes(checkpoint_bytes(small_parent(("dark", "light"))))
+    options = ("--data", photos, "--device", "madds:1", "--workers", 0)
+    return lambda *more: nas_search(*options, *more)
+
+
+RUN = (
+    "--config", "short.yaml", "--parent", "parent.pt", "--resolutions", "64,32",
+    "--trials", 4, "--batch-size", 2,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (("--resolutions", "64"), "--resolutions 64 applies to --parent FILE: add it"),
+        (("--parent", "none.pt"), "none.pt: No such file or directory"),
+        (("--parent", "some.pth"), "some.pth has weights only: make a seed.pt of it with nas import"),
+        (("--parent", "parent.yaml"), "parent.yaml has no weights"),
+        (("--parent", "parent.pt", "--space", "mnasnet"), "--space mnasnet another: give one"),
+        (("--parent", "parent.pt", "--preset", "paper"), "the preset paper trains from scratch"),
+        (("--parent", "parent.pt", "--resolutions", "64,9x"), "'9x' is not a side in pixels"),
+        (("--parent", "parent.pt", "--resolutions", "64,40"), "resolution 40 is not a multiple of"),
+        (("--parent", "parent.pt", "--resolutions", "64,64"), "resolutions must be distinct"),
+        (("--parent", "parent.pt", "--teacher", "parent.pt"), "--teacher does not apply with --parent"),
+        (("--parent", "parent.pt", "--warm-start", "parent.pt"), "--warm-start does not apply"),
+        (("--parent", "parent.pt", "--target-ms", 1000), "so there is nothing to search"),
+        (("--parent", "parent.pt", "--target-ms", 0.01), "no sampled network is under 0.01 ms here"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_line_before_anything_is_trained(search, tmp_path, options, problem):
+    (tmp_path / "some.pth").write_bytes(b"")
+    (tmp_path / "parent.yaml").write_text("")
+    status, _, err = search(*options)
+    assert status == 2
+    assert problem in err.splitlines()[-1]
+    assert not (tmp_path / "runs").exists()
+
+
+def test_two_photos_a_class_are_the_least(search, photos, tmp_path):
+    few = tmp_path / "few"
+    for split in ("train", "val", "test"):
+        for label in ("dark", "light"):
+            (few / split / label).mkdir(parents=True)
+            Image.new("RGB", (64, 64)).save(few / split / label / "one.png")
+    status, _, err = search("--parent", "parent.pt", "--data", few)
+    assert status == 2
+    assert "few has 2 training images of 2 classes: give at least 2 of each" in err
+
+
+def test_the_plan_says_where_it_begins(search):
+    status, out, err = search(*RUN, "--dry-run", "--json")
+    assert status == 0, err
+    assert "parent.pt, fine-tuned on these 2 classes first" in err
+    assert "64, 32 px to choose from" in err
+    assert "half of the parent's latency" in err
+    plan = json.loads(out)
+    assert plan["target_ms"] == pytest.approx(plan["references_ms"]["the parent"] / 2)
+    status, _, err = search(*RUN, "--parent", "knows.pt", "--dry-run")
+    assert "knows.pt, whose weights all candidates inherit" in err
+
+
+def test_from_photos_to_files_and_on_from_the_log(search, nas_search, tmp_path):
+    status, out, err = search(*RUN, "--run-name", "one", "--json")
+    assert status == 0, err
+    result, run = json.loads(out), tmp_path / "runs" / "one"
+    assert "points (95% interval" in err
+    assert result["verdict"]["ships"] in ("finalist", "rival")
+    shipped = load_checkpoint(run / "seed.pt")
+    assert shipped.spec.resolution == result["px"]
+    assert shipped.usage.classes == ("dark", "light")
+    assert shipped.usage.mean == NORMALIZATIONS["imagenet"][0]
+
+    log = (run / "trials.jsonl").read_text().splitlines()
+    (run / "trials.jsonl").write_text("\n".join(log[:3]) + "\n")
+    (run / "finals.jsonl").unlink()
+    (tmp_path / "parent.pt").unlink()  # the run has its own copy
+    status, out, err = nas_search("--resume", run, "--workers", 0, "--json")
+    assert status == 0, err
+    again = json.loads(out)
+    assert again["verdict"] == result["verdict"]
+    assert again["fingerprint"] == result["fingerprint"]
