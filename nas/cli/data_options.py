@@ -85,11 +85,11 @@ def found_again(data: DataConfig, run: Path) -> DataConfig:
     Raises:
         InputError: The folder exists neither here nor in a parent of the run's folder.
     """
-    from nas.data.embedded import NAME  # imports PIL, the others torch
+    from nas.data.embedded import NAMES  # imports PIL, the others torch
     from nas.data.finding import expanded, is_folder
     from nas.data.torchvision_sets import canonical_name
 
-    known = data.source == NAME or canonical_name(data.source) is not None
+    known = data.source in NAMES or canonical_name(data.source) is not None
     path = expanded(data.source)
     if path.is_absolute() or path.exists() or (known and not is_folder(data.source)):
         return data

@@ -1,15 +1,23 @@
-"""The data set in the package: 15,000 images of Fashion-MNIST, equally many of each class."""
+"""The data sets in the package: 1,450 photos of 15 varieties of fruit, and a subset of Fashion-MNIST."""
 
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from search_spaces.errors import InputError
+
 NAME = "fashion-mnist-subset"
 
+PHOTOS = "fruit-photos"
+
+NAMES = (PHOTOS, NAME)
+
 _ASSET = files("nas.data") / "assets" / "fashion_mnist_subset.npz"
+_PHOTOS = files("nas.data") / "assets" / "fruit_photos"
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,7 @@ class GreyPictures:
 
 
 def read_embedded() -> tuple[tuple[str, ...], dict[str, GreyPictures]]:
-    """Return the class names, and train (10,000), val (2,500) and test (2,500), all of 28 px.
+    """Return Fashion-MNIST's class names, train (10,000), val (2,500) and test (2,500), all of 28 px.
 
     Train and val come from the source's training images, test from its test images.
     """
@@ -63,7 +71,21 @@ def read_embedded() -> tuple[tuple[str, ...], dict[str, GreyPictures]]:
         return tuple(str(name) for name in arrays["classes"]), pictures
 
 
-def embedded_classes() -> tuple[str, ...]:
-    """Return the class names, without reading the images."""
+def photo_folder() -> Path:
+    """Return the folder of the photos, with train, val and test.
+
+    Raises:
+        InputError: The package is not installed as files.
+    """
+    folder = Path(str(_PHOTOS))
+    if not folder.is_dir():
+        raise InputError(f"{PHOTOS} is missing: install the package as files, not as a zip archive")
+    return folder
+
+
+def embedded_name(classes: tuple[str, ...]) -> str | None:
+    """Return the embedded data set that has these classes; None if neither has."""
+    if classes == tuple(sorted(folder.name for folder in (photo_folder() / "train").iterdir())):
+        return PHOTOS
     with _ASSET.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-        return tuple(str(name) for name in arrays["classes"])
+        return NAME if classes == tuple(str(name) for name in arrays["classes"]) else None

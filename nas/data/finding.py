@@ -48,6 +48,10 @@ def find(
     if source == embedded.NAME:
         classes, parts = embedded.read_embedded()
         return Found(embedded.NAME, classes, parts)
+    if source == embedded.PHOTOS:
+        folder = read_folder(embedded.photo_folder(), layout="split")
+        splits = {"train": folder.train, "val": folder.val, "test": folder.test}
+        return Found(embedded.PHOTOS, folder.classes, splits)
     if is_folder(source) or not source:
         path = expanded(source)
         folder = read_folder(path, layout=layout, max_megapixels=max_megapixels)
@@ -84,15 +88,16 @@ def is_folder(source: str) -> bool:
     >>> is_folder("./photos"), is_folder("CIFAR10")
     (True, False)
     """
-    if source == embedded.NAME:
+    if source in embedded.NAMES:
         return False
     looks_like_path = os.sep in source or source.startswith((".", "~"))
     return looks_like_path or (bool(source) and os.path.exists(source))  # noqa: PTH110  of any length
 
 
 def _suggestion(source: str) -> str:
-    names = {name.lower(): name for name in (embedded.NAME, *torchvision_sets.SETS)}
+    names = {name.lower(): name for name in (*embedded.NAMES, *torchvision_sets.SETS)}
     near = difflib.get_close_matches(source.lower(), names, n=3, cutoff=0.6)
     if near:
         return f"did you mean {' or '.join(names[match] for match in near)}?"
-    return f"give a folder of class folders, {embedded.NAME}, or a torchvision name such as CIFAR10"
+    ours = ", ".join(embedded.NAMES)
+    return f"give a folder of class folders, {ours}, or a torchvision name such as CIFAR10"

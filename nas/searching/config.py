@@ -258,6 +258,7 @@ def _from_parent(preset: str) -> dict[str, Any]:
     quick = preset == "quick"
     return {
         "space": "elastic",
+        "data": {"source": "fruit-photos"},
         "trials": 24 if quick else 60,
         "batch_size": 4 if quick else 10,
         "recipe": tuning | length,
@@ -265,11 +266,20 @@ def _from_parent(preset: str) -> dict[str, Any]:
     }
 
 
+def _says_how_it_begins(given: Mapping[str, Any]) -> bool:
+    """Return whether settings name a parent or a space, or what only a search from scratch has."""
+    data = given.get("data") or {}
+    small = data.get("source") == "fashion-mnist-subset" or "proxy_resolution" in data
+    named = "path" in (given.get("parent") or {}) or ("parent" in given and not given["parent"])
+    return small or named or any(given.get(key) for key in ("space", "warm_start", "teacher"))
+
+
 def make_config(
     *,
     preset: str = "standard",
     file: Path | None = None,
     overrides: Mapping[str, Any] | None = None,
+    default_parent: str | None = None,
 ) -> SearchConfig:
     """Merge settings from a preset, then a file, then overrides; later ones take precedence key by key.
 
@@ -277,6 +287,7 @@ def make_config(
         preset: A name in `PRESETS`.
         file: YAML in the schema of `SearchConfig`, such as a run's `config.yaml`.
         overrides: Nested settings, as from the command line.
+        default_parent: The parent of a search whose settings do not say how it begins.
 
     Raises:
         InputError: An unknown preset, an unknown key, a wrong type or value.
@@ -287,7 +298,11 @@ def make_config(
         raise InputError(f"unknown preset {preset!r}: known are {', '.join(PRESETS)}{hint}")
     given = _merge({"preset": preset}, PRESETS[preset])
     own = {} if file is None else _layer(_read(file), where=str(file))
-    given_parent = (overrides or {}).get("parent") or {}
+    overrides = dict(overrides or {})
+    begins = preset == "paper" or any(map(_says_how_it_begins, (own, overrides)))
+    if default_parent is not None and not begins:
+        overrides["parent"] = {**overrides.get("parent", {}), "path": default_parent}
+    given_parent = overrides.get("parent") or {}
     if own.get("parent") or given_parent:
         given = _merge(given, _from_parent(preset))
     if file is not None:

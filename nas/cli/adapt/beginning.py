@@ -14,7 +14,7 @@ from nas.cli.adapt import opening, settings
 from nas.cli.adapt.options import TargetOptions
 from nas.cli.adapt.planning import announce, seed_latency
 from nas.cli.run_options import RunOptions
-from nas.data.embedded import NAME, embedded_classes
+from nas.data.embedded import NAME, embedded_name
 from nas.display.output import print_json
 from nas.engine.folder.run_folder import RunFolder, check_new, free_name, require_writable
 from search_spaces import InputError
@@ -75,10 +75,13 @@ def _opened(
 ) -> opening.Adapting:
     """Open the inputs, and measure the seed if the target is a fraction of its latency."""
     network = opening.open_seed(seed)
-    if target.data is None and network.usage.classes != embedded_classes():
-        raise InputError(
-            f"{seed} was not trained on the embedded images: give --data with its training images"
-        )
+    if target.data is None:
+        ours = embedded_name(network.usage.classes)
+        if ours is None:
+            raise InputError(
+                f"{seed} was not trained on the embedded images: give --data with its training images"
+            )
+        given = {**given, "data": {**given["data"], "source": ours}}
     teacher = opening.open_teacher(given.get("teacher"), network)
     device = network.device or "cpu" if target.device is None else target.device
     source = opening.open_source(device, network.spec)

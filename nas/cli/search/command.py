@@ -10,6 +10,7 @@ import typer
 from nas.cli.data_options import ImageOptions
 from nas.cli.option_groups import given, with_groups
 from nas.cli.search.options import (
+    DEFAULT_PARENT,
     MAY_CHANGE,
     ProcedureOptions,
     ScheduleOptions,
@@ -45,7 +46,12 @@ def search(
 
     if run.resume is None:
         preset = procedure.preset or "standard"
-        config = make_config(preset=preset, file=procedure.config, overrides=overrides)
+        config = make_config(
+            preset=preset,
+            file=procedure.config,
+            overrides=overrides,
+            default_parent=None if target.from_scratch else DEFAULT_PARENT,
+        )
         begun = running.begin(config, run, console)
     else:
         begun = running.resume(run.resume, run, schedule.settings(), images.settings(), console)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from nas.searching.planning.forecast import Cost
 from nas.searching.results.search_result import SearchResult
 from nas.searching.teacher_cost import slowed_by
 from nas.searching.time_budget import Spent, WallTime
-from search_spaces import ElasticSpace, FactorizedSpace, SearchSpace
+from search_spaces import ElasticSpace, FactorizedSpace
 
 if TYPE_CHECKING:
     from nas.checkpoints.checkpoint import Checkpoint
@@ -76,7 +76,7 @@ class Job:
     def is_guided(self) -> bool:
         """Whether the controller uses latency guesses before anything is trained."""
         wanted = self.config.latency_warmup is not None
-        return wanted and can_be_guided(open_controller(self.config, self.space))
+        return wanted and can_be_guided(open_controller(self.config, self.space.arities))
 
     @property
     def readings(self) -> int:
@@ -96,7 +96,7 @@ class Job:
         config = self.config
         targets_ms = [ms for ms in config.targets.values() if ms is not None]
         assert len(targets_ms) == len(self.sources)
-        controller = open_controller(config, self.space)
+        controller = open_controller(config, self.space.arities)
         expected_s = None if self.cost is None else self.cost.total_s
         budget_left_s = None
         if config.budget_s is not None:
@@ -150,8 +150,12 @@ class Job:
         )
 
 
-def open_controller(config: SearchConfig, space: SearchSpace) -> Controller:
+def open_controller(config: SearchConfig, arities: Sequence[int]) -> Controller:
     """Return a search's controller, new.
+
+    Args:
+        config: The search's settings.
+        arities: The space's.
 
     Raises:
         InputError: It is unknown, or an option is invalid.
@@ -159,7 +163,7 @@ def open_controller(config: SearchConfig, space: SearchSpace) -> Controller:
     chosen = config.controller
 
     def fresh() -> Controller:
-        return make_controller(chosen.name, space.arities, seed=config.seed, options=chosen.options)
+        return make_controller(chosen.name, arities, seed=config.seed, options=chosen.options)
 
     fresh().ask(config.batch_size)  # bad options fail here, before anything is measured
     return fresh()

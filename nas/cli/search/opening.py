@@ -34,6 +34,9 @@ from search_spaces.shell import quoted
 if TYPE_CHECKING:
     from nas.checkpoints.checkpoint import Checkpoint
 
+ANY_ARITIES = (2,) * 20
+"""Of a space large enough to check a controller's options with."""
+
 OWN_SPACE = "space.yaml"
 """A run's copy of the user's own space."""
 
@@ -54,6 +57,7 @@ def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None 
     began_s = time.monotonic()
     sources = tuple(_opened(device) for device in config.targets)
     require_distinct(sources)
+    open_controller(config, ANY_ARITIES)  # fails before images are read
     parent = None
     if config.parent is None:
         load_space(config.space)  # fails before images are read
@@ -73,7 +77,7 @@ def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None 
     )
     config = config.with_sizes(sizes)
     space = load_space(config.space, resolution=sizes.deployed_px, classes=len(images.classes))
-    open_controller(config, space)
+    open_controller(config, space.arities)
     if teacher is not None:
         teacher.teacher(images.classes)  # fails if it has other classes
         config = config.model_copy(update={"teacher": teacher.config})

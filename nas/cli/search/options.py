@@ -20,12 +20,14 @@ class TargetOptions(OptionGroup):
     """What to search, for which device, on which images."""
 
     space: Annotated[
-        str | None, typer.Option(help="mnasnet (default), or a YAML file with your own space.")
+        str | None,
+        typer.Option(help="Space to search from scratch: mnasnet, or a YAML file with your own."),
     ] = None
     target_ms: Annotated[
         float | None,
         typer.Option(
-            help="Target latency in ms on one device; default: MobileNetV3-Large's latency."
+            help="Target latency in ms on one device; default: half of the parent's latency, or "
+            "MobileNetV3-Large's from scratch."
         ),
     ] = None
     device: Annotated[
@@ -39,7 +41,7 @@ class TargetOptions(OptionGroup):
     data: Annotated[
         str | None,
         typer.Option(
-            help="Folder of class folders, or name of a torchvision data set; default: the embedded one."
+            help="Folder of class folders, or name of a torchvision data set; default: embedded images."
         ),
     ] = None
     resolution: Annotated[
@@ -59,10 +61,18 @@ class TargetOptions(OptionGroup):
     parent: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE|RUN",
-            help="Trained network whose sub-networks are searched, from its weights; see nas import.",
+            metavar="FILE|RUN|NAME",
+            help="Trained network whose sub-networks are searched, from its weights: a file of nas import, "
+            "or a published name (default: mobilenet_v2, which is in the package).",
         ),
     ] = None
+    from_scratch: Annotated[
+        bool,
+        typer.Option(
+            "--from-scratch",
+            help="Begin from new weights, in MnasNet's space; so do --space, --warm-start, --preset paper.",
+        ),
+    ] = False
     resolutions: Annotated[
         str | None,
         typer.Option(
@@ -76,11 +86,16 @@ class TargetOptions(OptionGroup):
         """Return the settings given.
 
         Raises:
-            InputError: An option lacks the parent that it applies to, or is not a list of sides.
+            InputError: Two options exclude each other, or one is not a list of sides.
         """
-        if self.resolutions is not None and self.parent is None:
+        if self.resolutions is not None and (self.from_scratch or self.space is not None):
             raise InputError(
-                f"--resolutions {self.resolutions} applies to --parent FILE: add it, or give --resolution"
+                f"--resolutions {self.resolutions} applies to a search from a parent, and this one begins "
+                "from scratch: give one --resolution"
+            )
+        if self.parent is not None and self.from_scratch:
+            raise InputError(
+                f"--parent {self.parent} and --from-scratch exclude each other: give one of them"
             )
         if self.parent is not None and self.space is not None:
             raise InputError(
@@ -97,6 +112,10 @@ class TargetOptions(OptionGroup):
             resolution=self.resolution,
             data=given(source=self.data, proxy_resolution=self.proxy_resolution),
         )
+
+
+DEFAULT_PARENT = "mobilenet_v2"
+"""Of a search that does not say how it begins: the weights in the package."""
 
 
 def sides(text: str | None) -> list[int] | None:

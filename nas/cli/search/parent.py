@@ -40,8 +40,11 @@ def open_parent(config: ParentConfig) -> Checkpoint:
         InputError: It is not a trained network, or cannot be read or fetched.
     """
     from nas.checkpoints.checkpoint import load_checkpoint  # imports torch
+    from nas.checkpoints.importing import embedded
     from nas.checkpoints.importing.published import is_published, published_checkpoint
 
+    if config.path == embedded.NAME and not Path(config.path).exists():
+        return embedded.embedded_checkpoint()
     if is_published(config.path) and not Path(config.path).exists():
         return published_checkpoint(config.path)
     path = trained_file(
@@ -83,7 +86,7 @@ def default_resolutions(parent: Checkpoint, largest: int) -> tuple[int, ...]:
     if not chosen:
         raise InputError(
             f"the images have {largest} px, less than the network's stride of {stride} px: give larger "
-            f"images, or --resolution {stride}"
+            f"images, --resolution {stride}, or --from-scratch"
         )
     return tuple(chosen)
 
@@ -150,7 +153,7 @@ def open_from_parent(
     space = elastic_space(parent, resolutions, classes=len(images.classes))
     own = config.parent.model_copy(update={"resolutions": resolutions})
     config = config.model_copy(update={"parent": own}).with_sizes(Sizes(largest, largest))
-    open_controller(config, space)
+    open_controller(config, space.arities)
     copies = {parent_file(Path()).name: checkpoint_bytes(parent, run=parent.run)}
     read = reader(config, images, console)
     data = {

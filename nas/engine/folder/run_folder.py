@@ -10,6 +10,11 @@ spent.json       the wall time spent and the batch sizes chosen (with a time bud
 space.yaml       the user's own space (runs of the commands)
 warm-start-N.pt  networks that trials are initialized from (runs of the commands)
 teacher.pt       the network that finalists learn from, if any
+start.pt         the parent as given (runs of the commands)
+parent/          state of the parent's fine-tuning
+parent.pt        the parent, trained on the run's classes
+order.pt         the order of importance of its channels
+rivals.json      networks to compare finalists with
 policy.jsonl     the controller's probabilities after each batch, if it has a policy
 weights/         the finalists' weights
 result.json      the winner and its figures

@@ -16,7 +16,6 @@ from latency import Latency, MeasurementError
 from nas.atomic_files import read_json, write_whole
 from nas.engine.folder.run_folder import RunFolder
 from nas.engine.measuring import Reading
-from netadapt.uniform import widest_uniform
 from search_spaces import ArchSpec, ElasticSpace, Tokens
 from search_spaces.spec import from_dict, to_dict
 
@@ -110,6 +109,8 @@ def _to_dict(rival: Rival) -> dict[str, object]:
 
 def _uniform(space: ElasticSpace, measure: Measure, targets_ms: Sequence[float]) -> list[Rival]:
     """Find the largest uniform width within the targets at each resolution, the largest first."""
+    from netadapt.uniform import widest_uniform  # imports torch
+
     readings: dict[str, tuple[Latency, ...]] = {}
 
     def overrun(spec: ArchSpec) -> float:

@@ -21,7 +21,17 @@ from nas.searching.planning.forecast import Span
 from search_spaces import REFERENCES
 from search_spaces.spec import save
 
-QUICK = ["--device", "madds:1", "--target-ms", "2", "--resolution", "32", "--workers", "0"]
+QUICK = [
+    "--from-scratch",
+    "--device",
+    "madds:1",
+    "--target-ms",
+    "2",
+    "--resolution",
+    "32",
+    "--workers",
+    "0",
+]
 
 
 @pytest.fixture

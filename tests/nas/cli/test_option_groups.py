@@ -84,7 +84,8 @@ def test_settings_are_what_was_given():
 
 def commands():
     apps = (nas_app, netadapt_app, search_app)
-    return {info.callback for app in apps for info in app.registered_commands}
+    # Not a set: xdist's workers must collect the same order.
+    return list(dict.fromkeys(info.callback for app in apps for info in app.registered_commands))
 
 
 @pytest.mark.parametrize("command", commands(), ids=lambda command: command.__name__)

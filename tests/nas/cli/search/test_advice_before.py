@@ -4,7 +4,17 @@ import json
 
 import pytest
 
-QUICK = ["--device", "madds:1", "--target-ms", "2", "--resolution", "32", "--workers", "0"]
+QUICK = [
+    "--from-scratch",
+    "--device",
+    "madds:1",
+    "--target-ms",
+    "2",
+    "--resolution",
+    "32",
+    "--workers",
+    "0",
+]
 
 
 @pytest.fixture

@@ -43,7 +43,8 @@ RUN = (
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (("--resolutions", "64"), "--resolutions 64 applies to --parent FILE: add it"),
+        (("--resolutions", "64", "--from-scratch"), "--resolutions 64 applies to a search from a parent"),
+        (("--parent", "parent.pt", "--from-scratch"), "exclude each other: give one of them"),
         (("--parent", "none.pt"), "none.pt: No such file or directory"),
         (("--parent", "some.pth"), "some.pth has weights only: make a seed.pt of it with nas import"),
         (("--parent", "parent.yaml"), "parent.yaml has no weights"),

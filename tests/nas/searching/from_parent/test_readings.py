@@ -8,7 +8,8 @@ import torch
 
 from nas.data.images import ArraySplit
 from nas.data.load import open_source
-from nas.searching.from_parent.readings import Joined, for_trials, kept_back
+from nas.searching.from_parent.readings import kept_back
+from nas.searching.from_parent.trial_images import Joined, for_trials
 from tests.nas.adapting.test_adapt import DATA
 from tests.nas.killing import make_images
 
