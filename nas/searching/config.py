@@ -254,7 +254,7 @@ def _from_parent(preset: str) -> dict[str, Any]:
             "the preset paper trains from scratch, as the paper does: leave it out to search from a parent"
         )
     tuning = read_recipe("finetune").model_dump(mode="json")
-    length = {"steps": 80, "epochs": None, "min_steps": None}
+    length = {"steps": 40, "epochs": None, "min_steps": None}
     quick = preset == "quick"
     return {
         "space": "elastic",
