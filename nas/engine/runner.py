@@ -83,9 +83,18 @@ class BatchRunner(Generic[J]):
             RunStoppedError: Nothing works, or a device is lost.
             InputError: The log is not this plan's.
         """
+        self.begin()
+        return self._batch.queue.pop(0) if self._batch.queue else None
+
+    def begin(self) -> None:
+        """Open the next batch if none is out, which measures its networks; `next_job` does so too.
+
+        Raises:
+            RunStoppedError: Nothing works, or a device is lost.
+            InputError: The log is not this plan's.
+        """
         while not self.done and len(self._batch.trials) == len(self._batch.jobs):
             self._advance()
-        return self._batch.queue.pop(0) if self._batch.queue else None
 
     def record(self, job: J, outcome: Outcome) -> None:
         """Keep a job's outcome; once this returns, it survives a `kill -9`.

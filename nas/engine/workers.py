@@ -36,6 +36,8 @@ def run_jobs(
     if schedule.workers == 0:
         run_serially(runner, evaluate)
         return
+    if not devices:
+        runner.begin()  # measures the first batch before the workers' start disturbs it
     resources = Resources(
         workers=schedule.workers,
         cpus_per_trial=schedule.cpus_per_trial,

@@ -257,12 +257,14 @@ def _from_parent(preset: str) -> dict[str, Any]:
     length = {"steps": 40, "epochs": None, "min_steps": None}
     quick = preset == "quick"
     return {
+        **({"resolution": 96} if quick else {}),
         "space": "elastic",
         "data": {"source": "fruit-photos"},
+        "reward": {"kind": "hard"},  # accuracy alone counts up to the target
         "trials": 24 if quick else 60,
         "batch_size": 4 if quick else 10,
         "recipe": tuning | length,
-        "finals": {"recipe": tuning, "count": 1 if quick else 3, "repeats": 2 if quick else 4},
+        "finals": {"recipe": tuning, "count": 1 if quick else 2, "repeats": 2},
     }
 
 

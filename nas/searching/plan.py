@@ -8,7 +8,6 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
 from controllers import Controller
 from latency import Latency
@@ -203,9 +202,10 @@ class SearchPlan:
         return taught_s, [trained_s[t.fingerprint] for t in again]
 
     def _rival_s(self, rival: Rival, trained_s: Mapping[str, float]) -> float:
-        """How long a trial of a rival would take: as the first trials, by MAdds."""
-        pace = [trained_s[t.fingerprint] / t.madds for t in distinct(self.trials)]
-        return count(rival.spec).madds * fmean(pace) if pace else 0.0
+        """How long a trial of a rival would take: as all trials, by MAdds."""
+        tried = distinct(self.trials)
+        spent_s = sum(trained_s[trial.fingerprint] for trial in tried)
+        return count(rival.spec).madds * spent_s / max(1, sum(trial.madds for trial in tried))
 
 
 def search_runner(

@@ -127,15 +127,22 @@ def _decisions(job: Job, prospects: Sequence[Prospect], cost: Cost | None) -> li
             f"all train for {first:.0%} of the steps, then the better {keep:.0%} of a batch in full"
         )
         lines.append(("fidelity", text))
-    trials = f"{_trials(config)}, then {counted(config.finals.count, 'finalist')} longer"
+    finals = _finals(config)
+    trials = f"{_trials(config)}, then {finals} longer"
     if cost is not None:
         at_once = workers(config)
         on = f"on {counted(at_once, 'worker')}" if at_once else "in this process"
-        trials = (
-            f"about {duration(cost.total_s)} {on}: {counted(config.trials, 'trial')}, then "
-            f"{counted(config.finals.count, 'finalist')} longer"
-        )
+        trials = f"about {duration(cost.total_s)} {on}: {counted(config.trials, 'trial')}, then {finals} longer"
     return [*lines, ("time", trials)]
+
+
+def _finals(config: SearchConfig) -> str:
+    """Say which networks train longer at the end."""
+    finalists = counted(config.finals.count, "finalist")
+    if config.parent is None:
+        return finalists
+    rivals = len(config.parent.resolutions or (1,))
+    return f"{finalists} and {'up to ' if rivals > 1 else ''}{counted(rivals, 'rival')}"
 
 
 def _parent(job: Job, cost: Cost | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,7 +79,8 @@ def tuned_parent(
         done = fine_tune(
             with_classes_of(data, start),
             data,
-            recipe,
+            # Nothing else trains meanwhile.
+            recipe.model_copy(update={"threads": os.cpu_count() or 1}),
             seed=seed,
             device=device,
             keeper=keeper,

@@ -23,6 +23,7 @@ from nas.searching.results.search_result import (
 )
 from nas.searching.results.verdict import Difference, Score, Verdict
 from nas.statistics.noise import fastest_of_the_best, measure_noise
+from search_spaces import ArchSpec
 
 
 def conclude(
@@ -50,6 +51,7 @@ def conclude(
     test = TestScores(folder, plan, images)
     test_accuracy, problem = test.of(winner)
     data = images.proxy
+    verdict = _verdict(plan, finals, test, winner)
     result = SearchResult(
         folder=folder,
         winner=winner,
@@ -67,7 +69,8 @@ def conclude(
         fastest=fastest,
         chance=chance_of(data.val, classes=len(data.classes)),
         rivals=plan.rivals,
-        verdict=_verdict(plan, finals, test, winner),
+        verdict=verdict,
+        runner_up=_runner_up(plan, finals, winner) if verdict else None,
     )
     return write_results(result, images.of_spec(result.spec))
 
@@ -97,6 +100,15 @@ def _verdict(
         images=len(ours),
         ships="rival" if winner.kind == "rival" else "finalist",
     )
+
+
+def _runner_up(
+    plan: SearchPlan, finals: Sequence[Trial], winner: Trial
+) -> tuple[Trial, ArchSpec] | None:
+    """Return the best rival if a finalist has won, and else the best finalist."""
+    kind = "final" if winner.kind == "rival" else "rival"
+    other = choose_winner(finals, targets_ms=plan.targets_ms, kinds=(kind,))
+    return None if other is None else (other, plan.spec_of(other))
 
 
 def _score(plan: SearchPlan, trial: Trial, answers: Sequence[bool]) -> Score:

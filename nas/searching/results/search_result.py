@@ -18,7 +18,7 @@ from nas.searching.config import load_config
 from nas.searching.from_parent.rivals import Rival
 from nas.searching.results.estimates import Estimate
 from nas.searching.results.stored_result import read_result
-from nas.searching.results.verdict import Verdict
+from nas.searching.results.verdict import FINALIST_FILE, RIVAL_FILE, Verdict
 from nas.searching.sizes import Sizes
 from nas.statistics.noise import Noise, fastest_of_the_best
 from search_spaces import ArchSpec
@@ -56,6 +56,7 @@ class SearchResult:
         chance: Held-out accuracy of a network that has learned nothing, 0..1; None if unknown.
         rivals: What the finalists were compared with, in a search from a parent.
         verdict: How the best finalist compares with the best rival; None without rivals.
+        runner_up: The other one of these two, which is not the winner, and its network.
     """
 
     folder: RunFolder
@@ -76,6 +77,7 @@ class SearchResult:
     chance: float | None = None
     rivals: Sequence[Rival] = ()
     verdict: Verdict | None = None
+    runner_up: tuple[Trial, ArchSpec] | None = None
 
     @property
     def px(self) -> int:
@@ -298,6 +300,12 @@ def _write_network(result: SearchResult, data: Dataset) -> SplitScore | None:
     weights = finalist_weights(result.folder, result.winner)
     seed = Checkpoint(result.spec, weights, usage, _device(result.folder))
     write_whole(result.folder / "seed.pt", checkpoint_bytes(seed))
+    if result.runner_up is not None:
+        other, spec = result.runner_up
+        theirs = finalist_weights(result.folder, other)
+        beside = Checkpoint(spec, theirs, replace(usage, trained_px=spec.resolution), seed.device)
+        name = RIVAL_FILE if other.kind == "rival" else FINALIST_FILE
+        write_whole(result.folder / name, checkpoint_bytes(beside))
     return keep_and_score_onnx(result.folder / "best.onnx", seed, data.val)
 
 

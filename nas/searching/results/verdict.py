@@ -16,6 +16,9 @@ from nas.formatting import percent
 
 Z95 = 1.96
 
+RIVAL_FILE, FINALIST_FILE = "rival.pt", "finalist.pt"
+"""Checkpoint of the best rival, or of the best finalist if the rival has won."""
+
 
 class Score(Record):
     """A network's figures in the comparison.
@@ -94,5 +97,17 @@ class Verdict(Record):
             f"{so}: {self.points:+.1f} points (95% interval {self.low:+.1f} to {self.high:+.1f}) on "
             f"{self.images:,} test images; {self.finalist}, {self.rival}, each trained once."
         )
-        chosen = self.finalist if self.ships == "finalist" else self.rival
-        return [figures, f"Ship {chosen.name}: its held-out accuracy is the highest."]
+        return [figures, self._advice()]
+
+    def _advice(self) -> str:
+        """Say what seed.pt is, and when to prefer the other network."""
+        chosen, other, file = self.finalist, self.rival, RIVAL_FILE
+        if self.ships == "rival":
+            chosen, other, file = self.rival, self.finalist, FINALIST_FILE
+        advice = (
+            f"seed.pt is {chosen.name}, the more accurate one on the held-out images; {file} is "
+        )
+        surprised = self.low > 0 if self.ships == "rival" else self.high < 0
+        if surprised:
+            return f"{advice}{other.name}, which the test images favor: prefer it."
+        return f"{advice}{other.name}."

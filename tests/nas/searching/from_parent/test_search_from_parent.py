@@ -9,6 +9,7 @@ import torch
 from controllers import make_controller
 from latency import open_device
 from nas.checkpoints.checkpoint import load_checkpoint
+from nas.checkpoints.scoring import score
 from nas.engine.trial import read_trials
 from nas.engine.watching import Silent
 from nas.run_search import search
@@ -82,6 +83,16 @@ def test_the_verdict_is_about_the_best_of_each(done) -> None:
     assert (verdict.ships == "rival") == (done.winner.kind == "rival")
     report = (done.folder / "report.html").read_text()
     assert f"{verdict.points:+.1f} points (95% interval" in report
+
+
+def test_the_other_one_of_the_two_is_kept_as_well(done) -> None:
+    name = "finalist.pt" if done.winner.kind == "rival" else "rival.pt"
+    other = load_checkpoint(done.folder / name)
+    assert other.spec == done.runner_up[1]
+    assert other.usage.trained_px == other.spec.resolution
+    accuracy = {"rival.pt": done.verdict.rival, "finalist.pt": done.verdict.finalist}[name].accuracy
+    data = IMAGES[other.spec.resolution]
+    assert score(other, data, ("test",)).accuracy == pytest.approx(accuracy)
 
 
 def test_a_run_is_read_back_with_its_rivals(done) -> None:
