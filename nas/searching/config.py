@@ -192,6 +192,15 @@ class SearchConfig(BaseModel):
     def _devices(cls, given: Any) -> Any:
         return with_targets(given) if isinstance(given, Mapping) else given
 
+    @model_validator(mode="after")
+    def _look_needs_weights(self) -> Self:
+        if self.parent is None and self.fidelity is not None and self.fidelity.first == 0:
+            raise ValueError(
+                "fidelity.first must be above 0 in a search from scratch, got 0: it only looks at inherited "
+                "weights"
+            )
+        return self
+
     @property
     def sizes(self) -> Sizes:
         """The trials' resolution and the deployed one.
@@ -270,9 +279,11 @@ def _from_parent(preset: str) -> dict[str, Any]:
 
 def _says_how_it_begins(given: Mapping[str, Any]) -> bool:
     """Return whether settings name a parent or a space, or what only a search from scratch has."""
-    data = given.get("data") or {}
-    small = data.get("source") == "fashion-mnist-subset" or "proxy_resolution" in data
-    named = "path" in (given.get("parent") or {}) or ("parent" in given and not given["parent"])
+    data, parent = given.get("data"), given.get("parent", {})
+    small = isinstance(data, Mapping) and (
+        data.get("source") == "fashion-mnist-subset" or "proxy_resolution" in data
+    )
+    named = "path" in parent if isinstance(parent, Mapping) else True
     return small or named or any(given.get(key) for key in ("space", "warm_start", "teacher"))
 
 

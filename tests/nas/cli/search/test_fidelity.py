@@ -52,7 +52,7 @@ def test_the_better_ones_train_in_full(nas_search, photos, config, tmp_path):
     [
         (0.5, "the short training would take 50 of 12 steps (at least 50)"),
         (1.5, "fidelity.first: must be less than 1, got 1.5"),
-        (0, "fidelity.first is 0, which only looks at inherited weights"),
+        (0, "fidelity.first must be above 0 in a search from scratch, got 0"),
     ],
 )
 def test_a_part_that_cannot_be(nas_search, photos, config, tmp_path, value, message):
