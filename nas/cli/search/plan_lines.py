@@ -132,7 +132,8 @@ def _decisions(job: Job, prospects: Sequence[Prospect], cost: Cost | None) -> li
     if cost is not None:
         at_once = workers(config)
         on = f"on {counted(at_once, 'worker')}" if at_once else "in this process"
-        trials = f"about {duration(cost.total_s)} {on}: {counted(config.trials, 'trial')}, then {finals} longer"
+        tried = counted(config.trials, "trial")
+        trials = f"about {duration(cost.total_s)} {on}: {tried}, then {finals} longer"
     return [*lines, ("time", trials)]
 
 
