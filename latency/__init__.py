@@ -11,6 +11,7 @@ import os
 from latency.devices import DEVICES, Kind, device_kinds, open_device
 from latency.measuring.cache import Cached
 from latency.measuring.measured import Measured, Reading
+from latency.measuring.paced import Paced
 from latency.measuring.runtime import Conditions, Loaded, Runtime
 from latency.measuring.source import (
     Device,
@@ -41,6 +42,7 @@ __all__ = [
     "Loaded",
     "Measured",
     "MeasurementError",
+    "Paced",
     "Pool",
     "Ratio",
     "Reading",

@@ -177,15 +177,22 @@ class Measured:
         pace_ms = latency.median_ms / ratio(own, anchor).value
         return Reading(replace(latency, anchor_ms=pace_ms), own, anchor)
 
+    @property
+    def best_anchor_ms(self) -> float | None:
+        """The anchor's record on this device, in milliseconds; None without one."""
+        return None if self.record is None else self.record.best_ms(self._anchor_key)
+
+    @property
+    def _anchor_key(self) -> str:
+        own = "" if self.anchor == ANCHOR else f"-{self.anchor.fingerprint}"
+        return self.device.fingerprint + own
+
     def _contention(self, anchor: Blocks) -> Iterator[str]:
         """Yield a problem if the anchor is slower than its record on this device."""
         if self.record is None:
             return
         median = float(sorted(block_medians(anchor))[len(anchor) // 2])
-        key = self.device.fingerprint
-        if self.anchor != ANCHOR:
-            key += f"-{self.anchor.fingerprint}"
-        best = self.record.update(key, median)
+        best = self.record.update(self._anchor_key, median)
         if median > self.timing.max_contention * best:
             yield f"something else used the device: the anchor took {median / best:.2f} times its best"
 

@@ -196,7 +196,7 @@ class SearchConfig(BaseModel):
     def _look_needs_weights(self) -> Self:
         if self.parent is None and self.fidelity is not None and self.fidelity.first == 0:
             raise ValueError(
-                "fidelity.first must be above 0 in a search from scratch, got 0: it looks at inherited weights"
+                "fidelity.first must be above 0 in a search from scratch, got 0: it takes inherited weights"
             )
         return self
 

@@ -8,7 +8,7 @@ leaves the parent's weights usable (`netadapt.sub_networks`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from math import prod
@@ -104,6 +104,29 @@ class ElasticSpace(BaseModel):
     heads: Annotated[tuple[Multiplier, ...], Field(min_length=1)] = (1.0,)
     kernels: tuple[Channels, ...] = (3,)
     squeezes: bool = True
+
+    @classmethod
+    def of(cls, parent: ArchSpec, *, classes: int, resolutions: Sequence[int]) -> Self:
+        """Return the sub-networks of a network with another number of classes.
+
+        >>> from search_spaces.references import mobilenet_v2
+        >>> space = ElasticSpace.of(mobilenet_v2(), classes=12, resolutions=(96, 128))
+        >>> space.parent.resolution, space.parent.head.classes
+        (128, 12)
+
+        Args:
+            parent: The network.
+            classes: Number of classes.
+            resolutions: Sides of the input in pixels.
+
+        Raises:
+            ValidationError: A resolution does not fit the network.
+        """
+        head = replace(parent.head, classes=classes)
+        largest = max(resolutions, default=parent.resolution)
+        spec = replace(parent, head=head, resolution=largest)
+        sides = tuple(sorted(resolutions, reverse=True))
+        return cls(name="elastic", parent=spec, resolutions=sides)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

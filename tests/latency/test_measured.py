@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from latency import Device, Latency, MeasurementError, check_latency_source
+from latency import Device, Latency, MeasurementError, Paced, check_latency_source
 from latency.measuring.anchor import ANCHOR, AnchorRecord
 from latency.measuring.cpu import linux_conditions, pinned
 from latency.measuring.device_lock import exclusive_use
@@ -189,6 +189,19 @@ def test_readings_are_scaled_to_one_anchor_latency():
         assert again.problems == reading.problems
     estimate = Latency.exactly(2.0, Device("table", "t"))
     assert estimate.scaled_to_anchor(1.0) == estimate
+
+
+def test_paced_readings_are_those_of_the_quiet_device(tmp_path):
+    record, near = AnchorRecord(tmp_path), replace(LARGE, blocks=LARGE.blocks[:-1])
+    true_ms = count(near).madds / 1e7
+    for pace in (1.0, 1.7, 2.4):
+        lab = Lab(lambda _, pace=pace: pace)
+        reading = Paced(source(lab, record=record).with_anchor(LARGE)).latency(near)
+        assert reading.median_ms == pytest.approx(true_ms)
+        assert reading.anchor_ms == pytest.approx(count(LARGE).madds / 1e7)
+        assert reading.stable == (pace == 1.0)
+    unrecorded = Paced(source(Lab(lambda _: 1.7)).with_anchor(LARGE)).latency(near)
+    assert unrecorded.median_ms == pytest.approx(1.7 * true_ms)
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"median_ms": null}', '{"median_ms": "x"}'])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 from rich.console import Console
 
-from latency import LatencySource
+from latency import Cached, LatencySource, Measured, Paced
 from nas.cli.provenance import say_run
 from nas.cli.search.job import Job, open_controller
 from nas.cli.search.reading import reader, with_fidelity
@@ -17,7 +16,7 @@ from nas.cli.specs import trained_file
 from nas.formatting import counted
 from nas.searching.config import ParentConfig, SearchConfig
 from nas.searching.sizes import Sizes
-from search_spaces import ElasticSpace, InputError
+from search_spaces import ArchSpec, ElasticSpace, InputError
 from search_spaces.errors import first_problem
 from search_spaces.spaces.elastic import total_stride
 
@@ -60,6 +59,18 @@ def open_parent(config: ParentConfig) -> Checkpoint:
     return checkpoint
 
 
+def beside_parent(source: LatencySource, parent: ArchSpec) -> LatencySource:
+    """Return a device's source that measures its networks next to their parent.
+
+    Args:
+        source: The device; cached if it measures.
+        parent: The parent, at its largest resolution.
+    """
+    if isinstance(source, Cached) and isinstance(source.source, Measured):
+        return Cached(Paced(source.source.with_anchor(parent)))
+    return source
+
+
 def require_enough_images(images: ImageSource) -> None:
     """Check that there are two training images for each class, on average.
 
@@ -99,12 +110,8 @@ def elastic_space(
     Raises:
         InputError: A resolution does not fit the network.
     """
-    head = replace(parent.spec.head, classes=classes)
-    spec = replace(parent.spec, head=head, resolution=max(resolutions))
     try:
-        return ElasticSpace(
-            name="elastic", parent=spec, resolutions=tuple(sorted(resolutions, reverse=True))
-        )
+        return ElasticSpace.of(parent.spec, classes=classes, resolutions=resolutions)
     except ValidationError as error:
         raise InputError(f"--resolutions: {first_problem(error)}") from error
 
@@ -154,6 +161,7 @@ def open_from_parent(
     own = config.parent.model_copy(update={"resolutions": resolutions})
     config = config.model_copy(update={"parent": own}).with_sizes(Sizes(largest, largest))
     open_controller(config, space.arities)
+    sources = tuple(beside_parent(source, space.parent) for source in sources)
     copies = {parent_file(Path()).name: checkpoint_bytes(parent, run=parent.run)}
     read = reader(config, images, console)
     data = {

@@ -9,8 +9,8 @@ import shutil
 import pytest
 
 from nas.checkpoints.checkpoint import checkpoint_bytes
-from tests.nas.cli.search.test_search_from_parent import small_parent
 from tests.nas.killing import killed_at, lines, make_images, start
+from tests.nas.small_parent import small_parent
 
 pytestmark = pytest.mark.slow
 

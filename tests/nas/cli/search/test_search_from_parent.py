@@ -3,26 +3,17 @@
 import json
 
 import pytest
-import torch
 from PIL import Image
 
-from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes, load_checkpoint
-from nas.checkpoints.usage import NORMALIZATIONS, Usage
-from search_spaces import REFERENCES
-from search_spaces.network import build
+from nas.checkpoints.checkpoint import checkpoint_bytes, load_checkpoint
+from nas.checkpoints.usage import NORMALIZATIONS
+from tests.nas.small_parent import small_parent
 
 CONFIG = """
 recipe: {steps: 2, batch_size: 16}
 parent: {recipe: {steps: 3, batch_size: 16}}
 finals: {count: 1, repeats: 1, recipe: {steps: 3, batch_size: 16}}
 """
-
-
-def small_parent(classes=("cat", "dog", "owl")):
-    spec = REFERENCES["mobilenet_v2"](width=0.35, resolution=64, classes=len(classes))
-    weights = build(spec, generator=torch.Generator().manual_seed(1)).state_dict()
-    mean, std = NORMALIZATIONS["imagenet"]
-    return Checkpoint(spec, weights, Usage(classes, 64, mean, std))
 
 
 @pytest.fixture
@@ -51,7 +42,7 @@ RUN = (
         (("--parent", "parent.pt", "--space", "mnasnet"), "--space mnasnet another: give one"),
         (("--parent", "parent.pt", "--preset", "paper"), "the preset paper trains from scratch"),
         (("--parent", "parent.pt", "--resolutions", "64,9x"), "'9x' is not a side in pixels"),
-        (("--parent", "parent.pt", "--resolutions", "64,40"), "resolution 40 is not a multiple of"),
+        (("--parent", "parent.pt", "--resolutions", "64,36"), "resolution 36 is not a multiple of"),
         (("--parent", "parent.pt", "--resolutions", "64,64"), "resolutions must be distinct"),
         (("--parent", "parent.pt", "--teacher", "parent.pt"), "--teacher does not apply with --parent"),
         (("--parent", "parent.pt", "--warm-start", "parent.pt"), "--warm-start does not apply"),

@@ -3,12 +3,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from nas.checkpoints.checkpoint import Checkpoint
 from nas.checkpoints.usage import Usage
 from nas.data.images import ArraySplit
-from search_spaces import REFERENCES, ElasticSpace
-from search_spaces.network import build
+from search_spaces import ElasticSpace
 from tests.nas.adapting.test_adapt import DATA
+from tests.nas.small_parent import small_parent
 
 
 def at(px):
@@ -28,10 +27,8 @@ IMAGES = {64: at(64), 32: at(32)}
 @pytest.fixture(scope="session")
 def parent():
     """A small network with random weights that knows the images' classes."""
-    spec = REFERENCES["mobilenet_v2"](width=0.5, resolution=64, classes=len(DATA.classes))
-    weights = build(spec, generator=torch.Generator().manual_seed(1)).state_dict()
     usage = Usage(DATA.classes, 64, DATA.mean, DATA.std)
-    return Checkpoint(spec, weights, usage)
+    return replace(small_parent(DATA.classes), usage=usage)
 
 
 @pytest.fixture(scope="session")
