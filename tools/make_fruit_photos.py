@@ -5,8 +5,7 @@
 The folder holds the data set's train, val and test, a folder a class (MIT licence; its home is
 github.com/marcusklasson/GroceryStoreDataset), its photos scaled to a shorter side of 128 px. Photos are
 copied as they are. Classes are the varieties, which the file names begin with. The data set's own val has
-few photos, so the last fifth of each variety's training photos, by number, is held out too; its test photos
-stay apart.
+few photos, so every fourth of its test photos is held out with them; the others are the test.
 """
 
 import argparse
@@ -18,7 +17,7 @@ from pathlib import Path
 
 TARGET = Path(__file__).parents[1] / "nas" / "data" / "assets" / "fruit_photos"
 FRUIT = ("Apple", "Nectarine", "Orange", "Peach", "Pear", "Satsumas", "Tomato")
-HELD_OUT = 0.2
+EVERY = 4
 
 
 def by_variety(folder: Path) -> dict[str, list[Path]]:
@@ -39,9 +38,8 @@ def main() -> None:
     for split in ("train", "val", "test"):
         for fruit in FRUIT:
             for variety, photos in by_variety(source / split / fruit).items():
-                kept = len(photos) - round(HELD_OUT * len(photos)) if split == "train" else 0
                 for number, photo in enumerate(photos):
-                    part = "val" if split == "train" and number >= kept else split
+                    part = "val" if split == "test" and number % EVERY == 0 else split
                     folder = TARGET / part / variety
                     folder.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(photo, folder / photo.name)

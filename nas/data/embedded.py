@@ -1,4 +1,4 @@
-"""The data sets in the package: 1,450 photos of 15 varieties of fruit, and a subset of Fashion-MNIST."""
+"""The data sets in the package: 1,431 photos of 15 varieties of fruit, and a subset of Fashion-MNIST."""
 
 from dataclasses import dataclass
 from importlib.resources import files

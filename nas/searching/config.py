@@ -264,6 +264,7 @@ def _from_parent(preset: str) -> dict[str, Any]:
     tuning = read_recipe("finetune").model_dump(mode="json")
     length = {"steps": 40, "epochs": None, "min_steps": None}
     quick = preset == "quick"
+    final = tuning | {"epochs": 4.0} if quick else tuning
     return {
         **({"resolution": 96} if quick else {}),
         "space": "elastic",
@@ -272,7 +273,7 @@ def _from_parent(preset: str) -> dict[str, Any]:
         "trials": 24 if quick else 60,
         "batch_size": 4 if quick else 10,
         "recipe": tuning | length,
-        "finals": {"recipe": tuning, "count": 1 if quick else 2, "repeats": 2},
+        "finals": {"recipe": final, "count": 1 if quick else 2, "repeats": 1 if quick else 2},
     }
 
 

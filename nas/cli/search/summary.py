@@ -25,6 +25,7 @@ from nas.report.search.procedure import procedure
 from nas.searching.planning.evidence import advice_after
 from nas.searching.results.record import RunRecord
 from nas.searching.results.search_result import SearchResult
+from nas.searching.results.verdict import FINALIST_FILE, RIVAL_FILE
 from nas.searching.time_budget import MOST_IDLE
 from nas.statistics.noise import beside_winner, faster_finalist, fastest_of_the_best
 from search_spaces.shell import quoted
@@ -87,11 +88,12 @@ def conclude(
             if fastest.overall_ms < result.winner.overall_ms:
                 console.print(
                     f"Trial {fastest.index} is as accurate, as far as can be told, and faster: "
-                    f"{in_short(fastest.latencies)} ({px} px), fastest.yaml.",
+                    f"{in_short(fastest.latencies)} ({result.sizes.latency_px(fastest.px)} px), "
+                    "fastest.yaml.",
                     soft_wrap=True,
                 )
         elif (fast := faster_finalist(result.finals, result.winner, result.noise)) is not None:
-            at = f"{in_short(fast.latencies)} ({px} px)"
+            at = f"{in_short(fast.latencies)} ({result.sizes.latency_px(fast.px)} px)"
             console.print(beside_winner(fast, at, result.noise))
     run = RunRecord.read(result.folder)
     if (advice := advice_after(run)) is not None:
@@ -103,7 +105,16 @@ def conclude(
     console.print(f"{'the rest' if resumed else 'this'} took {duration(took_s)}")
     folder = result.folder.path
     best = quoted(folder / "best.yaml")
-    files = ("best.yaml", "best.onnx", "seed.pt", "pareto.csv", "report.html", "trials.jsonl")
+    files = (
+        "best.yaml",
+        "best.onnx",
+        "seed.pt",
+        RIVAL_FILE,
+        FINALIST_FILE,
+        "pareto.csv",
+        "report.html",
+        "trials.jsonl",
+    )
     console.print(
         f"\n{folder}/ has {listed(folder, files)}\nnext: {command(f'show {best}')}",
         soft_wrap=True,
