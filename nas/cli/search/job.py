@@ -18,7 +18,6 @@ from nas.engine.watching import Several, TensorBoard
 from nas.run_search import search
 from nas.searching.config import SearchConfig
 from nas.searching.from_parent.preparing import SearchedParent
-from nas.searching.from_parent.readings import kept_back
 from nas.searching.latency_warmup import can_be_guided
 from nas.searching.planning.forecast import Cost
 from nas.searching.results.search_result import SearchResult
@@ -77,14 +76,6 @@ class Job:
         """Whether the controller uses latency guesses before anything is trained."""
         wanted = self.config.latency_warmup is not None
         return wanted and can_be_guided(open_controller(self.config, self.space.arities))
-
-    @property
-    def readings(self) -> int:
-        """Number of images that a trial is read on."""
-        val = len(self.data.val)
-        if self.parent is None:
-            return val
-        return val + kept_back(train=len(self.data.train), val=val)
 
     @property
     def spent_s(self) -> float:

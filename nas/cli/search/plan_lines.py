@@ -88,7 +88,7 @@ def plan_grid(
         earlier: Results of earlier runs.
         verbose: Whether to add details of the search.
     """
-    lines = [*_decisions(job, prospects, cost), _noise(earlier, held_out=job.readings)]
+    lines = [*_decisions(job, prospects, cost), _noise(earlier, held_out=len(job.data.val))]
     if verbose:
         lines += _details(job, prospects, cost, earlier)
     grid = Table.grid(padding=(0, 2))

@@ -244,9 +244,9 @@ def _warnings(job: Job) -> list[str]:
         warnings.append(
             f"the space has only {counted(job.space.size, 'network')}: the search ends after as many trials"
         )
-    if (points := reading_error(job.readings)) > COARSE_READING:
+    if (points := reading_error(len(job.data.val))) > COARSE_READING:
         warnings.append(
-            f"with {job.readings} held-out images, an accuracy has a standard error of up to "
+            f"with {len(job.data.val)} held-out images, an accuracy has a standard error of up to "
             f"{points:.1f} points, however long a trial trains: hold out more (a larger val folder, or a "
             "larger data.val_fraction)"
         )

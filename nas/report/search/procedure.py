@@ -67,13 +67,8 @@ def _trainings(run: RunRecord, training: TrainingMetadata) -> list[str]:
         length = counted(recipe.total_steps(data.train), "step")
         at = "its own size" if run.sizes.searched else f"{data.px} px"
         steps.append(f"each trained for {length} of {recipe.batch_size} images at {at}")
-    if (parent := run.metadata.parent) is not None:
+    if run.metadata.parent is not None:
         steps.append("initialized from the parent's weights, and taught by it")
-        if parent.kept_back:
-            steps.append(
-                f"read on the {data.val:,} held-out images and on {parent.kept_back:,} training images "
-                "that trials do without, which the parent has seen"
-            )
     if training.fidelity is not None:
         steps.append(
             f"first for {training.fidelity.first:.0%} of that; the best of each batch "

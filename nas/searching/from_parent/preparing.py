@@ -22,7 +22,6 @@ from nas.searching.from_parent.parent import (
     fits_classes,
     require_parent_of,
 )
-from nas.searching.from_parent.readings import kept_back
 from nas.searching.from_parent.rivals import Measure, recorded_rivals
 from nas.searching.from_parent.training import SubNetworkTraining
 from nas.searching.from_parent.tuning import tuned_parent
@@ -127,7 +126,6 @@ class FromParent:
             final_recipe=self.final_recipe,
             temperature=self.parent.temperature,
             teacher_weight=self.parent.teacher_weight,
-            kept_back=kept_back(train=len(largest.train), val=len(largest.val)),
         )
 
     def prepare(self, measure: Measure, targets_ms: Sequence[float], watcher: Watcher) -> Ready:
@@ -159,13 +157,8 @@ class FromParent:
         if self.fidelity is not None and self.fidelity.first > 0:
             train_images = len(images.proxy.train)
             rung = first_recipe(self.recipe, self.fidelity, train_images=train_images)
-        from nas.searching.from_parent.trial_images import for_trials  # imports torch
-
-        fewer = {px: for_trials(data) for px, data in self.images.deployed.items()}
-        trial_images = as_for(tuned, SearchImages(fewer[max(fewer)], fewer))
         training = SubNetworkTraining(
             images.deployed,
-            trial_images.deployed,
             parent,
             self.recipe,
             self.final_recipe,

@@ -37,8 +37,7 @@ class SubNetworkTraining:
     resolution.
 
     Attributes:
-        images: The images at each resolution, in pixels, for finalists.
-        trial_images: Those for trials, which are read on more of them.
+        images: The images at each resolution, in pixels.
         parent: The network to inherit from.
         recipe: Training recipe of trials.
         final_recipe: Training recipe of finalists and their rivals.
@@ -51,7 +50,6 @@ class SubNetworkTraining:
     """
 
     images: Mapping[int, Dataset]
-    trial_images: Mapping[int, Dataset]
     parent: Parent
     recipe: Recipe
     final_recipe: Recipe
@@ -76,7 +74,7 @@ class SubNetworkTraining:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         network = build(job.spec)
         network.load_state_dict(self._inherited(job))
-        data = (self.images if job.kind in LONG else self.trial_images)[job.spec.resolution]
+        data = self.images[job.spec.resolution]
         began_s = time.perf_counter()  # includes the evaluation
         recipe = self._recipe(job)
         if recipe is None:

@@ -62,7 +62,6 @@ class ParentMetadata(Record):
         final_recipe: How finalists train.
         temperature: Of the parent as teacher.
         teacher_weight: Of the teacher's part of the loss; 0 without a teacher.
-        kept_back: Training images that trials are read on instead of trained on.
     """
 
     fingerprint: str
@@ -71,7 +70,6 @@ class ParentMetadata(Record):
     final_recipe: Recipe
     temperature: float
     teacher_weight: float
-    kept_back: int = 0
 
 
 class SearchMetadata(Record):
