@@ -47,6 +47,9 @@ from nas.training.recipe import Recipe
 from nas.training.teacher_config import TeacherConfig
 from search_spaces import SearchSpace
 
+LEAST_OF_TARGET = 0.7
+"""Part of the target that sub-networks of a parent should take: most are far smaller than they may be."""
+
 if TYPE_CHECKING:
     from nas.checkpoints.checkpoint import Checkpoint
     from nas.data.images import Dataset
@@ -175,7 +178,8 @@ def search(
         record_metadata(run, metadata, data)
         if trained.teacher:
             trained.teacher.keep(run)
-        _prepare(controller, space, laws, targets_ms)
+        least = LEAST_OF_TARGET if parent else 0.0
+        _prepare(controller, space, laws, targets_ms, least=least)
         fidelity = trained.metadata.fidelity
         settings = _settings(budget, finals, fidelity, targets_ms).with_sizes(images.sizes)
         time_budget = _time_budget(limit, settings, run, began_s=began_s) if limit else None
@@ -215,12 +219,14 @@ def _prepare(
     space: SearchSpace,
     laws: Sequence[PowerLaw],
     targets_ms: Sequence[float],
+    *,
+    least: float,
 ) -> None:
     """Tell a new controller which networks are equal, and guide it by the latency laws, if any."""
     if isinstance(controller, CanMergeAliases):
         controller.merge_aliases(lambda tokens: space.encode(space.decode(tokens)))
     if laws:
-        guide(controller, space, laws, targets_ms)
+        guide(controller, space, laws, targets_ms, least=least)
 
 
 def _settings(

@@ -273,7 +273,7 @@ def _from_parent(preset: str) -> dict[str, Any]:
         "trials": 24 if quick else 60,
         "batch_size": 4 if quick else 10,
         "recipe": tuning | length,
-        "finals": {"recipe": final, "count": 1 if quick else 2, "repeats": 1 if quick else 2},
+        "finals": {"recipe": final, "count": 1 if quick else 2, "repeats": 2},
     }
 
 

@@ -94,6 +94,8 @@ def guide(
     space: SearchSpace,
     laws: Sequence[PowerLaw],
     targets_ms: Sequence[float],
+    *,
+    least: float = 0.0,
 ) -> None:
     """Warm up a new controller on estimated latency, and limit it if it supports a limit.
 
@@ -102,12 +104,16 @@ def guide(
         space: Decodes its tokens.
         laws: One per device.
         targets_ms: One per device.
+        least: Part of a target that a network should take on some device at least: one that is much
+            faster than it needs to be is hardly the most accurate.
     """
 
     def score(tokens: Tokens, limits_ms: Sequence[float]) -> float:
         spec = space.decode(tokens)
-        over = (law.ms(spec) / ms for law, ms in zip(laws, limits_ms, strict=True))
-        return -math.log(max(1.0, *over))
+        estimates_ms = [law.ms(spec) for law in laws]
+        over = max(ms / limit for ms, limit in zip(estimates_ms, limits_ms, strict=True))
+        taken = max(ms / target for ms, target in zip(estimates_ms, targets_ms, strict=True))
+        return -math.log(max(1.0, over, least / taken))
 
     if isinstance(controller, CanWarmUp):
         controller.warm_up(partial(score, limits_ms=targets_ms), enough=0.0)

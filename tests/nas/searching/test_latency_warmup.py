@@ -7,7 +7,7 @@ import torch
 
 from controllers import CONTROLLERS, CanConstrain, CanWarmUp, make_controller
 from nas.searching.latency_warmup import PowerLaw, can_be_guided, guide
-from search_spaces import REFERENCES, count, load_space
+from search_spaces import REFERENCES, ElasticSpace, count, load_space
 
 SPACE = load_space("mnasnet", resolution=224, classes=10)
 LAW = PowerLaw(scale_ms=0.02, power=0.9)
@@ -51,6 +51,20 @@ def test_half_of_what_a_warmed_up_policy_draws_is_within_the_target(target_ms):
     guide(controller, SPACE, [LAW], [target_ms])
     assert 0.6 < over(controller, target_ms) < 1.25
     assert len({*controller.ask(50)}) == 50  # it still has choices
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_nothing_far_below_the_target_is_asked_for_where_that_is_wanted(name):
+    space = ElasticSpace.of(REFERENCES["mobilenet_v2"](), classes=10, resolutions=(96, 128))
+    whole_ms = LAW.ms(space.parent)
+    controller = make_controller(name, space.arities, seed=0)
+    guide(controller, space, [LAW], [whole_ms / 2], least=0.7)
+    parts = [LAW.ms(space.decode(t)) / (whole_ms / 2) for t in controller.ask(10)]
+    assert min(parts) >= 0.7
+    assert max(parts) <= 1
+    small = make_controller(name, space.arities, seed=0)
+    guide(small, space, [LAW], [whole_ms / 2])
+    assert min(LAW.ms(space.decode(t)) / (whole_ms / 2) for t in small.ask(10)) < 0.7
 
 
 @pytest.mark.parametrize("name", KEPT)
