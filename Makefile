@@ -16,12 +16,12 @@ help: ## Show what there is to make
 setup: $(VENV)/.installed ## Install what running needs, into .venv
 setup-dev: $(VENV)/.installed-dev ## ... and what developing needs
 
-search: $(VENV)/.installed ## Run the main job, a platform-aware search on the embedded images, for BUDGET (6m)
+search: $(VENV)/.installed ## Run the main job, a search from pretrained weights on the embedded photos, for BUDGET (6m)
 	$(BIN)/nas-search --preset quick --budget $(BUDGET)
 
 netadapt: $(VENV)/.installed ## Narrow the network that the last search found to 70% of its latency
 	@test -f runs/seed.pt || $(MAKE) search
-	$(BIN)/netadapt --seed runs/seed.pt --device pieces:cpu --target-ratio 0.7 --delta 0.03 --finetune-steps 60 --final both --final-epochs 5
+	$(BIN)/netadapt --seed runs/seed.pt --device pieces:cpu --target-ratio 0.7 --delta 0.05 --finetune-steps 20 --final finetune --final-epochs 5
 
 test: $(VENV)/.installed-dev lint ## Run linters, type checks and the tests, but for the slow ones
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal -m "not slow"
