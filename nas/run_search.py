@@ -190,8 +190,9 @@ def search(
             time_budget.kept_up() if time_budget else nullcontext(),
         ):
             remote = remote_devices(sources)
+            # The cluster, through which other runs are kept off a device, is not there yet.
+            ready = trained.prepare(partial(measure, sources), targets_ms, watchers)
             measured = partial(measure, sources, hold=hold(remote, schedule))
-            ready = trained.prepare(measured, targets_ms, watchers)
             plan = SearchPlan(
                 space,
                 controller,

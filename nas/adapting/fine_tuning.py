@@ -41,14 +41,12 @@ class AdaptTraining:
         import torch
 
         from nas.checkpoints.torch_files import state_bytes, state_of
+        from nas.training.machine.device import worker_device
         from nas.training.train import Diverged, train
         from netadapt.weights import transfer
         from search_spaces.network import build
 
-        torch.set_num_threads(self.threads)
-        device = self.device
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = worker_device(self.device, threads=self.threads)
         drawn = torch.Generator().manual_seed(job.seed)
         network = build(job.spec, generator=drawn)
         if job.weights is not None:

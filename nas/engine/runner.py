@@ -9,7 +9,8 @@ the runner answers from the log as long as it lasts. The order in which workers 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from math import isfinite, nan
 from typing import Any, Generic
@@ -29,6 +30,21 @@ Plan = Generator[Sequence[J], list[Trial], Any]
 
 class RunStoppedError(RuntimeError):
     """The run cannot go on; the message says why. The log keeps what it has."""
+
+
+@contextmanager
+def stops_if_lost() -> Iterator[None]:
+    """Stop the run if a device is lost within the block.
+
+    Raises:
+        RunStoppedError: It is.
+    """
+    try:
+        yield
+    except DeviceLostError as lost:
+        raise RunStoppedError(
+            f"the device is lost ({lost}): the log keeps what it has; bring the device back, then resume"
+        ) from lost
 
 
 @dataclass
@@ -117,18 +133,13 @@ class BatchRunner(Generic[J]):
         if reason is not None and batch.fresh:
             raise RunStoppedError(reason)
         started = inspect.getgeneratorstate(self._plan) != inspect.GEN_CREATED
-        try:
+        with stops_if_lost():
             try:
                 jobs = self._plan.send(trials) if started else next(self._plan)
             except StopIteration as ended:
                 self.result, self.done = ended.value, True
             else:
                 self._open(jobs)
-        except DeviceLostError as lost:
-            raise RunStoppedError(
-                f"the device is lost ({lost}): the log keeps what it has; bring the device back, "
-                "then resume"
-            ) from lost
 
     def _open(self, jobs: Sequence[J]) -> None:
         """Replay what the log has of a batch; measure and queue the rest."""

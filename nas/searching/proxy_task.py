@@ -52,13 +52,11 @@ class ProxyTraining:
         import torch
 
         from nas.checkpoints.torch_files import state_bytes
+        from nas.training.machine.device import worker_device
         from nas.training.train import Diverged, train
         from search_spaces.network import build
 
-        torch.set_num_threads(self.threads)
-        device = self.device
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = worker_device(self.device, threads=self.threads)
         is_final = job.kind == "final"
         data, recipe = (self.final_dataset if is_final else self.dataset), self._recipe(job)
         # The weights do not depend on the resolution, so they also fit the deployed network.

@@ -17,8 +17,8 @@ from search_spaces import InputError
 if TYPE_CHECKING:
     from nas.data.images import Dataset
 
-OF_IMAGES = frozenset({"data", "training.fidelity"})
-"""Metadata derived from the images; the fidelity depends on their number."""
+OF_IMAGES = frozenset({"data", "training.fidelity", "training.finals_factor"})
+"""Metadata derived from the images; the last two depend on their number."""
 
 
 def record_metadata(folder: RunFolder, metadata: Record, data: Dataset | None = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from nas.atomic_files import write_whole
 from nas.engine.folder.run_folder import RunFolder
+from nas.engine.runner import stops_if_lost
 from nas.engine.schedule_config import ScheduleConfig
 from nas.engine.several_gpus import over_gpus
 from nas.engine.watching import Watcher, notify_preparing
@@ -130,19 +132,23 @@ class FromParent:
 
     def prepare(self, measure: Measure, targets_ms: Sequence[float], watcher: Watcher) -> Ready:
         """Fine-tune the parent, order its channels and find the rivals; what is done already is read."""
+        from nas.training.machine.device import worker_device  # imports torch
+
         space = require_parent_of(self.space, self.parent.checkpoint)
 
         def show(progress: Progress) -> None:
             note = f"fine-tuning the parent: step {progress.step} of {progress.total_steps}"
             notify_preparing(watcher, note)
 
+        # Nothing else trains meanwhile, so all cores are free.
+        device = worker_device(self.schedule.device, threads=os.cpu_count() or 1)
         tuned = tuned_parent(
             self.run,
             self.parent.checkpoint,
             self.images.proxy,
             self.parent.recipe,
             seed=self.seed,
-            device=_device(self.schedule),
+            device=device,
             kept=self.parent.kept,
             on_progress=show,
         )
@@ -152,7 +158,8 @@ class FromParent:
         notify_preparing(
             watcher, "measuring the rivals: the parent, narrower and on smaller images"
         )
-        rivals = recorded_rivals(self.run, space, measure=measure, targets_ms=targets_ms)
+        with stops_if_lost():
+            rivals = recorded_rivals(self.run, space, measure=measure, targets_ms=targets_ms)
         rung = None
         if self.fidelity is not None and self.fidelity.first > 0:
             train_images = len(images.proxy.train)
@@ -197,10 +204,3 @@ class FromParent:
         torch.save(dict(order), content)
         write_whole(path, content.getvalue())
         return order
-
-
-def _device(schedule: ScheduleConfig) -> str:
-    """Return the device of this process for the parent's fine-tuning."""
-    import torch
-
-    return "cuda" if schedule.device == "auto" and torch.cuda.is_available() else "cpu"

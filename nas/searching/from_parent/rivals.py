@@ -1,8 +1,7 @@
 """What a user would deploy without a search: the rivals that a finalist has to beat.
 
-These are the parent at each resolution, at the largest uniform width multiplier that meets the target, and
-other pretrained networks that the user names. They are measured before the first trial, and recorded: a
-resumed run compares with the same ones.
+These are the parent at each resolution, at the largest uniform width multiplier that meets the target. They
+are measured before the first trial, and recorded: a resumed run compares with the same ones.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from latency import Latency, MeasurementError
 from nas.atomic_files import read_json, write_whole
@@ -18,9 +16,6 @@ from nas.engine.folder.run_folder import RunFolder
 from nas.engine.measuring import Reading
 from search_spaces import ArchSpec, ElasticSpace, Tokens
 from search_spaces.spec import from_dict, to_dict
-
-if TYPE_CHECKING:
-    from nas.checkpoints.checkpoint import Checkpoint
 
 RIVALS = "rivals.json"
 
@@ -36,7 +31,7 @@ class Rival:
         name: What it is called: `width 0.62 at 96 px`.
         spec: The network.
         latencies: On each device.
-        opener: The nearest network of the space, which is among the first trials; None for a named one.
+        opener: The nearest network of the space, which is among the first trials; None if none is near.
     """
 
     name: str
@@ -45,26 +40,12 @@ class Rival:
     opener: Tokens | None = None
 
 
-@dataclass(frozen=True)
-class NamedRival:
-    """A pretrained network that the user names.
-
-    Attributes:
-        name: Its file.
-        checkpoint: The network, with the classes of the search's images.
-    """
-
-    name: str
-    checkpoint: Checkpoint
-
-
 def recorded_rivals(
     run: RunFolder,
     space: ElasticSpace,
     *,
     measure: Measure,
     targets_ms: Sequence[float],
-    named: Sequence[NamedRival] = (),
 ) -> tuple[Rival, ...]:
     """Return the rivals that a run has recorded, or find and record them now.
 
@@ -73,11 +54,13 @@ def recorded_rivals(
         space: The space that is searched.
         measure: Measures networks.
         targets_ms: The target on each device.
-        named: Further pretrained networks.
+
+    Raises:
+        DeviceLostError: A device is lost.
     """
     path = run / RIVALS
     if not path.is_file():
-        rivals = [*_uniform(space, measure, targets_ms), *_named(named, measure)]
+        rivals = _uniform(space, measure, targets_ms)
         write_whole(path, json.dumps([_to_dict(rival) for rival in rivals], indent=1) + "\n")
     return read_rivals(run)
 
@@ -139,13 +122,3 @@ def opener(space: ElasticSpace, multiplier: float, px: int) -> Tokens | None:
     """Return the network of a space at the largest of its uniform widths up to a multiplier."""
     known = [one for one in space.widths if one in space.expansions and one <= multiplier]
     return space.uniform(max(known), px) if known else None
-
-
-def _named(named: Sequence[NamedRival], measure: Measure) -> list[Rival]:
-    specs = [one.checkpoint.spec for one in named]
-    rivals = []
-    for one, reading in zip(named, measure(specs) if specs else [], strict=True):
-        if isinstance(reading, MeasurementError):
-            raise reading
-        rivals.append(Rival(one.name, one.checkpoint.spec, reading))
-    return rivals

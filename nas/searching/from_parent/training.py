@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from nas.data.share import WHOLE, Share
 from nas.engine.job import Job, Outcome
@@ -13,7 +13,6 @@ from nas.searching.from_parent.parent import Parent
 from nas.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
     from nas.data.images import Dataset
@@ -43,7 +42,6 @@ class SubNetworkTraining:
         final_recipe: Training recipe of finalists and their rivals.
         rung: Recipe of the short trainings, with multi-fidelity; None only looks.
         teacher: A network to learn from beside the labels.
-        other_weights: Weights of rivals that are not sub-networks, by fingerprint.
         device: `cpu`, `cuda`, or `auto` for the GPU if the worker has one.
         threads: Number of torch threads.
         share: This process's part of every batch, if several train a job together.
@@ -55,25 +53,20 @@ class SubNetworkTraining:
     final_recipe: Recipe
     rung: Recipe | None = None
     teacher: Teacher | None = None
-    other_weights: Mapping[str, dict[str, torch.Tensor]] = field(default_factory=dict)
     device: str = "auto"
     threads: int = 1
     share: Share = WHOLE
 
     def __call__(self, job: Job) -> Outcome:
         """Fine-tune a job's network; deterministic on the same kind of device."""
-        import torch
-
         from nas.checkpoints.torch_files import state_bytes
+        from nas.training.machine.device import worker_device
         from nas.training.train import Diverged, train
         from search_spaces.network import build
 
-        torch.set_num_threads(self.threads)
-        device = self.device
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = worker_device(self.device, threads=self.threads)
         network = build(job.spec)
-        network.load_state_dict(self._inherited(job))
+        network.load_state_dict(self.parent.state_dict(job.spec))
         data = self.images[job.spec.resolution]
         began_s = time.perf_counter()  # includes the evaluation
         recipe = self._recipe(job)
@@ -98,10 +91,6 @@ class SubNetworkTraining:
         took_s = time.perf_counter() - began_s
         weights = state_bytes(network.state_dict()) if job.kind in LONG else None
         return Outcome(result.accuracy, train_s=took_s, weights=weights, px=data.resolution_px)
-
-    def _inherited(self, job: Job) -> dict[str, Any]:
-        own = self.other_weights.get(job.fingerprint)
-        return self.parent.state_dict(job.spec) if own is None else own
 
     def _recipe(self, job: Job) -> Recipe | None:
         if job.kind == "rung":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,8 +78,7 @@ def tuned_parent(
         done = fine_tune(
             with_classes_of(data, start),
             data,
-            # Nothing else trains meanwhile.
-            recipe.model_copy(update={"threads": os.cpu_count() or 1}),
+            recipe,
             seed=seed,
             device=device,
             keeper=keeper,

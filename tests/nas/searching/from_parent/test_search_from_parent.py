@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from controllers import make_controller
-from latency import open_device
+from latency import DeviceLostError, open_device
 from nas.checkpoints.checkpoint import load_checkpoint
 from nas.checkpoints.scoring import score
+from nas.data.images import ArraySplit
+from nas.engine.runner import RunStoppedError
 from nas.engine.trial import read_trials
 from nas.engine.watching import Silent
 from nas.run_search import search
@@ -162,6 +164,41 @@ def test_the_loss_without_a_teacher_is_that_of_the_labels(space, parent, tmp_pat
         for run in (taught, alone)
     ]
     assert not torch.equal(weights[0]["stem.0.weight"], weights[1]["stem.0.weight"])
+
+
+def test_a_device_that_is_lost_before_the_first_trial_stops_the_run(space, parent, tmp_path):
+    class Unplugged:
+        device = SOURCE.device
+
+        def latency(self, spec):
+            raise DeviceLostError("no phone on the cable")
+
+    with pytest.raises(RunStoppedError, match=r"no phone on the cable.*bring the device back"):
+        run_search(space, parent, tmp_path, latency=Unplugged())
+    assert run_search(space, parent, tmp_path).verdict is not None
+
+
+def test_accepted_changes_of_the_images_may_change_the_lengths(space, parent, tmp_path):
+    finals = FinalsConfig(count=1, repeats=1, recipe=Recipe(epochs=1, batch_size=16))
+    run_search(space, parent, tmp_path, finals=finals, trials=3)
+    fewer = {
+        px: replace(
+            data,
+            train=ArraySplit(data.train.images[:40], data.train.labels[:40]),
+            changes=("24 images were removed from train",),
+        )
+        for px, data in IMAGES.items()
+    }
+    unchanged = {px: replace(data, changes=()) for px, data in fewer.items()}
+    with pytest.raises(InputError, match=r"data\.train was 64"):
+        run_search(
+            space, parent, tmp_path, finals=finals, trials=3, data=unchanged[64],
+            final_data=unchanged,
+        )  # fmt: skip
+    again = run_search(
+        space, parent, tmp_path, finals=finals, trials=3, data=fewer[64], final_data=fewer
+    )
+    assert again.verdict is not None
 
 
 @pytest.mark.parametrize(
