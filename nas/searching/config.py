@@ -26,7 +26,6 @@ from nas.training.named_recipes import read_recipe
 from nas.training.recipe import Recipe
 from nas.training.teacher_config import TeacherConfig
 from search_spaces.errors import InputError, first_problem
-from search_spaces.nearest import did_you_mean
 from search_spaces.spec import read_yaml
 
 SCHEMA = 1
@@ -227,108 +226,6 @@ class SearchConfig(BaseModel):
         return {**self.device}
 
 
-# Reliable: an hour or two on two cores with the embedded images, less with more cores. On 2,640 photos,
-# forty steps ranked networks by chance more than by merit (benchmarks/RESULTS.md), so small data sets are
-# trained for more epochs.
-_STANDARD: dict[str, Any] = {
-    "trials": 100,
-    "batch_size": 10,
-    "recipe": {"epochs": 5.0, "min_steps": 200},
-}
-
-PRESETS: dict[str, dict[str, Any]] = {
-    # For `make search`: minutes on two cores, to see every part work on real images.
-    "quick": {
-        "trials": 16,
-        "batch_size": 4,
-        "recipe": {"epochs": 1.5, "augment": {"pad_fraction": 0.0}},
-        "finals": {"count": 2, "epochs_factor": 3.0, "repeats": 2},
-        "controller": {"name": "screened", "options": {"warmup": 4}},
-    },
-    "standard": _STANDARD,
-    # The papers' plain procedure: REINFORCE alone decides what is trained.
-    "paper": {**_STANDARD, "controller": {"name": "rnn"}, "latency_warmup": None},
-}
-
-
-def _from_parent(preset: str) -> dict[str, Any]:
-    """Return what a preset changes in a search from a parent: short fine-tuning in place of training.
-
-    Raises:
-        InputError: The preset is for a search from scratch.
-    """
-    if preset == "paper":
-        raise InputError(
-            "the preset paper trains from scratch, as the paper does: leave it out to search from a parent"
-        )
-    tuning = read_recipe("finetune").model_dump(mode="json")
-    length = {"steps": 40, "epochs": None, "min_steps": None}
-    quick = preset == "quick"
-    final = tuning | {"epochs": 4.0} if quick else tuning
-    return {
-        **({"resolution": 96} if quick else {}),
-        "space": "elastic",
-        "data": {"source": "fruit-photos"},
-        "reward": {"kind": "hard"},  # accuracy alone counts up to the target
-        "trials": 24 if quick else 60,
-        "batch_size": 4 if quick else 10,
-        "recipe": tuning | length,
-        "finals": {"recipe": final, "count": 1 if quick else 2, "repeats": 2},
-    }
-
-
-def _says_how_it_begins(given: Mapping[str, Any]) -> bool:
-    """Return whether settings name a parent or a space, or what only a search from scratch has."""
-    data, parent = given.get("data"), given.get("parent", {})
-    small = isinstance(data, Mapping) and (
-        data.get("source") == "fashion-mnist-subset" or "proxy_resolution" in data
-    )
-    named = "path" in parent if isinstance(parent, Mapping) else True
-    return small or named or any(given.get(key) for key in ("space", "warm_start", "teacher"))
-
-
-def make_config(
-    *,
-    preset: str = "standard",
-    file: Path | None = None,
-    overrides: Mapping[str, Any] | None = None,
-    default_parent: str | None = None,
-) -> SearchConfig:
-    """Merge settings from a preset, then a file, then overrides; later ones take precedence key by key.
-
-    Args:
-        preset: A name in `PRESETS`.
-        file: YAML in the schema of `SearchConfig`, such as a run's `config.yaml`.
-        overrides: Nested settings, as from the command line.
-        default_parent: The parent of a search whose settings do not say how it begins.
-
-    Raises:
-        InputError: An unknown preset, an unknown key, a wrong type or value.
-    """
-    if preset not in PRESETS:
-        meant = {"fast": "quick", "default": "standard", "full": "standard"}.get(preset, preset)
-        hint = did_you_mean(meant, PRESETS)
-        raise InputError(f"unknown preset {preset!r}: known are {', '.join(PRESETS)}{hint}")
-    given = _merge({"preset": preset}, PRESETS[preset])
-    own = {} if file is None else _layer(_read(file), where=str(file))
-    overrides = dict(overrides or {})
-    begins = preset == "paper" or any(map(_says_how_it_begins, (own, overrides)))
-    if default_parent is not None and not begins:
-        overrides["parent"] = {**overrides.get("parent", {}), "path": default_parent}
-    given_parent = overrides.get("parent") or {}
-    if own.get("parent") or given_parent:
-        given = _merge(given, _from_parent(preset))
-    if file is not None:
-        given = _merge(given, own)
-        # Checked by itself, so that the file is not blamed for later errors.
-        path = given_parent.get("path") or "?"
-        checked = _merge(given, {"parent": {"path": path}}) if given_parent else given
-        parse_config(checked, where=str(file))
-    if overrides:
-        given = _merge(given, _layer(overrides, where="settings"))
-    return parse_config(given, where="settings")
-
-
 def parse_config(data: object, *, where: str) -> SearchConfig:
     """Parse settings from plain data.
 
@@ -343,7 +240,7 @@ def parse_config(data: object, *, where: str) -> SearchConfig:
 
 def load_config(path: Path) -> SearchConfig:
     """Read the settings in a run's folder."""
-    return parse_config(as_begun(_read(path)), where=str(path))
+    return parse_config(as_begun(read_settings(path)), where=str(path))
 
 
 def as_begun(settings: dict[str, Any]) -> dict[str, Any]:
@@ -364,7 +261,12 @@ def config_yaml(config: SearchConfig) -> str:
     return str(yaml.safe_dump(data, sort_keys=False))
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_settings(path: Path) -> dict[str, Any]:
+    """Read a file of settings, without its schema.
+
+    Raises:
+        InputError: It cannot be read, or is of another version.
+    """
     data = read_yaml(path)
     if data is None:  # an empty file, or only comments
         return {}
@@ -374,40 +276,3 @@ def _read(path: Path) -> dict[str, Any]:
     if version != SCHEMA:
         raise InputError(f"{path}: schema must be {SCHEMA}, got {version!r}: not of this version")
     return data
-
-
-def _layer(given: Mapping[str, Any], *, where: str) -> dict[str, Any]:
-    """Normalize settings from one source, in which `device: cpu=8` and `target_ms: 8` are equivalent."""
-    try:
-        return with_targets(given)
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from error
-
-
-_LENGTHS = frozenset({"epochs", "steps", "min_steps"})
-"""Keys for the length of a recipe: setting one replaces the others."""
-
-
-def _is_another(old: object, new: object) -> bool:
-    """Return whether a different controller is named."""
-    names = [given.get("name") if isinstance(given, Mapping) else given for given in (old, new)]
-    return None not in names and names[0] != names[1]
-
-
-def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `base` overridden by the keys of `over`, merging nested mappings.
-
-    >>> _merge({"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"c": 4}})
-    {'a': 1, 'b': {'c': 4, 'd': 3}}
-    """
-    merged = dict(base)
-    for key, value in over.items():
-        old = merged.get(key)
-        if key == "controller" and _is_another(old, value):
-            merged[key] = value  # the options of another controller do not apply
-        elif isinstance(old, Mapping) and isinstance(value, Mapping) and key != "device":
-            replaced = _LENGTHS if _LENGTHS & set(value) else frozenset()
-            merged[key] = _merge({k: v for k, v in old.items() if k not in replaced}, value)
-        else:
-            merged[key] = value
-    return merged

@@ -19,7 +19,7 @@ from nas.cli.search.options import (
 )
 from nas.cli.typed import options_typed
 from nas.display.output import messages
-from nas.searching.config import make_config
+from nas.searching.presets import make_config
 from search_spaces import InputError
 
 

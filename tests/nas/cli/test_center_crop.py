@@ -20,8 +20,9 @@ from nas.data.load import load_dataset
 from nas.engine.memoized_source import MemoizedSource
 from nas.run_adapt import adapt
 from nas.searching.arguments import proxy_training
-from nas.searching.config import FinalsConfig, make_config
+from nas.searching.config import FinalsConfig
 from nas.searching.images import SearchImages
+from nas.searching.presets import make_config
 from nas.training.recipe import Augment, Recipe
 from search_spaces import InputError
 from tests.nas.adapting.test_adapt import CONFIG, DATA, SEED

@@ -16,8 +16,9 @@ from nas.cli.search.plan_lines import Prospect
 from nas.cli.search.planning import _apart, first_lesson
 from nas.engine.folder.publishing import run_of
 from nas.formatting import three_digits
-from nas.searching.config import load_config, make_config
+from nas.searching.config import load_config
 from nas.searching.planning.forecast import Span
+from nas.searching.presets import make_config
 from search_spaces import REFERENCES
 from search_spaces.spec import save
 

@@ -3,9 +3,9 @@
 import pytest
 
 from latency import Cached, open_device
-from nas.searching.config import make_config
 from nas.searching.planning import forecast
 from nas.searching.planning.forecast import estimate_cost, measure_span
+from nas.searching.presets import make_config
 from nas.searching.sizes import Sizes
 from search_spaces import count, load_space
 

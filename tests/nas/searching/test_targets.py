@@ -2,7 +2,8 @@
 
 import pytest
 
-from nas.searching.config import SearchConfig, config_yaml, load_config, make_config
+from nas.searching.config import SearchConfig, config_yaml, load_config
+from nas.searching.presets import make_config
 from nas.searching.targets import aim
 from search_spaces import InputError
 

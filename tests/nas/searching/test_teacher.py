@@ -23,8 +23,9 @@ from nas.engine.schedule_config import ScheduleConfig
 from nas.engine.trial import Trial
 from nas.engine.watching import Silent
 from nas.run_search import search
-from nas.searching.config import FinalsConfig, make_config
+from nas.searching.config import FinalsConfig
 from nas.searching.planning.forecast import Cost
+from nas.searching.presets import make_config
 from nas.searching.proxy_task import ProxyTraining
 from nas.searching.sizes import Sizes
 from nas.searching.teacher_cost import slowdown

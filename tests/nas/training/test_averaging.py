@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nas.data.images import ArraySplit, Dataset
-from nas.searching.config import make_config
+from nas.searching.presets import make_config
 from nas.training.evaluate import evaluate
 from nas.training.recipe import Augment, Recipe
 from nas.training.train import Diverged, Progress, train

@@ -4,17 +4,7 @@ import json
 
 import pytest
 
-QUICK = [
-    "--from-scratch",
-    "--device",
-    "madds:1",
-    "--target-ms",
-    "2",
-    "--resolution",
-    "32",
-    "--workers",
-    "0",
-]
+from tests.nas.cli.test_commands import QUICK
 
 
 @pytest.fixture

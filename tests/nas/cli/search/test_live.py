@@ -11,7 +11,7 @@ from nas.display.search_view import LiveView, trial_line
 from nas.engine.job import Job
 from nas.engine.trial import Trial
 from nas.engine.watching import Silent, TensorBoard
-from nas.searching.config import make_config
+from nas.searching.presets import make_config
 from nas.searching.sizes import Sizes
 from search_spaces import REFERENCES
 
