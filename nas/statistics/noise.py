@@ -118,7 +118,7 @@ def faster_finalist(finals: Sequence[Trial], winner: Trial, noise: Noise) -> Tri
     """
     good = [trial for trial in finals if trial.kind == "final" and trial.ok]
     no_better = [trial for trial in good if (trial.accuracy or 0.0) <= (winner.accuracy or 0.0)]
-    fastest = fastest_of_the_best(no_better, noise)
+    fastest = fastest_of_the_best([winner, *no_better], noise)  # the winner may be a rival
     return fastest if fastest.overall_ms < winner.overall_ms else None
 
 

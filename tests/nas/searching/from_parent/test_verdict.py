@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
+from latency import Device, Latency
+from nas.engine.trial import Trial
 from nas.searching.results.verdict import Difference, Score, Verdict
+from nas.statistics.noise import Noise, faster_finalist
 
 
 def test_the_interval_is_that_of_a_paired_bootstrap():
@@ -45,3 +48,18 @@ def test_what_is_advised_agrees_with_the_figures(points, ships, sentence, advice
     assert sentence in first
     assert "on 2,485 test images" in first
     assert advice in second
+
+
+def test_a_finalist_far_below_a_rival_that_won_is_not_called_as_good():
+    def trial(kind, accuracy, ms):
+        latency = Latency.exactly(ms, Device("lab", "lab"))
+        return Trial(
+            index=0, kind=kind, batch=0, tokens=(), fingerprint=kind, seed=0, accuracy=accuracy,
+            latencies=(latency,), reward=accuracy, params=1, madds=1, error=None,
+            time={"train_s": 1.0},
+        )  # fmt: skip
+
+    rival, noise = trial("rival", 0.78, 1.05), Noise(2.9, between_seeds=0.5, pairs=2)
+    far, near = trial("final", 0.64, 0.64), trial("final", 0.775, 0.9)
+    assert faster_finalist([far, rival], rival, noise) is None
+    assert faster_finalist([far, near, rival], rival, noise) == near
