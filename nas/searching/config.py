@@ -127,6 +127,8 @@ class ParentConfig(BaseModel):
             half of `SearchConfig.resolution` up to it.
         recipe: How it is fine-tuned first, if it was trained on other classes.
         rivals: Checkpoints of further networks to compare finalists with, fine-tuned like them.
+        ranking_images: Images to rank trials on: those held out, and as many training images as are
+            missing; see `nas.searching.from_parent.set_aside`.
         temperature: Of the parent as teacher: see `nas.training.teacher_config.TeacherConfig`.
         teacher_weight: See there; 0 trains without a teacher.
     """
@@ -137,6 +139,7 @@ class ParentConfig(BaseModel):
     resolutions: tuple[Annotated[int, Field(ge=8)], ...] | None = None
     recipe: Recipe = Field(default_factory=lambda: read_recipe("finetune"))
     rivals: tuple[str, ...] = ()
+    ranking_images: Counted = 1000
     temperature: Annotated[float, Field(gt=0)] = 2.0
     teacher_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
 

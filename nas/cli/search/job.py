@@ -17,7 +17,9 @@ from nas.engine.folder.run_teacher import RunTeacher
 from nas.engine.watching import Several, TensorBoard
 from nas.run_search import search
 from nas.searching.config import SearchConfig
+from nas.searching.from_parent.parent import fits_classes
 from nas.searching.from_parent.preparing import SearchedParent
+from nas.searching.from_parent.set_aside import fold_size
 from nas.searching.latency_warmup import can_be_guided
 from nas.searching.planning.forecast import Cost
 from nas.searching.results.search_result import SearchResult
@@ -70,6 +72,19 @@ class Job:
             return None
         expected = None if self.cost is None else (self.cost.trial_s, self.cost.finals_s)
         return WallTime(self.config.budget_s, expected, self.spent_s)
+
+    @property
+    def ranking_images(self) -> int:
+        """Number of images that trials are ranked on."""
+        held_out = len(self.data.val)
+        if (
+            self.parent is None
+            or self.config.parent is None
+            or fits_classes(self.parent, self.data)
+        ):
+            return held_out
+        wanted = self.config.parent.ranking_images
+        return held_out + fold_size(len(self.data.train), held_out, wanted)
 
     @property
     def is_guided(self) -> bool:
@@ -135,6 +150,7 @@ class Job:
         return SearchedParent(
             self.parent,
             recipe=self.config.parent.recipe,
+            ranking_images=self.config.parent.ranking_images,
             temperature=self.config.parent.temperature,
             teacher_weight=self.config.parent.teacher_weight,
             kept=folder.path.parent / KEPT_PARENTS,

@@ -88,7 +88,7 @@ def plan_grid(
         earlier: Results of earlier runs.
         verbose: Whether to add details of the search.
     """
-    lines = [*_decisions(job, prospects, cost), _noise(earlier, held_out=len(job.data.val))]
+    lines = [*_decisions(job, prospects, cost), _noise(earlier, held_out=job.ranking_images)]
     if verbose:
         lines += _details(job, prospects, cost, earlier)
     grid = Table.grid(padding=(0, 2))
@@ -100,10 +100,12 @@ def plan_grid(
 def _decisions(job: Job, prospects: Sequence[Prospect], cost: Cost | None) -> list[Line]:
     """Return the lines that a user needs to decide."""
     data, config = job.data, job.config
+    aside = job.ranking_images - len(data.val)
+    lent = f", {aside:,} of them not in trials but to rank these" if aside else ""
     lines = [
         (
             "data",
-            f"{data.name}: {len(data.classes)} classes; {len(data.train):,} images train, "
+            f"{data.name}: {len(data.classes)} classes; {len(data.train):,} images train{lent}; "
             f"{len(data.val):,} choose among networks (held out), {len(data.test):,} test the winner",
         )
     ]

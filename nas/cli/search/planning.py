@@ -164,6 +164,7 @@ def _cost(job: Job, prospects: Sequence[Prospect]) -> Cost | None:
             targets_ms=[prospect.target_ms for prospect in prospects],
             train_images=len(job.data.train),
             val_images=len(job.data.val),
+            ranking_images=job.ranking_images,
             workers=at_once,
             tunes=not fits_classes(job.parent, job.data),
         )
@@ -244,9 +245,9 @@ def _warnings(job: Job) -> list[str]:
         warnings.append(
             f"the space has only {counted(job.space.size, 'network')}: the search ends after as many trials"
         )
-    if (points := reading_error(len(job.data.val))) > COARSE_READING:
+    if (points := reading_error(job.ranking_images)) > COARSE_READING:
         warnings.append(
-            f"with {len(job.data.val)} held-out images, an accuracy has a standard error of up to "
+            f"with {job.ranking_images} held-out images, an accuracy has a standard error of up to "
             f"{points:.1f} points, however long a trial trains: hold out more (a larger val folder, or a "
             "larger data.val_fraction)"
         )

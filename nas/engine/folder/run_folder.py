@@ -13,7 +13,8 @@ teacher.pt       the network that finalists learn from, if any
 start.pt         the parent as given (runs of the commands)
 parent/          state of the parent's fine-tuning
 parent.pt        the parent, trained on the run's classes
-order.pt         the order of importance of its channels
+parent-order.pt  the order of importance of its channels
+ranking-parent*  the same of the parent of trials, if it is another
 rivals.json      networks to compare finalists with
 policy.jsonl     the controller's probabilities after each batch, if it has a policy
 weights/         the finalists' weights

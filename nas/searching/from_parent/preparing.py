@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,24 +25,23 @@ from nas.searching.from_parent.parent import (
     require_parent_of,
 )
 from nas.searching.from_parent.rivals import Measure, recorded_rivals
-from nas.searching.from_parent.training import SubNetworkTraining
-from nas.searching.from_parent.tuning import tuned_parent
+from nas.searching.from_parent.set_aside import set_aside
+from nas.searching.from_parent.training import Heritage, SubNetworkTraining
+from nas.searching.from_parent.tuning import PARENT, RANKING_PARENT, tuned_parent
 from nas.searching.images import SearchImages
 from nas.searching.results.metadata import ParentMetadata, TrainingMetadata
 from nas.searching.training_method import Ready
 from nas.training.named_recipes import read_recipe
 from nas.training.recipe import Recipe
 from nas.training.teacher_config import TeacherConfig
-from search_spaces import SearchSpace
+from search_spaces import ElasticSpace, SearchSpace
 
 if TYPE_CHECKING:
     from nas.checkpoints.checkpoint import Checkpoint
+    from nas.data.images import Dataset
     from nas.training.progress import Progress
     from nas.training.teacher import Teacher
     from netadapt.channel_selection import ChannelOrder
-
-ORDER = "order.pt"
-"""The run's copy of the order of its parent's channels."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,9 @@ class SearchedParent:
     Attributes:
         checkpoint: The network.
         recipe: How it is fine-tuned first, if it was trained on other classes.
+        ranking_images: Images to rank trials on: those held out, and as many training images as are missing
+            (`nas.searching.from_parent.set_aside`). A parent that knows the classes already may have seen
+            them, so then only those held out.
         temperature: Of the parent as teacher: see `nas.training.teacher_config.TeacherConfig`.
         teacher_weight: See there; 0 trains without a teacher.
         kept: Folder of parents that earlier runs have fine-tuned; None keeps the parent in the run alone.
@@ -59,6 +61,7 @@ class SearchedParent:
 
     checkpoint: Checkpoint
     recipe: Recipe = field(default_factory=lambda: read_recipe("finetune"))
+    ranking_images: int = 1000
     temperature: float = 2.0
     teacher_weight: float = 0.5
     kept: Path | None = None
@@ -126,35 +129,18 @@ class FromParent:
             weights=weights_digest(start.weights),
             recipe=None if fits_classes(start, largest) else self.parent.recipe,
             final_recipe=self.final_recipe,
+            ranking_images=self.parent.ranking_images,
             temperature=self.parent.temperature,
             teacher_weight=self.parent.teacher_weight,
         )
 
     def prepare(self, measure: Measure, targets_ms: Sequence[float], watcher: Watcher) -> Ready:
         """Fine-tune the parent, order its channels and find the rivals; what is done already is read."""
-        from nas.training.machine.device import worker_device  # imports torch
-
         space = require_parent_of(self.space, self.parent.checkpoint)
-
-        def show(progress: Progress) -> None:
-            note = f"fine-tuning the parent: step {progress.step} of {progress.total_steps}"
-            notify_preparing(watcher, note)
-
-        # Nothing else trains meanwhile, so all cores are free.
-        device = worker_device(self.schedule.device, threads=os.cpu_count() or 1)
-        tuned = tuned_parent(
-            self.run,
-            self.parent.checkpoint,
-            self.images.proxy,
-            self.parent.recipe,
-            seed=self.seed,
-            device=device,
-            kept=self.parent.kept,
-            on_progress=show,
-        )
+        tuned = self._tuned(PARENT, self.images.proxy, watcher)
         images = as_for(tuned, self.images)
-        notify_preparing(watcher, "ordering the parent's channels by importance")
-        parent = Parent(space.parent, tuned.weights, self._order(tuned, images))
+        finals = self._heritage(PARENT, space, tuned, images.deployed, watcher)
+        trials = self._of_trials(space, images, watcher) or finals
         notify_preparing(
             watcher, "measuring the rivals: the parent, narrower and on smaller images"
         )
@@ -165,18 +151,67 @@ class FromParent:
             train_images = len(images.proxy.train)
             rung = first_recipe(self.recipe, self.fidelity, train_images=train_images)
         training = SubNetworkTraining(
-            images.deployed,
-            parent,
+            trials,
+            finals,
             self.recipe,
             self.final_recipe,
             rung=rung,
-            teacher=self._teacher(tuned, images),
             device=self.schedule.device,
             threads=self.schedule.cpus_per_trial,
         )
         return Ready(over_gpus(training, self.schedule.gpus_per_trial), images, rivals)
 
-    def _teacher(self, tuned: Checkpoint, images: SearchImages) -> Teacher | None:
+    def _of_trials(
+        self, space: ElasticSpace, images: SearchImages, watcher: Watcher
+    ) -> Heritage | None:
+        """Return what trials begin with, if they are ranked on images that were set aside."""
+        if fits_classes(self.parent.checkpoint, self.images.proxy):
+            return None  # it may have been trained on any of them
+        aside = set_aside(images.deployed, self.parent.ranking_images, seed=self.seed)
+        if aside is None:
+            return None
+        tuned = self._tuned(RANKING_PARENT, aside[max(aside)], watcher)
+        return self._heritage(RANKING_PARENT, space, tuned, aside, watcher)
+
+    def _tuned(self, name: str, data: Dataset, watcher: Watcher) -> Checkpoint:
+        """Return a parent with the data's classes, fine-tuned if need be."""
+        from nas.training.machine.device import worker_device  # imports torch
+
+        role = "the parent" if name == PARENT else "the parent of trials"
+
+        def show(progress: Progress) -> None:
+            note = f"fine-tuning {role}: step {progress.step} of {progress.total_steps}"
+            notify_preparing(watcher, note)
+
+        return tuned_parent(
+            self.run,
+            self.parent.checkpoint,
+            data,
+            self.parent.recipe,
+            seed=self.seed,
+            # Nothing else trains meanwhile, so all cores are free.
+            device=worker_device(self.schedule.device, threads=os.cpu_count() or 1),
+            kept=self.parent.kept,
+            name=name,
+            on_progress=show,
+        )
+
+    def _heritage(
+        self,
+        name: str,
+        space: ElasticSpace,
+        tuned: Checkpoint,
+        images: Mapping[int, Dataset],
+        watcher: Watcher,
+    ) -> Heritage:
+        """Order the channels of a parent, and make it a teacher."""
+        notify_preparing(watcher, "ordering the parent's channels by importance")
+        largest = images[max(images)]
+        order = self._order(name, tuned, largest)
+        parent = Parent(space.parent, tuned.weights, order)
+        return Heritage(parent, images, self._teacher(tuned, largest))
+
+    def _teacher(self, tuned: Checkpoint, data: Dataset) -> Teacher | None:
         """Return the parent as the teacher of its sub-networks; None if its weight is 0."""
         from nas.checkpoints.teachers import teacher_of
 
@@ -187,19 +222,19 @@ class FromParent:
             temperature=self.parent.temperature,
             weight=self.parent.teacher_weight,
         )
-        return teacher_of(tuned, images.proxy.classes, config)
+        return teacher_of(tuned, data.classes, config)
 
-    def _order(self, tuned: Checkpoint, images: SearchImages) -> ChannelOrder:
-        """Return the order of the parent's channels, computed once in a run."""
+    def _order(self, name: str, tuned: Checkpoint, data: Dataset) -> ChannelOrder:
+        """Return the order of a parent's channels, computed once in a run."""
         import torch
 
         from nas.checkpoints.torch_files import read_torch
         from nas.searching.from_parent.importance import channel_order
 
-        path = self.run / ORDER
+        path = self.run / f"{name}-order.pt"
         if path.is_file():
             return dict(read_torch(path, wanted="an intact copy"))
-        order = channel_order(tuned, images.proxy)
+        order = channel_order(tuned, data)
         content = io.BytesIO()
         torch.save(dict(order), content)
         write_whole(path, content.getvalue())

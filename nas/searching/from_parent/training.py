@@ -29,6 +29,21 @@ LONG = frozenset({"final", "rival"})
 
 
 @dataclass(frozen=True)
+class Heritage:
+    """What sub-networks begin with and learn from. Picklable.
+
+    Attributes:
+        parent: The network to inherit from.
+        images: The images at each resolution, in pixels.
+        teacher: A network to learn from beside the labels.
+    """
+
+    parent: Parent
+    images: Mapping[int, Dataset]
+    teacher: Teacher | None = None
+
+
+@dataclass(frozen=True)
 class SubNetworkTraining:
     """Fine-tunes the sub-networks of a parent, each at its own resolution. Picklable.
 
@@ -36,23 +51,21 @@ class SubNetworkTraining:
     resolution.
 
     Attributes:
-        images: The images at each resolution, in pixels.
-        parent: The network to inherit from.
+        trials: What trials begin with.
+        finals: What finalists and their rivals begin with.
         recipe: Training recipe of trials.
         final_recipe: Training recipe of finalists and their rivals.
         rung: Recipe of the short trainings, with multi-fidelity; None only looks.
-        teacher: A network to learn from beside the labels.
         device: `cpu`, `cuda`, or `auto` for the GPU if the worker has one.
         threads: Number of torch threads.
         share: This process's part of every batch, if several train a job together.
     """
 
-    images: Mapping[int, Dataset]
-    parent: Parent
+    trials: Heritage
+    finals: Heritage
     recipe: Recipe
     final_recipe: Recipe
     rung: Recipe | None = None
-    teacher: Teacher | None = None
     device: str = "auto"
     threads: int = 1
     share: Share = WHOLE
@@ -65,9 +78,10 @@ class SubNetworkTraining:
         from search_spaces.network import build
 
         device = worker_device(self.device, threads=self.threads)
+        begins = self.finals if job.kind in LONG else self.trials
         network = build(job.spec)
-        network.load_state_dict(self.parent.state_dict(job.spec))
-        data = self.images[job.spec.resolution]
+        network.load_state_dict(begins.parent.state_dict(job.spec))
+        data = begins.images[job.spec.resolution]
         began_s = time.perf_counter()  # includes the evaluation
         recipe = self._recipe(job)
         if recipe is None:
@@ -80,7 +94,7 @@ class SubNetworkTraining:
                 data,
                 recipe,
                 seed=job.seed,
-                teacher=self.teacher,
+                teacher=begins.teacher,
                 device=device,
                 share=self.share,
                 from_scratch=False,

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from nas.data.images import Dataset
     from nas.training.progress import Progress
 
-TUNED = "parent.pt"
-"""The run's copy of its parent, trained on the run's classes."""
+PARENT = "parent"
+"""Name of the run's parent: its file, and the folder with state and history of its fine-tuning."""
 
-STATE_FOLDER = "parent"
-"""State and history of its fine-tuning."""
+RANKING_PARENT = "ranking-parent"
+"""Name of the parent of trials, where it is another: see `nas.searching.from_parent.set_aside`."""
 
 
 def tuned_parent(
@@ -36,6 +36,7 @@ def tuned_parent(
     seed: int,
     device: str,
     kept: Path | None = None,
+    name: str = PARENT,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> Checkpoint:
     """Return the parent with the data's classes: as it is, from an earlier run, or fine-tuned now.
@@ -50,6 +51,7 @@ def tuned_parent(
         seed: Random seed of the new classifier, order and augmentation.
         device: Where to train.
         kept: Folder of parents that earlier runs have fine-tuned on the same images by the same recipe.
+        name: What the run's copy and its state are called.
         on_progress: Called every few steps.
 
     Raises:
@@ -61,7 +63,7 @@ def tuned_parent(
     from nas.training.train import BatchTooLarge, Diverged
     from nas.training_runs.keeping import StateKeeper
 
-    copy = run / TUNED
+    copy = run / f"{name}.pt"
     if copy.is_file():
         return load_checkpoint(copy)
     if fits_classes(start, data):
@@ -71,7 +73,7 @@ def tuned_parent(
     if earlier is not None and earlier.is_file():
         write_whole(copy, earlier.read_bytes())
         return load_checkpoint(copy)
-    folder = run / STATE_FOLDER
+    folder = run / name
     folder.mkdir(exist_ok=True)
     keeper = StateKeeper(folder)
     try:

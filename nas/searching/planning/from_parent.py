@@ -23,6 +23,7 @@ def cost_from_parent(
     targets_ms: Sequence[float],
     train_images: int,
     val_images: int,
+    ranking_images: int,
     workers: int,
     tunes: bool,
 ) -> Cost:
@@ -38,6 +39,8 @@ def cost_from_parent(
         targets_ms: The target on each device.
         train_images: Number of training images.
         val_images: Number of held-out images.
+        ranking_images: Number of images that trials are ranked on; more than those held out take a second
+            parent.
         workers: Number of trials at once.
         tunes: Whether the parent is fine-tuned first.
     """
@@ -56,14 +59,17 @@ def cost_from_parent(
     taught_s = own_s / FORWARD_PASSES if config.parent.teacher_weight else 0.0
     image_s = part * own_s + taught_s
     images = config.recipe.total_steps(train_images) * config.recipe.batch_size
-    evaluated_s = val_images / FORWARD_PASSES * part * own_s
-    trial_s = images * image_s + evaluated_s
-    final_s = finals.epochs_factor * images * image_s + evaluated_s
+    read_s = part * own_s / FORWARD_PASSES
+    trial_s = images * image_s + ranking_images * read_s
+    final_s = finals.epochs_factor * images * image_s + val_images * read_s
     rivals = len(config.parent.resolutions or (parent.resolution,))
     ends_s = (finals.count + rivals) * final_s + finals.repeats * trial_s
     measured = config.trials + SOLVED * rivals
-    tuning = config.parent.recipe
-    tuned = tuning.total_steps(train_images) * tuning.batch_size if tunes else 0
+    tuned = 0
+    if tunes:
+        tuning, aside = config.parent.recipe, ranking_images - val_images
+        parents = [train_images, train_images - aside] if aside else [train_images]
+        tuned = sum(tuning.total_steps(number) * tuning.batch_size for number in parents)
     return Cost(
         trials=config.trials,
         trials_s=config.trials * trial_s / workers,

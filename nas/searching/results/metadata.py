@@ -60,6 +60,7 @@ class ParentMetadata(Record):
         weights: Digest of its weights, as given.
         recipe: How it was fine-tuned first; None if it was trained on these classes.
         final_recipe: How finalists train.
+        ranking_images: Images that trials are ranked on, if so many are there.
         temperature: Of the parent as teacher.
         teacher_weight: Of the teacher's part of the loss; 0 without a teacher.
     """
@@ -68,6 +69,7 @@ class ParentMetadata(Record):
     weights: str
     recipe: Recipe | None = None
     final_recipe: Recipe
+    ranking_images: int = 0
     temperature: float
     teacher_weight: float
 

@@ -18,6 +18,7 @@ from nas.run_search import search
 from nas.searching.config import FidelityConfig, FinalsConfig
 from nas.searching.from_parent.preparing import SearchedParent
 from nas.searching.results.record import RunRecord
+from nas.training import train as training
 from nas.training.recipe import Recipe
 from search_spaces import InputError, load_space
 from tests.nas.searching.from_parent.conftest import IMAGES
@@ -123,8 +124,10 @@ def test_a_parent_of_other_classes_is_tuned_first_and_kept(space, parent, tmp_pa
     tuned = load_checkpoint(tmp_path / "one" / "parent.pt")
     assert tuned.usage.classes == IMAGES[64].classes
     assert not torch.equal(tuned.weights["stem.0.weight"], parent.weights["stem.0.weight"])
-    (kept,) = (tmp_path / "parents").iterdir()
-    assert kept.read_bytes() == (tmp_path / "one" / "parent.pt").read_bytes()
+    whole = (tmp_path / "one" / "parent.pt").read_bytes()
+    files = list((tmp_path / "parents").iterdir())
+    assert len(files) == 2  # the parent, and that of the trials
+    (kept,) = (file for file in files if file.read_bytes() == whole)
     assert json.loads((result.folder / "run.json").read_text())["parent"]["recipe"]["steps"] == 2
 
     marked = load_checkpoint(kept)
@@ -135,6 +138,30 @@ def test_a_parent_of_other_classes_is_tuned_first_and_kept(space, parent, tmp_pa
     run_search(space, parent, tmp_path / "two", parent=searched, trials=3)
     used = load_checkpoint(tmp_path / "two" / "parent.pt")
     assert torch.equal(used.weights["stem.0.weight"], marked.weights["stem.0.weight"])
+
+
+def test_trials_are_ranked_on_images_that_their_parent_has_not_seen(
+    space, parent, tmp_path, monkeypatch
+) -> None:
+    seen = {}
+
+    def watched(network, data, recipe, **settings):
+        seen.setdefault((recipe.steps, data.resolution_px), (data.train.labels, data.val.labels))
+        return train(network, data, recipe, **settings)
+
+    train = training.train
+    monkeypatch.setattr(training, "train", watched)
+    stranger = SearchedParent(parent.with_classes(("north", "south", "east")), recipe=RECIPE)
+    run_search(space, parent, tmp_path, parent=stranger, trials=3)
+    whole, held_out = IMAGES[64].train.labels, IMAGES[64].val.labels
+    (stay, ranked_on) = seen[2, 64]
+    assert len(stay) + len(ranked_on) == len(whole) + len(held_out)
+    assert len(held_out) < len(ranked_on) <= len(held_out) + len(whole) / 3
+    (final_train, final_val) = next(seen[at] for at in seen if at[0] == 3)
+    assert (final_train == whole).all()
+    assert (final_val == held_out).all()
+    parents = [load_checkpoint(tmp_path / f"{name}.pt") for name in ("parent", "ranking-parent")]
+    assert not torch.equal(*(one.weights["stem.0.weight"] for one in parents))
 
 
 def test_a_look_trains_nothing_and_the_better_half_trains(space, parent, tmp_path) -> None:

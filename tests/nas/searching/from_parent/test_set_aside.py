@@ -1,0 +1,58 @@
+"""Training images set aside to rank trials on."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nas.data.images import ArraySplit
+from nas.data.streaming import StreamingSplit
+from nas.searching.from_parent.set_aside import fold_size, set_aside
+from tests.nas.searching.from_parent.conftest import IMAGES
+
+
+def test_every_image_is_either_trained_or_ranked_on_at_each_size() -> None:
+    aside = set_aside(IMAGES, 200, seed=3)
+    for px, data in aside.items():
+        whole = IMAGES[px]
+        added = data.val.images[len(whole.val) :]
+        assert np.array_equal(data.val.images[: len(whole.val)], whole.val.images)
+        found = np.concatenate([data.train.images, added])
+        flat = [images.reshape(len(images), -1) for images in (found, whole.train.images)]
+        assert np.array_equal(*(np.sort(part, axis=0) for part in flat))
+        assert data.test is whole.test
+    ours, theirs = (aside[px].train.labels for px in (64, 32))
+    assert np.array_equal(ours, theirs)  # the same images at both sizes
+
+
+def test_it_takes_from_every_class_alike() -> None:
+    aside = set_aside(IMAGES, 10_000, seed=0)[64]
+    whole = np.bincount(IMAGES[64].train.labels)
+    kept = np.bincount(aside.train.labels, minlength=len(whole))
+    assert (abs(kept - whole * 2 / 3) <= 1).all()
+
+
+@pytest.mark.parametrize("wanted", [0, 1])
+def test_nothing_is_set_aside_where_enough_is_held_out(wanted) -> None:
+    assert set_aside(IMAGES, wanted, seed=0) is None
+
+
+def test_images_that_are_stored_larger_for_crops_are_ranked_at_the_deployed_size() -> None:
+    small = IMAGES[32]
+    larger = replace(small, train=IMAGES[64].train)
+    aside = set_aside({32: larger}, 10_000, seed=0)[32]
+    assert aside.train.images.shape[-1] == 64
+    assert aside.val.images.shape[-1] == 32
+    grey = np.full((2, 3, 64, 64), 77, np.uint8)
+    uniform = replace(small, train=ArraySplit(grey.repeat(20, 0), np.zeros(40, np.int64)))
+    added = set_aside({32: uniform}, 10_000, seed=0)[32].val.images[len(small.val) :]
+    assert (added == 77).all()
+
+
+def test_images_that_are_not_in_memory_stay_where_they_are() -> None:
+    streamed = replace(IMAGES[64], train=StreamingSplit.__new__(StreamingSplit))
+    assert set_aside({64: streamed}, 1000, seed=0) is None
+
+
+def test_at_most_a_third_is_set_aside() -> None:
+    assert fold_size(90, 0, 1000) == 30
