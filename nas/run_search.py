@@ -205,6 +205,7 @@ def search(
                 final_length=finals.work(images.sizes),
                 slowdown=slower,
                 rivals=ready.rivals,
+                curve=ready.curve,
             )
             runner = search_runner(plan, run, measured)
             run_jobs(runner, ready.evaluate, schedule, devices=remote)

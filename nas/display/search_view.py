@@ -32,7 +32,11 @@ NAMES = {
     "final": "finalist",
     "repeat": "repeat of",
     "rival": "rival",
+    "rival-trial": "trial of rival",
 }
+
+RIVALS = frozenset({"rival", "rival-trial"})
+"""Kinds of training before the first trial of a search from a parent."""
 
 
 def trial_line(trial: Trial, sizes: Sizes) -> str:
@@ -78,6 +82,7 @@ class LiveView(Silent):
         self.slowdown, self.sizes = slowdown, config.sizes
         self.search = full_lengths(config.fidelity, config.trials, batch_size=config.batch_size)
         self.madds: list[int] = []
+        self.before = 0.0
         self.ending: float | None = None
         self.trials, self.calibrated, self.foretold = config.trials, False, foretold
         self.tried = 0
@@ -123,13 +128,20 @@ class LiveView(Silent):
             self.doing = f"training a batch of {len(jobs)} for a fraction of the steps"
         elif jobs[0].kind == "search":
             self.doing = f"training a batch of {len(jobs)}"
+        elif jobs[0].kind in RIVALS:
+            self.before = sum(self._work(job.kind, count(job.spec).madds) for job in jobs)
+            self._say("training the rivals, as long as finalists will")
         else:
             # Fewer than planned if the search ended early; any number with a time budget.
             work = sum(self._work(job.kind, count(job.spec).madds) for job in jobs)
             self.ending, self.ends = self.done + work, None
-            self.doing = "training the finalists longer, and repeating trials to measure the noise"
-            if not self.console.is_terminal:
-                self.console.print(self.doing, highlight=False)
+            self._say("training the finalists longer, and repeating trials to measure the noise")
+
+    def _say(self, doing: str) -> None:
+        """Show what is done now; without a terminal, as a line."""
+        self.doing = doing
+        if not self.console.is_terminal:
+            self.console.print(doing, highlight=False)
 
     def finished(self, trial: Trial, *, replayed: bool) -> None:
         """See `Watcher`."""
@@ -170,7 +182,8 @@ class LiveView(Silent):
             return self.ending
         finals = self.config.finals
         typical = round(fmean(self.madds)) if self.madds else None
-        return self.search + finals.count * self._work("final", typical) + finals.repeats
+        finalists = finals.count * self._work("final", typical)
+        return self.before + self.search + finalists + finals.repeats
 
     def _work(self, kind: Kind, madds: int | None) -> float:
         """Return the work of a training; a trial counts 1."""

@@ -16,8 +16,8 @@ from search_spaces import ArchSpec, Tokens, count
 Kind = str
 """What a job trains, as the log names it. A search has `search`, a candidate's proxy training; `rung`, a
 shorter one before it, compared with rungs alone; `final`, a finalist's longer one; `rival`, that of a
-network to compare it with; and `repeat`, a proxy training again with another seed, which shows how noisy
-accuracies are. NetAdapt has `proposal`, the
+network to compare it with, and `rival-trial`, that network's proxy training; and `repeat`, a proxy training
+again with another seed, which shows how noisy accuracies are. NetAdapt has `proposal`, the
 fine-tuning of one, and the final trainings of the adapted network, `scratch` and `finetune`; a baseline's
 have its name in front: `uniform-scratch` (see `nas.adapting.kinds`)."""
 
@@ -29,7 +29,7 @@ SHORTEST_S = 0.001
 
 _SEED_STREAM = {
     "search": 0, "final": 1, "repeat": 2, "proposal": 3, "scratch": 4, "finetune": 5, "rung": 6,
-    "rival": 7,
+    "rival": 7, "rival-trial": 8,
 }  # fmt: skip
 
 

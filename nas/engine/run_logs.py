@@ -18,6 +18,7 @@ class RunLogs:
         folder: The run's folder.
         name: File name of the log of its trials: `trials.jsonl`.
         kinds: The kinds of trial in that log; all others go to `finals.jsonl`.
+        early: Kinds of final training that come before the trials.
         devices: Number of devices that are measured.
         fixed_finals: Whether a resumed run must ask for the same final trainings.
 
@@ -31,10 +32,12 @@ class RunLogs:
         name: str,
         kinds: frozenset[Kind],
         *,
+        early: frozenset[Kind] = frozenset(),
         devices: int = 1,
         fixed_finals: bool = True,
     ) -> None:
-        self._folder, self._kinds, self._fixed_finals = folder, kinds, fixed_finals
+        self._folder, self._kinds, self._early = folder, kinds, early
+        self._fixed_finals = fixed_finals
         self._log, self._final_log = TrialLog(folder / name), TrialLog(folder / "finals.jsonl")
         for trial in (*self.trials, *self.finals):
             if len(trial.latencies) not in (0, devices):
@@ -66,9 +69,14 @@ class RunLogs:
         log = self._log_of(keys[0][0])
         ends = log is self._final_log
         strict = self._fixed_finals or not ends
-        if ends or not self._final_log.begun:
+        if ends or not self._ending:
             log.forget_failures(keys, even_if_seen=ends, strict=strict)
         return log.open_batch(keys, strict=strict)
+
+    @property
+    def _ending(self) -> bool:
+        """Whether any final training has ended that rests on the trials."""
+        return any(trial.kind not in self._early for trial in self._final_log.known)
 
     def add(self, trial: Trial) -> None:
         """Keep a finished trial.

@@ -17,7 +17,7 @@ from typing import Any, Generic
 
 from latency import DeviceLostError, MeasurementError
 from nas.engine.hopeless import Failures
-from nas.engine.job import Evaluate, J, Key, Kind, Outcome, attempt, in_one_line
+from nas.engine.job import Evaluate, J, Job, Key, Kind, Outcome, attempt, in_one_line
 from nas.engine.measuring import Progress, Reading
 from nas.engine.run_logs import RunLogs
 from nas.engine.trial import Trial
@@ -58,6 +58,11 @@ class _Batch(Generic[J]):
     fresh: bool = False  # whether any job was not in the log
 
 
+def as_it_is(_job: Job, accuracy: float) -> float:
+    """Keep an accuracy as it was read."""
+    return accuracy
+
+
 class BatchRunner(Generic[J]):
     """Drives a plan: call `next_job` until `done`, and `record` for each job, in any order.
 
@@ -69,6 +74,7 @@ class BatchRunner(Generic[J]):
         measure: Returns the latencies of networks, equal ones measured once; called while nothing trains.
             Jobs may bring their own.
         reuse: Kinds of which a network trains once; later jobs reuse the outcome.
+        expected: Called with (job, its accuracy); returns the one to keep.
         hopeless: Failures in a row after which the run stops: see `nas.engine.hopeless`.
 
     Attributes:
@@ -85,10 +91,12 @@ class BatchRunner(Generic[J]):
         watcher: RunWatcher,
         measure: Callable[[Sequence[ArchSpec], Progress], list[Reading]] | None = None,
         reuse: frozenset[Kind] = frozenset(),
+        expected: Callable[[J, float], float] = as_it_is,
         hopeless: int | None = None,
     ) -> None:
         self._plan, self.logs, self._watcher = plan, logs, watcher
         self._measure, self._reward, self._reuse = measure, reward, reuse
+        self._expected = expected
         self._failures, self._batch = Failures(hopeless), _Batch[J]()
         self.done, self.result = False, None
 
@@ -120,6 +128,8 @@ class BatchRunner(Generic[J]):
         """
         if outcome.stops:
             raise InputError(outcome.error or "images cannot be read")
+        if outcome.accuracy is not None and isfinite(outcome.accuracy):
+            outcome = replace(outcome, accuracy=self._expected(job, outcome.accuracy))
         outcome, reward = self._scored(job, outcome)
         if outcome.weights is not None:
             self.logs.keep_weights(job.key, outcome.weights)

@@ -36,9 +36,9 @@ class TrialLog:
         self._opened = 0  # trials that belong to batches opened so far
 
     @property
-    def begun(self) -> bool:
-        """Whether it has any trial."""
-        return bool(self.trials or self._ahead)
+    def known(self) -> list[Trial]:
+        """All trials on disk, also those that wait for earlier ones."""
+        return [*self.trials, *self._ahead.values()]
 
     def open_batch(self, keys: Sequence[Key], *, strict: bool = True) -> dict[Key, Trial]:
         """Declare the next batch; return those of its trials that are already on disk.

@@ -129,6 +129,8 @@ class ParentConfig(BaseModel):
         rivals: Checkpoints of further networks to compare finalists with, fine-tuned like them.
         ranking_images: Images to rank trials on: those held out, and as many training images as are
             missing; see `nas.searching.from_parent.set_aside`.
+        curve: Number of further latencies, between the parent's and a quarter of it, at which the best
+            sub-network is searched and trained too.
         temperature: Of the parent as teacher: see `nas.training.teacher_config.TeacherConfig`.
         teacher_weight: See there; 0 trains without a teacher.
     """
@@ -140,6 +142,7 @@ class ParentConfig(BaseModel):
     recipe: Recipe = Field(default_factory=lambda: read_recipe("finetune"))
     rivals: tuple[str, ...] = ()
     ranking_images: Counted = 1000
+    curve: Counted = 0
     temperature: Annotated[float, Field(gt=0)] = 2.0
     teacher_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
 

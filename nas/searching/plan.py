@@ -6,7 +6,7 @@ The plan yields batches of jobs and is sent their trials; `nas.engine.runner` me
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
 from controllers import Controller
@@ -20,14 +20,20 @@ from nas.engine.runner import BatchRunner
 from nas.engine.trial import Trial
 from nas.engine.watching import Several, Watcher, notify_fitting
 from nas.searching.fidelity import Fidelity, FullLength
+from nas.searching.from_parent.curve import Curve
+from nas.searching.from_parent.recovery import LONG, SHORT, Recovery
 from nas.searching.from_parent.rivals import Rival
 from nas.searching.results.estimates import distinct, estimates, finalists
 from nas.searching.teacher_cost import Slowdown, no_teacher
 from nas.searching.time_budget import TimeBudget, TrainingTimes
-from search_spaces import ArchSpec, SearchSpace, Tokens, count
+from search_spaces import ArchSpec, SearchSpace, Tokens
 
 TRIALS: frozenset[Kind] = frozenset({"search", "rung"})
 """Kinds of trial that the controller learns from; each network trains once per kind."""
+
+
+SHORT_KINDS = TRIALS | {"repeat"}
+"""Kinds of job whose accuracy is that of a short training."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +71,13 @@ class SearchPlan:
         fidelity: How candidates train: in full by default.
         final_length: Length of a finalist's training in trials, for the order of the queue only.
         slowdown: How much longer finalists train because of a teacher.
-        rivals: Networks to train beside the finalists; those of the space that are nearest to them are the
-            first candidates.
+        rivals: Networks to compare finalists with, which train before the first trial; those of the space
+            that are nearest to them are the first candidates.
+        curve: Proposes candidates and finalists at further latencies.
 
     Attributes:
         trials: The candidates that have trained in full so far; they compare with each other.
+        recovery: What long training adds to a trial's accuracy, by what the rivals show.
     """
 
     def __init__(
@@ -86,18 +94,23 @@ class SearchPlan:
         final_length: float = 4.0,
         slowdown: Slowdown = no_teacher,
         rivals: Sequence[Rival] = (),
+        curve: Curve | None = None,
     ) -> None:
         self.space, self.controller, self.reward = space, controller, reward
         self.targets_ms, self.budget, self.final_length = tuple(targets_ms), budget, final_length
         self.watcher = Several(time_budget, watcher) if time_budget else watcher
         self.time_budget, self.fidelity = time_budget, fidelity or FullLength()
-        self.slowdown, self.rivals = slowdown, tuple(rivals)
+        self.slowdown, self.rivals, self.curve = slowdown, tuple(rivals), curve
         self._openers = [rival.opener for rival in rivals if rival.opener is not None]
         self.trials: list[Trial] = []
+        self.recovery = Recovery()
         self._asked = self._batch = 0
 
     def __call__(self) -> Generator[list[Job], list[Trial], list[Trial]]:
         """Yield batches of jobs, be sent their trials; return the final trainings."""
+        if self.rivals:
+            trained = yield [*self._rival_jobs(LONG), *self._rival_jobs(SHORT)]
+            self.recovery = Recovery.of(self.rivals, trained)
         lowest = 0.0
         while size := self._next_size():
             asked = list(enumerate(self._proposed(size), start=self._asked))
@@ -117,38 +130,47 @@ class SearchPlan:
         return (
             yield [
                 *(self._job("final", t.index, t.tokens, t.latencies) for t in best),
-                *self._rival_jobs(),
                 *(self._job("repeat", t.index, t.tokens, t.latencies) for t in again),
             ]
         )
 
     def spec_of(self, trial: Trial) -> ArchSpec:
         """Return the network of a trial or a final training."""
-        if trial.kind == "rival":
+        if trial.kind in (LONG, SHORT):
             return self.rivals[trial.index].spec
         return self.space.decode(trial.tokens)
 
+    def expected(self, job: Job, accuracy: float) -> float:
+        """Return the accuracy that a trial's network is expected to reach when it trains for longer."""
+        if job.kind not in SHORT_KINDS:
+            return accuracy
+        return self.recovery.expected(accuracy, job.spec.resolution)
+
     def _proposed(self, size: int) -> list[Tokens]:
-        """Return the next candidates: first those nearest to the rivals, then the controller's."""
+        """Return the next candidates: those nearest to the rivals, the curve's, and the controller's."""
         first = self._openers[self._asked : self._asked + size]
+        if self.curve is not None:
+            first += self.curve.candidates(self._batch, size - len(first), self.trials)
         rest = size - len(first)
         # Plain tuples: a list or NumPy's integers would differ from what the log returns.
         asked = self.controller.ask(rest) if rest else []
         return [*first, *(tuple(map(operator.index, chosen)) for chosen in asked)]
 
-    def _rival_jobs(self) -> list[Job]:
+    def _rival_jobs(self, kind: Kind) -> list[Job]:
+        """Return the rivals' trainings; those that the user named train as finalists do only."""
         return [
             Job(
                 index=index,
-                kind="rival",
-                batch=self._batch,
+                kind=kind,
+                batch=0,
                 tokens=(),
                 spec=rival.spec,
-                seed=trial_seed(self.budget.seed, index, "rival"),
+                seed=trial_seed(self.budget.seed, index, kind),
                 latencies=rival.latencies,
-                length=self.final_length,
+                length=self.final_length if kind == LONG else 1.0,
             )
             for index, rival in enumerate(self.rivals)
+            if kind == LONG or rival.normalization is None
         ]
 
     def _job(
@@ -180,15 +202,17 @@ class SearchPlan:
         """The trials to train longer, and those to train once more."""
         # The rivals themselves train beside the finalists, so those nearest to them need not.
         opened = set(self._openers)
+        tried = [trial for trial in self.trials if trial.tokens not in opened] or self.trials
+        estimated = estimates(self.space.arities, self.trials)
         ranked = finalists(
-            [trial for trial in self.trials if trial.tokens not in opened] or self.trials,
-            targets_ms=self.targets_ms,
-            reward=self.reward,
-            estimates=estimates(self.space.arities, self.trials),
+            tried, targets_ms=self.targets_ms, reward=self.reward, estimates=estimated
         )
+        best = ranked[: self.budget.finalists]
+        if self.curve is not None:
+            best += self.curve.finalists(tried, estimated, beside=best)
         # Repeats are the run's first trials: chosen before anything was known, so that their two
         # readings differ by noise alone (the best trial's first reading is lucky as well).
-        return ranked[: self.budget.finalists], distinct(self.trials)[: self.budget.repeats]
+        return best, distinct(self.trials)[: self.budget.repeats]
 
     def _final_times(self) -> TrainingTimes:
         """How long the trials took that would train again if the search ended now.
@@ -198,14 +222,7 @@ class SearchPlan:
         trained_s = {t.fingerprint: t.train_s for t in reversed(self.trials) if t.ok}
         best, again = self._finals()
         taught_s = [self.slowdown(t.madds) * trained_s[t.fingerprint] for t in best]
-        taught_s += [self._rival_s(rival, trained_s) for rival in self.rivals]
         return taught_s, [trained_s[t.fingerprint] for t in again]
-
-    def _rival_s(self, rival: Rival, trained_s: Mapping[str, float]) -> float:
-        """How long a trial of a rival would take: as all trials, by MAdds."""
-        tried = distinct(self.trials)
-        spent_s = sum(trained_s[trial.fingerprint] for trial in tried)
-        return count(rival.spec).madds * spent_s / max(1, sum(trial.madds for trial in tried))
 
 
 def search_runner(
@@ -225,10 +242,17 @@ def search_runner(
     """
     return BatchRunner(
         plan(),
-        logs=RunLogs(folder, "trials.jsonl", TRIALS, devices=len(plan.targets_ms)),
+        logs=RunLogs(
+            folder,
+            "trials.jsonl",
+            TRIALS,
+            early=frozenset({LONG, SHORT}),
+            devices=len(plan.targets_ms),
+        ),
         reward=lambda job, accuracy: plan.reward(accuracy, [ms.median_ms for ms in job.latencies]),
         watcher=plan.watcher,
         measure=measure,
         reuse=TRIALS,
+        expected=plan.expected,
         hopeless=HOPELESS,
     )

@@ -26,8 +26,8 @@ RESERVE = 0.02
 MOST_IDLE = 5
 """Number of consecutive batches without a new network after which the search ends."""
 
-FINALS = frozenset({"final", "rival", "repeat"})
-"""Kinds of training after the search: their time is reserved, not measured."""
+FINALS = frozenset({"final", "rival", "rival-trial", "repeat"})
+"""Kinds of training before and after the search: the time of those to come is reserved."""
 
 KEPT_EVERY_S = 10.0
 """Save interval, and so the maximum time that a `kill -9` leaves unaccounted."""

@@ -9,6 +9,7 @@ from typing import Protocol
 from nas.engine.folder.run_teacher import RunTeacher
 from nas.engine.job import Evaluate, Job
 from nas.engine.watching import Watcher
+from nas.searching.from_parent.curve import Curve
 from nas.searching.from_parent.rivals import Measure, Rival
 from nas.searching.images import SearchImages
 from nas.searching.results.metadata import ParentMetadata, TrainingMetadata
@@ -22,11 +23,13 @@ class Ready:
         evaluate: Trains a job.
         images: The images, as its networks see them.
         rivals: Networks to compare the finalists with.
+        curve: Searches further latencies too.
     """
 
     evaluate: Evaluate[Job]
     images: SearchImages
     rivals: tuple[Rival, ...] = ()
+    curve: Curve | None = None
 
 
 class TrainingMethod(Protocol):

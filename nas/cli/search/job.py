@@ -44,6 +44,7 @@ class Job:
         final_data: The same images at the deployed size.
         warm_start: Networks that trials are initialized from.
         parent: The network whose sub-networks are searched, if any.
+        rivals: Networks to compare its finalists with, by name.
         images: The same images at each size, if resolution is searched.
         teacher: The network that finalists learn from, if any.
         copies: Contents of the files named in the settings; the run keeps them under these names.
@@ -59,6 +60,7 @@ class Job:
     console: Console
     warm_start: tuple[Checkpoint, ...] = ()
     parent: Checkpoint | None = None
+    rivals: Mapping[str, Checkpoint] = field(default_factory=dict)
     images: Mapping[int, Dataset] = field(default_factory=dict)
     teacher: RunTeacher | None = None
     copies: dict[str, bytes] = field(default_factory=dict)
@@ -154,6 +156,8 @@ class Job:
             temperature=self.config.parent.temperature,
             teacher_weight=self.config.parent.teacher_weight,
             kept=folder.path.parent / KEPT_PARENTS,
+            rivals=self.rivals,
+            curve=self.config.parent.curve,
         )
 
 

@@ -17,7 +17,13 @@ from nas.cli.images import find_images
 from nas.cli.machine import require_machine
 from nas.cli.provenance import say_run
 from nas.cli.search.job import Job, open_controller
-from nas.cli.search.parent import open_from_parent, open_parent, parent_file
+from nas.cli.search.parent import (
+    open_from_parent,
+    open_parent,
+    parent_file,
+    rival_file,
+    rival_name,
+)
 from nas.cli.search.reading import reader, with_fidelity
 from nas.cli.teachers import run_teacher
 from nas.engine.folder.data_changes import Resumed
@@ -39,6 +45,9 @@ ANY_ARITIES = (2,) * 20
 
 OWN_SPACE = "space.yaml"
 """A run's copy of the user's own space."""
+
+WARM_START = "warm-start-"
+"""What the names of a run's copies of the networks begin with that trials are initialized from."""
 
 
 def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None = None) -> Job:
@@ -105,7 +114,7 @@ def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None 
 def _copies(config: SearchConfig) -> dict[str, bytes]:
     """Read the files named in the settings, before they can change."""
     seeds = enumerate(config.warm_start, start=1)
-    copies = {f"warm-start-{number}.pt": Path(path).read_bytes() for number, path in seeds}
+    copies = {f"{WARM_START}{number}.pt": Path(path).read_bytes() for number, path in seeds}
     if config.space not in SPACES:
         copies[OWN_SPACE] = Path(config.space).read_bytes()
     return copies
@@ -142,7 +151,7 @@ def start(job: Job, runs: Path, name: str) -> RunFolder:
     """Create the run's folder, and save the settings and the files that they name there."""
     folder = new_folder(runs, name)
     start = parent_file(folder.path)
-    seeds = (copy for copy in job.copies if copy not in (OWN_SPACE, start.name))
+    seeds = (copy for copy in job.copies if copy.startswith(WARM_START))
     changes: dict[str, Any] = {
         "warm_start": _within(folder, seeds),
         "data": absolute(job.config.data),
@@ -150,9 +159,13 @@ def start(job: Job, runs: Path, name: str) -> RunFolder:
     if OWN_SPACE in job.copies:
         changes["space"] = str(folder / OWN_SPACE)
     if job.config.parent is not None:
-        changes["parent"] = job.config.parent.model_copy(update={"path": str(start)})
+        rivals = tuple(str(folder / rival_file(name)) for name in job.rivals)
+        changes["parent"] = job.config.parent.model_copy(
+            update={"path": str(start), "rivals": rivals}
+        )
     try:
         for copy, content in job.copies.items():
+            (folder / copy).parent.mkdir(exist_ok=True)
             write_whole(folder / copy, content)
         write_whole(folder / "config.yaml", config_yaml(job.config.model_copy(update=changes)))
     except BaseException:
@@ -211,6 +224,8 @@ def reopen(
     kept["warm_start"] = _within(folder, config.warm_start)
     if (start := parent_file(folder.path)).is_file():  # the folder may have been moved
         kept["parent"]["path"] = str(start)
+        names = map(rival_name, kept["parent"]["rivals"])
+        kept["parent"]["rivals"] = [str(folder / rival_file(name)) for name in names]
     if (folder / OWN_SPACE).is_file():
         kept["space"] = str(folder / OWN_SPACE)
     console.print(

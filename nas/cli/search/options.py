@@ -82,12 +82,37 @@ class TargetOptions(OptionGroup):
         ),
     ] = None
 
+    rival: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE|RUN|NAME",
+            help="With --parent: a trained network to compare the result with, fine-tuned alike; may be "
+            "repeated.",
+        ),
+    ] = None
+
+    curve: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="With --parent: also search and train the best network at N further latencies, between "
+            "the parent's and a quarter of it.",
+        ),
+    ] = None
+
     def settings(self) -> dict[str, Any]:
         """Return the settings given.
 
         Raises:
             InputError: Two options exclude each other, or one is not a list of sides.
         """
+        given_here = given(rival=self.rival and self.rival[0], curve=self.curve)
+        if given_here and (self.from_scratch or self.space is not None):
+            name, value = next(iter(given_here.items()))
+            raise InputError(
+                f"--{name} {value} applies to a search from a parent, and this one begins from scratch: "
+                "leave it out"
+            )
         if self.resolutions is not None and (self.from_scratch or self.space is not None):
             raise InputError(
                 f"--resolutions {self.resolutions} applies to a search from a parent, and this one begins "
@@ -105,6 +130,8 @@ class TargetOptions(OptionGroup):
             parent=given(
                 path=None if self.parent is None else str(self.parent),
                 resolutions=sides(self.resolutions),
+                rivals=[str(path) for path in self.rival or []],
+                curve=self.curve,
             ),
             space=self.space,
             target_ms=self.target_ms,

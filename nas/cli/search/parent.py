@@ -31,9 +31,50 @@ SMALLEST = 0.5
 
 MOST_RESOLUTIONS = 5
 
+OF_RUNS = ("seed", "best", "rival", "finalist")
+"""Names of files that every run has."""
+
 
 def open_parent(config: ParentConfig) -> Checkpoint:
     """Read the parent's checkpoint, or fetch published weights.
+
+    Raises:
+        InputError: It is not a trained network, or cannot be read or fetched.
+    """
+    return open_trained(config.path, mend="leave --parent out")
+
+
+def open_rivals(config: ParentConfig) -> dict[str, Checkpoint]:
+    """Read the networks to compare with, by name.
+
+    Raises:
+        InputError: One is not a trained network, or two have the same name.
+    """
+    rivals: dict[str, Checkpoint] = {}
+    for path in config.rivals:
+        name = rival_name(path)
+        if name in rivals:
+            raise InputError(f"--rival: two networks are called {name}: rename one of the files")
+        rivals[name] = open_trained(path, mend="leave --rival out")
+    return rivals
+
+
+def rival_name(path: str) -> str:
+    """Return what a rival is called: a file's name, or its run's.
+
+    >>> rival_name("nets/mobilenet_v3_small.pt"), rival_name("runs/groceries/seed.pt")
+    ('mobilenet_v3_small', 'groceries')
+    """
+    given = Path(path)
+    return given.parent.name if given.stem in OF_RUNS and given.parent.name else given.stem
+
+
+def open_trained(path: str, *, mend: str) -> Checkpoint:
+    """Read a checkpoint, or fetch published weights.
+
+    Args:
+        path: A file, a run's folder, or a published name.
+        mend: What to do without one, for the error.
 
     Raises:
         InputError: It is not a trained network, or cannot be read or fetched.
@@ -42,20 +83,18 @@ def open_parent(config: ParentConfig) -> Checkpoint:
     from nas.checkpoints.importing import embedded
     from nas.checkpoints.importing.published import is_published, published_checkpoint
 
-    if config.path == embedded.NAME and not Path(config.path).exists():
+    if path == embedded.NAME and not Path(path).exists():
         return embedded.embedded_checkpoint()
-    if is_published(config.path) and not Path(config.path).exists():
-        return published_checkpoint(config.path)
-    path = trained_file(
-        config.path, mend="import trained ones with nas import, or leave --parent out"
-    )
-    if path.suffix in (".pth", ".safetensors", ".ckpt", ".bin") and path.is_file():
+    if is_published(path) and not Path(path).exists():
+        return published_checkpoint(path)
+    file = trained_file(path, mend=f"import trained ones with nas import, or {mend}")
+    if file.suffix in (".pth", ".safetensors", ".ckpt", ".bin") and file.is_file():
         raise InputError(
-            f"{config.path} has weights only: make a seed.pt of it with nas import --arch NAME --weights "
-            f"{config.path}, and give that"
+            f"{path} has weights only: make a seed.pt of it with nas import --arch NAME --weights {path}, "
+            "and give that"
         )
-    checkpoint = load_checkpoint(path)
-    say_run(str(path), checkpoint.run)
+    checkpoint = load_checkpoint(file)
+    say_run(str(file), checkpoint.run)
     return checkpoint
 
 
@@ -121,6 +160,11 @@ def parent_file(folder: Path) -> Path:
     return folder / "start.pt"
 
 
+def rival_file(name: str) -> str:
+    """Return the path of a run's copy of a rival, within the run's folder."""
+    return f"rivals/{name}.pt"
+
+
 def open_from_parent(
     config: SearchConfig,
     parent: Checkpoint,
@@ -162,7 +206,9 @@ def open_from_parent(
     config = config.model_copy(update={"parent": own}).with_sizes(Sizes(largest, largest))
     open_controller(config, space.arities)
     sources = tuple(beside_parent(source, space.parent) for source in sources)
+    rivals = open_rivals(own)
     copies = {parent_file(Path()).name: checkpoint_bytes(parent, run=parent.run)}
+    copies |= {rival_file(name): checkpoint_bytes(one, run=one.run) for name, one in rivals.items()}
     read = reader(config, images, console)
     data = {
         px: read(px, beside_px=tuple(other for other in resolutions if other != px))
@@ -178,6 +224,7 @@ def open_from_parent(
         data[largest],
         console,
         parent=parent,
+        rivals=rivals,
         images=data,
         copies=copies,
         began_s=began_s,

@@ -141,11 +141,12 @@ def _decisions(job: Job, prospects: Sequence[Prospect], cost: Cost | None) -> li
 
 def _finals(config: SearchConfig) -> str:
     """Say which networks train longer at the end."""
-    finalists = counted(config.finals.count, "finalist")
     if config.parent is None:
-        return finalists
-    rivals = len(config.parent.resolutions or (1,))
-    return f"{finalists} and {'up to ' if rivals > 1 else ''}{counted(rivals, 'rival')}"
+        return counted(config.finals.count, "finalist")
+    finalists = counted(config.finals.count + config.parent.curve, "finalist")
+    made = len(config.parent.resolutions or (1,))
+    rivals = made + len(config.parent.rivals)
+    return f"{finalists} and {'up to ' if made > 1 else ''}{counted(rivals, 'rival')}"
 
 
 def _parent(job: Job, cost: Cost | None) -> str:
@@ -193,7 +194,8 @@ def _details(
         lines.append(("fidelity", f"more train in full until {LEAST_PAIRS} have"))
     if cost is not None:
         parts = (
-            f"trials {duration(cost.trials_s)}, finalists {duration(cost.finals_s)}, "
+            (f"rivals {duration(cost.rivals_s)}, " if cost.rivals_s else "")
+            + f"trials {duration(cost.trials_s)}, finalists {duration(cost.finals_s)}, "
             f"latency {duration(cost.latency_s)}"
             + (f", starting the workers {duration(cost.start_s)}" if cost.start_s else "")
         )

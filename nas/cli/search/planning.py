@@ -18,6 +18,7 @@ from nas.display.progress import Waiting, waiting
 from nas.formatting import counted, duration, three_digits, two_digits_up
 from nas.searching.config import SearchConfig, parse_config
 from nas.searching.from_parent.parent import fits_classes
+from nas.searching.from_parent.rivals import at_resolutions
 from nas.searching.latency_warmup import PowerLaw
 from nas.searching.planning.earlier_runs import earlier_runs
 from nas.searching.planning.evidence import FEW_STEPS
@@ -26,8 +27,9 @@ from nas.searching.planning.from_parent import cost_from_parent
 from nas.searching.time_budget import RESERVE
 from nas.statistics.advice import Advice, reading_error
 from nas.training.speed import teacher_speed
-from search_spaces import ElasticSpace, InputError
+from search_spaces import ArchSpec, ElasticSpace, InputError
 from search_spaces.shell import quoted
+from search_spaces.spaces.elastic import total_stride
 
 SHOWN_PARTS = 3
 """Number of unusual blocks named in a warning."""
@@ -64,6 +66,7 @@ def plan(
             for typed, source in zip(config.targets, job.sources, strict=True)
         ]
         require_something_to_search(job, prospects)
+        require_rivals_in_reach(job, prospects)
         status.update("timing a few training steps")
         cost = _cost(job, prospects)
     settled = _settled(job, prospects)
@@ -121,6 +124,43 @@ def require_something_to_search(job: Job, prospects: Sequence[Prospect]) -> None
         f"and deploy it ({tune}), or give a lower "
         f"{prospects[0].option}{two_digits_up(whole_ms[0] / 2)}"
     )
+
+
+def require_rivals_in_reach(job: Job, prospects: Sequence[Prospect]) -> None:
+    """Check that each network to compare with is within the targets at a resolution of the space.
+
+    Raises:
+        InputError: One is not, or a device cannot measure it.
+    """
+    for name, rival in job.rivals.items():
+        assert isinstance(job.space, ElasticSpace)
+        sized = at_resolutions(rival.spec, job.space)
+        if not sized:
+            sides = ", ".join(map(str, job.space.resolutions))
+            raise InputError(
+                f"--rival {name}: its stride of {total_stride(rival.spec)} px divides none of the "
+                f"resolutions {sides}: give others by --resolutions"
+            )
+        for prospect in prospects:
+            _require_in_reach(name, sized[-1], prospect)
+
+
+def _require_in_reach(name: str, smallest: ArchSpec, prospect: Prospect) -> None:
+    """Check that a rival is within the target on a device at the smallest resolution.
+
+    Raises:
+        InputError: It is not, or the device cannot measure it.
+    """
+    try:
+        ms = prospect.source.latency(smallest).median_ms
+    except MeasurementError as error:
+        raise InputError(f"--rival {name}: {prospect.typed}: {error}: leave it out") from error
+    if ms > prospect.target_ms:
+        raise InputError(
+            f"--rival {name} takes {three_digits(ms)} ms at {smallest.resolution} px, the smallest of the "
+            f"resolutions, above the target of {three_digits(prospect.target_ms)} ms: leave it out, or "
+            f"give {prospect.option}{two_digits_up(ms)}"
+        )
 
 
 def _prospect(job: Job, typed: str, source: LatencySource, status: Waiting) -> Prospect:
@@ -202,7 +242,7 @@ def _fitted(config: SearchConfig, cost: Cost, *, spent_s: float) -> Cost:
         InputError: Not even one trial fits.
     """
     assert config.budget_s is not None
-    fixed_s = spent_s + cost.start_s + cost.parent_s + cost.finals_s
+    fixed_s = spent_s + cost.start_s + cost.parent_s + cost.rivals_s + cost.finals_s
     room = (config.budget_s * (1 - RESERVE) - fixed_s) / cost.trial_s
     if room < 1:
         raise InputError(

@@ -142,7 +142,12 @@ def _finalists(result: SearchResult) -> Table:
         proxy = deployed = ""
     searched = {trial.index: percent(trial.accuracy or 0.0) for trial in result.trials}
     titles = ["trial", *(["px"] if sizes.searched else [])]
-    titles += [f"search{proxy}", f"estimate{proxy}", f"final{deployed}"]
+    # A trial of a search from a parent says what long training is expected to reach.
+    titles += [
+        "expected" if result.rivals else f"search{proxy}",
+        f"estimate{proxy}",
+        f"final{deployed}",
+    ]
     titles += ["device", f"ms{deployed}"] if several else [f"ms{deployed}"]
     titles += ["95% interval"]
     titles += [""] if several else ["params", "MAdds", ""]

@@ -18,6 +18,7 @@ from nas.engine.watching import Watcher, notify_preparing
 from nas.searching.arguments import require_images
 from nas.searching.config import FidelityConfig, FinalsConfig
 from nas.searching.fidelity import first_recipe
+from nas.searching.from_parent.curve import Curve
 from nas.searching.from_parent.parent import (
     Parent,
     as_for,
@@ -26,7 +27,7 @@ from nas.searching.from_parent.parent import (
 )
 from nas.searching.from_parent.rivals import Measure, recorded_rivals
 from nas.searching.from_parent.set_aside import set_aside
-from nas.searching.from_parent.training import Heritage, SubNetworkTraining
+from nas.searching.from_parent.training import Guest, Heritage, SubNetworkTraining
 from nas.searching.from_parent.tuning import PARENT, RANKING_PARENT, tuned_parent
 from nas.searching.images import SearchImages
 from nas.searching.results.metadata import ParentMetadata, TrainingMetadata
@@ -57,6 +58,9 @@ class SearchedParent:
         temperature: Of the parent as teacher: see `nas.training.teacher_config.TeacherConfig`.
         teacher_weight: See there; 0 trains without a teacher.
         kept: Folder of parents that earlier runs have fine-tuned; None keeps the parent in the run alone.
+        rivals: Further trained networks to compare finalists with, by name.
+        curve: Number of further latencies, between the parent's and a quarter of it, at which the best
+            sub-network is searched and trained too.
     """
 
     checkpoint: Checkpoint
@@ -65,6 +69,8 @@ class SearchedParent:
     temperature: float = 2.0
     teacher_weight: float = 0.5
     kept: Path | None = None
+    rivals: Mapping[str, Checkpoint] = field(default_factory=dict)
+    curve: int = 0
 
 
 @dataclass(frozen=True)
@@ -130,6 +136,8 @@ class FromParent:
             recipe=None if fits_classes(start, largest) else self.parent.recipe,
             final_recipe=self.final_recipe,
             ranking_images=self.parent.ranking_images,
+            rivals={name: weights_digest(one.weights) for name, one in self.parent.rivals.items()},
+            curve=self.parent.curve,
             temperature=self.parent.temperature,
             teacher_weight=self.parent.teacher_weight,
         )
@@ -137,15 +145,22 @@ class FromParent:
     def prepare(self, measure: Measure, targets_ms: Sequence[float], watcher: Watcher) -> Ready:
         """Fine-tune the parent, order its channels and find the rivals; what is done already is read."""
         space = require_parent_of(self.space, self.parent.checkpoint)
-        tuned = self._tuned(PARENT, self.images.proxy, watcher)
-        images = as_for(tuned, self.images)
-        finals = self._heritage(PARENT, space, tuned, images.deployed, watcher)
-        trials = self._of_trials(space, images, watcher) or finals
+        named = self.parent.rivals
         notify_preparing(
             watcher, "measuring the rivals: the parent, narrower and on smaller images"
         )
         with stops_if_lost():
-            rivals = recorded_rivals(self.run, space, measure=measure, targets_ms=targets_ms)
+            standing = recorded_rivals(
+                self.run,
+                space,
+                measure=measure,
+                targets_ms=targets_ms,
+                named=named,
+            )
+        tuned = self._tuned(PARENT, self.images.proxy, watcher)
+        images = as_for(tuned, self.images)
+        finals = self._heritage(PARENT, space, tuned, images.deployed, watcher)
+        trials = self._of_trials(space, images, watcher) or finals
         rung = None
         if self.fidelity is not None and self.fidelity.first > 0:
             train_images = len(images.proxy.train)
@@ -155,11 +170,23 @@ class FromParent:
             finals,
             self.recipe,
             self.final_recipe,
+            guests={
+                index: Guest.of(rival, images.proxy.classes, self.parent.recipe)
+                for index, rival in enumerate(named.values())  # recorded first, in this order
+            },
             rung=rung,
             device=self.schedule.device,
             threads=self.schedule.cpus_per_trial,
         )
-        return Ready(over_gpus(training, self.schedule.gpus_per_trial), images, rivals)
+        curve = Curve.of(
+            space,
+            self.parent.curve,
+            parent_ms=[latency.median_ms for latency in standing.parent],
+            rivals=standing.rivals,
+            seed=self.seed,
+        )
+        evaluate = over_gpus(training, self.schedule.gpus_per_trial)
+        return Ready(evaluate, images, standing.rivals, curve)
 
     def _of_trials(
         self, space: ElasticSpace, images: SearchImages, watcher: Watcher

@@ -1,23 +1,31 @@
 """What a user would deploy without a search: the rivals that a finalist has to beat.
 
-These are the parent at each resolution, at the largest uniform width multiplier that meets the target. They
-are measured before the first trial, and recorded: a resumed run compares with the same ones.
+These are the parent at each resolution, at the largest uniform width multiplier that meets the target, and
+the networks that the user names, each at the largest resolution at which it does. They are measured before
+the first trial, and recorded: a resumed run compares with the same ones.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from latency import Latency, MeasurementError
 from nas.atomic_files import read_json, write_whole
 from nas.engine.folder.run_folder import RunFolder
 from nas.engine.measuring import Reading
-from search_spaces import ArchSpec, ElasticSpace, Tokens
+from search_spaces import ArchSpec, ElasticSpace, InputError, Tokens
+from search_spaces.spaces.elastic import total_stride
 from search_spaces.spec import from_dict, to_dict
 
+if TYPE_CHECKING:
+    from nas.checkpoints.checkpoint import Checkpoint
+
 RIVALS = "rivals.json"
+
+Triple = tuple[float, float, float]
 
 Measure = Callable[[Sequence[ArchSpec]], list[Reading]]
 """Returns the latencies of networks on each device."""
@@ -32,12 +40,27 @@ class Rival:
         spec: The network.
         latencies: On each device.
         opener: The nearest network of the space, which is among the first trials; None if none is near.
+        normalization: Mean and deviation of the input's channels, of pixels in 0..1, of one that the user
+            named; None for those that are made from the parent, which have the parent's.
     """
 
     name: str
     spec: ArchSpec
     latencies: tuple[Latency, ...]
     opener: Tokens | None = None
+    normalization: tuple[Triple, Triple] | None = None
+
+
+class Standing(NamedTuple):
+    """What is measured before the first trial.
+
+    Attributes:
+        parent: The parent's latency on each device, at the largest resolution.
+        rivals: The networks to compare finalists with.
+    """
+
+    parent: tuple[Latency, ...]
+    rivals: tuple[Rival, ...]
 
 
 def recorded_rivals(
@@ -46,23 +69,35 @@ def recorded_rivals(
     *,
     measure: Measure,
     targets_ms: Sequence[float],
-) -> tuple[Rival, ...]:
-    """Return the rivals that a run has recorded, or find and record them now.
+    named: Mapping[str, Checkpoint] | None = None,
+) -> Standing:
+    """Return the rivals and the parent's latency as a run has recorded them, or measure them now.
 
     Args:
         run: The run's folder.
         space: The space that is searched.
         measure: Measures networks.
         targets_ms: The target on each device.
+        named: Further networks to compare with, by name.
 
     Raises:
         DeviceLostError: A device is lost.
+        InputError: A named one is not within the target at any resolution of the space.
     """
     path = run / RIVALS
     if not path.is_file():
-        rivals = _uniform(space, measure, targets_ms)
-        write_whole(path, json.dumps([_to_dict(rival) for rival in rivals], indent=1) + "\n")
-    return read_rivals(run)
+        readings = Readings(measure, targets_ms)
+        rivals = [
+            *(_named(name, one, space, readings) for name, one in (named or {}).items()),
+            *_uniform(space, readings),
+        ]
+        entry = {
+            "parent": [latency.to_dict() for latency in readings.of(space.parent)],
+            "rivals": [_to_dict(rival) for rival in rivals],
+        }
+        write_whole(path, json.dumps(entry, indent=1) + "\n")
+    parent = tuple(map(Latency.from_dict, read_json(path)["parent"]))
+    return Standing(parent, read_rivals(run))
 
 
 def read_rivals(run: RunFolder) -> tuple[Rival, ...]:
@@ -76,9 +111,17 @@ def read_rivals(run: RunFolder) -> tuple[Rival, ...]:
             from_dict(entry["spec"]),
             tuple(map(Latency.from_dict, entry["latencies"])),
             None if entry["opener"] is None else tuple(entry["opener"]),
+            _normalization(entry.get("normalization")),
         )
-        for entry in read_json(path)
+        for entry in read_json(path)["rivals"]
     )
+
+
+def _normalization(entry: Sequence[Sequence[float]] | None) -> tuple[Triple, Triple] | None:
+    if entry is None:
+        return None
+    (red, green, blue), (red_std, green_std, blue_std) = entry
+    return (red, green, blue), (red_std, green_std, blue_std)
 
 
 def _to_dict(rival: Rival) -> dict[str, object]:
@@ -87,35 +130,81 @@ def _to_dict(rival: Rival) -> dict[str, object]:
         "spec": to_dict(rival.spec),
         "latencies": [latency.to_dict() for latency in rival.latencies],
         "opener": rival.opener,
+        "normalization": rival.normalization,
     }
 
 
-def _uniform(space: ElasticSpace, measure: Measure, targets_ms: Sequence[float]) -> list[Rival]:
-    """Find the largest uniform width within the targets at each resolution, the largest first."""
-    from netadapt.uniform import widest_uniform  # imports torch
+class Readings:
+    """Latencies of networks, each measured once.
 
-    readings: dict[str, tuple[Latency, ...]] = {}
+    Args:
+        measure: Measures networks.
+        targets_ms: The target on each device.
+    """
 
-    def overrun(spec: ArchSpec) -> float:
-        """Return the latency relative to the target, on the device where that is highest."""
-        if spec.fingerprint not in readings:
-            (reading,) = measure([spec])
+    def __init__(self, measure: Measure, targets_ms: Sequence[float]) -> None:
+        self._measure, self._targets_ms = measure, targets_ms
+        self._known: dict[str, tuple[Latency, ...]] = {}
+
+    def of(self, spec: ArchSpec) -> tuple[Latency, ...]:
+        """Return a network's latency on each device.
+
+        Raises:
+            MeasurementError: A device refuses it, or is lost.
+        """
+        if spec.fingerprint not in self._known:
+            (reading,) = self._measure([spec])
             if isinstance(reading, MeasurementError):
                 raise reading
-            readings[spec.fingerprint] = reading
-        found = readings[spec.fingerprint]
-        return max(one.median_ms / ms for one, ms in zip(found, targets_ms, strict=True))
+            self._known[spec.fingerprint] = reading
+        return self._known[spec.fingerprint]
+
+    def overrun(self, spec: ArchSpec) -> float:
+        """Return the latency relative to the target, on the device where that is highest."""
+        times = zip(self.of(spec), self._targets_ms, strict=True)
+        return max(one.median_ms / ms for one, ms in times)
+
+
+def _uniform(space: ElasticSpace, readings: Readings) -> list[Rival]:
+    """Find the largest uniform width within the targets at each resolution, the largest first."""
+    from netadapt.uniform import widest_uniform  # imports torch
 
     rivals = []
     for px in sorted(space.resolutions, reverse=True):
         whole = replace(space.parent, resolution=px)
-        found = widest_uniform(whole, latency=overrun, limit_ms=1.0)
+        found = widest_uniform(whole, latency=readings.overrun, limit_ms=1.0)
         if found is None:
             continue
         name = f"width {found.multiplier:.2f} at {px} px" if found.multiplier < 1 else f"{px} px"
-        latencies = readings[found.spec.fingerprint]
+        latencies = readings.of(found.spec)
         rivals.append(Rival(name, found.spec, latencies, opener(space, found.multiplier, px)))
     return rivals
+
+
+def _named(name: str, given: Checkpoint, space: ElasticSpace, readings: Readings) -> Rival:
+    """Return a network at the largest resolution of the space at which it is within the targets.
+
+    Raises:
+        InputError: It is within them at none.
+        MeasurementError: A device refuses it.
+    """
+    own = given.usage.mean, given.usage.std
+    for spec in at_resolutions(given.spec, space):
+        if readings.overrun(spec) <= 1:
+            called = f"{name} at {spec.resolution} px"
+            return Rival(called, spec, readings.of(spec), normalization=own)
+    raise InputError(
+        f"rival {name} is not within the target at any of {list(space.resolutions)} px: leave it out, or "
+        "give a higher target"
+    )
+
+
+def at_resolutions(spec: ArchSpec, space: ElasticSpace) -> list[ArchSpec]:
+    """Return a network with a space's classes at each of its resolutions that fits, the largest first."""
+    head = replace(spec.head, classes=space.parent.head.classes)
+    stride = total_stride(spec)
+    sides = [px for px in sorted(space.resolutions, reverse=True) if px % stride == 0]
+    return [replace(spec, head=head, resolution=px) for px in sides]
 
 
 def opener(space: ElasticSpace, multiplier: float, px: int) -> Tokens | None:

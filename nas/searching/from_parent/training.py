@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Self
 
 from nas.data.share import WHOLE, Share
 from nas.engine.job import Job, Outcome
@@ -13,8 +14,10 @@ from nas.searching.from_parent.parent import Parent
 from nas.training.recipe import Recipe
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
+    from nas.checkpoints.checkpoint import Checkpoint
     from nas.data.images import Dataset
     from nas.training.teacher import Teacher
 
@@ -44,6 +47,31 @@ class Heritage:
 
 
 @dataclass(frozen=True)
+class Guest:
+    """A trained network that is compared with sub-networks of the parent, and inherits nothing. Picklable.
+
+    Attributes:
+        weights: Its state dict.
+        mean: Per channel, of pixels in 0..1.
+        std: Per channel, of pixels in 0..1.
+        recipe: How it is fine-tuned first, as the parent was; None if it was trained on these classes.
+    """
+
+    weights: Mapping[str, torch.Tensor]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    recipe: Recipe | None
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint, classes: tuple[str, ...], recipe: Recipe) -> Self:
+        """Return a checkpoint's network, with a new classifier unless it has these classes, so ordered."""
+        usage = checkpoint.usage
+        fits = usage.named and usage.classes == classes
+        fitting = checkpoint if fits else checkpoint.with_classes(classes)
+        return cls(fitting.weights, usage.mean, usage.std, None if fits else recipe)
+
+
+@dataclass(frozen=True)
 class SubNetworkTraining:
     """Fine-tunes the sub-networks of a parent, each at its own resolution. Picklable.
 
@@ -55,6 +83,7 @@ class SubNetworkTraining:
         finals: What finalists and their rivals begin with.
         recipe: Training recipe of trials.
         final_recipe: Training recipe of finalists and their rivals.
+        guests: Rivals that are no sub-networks, by index.
         rung: Recipe of the short trainings, with multi-fidelity; None only looks.
         device: `cpu`, `cuda`, or `auto` for the GPU if the worker has one.
         threads: Number of torch threads.
@@ -65,6 +94,7 @@ class SubNetworkTraining:
     finals: Heritage
     recipe: Recipe
     final_recipe: Recipe
+    guests: Mapping[int, Guest] = field(default_factory=dict)
     rung: Recipe | None = None
     device: str = "auto"
     threads: int = 1
@@ -79,27 +109,26 @@ class SubNetworkTraining:
 
         device = worker_device(self.device, threads=self.threads)
         begins = self.finals if job.kind in LONG else self.trials
-        network = build(job.spec)
-        network.load_state_dict(begins.parent.state_dict(job.spec))
-        data = begins.images[job.spec.resolution]
+        guest = self.guests.get(job.index) if job.kind == "rival" else None
+        network, data = build(job.spec), begins.images[job.spec.resolution]
+        if guest is None:
+            network.load_state_dict(begins.parent.state_dict(job.spec))
+        else:
+            network.load_state_dict(guest.weights)
+            data = replace(data, mean=guest.mean, std=guest.std)
         began_s = time.perf_counter()  # includes the evaluation
         recipe = self._recipe(job)
         if recipe is None:
             accuracy = _look(network.to(device), data, batch_size=LOOK_SIZE)
             took_s = time.perf_counter() - began_s
             return Outcome(accuracy, train_s=took_s, px=data.resolution_px)
+        tune = partial(
+            train, network, data, device=device, seed=job.seed, share=self.share, from_scratch=False
+        )
         try:
-            result = train(
-                network,
-                data,
-                recipe,
-                seed=job.seed,
-                teacher=begins.teacher,
-                device=device,
-                share=self.share,
-                from_scratch=False,
-                new_statistics=True,
-            )
+            if guest is not None and guest.recipe is not None:
+                tune(guest.recipe)
+            result = tune(recipe, teacher=begins.teacher, new_statistics=True)
         except Diverged as error:
             return Outcome(None, f"diverged: {error}")
         took_s = time.perf_counter() - began_s

@@ -200,6 +200,7 @@ class Cost:
         latency_s: Measuring.
         start_s: Starting the workers.
         parent_s: Fine-tuning the parent, if there is one.
+        rivals_s: Training the rivals, before the first trial.
     """
 
     trials: int
@@ -208,6 +209,7 @@ class Cost:
     latency_s: float
     start_s: float = 0.0
     parent_s: float = 0.0
+    rivals_s: float = 0.0
 
     @property
     def trial_s(self) -> float:
@@ -235,7 +237,8 @@ class Cost:
     @property
     def total_s(self) -> float:
         """The whole search."""
-        return self.start_s + self.parent_s + self.trials_s + self.finals_s + self.latency_s
+        before_s = self.start_s + self.parent_s + self.rivals_s
+        return before_s + self.trials_s + self.finals_s + self.latency_s
 
 
 def estimate_cost(

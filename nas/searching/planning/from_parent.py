@@ -63,11 +63,17 @@ def cost_from_parent(
     trial_s = images * image_s + ranking_images * read_s
     final_s = finals.epochs_factor * images * image_s + val_images * read_s
     rivals = len(config.parent.resolutions or (parent.resolution,))
-    ends_s = (finals.count + rivals) * final_s + finals.repeats * trial_s
+    tuning = config.parent.recipe
+    # A named rival is tuned as the parent was before it trains as a finalist.
+    first_s = part * own_s * tuning.total_steps(train_images) * tuning.batch_size
+    named = len(config.parent.rivals)
+    rivals_s = (rivals + named) * final_s + named * first_s + rivals * trial_s
+    finalists = finals.count + config.parent.curve
+    ends_s = finalists * final_s + finals.repeats * trial_s
     measured = config.trials + SOLVED * rivals
     tuned = 0
     if tunes:
-        tuning, aside = config.parent.recipe, ranking_images - val_images
+        aside = ranking_images - val_images
         parents = [train_images, train_images - aside] if aside else [train_images]
         tuned = sum(tuning.total_steps(number) * tuning.batch_size for number in parents)
     return Cost(
@@ -76,6 +82,7 @@ def cost_from_parent(
         finals_s=max(ends_s / workers, final_s),
         latency_s=measured * sum(span.measured_s for span in spans),
         start_s=0.0 if config.schedule.workers == 0 else STARTING_S,
+        rivals_s=max(rivals_s / workers, final_s),
         # In this process, on all cores: nearly as fast as several trials at once.
         parent_s=tuned * own_s * threads / (os.cpu_count() or 1),
     )

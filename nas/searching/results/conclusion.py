@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from nas.data.chance import chance_of
 from nas.engine.final_scores import untested
@@ -15,6 +17,7 @@ from nas.searching.images import SearchImages
 from nas.searching.plan import SearchPlan
 from nas.searching.results.estimates import estimates
 from nas.searching.results.search_result import (
+    RunnerUp,
     SearchResult,
     choose_winner,
     finalist_weights,
@@ -23,7 +26,9 @@ from nas.searching.results.search_result import (
 )
 from nas.searching.results.verdict import Difference, Score, Verdict
 from nas.statistics.noise import fastest_of_the_best, measure_noise
-from search_spaces import ArchSpec
+
+if TYPE_CHECKING:
+    from nas.data.images import Dataset
 
 
 def conclude(
@@ -70,9 +75,16 @@ def conclude(
         chance=chance_of(data.val, classes=len(data.classes)),
         rivals=plan.rivals,
         verdict=verdict,
-        runner_up=_runner_up(plan, finals, winner) if verdict else None,
+        runner_up=_runner_up(plan, finals, winner, images) if verdict else None,
     )
-    return write_results(result, images.of_spec(result.spec))
+    return write_results(result, images_of(plan, winner, images))
+
+
+def images_of(plan: SearchPlan, trial: Trial, images: SearchImages) -> Dataset:
+    """Return the images as the network of a final training sees them."""
+    data = images.of_spec(plan.spec_of(trial))
+    own = plan.rivals[trial.index].normalization if trial.kind == "rival" else None
+    return data if own is None else replace(data, mean=own[0], std=own[1])
 
 
 def _verdict(
@@ -103,12 +115,14 @@ def _verdict(
 
 
 def _runner_up(
-    plan: SearchPlan, finals: Sequence[Trial], winner: Trial
-) -> tuple[Trial, ArchSpec] | None:
+    plan: SearchPlan, finals: Sequence[Trial], winner: Trial, images: SearchImages
+) -> RunnerUp | None:
     """Return the best rival if a finalist has won, and else the best finalist."""
     kind = "final" if winner.kind == "rival" else "rival"
     other = choose_winner(finals, targets_ms=plan.targets_ms, kinds=(kind,))
-    return None if other is None else (other, plan.spec_of(other))
+    if other is None:
+        return None
+    return RunnerUp(other, plan.spec_of(other), images_of(plan, other, images))
 
 
 def _score(plan: SearchPlan, trial: Trial, answers: Sequence[bool]) -> Score:
@@ -156,7 +170,7 @@ class TestScores:
         from search_spaces.network import build
 
         spec = self._plan.spec_of(trial)
-        network, data = build(spec), self._images.of_spec(spec)
+        network, data = build(spec), images_of(self._plan, trial, self._images)
         network.load_state_dict(finalist_weights(self._folder, trial))
         found = correct_answers(network, data.test, mean=data.mean, std=data.std)
         self._answers[trial.key] = found.tolist()

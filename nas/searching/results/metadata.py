@@ -7,6 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pydantic import Field
+
 from latency import Device
 from nas.atomic_files import read_object
 from nas.engine.folder.records import Record, parse_record
@@ -61,6 +63,8 @@ class ParentMetadata(Record):
         recipe: How it was fine-tuned first; None if it was trained on these classes.
         final_recipe: How finalists train.
         ranking_images: Images that trials are ranked on, if so many are there.
+        rivals: Digest of the weights of each network that the user named to compare with.
+        curve: Number of further latencies that are searched.
         temperature: Of the parent as teacher.
         teacher_weight: Of the teacher's part of the loss; 0 without a teacher.
     """
@@ -70,6 +74,8 @@ class ParentMetadata(Record):
     recipe: Recipe | None = None
     final_recipe: Recipe
     ranking_images: int = 0
+    rivals: Mapping[str, str] = Field(default_factory=dict)
+    curve: int = 0
     temperature: float
     teacher_weight: float
 

@@ -12,6 +12,7 @@ from nas.engine.folder.run_folder import RunFolder
 from nas.engine.trial import Trial, read_trials
 from nas.formatting import Labels, short_names
 from nas.searching.config import load_config
+from nas.searching.from_parent.recovery import LONG, SHORT
 from nas.searching.from_parent.rivals import Rival, read_rivals
 from nas.searching.results.estimates import Estimate, estimates
 from nas.searching.results.metadata import SearchMetadata, read_search_metadata
@@ -82,7 +83,7 @@ class RunRecord:
         arities = [len(choices) for _, choices in metadata.labels]
         devices = len(metadata.devices)
         for trial in [*log, *finals]:
-            if trial.kind == "rival":  # proposed by no controller
+            if trial.kind in (LONG, SHORT):  # proposed by no controller
                 continue
             if len(trial.tokens) != len(arities) or any(
                 not 0 <= t < n for t, n in zip(trial.tokens, arities, strict=True)

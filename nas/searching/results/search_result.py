@@ -7,7 +7,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import le
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nas.atomic_files import write_whole
 from nas.engine.folder.run_folder import RunFolder
@@ -29,6 +29,20 @@ if TYPE_CHECKING:
 
     from nas.checkpoints.scoring import SplitScore
     from nas.data.images import Dataset
+
+
+class RunnerUp(NamedTuple):
+    """The best finalist if a rival has won, and else the best rival.
+
+    Attributes:
+        trial: Its final training.
+        spec: Its network.
+        images: The images, as it sees them.
+    """
+
+    trial: Trial
+    spec: ArchSpec
+    images: Dataset
 
 
 @dataclass(frozen=True)
@@ -56,7 +70,7 @@ class SearchResult:
         chance: Held-out accuracy of a network that has learned nothing, 0..1; None if unknown.
         rivals: What the finalists were compared with, in a search from a parent.
         verdict: How the best finalist compares with the best rival; None without rivals.
-        runner_up: The other one of these two, which is not the winner, and its network.
+        runner_up: The other one of these two, which is not the winner.
     """
 
     folder: RunFolder
@@ -77,7 +91,7 @@ class SearchResult:
     chance: float | None = None
     rivals: Sequence[Rival] = ()
     verdict: Verdict | None = None
-    runner_up: tuple[Trial, ArchSpec] | None = None
+    runner_up: RunnerUp | None = None
 
     @property
     def px(self) -> int:
@@ -301,9 +315,9 @@ def _write_network(result: SearchResult, data: Dataset) -> SplitScore | None:
     seed = Checkpoint(result.spec, weights, usage, _device(result.folder))
     write_whole(result.folder / "seed.pt", checkpoint_bytes(seed))
     if result.runner_up is not None:
-        other, spec = result.runner_up
+        other, spec, images = result.runner_up
         theirs = finalist_weights(result.folder, other)
-        beside = Checkpoint(spec, theirs, replace(usage, trained_px=spec.resolution), seed.device)
+        beside = Checkpoint(spec, theirs, Usage.of(images), seed.device)
         name = RIVAL_FILE if other.kind == "rival" else FINALIST_FILE
         write_whole(result.folder / name, checkpoint_bytes(beside))
     return keep_and_score_onnx(result.folder / "best.onnx", seed, data.val)

@@ -10,7 +10,8 @@ from nas.engine.folder.run_folder import RunFolder
 from nas.engine.measuring import measure
 from nas.searching.from_parent.rivals import opener, read_rivals, recorded_rivals
 from netadapt.uniform import distinct_networks
-from search_spaces import count
+from search_spaces import InputError, count
+from tests.nas.small_parent import small_parent
 
 SOURCE = open_device("madds:1")
 
@@ -26,7 +27,8 @@ def run(tmp_path):
 
 def test_each_resolution_has_its_widest_network_within_the_target(space, run) -> None:
     whole_ms = SOURCE.latency(space.parent).median_ms
-    rivals = recorded_rivals(run, space, measure=measured, targets_ms=[whole_ms / 2])
+    parent, rivals = recorded_rivals(run, space, measure=measured, targets_ms=[whole_ms / 2])
+    assert parent[0].median_ms == whole_ms
     assert [rival.spec.resolution for rival in rivals] == [64, 32]
     for rival in rivals:
         assert rival.latencies[0].median_ms <= whole_ms / 2
@@ -41,20 +43,21 @@ def test_each_resolution_has_its_widest_network_within_the_target(space, run) ->
 def test_a_resolution_that_is_too_slow_at_any_width_has_no_rival(space, run) -> None:
     _, narrowest = distinct_networks(space.parent)[0]
     target_ms = 0.9 * SOURCE.latency(narrowest).median_ms
-    rivals = recorded_rivals(run, space, measure=measured, targets_ms=[target_ms])
+    rivals = recorded_rivals(run, space, measure=measured, targets_ms=[target_ms]).rivals
     assert [rival.spec.resolution for rival in rivals] == [32]
 
 
 def test_the_record_stands_when_the_run_is_resumed(space, run) -> None:
     target_ms = SOURCE.latency(space.parent).median_ms / 2
-    rivals = recorded_rivals(run, space, measure=measured, targets_ms=[target_ms])
+    standing = recorded_rivals(run, space, measure=measured, targets_ms=[target_ms])
 
     def nothing(specs):
         pytest.fail("measured again")
 
-    assert recorded_rivals(run, space, measure=nothing, targets_ms=[target_ms]) == rivals
-    assert read_rivals(run) == rivals
-    assert json.loads((run / "rivals.json").read_text())[0]["name"] == rivals[0].name
+    assert recorded_rivals(run, space, measure=nothing, targets_ms=[target_ms]) == standing
+    assert read_rivals(run) == standing.rivals
+    written = json.loads((run / "rivals.json").read_text())
+    assert written["rivals"][0]["name"] == standing.rivals[0].name
 
 
 def test_the_opener_is_the_nearest_network_of_the_space_that_is_no_wider(space) -> None:
@@ -71,6 +74,27 @@ def test_of_several_devices_the_slowest_relative_to_its_target_decides(space, ru
         space,
         measure=lambda specs: measure([SOURCE, other], specs),
         targets_ms=[whole_ms, whole_ms],
-    )
+    ).rivals
     assert rivals[0].latencies[1].median_ms <= whole_ms
     assert rivals[0].latencies[0].median_ms <= whole_ms / 2
+
+
+def test_a_named_network_is_compared_at_the_largest_size_within_the_target(space, run) -> None:
+    named = small_parent()  # other classes, and ImageNet's normalization
+    at_64 = replace(named.spec, head=space.parent.head)
+    whole_ms = SOURCE.latency(at_64).median_ms
+    ask = {"measure": measured, "named": {"mine": named}}
+    first = recorded_rivals(run, space, targets_ms=[0.9 * whole_ms], **ask).rivals[0]
+    assert first.name == "mine at 32 px"
+    assert first.spec == replace(at_64, resolution=32)
+    assert first.normalization == (named.usage.mean, named.usage.std)
+    assert first.opener is None
+    assert read_rivals(run)[0] == first
+
+
+def test_a_named_network_above_the_target_at_every_size_is_refused(space, run) -> None:
+    named = {"mine": small_parent()}
+    with pytest.raises(
+        InputError, match=r"rival mine is not within the target at any of \[64, 32\]"
+    ):
+        recorded_rivals(run, space, measure=measured, targets_ms=[1e-6], named=named)

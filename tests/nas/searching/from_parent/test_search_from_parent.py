@@ -17,11 +17,14 @@ from nas.engine.watching import Silent
 from nas.run_search import search
 from nas.searching.config import FidelityConfig, FinalsConfig
 from nas.searching.from_parent.preparing import SearchedParent
+from nas.searching.from_parent.recovery import Recovery
+from nas.searching.results import conclusion
 from nas.searching.results.record import RunRecord
 from nas.training import train as training
 from nas.training.recipe import Recipe
 from search_spaces import InputError, load_space
 from tests.nas.searching.from_parent.conftest import IMAGES
+from tests.nas.small_parent import small_parent
 
 RECIPE = Recipe(steps=2, batch_size=16)
 SOURCE = open_device("madds:1")
@@ -65,9 +68,9 @@ def test_every_network_trains_and_is_read_at_its_own_size(done, space) -> None:
 
 def test_finalists_and_rivals_train_alike_and_one_of_them_ships(done) -> None:
     kinds = [trial.kind for trial in done.finals]
-    assert kinds == ["final", "rival", "rival", "repeat"]
+    assert kinds == ["rival", "rival", "rival-trial", "rival-trial", "final", "repeat"]
     openers = {rival.opener for rival in done.rivals}
-    assert done.finals[0].tokens not in openers
+    assert done.finals[4].tokens not in openers
     shipped = load_checkpoint(done.folder / "seed.pt")
     assert shipped.spec == done.spec
     assert shipped.usage.trained_px == done.spec.resolution
@@ -91,7 +94,7 @@ def test_the_verdict_is_about_the_best_of_each(done) -> None:
 def test_the_other_one_of_the_two_is_kept_as_well(done) -> None:
     name = "finalist.pt" if done.winner.kind == "rival" else "rival.pt"
     other = load_checkpoint(done.folder / name)
-    assert other.spec == done.runner_up[1]
+    assert other.spec == done.runner_up.spec
     assert other.usage.trained_px == other.spec.resolution
     accuracy = {"rival.pt": done.verdict.rival, "finalist.pt": done.verdict.finalist}[name].accuracy
     data = IMAGES[other.spec.resolution]
@@ -254,3 +257,83 @@ def test_a_space_of_another_network_is_refused(space, parent, tmp_path) -> None:
             mnasnet, parent, tmp_path / "run", final_data=IMAGES[64], target_ms=1.0,
             controller=make_controller("uniform", mnasnet.arities, seed=0),
         )  # fmt: skip
+
+
+def test_trials_say_what_long_training_is_expected_to_reach(
+    space, parent, tmp_path, monkeypatch
+) -> None:
+    reads = []
+
+    def noted(network, data, recipe, **settings):
+        result = train(network, data, recipe, **settings)
+        reads.append((data.resolution_px, recipe.steps, result.accuracy))
+        return result
+
+    train = training.train
+    monkeypatch.setattr(training, "train", noted)
+    result = run_search(space, parent, tmp_path, trials=3)
+    trained = {trial.key: trial.accuracy for trial in result.finals}
+    recovery = Recovery.of(result.rivals, result.finals)
+    assert recovery.gains == {
+        rival.spec.resolution: trained["rival", index] - trained["rival-trial", index]
+        for index, rival in enumerate(result.rivals)
+    }
+    for trial in result.trials:
+        expected = {
+            recovery.expected(read, px) for px, steps, read in reads if (px, steps) == (trial.px, 2)
+        }
+        assert trial.accuracy in expected
+
+
+def test_a_named_rival_is_tuned_with_its_own_weights_and_normalization(
+    space, parent, tmp_path
+) -> None:
+    named = small_parent()
+    named.weights["stem.0.weight"] += 1.0
+    searched = SearchedParent(parent, recipe=RECIPE, rivals={"mine": named})
+    lenient = SOURCE.latency(parent.spec).median_ms
+    result = run_search(space, parent, tmp_path, parent=searched, trials=3, target_ms=lenient)
+    assert result.rivals[0].name == "mine at 64 px"
+    kinds = [(trial.kind, trial.index) for trial in result.finals]
+    assert kinds[:5] == [
+        ("rival", 0), ("rival", 1), ("rival", 2), ("rival-trial", 1), ("rival-trial", 2),
+    ]  # fmt: skip
+    weights = torch.load(tmp_path / "weights" / "rival-0.pt", weights_only=True)
+    moved = weights["stem.0.weight"] - named.weights["stem.0.weight"]
+    assert 0 < moved.abs().max() < 0.1
+    digest = json.loads((tmp_path / "run.json").read_text())["parent"]["rivals"]
+    assert set(digest) == {"mine"}
+
+
+def test_a_named_rival_that_wins_ships_with_its_own_normalization(
+    space, parent, tmp_path, monkeypatch
+) -> None:
+    named = small_parent()
+    searched = SearchedParent(parent, recipe=RECIPE, rivals={"mine": named})
+
+    def first_rival(finals, *, targets_ms, kinds=("final", "rival")):
+        wanted = "rival" if "rival" in kinds else "final"
+        return next(trial for trial in finals if trial.kind == wanted)
+
+    monkeypatch.setattr(conclusion, "choose_winner", first_rival)
+    lenient = SOURCE.latency(parent.spec).median_ms
+    result = run_search(space, parent, tmp_path, parent=searched, trials=3, target_ms=lenient)
+    shipped = load_checkpoint(tmp_path / "seed.pt")
+    assert shipped.usage.mean == named.usage.mean
+    assert load_checkpoint(tmp_path / "finalist.pt").usage.mean == parent.usage.mean
+    data = replace(IMAGES[64], mean=named.usage.mean, std=named.usage.std)
+    assert score(shipped, data, ("test",)).accuracy == pytest.approx(result.test_accuracy)
+
+
+def test_the_curve_has_networks_at_further_latencies(space, parent, tmp_path) -> None:
+    searched = SearchedParent(parent, recipe=RECIPE, curve=3)
+    result = run_search(
+        space, parent, tmp_path, parent=searched, trials=30, batch_size=10,
+        finals=FinalsConfig(count=1, repeats=0, recipe=Recipe(steps=2, batch_size=16)),
+    )  # fmt: skip
+    whole_ms = SOURCE.latency(parent.spec).median_ms
+    parts = sorted(t.latencies_ms[0] / whole_ms for t in result.finals if t.kind == "final")
+    assert len(parts) == 4
+    assert parts[0] <= 0.25
+    assert parts[-1] > 0.5
+    assert result.within_target
