@@ -18,6 +18,7 @@ ranking-parent*  the same of the parent of trials, if it is another
 rivals.json      networks to compare finalists with
 policy.jsonl     the controller's probabilities after each batch, if it has a policy
 weights/         the finalists' weights
+networks/        the same as checkpoints: what pareto.csv names
 result.json      the winner and its figures
 best.yaml best.onnx best.json seed.pt pareto.csv report.html tensorboard/
 """
@@ -91,8 +92,9 @@ class RunFolder:
 
     @property
     def search_begun(self) -> bool:
-        """Whether a trial of a search has finished."""
-        return bool(read_trials(self / "trials.jsonl")) or any(self.path.glob("*.ahead.jsonl"))
+        """Whether a trial of a search has finished, or a training of a rival."""
+        logs = (self / "trials.jsonl", self / "finals.jsonl")
+        return any(map(read_trials, logs)) or any(self.path.glob("*.ahead.jsonl"))
 
     @property
     def ending(self) -> bool:

@@ -17,8 +17,8 @@ from nas.searching.images import SearchImages
 from nas.searching.plan import SearchPlan
 from nas.searching.results.estimates import estimates
 from nas.searching.results.search_result import (
-    RunnerUp,
     SearchResult,
+    Trained,
     choose_winner,
     finalist_weights,
     name_of,
@@ -76,6 +76,11 @@ def conclude(
         rivals=plan.rivals,
         verdict=verdict,
         runner_up=_runner_up(plan, finals, winner, images) if verdict else None,
+        trained=[
+            _trained(plan, trial, images)
+            for trial in finals
+            if trial.kind in ("final", "rival") and folder.weights_path(trial.key).exists()
+        ],
     )
     return write_results(result, images_of(plan, winner, images))
 
@@ -116,13 +121,15 @@ def _verdict(
 
 def _runner_up(
     plan: SearchPlan, finals: Sequence[Trial], winner: Trial, images: SearchImages
-) -> RunnerUp | None:
+) -> Trained | None:
     """Return the best rival if a finalist has won, and else the best finalist."""
     kind = "final" if winner.kind == "rival" else "rival"
     other = choose_winner(finals, targets_ms=plan.targets_ms, kinds=(kind,))
-    if other is None:
-        return None
-    return RunnerUp(other, plan.spec_of(other), images_of(plan, other, images))
+    return None if other is None else _trained(plan, other, images)
+
+
+def _trained(plan: SearchPlan, trial: Trial, images: SearchImages) -> Trained:
+    return Trained(trial, plan.spec_of(trial), images_of(plan, trial, images))
 
 
 def _score(plan: SearchPlan, trial: Trial, answers: Sequence[bool]) -> Score:

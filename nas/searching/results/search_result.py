@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nas.atomic_files import write_whole
 from nas.engine.folder.run_folder import RunFolder
-from nas.engine.job import Kind
+from nas.engine.job import Key, Kind
 from nas.engine.trial import Trial
 from nas.formatting import four_digits, percent, reading, three_digits
 from nas.searching.config import load_config
@@ -25,14 +25,16 @@ from search_spaces import ArchSpec
 from search_spaces.spec import to_yaml
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
 
     from nas.checkpoints.scoring import SplitScore
     from nas.data.images import Dataset
 
 
-class RunnerUp(NamedTuple):
-    """The best finalist if a rival has won, and else the best rival.
+class Trained(NamedTuple):
+    """A network that was trained to be deployed: a finalist or a rival.
 
     Attributes:
         trial: Its final training.
@@ -71,6 +73,7 @@ class SearchResult:
         rivals: What the finalists were compared with, in a search from a parent.
         verdict: How the best finalist compares with the best rival; None without rivals.
         runner_up: The other one of these two, which is not the winner.
+        trained: All networks that were trained to be deployed, if their weights were kept.
     """
 
     folder: RunFolder
@@ -91,7 +94,8 @@ class SearchResult:
     chance: float | None = None
     rivals: Sequence[Rival] = ()
     verdict: Verdict | None = None
-    runner_up: RunnerUp | None = None
+    runner_up: Trained | None = None
+    trained: Sequence[Trained] = ()
 
     @property
     def px(self) -> int:
@@ -105,7 +109,14 @@ class SearchResult:
 
     def frame(self) -> pd.DataFrame:
         """Return the trials as a table, one row each; `pareto` marks the front, `winner` the winner."""
-        return frame(self.trials, sizes=self.sizes, finals=self.finals, winner=self.winner)
+        return frame(
+            self.trials,
+            sizes=self.sizes,
+            finals=self.finals,
+            winner=self.winner,
+            rivals=self.rivals,
+            checkpoints={one.trial.key: network_file(one.trial) for one in self.trained},
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the winner's figures as plain data: the contents of `result.json`."""
@@ -208,48 +219,74 @@ def pareto_front(trials: Sequence[Trial], *, device: int | None = None) -> list[
     return front
 
 
+def network_file(trial: Trial) -> str:
+    """Return the path of a network's checkpoint within the run's folder."""
+    return f"networks/{'trial' if trial.kind == 'final' else trial.kind}-{trial.index}.pt"
+
+
 def frame(
     trials: Sequence[Trial],
     *,
     sizes: Sizes,
     finals: Sequence[Trial] = (),
     winner: Trial | None = None,
+    rivals: Sequence[Rival] = (),
+    checkpoints: Mapping[Key, str] | None = None,
 ) -> pd.DataFrame:
-    """Return trials as a table, one row each; latency on a second device is `latency_2_ms`, and so on.
+    """Return the networks as a table, one row each: the trials, then the rivals.
+
+    Latency on a second device is `latency_2_ms`, and so on. `pareto` marks the trials that no other
+    dominates, and `deploy` the networks trained for longer that no other of these dominates.
 
     Args:
         trials: The search's trials.
         sizes: `accuracy` is of the proxy resolution, latencies and `longer_accuracy` of the deployed one.
-        finals: The finalists' trainings, which give `longer_accuracy`.
-        winner: The finalist that `winner` marks.
+        finals: The finalists' trainings and the rivals', which give `longer_accuracy`.
+        winner: The network that `winner` marks.
+        rivals: The networks that finalists are compared with.
+        checkpoints: File of each network that was trained for longer.
     """
     import pandas as pd
 
-    longer = {trial.index: trial.accuracy for trial in finals if trial.kind == "final"}
+    long = {trial.key: trial for trial in finals if trial.kind in ("final", "rival")}
+    short = {trial.index: trial.accuracy for trial in finals if trial.kind == "rival-trial"}
     front = {trial.index for trial in pareto_front(trials)}
-    won = None if winner is None or winner.kind == "rival" else winner.index
+    deploy = {trial.key for trial in pareto_front(list(long.values()))}
     devices = max([1, *(len(trial.latencies) for trial in trials)])
-    rows = [
-        {
+
+    def longer(key: Key) -> dict[str, object]:
+        return {
+            "longer_accuracy": long[key].accuracy if key in long else None,
+            "deploy": key in deploy,
+            "winner": winner is not None and key == winner.key,
+            "checkpoint": (checkpoints or {}).get(key),
+        }
+
+    def row(t: Trial, key: Key) -> dict[str, object]:
+        return {
             "trial": t.index,
+            "name": None,
             "batch": t.batch,
             "accuracy": t.accuracy,
             "accuracy_px": t.px or sizes.proxy_px,
-            "longer_accuracy": longer.get(t.index),
             **_columns(t, devices),
             "latency_px": sizes.latency_px(t.px),
             "reward": t.reward,
             "params": t.params,
             "madds": t.madds,
             "pareto": t.index in front,
-            "winner": t.index == won,
+            **longer(key),
             "fingerprint": t.fingerprint,
             "tokens": " ".join(map(str, t.tokens)),
             "error": t.error,
         }
-        for t in trials
-    ]
-    return pd.DataFrame(rows)
+
+    rows = [row(trial, ("final", trial.index)) for trial in trials]
+    for trial in (one for one in long.values() if one.kind == "rival"):
+        own = {"trial": None, "name": rivals[trial.index].name, "pareto": False}
+        rows.append(row(trial, trial.key) | own | {"accuracy": short.get(trial.index)})
+    table = pd.DataFrame(rows)
+    return table.astype({"trial": "Int64"}) if rows else table
 
 
 def _columns(trial: Trial, devices: int) -> dict[str, float | None]:
@@ -277,6 +314,8 @@ def write_results(result: SearchResult, data: Dataset) -> SearchResult:
     folder = result.folder
     if folder.weights_path(result.winner.key).exists():
         result = replace(result, onnx=_write_network(result, data))
+    for one in result.trained:
+        _write_checkpoint(folder / network_file(one.trial), result, one)
     table = result.frame().sort_values(["pareto", "latency_ms"], ascending=[False, True])
     write_whole(folder / "pareto.csv", table.to_csv(index=False, float_format=four_digits))
     write_whole(folder / "best.yaml", best_yaml(result))
@@ -310,17 +349,26 @@ def _write_network(result: SearchResult, data: Dataset) -> SplitScore | None:
     from nas.checkpoints.usage import Usage
     from nas.export.answers import keep_and_score_onnx
 
-    usage = Usage.of(data)
     weights = finalist_weights(result.folder, result.winner)
-    seed = Checkpoint(result.spec, weights, usage, _device(result.folder))
+    seed = Checkpoint(result.spec, weights, Usage.of(data), _device(result.folder))
     write_whole(result.folder / "seed.pt", checkpoint_bytes(seed))
     if result.runner_up is not None:
-        other, spec, images = result.runner_up
-        theirs = finalist_weights(result.folder, other)
-        beside = Checkpoint(spec, theirs, Usage.of(images), seed.device)
-        name = RIVAL_FILE if other.kind == "rival" else FINALIST_FILE
-        write_whole(result.folder / name, checkpoint_bytes(beside))
+        name = RIVAL_FILE if result.runner_up.trial.kind == "rival" else FINALIST_FILE
+        _write_checkpoint(result.folder / name, result, result.runner_up)
     return keep_and_score_onnx(result.folder / "best.onnx", seed, data.val)
+
+
+def _write_checkpoint(path: Path, result: SearchResult, one: Trained) -> None:
+    """Write a network that was trained to be deployed as a checkpoint."""
+    from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes
+    from nas.checkpoints.usage import Usage
+
+    weights = finalist_weights(result.folder, one.trial)
+    usage = Usage.of(one.images)
+    path.parent.mkdir(exist_ok=True)
+    write_whole(
+        path, checkpoint_bytes(Checkpoint(one.spec, weights, usage, _device(result.folder)))
+    )
 
 
 def _device(folder: RunFolder) -> str:

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import pandas
 import pytest
 import torch
 
@@ -76,6 +77,22 @@ def test_finalists_and_rivals_train_alike_and_one_of_them_ships(done) -> None:
     assert shipped.usage.trained_px == done.spec.resolution
     assert done.onnx is not None
     assert done.onnx.accuracy == pytest.approx(done.winner.accuracy, abs=0.05)
+
+
+def test_every_network_that_was_trained_for_longer_can_be_deployed(done) -> None:
+    table = pandas.read_csv(done.folder / "pareto.csv")
+    long = table[table["checkpoint"].notna()]
+    assert len(long) == 3  # a finalist and two rivals
+    assert set(long["name"].dropna()) == {rival.name for rival in done.rivals}
+    for row in long.itertuples():
+        network = load_checkpoint(done.folder / row.checkpoint)
+        assert network.spec.resolution == row.latency_px
+        data = IMAGES[row.latency_px]
+        assert score(network, data, ("val",)).accuracy == pytest.approx(
+            row.longer_accuracy, abs=1e-4
+        )
+    assert long["winner"].sum() == 1
+    assert long["deploy"].any()
 
 
 def test_the_verdict_is_about_the_best_of_each(done) -> None:
