@@ -33,7 +33,6 @@ from nas.engine.several_gpus import over_gpus
 from nas.engine.watching import Silent
 from nas.engine.workers import hold, remote_devices, run_jobs
 from nas.report.adapt.report import write_adapt_report
-from netadapt import Settings, Widths
 from netadapt.shrink import Shrink
 from search_spaces import InputError
 
@@ -57,7 +56,7 @@ def adapt(
     curve: bool = True,
     publish: bool = False,
 ) -> AdaptResult:
-    """Narrow a network, one width group a step, to a target latency (NetAdapt, algorithm 1).
+    """Reduce a network, one width or depth a step, to a target latency (NetAdapt, algorithm 1).
 
     If `folder` holds an interrupted run with the same arguments, it is resumed where its log ends. Inexact
     matches of class names are logged at level INFO.
@@ -159,8 +158,7 @@ def _wanted(config: AdaptConfig) -> dict[str, FindBaseline]:
     """Return the baselines that the settings request."""
     if config.compare == "none":
         return {}
-    widths = Widths(config.divisor, config.floor)
-    return {NAME: UniformBaseline(widths, keep=config.keep, ends=config.ends)}
+    return {NAME: UniformBaseline(config.loop.widths, keep=config.keep, ends=config.ends)}
 
 
 def _require_size(seed: Checkpoint, data: Dataset) -> None:
@@ -212,16 +210,7 @@ def _plan(
     from nas.checkpoints.torch_files import state_bytes
 
     config, fine_tuning = workload.config, workload.tuning
-    settings = Settings(
-        target_ms=config.target_ms,
-        delta=config.delta,
-        decay=config.decay,
-        widths=Widths(config.divisor, config.floor),
-        metric=config.metric,
-        include_stem_and_head=config.ends,
-        tolerance=config.tolerance,
-    )
-    shrink = Shrink(seed.spec, settings, accuracy=accuracy, latency=asked)
+    shrink = Shrink(seed.spec, config.loop, accuracy=accuracy, latency=asked)
     final = FinalTrainings(
         seed=seed,
         latency=asked,

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from nas.adapting.kinds import FINETUNE, SCRATCH, TRAININGS
 from nas.data.config import DataConfig
 from nas.engine.schedule_config import ScheduleConfig
 from nas.training.recipe import Augment, Recipe
 from nas.training.teacher_config import TeacherConfig
-from netadapt.settings import TOLERANCE
+from netadapt import Settings, Widths
+from netadapt.settings import TOLERANCE, Proposals
 
 FINETUNE_STEPS = 10_000
 """T in MobileNetV3's use of NetAdapt (arXiv 1905.02244, section 4.2)."""
@@ -33,6 +34,8 @@ class AdaptConfig(BaseModel):
         decay: Factor applied to delta after each step.
         divisor: Widths are multiples of it.
         floor: Minimum width.
+        proposals: What a step may reduce: `widths` (MobileNetV3's), or `widths+depth`, which also drops the
+            last residual blocks of a stage.
         keep: Channels to keep: the first (MobileNetV3's truncation), or those of largest L2 norm
             (NetAdapt's).
         metric: `ratio` chooses by dACC / |dLAT|, `accuracy` by accuracy.
@@ -62,6 +65,7 @@ class AdaptConfig(BaseModel):
     decay: Annotated[float, Field(gt=0, le=1)] = 1.0
     divisor: Annotated[int, Field(ge=1)] = 8
     floor: Annotated[int, Field(ge=1)] = 8
+    proposals: Proposals = "widths"
     keep: Literal["first", "norm"] = "first"
     metric: Literal["ratio", "accuracy"] = "ratio"
     ends: bool = False
@@ -75,6 +79,16 @@ class AdaptConfig(BaseModel):
     data: DataConfig = DataConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     seed: Annotated[int, Field(ge=0)] = 0
+
+    @field_validator("proposals", mode="before")
+    @classmethod
+    def _known(cls, proposals: object) -> object:
+        if proposals not in get_args(Proposals):
+            raise ValueError(
+                f"must be {' or '.join(get_args(Proposals))}, got {proposals!r}: give widths+depth for "
+                "shorter stages too"
+            )
+        return proposals
 
     @model_validator(mode="after")
     def _comparable(self) -> Self:
@@ -94,6 +108,20 @@ class AdaptConfig(BaseModel):
                 "the same, or one of them"
             )
         return self
+
+    @property
+    def loop(self) -> Settings:
+        """The settings of NetAdapt's loop."""
+        return Settings(
+            target_ms=self.target_ms,
+            delta=self.delta,
+            decay=self.decay,
+            widths=Widths(self.divisor, self.floor),
+            metric=self.metric,
+            include_stem_and_head=self.ends,
+            proposals=self.proposals,
+            tolerance=self.tolerance,
+        )
 
     def evaluation_crop(self, kept: float) -> float:
         """Return the fraction of the shorter side that evaluation sees; `kept` is the seed's."""

@@ -43,7 +43,7 @@ class AdaptTraining:
         from nas.checkpoints.torch_files import state_bytes, state_of
         from nas.training.machine.device import worker_device
         from nas.training.train import Diverged, train
-        from netadapt.weights import transfer
+        from netadapt.transfer import transfer
         from search_spaces.network import build
 
         device = worker_device(self.device, threads=self.threads)
@@ -54,6 +54,9 @@ class AdaptTraining:
             network.load_state_dict(
                 transfer(job.parent, weights, job.spec, selection=self.keep, generator=drawn)
             )
+        from_scratch = job.weights is None
+        # The statistics of blocks after a dropped one are of inputs that they no longer see.
+        shorter = len(job.spec.blocks) < len(job.parent.blocks)
         try:
             result = train(
                 network,
@@ -63,7 +66,8 @@ class AdaptTraining:
                 teacher=self.teacher if training_of(job.kind) in TRAININGS else None,
                 device=device,
                 share=self.share,
-                from_scratch=job.weights is None,
+                from_scratch=from_scratch,
+                new_statistics=from_scratch or shorter,
             )
         except Diverged as error:
             return Outcome(None, f"diverged: {error}")

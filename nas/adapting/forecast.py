@@ -16,7 +16,7 @@ from nas.adapting.kinds import FINETUNE
 from nas.engine.memoized_source import CONFIRMATIONS, MemoizedSource
 from nas.training.recipe import Recipe
 from nas.training.speed import training_speed
-from netadapt import Group, Schedule, Widths, narrowed, width_groups
+from netadapt import Group, Schedule, narrowed
 from search_spaces import ArchSpec, count
 
 QUESTIONS = 6
@@ -118,7 +118,7 @@ class Forecast:
     """Expected course and duration of a run.
 
     Attributes:
-        groups: Number of width groups.
+        groups: Number of groups: widths, and depths if proposals may reduce them.
         delta_ms: Minimum saving of the first step: delta, or a fraction of it if no group can save that.
         savings_ms: Largest possible saving of each group, where known.
         steps: Expected number; None if delta decays too fast to reach the target.
@@ -188,7 +188,7 @@ def forecast(
         DeviceLostError: The device is lost.
     """
     config, seed_ms = workload.config, latency(seed)
-    groups = width_groups(seed, include_stem_and_head=config.ends)
+    groups = config.loop.groups(seed)
     begin = time.perf_counter()
     least = [found for group in groups if (found := _least(seed, group, config, latency))]
     spent_s = time.perf_counter() - begin
@@ -271,7 +271,7 @@ def _least(
     seed: ArchSpec, group: Group, config: AdaptConfig, latency: MemoizedSource
 ) -> tuple[ArchSpec, Latency] | None:
     """Return the network with the group at its minimum width, or None if there is none or it fails."""
-    narrower = Widths(config.divisor, config.floor).below(group.width)
+    narrower = group.smaller(config.loop.widths)
     if not narrower:
         return None
     try:

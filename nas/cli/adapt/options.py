@@ -93,6 +93,14 @@ class StepOptions(OptionGroup):
     decay: Annotated[float, typer.Option(help="Factor on delta after each step.")] = 1.0
     divisor: Annotated[int, typer.Option(help="Round widths to multiples of this.")] = 8
     floor: Annotated[int, typer.Option(help="Minimum width.")] = 8
+    proposals: Annotated[
+        str,
+        typer.Option(
+            metavar="widths|widths+depth",
+            help="What a step may reduce: the paper's widths, or also the depth of a stage, whose last "
+            "residual blocks are dropped.",
+        ),
+    ] = "widths"
     keep: Annotated[str, typer.Option(metavar="first|norm", help="Which channels to keep.")] = (
         "first"
     )

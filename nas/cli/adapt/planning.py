@@ -17,7 +17,7 @@ from nas.adapting.teacher import shown
 from nas.display.output import noted
 from nas.display.progress import waiting
 from nas.formatting import counted, duration, epochs, reading, three_digits, two_digits_up
-from netadapt import Widths, narrowest, width_groups
+from netadapt import depth_groups, narrowest
 from search_spaces import InputError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def announce(job: Adapting) -> tuple[Forecast | None, dict[str, Any]]:
     for warning in warnings:
         console.print(noted("Note:", f" {warning}"), soft_wrap=True)
     document |= {
-        "groups": len(width_groups(seed.spec, include_stem_and_head=config.ends)),
+        "groups": len(config.loop.groups(seed.spec)),
         "proposals": None if forecast is None else forecast.able,
         "steps": None if forecast is None else forecast.steps,
         "expected_s": None if forecast is None else forecast.total_s,
@@ -102,23 +102,24 @@ def measured(source: LatencySource, spec: ArchSpec) -> Latency:
 def _require_reach(
     config: AdaptConfig, seed: ArchSpec, source: LatencySource, console: Console
 ) -> None:
-    widths = Widths(config.divisor, config.floor)
-    if not any(
-        widths.below(group.width) for group in width_groups(seed, include_stem_and_head=config.ends)
-    ):
+    loop = config.loop
+    if not any(group.smaller(loop.widths) for group in loop.groups(seed)):
         raise InputError(
             f"no layer can be narrowed to a multiple of {config.divisor} (--divisor) of at least "
             f"{config.floor} (--floor): give smaller values"
         )
     with waiting(console, "measuring the narrowest network", after_s=0):
-        smallest = narrowest(seed, widths, include_stem_and_head=config.ends)
+        depth = config.proposals == "widths+depth"
+        smallest = narrowest(seed, loop.widths, include_stem_and_head=config.ends, depth=depth)
         floor_ms = measured(source, smallest).median_ms
     if config.target_ms < floor_ms:
         raise InputError(
             f"{three_digits(config.target_ms)} ms cannot be reached: with every layer at its minimum width "
-            f"(--divisor {config.divisor}, --floor {config.floor}) the network takes "
-            f"{three_digits(floor_ms)} ms here: give --target-ms {two_digits_up(floor_ms)}"
+            f"(--divisor {config.divisor}, --floor {config.floor}){' and depth' if depth else ''} "
+            f"the network takes {three_digits(floor_ms)} ms here: give --target-ms "
+            f"{two_digits_up(floor_ms)}"
             + ("" if config.ends else ", or --ends")
+            + ("" if depth or not depth_groups(seed) else ", or --proposals widths+depth")
         )
 
 
@@ -147,7 +148,6 @@ def _forecast(job: Adapting) -> Forecast | None:
 
 def _lines(job: Adapting, now: Latency, forecast: Forecast | None) -> list[tuple[str, str]]:
     config, seed, data, source = job.config, job.seed, job.data, job.source
-    groups = len(width_groups(seed.spec, include_stem_and_head=config.ends))
     kind = "not measured: " if now.estimate else ""
     lines = [
         (
@@ -161,7 +161,7 @@ def _lines(job: Adapting, now: Latency, forecast: Forecast | None) -> list[tuple
             "latency",
             f"seed {reading(now)}, target {three_digits(config.target_ms)} ms",
         ),
-        ("groups", f"{groups} width groups{_able(forecast)}"),
+        ("groups", f"{_groups(config, seed.spec)}{_able(forecast)}"),
         ("steps", _steps(config, forecast)),
         ("then", _then(config)),
     ]
@@ -183,6 +183,13 @@ def _lines(job: Adapting, now: Latency, forecast: Forecast | None) -> list[tuple
             )
         )
     return lines
+
+
+def _groups(config: AdaptConfig, seed: ArchSpec) -> str:
+    groups = config.loop.groups(seed)
+    stages = sum(group.kind == "depth" for group in groups)
+    depths = f" and the depth of {counted(stages, 'stage')}" if stages else ""
+    return f"{counted(len(groups) - stages, 'width group')}{depths}"
 
 
 def _able(forecast: Forecast | None) -> str:
@@ -252,7 +259,7 @@ def _more_choice(forecast: Forecast, seed_ms: float) -> str:
         if able >= 2 * forecast.able:
             saving = three_digits(forecast.delta_ms)
             return (
-                f"only {forecast.able} of {forecast.groups} width groups can save {saving} ms in one step, "
+                f"only {forecast.able} of {forecast.groups} groups can save {saving} ms in one step, "
                 f"so there is little to choose from; with --delta {delta:g}, {able} can, and the run takes "
                 "more steps"
             )

@@ -156,5 +156,6 @@ def _widths(rows: list[WidthRow]) -> Table:
 
 
 def _change(before: int, after: int) -> Text:
-    same = before == after
-    return Text(str(after)) if same else Text.assemble(f"{before} -> ", (str(after), "bold"))
+    if before == after:
+        return Text(str(after))
+    return Text.assemble(f"{before} -> ", (str(after or "dropped"), "bold"))

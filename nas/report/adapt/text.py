@@ -140,7 +140,8 @@ def details(run: AdaptRecord) -> list[tuple[str, str]]:
             "Widths",
             f"multiples of {settings.divisor}, at least {settings.floor}; the "
             f"{'first channels' if settings.keep == 'first' else 'channels of largest norm'} are kept"
-            f"{'; stem and head may be narrowed too' if settings.ends else ''}",
+            f"{'; stem and head may be narrowed too' if settings.ends else ''}"
+            f"{'; stages may lose residual blocks' if settings.proposals == 'widths+depth' else ''}",
         ),
         (
             "Data",
