@@ -17,6 +17,7 @@ from nas.adapting.fine_tuning import AdaptTraining, WithWeights
 from nas.adapting.forecast import Workload
 from nas.adapting.job import AdaptJob, in_steps
 from nas.adapting.plan import AdaptPlan, adapt_runner
+from nas.adapting.ranking import Rank, Ranking
 from nas.adapting.results.adapt_result import AdaptResult
 from nas.adapting.results.conclusion import conclude
 from nas.adapting.results.metadata import begin_metadata
@@ -84,15 +85,19 @@ def adapt(
     from nas.checkpoints.retrain import for_classes
     from nas.data.images import require_crop
 
+    config = config.for_seed(from_parent=seed.from_parent)
     folders = data.classes
     seed, data = for_classes(seed, data, notify=_log.info)
     _require_size(seed, data)
     require_crop(data, config.evaluation_crop(seed.usage.crop))
     config.schedule.require_parts(config.recipe, config.final_recipe)
     data = replace(data, mean=seed.usage.mean, std=seed.usage.std)
-    finders = _wanted(config) | dict(baselines or {})
-    require_names(finders)
     run = RunFolder(Path(folder))
+    rank = None
+    if config.keep == "taylor":
+        rank = Ranking(seed, data, run, threads=config.schedule.cpus_per_trial)
+    finders = _wanted(config, rank) | dict(baselines or {})
+    require_names(finders)
     taught = _teacher(config, seed, run, folders, by_recipe=evaluate is None)
     teacher = taught.teacher(data.classes) if taught else None
     run.path.mkdir(parents=True, exist_ok=True)
@@ -105,16 +110,17 @@ def adapt(
         if evaluate is None:
             training = AdaptTraining(
                 data,
-                keep=config.keep,
+                keep=config.rule,
                 device=config.schedule.device,
                 threads=config.schedule.cpus_per_trial,
+                new_statistics=rank is not None,
                 teacher=teacher,
             )
             evaluate = over_gpus(training, config.schedule.gpus_per_trial)
         workload = Workload(config, len(data.train), taught.madds if taught else 0)
         with adapt_watcher(watcher, workload, asked) as told:
             accuracy = _begin(run, seed, data, asked, config, taught)
-            plan = _plan(seed, accuracy, data, asked, workload, run, finders, told, curve)
+            plan = _plan(seed, accuracy, data, asked, workload, run, finders, told, curve, rank)
             runner = adapt_runner(plan, run)
             run_jobs(
                 runner,
@@ -154,11 +160,12 @@ def _teacher(
     return read_teacher(config.teacher, seed, run, classes=classes)
 
 
-def _wanted(config: AdaptConfig) -> dict[str, FindBaseline]:
+def _wanted(config: AdaptConfig, rank: Rank | None) -> dict[str, FindBaseline]:
     """Return the baselines that the settings request."""
     if config.compare == "none":
         return {}
-    return {NAME: UniformBaseline(config.loop.widths, keep=config.keep, ends=config.ends)}
+    found = UniformBaseline(config.loop.widths, keep=config.rule, ends=config.ends, rank=rank)
+    return {NAME: found}
 
 
 def _require_size(seed: Checkpoint, data: Dataset) -> None:
@@ -206,6 +213,7 @@ def _plan(
     baselines: Mapping[str, FindBaseline],
     watcher: AdaptWatcher,
     curve: bool,
+    rank: Rank | None,
 ) -> AdaptPlan:
     from nas.checkpoints.torch_files import state_bytes
 
@@ -236,4 +244,5 @@ def _plan(
         final=final,
         watcher=watcher,
         hold=hold(remote_devices([asked]), config.schedule),
+        rank=rank,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -13,6 +13,9 @@ from nas.training.recipe import Augment, Recipe
 from nas.training.teacher_config import TeacherConfig
 from netadapt import Settings, Widths
 from netadapt.settings import TOLERANCE, Proposals
+
+if TYPE_CHECKING:
+    from netadapt.channel_selection import ChannelSelection
 
 FINETUNE_STEPS = 10_000
 """T in MobileNetV3's use of NetAdapt (arXiv 1905.02244, section 4.2)."""
@@ -36,8 +39,10 @@ class AdaptConfig(BaseModel):
         floor: Minimum width.
         proposals: What a step may reduce: `widths` (MobileNetV3's), or `widths+depth`, which also drops the
             last residual blocks of a stage.
-        keep: Channels to keep: the first (MobileNetV3's truncation), or those of largest L2 norm
-            (NetAdapt's).
+        keep: Channels to keep: the `first` (MobileNetV3's truncation), those of largest L2 `norm`
+            (NetAdapt's), or those that matter most to the loss to first order (`taylor`:
+            `nas.checkpoints.importance`). None is `taylor` for a network of a search from a parent, and
+            `first` for others.
         metric: `ratio` chooses by dACC / |dLAT|, `accuracy` by accuracy.
         ends: Whether stem and head may be narrowed too.
         tolerance: How far below the target the adapted network may end, as a fraction of it; if it ends
@@ -66,7 +71,7 @@ class AdaptConfig(BaseModel):
     divisor: Annotated[int, Field(ge=1)] = 8
     floor: Annotated[int, Field(ge=1)] = 8
     proposals: Proposals = "widths"
-    keep: Literal["first", "norm"] = "first"
+    keep: Literal["first", "norm", "taylor"] | None = None
     metric: Literal["ratio", "accuracy"] = "ratio"
     ends: bool = False
     tolerance: Annotated[float, Field(gt=0, le=1)] = TOLERANCE
@@ -108,6 +113,17 @@ class AdaptConfig(BaseModel):
                 "the same, or one of them"
             )
         return self
+
+    def for_seed(self, *, from_parent: bool) -> Self:
+        """Return the settings for a seed, on which the default of `keep` depends."""
+        if self.keep is not None:
+            return self
+        return self.model_copy(update={"keep": "taylor" if from_parent else "first"})
+
+    @property
+    def rule(self) -> ChannelSelection:
+        """The rule by which channels are kept where they have no order of importance."""
+        return "norm" if self.keep == "norm" else "first"
 
     @property
     def loop(self) -> Settings:

@@ -22,9 +22,10 @@ class AdaptTraining:
 
     Attributes:
         dataset: Images, normalized as for the seed.
-        keep: Which channels to inherit: see `netadapt.weights.inherit`.
+        keep: Which channels to inherit (`netadapt.weights.inherit`) if a job brings no order of them.
         device: `cpu`, `cuda`, or `auto` for the GPU if the worker has one.
         threads: Torch threads.
+        new_statistics: Whether batch norm's statistics are taken anew also where weights are inherited.
         teacher: A network that final trainings learn from beside the labels.
         share: This process's part of every batch, if several train a job together.
     """
@@ -33,6 +34,7 @@ class AdaptTraining:
     keep: ChannelSelection = "first"
     device: str = "auto"
     threads: int = 1
+    new_statistics: bool = False
     teacher: Teacher | None = None
     share: Share = WHOLE
 
@@ -51,8 +53,9 @@ class AdaptTraining:
         network = build(job.spec, generator=drawn)
         if job.weights is not None:
             weights = state_of(job.weights)
+            selection = self.keep if job.order is None else job.order
             network.load_state_dict(
-                transfer(job.parent, weights, job.spec, selection=self.keep, generator=drawn)
+                transfer(job.parent, weights, job.spec, selection=selection, generator=drawn)
             )
         from_scratch = job.weights is None
         # The statistics of blocks after a dropped one are of inputs that they no longer see.
@@ -67,7 +70,7 @@ class AdaptTraining:
                 device=device,
                 share=self.share,
                 from_scratch=from_scratch,
-                new_statistics=from_scratch or shorter,
+                new_statistics=from_scratch or shorter or self.new_statistics,
             )
         except Diverged as error:
             return Outcome(None, f"diverged: {error}")

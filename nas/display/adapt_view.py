@@ -71,6 +71,12 @@ class View(AdaptWatcher):
         )
         self._begin(f"measuring {what}", after_s=SAY_EVERY_S)
 
+    def ranking(self, shrink: Shrink) -> None:
+        """See `AdaptWatcher`."""
+        self._begin(
+            f"step {shrink.steps + 1}: ordering channels by importance", after_s=SAY_EVERY_S
+        )
+
     def ending(self, shrink: Shrink) -> None:
         """See `AdaptWatcher`."""
         self._shrink, self._finishing = shrink, True

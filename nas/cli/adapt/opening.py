@@ -148,6 +148,7 @@ def open_adapting(
     Raises:
         InputError: An input cannot be opened, or two do not fit together.
     """
+    config = config.for_seed(from_parent=seed.from_parent)
     images = _images(config, seed, path, console, resumed)
     if teacher is not None:
         if teacher.config.path != SEED:

@@ -101,9 +101,15 @@ class StepOptions(OptionGroup):
             "residual blocks are dropped.",
         ),
     ] = "widths"
-    keep: Annotated[str, typer.Option(metavar="first|norm", help="Which channels to keep.")] = (
-        "first"
-    )
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            metavar="first|norm|taylor",
+            help="Which channels to keep: the first, those of largest L2 norm, or those that matter most "
+            "to the loss, to first order; default: taylor for a network of a search from a parent, "
+            "otherwise first.",
+        ),
+    ] = None
     metric: Annotated[
         str,
         typer.Option(

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from nas.engine.memoized_source import MemoizedSource
     from search_spaces import ArchSpec
 
+KEPT = "of narrower layers, the channels that matter most to the loss (--keep taylor)"
+
 
 def announce(job: Adapting) -> tuple[Forecast | None, dict[str, Any]]:
     """Print what the run will do, after checking that the target can be reached.
@@ -163,6 +165,7 @@ def _lines(job: Adapting, now: Latency, forecast: Forecast | None) -> list[tuple
         ),
         ("groups", f"{_groups(config, seed.spec)}{_able(forecast)}"),
         ("steps", _steps(config, forecast)),
+        *([("keep", KEPT)] if config.keep == "taylor" else []),
         ("then", _then(config)),
     ]
     if config.teacher is not None:

@@ -24,6 +24,12 @@ FILES = {
 }
 """Files in a run's folder that are of interest to the user."""
 
+KEPT = {
+    "first": "first channels",
+    "norm": "channels of largest norm",
+    "taylor": "channels that matter most to the loss, to first order,",
+}
+"""The channels that a narrower layer keeps."""
 
 NO_BASELINE = (
     "Not compared with the baseline {}: it cannot be made as fast as the adapted network here."
@@ -139,7 +145,7 @@ def details(run: AdaptRecord) -> list[tuple[str, str]]:
         (
             "Widths",
             f"multiples of {settings.divisor}, at least {settings.floor}; the "
-            f"{'first channels' if settings.keep == 'first' else 'channels of largest norm'} are kept"
+            f"{KEPT[settings.keep or 'first']} are kept"
             f"{'; stem and head may be narrowed too' if settings.ends else ''}"
             f"{'; stages may lose residual blocks' if settings.proposals == 'widths+depth' else ''}",
         ),

@@ -16,6 +16,7 @@ from nas.engine.trial import Trial
 from nas.formatting import four_digits, percent, reading, three_digits
 from nas.searching.config import load_config
 from nas.searching.from_parent.rivals import Rival
+from nas.searching.from_parent.tuning import PARENT
 from nas.searching.results.estimates import Estimate
 from nas.searching.results.stored_result import read_result
 from nas.searching.results.verdict import FINALIST_FILE, RIVAL_FILE, Verdict
@@ -298,12 +299,19 @@ def _write_network(result: SearchResult, data: Dataset) -> SplitScore | None:
 
     usage = Usage.of(data)
     weights = finalist_weights(result.folder, result.winner)
-    seed = Checkpoint(result.spec, weights, usage, _device(result.folder))
+    seed = Checkpoint(
+        result.spec,
+        weights,
+        usage,
+        _device(result.folder),
+        from_parent=(result.folder / f"{PARENT}.pt").is_file(),
+    )
     write_whole(result.folder / "seed.pt", checkpoint_bytes(seed))
     if result.runner_up is not None:
         other, spec = result.runner_up
         theirs = finalist_weights(result.folder, other)
-        beside = Checkpoint(spec, theirs, replace(usage, trained_px=spec.resolution), seed.device)
+        usage = replace(usage, trained_px=spec.resolution)
+        beside = replace(seed, spec=spec, weights=theirs, usage=usage)
         name = RIVAL_FILE if other.kind == "rival" else FINALIST_FILE
         write_whole(result.folder / name, checkpoint_bytes(beside))
     return keep_and_score_onnx(result.folder / "best.onnx", seed, data.val)

@@ -109,6 +109,25 @@ def test_shorter_stages_are_in_the_plan_and_the_table_of_widths(netadapt, seed, 
     assert "or --ends, or --proposals widths+depth" in err
 
 
+def test_a_network_of_a_search_from_a_parent_keeps_channels_by_importance(
+    netadapt, photos, tmp_path
+):
+    (tmp_path / "own.pt").write_bytes(checkpoint_bytes(replace(SEED, from_parent=True)))
+    common = ("--seed", "own.pt", "--data", photos, *STEPS_ALONE, "--target-ratio", 0.9)
+    code, out, err = netadapt(*common, "--run-name", "one", "--json")
+    assert code == 0, err
+    assert "the channels that matter most to the loss (--keep taylor)" in " ".join(err.split())
+    folder = tmp_path / "runs" / "one"
+    assert "keep: taylor\n" in (folder / "config.yaml").read_text()
+    document = json.loads(out)
+    code, out, err = netadapt("--resume", folder, "--json")
+    assert code == 0, err
+    assert json.loads(out) | {"run": document["run"]} == document
+    code, _, err = netadapt(*common, "--keep", "first", "--dry-run")
+    assert code == 0, err
+    assert "--keep taylor" not in err
+
+
 def test_nothing_to_do_is_no_failure(netadapt, seed, photos, tmp_path):
     common = ("--seed", seed, "--data", photos, "--target-ms", 2 * FULL_MS, *QUICK)
     for option in ("--json", "--dry-run"):

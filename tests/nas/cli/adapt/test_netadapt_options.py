@@ -84,7 +84,7 @@ def test_bad_input_writes_nothing(netadapt, seed, photos, tmp_path, arguments, m
         (("--delta", 0), "--delta must be greater than 0, got 0.0"),
         (("--decay", 2), "--decay must be"),
         (("--tolerance", 0), "--tolerance must be greater than 0, got 0.0"),
-        (("--keep", "best"), "--keep must be 'first' or 'norm', got 'best'"),
+        (("--keep", "best"), "--keep must be 'first', 'norm' or 'taylor', got 'best'"),
         (
             ("--proposals", "depth"),
             "--proposals must be widths or widths+depth, got 'depth': give widths+depth for shorter stages",
