@@ -115,6 +115,7 @@ def adapt(
                 threads=config.schedule.cpus_per_trial,
                 new_statistics=rank is not None,
                 teacher=teacher,
+                teach_proposals=config.teach_proposals,
             )
             evaluate = over_gpus(training, config.schedule.gpus_per_trial)
         workload = Workload(config, len(data.train), taught.madds if taught else 0)
@@ -145,7 +146,7 @@ def _teacher(
     *,
     by_recipe: bool,
 ) -> RunTeacher | None:
-    """Read the teacher of the final trainings, if the settings name one.
+    """Read the teacher, if the settings name one.
 
     Raises:
         InputError: It cannot be read, or an evaluator of the user's own would ignore it.
@@ -233,6 +234,7 @@ def _plan(
         seeds=config.compare_seeds,
         curve=curve,
         teacher_madds=workload.teacher_madds,
+        teach_proposals=config.teach_proposals,
     )
     return AdaptPlan(
         shrink,
@@ -245,4 +247,5 @@ def _plan(
         watcher=watcher,
         hold=hold(remote_devices([asked]), config.schedule),
         rank=rank,
+        teacher_madds=workload.teacher_madds if config.teach_proposals else 0,
     )

@@ -53,7 +53,8 @@ class AdaptConfig(BaseModel):
         final_recipe: Recipe of the final trainings. Fine-tuning uses the learning rate of `recipe` unless
             this one's differs from the default.
         teacher: A network that the final trainings learn from beside the labels, those of baselines too;
-            the path `seed` is the network that is narrowed. Fine-tuning of proposals has none.
+            the path `seed` is the network that is narrowed.
+        teach_proposals: Whether proposals learn from the teacher too.
         compare: Baseline to train alike: `uniform` is the seed at the uniform width multiplier of the
             same latency.
         compare_seeds: Trainings of the adapted network and of the baseline, with different seeds.
@@ -79,6 +80,7 @@ class AdaptConfig(BaseModel):
     final: Literal["scratch", "finetune", "both", "none"] = "scratch"
     final_recipe: Recipe = Recipe(epochs=30)
     teacher: TeacherConfig | None = None
+    teach_proposals: bool = False
     compare: Literal["none", "uniform"] = "none"
     compare_seeds: Annotated[int, Field(ge=2)] = 3
     data: DataConfig = DataConfig()
@@ -101,6 +103,14 @@ class AdaptConfig(BaseModel):
             raise ValueError(
                 f"compare is {self.compare!r}, but final 'none' trains nothing to compare: set final to "
                 "scratch, finetune or both"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _taught(self) -> Self:
+        if self.teach_proposals and self.teacher is None:
+            raise ValueError(
+                "teach_proposals is set, but there is no teacher: give one, or leave it out"
             )
         return self
 

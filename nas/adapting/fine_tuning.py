@@ -27,6 +27,7 @@ class AdaptTraining:
         threads: Torch threads.
         new_statistics: Whether batch norm's statistics are taken anew also where weights are inherited.
         teacher: A network that final trainings learn from beside the labels.
+        teach_proposals: Whether proposals learn from it too, and the networks that they are compared with.
         share: This process's part of every batch, if several train a job together.
     """
 
@@ -36,6 +37,7 @@ class AdaptTraining:
     threads: int = 1
     new_statistics: bool = False
     teacher: Teacher | None = None
+    teach_proposals: bool = False
     share: Share = WHOLE
 
     def __call__(self, job: AdaptJob) -> Outcome:
@@ -58,6 +60,7 @@ class AdaptTraining:
                 transfer(job.parent, weights, job.spec, selection=selection, generator=drawn)
             )
         from_scratch = job.weights is None
+        taught = self.teach_proposals or training_of(job.kind) in TRAININGS
         # The statistics of blocks after a dropped one are of inputs that they no longer see.
         shorter = len(job.spec.blocks) < len(job.parent.blocks)
         try:
@@ -66,7 +69,7 @@ class AdaptTraining:
                 self.dataset,
                 job.recipe,
                 seed=job.seed,
-                teacher=self.teacher if training_of(job.kind) in TRAININGS else None,
+                teacher=self.teacher if taught else None,
                 device=device,
                 share=self.share,
                 from_scratch=from_scratch,

@@ -40,7 +40,7 @@ class Workload:
     Attributes:
         config: The run's settings.
         train_images: Size of the training split.
-        teacher_madds: Multiply-adds of the teacher of final trainings; 0 without one.
+        teacher_madds: Multiply-adds of the teacher; 0 without one.
     """
 
     config: AdaptConfig
@@ -87,7 +87,8 @@ class Workload:
         """
         end = min(1.0, self.config.target_ms / now_ms)
         tuning = self.proposals(spec, proposals) * (1 + end) / 2
-        return round(tuning + end * self.final_work(spec, steps)) + self.teaching(steps)
+        taught = self.teaching_proposals(proposals) + self.teaching(steps)
+        return round(tuning + end * self.final_work(spec, steps)) + taught
 
     def baselines_sought(self, steps: int) -> int:
         """Return the number of baselines to find after `steps` steps."""
@@ -110,7 +111,13 @@ class Workload:
         if config.compare == "none":
             return len(kinds) * once
         longer = steps * teaching(self.tuning, madds) if FINETUNE in kinds else 0
-        return config.compare_seeds * (2 * len(kinds) * once + longer)
+        curve = self.teaching_proposals(sum(curve_steps(steps)))
+        return config.compare_seeds * (2 * len(kinds) * once + longer) + curve
+
+    def teaching_proposals(self, number: int) -> int:
+        """Return the work that the teacher adds to fine-tuning `number` proposals, if it teaches them."""
+        taught = self.config.teach_proposals
+        return number * teaching(self.tuning, self.teacher_madds) if taught else 0
 
 
 @dataclass(frozen=True)
@@ -207,6 +214,7 @@ def forecast(
     way = (1 + config.target_ms / seed_ms) / 2
     number = steps or 0
     tuning = number * way * scored * workload.proposals(seed, able)
+    tuning += workload.teaching_proposals(number * able)
     last = config.target_ms / seed_ms * workload.final_work(seed, number)
     last += workload.teaching(number)
     asking = _asking(seed, least, latency, spent_s)

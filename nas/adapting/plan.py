@@ -44,6 +44,7 @@ class AdaptPlan:
         run_seed: Random seed of the run.
         recipe: Recipe of a proposal's fine-tuning, its length in steps.
         final: What to train once the target is reached.
+        teacher_madds: Multiply-adds of the teacher of proposals; 0 without one.
         rank: Orders a network's channels by importance; None selects them by a worker's rule.
         watcher: Receives the events of the run.
         hold: Keeps the device from other runs while latencies are asked for: see `nas.engine.workers.hold`.
@@ -65,10 +66,12 @@ class AdaptPlan:
         watcher: AdaptWatcher,
         hold: Callable[[], AbstractContextManager[object]] = nullcontext,
         rank: Rank | None = None,
+        teacher_madds: int = 0,
     ) -> None:
         self.shrink, self.latency, self.weights = shrink, latency, weights
         self.family, self.run_seed, self.recipe = family, run_seed, recipe
         self.final, self.watcher, self.hold, self.rank = final, watcher, hold, rank
+        self.teacher_madds = teacher_madds
         self.trials: list[Trial] = []
         self._jobs: dict[Key, AdaptJob] = {}
         self._proposed = 0
@@ -131,6 +134,7 @@ class AdaptPlan:
                 recipe=self.recipe,
                 parent=self.shrink.current.spec,
                 weights=self.weights,
+                teacher_madds=self.teacher_madds,
                 order=order,
             )
             for index, proposal in enumerate(planned, start=first)

@@ -155,10 +155,13 @@ class TrainingOptions(OptionGroup):
         typer.Option(
             metavar="FILE|RUN|seed",
             help="Trained network of the same classes that final trainings learn from as well, the "
-            "baseline's too; seed is the network given by --seed. Proposals, which are fine-tuned briefly, "
-            "do not learn from it.",
+            "baseline's too; seed is the network given by --seed.",
         ),
     ] = None
+    teach_proposals: Annotated[
+        bool,
+        typer.Option("--teach-proposals", help="Let proposals learn from the teacher as well."),
+    ] = False
     temperature: TemperatureOption = None
     teacher_weight: TeacherWeightOption = None
     compare: Annotated[
@@ -194,6 +197,7 @@ class TrainingOptions(OptionGroup):
                 "learning_rate": self.final_learning_rate,
             },
             "teacher": checked_teacher(self.teacher, self.temperature, self.teacher_weight),
+            "teach_proposals": self.teach_proposals,
             "compare": self.compare,
             "compare_seeds": self.compare_seeds,
             "schedule": {"workers": self.workers},

@@ -169,9 +169,7 @@ def _lines(job: Adapting, now: Latency, forecast: Forecast | None) -> list[tuple
         ("then", _then(config)),
     ]
     if config.teacher is not None:
-        which = shown(config.teacher.path)
-        text = f"final trainings also learn from {which}; proposals, fine-tuned briefly, do not"
-        lines.append(("teacher", text))
+        lines.append(("teacher", _teacher(config, shown(config.teacher.path))))
     if forecast is not None:
         on = (
             counted(config.schedule.at_once, "worker")
@@ -216,6 +214,13 @@ def _then(config: AdaptConfig) -> str:
         return text
     runs = counted(config.compare_seeds, "training")
     return f"{text}, as is the seed at a uniform width multiplier of the same latency; {runs} each"
+
+
+def _teacher(config: AdaptConfig, name: str) -> str:
+    if not config.teach_proposals:
+        return f"final trainings also learn from {name}; proposals, fine-tuned briefly, do not"
+    finals = "" if config.final == "none" else " and final trainings"
+    return f"proposals{finals} also learn from {name}"
 
 
 def _warnings(config: AdaptConfig, now: Latency, forecast: Forecast | None) -> list[str]:

@@ -76,8 +76,9 @@ def _trainings(run: AdaptRecord) -> list[str]:
         parts = [f"{percent(run.family[-1][1].accuracy or 0.0)} after the last step's fine-tuning"]
     seed = f"Accuracy on held-out images: the seed has {percent(run.metadata.accuracy)}"
     sentences = [f"{seed}, the adapted network {', '.join(parts)}." if parts else f"{seed}."]
-    if run.metadata.teacher is not None and run.finals:
-        sentences.append(sentence(run.metadata.teacher))
+    taught = run.settings.teach_proposals
+    if run.metadata.teacher is not None and (run.finals or taught):
+        sentences.append(sentence(run.metadata.teacher, proposals=taught))
     return sentences
 
 
@@ -114,8 +115,10 @@ def verdict(run: AdaptRecord) -> list[str]:
     )
     if run.metadata.teacher is not None:
         sentences.append(
-            "The baseline learns from the teacher in all of its steps, the adapted network in those of the "
-            "final training."
+            "Both networks learn from the teacher in all of their steps."
+            if run.settings.teach_proposals
+            else "The baseline learns from the teacher in all of its steps, the adapted network in those "
+            "of the final training."
         )
     return sentences
 
