@@ -17,6 +17,7 @@ from nas.adapting.fine_tuning import AdaptTraining, WithWeights
 from nas.adapting.forecast import Workload
 from nas.adapting.job import AdaptJob, in_steps
 from nas.adapting.plan import AdaptPlan, adapt_runner
+from nas.adapting.ranking import Rank, Ranking
 from nas.adapting.results.adapt_result import AdaptResult
 from nas.adapting.results.conclusion import conclude
 from nas.adapting.results.metadata import begin_metadata
@@ -33,7 +34,6 @@ from nas.engine.several_gpus import over_gpus
 from nas.engine.watching import Silent
 from nas.engine.workers import hold, remote_devices, run_jobs
 from nas.report.adapt.report import write_adapt_report
-from netadapt import Settings, Widths
 from netadapt.shrink import Shrink
 from search_spaces import InputError
 
@@ -57,7 +57,7 @@ def adapt(
     curve: bool = True,
     publish: bool = False,
 ) -> AdaptResult:
-    """Narrow a network, one width group a step, to a target latency (NetAdapt, algorithm 1).
+    """Reduce a network, one width or depth a step, to a target latency (NetAdapt, algorithm 1).
 
     If `folder` holds an interrupted run with the same arguments, it is resumed where its log ends. Inexact
     matches of class names are logged at level INFO.
@@ -85,15 +85,19 @@ def adapt(
     from nas.checkpoints.retrain import for_classes
     from nas.data.images import require_crop
 
+    config = config.for_seed(from_parent=seed.from_parent)
     folders = data.classes
     seed, data = for_classes(seed, data, notify=_log.info)
     _require_size(seed, data)
     require_crop(data, config.evaluation_crop(seed.usage.crop))
     config.schedule.require_parts(config.recipe, config.final_recipe)
     data = replace(data, mean=seed.usage.mean, std=seed.usage.std)
-    finders = _wanted(config) | dict(baselines or {})
-    require_names(finders)
     run = RunFolder(Path(folder))
+    rank = None
+    if config.keep == "taylor":
+        rank = Ranking(seed, data, run, threads=config.schedule.cpus_per_trial)
+    finders = _wanted(config, rank) | dict(baselines or {})
+    require_names(finders)
     taught = _teacher(config, seed, run, folders, by_recipe=evaluate is None)
     teacher = taught.teacher(data.classes) if taught else None
     run.path.mkdir(parents=True, exist_ok=True)
@@ -106,16 +110,18 @@ def adapt(
         if evaluate is None:
             training = AdaptTraining(
                 data,
-                keep=config.keep,
+                keep=config.rule,
                 device=config.schedule.device,
                 threads=config.schedule.cpus_per_trial,
+                new_statistics=rank is not None,
                 teacher=teacher,
+                teach_proposals=config.teach_proposals,
             )
             evaluate = over_gpus(training, config.schedule.gpus_per_trial)
         workload = Workload(config, len(data.train), taught.madds if taught else 0)
         with adapt_watcher(watcher, workload, asked) as told:
             accuracy = _begin(run, seed, data, asked, config, taught)
-            plan = _plan(seed, accuracy, data, asked, workload, run, finders, told, curve)
+            plan = _plan(seed, accuracy, data, asked, workload, run, finders, told, curve, rank)
             runner = adapt_runner(plan, run)
             run_jobs(
                 runner,
@@ -140,7 +146,7 @@ def _teacher(
     *,
     by_recipe: bool,
 ) -> RunTeacher | None:
-    """Read the teacher of the final trainings, if the settings name one.
+    """Read the teacher, if the settings name one.
 
     Raises:
         InputError: It cannot be read, or an evaluator of the user's own would ignore it.
@@ -155,12 +161,12 @@ def _teacher(
     return read_teacher(config.teacher, seed, run, classes=classes)
 
 
-def _wanted(config: AdaptConfig) -> dict[str, FindBaseline]:
+def _wanted(config: AdaptConfig, rank: Rank | None) -> dict[str, FindBaseline]:
     """Return the baselines that the settings request."""
     if config.compare == "none":
         return {}
-    widths = Widths(config.divisor, config.floor)
-    return {NAME: UniformBaseline(widths, keep=config.keep, ends=config.ends)}
+    found = UniformBaseline(config.loop.widths, keep=config.rule, ends=config.ends, rank=rank)
+    return {NAME: found}
 
 
 def _require_size(seed: Checkpoint, data: Dataset) -> None:
@@ -208,20 +214,12 @@ def _plan(
     baselines: Mapping[str, FindBaseline],
     watcher: AdaptWatcher,
     curve: bool,
+    rank: Rank | None,
 ) -> AdaptPlan:
     from nas.checkpoints.torch_files import state_bytes
 
     config, fine_tuning = workload.config, workload.tuning
-    settings = Settings(
-        target_ms=config.target_ms,
-        delta=config.delta,
-        decay=config.decay,
-        widths=Widths(config.divisor, config.floor),
-        metric=config.metric,
-        include_stem_and_head=config.ends,
-        tolerance=config.tolerance,
-    )
-    shrink = Shrink(seed.spec, settings, accuracy=accuracy, latency=asked)
+    shrink = Shrink(seed.spec, config.loop, accuracy=accuracy, latency=asked)
     final = FinalTrainings(
         seed=seed,
         latency=asked,
@@ -236,6 +234,7 @@ def _plan(
         seeds=config.compare_seeds,
         curve=curve,
         teacher_madds=workload.teacher_madds,
+        teach_proposals=config.teach_proposals,
     )
     return AdaptPlan(
         shrink,
@@ -247,4 +246,6 @@ def _plan(
         final=final,
         watcher=watcher,
         hold=hold(remote_devices([asked]), config.schedule),
+        rank=rank,
+        teacher_madds=workload.teacher_madds if config.teach_proposals else 0,
     )

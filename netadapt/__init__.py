@@ -1,16 +1,17 @@
 """NetAdapt: narrow a network layer by layer to a target latency, as MobileNetV3 does.
 
-Read `shrink` first: the loop and its decisions. It uses `narrowing` (the widths that can be narrowed, and
-a network with one of them changed), `proposals` (for each group of layers the widest network that saves
-enough latency), `schedule` (how much is enough) and `widening` (when a step saved too much). `uniform` is
-the baseline: one width multiplier for the whole network. `weights` transfers a parent's weights to a
-proposal, and `serial` runs everything in one process; they are not exported here, so that `import netadapt`
-never loads torch.
+Read `shrink` first: the loop and its decisions. It uses `narrowing` (the widths and depths that can be
+reduced, and a network with one of them changed), `proposals` (for each group of layers the widest network
+that saves enough latency), `schedule` (how much is enough) and `widening` (when a step saved too much).
+`uniform` is the baseline: one width multiplier for the whole network. `transfer` gives a proposal its
+parent's weights, and `serial` runs everything in one process; they are not exported here, so that
+`import netadapt` never loads torch.
 
 NetAdapt: arXiv 1804.03230, algorithm 1. MobileNetV3's variant: arXiv 1905.02244, section 4.2.
 """
 
 from netadapt.memoized import memoized
+from netadapt.narrowing.depth import depth_groups
 from netadapt.narrowing.groups import Group, width_groups
 from netadapt.narrowing.narrowed import narrowed, narrowest
 from netadapt.narrowing.widths import Widths
@@ -28,6 +29,7 @@ __all__ = [
     "Step",
     "Uniform",
     "Widths",
+    "depth_groups",
     "first_step",
     "memoized",
     "narrowed",

@@ -1,7 +1,8 @@
-"""One proposal per width group: the widest network whose latency is within the step's limit.
+"""One proposal per group: the widest, or deepest, network whose latency is within the step's limit.
 
 The proposals of NetAdapt's algorithm 1 (arXiv 1804.03230), for MobileNetV3's two kinds of group
-(arXiv 1905.02244, section 4.2). Networks are only measured here; nothing is trained.
+(arXiv 1905.02244, section 4.2), and for the depth of stages. Networks are only measured here; nothing is
+trained.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def propose(
     """Resize one group to the widest of `widths` within the limit; None if there is none.
 
     At most 1 + ceil(log2(n)) + `LOOK_ABOVE` of n widths are measured, and only one where the narrowest
-    is too slow.
+    is too slow. A stage loses one block after another until it is fast enough.
 
     Args:
         spec: The current network.
@@ -107,7 +108,10 @@ def propose(
             return False
         return measured[width].latency_ms <= limit_ms
 
-    widest = widest_satisfying(widths, within_limit)
+    if group.kind == "depth":
+        widest = next(filter(within_limit, reversed(widths)), None)
+    else:
+        widest = widest_satisfying(widths, within_limit)
     return None if widest is None else measured[widest]
 
 
@@ -142,7 +146,7 @@ def propose_all(
         propose(
             spec,
             group,
-            allowed.below(group.width),
+            group.smaller(allowed),
             latency=latency,
             limit_ms=limit_ms,
             seed=seed,

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from netadapt.channel_selection import ChannelSelection, Weights
 from netadapt.shrink import Shrink, State
-from netadapt.weights import transfer
+from netadapt.transfer import transfer
 from search_spaces.spec import ArchSpec
 
 Tune = Callable[[ArchSpec, dict[str, Tensor]], tuple[float, Weights]]

@@ -1,6 +1,6 @@
 """NetAdapt's loop (arXiv 1804.03230, algorithm 1) as MobileNetV3 uses it (arXiv 1905.02244, section 4.2).
 
-In each step every width group proposes its smallest change that saves delta of latency. The proposals are
+In each step every group proposes its smallest change that saves delta of latency. The proposals are
 fine-tuned and the best becomes the current network, until the target is reached. A network well below the
 target is widened again in the same way. `Shrink` takes these decisions; its caller fine-tunes, in this
 process (`netadapt.serial`) or on workers:
@@ -20,7 +20,6 @@ from functools import partial
 
 from latency.measuring.source import LatencySource
 from netadapt.memoized import LatencyMs, memoized
-from netadapt.narrowing.groups import Group, width_groups
 from netadapt.proposals import Discarded, OnDiscard, propose_all
 from netadapt.schedule import Schedule, Step, first_step
 from netadapt.settings import Settings
@@ -134,7 +133,7 @@ class Shrink:
             propose_all,
             self.current.spec,
             latency=self.latency,
-            groups=self._groups(),
+            groups=self.settings.groups(self.current.spec),
             widths=self.settings.widths,
             seed=self.seed,
             on_discard=on_discard,
@@ -159,11 +158,6 @@ class Shrink:
         delta_ms = self.current.latency_ms - self.target_ms
         return Step(delta_ms, tuple(proposals), widening=True)
 
-    def _groups(self) -> list[Group]:
-        return width_groups(
-            self.current.spec, include_stem_and_head=self.settings.include_stem_and_head
-        )
-
     def nothing_proposed(self) -> None:
         """End the loop: the step has no proposals, or all of them have failed."""
         if self.widening:
@@ -173,7 +167,8 @@ class Shrink:
 
     def unmeasured(self, step: Step) -> bool:
         """Whether a step has no proposals because no group could be measured."""
-        tried = {group for group in self._groups() if self.settings.widths.below(group.width)}
+        groups = self.settings.groups(self.current.spec)
+        tried = {group for group in groups if group.smaller(self.settings.widths)}
         return not step.proposals and bool(tried) and tried <= {d.group for d in step.discarded}
 
     def score(self, accuracy: float, latency_ms: float) -> float:

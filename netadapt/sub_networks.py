@@ -13,9 +13,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from netadapt.channel_selection import ChannelOrder, Weights
+from netadapt.channel_selection import ChannelOrder, ChannelSelection, Weights
+from netadapt.narrowing.depth import kept_blocks
 from netadapt.weights import inherit, require_weights_of
-from search_spaces.channels import stage_blocks, tensor_spaces
+from search_spaces.channels import tensor_spaces
 from search_spaces.errors import InputError
 from search_spaces.spec import ArchSpec, BlockSpec
 
@@ -25,7 +26,7 @@ def sub_network(
     weights: Weights,
     child: ArchSpec,
     *,
-    order: ChannelOrder,
+    order: ChannelSelection | ChannelOrder,
     kept: Sequence[int] | None = None,
     generator: torch.Generator | None = None,
 ) -> dict[str, Tensor]:
@@ -38,7 +39,8 @@ def sub_network(
         parent: The network that `weights` belong to.
         weights: Its state dict.
         child: The sub-network.
-        order: The parent's channels in every space, the most important one first (`channel_order`).
+        order: The parent's channels in every space, the most important one first (`channel_order`), or a
+            rule that selects among those of the remaining blocks (`select_channels`).
         kept: Index of the parent's block that each of the child's blocks is; by default the first ones of
             every stage (`kept_blocks`).
         generator: Initializes what the parent has no weights for; see `inherit`.
@@ -57,33 +59,12 @@ def sub_network(
         for space, parents in zip(one, theirs[names[name]], strict=True)
     }
     remaining = {name: _center(weights[names[name]], _kernel(thinned, name)) for name in ours}
-    renamed = {space: order[parents] for space, parents in spaces.items()}
-    return inherit(thinned, remaining, child, selection=renamed, generator=generator)
-
-
-def kept_blocks(parent: ArchSpec, child: ArchSpec) -> tuple[int, ...]:
-    """Return which of the parent's blocks each block of a child is: the first ones of every stage.
-
-    >>> from search_spaces import REFERENCES
-    >>> parent = REFERENCES["mobilenet_v2"]()
-    >>> blocks = tuple(block for index, block in enumerate(parent.blocks) if index not in (2, 5))
-    >>> kept_blocks(parent, replace(parent, blocks=blocks))[:5]
-    (0, 1, 3, 4, 6)
-
-    Raises:
-        InputError: The child has other stages, or a stage of it is longer.
-    """
-    ours, theirs = stage_blocks(child), stage_blocks(parent)
-    if len(ours) != len(theirs):
-        raise InputError(f"the child has {len(ours)} stages, its parent {len(theirs)}")
-    for index, (few, many) in enumerate(zip(ours, theirs, strict=True)):
-        if len(few) > len(many):
-            raise InputError(
-                f"stage {index} of the child has {len(few)} blocks, its parent's {len(many)}"
-            )
-    return tuple(
-        block for few, many in zip(ours, theirs, strict=True) for block in many[: len(few)]
+    selection = (
+        order
+        if isinstance(order, str)
+        else {space: order[parents] for space, parents in spaces.items()}
     )
+    return inherit(thinned, remaining, child, selection=selection, generator=generator)
 
 
 def _thinned(parent: ArchSpec, child: ArchSpec, kept: Sequence[int]) -> ArchSpec:

@@ -1,4 +1,4 @@
-"""Transfer weights from a parent to a narrower or a wider child."""
+"""Weights of a narrower or a wider child, from its parent's."""
 
 from __future__ import annotations
 
@@ -13,26 +13,6 @@ from search_spaces.channels import channel_counts, tensor_spaces
 from search_spaces.errors import InputError
 from search_spaces.network import Network, build
 from search_spaces.spec import ArchSpec
-
-
-def transfer(
-    parent: ArchSpec,
-    weights: Weights,
-    child: ArchSpec,
-    *,
-    selection: ChannelSelection = "first",
-    generator: torch.Generator | None = None,
-) -> dict[str, Tensor]:
-    """Return the child's state dict: `inherit` where it is narrower than its parent, `grow` where wider."""
-    before = channel_counts(parent)
-    wider = any(
-        size > before[space]
-        for space, size in channel_counts(child).items()
-        if not space.endswith("squeeze")
-    )
-    if wider:
-        return grow(parent, weights, child, generator=generator)
-    return inherit(parent, weights, child, selection=selection, generator=generator)
 
 
 def inherit(

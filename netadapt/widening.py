@@ -7,6 +7,7 @@ accept a network below the target, and with it less accuracy than the target all
 from __future__ import annotations
 
 from netadapt.memoized import LatencyMs
+from netadapt.narrowing.depth import as_deep_as
 from netadapt.narrowing.groups import width_groups
 from netadapt.proposals import OnDiscard, Proposal, propose, raise_discarded
 from netadapt.settings import Settings
@@ -27,6 +28,7 @@ def widen(
     A chosen proposal is measured again and may turn out slower, so half of the tolerance is left as a
     margin. If no group comes close enough, and `up_to_target` is set, the margin is dropped. If still none
     does, only the proposal closest to the target is returned, or none if all are faster than `spec`.
+    Dropped blocks stay dropped.
 
     Args:
         spec: The current network, below the target.
@@ -37,6 +39,7 @@ def widen(
         on_discard: See `netadapt.proposals.propose`.
     """
     target_ms, tolerance = settings.target_ms, settings.tolerance
+    widest = as_deep_as(seed, spec)
     margins = (tolerance / 2, 0.0) if up_to_target else (tolerance / 2,)
     current_ms = latency(spec)
     slower: list[Proposal] = []
@@ -53,7 +56,7 @@ def widen(
             )
             for group, original in zip(
                 width_groups(spec, include_stem_and_head=settings.include_stem_and_head),
-                width_groups(seed, include_stem_and_head=settings.include_stem_and_head),
+                width_groups(widest, include_stem_and_head=settings.include_stem_and_head),
                 strict=True,
             )
         ]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from nas.adapting.kinds import FINETUNE, SCRATCH, TRAININGS
 from nas.data.config import DataConfig
 from nas.engine.schedule_config import ScheduleConfig
 from nas.training.recipe import Augment, Recipe
 from nas.training.teacher_config import TeacherConfig
-from netadapt.settings import TOLERANCE
+from netadapt import Settings, Widths
+from netadapt.settings import TOLERANCE, Proposals
+
+if TYPE_CHECKING:
+    from netadapt.channel_selection import ChannelSelection
 
 FINETUNE_STEPS = 10_000
 """T in MobileNetV3's use of NetAdapt (arXiv 1905.02244, section 4.2)."""
@@ -33,8 +37,12 @@ class AdaptConfig(BaseModel):
         decay: Factor applied to delta after each step.
         divisor: Widths are multiples of it.
         floor: Minimum width.
-        keep: Channels to keep: the first (MobileNetV3's truncation), or those of largest L2 norm
-            (NetAdapt's).
+        proposals: What a step may reduce: `widths` (MobileNetV3's), or `widths+depth`, which also drops the
+            last residual blocks of a stage.
+        keep: Channels to keep: the `first` (MobileNetV3's truncation), those of largest L2 `norm`
+            (NetAdapt's), or those that matter most to the loss to first order (`taylor`:
+            `nas.checkpoints.importance`). None is `taylor` for a network of a search from a parent, and
+            `first` for others.
         metric: `ratio` chooses by dACC / |dLAT|, `accuracy` by accuracy.
         ends: Whether stem and head may be narrowed too.
         tolerance: How far below the target the adapted network may end, as a fraction of it; if it ends
@@ -45,7 +53,8 @@ class AdaptConfig(BaseModel):
         final_recipe: Recipe of the final trainings. Fine-tuning uses the learning rate of `recipe` unless
             this one's differs from the default.
         teacher: A network that the final trainings learn from beside the labels, those of baselines too;
-            the path `seed` is the network that is narrowed. Fine-tuning of proposals has none.
+            the path `seed` is the network that is narrowed.
+        teach_proposals: Whether proposals learn from the teacher too.
         compare: Baseline to train alike: `uniform` is the seed at the uniform width multiplier of the
             same latency.
         compare_seeds: Trainings of the adapted network and of the baseline, with different seeds.
@@ -62,7 +71,8 @@ class AdaptConfig(BaseModel):
     decay: Annotated[float, Field(gt=0, le=1)] = 1.0
     divisor: Annotated[int, Field(ge=1)] = 8
     floor: Annotated[int, Field(ge=1)] = 8
-    keep: Literal["first", "norm"] = "first"
+    proposals: Proposals = "widths"
+    keep: Literal["first", "norm", "taylor"] | None = None
     metric: Literal["ratio", "accuracy"] = "ratio"
     ends: bool = False
     tolerance: Annotated[float, Field(gt=0, le=1)] = TOLERANCE
@@ -70,11 +80,22 @@ class AdaptConfig(BaseModel):
     final: Literal["scratch", "finetune", "both", "none"] = "scratch"
     final_recipe: Recipe = Recipe(epochs=30)
     teacher: TeacherConfig | None = None
+    teach_proposals: bool = False
     compare: Literal["none", "uniform"] = "none"
     compare_seeds: Annotated[int, Field(ge=2)] = 3
     data: DataConfig = DataConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     seed: Annotated[int, Field(ge=0)] = 0
+
+    @field_validator("proposals", mode="before")
+    @classmethod
+    def _known(cls, proposals: object) -> object:
+        if proposals not in get_args(Proposals):
+            raise ValueError(
+                f"must be {' or '.join(get_args(Proposals))}, got {proposals!r}: give widths+depth for "
+                "shorter stages too"
+            )
+        return proposals
 
     @model_validator(mode="after")
     def _comparable(self) -> Self:
@@ -82,6 +103,14 @@ class AdaptConfig(BaseModel):
             raise ValueError(
                 f"compare is {self.compare!r}, but final 'none' trains nothing to compare: set final to "
                 "scratch, finetune or both"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _taught(self) -> Self:
+        if self.teach_proposals and self.teacher is None:
+            raise ValueError(
+                "teach_proposals is set, but there is no teacher: give one, or leave it out"
             )
         return self
 
@@ -94,6 +123,31 @@ class AdaptConfig(BaseModel):
                 "the same, or one of them"
             )
         return self
+
+    def for_seed(self, *, from_parent: bool) -> Self:
+        """Return the settings for a seed, on which the default of `keep` depends."""
+        if self.keep is not None:
+            return self
+        return self.model_copy(update={"keep": "taylor" if from_parent else "first"})
+
+    @property
+    def rule(self) -> ChannelSelection:
+        """The rule by which channels are kept where they have no order of importance."""
+        return "norm" if self.keep == "norm" else "first"
+
+    @property
+    def loop(self) -> Settings:
+        """The settings of NetAdapt's loop."""
+        return Settings(
+            target_ms=self.target_ms,
+            delta=self.delta,
+            decay=self.decay,
+            widths=Widths(self.divisor, self.floor),
+            metric=self.metric,
+            include_stem_and_head=self.ends,
+            proposals=self.proposals,
+            tolerance=self.tolerance,
+        )
 
     def evaluation_crop(self, kept: float) -> float:
         """Return the fraction of the shorter side that evaluation sees; `kept` is the seed's."""

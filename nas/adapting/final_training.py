@@ -63,6 +63,8 @@ class FinalTrainings:
         seeds: Trainings of each network and kind where there are baselines.
         curve: Whether intermediate networks are compared with baselines too.
         teacher_madds: Multiply-adds of the teacher of final trainings; 0 without one.
+        teach_proposals: Whether proposals learn from the teacher too, and with them the baselines of
+            intermediate networks.
     """
 
     seed: Checkpoint
@@ -76,6 +78,7 @@ class FinalTrainings:
     seeds: int
     curve: bool = True
     teacher_madds: int = 0
+    teach_proposals: bool = False
 
     def __call__(self, reached: Reached) -> list[AdaptJob]:
         """Return the jobs in log order: first those that do not depend on baselines."""
@@ -182,6 +185,7 @@ class FinalTrainings:
         recipe: Recipe,
         weights: bytes | None,
     ) -> AdaptJob:
+        taught = self.teach_proposals or not is_curve(kind)
         return AdaptJob(
             index=index,
             kind=kind,
@@ -194,7 +198,7 @@ class FinalTrainings:
             recipe=recipe,
             parent=spec,
             weights=weights,
-            teacher_madds=0 if is_curve(kind) else self.teacher_madds,
+            teacher_madds=self.teacher_madds if taught else 0,
         )
 
 

@@ -22,10 +22,12 @@ class AdaptTraining:
 
     Attributes:
         dataset: Images, normalized as for the seed.
-        keep: Which channels to inherit: see `netadapt.weights.inherit`.
+        keep: Which channels to inherit (`netadapt.weights.inherit`) if a job brings no order of them.
         device: `cpu`, `cuda`, or `auto` for the GPU if the worker has one.
         threads: Torch threads.
+        new_statistics: Whether batch norm's statistics are taken anew also where weights are inherited.
         teacher: A network that final trainings learn from beside the labels.
+        teach_proposals: Whether proposals learn from it too, and the networks that they are compared with.
         share: This process's part of every batch, if several train a job together.
     """
 
@@ -33,7 +35,9 @@ class AdaptTraining:
     keep: ChannelSelection = "first"
     device: str = "auto"
     threads: int = 1
+    new_statistics: bool = False
     teacher: Teacher | None = None
+    teach_proposals: bool = False
     share: Share = WHOLE
 
     def __call__(self, job: AdaptJob) -> Outcome:
@@ -43,7 +47,7 @@ class AdaptTraining:
         from nas.checkpoints.torch_files import state_bytes, state_of
         from nas.training.machine.device import worker_device
         from nas.training.train import Diverged, train
-        from netadapt.weights import transfer
+        from netadapt.transfer import transfer
         from search_spaces.network import build
 
         device = worker_device(self.device, threads=self.threads)
@@ -51,19 +55,25 @@ class AdaptTraining:
         network = build(job.spec, generator=drawn)
         if job.weights is not None:
             weights = state_of(job.weights)
+            selection = self.keep if job.order is None else job.order
             network.load_state_dict(
-                transfer(job.parent, weights, job.spec, selection=self.keep, generator=drawn)
+                transfer(job.parent, weights, job.spec, selection=selection, generator=drawn)
             )
+        from_scratch = job.weights is None
+        taught = self.teach_proposals or training_of(job.kind) in TRAININGS
+        # The statistics of blocks after a dropped one are of inputs that they no longer see.
+        shorter = len(job.spec.blocks) < len(job.parent.blocks)
         try:
             result = train(
                 network,
                 self.dataset,
                 job.recipe,
                 seed=job.seed,
-                teacher=self.teacher if training_of(job.kind) in TRAININGS else None,
+                teacher=self.teacher if taught else None,
                 device=device,
                 share=self.share,
-                from_scratch=job.weights is None,
+                from_scratch=from_scratch,
+                new_statistics=from_scratch or shorter or self.new_statistics,
             )
         except Diverged as error:
             return Outcome(None, f"diverged: {error}")

@@ -16,7 +16,7 @@ from nas.adapting.kinds import FINETUNE
 from nas.engine.memoized_source import CONFIRMATIONS, MemoizedSource
 from nas.training.recipe import Recipe
 from nas.training.speed import training_speed
-from netadapt import Group, Schedule, Widths, narrowed, width_groups
+from netadapt import Group, Schedule, narrowed
 from search_spaces import ArchSpec, count
 
 QUESTIONS = 6
@@ -40,7 +40,7 @@ class Workload:
     Attributes:
         config: The run's settings.
         train_images: Size of the training split.
-        teacher_madds: Multiply-adds of the teacher of final trainings; 0 without one.
+        teacher_madds: Multiply-adds of the teacher; 0 without one.
     """
 
     config: AdaptConfig
@@ -87,7 +87,8 @@ class Workload:
         """
         end = min(1.0, self.config.target_ms / now_ms)
         tuning = self.proposals(spec, proposals) * (1 + end) / 2
-        return round(tuning + end * self.final_work(spec, steps)) + self.teaching(steps)
+        taught = self.teaching_proposals(proposals) + self.teaching(steps)
+        return round(tuning + end * self.final_work(spec, steps)) + taught
 
     def baselines_sought(self, steps: int) -> int:
         """Return the number of baselines to find after `steps` steps."""
@@ -110,7 +111,13 @@ class Workload:
         if config.compare == "none":
             return len(kinds) * once
         longer = steps * teaching(self.tuning, madds) if FINETUNE in kinds else 0
-        return config.compare_seeds * (2 * len(kinds) * once + longer)
+        curve = self.teaching_proposals(sum(curve_steps(steps)))
+        return config.compare_seeds * (2 * len(kinds) * once + longer) + curve
+
+    def teaching_proposals(self, number: int) -> int:
+        """Return the work that the teacher adds to fine-tuning `number` proposals, if it teaches them."""
+        taught = self.config.teach_proposals
+        return number * teaching(self.tuning, self.teacher_madds) if taught else 0
 
 
 @dataclass(frozen=True)
@@ -118,7 +125,7 @@ class Forecast:
     """Expected course and duration of a run.
 
     Attributes:
-        groups: Number of width groups.
+        groups: Number of groups: widths, and depths if proposals may reduce them.
         delta_ms: Minimum saving of the first step: delta, or a fraction of it if no group can save that.
         savings_ms: Largest possible saving of each group, where known.
         steps: Expected number; None if delta decays too fast to reach the target.
@@ -188,7 +195,7 @@ def forecast(
         DeviceLostError: The device is lost.
     """
     config, seed_ms = workload.config, latency(seed)
-    groups = width_groups(seed, include_stem_and_head=config.ends)
+    groups = config.loop.groups(seed)
     begin = time.perf_counter()
     least = [found for group in groups if (found := _least(seed, group, config, latency))]
     spent_s = time.perf_counter() - begin
@@ -207,6 +214,7 @@ def forecast(
     way = (1 + config.target_ms / seed_ms) / 2
     number = steps or 0
     tuning = number * way * scored * workload.proposals(seed, able)
+    tuning += workload.teaching_proposals(number * able)
     last = config.target_ms / seed_ms * workload.final_work(seed, number)
     last += workload.teaching(number)
     asking = _asking(seed, least, latency, spent_s)
@@ -271,7 +279,7 @@ def _least(
     seed: ArchSpec, group: Group, config: AdaptConfig, latency: MemoizedSource
 ) -> tuple[ArchSpec, Latency] | None:
     """Return the network with the group at its minimum width, or None if there is none or it fails."""
-    narrower = Widths(config.divisor, config.floor).below(group.width)
+    narrower = group.smaller(config.loop.widths)
     if not narrower:
         return None
     try:

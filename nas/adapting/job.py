@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from nas.engine.job import Job
 from nas.training.recipe import Recipe
 from search_spaces import ArchSpec, count
+
+if TYPE_CHECKING:
+    from netadapt.channel_selection import ChannelOrder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +23,8 @@ class AdaptJob(Job):
         parent: The network that `weights` belong to: this one, or a wider one to cut channels from.
         weights: The parent's state dict, serialized by `torch.save`; None trains from scratch.
         teacher_madds: Multiply-adds of the teacher that it learns from; 0 without one.
+        order: The parent's channels in every space, the most important one first; None selects them by
+            rule.
     """
 
     name: str
@@ -26,6 +32,7 @@ class AdaptJob(Job):
     parent: ArchSpec
     weights: bytes | None
     teacher_madds: int = 0
+    order: ChannelOrder | None = field(default=None, compare=False)
 
     @property
     def work(self) -> float:

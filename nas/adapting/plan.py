@@ -10,11 +10,13 @@ import math
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from latency import DeviceLostError, Latency, MeasurementError
 from nas.adapting.family import Family, Planned, StepPlan
 from nas.adapting.final_training import Reached
 from nas.adapting.job import AdaptJob
+from nas.adapting.ranking import Rank
 from nas.adapting.watching import AdaptWatcher
 from nas.engine.folder.run_folder import RunFolder
 from nas.engine.job import Key, Kind, trial_seed
@@ -24,6 +26,9 @@ from nas.engine.runner import BatchRunner, RunStoppedError
 from nas.engine.trial import Trial
 from nas.training.recipe import Recipe
 from netadapt.shrink import Shrink
+
+if TYPE_CHECKING:
+    from netadapt.channel_selection import ChannelOrder
 
 PROPOSALS: frozenset[Kind] = frozenset({"proposal"})
 
@@ -39,6 +44,8 @@ class AdaptPlan:
         run_seed: Random seed of the run.
         recipe: Recipe of a proposal's fine-tuning, its length in steps.
         final: What to train once the target is reached.
+        teacher_madds: Multiply-adds of the teacher of proposals; 0 without one.
+        rank: Orders a network's channels by importance; None selects them by a worker's rule.
         watcher: Receives the events of the run.
         hold: Keeps the device from other runs while latencies are asked for: see `nas.engine.workers.hold`.
 
@@ -58,10 +65,13 @@ class AdaptPlan:
         final: Callable[[Reached], Sequence[AdaptJob]],
         watcher: AdaptWatcher,
         hold: Callable[[], AbstractContextManager[object]] = nullcontext,
+        rank: Rank | None = None,
+        teacher_madds: int = 0,
     ) -> None:
         self.shrink, self.latency, self.weights = shrink, latency, weights
         self.family, self.run_seed, self.recipe = family, run_seed, recipe
-        self.final, self.watcher, self.hold = final, watcher, hold
+        self.final, self.watcher, self.hold, self.rank = final, watcher, hold, rank
+        self.teacher_madds = teacher_madds
         self.trials: list[Trial] = []
         self._jobs: dict[Key, AdaptJob] = {}
         self._proposed = 0
@@ -70,9 +80,10 @@ class AdaptPlan:
         """Yield each step's proposals, be sent their trials; return the final trainings."""
         while not self.shrink.done:
             with self.hold():
-                jobs = self._proposals()
-            if not jobs:
+                planned = self._planned(self.shrink.steps)
+            if not planned:
                 continue
+            jobs = self._proposals(planned)
             trials = yield self._remember(jobs)
             with self.hold():
                 self._accept(jobs, trials)
@@ -104,10 +115,9 @@ class AdaptPlan:
         self._jobs = {job.key: job for job in jobs}
         return jobs
 
-    def _proposals(self) -> list[AdaptJob]:
-        """Return the jobs of a step, from its recorded plan or from new proposals."""
-        step, first = self.shrink.steps, self._proposed
-        planned = self._planned(step)
+    def _proposals(self, planned: Sequence[Planned]) -> list[AdaptJob]:
+        """Return the jobs of a step."""
+        step, first, order = self.shrink.steps, self._proposed, self._order()
         self._proposed += len(planned)
         return [
             AdaptJob(
@@ -124,9 +134,18 @@ class AdaptPlan:
                 recipe=self.recipe,
                 parent=self.shrink.current.spec,
                 weights=self.weights,
+                teacher_madds=self.teacher_madds,
+                order=order,
             )
             for index, proposal in enumerate(planned, start=first)
         ]
+
+    def _order(self) -> ChannelOrder | None:
+        """Order the current network's channels, unless none of them goes."""
+        if self.rank is None or self.shrink.widening:
+            return None
+        self.watcher.ranking(self.shrink)
+        return self.rank(self.shrink.current.spec, self.weights)
 
     def _planned(self, step: int) -> Sequence[Planned]:
         """A step's proposals with their latencies.

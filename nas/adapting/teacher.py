@@ -1,4 +1,4 @@
-"""The teacher of a NetAdapt run's final trainings; `seed` stands for the network that is narrowed."""
+"""The teacher of a NetAdapt run's trainings; `seed` stands for the network that is narrowed."""
 
 from __future__ import annotations
 
@@ -46,9 +46,10 @@ def read_teacher(
     return replace(teacher, checkpoint=with_names(teacher.checkpoint, classes))
 
 
-def sentence(teacher: TeacherMetadata) -> str:
-    """Say that the final trainings learned from a teacher."""
-    return teacher.sentence("The final trainings", name=shown(teacher.file))
+def sentence(teacher: TeacherMetadata, *, proposals: bool = False) -> str:
+    """Say that the final trainings learned from a teacher, and proposals if they did."""
+    students = "All proposals and final trainings" if proposals else "The final trainings"
+    return teacher.sentence(students, name=shown(teacher.file))
 
 
 def shown(path: str) -> str:

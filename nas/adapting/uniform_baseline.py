@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nas.adapting.baselines import BaselineRequest, Found
+from nas.adapting.ranking import Rank
 from netadapt import Widths, widest_uniform
 
 if TYPE_CHECKING:
@@ -24,14 +25,17 @@ class UniformBaseline:
         widths: Allowed widths.
         keep: Which channels to inherit: see `netadapt.weights.inherit`.
         ends: Whether to scale the last layer too, as NetAdapt may narrow it.
+        rank: Orders the seed's channels by importance; None keeps them by `keep`.
     """
 
     widths: Widths | None = None
     keep: ChannelSelection = "first"
     ends: bool = False
+    rank: Rank | None = None
 
     def __call__(self, request: BaselineRequest) -> Found | None:
         """See `nas.adapting.baselines.FindBaseline`."""
+        from nas.checkpoints.torch_files import state_bytes
         from netadapt.weights import inherit
 
         seed = request.seed
@@ -44,5 +48,6 @@ class UniformBaseline:
         )
         if found is None:
             return None
-        weights = inherit(seed.spec, seed.weights, found.spec, selection=self.keep)
+        ranked = self.rank and self.rank(seed.spec, state_bytes(seed.weights))
+        weights = inherit(seed.spec, seed.weights, found.spec, selection=ranked or self.keep)
         return Found(found.spec, f"width multiplier {found.multiplier:g}", weights)

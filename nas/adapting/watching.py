@@ -15,6 +15,9 @@ class AdaptWatcher:
     def proposing(self, shrink: Shrink) -> None:
         """The next step's proposals are being generated, which asks the device for latencies."""
 
+    def ranking(self, shrink: Shrink) -> None:
+        """The current network's channels are being ordered by importance."""
+
     def ending(self, shrink: Shrink) -> None:
         """The loop has ended; baselines are searched for, if requested."""
 

@@ -42,6 +42,8 @@ class Checkpoint:
         device: The device that it was searched for, as `--device` names it; empty if there was none.
         run: Name of the run that a published copy comes from (`nas.engine.folder.publishing`); empty for
             all other files, and not inherited by checkpoints made from this one.
+        from_parent: Whether it belongs to a search from a parent: the parent itself as fine-tuned there, or
+            a network that inherited its weights. NetAdapt then keeps channels by their importance.
     """
 
     spec: ArchSpec
@@ -49,6 +51,7 @@ class Checkpoint:
     usage: Usage
     device: str = ""
     run: str = ""
+    from_parent: bool = False
 
     def network(self) -> Network:
         """Build the network with its weights, in eval mode."""
@@ -122,8 +125,10 @@ def checkpoint_bytes(checkpoint: Checkpoint, *, run: str = "") -> bytes:
         "usage": asdict(checkpoint.usage),
         "device": checkpoint.device,
         "feed": Feed.of(checkpoint).to_dict(),
-    } | ({"run": run} if run else {})
-    torch.save(content, buffer)
+    }
+    named = {"run": run} if run else {}
+    descent = {"from_parent": True} if checkpoint.from_parent else {}
+    torch.save(content | named | descent, buffer)
     return buffer.getvalue()
 
 
@@ -145,7 +150,8 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
         _require_classes(usage, spec, path)
         weights = _sound(content["weights"], spec, path)
         device, run = (str(content.get(key, "")) for key in ("device", "run"))
-        checkpoint = Checkpoint(spec, weights, usage, device, run)
+        from_parent = content.get("from_parent") is True
+        checkpoint = Checkpoint(spec, weights, usage, device, run, from_parent)
         checkpoint.network()
     except InputError:
         raise

@@ -94,7 +94,8 @@ def fine_tune(
     network = Checkpoint(spec, start.weights, start.usage).network()
     usage = replace(start.usage, trained_px=data.resolution_px, crop=data.preparation.crop)
     done = _trained(network, usage, data, recipe, from_scratch=False, options=options)
-    return replace(done, checkpoint=replace(done.checkpoint, device=start.device))
+    trained = replace(done.checkpoint, device=start.device, from_parent=start.from_parent)
+    return replace(done, checkpoint=trained)
 
 
 def fit(

@@ -14,7 +14,6 @@ from nas.display.adapt_pace import Pace
 from nas.display.progress import SAY_EVERY_S, Waiting
 from nas.engine.trial import Trial
 from nas.formatting import counted, distinguished, duration, percent, three_digits
-from netadapt import width_groups
 from netadapt.shrink import Shrink
 
 
@@ -71,6 +70,12 @@ class View(AdaptWatcher):
             soft_wrap=True,
         )
         self._begin(f"measuring {what}", after_s=SAY_EVERY_S)
+
+    def ranking(self, shrink: Shrink) -> None:
+        """See `AdaptWatcher`."""
+        self._begin(
+            f"step {shrink.steps + 1}: ordering channels by importance", after_s=SAY_EVERY_S
+        )
 
     def ending(self, shrink: Shrink) -> None:
         """See `AdaptWatcher`."""
@@ -195,7 +200,7 @@ class View(AdaptWatcher):
         if forecast is not None:
             return forecast.ends_s / forecast.step_s if forecast.step_s else 0.0
         assert self._shrink is not None
-        groups = len(width_groups(self._shrink.current.spec, include_stem_and_head=spec.ends))
+        groups = len(spec.loop.groups(self._shrink.current.spec))
         return self.workload.baselines_sought(steps) * MULTIPLIERS_ASKED / (groups + QUESTIONS)
 
     def _saves_ms(self, shrink: Shrink) -> float:

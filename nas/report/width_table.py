@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from netadapt.narrowing.depth import kept_blocks
 from search_spaces import ArchSpec
 
 Pair = tuple[int, int]
-"""Channels before and after."""
+"""Channels before and after; 0 after if the block was dropped."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class WidthRow:
 
 
 def width_rows(before: ArchSpec, after: ArchSpec) -> list[WidthRow]:
-    """Compare all layers of two networks that differ only in widths.
+    """Compare all layers of a network with what NetAdapt made of them.
 
     >>> from search_spaces.references import mobilenet_v3_small
     >>> rows = width_rows(mobilenet_v3_small(), mobilenet_v3_small())
@@ -36,9 +37,11 @@ def width_rows(before: ArchSpec, after: ArchSpec) -> list[WidthRow]:
     WidthRow(name='hidden', expansion=None, output=(1024, 1024))
     """
     rows = [WidthRow("stem", None, (before.stem.out, after.stem.out))]
-    for index, (old, new) in enumerate(zip(before.blocks, after.blocks, strict=True)):
-        expansion = (old.expand, new.expand) if old.expand else None
-        rows.append(WidthRow(f"block {index}", expansion, (old.out, new.out)))
+    remaining = dict(zip(kept_blocks(before, after), after.blocks, strict=True))
+    for index, old in enumerate(before.blocks):
+        new = remaining.get(index)
+        expansion = (old.expand, new.expand if new else 0) if old.expand else None
+        rows.append(WidthRow(f"block {index}", expansion, (old.out, new.out if new else 0)))
     if before.head.conv:
         rows.append(WidthRow("head", None, (before.head.conv, after.head.conv)))
     if before.head.hidden:

@@ -1,4 +1,4 @@
-"""The widths that NetAdapt narrows, one at a time (MobileNetV3, arXiv 1905.02244, section 4.2)."""
+"""What NetAdapt reduces, one at a time: the paper's widths (arXiv 1905.02244, section 4.2), and depth."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
+from netadapt.narrowing.widths import Widths
 from search_spaces.channels import out_spaces
 from search_spaces.spec import ArchSpec
 
-Kind = Literal["expansion", "bottleneck", "head conv", "head hidden"]
+Kind = Literal["expansion", "bottleneck", "head conv", "head hidden", "depth"]
 
 
 @dataclass(frozen=True)
 class Group:
-    """One width and all layers that share it.
+    """One width and all layers that share it, or the depth of a stage.
 
     Attributes:
         kind: `expansion` of one block; `bottleneck`, the output of one block or of blocks tied by
-            residuals; the head's convolution or hidden layer.
-        blocks: Indices of the blocks whose expansion or output it is; consecutive.
-        width: Its channels.
+            residuals; the head's convolution or hidden layer; `depth` of a stage.
+        blocks: Indices of the blocks whose expansion or output it is, or of the stage; consecutive.
+        width: Its channels; the number of blocks of a depth.
         stem: Whether the stem's output belongs to it.
     """
 
@@ -43,6 +44,21 @@ class Group:
         elif self.blocks:
             places.append(f"blocks {self.blocks[0]}-{self.blocks[-1]}")
         return f"{' and '.join(places)} {self.kind}".lstrip()
+
+    @property
+    def least(self) -> int:
+        """The smallest width possible. A stage keeps its first block, unless it begins with the stem."""
+        return 0 if self.kind == "depth" and self.stem else 1
+
+    def smaller(self, widths: Widths) -> range:
+        """Return the widths that it may be reduced to, ascending; `widths` do not restrict depth.
+
+        >>> list(Group("depth", (3, 4, 5), 3).smaller(Widths()))
+        [1, 2]
+        """
+        if self.kind == "depth":
+            return range(self.least, self.width)
+        return widths.below(self.width)
 
 
 def width_groups(spec: ArchSpec, *, include_stem_and_head: bool = False) -> list[Group]:

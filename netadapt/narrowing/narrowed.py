@@ -1,9 +1,10 @@
-"""A network with one group at another width; squeeze-and-excite follows its rule."""
+"""A network with one group at another width or depth; squeeze-and-excite follows its rule."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from netadapt.narrowing.depth import as_deep_as, depth_groups, shortened
 from netadapt.narrowing.groups import Group, width_groups
 from netadapt.narrowing.widths import Widths
 from search_spaces.channels import excited_channels
@@ -33,16 +34,19 @@ def narrowed(spec: ArchSpec, group: Group, width: int, *, seed: ArchSpec | None 
     Raises:
         InputError: The width is below 1 or above the group's own.
     """
-    if not 1 <= width <= group.width:
+    if not group.least <= width <= group.width:
         raise InputError(
-            f"{group.name}: width must be in 1..{group.width}, got {width}: a group can only be narrowed"
+            f"{group.name}: width must be in {group.least}..{group.width}, got {width}: "
+            "a group can only be narrowed"
         )
     return resized(spec, group, width, seed=seed)
 
 
 def resized(spec: ArchSpec, group: Group, width: int, *, seed: ArchSpec | None = None) -> ArchSpec:
-    """Set a group to any width, also a larger one; see `narrowed`."""
-    rules = squeeze_rules(seed or spec)
+    """Set a group to any width, also a larger one; see `narrowed`. Depth can only be reduced."""
+    if group.kind == "depth":
+        return shortened(spec, group, width)
+    rules = squeeze_rules(as_deep_as(seed or spec, spec))
     stem = replace(spec.stem, out=width) if group.stem else spec.stem
     head = spec.head
     if group.kind == "head conv":
@@ -66,8 +70,19 @@ def _resized_block(
     return replace(block, expand=expand, out=out, se=se)
 
 
-def narrowest(spec: ArchSpec, widths: Widths, *, include_stem_and_head: bool = False) -> ArchSpec:
-    """Narrow every group to the smallest allowed width: no target below its latency can be reached."""
+def narrowest(
+    spec: ArchSpec, widths: Widths, *, include_stem_and_head: bool = False, depth: bool = False
+) -> ArchSpec:
+    """Narrow every group to the smallest allowed width: no target below its latency can be reached.
+
+    Args:
+        spec: The network.
+        widths: The allowed widths.
+        include_stem_and_head: See `width_groups`.
+        depth: Whether to drop all residual blocks too.
+    """
+    while depth and (stages := depth_groups(spec)):
+        spec = shortened(spec, stages[0], stages[0].least)
     seed = spec
     for index in range(len(width_groups(seed, include_stem_and_head=include_stem_and_head))):
         group = width_groups(spec, include_stem_and_head=include_stem_and_head)[index]

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from netadapt.channel_selection import channel_order, select_channels
-from netadapt.sub_networks import kept_blocks, sub_network
+from netadapt.narrowing.depth import kept_blocks
+from netadapt.sub_networks import sub_network
 from netadapt.weights import inherit
 from search_spaces import REFERENCES
 from search_spaces.errors import InputError

@@ -11,7 +11,8 @@ from torch import nn
 from netadapt import narrowed, width_groups
 from netadapt.channel_selection import select_channels
 from netadapt.narrowing.narrowed import resized
-from netadapt.weights import inherit, transfer
+from netadapt.transfer import transfer
+from netadapt.weights import inherit
 from search_spaces import REFERENCES, InputError, load_space
 from search_spaces.channels import channel_counts, tensor_spaces
 from search_spaces.network import Network, SqueezeExcite, build

@@ -9,7 +9,7 @@ import torch
 
 from latency.estimates.pieces import pieces
 from nas.checkpoints.torch_files import state_bytes
-from netadapt.weights import transfer
+from netadapt.transfer import transfer
 from search_spaces import REFERENCES, InputError, count
 from search_spaces.network import SameConv2d, average_3x3, build
 from search_spaces.onnx_export import to_onnx

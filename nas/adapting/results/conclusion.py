@@ -41,7 +41,6 @@ def conclude(
         seed_accuracy: Held-out accuracy of the seed, 0..1.
         baselines: Names of the baselines.
     """
-    from nas.checkpoints.checkpoint import Checkpoint
     from nas.checkpoints.scoring import score
     from nas.checkpoints.torch_files import state_of
     from nas.data.image_files.unreadable import UnreadableError
@@ -52,7 +51,7 @@ def conclude(
     best = _best(finals, plan)
     weights = plan.weights if best is None else folder.weights_path(best.key).read_bytes()
     usage = replace(seed.usage, trained_px=data.resolution_px, crop=data.preparation.crop)
-    adapted = Checkpoint(shrink.current.spec, state_of(weights), usage, seed.device)
+    adapted = replace(seed, spec=shrink.current.spec, weights=state_of(weights), usage=usage)
     found = read_baselines(folder)
 
     def on_test(trial: Trial) -> float:

@@ -48,7 +48,8 @@ class AdaptMetadata(Record):
         target_ms: Target latency on it.
         settings: `AdaptConfig.settings`.
         last: `AdaptConfig.final_settings`, which may change until a final training has ended.
-        teacher: The network that final trainings learn from; may change until one has ended.
+        teacher: The network that final trainings learn from; may change until one has ended, unless
+            proposals learn from it too.
         data: The images.
         latency: The seed's latency.
         accuracy: The seed's held-out accuracy, 0..1.
@@ -75,6 +76,12 @@ class AdaptMetadata(Record):
             InputError: A setting is invalid.
         """
         given = {**self.settings, **self.last, "target_ms": self.target_ms}
+        if (taught := self.teacher) is not None:
+            given["teacher"] = {
+                "path": taught.file,
+                "temperature": taught.temperature,
+                "weight": taught.weight,
+            }
         return parse_record(AdaptConfig, given, where=where)
 
 
@@ -121,7 +128,8 @@ def begin_metadata(
 
     Raises:
         InputError: The run in the folder has different metadata; the first difference is named. Settings
-            of the final trainings may change until one has ended.
+            of the final trainings may change until one has ended; so may the teacher, unless proposals
+            learn from it.
     """
     path = run / "run.json"
     content = read_json(path) if path.is_file() else None
@@ -137,9 +145,8 @@ def begin_metadata(
         latency=before.latency if before else latency.reading(seed),
         accuracy=before.accuracy if before else accuracy(),
     )
-    write_metadata(
-        run, metadata, data, before=content, free=() if run.ending else ("last", "teacher")
-    )
+    free = ("last",) if config.teach_proposals else ("last", "teacher")
+    write_metadata(run, metadata, data, before=content, free=() if run.ending else free)
     if before:
         latency.know(seed, metadata.latency)
     return metadata.accuracy

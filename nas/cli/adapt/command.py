@@ -23,7 +23,7 @@ def netadapt(
     images: ImageOptions,
     run: RunOptions,
 ) -> None:
-    """Narrow a trained network, one width group at a time, until it meets a latency target on a device."""
+    """Narrow a trained network, group by group, until it meets a latency target on a device."""
     console, typed, began_s = messages(), options_typed(context), time.monotonic()
     from nas.cli.adapt import beginning  # a tenth of a second, too long for --help
 

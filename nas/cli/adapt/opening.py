@@ -143,11 +143,12 @@ def open_adapting(
         console: Shows progress.
         path: Path of the seed, for messages.
         resumed: The resumed run, if any.
-        teacher: The network that the final trainings learn from, if any.
+        teacher: The network that trainings learn from, if any.
 
     Raises:
         InputError: An input cannot be opened, or two do not fit together.
     """
+    config = config.for_seed(from_parent=seed.from_parent)
     images = _images(config, seed, path, console, resumed)
     if teacher is not None:
         if teacher.config.path != SEED:
@@ -159,7 +160,7 @@ def open_adapting(
 def open_teacher(
     settings: Mapping[str, Any] | None, seed: Checkpoint, resumed: Resumed | None = None
 ) -> RunTeacher | None:
-    """Read the network that the final trainings learn from.
+    """Read the network that trainings learn from.
 
     Args:
         settings: Those of `TeacherConfig`; None without a teacher.

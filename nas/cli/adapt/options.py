@@ -93,9 +93,23 @@ class StepOptions(OptionGroup):
     decay: Annotated[float, typer.Option(help="Factor on delta after each step.")] = 1.0
     divisor: Annotated[int, typer.Option(help="Round widths to multiples of this.")] = 8
     floor: Annotated[int, typer.Option(help="Minimum width.")] = 8
-    keep: Annotated[str, typer.Option(metavar="first|norm", help="Which channels to keep.")] = (
-        "first"
-    )
+    proposals: Annotated[
+        str,
+        typer.Option(
+            metavar="widths|widths+depth",
+            help="What a step may reduce: the paper's widths, or also the depth of a stage, whose last "
+            "residual blocks are dropped.",
+        ),
+    ] = "widths"
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            metavar="first|norm|taylor",
+            help="Which channels to keep: the first, those of largest L2 norm, or those that matter most "
+            "to the loss, to first order; default: taylor for a network of a search from a parent, "
+            "otherwise first.",
+        ),
+    ] = None
     metric: Annotated[
         str,
         typer.Option(
@@ -141,10 +155,13 @@ class TrainingOptions(OptionGroup):
         typer.Option(
             metavar="FILE|RUN|seed",
             help="Trained network of the same classes that final trainings learn from as well, the "
-            "baseline's too; seed is the network given by --seed. Proposals, which are fine-tuned briefly, "
-            "do not learn from it.",
+            "baseline's too; seed is the network given by --seed.",
         ),
     ] = None
+    teach_proposals: Annotated[
+        bool,
+        typer.Option("--teach-proposals", help="Let proposals learn from the teacher as well."),
+    ] = False
     temperature: TemperatureOption = None
     teacher_weight: TeacherWeightOption = None
     compare: Annotated[
@@ -180,6 +197,7 @@ class TrainingOptions(OptionGroup):
                 "learning_rate": self.final_learning_rate,
             },
             "teacher": checked_teacher(self.teacher, self.temperature, self.teacher_weight),
+            "teach_proposals": self.teach_proposals,
             "compare": self.compare,
             "compare_seeds": self.compare_seeds,
             "schedule": {"workers": self.workers},

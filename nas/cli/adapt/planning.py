@@ -17,7 +17,7 @@ from nas.adapting.teacher import shown
 from nas.display.output import noted
 from nas.display.progress import waiting
 from nas.formatting import counted, duration, epochs, reading, three_digits, two_digits_up
-from netadapt import Widths, narrowest, width_groups
+from netadapt import depth_groups, narrowest
 from search_spaces import InputError
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from nas.cli.adapt.opening import Adapting
     from nas.engine.memoized_source import MemoizedSource
     from search_spaces import ArchSpec
+
+KEPT = "of narrower layers, the channels that matter most to the loss (--keep taylor)"
 
 
 def announce(job: Adapting) -> tuple[Forecast | None, dict[str, Any]]:
@@ -66,7 +68,7 @@ def announce(job: Adapting) -> tuple[Forecast | None, dict[str, Any]]:
     for warning in warnings:
         console.print(noted("Note:", f" {warning}"), soft_wrap=True)
     document |= {
-        "groups": len(width_groups(seed.spec, include_stem_and_head=config.ends)),
+        "groups": len(config.loop.groups(seed.spec)),
         "proposals": None if forecast is None else forecast.able,
         "steps": None if forecast is None else forecast.steps,
         "expected_s": None if forecast is None else forecast.total_s,
@@ -102,23 +104,24 @@ def measured(source: LatencySource, spec: ArchSpec) -> Latency:
 def _require_reach(
     config: AdaptConfig, seed: ArchSpec, source: LatencySource, console: Console
 ) -> None:
-    widths = Widths(config.divisor, config.floor)
-    if not any(
-        widths.below(group.width) for group in width_groups(seed, include_stem_and_head=config.ends)
-    ):
+    loop = config.loop
+    if not any(group.smaller(loop.widths) for group in loop.groups(seed)):
         raise InputError(
             f"no layer can be narrowed to a multiple of {config.divisor} (--divisor) of at least "
             f"{config.floor} (--floor): give smaller values"
         )
     with waiting(console, "measuring the narrowest network", after_s=0):
-        smallest = narrowest(seed, widths, include_stem_and_head=config.ends)
+        depth = config.proposals == "widths+depth"
+        smallest = narrowest(seed, loop.widths, include_stem_and_head=config.ends, depth=depth)
         floor_ms = measured(source, smallest).median_ms
     if config.target_ms < floor_ms:
         raise InputError(
             f"{three_digits(config.target_ms)} ms cannot be reached: with every layer at its minimum width "
-            f"(--divisor {config.divisor}, --floor {config.floor}) the network takes "
-            f"{three_digits(floor_ms)} ms here: give --target-ms {two_digits_up(floor_ms)}"
+            f"(--divisor {config.divisor}, --floor {config.floor}){' and depth' if depth else ''} "
+            f"the network takes {three_digits(floor_ms)} ms here: give --target-ms "
+            f"{two_digits_up(floor_ms)}"
             + ("" if config.ends else ", or --ends")
+            + ("" if depth or not depth_groups(seed) else ", or --proposals widths+depth")
         )
 
 
@@ -147,7 +150,6 @@ def _forecast(job: Adapting) -> Forecast | None:
 
 def _lines(job: Adapting, now: Latency, forecast: Forecast | None) -> list[tuple[str, str]]:
     config, seed, data, source = job.config, job.seed, job.data, job.source
-    groups = len(width_groups(seed.spec, include_stem_and_head=config.ends))
     kind = "not measured: " if now.estimate else ""
     lines = [
         (
@@ -161,14 +163,13 @@ def _lines(job: Adapting, now: Latency, forecast: Forecast | None) -> list[tuple
             "latency",
             f"seed {reading(now)}, target {three_digits(config.target_ms)} ms",
         ),
-        ("groups", f"{groups} width groups{_able(forecast)}"),
+        ("groups", f"{_groups(config, seed.spec)}{_able(forecast)}"),
         ("steps", _steps(config, forecast)),
+        *([("keep", KEPT)] if config.keep == "taylor" else []),
         ("then", _then(config)),
     ]
     if config.teacher is not None:
-        which = shown(config.teacher.path)
-        text = f"final trainings also learn from {which}; proposals, fine-tuned briefly, do not"
-        lines.append(("teacher", text))
+        lines.append(("teacher", _teacher(config, shown(config.teacher.path))))
     if forecast is not None:
         on = (
             counted(config.schedule.at_once, "worker")
@@ -183,6 +184,13 @@ def _lines(job: Adapting, now: Latency, forecast: Forecast | None) -> list[tuple
             )
         )
     return lines
+
+
+def _groups(config: AdaptConfig, seed: ArchSpec) -> str:
+    groups = config.loop.groups(seed)
+    stages = sum(group.kind == "depth" for group in groups)
+    depths = f" and the depth of {counted(stages, 'stage')}" if stages else ""
+    return f"{counted(len(groups) - stages, 'width group')}{depths}"
 
 
 def _able(forecast: Forecast | None) -> str:
@@ -206,6 +214,13 @@ def _then(config: AdaptConfig) -> str:
         return text
     runs = counted(config.compare_seeds, "training")
     return f"{text}, as is the seed at a uniform width multiplier of the same latency; {runs} each"
+
+
+def _teacher(config: AdaptConfig, name: str) -> str:
+    if not config.teach_proposals:
+        return f"final trainings also learn from {name}; proposals, fine-tuned briefly, do not"
+    finals = "" if config.final == "none" else " and final trainings"
+    return f"proposals{finals} also learn from {name}"
 
 
 def _warnings(config: AdaptConfig, now: Latency, forecast: Forecast | None) -> list[str]:
@@ -252,7 +267,7 @@ def _more_choice(forecast: Forecast, seed_ms: float) -> str:
         if able >= 2 * forecast.able:
             saving = three_digits(forecast.delta_ms)
             return (
-                f"only {forecast.able} of {forecast.groups} width groups can save {saving} ms in one step, "
+                f"only {forecast.able} of {forecast.groups} groups can save {saving} ms in one step, "
                 f"so there is little to choose from; with --delta {delta:g}, {able} can, and the run takes "
                 "more steps"
             )

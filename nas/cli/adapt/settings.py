@@ -59,6 +59,10 @@ def parse(given: Mapping[str, Any]) -> AdaptConfig:
             "--compare uniform needs a final training, got --final none: give --final scratch, finetune or "
             "both"
         )
+    if given.get("teach_proposals") and given.get("teacher") is None:
+        raise InputError(
+            "--teach-proposals has no effect without a teacher: add --teacher FILE or seed"
+        )
     try:
         return AdaptConfig.model_validate(given)
     except ValidationError as error:
@@ -85,6 +89,8 @@ def require_used(typed: Iterable[str], config: AdaptConfig) -> None:
         InputError: An option has no effect.
     """
     for name in typed:
+        if name == "teacher" and config.teach_proposals:
+            continue
         other, values = USED_WITH.get(name, ("", ""))
         if other and getattr(config, other) == "none":
             raise InputError(

@@ -58,9 +58,10 @@ def conclude(
             f"trained {HOW[kind]}: {', '.join(map(_accuracy, each))} on held-out images",
             soft_wrap=True,
         )
-    teacher = read_adapt_metadata(result.folder / "run.json").teacher
-    if teacher is not None and result.finals:
-        console.print(sentence(teacher), soft_wrap=True)
+    metadata = read_adapt_metadata(result.folder / "run.json")
+    taught = bool(metadata.settings.get("teach_proposals"))
+    if metadata.teacher is not None and (result.finals or taught):
+        console.print(sentence(metadata.teacher, proposals=taught), soft_wrap=True)
     if (better := result.better_step) is not None:
         console.print(
             noted(
@@ -156,5 +157,6 @@ def _widths(rows: list[WidthRow]) -> Table:
 
 
 def _change(before: int, after: int) -> Text:
-    same = before == after
-    return Text(str(after)) if same else Text.assemble(f"{before} -> ", (str(after), "bold"))
+    if before == after:
+        return Text(str(after))
+    return Text.assemble(f"{before} -> ", (str(after or "dropped"), "bold"))

@@ -94,7 +94,7 @@ class DataMetadata(Record):
 
 
 class TeacherMetadata(Record):
-    """The network that final trainings learn from.
+    """The network that final trainings learn from, and NetAdapt's proposals if they are taught.
 
     Attributes:
         file: Its file, as given.

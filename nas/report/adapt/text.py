@@ -24,6 +24,12 @@ FILES = {
 }
 """Files in a run's folder that are of interest to the user."""
 
+KEPT = {
+    "first": "first channels",
+    "norm": "channels of largest norm",
+    "taylor": "channels that matter most to the loss, to first order,",
+}
+"""The channels that a narrower layer keeps."""
 
 NO_BASELINE = (
     "Not compared with the baseline {}: it cannot be made as fast as the adapted network here."
@@ -70,8 +76,9 @@ def _trainings(run: AdaptRecord) -> list[str]:
         parts = [f"{percent(run.family[-1][1].accuracy or 0.0)} after the last step's fine-tuning"]
     seed = f"Accuracy on held-out images: the seed has {percent(run.metadata.accuracy)}"
     sentences = [f"{seed}, the adapted network {', '.join(parts)}." if parts else f"{seed}."]
-    if run.metadata.teacher is not None and run.finals:
-        sentences.append(sentence(run.metadata.teacher))
+    taught = run.settings.teach_proposals
+    if run.metadata.teacher is not None and (run.finals or taught):
+        sentences.append(sentence(run.metadata.teacher, proposals=taught))
     return sentences
 
 
@@ -108,8 +115,10 @@ def verdict(run: AdaptRecord) -> list[str]:
     )
     if run.metadata.teacher is not None:
         sentences.append(
-            "The baseline learns from the teacher in all of its steps, the adapted network in those of the "
-            "final training."
+            "Both networks learn from the teacher in all of their steps."
+            if run.settings.teach_proposals
+            else "The baseline learns from the teacher in all of its steps, the adapted network in those "
+            "of the final training."
         )
     return sentences
 
@@ -139,8 +148,9 @@ def details(run: AdaptRecord) -> list[tuple[str, str]]:
         (
             "Widths",
             f"multiples of {settings.divisor}, at least {settings.floor}; the "
-            f"{'first channels' if settings.keep == 'first' else 'channels of largest norm'} are kept"
-            f"{'; stem and head may be narrowed too' if settings.ends else ''}",
+            f"{KEPT[settings.keep or 'first']} are kept"
+            f"{'; stem and head may be narrowed too' if settings.ends else ''}"
+            f"{'; stages may lose residual blocks' if settings.proposals == 'widths+depth' else ''}",
         ),
         (
             "Data",

@@ -75,4 +75,6 @@ def _hover(place: str, pair: Pair) -> str:
     before, after = pair
     name = f"block {place}" if place.isdecimal() else place
     change = f"{before} channels" if before == after else f"{before} -> {after} channels"
+    if not after:
+        change = f"{before} channels, dropped"
     return f"<b>{name}</b><br>{change}"

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nas.atomic_files import write_whole
 from nas.engine.folder.run_folder import RunFolder
 from nas.engine.runner import stops_if_lost
 from nas.engine.schedule_config import ScheduleConfig
@@ -42,7 +40,6 @@ if TYPE_CHECKING:
     from nas.data.images import Dataset
     from nas.training.progress import Progress
     from nas.training.teacher import Teacher
-    from netadapt.channel_selection import ChannelOrder
 
 
 @dataclass(frozen=True)
@@ -231,10 +228,12 @@ class FromParent:
         images: Mapping[int, Dataset],
         watcher: Watcher,
     ) -> Heritage:
-        """Order the channels of a parent, and make it a teacher."""
+        """Order the channels of a parent, once in a run, and make it a teacher."""
+        from nas.checkpoints.importance import recorded_order
+
         notify_preparing(watcher, "ordering the parent's channels by importance")
         largest = images[max(images)]
-        order = self._order(name, tuned, largest)
+        order = recorded_order(self.run / f"{name}-order.pt", tuned, largest)
         parent = Parent(space.parent, tuned.weights, order)
         return Heritage(parent, images, self._teacher(tuned, largest))
 
@@ -250,19 +249,3 @@ class FromParent:
             weight=self.parent.teacher_weight,
         )
         return teacher_of(tuned, data.classes, config)
-
-    def _order(self, name: str, tuned: Checkpoint, data: Dataset) -> ChannelOrder:
-        """Return the order of a parent's channels, computed once in a run."""
-        import torch
-
-        from nas.checkpoints.torch_files import read_torch
-        from nas.searching.from_parent.importance import channel_order
-
-        path = self.run / f"{name}-order.pt"
-        if path.is_file():
-            return dict(read_torch(path, wanted="an intact copy"))
-        order = channel_order(tuned, data)
-        content = io.BytesIO()
-        torch.save(dict(order), content)
-        write_whole(path, content.getvalue())
-        return order

@@ -145,9 +145,9 @@ def _look(network: nn.Module, data: Dataset, *, batch_size: int) -> float:
     """Return the held-out accuracy of inherited weights, with batch norm's statistics taken anew."""
     import torch
 
-    from nas.searching.from_parent.inputs import training_inputs
     from nas.training.batch_norm import retake_statistics
     from nas.training.evaluate import evaluate
+    from nas.training.inputs import training_inputs
 
     device = next(network.parameters()).device
     network.to(memory_format=torch.channels_last)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,6 +64,7 @@ def tuned_parent(
     from nas.training.train import BatchTooLarge, Diverged
     from nas.training_runs.keeping import StateKeeper
 
+    start = replace(start, from_parent=True)
     copy = run / f"{name}.pt"
     if copy.is_file():
         return load_checkpoint(copy)

@@ -16,6 +16,7 @@ from nas.engine.trial import Trial
 from nas.formatting import four_digits, percent, reading, three_digits
 from nas.searching.config import load_config
 from nas.searching.from_parent.rivals import Rival
+from nas.searching.from_parent.tuning import PARENT
 from nas.searching.results.estimates import Estimate
 from nas.searching.results.stored_result import read_result
 from nas.searching.results.verdict import FINALIST_FILE, RIVAL_FILE, Verdict
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from nas.checkpoints.checkpoint import Checkpoint
     from nas.checkpoints.scoring import SplitScore
     from nas.data.images import Dataset
 
@@ -345,12 +347,11 @@ def best_yaml(result: SearchResult) -> str:
 
 def _write_network(result: SearchResult, data: Dataset) -> SplitScore | None:
     """Write the winner's checkpoint and ONNX file; return the latter's accuracy."""
-    from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes
-    from nas.checkpoints.usage import Usage
+    from nas.checkpoints.checkpoint import checkpoint_bytes
     from nas.export.answers import keep_and_score_onnx
 
     weights = finalist_weights(result.folder, result.winner)
-    seed = Checkpoint(result.spec, weights, Usage.of(data), _device(result.folder))
+    seed = _checkpoint(result, result.spec, weights, data)
     write_whole(result.folder / "seed.pt", checkpoint_bytes(seed))
     if result.runner_up is not None:
         name = RIVAL_FILE if result.runner_up.trial.kind == "rival" else FINALIST_FILE
@@ -360,14 +361,25 @@ def _write_network(result: SearchResult, data: Dataset) -> SplitScore | None:
 
 def _write_checkpoint(path: Path, result: SearchResult, one: Trained) -> None:
     """Write a network that was trained to be deployed as a checkpoint."""
-    from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes
-    from nas.checkpoints.usage import Usage
+    from nas.checkpoints.checkpoint import checkpoint_bytes
 
     weights = finalist_weights(result.folder, one.trial)
-    usage = Usage.of(one.images)
     path.parent.mkdir(exist_ok=True)
-    write_whole(
-        path, checkpoint_bytes(Checkpoint(one.spec, weights, usage, _device(result.folder)))
+    write_whole(path, checkpoint_bytes(_checkpoint(result, one.spec, weights, one.images)))
+
+
+def _checkpoint(
+    result: SearchResult, spec: ArchSpec, weights: dict[str, Any], images: Dataset
+) -> Checkpoint:
+    from nas.checkpoints.checkpoint import Checkpoint
+    from nas.checkpoints.usage import Usage
+
+    return Checkpoint(
+        spec,
+        weights,
+        Usage.of(images),
+        _device(result.folder),
+        from_parent=(result.folder / f"{PARENT}.pt").is_file(),
     )
 
 

@@ -60,7 +60,7 @@ class Trainer:
         self.dies_at, self.jobs = dies_at, []
 
     def __call__(self, job):
-        from netadapt.weights import transfer
+        from netadapt.transfer import transfer
 
         if len(self.jobs) == self.dies_at:
             raise KeyboardInterrupt

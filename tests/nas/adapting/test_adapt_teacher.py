@@ -1,4 +1,4 @@
-"""Final trainings of NetAdapt that learn from a teacher; proposals that do not."""
+"""Final trainings of NetAdapt that learn from a teacher; proposals that do not, unless asked to."""
 
 import pickle
 import shutil
@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from latency import open_device
+from nas.adapting.config import AdaptConfig
+from nas.adapting.final_training import curve_steps
 from nas.adapting.fine_tuning import AdaptTraining
 from nas.adapting.forecast import Workload
 from nas.adapting.job import AdaptJob, teaching, work
@@ -21,7 +23,7 @@ from nas.run_adapt import adapt
 from nas.training.recipe import Recipe
 from nas.training.teacher_config import TeacherConfig
 from search_spaces import InputError, count
-from tests.nas.adapting.test_adapt import CONFIG, DATA, FULL_MS, SEED, SPEC, Trainer
+from tests.nas.adapting.test_adapt import CONFIG, DATA, FULL_MS, SEED, SPEC, Trainer, logged
 from tests.nas.searching.test_teacher import checkpoint
 
 QUICK = CONFIG.model_copy(update={"target_ms": 0.9 * FULL_MS, "final": "scratch"})
@@ -87,14 +89,93 @@ def test_no_other_training_has_it(kind):
     assert one == other if kind == "uniform-curve" else equal(one, other)
 
 
-def outcomes(kind):
-    """What a job gives without and with a teacher, the latter in another process."""
+@pytest.mark.parametrize("kind", ["proposal", "uniform-curve", "finetune"])
+def test_all_trainings_have_it_where_proposals_are_taught(monkeypatch, kind):
+    seen = []
+
+    class Stop(Exception):  # noqa: N818
+        pass
+
+    def train(*_, teacher, **__):
+        seen.append(teacher)
+        raise Stop
+
+    monkeypatch.setattr("nas.training.train.train", train)
     teacher = teacher_of(checkpoint(), DATA.classes, TeacherConfig(path="big.pt", weight=1))
-    job = AdaptJob(
+    with pytest.raises(Stop):
+        AdaptTraining(DATA, teacher=teacher, teach_proposals=True)(job_of(kind))
+    assert seen == [teacher]
+
+
+def test_the_seed_teaches_proposals_too(tmp_path, alone):
+    config = taught_by("seed", weight=1).model_copy(update={"teach_proposals": True})
+    taught = run(tmp_path / "whole", config)
+    first, second = (
+        state_of((it.folder / "family/step-1.pt").read_bytes()) for it in (taught, alone)
+    )
+    assert [t.fingerprint for t in taught.family] == [t.fingerprint for t in alone.family]
+    assert not equal(first, second)
+    sentence = "All proposals and final trainings also learned from a teacher, the seed itself"
+    assert any(text.startswith(sentence) for text in headline(AdaptRecord.read(taught.folder)))
+    assert AdaptRecord.read(taught.folder).settings.teacher == config.teacher
+    shutil.copytree(tmp_path / "whole", tmp_path / "cut")
+    log = tmp_path / "cut/proposals.jsonl"
+    lines = log.read_text().splitlines(keepends=True)
+    log.write_text("".join(lines[:-1]))
+    (tmp_path / "cut/finals.jsonl").unlink()
+    for change in ({"teacher": TeacherConfig(path="seed")}, {"teach_proposals": False}):
+        with pytest.raises(InputError, match=r"teach(er|_proposals).* was "):
+            run(tmp_path / "cut", config.model_copy(update=change))
+    run(tmp_path / "cut", config)
+    assert logged(tmp_path / "cut") == logged(tmp_path / "whole")
+
+
+def test_taught_proposals_need_a_teacher():
+    with pytest.raises(ValueError, match="teach_proposals is set, but there is no teacher"):
+        AdaptConfig(target_ms=1.0, teach_proposals=True)
+
+
+@pytest.mark.parametrize("taught", [False, True])
+def test_the_work_of_every_job_counts_its_teacher(tmp_path, monkeypatch, taught):
+    jobs = []
+
+    def seen(self, job):
+        jobs.append(job)
+        return Trainer()(job)
+
+    monkeypatch.setattr(AdaptTraining, "__call__", seen)
+    config = taught_by("seed").model_copy(
+        update={
+            "teach_proposals": taught,
+            "compare": "uniform",
+            "compare_seeds": 2,
+            "final": "both",
+        }
+    )
+    result = run(tmp_path, config)
+    madds, steps = count(SPEC).madds, len(result.family)
+    extra = {job.key: job.work - work(job.spec, job.recipe) for job in jobs}
+    for job in jobs:
+        learns = taught or job.kind not in ("proposal", "uniform-curve")
+        assert extra[job.key] == (teaching(job.recipe, madds) if learns else 0)
+    workload = Workload(config, len(DATA.train), madds)
+    finals = sum(extra[job.key] for job in jobs if job.kind != "proposal")
+    assert workload.teaching(steps) == pytest.approx(finals, rel=1e-6)
+    proposals = [job for job in jobs if job.kind == "proposal"]
+    assert workload.teaching_proposals(len(proposals)) == sum(extra[job.key] for job in proposals)
+
+
+def job_of(kind):
+    return AdaptJob(
         index=0, kind=kind, batch=0, tokens=(), spec=SPEC, seed=3, name="one",
         recipe=Recipe(steps=2, batch_size=16), parent=SPEC, weights=state_bytes(SEED.weights),
     )  # fmt: skip
-    plain, taught = AdaptTraining(DATA), AdaptTraining(DATA, teacher=teacher)
+
+
+def outcomes(kind):
+    """What a job gives without and with a teacher, the latter in another process."""
+    teacher = teacher_of(checkpoint(), DATA.classes, TeacherConfig(path="big.pt", weight=1))
+    plain, taught, job = AdaptTraining(DATA), AdaptTraining(DATA, teacher=teacher), job_of(kind)
     found = [plain(job), pickle.loads(pickle.dumps(taught))(job)]
     if kind.endswith("curve"):
         return [outcome.accuracy for outcome in found]
@@ -169,3 +250,8 @@ def test_its_forward_pass_counts_in_forecasts():
     left = {"proposals": 3, "steps": 5}
     more = taught.to_come(SPEC, 1.0, **left) - alone.to_come(SPEC, 1.0, **left)
     assert more == taught.teaching(5)
+    steps = Workload(config.model_copy(update={"teach_proposals": True}), 64, 3 * madds)
+    more = steps.to_come(SPEC, 1.0, **left) - alone.to_come(SPEC, 1.0, **left)
+    # Curves of 1, 2, 4 and 5 steps beside 3 proposals.
+    curve = sum(curve_steps(5)) * work(SPEC, config.recipe)
+    assert more == taught.teaching(5) + curve + 3 * work(SPEC, config.recipe)

@@ -14,7 +14,7 @@ from latency import DEVICES, DeviceLostError, Latency, MeasurementError
 from latency.estimates.madds import MaddsEstimate
 from nas.checkpoints.checkpoint import checkpoint_bytes, load_checkpoint
 from nas.engine.folder.publishing import run_of
-from netadapt import width_groups
+from netadapt import depth_groups, width_groups
 from tests.nas.adapting.test_adapt import FULL_MS, SEED
 
 STEPS = ("--device", "madds:1", "--finetune-steps", 1, "--batch-size", 16, "--workers", 0)
@@ -93,6 +93,39 @@ def test_the_device_is_the_seed_s_own(netadapt, photos, tmp_path):
     assert code == 0
     assert "estimate at 4 G MAdds/s" in err
     assert "nothing to do" in err
+
+
+def test_shorter_stages_are_in_the_plan_and_the_table_of_widths(netadapt, seed, photos, tmp_path):
+    common = ("--seed", seed, "--data", photos, *STEPS_ALONE, "--proposals", "widths+depth")
+    code, out, err = netadapt(*common, "--target-ratio", 0.85, "--dry-run", "--json")
+    assert code == 0, err
+    stages = len(depth_groups(SEED.spec))
+    assert f"width groups and the depth of {stages} stages, " in " ".join(err.split())
+    assert json.loads(out)["groups"] == len(width_groups(SEED.spec)) + stages
+    code, _, err = netadapt(*common, "--target-ms", 0.01 * FULL_MS)
+    assert code == 2
+    assert "with every layer at its minimum width (--divisor 8, --floor 8) and depth the" in err
+    code, _, err = netadapt(*common[:-2], "--target-ms", 0.01 * FULL_MS)
+    assert "or --ends, or --proposals widths+depth" in err
+
+
+def test_a_network_of_a_search_from_a_parent_keeps_channels_by_importance(
+    netadapt, photos, tmp_path
+):
+    (tmp_path / "own.pt").write_bytes(checkpoint_bytes(replace(SEED, from_parent=True)))
+    common = ("--seed", "own.pt", "--data", photos, *STEPS_ALONE, "--target-ratio", 0.9)
+    code, out, err = netadapt(*common, "--run-name", "one", "--json")
+    assert code == 0, err
+    assert "the channels that matter most to the loss (--keep taylor)" in " ".join(err.split())
+    folder = tmp_path / "runs" / "one"
+    assert "keep: taylor\n" in (folder / "config.yaml").read_text()
+    document = json.loads(out)
+    code, out, err = netadapt("--resume", folder, "--json")
+    assert code == 0, err
+    assert json.loads(out) | {"run": document["run"]} == document
+    code, _, err = netadapt(*common, "--keep", "first", "--dry-run")
+    assert code == 0, err
+    assert "--keep taylor" not in err
 
 
 def test_nothing_to_do_is_no_failure(netadapt, seed, photos, tmp_path):
@@ -218,7 +251,7 @@ def test_where_few_groups_can_give_delta_it_says_which_delta_more_can_give(netad
     common = ("--seed", seed, "--data", photos, "--target-ratio", 0.6, *STEPS_ALONE)
     code, _, err = netadapt(*common, "--delta", 0.2)
     assert code == 0, err
-    advice = r"only (\d+) of (\d+) width groups can save .*with --delta ([0-9.]+), (\d+) can"
+    advice = r"only (\d+) of (\d+) groups can save .*with --delta ([0-9.]+), (\d+) can"
     said = re.search(advice, " ".join(err.split()))
     assert said, err
     few, groups, delta, more = said.groups()

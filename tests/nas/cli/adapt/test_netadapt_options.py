@@ -84,7 +84,11 @@ def test_bad_input_writes_nothing(netadapt, seed, photos, tmp_path, arguments, m
         (("--delta", 0), "--delta must be greater than 0, got 0.0"),
         (("--decay", 2), "--decay must be"),
         (("--tolerance", 0), "--tolerance must be greater than 0, got 0.0"),
-        (("--keep", "best"), "--keep must be 'first' or 'norm', got 'best'"),
+        (("--keep", "best"), "--keep must be 'first', 'norm' or 'taylor', got 'best'"),
+        (
+            ("--proposals", "depth"),
+            "--proposals must be widths or widths+depth, got 'depth': give widths+depth for shorter stages",
+        ),
         (("--metric", "best"), "--metric must be"),
         (("--finetune-steps", 0), "--finetune-steps must be greater than 0, got 0"),
         (("--batch-size", 1), "--batch-size must be"),

@@ -25,6 +25,10 @@ def narrow(netadapt, seed, photos, tmp_path):
     [
         (("--teacher-weight", 0.3), "apply to --teacher FILE: add it"),
         (
+            ("--teach-proposals",),
+            "--teach-proposals has no effect without a teacher: add --teacher FILE or seed",
+        ),
+        (
             ("--teacher", "seed", "--temperature", 0),
             "--temperature: must be greater than 0, got 0.0",
         ),
@@ -73,3 +77,18 @@ def test_a_run_says_who_taught_and_needs_no_file(narrow, netadapt, tmp_path):
     status, _, err = netadapt("--resume", "runs/one", "--teacher", "seed")
     assert status == 2
     assert "--teacher cannot change on --resume" in err
+
+
+def test_proposals_may_learn_from_it_without_a_final_training(narrow, tmp_path):
+    more = ("--teacher", "big.pt", "--finetune-steps", 300, "--dry-run", "--json")
+    costs = []
+    for taught in ((), ("--teach-proposals",)):
+        status, out, err = narrow(*more, *taught)
+        assert status == 0, err
+        costs.append(json.loads(out)["expected_s"])
+    assert costs[0] < costs[1]
+    assert "proposals and final trainings also learn from big.pt" in " ".join(err.split())
+    alone = ("--teacher", "big.pt", "--teach-proposals", "--final", "none")
+    status, _, err = narrow(*alone, "--run-name", "one")
+    assert status == 2
+    assert "--final-epochs has no effect with --final none" in err  # and not --teacher

@@ -2,9 +2,9 @@
 
 import torch
 
-from nas.searching.from_parent.importance import channel_order, taylor_importance
-from nas.searching.from_parent.inputs import training_inputs
+from nas.checkpoints.importance import channel_order, taylor_importance
 from nas.searching.from_parent.parent import Parent
+from nas.training.inputs import training_inputs
 from search_spaces.channels import channel_counts
 from tests.nas.searching.from_parent.conftest import IMAGES
 

@@ -75,6 +75,7 @@ def test_finalists_and_rivals_train_alike_and_one_of_them_ships(done) -> None:
     shipped = load_checkpoint(done.folder / "seed.pt")
     assert shipped.spec == done.spec
     assert shipped.usage.trained_px == done.spec.resolution
+    assert all(load_checkpoint(done.folder / file).from_parent for file in ("seed.pt", "parent.pt"))
     assert done.onnx is not None
     assert done.onnx.accuracy == pytest.approx(done.winner.accuracy, abs=0.05)
 

@@ -1,4 +1,4 @@
-"""How much each channel of a parent matters, by which its sub-networks keep channels.
+"""How much each channel of a network matters, by which narrower networks keep channels.
 
 A channel's importance is the expected square of what the loss changes, to first order, if the channel's
 batch norm is set to zero (Molchanov et al. 2019, eq. 8, on gates):
@@ -12,13 +12,17 @@ squeeze-and-excite, are ordered by the L2 norm of their filters.
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nas.searching.from_parent.inputs import training_inputs
+from nas.atomic_files import write_whole
+from nas.checkpoints.torch_files import read_torch
+from nas.training.inputs import training_inputs
 from netadapt import channel_selection
 from search_spaces.channels import tensor_spaces
 from search_spaces.network import build
@@ -45,6 +49,17 @@ def channel_order(parent: Checkpoint, data: Dataset) -> ChannelOrder:
         for space, value in taylor_importance(parent, data).items()
     }
     return {**by_norm, **by_loss}
+
+
+def recorded_order(path: Path, parent: Checkpoint, data: Dataset) -> ChannelOrder:
+    """Return the order in a file, or compute it now and save it there; see `channel_order`."""
+    if path.is_file():
+        return dict(read_torch(path, wanted="an intact copy"))
+    order = channel_order(parent, data)
+    content = io.BytesIO()
+    torch.save(dict(order), content)
+    write_whole(path, content.getvalue())
+    return order
 
 
 def taylor_importance(parent: Checkpoint, data: Dataset) -> dict[str, Tensor]:
