@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks.from_parent.trainings import Opened
+from benchmarks.from_parent.opened import Opened
 from benchmarks.magnitude_pruning import HUNDREDTHS, pruned
 from nas.atomic_files import write_whole
 from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes

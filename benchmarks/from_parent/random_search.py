@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from benchmarks.from_parent.trainings import Opened, Task, train_all
+from benchmarks.from_parent.opened import Opened
+from benchmarks.from_parent.trainings import Task, train_all
 from controllers import make_controller
 from nas.atomic_files import cut_torn_line, read_lines
 from nas.engine.job import trial_seed

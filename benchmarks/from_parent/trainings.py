@@ -24,108 +24,25 @@ from numpy.typing import NDArray
 from nas.atomic_files import cut_torn_line, read_lines
 from nas.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from nas.checkpoints.torch_files import state_of
-from nas.cli.search.job import Job as SearchJob
-from nas.cli.search.opening import reopen
 from nas.data.images import Split
-from nas.display.output import messages
-from nas.engine.folder.run_folder import RunFolder
 from nas.engine.job import Job
-from nas.engine.measuring import measure
-from nas.engine.watching import Silent
 from nas.formatting import duration, percent
-from nas.searching.config import ParentConfig
 from nas.searching.from_parent.parent import Parent
-from nas.searching.from_parent.preparing import FromParent, SearchedParent
-from nas.searching.from_parent.rivals import Rival
 from nas.searching.from_parent.training import Heritage, SubNetworkTraining
-from nas.searching.images import SearchImages
 from nas.training.evaluate import correct_answers, evaluate
 from nas.training.recipe import Recipe
 from netadapt.channel_selection import channel_order
-from search_spaces import ArchSpec, ElasticSpace, InputError
+from search_spaces import ArchSpec, count
 from search_spaces.network import build
 
 Answers = NDArray[np.bool_]
 """Whether each test image is classified correctly, (images,)."""
 
+READING_STEPS = 10
+"""Training steps that take about as long as reading a network's accuracy."""
+
 FIRST_SEED = 1000
 """Seed of the first training of each network; the run's own trainings have others."""
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A search from a parent with its images, as it is resumed; the run is locked.
-
-    Attributes:
-        search: The search.
-        folder: Its folder.
-        config: The settings of its parent.
-        space: The parent's sub-networks.
-        training: How trials and finalists train.
-        images: The images at each resolution, as the networks see them.
-        rivals: What the finalists were compared with.
-    """
-
-    search: SearchJob
-    folder: RunFolder
-    config: ParentConfig
-    space: ElasticSpace
-    training: SubNetworkTraining
-    images: SearchImages
-    rivals: tuple[Rival, ...]
-
-    @property
-    def targets_ms(self) -> list[float]:
-        """The target on each device."""
-        return [ms for ms in self.search.config.targets.values() if ms is not None]
-
-    @property
-    def parent(self) -> Checkpoint:
-        """The fine-tuned parent."""
-        return load_checkpoint(self.folder / "parent.pt")
-
-    def overrun(self, spec: ArchSpec) -> float:
-        """Return a network's latency relative to the target, on the device where that is highest.
-
-        Raises:
-            MeasurementError: A device cannot measure it.
-        """
-        readings = [source.latency(spec).median_ms for source in self.search.sources]
-        return max(ms / target for ms, target in zip(readings, self.targets_ms, strict=True))
-
-
-def open_run(path: Path) -> Opened:
-    """Open a search's run and what was prepared for it; what is missing is prepared now.
-
-    Raises:
-        InputError: It is not a search from a parent, is in use, or its images have changed.
-    """
-    job, folder, _ = reopen(path, {}, messages())
-    config, own = job.config, job.config.parent
-    if job.parent is None or own is None or not isinstance(job.space, ElasticSpace):
-        raise InputError(f"{path} is a search from scratch: give the run of a search from a parent")
-    method = FromParent(
-        SearchedParent(
-            job.parent,
-            recipe=own.recipe,
-            ranking_images=own.ranking_images,
-            temperature=own.temperature,
-            teacher_weight=own.teacher_weight,
-        ),
-        job.space,
-        SearchImages.of(job.space, job.data, job.images),
-        config.recipe,
-        config.finals,
-        config.fidelity,
-        config.schedule,
-        folder,
-        seed=config.seed,
-    )
-    targets_ms = [ms for ms in config.targets.values() if ms is not None]
-    ready = method.prepare(partial(measure, job.sources), targets_ms, Silent())
-    if not isinstance(ready.evaluate, SubNetworkTraining):
-        raise InputError(f"{path} trains each network on several GPUs, which is not supported here")
-    return Opened(job, folder, own, job.space, ready.evaluate, ready.images, ready.rivals)
 
 
 @dataclass(frozen=True)
@@ -224,20 +141,29 @@ def train_all(
     missing = {key: task for key, task in zip(keys, tasks, strict=True) if key not in done}
     if done and missing:
         print(f"{len(keys) - len(missing)} of {len(keys)} trainings are in {log}", flush=True)
-    began_s = time.monotonic()
+    work = {key: _work(task, training) for key, task in missing.items()}
+    began_s, worked = time.monotonic(), 0.0
     with log.open("a") as file:
-        for count, (key, result) in enumerate(_results(missing, training, workers), start=1):
+        for number, (key, result) in enumerate(_results(missing, training, workers), start=1):
             done[key] = result
             line = {"task": key, "name": missing[key].name, "result": asdict(result)}
             file.write(json.dumps(line) + "\n")
             file.flush()
-            left_s = (time.monotonic() - began_s) / count * (len(missing) - count)
+            worked += work[key]
+            left_s = (time.monotonic() - began_s) * (sum(work.values()) / worked - 1)
             print(
-                f"{count} of {len(missing)}, about {duration(left_s)} left: {missing[key].name}: "
+                f"{number} of {len(missing)}, about {duration(left_s)} left: {missing[key].name}: "
                 f"{result}",
                 flush=True,
             )
     return [done[key] for key in keys]
+
+
+def _work(task: Task, training: SubNetworkTraining) -> float:
+    """Return how long a training takes, in arbitrary units: for the time left only."""
+    images = training.finals.images[task.spec.resolution]
+    steps = task.recipe.total_steps(len(images.train)) if task.recipe is not None else 0
+    return (steps + READING_STEPS) * count(task.spec).madds
 
 
 def _results(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.from_parent import comparison, curve, paired
+from benchmarks.from_parent import comparison, curve, paired, rank
 from benchmarks.from_parent.comparison import Comparison, Contestant, Parent, Row
 from benchmarks.from_parent.latencies import Read
 from benchmarks.from_parent.paired import Difference
@@ -28,7 +28,7 @@ def by_seed(*correct):
     return dict(enumerate(answers(*correct)))
 
 
-@pytest.mark.parametrize("module", [paired, comparison])
+@pytest.mark.parametrize("module", [paired, comparison, rank])
 def test_doctests(module):
     assert doctest.testmod(module).failed == 0
 
@@ -104,6 +104,24 @@ def test_points_of_several_runs_are_joined_by_kind():
     assert [point.best for point in kinds["width"]] == [True, False, True, False]
     assert kinds["width"][0].half is None
     assert kinds["search"][0].of_parent == 50.0
+
+
+def test_trials_that_rank_like_long_trainings_have_a_tau_of_1():
+    readings = [0.5, 0.6, 0.7, 0.8]
+    way, aside = rank.Way(0, "finals", False), rank.Way(10, "trials", True)
+    tried = {
+        way: [Trained(one, one, cpu_s=2.0) for one in readings],
+        aside: [Trained(1 - one, one, cpu_s=4.0) for one in readings],
+    }
+    longs = [[trained(correct, 0.9), trained(correct + 4, 0.9)] for correct in (80, 90, 100, 110)]
+    table = list(rank.rows(tried, longs, [small_spec(3)] * 4))
+    assert [(row[0], row[2][:5].strip(" ("), row[3]) for row in table] == [
+        ("no training", "1.00", "2.0"),
+        ("10 steps, teacher", "1.00", "4.0"),
+        ("10 steps, teacher", "-1.00", "4.0"),
+        ("MAdds", "none", "0"),
+        ("long, one seed", "1.00", "0"),
+    ]
 
 
 def test_a_network_keeps_all_of_its_own_weights():
