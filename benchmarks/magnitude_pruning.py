@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 
@@ -58,22 +60,34 @@ class MagnitudePruning:
         return Found(found.spec, f"{HUNDREDTHS - kept}% of the channels removed", found.weights)
 
 
-def pruned(seed: Checkpoint, ratio: float, *, divisor: int = 8) -> Checkpoint:
-    """Prune the channels of lowest norm from the seed.
+def pruned(
+    seed: Checkpoint,
+    ratio: float,
+    *,
+    divisor: int = 8,
+    importance: object = None,
+    gradients: Mapping[str, torch.Tensor] = MappingProxyType({}),
+) -> Checkpoint:
+    """Prune the least important channels from the seed.
 
     Args:
         seed: Network and weights.
         ratio: Fraction of all channels to remove, 0..1.
         divisor: Widths stay multiples of it.
+        importance: Torch-Pruning's measure of importance; the L2 norm by default.
+        gradients: Of the weights, by name, for a measure that needs them.
     """
     import torch_pruning
 
     network = seed.network()
+    for name, parameter in network.named_parameters():
+        parameter.grad = gradients[name].clone() if name in gradients else None
+    norm = torch_pruning.importance.GroupMagnitudeImportance(p=2, normalizer="mean")
     image = torch.rand(1, 3, seed.spec.resolution, seed.spec.resolution)
     pruner = torch_pruning.pruner.MetaPruner(
         network,
         image,
-        importance=torch_pruning.importance.GroupMagnitudeImportance(p=2, normalizer="mean"),
+        importance=norm if importance is None else importance,
         global_pruning=True,
         pruning_ratio=ratio,
         max_pruning_ratio=0.9,

@@ -1,0 +1,97 @@
+"""Open the run of a search from a parent, with its images and what was prepared for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from nas.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from nas.cli.search.job import Job
+from nas.cli.search.opening import reopen
+from nas.display.output import messages
+from nas.engine.folder.run_folder import RunFolder
+from nas.engine.measuring import measure
+from nas.engine.watching import Silent
+from nas.searching.config import ParentConfig
+from nas.searching.from_parent.preparing import FromParent, SearchedParent
+from nas.searching.from_parent.rivals import Rival
+from nas.searching.from_parent.training import SubNetworkTraining
+from nas.searching.images import SearchImages
+from search_spaces import ArchSpec, ElasticSpace, InputError
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A search from a parent with its images, as it is resumed; the run is locked.
+
+    Attributes:
+        search: The search.
+        folder: Its folder.
+        config: The settings of its parent.
+        space: The parent's sub-networks.
+        training: How trials and finalists train.
+        images: The images at each resolution, as the networks see them.
+        rivals: What the finalists were compared with.
+    """
+
+    search: Job
+    folder: RunFolder
+    config: ParentConfig
+    space: ElasticSpace
+    training: SubNetworkTraining
+    images: SearchImages
+    rivals: tuple[Rival, ...]
+
+    @property
+    def targets_ms(self) -> list[float]:
+        """The target on each device."""
+        return [ms for ms in self.search.config.targets.values() if ms is not None]
+
+    @property
+    def parent(self) -> Checkpoint:
+        """The fine-tuned parent."""
+        return load_checkpoint(self.folder / "parent.pt")
+
+    def overrun(self, spec: ArchSpec) -> float:
+        """Return a network's latency relative to the target, on the device where that is highest.
+
+        Raises:
+            MeasurementError: A device cannot measure it.
+        """
+        readings = [source.latency(spec).median_ms for source in self.search.sources]
+        return max(ms / target for ms, target in zip(readings, self.targets_ms, strict=True))
+
+
+def open_run(path: Path) -> Opened:
+    """Open a search's run and what was prepared for it; what is missing is prepared now.
+
+    Raises:
+        InputError: It is not a search from a parent, is in use, or its images have changed.
+    """
+    job, folder, _ = reopen(path, {}, messages())
+    config, own = job.config, job.config.parent
+    if job.parent is None or own is None or not isinstance(job.space, ElasticSpace):
+        raise InputError(f"{path} is a search from scratch: give the run of a search from a parent")
+    method = FromParent(
+        SearchedParent(
+            job.parent,
+            recipe=own.recipe,
+            ranking_images=own.ranking_images,
+            temperature=own.temperature,
+            teacher_weight=own.teacher_weight,
+        ),
+        job.space,
+        SearchImages.of(job.space, job.data, job.images),
+        config.recipe,
+        config.finals,
+        config.fidelity,
+        config.schedule,
+        folder,
+        seed=config.seed,
+    )
+    targets_ms = [ms for ms in config.targets.values() if ms is not None]
+    ready = method.prepare(partial(measure, job.sources), targets_ms, Silent())
+    if not isinstance(ready.evaluate, SubNetworkTraining):
+        raise InputError(f"{path} trains each network on several GPUs, which is not supported here")
+    return Opened(job, folder, own, job.space, ready.evaluate, ready.images, ready.rivals)

@@ -1,0 +1,133 @@
+"""The arithmetic of comparisons from a parent: pairing, intervals, the best rival, points of the curve."""
+
+import doctest
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from benchmarks.from_parent import comparison, curve, paired, rank
+from benchmarks.from_parent.comparison import Comparison, Contestant, Parent, Row
+from benchmarks.from_parent.latencies import Read
+from benchmarks.from_parent.paired import Difference
+from benchmarks.from_parent.trainings import Trained, with_own_weights
+from nas.searching.from_parent.parent import Parent as Weights
+from nas.searching.from_parent.training import Heritage
+from tests.nas.image_sets import random_dataset
+from tests.nas.small_parent import small_parent, small_spec
+
+READ = Read(1.0, (0.9, 1.1), 0.5, (0.49, 0.51))
+
+
+def answers(*correct, images=200):
+    return np.arange(images) < np.array(correct)[:, None]
+
+
+def by_seed(*correct):
+    return dict(enumerate(answers(*correct)))
+
+
+@pytest.mark.parametrize("module", [paired, comparison, rank])
+def test_doctests(module):
+    assert doctest.testmod(module).failed == 0
+
+
+def test_seeds_are_paired_whatever_their_order():
+    ours, theirs = by_seed(160, 170, 150), by_seed(150, 162, 138)
+    difference = Difference.of(dict(reversed(ours.items())), theirs)
+    steps = [5.0, 4.0, 6.0]
+    assert difference.points == pytest.approx(5.0)
+    half = stats.t.ppf(0.975, 2) * np.std(steps, ddof=1) / math.sqrt(3)
+    assert difference.over_seeds == pytest.approx(half)
+
+
+def test_the_interval_over_images_is_mcnemars_for_one_seed():
+    ours, theirs = np.zeros((2, 100), bool)
+    ours[:20], theirs[10:15] = True, True  # 15 images right for us alone, none for them alone
+    difference = Difference.of({0: ours}, {0: theirs})
+    assert difference.over_seeds is None
+    assert difference.over_images == pytest.approx(196 * math.sqrt((0.15 - 0.15**2) / 100))
+
+
+def test_without_a_common_seed_nothing_is_compared():
+    with pytest.raises(ValueError, match=r"no common seed: \[0\] and \[1\]"):
+        Difference.of({0: answers(1)[0]}, {1: answers(1)[0]})
+
+
+def trained(correct, held_out):
+    packed = np.packbits(answers(correct)[0]).tobytes().hex()
+    return Trained(held_out, held_out, packed, 200)
+
+
+def compared(*rows):
+    parent = Parent(small_spec(3), (READ,), 0.9, 200, ("lab",), (1.0,), (0.5,))
+    return Comparison.of("run", parent, rows)
+
+
+def row(kind, name, *results):
+    network = Contestant(kind, name, small_spec(3))
+    return Row.of(network, [READ], dict(enumerate(results)))
+
+
+def test_answers_survive_packing():
+    assert trained(3, 0.5).correct.tolist() == answers(3)[0].tolist()
+    assert trained(3, 0.5).test == pytest.approx(3 / 200)
+
+
+def test_the_best_rival_is_chosen_by_held_out_images_and_failures_are_left_out():
+    failed = Trained(None, error="diverged: nan")
+    result = compared(
+        row("search", "ours", trained(160, 0.8), trained(170, 0.8)),
+        row("width", "narrow", trained(150, 0.7), trained(150, 0.7)),
+        row("resolution", "64 px", trained(140, 0.75), failed),
+    )
+    assert result.best_rival == "64 px"
+    difference = result.minus_best(result.rows[0])
+    assert (difference.points, difference.seeds) == (pytest.approx(10.0), 1)
+    text = result.markdown()
+    assert "64 px: diverged: nan" in text
+    assert text.startswith("ours minus 64 px: +10.0 (± 4.2) points, 1 seed.")
+
+
+def test_points_of_several_runs_are_joined_by_kind():
+    rows = [
+        row("search", "ours", trained(160, 0.8), trained(164, 0.8)),
+        row("width", "width 0.7 at 96 px", trained(150, 0.7)),
+        row("width", "width 0.9 at 64 px", trained(156, 0.6)),
+        row("file", "v3 at 96 px", trained(100, 0.5)),
+    ]
+    document = compared(*rows).to_dict()
+    kinds = curve.points([document, document])
+    assert set(kinds) == {"search", "width", "v3"}
+    assert [point.accuracy for point in kinds["search"]] == [81.0, 81.0]
+    assert [point.best for point in kinds["width"]] == [True, False, True, False]
+    assert kinds["width"][0].half is None
+    assert kinds["search"][0].of_parent == 50.0
+
+
+def test_trials_that_rank_like_long_trainings_have_a_tau_of_1():
+    readings = [0.5, 0.6, 0.7, 0.8]
+    way, aside = rank.Way(0, "finals", False), rank.Way(10, "trials", True)
+    tried = {
+        way: [Trained(one, one, cpu_s=2.0) for one in readings],
+        aside: [Trained(1 - one, one, cpu_s=4.0) for one in readings],
+    }
+    longs = [[trained(correct, 0.9), trained(correct + 4, 0.9)] for correct in (80, 90, 100, 110)]
+    table = list(rank.rows(tried, longs, [small_spec(3)] * 4))
+    assert [(row[0], row[2][:5].strip(" ("), row[3]) for row in table] == [
+        ("no training", "1.00", "2.0"),
+        ("10 steps, teacher", "1.00", "4.0"),
+        ("10 steps, teacher", "-1.00", "4.0"),
+        ("MAdds", "none", "0"),
+        ("long, one seed", "1.00", "0"),
+    ]
+
+
+def test_a_network_keeps_all_of_its_own_weights():
+    own = small_parent()
+    other = Heritage(Weights(own.spec, {}, {}), {64: random_dataset(size_px=64)})
+    begins = with_own_weights(own, other)
+    inherited = begins.parent.state_dict(own.spec)
+    assert all(inherited[name].equal(tensor) for name, tensor in own.weights.items())
+    assert begins.images[64].mean == own.usage.mean
