@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from nas.searching.from_parent.importance import BATCH_SIZE, IMAGES
 from torch import Tensor
 from torch.nn import functional
 
@@ -20,8 +21,7 @@ from benchmarks.magnitude_pruning import HUNDREDTHS, pruned
 from nas.atomic_files import write_whole
 from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes
 from nas.data.images import Dataset
-from nas.searching.from_parent.importance import BATCH_SIZE, IMAGES
-from nas.searching.from_parent.inputs import training_inputs
+from nas.training.inputs import training_inputs
 from netadapt.widest import widest_satisfying
 from search_spaces import InputError
 
