@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from nas.searching.from_parent.importance import BATCH_SIZE, IMAGES
 from torch import Tensor
 from torch.nn import functional
 
@@ -20,6 +19,7 @@ from benchmarks.from_parent.opened import Opened
 from benchmarks.magnitude_pruning import HUNDREDTHS, pruned
 from nas.atomic_files import write_whole
 from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes
+from nas.checkpoints.importance import BATCH_SIZE, IMAGES
 from nas.data.images import Dataset
 from nas.training.inputs import training_inputs
 from netadapt.widest import widest_satisfying
