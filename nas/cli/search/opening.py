@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from nas.cli.images import find_images
 from nas.cli.machine import require_machine
 from nas.cli.provenance import say_run
 from nas.cli.search.job import Job, open_controller
+from nas.cli.search.own_space import OWN_SPACE, own_space_copy, with_own_space
 from nas.cli.search.parent import open_from_parent, open_parent, parent_file
 from nas.cli.search.reading import reader, with_fidelity
 from nas.cli.teachers import run_teacher
@@ -25,6 +27,7 @@ from nas.engine.folder.run_folder import RunFolder, new_folder, open_folder
 from nas.engine.measuring import require_distinct
 from nas.engine.trial import read_finished
 from nas.formatting import counted
+from nas.searching.beginning import SUB_NETWORKS
 from nas.searching.config import SearchConfig, config_yaml, load_config, parse_config
 from nas.searching.sizes import settle_sizes
 from nas.searching.warm_start import WarmStart
@@ -36,9 +39,6 @@ if TYPE_CHECKING:
 
 ANY_ARITIES = (2,) * 20
 """Of a space large enough to check a controller's options with."""
-
-OWN_SPACE = "space.yaml"
-"""A run's copy of the user's own space."""
 
 
 def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None = None) -> Job:
@@ -63,13 +63,16 @@ def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None 
         load_space(config.space)  # fails before images are read
     else:
         parent = open_parent(config.parent)
+        config = with_own_space(config, parent)
     teacher = run_teacher(config.teacher, resumed)
     crop = 1.0 if parent is None else parent.usage.crop
     images = find_images(
         config.data, console, resumed=resumed, crop=config.recipe.evaluation_crop(crop)
     )
     if parent is not None:
-        return open_from_parent(config, parent, images, console, sources=sources, began_s=began_s)
+        job = open_from_parent(config, parent, images, console, sources=sources, began_s=began_s)
+        own = {} if config.space == SUB_NETWORKS else own_space_copy(config.space)
+        return replace(job, copies=job.copies | own)
     sizes = settle_sizes(
         images.default_px(),
         resolution=config.resolution,
@@ -77,6 +80,7 @@ def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None 
     )
     config = config.with_sizes(sizes)
     space = load_space(config.space, resolution=sizes.deployed_px, classes=len(images.classes))
+    assert isinstance(space, FactorizedSpace)  # `with_beginning` gives the others a parent
     open_controller(config, space.arities)
     if teacher is not None:
         teacher.teacher(images.classes)  # fails if it has other classes
@@ -106,9 +110,7 @@ def _copies(config: SearchConfig) -> dict[str, bytes]:
     """Read the files named in the settings, before they can change."""
     seeds = enumerate(config.warm_start, start=1)
     copies = {f"warm-start-{number}.pt": Path(path).read_bytes() for number, path in seeds}
-    if config.space not in SPACES:
-        copies[OWN_SPACE] = Path(config.space).read_bytes()
-    return copies
+    return copies if config.space in SPACES else copies | own_space_copy(config.space)
 
 
 def _warm_start(config: SearchConfig, space: FactorizedSpace) -> tuple[Checkpoint, ...]:

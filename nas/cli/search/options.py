@@ -13,6 +13,7 @@ from nas.cli.run_options import RunOptions
 from nas.cli.teachers import TeacherWeightOption, TemperatureOption, checked_teacher
 from nas.formatting import seconds
 from search_spaces import InputError
+from search_spaces.spaces.elastic_file import ElasticFile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +22,10 @@ class TargetOptions(OptionGroup):
 
     space: Annotated[
         str | None,
-        typer.Option(help="Space to search from scratch: mnasnet, or a YAML file with your own."),
+        typer.Option(
+            help="Space to search: mnasnet or a YAML file of your own, from scratch; or a YAML file of a "
+            "parent's sub-networks."
+        ),
     ] = None
     target_ms: Annotated[
         float | None,
@@ -70,7 +74,8 @@ class TargetOptions(OptionGroup):
         bool,
         typer.Option(
             "--from-scratch",
-            help="Begin from new weights, in MnasNet's space; so do --space, --warm-start, --preset paper.",
+            help="Begin from new weights, in MnasNet's space; so do --space (unless its file has a "
+            "parent), --warm-start, --preset paper.",
         ),
     ] = False
     resolutions: Annotated[
@@ -88,7 +93,8 @@ class TargetOptions(OptionGroup):
         Raises:
             InputError: Two options exclude each other, or one is not a list of sides.
         """
-        if self.resolutions is not None and (self.from_scratch or self.space is not None):
+        scratch = self.space is not None and ElasticFile.read(self.space) is None
+        if self.resolutions is not None and (self.from_scratch or scratch):
             raise InputError(
                 f"--resolutions {self.resolutions} applies to a search from a parent, and this one begins "
                 "from scratch: give one --resolution"
@@ -97,7 +103,7 @@ class TargetOptions(OptionGroup):
             raise InputError(
                 f"--parent {self.parent} and --from-scratch exclude each other: give one of them"
             )
-        if self.parent is not None and self.space is not None:
+        if self.parent is not None and scratch:
             raise InputError(
                 f"--parent gives the space, its sub-networks, and --space {self.space} another: give one"
             )

@@ -20,6 +20,7 @@ from nas.searching.planning.earlier_runs import Earlier
 from nas.searching.planning.forecast import PARENT, Cost, Span
 from nas.searching.sizes import Sizes
 from nas.statistics.advice import Advice, reading_error
+from search_spaces.spaces.elastic_file import ElasticFile
 
 Line = tuple[str, str]
 """A subject and its text."""
@@ -255,9 +256,9 @@ def _size(config: SearchConfig) -> str:
     sizes = config.sizes
     if config.parent is not None:
         sides = ", ".join(map(str, config.parent.resolutions or (sizes.deployed_px,)))
-        return (
-            f"{sides} px to choose from, in training and on the device (--resolutions changes it)"
-        )
+        own = ElasticFile.read(config.space)
+        where = "--resolutions" if own is None or own.resolutions is None else config.space
+        return f"{sides} px to choose from, in training and on the device ({where} changes it)"
     if not sizes.differ:
         return f"{sizes.deployed_px} px, in training and on the device (--resolution changes it)"
     part = config.finals.deployed_part
