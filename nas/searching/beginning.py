@@ -1,4 +1,4 @@
-"""How a search begins, where its settings leave it open: from a parent, or from new weights."""
+"""How a search begins: from a parent, from new weights, or with those that overlap with a network's."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ SUB_NETWORKS = "elastic"
 def with_beginning(
     own: Mapping[str, Any], overrides: Mapping[str, Any], *, default_parent: str | None
 ) -> dict[str, Any]:
-    """Return the overrides with the parent of a search, if it has one.
+    """Return the overrides with the parent of a search, or with `weights_from`.
+
+    A parent that is given with a space from scratch only lends its weights.
 
     Args:
         own: The settings of a file.
@@ -24,7 +26,8 @@ def with_beginning(
             scratch.
 
     Raises:
-        InputError: A space of sub-networks comes without its parent.
+        InputError: A space of sub-networks comes without its parent, or one from scratch with the settings
+            of a search from a parent.
     """
     settings = dict(overrides)
     space = overrides.get("space") or own.get("space")
@@ -38,6 +41,15 @@ def with_beginning(
                 )
             _require_default(file, default_parent)
             settings["parent"] = {**(overrides.get("parent") or {}), "path": default_parent}
+    elif space is not None and space != SUB_NETWORKS:
+        if own.get("parent"):
+            raise InputError(
+                f"space {space} is searched from scratch, and parent in the settings is for a search of "
+                "its sub-networks: leave one of them out"
+            )
+        if _names_parent(overrides):
+            del settings["parent"]
+            settings["weights_from"] = overrides["parent"]["path"]
     elif default_parent is not None and not any(map(_says_how_it_begins, (own, overrides))):
         settings["parent"] = {**overrides.get("parent", {}), "path": default_parent}
     return settings
@@ -55,7 +67,8 @@ def _says_how_it_begins(given: Mapping[str, Any]) -> bool:
         data.get("source") == "fashion-mnist-subset" or "proxy_resolution" in data
     )
     named = "path" in parent if isinstance(parent, Mapping) else True
-    return small or named or any(given.get(key) for key in ("space", "warm_start", "teacher"))
+    scratch = ("space", "warm_start", "weights_from", "teacher")
+    return small or named or any(given.get(key) for key in scratch)
 
 
 def _require_default(file: ElasticFile, default_parent: str) -> None:

@@ -28,7 +28,14 @@ from nas.engine.measuring import require_distinct
 from nas.engine.trial import read_finished
 from nas.formatting import counted
 from nas.searching.beginning import SUB_NETWORKS
-from nas.searching.config import SearchConfig, config_yaml, load_config, parse_config
+from nas.searching.config import (
+    ParentConfig,
+    SearchConfig,
+    config_yaml,
+    load_config,
+    parse_config,
+)
+from nas.searching.overlap import Overlap
 from nas.searching.sizes import settle_sizes
 from nas.searching.warm_start import WarmStart
 from search_spaces import SPACES, FactorizedSpace, InputError, load_space
@@ -58,9 +65,12 @@ def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None 
     sources = tuple(_opened(device) for device in config.targets)
     require_distinct(sources)
     open_controller(config, ANY_ARITIES)  # fails before images are read
-    parent = None
+    parent = lender = None
     if config.parent is None:
-        load_space(config.space)  # fails before images are read
+        known = load_space(config.space)  # fails before images are read
+        if config.weights_from is not None:
+            lender = open_parent(ParentConfig(path=config.weights_from))
+            Overlap.of(known, lender)  # fails if they have nothing in common
     else:
         parent = open_parent(config.parent)
         config = with_own_space(config, parent)
@@ -85,7 +95,7 @@ def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None 
     if teacher is not None:
         teacher.teacher(images.classes)  # fails if it has other classes
         config = config.model_copy(update={"teacher": teacher.config})
-    warm_start, copies = _warm_start(config, space), _copies(config)
+    warm_start, copies = _warm_start(config, space), _copies(config, lender)
     read = reader(config, images, console)
     if sizes.differ:
         data = read(sizes.proxy_px, beside_px=(sizes.deployed_px,))
@@ -100,16 +110,21 @@ def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None 
         final_data,
         console,
         warm_start=warm_start,
+        weights_from=lender,
         teacher=teacher,
         copies=copies,
         began_s=began_s,
     )
 
 
-def _copies(config: SearchConfig) -> dict[str, bytes]:
-    """Read the files named in the settings, before they can change."""
+def _copies(config: SearchConfig, lender: Checkpoint | None) -> dict[str, bytes]:
+    """Return the files named in the settings, read before they can change."""
+    from nas.checkpoints.checkpoint import checkpoint_bytes  # imports torch
+
     seeds = enumerate(config.warm_start, start=1)
     copies = {f"warm-start-{number}.pt": Path(path).read_bytes() for number, path in seeds}
+    if lender is not None:
+        copies[parent_file(Path()).name] = checkpoint_bytes(lender, run=lender.run)
     return copies if config.space in SPACES else copies | own_space_copy(config.space)
 
 
@@ -151,6 +166,8 @@ def start(job: Job, runs: Path, name: str) -> RunFolder:
     }
     if OWN_SPACE in job.copies:
         changes["space"] = str(folder / OWN_SPACE)
+    if job.config.weights_from is not None:
+        changes["weights_from"] = str(start)
     if job.config.parent is not None:
         changes["parent"] = job.config.parent.model_copy(update={"path": str(start)})
     try:
@@ -212,7 +229,10 @@ def reopen(
         kept["schedule"]["ray_address"] = None  # from now on in this process
     kept["warm_start"] = _within(folder, config.warm_start)
     if (start := parent_file(folder.path)).is_file():  # the folder may have been moved
-        kept["parent"]["path"] = str(start)
+        if config.parent is None:
+            kept["weights_from"] = str(start)
+        else:
+            kept["parent"]["path"] = str(start)
     if (folder / OWN_SPACE).is_file():
         kept["space"] = str(folder / OWN_SPACE)
     console.print(

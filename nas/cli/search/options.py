@@ -67,7 +67,8 @@ class TargetOptions(OptionGroup):
         typer.Option(
             metavar="FILE|RUN|NAME",
             help="Trained network whose sub-networks are searched, from its weights: a file of nas import, "
-            "or a published name (default: mobilenet_v2, which is in the package).",
+            "or a published name (default: mobilenet_v2, which is in the package). With a --space of its "
+            "own: the network whose weights the space's networks begin with, where they overlap.",
         ),
     ] = None
     from_scratch: Annotated[
@@ -102,10 +103,6 @@ class TargetOptions(OptionGroup):
         if self.parent is not None and self.from_scratch:
             raise InputError(
                 f"--parent {self.parent} and --from-scratch exclude each other: give one of them"
-            )
-        if self.parent is not None and scratch:
-            raise InputError(
-                f"--parent gives the space, its sub-networks, and --space {self.space} another: give one"
             )
         return given(
             parent=given(
