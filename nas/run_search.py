@@ -73,6 +73,7 @@ def search(
     fidelity: FidelityConfig | None = None,
     schedule: ScheduleConfig | None = None,
     warm_start: Sequence[Checkpoint] = (),
+    weights_from: Checkpoint | None = None,
     latency_warmup: Sequence[PowerLaw] = (),
     teacher: TeacherConfig | None = None,
     parent: SearchedParent | None = None,
@@ -107,6 +108,8 @@ def search(
         fidelity: Multi-fidelity settings: train all candidates for a fraction, and only the better in full.
         schedule: Where trials train; in this process by default.
         warm_start: Trained networks of the space; a trial is initialized from the most similar one.
+        weights_from: A trained network outside of the space, of any classes; trials and finalists begin
+            with its weights where they overlap (`nas.searching.overlap`), on images normalized for it.
         latency_warmup: A latency law per device. The controller's policy, if it has one, is moved to
             networks within the target before the first trial; a controller that supports it stays within
             (`nas.searching.latency_warmup`).
@@ -149,13 +152,16 @@ def search(
             finals=finals,
             fidelity=fidelity,
             warm_start=warm_start,
+            weights_from=weights_from,
             teacher=teacher,
             schedule=schedule,
             run=run,
             evaluate=evaluate,
         )
     else:
-        require_alone(warm_start=warm_start, teacher=teacher, evaluate=evaluate)
+        require_alone(
+            warm_start=warm_start, weights_from=weights_from, teacher=teacher, evaluate=evaluate
+        )
         trained = FromParent(
             parent, space, images, recipe, finals, fidelity, schedule, run, seed=seed
         )

@@ -1,8 +1,10 @@
 """Transfer weights from a trained network to any of its sub-networks.
 
 A sub-network may lack residual layers and squeeze-and-excites, have smaller kernels and images, and be
-narrower. With one order of channels for all of them, a narrower one's channels are among those of a wider
-one: they are nested, as in once-for-all networks (arXiv 1908.09791, section 3.3).
+narrower. Its kernels may also be larger: the parent's kernel is then the center, with zeros around it, so
+that it computes the same until it is trained. With one order of channels for all sub-networks, a narrower
+one's channels are among those of a wider one: they are nested, as in once-for-all networks (arXiv
+1908.09791, section 3.3).
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from netadapt.channel_selection import ChannelOrder, ChannelSelection, Weights
 from netadapt.narrowing.depth import kept_blocks
@@ -58,7 +61,7 @@ def sub_network(
         for name, one in ours.items()
         for space, parents in zip(one, theirs[names[name]], strict=True)
     }
-    remaining = {name: _center(weights[names[name]], _kernel(thinned, name)) for name in ours}
+    remaining = {name: _centered(weights[names[name]], _kernel(thinned, name)) for name in ours}
     selection = (
         order
         if isinstance(order, str)
@@ -71,17 +74,11 @@ def _thinned(parent: ArchSpec, child: ArchSpec, kept: Sequence[int]) -> ArchSpec
     """Return the child at the parent's widths."""
     if len(kept) != len(child.blocks):
         raise InputError(f"kept names {len(kept)} blocks, the child has {len(child.blocks)}")
-    blocks = []
-    for index, (block, whole) in enumerate(
-        zip(child.blocks, (parent.blocks[one] for one in kept), strict=True)
-    ):
-        if block.kernel > whole.kernel:
-            raise InputError(
-                f"block {index}: kernel {block.kernel}, its parent's is {whole.kernel}: "
-                "only smaller ones are in it"
-            )
-        blocks.append(_thinned_block(block, whole))
-    return replace(parent, resolution=child.resolution, blocks=tuple(blocks))
+    blocks = tuple(
+        _thinned_block(block, parent.blocks[one])
+        for block, one in zip(child.blocks, kept, strict=True)
+    )
+    return replace(parent, resolution=child.resolution, blocks=blocks)
 
 
 def _thinned_block(block: BlockSpec, whole: BlockSpec) -> BlockSpec:
@@ -114,10 +111,9 @@ def _kernel(spec: ArchSpec, name: str) -> int | None:
     return block.kernel if parts[3] == spatial else None
 
 
-def _center(tensor: Tensor, kernel: int | None) -> Tensor:
-    """Return the center of a kernel, (..., kernel, kernel)."""
+def _centered(tensor: Tensor, kernel: int | None) -> Tensor:
+    """Return the center of a kernel, or the kernel as the center of a larger one: (..., kernel, kernel)."""
     if kernel is None or tensor.shape[-1] == kernel:
         return tensor
-    start = (tensor.shape[-1] - kernel) // 2
-    inner = slice(start, start + kernel)
-    return tensor[..., inner, inner]
+    border = (kernel - tensor.shape[-1]) // 2  # negative to crop
+    return functional.pad(tensor, (border, border, border, border))

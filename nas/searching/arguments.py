@@ -20,6 +20,7 @@ from search_spaces import InputError, SearchSpace
 
 if TYPE_CHECKING:
     from nas.searching.images import SearchImages
+    from nas.searching.overlap import Overlap
     from nas.searching.warm_start import WarmStart
     from nas.training.teacher import Teacher
 
@@ -123,7 +124,7 @@ def proxy_training(
     *,
     finals: FinalsConfig,
     fidelity: FidelityConfig | None,
-    warm_start: WarmStart | None,
+    warm_start: WarmStart | Overlap | None,
     threads: int,
     device: str = "auto",
     teacher: Teacher | None = None,
@@ -135,7 +136,7 @@ def proxy_training(
         recipe: Training recipe of trials.
         finals: How finalists train.
         fidelity: Multi-fidelity settings.
-        warm_start: The networks that they are initialized from.
+        warm_start: What they begin with.
         threads: Number of torch threads.
         device: See `ProxyTraining`.
         teacher: The network that finalists learn from.

@@ -162,6 +162,8 @@ class SearchConfig(BaseModel):
         budget_s: Wall time of the whole search in seconds; `trials` is then ignored.
         batch_size: Candidates per controller update.
         warm_start: Checkpoints of networks of the space, from whose weights trials start.
+        weights_from: A trained network outside of the space: trials and finalists begin with its weights
+            where they overlap. A checkpoint, or a published name.
         seed: Random seed.
         latency_warmup: None disables latency-guided warm-up.
         fidelity: Multi-fidelity settings; None trains all candidates at full length.
@@ -180,6 +182,7 @@ class SearchConfig(BaseModel):
     budget_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     batch_size: Positive = 10
     warm_start: tuple[str, ...] = ()
+    weights_from: str | None = None
     seed: Annotated[int, Field(ge=0)] = 0
     controller: Annotated[ControllerConfig, BeforeValidator(_named)] = ControllerConfig()
     latency_warmup: LatencyWarmupConfig | None = LatencyWarmupConfig()
@@ -202,6 +205,16 @@ class SearchConfig(BaseModel):
         if self.parent is None and self.fidelity is not None and self.fidelity.first == 0:
             raise ValueError(
                 "fidelity.first must be above 0 in a search from scratch, got 0: it takes inherited weights"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_beginning(self) -> Self:
+        other = "warm_start" if self.warm_start else "parent.path" if self.parent else None
+        if self.weights_from is not None and other is not None:
+            raise ValueError(
+                f"{other} does not apply with weights_from {self.weights_from} (--parent with --space), "
+                "which says what networks begin with: leave one of them out"
             )
         return self
 

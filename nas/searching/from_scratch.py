@@ -17,6 +17,7 @@ from nas.searching.config import FidelityConfig, FinalsConfig
 from nas.searching.fidelity import as_it_trains
 from nas.searching.from_parent.rivals import Measure
 from nas.searching.images import SearchImages
+from nas.searching.overlap import Overlap
 from nas.searching.results.metadata import TrainingMetadata
 from nas.searching.training_method import Ready
 from nas.searching.warm_start import WarmStart
@@ -56,6 +57,7 @@ class FromScratch:
         finals: FinalsConfig,
         fidelity: FidelityConfig | None,
         warm_start: Sequence[Checkpoint],
+        weights_from: Checkpoint | None,
         teacher: TeacherConfig | None,
         schedule: ScheduleConfig,
         run: RunFolder,
@@ -66,8 +68,16 @@ class FromScratch:
         Raises:
             InputError: One is invalid, or two do not fit each other.
         """
+        if warm_start and weights_from is not None:
+            raise InputError(
+                "warm_start and weights_from both say what trials begin with: give one of them"
+            )
         data, by_recipe = images.proxy, evaluate is None
         warm = WarmStart.of(space, warm_start, classes=len(data.classes)) if warm_start else None
+        overlap = None
+        if weights_from is not None:
+            overlap = Overlap.of(space, weights_from)
+            images = images.normalized_as(weights_from.usage)
         taught = read_teacher(teacher, run, by_recipe=by_recipe)
         if by_recipe and fidelity is not None:
             fidelity = as_it_trains(fidelity, recipe, train_images=len(data.train))
@@ -77,6 +87,7 @@ class FromScratch:
             finals_factor=finals.epochs_factor,
             deployed_part=finals.deployed_part,
             warm_start=warm.metadata() if warm else (),
+            weights_from=overlap.metadata() if overlap else None,
             fidelity=fidelity,
         )
         if evaluate is None:
@@ -90,7 +101,7 @@ class FromScratch:
                 recipe,
                 finals=finals,
                 fidelity=fidelity,
-                warm_start=warm,
+                warm_start=warm or overlap,
                 teacher=taught.teacher(data.classes) if taught else None,
                 threads=schedule.cpus_per_trial,
                 device=schedule.device,

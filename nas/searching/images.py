@@ -10,6 +10,7 @@ from nas.searching.sizes import Sizes, deployed_sizes
 from search_spaces import ArchSpec, InputError, SearchSpace
 
 if TYPE_CHECKING:
+    from nas.checkpoints.usage import Usage
     from nas.data.images import Dataset
 
 
@@ -57,6 +58,15 @@ class SearchImages:
             )
         deployed = {px: replace(given[px], mean=data.mean, std=data.std) for px in wanted}
         return cls(data, deployed)
+
+    def normalized_as(self, usage: Usage) -> Self:
+        """Return the images with the normalization that a trained network is used to."""
+
+        def changed(data: Dataset) -> Dataset:
+            return replace(data, mean=usage.mean, std=usage.std)
+
+        deployed = {px: changed(data) for px, data in self.deployed.items()}
+        return replace(self, proxy=changed(self.proxy), deployed=deployed)
 
     @property
     def sizes(self) -> Sizes:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-Places = Sequence[tuple[int, int]]
-"""Each layer's stage and its position in it, from `FactorizedSpace.places`."""
+Places = Sequence[tuple[object, ...]]
+"""Each block's place, by which it is matched: its stage and position, from `FactorizedSpace.places`."""
 
 PRETRAINED = (
     "start from pretrained weights without a search: nas import, then nas train --new-classifier, "
@@ -24,7 +24,7 @@ PRETRAINED = (
 )
 """Advice for weights of networks that are in none of our spaces."""
 
-_Layer = tuple[object, ...]
+Layer = tuple[object, ...]
 """Identifies a layer across networks."""
 
 
@@ -63,24 +63,45 @@ def overlapping(
     Returns:
         The tensors by name, in the network's order, on the CPU.
     """
+    theirs, ours = layers(parent, parent_places), layers(child, child_places)
+    return copied(weights, theirs, child, ours, generator=generator)
+
+
+def copied(
+    weights: Mapping[str, Tensor],
+    theirs: Mapping[Layer, str],
+    child: ArchSpec,
+    ours: Mapping[Layer, str],
+    *,
+    generator: torch.Generator,
+) -> dict[str, Tensor]:
+    """Return the child's complete state dict, as `overlapping` does, from layers that are matched already.
+
+    Args:
+        weights: The parent's; what is missing is drawn.
+        theirs: The parent's layers, by what the child calls them; see `layers`.
+        child: The network to initialize.
+        ours: Its layers.
+        generator: Draws what is not copied.
+    """
     from nas.training.optimization.optimizer import zero_residual_branches
     from search_spaces.network import build
 
     network = build(child, generator=generator)
     zero_residual_branches(network)
     state = dict(network.state_dict())
-    theirs = layers(parent, parent_places)
-    for layer, prefix in layers(child, child_places).items():
+    for layer, prefix in ours.items():
         if layer in theirs:
             for name in [name for name in state if name.startswith(prefix)]:
                 source = theirs[layer] + name.removeprefix(prefix)
-                state[name] = _overlapped(state[name], weights[source])
+                if source in weights:
+                    state[name] = _overlapped(state[name], weights[source])
     return state
 
 
-def layers(spec: ArchSpec, places: Places) -> dict[_Layer, str]:
+def layers(spec: ArchSpec, places: Places) -> dict[Layer, str]:
     """Return the name prefix of each layer's tensors."""
-    layers: dict[_Layer, str] = {("stem",): "stem."}
+    layers: dict[Layer, str] = {("stem",): "stem."}
     for index, (block, place) in enumerate(zip(spec.blocks, places, strict=True)):
         for at, role in enumerate(_roles(block)):
             layers[(*place, block.op, role)] = f"blocks.{index}.layers.{at}."

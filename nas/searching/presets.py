@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from nas.searching.beginning import SUB_NETWORKS, with_beginning
 from nas.searching.config import SearchConfig, parse_config, read_settings
 from nas.searching.targets import with_targets
 from nas.training.named_recipes import read_recipe
@@ -52,7 +53,7 @@ def _from_parent(preset: str) -> dict[str, Any]:
     final = tuning | {"epochs": 4.0} if quick else tuning
     return {
         **({"resolution": 96} if quick else {}),
-        "space": "elastic",
+        "space": SUB_NETWORKS,
         "data": {"source": "fruit-photos"},
         "reward": {"kind": "hard"},  # accuracy alone counts up to the target
         "trials": 24 if quick else 60,
@@ -60,16 +61,6 @@ def _from_parent(preset: str) -> dict[str, Any]:
         "recipe": tuning | length,
         "finals": {"recipe": final, "count": 1 if quick else 2, "repeats": 2},
     }
-
-
-def _says_how_it_begins(given: Mapping[str, Any]) -> bool:
-    """Return whether settings name a parent or a space, or what only a search from scratch has."""
-    data, parent = given.get("data"), given.get("parent", {})
-    small = isinstance(data, Mapping) and (
-        data.get("source") == "fashion-mnist-subset" or "proxy_resolution" in data
-    )
-    named = "path" in parent if isinstance(parent, Mapping) else True
-    return small or named or any(given.get(key) for key in ("space", "warm_start", "teacher"))
 
 
 def make_config(
@@ -96,10 +87,8 @@ def make_config(
         raise InputError(f"unknown preset {preset!r}: known are {', '.join(PRESETS)}{hint}")
     given = _merge({"preset": preset}, PRESETS[preset])
     own = {} if file is None else _layer(read_settings(file), where=str(file))
-    overrides = dict(overrides or {})
-    begins = preset == "paper" or any(map(_says_how_it_begins, (own, overrides)))
-    if default_parent is not None and not begins:
-        overrides["parent"] = {**overrides.get("parent", {}), "path": default_parent}
+    default_parent = None if preset == "paper" else default_parent
+    overrides = with_beginning(own, overrides or {}, default_parent=default_parent)
     given_parent = overrides.get("parent") or {}
     if own.get("parent") or given_parent:
         given = _merge(given, _from_parent(preset))

@@ -12,6 +12,7 @@ from nas.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from nas.data.images import Dataset
+    from nas.searching.overlap import Overlap
     from nas.searching.warm_start import WarmStart
     from nas.training.teacher import Teacher
     from nas.training.train import FirstPart
@@ -29,7 +30,7 @@ class ProxyTraining:
         deployed_part: Fraction of a finalist's steps, at the end, that use the deployed size.
         device: `cpu`, `cuda`, or `auto` for the GPU if the worker has one.
         threads: Number of torch threads.
-        warm_start: Networks that trials are initialized from; finalists are always initialized randomly.
+        warm_start: What trials begin with; finalists too if it says so, and otherwise with drawn weights.
         rung: Recipe of the short trainings, with multi-fidelity.
         teacher: A network that finalists learn from beside the labels.
         share: This process's part of every batch, if several train a job together.
@@ -42,7 +43,7 @@ class ProxyTraining:
     deployed_part: float = 0.25
     device: str = "auto"
     threads: int = 1
-    warm_start: WarmStart | None = None
+    warm_start: WarmStart | Overlap | None = None
     rung: Recipe | None = None
     teacher: Teacher | None = None
     share: Share = WHOLE
@@ -63,7 +64,9 @@ class ProxyTraining:
         spec = replace(job.spec, resolution=data.resolution_px)
         generator = torch.Generator().manual_seed(job.seed)
         network = build(spec, generator=generator)
-        warm = None if is_final else self.warm_start
+        warm = self.warm_start
+        if warm is not None and is_final and not warm.finalists_too:
+            warm = None
         if warm is not None:
             network.load_state_dict(warm.state_dict(job.tokens, generator=generator))
         began_s = time.perf_counter()  # includes the evaluation

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from nas.engine.folder.records import Record
 from nas.searching.inheritance import most_similar, overlapping, source_tokens
@@ -40,6 +40,8 @@ class WarmStart:
     space: FactorizedSpace
     tokens: tuple[Tokens, ...]
     weights: tuple[dict[str, torch.Tensor], ...]
+
+    finalists_too: ClassVar[bool] = False
 
     @classmethod
     def of(cls, space: SearchSpace, seeds: Sequence[Checkpoint], *, classes: int) -> Self:

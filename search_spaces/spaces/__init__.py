@@ -11,6 +11,8 @@ from pydantic import ValidationError
 
 from search_spaces.errors import InputError, first_problem
 from search_spaces.nearest import did_you_mean
+from search_spaces.spaces.elastic import ElasticSpace
+from search_spaces.spaces.elastic_file import YAML, ElasticFile
 from search_spaces.spaces.factorized import FactorizedSpace
 from search_spaces.spec import SCHEMA, read_yaml
 
@@ -20,22 +22,25 @@ SPACES = {"mnasnet": "mnasnet.yaml"}
 
 def load_space(
     source: str | Path, *, resolution: int = 224, classes: int = 1000
-) -> FactorizedSpace:
+) -> FactorizedSpace | ElasticSpace:
     """Load a built-in space by name, or the user's own from a YAML file.
 
     Args:
-        source: A name in `SPACES`, or a path ending in .yaml or .yml.
-        resolution: Side of the networks' input in pixels.
+        source: A name in `SPACES`, or a path ending in .yaml or .yml. A file with the key `parent` gives
+            the space of its sub-networks.
+        resolution: Side of the networks' input in pixels; ignored where the file has `resolutions`.
         classes: Number of classes.
 
     Raises:
         InputError: The space is unknown, or a key is unknown, missing or of a wrong type.
     """
+    if (file := ElasticFile.read(source)) is not None:
+        return file.space(classes=classes, resolutions=(resolution,))
     if str(source) in SPACES:
         data: object = yaml.safe_load(
             (resources.files("search_spaces.spaces") / SPACES[str(source)]).read_text("utf-8")
         )
-    elif str(source).endswith((".yaml", ".yml")):
+    elif str(source).endswith(YAML):
         data = read_yaml(source)
     else:
         known = ", ".join(SPACES)

@@ -1,9 +1,10 @@
-"""The sub-networks of a trained network: fewer layers, narrower widths, smaller kernels and images.
+"""The sub-networks of a trained network: fewer layers, narrower widths, other kernels, smaller images.
 
 A *stage* is what one channel space of the parent's body spans: the layer that sets its width and the
 residual layers that add to it. MobileNetV2's seven stages and its stem are such; a network without
 residuals has a stage a layer. Each stage is decided on its own, as in MnasNet's space, and every choice
-leaves the parent's weights usable (`netadapt.sub_networks`).
+leaves the parent's weights usable (`netadapt.sub_networks`): a smaller kernel is the center of the
+parent's, and the parent's is the center of a larger one.
 """
 
 from __future__ import annotations
@@ -45,6 +46,11 @@ class Stage(NamedTuple):
     blocks: tuple[BlockSpec, ...]
     required: int
 
+    @property
+    def kernel(self) -> int:
+        """The side of its largest kernel; 0 without blocks."""
+        return max((block.kernel for block in self.blocks), default=0)
+
 
 class Decision(NamedTuple):
     """What one token decides: a field of a stage, or of the whole network (stage None)."""
@@ -71,7 +77,9 @@ class ElasticSpace(BaseModel):
     - width, a multiple of the parent's: of the stage's output (the stem's too);
     - depth: its last residual layers are dropped;
     - expansion, a multiple of the parent's expanded channels, whatever the stage's width;
-    - kernel: the parent's, or smaller ones, which are its center;
+    - kernel: the parent's, smaller ones, which are its center, or larger ones, whose center it is. A side
+      above the stage's largest kernel goes to all blocks of the stage. A side below it goes to the blocks
+      whose own is larger. With the largest itself each block keeps its own;
     - squeeze-and-excite: kept or dropped; where it is kept its width follows the parent's rule.
 
     A multiplier of all widths at once, as in the MobileNet papers, is in the space for each value that is
@@ -84,7 +92,7 @@ class ElasticSpace(BaseModel):
         widths: Multipliers of a stage's width.
         expansions: Multipliers of expanded channels.
         heads: Multipliers of the width of the head's convolution; `widths` where a hidden layer follows it.
-        kernels: Sides of smaller kernels, where the parent's is larger.
+        kernels: Sides of other kernels than the parent's. Stages of 1x1 kernels keep them.
         squeezes: Whether squeeze-and-excite may be dropped.
     """
 
@@ -183,9 +191,8 @@ class ElasticSpace(BaseModel):
             yield Decision(index, "depth", tuple(range(stage.required, len(blocks) + 1)))
             if any(block.expand for block in blocks):
                 yield Decision(index, "expansion", self.expansions)
-            largest = max((block.kernel for block in blocks), default=0)
-            smaller = tuple(kernel for kernel in sorted(self.kernels) if kernel < largest)
-            yield Decision(index, "kernel", (*smaller, largest))
+            if stage.kernel > 1:
+                yield Decision(index, "kernel", tuple(sorted({*self.kernels, stage.kernel})))
             if self.squeezes and any(block.se for block in blocks):
                 yield Decision(index, "squeeze", (False, True))
 
@@ -277,7 +284,10 @@ class ElasticSpace(BaseModel):
                         ours.expand == narrower(theirs.expand, choice) for theirs, ours in pairs
                     )
                 case "kernel":
-                    return all(ours.kernel == min(theirs.kernel, choice) for theirs, ours in pairs)
+                    return all(
+                        ours.kernel == chosen_kernel(theirs.kernel, choice, largest=stage.kernel)
+                        for theirs, ours in pairs
+                    )
                 case _:
                     return all(
                         (ours.se > 0) == (theirs.se > 0 and choice) for theirs, ours in pairs
@@ -304,11 +314,24 @@ class ElasticSpace(BaseModel):
             "width": multiplier,
             "expansion": multiplier,
         }
-        # Of the other decisions the last choice is the parent's.
         tokens = [
-            one.choices.index(wanted.get(one.field, one.choices[-1])) for one in self.decisions
+            one.choices.index(wanted.get(one.field, self._own(one))) for one in self.decisions
         ]
         return self.encode(self.decode(tuple(tokens)))
+
+    def _own(self, one: Decision) -> Any:
+        """Return the parent's choice of a stage's depth, kernel or squeeze-and-excite."""
+        if one.field == "kernel":
+            assert one.stage is not None
+            return self.stages[one.stage].kernel
+        return one.choices[-1]
+
+    @property
+    def grows(self) -> bool:
+        """Whether it has networks larger than the parent, by their kernels."""
+        return any(
+            one.field == "kernel" and one.choices[-1] > self._own(one) for one in self.decisions
+        )
 
     def rivals(self) -> tuple[Tokens, ...]:
         """Return what a user would do without a search: every resolution at every uniform width.
@@ -348,7 +371,8 @@ class ElasticSpace(BaseModel):
         stage = self.stages[index]
         whole, rule = stage.blocks[number], stage.rules[number]
         expand = narrower(whole.expand, chosen.get((index, "expansion"), 1.0))
-        kernel = min(whole.kernel, chosen.get((index, "kernel"), whole.kernel))
+        choice = chosen.get((index, "kernel"), stage.kernel)
+        kernel = chosen_kernel(whole.kernel, choice, largest=stage.kernel)
         block = replace(whole, out=width, expand=expand, kernel=kernel)
         if rule is None:
             return block
@@ -368,6 +392,24 @@ def narrower(width: int, multiplier: float) -> int:
     if multiplier == 1 or width == 0:
         return width
     return min(width, max(DIVISOR, make_divisible(width * multiplier, DIVISOR)))
+
+
+def chosen_kernel(own: int, choice: int, *, largest: int) -> int:
+    """Return the side of a block's kernel in a stage for which one was chosen.
+
+    Args:
+        own: The block's in the parent.
+        choice: The stage's.
+        largest: The largest in the parent's stage.
+
+    >>> [chosen_kernel(own, 7, largest=5) for own in (3, 5)]  # larger: of all blocks
+    [7, 7]
+    >>> [chosen_kernel(own, 5, largest=5) for own in (3, 5)]
+    [3, 5]
+    >>> [chosen_kernel(own, 3, largest=5) for own in (3, 5)]
+    [3, 3]
+    """
+    return choice if choice > largest else min(own, choice)
 
 
 def total_stride(spec: ArchSpec) -> int:

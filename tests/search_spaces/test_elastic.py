@@ -103,6 +103,66 @@ def test_kernels_shrink_to_the_given_sides():
     assert {block.kernel for block in space.decode((0,) * len(space.arities)).blocks} == {3}
 
 
+LARGER = {name: space_of(name, kernels=(3, 5, 7)) for name in ("mobilenet_v2", "mnasnet_small")}
+
+
+@pytest.mark.parametrize("name", list(LARGER))
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_tokens_and_networks_with_larger_kernels_go_both_ways(name, data):
+    space = LARGER[name]
+    tokens = tuple(data.draw(st.integers(0, arity - 1)) for arity in space.arities)
+    spec = space.decode(tokens)
+    canonical = space.encode(spec)
+    assert space.decode(canonical) == spec
+    assert space.encode(space.decode(canonical)) == canonical <= tokens
+    assert {block.kernel for block in spec.blocks} <= {3, 5, 7}
+
+
+def stage_kernels(space, stage, choice):
+    """The sides of a stage's kernels for a choice, in the parent otherwise."""
+    tokens = list(space.encode(replace(space.parent, resolution=space.resolutions[0])))
+    at = next(i for i, one in enumerate(space.decisions) if one[:2] == (stage, "kernel"))
+    tokens[at] = space.decisions[at].choices.index(choice)
+    blocks = space.decode(tuple(tokens)).blocks
+    before = sum(len(one.blocks) for one in space.stages[:stage])
+    return [block.kernel for block in blocks[before : before + len(space.stages[stage].blocks)]]
+
+
+def test_a_larger_kernel_goes_to_all_blocks_of_a_stage_and_a_smaller_one_to_larger_blocks():
+    space = LARGER["mnasnet_small"]
+    mixed = next(
+        index
+        for index, stage in enumerate(space.stages)
+        if {block.kernel for block in stage.blocks} == {3, 5}
+    )
+    own = [block.kernel for block in space.stages[mixed].blocks]
+    assert stage_kernels(space, mixed, 3) == [3] * len(own)
+    assert stage_kernels(space, mixed, 5) == own
+    assert stage_kernels(space, mixed, 7) == [7] * len(own)
+
+
+def test_the_parent_is_the_same_whatever_kernels_are_to_choose_from():
+    plain, larger = SPACES["mobilenet_v2"], LARGER["mobilenet_v2"]
+    assert plain.grows is False
+    assert larger.grows is True
+    assert {one.choices for one in larger.decisions if one.field == "kernel"} == {(3, 5, 7)}
+    assert not any(one.field == "kernel" for one in plain.decisions)
+    theirs, ours = (tuple(map(one.decode, one.rivals())) for one in (plain, larger))
+    assert ours == theirs
+    assert larger.decode(larger.uniform(1.0, 224)) == larger.parent
+
+
+def test_pointwise_stages_and_stages_without_blocks_have_no_kernel_to_choose():
+    spec = REFERENCES["mobilenet_v2"]()
+    blocks = (replace(spec.blocks[0], kernel=1), *spec.blocks[1:])
+    space = ElasticSpace(
+        name="x", parent=replace(spec, blocks=blocks), resolutions=(96,), kernels=(3, 5)
+    )
+    searched = [one.stage for one in space.decisions if one.field == "kernel"]
+    assert searched == [2, 3, 4, 5, 6, 7]
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +22,7 @@ from nas.cli.option_groups import OptionGroup, with_groups
 from nas.cli.specs import Changes, open_spec
 from nas.display.output import JsonFlag, command, messages, print_json, search_line
 from nas.display.progress import progress_bar
-from search_spaces import ArchSpec, FactorizedSpace, InputError, load_space
+from search_spaces import ArchSpec, InputError, SearchSpace, load_space
 from search_spaces.shell import quoted
 
 SPANNING = 3000
@@ -97,7 +97,9 @@ def profile(
     if path.exists() and not file.resume:
         raise InputError(f"{path} exists: continue it with --resume, or choose another --output")
     draw = random.Random(networks.seed)
-    whole = [_random(known, draw) for _ in range(networks.fitted + networks.held_out)]
+    whole = [
+        _random(known, draw, space.resolution) for _ in range(networks.fitted + networks.held_out)
+    ]
     wanted = _wanted(known, draw, whole, networks.networks)
     for name in networks.also or ():
         wanted += pieces(open_spec(name, Changes(space.resolution, space.classes)))
@@ -150,13 +152,17 @@ def _resumable(path: Path, console: Console) -> Iterator[None]:
 
 
 def _wanted(
-    space: FactorizedSpace, draw: random.Random, whole: list[ArchSpec], networks: int | None
+    space: SearchSpace, draw: random.Random, whole: list[ArchSpec], networks: int | None
 ) -> list[Piece]:
     number = SPANNING if networks is None else networks
+    px = whole[0].resolution
     return [
-        p for spec in [*whole, *(_random(space, draw) for _ in range(number))] for p in pieces(spec)
+        p
+        for spec in [*whole, *(_random(space, draw, px) for _ in range(number))]
+        for p in pieces(spec)
     ]
 
 
-def _random(space: FactorizedSpace, draw: random.Random) -> ArchSpec:
-    return space.decode(tuple(draw.randrange(arity) for arity in space.arities))
+def _random(space: SearchSpace, draw: random.Random, px: int) -> ArchSpec:
+    spec = space.decode(tuple(draw.randrange(arity) for arity in space.arities))
+    return replace(spec, resolution=px)  # a table has one, and a space may have several

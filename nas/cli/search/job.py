@@ -43,6 +43,7 @@ class Job:
         data: Images at the proxy resolution.
         final_data: The same images at the deployed size.
         warm_start: Networks that trials are initialized from.
+        weights_from: The network outside of the space whose weights trials begin with, if any.
         parent: The network whose sub-networks are searched, if any.
         rivals: Networks to compare its finalists with, by name.
         images: The same images at each size, if resolution is searched.
@@ -59,6 +60,7 @@ class Job:
     final_data: Dataset
     console: Console
     warm_start: tuple[Checkpoint, ...] = ()
+    weights_from: Checkpoint | None = None
     parent: Checkpoint | None = None
     rivals: Mapping[str, Checkpoint] = field(default_factory=dict)
     images: Mapping[int, Dataset] = field(default_factory=dict)
@@ -135,6 +137,7 @@ class Job:
                     finals=config.finals,
                     schedule=config.schedule,
                     warm_start=self.warm_start,
+                    weights_from=self.weights_from,
                     latency_warmup=config.latency_warmup.laws if config.latency_warmup else (),
                     fidelity=config.fidelity,
                     teacher=config.teacher,

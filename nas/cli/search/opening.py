@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from nas.cli.images import find_images
 from nas.cli.machine import require_machine
 from nas.cli.provenance import say_run
 from nas.cli.search.job import Job, open_controller
+from nas.cli.search.own_space import OWN_SPACE, own_space_copy, with_own_space
 from nas.cli.search.parent import (
     open_from_parent,
     open_parent,
@@ -31,7 +33,15 @@ from nas.engine.folder.run_folder import RunFolder, new_folder, open_folder
 from nas.engine.measuring import require_distinct
 from nas.engine.trial import read_finished
 from nas.formatting import counted
-from nas.searching.config import SearchConfig, config_yaml, load_config, parse_config
+from nas.searching.beginning import SUB_NETWORKS
+from nas.searching.config import (
+    ParentConfig,
+    SearchConfig,
+    config_yaml,
+    load_config,
+    parse_config,
+)
+from nas.searching.overlap import Overlap
 from nas.searching.sizes import settle_sizes
 from nas.searching.warm_start import WarmStart
 from search_spaces import SPACES, FactorizedSpace, InputError, load_space
@@ -42,9 +52,6 @@ if TYPE_CHECKING:
 
 ANY_ARITIES = (2,) * 20
 """Of a space large enough to check a controller's options with."""
-
-OWN_SPACE = "space.yaml"
-"""A run's copy of the user's own space."""
 
 WARM_START = "warm-start-"
 """What the names of a run's copies of the networks begin with that trials are initialized from."""
@@ -67,18 +74,24 @@ def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None 
     sources = tuple(_opened(device) for device in config.targets)
     require_distinct(sources)
     open_controller(config, ANY_ARITIES)  # fails before images are read
-    parent = None
+    parent = lender = None
     if config.parent is None:
-        load_space(config.space)  # fails before images are read
+        known = load_space(config.space)  # fails before images are read
+        if config.weights_from is not None:
+            lender = open_parent(ParentConfig(path=config.weights_from))
+            Overlap.of(known, lender)  # fails if they have nothing in common
     else:
         parent = open_parent(config.parent)
+        config = with_own_space(config, parent)
     teacher = run_teacher(config.teacher, resumed)
     crop = 1.0 if parent is None else parent.usage.crop
     images = find_images(
         config.data, console, resumed=resumed, crop=config.recipe.evaluation_crop(crop)
     )
     if parent is not None:
-        return open_from_parent(config, parent, images, console, sources=sources, began_s=began_s)
+        job = open_from_parent(config, parent, images, console, sources=sources, began_s=began_s)
+        own = {} if config.space == SUB_NETWORKS else own_space_copy(config.space)
+        return replace(job, copies=job.copies | own)
     sizes = settle_sizes(
         images.default_px(),
         resolution=config.resolution,
@@ -86,11 +99,12 @@ def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None 
     )
     config = config.with_sizes(sizes)
     space = load_space(config.space, resolution=sizes.deployed_px, classes=len(images.classes))
+    assert isinstance(space, FactorizedSpace)  # `with_beginning` gives the others a parent
     open_controller(config, space.arities)
     if teacher is not None:
         teacher.teacher(images.classes)  # fails if it has other classes
         config = config.model_copy(update={"teacher": teacher.config})
-    warm_start, copies = _warm_start(config, space), _copies(config)
+    warm_start, copies = _warm_start(config, space), _copies(config, lender)
     read = reader(config, images, console)
     if sizes.differ:
         data = read(sizes.proxy_px, beside_px=(sizes.deployed_px,))
@@ -105,19 +119,22 @@ def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None 
         final_data,
         console,
         warm_start=warm_start,
+        weights_from=lender,
         teacher=teacher,
         copies=copies,
         began_s=began_s,
     )
 
 
-def _copies(config: SearchConfig) -> dict[str, bytes]:
-    """Read the files named in the settings, before they can change."""
+def _copies(config: SearchConfig, lender: Checkpoint | None) -> dict[str, bytes]:
+    """Return the files named in the settings, read before they can change."""
+    from nas.checkpoints.checkpoint import checkpoint_bytes  # imports torch
+
     seeds = enumerate(config.warm_start, start=1)
     copies = {f"{WARM_START}{number}.pt": Path(path).read_bytes() for number, path in seeds}
-    if config.space not in SPACES:
-        copies[OWN_SPACE] = Path(config.space).read_bytes()
-    return copies
+    if lender is not None:
+        copies[parent_file(Path()).name] = checkpoint_bytes(lender, run=lender.run)
+    return copies if config.space in SPACES else copies | own_space_copy(config.space)
 
 
 def _warm_start(config: SearchConfig, space: FactorizedSpace) -> tuple[Checkpoint, ...]:
@@ -158,6 +175,8 @@ def start(job: Job, runs: Path, name: str) -> RunFolder:
     }
     if OWN_SPACE in job.copies:
         changes["space"] = str(folder / OWN_SPACE)
+    if job.config.weights_from is not None:
+        changes["weights_from"] = str(start)
     if job.config.parent is not None:
         rivals = tuple(str(folder / rival_file(name)) for name in job.rivals)
         changes["parent"] = job.config.parent.model_copy(
@@ -223,9 +242,12 @@ def reopen(
         kept["schedule"]["ray_address"] = None  # from now on in this process
     kept["warm_start"] = _within(folder, config.warm_start)
     if (start := parent_file(folder.path)).is_file():  # the folder may have been moved
-        kept["parent"]["path"] = str(start)
-        names = map(rival_name, kept["parent"]["rivals"])
-        kept["parent"]["rivals"] = [str(folder / rival_file(name)) for name in names]
+        if config.parent is None:
+            kept["weights_from"] = str(start)
+        else:
+            kept["parent"]["path"] = str(start)
+            names = map(rival_name, kept["parent"]["rivals"])
+            kept["parent"]["rivals"] = [str(folder / rival_file(name)) for name in names]
     if (folder / OWN_SPACE).is_file():
         kept["space"] = str(folder / OWN_SPACE)
     console.print(

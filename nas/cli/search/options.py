@@ -13,6 +13,7 @@ from nas.cli.run_options import RunOptions
 from nas.cli.teachers import TeacherWeightOption, TemperatureOption, checked_teacher
 from nas.formatting import seconds
 from search_spaces import InputError
+from search_spaces.spaces.elastic_file import ElasticFile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +22,10 @@ class TargetOptions(OptionGroup):
 
     space: Annotated[
         str | None,
-        typer.Option(help="Space to search from scratch: mnasnet, or a YAML file with your own."),
+        typer.Option(
+            help="Space to search: mnasnet or a YAML file of your own, from scratch; or a YAML file of a "
+            "parent's sub-networks."
+        ),
     ] = None
     target_ms: Annotated[
         float | None,
@@ -63,14 +67,16 @@ class TargetOptions(OptionGroup):
         typer.Option(
             metavar="FILE|RUN|NAME",
             help="Trained network whose sub-networks are searched, from its weights: a file of nas import, "
-            "or a published name (default: mobilenet_v2, which is in the package).",
+            "or a published name (default: mobilenet_v2, which is in the package). With a --space of its "
+            "own: the network whose weights the space's networks begin with, where they overlap.",
         ),
     ] = None
     from_scratch: Annotated[
         bool,
         typer.Option(
             "--from-scratch",
-            help="Begin from new weights, in MnasNet's space; so do --space, --warm-start, --preset paper.",
+            help="Begin from new weights, in MnasNet's space; so do --space (unless its file has a "
+            "parent), --warm-start, --preset paper.",
         ),
     ] = False
     resolutions: Annotated[
@@ -106,14 +112,17 @@ class TargetOptions(OptionGroup):
         Raises:
             InputError: Two options exclude each other, or one is not a list of sides.
         """
+        scratch = self.from_scratch or (
+            self.space is not None and ElasticFile.read(self.space) is None
+        )
         given_here = given(rival=self.rival and self.rival[0], curve=self.curve)
-        if given_here and (self.from_scratch or self.space is not None):
+        if given_here and scratch:
             name, value = next(iter(given_here.items()))
             raise InputError(
                 f"--{name} {value} applies to a search from a parent, and this one begins from scratch: "
                 "leave it out"
             )
-        if self.resolutions is not None and (self.from_scratch or self.space is not None):
+        if self.resolutions is not None and scratch:
             raise InputError(
                 f"--resolutions {self.resolutions} applies to a search from a parent, and this one begins "
                 "from scratch: give one --resolution"
@@ -121,10 +130,6 @@ class TargetOptions(OptionGroup):
         if self.parent is not None and self.from_scratch:
             raise InputError(
                 f"--parent {self.parent} and --from-scratch exclude each other: give one of them"
-            )
-        if self.parent is not None and self.space is not None:
-            raise InputError(
-                f"--parent gives the space, its sub-networks, and --space {self.space} another: give one"
             )
         return given(
             parent=given(

@@ -19,6 +19,7 @@ from nas.searching.sizes import Sizes
 from search_spaces import ArchSpec, ElasticSpace, InputError
 from search_spaces.errors import first_problem
 from search_spaces.spaces.elastic import total_stride
+from search_spaces.spaces.elastic_file import ElasticFile
 
 if TYPE_CHECKING:
     from nas.checkpoints.checkpoint import Checkpoint
@@ -201,7 +202,11 @@ def open_from_parent(
     largest = config.resolution or (max(sides) if sides else images.default_px())
     resolutions = sides or default_resolutions(parent, largest)
     largest = max(resolutions)
-    space = elastic_space(parent, resolutions, classes=len(images.classes))
+    classes, own_file = len(images.classes), ElasticFile.read(config.space)
+    if own_file is None:
+        space = elastic_space(parent, resolutions, classes=classes)
+    else:
+        space = own_file.space(classes=classes, resolutions=resolutions)
     own = config.parent.model_copy(update={"resolutions": resolutions})
     config = config.model_copy(update={"parent": own}).with_sizes(Sizes(largest, largest))
     open_controller(config, space.arities)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
@@ -16,10 +16,15 @@ from nas.formatting import counted, duration, networks, three_digits
 from nas.searching.config import SearchConfig
 from nas.searching.fidelity import LEAST_PAIRS
 from nas.searching.from_parent.parent import fits_classes
+from nas.searching.overlap import Overlap
 from nas.searching.planning.earlier_runs import Earlier
 from nas.searching.planning.forecast import PARENT, Cost, Span
 from nas.searching.sizes import Sizes
 from nas.statistics.advice import Advice, reading_error
+from search_spaces.spaces.elastic_file import ElasticFile
+
+if TYPE_CHECKING:
+    from nas.checkpoints.checkpoint import Checkpoint
 
 Line = tuple[str, str]
 """A subject and its text."""
@@ -116,6 +121,8 @@ def _decisions(job: Job, prospects: Sequence[Prospect], cost: Cost | None) -> li
         lines.append(("parent", _parent(job, cost)))
     if config.warm_start:
         lines.append(("weights", f"trials start from {', '.join(config.warm_start)}"))
+    if job.weights_from is not None:
+        lines.append(("weights", _overlap(job, job.weights_from, prospects[0])))
     if config.teacher is not None:
         lines.append(
             (
@@ -160,6 +167,16 @@ def _parent(job: Job, cost: Cost | None) -> str:
     return (
         f"{path}, fine-tuned on these {len(job.data.classes)} classes{took}; all candidates inherit its "
         "weights"
+    )
+
+
+def _overlap(job: Job, parent: Checkpoint, prospect: Prospect) -> str:
+    """Say how much of the space's networks is the weights of another."""
+    networks = [spec for spec, _ in prospect.span.networks]
+    share = Overlap.of(job.space, parent).mean_share(networks)
+    return (
+        f"{share:.0%} of a network's weights begin as those of {job.config.weights_from} (mean of "
+        f"{len(networks)} networks of the space); the rest is new"
     )
 
 
@@ -257,9 +274,9 @@ def _size(config: SearchConfig) -> str:
     sizes = config.sizes
     if config.parent is not None:
         sides = ", ".join(map(str, config.parent.resolutions or (sizes.deployed_px,)))
-        return (
-            f"{sides} px to choose from, in training and on the device (--resolutions changes it)"
-        )
+        own = ElasticFile.read(config.space)
+        where = "--resolutions" if own is None or own.resolutions is None else config.space
+        return f"{sides} px to choose from, in training and on the device ({where} changes it)"
     if not sizes.differ:
         return f"{sizes.deployed_px} px, in training and on the device (--resolution changes it)"
     part = config.finals.deployed_part

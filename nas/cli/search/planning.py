@@ -111,6 +111,8 @@ def require_something_to_search(job: Job, prospects: Sequence[Prospect]) -> None
     """
     if job.parent is None or job.config.parent is None:
         return
+    if isinstance(job.space, ElasticSpace) and job.space.grows:
+        return  # a larger network may be more accurate
     whole_ms = [prospect.span.references[PARENT].median_ms for prospect in prospects]
     if any(ms > one.target_ms for ms, one in zip(whole_ms, prospects, strict=True)):
         return

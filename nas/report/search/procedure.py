@@ -49,6 +49,9 @@ def procedure(run: RunRecord) -> list[str]:
 
 
 def _beginning(run: RunRecord) -> str:
+    training = run.metadata.training
+    if training is not None and training.weights_from is not None:
+        return "the pretrained network's weights"
     return "new weights" if run.metadata.parent is None else "the parent's weights"
 
 
@@ -78,6 +81,8 @@ def _trainings(run: RunRecord, training: TrainingMetadata) -> list[str]:
         steps.append(
             f"initialized from the most similar of {counted(len(sources), 'trained network')}"
         )
+    if training.weights_from is not None:
+        steps.append("initialized from a pretrained network's weights, where they overlap")
     if training.by_recipe and recipe.average_fraction:
         steps.append(
             f"evaluated with weights averaged over the last {recipe.average_fraction:.0%} of steps"

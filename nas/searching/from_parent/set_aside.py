@@ -13,10 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch.nn import functional
 
-from nas.data.images import ArraySplit
 from nas.data.splits.splitting import stratified_split
 
 if TYPE_CHECKING:
@@ -41,13 +38,16 @@ def set_aside(
     Returns:
         The images at each resolution; None if enough are held out, or the images are not in memory.
     """
+    from nas.data.images import ArraySplit, labels_of  # imports torch
+
     some = next(iter(images.values()))
     if not all(isinstance(split, ArraySplit) for split in (some.train, some.val)):
         return None  # images too many to hold in memory
     count = fold_size(len(some.train), len(some.val), ranking_images)
     if count == 0:
         return None
-    labels = some.train.labels  # type: ignore[attr-defined]
+    labels = labels_of(some.train)
+    assert labels is not None
     stay, aside = stratified_split(labels, count / len(labels), seed=seed)
     return {px: _moved(data, stay, aside) for px, data in images.items()}
 
@@ -63,6 +63,8 @@ def fold_size(train_images: int, held_out: int, ranking_images: int) -> int:
 
 def _moved(data: Dataset, stay: NDArray[np.int64], aside: NDArray[np.int64]) -> Dataset:
     """Return a data set with some training images held out, at the size of those held out."""
+    from nas.data.images import ArraySplit  # imports torch
+
     train, val = data.train, data.val
     assert isinstance(train, ArraySplit)
     assert isinstance(val, ArraySplit)
@@ -77,6 +79,9 @@ def _resized(images: NDArray[np.uint8], px: int) -> NDArray[np.uint8]:
     """Return images (N, 3, px, px): those of train may be stored larger, for a training that crops."""
     if images.shape[-1] == px:
         return images
+    import torch
+    from torch.nn import functional
+
     floats = functional.interpolate(
         torch.from_numpy(images).float(),
         size=(px, px),

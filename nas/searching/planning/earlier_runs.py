@@ -53,8 +53,8 @@ class Earlier:
 def earlier_runs(root: Path, space: SearchSpace, data: Dataset, config: SearchConfig) -> Earlier:
     """Collect the noise of earlier runs with the same space, images and recipe.
 
-    Runs with a warm start, or with multi-fidelity, are not comparable: their networks differ less than
-    random ones.
+    Runs that begin with trained weights, or have multi-fidelity, are not comparable: their networks differ
+    less than random ones.
 
     Args:
         root: Parent of the run folders; may be missing.
@@ -62,7 +62,7 @@ def earlier_runs(root: Path, space: SearchSpace, data: Dataset, config: SearchCo
         data: Its images.
         config: Its settings.
     """
-    if config.warm_start:
+    if config.warm_start or config.weights_from:
         return Earlier(None, (), ())
     found: dict[str, Noise] = {}
     accuracies: dict[str, float] = {}
@@ -101,7 +101,9 @@ def _alike(path: Path, space: SearchSpace, data: Dataset, recipe: Recipe) -> boo
         return False
     run = parse_record(SearchMetadata, content, where=path)
     training = run.training
-    if training is None or not training.by_recipe or training.warm_start or training.fidelity:
+    if training is None or not training.by_recipe:
+        return False
+    if training.warm_start or training.weights_from or training.fidelity:
         return False
     described = (space.name, labels_of(space), DataMetadata.of(data), recipe)
     return (run.space, run.labels, run.data, training.recipe) == described

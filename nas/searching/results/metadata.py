@@ -15,6 +15,7 @@ from nas.engine.folder.records import Record, parse_record
 from nas.engine.folder.run_metadata import DataMetadata, DeviceMetadata, TeacherMetadata
 from nas.searching.config import FidelityConfig
 from nas.searching.latency_warmup import PowerLaw
+from nas.searching.overlap import OverlapMetadata
 from nas.searching.plan import Budget
 from nas.searching.reward import Reward
 from nas.searching.sizes import deployed_sizes
@@ -43,6 +44,7 @@ class TrainingMetadata(Record):
         finals_factor: How many times as long finalists train.
         deployed_part: Fraction of a finalist's steps at the deployed resolution; None if unknown.
         warm_start: The networks from whose weights trials start.
+        weights_from: The network outside of the space with whose weights networks begin where they overlap.
         fidelity: Multi-fidelity settings; None if all candidates train at full length.
     """
 
@@ -51,6 +53,7 @@ class TrainingMetadata(Record):
     finals_factor: float
     deployed_part: float | None = None
     warm_start: tuple[WarmStartMetadata, ...] = ()
+    weights_from: OverlapMetadata | None = None
     fidelity: FidelityConfig | None = None
 
 

@@ -39,7 +39,6 @@ RUN = (
         (("--parent", "none.pt"), "none.pt: No such file or directory"),
         (("--parent", "some.pth"), "some.pth has weights only: make a seed.pt of it with nas import"),
         (("--parent", "parent.yaml"), "parent.yaml has no weights"),
-        (("--parent", "parent.pt", "--space", "mnasnet"), "--space mnasnet another: give one"),
         (("--parent", "parent.pt", "--preset", "paper"), "the preset paper trains from scratch"),
         (("--parent", "parent.pt", "--resolutions", "64,9x"), "'9x' is not a side in pixels"),
         (("--parent", "parent.pt", "--resolutions", "64,36"), "resolution 36 is not a multiple of"),
