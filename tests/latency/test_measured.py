@@ -196,12 +196,33 @@ def test_paced_readings_are_those_of_the_quiet_device(tmp_path):
     true_ms = count(near).madds / 1e7
     for pace in (1.0, 1.7, 2.4):
         lab = Lab(lambda _, pace=pace: pace)
-        reading = Paced(source(lab, record=record).with_anchor(LARGE)).latency(near)
+        beside = source(lab, record=record).with_anchor(LARGE)
+        reading = Paced(beside, folder=tmp_path / str(pace)).latency(near)
         assert reading.median_ms == pytest.approx(true_ms)
         assert reading.anchor_ms == pytest.approx(count(LARGE).madds / 1e7)
         assert reading.stable == (pace == 1.0)
-    unrecorded = Paced(source(Lab(lambda _: 1.7)).with_anchor(LARGE)).latency(near)
-    assert unrecorded.median_ms == pytest.approx(1.7 * true_ms)
+    unrecorded = source(Lab(lambda _: 1.7)).with_anchor(LARGE)
+    reading = Paced(unrecorded, folder=tmp_path / "unrecorded").latency(near)
+    assert reading.median_ms == pytest.approx(1.7 * true_ms)
+
+
+def test_paced_readings_of_another_day_are_those_of_this_ones_pace(tmp_path):
+    """A cached reading of a slower machine keeps its ratio to the anchor, not its milliseconds."""
+    record, near = AnchorRecord(tmp_path), replace(LARGE, blocks=LARGE.blocks[:-1])
+    before = source(Lab(lambda _: 1.5), record=record).with_anchor(LARGE)
+    slow = Paced(before, folder=tmp_path)
+    true_ms = count(near).madds / 1e7
+    assert slow.latency(near).median_ms == pytest.approx(1.5 * true_ms)
+    faster = source(Lab(lambda _: 1.0), record=record).with_anchor(LARGE)
+    small = replace(LARGE, blocks=LARGE.blocks[:-2])
+    today = Paced(faster, folder=tmp_path)
+    assert today.latency(small).median_ms == pytest.approx(count(small).madds / 1e7)
+    assert today.holds(near)
+    assert today.latency(near).median_ms == pytest.approx(true_ms)
+    # A run keeps the pace that it began with.
+    assert slow.latency(small).median_ms == pytest.approx(1.5 * count(small).madds / 1e7)
+    kept = Paced(faster, anchor_ms=2.0 * count(LARGE).madds / 1e7, folder=tmp_path)
+    assert kept.latency(near).median_ms == pytest.approx(2.0 * true_ms)
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"median_ms": null}', '{"median_ms": "x"}'])

@@ -89,7 +89,9 @@ def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None 
         config.data, console, resumed=resumed, crop=config.recipe.evaluation_crop(crop)
     )
     if parent is not None:
-        job = open_from_parent(config, parent, images, console, sources=sources, began_s=began_s)
+        job = open_from_parent(
+            config, parent, images, console, sources=sources, began_s=began_s, resumed=resumed
+        )
         own = {} if config.space == SUB_NETWORKS else own_space_copy(config.space)
         return replace(job, copies=job.copies | own)
     sizes = settle_sizes(

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 from rich.console import Console
 
-from latency import Cached, LatencySource, Measured, Paced
+from latency import Cached, Latency, LatencySource, Measured, Paced
 from nas.cli.provenance import say_run
 from nas.cli.search.job import Job, open_controller
 from nas.cli.search.reading import reader, with_fidelity
 from nas.cli.specs import trained_file
+from nas.engine.folder.data_changes import Resumed
 from nas.formatting import counted
 from nas.searching.config import ParentConfig, SearchConfig
+from nas.searching.from_parent.rivals import read_standing
 from nas.searching.sizes import Sizes
 from search_spaces import ArchSpec, ElasticSpace, InputError
 from search_spaces.errors import first_problem
@@ -99,15 +102,19 @@ def open_trained(path: str, *, mend: str) -> Checkpoint:
     return checkpoint
 
 
-def beside_parent(source: LatencySource, parent: ArchSpec) -> LatencySource:
+def beside_parent(
+    source: LatencySource, parent: ArchSpec, known: Latency | None = None
+) -> LatencySource:
     """Return a device's source that measures its networks next to their parent.
 
     Args:
         source: The device; cached if it measures.
         parent: The parent, at its largest resolution.
+        known: The parent's latency in the run that is resumed, whose pace is kept.
     """
     if isinstance(source, Cached) and isinstance(source.source, Measured):
-        return Cached(Paced(source.source.with_anchor(parent)))
+        anchor_ms = None if known is None else known.anchor_ms
+        return Paced(source.source.with_anchor(parent), anchor_ms=anchor_ms)
     return source
 
 
@@ -174,6 +181,7 @@ def open_from_parent(
     *,
     sources: tuple[LatencySource, ...],
     began_s: float,
+    resumed: Resumed | None = None,
 ) -> Job:
     """Open the inputs of a search of a parent's sub-networks.
 
@@ -184,6 +192,7 @@ def open_from_parent(
         console: Shows progress.
         sources: The devices.
         began_s: `time.monotonic` when the command started.
+        resumed: The resumed run, if any.
 
     Raises:
         InputError: Two inputs do not fit together, or an image cannot be read.
@@ -210,7 +219,11 @@ def open_from_parent(
     own = config.parent.model_copy(update={"resolutions": resolutions})
     config = config.model_copy(update={"parent": own}).with_sizes(Sizes(largest, largest))
     open_controller(config, space.arities)
-    sources = tuple(beside_parent(source, space.parent) for source in sources)
+    known = () if resumed is None else read_standing(resumed.folder).parent
+    sources = tuple(
+        beside_parent(source, space.parent, latency)
+        for source, latency in zip_longest(sources, known)
+    )
     rivals = open_rivals(own)
     copies = {parent_file(Path()).name: checkpoint_bytes(parent, run=parent.run)}
     copies |= {rival_file(name): checkpoint_bytes(one, run=one.run) for name, one in rivals.items()}

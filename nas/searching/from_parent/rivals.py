@@ -59,8 +59,8 @@ class Standing(NamedTuple):
         rivals: The networks to compare finalists with.
     """
 
-    parent: tuple[Latency, ...]
-    rivals: tuple[Rival, ...]
+    parent: tuple[Latency, ...] = ()
+    rivals: tuple[Rival, ...] = ()
 
 
 def recorded_rivals(
@@ -96,16 +96,16 @@ def recorded_rivals(
             "rivals": [_to_dict(rival) for rival in rivals],
         }
         write_whole(path, json.dumps(entry, indent=1) + "\n")
-    parent = tuple(map(Latency.from_dict, read_json(path)["parent"]))
-    return Standing(parent, read_rivals(run))
+    return read_standing(run)
 
 
-def read_rivals(run: RunFolder) -> tuple[Rival, ...]:
-    """Return the rivals that a run has recorded; none if it has no record."""
+def read_standing(run: RunFolder) -> Standing:
+    """Return what a run has recorded; nothing if it has no record."""
     path = run / RIVALS
     if not path.is_file():
-        return ()
-    return tuple(
+        return Standing()
+    record = read_json(path)
+    rivals = tuple(
         Rival(
             entry["name"],
             from_dict(entry["spec"]),
@@ -113,8 +113,9 @@ def read_rivals(run: RunFolder) -> tuple[Rival, ...]:
             None if entry["opener"] is None else tuple(entry["opener"]),
             _normalization(entry.get("normalization")),
         )
-        for entry in read_json(path)["rivals"]
+        for entry in record["rivals"]
     )
+    return Standing(tuple(map(Latency.from_dict, record["parent"])), rivals)
 
 
 def _normalization(entry: Sequence[Sequence[float]] | None) -> tuple[Triple, Triple] | None:

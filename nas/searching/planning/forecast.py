@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from statistics import fmean
 
-from latency import Cached, Latency, LatencySource, MeasurementError, devices_of
+from latency import Cached, Latency, LatencySource, MeasurementError, Paced, devices_of
 from nas.engine.measuring import measure
 from nas.formatting import three_digits, two_digits_up
 from nas.searching.config import SearchConfig
@@ -137,7 +137,7 @@ def _drawn(space: SearchSpace, draw: random.Random) -> Tokens:
 
 def _is_kept(source: LatencySource, spec: ArchSpec) -> bool:
     """Return whether the source has a reading of the network already."""
-    return isinstance(source, Cached) and source.holds(spec)
+    return isinstance(source, Cached | Paced) and source.holds(spec)
 
 
 def _measured(

@@ -13,7 +13,7 @@ from nas.engine.trial import Trial, read_trials
 from nas.formatting import Labels, short_names
 from nas.searching.config import load_config
 from nas.searching.from_parent.recovery import LONG, SHORT
-from nas.searching.from_parent.rivals import Rival, read_rivals
+from nas.searching.from_parent.rivals import Rival, read_standing
 from nas.searching.results.estimates import Estimate, estimates
 from nas.searching.results.metadata import SearchMetadata, read_search_metadata
 from nas.searching.results.search_result import pareto_front
@@ -110,7 +110,7 @@ class RunRecord:
             probabilities,
             result,
             rungs,
-            read_rivals(folder),
+            read_standing(folder).rivals,
         )
 
     @property

@@ -8,7 +8,7 @@ import pytest
 from latency import open_device
 from nas.engine.folder.run_folder import RunFolder
 from nas.engine.measuring import measure
-from nas.searching.from_parent.rivals import opener, read_rivals, recorded_rivals
+from nas.searching.from_parent.rivals import opener, read_standing, recorded_rivals
 from netadapt.uniform import distinct_networks
 from search_spaces import InputError, count
 from tests.nas.small_parent import small_parent
@@ -55,7 +55,7 @@ def test_the_record_stands_when_the_run_is_resumed(space, run) -> None:
         pytest.fail("measured again")
 
     assert recorded_rivals(run, space, measure=nothing, targets_ms=[target_ms]) == standing
-    assert read_rivals(run) == standing.rivals
+    assert read_standing(run) == standing
     written = json.loads((run / "rivals.json").read_text())
     assert written["rivals"][0]["name"] == standing.rivals[0].name
 
@@ -89,7 +89,7 @@ def test_a_named_network_is_compared_at_the_largest_size_within_the_target(space
     assert first.spec == replace(at_64, resolution=32)
     assert first.normalization == (named.usage.mean, named.usage.std)
     assert first.opener is None
-    assert read_rivals(run)[0] == first
+    assert read_standing(run).rivals[0] == first
 
 
 def test_a_named_network_above_the_target_at_every_size_is_refused(space, run) -> None:
