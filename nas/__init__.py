@@ -9,7 +9,7 @@ from nas.adapting.results.adapt_result import AdaptResult
 from nas.engine.runner import RunStoppedError
 from nas.run_adapt import adapt
 from nas.run_search import search
-from nas.searching.from_parent.preparing import SearchedParent
+from nas.searching.from_parent.searched_parent import SearchedParent
 from nas.searching.results.search_result import SearchResult
 from nas.searching.reward import Reward
 

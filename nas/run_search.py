@@ -31,7 +31,8 @@ from nas.searching.arguments import (
 )
 from nas.searching.config import FidelityConfig, FinalsConfig, SearchConfig
 from nas.searching.fidelity import Halving, candidates_worth
-from nas.searching.from_parent.preparing import FromParent, SearchedParent
+from nas.searching.from_parent.preparing import FromParent
+from nas.searching.from_parent.searched_parent import SearchedParent
 from nas.searching.from_scratch import FromScratch
 from nas.searching.images import SearchImages
 from nas.searching.latency_warmup import PowerLaw, can_be_guided, guide

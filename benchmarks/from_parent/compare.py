@@ -12,6 +12,8 @@ each resolution, narrowed by a width multiplier where it is over the target. Fur
 - `--rival`: a network with weights of its own, which is fine-tuned by the parent's recipe first. It gets
   the largest of the search's resolutions at which it meets the target.
 
+Those that the run itself was compared with (`--rival`, `--with-netadapt`) are always among them.
+
 Each is trained by the search's final recipe and with its teacher, once per seed. The search's own trainings
 do not count: its best finalist was chosen among them, so its accuracy there is too high. All latencies are
 measured in one session, interleaved with the parent's.
@@ -84,7 +86,8 @@ def contestants(opened: Opened, options: Options, folder: Path) -> Iterator[Cont
         raise InputError(f"{opened.folder.path}: no finalist was trained: nothing to compare")
     spec = opened.space.decode(finalist.tokens)
     yield Contestant("search", f"trial {finalist.index} of the search", spec)
-    for rival in opened.rivals:
+    made = [rival for rival in opened.rivals if rival.normalization is None]
+    for rival in made:
         whole = rival.spec == replace(opened.space.parent, resolution=rival.spec.resolution)
         yield Contestant("resolution" if whole else "width", rival.name, rival.spec)
     for px in options.torch_pruning:
@@ -96,7 +99,11 @@ def contestants(opened: Opened, options: Options, folder: Path) -> Iterator[Cont
         trials, seed = len(record.trials), options.random_seed
         spec = best_of_random(opened, trials, seed=seed, folder=folder, workers=options.workers)
         yield Contestant("random", f"best of {trials} random networks", spec)
-    for path in options.rivals:
+    narrowed = opened.folder / "netadapt" / "adapted.pt"
+    if narrowed.is_file():
+        spec = load_checkpoint(narrowed).spec
+        yield Contestant("netadapt", f"NetAdapt at {spec.resolution} px", spec, narrowed)
+    for path in (*sorted((opened.folder / "rivals").glob("*.pt")), *options.rivals):
         yield own_rival(opened, path, folder)
 
 

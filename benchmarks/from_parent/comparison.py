@@ -16,7 +16,7 @@ from nas.formatting import counted, percent, three_digits
 from nas.statistics.confidence_intervals import mean_with_interval
 from search_spaces import ArchSpec, InputError, count
 
-Kind = Literal["search", "width", "resolution", "torch-pruning", "random", "file"]
+Kind = Literal["search", "width", "resolution", "netadapt", "torch-pruning", "random", "file"]
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from search_spaces import InputError
 LABELS = {
     "search": "search",
     "width": "width multiplier",
+    "netadapt": "NetAdapt",
     "resolution": "smaller images",
     "torch-pruning": "Torch-Pruning",
     "random": "random search",
@@ -31,12 +32,20 @@ LABELS = {
 COLORS = {
     "search": "#0072B2",
     "width": "#D55E00",
+    "netadapt": "#56B4E9",
     "resolution": "#E69F00",
     "torch-pruning": "#00785A",
     "random": "#8A949E",
 }
 OTHERS = ("#CC79A7", "#56B4E9", "#7A5195", "#A6761D")
-MARKERS = {"search": "o", "width": "s", "resolution": "v", "torch-pruning": "^", "random": "x"}
+MARKERS = {
+    "search": "o",
+    "width": "s",
+    "resolution": "v",
+    "torch-pruning": "^",
+    "random": "x",
+    "netadapt": "D",
+}
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from nas.engine.folder.run_folder import RunFolder
 from nas.engine.measuring import measure
 from nas.engine.watching import Silent
 from nas.searching.config import ParentConfig
-from nas.searching.from_parent.preparing import FromParent, SearchedParent
+from nas.searching.from_parent.preparing import FromParent
 from nas.searching.from_parent.rivals import Rival
+from nas.searching.from_parent.searched_parent import SearchedParent
 from nas.searching.from_parent.training import SubNetworkTraining
 from nas.searching.images import SearchImages
 from search_spaces import ArchSpec, ElasticSpace, InputError

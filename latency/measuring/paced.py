@@ -17,7 +17,7 @@ class Paced:
     On a shared machine a reading taken in a busy minute may be twice that of a quiet one, and the machine
     of tomorrow may be another. A network's ratio to an anchor that is run in the same rounds hardly changes
     if the anchor is a similar network, such as the parent of the network that is measured
-    (`Measured.with_anchor`). So every reading, also one from the cache, is scaled to one time of the anchor:
+    (`Measured.with_anchor`). So every reading, one from the cache too, is scaled to one time of the anchor:
     that which is given, or else its best on the device when the first network is asked for. The reading
     keeps its problems.
 

@@ -129,6 +129,7 @@ class ParentConfig(BaseModel):
         rivals: Checkpoints of further networks to compare finalists with, fine-tuned like them.
         ranking_images: Images to rank trials on: those held out, and as many training images as are
             missing; see `nas.searching.from_parent.set_aside`.
+        with_netadapt: Whether to compare with NetAdapt's network from the parent, too.
         curve: Number of further latencies, between the parent's and a quarter of it, at which the best
             sub-network is searched and trained too.
         temperature: Of the parent as teacher: see `nas.training.teacher_config.TeacherConfig`.
@@ -142,6 +143,7 @@ class ParentConfig(BaseModel):
     recipe: Recipe = Field(default_factory=lambda: read_recipe("finetune"))
     rivals: tuple[str, ...] = ()
     ranking_images: Counted = 1000
+    with_netadapt: bool = False
     curve: Counted = 0
     temperature: Annotated[float, Field(gt=0)] = 2.0
     teacher_weight: Annotated[float, Field(ge=0, le=1)] = 0.5

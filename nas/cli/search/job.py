@@ -18,7 +18,7 @@ from nas.engine.watching import Several, TensorBoard
 from nas.run_search import search
 from nas.searching.config import SearchConfig
 from nas.searching.from_parent.parent import fits_classes
-from nas.searching.from_parent.preparing import SearchedParent
+from nas.searching.from_parent.searched_parent import Narrow, SearchedParent
 from nas.searching.from_parent.set_aside import fold_size
 from nas.searching.latency_warmup import can_be_guided
 from nas.searching.planning.forecast import Cost
@@ -160,8 +160,18 @@ class Job:
             teacher_weight=self.config.parent.teacher_weight,
             kept=folder.path.parent / KEPT_PARENTS,
             rivals=self.rivals,
+            narrow=self._narrow(),
             curve=self.config.parent.curve,
         )
+
+    def _narrow(self) -> Narrow | None:
+        """Return what makes NetAdapt's network, if the settings ask for it."""
+        config = self.config
+        if config.parent is None or not config.parent.with_netadapt:
+            return None
+        from nas.cli.search.netadapt_rival import NetAdaptRival  # a tenth of a second
+
+        return NetAdaptRival(self.sources[0], config.schedule, config.seed)
 
 
 def open_controller(config: SearchConfig, arities: Sequence[int]) -> Controller:

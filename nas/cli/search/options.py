@@ -97,6 +97,13 @@ class TargetOptions(OptionGroup):
         ),
     ] = None
 
+    with_netadapt: Annotated[
+        bool,
+        typer.Option(
+            "--with-netadapt",
+            help="With --parent: also compare with the parent narrowed by NetAdapt to the target.",
+        ),
+    ] = False
     curve: Annotated[
         int | None,
         typer.Option(
@@ -115,11 +122,16 @@ class TargetOptions(OptionGroup):
         scratch = self.from_scratch or (
             self.space is not None and ElasticFile.read(self.space) is None
         )
-        given_here = given(rival=self.rival and self.rival[0], curve=self.curve)
+        given_here = given(
+            rival=self.rival and self.rival[0],
+            curve=self.curve,
+            **{"with-netadapt": self.with_netadapt},
+        )
         if given_here and scratch:
             name, value = next(iter(given_here.items()))
+            shown = "" if value is True else f" {value}"
             raise InputError(
-                f"--{name} {value} applies to a search from a parent, and this one begins from scratch: "
+                f"--{name}{shown} applies to a search from a parent, and this one begins from scratch: "
                 "leave it out"
             )
         if self.resolutions is not None and scratch:
@@ -137,6 +149,7 @@ class TargetOptions(OptionGroup):
                 resolutions=sides(self.resolutions),
                 rivals=[str(path) for path in self.rival or []],
                 curve=self.curve,
+                with_netadapt=self.with_netadapt,
             ),
             space=self.space,
             target_ms=self.target_ms,

@@ -206,6 +206,11 @@ def open_from_parent(
                 f"{option} does not apply with --parent, which gives the weights and is the teacher: leave "
                 "it out"
             )
+    if config.parent.with_netadapt and len(sources) > 1:
+        raise InputError(
+            f"--with-netadapt narrows for one device, and {len(sources)} are given: give one, or leave it "
+            "out"
+        )
     require_enough_images(images)
     sides = config.parent.resolutions
     largest = config.resolution or (max(sides) if sides else images.default_px())

@@ -152,7 +152,7 @@ def _finals(config: SearchConfig) -> str:
         return counted(config.finals.count, "finalist")
     finalists = counted(config.finals.count + config.parent.curve, "finalist")
     made = len(config.parent.resolutions or (1,))
-    rivals = made + len(config.parent.rivals)
+    rivals = made + len(config.parent.rivals) + config.parent.with_netadapt
     return f"{finalists} and {'up to ' if made > 1 else ''}{counted(rivals, 'rival')}"
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from nas.engine.folder.run_folder import RunFolder
 from nas.engine.runner import stops_if_lost
@@ -17,57 +14,18 @@ from nas.searching.arguments import require_images
 from nas.searching.config import FidelityConfig, FinalsConfig
 from nas.searching.fidelity import first_recipe
 from nas.searching.from_parent.curve import Curve
-from nas.searching.from_parent.parent import (
-    Parent,
-    as_for,
-    fits_classes,
-    require_parent_of,
-)
-from nas.searching.from_parent.rivals import Measure, recorded_rivals
-from nas.searching.from_parent.set_aside import set_aside
-from nas.searching.from_parent.training import Guest, Heritage, SubNetworkTraining
-from nas.searching.from_parent.tuning import PARENT, RANKING_PARENT, tuned_parent
+from nas.searching.from_parent.heritages import Heritages
+from nas.searching.from_parent.narrowed import narrowed_rival
+from nas.searching.from_parent.parent import as_for, fits_classes, require_parent_of
+from nas.searching.from_parent.rivals import Measure, read_standing, recorded_rivals
+from nas.searching.from_parent.searched_parent import SearchedParent
+from nas.searching.from_parent.training import Guest, SubNetworkTraining
+from nas.searching.from_parent.tuning import PARENT
 from nas.searching.images import SearchImages
 from nas.searching.results.metadata import ParentMetadata, TrainingMetadata
 from nas.searching.training_method import Ready
-from nas.training.named_recipes import read_recipe
 from nas.training.recipe import Recipe
-from nas.training.teacher_config import TeacherConfig
-from search_spaces import ElasticSpace, SearchSpace
-
-if TYPE_CHECKING:
-    from nas.checkpoints.checkpoint import Checkpoint
-    from nas.data.images import Dataset
-    from nas.training.progress import Progress
-    from nas.training.teacher import Teacher
-
-
-@dataclass(frozen=True)
-class SearchedParent:
-    """The trained network of an elastic space, and how a search uses it.
-
-    Attributes:
-        checkpoint: The network.
-        recipe: How it is fine-tuned first, if it was trained on other classes.
-        ranking_images: Images to rank trials on: those held out, and as many training images as are missing
-            (`nas.searching.from_parent.set_aside`). A parent that knows the classes already may have seen
-            them, so then only those held out.
-        temperature: Of the parent as teacher: see `nas.training.teacher_config.TeacherConfig`.
-        teacher_weight: See there; 0 trains without a teacher.
-        kept: Folder of parents that earlier runs have fine-tuned; None keeps the parent in the run alone.
-        rivals: Further trained networks to compare finalists with, by name.
-        curve: Number of further latencies, between the parent's and a quarter of it, at which the best
-            sub-network is searched and trained too.
-    """
-
-    checkpoint: Checkpoint
-    recipe: Recipe = field(default_factory=lambda: read_recipe("finetune"))
-    ranking_images: int = 1000
-    temperature: float = 2.0
-    teacher_weight: float = 0.5
-    kept: Path | None = None
-    rivals: Mapping[str, Checkpoint] = field(default_factory=dict)
-    curve: int = 0
+from search_spaces import SearchSpace
 
 
 @dataclass(frozen=True)
@@ -134,6 +92,7 @@ class FromParent:
             final_recipe=self.final_recipe,
             ranking_images=self.parent.ranking_images,
             rivals={name: weights_digest(one.weights) for name, one in self.parent.rivals.items()},
+            narrowed=self.parent.narrow is not None,
             curve=self.parent.curve,
             temperature=self.parent.temperature,
             teacher_weight=self.parent.teacher_weight,
@@ -142,22 +101,37 @@ class FromParent:
     def prepare(self, measure: Measure, targets_ms: Sequence[float], watcher: Watcher) -> Ready:
         """Fine-tune the parent, order its channels and find the rivals; what is done already is read."""
         space = require_parent_of(self.space, self.parent.checkpoint)
-        named = self.parent.rivals
+        rivals = self.parent.rivals
         notify_preparing(
             watcher, "measuring the rivals: the parent, narrower and on smaller images"
         )
         with stops_if_lost():
             standing = recorded_rivals(
-                self.run,
-                space,
-                measure=measure,
-                targets_ms=targets_ms,
-                named=named,
+                self.run, space, measure=measure, targets_ms=targets_ms, named=rivals
             )
-        tuned = self._tuned(PARENT, self.images.proxy, watcher)
+        heritages = Heritages(self.parent, space, self.run, self.schedule, self.seed, watcher)
+        tuned = heritages.tuned(PARENT, self.images.proxy)
         images = as_for(tuned, self.images)
-        finals = self._heritage(PARENT, space, tuned, images.deployed, watcher)
-        trials = self._of_trials(space, images, watcher) or finals
+        finals = heritages.heritage(PARENT, tuned, images.deployed)
+        trials = heritages.of_trials(images) or finals
+        # Those that the user named are recorded first, in their order.
+        guests = {
+            index: Guest.of(rival, images.proxy.classes, self.parent.recipe)
+            for index, rival in enumerate(rivals.values())
+        }
+        if self.parent.narrow is not None:
+            (target_ms,) = targets_ms
+            index, network = narrowed_rival(
+                self.parent.narrow,
+                replace(tuned, spec=space.parent),
+                images.proxy,
+                self.run,
+                measure=measure,
+                target_ms=target_ms,
+                watcher=watcher,
+            )
+            guests[index] = Guest.of(network, images.proxy.classes, None)
+            standing = read_standing(self.run)
         rung = None
         if self.fidelity is not None and self.fidelity.first > 0:
             train_images = len(images.proxy.train)
@@ -167,10 +141,7 @@ class FromParent:
             finals,
             self.recipe,
             self.final_recipe,
-            guests={
-                index: Guest.of(rival, images.proxy.classes, self.parent.recipe)
-                for index, rival in enumerate(named.values())  # recorded first, in this order
-            },
+            guests=guests,
             rung=rung,
             device=self.schedule.device,
             threads=self.schedule.cpus_per_trial,
@@ -184,68 +155,3 @@ class FromParent:
         )
         evaluate = over_gpus(training, self.schedule.gpus_per_trial)
         return Ready(evaluate, images, standing.rivals, curve)
-
-    def _of_trials(
-        self, space: ElasticSpace, images: SearchImages, watcher: Watcher
-    ) -> Heritage | None:
-        """Return what trials begin with, if they are ranked on images that were set aside."""
-        if fits_classes(self.parent.checkpoint, self.images.proxy):
-            return None  # it may have been trained on any of them
-        aside = set_aside(images.deployed, self.parent.ranking_images, seed=self.seed)
-        if aside is None:
-            return None
-        tuned = self._tuned(RANKING_PARENT, aside[max(aside)], watcher)
-        return self._heritage(RANKING_PARENT, space, tuned, aside, watcher)
-
-    def _tuned(self, name: str, data: Dataset, watcher: Watcher) -> Checkpoint:
-        """Return a parent with the data's classes, fine-tuned if need be."""
-        from nas.training.machine.device import worker_device  # imports torch
-
-        role = "the parent" if name == PARENT else "the parent of trials"
-
-        def show(progress: Progress) -> None:
-            note = f"fine-tuning {role}: step {progress.step} of {progress.total_steps}"
-            notify_preparing(watcher, note)
-
-        return tuned_parent(
-            self.run,
-            self.parent.checkpoint,
-            data,
-            self.parent.recipe,
-            seed=self.seed,
-            # Nothing else trains meanwhile, so all cores are free.
-            device=worker_device(self.schedule.device, threads=os.cpu_count() or 1),
-            kept=self.parent.kept,
-            name=name,
-            on_progress=show,
-        )
-
-    def _heritage(
-        self,
-        name: str,
-        space: ElasticSpace,
-        tuned: Checkpoint,
-        images: Mapping[int, Dataset],
-        watcher: Watcher,
-    ) -> Heritage:
-        """Order the channels of a parent, once in a run, and make it a teacher."""
-        from nas.checkpoints.importance import recorded_order
-
-        notify_preparing(watcher, "ordering the parent's channels by importance")
-        largest = images[max(images)]
-        order = recorded_order(self.run / f"{name}-order.pt", tuned, largest)
-        parent = Parent(space.parent, tuned.weights, order)
-        return Heritage(parent, images, self._teacher(tuned, largest))
-
-    def _teacher(self, tuned: Checkpoint, data: Dataset) -> Teacher | None:
-        """Return the parent as the teacher of its sub-networks; None if its weight is 0."""
-        from nas.checkpoints.teachers import teacher_of
-
-        if self.parent.teacher_weight == 0:
-            return None
-        config = TeacherConfig(
-            path="parent",
-            temperature=self.parent.temperature,
-            weight=self.parent.teacher_weight,
-        )
-        return teacher_of(tuned, data.classes, config)

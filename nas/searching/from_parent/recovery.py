@@ -4,11 +4,15 @@ After a short training a narrow network has not recovered yet from what it lost,
 images has lost little: read as they are, trials favor small images by ten points and more. The rivals train
 both ways before the search, one at each resolution, and show what is still to come there:
 
-    expected accuracy = accuracy of the trial + (long - short training of the rival at its resolution)
+    logit(expected accuracy) = logit(accuracy of the trial) + logit(L) - logit(S)
+
+where L and S are the accuracies of the rival at its resolution after a long and after a short training. On
+the scale of log-odds, logit(a) = log(a / (1 - a)), the nearly perfect gain less than the mediocre.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -18,13 +22,16 @@ from nas.searching.from_parent.rivals import Rival
 LONG, SHORT = "rival", "rival-trial"
 """Kinds of job that train a rival as a finalist, and as a trial."""
 
+LEAST = 0.001
+"""Accuracies and error rates below it count as it."""
+
 
 @dataclass(frozen=True)
 class Recovery:
     """What is still to come after a trial, at each resolution.
 
     Attributes:
-        gains: Difference of accuracies (0..1) by resolution in pixels; without any nothing is expected.
+        gains: What long training adds, in log-odds, by resolution in pixels; without any, nothing is.
     """
 
     gains: Mapping[int, float] = field(default_factory=dict)
@@ -34,7 +41,7 @@ class Recovery:
         """Compare the long and the short training of each rival that is made from the parent."""
         accuracies = {trial.key: trial.accuracy for trial in trained if trial.accuracy is not None}
         gains = {
-            rival.spec.resolution: accuracies[LONG, index] - accuracies[SHORT, index]
+            rival.spec.resolution: logit(accuracies[LONG, index]) - logit(accuracies[SHORT, index])
             for index, rival in enumerate(rivals)
             if {(LONG, index), (SHORT, index)} <= accuracies.keys()
         }
@@ -43,8 +50,9 @@ class Recovery:
     def expected(self, accuracy: float, px: int) -> float:
         """Return the accuracy (0..1) that long training is expected to reach.
 
-        >>> Recovery({96: 0.05, 64: -0.1}).expected(0.7, 96)
-        0.75
+        >>> halved = Recovery({96: math.log(2), 64: 0.0})  # the odds of an error at 96 px
+        >>> round(halved.expected(0.5, 96), 3), halved.expected(0.5, 64)
+        (0.667, 0.5)
 
         Args:
             accuracy: After a trial.
@@ -53,4 +61,14 @@ class Recovery:
         if not self.gains:
             return accuracy
         nearest = min(self.gains, key=lambda known: abs(known - px))
-        return min(1.0, max(0.0, accuracy + self.gains[nearest]))
+        return 1 / (1 + math.exp(-(logit(accuracy) + self.gains[nearest])))
+
+
+def logit(accuracy: float) -> float:
+    """Return the log-odds of an accuracy; of 0 and 1 as if nearly so.
+
+    >>> round(logit(0.75), 3), round(logit(1.0), 1)
+    (1.099, 6.9)
+    """
+    clipped = min(1 - LEAST, max(LEAST, accuracy))
+    return math.log(clipped / (1 - clipped))

@@ -99,6 +99,15 @@ def recorded_rivals(
     return read_standing(run)
 
 
+def add_rival(run: RunFolder, rival: Rival) -> Standing:
+    """Record one more rival, unless one of its name is there; return all."""
+    record = read_json(run / RIVALS)
+    if rival.name not in [entry["name"] for entry in record["rivals"]]:
+        record["rivals"].append(_to_dict(rival))
+        write_whole(run / RIVALS, json.dumps(record, indent=1) + "\n")
+    return read_standing(run)
+
+
 def read_standing(run: RunFolder) -> Standing:
     """Return what a run has recorded; nothing if it has no record."""
     path = run / RIVALS

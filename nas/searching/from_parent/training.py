@@ -63,7 +63,7 @@ class Guest:
     recipe: Recipe | None
 
     @classmethod
-    def of(cls, checkpoint: Checkpoint, classes: tuple[str, ...], recipe: Recipe) -> Self:
+    def of(cls, checkpoint: Checkpoint, classes: tuple[str, ...], recipe: Recipe | None) -> Self:
         """Return a checkpoint's network, with a new classifier unless it has these classes, so ordered."""
         usage = checkpoint.usage
         fits = usage.named and usage.classes == classes

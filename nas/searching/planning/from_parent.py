@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 
@@ -9,10 +10,17 @@ from nas.searching.config import SearchConfig
 from nas.searching.planning.forecast import PARENT, STARTING_S, Cost, Span
 from nas.searching.teacher_cost import FORWARD_PASSES
 from nas.training.speed import training_speed
+from netadapt import width_groups
 from search_spaces import ArchSpec
 
 SOLVED = 7
 """Networks measured to find the widest one within the target at a resolution."""
+
+NETADAPT_DELTA = 0.1
+"""Latency that a step of NetAdapt's rival saves at least, relative to the parent's."""
+
+NETADAPT_STEPS = 20
+"""Length of the fine-tuning of each of its proposals."""
 
 
 def cost_from_parent(
@@ -68,6 +76,13 @@ def cost_from_parent(
     first_s = part * own_s * tuning.total_steps(train_images) * tuning.batch_size
     named = len(config.parent.rivals)
     rivals_s = (rivals + named) * final_s + named * first_s + rivals * trial_s
+    if config.parent.with_netadapt:
+        # Its networks are between the parent's size and the target's.
+        shown = NETADAPT_STEPS * config.recipe.batch_size
+        taught = shown * ((1 + part) / 2 * own_s + taught_s)
+        proposal_s = taught + val_images * (1 + part) / 2 * own_s / FORWARD_PASSES
+        steps = math.ceil((1 - part) / NETADAPT_DELTA)
+        rivals_s += final_s + steps * len(width_groups(parent)) * proposal_s
     finalists = finals.count + config.parent.curve
     ends_s = finalists * final_s + finals.repeats * trial_s
     measured = config.trials + SOLVED * rivals

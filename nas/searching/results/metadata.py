@@ -67,6 +67,7 @@ class ParentMetadata(Record):
         final_recipe: How finalists train.
         ranking_images: Images that trials are ranked on, if so many are there.
         rivals: Digest of the weights of each network that the user named to compare with.
+        narrowed: Whether NetAdapt's network is compared with, too.
         curve: Number of further latencies that are searched.
         temperature: Of the parent as teacher.
         teacher_weight: Of the teacher's part of the loss; 0 without a teacher.
@@ -78,6 +79,7 @@ class ParentMetadata(Record):
     final_recipe: Recipe
     ranking_images: int = 0
     rivals: Mapping[str, str] = Field(default_factory=dict)
+    narrowed: bool = False
     curve: int = 0
     temperature: float
     teacher_weight: float

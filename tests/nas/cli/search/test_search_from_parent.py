@@ -1,12 +1,16 @@
 """`nas-search --parent`: what it refuses, what it plans, and a run from images to files."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from PIL import Image
 
-from nas.checkpoints.checkpoint import checkpoint_bytes, load_checkpoint
+from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes, load_checkpoint
 from nas.checkpoints.usage import NORMALIZATIONS
+from nas.cli.search import netadapt_rival
+from search_spaces import REFERENCES
+from search_spaces.network import build
 from tests.nas.small_parent import small_parent
 
 CONFIG = """
@@ -23,6 +27,13 @@ def search(nas_search, photos, tmp_path):
     (tmp_path / "knows.pt").write_bytes(checkpoint_bytes(small_parent(("dark", "light"))))
     options = ("--data", photos, "--device", "madds:1", "--workers", 0)
     return lambda *more: nas_search(*options, *more)
+
+
+def large_parent():
+    """A network that is far above any target here."""
+    spec = REFERENCES["mobilenet_v2"]()
+    usage = replace(small_parent().usage, trained_px=224, classes=tuple(map(str, range(1000))))
+    return Checkpoint(spec, build(spec).state_dict(), usage)
 
 
 RUN = (
@@ -46,16 +57,37 @@ RUN = (
         (("--parent", "parent.pt", "--teacher", "parent.pt"), "--teacher does not apply with --parent"),
         (("--parent", "parent.pt", "--warm-start", "parent.pt"), "--warm-start does not apply"),
         (("--parent", "parent.pt", "--target-ms", 1000), "so there is nothing to search"),
+        (("--rival", "parent.pt", "--from-scratch"), "--rival parent.pt applies to a search from a parent"),
+        (("--with-netadapt", "--from-scratch"), "--with-netadapt applies to a search from a parent"),
+        (("--curve", 2, "--space", "mnasnet"), "--curve 2 applies to a search from a parent"),
+        (("--parent", "parent.pt", "--rival", "none.pt"), "none.pt: No such file or directory"),
+        (("--parent", "parent.pt", "--rival", "some.pth"), "some.pth has weights only"),
+        (("--parent", "parent.pt", "--rival", "knows.pt", "--rival", "more/knows.pt"),
+         "--rival: two networks are called knows"),
+        (("--parent", "parent.pt", "--rival", "large.pt", "--resolutions", "64,32"),
+         "--rival large takes"),
         (("--parent", "parent.pt", "--target-ms", 0.01), "no sampled network is under 0.01 ms here"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_line_before_anything_is_trained(search, tmp_path, options, problem):
     (tmp_path / "some.pth").write_bytes(b"")
     (tmp_path / "parent.yaml").write_text("")
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "knows.pt").write_bytes((tmp_path / "knows.pt").read_bytes())
+    (tmp_path / "large.pt").write_bytes(checkpoint_bytes(large_parent()))
     status, _, err = search(*options)
     assert status == 2
     assert problem in err.splitlines()[-1]
     assert not (tmp_path / "runs").exists()
+
+
+def test_netadapt_narrows_for_one_device(search, nas_search, photos):
+    devices = ("--device", "madds:1=2", "--device", "madds:2=2")
+    status, _, err = nas_search(
+        "--data", photos, "--parent", "parent.pt", "--with-netadapt", *devices
+    )
+    assert status == 2
+    assert "--with-netadapt narrows for one device, and 2 are given" in err.splitlines()[-1]
 
 
 def test_two_photos_a_class_are_the_least(search, photos, tmp_path):
@@ -101,3 +133,38 @@ def test_from_photos_to_files_and_on_from_the_log(search, nas_search, tmp_path):
     again = json.loads(out)
     assert again["verdict"] == result["verdict"]
     assert again["fingerprint"] == result["fingerprint"]
+
+
+def test_rivals_of_all_kinds_and_a_curve_in_one_run(search, nas_search, tmp_path, monkeypatch):
+    monkeypatch.setattr(netadapt_rival, "NETADAPT_STEPS", 1)
+    monkeypatch.setattr(netadapt_rival, "NETADAPT_DELTA", 0.4)
+    more = (
+        "--rival",
+        "knows.pt",
+        "--with-netadapt",
+        "--curve",
+        1,
+        "--batch-size",
+        5,
+        "--trials",
+        10,
+    )
+    status, _, err = search(*RUN, *more, "--run-name", "one", "--json")
+    assert status == 0, err
+    run = tmp_path / "runs" / "one"
+    names = [rival["name"] for rival in json.loads((run / "rivals.json").read_text())["rivals"]]
+    assert names[0].startswith("knows at")
+    assert names[-1] == "NetAdapt at 64 px"
+    assert (run / "netadapt" / "adapted.pt").is_file()
+    kept = load_checkpoint(run / "rivals" / "knows.pt")
+    assert kept.usage.classes == ("dark", "light")
+    (tmp_path / "knows.pt").unlink()  # the run has its own copy
+    finals = (run / "finals.jsonl").read_text()
+    (run / "finals.jsonl").write_text("\n".join(finals.splitlines()[:3]) + "\n")
+    status, _, err = nas_search("--resume", run)
+    assert status == 0, err
+    again = [json.loads(line) for line in (run / "finals.jsonl").read_text().splitlines()]
+    before = [json.loads(line) for line in finals.splitlines()]
+    assert [(t["kind"], t["index"], t["accuracy"]) for t in again] == [
+        (t["kind"], t["index"], t["accuracy"]) for t in before
+    ]

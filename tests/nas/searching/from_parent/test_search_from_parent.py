@@ -17,12 +17,14 @@ from nas.engine.trial import read_trials
 from nas.engine.watching import Silent
 from nas.run_search import search
 from nas.searching.config import FidelityConfig, FinalsConfig
-from nas.searching.from_parent.preparing import SearchedParent
-from nas.searching.from_parent.recovery import Recovery
+from nas.searching.from_parent.recovery import Recovery, logit
+from nas.searching.from_parent.searched_parent import SearchedParent
 from nas.searching.results import conclusion
 from nas.searching.results.record import RunRecord
 from nas.training import train as training
 from nas.training.recipe import Recipe
+from netadapt.channel_selection import channel_order
+from netadapt.sub_networks import sub_network
 from search_spaces import InputError, load_space
 from tests.nas.searching.from_parent.conftest import IMAGES
 from tests.nas.small_parent import small_parent
@@ -293,7 +295,7 @@ def test_trials_say_what_long_training_is_expected_to_reach(
     trained = {trial.key: trial.accuracy for trial in result.finals}
     recovery = Recovery.of(result.rivals, result.finals)
     assert recovery.gains == {
-        rival.spec.resolution: trained["rival", index] - trained["rival-trial", index]
+        rival.spec.resolution: logit(trained["rival", index]) - logit(trained["rival-trial", index])
         for index, rival in enumerate(result.rivals)
     }
     for trial in result.trials:
@@ -355,3 +357,30 @@ def test_the_curve_has_networks_at_further_latencies(space, parent, tmp_path) ->
     assert parts[0] <= 0.25
     assert parts[-1] > 0.5
     assert result.within_target
+
+
+def test_a_network_that_is_made_from_the_tuned_parent_is_a_rival_too(
+    space, parent, tmp_path
+) -> None:
+    asked = []
+
+    def narrow(start, data, target_ms, folder, notify):
+        asked.append((start.spec, target_ms, folder))
+        notify("narrowing")
+        spec = space.decode(space.uniform(0.5, 64))
+        order = channel_order(start.spec, start.weights)
+        weights = sub_network(start.spec, start.weights, spec, order=order)
+        return replace(start, spec=spec, weights=weights)
+
+    searched = SearchedParent(parent, recipe=RECIPE, narrow=narrow)
+    result = run_search(space, parent, tmp_path, parent=searched, trials=3)
+    target_ms = SOURCE.latency(parent.spec).median_ms / 2
+    assert asked == [(parent.spec, target_ms, tmp_path / "netadapt")]
+    assert [rival.name for rival in result.rivals][2:] == ["NetAdapt at 64 px"]
+    kinds = [(trial.kind, trial.index) for trial in result.finals]
+    assert kinds[:5] == [
+        ("rival", 0), ("rival", 1), ("rival", 2), ("rival-trial", 0), ("rival-trial", 1),
+    ]  # fmt: skip
+    again = run_search(space, parent, tmp_path, parent=searched, trials=3)
+    assert again.rivals == result.rivals
+    assert [trial.accuracy for trial in again.finals] == [t.accuracy for t in result.finals]

@@ -1,0 +1,50 @@
+"""One more rival of a search: a network that another method makes of the tuned parent."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from latency import MeasurementError
+from nas.engine.folder.run_folder import RunFolder
+from nas.engine.runner import RunStoppedError, stops_if_lost
+from nas.engine.watching import Watcher, notify_preparing
+from nas.searching.from_parent.rivals import Measure, Rival, add_rival
+from nas.searching.from_parent.searched_parent import Narrow
+
+if TYPE_CHECKING:
+    from nas.checkpoints.checkpoint import Checkpoint
+    from nas.data.images import Dataset
+
+FOLDER = "netadapt"
+"""Folder within the run's in which the parent is narrowed."""
+
+
+def narrowed_rival(
+    narrow: Narrow,
+    parent: Checkpoint,
+    data: Dataset,
+    run: RunFolder,
+    *,
+    measure: Measure,
+    target_ms: float,
+    watcher: Watcher,
+) -> tuple[int, Checkpoint]:
+    """Narrow the tuned parent, and record the result as a rival; what is done already is read.
+
+    Returns:
+        The rival's index, and the network.
+
+    Raises:
+        RunStoppedError: It cannot be measured.
+    """
+    folder = run / FOLDER
+    network = narrow(parent, data, target_ms, folder, partial(notify_preparing, watcher))
+    with stops_if_lost():
+        (reading,) = measure([network.spec])
+    if isinstance(reading, MeasurementError):
+        raise RunStoppedError(f"the network of {folder} could not be measured: {reading}")
+    own = network.usage.mean, network.usage.std
+    name = f"NetAdapt at {network.spec.resolution} px"
+    rivals = add_rival(run, Rival(name, network.spec, reading, normalization=own)).rivals
+    return [rival.name for rival in rivals].index(name), network
