@@ -173,7 +173,8 @@ def the_parent(opened: Opened, latencies: Sequence[Read], folder: Path) -> Paren
     spec = opened.space.parent
     sources, targets = opened.search.sources, opened.targets_ms
     # The run's readings are on the scale of the parent's pace in the same rounds, which they record.
-    paces = [reading.anchor_ms for reading in opened.rivals[0].latencies]
+    known = opened.rivals[0].latencies if opened.rivals else ()
+    paces: list[float | None] = [reading.anchor_ms for reading in known] or [None] * len(sources)
     own_ms = [
         pace or source.latency(spec).median_ms for pace, source in zip(paces, sources, strict=True)
     ]
