@@ -8,7 +8,7 @@ BUDGET ?= 6m
 TEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev search netadapt compare test test-slow test-all coverage lint format docs bench clean
+.PHONY: help setup setup-dev search netadapt compare test test-slow test-long test-all coverage lint format docs bench clean
 
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,9 +30,12 @@ test: $(VENV)/.installed-dev lint ## Run linters, type checks and the tests, but
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal -m "not slow"
 
 test-slow: $(VENV)/.installed-dev ## Run the slow tests: real kills, Ray, a browser, real photos
-	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal -m slow
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal -m "slow and not long"
 
-test-all: test test-slow ## Run all tests
+test-long: $(VENV)/.installed-dev ## Run what the slow tests nearly cover: more kills, more workers
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal -m long
+
+test-all: test test-slow test-long ## Run all tests
 
 coverage: $(VENV)/.installed-dev ## Run all tests, and say which lines they leave out
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal --cov --cov-report=term:skip-covered

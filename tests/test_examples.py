@@ -121,6 +121,7 @@ def test_own_images(tmp_path, images, small_space, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_own_images_measures_on_the_cpu_by_default(tmp_path, images, small_space, capsys):
     folder = tmp_path / "runs" / "photos"
     options = ["--space", small_space, "--trials", 1, "--finalists", 1, "--steps", 2]

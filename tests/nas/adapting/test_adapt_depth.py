@@ -121,6 +121,7 @@ def test_a_shorter_network_is_trained_from_the_parents_weights():
 
 @pytest.mark.ray
 @pytest.mark.slow
+@pytest.mark.long
 def test_workers_drop_the_same_blocks(tmp_path):
     arguments = {"data": DATA, "latency": open_device("madds:1")}
     here = DEEP.model_copy(update={"target_ms": 0.85 * FULL_MS, "compare": "none"})

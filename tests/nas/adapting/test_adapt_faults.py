@@ -237,6 +237,7 @@ class Deadly(Trainer):
 
 @pytest.mark.ray
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_worker_is_retried_and_a_deadly_proposal_discarded(tmp_path):
     config = QUICK.model_copy(update={"schedule": ScheduleConfig(workers=2)})
     (tmp_path / "marks").mkdir()

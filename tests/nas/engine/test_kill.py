@@ -75,6 +75,7 @@ def in_two_parts(place):
     return place
 
 
+@pytest.mark.long
 def test_nor_where_candidates_train_for_a_first_part_first(in_two_parts):
     rng = random.Random(7)
     moments, settings = rng.sample(range(16), 1), ("--config", "parts.yaml")

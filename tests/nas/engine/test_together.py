@@ -84,6 +84,7 @@ def test_two_workers_train_as_one_though_a_machine_is_lost(machines, tmp_path, c
     assert done.test.loss == pytest.approx(alone.test.loss, rel=1e-3)
 
 
+@pytest.mark.long
 def test_what_one_worker_finds_wrong_ends_all(machines, tmp_path):
     nowhere = {"keeper": StateKeeper(tmp_path), "on_progress": lambda _: None}
     with pytest.raises(InputError, match="no such image"):

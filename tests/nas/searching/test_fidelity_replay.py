@@ -96,6 +96,7 @@ class TestReplay:
 
     @pytest.mark.ray
     @pytest.mark.slow
+    @pytest.mark.long
     def test_on_ray_too(self, begin):
         whole = finish(begin("whole", **PARTS))
         loop = begin(**PARTS)

@@ -265,6 +265,7 @@ def test_a_time_budget_leaves_time_for_it(make_loop):
 
 @pytest.mark.slow
 @pytest.mark.ray
+@pytest.mark.long
 def test_workers_of_ray_have_it(tmp_path, run, teacher, taught):
     there = run(tmp_path, teacher=teacher, schedule=ScheduleConfig(workers=1))
     assert equal(final_weights(there), final_weights(taught))

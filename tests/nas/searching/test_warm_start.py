@@ -46,6 +46,7 @@ def test_of_several_the_most_similar_lends_its_weights(random_tokens):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_trial_of_the_network_itself_begins_as_good_as_it_is(random_tokens):
     tokens = random_tokens(SPACE.arities, 3)
     trained = ProxyTraining(DATA, DATA, Recipe(steps=30, batch_size=16))(

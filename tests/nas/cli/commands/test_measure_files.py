@@ -69,6 +69,7 @@ FREE = (1, 3, "H", "W")
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_several_files_and_a_network_at_one_size(nas, file, rows):
     names = [file("a.onnx", FREE), file("b.onnx", (None,) * 4, data=True), "mobilenet_v3_small"]
     found = measured(nas, *names, "--device", rows, "--resolution", 96)
