@@ -33,7 +33,7 @@ from nas.searching.config import FidelityConfig, FinalsConfig, SearchConfig
 from nas.searching.fidelity import Halving, candidates_worth
 from nas.searching.from_parent.preparing import FromParent
 from nas.searching.from_parent.searched_parent import SearchedParent
-from nas.searching.from_scratch import FromScratch
+from nas.searching.from_scratch.preparing import FromScratch
 from nas.searching.images import SearchImages
 from nas.searching.latency_warmup import PowerLaw, can_be_guided, guide
 from nas.searching.plan import Budget, SearchPlan, search_runner
@@ -110,7 +110,8 @@ def search(
         schedule: Where trials train; in this process by default.
         warm_start: Trained networks of the space; a trial is initialized from the most similar one.
         weights_from: A trained network outside of the space, of any classes; trials and finalists begin
-            with its weights where they overlap (`nas.searching.overlap`), on images normalized for it.
+            with its weights where they overlap (`nas.searching.from_scratch.overlap`), on images that are
+            normalized for it.
         latency_warmup: A latency law per device. The controller's policy, if it has one, is moved to
             networks within the target before the first trial; a controller that supports it stays within
             (`nas.searching.latency_warmup`).

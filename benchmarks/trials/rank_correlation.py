@@ -43,8 +43,8 @@ from nas.checkpoints.usage import Usage
 from nas.data.images import Dataset
 from nas.data.load import load_dataset
 from nas.engine.job import Job, trial_seed
-from nas.searching.proxy_task import ProxyTraining
-from nas.searching.warm_start import WarmStart
+from nas.searching.from_scratch.proxy_task import ProxyTraining
+from nas.searching.from_scratch.warm_start import WarmStart
 from nas.training.evaluate import evaluate
 from nas.training.recipe import Augment, Recipe
 from search_spaces import ArchSpec, SearchSpace, Tokens, load_space

@@ -44,7 +44,7 @@ from benchmarks.trials.rank_correlation import (
     tokens,
 )
 from nas.data.images import Dataset
-from nas.searching.inheritance import layers, window
+from nas.searching.from_scratch.inheritance import layers, window
 from nas.searching.planning.forecast import extreme
 from nas.training.augmentation.augment import augment, normalize
 from nas.training.evaluate import evaluate

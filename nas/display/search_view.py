@@ -19,6 +19,7 @@ from nas.engine.watching import Silent
 from nas.formatting import counted, duration, in_short, percent
 from nas.searching.config import SearchConfig
 from nas.searching.fidelity import full_lengths
+from nas.searching.from_parent.recovery import RIVAL, RIVAL_TRIAL
 from nas.searching.sizes import Sizes
 from nas.searching.teacher_cost import Slowdown, no_teacher
 from search_spaces import count
@@ -31,11 +32,11 @@ NAMES = {
     "rung": "shorter training of trial",
     "final": "finalist",
     "repeat": "repeat of",
-    "rival": "rival",
-    "rival-trial": "trial of rival",
+    RIVAL: "rival",
+    RIVAL_TRIAL: "trial of rival",
 }
 
-RIVALS = frozenset({"rival", "rival-trial"})
+RIVALS = frozenset({RIVAL, RIVAL_TRIAL})
 """Kinds of training before the first trial of a search from a parent."""
 
 

@@ -12,16 +12,16 @@ from nas.engine.folder.run_teacher import RunTeacher
 from nas.engine.measuring import require_distinct
 from nas.searching.config import FidelityConfig, FinalsConfig
 from nas.searching.fidelity import first_recipe
+from nas.searching.from_scratch.proxy_task import ProxyTraining
 from nas.searching.latency_warmup import PowerLaw
-from nas.searching.proxy_task import ProxyTraining
 from nas.training.recipe import Recipe
 from nas.training.teacher_config import TeacherConfig
 from search_spaces import InputError, SearchSpace
 
 if TYPE_CHECKING:
+    from nas.searching.from_scratch.overlap import Overlap
+    from nas.searching.from_scratch.warm_start import WarmStart
     from nas.searching.images import SearchImages
-    from nas.searching.overlap import Overlap
-    from nas.searching.warm_start import WarmStart
     from nas.training.teacher import Teacher
 
 DEFAULT_TRIALS = 100

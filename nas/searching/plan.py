@@ -21,7 +21,7 @@ from nas.engine.trial import Trial
 from nas.engine.watching import Several, Watcher, notify_fitting
 from nas.searching.fidelity import Fidelity, FullLength
 from nas.searching.from_parent.curve import Curve
-from nas.searching.from_parent.recovery import LONG, SHORT, Recovery
+from nas.searching.from_parent.recovery import RIVAL, RIVAL_TRIAL, Recovery
 from nas.searching.from_parent.rivals import Rival
 from nas.searching.results.estimates import distinct, estimates, finalists
 from nas.searching.teacher_cost import Slowdown, no_teacher
@@ -109,7 +109,7 @@ class SearchPlan:
     def __call__(self) -> Generator[list[Job], list[Trial], list[Trial]]:
         """Yield batches of jobs, be sent their trials; return the final trainings."""
         if self.rivals:
-            trained = yield [*self._rival_jobs(LONG), *self._rival_jobs(SHORT)]
+            trained = yield [*self._rival_jobs(RIVAL), *self._rival_jobs(RIVAL_TRIAL)]
             self.recovery = Recovery.of(self.rivals, trained)
         lowest = 0.0
         while size := self._next_size():
@@ -136,7 +136,7 @@ class SearchPlan:
 
     def spec_of(self, trial: Trial) -> ArchSpec:
         """Return the network of a trial or a final training."""
-        if trial.kind in (LONG, SHORT):
+        if trial.kind in (RIVAL, RIVAL_TRIAL):
             return self.rivals[trial.index].spec
         return self.space.decode(trial.tokens)
 
@@ -167,10 +167,10 @@ class SearchPlan:
                 spec=rival.spec,
                 seed=trial_seed(self.budget.seed, index, kind),
                 latencies=rival.latencies,
-                length=self.final_length if kind == LONG else 1.0,
+                length=self.final_length if kind == RIVAL else 1.0,
             )
             for index, rival in enumerate(self.rivals)
-            if kind == LONG or rival.normalization is None
+            if kind == RIVAL or rival.normalization is None
         ]
 
     def _job(
@@ -246,7 +246,7 @@ def search_runner(
             folder,
             "trials.jsonl",
             TRIALS,
-            early=frozenset({LONG, SHORT}),
+            early=frozenset({RIVAL, RIVAL_TRIAL}),
             devices=len(plan.targets_ms),
         ),
         reward=lambda job, accuracy: plan.reward(accuracy, [ms.median_ms for ms in job.latencies]),

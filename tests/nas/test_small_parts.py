@@ -7,7 +7,8 @@ from latency import Device, Latency
 from nas.engine.trial import Trial
 from nas.searching.config import SearchConfig, config_yaml, load_config
 from nas.searching.presets import PRESETS, make_config
-from nas.searching.results.search_result import choose_winner, frame, pareto_front
+from nas.searching.results.search_result import choose_winner
+from nas.searching.results.table import frame, pareto_front
 from nas.searching.reward import Reward, absolute_reward, power_reward
 from nas.searching.sizes import Sizes
 from nas.statistics.noise import (

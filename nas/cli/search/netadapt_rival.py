@@ -68,7 +68,7 @@ class NetAdaptRival:
 
 
 class _Steps(AdaptWatcher):
-    """Tells of each step."""
+    """Reports each step."""
 
     def __init__(self, notify: Callable[[str], None]) -> None:
         self._notify = notify

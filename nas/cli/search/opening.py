@@ -41,9 +41,9 @@ from nas.searching.config import (
     load_config,
     parse_config,
 )
-from nas.searching.overlap import Overlap
+from nas.searching.from_scratch.overlap import Overlap
+from nas.searching.from_scratch.warm_start import WarmStart
 from nas.searching.sizes import settle_sizes
-from nas.searching.warm_start import WarmStart
 from search_spaces import SPACES, FactorizedSpace, InputError, load_space
 from search_spaces.shell import quoted
 

@@ -45,7 +45,7 @@ def with_own_space(config: SearchConfig, parent: Checkpoint) -> SearchConfig:
 
 
 def own_space_copy(space: str) -> dict[str, bytes]:
-    """Return the run's copy of a space's file, which needs no other file beside it."""
+    """Return a space's file for the run's folder, with no reference to other files."""
     file = ElasticFile.read(space)
     content = Path(space).read_bytes() if file is None else file.to_yaml().encode()
     return {OWN_SPACE: content}

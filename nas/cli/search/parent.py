@@ -150,13 +150,16 @@ def default_resolutions(parent: Checkpoint, largest: int) -> tuple[int, ...]:
 
 
 def elastic_space(
-    parent: Checkpoint, resolutions: tuple[int, ...], *, classes: int
+    source: str, parent: Checkpoint, resolutions: tuple[int, ...], *, classes: int
 ) -> ElasticSpace:
-    """Return the space of a parent's sub-networks.
+    """Return the space of a parent's sub-networks: all of them, or those of the user's own file.
 
     Raises:
-        InputError: A resolution does not fit the network.
+        InputError: A resolution does not fit the network, or the file is invalid.
     """
+    own = ElasticFile.read(source)
+    if own is not None:
+        return own.space(classes=classes, resolutions=resolutions)
     try:
         return ElasticSpace.of(parent.spec, classes=classes, resolutions=resolutions)
     except ValidationError as error:
@@ -200,27 +203,13 @@ def open_from_parent(
     from nas.checkpoints.checkpoint import checkpoint_bytes  # imports torch
 
     assert config.parent is not None
-    for option, given in (("--teacher", config.teacher), ("--warm-start", config.warm_start)):
-        if given:
-            raise InputError(
-                f"{option} does not apply with --parent, which gives the weights and is the teacher: leave "
-                "it out"
-            )
-    if config.parent.with_netadapt and len(sources) > 1:
-        raise InputError(
-            f"--with-netadapt narrows for one device, and {len(sources)} are given: give one, or leave it "
-            "out"
-        )
+    _require_alone(config, devices=len(sources))
     require_enough_images(images)
     sides = config.parent.resolutions
     largest = config.resolution or (max(sides) if sides else images.default_px())
     resolutions = sides or default_resolutions(parent, largest)
     largest = max(resolutions)
-    classes, own_file = len(images.classes), ElasticFile.read(config.space)
-    if own_file is None:
-        space = elastic_space(parent, resolutions, classes=classes)
-    else:
-        space = own_file.space(classes=classes, resolutions=resolutions)
+    space = elastic_space(config.space, parent, resolutions, classes=len(images.classes))
     own = config.parent.model_copy(update={"resolutions": resolutions})
     config = config.model_copy(update={"parent": own}).with_sizes(Sizes(largest, largest))
     open_controller(config, space.arities)
@@ -252,3 +241,23 @@ def open_from_parent(
         copies=copies,
         began_s=began_s,
     )
+
+
+def _require_alone(config: SearchConfig, *, devices: int) -> None:
+    """Check that no setting contradicts the parent.
+
+    Raises:
+        InputError: One does.
+    """
+    assert config.parent is not None
+    for option, given in (("--teacher", config.teacher), ("--warm-start", config.warm_start)):
+        if given:
+            raise InputError(
+                f"{option} does not apply with --parent, which gives the weights and is the teacher: leave "
+                "it out"
+            )
+    if config.parent.with_netadapt and devices > 1:
+        raise InputError(
+            f"--with-netadapt narrows for one device, and {devices} are given: give one, or leave it "
+            "out"
+        )

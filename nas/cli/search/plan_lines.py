@@ -16,7 +16,7 @@ from nas.formatting import counted, duration, networks, three_digits
 from nas.searching.config import SearchConfig
 from nas.searching.fidelity import LEAST_PAIRS
 from nas.searching.from_parent.parent import fits_classes
-from nas.searching.overlap import Overlap
+from nas.searching.from_scratch.overlap import Overlap
 from nas.searching.planning.earlier_runs import Earlier
 from nas.searching.planning.forecast import PARENT, Cost, Span
 from nas.searching.sizes import Sizes

@@ -21,7 +21,7 @@ from nas.report.charts import (
     target_line,
 )
 from nas.searching.results.record import DeviceRecord, RunRecord
-from nas.searching.results.search_result import pareto_front
+from nas.searching.results.table import pareto_front
 from nas.searching.sizes import Sizes
 
 

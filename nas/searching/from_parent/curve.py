@@ -20,7 +20,7 @@ SMALLEST = 0.25
 """Latency of the fastest point, relative to the parent's."""
 
 SHARE = 5
-"""One of so many candidates of a batch is for the curve."""
+"""Candidates of a batch for each one that is for the curve."""
 
 DRAWN = 32
 """Networks drawn for a candidate; the one of the highest estimated accuracy is trained."""

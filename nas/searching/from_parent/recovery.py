@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from nas.engine.trial import Trial
 from nas.searching.from_parent.rivals import Rival
 
-LONG, SHORT = "rival", "rival-trial"
+RIVAL, RIVAL_TRIAL = "rival", "rival-trial"
 """Kinds of job that train a rival as a finalist, and as a trial."""
 
 LEAST = 0.001
@@ -41,9 +41,10 @@ class Recovery:
         """Compare the long and the short training of each rival that is made from the parent."""
         accuracies = {trial.key: trial.accuracy for trial in trained if trial.accuracy is not None}
         gains = {
-            rival.spec.resolution: logit(accuracies[LONG, index]) - logit(accuracies[SHORT, index])
+            rival.spec.resolution: logit(accuracies[RIVAL, index])
+            - logit(accuracies[RIVAL_TRIAL, index])
             for index, rival in enumerate(rivals)
-            if {(LONG, index), (SHORT, index)} <= accuracies.keys()
+            if {(RIVAL, index), (RIVAL_TRIAL, index)} <= accuracies.keys()
         }
         return cls(gains)
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from nas.searching.config import SearchConfig
 from nas.searching.planning.forecast import PARENT, STARTING_S, Cost, Span
 from nas.searching.teacher_cost import FORWARD_PASSES
+from nas.training.recipe import Recipe
 from nas.training.speed import training_speed
 from netadapt import width_groups
 from search_spaces import ArchSpec
@@ -53,44 +55,28 @@ def cost_from_parent(
         tunes: Whether the parent is fine-tuned first.
     """
     assert config.parent is not None
-    finals = config.finals
-    threads = config.schedule.cpus_per_trial
+    finals, threads = config.finals, config.schedule.cpus_per_trial
     speed = training_speed(parent, config.recipe, px=parent.resolution, threads=threads)
-    own_s = 1 / speed
-    part = min(
-        1.0,
-        *(
-            target_ms / span.references[PARENT].median_ms
-            for target_ms, span in zip(targets_ms, spans, strict=True)
-        ),
-    )
-    taught_s = own_s / FORWARD_PASSES if config.parent.teacher_weight else 0.0
-    image_s = part * own_s + taught_s
-    images = config.recipe.total_steps(train_images) * config.recipe.batch_size
-    read_s = part * own_s / FORWARD_PASSES
-    trial_s = images * image_s + ranking_images * read_s
-    final_s = finals.epochs_factor * images * image_s + val_images * read_s
-    rivals = len(config.parent.resolutions or (parent.resolution,))
-    tuning = config.parent.recipe
-    # A named rival is tuned as the parent was before it trains as a finalist.
-    first_s = part * own_s * tuning.total_steps(train_images) * tuning.batch_size
+    parts = [
+        target_ms / span.references[PARENT].median_ms
+        for target_ms, span in zip(targets_ms, spans, strict=True)
+    ]
+    pace = _Pace(1 / speed, min(1.0, *parts), taught=config.parent.teacher_weight > 0)
+    images = _images(config.recipe, train_images)
+    trial_s = pace.training_s(images) + pace.reading_s(ranking_images)
+    final_s = pace.training_s(finals.epochs_factor * images) + pace.reading_s(val_images)
+    made = len(config.parent.resolutions or (parent.resolution,))
     named = len(config.parent.rivals)
-    rivals_s = (rivals + named) * final_s + named * first_s + rivals * trial_s
+    # A named rival is tuned as the parent was before it trains as a finalist.
+    first_s = replace(pace, taught=False).training_s(_images(config.parent.recipe, train_images))
+    rivals_s = (made + named) * final_s + named * first_s + made * trial_s
     if config.parent.with_netadapt:
-        # Its networks are between the parent's size and the target's.
-        shown = NETADAPT_STEPS * config.recipe.batch_size
-        taught = shown * ((1 + part) / 2 * own_s + taught_s)
-        proposal_s = taught + val_images * (1 + part) / 2 * own_s / FORWARD_PASSES
-        steps = math.ceil((1 - part) / NETADAPT_DELTA)
-        rivals_s += final_s + steps * len(width_groups(parent)) * proposal_s
-    finalists = finals.count + config.parent.curve
-    ends_s = finalists * final_s + finals.repeats * trial_s
-    measured = config.trials + SOLVED * rivals
-    tuned = 0
-    if tunes:
-        aside = ranking_images - val_images
-        parents = [train_images, train_images - aside] if aside else [train_images]
-        tuned = sum(tuning.total_steps(number) * tuning.batch_size for number in parents)
+        rivals_s += final_s + _netadapt_s(parent, config, pace, val_images)
+    ends_s = (finals.count + config.parent.curve) * final_s + finals.repeats * trial_s
+    measured = config.trials + SOLVED * made
+    aside = ranking_images - val_images
+    parents = [train_images, *([train_images - aside] if aside else [])] if tunes else []
+    tuned_images = sum(_images(config.parent.recipe, number) for number in parents)
     return Cost(
         trials=config.trials,
         trials_s=config.trials * trial_s / workers,
@@ -99,5 +85,42 @@ def cost_from_parent(
         start_s=0.0 if config.schedule.workers == 0 else STARTING_S,
         rivals_s=max(rivals_s / workers, final_s),
         # In this process, on all cores: nearly as fast as several trials at once.
-        parent_s=tuned * own_s * threads / (os.cpu_count() or 1),
+        parent_s=tuned_images * pace.parent_s * threads / (os.cpu_count() or 1),
     )
+
+
+@dataclass(frozen=True)
+class _Pace:
+    """How fast sub-networks train on one worker.
+
+    Attributes:
+        parent_s: Seconds in which the parent trains on an image.
+        part: Cost of a sub-network, relative to the parent's.
+        taught: Whether the parent is the teacher, which adds a forward pass at its own size.
+    """
+
+    parent_s: float
+    part: float
+    taught: bool
+
+    def training_s(self, images: float) -> float:
+        """Return the seconds of a training on so many images."""
+        teacher = 1 / FORWARD_PASSES if self.taught else 0.0
+        return images * (self.part + teacher) * self.parent_s
+
+    def reading_s(self, images: int) -> float:
+        """Return the seconds of an evaluation."""
+        return images * self.part * self.parent_s / FORWARD_PASSES
+
+
+def _images(recipe: Recipe, train_images: int) -> int:
+    """Return how many images a training sees."""
+    return recipe.total_steps(train_images) * recipe.batch_size
+
+
+def _netadapt_s(parent: ArchSpec, config: SearchConfig, pace: _Pace, val_images: int) -> float:
+    """Return the seconds of narrowing the parent, on one worker."""
+    between = replace(pace, part=(1 + pace.part) / 2)  # from the parent's size to the target's
+    tuned_s = between.training_s(NETADAPT_STEPS * config.recipe.batch_size)
+    steps = math.ceil((1 - pace.part) / NETADAPT_DELTA)
+    return steps * len(width_groups(parent)) * (tuned_s + between.reading_s(val_images))

@@ -16,15 +16,9 @@ from nas.engine.trial import Trial
 from nas.searching.images import SearchImages
 from nas.searching.plan import SearchPlan
 from nas.searching.results.estimates import estimates
-from nas.searching.results.search_result import (
-    SearchResult,
-    Trained,
-    choose_winner,
-    finalist_weights,
-    name_of,
-    write_results,
-)
+from nas.searching.results.search_result import SearchResult, Trained, choose_winner, name_of
 from nas.searching.results.verdict import Difference, Score, Verdict
+from nas.searching.results.writing import finalist_weights, write_results
 from nas.statistics.noise import fastest_of_the_best, measure_noise
 
 if TYPE_CHECKING:

@@ -14,12 +14,12 @@ from nas.atomic_files import read_object
 from nas.engine.folder.records import Record, parse_record
 from nas.engine.folder.run_metadata import DataMetadata, DeviceMetadata, TeacherMetadata
 from nas.searching.config import FidelityConfig
+from nas.searching.from_scratch.overlap import OverlapMetadata
+from nas.searching.from_scratch.warm_start import WarmStartMetadata
 from nas.searching.latency_warmup import PowerLaw
-from nas.searching.overlap import OverlapMetadata
 from nas.searching.plan import Budget
 from nas.searching.reward import Reward
 from nas.searching.sizes import deployed_sizes
-from nas.searching.warm_start import WarmStartMetadata
 from nas.training.recipe import Recipe
 from search_spaces import InputError, SearchSpace
 
@@ -65,7 +65,7 @@ class ParentMetadata(Record):
         weights: Digest of its weights, as given.
         recipe: How it was fine-tuned first; None if it was trained on these classes.
         final_recipe: How finalists train.
-        ranking_images: Images that trials are ranked on, if so many are there.
+        ranking_images: Largest number of images that trials are ranked on, unless more are held out.
         rivals: Digest of the weights of each network that the user named to compare with.
         narrowed: Whether NetAdapt's network is compared with, too.
         curve: Number of further latencies that are searched.

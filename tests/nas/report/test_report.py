@@ -13,7 +13,8 @@ from nas.engine.runner import RunStoppedError, run_serially
 from nas.engine.watching import PolicyRecord
 from nas.report.search.report import chart_id, render, write_report
 from nas.searching.results.metadata import search_metadata
-from nas.searching.results.search_result import SearchResult, choose_winner, pareto_front
+from nas.searching.results.search_result import SearchResult, choose_winner
+from nas.searching.results.table import pareto_front
 from nas.searching.sizes import Sizes
 from nas.statistics.noise import fastest_of_the_best, measure_noise
 from search_spaces import InputError, count, load_space

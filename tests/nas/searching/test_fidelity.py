@@ -14,8 +14,8 @@ from nas.engine.runner import RunStoppedError, run_serially
 from nas.engine.watching import TensorBoard
 from nas.searching.config import FidelityConfig, SearchConfig, config_yaml, load_config
 from nas.searching.fidelity import LEAST_PAIRS, LEAST_STEPS, Line, first_recipe, full_lengths
+from nas.searching.from_scratch.proxy_task import ProxyTraining
 from nas.searching.presets import make_config
-from nas.searching.proxy_task import ProxyTraining
 from nas.searching.results.estimates import estimates, finalists
 from nas.searching.results.metadata import search_metadata
 from nas.searching.results.record import RunRecord

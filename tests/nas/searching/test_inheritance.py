@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from nas.searching.inheritance import most_similar, overlapping, source_tokens
+from nas.searching.from_scratch.inheritance import most_similar, overlapping, source_tokens
 from netadapt import narrowed, width_groups
 from netadapt.weights import inherit
 from search_spaces import REFERENCES, InputError, load_space

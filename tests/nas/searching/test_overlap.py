@@ -15,8 +15,8 @@ from nas.engine.job import Job
 from nas.report.search.procedure import procedure
 from nas.run_search import search
 from nas.searching.config import FinalsConfig
-from nas.searching.overlap import Overlap
-from nas.searching.proxy_task import ProxyTraining
+from nas.searching.from_scratch.overlap import Overlap
+from nas.searching.from_scratch.proxy_task import ProxyTraining
 from nas.searching.results.record import RunRecord
 from nas.training.recipe import Recipe
 from search_spaces import REFERENCES, ElasticSpace, InputError, count, load_space

@@ -9,13 +9,9 @@ from latency import Device, DeviceLostError, Latency, MeasurementError, Pool, op
 from nas.engine.runner import RunStoppedError, run_serially
 from nas.engine.trial import Trial
 from nas.searching.results.estimates import finalists
-from nas.searching.results.search_result import (
-    SearchResult,
-    best_yaml,
-    choose_winner,
-    frame,
-    pareto_front,
-)
+from nas.searching.results.search_result import SearchResult, choose_winner
+from nas.searching.results.table import frame, pareto_front
+from nas.searching.results.writing import best_yaml
 from nas.searching.reward import Reward
 from nas.searching.sizes import Sizes
 from search_spaces import InputError, count

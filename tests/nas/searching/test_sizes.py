@@ -11,7 +11,7 @@ from nas.checkpoints.torch_files import state_of
 from nas.data.images import ArraySplit, Dataset
 from nas.engine.job import Job
 from nas.run_search import search
-from nas.searching.proxy_task import ProxyTraining
+from nas.searching.from_scratch.proxy_task import ProxyTraining
 from nas.training.evaluate import evaluate
 from nas.training.recipe import Recipe
 from nas.training.train import FirstPart, train

@@ -24,9 +24,9 @@ from nas.engine.trial import Trial
 from nas.engine.watching import Silent
 from nas.run_search import search
 from nas.searching.config import FinalsConfig
+from nas.searching.from_scratch.proxy_task import ProxyTraining
 from nas.searching.planning.forecast import Cost
 from nas.searching.presets import make_config
-from nas.searching.proxy_task import ProxyTraining
 from nas.searching.sizes import Sizes
 from nas.searching.teacher_cost import slowdown
 from nas.training.augmentation.augment import normalize

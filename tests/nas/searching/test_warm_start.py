@@ -14,8 +14,8 @@ from nas.checkpoints.usage import Usage
 from nas.engine.job import Job
 from nas.run_search import search
 from nas.searching.config import FinalsConfig
-from nas.searching.proxy_task import ProxyTraining
-from nas.searching.warm_start import WarmStart
+from nas.searching.from_scratch.proxy_task import ProxyTraining
+from nas.searching.from_scratch.warm_start import WarmStart
 from nas.training.recipe import Recipe
 from search_spaces import InputError, load_space
 from search_spaces.network import build

@@ -2,8 +2,8 @@
 
 MnasNet's space has MobileNetV2's skeleton: the same stages, of the same strides. A layer is matched with
 the trained network's at the same place, of the same `op` and role, in a block with the same kind of
-nonlinearity. What the two share is copied as in `nas.searching.inheritance`. The classifier, and whatever
-else has no counterpart, is new.
+nonlinearity. What the two share is copied as in `nas.searching.from_scratch.inheritance`. The classifier
+is new, and so is whatever else has no counterpart.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
 from nas.engine.folder.records import Record
-from nas.searching.inheritance import copied, layers
+from nas.searching.from_scratch.inheritance import copied, layers
 from search_spaces import ArchSpec, FactorizedSpace, InputError, SearchSpace, Tokens
 
 if TYPE_CHECKING:

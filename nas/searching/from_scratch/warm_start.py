@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from nas.engine.folder.records import Record
-from nas.searching.inheritance import most_similar, overlapping, source_tokens
+from nas.searching.from_scratch.inheritance import most_similar, overlapping, source_tokens
 from search_spaces import FactorizedSpace, InputError, SearchSpace, Tokens
 
 if TYPE_CHECKING:

@@ -16,11 +16,11 @@ from nas.searching.arguments import proxy_training, read_teacher
 from nas.searching.config import FidelityConfig, FinalsConfig
 from nas.searching.fidelity import as_it_trains
 from nas.searching.from_parent.rivals import Measure
+from nas.searching.from_scratch.overlap import Overlap
+from nas.searching.from_scratch.warm_start import WarmStart
 from nas.searching.images import SearchImages
-from nas.searching.overlap import Overlap
 from nas.searching.results.metadata import TrainingMetadata
 from nas.searching.training_method import Ready
-from nas.searching.warm_start import WarmStart
 from nas.training.recipe import Recipe
 from nas.training.teacher_config import TeacherConfig
 from search_spaces import InputError, SearchSpace

@@ -12,8 +12,8 @@ from nas.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from nas.data.images import Dataset
-    from nas.searching.overlap import Overlap
-    from nas.searching.warm_start import WarmStart
+    from nas.searching.from_scratch.overlap import Overlap
+    from nas.searching.from_scratch.warm_start import WarmStart
     from nas.training.teacher import Teacher
     from nas.training.train import FirstPart
 
