@@ -30,17 +30,17 @@ from nas.searching.arguments import (
     score_on_devices,
 )
 from nas.searching.config import FidelityConfig, FinalsConfig, SearchConfig
+from nas.searching.defaults import Defaults
 from nas.searching.fidelity import Halving, candidates_worth
 from nas.searching.from_parent.preparing import FromParent
 from nas.searching.from_parent.searched_parent import SearchedParent
-from nas.searching.from_scratch.preparing import FromScratch
+from nas.searching.from_scratch.preparing import FromScratch, ScratchOptions
 from nas.searching.images import SearchImages
 from nas.searching.latency_warmup import PowerLaw, can_be_guided, guide
 from nas.searching.plan import Budget, SearchPlan, search_runner
 from nas.searching.results.conclusion import conclude
 from nas.searching.results.metadata import search_metadata
 from nas.searching.results.search_result import SearchResult
-from nas.searching.reward import Reward
 from nas.searching.teacher_cost import Slowdown, slowed_by
 from nas.searching.time_budget import TimeBudget, WallTime
 from nas.searching.training_method import TrainingMethod
@@ -49,7 +49,7 @@ from nas.training.teacher_config import TeacherConfig
 from search_spaces import SearchSpace
 
 LEAST_OF_TARGET = 0.7
-"""Part of the target that sub-networks of a parent should take: most are far smaller than they may be."""
+"""Fraction of the target below which sub-networks are not proposed; most are far faster than needed."""
 
 if TYPE_CHECKING:
     from nas.checkpoints.checkpoint import Checkpoint
@@ -99,10 +99,12 @@ def search(
             resolution: those at each resolution.
         target_ms: Target latency in milliseconds, or a sequence of one per device.
         folder: The run's folder; created if missing.
-        recipe: Training recipe of a trial.
+        recipe: Training recipe of a trial. For this and the next defaults see `nas.searching.defaults`.
         reward: Called with (accuracy in 0..1, latency in ms, target_ms=); with tuples if there are several
-            devices. Defaults to ACC*(LAT/T)^-0.15 (MnasNet, eq. 2), multiplied over the devices.
-        trials: Number of candidates; 100 by default, at most the number of networks in the space.
+            devices. Defaults to ACC*(LAT/T)^-0.15 (MnasNet, eq. 2), multiplied over the devices; with a
+            parent to ACC within the target and ACC*(LAT/T)^-1 above it.
+        trials: Number of candidates; 100 by default, 60 with a parent, at most the number of networks in
+            the space.
         wall_time: Time budget in seconds, in place of a number of trials; leaves time for the finals.
         batch_size: Candidates per controller update.
         finals: How many candidates train longer at the end, and how much longer.
@@ -135,35 +137,33 @@ def search(
     """
     began_s = time.monotonic()
     sources, targets_ms = aimed(latency, target_ms)
-    finals, schedule = finals or FinalsConfig(), schedule or ScheduleConfig(workers=0)
+    usual = Defaults.from_scratch() if parent is None else Defaults.from_parent()
+    finals, schedule = finals or usual.finals, schedule or ScheduleConfig(workers=0)
     limit = WallTime(wall_time) if isinstance(wall_time, int | float) else wall_time
     seconds = limit.seconds if limit else None
+    trials = usual.trials if trials is None and limit is None else trials
     most = most_trials(space, trials, seconds=seconds, batch_size=batch_size)
     budget = Budget(most, batch_size, finals.count, finals.repeats, seed, seconds)
     require_laws(latency_warmup, sources)
-    reward, recipe = reward or Reward(), recipe or Recipe()
+    reward, recipe = reward or usual.reward, recipe or usual.recipe
     images = SearchImages.of(space, data, final_data)
     run = RunFolder(Path(folder))
     finals = finals.as_it_trains(recipe, train_images=len(data.train))
+    options = ScratchOptions(warm_start, weights_from, teacher, evaluate)
     trained: TrainingMethod
     if parent is None:
         trained = FromScratch.of(
             space,
             images,
             recipe,
+            options,
             finals=finals,
             fidelity=fidelity,
-            warm_start=warm_start,
-            weights_from=weights_from,
-            teacher=teacher,
             schedule=schedule,
             run=run,
-            evaluate=evaluate,
         )
     else:
-        require_alone(
-            warm_start=warm_start, weights_from=weights_from, teacher=teacher, evaluate=evaluate
-        )
+        require_alone(**vars(options))
         trained = FromParent(
             parent, space, images, recipe, finals, fidelity, schedule, run, seed=seed
         )

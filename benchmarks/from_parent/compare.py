@@ -14,6 +14,9 @@ each resolution, narrowed by a width multiplier where it is over the target. Fur
 
 Those that the run itself was compared with (`--rival`, `--with-netadapt`) are always among them.
 
+With `--trial N` another finalist is compared, such as one of a search with `--curve`, with the rivals of
+its own latency; `benchmarks.from_parent.curve` draws all of a run's comparisons together.
+
 Each is trained by the search's final recipe and with its teacher, once per seed. The search's own trainings
 do not count: its best finalist was chosen among them, so its accuracy there is too high. All latencies are
 measured in one session, interleaved with the parent's.
@@ -44,6 +47,7 @@ from nas.atomic_files import read_json, write_whole
 from nas.checkpoints.checkpoint import load_checkpoint
 from nas.checkpoints.scoring import score
 from nas.engine.job import trial_seed
+from nas.engine.trial import Trial
 from nas.formatting import counted, duration
 from nas.searching.results.record import RunRecord
 from nas.searching.results.search_result import choose_winner
@@ -68,6 +72,7 @@ class Options:
         random_seed: Random seed of its draws.
         torch_pruning: Resolutions at which to compare with Torch-Pruning.
         rivals: Checkpoints of further rivals.
+        trial: The finalist to compare; None takes the best one within the run's target.
     """
 
     seeds: int
@@ -76,14 +81,13 @@ class Options:
     random_seed: int = 0
     torch_pruning: tuple[int, ...] = ()
     rivals: tuple[Path, ...] = ()
+    trial: int | None = None
 
 
 def contestants(opened: Opened, options: Options, folder: Path) -> Iterator[Contestant]:
     """Yield the networks to compare, ours first."""
     record = RunRecord.read(opened.folder)
-    finalist = choose_winner(record.finals, targets_ms=opened.targets_ms, kinds=("final",))
-    if finalist is None:
-        raise InputError(f"{opened.folder.path}: no finalist was trained: nothing to compare")
+    finalist = the_finalist(opened, options.trial)
     spec = opened.space.decode(finalist.tokens)
     yield Contestant("search", f"trial {finalist.index} of the search", spec)
     made = [rival for rival in opened.rivals if rival.normalization is None]
@@ -100,11 +104,30 @@ def contestants(opened: Opened, options: Options, folder: Path) -> Iterator[Cont
         spec = best_of_random(opened, trials, seed=seed, folder=folder, workers=options.workers)
         yield Contestant("random", f"best of {trials} random networks", spec)
     narrowed = opened.folder / "netadapt" / "adapted.pt"
-    if narrowed.is_file():
+    if narrowed.is_file() and options.trial is None:  # it was made for the run's target
         spec = load_checkpoint(narrowed).spec
         yield Contestant("netadapt", f"NetAdapt at {spec.resolution} px", spec, narrowed)
     for path in (*sorted((opened.folder / "rivals").glob("*.pt")), *options.rivals):
         yield own_rival(opened, path, folder)
+
+
+def the_finalist(opened: Opened, index: int | None) -> Trial:
+    """Return the best finalist of a run within its targets, or that of a trial.
+
+    Raises:
+        InputError: It was not trained as a finalist.
+    """
+    finals = RunRecord.read(opened.folder).finals
+    if index is None:
+        best = choose_winner(finals, targets_ms=opened.targets_ms, kinds=("final",))
+        if best is None:
+            raise InputError(f"{opened.folder.path}: no finalist was trained: nothing to compare")
+        return best
+    good = {trial.index: trial for trial in finals if trial.kind == "final" and trial.ok}
+    if index not in good:
+        known = ", ".join(map(str, sorted(good)))
+        raise InputError(f"--trial {index} is not among the run's finalists: they are {known}")
+    return good[index]
 
 
 def reads(opened: Opened, specs: Sequence[ArchSpec], path: Path) -> list[list[Read]]:
@@ -122,10 +145,11 @@ def reads(opened: Opened, specs: Sequence[ArchSpec], path: Path) -> list[list[Re
     return found
 
 
-def compare(opened: Opened, options: Options) -> Comparison:
-    """Train and measure everything that is missing."""
-    folder = opened.folder / "compare"
-    folder.mkdir(exist_ok=True)
+def compare(opened: Opened, options: Options, folder: Path) -> Comparison:
+    """Train and measure everything that is missing in a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if options.trial is not None:
+        opened = opened.at(the_finalist(opened, options.trial).latencies_ms, folder)
     every = list(contestants(opened, options, folder))
     base, *latencies = reads(opened, [one.spec for one in every], folder / "latencies.json")
     seeds = range(options.seeds)
@@ -148,7 +172,7 @@ def compare(opened: Opened, options: Options) -> Comparison:
         Row.of(one, latencies[place], {seed: pairs[seed, place] for seed in seeds})
         for place, one in enumerate(every)
     ]
-    parent = the_parent(opened, base, folder)
+    parent = the_parent(opened, base, opened.folder / "compare")
     return Comparison.of(opened.folder.path.resolve().name, parent, rows)
 
 
@@ -197,7 +221,7 @@ def embedded_run(minutes: float, *, device: str) -> Path:
         if (path / "config.yaml").is_file():
             command += ["--resume", str(path)]
         else:
-            command += ["--preset", "quick", "--seed", "0", "--device", device]
+            command += ["--preset", "quick", "--random-seed", "0", "--device", device]
             command += ["--budget", f"{max(1, round(60 * minutes * SEARCH_SHARE))}s"]
             command += ["--runs", str(RUNS), "--run-name", EMBEDDED]
         done = subprocess.run(command, check=False)
@@ -216,6 +240,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=5, help="trainings of each network (5)")
     parser.add_argument("--workers", type=int, default=2, help="processes (2)")
     parser.add_argument("--rival", type=Path, nargs="+", default=[], help="checkpoints of rivals")
+    parser.add_argument("--trial", type=int, metavar="N", help="compare this finalist")
     parser.add_argument("--random", action="store_true", help="compare with random search")
     parser.add_argument("--random-seed", type=int, default=0, help="of its draws (0)")
     parser.add_argument(
@@ -268,6 +293,7 @@ def options_of(given: argparse.Namespace, opened: Opened) -> Options:
         random_seed=given.random_seed,
         torch_pruning=tuple(sides),
         rivals=tuple(given.rival),
+        trial=given.trial,
     )
 
 
@@ -276,10 +302,10 @@ def main() -> None:
     run = embedded_run(given.minutes, device=given.device) if given.embedded else given.run
     try:
         opened = open_finished(run)
-        comparison = compare(opened, options_of(given, opened))
+        folder = run / "compare" / ("" if given.trial is None else f"trial-{given.trial}")
+        comparison = compare(opened, options_of(given, opened), folder)
     except InputError as error:
         raise SystemExit(str(error)) from error
-    folder = run / "compare"
     write_whole(folder / "compare.json", json.dumps(comparison.to_dict(), indent=1) + "\n")
     write_whole(folder / "compare.md", comparison.markdown())
     print(f"\n{comparison.markdown()}\nkept in {folder}: compare.md, compare.json")

@@ -109,13 +109,13 @@ class Comparison:
         run: Name of the run.
         parent: The parent.
         rows: The networks, ours first.
-        best_rival: Name of the rival with the highest mean held-out accuracy.
+        best: Place in `rows` of the rival with the highest mean held-out accuracy.
     """
 
     run: str
     parent: Parent
     rows: tuple[Row, ...]
-    best_rival: str
+    best: int
 
     @classmethod
     def of(cls, run: str, parent: Parent, rows: Sequence[Row]) -> Self:
@@ -124,17 +124,22 @@ class Comparison:
         Raises:
             InputError: All trainings of the search's network or of all rivals failed.
         """
-        ours, *others = rows
-        rivals = [row for row in others if row.held_out is not None]
-        if ours.held_out is None or not rivals:
+        rivals = [place for place, row in enumerate(rows) if place and row.held_out is not None]
+        if rows[0].held_out is None or not rivals:
             reasons = [reason for row in rows for reason in row.failures]
             raise InputError(f"nothing to compare: {(reasons or ['there are no rivals'])[0]}")
-        best = max(rivals, key=lambda row: row.held_out or 0.0)
-        return cls(run, parent, tuple(rows), best.name)
+        return cls(
+            run, parent, tuple(rows), max(rivals, key=lambda place: rows[place].held_out or 0.0)
+        )
+
+    @property
+    def best_rival(self) -> Row:
+        """The rival with the highest mean held-out accuracy."""
+        return self.rows[self.best]
 
     def minus_best(self, row: Row) -> Difference | None:
         """Return the difference from the best rival; None for that itself, or without a common seed."""
-        best = next(other for other in self.rows if other.name == self.best_rival)
+        best = self.best_rival
         if row is best or not set(row.answers) & set(best.answers):
             return None
         return Difference.of(row.answers, best.answers)
@@ -157,8 +162,7 @@ class Comparison:
         cells = [name, str(row.px), f"{row.madds / 1e6:.0f}", *_latency_cells(row.latencies)]
         values = accuracies(row.answers)
         difference = self.minus_best(row)
-        is_best = row.name == self.best_rival
-        best = "the best rival" if is_best else ""
+        best = "the best rival" if row is self.best_rival else ""
         return [
             *cells,
             str(len(values)),
@@ -217,7 +221,7 @@ class Comparison:
         return {
             "run": self.run,
             "parent": parent,
-            "best_rival": self.best_rival,
+            "best_rival": self.best_rival.name,
             "networks": networks,
         }
 
@@ -240,9 +244,9 @@ def _line(cells: Sequence[str]) -> str:
 def _headline(ours: Row, comparison: Comparison) -> str:
     difference = comparison.minus_best(ours)
     if difference is None:
-        return f"{ours.name} and {comparison.best_rival} have no seed in common."
+        return f"{ours.name} and {comparison.best_rival.name} have no seed in common."
     return (
-        f"{ours.name} minus {comparison.best_rival}: {difference_cell(difference)} points, "
+        f"{ours.name} minus {comparison.best_rival.name}: {difference_cell(difference)} points, "
         f"{counted(difference.seeds, 'seed')}."
     )
 
@@ -269,16 +273,17 @@ def difference_cell(difference: Difference) -> str:
     return f"{difference.points:+.1f}{over_seeds} (± {difference.over_images:.1f})"
 
 
-def read_comparison(run: Path) -> dict[str, Any]:
-    """Read the comparison of a run.
+def read_comparisons(run: Path) -> list[dict[str, Any]]:
+    """Read the comparisons of a run: of its best finalist, and of those given by `--trial`.
 
     Raises:
         InputError: There is none.
     """
-    path = run / "compare" / "compare.json"
-    if not path.is_file():
+    folder = run / "compare"
+    paths = [folder / "compare.json", *sorted(folder.glob("trial-*/compare.json"))]
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.is_file()]
+    if not found:
         raise InputError(
             f"{run} has no comparison: make it by python -m benchmarks.from_parent.compare {run}"
         )
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
+    return found

@@ -1,11 +1,11 @@
-"""Draw accuracy over latency from the comparisons of several searches at different targets.
+"""Draw accuracy over latency from comparisons at several targets, of one search with `--curve` or of more.
 
     python -m benchmarks.from_parent.curve runs/A runs/B runs/C --picture curve.png
 
-Compare each run first, by `benchmarks.from_parent.compare`. A point is a network's mean test accuracy with
-its 95% interval over seeds, at its latency relative to the parent's on the first device. A line joins the
-networks of one kind: of each run the one with the highest held-out accuracy. The others of that kind are
-pale. All runs need the same parent.
+Compare each run first, by `benchmarks.from_parent.compare`, and its further finalists with `--trial N`. A
+point is a network's mean test accuracy with its 95% interval over seeds, at its latency relative to the
+parent's on the first device. A line joins the networks of one kind: of each comparison the one with the
+highest held-out accuracy. The others of that kind are pale. All runs need the same parent.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.from_parent.comparison import read_comparison
+from benchmarks.from_parent.comparison import read_comparisons
 from search_spaces import InputError
 
 LABELS = {
@@ -37,7 +37,7 @@ COLORS = {
     "torch-pruning": "#00785A",
     "random": "#8A949E",
 }
-OTHERS = ("#CC79A7", "#56B4E9", "#7A5195", "#A6761D")
+OTHERS = ("#CC79A7", "#7A5195", "#A6761D", "#000000")
 MARKERS = {
     "search": "o",
     "width": "s",
@@ -57,7 +57,7 @@ class Point:
         of_parent_ci95: The 95% interval of that.
         accuracy: Mean test accuracy in percent.
         half: Half of its 95% interval over seeds; None for one seed.
-        best: Whether no other of its kind in its run has a higher held-out accuracy.
+        best: Whether no other of its kind in its comparison has a higher held-out accuracy.
     """
 
     of_parent: float
@@ -160,7 +160,7 @@ def main() -> None:
     parser.add_argument("--picture", type=Path, default=Path("curve.png"), help="(curve.png)")
     given = parser.parse_args()
     try:
-        comparisons = [read_comparison(run) for run in given.run]
+        comparisons = [one for run in given.run for one in read_comparisons(run)]
     except InputError as error:
         raise SystemExit(str(error)) from error
     parents = [one["parent"] for one in comparisons]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -15,8 +15,7 @@ from nas.engine.measuring import measure
 from nas.engine.watching import Silent
 from nas.searching.config import ParentConfig
 from nas.searching.from_parent.preparing import FromParent
-from nas.searching.from_parent.rivals import Rival
-from nas.searching.from_parent.searched_parent import SearchedParent
+from nas.searching.from_parent.rivals import Readings, Rival, recorded_rivals
 from nas.searching.from_parent.training import SubNetworkTraining
 from nas.searching.images import SearchImages
 from search_spaces import ArchSpec, ElasticSpace, InputError
@@ -34,6 +33,7 @@ class Opened:
         training: How trials and finalists train.
         images: The images at each resolution, as the networks see them.
         rivals: What the finalists were compared with.
+        targets_ms: The target on each device.
     """
 
     search: Job
@@ -43,11 +43,7 @@ class Opened:
     training: SubNetworkTraining
     images: SearchImages
     rivals: tuple[Rival, ...]
-
-    @property
-    def targets_ms(self) -> list[float]:
-        """The target on each device."""
-        return [ms for ms in self.search.config.targets.values() if ms is not None]
+    targets_ms: tuple[float, ...]
 
     @property
     def parent(self) -> Checkpoint:
@@ -55,13 +51,21 @@ class Opened:
         return load_checkpoint(self.folder / "parent.pt")
 
     def overrun(self, spec: ArchSpec) -> float:
-        """Return a network's latency relative to the target, on the device where that is highest.
+        """Return a network's latency relative to the target, on the device where that is highest."""
+        return Readings(partial(measure, self.search.sources), self.targets_ms).overrun(spec)
 
-        Raises:
-            MeasurementError: A device cannot measure it.
+    def at(self, targets_ms: tuple[float, ...], folder: Path) -> Opened:
+        """Return the search with other targets, and the rivals that meet these.
+
+        Args:
+            targets_ms: The target on each device.
+            folder: Keeps the rivals.
         """
-        readings = [source.latency(spec).median_ms for source in self.search.sources]
-        return max(ms / target for ms, target in zip(readings, self.targets_ms, strict=True))
+        measured = partial(measure, self.search.sources)
+        standing = recorded_rivals(
+            RunFolder(folder), self.space, measure=measured, targets_ms=targets_ms
+        )
+        return replace(self, targets_ms=targets_ms, rivals=standing.rivals)
 
 
 def open_run(path: Path) -> Opened:
@@ -72,16 +76,11 @@ def open_run(path: Path) -> Opened:
     """
     job, folder, _ = reopen(path, {}, messages())
     config, own = job.config, job.config.parent
-    if job.parent is None or own is None or not isinstance(job.space, ElasticSpace):
+    parent = job.searched_parent(folder)
+    if parent is None or own is None or not isinstance(job.space, ElasticSpace):
         raise InputError(f"{path} is a search from scratch: give the run of a search from a parent")
     method = FromParent(
-        SearchedParent(
-            job.parent,
-            recipe=own.recipe,
-            ranking_images=own.ranking_images,
-            temperature=own.temperature,
-            teacher_weight=own.teacher_weight,
-        ),
+        parent,
         job.space,
         SearchImages.of(job.space, job.data, job.images),
         config.recipe,
@@ -91,8 +90,16 @@ def open_run(path: Path) -> Opened:
         folder,
         seed=config.seed,
     )
-    targets_ms = [ms for ms in config.targets.values() if ms is not None]
-    ready = method.prepare(partial(measure, job.sources), targets_ms, Silent())
+    ready = method.prepare(partial(measure, job.sources), config.targets_ms, Silent())
     if not isinstance(ready.evaluate, SubNetworkTraining):
         raise InputError(f"{path} trains each network on several GPUs, which is not supported here")
-    return Opened(job, folder, own, job.space, ready.evaluate, ready.images, ready.rivals)
+    return Opened(
+        job,
+        folder,
+        own,
+        job.space,
+        ready.evaluate,
+        ready.images,
+        ready.rivals,
+        config.targets_ms,
+    )

@@ -10,10 +10,12 @@ from pathlib import Path
 from benchmarks.from_parent.comparison import Contestant
 from benchmarks.from_parent.opened import Opened
 from nas.checkpoints.checkpoint import load_checkpoint
+from nas.checkpoints.torch_files import weights_digest
 from nas.engine.folder.run_folder import RunFolder
+from nas.searching.from_parent.rivals import at_resolutions
 from nas.searching.from_parent.tuning import tuned_parent
 from nas.training.machine.device import worker_device
-from search_spaces import InputError
+from search_spaces import ArchSpec, InputError
 
 
 def own_rival(opened: Opened, path: Path, folder: Path) -> Contestant:
@@ -23,16 +25,8 @@ def own_rival(opened: Opened, path: Path, folder: Path) -> Contestant:
         InputError: It meets the target at none of the resolutions, or knows the classes in another order.
     """
     given = load_checkpoint(path)
-    classes = len(opened.images.proxy.classes)
-    head = replace(given.spec.head, classes=classes)
-    for px in sorted(opened.images.deployed, reverse=True):
-        spec = replace(given.spec, head=head, resolution=px)
-        if opened.overrun(spec) <= 1:
-            break
-    else:
-        raise InputError(
-            f"--rival {path} is over the target even at {px} px: give a smaller network"
-        )
+    known = {rival.weights: rival.spec.resolution for rival in opened.rivals}
+    px = known.get(weights_digest(given.weights)) or _largest_px(opened, given.spec, path)
     kept = RunFolder(
         folder / f"rival-{path.stem}-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}"
     )
@@ -55,3 +49,17 @@ def own_rival(opened: Opened, path: Path, folder: Path) -> Contestant:
             f"--rival {path} was trained on these classes in another order: give its weights from before"
         )
     return Contestant("file", f"{path.stem} at {px} px", tuned.spec, kept / "parent.pt")
+
+
+def _largest_px(opened: Opened, spec: ArchSpec, path: Path) -> int:
+    """Return the largest resolution of a search at which a network is within its targets.
+
+    Raises:
+        InputError: It is within them at none.
+    """
+    for sized in at_resolutions(spec, opened.space):
+        if opened.overrun(sized) <= 1:
+            return sized.resolution
+    raise InputError(
+        f"--rival {path} is over the target at every resolution of the search: give a smaller network"
+    )

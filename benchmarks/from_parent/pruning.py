@@ -3,7 +3,7 @@
 Torch-Pruning (github.com/VainF/Torch-Pruning) removes the least important channels of the whole network in
 one step. A channel's importance is |weight * gradient|, summed over all weights that go with it
 (`GroupTaylorImportance`). The gradient is that of the loss on the training images that also order the
-parent's channels in a search (`nas.searching.from_parent.importance`).
+parent's channels in a search (`nas.checkpoints.importance`).
 """
 
 from __future__ import annotations

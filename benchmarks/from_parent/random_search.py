@@ -15,7 +15,9 @@ from controllers import make_controller
 from nas.atomic_files import cut_torn_line, read_lines
 from nas.engine.job import trial_seed
 from nas.run_search import LEAST_OF_TARGET
+from nas.searching.from_parent.recovery import Recovery
 from nas.searching.latency_warmup import guide
+from nas.searching.results.record import RunRecord
 from search_spaces import ArchSpec, InputError
 
 ASKED = 16
@@ -28,7 +30,7 @@ MOST_DRAWN = 50
 def best_of_random(
     opened: Opened, trials: int, *, seed: int, folder: Path, workers: int
 ) -> ArchSpec:
-    """Return the network with the best reading of a number of random ones within the target.
+    """Return the best of a number of random networks within the target, chosen as a search would.
 
     Args:
         opened: The run.
@@ -53,8 +55,10 @@ def best_of_random(
         for index, spec in enumerate(specs)
     ]
     results = train_all(tasks, opened.training, log=folder / "random-trials.jsonl", workers=workers)
+    # As in a search, trials of different resolutions are made comparable by what the rivals show.
+    recovery = Recovery.of(opened.rivals, RunRecord.read(opened.folder).finals)
     readings = [
-        (result.reading, spec)
+        (recovery.comparable(result.reading, spec.resolution), spec)
         for result, spec in zip(results, specs, strict=True)
         if result.reading is not None
     ]

@@ -11,6 +11,9 @@ Trials inherit from one of two parents, and are read on images that it has not s
 - the parent of trials, trained without a fold of the training images: on the held-out images alone, and
   with the fold (`nas.searching.from_parent.set_aside`). It is missing where enough images are held out.
 
+With `--trunk STEPS` that parent is also trained for so many steps as the trunk of all sub-networks
+(`benchmarks.from_parent.trunk`), and they inherit from the trunk.
+
 The table has Kendall's tau-b between the reading and the mean test accuracy of the long trainings, with a
 95% bootstrap interval over the networks, and the CPU seconds of a trial with its reading. Its last rows
 have MAdds in place of a trial, and one long training against the mean of the others.
@@ -34,6 +37,7 @@ from benchmarks.from_parent.trainings import FIRST_SEED, Task, Trained, train_al
 from benchmarks.trials.rank_correlation import Values, tau
 from controllers import make_controller
 from nas.atomic_files import write_whole
+from nas.checkpoints.torch_files import state_bytes
 from nas.engine.job import trial_seed
 from nas.formatting import counted
 from search_spaces import ArchSpec, ElasticSpace, InputError, count
@@ -54,29 +58,38 @@ class Way:
         steps: Training steps; 0 takes batch norm's statistics anew.
         inherits: From which parent.
         teacher: Whether that is its teacher.
+        trunk: Steps for which the parent was trained for all sub-networks.
     """
 
     steps: int
     inherits: Literal["finals", "trials"]
     teacher: bool
+    trunk: int = 0
 
     def __str__(self) -> str:
         length = f"{self.steps} steps" if self.steps else "no training"
         return length + (", teacher" if self.teacher else "")
 
 
-def ways(steps: Sequence[int], *, two_parents: bool) -> list[Way]:
+def ways(steps: Sequence[int], *, two_parents: bool, trunk: int = 0) -> list[Way]:
     """Return the kinds of trial: with and without a teacher where anything is trained.
 
     >>> [str(way) for way in ways((0, 10), two_parents=False)]
     ['no training', '10 steps', '10 steps, teacher']
+
+    Args:
+        steps: Lengths of the trials.
+        two_parents: Whether trials have a parent of their own.
+        trunk: Steps of a trunk; without any there is none.
     """
     parents: tuple[Literal["finals", "trials"], ...] = (
         ("finals", "trials") if two_parents else ("finals",)
     )
+    begins = [(parent, 0) for parent in parents]
+    begins += [(parents[-1], trunk)] if trunk else []
     return [
-        Way(length, parent, teacher)
-        for length, parent in product(steps, parents)
+        Way(length, parent, teacher, trained)
+        for length, (parent, trained) in product(steps, begins)
         for teacher in ((False, True) if length else (False,))
     ]
 
@@ -118,9 +131,24 @@ def trial_task(opened: Opened, index: int, spec: ArchSpec, way: Way) -> Task:
         trial_seed(opened.search.config.seed, index),
         recipe,
         inherits=way.inherits,
+        trunk=trunk_file(opened, way.trunk) if way.trunk else None,
         teacher=way.teacher,
         tests=False,
     )
+
+
+def trunk_file(opened: Opened, steps: int) -> Path:
+    """Return the file of a trunk, which is trained if it is missing."""
+    path = opened.folder / "rank" / f"trunk-{steps}.pt"
+    if not path.is_file():
+        from benchmarks.from_parent.trunk import trained_trunk
+
+        training, seed = opened.training, opened.search.config.seed
+        trunk = trained_trunk(
+            training.trials, opened.space, training.final_recipe, steps=steps, seed=seed
+        )
+        write_whole(path, state_bytes(trunk.weights))
+    return path
 
 
 def long_task(opened: Opened, index: int, spec: ArchSpec, seed: int) -> Task:
@@ -149,6 +177,7 @@ def rows(
         seconds = f"{np.mean([trial.cpu_s for trial in trials]):.1f}"
         alone = values(trial.held_out for trial in trials)
         parent = "of finalists" if way.inherits == "finals" else "of trials"
+        parent += f", trunk of {way.trunk:,} steps" if way.trunk else ""
         yield str(way), f"{parent}, held out", tau(alone, truth), seconds
         if way.inherits == "trials":
             together = values(trial.reading for trial in trials)
@@ -199,7 +228,7 @@ def run_all(opened: Opened, given: argparse.Namespace) -> str:
     folder.mkdir(exist_ok=True)
     specs = drawn(opened.space, given.networks, seed=given.draw, px=given.px)
     two_parents = opened.training.trials is not opened.training.finals
-    kinds = ways(given.steps, two_parents=two_parents)
+    kinds = ways(given.steps, two_parents=two_parents, trunk=given.trunk)
     short = [
         trial_task(opened, index, spec, way) for index, spec in enumerate(specs) for way in kinds
     ]
@@ -236,10 +265,15 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--px", type=int, help="only networks of this resolution")
     parser.add_argument("--draw", type=int, default=0, help="random seed of the networks (0)")
+    parser.add_argument(
+        "--trunk", type=int, default=0, metavar="STEPS", help="also train a trunk; its steps (0)"
+    )
     parser.add_argument("--workers", type=int, default=2, help="processes (2)")
     given = parser.parse_args()
-    if min(given.networks, given.seeds, given.workers) < 1 or min(given.steps) < 0:
-        parser.error("--networks, --seeds and --workers must be at least 1, --steps at least 0")
+    if min(given.networks, given.seeds, given.workers) < 1 or min(*given.steps, given.trunk) < 0:
+        parser.error(
+            "--networks, --seeds and --workers must be at least 1, --steps and --trunk at least 0"
+        )
     return given
 
 

@@ -56,6 +56,7 @@ class Task:
         recipe: Training recipe; None takes batch norm's statistics anew and trains nothing.
         inherits: From which parent: that of finalists, or that of trials.
         start: A checkpoint with the network's own weights, in place of the parent's.
+        trunk: A state dict of that parent, trained further for all of its sub-networks.
         teacher: Whether the parent is its teacher.
         tests: Whether to evaluate it on the test images too.
     """
@@ -66,6 +67,7 @@ class Task:
     recipe: Recipe | None
     inherits: Literal["finals", "trials"] = "finals"
     start: Path | None = None
+    trunk: Path | None = None
     teacher: bool = True
     tests: bool = True
 
@@ -81,6 +83,8 @@ class Task:
             "teacher": self.teacher,
             "tests": self.tests,
         }
+        if self.trunk is not None:
+            parts["trunk"] = hashlib.sha256(self.trunk.read_bytes()).hexdigest()
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -212,6 +216,9 @@ def _heritage(task: Task, training: SubNetworkTraining) -> Heritage:
     begins = training.trials if task.inherits == "trials" else training.finals
     if task.start is not None:
         begins = with_own_weights(load_checkpoint(task.start), begins)
+    if task.trunk is not None:
+        weights = state_of(task.trunk.read_bytes())
+        begins = replace(begins, parent=replace(begins.parent, weights=weights))
     return begins if task.teacher else replace(begins, teacher=None)
 
 

@@ -11,6 +11,35 @@ from latency.measuring.user_folders import cache_folder
 from search_spaces.spec import ArchSpec
 
 
+class Scaled:
+    """A source whose readings are scaled to one time of its anchor.
+
+    Args:
+        source: Measures next to the anchor.
+        anchor_ms: Time of the anchor that readings are scaled to; None leaves them as they are.
+    """
+
+    def __init__(self, source: Measured, anchor_ms: float | None) -> None:
+        self.source, self.anchor_ms = source, anchor_ms
+
+    @property
+    def device(self) -> Device:
+        """The device."""
+        return self.source.device
+
+    def latency(self, spec: ArchSpec) -> Latency:
+        """Measure a network, and scale the reading.
+
+        Raises:
+            MeasurementError: The device rejects it, or is lost.
+        """
+        return self.source.latency(spec).scaled_to_anchor(self.anchor_ms)
+
+    def close(self) -> None:
+        """Remove the anchor from the device."""
+        self.source.close()
+
+
 class Paced:
     """A source whose readings are those of one pace of the device.
 
@@ -39,6 +68,11 @@ class Paced:
     def device(self) -> Device:
         """The device."""
         return self.source.device
+
+    @property
+    def uncached(self) -> Scaled:
+        """The same source, which measures each time that it is asked."""
+        return Scaled(self.source, self.anchor_ms)
 
     def holds(self, spec: ArchSpec) -> bool:
         """Whether a reading of this network is cached."""

@@ -86,16 +86,35 @@ def fine_tune(
             batch.
         Diverged: The loss became NaN or infinite.
     """
+    network, usage, data = _to_tune(start, data, recipe)
+    done = _trained(network, usage, data, recipe, from_scratch=False, options=options)
+    return replace(done, checkpoint=_like(start, done.checkpoint))
+
+
+def fine_tuned(
+    start: Checkpoint, data: Dataset, recipe: Recipe, **options: Unpack[FitOptions]
+) -> Checkpoint:
+    """Fine-tune a checkpoint as `fine_tune` does, without a look at the test images."""
     options.setdefault("seed", 0)
+    network, usage, data = _to_tune(start, data, recipe)
+    train(network, data, recipe, from_scratch=False, **options)
+    return _like(start, Checkpoint(network.spec, network.state_dict(), usage))
+
+
+def _to_tune(start: Checkpoint, data: Dataset, recipe: Recipe) -> tuple[Network, Usage, Dataset]:
+    """Return a checkpoint's network, how it will be used, and the images as it sees them."""
     require_crop(data, recipe.evaluation_crop(start.usage.crop))
     start, data = for_classes(start, data, notify=_log.info)
     data = replace(data, mean=start.usage.mean, std=start.usage.std)
     spec = replace(start.spec, resolution=data.resolution_px)
     network = Checkpoint(spec, start.weights, start.usage).network()
     usage = replace(start.usage, trained_px=data.resolution_px, crop=data.preparation.crop)
-    done = _trained(network, usage, data, recipe, from_scratch=False, options=options)
-    trained = replace(done.checkpoint, device=start.device, from_parent=start.from_parent)
-    return replace(done, checkpoint=trained)
+    return network, usage, data
+
+
+def _like(start: Checkpoint, trained: Checkpoint) -> Checkpoint:
+    """Return a trained checkpoint of the device and the parent of the one that it began from."""
+    return replace(trained, device=start.device, from_parent=start.from_parent)
 
 
 def fit(
@@ -173,6 +192,7 @@ def _trained(
     options: FitOptions,
 ) -> Retrained:
     """Train a network and evaluate it on the test images."""
+    options.setdefault("seed", 0)
     result = train(network, data, recipe, from_scratch=from_scratch, **options)
     test = evaluate(
         network,

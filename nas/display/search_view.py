@@ -13,13 +13,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from nas.engine.job import Job, Kind
+from nas.engine.job import RIVAL, RIVAL_RUNG, RIVAL_TRIAL, RIVALS, Job, Kind
 from nas.engine.trial import Trial
 from nas.engine.watching import Silent
 from nas.formatting import counted, duration, in_short, percent
 from nas.searching.config import SearchConfig
 from nas.searching.fidelity import full_lengths
-from nas.searching.from_parent.recovery import RIVAL, RIVAL_TRIAL
 from nas.searching.sizes import Sizes
 from nas.searching.teacher_cost import Slowdown, no_teacher
 from search_spaces import count
@@ -34,10 +33,8 @@ NAMES = {
     "repeat": "repeat of",
     RIVAL: "rival",
     RIVAL_TRIAL: "trial of rival",
+    RIVAL_RUNG: "shorter training of rival",
 }
-
-RIVALS = frozenset({RIVAL, RIVAL_TRIAL})
-"""Kinds of training before the first trial of a search from a parent."""
 
 
 def trial_line(trial: Trial, sizes: Sizes) -> str:
@@ -183,14 +180,15 @@ class LiveView(Silent):
             return self.ending
         finals = self.config.finals
         typical = round(fmean(self.madds)) if self.madds else None
-        finalists = finals.count * self._work("final", typical)
+        curve = self.config.parent.curve if self.config.parent is not None else 0
+        finalists = (finals.count + curve) * self._work("final", typical)
         return self.before + self.search + finalists + finals.repeats
 
     def _work(self, kind: Kind, madds: int | None) -> float:
         """Return the work of a training; a trial counts 1."""
-        if kind == "rung" and self.config.fidelity is not None:
+        if kind in ("rung", RIVAL_RUNG) and self.config.fidelity is not None:
             return self.config.fidelity.first
-        if kind not in ("final", "rival"):
+        if kind not in ("final", RIVAL):
             return 1.0
         slower = 1.0 if madds is None else self.slowdown(madds)
         return self.config.finals.work(self.sizes) * slower

@@ -16,10 +16,16 @@ from search_spaces import ArchSpec, Tokens, count
 Kind = str
 """What a job trains, as the log names it. A search has `search`, a candidate's proxy training; `rung`, a
 shorter one before it, compared with rungs alone; `final`, a finalist's longer one; `rival`, that of a
-network to compare it with, and `rival-trial`, that network's proxy training; and `repeat`, a proxy training
-again with another seed, which shows how noisy accuracies are. NetAdapt has `proposal`, the
+network to compare it with, and `rival-trial` and `rival-rung`, that network's shorter ones; and `repeat`, a
+proxy training again with another seed, which shows how noisy accuracies are. NetAdapt has `proposal`, the
 fine-tuning of one, and the final trainings of the adapted network, `scratch` and `finetune`; a baseline's
 have its name in front: `uniform-scratch` (see `nas.adapting.kinds`)."""
+
+RIVAL, RIVAL_TRIAL, RIVAL_RUNG = "rival", "rival-trial", "rival-rung"
+"""Kinds that train a rival of a search: as a finalist, as a trial, and as a rung."""
+
+RIVALS: frozenset[Kind] = frozenset({RIVAL, RIVAL_TRIAL, RIVAL_RUNG})
+"""Kinds that train before the first trial of a search."""
 
 Key = tuple[Kind, int]
 """Kind and index: what a job and its trial are known by in their run."""
@@ -29,7 +35,7 @@ SHORTEST_S = 0.001
 
 _SEED_STREAM = {
     "search": 0, "final": 1, "repeat": 2, "proposal": 3, "scratch": 4, "finetune": 5, "rung": 6,
-    "rival": 7, "rival-trial": 8,
+    RIVAL: 7, RIVAL_TRIAL: 8, RIVAL_RUNG: 9,
 }  # fmt: skip
 
 
@@ -103,6 +109,7 @@ class Outcome:
         train_s: Seconds of training and evaluation; 0 leaves them to be timed from outside.
         weights: A state dict, serialized by `torch.save`, where the weights are to be kept.
         px: Side of the images that the accuracy was read on, if the evaluator says.
+        read: The accuracy as it was read; None if it is `accuracy`.
         stops: Whether every other training would fail of it too, as when images cannot be read: the run
             stops, and this outcome is not kept.
     """
@@ -112,6 +119,7 @@ class Outcome:
     train_s: float = 0.0
     weights: bytes | None = field(default=None, repr=False)
     px: int | None = None
+    read: float | None = None
     stops: bool = False
 
 

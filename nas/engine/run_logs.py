@@ -56,7 +56,8 @@ class RunLogs:
     def open_batch(self, keys: Sequence[Key]) -> dict[Key, Trial]:
         """Declare the next batch; return those of its trials that are already on disk.
 
-        Failures are tried again as far as no decision rests on them: see `TrialLog.forget_failures`.
+        Failures are tried again as far as no decision rests on them: see `TrialLog.forget_failures`. Trials
+        rest on early final trainings, and later ones on trials.
 
         Args:
             keys: The batch's trials, all of one log.
@@ -69,7 +70,8 @@ class RunLogs:
         log = self._log_of(keys[0][0])
         ends = log is self._final_log
         strict = self._fixed_finals or not ends
-        if ends or not self._ending:
+        decided = bool(self._log.known) if keys[0][0] in self._early else self._ending and not ends
+        if not decided:
             log.forget_failures(keys, even_if_seen=ends, strict=strict)
         return log.open_batch(keys, strict=strict)
 

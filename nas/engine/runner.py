@@ -74,7 +74,7 @@ class BatchRunner(Generic[J]):
         measure: Returns the latencies of networks, equal ones measured once; called while nothing trains.
             Jobs may bring their own.
         reuse: Kinds of which a network trains once; later jobs reuse the outcome.
-        expected: Called with (job, its accuracy); returns the one to keep.
+        adjust: Called with (job, its accuracy as read); returns the one that compares with others.
         hopeless: Failures in a row after which the run stops: see `nas.engine.hopeless`.
 
     Attributes:
@@ -91,12 +91,12 @@ class BatchRunner(Generic[J]):
         watcher: RunWatcher,
         measure: Callable[[Sequence[ArchSpec], Progress], list[Reading]] | None = None,
         reuse: frozenset[Kind] = frozenset(),
-        expected: Callable[[J, float], float] = as_it_is,
+        adjust: Callable[[J, float], float] = as_it_is,
         hopeless: int | None = None,
     ) -> None:
         self._plan, self.logs, self._watcher = plan, logs, watcher
         self._measure, self._reward, self._reuse = measure, reward, reuse
-        self._expected = expected
+        self._adjust = adjust
         self._failures, self._batch = Failures(hopeless), _Batch[J]()
         self.done, self.result = False, None
 
@@ -129,7 +129,9 @@ class BatchRunner(Generic[J]):
         if outcome.stops:
             raise InputError(outcome.error or "images cannot be read")
         if outcome.accuracy is not None and isfinite(outcome.accuracy):
-            outcome = replace(outcome, accuracy=self._expected(job, outcome.accuracy))
+            outcome = replace(
+                outcome, accuracy=self._adjust(job, outcome.accuracy), read=outcome.accuracy
+            )
         outcome, reward = self._scored(job, outcome)
         if outcome.weights is not None:
             self.logs.keep_weights(job.key, outcome.weights)
@@ -232,11 +234,11 @@ class BatchRunner(Generic[J]):
             error = f"accuracy is {accuracy:g}, its reward failed: {in_one_line(raised)}"
         if isfinite(reward):
             return outcome, reward
-        return replace(outcome, accuracy=None, error=error, weights=None), 0.0
+        return replace(outcome, accuracy=None, read=None, error=error, weights=None), 0.0
 
     def _reuse_outcome(self, job: J, known: Trial) -> None:
         job = replace(job, latencies=job.latencies or known.latencies)
-        outcome = Outcome(known.accuracy, known.error, px=known.px)
+        outcome = Outcome(known.accuracy, known.error, px=known.px, read=known.read)
         self._finish(job, *self._scored(job, outcome))
 
     def _finish(self, job: J, outcome: Outcome, reward: float) -> None:

@@ -35,6 +35,7 @@ class Trial:
         error: Why it failed, or None.
         time: Readings of clocks, the only part that differs between two runs of one seed.
         px: Side of the images that the accuracy was read on; None if the evaluator does not say.
+        read: The accuracy as it was read, if `accuracy` was adjusted to compare with other trials.
     """
 
     index: int
@@ -51,6 +52,7 @@ class Trial:
     error: str | None
     time: dict[str, float | str]
     px: int | None = field(default=None, kw_only=True)
+    read: float | None = field(default=None, kw_only=True)
 
     @classmethod
     def of(cls, job: Job, outcome: Outcome, *, reward: float) -> Self:
@@ -72,6 +74,7 @@ class Trial:
             error=outcome.error,
             time={"train_s": round(outcome.train_s, 3), "finished": finished},
             px=outcome.px,
+            read=None if outcome.read == outcome.accuracy else outcome.read,
         )
 
     @property
@@ -117,7 +120,7 @@ class Trial:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data for the log: `other_latencies` and `px` only where there are any."""
+        """Return plain data for the log: `other_latencies`, `px` and `read` only where there are any."""
         every = [latency.to_dict() for latency in self.latencies]
         data: dict[str, Any] = {}
         for name, value in vars(self).items():
@@ -125,7 +128,7 @@ class Trial:
                 data["latency"] = every[0] if every else None
                 if len(every) > 1:
                     data["other_latencies"] = every[1:]
-            elif name != "px" or value:
+            elif name not in ("px", "read") or value is not None:
                 data[name] = value
         return data
 

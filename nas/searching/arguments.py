@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from nas.searching.images import SearchImages
     from nas.training.teacher import Teacher
 
-DEFAULT_TRIALS = 100
-
 UNLIMITED = 1_000_000
 """Number of trials if wall time ends the search."""
 
@@ -58,15 +56,19 @@ def most_trials(
 ) -> int:
     """Return the maximum number of trials, at most the number of networks in the space.
 
+    Args:
+        space: The space.
+        trials: As wanted; None leaves it to the seconds.
+        seconds: Time budget.
+        batch_size: Candidates per controller update.
+
     Raises:
         InputError: A number is below 1.
     """
     for name, number in (("trials", trials), ("batch_size", batch_size), ("wall_time", seconds)):
         if number is not None and not number >= 1:
             raise InputError(f"{name} must be at least 1, got {number:g}")
-    if trials is None:
-        trials = DEFAULT_TRIALS if seconds is None else UNLIMITED
-    return min(trials, math.prod(space.arities))
+    return min(UNLIMITED if trials is None else trials, math.prod(space.arities))
 
 
 def require_alone(**others: object) -> None:

@@ -246,6 +246,11 @@ class SearchConfig(BaseModel):
             return {self.device: self.target_ms}
         return {**self.device}
 
+    @property
+    def targets_ms(self) -> tuple[float, ...]:
+        """The known targets in milliseconds, in the order of the devices."""
+        return tuple(ms for ms in self.targets.values() if ms is not None)
+
 
 def parse_config(data: object, *, where: str) -> SearchConfig:
     """Parse settings from plain data.

@@ -88,7 +88,13 @@ Trained = Generator[list[Job], list[Trial], list[Trial]]
 
 
 class Fidelity(Protocol):
-    """Decides how long the candidates of a batch train, and how to reward them."""
+    """Decides how long the candidates of a batch train, and how to reward them.
+
+    Attributes:
+        has_rungs: Whether candidates first train for a fraction of the steps.
+    """
+
+    has_rungs: bool
 
     def train(self, asked: Asked, make: MakeJob) -> Trained:
         """Train a batch of candidates; return their trials in the order asked."""
@@ -101,6 +107,8 @@ class Fidelity(Protocol):
 
 class FullLength:
     """Trains every candidate in full."""
+
+    has_rungs = False
 
     def train(self, asked: Asked, make: MakeJob) -> Trained:
         """See `Fidelity`."""
@@ -119,6 +127,8 @@ class Halving:
     Args:
         keep: Fraction of a batch's candidates to train in full.
     """
+
+    has_rungs = True
 
     def __init__(self, keep: float) -> None:
         self.keep = keep

@@ -13,7 +13,7 @@ from controllers import Controller
 from latency import Latency
 from nas.engine.folder.run_folder import RunFolder
 from nas.engine.hopeless import HOPELESS
-from nas.engine.job import Job, Kind, trial_seed
+from nas.engine.job import RIVAL, RIVAL_RUNG, RIVAL_TRIAL, RIVALS, Job, Kind, trial_seed
 from nas.engine.measuring import Progress, Reading
 from nas.engine.run_logs import RunLogs
 from nas.engine.runner import BatchRunner
@@ -21,7 +21,7 @@ from nas.engine.trial import Trial
 from nas.engine.watching import Several, Watcher, notify_fitting
 from nas.searching.fidelity import Fidelity, FullLength
 from nas.searching.from_parent.curve import Curve
-from nas.searching.from_parent.recovery import RIVAL, RIVAL_TRIAL, Recovery
+from nas.searching.from_parent.recovery import Recovery
 from nas.searching.from_parent.rivals import Rival
 from nas.searching.results.estimates import distinct, estimates, finalists
 from nas.searching.teacher_cost import Slowdown, no_teacher
@@ -30,10 +30,6 @@ from search_spaces import ArchSpec, SearchSpace, Tokens
 
 TRIALS: frozenset[Kind] = frozenset({"search", "rung"})
 """Kinds of trial that the controller learns from; each network trains once per kind."""
-
-
-SHORT_KINDS = TRIALS | {"repeat"}
-"""Kinds of job whose accuracy is that of a short training."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +73,8 @@ class SearchPlan:
 
     Attributes:
         trials: The candidates that have trained in full so far; they compare with each other.
-        recovery: What long training adds to a trial's accuracy, by what the rivals show.
+        recoveries: Make trials of different resolutions comparable, by what the rivals show: for each kind
+            of short training.
     """
 
     def __init__(
@@ -103,14 +100,20 @@ class SearchPlan:
         self.slowdown, self.rivals, self.curve = slowdown, tuple(rivals), curve
         self._openers = [rival.opener for rival in rivals if rival.opener is not None]
         self.trials: list[Trial] = []
-        self.recovery = Recovery()
+        self.recoveries: dict[Kind, Recovery] = {}
         self._asked = self._batch = 0
 
     def __call__(self) -> Generator[list[Job], list[Trial], list[Trial]]:
         """Yield batches of jobs, be sent their trials; return the final trainings."""
         if self.rivals:
-            trained = yield [*self._rival_jobs(RIVAL), *self._rival_jobs(RIVAL_TRIAL)]
-            self.recovery = Recovery.of(self.rivals, trained)
+            kinds = [RIVAL, RIVAL_TRIAL, *([RIVAL_RUNG] if self.fidelity.has_rungs else [])]
+            trained = yield [job for kind in kinds for job in self._rival_jobs(kind)]
+            of_trials = Recovery.of(self.rivals, trained)
+            self.recoveries = {
+                "search": of_trials,
+                "repeat": of_trials,
+                "rung": Recovery.of(self.rivals, trained, short=RIVAL_RUNG),
+            }
         lowest = 0.0
         while size := self._next_size():
             asked = list(enumerate(self._proposed(size), start=self._asked))
@@ -136,21 +139,20 @@ class SearchPlan:
 
     def spec_of(self, trial: Trial) -> ArchSpec:
         """Return the network of a trial or a final training."""
-        if trial.kind in (RIVAL, RIVAL_TRIAL):
+        if trial.kind in RIVALS:
             return self.rivals[trial.index].spec
         return self.space.decode(trial.tokens)
 
-    def expected(self, job: Job, accuracy: float) -> float:
-        """Return the accuracy that a trial's network is expected to reach when it trains for longer."""
-        if job.kind not in SHORT_KINDS:
-            return accuracy
-        return self.recovery.expected(accuracy, job.spec.resolution)
+    def adjusted(self, job: Job, accuracy: float) -> float:
+        """Return the accuracy of a job as it compares with that of other resolutions."""
+        recovery = self.recoveries.get(job.kind)
+        return accuracy if recovery is None else recovery.comparable(accuracy, job.spec.resolution)
 
     def _proposed(self, size: int) -> list[Tokens]:
         """Return the next candidates: those nearest to the rivals, the curve's, and the controller's."""
         first = self._openers[self._asked : self._asked + size]
         if self.curve is not None:
-            first += self.curve.candidates(self._batch, size - len(first), self.trials)
+            first += self.curve.candidates(self._asked + len(first), size - len(first), self.trials)
         rest = size - len(first)
         # Plain tuples: a list or NumPy's integers would differ from what the log returns.
         asked = self.controller.ask(rest) if rest else []
@@ -246,13 +248,13 @@ def search_runner(
             folder,
             "trials.jsonl",
             TRIALS,
-            early=frozenset({RIVAL, RIVAL_TRIAL}),
+            early=RIVALS,
             devices=len(plan.targets_ms),
         ),
         reward=lambda job, accuracy: plan.reward(accuracy, [ms.median_ms for ms in job.latencies]),
         watcher=plan.watcher,
         measure=measure,
         reuse=TRIALS,
-        expected=plan.expected,
+        adjust=plan.adjusted,
         hopeless=HOPELESS,
     )

@@ -8,8 +8,8 @@ from typing import Any
 
 from nas.searching.beginning import SUB_NETWORKS, with_beginning
 from nas.searching.config import SearchConfig, parse_config, read_settings
+from nas.searching.defaults import Defaults
 from nas.searching.targets import with_targets
-from nas.training.named_recipes import read_recipe
 from search_spaces.errors import InputError
 from search_spaces.nearest import did_you_mean
 
@@ -37,6 +37,16 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+_QUICK_FROM_PARENT: dict[str, Any] = {
+    "resolution": 96,
+    "trials": 24,
+    "batch_size": 4,
+    "finals": {"count": 1, "recipe": {"epochs": 4.0}},
+    # In minutes there is no time for a second parent, without which only held-out images rank.
+    "parent": {"ranking_images": 0},
+}
+
+
 def _from_parent(preset: str) -> dict[str, Any]:
     """Return what a preset changes in a search from a parent: short fine-tuning in place of training.
 
@@ -47,22 +57,17 @@ def _from_parent(preset: str) -> dict[str, Any]:
         raise InputError(
             "the preset paper trains from scratch, as the paper does: leave it out to search from a parent"
         )
-    tuning = read_recipe("finetune").model_dump(mode="json")
-    length = {"steps": 40, "epochs": None, "min_steps": None}
-    quick = preset == "quick"
-    final = tuning | {"epochs": 4.0} if quick else tuning
-    return {
-        **({"resolution": 96} if quick else {}),
+    usual = Defaults.from_parent()
+    settings: dict[str, Any] = {
         "space": SUB_NETWORKS,
         "data": {"source": "fruit-photos"},
-        "reward": {"kind": "hard"},  # accuracy alone counts up to the target
-        "trials": 24 if quick else 60,
-        "batch_size": 4 if quick else 10,
-        "recipe": tuning | length,
-        "finals": {"recipe": final, "count": 1 if quick else 2, "repeats": 2},
-        # In minutes there is no time for a second parent, without which only held-out images rank.
-        **({"parent": {"ranking_images": 0}} if quick else {}),
+        "reward": {"kind": usual.reward.kind},
+        "trials": usual.trials,
+        "batch_size": 10,
+        "recipe": usual.recipe.model_dump(mode="json"),
+        "finals": usual.finals.model_dump(mode="json", include={"recipe", "count", "repeats"}),
     }
+    return _merge(settings, _QUICK_FROM_PARENT) if preset == "quick" else settings
 
 
 def make_config(

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Self
 
 from nas.atomic_files import read_json, write_whole
+from nas.engine.job import RIVALS
 from nas.engine.trial import Trial
 from nas.engine.watching import Silent
-from nas.searching.from_parent.recovery import RIVAL, RIVAL_TRIAL
 from search_spaces import InputError
 
 RESERVE = 0.02
@@ -27,7 +27,7 @@ RESERVE = 0.02
 MOST_IDLE = 5
 """Number of consecutive batches without a new network after which the search ends."""
 
-FINALS = frozenset({"final", RIVAL, RIVAL_TRIAL, "repeat"})
+FINALS = RIVALS | {"final", "repeat"}
 """Kinds of training before and after the search: the time of those to come is reserved."""
 
 KEPT_EVERY_S = 10.0

@@ -51,7 +51,7 @@ class TrainingMethod(Protocol):
         ...
 
     def prepare(self, measure: Measure, targets_ms: Sequence[float], watcher: Watcher) -> Ready:
-        """Do what precedes the first trial, in the locked folder; what is done already is read.
+        """Do what precedes the first trial, in the locked folder; finished steps are loaded.
 
         Args:
             measure: Measures networks.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from nas.training.data_parallel.reductions import average_gradients
 from nas.training.evaluate import Score, evaluate
 from nas.training.isolation import seed_layers
 from nas.training.machine.half import autocast, loss_scaler
+from nas.training.machine.memory import WITHOUT_TEACHER, is_out_of_memory
 from nas.training.objective import Forward, Objective
 from nas.training.optimization.averaging import (
     Average,
@@ -25,7 +27,7 @@ from nas.training.optimization.averaging import (
 from nas.training.optimization.optimizer import classifier_parameters, make_optimizer
 from nas.training.optimization.schedule import rate_factor
 from nas.training.order import FirstPart, Order
-from nas.training.progress import Best, Diverged, Progress, TrainResult
+from nas.training.progress import BatchTooLarge, Best, Diverged, Progress, TrainResult
 from nas.training.randomness import CHANGES, LAYERS, derived_seed
 from nas.training.recipe import Recipe
 from nas.training.teacher import Teacher
@@ -67,9 +69,8 @@ class TrainingRun:
         self.total_steps = recipe.total_steps(len(dataset.train))
         self._module = module.train()
         self._recipe = recipe
-        self._objective = Objective(
-            dataset, recipe, seed, device, teacher and teacher.to(device), share
-        )
+        moved = None if teacher is None else _moved(teacher, device)
+        self._objective = Objective(dataset, recipe, seed, device, moved, share)
         self._order = Order(dataset.train, recipe.batch_size, seed, first, share)
         self._batches = self._order.batches(0)
         self._optimizer = make_optimizer(module, recipe)
@@ -131,12 +132,23 @@ class TrainingRun:
             total += loss.detach()
         return total
 
-    def try_batch(self, count: int) -> None:
-        """Compute the gradients of a batch of this many images, as a step does, and drop them."""
-        images, labels = next(self._objective.dataset.train.batches(count))
+    @property
+    def is_taught(self) -> bool:
+        """Whether there is a teacher."""
+        return self._objective.teacher is not None
+
+    def try_batch(self, count: int, *, taught: bool = True) -> None:
+        """Compute the gradients of a batch of this many images, as a step does, and drop them.
+
+        Args:
+            count: Number of images.
+            taught: Whether the teacher, if there is one, has a part in the loss.
+        """
+        task = self._objective if taught else replace(self._objective, teacher=None)
+        images, labels = next(task.dataset.train.batches(count))
         try:
-            pixels, targets = self._objective.prepared(images, labels, step=0, px=self.px)
-            self._objective.loss(self._forward, pixels, targets).backward()  # type: ignore[no-untyped-call]
+            pixels, targets = task.prepared(images, labels, step=0, px=self.px)
+            task.loss(self._forward, pixels, targets).backward()  # type: ignore[no-untyped-call]
         finally:
             self._optimizer.zero_grad(set_to_none=True)
 
@@ -325,3 +337,21 @@ class TrainingRun:
             steps=self.step,
             slowed=self._rate_scale < 1,
         )
+
+
+def _moved(teacher: Teacher, device: torch.device) -> Teacher:
+    """Move a teacher to a device.
+
+    Raises:
+        BatchTooLarge: The device's memory does not hold it.
+    """
+    try:
+        return teacher.to(device)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        size = sum(parameter.numel() for parameter in teacher.module.parameters())
+        raise BatchTooLarge(
+            f"the teacher of {size:,} parameters does not fit into the memory of {device}: "
+            f"{WITHOUT_TEACHER}"
+        ) from error

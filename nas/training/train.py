@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import nn
@@ -77,7 +78,7 @@ def train(
         InputError: The training split is smaller than a batch.
         Diverged: The loss became NaN or infinite. With a keeper the training first goes back to the last
             state kept, or to its start, and continues at half of the learning rate, once.
-        BatchTooLarge: Memory ran out; the message says which batch fits.
+        BatchTooLarge: Memory ran out; the message says which batch fits, or that the teacher does not.
     """
     require_batch(dataset, recipe.batch_size)
     keep_freed_memory()
@@ -162,7 +163,8 @@ def _advance(run: TrainingRun, recipe: Recipe, share: Share, *, compiled: bool) 
             raise
         failed = True
     if failed:  # the error is gone, and with its traceback the tensors of the step
-        raise BatchTooLarge(what_fits(run.try_batch, recipe, share, px=run.px))
+        untaught = partial(run.try_batch, taught=False) if run.is_taught else None
+        raise BatchTooLarge(what_fits(run.try_batch, recipe, share, px=run.px, untaught=untaught))
 
 
 def _nobody(_: Progress) -> None:

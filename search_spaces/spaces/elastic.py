@@ -1,10 +1,10 @@
 """The sub-networks of a trained network: fewer layers, narrower widths, other kernels, smaller images.
 
-A *stage* is what one channel space of the parent's body spans: the layer that sets its width and the
-residual layers that add to it. MobileNetV2's seven stages and its stem are such; a network without
-residuals has a stage a layer. Each stage is decided on its own, as in MnasNet's space, and every choice
-leaves the parent's weights usable (`netadapt.sub_networks`): a smaller kernel is the center of the
-parent's, and the parent's is the center of a larger one.
+A *stage* is a run of layers that share one output width: the layer that sets it, and the residual layers
+that add to it. MobileNetV2 has seven, and its stem; in a network without residuals every layer is one. Each
+stage is decided on its own, as in MnasNet's space, and every choice leaves the parent's weights usable
+(`netadapt.sub_networks`): a smaller kernel is the center of the parent's, and the parent's is the center of
+a larger one.
 """
 
 from __future__ import annotations
@@ -332,19 +332,6 @@ class ElasticSpace(BaseModel):
         return any(
             one.field == "kernel" and one.choices[-1] > self._own(one) for one in self.decisions
         )
-
-    def rivals(self) -> tuple[Tokens, ...]:
-        """Return what a user would do without a search: every resolution at every uniform width.
-
-        A search begins with them, so that it cannot do worse than the best of them but by noise.
-        """
-        multipliers = [one for one in sorted(self.widths, reverse=True) if one in self.expansions]
-        found = [
-            self.uniform(multiplier, side)
-            for side in sorted(self.resolutions, reverse=True)
-            for multiplier in multipliers
-        ]
-        return tuple(dict.fromkeys(found))
 
     def _spec(self, chosen: Chosen) -> ArchSpec:
         parent = self.parent

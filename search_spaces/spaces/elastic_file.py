@@ -91,7 +91,7 @@ class ElasticFile:
         except TypeError as error:  # a YAML date, set or binary
             raise InputError(f"{self.path}: {error}: use plain numbers and strings") from error
         largest = replace(parent, resolution=max(space.resolutions))
-        return space.model_copy(update={"parent": largest})  # what it has cached has no resolution
+        return space.model_copy(update={"parent": largest})  # cached properties have no resolution
 
     def to_yaml(self) -> str:
         """Format the file with the parent itself in place of its name, so that it needs no other file."""

@@ -5,15 +5,20 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
-from benchmarks.from_parent import comparison, curve, paired, rank
+from benchmarks.from_parent import comparison, crops, curve, paired, rank
 from benchmarks.from_parent.comparison import Comparison, Contestant, Parent, Row
 from benchmarks.from_parent.latencies import Read
 from benchmarks.from_parent.paired import Difference
 from benchmarks.from_parent.trainings import Trained, with_own_weights
+from benchmarks.from_parent.trunk import Trunk, trained_trunk
 from nas.searching.from_parent.parent import Parent as Weights
 from nas.searching.from_parent.training import Heritage
+from nas.training.recipe import Recipe
+from netadapt.channel_selection import channel_order
+from search_spaces import ElasticSpace
 from tests.nas.image_sets import random_dataset
 from tests.nas.small_parent import small_parent, small_spec
 
@@ -28,7 +33,7 @@ def by_seed(*correct):
     return dict(enumerate(answers(*correct)))
 
 
-@pytest.mark.parametrize("module", [paired, comparison, rank])
+@pytest.mark.parametrize("module", [paired, comparison, rank, crops])
 def test_doctests(module):
     assert doctest.testmod(module).failed == 0
 
@@ -82,7 +87,7 @@ def test_the_best_rival_is_chosen_by_held_out_images_and_failures_are_left_out()
         row("width", "narrow", trained(150, 0.7), trained(150, 0.7)),
         row("resolution", "64 px", trained(140, 0.75), failed),
     )
-    assert result.best_rival == "64 px"
+    assert result.best_rival.name == "64 px"
     difference = result.minus_best(result.rows[0])
     assert (difference.points, difference.seeds) == (pytest.approx(10.0), 1)
     text = result.markdown()
@@ -122,6 +127,46 @@ def test_trials_that_rank_like_long_trainings_have_a_tau_of_1():
         ("MAdds", "none", "0"),
         ("long, one seed", "1.00", "0"),
     ]
+
+
+def small_heritage():
+    own = small_parent()
+    order = channel_order(own.spec, own.weights)
+    return Heritage(Weights(own.spec, own.weights, order), {64: random_dataset(size_px=64)})
+
+
+def test_a_sub_network_of_the_trunk_is_what_it_inherits():
+    parent = small_heritage().parent
+    space = ElasticSpace(name="elastic", parent=parent.spec, resolutions=(64, 32))
+    child = space.decode(tuple(arity - 1 for arity in space.arities))
+    trunk = Trunk(parent)
+    state, inherited = trunk.state(child), parent.state_dict(child)
+    assert state
+    assert all(tensor.equal(inherited[name]) for name, tensor in state.items())
+    assert all(trunk.weights()[name].equal(tensor) for name, tensor in parent.weights.items())
+
+
+def test_gradients_reach_the_parents_weights_that_a_sub_network_has():
+    parent = small_heritage().parent
+    space = ElasticSpace(name="elastic", parent=parent.spec, resolutions=(64, 32))
+    child = space.decode(tuple(arity - 1 for arity in space.arities))
+    trunk = Trunk(parent)
+    trunk.logits(child, torch.randn(4, 3, 64, 64)).square().sum().backward()
+    reached = trunk.vector.grad.nonzero().flatten().tolist()
+    places = [place for name in trunk.state(child) for place in [trunk.places(child)[name]]]
+    assert reached
+    assert set(reached) <= set(torch.cat([place.flatten() for place in places]).tolist())
+
+
+def test_a_trunk_trains_all_of_its_parents_weights():
+    begins = small_heritage()
+    space = ElasticSpace(name="elastic", parent=begins.parent.spec, resolutions=(64, 32))
+    trunk = trained_trunk(begins, space, Recipe(batch_size=4), steps=2, seed=0)
+    again = trained_trunk(begins, space, Recipe(batch_size=4), steps=2, seed=0)
+    convolutions = [name for name, weight in trunk.weights.items() if weight.ndim > 1]
+    for name in convolutions:
+        assert not trunk.weights[name].equal(begins.parent.weights[name])
+        assert torch.allclose(trunk.weights[name], again.weights[name], atol=1e-5)
 
 
 def test_a_network_keeps_all_of_its_own_weights():

@@ -225,6 +225,24 @@ def test_paced_readings_of_another_day_are_those_of_this_ones_pace(tmp_path):
     assert kept.latency(near).median_ms == pytest.approx(2.0 * true_ms)
 
 
+def test_uncached_readings_have_the_same_pace_and_are_new_ones(tmp_path):
+    near = replace(LARGE, blocks=LARGE.blocks[:-1])
+    lab = Lab(lambda _: 1.5)
+    paced = Paced(
+        source(lab).with_anchor(LARGE), anchor_ms=count(LARGE).madds / 1e7, folder=tmp_path
+    )
+    true_ms = count(near).madds / 1e7
+    asked = []
+    monkeyed = paced.source.latency
+    paced.source.latency = lambda spec: asked.append(spec) or monkeyed(spec)
+    assert [paced.latency(near).median_ms for _ in range(2)] == pytest.approx([true_ms] * 2)
+    cached = len(asked)
+    assert [paced.uncached.latency(near).median_ms for _ in range(2)] == pytest.approx(
+        [true_ms] * 2
+    )
+    assert len(asked) == cached + 2
+
+
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"median_ms": null}', '{"median_ms": "x"}'])
 def test_a_damaged_record_is_replaced(tmp_path, damage):
     record = AnchorRecord(tmp_path)

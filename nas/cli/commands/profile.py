@@ -22,7 +22,7 @@ from nas.cli.option_groups import OptionGroup, with_groups
 from nas.cli.specs import Changes, open_spec
 from nas.display.output import JsonFlag, command, messages, print_json, search_line
 from nas.display.progress import progress_bar
-from search_spaces import ArchSpec, InputError, SearchSpace, load_space
+from search_spaces import ArchSpec, ElasticSpace, InputError, SearchSpace, load_space
 from search_spaces.shell import quoted
 
 SPANNING = 3000
@@ -123,11 +123,12 @@ def profile(
     if as_json:
         print_json({"path": str(path), "pieces": len(table.entries), **vars(found)})
         return
-    device_typed = quoted(f"table:{path}")
+    size = "--resolutions" if isinstance(known, ElasticSpace) else "--resolution"
+    search = f"--space {quoted(space.space)} {size} {space.resolution} --device {quoted(f'table:{path}')}"
     console.print(
         f"{path}: {len(table.entries)} pieces; on {networks.held_out} held-out networks: mean error "
         f"{100 * found.mape:.1f}%, Kendall's tau {found.tau:.2f}, {100 * found.within_10:.0f}% within 10%\n"
-        f"next: {search_line(f'--device {device_typed}')}",
+        f"next: {search_line(search)}",
         soft_wrap=True,
     )
 

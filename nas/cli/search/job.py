@@ -87,8 +87,9 @@ class Job:
             or fits_classes(self.parent, self.data)
         ):
             return held_out
-        wanted = self.config.parent.ranking_images
-        return held_out + fold_size(len(self.data.train), held_out, wanted)
+        own = self.config.parent
+        batch_size = max(self.config.recipe.batch_size, own.recipe.batch_size)
+        return held_out + fold_size(self.data, own.ranking_images, batch_size=batch_size)
 
     @property
     def is_guided(self) -> bool:
@@ -104,8 +105,7 @@ class Job:
     def run(self, folder: RunFolder) -> SearchResult:
         """Run the search with a live view."""
         config = self.config
-        targets_ms = [ms for ms in config.targets.values() if ms is not None]
-        assert len(targets_ms) == len(self.sources)
+        assert len(config.targets_ms) == len(self.sources)
         controller = open_controller(config, self.space.arities)
         expected_s = None if self.cost is None else self.cost.total_s
         budget_left_s = None
@@ -127,7 +127,7 @@ class Job:
                     latency=self.sources,
                     data=self.data,
                     final_data=self.images or self.final_data,
-                    target_ms=targets_ms,
+                    target_ms=config.targets_ms,
                     folder=folder.path,
                     recipe=config.recipe,
                     reward=config.reward,
@@ -141,14 +141,15 @@ class Job:
                     latency_warmup=config.latency_warmup.laws if config.latency_warmup else (),
                     fidelity=config.fidelity,
                     teacher=config.teacher,
-                    parent=self._searched_parent(folder),
+                    parent=self.searched_parent(folder),
                     seed=config.seed,
                     watcher=Several(view, board),
                 )
             finally:
                 board.close()
 
-    def _searched_parent(self, folder: RunFolder) -> SearchedParent | None:
+    def searched_parent(self, folder: RunFolder) -> SearchedParent | None:
+        """Return how the search of a folder uses its parent; None from scratch."""
         if self.parent is None:
             return None
         assert self.config.parent is not None

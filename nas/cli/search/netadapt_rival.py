@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latency import LatencySource
+from latency import LatencySource, Paced
 from nas.adapting.config import AdaptConfig
 from nas.adapting.job import AdaptJob
 from nas.adapting.watching import AdaptWatcher
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
     from nas.checkpoints.checkpoint import Checkpoint
     from nas.data.images import Dataset
+
+
+BELOW = 0.01
+"""How far below the search's target NetAdapt's is: it counts as reached up to 1% above."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class NetAdaptRival:
         from nas.checkpoints.checkpoint import load_checkpoint  # imports torch
 
         config = AdaptConfig(
-            target_ms=target_ms,
+            target_ms=target_ms * (1 - BELOW),
             delta=NETADAPT_DELTA,
             keep="taylor",
             recipe=read_recipe("finetune", {"steps": NETADAPT_STEPS}),
@@ -62,7 +66,9 @@ class NetAdaptRival:
             schedule=self.schedule,
             seed=self.seed,
         )
-        source, watcher = MemoizedSource(self.source), _Steps(notify)
+        # NetAdapt confirms a network's latency by new readings, which a cache would not take.
+        measures = self.source.uncached if isinstance(self.source, Paced) else self.source
+        source, watcher = MemoizedSource(measures), _Steps(notify)
         adapt(parent, data=data, latency=source, config=config, folder=folder, watcher=watcher)
         return load_checkpoint(folder / "adapted.pt")
 

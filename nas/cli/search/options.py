@@ -199,7 +199,10 @@ class ProcedureOptions(OptionGroup):
         Path | None, typer.Option(help="YAML file with settings, such as a run's config.yaml.")
     ] = None
     trials: Annotated[
-        int | None, typer.Option(help="Number of candidates; 100 by default, 16 with quick.")
+        int | None,
+        typer.Option(
+            help="Number of candidates; 60 by default, 24 with quick; 100 and 16 from scratch."
+        ),
     ] = None
     budget: Annotated[
         str | None,

@@ -35,6 +35,12 @@ SMALLEST = 0.5
 
 MOST_RESOLUTIONS = 5
 
+RIVALS = "rivals"
+"""Folder of a run's copies of the rivals that the user names."""
+
+FILES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
+"""What the names of networks' files end with."""
+
 OF_RUNS = ("seed", "best", "rival", "finalist")
 """Names of files that every run has."""
 
@@ -68,9 +74,14 @@ def rival_name(path: str) -> str:
 
     >>> rival_name("nets/mobilenet_v3_small.pt"), rival_name("runs/groceries/seed.pt")
     ('mobilenet_v3_small', 'groceries')
+    >>> rival_name(rival_file("seed")), rival_name("mnasnet_b1@0.5")
+    ('seed', 'mnasnet_b1@0.5')
     """
     given = Path(path)
-    return given.parent.name if given.stem in OF_RUNS and given.parent.name else given.stem
+    run = given.parent.name
+    if given.stem in OF_RUNS and run not in ("", RIVALS):
+        return run
+    return given.stem if given.suffix in FILES else given.name
 
 
 def open_trained(path: str, *, mend: str) -> Checkpoint:
@@ -92,7 +103,7 @@ def open_trained(path: str, *, mend: str) -> Checkpoint:
     if is_published(path) and not Path(path).exists():
         return published_checkpoint(path)
     file = trained_file(path, mend=f"import trained ones with nas import, or {mend}")
-    if file.suffix in (".pth", ".safetensors", ".ckpt", ".bin") and file.is_file():
+    if file.suffix in FILES[1:] and file.is_file():
         raise InputError(
             f"{path} has weights only: make a seed.pt of it with nas import --arch NAME --weights {path}, "
             "and give that"
@@ -173,7 +184,7 @@ def parent_file(folder: Path) -> Path:
 
 def rival_file(name: str) -> str:
     """Return the path of a run's copy of a rival, within the run's folder."""
-    return f"rivals/{name}.pt"
+    return f"{RIVALS}/{name}.pt"
 
 
 def open_from_parent(

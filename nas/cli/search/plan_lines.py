@@ -106,7 +106,7 @@ def _decisions(job: Job, prospects: Sequence[Prospect], cost: Cost | None) -> li
     """Return the lines that a user needs to decide."""
     data, config = job.data, job.config
     aside = job.ranking_images - len(data.val)
-    lent = f", {aside:,} of them not in trials but to rank these" if aside else ""
+    lent = f" ({aside:,} of them are set aside to rank trials)" if aside else ""
     lines = [
         (
             "data",
@@ -119,6 +119,10 @@ def _decisions(job: Job, prospects: Sequence[Prospect], cost: Cost | None) -> li
     lines.append(("size", _size(config)))
     if config.parent is not None:
         lines.append(("parent", _parent(job, cost)))
+    elif config.weights_from is None and not config.warm_start:
+        lines.append(
+            ("weights", "new ones, trained from scratch; --parent begins with a network's")
+        )
     if config.warm_start:
         lines.append(("weights", f"trials start from {', '.join(config.warm_start)}"))
     if job.weights_from is not None:

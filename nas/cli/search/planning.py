@@ -72,7 +72,9 @@ def plan(
         cost = _fitted(config, cost, spent_s=job.spent_s)
         settled = settled.model_copy(update={"trials": cost.trials})
     job = replace(job, config=settled, cost=cost)
-    earlier = earlier_runs(runs, job.space, job.data, settled)
+    earlier = earlier_runs(
+        runs, job.space, job.data, settled, parent=job.parent, held_out=job.ranking_images
+    )
     console.print(plan_grid(job, prospects, cost, earlier, verbose=verbose))
     for prospect in prospects:
         if prospect.verdict is not None:
@@ -193,9 +195,10 @@ def _batch_needs(config: SearchConfig, cost: Cost, fixed_s: float) -> str:
     """Say which budget one batch and the finalists need."""
     least_s = (fixed_s + config.batch_size * cost.trial_s) / (1 - RESERVE)
     quick = ", or --preset quick" if config.preset != "quick" else ""
+    first = "the parent, its rivals, " if config.parent is not None else ""
     return (
-        f"one batch of {config.batch_size} and the finalists take about {duration(least_s)} here: give "
-        f"--budget {math.ceil(least_s / 60)}m{quick}"
+        f"{first}one batch of {config.batch_size} and the finalists take about {duration(least_s)} "
+        f"here: give --budget {math.ceil(least_s / 60)}m{quick}"
     )
 
 

@@ -119,7 +119,7 @@ def _searched(job: Job, folder: RunFolder, *, is_new: bool) -> SearchResult:
         return job.run(folder)
     except (KeyboardInterrupt, InputError, RunStoppedError, OSError) as error:
         ended = isinstance(error, KeyboardInterrupt | InputError)
-        if is_new and ended and not folder.search_begun:
+        if is_new and ended and not (folder.search_begun or folder.prepared):
             folder.discard()  # nothing to resume; frees the name
         else:
             again = search_line(f"--resume {quoted(folder.path)}")

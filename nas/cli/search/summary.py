@@ -10,6 +10,7 @@ from rich.table import Table
 
 from latency import Latency
 from nas.display.output import command, listed, noted
+from nas.engine.job import RIVAL
 from nas.engine.trial import Trial
 from nas.formatting import (
     counted,
@@ -132,7 +133,7 @@ def _ended_early(result: SearchResult) -> str:
 
 def _finalists(result: SearchResult) -> Table:
     """Tabulate the finalists and rivals, one row per network and device."""
-    finalists = [t for t in result.finals if t.kind in ("final", "rival") and t.ok]
+    finalists = [t for t in result.finals if t.kind in ("final", RIVAL) and t.ok]
     names = short_names([latency.device for latency in result.winner.latencies])
     several = len(names) > 1
     table = Table(title="finalists", box=SIMPLE, pad_edge=False, collapse_padding=True)
@@ -142,12 +143,7 @@ def _finalists(result: SearchResult) -> Table:
         proxy = deployed = ""
     searched = {trial.index: percent(trial.accuracy or 0.0) for trial in result.trials}
     titles = ["trial", *(["px"] if sizes.searched else [])]
-    # A trial of a search from a parent says what long training is expected to reach.
-    titles += [
-        "expected" if result.rivals else f"search{proxy}",
-        f"estimate{proxy}",
-        f"final{deployed}",
-    ]
+    titles += [f"search{proxy}", f"estimate{proxy}", f"final{deployed}"]
     titles += ["device", f"ms{deployed}"] if several else [f"ms{deployed}"]
     titles += ["95% interval"]
     titles += [""] if several else ["params", "MAdds", ""]
@@ -171,7 +167,7 @@ def _known(result: SearchResult, trial: Trial, searched: dict[int, str]) -> list
     """Return the cells of a final training that do not depend on the device."""
     px = [str(trial.px)] if result.sizes.searched else []
     longer = percent(trial.accuracy or 0.0)
-    if trial.kind == "rival":
+    if trial.kind == RIVAL:
         return [result.rivals[trial.index].name, *px, "", "", longer]
     estimate = result.estimates.get(trial.index)
     estimated = percent(estimate.accuracy) if estimate else ""

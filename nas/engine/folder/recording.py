@@ -33,7 +33,8 @@ def record_metadata(folder: RunFolder, metadata: Record, data: Dataset | None = 
         InputError: The folder's run has different metadata; the message names the first difference.
     """
     path = folder / "run.json"
-    before = read_json(path) if path.is_file() and folder.search_begun else None
+    begun = folder.search_begun or folder.prepared
+    before = read_json(path) if path.is_file() and begun else None
     write_metadata(folder, metadata, data, before=before)
 
 

@@ -44,6 +44,9 @@ from search_spaces.shell import quoted
 
 NAMED_RUNS = 3
 
+OF_PARENT = ("rivals.json", "parent", "parent.pt")
+"""What a search from a parent does first: one of these is there from its first seconds."""
+
 
 class RunFolder:
     """A run's folder, used by one process at a time."""
@@ -98,13 +101,18 @@ class RunFolder:
         return any(map(read_trials, logs)) or any(self.path.glob("*.ahead.jsonl"))
 
     @property
+    def prepared(self) -> bool:
+        """Whether anything has been done for a search from a parent that a resumed run takes up."""
+        return any((self / name).exists() for name in OF_PARENT)
+
+    @property
     def ending(self) -> bool:
         """Whether a final training has succeeded, in order or ahead of it."""
         logs = (self / "finals.jsonl", self / "finals.ahead.jsonl")
         return any(trial.ok for log in logs for trial in read_trials(log))
 
     def discard(self) -> None:
-        """Remove the folder of a run without trials."""
+        """Remove the folder of a run that has done nothing yet."""
         shutil.rmtree(self.path)
 
     def weights_path(self, key: Key) -> Path:

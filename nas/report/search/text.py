@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from latency import Latency
+from nas.engine.job import RIVAL
 from nas.engine.trial import Trial
 from nas.formatting import counted, duration, on_each, percent, readings, split_sizes, three_digits
 from nas.report.search.procedure import procedure
@@ -61,7 +62,7 @@ def headline(run: RunRecord) -> list[str]:
 
 def _winner(run: RunRecord, result: StoredResult) -> str:
     """Name the winner."""
-    if result.kind == "rival":
+    if result.kind == RIVAL:
         return f"the rival “{run.rivals[result.trial].name}”"
     return f"trial {result.trial}"
 
@@ -140,7 +141,7 @@ def verdict(run: RunRecord) -> list[str]:
         sentences += _advice(run, fast, run.result)
     elif run.result is not None:
         finals = run.again("final")
-        winner = next(t for t in [*finals, *run.again("rival")] if run.result.is_of(t))
+        winner = next(t for t in [*finals, *run.again(RIVAL)] if run.result.is_of(t))
         if (faster := faster_finalist(finals, winner, run.noise)) is not None:
             sentences.append(beside_winner(faster, readings(faster.latencies), run.noise))
     sentences += filter(None, [advice_after(run)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from nas.engine.job import RIVAL
 from nas.engine.trial import Trial
 from nas.report.charts import (
     AXIS,
@@ -51,7 +52,7 @@ def accuracy_over_latency(run: RunRecord, place: int = 0) -> Figure:
     """
     device = run.devices[place]
     first = {trial.index: trial for trial in run.good}
-    repeats, finals, rivals = map(run.again, ("repeat", "final", "rival"))
+    repeats, finals, rivals = map(run.again, ("repeat", "final", RIVAL))
     drawn = partial(_points, run, place)
     data = [
         _links(finals, first, place, color=ORANGE),

@@ -20,13 +20,20 @@ SMALLEST = 0.25
 """Latency of the fastest point, relative to the parent's."""
 
 SHARE = 5
-"""Candidates of a batch for each one that is for the curve."""
+"""One candidate in `SHARE` is spent on the curve."""
 
 DRAWN = 32
 """Networks drawn for a candidate; the one of the highest estimated accuracy is trained."""
 
 LEAST_POINTS = 3
-"""Networks whose latencies are known before others are estimated from them."""
+"""Minimum number of measured networks for a latency law."""
+
+
+Estimates = Callable[[Sequence[Tokens]], Sequence[float]]
+"""Estimates the accuracies of networks."""
+
+Measured = tuple[ArchSpec, tuple[float, ...]]
+"""A network, and its latency on each device in ms."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +43,13 @@ class Curve:
     Attributes:
         space: The space that is searched.
         limits_ms: Of each point the highest latency on each device; the slowest point first.
-        rivals: Networks whose latencies are known before the first trial.
+        known: Networks whose latencies are known before the first trial, the parent among them.
         seed: Random seed.
     """
 
     space: ElasticSpace
     limits_ms: tuple[tuple[float, ...], ...]
-    rivals: tuple[Rival, ...]
+    known: tuple[Measured, ...]
     seed: int
 
     @classmethod
@@ -54,59 +61,51 @@ class Curve:
         parent_ms: Sequence[float],
         rivals: Sequence[Rival],
         seed: int,
-    ) -> Curve | None:
+    ) -> Curve:
         """Space the points evenly on a log scale, from below the parent's latency down to a quarter of it.
 
         Args:
             space: The space that is searched.
-            points: Their number; without any there is no curve.
+            points: Their number, at least 1.
             parent_ms: The parent's latency on each device.
             rivals: Networks whose latencies are known.
             seed: Random seed.
         """
-        if points == 0:
-            return None
         parts = [SMALLEST ** (place / points) for place in range(1, points + 1)]
         limits = tuple(tuple(part * ms for ms in parent_ms) for part in parts)
-        return cls(space, limits, tuple(rivals), seed)
+        measured = [(rival.spec, tuple(ms.median_ms for ms in rival.latencies)) for rival in rivals]
+        return cls(space, limits, ((space.parent, tuple(parent_ms)), *measured), seed)
 
-    def candidates(self, batch: int, size: int, trials: Sequence[Trial]) -> list[Tokens]:
-        """Return the batch's candidates for the curve, none of a small batch or a first one.
+    def candidates(self, asked: int, size: int, trials: Sequence[Trial]) -> list[Tokens]:
+        """Return a batch's candidates for the curve; empty before enough latencies are known.
 
         Args:
-            batch: Number of the batch, from 0.
+            asked: Candidates of all batches before.
             size: Of the batch.
             trials: All that have trained in full.
         """
-        laws = self._laws(trials)
+        numbers = range(asked // SHARE, (asked + size) // SHARE)
+        laws = self._laws(trials) if numbers else None
         if laws is None:
             return []
-        chosen = []
-        for place in range(size // SHARE):
-            number = batch * (size // SHARE) + place
-            limits_ms = self.limits_ms[number % len(self.limits_ms)]
-            drawn = random.Random(f"{self.seed} {number}")
-            chosen.append(self._candidate(limits_ms, laws, trials, drawn))
-        return chosen
+        estimate = self._estimates(trials)
+        return [self._candidate(number, laws, estimate) for number in numbers]
 
     def finalists(
         self, trials: Sequence[Trial], estimates: Mapping[int, Estimate], *, beside: Sequence[Trial]
     ) -> list[Trial]:
-        """Return the trial of the highest estimated accuracy at each point, those of `beside` left out."""
+        """Return the trial of the highest estimated accuracy at each point, those of `beside` left out.
+
+        A point's trials are those between its latency and the next point's; the last band is as wide.
+        """
         taken = {trial.fingerprint for trial in beside}
         found: list[Trial] = []
-        for place, limits_ms in enumerate(self.limits_ms):
-            # Down to the next point; of the last one, as far again.
-            faster = self.limits_ms[place + 1 : place + 2] or [
-                tuple(
-                    ms * ms / before
-                    for ms, before in zip(limits_ms, self._before(place), strict=True)
-                )
-            ]
+        for limits_ms in self.limits_ms:
+            next_ms = [ms * SMALLEST ** (1 / len(self.limits_ms)) for ms in limits_ms]
             near = [
                 trial
                 for trial in distinct(trials)
-                if trial.within(limits_ms) and not trial.within(faster[0])
+                if trial.within(limits_ms) and not trial.within(next_ms)
             ]
             best = max(near, key=_accuracy_by(estimates), default=None)
             if best is not None and best.fingerprint not in taken:
@@ -114,19 +113,10 @@ class Curve:
                 found.append(best)
         return found
 
-    def _before(self, place: int) -> tuple[float, ...]:
-        """Return the limits of the point before one; before the first, the parent's latency."""
-        if place > 0:
-            return self.limits_ms[place - 1]
-        part: float = SMALLEST ** (1 / len(self.limits_ms))
-        return tuple(ms / part for ms in self.limits_ms[0])
-
     def _laws(self, trials: Sequence[Trial]) -> list[PowerLaw] | None:
         """Fit a law of latency on each device to all that is known; None if that is too little."""
         known = [(self.space.decode(t.tokens), t.latencies_ms) for t in distinct(trials)]
-        known += [
-            (rival.spec, tuple(ms.median_ms for ms in rival.latencies)) for rival in self.rivals
-        ]
+        known += self.known
         if len(known) < LEAST_POINTS:
             return None
         return [
@@ -134,22 +124,11 @@ class Curve:
             for device in range(len(self.limits_ms[0]))
         ]
 
-    def _candidate(
-        self,
-        limits_ms: Sequence[float],
-        laws: Sequence[PowerLaw],
-        trials: Sequence[Trial],
-        drawn: random.Random,
-    ) -> Tokens:
-        """Return the best of some networks just within the limits, by the surrogate of all trials."""
-
-        def is_within(spec: ArchSpec) -> bool:
-            return all(law.ms(spec) <= ms for law, ms in zip(laws, limits_ms, strict=True))
-
-        found = [self._smaller(is_within, drawn) for _ in range(DRAWN)]
+    def _estimates(self, trials: Sequence[Trial]) -> Estimates | None:
+        """Return a function that estimates accuracies by the surrogate of all trials; None of too few."""
         read = [trial for trial in distinct(trials) if trial.accuracy is not None]
         if len(read) < LEAST_TRIALS:
-            return found[0]
+            return None
         from controllers.surrogate import fit  # loads torch
 
         model = fit(
@@ -157,21 +136,41 @@ class Curve:
             [trial.tokens for trial in read],
             [trial.accuracy or 0.0 for trial in read],
         )
-        means, _ = model.estimate(found)
-        return found[max(range(DRAWN), key=means.__getitem__)]
+        return lambda networks: model.estimate(networks)[0]
+
+    def _candidate(
+        self, number: int, laws: Sequence[PowerLaw], estimates: Estimates | None
+    ) -> Tokens:
+        """Return the most promising of some networks just within a point's limits.
+
+        Args:
+            number: Candidates of the curve before: the points take turns.
+            laws: Of latency on each device.
+            estimates: Of accuracies; without any the first network is as good as another.
+        """
+        limits_ms = self.limits_ms[number % len(self.limits_ms)]
+        drawn = random.Random(f"{self.seed} {number}")
+
+        def is_within(spec: ArchSpec) -> bool:
+            return all(law.ms(spec) <= ms for law, ms in zip(laws, limits_ms, strict=True))
+
+        if estimates is None:
+            return self._smaller(is_within, drawn)
+        found = [self._smaller(is_within, drawn) for _ in range(DRAWN)]
+        return found[max(range(DRAWN), key=estimates(found).__getitem__)]
 
     def _smaller(self, is_within: Callable[[ArchSpec], bool], drawn: random.Random) -> Tokens:
         """Make random decisions of the parent smaller until it is within the limits."""
         tokens, arities = self.space.encode(self.space.parent), self.space.arities
         spec = self.space.decode(tokens)
-        for _ in range(100 * len(arities)):  # a limit below every network is not reached
-            if is_within(spec):
-                break
+        idle = 0
+        while not is_within(spec) and idle < 10 * len(arities):  # some limits no network reaches
             place = drawn.randrange(len(arities))
             changed = (*tokens[:place], drawn.randrange(arities[place]), *tokens[place + 1 :])
             other = self.space.decode(changed)
+            idle += 1
             if count(other).madds < count(spec).madds:
-                tokens, spec = changed, other
+                tokens, spec, idle = changed, other, 0
         return tokens
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Heritages:
-    """Fine-tunes the parents of a run and orders their channels; what is done already is read.
+    """Fine-tunes the parents of a run and orders their channels; finished steps are loaded.
 
     Attributes:
         parent: The parent as given.
@@ -37,6 +37,7 @@ class Heritages:
         schedule: Where to train.
         seed: Random seed.
         watcher: Is notified of progress.
+        batch_size: The largest of the recipes that train without the images set aside.
     """
 
     parent: SearchedParent
@@ -45,12 +46,18 @@ class Heritages:
     schedule: ScheduleConfig
     seed: int
     watcher: Watcher
+    batch_size: int
 
     def of_trials(self, images: SearchImages) -> Heritage | None:
         """Return what trials begin with, if they are ranked on images that were set aside."""
         if fits_classes(self.parent.checkpoint, images.proxy):
             return None  # it may have been trained on any of them
-        aside = set_aside(images.deployed, self.parent.ranking_images, seed=self.seed)
+        aside = set_aside(
+            images.deployed,
+            self.parent.ranking_images,
+            batch_size=self.batch_size,
+            seed=self.seed,
+        )
         if aside is None:
             return None
         return self.heritage(RANKING_PARENT, self.tuned(RANKING_PARENT, aside[max(aside)]), aside)

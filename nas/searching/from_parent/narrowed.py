@@ -9,7 +9,7 @@ from latency import MeasurementError
 from nas.engine.folder.run_folder import RunFolder
 from nas.engine.runner import RunStoppedError, stops_if_lost
 from nas.engine.watching import Watcher, notify_preparing
-from nas.searching.from_parent.rivals import Measure, Rival, add_rival
+from nas.searching.from_parent.rivals import Measure, add_rival, foreign, read_standing
 from nas.searching.from_parent.searched_parent import Narrow
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def narrowed_rival(
     target_ms: float,
     watcher: Watcher,
 ) -> tuple[int, Checkpoint]:
-    """Narrow the tuned parent, and record the result as a rival; what is done already is read.
+    """Narrow the tuned parent, and record the result as a rival; finished steps are loaded.
 
     Returns:
         The rival's index, and the network.
@@ -40,11 +40,13 @@ def narrowed_rival(
     """
     folder = run / FOLDER
     network = narrow(parent, data, target_ms, folder, partial(notify_preparing, watcher))
-    with stops_if_lost():
-        (reading,) = measure([network.spec])
-    if isinstance(reading, MeasurementError):
-        raise RunStoppedError(f"the network of {folder} could not be measured: {reading}")
-    own = network.usage.mean, network.usage.std
     name = f"NetAdapt at {network.spec.resolution} px"
-    rivals = add_rival(run, Rival(name, network.spec, reading, normalization=own)).rivals
-    return [rival.name for rival in rivals].index(name), network
+    names = [rival.name for rival in read_standing(run).rivals]
+    if name not in names:
+        with stops_if_lost():
+            (reading,) = measure([network.spec])
+        if isinstance(reading, MeasurementError):
+            raise RunStoppedError(f"the network of {folder} could not be measured: {reading}")
+        add_rival(run, foreign(name, network, network.spec, reading))
+        names.append(name)
+    return names.index(name), network

@@ -17,15 +17,15 @@ from nas.searching.from_parent.curve import Curve
 from nas.searching.from_parent.heritages import Heritages
 from nas.searching.from_parent.narrowed import narrowed_rival
 from nas.searching.from_parent.parent import as_for, fits_classes, require_parent_of
-from nas.searching.from_parent.rivals import Measure, read_standing, recorded_rivals
+from nas.searching.from_parent.rivals import Measure, Rival, read_standing, recorded_rivals
 from nas.searching.from_parent.searched_parent import SearchedParent
 from nas.searching.from_parent.training import Guest, SubNetworkTraining
 from nas.searching.from_parent.tuning import PARENT
 from nas.searching.images import SearchImages
-from nas.searching.results.metadata import ParentMetadata, TrainingMetadata
+from nas.searching.results.metadata import ParentMetadata, RivalMetadata, TrainingMetadata
 from nas.searching.training_method import Ready
 from nas.training.recipe import Recipe
-from search_spaces import SearchSpace
+from search_spaces import InputError, SearchSpace
 
 
 @dataclass(frozen=True)
@@ -62,15 +62,30 @@ class FromParent:
         Raises:
             InputError: They do not.
         """
-        require_parent_of(self.space, self.parent.checkpoint)
+        start = self.parent.checkpoint
+        require_parent_of(self.space, start)
+        first = () if fits_classes(start, self.images.proxy) else (self.parent.recipe,)
+        for recipe in (*first, self.recipe, self.final_recipe):
+            require_images(self.images, recipe, crop=start.usage.crop)
         for recipe in (self.recipe, self.final_recipe):
-            require_images(self.images, recipe, crop=self.parent.checkpoint.usage.crop)
             self.schedule.require_parts(recipe)
+        _ = self.rung_recipe  # fails if it would be too short
 
     @property
     def final_recipe(self) -> Recipe:
         """How finalists and their rivals train."""
         return self.finals.recipe or self.recipe.longer(self.finals.epochs_factor)
+
+    @property
+    def rung_recipe(self) -> Recipe | None:
+        """How candidates train first, with multi-fidelity; None if they are looked at alone, or not.
+
+        Raises:
+            InputError: It would be too short.
+        """
+        if self.fidelity is None or self.fidelity.first == 0:
+            return None
+        return first_recipe(self.recipe, self.fidelity, train_images=len(self.images.proxy.train))
 
     @property
     def metadata(self) -> TrainingMetadata:
@@ -91,7 +106,10 @@ class FromParent:
             recipe=None if fits_classes(start, largest) else self.parent.recipe,
             final_recipe=self.final_recipe,
             ranking_images=self.parent.ranking_images,
-            rivals={name: weights_digest(one.weights) for name, one in self.parent.rivals.items()},
+            rivals=tuple(
+                RivalMetadata(name=name, weights=weights_digest(one.weights))
+                for name, one in self.parent.rivals.items()
+            ),
             narrowed=self.parent.narrow is not None,
             curve=self.parent.curve,
             temperature=self.parent.temperature,
@@ -99,9 +117,14 @@ class FromParent:
         )
 
     def prepare(self, measure: Measure, targets_ms: Sequence[float], watcher: Watcher) -> Ready:
-        """Fine-tune the parent, order its channels and find the rivals; what is done already is read."""
+        """Fine-tune the parent, order its channels and find the rivals; finished steps are loaded."""
         space = require_parent_of(self.space, self.parent.checkpoint)
         rivals = self.parent.rivals
+        if self.parent.narrow is not None and len(targets_ms) > 1:
+            raise InputError(
+                f"narrow makes a rival for one device, and there are {len(targets_ms)}: give one, or "
+                "leave it out"
+            )
         notify_preparing(
             watcher, "measuring the rivals: the parent, narrower and on smaller images"
         )
@@ -109,49 +132,61 @@ class FromParent:
             standing = recorded_rivals(
                 self.run, space, measure=measure, targets_ms=targets_ms, named=rivals
             )
-        heritages = Heritages(self.parent, space, self.run, self.schedule, self.seed, watcher)
+        heritages = Heritages(
+            self.parent,
+            space,
+            self.run,
+            self.schedule,
+            self.seed,
+            watcher,
+            batch_size=max(self.recipe.batch_size, self.parent.recipe.batch_size),
+        )
         tuned = heritages.tuned(PARENT, self.images.proxy)
         images = as_for(tuned, self.images)
         finals = heritages.heritage(PARENT, tuned, images.deployed)
         trials = heritages.of_trials(images) or finals
-        # Those that the user named are recorded first, in their order.
-        guests = {
-            index: Guest.of(rival, images.proxy.classes, self.parent.recipe)
-            for index, rival in enumerate(rivals.values())
-        }
+        guests = self._guests(standing.rivals, images.proxy.classes)
         if self.parent.narrow is not None:
-            (target_ms,) = targets_ms
             index, network = narrowed_rival(
                 self.parent.narrow,
                 replace(tuned, spec=space.parent),
                 images.proxy,
                 self.run,
                 measure=measure,
-                target_ms=target_ms,
+                target_ms=targets_ms[0],
                 watcher=watcher,
             )
             guests[index] = Guest.of(network, images.proxy.classes, None)
             standing = read_standing(self.run)
-        rung = None
-        if self.fidelity is not None and self.fidelity.first > 0:
-            train_images = len(images.proxy.train)
-            rung = first_recipe(self.recipe, self.fidelity, train_images=train_images)
         training = SubNetworkTraining(
             trials,
             finals,
             self.recipe,
             self.final_recipe,
             guests=guests,
-            rung=rung,
+            rung=self.rung_recipe,
             device=self.schedule.device,
             threads=self.schedule.cpus_per_trial,
         )
-        curve = Curve.of(
-            space,
-            self.parent.curve,
-            parent_ms=[latency.median_ms for latency in standing.parent],
-            rivals=standing.rivals,
-            seed=self.seed,
-        )
+        curve = None
+        if self.parent.curve:
+            curve = Curve.of(
+                space,
+                self.parent.curve,
+                parent_ms=[latency.median_ms for latency in standing.parent],
+                rivals=standing.rivals,
+                seed=self.seed,
+            )
         evaluate = over_gpus(training, self.schedule.gpus_per_trial)
         return Ready(evaluate, images, standing.rivals, curve)
+
+    def _guests(self, rivals: Sequence[Rival], classes: tuple[str, ...]) -> dict[int, Guest]:
+        """Return the networks that the user named, by their place among the rivals."""
+        from nas.checkpoints.torch_files import weights_digest
+
+        named = {weights_digest(one.weights): one for one in self.parent.rivals.values()}
+        return {
+            index: Guest.of(named[rival.weights], classes, self.parent.recipe)
+            for index, rival in enumerate(rivals)
+            if rival.weights in named
+        }

@@ -1,13 +1,15 @@
-"""What long training adds to the accuracy of a short one, at each resolution.
+"""Trials of different resolutions, made comparable by what long training adds at each.
 
 After a short training a narrow network has not recovered yet from what it lost, while a wide one on small
 images has lost little: read as they are, trials favor small images by ten points and more. The rivals train
 both ways before the search, one at each resolution, and show what is still to come there:
 
-    logit(expected accuracy) = logit(accuracy of the trial) + logit(L) - logit(S)
+    gain(px) = logit(L) - logit(S)
+    logit(accuracy of the trial) = logit(accuracy as read) + gain(px) - gain(largest px)
 
-where L and S are the accuracies of the rival at its resolution after a long and after a short training. On
-the scale of log-odds, logit(a) = log(a / (1 - a)), the nearly perfect gain less than the mediocre.
+where L and S are the accuracies of the rival at a resolution after a long and after a short training. On
+the scale of log-odds, logit(a) = log(a / (1 - a)), an accurate network gains fewer points than a mediocre
+one. At the largest resolution accuracies stay as they were read.
 """
 
 from __future__ import annotations
@@ -16,11 +18,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from nas.engine.job import RIVAL, RIVAL_TRIAL, Kind
 from nas.engine.trial import Trial
 from nas.searching.from_parent.rivals import Rival
-
-RIVAL, RIVAL_TRIAL = "rival", "rival-trial"
-"""Kinds of job that train a rival as a finalist, and as a trial."""
 
 LEAST = 0.001
 """Accuracies and error rates below it count as it."""
@@ -31,38 +31,46 @@ class Recovery:
     """What is still to come after a trial, at each resolution.
 
     Attributes:
-        gains: What long training adds, in log-odds, by resolution in pixels; without any, nothing is.
+        gains: What long training adds to the rival's accuracy, in log-odds, by resolution in pixels.
     """
 
     gains: Mapping[int, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, rivals: Sequence[Rival], trained: Iterable[Trial]) -> Recovery:
-        """Compare the long and the short training of each rival that is made from the parent."""
+    def of(
+        cls, rivals: Sequence[Rival], trained: Iterable[Trial], *, short: Kind = RIVAL_TRIAL
+    ) -> Recovery:
+        """Compare the long and the short training of each rival that is made from the parent.
+
+        Args:
+            rivals: The rivals.
+            trained: Their trainings.
+            short: Kind of the short one.
+        """
         accuracies = {trial.key: trial.accuracy for trial in trained if trial.accuracy is not None}
         gains = {
-            rival.spec.resolution: logit(accuracies[RIVAL, index])
-            - logit(accuracies[RIVAL_TRIAL, index])
+            rival.spec.resolution: logit(accuracies[RIVAL, index]) - logit(accuracies[short, index])
             for index, rival in enumerate(rivals)
-            if {(RIVAL, index), (RIVAL_TRIAL, index)} <= accuracies.keys()
+            if {(RIVAL, index), (short, index)} <= accuracies.keys()
         }
         return cls(gains)
 
-    def expected(self, accuracy: float, px: int) -> float:
-        """Return the accuracy (0..1) that long training is expected to reach.
+    def comparable(self, accuracy: float, px: int) -> float:
+        """Return a trial's accuracy (0..1) as it compares with trials of the largest resolution.
 
-        >>> halved = Recovery({96: math.log(2), 64: 0.0})  # the odds of an error at 96 px
-        >>> round(halved.expected(0.5, 96), 3), halved.expected(0.5, 64)
-        (0.667, 0.5)
+        >>> behind = Recovery({96: math.log(2), 64: 0.0})  # at 96 px the odds of an error still halve
+        >>> round(behind.comparable(0.5, 64), 3), round(behind.comparable(0.5, 96), 3)
+        (0.333, 0.5)
 
         Args:
-            accuracy: After a trial.
+            accuracy: As it was read after the trial.
             px: The network's resolution; without a rival there the nearest counts.
         """
         if not self.gains:
             return accuracy
         nearest = min(self.gains, key=lambda known: abs(known - px))
-        return 1 / (1 + math.exp(-(logit(accuracy) + self.gains[nearest])))
+        shift = self.gains[nearest] - self.gains[max(self.gains)]
+        return accuracy if shift == 0 else 1 / (1 + math.exp(-(logit(accuracy) + shift)))
 
 
 def logit(accuracy: float) -> float:

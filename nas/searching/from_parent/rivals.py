@@ -8,11 +8,12 @@ the first trial, and recorded: a resumed run compares with the same ones.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from latency import Latency, MeasurementError
+from latency import DeviceLostError, Latency, MeasurementError
 from nas.atomic_files import read_json, write_whole
 from nas.engine.folder.run_folder import RunFolder
 from nas.engine.measuring import Reading
@@ -42,6 +43,7 @@ class Rival:
         opener: The nearest network of the space, which is among the first trials; None if none is near.
         normalization: Mean and deviation of the input's channels, of pixels in 0..1, of one that the user
             named; None for those that are made from the parent, which have the parent's.
+        weights: Digest of the weights of one that inherits nothing from the parent.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Rival:
     latencies: tuple[Latency, ...]
     opener: Tokens | None = None
     normalization: tuple[Triple, Triple] | None = None
+    weights: str | None = None
 
 
 class Standing(NamedTuple):
@@ -82,7 +85,8 @@ def recorded_rivals(
 
     Raises:
         DeviceLostError: A device is lost.
-        InputError: A named one is not within the target at any resolution of the space.
+        InputError: The device refuses the parent, or a named one is not within the target at any
+            resolution of the space.
     """
     path = run / RIVALS
     if not path.is_file():
@@ -91,21 +95,28 @@ def recorded_rivals(
             *(_named(name, one, space, readings) for name, one in (named or {}).items()),
             *_uniform(space, readings),
         ]
+        try:
+            parent = readings.of(space.parent)
+        except DeviceLostError:
+            raise
+        except MeasurementError as error:
+            raise InputError(
+                f"the parent cannot be measured at {space.parent.resolution} px: {error}: give smaller "
+                "--resolutions, or another device"
+            ) from error
         entry = {
-            "parent": [latency.to_dict() for latency in readings.of(space.parent)],
+            "parent": [latency.to_dict() for latency in parent],
             "rivals": [_to_dict(rival) for rival in rivals],
         }
         write_whole(path, json.dumps(entry, indent=1) + "\n")
     return read_standing(run)
 
 
-def add_rival(run: RunFolder, rival: Rival) -> Standing:
-    """Record one more rival, unless one of its name is there; return all."""
+def add_rival(run: RunFolder, rival: Rival) -> None:
+    """Record one more rival."""
     record = read_json(run / RIVALS)
-    if rival.name not in [entry["name"] for entry in record["rivals"]]:
-        record["rivals"].append(_to_dict(rival))
-        write_whole(run / RIVALS, json.dumps(record, indent=1) + "\n")
-    return read_standing(run)
+    record["rivals"].append(_to_dict(rival))
+    write_whole(run / RIVALS, json.dumps(record, indent=1) + "\n")
 
 
 def read_standing(run: RunFolder) -> Standing:
@@ -121,6 +132,7 @@ def read_standing(run: RunFolder) -> Standing:
             tuple(map(Latency.from_dict, entry["latencies"])),
             None if entry["opener"] is None else tuple(entry["opener"]),
             _normalization(entry.get("normalization")),
+            entry.get("weights"),
         )
         for entry in record["rivals"]
     )
@@ -141,6 +153,7 @@ def _to_dict(rival: Rival) -> dict[str, object]:
         "latencies": [latency.to_dict() for latency in rival.latencies],
         "opener": rival.opener,
         "normalization": rival.normalization,
+        "weights": rival.weights,
     }
 
 
@@ -170,8 +183,20 @@ class Readings:
         return self._known[spec.fingerprint]
 
     def overrun(self, spec: ArchSpec) -> float:
-        """Return the latency relative to the target, on the device where that is highest."""
-        times = zip(self.of(spec), self._targets_ms, strict=True)
+        """Return the latency relative to the target, on the device where that is highest.
+
+        It is infinite if a device refuses the network.
+
+        Raises:
+            DeviceLostError: A device is lost.
+        """
+        try:
+            latencies = self.of(spec)
+        except DeviceLostError:
+            raise
+        except MeasurementError:
+            return math.inf
+        times = zip(latencies, self._targets_ms, strict=True)
         return max(one.median_ms / ms for one, ms in times)
 
 
@@ -195,18 +220,34 @@ def _named(name: str, given: Checkpoint, space: ElasticSpace, readings: Readings
     """Return a network at the largest resolution of the space at which it is within the targets.
 
     Raises:
-        InputError: It is within them at none.
-        MeasurementError: A device refuses it.
+        InputError: It is within them at none, or the device refuses it at all of them.
+        DeviceLostError: A device is lost.
     """
-    own = given.usage.mean, given.usage.std
     for spec in at_resolutions(given.spec, space):
         if readings.overrun(spec) <= 1:
-            called = f"{name} at {spec.resolution} px"
-            return Rival(called, spec, readings.of(spec), normalization=own)
+            return foreign(f"{name} at {spec.resolution} px", given, spec, readings.of(spec))
     raise InputError(
         f"rival {name} is not within the target at any of {list(space.resolutions)} px: leave it out, or "
         "give a higher target"
     )
+
+
+def foreign(
+    name: str, network: Checkpoint, spec: ArchSpec, latencies: tuple[Latency, ...]
+) -> Rival:
+    """Return a rival with weights of its own.
+
+    Args:
+        name: What it is called.
+        network: The trained network.
+        spec: It, as it is compared: with the data's classes, at a resolution of the space.
+        latencies: On each device.
+    """
+    from nas.checkpoints.torch_files import weights_digest  # imports torch
+
+    own = network.usage.mean, network.usage.std
+    digest = weights_digest(network.weights)
+    return Rival(name, spec, latencies, normalization=own, weights=digest)
 
 
 def at_resolutions(spec: ArchSpec, space: ElasticSpace) -> list[ArchSpec]:

@@ -32,7 +32,7 @@ class SearchedParent:
         kept: Folder of parents that earlier runs have fine-tuned; None keeps the parent in the run alone.
         rivals: Further trained networks to compare finalists with, by name.
         narrow: Makes one more rival of the tuned parent; called with (parent, its images, target in ms, a
-            folder, a function that takes what is being done), and must be resumable there.
+            folder, a progress callback), and must be resumable there.
         curve: Number of further latencies, between the parent's and a quarter of it, at which the best
             sub-network is searched and trained too.
     """

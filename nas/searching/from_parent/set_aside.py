@@ -26,13 +26,14 @@ LARGEST_FOLD = 1 / 3
 
 
 def set_aside(
-    images: Mapping[int, Dataset], ranking_images: int, *, seed: int
+    images: Mapping[int, Dataset], ranking_images: int, *, batch_size: int, seed: int
 ) -> dict[int, Dataset] | None:
     """Return the images of trials, with a fold of the training images added to the held-out ones.
 
     Args:
         images: The images at each resolution, all in the same order.
         ranking_images: Images to rank trials on.
+        batch_size: Training images that must stay.
         seed: Of the choice, class by class.
 
     Returns:
@@ -41,24 +42,30 @@ def set_aside(
     from nas.data.images import ArraySplit, labels_of  # imports torch
 
     some = next(iter(images.values()))
-    if not all(isinstance(split, ArraySplit) for split in (some.train, some.val)):
-        return None  # images too many to hold in memory
-    count = fold_size(len(some.train), len(some.val), ranking_images)
+    count = fold_size(some, ranking_images, batch_size=batch_size)
     if count == 0:
         return None
+    assert isinstance(some.train, ArraySplit)
     labels = labels_of(some.train)
     assert labels is not None
     stay, aside = stratified_split(labels, count / len(labels), seed=seed)
     return {px: _moved(data, stay, aside) for px, data in images.items()}
 
 
-def fold_size(train_images: int, held_out: int, ranking_images: int) -> int:
-    """Return how many training images are set aside, about.
+def fold_size(data: Dataset, ranking_images: int, *, batch_size: int) -> int:
+    """Return how many training images are set aside, about; none of images too many to hold in memory.
 
-    >>> fold_size(2640, 296, 1000), fold_size(700, 200, 1000), fold_size(50_000, 5_000, 1000)
-    (704, 233, 0)
+    Args:
+        data: The images.
+        ranking_images: Images to rank trials on.
+        batch_size: Training images that must stay.
     """
-    return max(0, min(ranking_images - held_out, int(train_images * LARGEST_FOLD)))
+    from nas.data.images import ArraySplit  # imports torch
+
+    if not all(isinstance(split, ArraySplit) for split in (data.train, data.val)):
+        return 0
+    images, held_out = len(data.train), len(data.val)
+    return max(0, min(ranking_images - held_out, int(images * LARGEST_FOLD), images - batch_size))
 
 
 def _moved(data: Dataset, stay: NDArray[np.int64], aside: NDArray[np.int64]) -> Dataset:

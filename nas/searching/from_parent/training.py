@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from nas.data.share import WHOLE, Share
-from nas.engine.job import Job, Outcome
+from nas.engine.job import RIVAL, RIVAL_RUNG, Job, Outcome
 from nas.searching.from_parent.parent import Parent
 from nas.training.recipe import Recipe
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from nas.training.teacher import Teacher
 
 LOOK_IMAGES = 512
-"""Training images whose statistics a look takes."""
+"""Training images for the batch norm statistics of a look."""
 
 LOOK_SIZE = 64
-"""Images of a look at once."""
+"""Batch size of a look."""
 
-LONG = frozenset({"final", "rival"})
+LONG = frozenset({"final", RIVAL})
 """Kinds of job that train by the final recipe, and keep their weights."""
 
 
@@ -109,7 +109,7 @@ class SubNetworkTraining:
 
         device = worker_device(self.device, threads=self.threads)
         begins = self.finals if job.kind in LONG else self.trials
-        guest = self.guests.get(job.index) if job.kind == "rival" else None
+        guest = self.guests.get(job.index) if job.kind == RIVAL else None
         network, data = build(job.spec), begins.images[job.spec.resolution]
         if guest is None:
             network.load_state_dict(begins.parent.state_dict(job.spec))
@@ -136,7 +136,7 @@ class SubNetworkTraining:
         return Outcome(result.accuracy, train_s=took_s, weights=weights, px=data.resolution_px)
 
     def _recipe(self, job: Job) -> Recipe | None:
-        if job.kind == "rung":
+        if job.kind in ("rung", RIVAL_RUNG):
             return self.rung
         return self.final_recipe if job.kind in LONG else self.recipe
 

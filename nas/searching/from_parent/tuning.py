@@ -60,7 +60,7 @@ def tuned_parent(
         RunStoppedError: The training failed.
     """
     from nas.checkpoints.checkpoint import checkpoint_bytes, load_checkpoint
-    from nas.checkpoints.retrain import fine_tune
+    from nas.checkpoints.retrain import fine_tuned
     from nas.training.train import BatchTooLarge, Diverged
     from nas.training_runs.keeping import StateKeeper
 
@@ -79,7 +79,7 @@ def tuned_parent(
     folder.mkdir(exist_ok=True)
     keeper = StateKeeper(folder)
     try:
-        done = fine_tune(
+        tuned = fine_tuned(
             with_classes_of(data, start),
             data,
             recipe,
@@ -91,13 +91,13 @@ def tuned_parent(
         )
     except (BatchTooLarge, Diverged) as error:
         raise RunStoppedError(f"the parent's fine-tuning failed: {error}") from error
-    content = checkpoint_bytes(done.checkpoint)
+    content = checkpoint_bytes(tuned)
     if earlier is not None:
         earlier.parent.mkdir(exist_ok=True)
         write_whole(earlier, content)
     write_whole(copy, content)
     keeper.finish()
-    return done.checkpoint
+    return tuned
 
 
 def tuning_key(start: Checkpoint, data: Dataset, recipe: Recipe, *, seed: int) -> str:

@@ -30,6 +30,23 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class ScratchOptions:
+    """Arguments of `nas.search` that only a search from scratch takes; see there.
+
+    Attributes:
+        warm_start: Networks of the space that trials are initialized from.
+        weights_from: A network whose weights trials and finalists begin with where they overlap.
+        teacher: A network that finalists learn from.
+        evaluate: Trains a job in place of the recipe.
+    """
+
+    warm_start: Sequence[Checkpoint] = ()
+    weights_from: Checkpoint | None = None
+    teacher: TeacherConfig | None = None
+    evaluate: Evaluate[Job] | None = None
+
+
+@dataclass(frozen=True)
 class FromScratch:
     """Trains the networks of a search from new weights.
 
@@ -53,21 +70,20 @@ class FromScratch:
         space: SearchSpace,
         images: SearchImages,
         recipe: Recipe,
+        options: ScratchOptions,
         *,
         finals: FinalsConfig,
         fidelity: FidelityConfig | None,
-        warm_start: Sequence[Checkpoint],
-        weights_from: Checkpoint | None,
-        teacher: TeacherConfig | None,
         schedule: ScheduleConfig,
         run: RunFolder,
-        evaluate: Evaluate[Job] | None,
     ) -> FromScratch:
         """Check the arguments of a search, before anything is written; see `nas.run_search.search`.
 
         Raises:
             InputError: One is invalid, or two do not fit each other.
         """
+        warm_start, weights_from = options.warm_start, options.weights_from
+        evaluate = options.evaluate
         if warm_start and weights_from is not None:
             raise InputError(
                 "warm_start and weights_from both say what trials begin with: give one of them"
@@ -78,7 +94,7 @@ class FromScratch:
         if weights_from is not None:
             overlap = Overlap.of(space, weights_from)
             images = images.normalized_as(weights_from.usage)
-        taught = read_teacher(teacher, run, by_recipe=by_recipe)
+        taught = read_teacher(options.teacher, run, by_recipe=by_recipe)
         if by_recipe and fidelity is not None:
             fidelity = as_it_trains(fidelity, recipe, train_images=len(data.train))
         metadata = TrainingMetadata(

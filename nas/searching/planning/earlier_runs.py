@@ -16,10 +16,10 @@ from nas.searching.planning.evidence import Evidence
 from nas.searching.results.metadata import SearchMetadata, labels_of, missing_keys
 from nas.searching.results.record import RunRecord
 from nas.statistics.noise import Noise, pooled
-from nas.training.recipe import Recipe
 from search_spaces import InputError, SearchSpace
 
 if TYPE_CHECKING:
+    from nas.checkpoints.checkpoint import Checkpoint
     from nas.data.images import Dataset
 
 MOST_RUNS = 5
@@ -50,8 +50,16 @@ class Earlier:
         return self.evidence.too_early(self.noise.between_seeds)
 
 
-def earlier_runs(root: Path, space: SearchSpace, data: Dataset, config: SearchConfig) -> Earlier:
-    """Collect the noise of earlier runs with the same space, images and recipe.
+def earlier_runs(
+    root: Path,
+    space: SearchSpace,
+    data: Dataset,
+    config: SearchConfig,
+    *,
+    parent: Checkpoint | None = None,
+    held_out: int | None = None,
+) -> Earlier:
+    """Collect the noise of earlier runs with the same space, images, recipe and parent.
 
     Runs that begin with trained weights, or have multi-fidelity, are not comparable: their networks differ
     less than random ones.
@@ -61,6 +69,8 @@ def earlier_runs(root: Path, space: SearchSpace, data: Dataset, config: SearchCo
         space: Space of the planned search.
         data: Its images.
         config: Its settings.
+        parent: The network whose sub-networks are searched, if any.
+        held_out: Number of images that trials are compared on; by default those held out.
     """
     if config.warm_start or config.weights_from:
         return Earlier(None, (), ())
@@ -69,7 +79,7 @@ def earlier_runs(root: Path, space: SearchSpace, data: Dataset, config: SearchCo
     damaged = []
     for path in sorted(root.glob("*/run.json"), key=_age):
         try:
-            if len(found) < MOST_RUNS and _alike(path, space, data, config.recipe):
+            if len(found) < MOST_RUNS and _alike(path, space, data, config, parent):
                 run = RunRecord.read(RunFolder(path.parent))
                 noise = run.noise
                 # A run repeated with its seed, or copied, adds no evidence.
@@ -85,12 +95,18 @@ def earlier_runs(root: Path, space: SearchSpace, data: Dataset, config: SearchCo
         networks=len(accuracies),
         best=max(accuracies.values()),
         chance=chance_of(data.val, classes=len(data.classes)),
-        held_out=len(data.val),
+        held_out=len(data.val) if held_out is None else held_out,
     )
     return Earlier(pooled(list(found.values())), tuple(found), tuple(damaged), evidence)
 
 
-def _alike(path: Path, space: SearchSpace, data: Dataset, recipe: Recipe) -> bool:
+def _alike(
+    path: Path,
+    space: SearchSpace,
+    data: Dataset,
+    config: SearchConfig,
+    parent: Checkpoint | None,
+) -> bool:
     """Return whether a run's accuracies are comparable; settings that it lacks had their default.
 
     Raises:
@@ -105,8 +121,15 @@ def _alike(path: Path, space: SearchSpace, data: Dataset, recipe: Recipe) -> boo
         return False
     if training.warm_start or training.weights_from or training.fidelity:
         return False
-    described = (space.name, labels_of(space), DataMetadata.of(data), recipe)
-    return (run.space, run.labels, run.data, training.recipe) == described
+    described = (space.name, labels_of(space), DataMetadata.of(data), config.recipe)
+    if (run.space, run.labels, run.data, training.recipe) != described:
+        return False
+    if parent is None or run.parent is None or config.parent is None:
+        return parent is None and run.parent is None
+    from nas.checkpoints.torch_files import weights_digest  # imports torch
+
+    ours = weights_digest(parent.weights), config.parent.ranking_images
+    return (run.parent.weights, run.parent.ranking_images) == ours
 
 
 def _age(path: Path) -> float:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from nas.searching.config import SearchConfig
+from nas.searching.fidelity import full_lengths
 from nas.searching.planning.forecast import PARENT, STARTING_S, Cost, Span
 from nas.searching.teacher_cost import FORWARD_PASSES
 from nas.training.recipe import Recipe
@@ -72,6 +73,8 @@ def cost_from_parent(
     rivals_s = (made + named) * final_s + named * first_s + made * trial_s
     if config.parent.with_netadapt:
         rivals_s += final_s + _netadapt_s(parent, config, pace, val_images)
+    lengths = full_lengths(config.fidelity, config.trials, batch_size=config.batch_size)
+    looks = config.trials if config.fidelity is not None else 0
     ends_s = (finals.count + config.parent.curve) * final_s + finals.repeats * trial_s
     measured = config.trials + SOLVED * made
     aside = ranking_images - val_images
@@ -79,7 +82,7 @@ def cost_from_parent(
     tuned_images = sum(_images(config.parent.recipe, number) for number in parents)
     return Cost(
         trials=config.trials,
-        trials_s=config.trials * trial_s / workers,
+        trials_s=(lengths * trial_s + looks * pace.reading_s(ranking_images)) / workers,
         finals_s=max(ends_s / workers, final_s),
         latency_s=measured * sum(span.measured_s for span in spans),
         start_s=0.0 if config.schedule.workers == 0 else STARTING_S,

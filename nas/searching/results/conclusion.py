@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from nas.data.chance import chance_of
 from nas.engine.final_scores import untested
 from nas.engine.folder.run_folder import RunFolder
-from nas.engine.job import Key
+from nas.engine.job import RIVAL, Key
 from nas.engine.run_logs import RunLogs
 from nas.engine.runner import RunStoppedError
 from nas.engine.trial import Trial
@@ -50,7 +50,7 @@ def conclude(
     test = TestScores(folder, plan, images)
     test_accuracy, problem = test.of(winner)
     data = images.proxy
-    verdict = _verdict(plan, finals, test, winner)
+    verdict = None if problem else _verdict(plan, finals, test, winner)
     result = SearchResult(
         folder=folder,
         winner=winner,
@@ -73,7 +73,7 @@ def conclude(
         trained=[
             _trained(plan, trial, images)
             for trial in finals
-            if trial.kind in ("final", "rival") and folder.weights_path(trial.key).exists()
+            if trial.kind in ("final", RIVAL) and folder.weights_path(trial.key).exists()
         ],
     )
     return write_results(result, images_of(plan, winner, images))
@@ -82,7 +82,7 @@ def conclude(
 def images_of(plan: SearchPlan, trial: Trial, images: SearchImages) -> Dataset:
     """Return the images as the network of a final training sees them."""
     data = images.of_spec(plan.spec_of(trial))
-    own = plan.rivals[trial.index].normalization if trial.kind == "rival" else None
+    own = plan.rivals[trial.index].normalization if trial.kind == RIVAL else None
     return data if own is None else replace(data, mean=own[0], std=own[1])
 
 
@@ -92,13 +92,14 @@ def _verdict(
     """Compare the best finalist with the best rival; None without both."""
     best = [
         choose_winner(finals, targets_ms=plan.targets_ms, kinds=(kind,))
-        for kind in ("final", "rival")
+        for kind in ("final", RIVAL)
     ]
     finalist, rival = best
     if finalist is None or rival is None:
         return None
-    answers = [test.answers(trial) for trial in (finalist, rival)]
-    ours, theirs = answers
+    if any(test.of(trial)[1] for trial in (finalist, rival)):
+        return None  # images at another size that cannot be read any more
+    ours, theirs = (test.answers(trial) for trial in (finalist, rival))
     if ours is None or theirs is None:
         return None
     difference = Difference.of(ours, theirs)
@@ -109,7 +110,7 @@ def _verdict(
         low=difference.low,
         high=difference.high,
         images=len(ours),
-        ships="rival" if winner.kind == "rival" else "finalist",
+        ships="rival" if winner.kind == RIVAL else "finalist",
     )
 
 
@@ -117,7 +118,7 @@ def _runner_up(
     plan: SearchPlan, finals: Sequence[Trial], winner: Trial, images: SearchImages
 ) -> Trained | None:
     """Return the best rival if a finalist has won, and else the best finalist."""
-    kind = "final" if winner.kind == "rival" else "rival"
+    kind = "final" if winner.kind == RIVAL else RIVAL
     other = choose_winner(finals, targets_ms=plan.targets_ms, kinds=(kind,))
     return None if other is None else _trained(plan, other, images)
 

@@ -7,8 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import Field
-
 from latency import Device
 from nas.atomic_files import read_object
 from nas.engine.folder.records import Record, parse_record
@@ -57,6 +55,13 @@ class TrainingMetadata(Record):
     fidelity: FidelityConfig | None = None
 
 
+class RivalMetadata(Record):
+    """A network that the user named to compare with: its name, and a digest of its weights."""
+
+    name: str
+    weights: str
+
+
 class ParentMetadata(Record):
     """The network whose sub-networks are searched.
 
@@ -66,7 +71,7 @@ class ParentMetadata(Record):
         recipe: How it was fine-tuned first; None if it was trained on these classes.
         final_recipe: How finalists train.
         ranking_images: Largest number of images that trials are ranked on, unless more are held out.
-        rivals: Digest of the weights of each network that the user named to compare with.
+        rivals: The networks that the user named to compare with.
         narrowed: Whether NetAdapt's network is compared with, too.
         curve: Number of further latencies that are searched.
         temperature: Of the parent as teacher.
@@ -78,7 +83,7 @@ class ParentMetadata(Record):
     recipe: Recipe | None = None
     final_recipe: Recipe
     ranking_images: int = 0
-    rivals: Mapping[str, str] = Field(default_factory=dict)
+    rivals: tuple[RivalMetadata, ...] = ()
     narrowed: bool = False
     curve: int = 0
     temperature: float

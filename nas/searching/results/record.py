@@ -9,10 +9,10 @@ from typing import Self
 
 from nas.atomic_files import read_lines
 from nas.engine.folder.run_folder import RunFolder
+from nas.engine.job import RIVALS
 from nas.engine.trial import Trial, read_trials
 from nas.formatting import Labels, short_names
 from nas.searching.config import load_config
-from nas.searching.from_parent.recovery import RIVAL, RIVAL_TRIAL
 from nas.searching.from_parent.rivals import Rival, read_standing
 from nas.searching.results.estimates import Estimate, estimates
 from nas.searching.results.metadata import SearchMetadata, read_search_metadata
@@ -83,7 +83,7 @@ class RunRecord:
         arities = [len(choices) for _, choices in metadata.labels]
         devices = len(metadata.devices)
         for trial in [*log, *finals]:
-            if trial.kind in (RIVAL, RIVAL_TRIAL):  # proposed by no controller
+            if trial.kind in RIVALS:  # proposed by no controller
                 continue
             if len(trial.tokens) != len(arities) or any(
                 not 0 <= t < n for t, n in zip(trial.tokens, arities, strict=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nas.engine.folder.run_folder import RunFolder
-from nas.engine.job import Kind
+from nas.engine.job import RIVAL, Kind
 from nas.engine.trial import Trial
 from nas.searching.from_parent.rivals import Rival
 from nas.searching.results.estimates import Estimate
@@ -48,7 +48,7 @@ class SearchResult:
         spec: Its network, at the deployed resolution.
         within_target: Whether it is within the target on every device; if not, no finalist was.
         targets_ms: The latency budget on each device.
-        test_accuracy: Top-1 accuracy of the winner on the test images, 0..1, which are used only for this.
+        test_accuracy: Top-1 accuracy of the winner on the test images, 0..1, which are read at the end.
         trials: The trials of full length, in order.
         finals: The finalists' longer trainings, and the repeats.
         noise: Noise of accuracies; None if nothing was repeated.
@@ -160,14 +160,14 @@ class SearchResult:
 
 def name_of(trial: Trial, rivals: Sequence[Rival]) -> str:
     """Return what a final training is called: `trial 12`, or the name of a rival."""
-    return f"trial {trial.index}" if trial.kind != "rival" else rivals[trial.index].name
+    return f"trial {trial.index}" if trial.kind != RIVAL else rivals[trial.index].name
 
 
 def choose_winner(
     finals: Sequence[Trial],
     *,
     targets_ms: Sequence[float],
-    kinds: Collection[Kind] = ("final", "rival"),
+    kinds: Collection[Kind] = ("final", RIVAL),
 ) -> Trial | None:
     """Return the most accurate of the final trainings within every target; else that of best reward.
 
@@ -183,6 +183,6 @@ def choose_winner(
 
     def rank(trial: Trial) -> tuple[float, bool, float, int]:
         worth = trial.accuracy or 0.0 if within else trial.reward
-        return worth, trial.kind == "rival", -trial.overall_ms, -trial.index
+        return worth, trial.kind == RIVAL, -trial.overall_ms, -trial.index
 
     return max(within or good, key=rank, default=None)

@@ -6,6 +6,7 @@ from latency import Latency
 from nas.atomic_files import read_json
 from nas.engine.folder.records import OnnxScore, Record, parse_record
 from nas.engine.folder.run_folder import RunFolder
+from nas.engine.job import RIVAL
 from nas.engine.trial import Trial
 from nas.searching.results.verdict import Verdict
 
@@ -49,7 +50,7 @@ class StoredResult(Record):
 
     def is_of(self, trial: Trial) -> bool:
         """Return whether a trial, or its longer training, is the winner."""
-        return self.trial == trial.index and (self.kind == "rival") == (trial.kind == "rival")
+        return self.trial == trial.index and (self.kind == RIVAL) == (trial.kind == RIVAL)
 
     @property
     def latencies(self) -> tuple[Latency, ...]:

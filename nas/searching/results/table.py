@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from operator import le
 from typing import TYPE_CHECKING
 
-from nas.engine.job import Key
+from nas.engine.job import RIVAL, RIVAL_TRIAL, Key
 from nas.engine.trial import Trial
 from nas.searching.from_parent.rivals import Rival
 from nas.searching.sizes import Sizes
@@ -66,8 +66,8 @@ def frame(
     """
     import pandas as pd
 
-    long = {trial.key: trial for trial in finals if trial.kind in ("final", "rival")}
-    short = {trial.index: trial.accuracy for trial in finals if trial.kind == "rival-trial"}
+    long = {trial.key: trial for trial in finals if trial.kind in ("final", RIVAL)}
+    short = {trial.index: trial.accuracy for trial in finals if trial.kind == RIVAL_TRIAL}
     front = {trial.index for trial in pareto_front(trials)}
     deploy = {trial.key for trial in pareto_front(list(long.values()))}
     devices = max([1, *(len(trial.latencies) for trial in trials)])
@@ -100,9 +100,12 @@ def frame(
         }
 
     rows = [row(trial, ("final", trial.index)) for trial in trials]
-    for trial in (one for one in long.values() if one.kind == "rival"):
+    for trial in (one for one in long.values() if one.kind == RIVAL):
         own = {"trial": None, "name": rivals[trial.index].name, "pareto": False}
-        rows.append(row(trial, trial.key) | own | {"accuracy": short.get(trial.index)})
+        # As trials the rivals have no reward: no controller proposed them.
+        rows.append(
+            row(trial, trial.key) | own | {"accuracy": short.get(trial.index), "reward": None}
+        )
     table = pd.DataFrame(rows)
     return table.astype({"trial": "Int64"}) if rows else table
 

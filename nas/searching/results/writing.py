@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.atomic_files import write_whole
 from nas.engine.folder.run_folder import RunFolder
+from nas.engine.job import RIVAL
 from nas.engine.trial import Trial
 from nas.formatting import four_digits, percent, reading, three_digits
 from nas.searching.config import load_config
@@ -78,7 +79,7 @@ def _write_network(result: SearchResult, data: Dataset) -> SplitScore | None:
     seed = _checkpoint(result, result.spec, weights, data)
     write_whole(result.folder / "seed.pt", checkpoint_bytes(seed))
     if result.runner_up is not None:
-        name = RIVAL_FILE if result.runner_up.trial.kind == "rival" else FINALIST_FILE
+        name = RIVAL_FILE if result.runner_up.trial.kind == RIVAL else FINALIST_FILE
         _write_checkpoint(result.folder / name, result, result.runner_up)
     return keep_and_score_onnx(result.folder / "best.onnx", seed, data.val)
 

@@ -13,6 +13,9 @@ from nas.training.recipe import Recipe
 SMALLEST_BATCH = 2
 """Batch norm needs more than one image."""
 
+WITHOUT_TEACHER = "give a smaller teacher, or train without one"
+"""What to do where a teacher needs too much memory."""
+
 ALLOCATION_FAILED = (
     "DefaultCPUAllocator: can't allocate memory",
     "DefaultCPUAllocator: not enough memory",  # the same on Windows
@@ -66,7 +69,14 @@ def fitting_batch(step: Callable[[int], None], batch_size: int) -> int | None:
     return None
 
 
-def what_fits(step: Callable[[int], None], recipe: Recipe, share: Share, *, px: int | None) -> str:
+def what_fits(
+    step: Callable[[int], None],
+    recipe: Recipe,
+    share: Share,
+    *,
+    px: int | None,
+    untaught: Callable[[int], None] | None = None,
+) -> str:
     """Say that a batch does not fit into memory, and which would.
 
     Args:
@@ -74,12 +84,17 @@ def what_fits(step: Callable[[int], None], recipe: Recipe, share: Share, *, px: 
         recipe: That of the batch.
         share: The part of it that this process has; with several processes, steps cannot be tried here.
         px: Side of the images, if they are not as they were stored.
+        untaught: The same step without the teacher, if there is one: tried where no batch fits with it.
     """
     size = recipe.batch_size
     at = "" if px is None else f" at {px} px"
     problem = f"a batch of {size} images{at} does not fit into memory"
     at_once = -(-size // (share.world * recipe.accumulate))
     fits = fitting_batch(step, at_once) if share.world == 1 else None
+    if fits is None and untaught is not None and share.world == 1:
+        alone = fitting_batch(untaught, 2 * at_once)
+        if alone is not None:
+            return f"{problem} together with the teacher; without it {alone} do: {WITHOUT_TEACHER}"
     if fits is None:
         return f"{problem}: give a smaller batch_size, a higher accumulate, or smaller images"
     return f"{problem}: give batch_size {fits}, or accumulate {-(-size // fits)} to keep {size}"

@@ -8,14 +8,17 @@ import numpy as np
 import pytest
 
 from latency import Device, Latency
+from nas.checkpoints.torch_files import weights_digest
 from nas.data.images import ArraySplit, Dataset
 from nas.engine.folder.run_metadata import DataMetadata
-from nas.searching.config import SearchConfig
+from nas.searching.config import ParentConfig, SearchConfig
 from nas.searching.planning.earlier_runs import earlier_runs
+from nas.searching.results.metadata import ParentMetadata
 from nas.statistics.advice import INTERVAL, MOST_TRIALS, Advice, expected_best
 from nas.statistics.noise import Noise
 from nas.training.recipe import Recipe
 from search_spaces import load_space
+from tests.nas.small_parent import small_parent
 
 DRAWS = 20_000
 
@@ -238,6 +241,28 @@ class TestEarlierRuns:
     def test_others_are_not_asked(self, tmp_path, training):
         write_run(tmp_path, "other", **training)
         assert told(tmp_path).noise is None
+
+    @pytest.mark.parametrize(
+        ("weights", "ranking_images", "counts"),
+        [(None, 1000, True), ("other", 1000, False), (None, 0, False)],
+    )
+    def test_of_searches_from_a_parent_only_those_of_the_same_one_count(
+        self, tmp_path, weights, ranking_images, counts
+    ):
+        parent = small_parent()
+        path = write_run(tmp_path, "one") / "run.json"
+        begun = ParentMetadata(
+            fingerprint="x", weights=weights or weights_digest(parent.weights),
+            final_recipe=CONFIG.recipe, ranking_images=ranking_images, temperature=2.0,
+            teacher_weight=0.5,
+        )  # fmt: skip
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"parent": begun.to_dict()}))
+        config = CONFIG.model_copy(update={"parent": ParentConfig(path="some.pt")})
+        found = earlier_runs(tmp_path, SPACE, images(), config, parent=parent, held_out=77)
+        assert (found.noise is not None) == counts
+        if counts:
+            assert found.evidence.held_out == 77
+        assert told(tmp_path).noise is None  # from scratch
 
     def test_nor_do_others_count_that_trained_on_other_images(self, tmp_path):
         path = write_run(tmp_path, "other") / "run.json"

@@ -10,6 +10,7 @@ from torch import nn
 from nas.data.share import Share
 from nas.training.machine.memory import fitting_batch, is_out_of_memory, what_fits
 from nas.training.recipe import Recipe
+from nas.training.teacher import Teacher
 from nas.training.train import BatchTooLarge, train
 from tests.nas.image_sets import random_dataset
 
@@ -153,6 +154,40 @@ class Hungry(nn.Module):
 def test_a_training_says_which_batch_would_fit(recipe, advice):
     with pytest.raises(BatchTooLarge, match=advice):
         train(Hungry(), random_dataset(), recipe, seed=0)
+
+
+class Greedy(nn.Module):
+    """A teacher that needs too much memory for any batch, or already to be moved."""
+
+    def __init__(self, *, moves=True):
+        super().__init__()
+        self.linear = nn.Linear(3, 3)
+        self.moves = moves
+
+    def _apply(self, change, recurse=True):
+        if not self.moves:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+        return super()._apply(change, recurse)
+
+    def forward(self, images):
+        torch.empty(HUGE, dtype=torch.uint8)
+        raise AssertionError("this much memory was found")
+
+
+@pytest.mark.parametrize(
+    ("teacher", "advice"),
+    [
+        (
+            Greedy(),
+            "together with the teacher; without it 6 do: give a smaller teacher, or train w",
+        ),
+        (Greedy(moves=False), "the teacher of 12 parameters does not fit into the memory of cpu: "),
+    ],
+)
+def test_a_teacher_that_memory_does_not_hold_is_named(teacher, advice):
+    taught = Teacher(teacher, px=8, mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2))
+    with pytest.raises(BatchTooLarge, match=advice):
+        train(Hungry(), random_dataset(), Recipe(batch_size=12), seed=0, teacher=taught)
 
 
 def test_the_advice_of_a_training_holds():

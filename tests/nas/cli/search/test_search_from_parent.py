@@ -9,6 +9,7 @@ from PIL import Image
 from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes, load_checkpoint
 from nas.checkpoints.usage import NORMALIZATIONS
 from nas.cli.search import netadapt_rival
+from nas.searching.from_parent.heritages import Heritages
 from search_spaces import REFERENCES
 from search_spaces.network import build
 from tests.nas.small_parent import small_parent
@@ -168,3 +169,32 @@ def test_rivals_of_all_kinds_and_a_curve_in_one_run(search, nas_search, tmp_path
     assert [(t["kind"], t["index"], t["accuracy"]) for t in again] == [
         (t["kind"], t["index"], t["accuracy"]) for t in before
     ]
+
+
+def test_what_was_prepared_is_kept_when_the_search_is_interrupted(
+    search, nas_search, tmp_path, monkeypatch
+):
+    with monkeypatch.context() as patched:
+        patched.setattr(Heritages, "of_trials", interrupted)
+        status, _, err = search(*RUN, "--run-name", "one")
+    assert status == 130
+    run = tmp_path / "runs" / "one"
+    assert f"--resume {run.relative_to(tmp_path)}" in err
+    tuned = (run / "parent.pt").read_bytes()
+    status, _, err = nas_search("--resume", run)
+    assert status == 0, err
+    assert (run / "parent.pt").read_bytes() == tuned
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("name", ["seed.pt", "mine@0.5.pt"])
+def test_a_run_with_a_named_rival_is_resumed(search, nas_search, tmp_path, name):
+    (tmp_path / "knows.pt").rename(tmp_path / name)
+    status, _, err = search(*RUN, "--rival", name, "--run-name", "one")
+    assert status == 0, err
+    (tmp_path / name).unlink()
+    status, _, err = nas_search("--resume", tmp_path / "runs" / "one")
+    assert status == 0, err

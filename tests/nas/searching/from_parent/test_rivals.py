@@ -1,14 +1,21 @@
 """What finalists are compared with: found by bisection, recorded once."""
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
 
-from latency import open_device
+from latency import MeasurementError, open_device
 from nas.engine.folder.run_folder import RunFolder
 from nas.engine.measuring import measure
-from nas.searching.from_parent.rivals import opener, read_standing, recorded_rivals
+from nas.searching.from_parent.rivals import (
+    Readings,
+    _named,
+    opener,
+    read_standing,
+    recorded_rivals,
+)
 from netadapt.uniform import distinct_networks
 from search_spaces import InputError, count
 from tests.nas.small_parent import small_parent
@@ -98,3 +105,32 @@ def test_a_named_network_above_the_target_at_every_size_is_refused(space, run) -
         InputError, match=r"rival mine is not within the target at any of \[64, 32\]"
     ):
         recorded_rivals(run, space, measure=measured, targets_ms=[1e-6], named=named)
+
+
+def refusing(refused):
+    """Measure networks, but for those of a size."""
+
+    def measure_some(specs):
+        return [
+            MeasurementError("too large") if spec.resolution == refused else measured([spec])[0]
+            for spec in specs
+        ]
+
+    return measure_some
+
+
+def test_a_named_rival_that_the_device_refuses_is_taken_at_a_smaller_size(space, run) -> None:
+    whole_ms = SOURCE.latency(space.parent).median_ms
+    found = recorded_rivals(
+        run, space, measure=measured, targets_ms=[whole_ms], named={"mine": small_parent()}
+    )
+    assert found.rivals[0].name == "mine at 64 px"
+    readings = Readings(refusing(64), [whole_ms])
+    assert readings.overrun(space.parent) == math.inf
+    assert _named("mine", small_parent(), space, readings).name == "mine at 32 px"
+
+
+def test_a_parent_that_the_device_refuses_is_named(space, run) -> None:
+    with pytest.raises(InputError, match="the parent cannot be measured at 64 px: too large"):
+        recorded_rivals(run, space, measure=refusing(64), targets_ms=[1.0])
+    assert not (run / "rivals.json").exists()

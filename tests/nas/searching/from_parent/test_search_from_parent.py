@@ -11,21 +11,27 @@ from controllers import make_controller
 from latency import DeviceLostError, open_device
 from nas.checkpoints.checkpoint import load_checkpoint
 from nas.checkpoints.scoring import score
+from nas.data.image_files.unreadable import Unreadable, UnreadableError
 from nas.data.images import ArraySplit
+from nas.engine.folder.run_folder import RunFolder
+from nas.engine.job import Outcome
 from nas.engine.runner import RunStoppedError
 from nas.engine.trial import read_trials
 from nas.engine.watching import Silent
 from nas.run_search import search
+from nas.searching import defaults
 from nas.searching.config import FidelityConfig, FinalsConfig
-from nas.searching.from_parent.recovery import Recovery, logit
 from nas.searching.from_parent.searched_parent import SearchedParent
+from nas.searching.from_parent.training import SubNetworkTraining
 from nas.searching.results import conclusion
 from nas.searching.results.record import RunRecord
 from nas.training import train as training
+from nas.training.named_recipes import read_recipe
 from nas.training.recipe import Recipe
 from netadapt.channel_selection import channel_order
 from netadapt.sub_networks import sub_network
-from search_spaces import InputError, load_space
+from netadapt.uniform import distinct_networks
+from search_spaces import ElasticSpace, InputError, load_space
 from tests.nas.searching.from_parent.conftest import IMAGES
 from tests.nas.small_parent import small_parent
 
@@ -128,12 +134,13 @@ def test_a_run_is_read_back_with_its_rivals(done) -> None:
     assert record.result.verdict == done.verdict
 
 
-def test_resuming_a_finished_run_repeats_nothing(done, space, parent) -> None:
+def test_resuming_a_finished_run_repeats_nothing(done, space, parent, monkeypatch) -> None:
     before = (done.folder / "trials.jsonl").read_text()
 
-    def never(job):
+    def never(self, job):
         pytest.fail("trained again")
 
+    monkeypatch.setattr(SubNetworkTraining, "__call__", never)
     again = run_search(space, parent, done.folder.path)
     assert (done.folder / "trials.jsonl").read_text() == before
     assert again.winner == done.winner
@@ -187,7 +194,17 @@ def test_trials_are_ranked_on_images_that_their_parent_has_not_seen(
     assert not torch.equal(*(one.weights["stem.0.weight"] for one in parents))
 
 
-def test_a_look_trains_nothing_and_the_better_half_trains(space, parent, tmp_path) -> None:
+def test_a_look_trains_nothing_and_the_better_half_trains(
+    space, parent, tmp_path, monkeypatch
+) -> None:
+    trained = []
+
+    def counted(network, data, recipe, **settings):
+        trained.append(data.resolution_px)
+        return train(network, data, recipe, **settings)
+
+    train = training.train
+    monkeypatch.setattr(training, "train", counted)
     result = run_search(
         space,
         parent,
@@ -201,19 +218,29 @@ def test_a_look_trains_nothing_and_the_better_half_trains(space, parent, tmp_pat
     assert len(looks) == 24
     assert len(result.trials) < 24
     assert all(look.px in (32, 64) for look in looks)
+    kinds = [trial.kind for trial in result.finals]
+    assert kinds.count("rival-rung") == kinds.count("rival-trial") == 2
+    every = [*log, *read_trials(tmp_path / "finals.jsonl")]
+    once = [one for one in every if one.kind not in ("rung", "rival-rung") and one.train_s > 0]
+    assert len(trained) == len(once)
 
 
-def test_the_loss_without_a_teacher_is_that_of_the_labels(space, parent, tmp_path) -> None:
-    taught = run_search(space, parent, tmp_path / "a", trials=3)
-    alone = run_search(
-        space, parent, tmp_path / "b", trials=3,
-        parent=SearchedParent(parent, recipe=RECIPE, teacher_weight=0),
-    )  # fmt: skip
-    weights = [
-        torch.load(run.folder.weights_path(run.finals[0].key), weights_only=True)
-        for run in (taught, alone)
-    ]
-    assert not torch.equal(weights[0]["stem.0.weight"], weights[1]["stem.0.weight"])
+@pytest.mark.parametrize("weight", [0, 0.3])
+def test_the_parent_teaches_unless_its_weight_is_0(
+    space, parent, tmp_path, monkeypatch, weight
+) -> None:
+    teachers = []
+
+    def watched(network, data, recipe, **settings):
+        teachers.append(settings.get("teacher"))
+        return train(network, data, recipe, **settings)
+
+    train = training.train
+    monkeypatch.setattr(training, "train", watched)
+    searched = SearchedParent(parent, recipe=RECIPE, teacher_weight=weight)
+    run_search(space, parent, tmp_path, trials=3, parent=searched)
+    assert len(teachers) >= 8
+    assert {None if one is None else one.weight for one in teachers} == {weight or None}
 
 
 def test_a_device_that_is_lost_before_the_first_trial_stops_the_run(space, parent, tmp_path):
@@ -279,30 +306,158 @@ def test_a_space_of_another_network_is_refused(space, parent, tmp_path) -> None:
         )  # fmt: skip
 
 
-def test_trials_say_what_long_training_is_expected_to_reach(
+def test_trials_of_different_resolutions_are_made_comparable(
     space, parent, tmp_path, monkeypatch
 ) -> None:
-    reads = []
+    scripted = {(64, 3): 0.8, (64, 2): 0.5, (32, 3): 0.6, (32, 2): 0.5}
 
-    def noted(network, data, recipe, **settings):
+    def read(network, data, recipe, **settings):
         result = train(network, data, recipe, **settings)
-        reads.append((data.resolution_px, recipe.steps, result.accuracy))
-        return result
+        return replace(result, accuracy=scripted[data.resolution_px, recipe.steps])
 
     train = training.train
-    monkeypatch.setattr(training, "train", noted)
-    result = run_search(space, parent, tmp_path, trials=3)
-    trained = {trial.key: trial.accuracy for trial in result.finals}
-    recovery = Recovery.of(result.rivals, result.finals)
-    assert recovery.gains == {
-        rival.spec.resolution: logit(trained["rival", index]) - logit(trained["rival-trial", index])
-        for index, rival in enumerate(result.rivals)
+    monkeypatch.setattr(training, "train", read)
+    result = run_search(space, parent, tmp_path, trials=6)
+    large, small = ([t for t in result.trials if t.px == px] for px in (64, 32))
+    assert large
+    assert small
+    assert {(trial.accuracy, trial.read) for trial in large} == {(0.5, None)}
+    # Long training multiplies the odds by 4 at 64 px and by 1.5 at 32 px; the reading has odds of 1.
+    (adjusted,) = {trial.accuracy for trial in small}
+    assert adjusted == pytest.approx(0.375 / 1.375)
+    assert {trial.read for trial in read_trials(tmp_path / "trials.jsonl") if trial.px == 32} == {
+        0.5
     }
-    for trial in result.trials:
-        expected = {
-            recovery.expected(read, px) for px, steps, read in reads if (px, steps) == (trial.px, 2)
-        }
-        assert trial.accuracy in expected
+    assert {trial.accuracy for trial in result.finals if trial.kind == "rival"} == {0.8, 0.6}
+
+
+def failing(monkeypatch, key, *, interrupt_at=None):
+    """Let one training fail, and the process be interrupted at another."""
+
+    def train(self, job):
+        if job.key == interrupt_at:
+            raise KeyboardInterrupt
+        return Outcome(None, "diverged") if job.key == key else whole(self, job)
+
+    whole = SubNetworkTraining.__call__
+    monkeypatch.setattr(SubNetworkTraining, "__call__", train)
+
+
+@pytest.mark.parametrize("interrupt_at", [("search", 4), ("repeat", 0), None])
+def test_the_failure_of_a_rival_stays_once_trials_rest_on_it(
+    space, parent, tmp_path, interrupt_at
+) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        failing(patched, ("rival", 0), interrupt_at=interrupt_at)
+        if interrupt_at is None:
+            run_search(space, parent, tmp_path)
+        else:
+            with pytest.raises(KeyboardInterrupt):
+                run_search(space, parent, tmp_path)
+    result = run_search(space, parent, tmp_path)
+    failed = [trial.key for trial in result.finals if not trial.ok]
+    assert failed == [("rival", 0)]
+    assert result.verdict is not None
+    assert len(result.trials) == 6
+
+
+def test_the_failure_of_a_rival_is_tried_again_before_the_first_trial(
+    space, parent, tmp_path, monkeypatch
+) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        failing(patched, ("rival", 0), interrupt_at=("search", 0))
+        with pytest.raises(KeyboardInterrupt):
+            run_search(space, parent, tmp_path)
+    assert all(trial.ok for trial in run_search(space, parent, tmp_path).finals)
+
+
+def test_what_was_prepared_is_not_used_for_another_search(
+    space, parent, tmp_path, monkeypatch
+) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        failing(patched, None, interrupt_at=("rival", 0))
+        with pytest.raises(KeyboardInterrupt):
+            run_search(space, parent, tmp_path)
+    assert not RunFolder(tmp_path).search_begun
+    with pytest.raises(InputError, match=r"target_ms was .* when this run started"):
+        run_search(space, parent, tmp_path, target_ms=SOURCE.latency(parent.spec).median_ms / 3)
+    other = SearchedParent(parent, recipe=RECIPE, rivals={"mine": small_parent()})
+    with pytest.raises(InputError, match=r"parent\.rivals was \[\]"):
+        run_search(space, parent, tmp_path, parent=other)
+    assert run_search(space, parent, tmp_path).verdict is not None
+
+
+def test_one_resolution_has_one_rival(parent, tmp_path) -> None:
+    space = ElasticSpace(name="elastic", parent=parent.spec, resolutions=(64,))
+    result = run_search(space, parent, tmp_path, final_data={64: IMAGES[64]})
+    assert [rival.spec.resolution for rival in result.rivals] == [64]
+    assert result.verdict is not None
+
+
+def test_a_target_below_every_width_leaves_a_search_without_rivals(space, parent, tmp_path) -> None:
+    _, narrowest = distinct_networks(replace(space.parent, resolution=32))[0]
+    below = 0.9 * SOURCE.latency(narrowest).median_ms
+    result = run_search(space, parent, tmp_path, target_ms=below, trials=3)
+    assert result.rivals == ()
+    assert result.verdict is None
+    assert load_checkpoint(tmp_path / "seed.pt").spec == result.spec
+
+
+def test_of_several_devices_each_has_its_target(space, parent, tmp_path) -> None:
+    half = SOURCE.latency(parent.spec).median_ms / 2
+    slower = open_device("madds:0.5")
+    result = run_search(
+        space, parent, tmp_path, latency=[SOURCE, slower], target_ms=[half, 1.5 * half], trials=6
+    )
+    assert result.verdict is not None
+    assert all(len(rival.latencies) == 2 for rival in result.rivals)
+    with pytest.raises(InputError, match="narrow makes a rival for one device, and there are 2"):
+        run_search(
+            space, parent, tmp_path / "other", latency=[SOURCE, slower], target_ms=[half, half],
+            parent=SearchedParent(parent, recipe=RECIPE, narrow=lambda *given: parent),
+        )  # fmt: skip
+
+
+def test_test_images_that_cannot_be_read_any_more_cost_the_verdict_only(
+    space, parent, tmp_path, monkeypatch
+) -> None:
+    def gone(network, split, **settings):
+        raise UnreadableError([Unreadable("dark/one.png", "No such file or directory")])
+
+    monkeypatch.setattr("nas.training.evaluate.correct_answers", gone)
+    result = run_search(space, parent, tmp_path)
+    assert result.verdict is None
+    assert "dark/one.png" in result.test_problem
+    assert load_checkpoint(tmp_path / "seed.pt").spec == result.spec
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"recipe": Recipe(steps=2, batch_size=128)}, "batch_size is 128"),
+        ({"parent": "stranger"}, "batch_size is 100"),
+        ({"fidelity": FidelityConfig(first=0.25)}, "fidelity"),
+    ],
+)
+def test_what_cannot_train_is_refused_before_the_parent_is_tuned(
+    space, parent, tmp_path, changes, reason
+) -> None:
+    if "parent" in changes:
+        stranger = parent.with_classes(("north", "south", "east"))
+        changes = {"parent": SearchedParent(stranger, recipe=Recipe(steps=2, batch_size=100))}
+    with pytest.raises(InputError, match=reason):
+        run_search(space, parent, tmp_path / "run", **changes)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_search_from_a_parent_has_its_own_defaults(space, parent, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(defaults, "TRIAL_STEPS", 1)
+    left_out = dict.fromkeys(("recipe", "reward", "finals"))
+    run_search(space, parent, tmp_path, trials=2, **left_out)
+    metadata = json.loads((tmp_path / "run.json").read_text())
+    assert metadata["reward"]["kind"] == "hard"
+    assert metadata["training"]["recipe"]["steps"] == 1
+    assert metadata["parent"]["final_recipe"]["epochs"] == read_recipe("finetune").epochs
 
 
 def test_a_named_rival_is_tuned_with_its_own_weights_and_normalization(
@@ -321,8 +476,9 @@ def test_a_named_rival_is_tuned_with_its_own_weights_and_normalization(
     weights = torch.load(tmp_path / "weights" / "rival-0.pt", weights_only=True)
     moved = weights["stem.0.weight"] - named.weights["stem.0.weight"]
     assert 0 < moved.abs().max() < 0.1
-    digest = json.loads((tmp_path / "run.json").read_text())["parent"]["rivals"]
-    assert set(digest) == {"mine"}
+    (recorded,) = json.loads((tmp_path / "run.json").read_text())["parent"]["rivals"]
+    assert recorded["name"] == "mine"
+    assert recorded["weights"] == result.rivals[0].weights
 
 
 def test_a_named_rival_that_wins_ships_with_its_own_normalization(
@@ -352,10 +508,12 @@ def test_the_curve_has_networks_at_further_latencies(space, parent, tmp_path) ->
         finals=FinalsConfig(count=1, repeats=0, recipe=Recipe(steps=2, batch_size=16)),
     )  # fmt: skip
     whole_ms = SOURCE.latency(parent.spec).median_ms
-    parts = sorted(t.latencies_ms[0] / whole_ms for t in result.finals if t.kind == "final")
-    assert len(parts) == 4
-    assert parts[0] <= 0.25
-    assert parts[-1] > 0.5
+    finals = [trial for trial in result.finals if trial.kind == "final"]
+    parts = [trial.latencies_ms[0] / whole_ms for trial in finals]
+    bands = [sum(low < part <= high for part in parts) for low, high in
+             ((0.39, 0.63), (0.25, 0.39), (0.15, 0.25))]  # fmt: skip
+    assert all(bands)
+    assert len({trial.fingerprint for trial in finals}) == len(finals)
     assert result.within_target
 
 

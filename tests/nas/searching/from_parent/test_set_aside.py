@@ -12,7 +12,7 @@ from tests.nas.searching.from_parent.conftest import IMAGES
 
 
 def test_every_image_is_either_trained_or_ranked_on_at_each_size() -> None:
-    aside = set_aside(IMAGES, 200, seed=3)
+    aside = set_aside(IMAGES, 200, batch_size=1, seed=3)
     for px, data in aside.items():
         whole = IMAGES[px]
         added = data.val.images[len(whole.val) :]
@@ -26,7 +26,7 @@ def test_every_image_is_either_trained_or_ranked_on_at_each_size() -> None:
 
 
 def test_it_takes_from_every_class_alike() -> None:
-    aside = set_aside(IMAGES, 10_000, seed=0)[64]
+    aside = set_aside(IMAGES, 10_000, batch_size=1, seed=0)[64]
     whole = np.bincount(IMAGES[64].train.labels)
     kept = np.bincount(aside.train.labels, minlength=len(whole))
     assert (abs(kept - whole * 2 / 3) <= 1).all()
@@ -34,25 +34,38 @@ def test_it_takes_from_every_class_alike() -> None:
 
 @pytest.mark.parametrize("wanted", [0, 1])
 def test_nothing_is_set_aside_where_enough_is_held_out(wanted) -> None:
-    assert set_aside(IMAGES, wanted, seed=0) is None
+    assert set_aside(IMAGES, wanted, batch_size=1, seed=0) is None
 
 
 def test_images_that_are_stored_larger_for_crops_are_ranked_at_the_deployed_size() -> None:
     small = IMAGES[32]
     larger = replace(small, train=IMAGES[64].train)
-    aside = set_aside({32: larger}, 10_000, seed=0)[32]
+    aside = set_aside({32: larger}, 10_000, batch_size=1, seed=0)[32]
     assert aside.train.images.shape[-1] == 64
     assert aside.val.images.shape[-1] == 32
     grey = np.full((2, 3, 64, 64), 77, np.uint8)
     uniform = replace(small, train=ArraySplit(grey.repeat(20, 0), np.zeros(40, np.int64)))
-    added = set_aside({32: uniform}, 10_000, seed=0)[32].val.images[len(small.val) :]
+    added = set_aside({32: uniform}, 10_000, batch_size=1, seed=0)[32].val.images[len(small.val) :]
     assert (added == 77).all()
 
 
 def test_images_that_are_not_in_memory_stay_where_they_are() -> None:
     streamed = replace(IMAGES[64], train=StreamingSplit.__new__(StreamingSplit))
-    assert set_aside({64: streamed}, 1000, seed=0) is None
+    assert set_aside({64: streamed}, 1000, batch_size=1, seed=0) is None
 
 
-def test_at_most_a_third_is_set_aside() -> None:
-    assert fold_size(90, 0, 1000) == 30
+@pytest.mark.parametrize(
+    ("images", "held_out", "wanted", "batch_size", "size"),
+    [
+        (2640, 296, 1000, 32, 704),  # what is missing
+        (700, 200, 1000, 32, 233),  # at most a third
+        (50_000, 5_000, 1000, 32, 0),  # enough are held out
+        (40, 10, 1000, 32, 8),  # a batch stays
+        (30, 10, 1000, 32, 0),
+    ],
+)
+def test_the_size_of_the_fold(images, held_out, wanted, batch_size, size) -> None:
+    splits = (ArraySplit(np.zeros((n, 3, 1, 1), np.uint8), np.zeros(n)) for n in (images, held_out))
+    train, val = splits
+    data = replace(IMAGES[64], train=train, val=val)
+    assert fold_size(data, wanted, batch_size=batch_size) == size
