@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Self
 
 from nas.atomic_files import read_json, write_whole
-from nas.engine.job import RIVALS
+from nas.engine.job import RIVALS, SHORTEST_S, Job
 from nas.engine.trial import Trial
 from nas.engine.watching import Silent
 from search_spaces import InputError
@@ -44,6 +44,7 @@ class Spent:
     Attributes:
         total: Wall time.
         search: Wall time of all batches, up to the latest trial that finished.
+        measured: The part of that in which networks were measured, and nothing trained.
         trained: Training time of these trials, summed over parallel ones.
         trials: Number of these trials, without duplicates. With multi-fidelity a fraction: the number of
             candidates equivalent to the trainings.
@@ -54,6 +55,7 @@ class Spent:
 
     total: float = 0.0
     search: float = 0.0
+    measured: float = 0.0
     trained: float = 0.0
     trials: float = 0
     idle: int = 0
@@ -133,6 +135,11 @@ class TimeBudget(Silent):
         """Seconds left of the budget."""
         return self.given.seconds - self.spent_s
 
+    def training(self, jobs: Sequence[Job]) -> None:
+        """Record how long a batch was measured; see `Watcher`."""
+        if jobs[0].kind not in FINALS:
+            self._kept.measured += self.clock() - self._batch_s
+
     def finished(self, trial: Trial, *, replayed: bool) -> None:
         """Record the time of a trial; see `Watcher`.
 
@@ -201,7 +208,7 @@ class TimeBudget(Silent):
         kept = self._kept
         if not kept.trials or not kept.search:
             return kept.expected
-        at_once = max(1.0, kept.trained / kept.search)
+        at_once = max(1.0, kept.trained / max(kept.search - kept.measured, SHORTEST_S))
         finalists, repeats = finals()
         times_s = [*(self.final_factor * s for s in finalists), *repeats]
         return kept.search / kept.trials, max([sum(times_s) / at_once, *times_s])

@@ -6,7 +6,9 @@ from functools import partial
 
 import pytest
 
+from latency import open_device
 from nas.engine.job import Job, Outcome
+from nas.engine.measuring import measure
 from nas.engine.runner import run_serially
 from nas.engine.trial import Trial
 from nas.engine.watching import Several, Silent
@@ -33,15 +35,16 @@ class Clock:
 class Trainer:
     """Takes its time, and dies at the `dies_at`th job."""
 
-    def __init__(self, clock, dies_at=None, trial_s=TRIAL_S):
+    def __init__(self, clock, dies_at=None, trial_s=TRIAL_S, workers=1):
         self.clock, self.dies_at, self.trial_s, self.jobs = clock, dies_at, trial_s, 0
+        self.workers = workers
 
     def __call__(self, job):
         if self.jobs == self.dies_at:
             raise KeyboardInterrupt
         self.jobs += 1
         took = self.trial_s * {"final": FACTOR, "rung": HALF.first}.get(job.kind, 1.0)
-        self.clock.s += took
+        self.clock.s += took / self.workers
         weights = b"w" if job.kind == "final" else None
         return Outcome(accuracy_of(job), train_s=took, weights=weights)
 
@@ -74,6 +77,21 @@ def test_the_budget_is_kept_within_a_tenth(begin, seconds):
     assert len(loop.logs.finals) == 4
     trained = len({trial.fingerprint for trial in loop.logs.trials})
     assert trained == pytest.approx((0.98 * seconds - FINALS_S) / TRIAL_S, abs=1)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_time_to_measure_does_not_count_as_time_to_train(begin, workers):
+    """The finals are measured already, so they take no longer than their share of the workers."""
+    clocks = []
+
+    def measuring(specs, progress):
+        clocks[0].s += 4.0 * len(specs)
+        return measure([open_device("madds:1")], specs, progress)
+
+    loop, clock = begin(1000.0, measuring=measuring)
+    clocks.append(clock)
+    run_serially(loop, Trainer(clock, workers=workers))
+    assert 950.0 <= clock.s <= 1000.0
 
 
 def test_what_came_before_counts(begin):
