@@ -138,7 +138,7 @@ def search(
     began_s = time.monotonic()
     sources, targets_ms = aimed(latency, target_ms)
     usual = Defaults.from_scratch() if parent is None else Defaults.from_parent()
-    finals, schedule = finals or usual.finals, schedule or ScheduleConfig(workers=0)
+    finals, schedule = usual.completed(finals), schedule or ScheduleConfig(workers=0)
     limit = WallTime(wall_time) if isinstance(wall_time, int | float) else wall_time
     seconds = limit.seconds if limit else None
     trials = usual.trials if trials is None and limit is None else trials

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from latency.measuring.source import DeviceLostError, MeasurementError
 from netadapt.memoized import LatencyMs
@@ -21,6 +22,8 @@ from search_spaces.widths import make_divisible
 
 THOUSANDTHS = 1000
 """Resolution of the multiplier: finer steps nearly always round to the same widths."""
+
+ANY_PX = 224
 
 
 @dataclass(frozen=True)
@@ -102,13 +105,23 @@ def distinct_networks(
     spec: ArchSpec, *, widths: Widths | None = None, include_stem_and_head: bool = False
 ) -> list[tuple[float, ArchSpec]]:
     """List the distinct scaled networks, narrowest first, each with its largest multiplier."""
+    # Widths do not depend on the resolution, of which a search asks for several.
+    found = _distinct(replace(spec, resolution=ANY_PX), widths, include_stem_and_head)
+    return [(multiplier, replace(one, resolution=spec.resolution)) for multiplier, one in found]
+
+
+@lru_cache(maxsize=16)
+def _distinct(
+    spec: ArchSpec, widths: Widths | None, include_stem_and_head: bool
+) -> tuple[tuple[float, ArchSpec], ...]:
     networks: dict[ArchSpec, float] = {}
     for thousandth in range(1, THOUSANDTHS + 1):
         multiplier = thousandth / THOUSANDTHS
-        networks[
-            scaled(spec, multiplier, widths=widths, include_stem_and_head=include_stem_and_head)
-        ] = multiplier
-    return [(multiplier, network) for network, multiplier in networks.items()]
+        network = scaled(
+            spec, multiplier, widths=widths, include_stem_and_head=include_stem_and_head
+        )
+        networks[network] = multiplier
+    return tuple((multiplier, network) for network, multiplier in networks.items())
 
 
 def widest_uniform(

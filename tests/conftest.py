@@ -7,6 +7,8 @@ import pytest
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 # Small networks train faster on one thread than on several that wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Where a test asks for more, threads that wait must not spin: the other workers need the cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @pytest.fixture(autouse=True)

@@ -10,11 +10,13 @@ from PIL import Image
 
 from controllers import make_controller
 from latency import Latency, open_device
-from nas.checkpoints.checkpoint import load_checkpoint
+from nas.checkpoints.checkpoint import checkpoint_bytes, load_checkpoint
+from nas.searching import defaults
 from search_spaces import InputError
 from search_spaces.references import mobilenet_v3_small
 from search_spaces.spec import load
 from tests.deploying import write_photos
+from tests.nas.small_parent import small_parent
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -117,6 +119,24 @@ def test_own_images(tmp_path, images, small_space, capsys):
     assert "accuracy on the test images" in first
     check_run(folder, first, trials=3, classes=2)
     own_images.main(argv)  # a finished run is replayed from its log
+    assert capsys.readouterr().out == first
+
+
+@pytest.mark.slow
+def test_sub_networks(tmp_path, images, capsys, monkeypatch):
+    monkeypatch.setattr(defaults, "TRIAL_STEPS", 2)
+    (tmp_path / "parent.pt").write_bytes(checkpoint_bytes(small_parent()))
+    folder = tmp_path / "runs" / "photos"
+    argv = [str(images), "--parent", str(tmp_path / "parent.pt"), "--folder", str(folder)]
+    argv += ["--resolutions", "32", "64", "--device", "madds:1", "--trials", "3"]
+    sub_networks = example("sub_networks")
+    sub_networks.main(argv)
+    first = capsys.readouterr().out
+    assert "test images" in first
+    assert str(folder) in first
+    assert load_checkpoint(folder / "seed.pt").usage.classes == ("dark", "light")
+    assert len(list((tmp_path / "runs" / "parents").iterdir())) == 2
+    sub_networks.main(argv)  # a finished run is replayed from its log
     assert capsys.readouterr().out == first
 
 

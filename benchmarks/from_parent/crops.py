@@ -76,7 +76,8 @@ def main() -> None:
     parser.add_argument("target", type=Path, help="folder to write")
     parser.add_argument("--without", nargs="*", default=["background"], help="classes to leave out")
     given = parser.parse_args()
-    labels = (given.source / "labels.txt").read_text(encoding="utf-8").split()
+    lines = (given.source / "labels.txt").read_text(encoding="utf-8").splitlines()
+    labels = [line.strip() for line in lines if line.strip()]
     for split in SPLITS:
         number = 0
         for name, crop in crops(given.source / split, labels, without=set(given.without)):

@@ -18,6 +18,10 @@ from nas.training.machine.device import worker_device
 from search_spaces import ArchSpec, InputError
 
 
+class TooSlowError(InputError):
+    """A rival is over the target at every resolution."""
+
+
 def own_rival(opened: Opened, path: Path, folder: Path) -> Contestant:
     """Return a network with weights of its own, fine-tuned on the run's images.
 
@@ -55,11 +59,11 @@ def _largest_px(opened: Opened, spec: ArchSpec, path: Path) -> int:
     """Return the largest resolution of a search at which a network is within its targets.
 
     Raises:
-        InputError: It is within them at none.
+        TooSlowError: It is within them at none.
     """
     for sized in at_resolutions(spec, opened.space):
         if opened.overrun(sized) <= 1:
             return sized.resolution
-    raise InputError(
-        f"--rival {path} is over the target at every resolution of the search: give a smaller network"
+    raise TooSlowError(
+        f"{path} is over the target at every resolution of the search: give a smaller network"
     )

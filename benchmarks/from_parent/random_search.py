@@ -56,7 +56,8 @@ def best_of_random(
     ]
     results = train_all(tasks, opened.training, log=folder / "random-trials.jsonl", workers=workers)
     # As in a search, trials of different resolutions are made comparable by what the rivals show.
-    recovery = Recovery.of(opened.rivals, RunRecord.read(opened.folder).finals)
+    record = RunRecord.read(opened.folder)
+    recovery = Recovery.of(record.rivals, record.finals)
     readings = [
         (recovery.comparable(result.reading, spec.resolution), spec)
         for result, spec in zip(results, specs, strict=True)

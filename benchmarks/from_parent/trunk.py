@@ -18,17 +18,19 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from controllers import make_controller
-from nas.data.images import Dataset
+from nas.data.images import Dataset, require_batch
 from nas.formatting import duration
 from nas.searching.from_parent.parent import Parent
 from nas.searching.from_parent.training import Heritage
 from nas.searching.planning.forecast import extreme
 from nas.training.augmentation.augment import normalize
+from nas.training.isolation import seed_layers
 from nas.training.machine.allocator import keep_freed_memory
 from nas.training.objective import Objective
 from nas.training.optimization.schedule import rate_factor
+from nas.training.randomness import LAYERS, derived_seed
 from nas.training.recipe import Recipe
-from search_spaces import ArchSpec, ElasticSpace
+from search_spaces import ArchSpec, ElasticSpace, InputError
 from search_spaces.network import Network
 
 RANDOM_NETWORKS = 2
@@ -112,16 +114,25 @@ def trained_trunk(
         recipe: Batch size, rate, schedule, augmentation and weight decay.
         steps: Steps of four sub-networks each.
         seed: Random seed.
+
+    Raises:
+        InputError: There are fewer images than a batch, or the space has larger kernels than the parent.
     """
     keep_freed_memory()
-    trunk = Trunk(begins.parent)
     data = begins.images[space.parent.resolution]
+    require_batch(data, recipe.batch_size)
+    if space.grows:
+        raise InputError(
+            "a trunk has no weights for kernels larger than the parent's: search a space without them"
+        )
+    trunk = Trunk(begins.parent)
     optimizer = torch.optim.SGD([trunk.vector], lr=recipe.peak_rate, momentum=0.9, nesterov=True)
     networks = _random_networks(space, seed=seed)
     smallest = space.decode(extreme(space, largest=False))
     began_s = time.monotonic()
     for step, (pixels, labels) in enumerate(_batches(data, recipe, steps=steps, seed=seed)):
         taught = (smallest, *(next(networks) for _ in range(RANDOM_NETWORKS)))
+        seed_layers(derived_seed(seed, LAYERS, step), pixels.device)
         optimizer.zero_grad(set_to_none=True)
         answer = trunk.logits(space.parent, pixels)
         loss = functional.cross_entropy(answer, labels, label_smoothing=recipe.label_smoothing)

@@ -17,7 +17,7 @@ from nas.adapting.watching import AdaptWatcher
 from nas.display.adapt_view import View
 from nas.display.output import messages
 from nas.display.search_view import LiveView
-from nas.engine.job import RIVAL
+from nas.engine.job import RIVALS
 from nas.engine.memoized_source import MemoizedSource
 from nas.engine.trial import Trial
 from nas.engine.watching import Silent, Watcher
@@ -59,7 +59,7 @@ class LoggedSearch(Silent):
     def finished(self, trial: Trial, *, replayed: bool) -> None:
         """See `Watcher`."""
         self._replayed = replayed
-        if trial.kind in ("final", RIVAL, "repeat"):
+        if trial.kind in RIVALS or trial.kind in ("final", "repeat"):
             return
         self._trials += trial.kind == "search"
         self._failed += not trial.ok

@@ -30,6 +30,18 @@ class Defaults:
     reward: Reward
     trials: int
 
+    def completed(self, finals: FinalsConfig | None) -> FinalsConfig:
+        """Return how finalists train: as given, by the usual recipe unless that says for how long.
+
+        Args:
+            finals: As the user gave them; None takes all of the usual ones.
+        """
+        if finals is None:
+            return self.finals
+        if finals.recipe is not None or "epochs_factor" in finals.model_fields_set:
+            return finals
+        return finals.model_copy(update={"recipe": self.finals.recipe})
+
     @classmethod
     def from_scratch(cls) -> Self:
         """Return those of a search whose networks begin with new weights."""

@@ -123,6 +123,7 @@ class TimeBudget(Silent):
         self.room: int | None = None
         self._before_s = self._kept.total + given.used_s
         self._began_s = self._batch_s = clock()
+        self._measured_s = 0.0  # of the batch, until its first trial has finished
         self._writing = threading.Lock()
 
     @property
@@ -138,7 +139,7 @@ class TimeBudget(Silent):
     def training(self, jobs: Sequence[Job]) -> None:
         """Record how long a batch was measured; see `Watcher`."""
         if jobs[0].kind not in FINALS:
-            self._kept.measured += self.clock() - self._batch_s
+            self._measured_s = self.clock() - self._batch_s
 
     def finished(self, trial: Trial, *, replayed: bool) -> None:
         """Record the time of a trial; see `Watcher`.
@@ -161,6 +162,8 @@ class TimeBudget(Silent):
         kept, trained = self._kept, [trial] if trial.train_s > 0 else []
         with self._writing:  # saved as a whole or not at all
             kept.search += wall_s
+            kept.measured += self._measured_s
+            self._measured_s = 0.0
             kept.trained += trial.train_s
             kept.trials += self.worth(trained)
 

@@ -89,7 +89,9 @@ class Job:
             return held_out
         own = self.config.parent
         batch_size = max(self.config.recipe.batch_size, own.recipe.batch_size)
-        return held_out + fold_size(self.data, own.ranking_images, batch_size=batch_size)
+        return held_out + fold_size(
+            self.data, own.ranking_images, batch_size=batch_size, seed=self.config.seed
+        )
 
     @property
     def is_guided(self) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latency import LatencySource, Paced
+from latency import Cached, LatencySource, Paced
 from nas.adapting.config import AdaptConfig
 from nas.adapting.job import AdaptJob
 from nas.adapting.watching import AdaptWatcher
@@ -67,10 +67,16 @@ class NetAdaptRival:
             seed=self.seed,
         )
         # NetAdapt confirms a network's latency by new readings, which a cache would not take.
-        measures = self.source.uncached if isinstance(self.source, Paced) else self.source
-        source, watcher = MemoizedSource(measures), _Steps(notify)
+        source, watcher = MemoizedSource(_uncached(self.source)), _Steps(notify)
         adapt(parent, data=data, latency=source, config=config, folder=folder, watcher=watcher)
         return load_checkpoint(folder / "adapted.pt")
+
+
+def _uncached(source: LatencySource) -> LatencySource:
+    """Return a source that measures each time that it is asked."""
+    if isinstance(source, Paced):
+        return source.uncached
+    return source.source if isinstance(source, Cached) else source
 
 
 class _Steps(AdaptWatcher):

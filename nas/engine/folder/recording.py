@@ -143,11 +143,15 @@ def _differences(old: Any, new: Any, name: str = "") -> dict[str, tuple[Any, Any
     if _is_records(old) and _is_records(new) and len(old) == len(new):
         old, new = ({str(place): record for place, record in enumerate(it)} for it in (old, new))
     if not (isinstance(old, dict) and isinstance(new, dict)):
-        return {} if old == new else {name: (old, new)}
+        return {} if old == new or (_is_empty(old) and _is_empty(new)) else {name: (old, new)}
     found: dict[str, tuple[Any, Any]] = {}
     for key in old.keys() & new.keys():
         found |= _differences(old[key], new[key], f"{name}.{key}" if name else key)
     return dict(sorted(found.items()))
+
+
+def _is_empty(value: Any) -> bool:
+    return isinstance(value, dict | list) and not value
 
 
 def _is_records(value: Any) -> bool:

@@ -16,7 +16,7 @@ parent.pt        the parent, trained on the run's classes
 parent-order.pt  the order of importance of its channels
 ranking-parent*  the same of the parent of trials, if it is another
 rivals.json      networks to compare finalists with; those that the user names are in rivals/
-netadapt/        the run that narrows the parent to one more of them
+netadapt/        the run that narrows the parent to one more of them, which is netadapt.pt
 policy.jsonl     the controller's probabilities after each batch, if it has a policy
 weights/         the finalists' weights
 networks/        the same as checkpoints: what pareto.csv names

@@ -15,7 +15,7 @@ from nas.searching.results.record import Shares
 # From never (orange) over even odds (white) to always (blue): safe for the color-blind.
 SCALE = [[0.0, "#B35806"], [0.25, "#F1A340"], [0.5, "#FFFFFF"], [0.75, "#67A9CF"], [1.0, "#08519C"]]
 
-LINE_PX, AROUND_PX = 15, 34
+LINE_PX, AROUND_PX, NAME_PX, LEAST_MARGIN_PX = 15, 34, 7, 86
 
 
 def frequencies(trials: Sequence[Trial], labels: Labels) -> Shares:
@@ -87,7 +87,7 @@ def _layout(
     axis = {"fixedrange": True, "showgrid": False, "zeroline": False}
     return LAYOUT | {
         "height": AROUND_PX + LINE_PX * len(names),
-        "margin": {"l": 86, "r": 8, "t": 4, "b": AROUND_PX - 4},
+        "margin": {"l": _margin_px(names), "r": 8, "t": 4, "b": AROUND_PX - 4},
         "xaxis": axis
         | {"tick0": 0, "dtick": max(1, math.ceil(batches / 5)), "tickfont": {"size": 11}},
         "yaxis": axis
@@ -95,6 +95,15 @@ def _layout(
         | {"tickmode": "array", "tickvals": list(range(len(names))), "ticktext": names},
         "shapes": _gaps([len(choices) for _, _, choices in decisions]),
     }
+
+
+def _margin_px(names: Sequence[str]) -> int:
+    """Return how much room the names take at the left.
+
+    >>> _margin_px(["width 0.5"]), _margin_px(["expansion 0.625"])
+    (86, 115)
+    """
+    return max(LEAST_MARGIN_PX, NAME_PX * max(map(len, names)) + 10)
 
 
 def _gaps(sizes: list[int]) -> list[Figure]:

@@ -39,9 +39,12 @@ def procedure(run: RunRecord) -> list[str]:
         worth = "accuracy" if any(trial.within(targets_ms) for trial in finalists) else "reward"
         told = f"estimated {worth}" if len(distinct(run.good)) >= LEAST_TRIALS else worth
         longer = f"{training.finals_factor:g} times as long" if training else "longer"
+        parent = run.metadata.parent
+        of_curve = min(parent.curve, len(finalists) - 1) if parent is not None else 0
+        curve = f", and {of_curve} at further latencies," if of_curve else ""
         steps.append(
-            f"{counted(len(finalists), 'finalist')} with the highest {told}, those within the "
-            f"target first, trained {longer} from {_beginning(run)}{_at_deployed_size(run)}"
+            f"{counted(len(finalists) - of_curve, 'finalist')} with the highest {told}, those within the "
+            f"target first,{curve} trained {longer} from {_beginning(run)}{_at_deployed_size(run)}"
         )
     if repeats := len(run.again("repeat")):
         steps.append(f"{counted(repeats, 'network')} trained twice to estimate the noise")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from latency import Latency
-from nas.engine.job import RIVAL
+from nas.engine.job import RIVAL, RIVALS
 from nas.engine.trial import Trial
 from nas.formatting import counted, duration, on_each, percent, readings, split_sizes, three_digits
 from nas.report.search.procedure import procedure
@@ -98,10 +98,11 @@ def _progress(run: RunRecord) -> list[str]:
     budget, done = run.metadata.budget, len(run.candidates)
     if not done:
         return [f"Not finished: none of the {_planned(budget)} has ended yet."]
-    finals = len(run.finals)
+    finals = sum(trial.kind not in RIVALS for trial in run.finals)
+    further = run.metadata.parent.curve if run.metadata.parent is not None else 0
     sentences = [
         f"Not finished: {done} of the {_planned(budget)} have ended, and {finals} of the "
-        f"{budget.finalists + budget.repeats} final trainings."
+        f"{budget.finalists + further + budget.repeats} final trainings."
     ]
     if not run.good and len(run.failed) < done:
         return [*sentences, "No trial has trained at full length yet."]
@@ -178,7 +179,7 @@ def details(run: RunRecord) -> list[tuple[str, str]]:
         (
             "Budget",
             f"{_planned(budget)} in batches of {budget.batch_size}, "
-            f"{counted(budget.finalists, 'finalist')} trained longer, "
+            f"{counted(budget.finalists, 'finalist')}{_further(run)} trained longer, "
             f"{counted(budget.repeats, 'network')} trained again with another seed; "
             f"seed {budget.seed}",
         ),
@@ -190,6 +191,14 @@ def details(run: RunRecord) -> list[tuple[str, str]]:
     if unstable:
         lines.append(("Unstable", f"{unstable} latency readings: repeated runs differed too much"))
     return lines
+
+
+def _further(run: RunRecord) -> str:
+    """Return how many finalists of other latencies there are."""
+    parent = run.metadata.parent
+    return (
+        f" and {parent.curve} at further latencies" if parent is not None and parent.curve else ""
+    )
 
 
 def _size(sizes: Sizes) -> str:

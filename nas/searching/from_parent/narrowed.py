@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from latency import MeasurementError
+from nas.atomic_files import write_whole
 from nas.engine.folder.run_folder import RunFolder
 from nas.engine.runner import RunStoppedError, stops_if_lost
 from nas.engine.watching import Watcher, notify_preparing
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from nas.data.images import Dataset
 
 FOLDER = "netadapt"
-"""Folder within the run's in which the parent is narrowed."""
+"""Folder within the run's in which the parent is narrowed; `netadapt.pt` beside it is the result."""
 
 
 def narrowed_rival(
@@ -38,15 +39,22 @@ def narrowed_rival(
     Raises:
         RunStoppedError: It cannot be measured.
     """
-    folder = run / FOLDER
-    network = narrow(parent, data, target_ms, folder, partial(notify_preparing, watcher))
-    name = f"NetAdapt at {network.spec.resolution} px"
-    names = [rival.name for rival in read_standing(run).rivals]
-    if name not in names:
+    from nas.checkpoints.checkpoint import checkpoint_bytes, load_checkpoint  # imports torch
+    from nas.checkpoints.torch_files import weights_digest
+
+    folder, kept = run / FOLDER, run / f"{FOLDER}.pt"
+    if kept.is_file():
+        network = load_checkpoint(kept)
+    else:
+        network = narrow(parent, data, target_ms, folder, partial(notify_preparing, watcher))
+        write_whole(kept, checkpoint_bytes(network))
+    digest = weights_digest(network.weights)
+    if digest not in (found := [rival.weights for rival in read_standing(run).rivals]):
         with stops_if_lost():
             (reading,) = measure([network.spec])
         if isinstance(reading, MeasurementError):
             raise RunStoppedError(f"the network of {folder} could not be measured: {reading}")
+        name = f"NetAdapt at {network.spec.resolution} px"
         add_rival(run, foreign(name, network, network.spec, reading))
-        names.append(name)
-    return names.index(name), network
+        found.append(digest)
+    return found.index(digest), network

@@ -37,35 +37,45 @@ def set_aside(
         seed: Of the choice, class by class.
 
     Returns:
-        The images at each resolution; None if enough are held out, or the images are not in memory.
+        The images at each resolution; None if enough are held out, too few would stay, or the images are
+        not in memory.
     """
-    from nas.data.images import ArraySplit, labels_of  # imports torch
-
     some = next(iter(images.values()))
-    count = fold_size(some, ranking_images, batch_size=batch_size)
-    if count == 0:
+    parts = _parts(some, ranking_images, batch_size=batch_size, seed=seed)
+    if parts is None:
         return None
-    assert isinstance(some.train, ArraySplit)
-    labels = labels_of(some.train)
-    assert labels is not None
-    stay, aside = stratified_split(labels, count / len(labels), seed=seed)
+    stay, aside = parts
     return {px: _moved(data, stay, aside) for px, data in images.items()}
 
 
-def fold_size(data: Dataset, ranking_images: int, *, batch_size: int) -> int:
-    """Return how many training images are set aside, about; none of images too many to hold in memory.
+def fold_size(data: Dataset, ranking_images: int, *, batch_size: int, seed: int) -> int:
+    """Return how many training images `set_aside` takes.
 
     Args:
-        data: The images.
+        data: The images at one resolution.
         ranking_images: Images to rank trials on.
         batch_size: Training images that must stay.
+        seed: Of the choice.
     """
-    from nas.data.images import ArraySplit  # imports torch
+    parts = _parts(data, ranking_images, batch_size=batch_size, seed=seed)
+    return 0 if parts is None else len(parts[1])
+
+
+def _parts(
+    data: Dataset, ranking_images: int, *, batch_size: int, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """Return the training images that stay, and those set aside; None if there is no fold."""
+    from nas.data.images import ArraySplit, labels_of  # imports torch
 
     if not all(isinstance(split, ArraySplit) for split in (data.train, data.val)):
-        return 0
-    images, held_out = len(data.train), len(data.val)
-    return max(0, min(ranking_images - held_out, int(images * LARGEST_FOLD), images - batch_size))
+        return None  # images too many to hold in memory
+    wanted = min(ranking_images - len(data.val), int(len(data.train) * LARGEST_FOLD))
+    if wanted <= 0:
+        return None
+    labels = labels_of(data.train)
+    assert labels is not None
+    stay, aside = stratified_split(labels, wanted / len(labels), seed=seed)
+    return (stay, aside) if len(stay) >= batch_size and len(aside) > 0 else None
 
 
 def _moved(data: Dataset, stay: NDArray[np.int64], aside: NDArray[np.int64]) -> Dataset:

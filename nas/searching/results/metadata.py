@@ -7,6 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pydantic import field_validator
+
 from latency import Device
 from nas.atomic_files import read_object
 from nas.engine.folder.records import Record, parse_record
@@ -89,9 +91,17 @@ class ParentMetadata(Record):
     temperature: float
     teacher_weight: float
 
+    @field_validator("rivals", mode="before")
+    @classmethod
+    def _listed(cls, rivals: Any) -> Any:
+        """Take a mapping of names to digests too, which earlier versions wrote."""
+        if isinstance(rivals, Mapping):
+            return [{"name": name, "weights": digest} for name, digest in rivals.items()]
+        return rivals
+
 
 class SearchMetadata(Record):
-    """What is searched, and how; fixed once a trial has ended.
+    """What is searched, and how; fixed once anything has been prepared or trained.
 
     Attributes:
         space: Name of the search space.

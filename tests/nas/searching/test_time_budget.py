@@ -94,6 +94,25 @@ def test_time_to_measure_does_not_count_as_time_to_train(begin, workers):
     assert 950.0 <= clock.s <= 1000.0
 
 
+def test_an_interruption_does_not_count_what_was_measured_twice(begin):
+    clocks = []
+
+    def measuring(specs, progress):
+        clocks[-1].s += 4.0 * len(specs)
+        return measure([open_device("madds:1")], specs, progress)
+
+    for dies_at in (0, 0, 0, None):  # each time in the first training of a batch
+        loop, clock = begin(500.0, measuring=measuring)
+        clocks.append(clock)
+        if dies_at is None:
+            run_serially(loop, Trainer(clock))
+            assert loop.plan.time_budget.spent_s <= 500.0
+        else:
+            with pytest.raises(KeyboardInterrupt):
+                run_serially(loop, Trainer(clock, dies_at=dies_at))
+            loop.plan.time_budget.keep()
+
+
 def test_what_came_before_counts(begin):
     loop, clock = begin(500.0, used_s=100.0)
     run_serially(loop, Trainer(clock))

@@ -190,11 +190,12 @@ def interrupted(*_):
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("name", ["seed.pt", "mine@0.5.pt"])
-def test_a_run_with_a_named_rival_is_resumed(search, nas_search, tmp_path, name):
-    (tmp_path / "knows.pt").rename(tmp_path / name)
-    status, _, err = search(*RUN, "--rival", name, "--run-name", "one")
+def test_a_run_with_a_rival_that_is_called_as_every_runs_network_is_resumed(
+    search, nas_search, tmp_path
+):
+    (tmp_path / "knows.pt").rename(tmp_path / "seed.pt")
+    status, _, err = search(*RUN, "--rival", "seed.pt", "--run-name", "one")
     assert status == 0, err
-    (tmp_path / name).unlink()
+    (tmp_path / "seed.pt").unlink()
     status, _, err = nas_search("--resume", tmp_path / "runs" / "one")
     assert status == 0, err

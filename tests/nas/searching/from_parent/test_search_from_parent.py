@@ -24,6 +24,7 @@ from nas.searching.config import FidelityConfig, FinalsConfig
 from nas.searching.from_parent.searched_parent import SearchedParent
 from nas.searching.from_parent.training import SubNetworkTraining
 from nas.searching.results import conclusion
+from nas.searching.results.metadata import ParentMetadata, RivalMetadata
 from nas.searching.results.record import RunRecord
 from nas.training import train as training
 from nas.training.named_recipes import read_recipe
@@ -458,6 +459,27 @@ def test_a_search_from_a_parent_has_its_own_defaults(space, parent, tmp_path, mo
     assert metadata["reward"]["kind"] == "hard"
     assert metadata["training"]["recipe"]["steps"] == 1
     assert metadata["parent"]["final_recipe"]["epochs"] == read_recipe("finetune").epochs
+
+
+def test_finals_train_by_the_usual_recipe_unless_they_say_how_long() -> None:
+    usual = defaults.Defaults.from_parent()
+    assert usual.completed(None) == usual.finals
+    assert usual.completed(FinalsConfig(count=5)).recipe == usual.finals.recipe
+    assert usual.completed(FinalsConfig(epochs_factor=2)).recipe is None
+    assert usual.completed(FinalsConfig(recipe=RECIPE)).recipe == RECIPE
+    assert defaults.Defaults.from_scratch().completed(FinalsConfig(count=5)).recipe is None
+
+
+def test_a_run_of_an_earlier_version_is_read_and_resumed(space, parent, tmp_path) -> None:
+    before = run_search(space, parent, tmp_path, trials=3)
+    path = tmp_path / "run.json"
+    metadata = json.loads(path.read_text())
+    metadata["parent"]["rivals"] = {}  # a mapping then
+    path.write_text(json.dumps(metadata))
+    assert RunRecord.read(before.folder).metadata.parent.rivals == ()
+    assert run_search(space, parent, tmp_path, trials=3).winner == before.winner
+    old = ParentMetadata.model_validate(metadata["parent"] | {"rivals": {"v3": "abc"}})
+    assert old.rivals == (RivalMetadata(name="v3", weights="abc"),)
 
 
 def test_a_named_rival_is_tuned_with_its_own_weights_and_normalization(

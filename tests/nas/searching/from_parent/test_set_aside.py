@@ -54,18 +54,29 @@ def test_images_that_are_not_in_memory_stay_where_they_are() -> None:
     assert set_aside({64: streamed}, 1000, batch_size=1, seed=0) is None
 
 
+def counts(train, held_out):
+    """Images of so many in each class, all alike."""
+    splits = [
+        ArraySplit(np.zeros((sum(of), 3, 1, 1), np.uint8), np.repeat(np.arange(len(of)), of))
+        for of in (train, held_out)
+    ]
+    return replace(IMAGES[64], train=splits[0], val=splits[1], resolution_px=1)
+
+
 @pytest.mark.parametrize(
-    ("images", "held_out", "wanted", "batch_size", "size"),
+    ("train", "held_out", "wanted", "batch_size", "size"),
     [
-        (2640, 296, 1000, 32, 704),  # what is missing
-        (700, 200, 1000, 32, 233),  # at most a third
-        (50_000, 5_000, 1000, 32, 0),  # enough are held out
-        (40, 10, 1000, 32, 8),  # a batch stays
-        (30, 10, 1000, 32, 0),
+        ([1000, 1640], [100, 196], 1000, 32, 704),  # what is missing
+        ([300, 300], [100, 100], 1000, 32, 200),  # at most a third
+        ([500], [1000], 1000, 32, 0),  # enough are held out
+        ([20, 20], [5, 5], 1000, 28, 12),
+        ([20, 20], [5, 5], 1000, 29, 0),  # a batch would not stay
+        ([7] * 5, [2] * 5, 13, 30, 5),  # one of each class at least
+        ([7] * 5, [2] * 5, 13, 31, 0),
     ],
 )
-def test_the_size_of_the_fold(images, held_out, wanted, batch_size, size) -> None:
-    splits = (ArraySplit(np.zeros((n, 3, 1, 1), np.uint8), np.zeros(n)) for n in (images, held_out))
-    train, val = splits
-    data = replace(IMAGES[64], train=train, val=val)
-    assert fold_size(data, wanted, batch_size=batch_size) == size
+def test_the_size_of_the_fold(train, held_out, wanted, batch_size, size) -> None:
+    data = counts(train, held_out)
+    assert fold_size(data, wanted, batch_size=batch_size, seed=0) == size
+    aside = set_aside({1: data}, wanted, batch_size=batch_size, seed=0)
+    assert (0 if aside is None else len(data.train) - len(aside[1].train)) == size
