@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -92,6 +93,19 @@ class Job:
         return held_out + fold_size(
             self.data, own.ranking_images, batch_size=batch_size, seed=self.config.seed
         )
+
+    def has_tuned_parent(self, runs: Path) -> bool:
+        """Return whether an earlier run has fine-tuned the parent on these images.
+
+        Then it has also fine-tuned the parent of trials, unless it ranked these on other images.
+        """
+        from nas.searching.from_parent.tuning import tuning_key  # imports torch
+
+        if self.parent is None or self.config.parent is None:
+            return False
+        recipe, seed = self.config.parent.recipe, self.config.seed
+        key = tuning_key(self.parent, self.data, recipe, seed=seed)
+        return (runs / KEPT_PARENTS / f"{key}.pt").is_file()
 
     @property
     def is_guided(self) -> bool:

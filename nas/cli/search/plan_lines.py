@@ -167,9 +167,11 @@ def _parent(job: Job, cost: Cost | None) -> str:
     path = job.config.parent.path
     if fits_classes(job.parent, job.data):
         return f"{path}, whose weights all candidates inherit"
-    took = "" if cost is None else f" first ({duration(cost.parent_s)})"
+    when = "" if cost is None else f" first ({duration(cost.parent_s)})"
+    if cost is not None and cost.parent_s == 0:
+        when = " by an earlier run"
     return (
-        f"{path}, fine-tuned on these {len(job.data.classes)} classes{took}; all candidates inherit its "
+        f"{path}, fine-tuned on these {len(job.data.classes)} classes{when}; all candidates inherit its "
         "weights"
     )
 

@@ -66,7 +66,7 @@ def plan(
         require_something_to_search(job, prospects)
         require_rivals_in_reach(job, prospects)
         status.update("timing a few training steps")
-        cost = _cost(job, prospects)
+        cost = _cost(job, prospects, runs)
     settled = _settled(job, prospects)
     if config.budget_s is not None and cost is not None:
         cost = _fitted(config, cost, spent_s=job.spent_s)
@@ -129,7 +129,7 @@ def _prospect(job: Job, typed: str, source: LatencySource, status: Waiting) -> P
     return Prospect(typed, source, span, target_ms, option, given=given_ms is not None)
 
 
-def _cost(job: Job, prospects: Sequence[Prospect]) -> Cost | None:
+def _cost(job: Job, prospects: Sequence[Prospect], runs: Path) -> Cost | None:
     """Estimate the cost of the search; None on a cluster or a GPU, whose speed is unknown."""
     config = job.config
     if config.schedule.ray_address is not None or config.schedule.gpus_per_trial > 0:
@@ -146,7 +146,7 @@ def _cost(job: Job, prospects: Sequence[Prospect]) -> Cost | None:
             val_images=len(job.data.val),
             ranking_images=job.ranking_images,
             workers=at_once,
-            tunes=not fits_classes(job.parent, job.data),
+            tunes=not (fits_classes(job.parent, job.data) or job.has_tuned_parent(runs)),
         )
     cost = estimate_cost(
         config,

@@ -117,6 +117,11 @@ def test_the_plan_says_where_it_begins(search):
 def test_from_photos_to_files_and_on_from_the_log(search, nas_search, tmp_path):
     status, out, err = search(*RUN, "--run-name", "one", "--json")
     assert status == 0, err
+    assert "fine-tuned on these 2 classes first (" in err
+    _, _, plan = search(*RUN, "--dry-run")
+    assert "fine-tuned on these 2 classes by an earlier run" in plan
+    _, _, plan = search(*RUN, "--random-seed", 1, "--dry-run")
+    assert "fine-tuned on these 2 classes first (" in plan
     result, run = json.loads(out), tmp_path / "runs" / "one"
     assert "points (95% interval" in err
     assert result["verdict"]["ships"] in ("finalist", "rival")
