@@ -161,7 +161,15 @@ def check_masking(parent, trained, rng):
         assert_equals_masked_parent(parent, network, child, selection)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+VARIED = ("mobilenet_v3_small", "mnasnet_a1")
+"""Between them they have both rules of squeeze-and-excite, and blocks with and without it."""
+
+LONG = (pytest.mark.slow, pytest.mark.long)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in VARIED else LONG) for name in NETWORKS]
+)
 def test_growing_preserves_the_function(name, trained):
     seed, rng = small(name), random.Random(name)
     parent = everything_narrowed(seed, rng)

@@ -69,7 +69,7 @@ def begin(make_loop, tmp_path):
     return made
 
 
-@pytest.mark.parametrize("seconds", [330.0, 500.0, 777.0, 2000.0])
+@pytest.mark.parametrize("seconds", [330.0, 500.0, 777.0])
 def test_the_budget_is_kept_within_a_tenth(begin, seconds):
     loop, clock = begin(seconds)
     run_serially(loop, Trainer(clock))
@@ -79,7 +79,7 @@ def test_the_budget_is_kept_within_a_tenth(begin, seconds):
     assert trained == pytest.approx((0.98 * seconds - FINALS_S) / TRIAL_S, abs=1)
 
 
-@pytest.mark.parametrize("workers", [1, 2, 4])
+@pytest.mark.parametrize("workers", [1, 4])
 def test_time_to_measure_does_not_count_as_time_to_train(begin, workers):
     """The finals are measured already, so they take no longer than their share of the workers."""
     clocks = []
@@ -155,7 +155,7 @@ def test_an_interrupted_run_has_what_is_left_of_its_time(begin, dies_at):
     assert without_times(again.logs.finals) == without_times(whole.logs.finals)
 
 
-@pytest.mark.parametrize("seconds", [500.0, 1000.0])
+@pytest.mark.parametrize("seconds", [500.0])
 def test_with_first_parts_it_is_kept_too_and_goes_to_more_candidates(begin, seconds):
     loop, clock = begin(seconds, fidelity=HALF)
     run_serially(loop, Trainer(clock))
@@ -263,7 +263,7 @@ class Fitting(Silent):
 @pytest.mark.parametrize("foretold_s", [TRIAL_S / 3, TRIAL_S, TRIAL_S * 3])
 def test_from_the_first_batch_on_the_number_told_is_the_number_that_comes(begin, foretold_s):
     watcher = Fitting()
-    loop, clock = begin(2000.0, expected_s=(foretold_s, FINALS_S), watcher=watcher)
+    loop, clock = begin(1000.0, expected_s=(foretold_s, FINALS_S), watcher=watcher)
     run_serially(loop, Trainer(clock))
     trained = len({trial.fingerprint for trial in loop.logs.trials})  # repeats cost nothing
     assert watcher.said[0] == pytest.approx(trained, rel=0.1)

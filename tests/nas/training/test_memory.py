@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from nas.data.share import Share
+from nas.training.machine import memory
 from nas.training.machine.memory import fitting_batch, is_out_of_memory, what_fits
 from nas.training.recipe import Recipe
 from nas.training.teacher import Teacher
@@ -16,6 +17,12 @@ from tests.nas.image_sets import random_dataset
 
 HUGE = 1 << 50
 """Bytes: more than any machine has."""
+
+
+@pytest.fixture
+def quick_to_free(monkeypatch):
+    """Without the collection of garbage, which takes half a second in a process with all of the tests."""
+    monkeypatch.setattr(memory, "free_unused", lambda: None)
 
 
 def raised(call):
@@ -83,10 +90,12 @@ def test_other_errors(error):
         (64, 1, None),
     ],
 )
+@pytest.mark.usefixtures("quick_to_free")
 def test_the_largest_half_that_runs(batch_size, largest, fits):
     assert fitting_batch(limited(largest), batch_size) == fits
 
 
+@pytest.mark.usefixtures("quick_to_free")
 def test_halves_are_tried_in_order_and_only_once():
     tried = []
     assert fitting_batch(limited(10, tried=tried), 100) == 6

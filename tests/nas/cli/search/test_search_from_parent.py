@@ -195,6 +195,8 @@ def interrupted(*_):
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_with_a_rival_that_is_called_as_every_runs_network_is_resumed(
     search, nas_search, tmp_path
 ):

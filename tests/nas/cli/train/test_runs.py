@@ -188,6 +188,8 @@ def test_wrong_calls(nas, photos, tmp_path, monkeypatch, arguments, expected):
     assert expected in err
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_a_teacher_changes_the_student(train, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert train("teacher.pt")[0] == 0
@@ -226,6 +228,8 @@ def test_a_resumed_training_has_the_teacher_that_it_began_with(nas, train, tmp_p
     assert same_weights(tmp_path / "whole.pt", tmp_path / "resumed.pt")
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_a_resumed_training_has_the_class_file_that_it_began_with(
     nas, train, photos, tmp_path, monkeypatch
 ):
