@@ -285,6 +285,7 @@ def test_what_does_not_fit_is_refused(finished, change, message):
 
 @pytest.mark.ray
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("workers", [2])
 def test_workers_change_nothing(tmp_path, workers):
     config = CONFIG.model_copy(update={"target_ms": 0.85 * FULL_MS})

@@ -140,6 +140,7 @@ def hostile(tmp_path, monkeypatch):
 
 @pytest.mark.ray
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("hostile")
 def test_workers_import_what_this_process_does_and_deaths_end_the_search(
     make_loop, tmp_path, monkeypatch

@@ -105,6 +105,7 @@ def test_a_killed_training_ends_with_the_same_weights(nas, train, tmp_path, monk
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.ray
 def test_several_workers_resume_a_training(nas, train, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
