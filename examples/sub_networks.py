@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     images = {px: photos.at(px) for px in space.resolutions}
     source = Cached(open_device(args.device))  # no network is measured twice
-    # A run goes on with the target that it began with: measured anew, it would differ a little.
+    # A resumed run keeps its target: a new measurement would differ a little.
     begun = args.folder / "run.json"
     kept = json.loads(begun.read_text())["target_ms"] if begun.exists() else None
     target_ms = args.target_ms or kept or source.latency(space.parent).median_ms / 2

@@ -11,8 +11,8 @@ Trials inherit from one of two parents, and are read on images that it has not s
 - the parent of trials, trained without a fold of the training images: on the held-out images alone, and
   with the fold (`nas.searching.from_parent.set_aside`). It is missing where enough images are held out.
 
-With `--trunk STEPS` that parent is also trained for so many steps as the trunk of all sub-networks
-(`benchmarks.from_parent.trunk`), and they inherit from the trunk.
+`--trunk STEPS` also trains that parent as the trunk of all sub-networks (`benchmarks.from_parent.trunk`),
+and ranks networks that inherit from it.
 
 The table has Kendall's tau-b between the reading and the mean test accuracy of the long trainings, with a
 95% bootstrap interval over the networks, and the CPU seconds of a trial with its reading. Its last rows

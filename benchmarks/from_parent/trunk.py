@@ -106,13 +106,13 @@ class Trunk:
 def trained_trunk(
     begins: Heritage, space: ElasticSpace, recipe: Recipe, *, steps: int, seed: int
 ) -> Parent:
-    """Return a parent with the weights of a trunk after so many steps.
+    """Train a trunk; return the parent with its weights.
 
     Args:
         begins: The parent to begin with, and the images.
         space: Its sub-networks.
         recipe: Batch size, rate, schedule, augmentation and weight decay.
-        steps: Steps of four sub-networks each.
+        steps: Number of steps; each trains four networks.
         seed: Random seed.
 
     Raises:

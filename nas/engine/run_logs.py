@@ -57,7 +57,7 @@ class RunLogs:
         """Declare the next batch; return those of its trials that are already on disk.
 
         Failures are tried again as far as no decision rests on them: see `TrialLog.forget_failures`. Trials
-        rest on early final trainings, and later ones on trials.
+        depend on the early final trainings, and the other final trainings on trials.
 
         Args:
             keys: The batch's trials, all of one log.

@@ -1,4 +1,4 @@
-"""What a search does unless it is told otherwise: from scratch, and from a parent."""
+"""Default settings of a search from scratch, and of one from a parent."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from nas.training.named_recipes import read_recipe
 from nas.training.recipe import Recipe
 
 TRIAL_STEPS = 40
-"""Steps that the heir of a parent trains in a trial."""
+"""Training steps of a trial in a search from a parent."""
 
 
 @dataclass(frozen=True)
 class Defaults:
-    """Arguments of a search.
+    """Default arguments of a search.
 
     Attributes:
         recipe: Training recipe of a trial.
@@ -31,10 +31,10 @@ class Defaults:
     trials: int
 
     def completed(self, finals: FinalsConfig | None) -> FinalsConfig:
-        """Return how finalists train: as given, by the usual recipe unless that says for how long.
+        """Return how finalists train: as given, with the default recipe if neither recipe nor length is.
 
         Args:
-            finals: As the user gave them; None takes all of the usual ones.
+            finals: The user's settings; None takes the defaults.
         """
         if finals is None:
             return self.finals
@@ -44,12 +44,12 @@ class Defaults:
 
     @classmethod
     def from_scratch(cls) -> Self:
-        """Return those of a search whose networks begin with new weights."""
+        """Return the defaults of a search whose networks begin with new weights."""
         return cls(Recipe(), FinalsConfig(), Reward(), trials=100)
 
     @classmethod
     def from_parent(cls) -> Self:
-        """Return those of a search whose networks inherit their weights: short fine-tuning.
+        """Return the defaults of a search whose networks inherit weights: short fine-tuning.
 
         Trials cost so little that accuracy alone counts up to the target.
         """

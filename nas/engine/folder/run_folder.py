@@ -16,7 +16,7 @@ parent.pt        the parent, trained on the run's classes
 parent-order.pt  the order of importance of its channels
 ranking-parent*  the same of the parent of trials, if it is another
 rivals.json      networks to compare finalists with; those that the user names are in rivals/
-netadapt/        the run that narrows the parent to one more of them, which is netadapt.pt
+netadapt/        the NetAdapt run that makes one more rival of the parent: netadapt.pt
 policy.jsonl     the controller's probabilities after each batch, if it has a policy
 weights/         the finalists' weights
 networks/        the same as checkpoints: what pareto.csv names
@@ -45,7 +45,7 @@ from search_spaces.shell import quoted
 NAMED_RUNS = 3
 
 OF_PARENT = ("rivals.json", "parent", "parent.pt")
-"""What a search from a parent does first: one of these is there from its first seconds."""
+"""Files of a search from a parent that precede its first trial; the first is there within seconds."""
 
 
 class RunFolder:
@@ -102,7 +102,7 @@ class RunFolder:
 
     @property
     def prepared(self) -> bool:
-        """Whether anything has been done for a search from a parent that a resumed run takes up."""
+        """Whether a search from a parent has done work that a resumed run can reuse."""
         return any((self / name).exists() for name in OF_PARENT)
 
     @property

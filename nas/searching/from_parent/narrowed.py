@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nas.data.images import Dataset
 
 FOLDER = "netadapt"
-"""Folder within the run's in which the parent is narrowed; `netadapt.pt` beside it is the result."""
+"""Subfolder of the run for NetAdapt; the result is kept next to it, as `netadapt.pt`."""
 
 
 def narrowed_rival(

@@ -107,22 +107,26 @@ class _Pace:
     taught: bool
 
     def training_s(self, images: float) -> float:
-        """Return the seconds of a training on so many images."""
+        """Return the training time in seconds.
+
+        Args:
+            images: Images seen during training, repeats included.
+        """
         teacher = 1 / FORWARD_PASSES if self.taught else 0.0
         return images * (self.part + teacher) * self.parent_s
 
     def reading_s(self, images: int) -> float:
-        """Return the seconds of an evaluation."""
+        """Return the evaluation time in seconds."""
         return images * self.part * self.parent_s / FORWARD_PASSES
 
 
 def _images(recipe: Recipe, train_images: int) -> int:
-    """Return how many images a training sees."""
+    """Return the number of images seen in a training, repeats included."""
     return recipe.total_steps(train_images) * recipe.batch_size
 
 
 def _netadapt_s(parent: ArchSpec, config: SearchConfig, pace: _Pace, val_images: int) -> float:
-    """Return the seconds of narrowing the parent, on one worker."""
+    """Return the time to narrow the parent on one worker, in seconds."""
     between = replace(pace, part=(1 + pace.part) / 2)  # from the parent's size to the target's
     tuned_s = between.training_s(NETADAPT_STEPS * config.recipe.batch_size)
     steps = math.ceil((1 - pace.part) / NETADAPT_DELTA)

@@ -55,7 +55,7 @@ def test_images_that_are_not_in_memory_stay_where_they_are() -> None:
 
 
 def counts(train, held_out):
-    """Images of so many in each class, all alike."""
+    """A data set with these numbers of blank images per class."""
     splits = [
         ArraySplit(np.zeros((sum(of), 3, 1, 1), np.uint8), np.repeat(np.arange(len(of)), of))
         for of in (train, held_out)
