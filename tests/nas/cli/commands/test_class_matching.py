@@ -258,7 +258,12 @@ def test_a_warm_start_from_outside_of_the_space_shows_the_pretrained_way(
 
 
 @pytest.mark.parametrize(
-    ("folder", "answer", "accuracy"), [("dog", 5, 0.5), ("4", 3, 0.5), ("4", 4, 0.0)]
+    ("folder", "answer", "accuracy"),
+    [
+        ("dog", 5, 0.5),
+        pytest.param("4", 3, 0.5, marks=pytest.mark.long),
+        pytest.param("4", 4, 0.0, marks=pytest.mark.long),
+    ],
 )
 @pytest.mark.slow
 def test_int8_keeps_placeholders_if_not_all_classes_get_names(
