@@ -20,6 +20,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import torch
+from torch import nn
 
 from nas.adapting.baselines import BaselineRequest, Found
 from nas.adapting.forecast import Workload
@@ -83,6 +84,7 @@ def pruned(
     for name, parameter in network.named_parameters():
         parameter.grad = gradients[name].clone() if name in gradients else None
     norm = torch_pruning.importance.GroupMagnitudeImportance(p=2, normalizer="mean")
+    *_, classifier = (module for module in network.modules() if isinstance(module, nn.Linear))
     image = torch.rand(1, 3, seed.spec.resolution, seed.spec.resolution)
     pruner = torch_pruning.pruner.MetaPruner(
         network,
@@ -92,7 +94,7 @@ def pruned(
         pruning_ratio=ratio,
         max_pruning_ratio=0.9,
         round_to=divisor,
-        ignored_layers=[network.head.classifier[-1]],
+        ignored_layers=[classifier],
     )
     pruner.step()
     weights = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}

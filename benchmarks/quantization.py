@@ -34,8 +34,8 @@ from nas.training.augmentation.augment import normalize
 from nas.training.recipe import Recipe
 from nas.training.train import train
 from search_spaces import REFERENCES, ArchSpec
+from search_spaces.field_types import Act
 from search_spaces.network import Network, build
-from search_spaces.spec import Act
 
 ACTIVATIONS: dict[Act, str] = {"hswish": "h-swish", "swish": "swish", "relu": "ReLU"}
 DEPLOYED_PX = 224

@@ -67,7 +67,11 @@ def channel_order(parent: ArchSpec, weights: Weights) -> dict[str, Tensor]:
     Returns:
         The indices of each channel space, the most important one first.
     """
-    fixed = {space: torch.arange(channel_counts(parent)[space]) for space in ("image", "classes")}
+    fixed = {
+        space: torch.arange(size)
+        for space, size in channel_counts(parent).items()
+        if space in ("image", "classes")
+    }
     norms = _squared_norms(parent, weights)
     return {space: _descending(norm) for space, norm in norms.items()} | fixed
 

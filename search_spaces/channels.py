@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from search_spaces.heads.channel_spaces import (
+    NamedSpaces,
+    Spaces,
+    convolution,
+    head_channel_counts,
+    head_tensors,
+    with_bias,
+)
+from search_spaces.heads.taps import taps
 from search_spaces.spec import ArchSpec, BlockSpec, HeadSpec
-
-Spaces = tuple[str, ...]
-"""The channel space of each leading dimension of a tensor; kernel dimensions follow."""
-
-NamedSpaces = Iterator[tuple[str, Spaces]]
-"""Names of tensors, each with its spaces."""
 
 
 def out_spaces(spec: ArchSpec) -> tuple[str, ...]:
@@ -59,8 +62,11 @@ def channel_counts(spec: ArchSpec) -> dict[str, int]:
     for index, block in enumerate(spec.blocks):
         sizes[f"block {index} expansion"] = block.expand
         sizes[f"block {index} squeeze"] = block.se
-    head = {"head conv": spec.head.conv, "head hidden": spec.head.hidden}
-    sizes |= head | {"classes": spec.head.classes}
+    if isinstance(spec.head, HeadSpec):
+        sizes |= {"head conv": spec.head.conv, "head hidden": spec.head.hidden}
+        sizes |= {"classes": spec.head.classes}
+    else:
+        sizes |= head_channel_counts(spec.head)
     return {space: size for space, size in sizes.items() if size}
 
 
@@ -84,12 +90,40 @@ def tensor_spaces(spec: ArchSpec) -> dict[str, Spaces]:
 
 def _tensors(spec: ArchSpec) -> NamedSpaces:
     stem, *outs = out_spaces(spec)
-    yield from _convolution("stem", (stem, "image"))
+    yield from convolution("stem", (stem, "image"))
     cin = stem
     for index, (block, out) in enumerate(zip(spec.blocks, outs, strict=True)):
         yield from _block(index, block, cin=cin, out=out)
         cin = out
-    yield from _head(spec.head, cin)
+    if isinstance(spec.head, HeadSpec):
+        yield from _classifier(spec.head, cin)
+    else:
+        yield from head_tensors(spec.head, tuple(_tapped(spec)), cin)
+
+
+def _tapped(spec: ArchSpec) -> Iterator[str]:
+    """Yield the space of each map that the head reads inside the body."""
+    outs = out_spaces(spec)
+    for tap in taps(spec):
+        expanded = tap.at != "input" and spec.blocks[tap.block].expand > 0
+        if tap.at == "output":
+            yield outs[tap.block + 1]
+        else:
+            yield f"block {tap.block} expansion" if expanded else outs[tap.block]
+
+
+def class_tensors(spec: ArchSpec) -> tuple[str, ...]:
+    """Return the tensors that depend on the classes: weight and bias of the layers that score them.
+
+    >>> from search_spaces.references import mobilenet_v2
+    >>> class_tensors(mobilenet_v2())
+    ('head.classifier.1.weight', 'head.classifier.1.bias')
+    """
+    return tuple(
+        name
+        for name, spaces in tensor_spaces(spec).items()
+        if spaces[:1] and (spaces[0] == "classes" or spaces[0].endswith(" scores"))
+    )
 
 
 def _block(index: int, block: BlockSpec, *, cin: str, out: str) -> NamedSpaces:
@@ -102,36 +136,23 @@ def _block(index: int, block: BlockSpec, *, cin: str, out: str) -> NamedSpaces:
     }
     layers = first[block.op]
     for layer, spaces in enumerate(layers):
-        yield from _convolution(f"blocks.{index}.layers.{layer}", spaces)
+        yield from convolution(f"blocks.{index}.layers.{layer}", spaces)
     layer = len(layers)
     if block.se:
         squeeze, prefix = f"block {index} squeeze", f"blocks.{index}.layers.{layer}"
-        yield from _with_bias(f"{prefix}.squeeze", (squeeze, inner))
-        yield from _with_bias(f"{prefix}.excite", (inner, squeeze))
+        yield from with_bias(f"{prefix}.squeeze", (squeeze, inner))
+        yield from with_bias(f"{prefix}.excite", (inner, squeeze))
         layer += 1
     if block.op != "conv":
-        yield from _convolution(f"blocks.{index}.layers.{layer}", (out, inner))
+        yield from convolution(f"blocks.{index}.layers.{layer}", (out, inner))
 
 
-def _head(head: HeadSpec, cin: str) -> NamedSpaces:
+def _classifier(head: HeadSpec, cin: str) -> NamedSpaces:
     if head.conv:
-        yield from _convolution("head.conv", ("head conv", cin))
+        yield from convolution("head.conv", ("head conv", cin))
         cin = "head conv"
     if head.hidden:
-        yield from _with_bias("head.classifier.0", ("head hidden", cin))
+        yield from with_bias("head.classifier.0", ("head hidden", cin))
         cin = "head hidden"
     # Dropout precedes the last layer; so do the hidden layer and its activation, where there is one.
-    yield from _with_bias(f"head.classifier.{3 if head.hidden else 1}", ("classes", cin))
-
-
-def _convolution(prefix: str, spaces: Spaces) -> NamedSpaces:
-    """Yield a convolution's weight and its batch norm."""
-    yield f"{prefix}.0.weight", spaces
-    for name in ("weight", "bias", "running_mean", "running_var"):
-        yield f"{prefix}.1.{name}", spaces[:1]
-    yield f"{prefix}.1.num_batches_tracked", ()
-
-
-def _with_bias(prefix: str, spaces: Spaces) -> NamedSpaces:
-    yield f"{prefix}.weight", spaces
-    yield f"{prefix}.bias", spaces[:1]
+    yield from with_bias(f"head.classifier.{3 if head.hidden else 1}", ("classes", cin))

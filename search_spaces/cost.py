@@ -10,42 +10,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
-from search_spaces.spec import ArchSpec, BlockSpec, HeadSpec, StemSpec
+from search_spaces.counted_layers import (
+    Layer,
+    Size,
+    block_layers,
+    classifier_layers,
+    stem_layers,
+)
+from search_spaces.heads.layers import head_layers
+from search_spaces.heads.specs import DenseHead, HeadSpec
+from search_spaces.heads.taps import taps
+from search_spaces.spec import ArchSpec, BlockSpec, StemSpec
 
-
-@dataclass(frozen=True)
-class Layer:
-    """One convolution or linear layer; feature maps are square, sides in pixels.
-
-    A linear layer is a 1x1 convolution on a 1x1 map.
-    """
-
-    name: str
-    cin: int
-    cout: int
-    kernel: int
-    stride: int
-    groups: int
-    in_px: int
-    norm: bool
-    """Whether batch norm follows (and replaces the bias)."""
-
-    @property
-    def out_px(self) -> int:
-        """Side of the output map, with padding kernel // 2."""
-        return -(-self.in_px // self.stride)
-
-    @property
-    def params(self) -> int:
-        """Number of weights, plus batch norm's scale and shift or the bias."""
-        weights = self.cout * (self.cin // self.groups) * self.kernel**2
-        return weights + (2 * self.cout if self.norm else self.cout)
-
-    @property
-    def madds(self) -> int:
-        """MAdds per image."""
-        return self.out_px**2 * self.cout * (self.cin // self.groups) * self.kernel**2
+__all__ = ["Cost", "Layer", "Size", "StageCost", "count", "layers_by_stage"]
 
 
 @dataclass(frozen=True)
@@ -70,80 +49,67 @@ class Cost:
     stages: tuple[StageCost, ...]
 
 
-def count(spec: ArchSpec) -> Cost:
+def count(spec: ArchSpec, *, width_px: int | None = None) -> Cost:
     """Count parameters and MAdds at the network's own resolution.
 
     >>> from search_spaces.references import mobilenet_v3_small
     >>> cost = count(mobilenet_v3_small())
     >>> cost.params, round(cost.madds / 1e6, 2)
     (2542856, 56.51)
+
+    Args:
+        spec: The network; its resolution is the input's height.
+        width_px: Width of the input in pixels; square by default.
     """
-    stages = tuple(_counted(*part) for part in _parts(spec))
+    stages = tuple(_counted(part) for part in _parts(spec, width_px))
     return Cost(sum(s.params for s in stages), sum(s.madds for s in stages), stages)
 
 
-def layers_by_stage(spec: ArchSpec) -> Iterator[tuple[str, tuple[Layer, ...]]]:
+def layers_by_stage(
+    spec: ArchSpec, *, width_px: int | None = None
+) -> Iterator[tuple[str, tuple[Layer, ...]]]:
     """Yield the layers of the stem, each block (`block 0`, ...) and the head, in order."""
-    for name, part, channels, px in _parts(spec):
-        yield name, _layers(part, channels, px)
+    for part in _parts(spec, width_px):
+        yield part.name, _layers(part)
 
 
-_Part = StemSpec | BlockSpec | HeadSpec
+class _Part(NamedTuple):
+    """A part of a network and the size of its input; `low` has the maps that a head reads in the body."""
+
+    name: str
+    part: StemSpec | BlockSpec | HeadSpec | DenseHead
+    cin: int
+    size: Size
+    low: tuple[tuple[int, Size], ...] = ()
 
 
-def _parts(spec: ArchSpec) -> Iterator[tuple[str, _Part, int, int]]:
-    """Yield name, part, input channels and input side in pixels of stem, blocks and head."""
-    yield "stem", spec.stem, 3, spec.resolution
-    channels, px = spec.stem.out, -(-spec.resolution // spec.stem.stride)
+def _parts(spec: ArchSpec, width_px: int | None) -> Iterator[_Part]:
+    """Yield stem, blocks and head."""
+    image = Size(spec.resolution, width_px or spec.resolution)
+    yield _Part("stem", spec.stem, 3, image)
+    channels, size = spec.stem.out, image.strided(spec.stem.stride)
     for index, block in enumerate(spec.blocks):
-        yield f"block {index}", block, channels, px
-        channels, px = block.out, -(-px // block.stride)
-    yield "head", spec.head, channels, px
+        yield _Part(f"block {index}", block, channels, size)
+        channels, size = block.out, size.strided(block.stride)
+    low = tuple((tap.channels, image.strided(tap.stride)) for tap in taps(spec))
+    yield _Part("head", spec.head, channels, size, low)
 
 
-def _layers(part: _Part, cin: int, in_px: int) -> tuple[Layer, ...]:
-    if isinstance(part, StemSpec):
-        return (Layer("stem", cin, part.out, part.kernel, part.stride, 1, in_px, True),)
-    if isinstance(part, BlockSpec):
-        return tuple(block_layers(part, cin, in_px))
-    return tuple(_head_layers(part, cin, in_px))
+def _layers(part: _Part) -> tuple[Layer, ...]:
+    match part.part:
+        case StemSpec():
+            return tuple(stem_layers(part.part, part.cin, part.size))
+        case BlockSpec():
+            return tuple(block_layers(part.part, part.cin, part.size))
+        case HeadSpec():
+            return tuple(classifier_layers(part.part, part.cin, part.size))
+        case _:
+            return tuple(head_layers(part.part, part.low, part.cin, part.size))
 
 
 @lru_cache(maxsize=20_000)  # the networks of a space share blocks
-def _counted(name: str, part: _Part, cin: int, in_px: int) -> StageCost:
-    return _stage(name, _layers(part, cin, in_px))
-
-
-def block_layers(block: BlockSpec, cin: int, in_px: int) -> Iterator[Layer]:
-    """Yield the layers of one block with `cin` input channels on maps of side `in_px`."""
-    k, s, out_px = block.kernel, block.stride, -(-in_px // block.stride)
-    if block.op == "conv":
-        yield Layer("conv", cin, block.out, k, s, 1, in_px, True)
-        yield from _se_layers(block, block.out)
-        return
-    inner = cin
-    if block.op == "mbconv":
-        inner = block.expand
-        yield Layer("expand", cin, inner, 1, 1, 1, in_px, True)
-    yield Layer("depthwise", inner, inner, k, s, inner, in_px, True)
-    yield from _se_layers(block, inner)
-    yield Layer("project", inner, block.out, 1, 1, 1, out_px, True)
-
-
-def _se_layers(block: BlockSpec, channels: int) -> Iterator[Layer]:
-    if block.se:
-        yield Layer("squeeze", channels, block.se, 1, 1, 1, 1, False)
-        yield Layer("excite", block.se, channels, 1, 1, 1, 1, False)
-
-
-def _head_layers(head: HeadSpec, channels: int, px: int) -> Iterator[Layer]:
-    if head.conv:
-        yield Layer("conv", channels, head.conv, 1, 1, 1, px, True)
-        channels = head.conv
-    if head.hidden:
-        yield Layer("hidden", channels, head.hidden, 1, 1, 1, 1, False)
-        channels = head.hidden
-    yield Layer("classifier", channels, head.classes, 1, 1, 1, 1, False)
+def _counted(part: _Part) -> StageCost:
+    return _stage(part.name, _layers(part))
 
 
 def _stage(name: str, layers: tuple[Layer, ...]) -> StageCost:

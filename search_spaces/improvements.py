@@ -10,7 +10,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from search_spaces.errors import InputError
-from search_spaces.spec import Act, ArchSpec, BlockSpec, HeadSpec
+from search_spaces.field_types import Act
+from search_spaces.heads.specs import classifier
+from search_spaces.spec import ArchSpec, BlockSpec
 from search_spaces.widths import make_divisible
 
 
@@ -22,15 +24,17 @@ def redesign_last_stage(spec: ArchSpec) -> ArchSpec:
     bottleneck's depthwise convolution and projection are removed.
 
     Raises:
-        InputError: The network already pools early, or its last block has no expansion.
+        InputError: The network already pools early, its last block has no expansion, or it is no
+            classifier.
     """
-    if spec.head.hidden:
+    head = classifier(spec.head)
+    if head.hidden:
         raise InputError("the last stage already pools before its hidden layer")
-    if not spec.head.conv:
+    if not head.conv:
         raise InputError("the head has no 1x1 convolution to move behind the pool")
     if not spec.blocks or spec.blocks[-1].op != "mbconv" or spec.blocks[-1].stride != 1:
         raise InputError("the last block must be an mbconv of stride 1 to end with its expansion")
-    head = replace(spec.head, conv=spec.blocks[-1].expand, hidden=spec.head.conv)
+    head = replace(head, conv=spec.blocks[-1].expand, hidden=head.conv)
     return replace(spec, blocks=spec.blocks[:-1], head=head)
 
 
@@ -40,24 +44,26 @@ def restore_last_stage(spec: ArchSpec) -> ArchSpec:
     The restored bottleneck has a 3x3 kernel and projects to twice its input's channels, as theirs do.
 
     Raises:
-        InputError: The network has no hidden layer after the pool, or no convolution before it.
+        InputError: The network has no hidden layer after the pool, no convolution before it, or it is no
+            classifier.
     """
-    if not (spec.head.hidden and spec.head.conv):
+    head = classifier(spec.head)
+    if not (head.hidden and head.conv):
         raise InputError("the last stage is already MobileNetV2's")
     channels = spec.widths()[-1]
     last = BlockSpec(
         op="mbconv",
         kernel=3,
         stride=1,
-        expand=spec.head.conv,
+        expand=head.conv,
         out=2 * channels,
         se=0,
         gate="none",
-        act=spec.head.act,
+        act=head.act,
         linear=True,
         skip="none",
     )
-    head = replace(spec.head, conv=spec.head.hidden, hidden=0)
+    head = replace(head, conv=head.hidden, hidden=0)
     return replace(spec, blocks=(*spec.blocks, last), head=head)
 
 
@@ -124,7 +130,7 @@ def unfuse_hswish(spec: ArchSpec) -> ArchSpec:
     def unfused(act: Act) -> Act:
         return "hswish_unfused" if act == "hswish" else act
 
-    head: HeadSpec = replace(spec.head, act=unfused(spec.head.act))
+    head = replace(spec.head, act=unfused(spec.head.act))
     stem = replace(spec.stem, act=unfused(spec.stem.act))
     blocks = tuple(replace(block, act=unfused(block.act)) for block in spec.blocks)
     return replace(spec, stem=stem, blocks=blocks, head=head)

@@ -15,6 +15,7 @@ import torch
 
 from search_spaces.errors import InputError
 from search_spaces.extras import INSTALL_LITERT
+from search_spaces.heads.specs import LRASPPHead, RASPPHead
 from search_spaces.pixel_input import Exportable, PixelInput
 
 
@@ -22,7 +23,8 @@ def to_tflite(network: Exportable) -> bytes:
     """Export a network in eval mode to a float `.tflite`.
 
     Input (1, resolution, resolution, 3), float32, or uint8 for a `PixelInput`; channels last, as in
-    LiteRT's kernels and image libraries. Output (1, classes). The network's mode is not changed.
+    LiteRT's kernels and image libraries. Outputs as the network's, maps with channels last too. The
+    network's mode is not changed.
 
     Raises:
         InputError: litert-torch is not installed.
@@ -37,7 +39,10 @@ def to_tflite(network: Exportable) -> bytes:
                 example = torch.zeros(1, side, side, 3, dtype=torch.uint8)
                 converted = litert_torch.convert(network, (example,))
             else:
-                channels_last = litert_torch.to_channel_last_io(network, args=[0]).eval()
+                maps = [0] if isinstance(network.spec.head, LRASPPHead | RASPPHead) else []
+                channels_last = litert_torch.to_channel_last_io(
+                    network, args=[0], outputs=maps
+                ).eval()
                 converted = litert_torch.convert(channels_last, (torch.zeros(1, side, side, 3),))
             return bytes(converted.model_content())
     finally:

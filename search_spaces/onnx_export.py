@@ -7,25 +7,30 @@ import warnings
 
 import torch
 
+from search_spaces.heads.specs import output_names
 from search_spaces.pixel_input import Exportable, example_input
 
 OPSET = 17
 """Supported by every runtime that we measure on, with h-swish and hard sigmoid as native operators."""
 
 
-def to_onnx(network: Exportable, *, dynamic_batch: bool = False) -> bytes:
+def to_onnx(
+    network: Exportable, *, dynamic_batch: bool = False, width_px: int | None = None
+) -> bytes:
     """Export a network in eval mode to a serialized ONNX model.
 
     Input `image` (1 or `batch`, 3, resolution, resolution) float32, or for a `PixelInput`
-    (1 or `batch`, resolution, resolution, 3) uint8; output `logits` (1 or `batch`, classes). The
-    network's mode is not changed.
+    (1 or `batch`, resolution, resolution, 3) uint8. Output `logits`, or SSDLite's `scores` and `boxes`; see
+    `Network`. The network's mode is not changed.
 
     Args:
         network: On any device.
         dynamic_batch: Whether the first axis is free; batch 1 otherwise.
+        width_px: Width of the input; the network's resolution, its height, by default.
     """
-    image = example_input(network)
-    axes = {"image": {0: "batch"}, "logits": {0: "batch"}} if dynamic_batch else None
+    image = example_input(network, width_px=width_px)
+    outputs = output_names(network.spec.head)
+    axes = {name: {0: "batch"} for name in ("image", *outputs)} if dynamic_batch else None
     buffer = io.BytesIO()
     was_training = network.training
     network.eval()
@@ -39,7 +44,7 @@ def to_onnx(network: Exportable, *, dynamic_batch: bool = False) -> bytes:
                 (image,),
                 buffer,  # type: ignore[arg-type] # its annotation lacks file objects
                 input_names=["image"],
-                output_names=["logits"],
+                output_names=list(outputs),
                 dynamic_axes=axes,
                 opset_version=OPSET,
                 dynamo=False,

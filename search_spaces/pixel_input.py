@@ -7,14 +7,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from search_spaces.network import Network
+from search_spaces.network import Network, Outputs
 from search_spaces.spec import ArchSpec
 
 
 class PixelInput(nn.Module):
     """A network preceded by `(pixel / 255 - mean) / std`.
 
-    Input (batch, side, side, 3) uint8 in RGB order, output (batch, classes).
+    Input (batch, side, side, 3) uint8 in RGB order, output as the
+    network's.
 
     Args:
         network: Takes normalized images (batch, 3, side, side).
@@ -36,23 +37,24 @@ class PixelInput(nn.Module):
         self.register_buffer("mean", 255 * torch.tensor(mean, device=device))
         self.register_buffer("std", 255 * torch.tensor(std, device=device))
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Compute logits.
+    def forward(self, image: Tensor) -> Outputs:
+        """Compute the network's outputs.
 
         Args:
             image: uint8 (batch, side, side, 3).
         """
         normalized = (image.to(torch.float32) - self.mean) / self.std
-        logits: Tensor = self.network(normalized.permute(0, 3, 1, 2))
-        return logits
+        outputs: Outputs = self.network(normalized.permute(0, 3, 1, 2))
+        return outputs
 
 
 Exportable = Network | PixelInput
 
 
-def example_input(module: Exportable) -> Tensor:
+def example_input(module: Exportable, *, width_px: int | None = None) -> Tensor:
     """Return a black image of the size and type that a module takes, on its device."""
     side, device = module.spec.resolution, next(module.parameters()).device
+    width = side if width_px is None else width_px
     if isinstance(module, PixelInput):
-        return torch.zeros(1, side, side, 3, dtype=torch.uint8, device=device)
-    return torch.zeros(1, 3, side, side, device=device)
+        return torch.zeros(1, side, width, 3, dtype=torch.uint8, device=device)
+    return torch.zeros(1, 3, side, width, device=device)

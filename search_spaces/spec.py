@@ -12,27 +12,32 @@ import re
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Self
 
 import yaml
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
 from search_spaces.errors import InputError, first_problem
+from search_spaces.field_types import (
+    STRICT,
+    Act,
+    Channels,
+    Dilation,
+    Epsilon,
+    Gate,
+    Kernel,
+    Op,
+    Optional0,
+    Padding,
+    Skip,
+    Stride,
+)
+from search_spaces.heads.specs import Head
+from search_spaces.heads.specs import HeadSpec as HeadSpec
+from search_spaces.heads.taps import taps
 
 SCHEMA = 1
-
-Op = Literal["conv", "sepconv", "mbconv"]
-Act = Literal["relu", "relu6", "hswish", "hswish_unfused", "swish"]
-Gate = Literal["none", "sigmoid", "hsigmoid"]
-Skip = Literal["none", "identity", "pool"]
-Channels = Annotated[int, Field(gt=0)]
-Optional0 = Annotated[int, Field(ge=0)]  # 0 removes the part
-Kernel = Annotated[int, Field(gt=0)]
-Stride = Literal[1, 2]
-Padding = Literal["torch", "same"]
-
-_STRICT = ConfigDict(extra="forbid", strict=True)
 
 
 def _odd(kernel: int) -> None:
@@ -40,7 +45,7 @@ def _odd(kernel: int) -> None:
         raise ValueError(f"kernel must be odd, got {kernel}")
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class StemSpec:
     """The first convolution: `kernel` x `kernel`, 3 -> `out` channels, batch norm, `act`."""
 
@@ -55,7 +60,7 @@ class StemSpec:
         return self
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class BlockSpec:
     """One layer of the body.
 
@@ -71,6 +76,7 @@ class BlockSpec:
         linear: Whether the last convolution has no activation (a linear bottleneck). MobileNetV1 and plain
             convolutions have one.
         skip: Added to the output: the input (`identity`), its 3x3 average (`pool`), or nothing.
+        dilation: Of the `kernel` x `kernel` convolution.
     """
 
     op: Op
@@ -83,6 +89,7 @@ class BlockSpec:
     act: Act
     linear: bool
     skip: Skip
+    dilation: Dilation = 1
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -94,23 +101,7 @@ class BlockSpec:
         return self
 
 
-@dataclass(frozen=True, config=_STRICT)
-class HeadSpec:
-    """The head: from the last feature map to the logits.
-
-    MobileNetV2's: `conv` 1x1 -> average pool -> dropout -> classifier, with `hidden` 0. MobileNetV3's
-    redesigned last stage pools earlier: `conv` 1x1 -> average pool -> `hidden` (linear with bias) ->
-    `act` -> dropout -> classifier. MobileNetV1 has neither (`conv` 0, `hidden` 0).
-    """
-
-    conv: Optional0
-    hidden: Optional0
-    act: Act
-    dropout: Annotated[float, Field(ge=0, lt=1)]
-    classes: Channels
-
-
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class ArchSpec:
     """A network: stem, blocks, head, and the side of its square input in pixels.
 
@@ -121,10 +112,10 @@ class ArchSpec:
     """
 
     resolution: Channels
-    bn_eps: Annotated[float, Field(gt=0)]
+    bn_eps: Epsilon
     stem: StemSpec
     blocks: tuple[BlockSpec, ...]
-    head: HeadSpec
+    head: Head
     padding: Padding = "torch"
 
     @model_validator(mode="after")
@@ -138,6 +129,7 @@ class ArchSpec:
             if block.skip == "identity" and block.stride != 1:
                 raise ValueError(f"block {index}: skip identity needs stride 1, got {block.stride}")
             channels = block.out
+        taps(self)  # raises where the body lacks a map that the head reads
         return self
 
     @cached_property
@@ -157,11 +149,15 @@ _ADAPTER: TypeAdapter[ArchSpec] = TypeAdapter(ArchSpec)
 def to_dict(spec: ArchSpec) -> dict[str, Any]:
     """Return the spec as plain data, as in YAML, JSON and seed files.
 
-    The default padding is left out, as it was before there was another.
+    Padding and dilation are left out where they are the default: files and fingerprints are as they were
+    before there was another.
     """
     data = {"schema": SCHEMA} | asdict(spec)
     if spec.padding == "torch":
         del data["padding"]
+    for block in data["blocks"]:
+        if block["dilation"] == 1:
+            del block["dilation"]
     return data
 
 
@@ -175,6 +171,9 @@ def from_dict(data: object, *, where: str = "spec") -> ArchSpec:
     if not isinstance(data, dict):
         raise InputError(f"{where}: expected keys and values, got {type(data).__name__}")
     rest = dict(data)
+    head = rest.get("head")
+    if isinstance(head, dict) and head.get("kind") == "classifier":  # the default, in words
+        rest["head"] = {key: value for key, value in head.items() if key != "kind"}
     version = rest.pop("schema", None)
     if version != SCHEMA:
         raise InputError(

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from search_spaces.errors import InputError
-from search_spaces.spec import ArchSpec
+from search_spaces.heads.torchvision_keys import body_name, head_name, scheme_of_head
+from search_spaces.spec import ArchSpec, HeadSpec
 
 TensorT = TypeVar("TensorT")
 
@@ -25,23 +26,28 @@ _OURS = re.compile(
 
 
 def scheme_of(spec: ArchSpec) -> str:
-    """Return the torchvision class of a network: `mobilenet_v2`, `mobilenet_v3` or `mnasnet`.
+    """Return torchvision's name for a kind of network.
+
+    `mobilenet_v2`, `mobilenet_v3` or `mnasnet`; with a MobileNetV3 body also `ssdlite` or `lraspp`.
 
     Raises:
         InputError: torchvision has no class for it.
     """
     blocks, head = spec.blocks, spec.head
     plain = head.conv and all(b.op != "conv" and b.linear and b.skip != "pool" for b in blocks)
-    if plain and head.hidden:
+    if plain and not isinstance(head, HeadSpec):
+        if found := scheme_of_head(spec):
+            return found
+    elif plain and isinstance(head, HeadSpec) and head.hidden:
         return "mobilenet_v3"
-    if plain and not any(block.se for block in blocks):
+    elif plain and not any(block.se for block in blocks):
         if {spec.stem.act, head.act, *(block.act for block in blocks)} == {"relu6"}:
             return "mobilenet_v2"
         if len(blocks) == 1 + sum(MNASNET_DEPTHS):
             return "mnasnet"
     raise InputError(
         "torchvision has no class for this network: it has MobileNetV2, MobileNetV3 and MnasNet-B1 "
-        "at any widths"
+        "at any widths, and SSDLite and LR-ASPP on MobileNetV3"
     )
 
 
@@ -65,8 +71,10 @@ def torchvision_names(ours: Iterable[str], spec: ArchSpec) -> dict[str, str]:
         "mobilenet_v2": _mobilenet_v2_name,
         "mobilenet_v3": _mobilenet_v3_name,
         "mnasnet": _mnasnet_name,
+        "ssdlite": _dense_name,
+        "lraspp": _dense_name,
     }[scheme_of(spec)]
-    return {name: rename(_matched(name), spec) for name in ours}
+    return {name: rename(name, spec) for name in ours}
 
 
 def _matched(name: str) -> re.Match[str]:
@@ -75,7 +83,8 @@ def _matched(name: str) -> re.Match[str]:
     return matched
 
 
-def _mobilenet_v2_name(name: re.Match[str], spec: ArchSpec) -> str:
+def _mobilenet_v2_name(ours: str, spec: ArchSpec) -> str:
+    name = _matched(ours)
     if name["block"] is None:
         return _outside_blocks(name, spec)
     index, layer, rest = int(name["block"]), int(name["layer"]), name["rest"]
@@ -86,11 +95,16 @@ def _mobilenet_v2_name(name: re.Match[str], spec: ArchSpec) -> str:
     return f"features.{index + 1}.conv.{layer}.{rest}"
 
 
-def _mobilenet_v3_name(name: re.Match[str], spec: ArchSpec) -> str:
+def _mobilenet_v3_name(ours: str, spec: ArchSpec) -> str:
+    name = _matched(ours)
     if name["block"] is None:
         return _outside_blocks(name, spec)
     rest = name["rest"].replace("squeeze.", "fc1.").replace("excite.", "fc2.")
     return f"features.{int(name['block']) + 1}.block.{name['layer']}.{rest}"
+
+
+def _dense_name(ours: str, spec: ArchSpec) -> str:
+    return head_name(ours) or body_name(_mobilenet_v3_name(ours, spec), spec)
 
 
 def _outside_blocks(name: re.Match[str], spec: ArchSpec) -> str:
@@ -103,7 +117,8 @@ def _outside_blocks(name: re.Match[str], spec: ArchSpec) -> str:
     return f"{places[name['part']]}.{name['rest']}"
 
 
-def _mnasnet_name(name: re.Match[str], spec: ArchSpec) -> str:
+def _mnasnet_name(ours: str, spec: ArchSpec) -> str:
+    name = _matched(ours)
     del spec  # its depths are MNASNET_DEPTHS
     if name["part"] == "head.classifier":
         return f"classifier.{name['rest']}"

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from latency.measuring.source import MeasurementError
 from search_spaces.cost import layers_by_stage
-from search_spaces.spec import ArchSpec, BlockSpec, HeadSpec, Padding, StemSpec
+from search_spaces.field_types import Padding
+from search_spaces.spec import ArchSpec, BlockSpec, HeadSpec, StemSpec
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Piece:
         words = [f"{part.op} {part.kernel}x{part.kernel} s{part.stride} {self.cin}->"]
         words[0] += f"{part.expand}->{part.out}" if part.expand else str(part.out)
         words += [f"se{part.se} {part.gate}"] if part.se else []
+        words += [f"d{part.dilation}"] if part.dilation > 1 else []
         words += [part.act, *(["linear"] if part.linear else [])]
         words += [part.skip] if part.skip != "none" else []
         return " ".join([*words, at])
@@ -82,7 +85,15 @@ class Piece:
 
 
 def pieces(spec: ArchSpec) -> Iterator[Piece]:
-    """Yield stem, blocks and head of a network in order, repeated pieces included."""
+    """Yield stem, blocks and head of a network in order, repeated pieces included.
+
+    Raises:
+        MeasurementError: The network is no classifier.
+    """
+    if not isinstance(spec.head, HeadSpec):
+        raise MeasurementError(
+            f"lookup tables have no entries for {spec.head.kind} heads: measure whole networks instead"
+        )
     (_, (stem,)), *blocks, _ = layers_by_stage(spec)
     yield Piece(spec.stem, stem.cin, spec.resolution, spec.padding)
     cin, px = spec.stem.out, stem.out_px

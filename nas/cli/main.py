@@ -19,6 +19,7 @@ from nas.cli.commands.predict import predict
 from nas.cli.commands.profile import profile
 from nas.cli.commands.report import report
 from nas.cli.commands.show import show
+from nas.cli.commands.table import table
 from nas.cli.errors import guarded
 from nas.cli.search.command import search
 from nas.cli.train.command import train
@@ -58,6 +59,7 @@ def _common(
 
 nas_app.command("search")(search)
 nas_app.command("show")(show)
+nas_app.command("table")(table)
 nas_app.command("measure")(measure)
 nas_app.command("devices")(devices)
 nas_app.command("profile")(profile)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,7 @@ from nas.cli.option_groups import OptionGroup
 from nas.cli.provenance import say_run
 from nas.engine.folder.run_folder import RunFolder
 from search_spaces import REFERENCES, ArchSpec, InputError
+from search_spaces.heads.named import KINDS, default_px, with_head
 from search_spaces.nearest import did_you_mean
 from search_spaces.references import Convention
 from search_spaces.shell import quoted
@@ -79,7 +81,8 @@ def open_spec(name: str, changes: Changes = Changes()) -> ArchSpec:
 
     Args:
         name: A reference name, optionally with a width multiplier (mobilenet_v2@0.75), a .yaml or .yml
-            spec, a .pt seed file, or a run's folder.
+            spec, a .pt seed file, or a run's folder; then optionally a colon and a head
+            (mobilenet_v3_large:ssdlite), see `heads.named`.
         changes: Changes to make.
 
     Raises:
@@ -91,7 +94,13 @@ def open_spec(name: str, changes: Changes = Changes()) -> ArchSpec:
         )
     if changes.classes is not None and changes.classes < 1:
         raise InputError(f"classes must be at least 1, got {changes.classes}")
+    name, head = _split_head(name)
     spec = _read(name, changes)
+    if head is not None:
+        width = _multiplier(name, changes)
+        spec = with_head(spec, head, classes=changes.classes, width=width)
+        if is_reference(name):
+            spec = replace(spec, resolution=default_px(head))
     if changes.resolution is not None:
         spec = replace(spec, resolution=changes.resolution)
     if changes.classes is not None:
@@ -99,17 +108,41 @@ def open_spec(name: str, changes: Changes = Changes()) -> ArchSpec:
     return spec
 
 
+def is_reference(name: str) -> bool:
+    """Return whether a name is that of a published network.
+
+    >>> is_reference("mobilenet_v2@0.75:ssdlite"), is_reference("found.yaml")
+    (True, False)
+    """
+    return re.split("[@:]", name)[0] in REFERENCES
+
+
+def _split_head(name: str) -> tuple[str, str | None]:
+    """Split off the head; a file's name may have a colon of its own."""
+    body, colon, head = name.rpartition(":")
+    known = colon and (is_reference(name) or head.split("-")[0] in KINDS)
+    return (body, head) if known and not Path(name).exists() else (name, None)
+
+
+def _multiplier(name: str, changes: Changes) -> float:
+    """Return the width multiplier of a published network; 1 for other names."""
+    _, at, multiplier = name.partition("@")
+    if not is_reference(name):
+        return 1.0
+    if at and changes.width is not None:
+        raise InputError(
+            f"{name} and --width {changes.width:g} both set the width multiplier: give one of them"
+        )
+    width = _width(multiplier, name) if at else changes.width
+    return 1.0 if width is None else width
+
+
 def _read(name: str, changes: Changes) -> ArchSpec:
     name = str(of_training(name) or name)
-    base, at, multiplier = name.partition("@")
+    base = name.partition("@")[0]
     if base in REFERENCES:
-        if at and changes.width is not None:
-            raise InputError(
-                f"{name} and --width {changes.width:g} both set the width multiplier: give one of them"
-            )
-        width = _width(multiplier, name) if at else changes.width
         convention: Convention = changes.convention or "paper"  # type: ignore[assignment] # checked there
-        return REFERENCES[base](width=1.0 if width is None else width, convention=convention)
+        return REFERENCES[base](width=_multiplier(name, changes), convention=convention)
     if name.endswith((".yaml", ".yml")):
         spec = load(name)
         say_run(name)

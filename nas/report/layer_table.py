@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Literal
 
-from search_spaces.cost import Layer, layers_by_stage
-from search_spaces.spec import Act, ArchSpec, BlockSpec, Gate, HeadSpec, Skip
+from search_spaces.cost import Layer, Size, layers_by_stage
+from search_spaces.field_types import Act, Gate, Skip
+from search_spaces.spec import ArchSpec, BlockSpec, HeadSpec
 
-Part = Literal["stem", "block", "conv", "pool", "hidden", "classifier"]
+Part = Literal["stem", "block", "conv", "pool", "hidden", "classifier", "head"]
 LAST_STAGE: tuple[Part, ...] = ("conv", "pool", "hidden", "classifier")
 
 NONLINEARITIES: dict[Act, str] = {
@@ -39,7 +40,8 @@ class Row:
     """One line of the table.
 
     Attributes:
-        part: Part of the network; the last four make up the last stage.
+        part: Part of the network. The four of `LAST_STAGE` make up a classifier's; the layers of other
+            heads are `head`.
         reduction: Total stride before it: image side over input side.
         in_px: Side of the input map in pixels.
         cin: Channels of the input.
@@ -95,7 +97,10 @@ def _rows(spec: ArchSpec) -> Iterator[Row]:
     for block, (_, layers) in zip(spec.blocks, blocks, strict=True):
         yield _block(block, layers, reduction)
         reduction, px = reduction * block.stride, -(-px // block.stride)
-    yield from _last_stage(spec.head, head, reduction, px)
+    if isinstance(spec.head, HeadSpec):
+        yield from _last_stage(spec.head, head, reduction, px)
+    else:
+        yield from _dense_head(spec, head)
 
 
 def _plain(
@@ -156,12 +161,45 @@ def _last_stage(
     after = hidden or classifier
     if conv:
         yield _plain("conv", conv, reduction, "conv2d, 1x1", act=head.act)
-    pool = _plain("pool", replace(after, in_px=px), reduction, f"pool, {px}x{px}")
+    pool = _plain("pool", replace(after, size=Size(px, px)), reduction, f"pool, {px}x{px}")
     yield replace(pool, out=None, params=0, madds=0)
     pooled = reduction * px
     if hidden:
         yield _plain("hidden", hidden, pooled, "conv2d 1x1, NBN", act=head.act)
     yield _plain("classifier", classifier, pooled, "conv2d 1x1, NBN")
+
+
+_HEAD_ACTS: dict[str, Act] = {"extra": "relu6", "map": "relu6"}
+
+
+def _dense_head(spec: ArchSpec, layers: tuple[Layer, ...]) -> Iterator[Row]:
+    """Yield one row for each layer behind the body; a separable convolution and its inputs are one."""
+    pending: list[Layer] = []
+    for layer in layers:
+        pending.append(layer)
+        if layer.name.endswith((" squeeze", " depthwise")):
+            continue
+        first, spatial = pending[0], max(pending, key=lambda one: one.kernel)
+        kind = "sepconv" if spatial.groups > 1 else "conv2d"
+        act = _HEAD_ACTS.get(layer.name.split()[0], "relu")
+        if layer.name == "conv":
+            act = spec.head.act
+        row = _plain(
+            "conv" if layer.name == "conv" else "head",
+            first,
+            spec.resolution // first.in_px,
+            f"{kind} {spatial.kernel}x{spatial.kernel}, {layer.name}",
+            act=act if first.norm else None,
+        )
+        yield replace(
+            row,
+            expand=spatial.cout if spatial.groups > 1 else None,
+            out=layer.cout,
+            stride=spatial.stride,
+            params=sum(one.params for one in pending),
+            madds=sum(one.madds for one in pending),
+        )
+        pending = []
 
 
 def cells(row: Row) -> tuple[str, ...]:
@@ -235,6 +273,7 @@ def side_by_side(left: ArchSpec, right: ArchSpec) -> tuple[PairedStage, ...]:
         tuple(zip_longest(_body(a, reduction), _body(b, reduction))) for reduction in sorted(bodies)
     ]
     last = tuple((_layer(a, part), _layer(b, part)) for part in LAST_STAGE)
+    last += tuple(zip_longest(_part(a, "head"), _part(b, "head")))
     return (
         *(PairedStage(_name(pairs), pairs) for pairs in stages),
         PairedStage("last stage", tuple(pair for pair in last if any(pair))),
@@ -245,8 +284,12 @@ def _body(table: Iterable[Row], reduction: int) -> Iterator[Row | None]:
     return (r for r in table if r.part in ("stem", "block") and r.reduction == reduction)
 
 
+def _part(table: Iterable[Row], part: Part) -> Iterator[Row | None]:
+    return (row for row in table if row.part == part)
+
+
 def _layer(table: Iterable[Row], part: Part) -> Row | None:
-    return next((row for row in table if row.part == part), None)
+    return next(_part(table, part), None)
 
 
 def _name(pairs: Iterable[Pair]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from netadapt.narrowing.depth import kept_blocks
-from search_spaces import ArchSpec
+from search_spaces import ArchSpec, HeadSpec
 
 Pair = tuple[int, int]
 """Channels before and after; 0 after if the block was dropped."""
@@ -44,6 +44,7 @@ def width_rows(before: ArchSpec, after: ArchSpec) -> list[WidthRow]:
         rows.append(WidthRow(f"block {index}", expansion, (old.out, new.out if new else 0)))
     if before.head.conv:
         rows.append(WidthRow("head", None, (before.head.conv, after.head.conv)))
-    if before.head.hidden:
-        rows.append(WidthRow("hidden", None, (before.head.hidden, after.head.hidden)))
+    heads = before.head, after.head
+    if isinstance(heads[0], HeadSpec) and isinstance(heads[1], HeadSpec) and heads[0].hidden:
+        rows.append(WidthRow("hidden", None, (heads[0].hidden, heads[1].hidden)))
     return rows

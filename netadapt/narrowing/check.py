@@ -30,18 +30,22 @@ def check_narrowing(parent: ArchSpec, child: ArchSpec) -> None:
             )
 
 
-_WIDTHS = ("out", "expand", "se", "conv", "hidden")
+_WIDTHS = ("out", "expand", "se", "conv", "hidden", "filters", "inner")
 
 
 def _shape(spec: ArchSpec) -> dict[str, Any]:
     """Return the network by part, each width replaced by whether it is above 0."""
     data = to_dict(spec)
     blocks = {f"block {index}": block for index, block in enumerate(data.pop("blocks"))}
-    parts = data | blocks
-    for part in parts.values():
-        if isinstance(part, dict):
-            part.update({key: part[key] > 0 for key in _WIDTHS if key in part})
-    return parts
+    return {part: _without_widths(value) for part, value in (data | blocks).items()}
+
+
+def _without_widths(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_without_widths(one) for one in value]
+    if isinstance(value, dict):
+        return {k: v > 0 if k in _WIDTHS else _without_widths(v) for k, v in value.items()}
+    return value
 
 
 def _first_difference(parent: ArchSpec, child: ArchSpec) -> str:

@@ -9,9 +9,19 @@ from typing import Literal
 
 from netadapt.narrowing.widths import Widths
 from search_spaces.channels import out_spaces
+from search_spaces.heads.specs import DenseHead, HeadSpec, SSDLiteHead
 from search_spaces.spec import ArchSpec
 
-Kind = Literal["expansion", "bottleneck", "head conv", "head hidden", "depth"]
+Kind = Literal[
+    "expansion",
+    "bottleneck",
+    "head conv",
+    "head hidden",
+    "head filters",
+    "extra inner",
+    "extra out",
+    "depth",
+]
 
 
 @dataclass(frozen=True)
@@ -20,16 +30,19 @@ class Group:
 
     Attributes:
         kind: `expansion` of one block; `bottleneck`, the output of one block or of blocks tied by
-            residuals; the head's convolution or hidden layer; `depth` of a stage.
+            residuals; the head's convolution, hidden layer or filters; one of the two widths of a
+            detector's extra layer; `depth` of a stage.
         blocks: Indices of the blocks whose expansion or output it is, or of the stage; consecutive.
         width: Its channels; the number of blocks of a depth.
         stem: Whether the stem's output belongs to it.
+        extra: Index of the extra layer.
     """
 
     kind: Kind
     blocks: tuple[int, ...]
     width: int
     stem: bool = False
+    extra: int = 0
 
     @property
     def name(self) -> str:
@@ -38,6 +51,8 @@ class Group:
         >>> Group("bottleneck", (4, 5, 6), 40).name, Group("bottleneck", (0,), 16, stem=True).name
         ('blocks 4-6 bottleneck', 'stem and block 0 bottleneck')
         """
+        if self.kind.startswith("extra"):
+            return self.kind.replace("extra", f"extra {self.extra}")
         places = ["stem"] if self.stem else []
         if len(self.blocks) == 1:
             places.append(f"block {self.blocks[0]}")
@@ -74,7 +89,8 @@ def width_groups(spec: ArchSpec, *, include_stem_and_head: bool = False) -> list
     Args:
         spec: The network.
         include_stem_and_head: Also list what the paper leaves alone: a stem that no residual ties to a
-            block, and the head's convolution and hidden layer.
+            block, and a classifier's convolution and hidden layer. The widths of other heads are always
+            listed.
     """
     groups = [
         Group("expansion", (index,), block.expand)
@@ -82,11 +98,24 @@ def width_groups(spec: ArchSpec, *, include_stem_and_head: bool = False) -> list
         if block.expand
     ]
     groups += [group for group in _bottlenecks(spec) if group.blocks or include_stem_and_head]
-    if include_stem_and_head and spec.head.conv:
-        groups.append(Group("head conv", (), spec.head.conv))
-    if include_stem_and_head and spec.head.hidden:
-        groups.append(Group("head hidden", (), spec.head.hidden))
+    if include_stem_and_head or not isinstance(spec.head, HeadSpec):
+        groups += _head_groups(spec.head)
     return groups
+
+
+def _head_groups(head: HeadSpec | DenseHead) -> Iterator[Group]:
+    if head.conv:
+        yield Group("head conv", (), head.conv)
+    match head:
+        case HeadSpec():
+            if head.hidden:
+                yield Group("head hidden", (), head.hidden)
+        case SSDLiteHead():
+            for index, extra in enumerate(head.extras):
+                yield Group("extra inner", (), extra.inner, extra=index)
+                yield Group("extra out", (), extra.out, extra=index)
+        case _:
+            yield Group("head filters", (), head.filters)
 
 
 def _bottlenecks(spec: ArchSpec) -> Iterator[Group]:

@@ -9,8 +9,11 @@ from netadapt.narrowing.groups import Group, width_groups
 from netadapt.narrowing.widths import Widths
 from search_spaces.channels import excited_channels
 from search_spaces.errors import InputError
+from search_spaces.heads.specs import DenseHead, HeadSpec, LRASPPHead, RASPPHead, SSDLiteHead
 from search_spaces.spec import ArchSpec, BlockSpec
 from search_spaces.squeeze_rules import SqueezeRule, squeeze_rules
+
+Head = HeadSpec | DenseHead
 
 
 def narrowed(spec: ArchSpec, group: Group, width: int, *, seed: ArchSpec | None = None) -> ArchSpec:
@@ -48,17 +51,31 @@ def resized(spec: ArchSpec, group: Group, width: int, *, seed: ArchSpec | None =
         return shortened(spec, group, width)
     rules = squeeze_rules(as_deep_as(seed or spec, spec))
     stem = replace(spec.stem, out=width) if group.stem else spec.stem
-    head = spec.head
-    if group.kind == "head conv":
-        head = replace(head, conv=width)
-    if group.kind == "head hidden":
-        head = replace(head, hidden=width)
     blocks, cin = [], stem.out
     for index, block in enumerate(spec.blocks):
         member = group if index in group.blocks else None
         blocks.append(_resized_block(block, member, width, cin=cin, rule=rules[index]))
         cin = blocks[-1].out
-    return replace(spec, stem=stem, blocks=tuple(blocks), head=head)
+    return replace(
+        spec, stem=stem, blocks=tuple(blocks), head=_resized_head(spec.head, group, width)
+    )
+
+
+def _resized_head(head: Head, group: Group, width: int) -> Head:
+    if group.kind == "head conv":
+        return replace(head, conv=width)
+    match head:
+        case HeadSpec() if group.kind == "head hidden":
+            return replace(head, hidden=width)
+        case LRASPPHead() | RASPPHead() if group.kind == "head filters":
+            return replace(head, filters=width)
+        case SSDLiteHead() if group.kind in ("extra inner", "extra out"):
+            extras, old = list(head.extras), head.extras[group.extra]
+            inner = group.kind == "extra inner"
+            extras[group.extra] = replace(old, inner=width) if inner else replace(old, out=width)
+            return replace(head, extras=tuple(extras))
+        case _:
+            return head
 
 
 def _resized_block(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from search_spaces.field_types import Act
 from search_spaces.improvements import without_improvements
 from search_spaces.references.reference import CLASSES, RESOLUTION, reference
-from search_spaces.spec import Act, ArchSpec, BlockSpec, HeadSpec, StemSpec
+from search_spaces.spec import ArchSpec, BlockSpec, HeadSpec, StemSpec
 from search_spaces.widths import Scale, make_divisible
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from search_spaces.spec import Act, BlockSpec
+from search_spaces.field_types import Act
+from search_spaces.spec import BlockSpec
 from search_spaces.widths import Scale
 
 _STAGE = re.compile(r"r(\d+)_k(\d+)_s([12])_e(\d+)_o(\d+)(?:_se([\d.]+))?")

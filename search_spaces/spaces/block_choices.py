@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from search_spaces.field_types import Act, Channels, Kernel, Optional0, Skip, Stride
 from search_spaces.space import Tokens
-from search_spaces.spec import Act, BlockSpec, Channels, Kernel, Optional0, Skip, Stride
+from search_spaces.spec import BlockSpec
 from search_spaces.widths import make_divisible
 
 Chosen = dict[str, Any]

@@ -19,9 +19,11 @@ from pydantic import BaseModel, Field, model_validator
 
 from search_spaces.channels import excited_channels, stage_blocks
 from search_spaces.errors import InputError
+from search_spaces.field_types import Channels
+from search_spaces.heads.specs import conv_is_last
 from search_spaces.space import Tokens
 from search_spaces.spaces.block_choices import MODEL
-from search_spaces.spec import ArchSpec, BlockSpec, Channels
+from search_spaces.spec import ArchSpec, BlockSpec
 from search_spaces.squeeze_rules import SqueezeRule, squeeze_rules
 from search_spaces.widths import make_divisible
 
@@ -91,7 +93,8 @@ class ElasticSpace(BaseModel):
         resolutions: Sides of the input in pixels; the parent's own among them, or not.
         widths: Multipliers of a stage's width.
         expansions: Multipliers of expanded channels.
-        heads: Multipliers of the width of the head's convolution; `widths` where a hidden layer follows it.
+        heads: Multipliers of the width of the head's convolution; `widths` where the classifier does not
+            directly follow it.
         kernels: Sides of other kernels than the parent's. Stages of 1x1 kernels keep them.
         squeezes: Whether squeeze-and-excite may be dropped.
     """
@@ -184,7 +187,9 @@ class ElasticSpace(BaseModel):
         yield Decision(None, "resolution", self.resolutions)
         if self.parent.head.conv:
             # The papers scale every layer but the last before the classifier.
-            yield Decision(None, "head", self.widths if self.parent.head.hidden else self.heads)
+            yield Decision(
+                None, "head", self.heads if conv_is_last(self.parent.head) else self.widths
+            )
         for index, stage in enumerate(self.stages):
             blocks = stage.blocks
             yield Decision(index, "width", self.widths)
@@ -310,7 +315,7 @@ class ElasticSpace(BaseModel):
                 raise InputError(f"space {self.name} has no {name} {value:g}, but {list(known)}")
         wanted: dict[str, Any] = {
             "resolution": resolution,
-            "head": multiplier if self.parent.head.hidden else 1.0,
+            "head": 1.0 if conv_is_last(self.parent.head) else multiplier,
             "width": multiplier,
             "expansion": multiplier,
         }

@@ -9,10 +9,11 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, Field, model_validator
 
 from search_spaces.errors import InputError
+from search_spaces.field_types import Channels
 from search_spaces.space import Tokens
 from search_spaces.spaces.block_choices import DECISIONS, MODEL, BlockChoices, Chosen, chosen_layers
 from search_spaces.spaces.membership import Matching, difference
-from search_spaces.spec import ArchSpec, BlockSpec, Channels, HeadSpec, StemSpec
+from search_spaces.spec import ArchSpec, BlockSpec, HeadSpec, StemSpec
 
 
 class FactorizedSpace(BaseModel):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, is_dataclass
 from functools import lru_cache
 
 from search_spaces.space import Tokens
 from search_spaces.spaces.block_choices import BlockChoices, block_options, chosen_layers
-from search_spaces.spec import ArchSpec, BlockSpec, HeadSpec, StemSpec
+from search_spaces.spec import ArchSpec, BlockSpec
 
 
 class Matching:
@@ -68,7 +68,8 @@ class Matching:
             return f"{at} has out {layer.out}, not one of {list(block.out)}"
         if layer.kernel not in block.kernel:
             return f"{at} has kernel {layer.kernel}, not one of {list(block.kernel)}"
-        fields_ = ", ".join(f"{name} {value}" for name, value in asdict(layer).items())
+        shown = {name: value for name, value in asdict(layer).items() if name != "dilation"}
+        fields_ = ", ".join(f"{name} {value}" for name, value in shown.items())
         return f"no choices of block {index} produce the layers from {at} on: {fields_}"
 
 
@@ -78,7 +79,7 @@ def difference(part: str, theirs: object, ours: object) -> str:
     >>> difference("resolution", 96, 224)
     'resolution is 96, the space has 224'
     """
-    if not isinstance(theirs, StemSpec | HeadSpec):
+    if type(theirs) is not type(ours) or not is_dataclass(theirs):
         return f"{part} is {theirs}, the space has {ours}"
     pairs = [
         (f"{part} {field.name}", getattr(theirs, field.name), getattr(ours, field.name))

@@ -15,7 +15,8 @@ from netadapt.transfer import transfer
 from netadapt.weights import inherit
 from search_spaces import REFERENCES, InputError, load_space
 from search_spaces.channels import channel_counts, tensor_spaces
-from search_spaces.network import Network, SqueezeExcite, build
+from search_spaces.layers import SqueezeExcite
+from search_spaces.network import Network, build
 
 NETWORKS = [
     "mobilenet_v1",

@@ -6,7 +6,8 @@ import torchvision
 from torch import nn
 
 from search_spaces import REFERENCES, ArchSpec, BlockSpec, HeadSpec, StemSpec, load_space
-from search_spaces.network import Block, build
+from search_spaces.layers import Block
+from search_spaces.network import build
 from search_spaces.references import ORIGINS
 
 TORCHVISION = {

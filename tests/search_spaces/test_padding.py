@@ -11,7 +11,8 @@ from latency.estimates.pieces import pieces
 from nas.checkpoints.torch_files import state_bytes
 from netadapt.transfer import transfer
 from search_spaces import REFERENCES, InputError, count
-from search_spaces.network import SameConv2d, average_3x3, build
+from search_spaces.layers import SameConv2d, average_3x3
+from search_spaces.network import build
 from search_spaces.onnx_export import to_onnx
 from search_spaces.spec import from_dict, to_dict, to_yaml
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from latency.measuring.source import MeasurementError
 from search_spaces.cost import Layer, layers_by_stage
 from search_spaces.spec import ArchSpec, BlockSpec, HeadSpec, StemSpec
 
@@ -31,7 +32,14 @@ def work(spec: ArchSpec) -> npt.NDArray[np.float64]:
     >>> from search_spaces.references import mobilenet_v2
     >>> dict(zip(KINDS, work(mobilenet_v2()).round(1).tolist()))
     {'dense': 278.8, 'depthwise': 20.7, 'moved': 14.1, 'vector': 1.3, 'hswish': 0.0, 'unfused': 0.0}
+
+    Raises:
+        MeasurementError: The network is no classifier.
     """
+    if not isinstance(spec.head, HeadSpec):
+        raise MeasurementError(
+            f"published latencies are of classifiers, the network has a {spec.head.kind} head: measure it"
+        )
     total: Counter[str] = Counter()
     parts: tuple[_Part, ...] = (spec.stem, *spec.blocks, spec.head)
     for (_, layers), part in zip(layers_by_stage(spec), parts, strict=True):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from search_spaces import REFERENCES, ArchSpec, InputError, count
+from search_spaces.heads.specs import classifier
 from search_spaces.network import Network
 from search_spaces.references import Convention
 from search_spaces.torchvision_keys import torchvision_names
@@ -113,5 +114,6 @@ def _size(found: Mapping[str, Tensor]) -> int:
 
 def _features_size(spec: ArchSpec) -> int:
     """Count a network's parameters, without the last layer's."""
-    features = spec.head.hidden or spec.head.conv or spec.widths()[-1]
+    head = classifier(spec.head)
+    features = head.hidden or head.conv or spec.widths()[-1]
     return count(spec).params - (features + 1) * spec.head.classes

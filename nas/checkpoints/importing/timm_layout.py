@@ -10,7 +10,7 @@ from typing import Literal
 from torch import Tensor
 
 from search_spaces import REFERENCES, ArchSpec
-from search_spaces.spec import Padding
+from search_spaces.field_types import Padding
 
 WHOLE_STEM = 16
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.cli.option_groups import with_groups
-from nas.cli.specs import Changes, ScaleOptions, open_spec
+from nas.cli.specs import Changes, ScaleOptions, is_reference, open_spec
 from nas.display.output import JsonFlag, print_json, results
 from nas.report.layer_table import (
     HEADINGS,
@@ -25,7 +25,7 @@ from nas.report.layer_table import (
     short,
     side_by_side,
 )
-from search_spaces import REFERENCES, ArchSpec, count
+from search_spaces import ArchSpec, count
 from search_spaces.spec import to_dict
 
 Named = tuple[str, ArchSpec]
@@ -62,8 +62,8 @@ def show(
 
 def _open_all(names: list[str], changes: Changes) -> list[Named]:
     """Open the networks; options for reference networks apply to those among them, if any."""
-    plain = [name in REFERENCES for name in names]
-    references = [name.partition("@")[0] in REFERENCES for name in names]
+    references = [is_reference(name) for name in names]
+    plain = [known and "@" not in name for known, name in zip(references, names, strict=True)]
 
     def own(at: int) -> Changes:
         width = changes.width if plain[at] or not any(plain) else None

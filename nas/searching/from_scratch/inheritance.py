@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from search_spaces import ArchSpec, BlockSpec, InputError, SearchSpace, Tokens
+from search_spaces import ArchSpec, BlockSpec, HeadSpec, InputError, SearchSpace, Tokens
 
 if TYPE_CHECKING:
     import torch
@@ -105,8 +105,10 @@ def layers(spec: ArchSpec, places: Places) -> dict[Layer, str]:
     for index, (block, place) in enumerate(zip(spec.blocks, places, strict=True)):
         for at, role in enumerate(_roles(block)):
             layers[(*place, block.op, role)] = f"blocks.{index}.layers.{at}."
+    head = spec.head
     # Behind other layers, the classifier would get other features.
-    layers["head", spec.head.conv > 0, spec.head.hidden > 0] = "head."
+    behind = head.hidden > 0 if isinstance(head, HeadSpec) else head.kind
+    layers["head", head.conv > 0, behind] = "head."
     return layers
 
 

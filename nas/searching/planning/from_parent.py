@@ -25,6 +25,15 @@ NETADAPT_DELTA = 0.1
 NETADAPT_STEPS = 20
 """Length of the fine-tuning of each of its proposals."""
 
+NETADAPT_OVERHEAD = 1.5
+"""Its steps per step of exactly `NETADAPT_DELTA`: readings are noisy, and late steps save less."""
+
+NETADAPT_READINGS = 5
+"""Networks measured in a step to find the new width of one group."""
+
+NETADAPT_PROPOSALS = 1 / 4
+"""Part of the groups that can save enough in a step, each of which is fine-tuned."""
+
 
 def cost_from_parent(
     parent: ArchSpec,
@@ -71,8 +80,17 @@ def cost_from_parent(
     # A named rival is tuned as the parent was before it trains as a finalist.
     first_s = replace(pace, taught=False).training_s(_images(config.parent.recipe, train_images))
     rivals_s = (made + named) * final_s + named * first_s + made * trial_s
+    narrowing_s = 0.0
     if config.parent.with_netadapt:
-        rivals_s += final_s + _netadapt_s(parent, config, pace, val_images)
+        rivals_s += final_s
+        narrowing_s = _netadapt_s(
+            parent,
+            pace,
+            batch_size=config.recipe.batch_size,
+            val_images=val_images,
+            measured_s=spans[0].measured_s,
+            workers=workers,
+        )
     lengths = full_lengths(config.fidelity, config.trials, batch_size=config.batch_size)
     looks = config.trials if config.fidelity is not None else 0
     ends_s = (finals.count + config.parent.curve) * final_s + finals.repeats * trial_s
@@ -86,7 +104,7 @@ def cost_from_parent(
         finals_s=max(ends_s / workers, final_s),
         latency_s=measured * sum(span.measured_s for span in spans),
         start_s=0.0 if config.schedule.workers == 0 else STARTING_S,
-        rivals_s=max(rivals_s / workers, final_s),
+        rivals_s=max(rivals_s / workers, final_s) + narrowing_s,
         # In this process, on all cores: nearly as fast as several trials at once.
         parent_s=tuned_images * pace.parent_s * threads / (os.cpu_count() or 1),
     )
@@ -125,9 +143,19 @@ def _images(recipe: Recipe, train_images: int) -> int:
     return recipe.total_steps(train_images) * recipe.batch_size
 
 
-def _netadapt_s(parent: ArchSpec, config: SearchConfig, pace: _Pace, val_images: int) -> float:
-    """Return the time to narrow the parent on one worker, in seconds."""
+def _netadapt_s(
+    parent: ArchSpec,
+    pace: _Pace,
+    *,
+    batch_size: int,
+    val_images: int,
+    measured_s: float,
+    workers: int,
+) -> float:
+    """Return the time to narrow the parent, in seconds: most of it measures proposals, one at a time."""
     between = replace(pace, part=(1 + pace.part) / 2)  # from the parent's size to the target's
-    tuned_s = between.training_s(NETADAPT_STEPS * config.recipe.batch_size)
-    steps = math.ceil((1 - pace.part) / NETADAPT_DELTA)
-    return steps * len(width_groups(parent)) * (tuned_s + between.reading_s(val_images))
+    tuned_s = between.training_s(NETADAPT_STEPS * batch_size)
+    proposal_s = (tuned_s + between.reading_s(val_images)) / workers
+    steps = math.ceil(NETADAPT_OVERHEAD * (1 - pace.part) / NETADAPT_DELTA)
+    group_s = NETADAPT_READINGS * measured_s + NETADAPT_PROPOSALS * proposal_s
+    return steps * len(width_groups(parent)) * group_s

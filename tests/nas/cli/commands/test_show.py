@@ -236,3 +236,21 @@ def test_help_needs_no_torch(command):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("[]")
+
+
+def test_heads_are_named_after_a_colon(nas, tmp_path):
+    _, out, _ = nas("show", "mobilenet_v3_large:ssdlite-half")
+    assert "3,440,060 parameters, 583.2M MAdds at 320 px" in " ".join(out.split())
+    rows = [line for line in out.splitlines() if "map " in line or "extra " in line]
+    assert len(rows) == 4 + 2 * 6
+    save(REFERENCES["mobilenet_v2"](resolution=96), tmp_path / "v2.yaml")
+    _, out, _ = nas("show", f"{tmp_path / 'v2.yaml'}:lraspp", "--classes", 8, "--json")
+    document = json.loads(out)
+    assert document["spec"]["head"]["kind"] == "lraspp"
+    assert document["spec"]["head"]["classes"] == 8
+    assert document["spec"]["resolution"] == 96
+    code, _, err = nas("show", "mobilenet_v2:sdlite")
+    assert code == 2
+    assert "no head 'sdlite': give one of ssdlite, lraspp, raspp" in err
+    code, out, _ = nas("show", "mobilenet_v2:ssdlite", "mobilenet_v3_large:ssdlite")
+    assert code == 0
