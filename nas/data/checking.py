@@ -111,7 +111,7 @@ def find_unreadable(
         Images that cannot be read, by split and index.
     """
     good = memory.read()
-    everyone = [(name, i) for name, part in splits.items() for i in range(len(part.labels))]
+    everyone = [(name, i) for name, part in splits.items() for i in range(len(part))]
     stamped = [_stamp(splits[name], index) for name, index in everyone]
     new = [position for position, stamp in enumerate(stamped) if stamp is None or stamp not in good]
 

@@ -32,6 +32,9 @@ class GreyPictures:
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
 
+    def __len__(self) -> int:
+        return len(self.images)
+
     def open(self, index: int) -> Image.Image:
         """Return one image in PIL's mode L."""
         return Image.fromarray(self.images[index])

@@ -100,21 +100,21 @@ def inspect(source: ImageSource, *, progress: ProgressCallback | None = None) ->
     Raises:
         InputError: No image can be read.
     """
-    total = sum(len(part.labels) for part in source.pictures.values())
+    total = sum(len(part) for part in source.pictures.values())
     done, bad = 0, list(source.left_out)
     small: list[NDArray[np.uint8]] = []
     members: list[Member] = []
     for split, part in source.pictures.items():
-        images = np.zeros((len(part.labels), 3, COMPARED_PX, COMPARED_PX), np.uint8)
+        images = np.zeros((len(part), 3, COMPARED_PX, COMPARED_PX), np.uint8)
         found = decode_into(
             images,
             part,
             source.preparation.whole(),
             progress=part_of(progress, done=done, total=total),
         )
-        done += len(part.labels)
+        done += len(part)
         bad += found.values()
-        good = [index for index in range(len(part.labels)) if index not in found]
+        good = [index for index in range(len(part)) if index not in found]
         small.append(images[good])
         members += [
             Member(split, source.classes[int(part.labels[index])], part.describe(index))
@@ -179,7 +179,7 @@ def _sides(parts: Sequence[Pictures]) -> tuple[int, int, int]:
     found = (
         shorter_side(part, index)
         for part in parts
-        for index in sample(len(part.labels), SIDES_READ // len(parts))
+        for index in sample(len(part), SIDES_READ // len(parts))
     )
     sides = [side for side in found if isinstance(side, int)]  # the others are listed as unreadable
     if not sides:

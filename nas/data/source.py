@@ -122,7 +122,7 @@ class ImageSource:
         """Return the memory for the decoded images."""
         sides = dict.fromkeys(self.pictures, size_px) | {"train": train_px}
         parts = self.pictures.items()
-        return sum(len(part.labels) * 3 * sides[name] ** 2 for name, part in parts) / 2**20
+        return sum(len(part) * 3 * sides[name] ** 2 for name, part in parts) / 2**20
 
 
 class Decoding(NamedTuple):
@@ -143,18 +143,18 @@ def _in_memory(
     size_px: int,
     progress: ProgressCallback | None,
 ) -> Dataset:
-    total = sum(len(part.labels) for part in source.pictures.values())
+    total = sum(len(part) for part in source.pictures.values())
     done = 0
     splits: dict[str, ArraySplit] = {}
     bad: list[Unreadable] = []
     for name, part in source.pictures.items():
         px, preparation = decoding[name]
-        images = np.empty((len(part.labels), 3, px, px), np.uint8)
+        images = np.empty((len(part), 3, px, px), np.uint8)
         shifted = part_of(progress, done=done, total=total)
         found = decode_into(images, part, preparation, progress=shifted)
         bad += found.values()
         splits[name] = ArraySplit(images, part.labels)
-        done += len(part.labels)
+        done += len(part)
     if bad:
         raise UnreadableError(bad)
     numbers = np.arange(len(splits["train"]))
@@ -176,8 +176,8 @@ def _streaming(
         progress=progress,
     )
     train = source.pictures["train"]
-    step = max(1, len(train.labels) // SAMPLED_FOR_STATISTICS)
-    numbers = np.arange(0, len(train.labels), step)
+    step = max(1, len(train) // SAMPLED_FOR_STATISTICS)
+    numbers = np.arange(0, len(train), step)
     images = decode_all(
         SomePictures(train, numbers),
         size_px=size_px,

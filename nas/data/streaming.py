@@ -36,7 +36,7 @@ class StreamingSplit:
     preparation: Preparation = PLAIN
 
     def __len__(self) -> int:
-        return len(self.pictures.labels)
+        return len(self.pictures)
 
     @property
     def labels(self) -> NDArray[np.int64]:

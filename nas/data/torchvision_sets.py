@@ -75,6 +75,9 @@ class TorchvisionPictures:
     labels: NDArray[np.int64]
     split: str = "train"
 
+    def __len__(self) -> int:
+        return len(self.labels)
+
     def open(self, index: int) -> Image.Image:
         """Return the image from the data set."""
         image = self.source[index][0]
@@ -94,7 +97,7 @@ class TorchvisionPictures:
 
     def stamp(self, index: int) -> str:
         """Return the image's number: torchvision verifies what it downloads."""
-        return f"{self.name}|{self.split}|{len(self.labels)}|{index}"
+        return f"{self.name}|{self.split}|{len(self)}|{index}"
 
     def size_bytes(self, index: int) -> int:  # noqa: ARG002
         """Return 0: there are no files."""

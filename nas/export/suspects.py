@@ -70,7 +70,7 @@ def find_suspects(
     """
     lookup = np.array(indices, np.int64)
     folders = dict(zip(indices, source.classes, strict=True))
-    total, done = sum(len(part.labels) for part in source.pictures.values()), 0
+    total, done = sum(len(part) for part in source.pictures.values()), 0
     found: list[Suspect] = []
     for splits in COMPARED:
         shown = part_of(progress, done=done, total=total)
@@ -80,7 +80,7 @@ def find_suspects(
             _suspect(source, members[doubt.index], folders[doubt.guess], doubt)
             for doubt in label_errors(shares, lookup[own])
         ]
-        done += sum(len(source.pictures[split].labels) for split in splits)
+        done += sum(len(source.pictures[split]) for split in splits)
     return sorted(found, key=lambda suspect: -suspect.margin)
 
 
@@ -108,7 +108,7 @@ def _classified(
     shares = [np.empty((0, len(model.feed.classes)), np.float32)]
     for split in splits:
         part = source.pictures[split]
-        for chosen in batch_indices(len(part.labels), AT_ONCE, generator=None, drop_last=False):
+        for chosen in batch_indices(len(part), AT_ONCE, generator=None, drop_last=False):
             pixels = np.empty((len(chosen), 3, px, px), np.uint8)
             bad = decode_into(pixels, SomePictures(part, chosen), prepared)
             good = [place for place in range(len(chosen)) if place not in bad]

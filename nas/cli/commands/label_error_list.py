@@ -60,7 +60,7 @@ class LabelErrors:
     def lines(self) -> Iterator[str]:
         """Say how many there are, and how far to trust that."""
         counts = ", ".join(
-            f"{sum(one.split == split for one in self.suspects):,} of {len(part.labels):,} in {split}"
+            f"{sum(one.split == split for one in self.suspects):,} of {len(part):,} in {split}"
             for split, part in self.source.pictures.items()
         )
         yield f"images that look like another class to {self.file} at {self.px} px: {counts}"

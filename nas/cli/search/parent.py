@@ -135,7 +135,7 @@ def require_enough_images(images: ImageSource) -> None:
     Raises:
         InputError: There are fewer.
     """
-    found, classes = len(images.pictures["train"].labels), len(images.classes)
+    found, classes = len(images.pictures["train"]), len(images.classes)
     if found < LEAST_PER_CLASS * classes:
         raise InputError(
             f"{images.name} has {counted(found, 'training image')} of {classes} classes: give at least "

@@ -115,7 +115,7 @@ def decode_all(
     Raises:
         UnreadableError: Images cannot be read; all of them are listed.
     """
-    images = np.empty((len(pictures.labels), 3, size_px, size_px), np.uint8)
+    images = np.empty((len(pictures), 3, size_px, size_px), np.uint8)
     bad = decode_into(images, pictures, preparation, progress=progress, quiet_s=quiet_s)
     if bad:
         raise UnreadableError(list(bad.values()))
@@ -143,7 +143,7 @@ def decode_into(
         images[index] = found
         return None
 
-    return for_each(len(pictures.labels), fill, progress=progress, quiet_s=quiet_s)
+    return for_each(len(pictures), fill, progress=progress, quiet_s=quiet_s)
 
 
 def part_of(progress: ProgressCallback | None, *, done: int, total: int) -> ProgressCallback | None:
@@ -190,7 +190,7 @@ def default_resolution(pictures: Pictures) -> int:
     Raises:
         UnreadableError: None of them can be opened.
     """
-    looked_at = sample(len(pictures.labels))
+    looked_at = sample(len(pictures))
     found = [shorter_side(pictures, index) for index in looked_at]
     sides = [side for side in found if isinstance(side, int)]
     if not sides:

@@ -18,6 +18,10 @@ from nas.data.image_files.opening import MAX_MEGAPIXELS, open_file, open_plain
 class Pictures(Protocol):
     """Labelled images that are not decoded yet; picklable, and safe to read from threads."""
 
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        ...
+
     @property
     def labels(self) -> NDArray[np.int64]:
         """Class index of every picture (N,)."""
@@ -69,6 +73,9 @@ class FilePictures:
     names: tuple[str, ...] | None = None
     max_megapixels: float = MAX_MEGAPIXELS
 
+    def __len__(self) -> int:
+        return len(self.paths)
+
     def open(self, index: int) -> Image.Image:
         """Open the file, reading only its header."""
         return open_file(self.paths[index], max_megapixels=self.max_megapixels)
@@ -102,6 +109,9 @@ class SomePictures:
 
     whole: Pictures
     indices: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.indices)
 
     @property
     def labels(self) -> NDArray[np.int64]:

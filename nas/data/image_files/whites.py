@@ -20,7 +20,7 @@ def white_of_sample(pictures: Pictures) -> White:
     seen = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for index in sample(len(pictures.labels)):
+        for index in sample(len(pictures)):
             one = _white(pictures, index)
             if one is not None:
                 seen.append(one)

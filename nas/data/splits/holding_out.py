@@ -66,7 +66,7 @@ def hold_out(found: Found, rule: SplitRule, *, keep: Contents | None = None) -> 
         pictures |= {"train": SomePictures(train, stay), split: SomePictures(train, out)}
         left -= fractions[split]
     for split, part in pictures.items():
-        if not len(part.labels):
+        if not len(part):
             raise InputError(
                 f"{found.name} leaves no image for {split}: give every class three or more images"
             )
@@ -88,7 +88,7 @@ def without(found: Found, bad: Mapping[str, Mapping[int, Unreadable]]) -> Found:
         part = pictures[split]
         if part is None or not some:
             continue
-        stay = np.setdiff1d(np.arange(len(part.labels)), np.array(sorted(some), np.int64))
+        stay = np.setdiff1d(np.arange(len(part)), np.array(sorted(some), np.int64))
         kept = SomePictures(part, stay)
         lost = set(part.labels.tolist()) - set(kept.labels.tolist())
         if not len(stay) or (split == "train" and lost):

@@ -132,9 +132,9 @@ def describe_changes(
         return []
     counts = {"train": recorded.train, "val": recorded.val, "test": recorded.test}
     changed = [
-        f"{split} had {counted(counts[split], 'image')} when the run began and has {len(part.labels):,} now"
+        f"{split} had {counted(counts[split], 'image')} when the run began and has {len(part):,} now"
         for split, part in source.pictures.items()
-        if counts[split] != len(part.labels)
+        if counts[split] != len(part)
     ]
     if changed and source.contents is not None and source.contents.held_out:
         changed.append(
