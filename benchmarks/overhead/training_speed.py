@@ -35,7 +35,7 @@ class PilImages(TorchDataset[tuple[torch.Tensor, int]]):
     def __init__(self, dataset: Dataset) -> None:
         assert isinstance(dataset.train, ArraySplit)
         self._images = dataset.train.images.transpose(0, 2, 3, 1).copy()  # (N, H, W, C)
-        self._labels = dataset.train.labels
+        self._labels = dataset.train.targets
         size_px = dataset.resolution_px
         self._transform = transforms.Compose(
             [

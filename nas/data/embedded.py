@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from nas.data.image_files.pictures import Labelled
 from search_spaces.errors import InputError
 
 NAME = "fashion-mnist-subset"
@@ -21,7 +22,7 @@ _PHOTOS = files("nas.data") / "assets" / "fruit_photos"
 
 
 @dataclass(frozen=True)
-class GreyPictures:
+class GreyPictures(Labelled):
     """Grey images in memory.
 
     Attributes:
@@ -31,9 +32,6 @@ class GreyPictures:
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.images)
 
     def open(self, index: int) -> Image.Image:
         """Return one image in PIL's mode L."""

@@ -1,8 +1,8 @@
 """Data sets as training sees them: splits that yield batches of uint8 images."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
@@ -15,11 +15,12 @@ from nas.data.share import WHOLE, Share
 from nas.data.splits.rule import BY_DEFAULT, SplitRule
 from search_spaces.errors import InputError
 
-Batch = tuple[Tensor, Tensor]  # uint8 (N, 3, H, W), int64 (N,)
+Batch = tuple[Tensor, Tensor]
+"""Images uint8 (N, 3, H, W), and their targets (N, ...): int64 (N,) where these are classes."""
 
 
 class Split(Protocol):
-    """A fixed set of labelled images, which can be read in batches repeatedly."""
+    """A fixed set of images with their targets, which can be read in batches repeatedly."""
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -44,7 +45,7 @@ class Split(Protocol):
             share: Which part of every batch to yield.
 
         Yields:
-            uint8 images (N, 3, H, W) and int64 labels (N,), on the CPU; the caller may modify them.
+            A `Batch` on the CPU, which the caller may modify.
         """
         ...
 
@@ -55,14 +56,23 @@ class ArraySplit:
 
     Attributes:
         images: uint8 (N, 3, H, W).
-        labels: int64 (N,).
+        targets: What a network learns of each, (N, ...): its class index, int64 (N,), for example.
     """
 
     images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
+    targets: NDArray[Any]
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.images)
+
+    @property
+    def labels(self) -> NDArray[np.int64] | None:
+        """Class index of every image, (N,); None if the targets are not classes."""
+        return self.targets if self.targets.ndim == 1 else None
+
+    def take(self, indices: NDArray[np.int64]) -> Self:
+        """Return the images at `indices`, in that order."""
+        return replace(self, images=self.images[indices], targets=self.targets[indices])
 
     def batches(
         self,
@@ -78,7 +88,7 @@ class ArraySplit:
         for whole in order[skip:]:
             chosen = whole[share.part(len(whole))]
             # Indexing copies, so torch never holds a view of read-only memory.
-            yield torch.from_numpy(self.images[chosen]), torch.from_numpy(self.labels[chosen])
+            yield torch.from_numpy(self.images[chosen]), torch.from_numpy(self.targets[chosen])
 
 
 def labels_of(split: Split) -> NDArray[np.int64] | None:

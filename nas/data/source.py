@@ -153,7 +153,9 @@ def _in_memory(
         shifted = part_of(progress, done=done, total=total)
         found = decode_into(images, part, preparation, progress=shifted)
         bad += found.values()
-        splits[name] = ArraySplit(images, part.labels)
+        everyone = np.arange(len(part))
+        targets = part.targets(everyone, size_px=px, preparation=preparation)
+        splits[name] = ArraySplit(images, targets)
         done += len(part)
     if bad:
         raise UnreadableError(bad)

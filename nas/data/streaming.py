@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
@@ -97,11 +96,8 @@ class _DecodedBatches(TorchDataset[Batch | UnreadableError]):
         side = split.resolution_px
         # A process's part of the last batch may be empty.
         stacked = np.stack(images) if images else np.empty((0, 3, side, side), np.uint8)
-        return torch.from_numpy(stacked), _labels(split.pictures, chosen)
-
-
-def _labels(pictures: Pictures, chosen: NDArray[np.int64]) -> Tensor:
-    return torch.from_numpy(pictures.labels[chosen])
+        targets = split.pictures.targets(chosen, size_px=side, preparation=split.preparation)
+        return torch.from_numpy(stacked), torch.from_numpy(targets)
 
 
 def _unchanged(batch: Any) -> Any:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from latency.measuring.user_folders import ensure_home
+from nas.data.image_files.pictures import Labelled
 from search_spaces.errors import InputError
 
 ROOT_VARIABLE = "MOBILE_NAS_DOWNLOADS"
@@ -67,16 +68,13 @@ SETS: Mapping[str, Parts] = {
 
 
 @dataclass(frozen=True)
-class TorchvisionPictures:
+class TorchvisionPictures(Labelled):
     """Pictures of one torchvision data set."""
 
     name: str
     source: Any
     labels: NDArray[np.int64]
     split: str = "train"
-
-    def __len__(self) -> int:
-        return len(self.labels)
 
     def open(self, index: int) -> Image.Image:
         """Return the image from the data set."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from PIL import Image
 
 from nas.data.image_files.names import printable
 from nas.data.image_files.opening import MAX_MEGAPIXELS, open_file, open_plain
+from nas.data.image_files.preparation import Preparation
 
 
 class Pictures(Protocol):
@@ -25,6 +26,18 @@ class Pictures(Protocol):
     @property
     def labels(self) -> NDArray[np.int64]:
         """Class index of every picture (N,)."""
+        ...
+
+    def targets(
+        self, indices: NDArray[np.int64], *, size_px: int, preparation: Preparation
+    ) -> NDArray[Any]:
+        """Return what a network learns of some pictures, one entry of the first dimension each.
+
+        Args:
+            indices: Of the pictures, (n,).
+            size_px: Height and width that they are decoded at.
+            preparation: How they are decoded.
+        """
         ...
 
     def open(self, index: int) -> Image.Image:
@@ -57,8 +70,27 @@ class Pictures(Protocol):
         ...
 
 
+class Labelled:
+    """What pictures of classes share: the target of one is its class index."""
+
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def targets(
+        self,
+        indices: NDArray[np.int64],
+        *,
+        size_px: int,  # noqa: ARG002
+        preparation: Preparation,  # noqa: ARG002
+    ) -> NDArray[np.int64]:
+        """Return the class indices of some pictures, (n,), at any size."""
+        return self.labels[indices]
+
+
 @dataclass(frozen=True)
-class FilePictures:
+class FilePictures(Labelled):
     """Pictures in files.
 
     Attributes:
@@ -72,9 +104,6 @@ class FilePictures:
     labels: NDArray[np.int64]
     names: tuple[str, ...] | None = None
     max_megapixels: float = MAX_MEGAPIXELS
-
-    def __len__(self) -> int:
-        return len(self.paths)
 
     def open(self, index: int) -> Image.Image:
         """Open the file, reading only its header."""
@@ -117,6 +146,13 @@ class SomePictures:
     def labels(self) -> NDArray[np.int64]:
         """Class index of every chosen picture."""
         return self.whole.labels[self.indices]
+
+    def targets(
+        self, indices: NDArray[np.int64], *, size_px: int, preparation: Preparation
+    ) -> NDArray[Any]:
+        """Return the targets of some of the chosen pictures."""
+        chosen = self.indices[indices]
+        return self.whole.targets(chosen, size_px=size_px, preparation=preparation)
 
     @property
     def names(self) -> tuple[str, ...] | None:

@@ -85,11 +85,12 @@ def _moved(data: Dataset, stay: NDArray[np.int64], aside: NDArray[np.int64]) -> 
     train, val = data.train, data.val
     assert isinstance(train, ArraySplit)
     assert isinstance(val, ArraySplit)
-    added = _resized(train.images[aside], data.resolution_px)
+    added = train.take(aside)
     held_out = ArraySplit(
-        np.concatenate([val.images, added]), np.concatenate([val.labels, train.labels[aside]])
+        np.concatenate([val.images, _resized(added.images, data.resolution_px)]),
+        np.concatenate([val.targets, added.targets]),
     )
-    return replace(data, train=ArraySplit(train.images[stay], train.labels[stay]), val=held_out)
+    return replace(data, train=train.take(stay), val=held_out)
 
 
 def _resized(images: NDArray[np.uint8], px: int) -> NDArray[np.uint8]:

@@ -45,6 +45,15 @@ def test_images_go_with_their_labels(counted: ArraySplit) -> None:
         assert images[:, 0, 0, 0].tolist() == labels.tolist()
 
 
+def test_targets_need_not_be_labels(counted: ArraySplit) -> None:
+    """A mask for each image, or a table of boxes, is batched and chosen like a label."""
+    masks = ArraySplit(counted.images, counted.images[:, 0])
+    for images, targets in masks.batches(4, generator=seeded(0)):
+        assert torch.equal(images[:, 0], targets)
+    assert masks.labels is None
+    assert masks.take(np.array([7, 2])).targets[:, 0, 0].tolist() == [7, 2]
+
+
 def test_shuffling_follows_the_generator(counted: ArraySplit) -> None:
     first = labels_of(counted, seeded(3))
     assert first == labels_of(counted, seeded(3))
