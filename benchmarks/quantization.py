@@ -30,7 +30,7 @@ from nas.export.litert_export import LITERT, require_litert
 from nas.export.onnx_export import Format
 from nas.export.quantize import ONNX, calibration_images
 from nas.export.running import Run
-from nas.training.augmentation.augment import normalize
+from nas.tasks.augmentation.augment import normalize
 from nas.training.recipe import Recipe
 from nas.training.train import train
 from search_spaces import REFERENCES, ArchSpec

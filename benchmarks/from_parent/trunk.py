@@ -20,15 +20,15 @@ from torch.nn import functional
 from controllers import make_controller
 from nas.data.images import Dataset, require_batch
 from nas.formatting import duration
+from nas.randomness import LAYERS, derived_seed
 from nas.searching.from_parent.parent import Parent
 from nas.searching.from_parent.training import Heritage
 from nas.searching.planning.forecast import extreme
-from nas.training.augmentation.augment import normalize
+from nas.tasks.augmentation.augment import normalize
 from nas.training.isolation import seed_layers
 from nas.training.machine.allocator import keep_freed_memory
 from nas.training.objective import Objective
 from nas.training.optimization.schedule import rate_factor
-from nas.training.randomness import LAYERS, derived_seed
 from nas.training.recipe import Recipe
 from search_spaces import ArchSpec, ElasticSpace, InputError
 from search_spaces.network import Network

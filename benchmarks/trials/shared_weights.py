@@ -46,7 +46,7 @@ from benchmarks.trials.rank_correlation import (
 from nas.data.images import Dataset
 from nas.searching.from_scratch.inheritance import layers, window
 from nas.searching.planning.forecast import extreme
-from nas.training.augmentation.augment import augment, normalize
+from nas.tasks.augmentation.augment import augment, normalize
 from nas.training.evaluate import evaluate
 from nas.training.machine.allocator import keep_freed_memory
 from nas.training.optimization.schedule import one_cycle

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from nas.checkpoints.feed_reader import CROPS, FIXED, SCHEMA, Reader
 from nas.checkpoints.usage import Usage
-from nas.training.augmentation.augment import normalize
+from nas.tasks.augmentation.augment import normalize
 from search_spaces import InputError
 
 if TYPE_CHECKING:

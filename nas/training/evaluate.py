@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from nas.data.images import Split
 from nas.data.share import WHOLE, Share
-from nas.training.augmentation.augment import normalize
+from nas.tasks.augmentation.augment import normalize
 from nas.training.data_parallel.reductions import summed
 from nas.training.machine.half import autocast
 from nas.training.machine.memory import is_out_of_memory

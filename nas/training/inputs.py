@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nas.training.augmentation.augment import normalize
+from nas.tasks.augmentation.augment import normalize
 
 if TYPE_CHECKING:
     from nas.data.images import Dataset

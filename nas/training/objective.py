@@ -11,10 +11,10 @@ from torch.nn import functional
 
 from nas.data.images import Dataset
 from nas.data.share import WHOLE, Share
-from nas.training.augmentation.augment import augment, normalize
-from nas.training.augmentation.mixing import mix
+from nas.randomness import CHANGES, MIXING, derived_seed, generator
+from nas.tasks.augmentation.augment import augment, normalize
+from nas.tasks.augmentation.mixing import mix
 from nas.training.machine.half import autocast
-from nas.training.randomness import CHANGES, MIXING, derived_seed, generator
 from nas.training.recipe import Recipe
 from nas.training.teacher import Teacher
 

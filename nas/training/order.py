@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from nas.data.images import Batch, Split
 from nas.data.share import WHOLE, Share
-from nas.training.randomness import ORDER, generator
+from nas.randomness import ORDER, generator
 
 
 @dataclass(frozen=True)

@@ -2,82 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from nas.data.image_files.preparation import LEAST_CROP
-from nas.schema import SETTINGS
+from nas.schema import SETTINGS, Fraction, Strength
+from nas.tasks.settings import Augment as Augment
 
 DEFAULT_EPOCHS = 5.0
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Strength = Annotated[float, Field(ge=0, lt=1)]
 Crop = Annotated[float, Field(ge=LEAST_CROP, le=1)]
-
-
-class Augment(BaseModel):
-    """Random augmentation of training images; see `nas.training.augmentation.augment`."""
-
-    model_config = SETTINGS
-
-    flip: bool = Field(default=True, description="mirror half of the images left to right")
-    pad_fraction: float = Field(
-        default=0.0625,
-        ge=0,
-        le=0.5,
-        description="shift by up to this fraction of the side, padding with black",
-    )
-    crop_area: float = Field(
-        default=1.0,
-        gt=0,
-        le=1,
-        description="train on random crops of this fraction of the area up to the whole image, instead of "
-        "shifting (random resized crop: Szegedy et al. 2015); 1 does not crop",
-    )
-    crop_ratio: float = Field(
-        default=4 / 3,
-        ge=1,
-        le=4,
-        description="longer by shorter side of a crop, at most, before it is resized to a square",
-    )
-    brightness: Strength = Field(
-        default=0.0, description="scale brightness by 1 +- up to this fraction"
-    )
-    contrast: Strength = Field(
-        default=0.0, description="scale contrast by 1 +- up to this fraction"
-    )
-    saturation: Strength = Field(
-        default=0.0, description="scale saturation by 1 +- up to this fraction"
-    )
-    hue: float = Field(
-        default=0.0, ge=0, le=0.5, description="turn hue by up to this fraction of the color circle"
-    )
-    policy: Literal["none", "trivialaugment", "randaugment"] = Field(
-        default="none",
-        description="torchvision's TrivialAugmentWide (Mueller & Hutter 2021) or RandAugment (Cubuk et al. "
-        "2020, two operations of magnitude 9)",
-    )
-    erase_probability: Fraction = Field(
-        default=0.0, description="fraction of images in which one rectangle is blackened"
-    )
-    mixup: float = Field(
-        default=0.0,
-        ge=0,
-        description="alpha of mixup (Zhang et al. 2018); 0 is off. With cutmix, each batch takes one",
-    )
-    cutmix: float = Field(
-        default=0.0, ge=0, description="alpha of CutMix (Yun et al. 2019); 0 is off"
-    )
-
-    def stored_px(self, size_px: int) -> int:
-        """Return the side at which training images are stored: a crop of mean area then keeps its detail.
-
-        >>> Augment().stored_px(96), Augment(crop_area=0.25).stored_px(96)
-        (96, 122)
-        """
-        return math.ceil(size_px / math.sqrt((self.crop_area + 1) / 2))
 
 
 class AdamW(BaseModel):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from nas.data.images import Dataset
 from nas.data.share import Share
+from nas.randomness import CHANGES, LAYERS, derived_seed
 from nas.training.data_parallel.reductions import average_gradients
 from nas.training.evaluate import Score, evaluate
 from nas.training.isolation import seed_layers
@@ -28,7 +29,6 @@ from nas.training.optimization.optimizer import classifier_parameters, make_opti
 from nas.training.optimization.schedule import rate_factor
 from nas.training.order import FirstPart, Order
 from nas.training.progress import BatchTooLarge, Best, Diverged, Progress, TrainResult
-from nas.training.randomness import CHANGES, LAYERS, derived_seed
 from nas.training.recipe import Recipe
 from nas.training.teacher import Teacher
 

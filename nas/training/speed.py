@@ -27,7 +27,7 @@ def training_speed(spec: ArchSpec, recipe: Recipe, *, px: int, threads: int) -> 
     """
     import torch
 
-    from nas.training.augmentation.augment import augment, normalize
+    from nas.tasks.augmentation.augment import augment, normalize
     from nas.training.optimization.optimizer import make_optimizer
     from search_spaces.network import build
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nas.training.augmentation.augment import normalize
+from nas.tasks.augmentation.augment import normalize
 
 Triple = tuple[float, float, float]
 

@@ -10,7 +10,7 @@ from torch.optim.swa_utils import AveragedModel, update_bn
 
 from nas.data.images import Dataset
 from nas.data.share import WHOLE, Share
-from nas.training.augmentation.augment import augment, normalize
+from nas.tasks.augmentation.augment import augment, normalize
 from nas.training.recipe import Recipe
 
 STATISTICS_BATCHES = 20

@@ -16,7 +16,7 @@ from nas.checkpoints.feeding import KEY, Feed
 from nas.checkpoints.usage import Usage
 from nas.export.models import of_onnx, open_model
 from nas.export.onnx_export import keep_onnx
-from nas.training.augmentation.augment import normalize
+from nas.tasks.augmentation.augment import normalize
 from search_spaces import InputError
 from search_spaces.network import build
 from tests.deploying import PX, small_spec

@@ -29,7 +29,7 @@ from nas.searching.planning.forecast import Cost
 from nas.searching.presets import make_config
 from nas.searching.sizes import Sizes
 from nas.searching.teacher_cost import slowdown
-from nas.training.augmentation.augment import normalize
+from nas.tasks.augmentation.augment import normalize
 from nas.training.recipe import Recipe
 from nas.training.teacher import Teacher
 from nas.training.teacher_config import TeacherConfig

@@ -11,7 +11,7 @@ from nas.data.share import WHOLE, Share
 from nas.engine.job import Job
 from nas.engine.several_gpus import SeveralGpus
 from nas.searching.from_scratch.proxy_task import ProxyTraining
-from nas.training.augmentation.draws import Draws
+from nas.tasks.augmentation.draws import Draws
 from nas.training.data_parallel.layers import whole_batch_layers
 from nas.training.data_parallel.processes import in_processes
 from nas.training.evaluate import evaluate

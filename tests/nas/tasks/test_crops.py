@@ -5,10 +5,10 @@ import torch
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
-from nas.training.augmentation.augment import augment, crop_and_mirror, random_boxes
-from nas.training.augmentation.draws import Draws
-from nas.training.augmentation.mixing import mix
-from nas.training.recipe import Augment
+from nas.tasks.augmentation.augment import augment, crop_and_mirror, random_boxes
+from nas.tasks.augmentation.draws import Draws
+from nas.tasks.augmentation.mixing import mix
+from nas.tasks.settings import Augment
 
 STILL = Augment(flip=False, pad_fraction=0)
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from nas.training.augmentation.augment import augment, normalize, shift_and_mirror
-from nas.training.recipe import Augment
+from nas.tasks.augmentation.augment import augment, normalize, shift_and_mirror
+from nas.tasks.settings import Augment
 
 NOTHING = Augment(flip=False, pad_fraction=0)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nas.training.randomness import global_seed
-from nas.training.recipe import Augment
+from nas.randomness import global_seed
+from nas.tasks.settings import Augment
 
 
 def mix(

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from nas.data.share import WHOLE, Share
-from nas.training.augmentation.draws import Draws
-from nas.training.randomness import global_seed
-from nas.training.recipe import Augment
+from nas.randomness import global_seed
+from nas.tasks.augmentation.draws import Draws
+from nas.tasks.settings import Augment
 
 LUMA = (0.299, 0.587, 0.114)
 YIQ = (LUMA, (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))

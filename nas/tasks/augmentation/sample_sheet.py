@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from nas.data.images import Dataset, labels_of
-from nas.training.augmentation.augment import augment
-from nas.training.recipe import Augment
+from nas.tasks.augmentation.augment import augment
+from nas.tasks.settings import Augment
 from search_spaces.errors import InputError
 
 MOST_CLASSES = 20
