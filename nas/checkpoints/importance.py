@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from nas.atomic_files import write_whole
 from nas.checkpoints.torch_files import read_torch
+from nas.tasks import task_of
 from nas.training.inputs import training_inputs
+from nas.training.recipe import Recipe
 from netadapt import channel_selection
 from search_spaces.channels import tensor_spaces
 from search_spaces.network import build
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 IMAGES = 384
 BATCH_SIZE = 16
+
+PLAIN = Recipe(label_smoothing=0.0)
+"""Of the loss whose changes are estimated."""
 
 
 def channel_order(parent: Checkpoint, data: Dataset) -> ChannelOrder:
@@ -76,9 +80,11 @@ def taylor_importance(parent: Checkpoint, data: Dataset) -> dict[str, Tensor]:
     importance = {
         space: torch.zeros_like(parameters[f"{norm}.weight"]) for norm, space in norms.items()
     }
-    for inputs, labels in training_inputs(data, images=IMAGES, batch_size=BATCH_SIZE):
+    task = task_of(data.task)
+    for inputs, targets in training_inputs(data, images=IMAGES, batch_size=BATCH_SIZE):
         network.zero_grad()
-        functional.cross_entropy(network(inputs), labels).backward()  # type: ignore[no-untyped-call]
+        loss = task.loss(network(inputs), targets, PLAIN, head=parent.spec.head)
+        loss.backward()  # type: ignore[no-untyped-call]
         for norm, space in norms.items():
             change = sum(_change(parameters[f"{norm}.{part}"]) for part in ("weight", "bias"))
             importance[space] += torch.as_tensor(change) ** 2

@@ -17,7 +17,8 @@ from nas.checkpoints.scoring import relabelled
 from nas.checkpoints.usage import NORMALIZATIONS, Usage
 from nas.data.images import Dataset, require_crop
 from nas.data.share import WHOLE, Share
-from nas.training.evaluate import Score, evaluate
+from nas.tasks.task import Score
+from nas.training.evaluate import evaluate
 from nas.training.recipe import Recipe
 from nas.training.teacher import Teacher
 from nas.training.train import Keeper, Progress, TrainResult, train
@@ -199,6 +200,7 @@ def _trained(
         data.test,
         mean=data.mean,
         std=data.std,
+        task=data.task,
         batch_size=recipe.eval_batch_size,
         device=options.get("device", "cpu"),
         half=recipe.autocast,

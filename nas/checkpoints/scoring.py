@@ -18,6 +18,7 @@ from nas.checkpoints.class_names import Notify
 from nas.checkpoints.usage import Usage
 from nas.data.images import Batch, Dataset, Split, labels_of
 from nas.data.share import WHOLE, Share
+from nas.tasks import CLASSIFY, task_of
 from nas.training.evaluate import evaluate
 
 
@@ -55,7 +56,7 @@ def score(checkpoint: Checkpoint, data: Dataset, splits: Sequence[str]) -> Split
     for name in splits:
         split: Split = getattr(data, name)
         mean, std = checkpoint.usage.mean, checkpoint.usage.std
-        part = evaluate(network, split, mean=mean, std=std)
+        part = evaluate(network, split, mean=mean, std=std, task=data.task)
         correct += part.accuracy * len(split)
         images += len(split)
     return SplitScore.of(correct / images, images)
@@ -87,21 +88,23 @@ def relabelled(
     if indices == tuple(range(len(found.names))):
         return data if data.classes == found.names else replace(data, classes=found.names)
     lookup = np.array(indices, np.int64)
-    train, val, test = (Relabelled(s, lookup) for s in (data.train, data.val, data.test))
+    train, val, test = (Relabelled(s, lookup, data.task) for s in (data.train, data.val, data.test))
     return replace(data, classes=found.names, train=train, val=val, test=test)
 
 
 @dataclass(frozen=True)
 class Relabelled:
-    """A split with labels for another list of classes.
+    """A split with targets for another list of classes.
 
     Attributes:
-        split: The images, with their own labels.
+        split: The images, with their own targets.
         indices: Index into the other list for each own class, (own classes,).
+        task: What is learned of the images; see `nas.tasks.task_of`.
     """
 
     split: Split
     indices: NDArray[np.int64]
+    task: str = CLASSIFY
 
     def __len__(self) -> int:
         return len(self.split)
@@ -122,11 +125,11 @@ class Relabelled:
         share: Share = WHOLE,
     ) -> Iterator[Batch]:
         """Iterate over the split once; see `Split.batches`."""
-        lookup = torch.from_numpy(self.indices)
-        for images, labels in self.split.batches(
+        task, lookup = task_of(self.task), torch.from_numpy(self.indices)
+        for images, targets in self.split.batches(
             batch_size, generator=generator, drop_last=drop_last, skip=skip, share=share
         ):
-            yield images, lookup[labels]
+            yield images, task.relabelled(targets, lookup)
 
 
 def wilson(share: float, count: int, *, z: float = 1.96) -> tuple[float, float]:

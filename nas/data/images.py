@@ -99,13 +99,13 @@ def labels_of(split: Split) -> NDArray[np.int64] | None:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The three splits of a classification task.
+    """Images in three splits, and what is to be learned of them.
 
     Attributes:
         name: Name in reports.
-        classes: Class names; a label is an index into them.
+        classes: Class names; targets have indices into them.
         train: Images to fit weights on.
-        val: Held-out images; their accuracy guides the search.
+        val: Held-out images; the accuracy on them guides the search.
         test: Images that are used once, at the very end.
         resolution_px: Height and width of the images. Those of train may be stored larger, for a training
             that crops them.
@@ -116,6 +116,7 @@ class Dataset:
         left_out: Names of images that were left out because they cannot be read.
         changes: Differences from the images that a resumed run began with, accepted by the user.
         rule: How images were held out, if the data set lacks a val or test split.
+        task: Name of what is learned; see `nas.tasks.task_of`.
     """
 
     name: str
@@ -131,6 +132,7 @@ class Dataset:
     left_out: tuple[str, ...] = ()
     changes: tuple[str, ...] = ()
     rule: SplitRule = BY_DEFAULT
+    task: str = "classify"
 
 
 def batch_indices(

@@ -1,1 +1,46 @@
-"""What a network can learn: classification."""
+"""What a network can learn: one file, or one room, for each task.
+
+`task` has the interface, and `task_of` finds a task by its name. Plug-ins register through entry points of
+the group ``mobile_nas.tasks``. Nothing here loads torch before a task is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+
+from nas.tasks.task import Task
+from search_spaces.errors import InputError
+from search_spaces.nearest import did_you_mean
+
+GROUP = "mobile_nas.tasks"
+
+CLASSIFY = "classify"
+
+TASKS: Mapping[str, str] = {CLASSIFY: "nas.tasks.classification:Classification"}
+"""Import path of each built-in task, by name."""
+
+
+@cache  # tasks have no state
+def task_of(name: str) -> Task:
+    """Return a task, such as the one that `Dataset.task` names.
+
+    Raises:
+        InputError: There is no such task.
+
+    >>> type(task_of("classify")).__name__
+    'Classification'
+    """
+    if name in TASKS:
+        point = EntryPoint(name, TASKS[name], GROUP)
+    else:
+        plugins = {plugin.name: plugin for plugin in entry_points(group=GROUP)}
+        if name not in plugins:
+            known = [*TASKS, *sorted(plugins)]
+            raise InputError(
+                f"unknown task {name!r}: choose from {', '.join(known)}{did_you_mean(name, known)}"
+            )
+        point = plugins[name]
+    task: Task = point.load()()
+    return task

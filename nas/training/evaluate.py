@@ -1,28 +1,22 @@
-"""Accuracy and loss of a network on one split."""
+"""Metric and loss of a network on one split."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from nas.data.images import Split
 from nas.data.share import WHOLE, Share
+from nas.tasks import CLASSIFY, task_of
 from nas.tasks.augmentation.augment import normalize
-from nas.training.data_parallel.reductions import summed
+from nas.tasks.outputs import Outputs, head_of
+from nas.tasks.task import Score
+from nas.training.data_parallel.reductions import gathered
 from nas.training.machine.half import autocast
 from nas.training.machine.memory import is_out_of_memory
 from nas.training.recipe import HalfPrecision
-
-
-class Score(NamedTuple):
-    """Top-1 accuracy in 0..1 and mean cross entropy in nats."""
-
-    accuracy: float
-    loss: float
 
 
 @torch.no_grad()
@@ -32,18 +26,20 @@ def evaluate(
     *,
     mean: Sequence[float],
     std: Sequence[float],
+    task: str = CLASSIFY,
     batch_size: int = 256,
     device: torch.device | str = "cpu",
     half: HalfPrecision = False,
     share: Share = WHOLE,
 ) -> Score:
-    """Compute top-1 accuracy and loss, in eval mode; the module's mode is restored.
+    """Compute the task's metric and loss, in eval mode; the module's mode is restored.
 
     Args:
-        module: On `device`; float32 (N, 3, H, W) -> logits (N, classes).
+        module: On `device`; float32 (N, 3, H, W) -> outputs, such as logits (N, classes).
         split: The images.
         mean: Per channel, as in training.
         std: Per channel, as in training.
+        task: Name of what the network has learned; see `nas.tasks.task_of`.
         batch_size: Affects speed, and results only by rounding. If memory runs out, it is halved.
         device: The module's device.
         half: As in `Recipe.autocast`.
@@ -52,23 +48,22 @@ def evaluate(
     device = torch.device(device)
     was_training = module.training
     module.eval()
-    # Sums stay on the device: reading them every batch would stall a GPU.
-    sums = torch.zeros(2, dtype=torch.float64, device=device)  # correct answers, loss
+    meter = task_of(task).meter(head=head_of(module))
     fitting = batch_size
-    for images, labels in split.batches(batch_size, share=share):
+    for images, targets in split.batches(batch_size, share=share):
         done = 0
         while done < len(images):  # the last batch may have fewer images than there are processes
             part = slice(done, done + fitting)
             inputs = normalize(images[part].to(device), mean=mean, std=std)
-            found = _sums(module, inputs, labels[part].to(device), half)
-            if found is None:
+            outputs = _outputs(module, inputs, half)
+            if outputs is None:
                 fitting = _halved(fitting)
                 continue
-            sums += found
+            meter.add(outputs, targets[part].to(device))
             done += fitting
     module.train(was_training)
-    correct, loss = (summed(sums, share) / len(split)).tolist()
-    return Score(correct, loss)
+    first, *others = gathered(meter.evidence(), share)
+    return first.joined(others).score()
 
 
 @torch.no_grad()
@@ -97,19 +92,16 @@ def correct_answers(
     return torch.cat(parts).numpy()
 
 
-def _sums(module: nn.Module, inputs: Tensor, targets: Tensor, half: HalfPrecision) -> Tensor | None:
-    """Return the number of correct answers and the summed loss; None if memory ran out."""
+def _outputs(module: nn.Module, inputs: Tensor, half: HalfPrecision) -> Outputs | None:
+    """Return a network's outputs; None if memory ran out."""
     try:
         with autocast(half, inputs.device):
-            logits = module(inputs)  # (N, classes)
+            outputs: Outputs = module(inputs)
     except Exception as error:
         if not is_out_of_memory(error):
             raise
         return None
-    correct = (logits.argmax(dim=1) == targets).sum()
-    return torch.stack(
-        [correct, functional.cross_entropy(logits.float(), targets, reduction="sum")]
-    )
+    return outputs
 
 
 def _halved(fitting: int) -> int:

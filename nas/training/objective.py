@@ -1,4 +1,4 @@
-"""What a training step minimizes: the loss of an augmented batch against its labels and a teacher."""
+"""What a training step minimizes: the loss of an augmented batch against its targets and a teacher."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from nas.data.images import Dataset
 from nas.data.share import WHOLE, Share
 from nas.randomness import CHANGES, MIXING, derived_seed, generator
-from nas.tasks.augmentation.augment import augment, normalize
-from nas.tasks.augmentation.mixing import mix
+from nas.tasks import task_of
+from nas.tasks.augmentation.augment import normalize
+from nas.tasks.outputs import Outputs, as_floats
 from nas.training.machine.half import autocast
 from nas.training.recipe import Recipe
 from nas.training.teacher import Teacher
+from search_spaces import HeadSpec
 
-Forward = Callable[[Tensor], Tensor]
-"""A network: normalized images (N, 3, px, px) -> logits (N, classes)."""
+Forward = Callable[[Tensor], Outputs]
+"""A network: normalized images (N, 3, px, px) -> its outputs, such as logits (N, classes)."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,13 @@ class Objective:
     """The loss of a training's steps; a step's random numbers are a function of the seed and the step.
 
     Attributes:
-        dataset: Its normalization and its classes are used.
-        recipe: Augmentation and label smoothing.
+        dataset: Its task, its normalization and its classes are used.
+        recipe: Augmentation and what else the task reads.
         seed: Seed of the training.
         device: Where to compute.
-        teacher: A network to learn from beside the labels.
+        teacher: A network to learn from beside the targets.
         share: This process's part of every batch. Mixing takes its partners from that part.
+        head: The network's, if known: it says how to read the outputs.
     """
 
     dataset: Dataset
@@ -41,55 +43,58 @@ class Objective:
     device: torch.device
     teacher: Teacher | None = None
     share: Share = WHOLE
+    head: HeadSpec | None = None
 
     def prepared(
-        self, images: Tensor, labels: Tensor, *, step: int, px: int | None
+        self, images: Tensor, targets: Tensor, *, step: int, px: int | None
     ) -> tuple[Tensor, Tensor]:
         """Augment a batch, on the device.
 
         Args:
             images: uint8 (N, 3, S, S), as they were read.
-            labels: int64 (N,).
+            targets: (N, ...), as they were read.
             step: Finished steps.
             px: Side to train at; None is S.
 
         Returns:
-            Pixels 0..255 (N, 3, px, px), and labels (N,) or probabilities (N, classes).
+            Pixels 0..255 (N, 3, px, px), and their targets.
         """
-        settings = self.recipe.augment
-        draws = generator(self.seed, CHANGES, step, self.device)
-        pixels = augment(
-            self._moved(images), settings, generator=draws, size_px=px, share=self.share
+        task = task_of(self.dataset.task)
+        pixels, changed = task.augmented(
+            self._moved(images),
+            self._moved(targets),
+            self.recipe,
+            generator=generator(self.seed, CHANGES, step, self.device),
+            size_px=px,
+            share=self.share,
         )
-        targets = self._moved(labels)
-        if settings.mixup or settings.cutmix:
-            pixels, targets = mix(
-                pixels.float(),
-                targets,
-                settings,
-                classes=len(self.dataset.classes),
-                seed=derived_seed(self.seed, MIXING, step),
-            )
-        return pixels, targets
+        return task.mixed(
+            pixels,
+            changed,
+            self.recipe,
+            classes=len(self.dataset.classes),
+            seed=derived_seed(self.seed, MIXING, step),
+        )
 
     def loss(self, forward: Forward, pixels: Tensor, targets: Tensor) -> Tensor:
         """Return the mean loss of prepared images.
 
         Args:
-            forward: Normalized images (N, 3, px, px) -> logits (N, classes).
+            forward: The network.
             pixels: See `prepared`.
             targets: See `prepared`.
         """
         inputs = normalize(pixels, mean=self.dataset.mean, std=self.dataset.std)
         with autocast(self.recipe.autocast, self.device):
-            logits = forward(inputs).float()  # (N, classes)
-        smoothing = self.recipe.label_smoothing
-        loss = functional.cross_entropy(logits, targets, label_smoothing=smoothing)
-        if self.teacher is None:
+            outputs = as_floats(forward(inputs))
+        task, teacher = task_of(self.dataset.task), self.teacher
+        loss = task.loss(outputs, targets, self.recipe, head=self.head)
+        if teacher is None:
             return loss
         with autocast(self.recipe.autocast, self.device):
-            distilled = self.teacher.loss(logits, pixels)
-        return torch.lerp(loss, distilled, self.teacher.weight)
+            taught = teacher.outputs(pixels)
+            distilled = task.distilled(outputs, taught, temperature=teacher.temperature)
+        return torch.lerp(loss, distilled, teacher.weight)
 
     def _moved(self, tensor: Tensor) -> Tensor:
         # Only copies from pinned memory overlap with a GPU's work.

@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from nas.data.images import Dataset
 from nas.data.share import Share
 from nas.randomness import CHANGES, LAYERS, derived_seed
+from nas.tasks.outputs import head_of
+from nas.tasks.task import Score
 from nas.training.data_parallel.reductions import average_gradients
-from nas.training.evaluate import Score, evaluate
+from nas.training.evaluate import evaluate
 from nas.training.isolation import seed_layers
 from nas.training.machine.half import autocast, loss_scaler
 from nas.training.machine.memory import WITHOUT_TEACHER, is_out_of_memory
@@ -47,7 +49,7 @@ class TrainingRun:
         seed: Random seed.
         first: Images for the first steps, if at another resolution.
         device: Where to train.
-        teacher: A network to learn from beside the labels.
+        teacher: A network to learn from beside the targets.
         share: This process's part of every batch.
     """
 
@@ -70,7 +72,7 @@ class TrainingRun:
         self._module = module.train()
         self._recipe = recipe
         moved = None if teacher is None else _moved(teacher, device)
-        self._objective = Objective(dataset, recipe, seed, device, moved, share)
+        self._objective = Objective(dataset, recipe, seed, device, moved, share, head_of(module))
         self._order = Order(dataset.train, recipe.batch_size, seed, first, share)
         self._batches = self._order.batches(0)
         self._optimizer = make_optimizer(module, recipe)
@@ -103,14 +105,14 @@ class TrainingRun:
         """
         self._forward = self._compiled if compiled else self._module
         started = time.perf_counter()
-        task = self._objective
+        objective = self._objective
         self._set_rates()
         self._choose_layers()
-        images, labels = next(self._batches)
-        seed_layers(derived_seed(task.seed, LAYERS, self.step), task.device)
+        images, given = next(self._batches)
+        seed_layers(derived_seed(objective.seed, LAYERS, self.step), objective.device)
         self._optimizer.zero_grad(set_to_none=True)
-        pixels, targets = task.prepared(images, labels, step=self.step, px=self.px)
-        loss = average_gradients(self._module, self._backward(pixels, targets), task.share)
+        pixels, targets = objective.prepared(images, given, step=self.step, px=self.px)
+        loss = average_gradients(self._module, self._backward(pixels, targets), objective.share)
         if self._recipe.clip_norm is not None:
             self._scaler.unscale_(self._optimizer)
             nn.utils.clip_grad_norm_(self._module.parameters(), self._recipe.clip_norm)
@@ -144,11 +146,11 @@ class TrainingRun:
             count: Number of images.
             taught: Whether the teacher, if there is one, has a part in the loss.
         """
-        task = self._objective if taught else replace(self._objective, teacher=None)
-        images, labels = next(task.dataset.train.batches(count))
+        objective = self._objective if taught else replace(self._objective, teacher=None)
+        images, given = next(objective.dataset.train.batches(count))
         try:
-            pixels, targets = task.prepared(images, labels, step=0, px=self.px)
-            task.loss(self._forward, pixels, targets).backward()  # type: ignore[no-untyped-call]
+            pixels, targets = objective.prepared(images, given, step=0, px=self.px)
+            objective.loss(self._forward, pixels, targets).backward()  # type: ignore[no-untyped-call]
         finally:
             self._optimizer.zero_grad(set_to_none=True)
 
@@ -249,15 +251,19 @@ class TrainingRun:
 
     def _result(self) -> nn.Module:
         """Return the network that the training would end with now."""
-        task = self._objective
+        objective = self._objective
         if self._average is None:
             return self._module
-        seed = derived_seed(task.seed, CHANGES, self.total_steps)
+        seed = derived_seed(objective.seed, CHANGES, self.total_steps)
         inputs = statistics_inputs(
-            task.dataset, self._recipe, seed=seed, device=task.device, share=task.share
+            objective.dataset,
+            self._recipe,
+            seed=seed,
+            device=objective.device,
+            share=objective.share,
         )
-        with autocast(self._recipe.autocast, task.device):
-            return self._average.network(inputs, device=task.device)
+        with autocast(self._recipe.autocast, objective.device):
+            return self._average.network(inputs, device=objective.device)
 
     def _evaluated(self, network: nn.Module) -> Score:
         device, dataset = self._objective.device, self._objective.dataset
@@ -270,6 +276,7 @@ class TrainingRun:
             dataset.val,
             mean=dataset.mean,
             std=dataset.std,
+            task=dataset.task,
             batch_size=self._recipe.eval_batch_size,
             device=device,
             half=self._recipe.autocast,

@@ -6,6 +6,8 @@ import time
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from nas.data.share import WHOLE
+from nas.tasks import CLASSIFY, task_of
 from nas.training.machine.allocator import keep_freed_memory
 from nas.training.recipe import Recipe
 from search_spaces import ArchSpec
@@ -27,7 +29,7 @@ def training_speed(spec: ArchSpec, recipe: Recipe, *, px: int, threads: int) -> 
     """
     import torch
 
-    from nas.tasks.augmentation.augment import augment, normalize
+    from nas.tasks.augmentation.augment import normalize
     from nas.training.optimization.optimizer import make_optimizer
     from search_spaces.network import build
 
@@ -39,14 +41,16 @@ def training_speed(spec: ArchSpec, recipe: Recipe, *, px: int, threads: int) -> 
     stored = recipe.augment.stored_px(px)
     draw = torch.Generator().manual_seed(0)
     images = torch.randint(256, (count, 3, stored, stored), dtype=torch.uint8, generator=draw)
-    labels = torch.zeros(count, dtype=torch.long)
+    task = task_of(CLASSIFY)
+    targets = task.stand_in(count, px=stored)
     times = []
     for _ in range(3):
         begin = time.perf_counter()
-        changed = augment(images, recipe.augment, generator=draw, size_px=px)
-        inputs = normalize(changed, mean=(0.5,) * 3, std=(0.25,) * 3)
-        loss = torch.nn.functional.cross_entropy(network(inputs), labels)
-        loss.backward()  # type: ignore[no-untyped-call]
+        pixels, learned = task.augmented(
+            images, targets, recipe, generator=draw, size_px=px, share=WHOLE
+        )
+        inputs = normalize(pixels, mean=(0.5,) * 3, std=(0.25,) * 3)
+        task.loss(network(inputs), learned, recipe, head=spec.head).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad()
         times.append(time.perf_counter() - begin)
@@ -71,7 +75,7 @@ def teacher_speed(teacher: Teacher, *, px: int, batch_size: int, threads: int) -
     times = []
     for _ in range(3):
         begin = time.perf_counter()
-        teacher.logits(images)
+        teacher.outputs(images)
         times.append(time.perf_counter() - begin)
     return count / fmean(times[1:])  # the first pass also allocates
 

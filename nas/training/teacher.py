@@ -1,4 +1,4 @@
-"""Knowledge distillation: a trained network whose outputs are targets beside the labels."""
+"""Knowledge distillation: a trained network whose outputs are targets beside the images' own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nas.tasks.augmentation.augment import normalize
+from nas.tasks.outputs import Outputs
 
 Triple = tuple[float, float, float]
 
@@ -21,12 +22,12 @@ class Teacher:
     It sees the same augmented images as its student, at its own resolution and normalization.
 
     Attributes:
-        module: float32 (N, 3, px, px) -> logits (N, classes), in the order of the student's classes.
+        module: float32 (N, 3, px, px) -> outputs like its student's, with the classes in the same order.
         px: Side of its input.
         mean: Per channel, of pixels in 0..1.
         std: Per channel, of pixels in 0..1.
         temperature: Divides both networks' logits: the higher, the more the small probabilities count.
-        weight: Of the teacher's part of the loss, 0..1; the labels have the rest.
+        weight: Of the teacher's part of the loss, 0..1; the images' own targets have the rest.
     """
 
     module: nn.Module
@@ -42,24 +43,11 @@ class Teacher:
         return self
 
     @torch.no_grad()
-    def logits(self, pixels: Tensor) -> Tensor:
-        """Return its logits (N, classes) for pixels 0..255, (N, 3, H, W)."""
+    def outputs(self, pixels: Tensor) -> Outputs:
+        """Return its outputs for pixels 0..255, (N, 3, H, W)."""
         if pixels.shape[-1] != self.px:
             pixels = functional.interpolate(
                 pixels.float(), size=(self.px, self.px), mode="bilinear", antialias=True
             )
-        logits: Tensor = self.module(normalize(pixels, mean=self.mean, std=self.std))
-        return logits
-
-    def loss(self, logits: Tensor, pixels: Tensor) -> Tensor:
-        """Return the cross entropy of the student's softened outputs with the teacher's, times T^2.
-
-        The factor keeps the gradient's size independent of the temperature T.
-
-        Args:
-            logits: The student's, (N, classes).
-            pixels: Its images before normalization, (N, 3, H, W), 0..255.
-        """
-        warmth = self.temperature
-        targets = functional.softmax(self.logits(pixels).float() / warmth, dim=1)
-        return functional.cross_entropy(logits / warmth, targets) * warmth**2
+        outputs: Outputs = self.module(normalize(pixels, mean=self.mean, std=self.std))
+        return outputs

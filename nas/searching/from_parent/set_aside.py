@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nas.data.splits.splitting import stratified_split
+from nas.tasks import task_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,16 +66,16 @@ def _parts(
     data: Dataset, ranking_images: int, *, batch_size: int, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
     """Return the training images that stay, and those set aside; None if there is no fold."""
-    from nas.data.images import ArraySplit, labels_of  # imports torch
+    from nas.data.images import ArraySplit  # imports torch
 
-    if not all(isinstance(split, ArraySplit) for split in (data.train, data.val)):
+    train = data.train
+    if not (isinstance(train, ArraySplit) and isinstance(data.val, ArraySplit)):
         return None  # images too many to hold in memory
-    wanted = min(ranking_images - len(data.val), int(len(data.train) * LARGEST_FOLD))
+    wanted = min(ranking_images - len(data.val), int(len(train) * LARGEST_FOLD))
     if wanted <= 0:
         return None
-    labels = labels_of(data.train)
-    assert labels is not None
-    stay, aside = stratified_split(labels, wanted / len(labels), seed=seed)
+    strata = task_of(data.task).strata(train.targets)
+    stay, aside = stratified_split(strata, wanted / len(strata), seed=seed)
     return (stay, aside) if len(stay) >= batch_size and len(aside) > 0 else None
 
 

@@ -153,4 +153,5 @@ def _look(network: nn.Module, data: Dataset, *, batch_size: int) -> float:
     network.to(memory_format=torch.channels_last)
     seen = training_inputs(data, images=LOOK_IMAGES, batch_size=batch_size, device=device)
     retake_statistics(network, (inputs for inputs, _ in seen))
-    return evaluate(network, data.val, mean=data.mean, std=data.std, device=device).accuracy
+    score = evaluate(network, data.val, mean=data.mean, std=data.std, task=data.task, device=device)
+    return score.accuracy

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.atomic_files import read_object
-from nas.data.chance import chance_of
 from nas.engine.folder.records import parse_record
 from nas.engine.folder.run_folder import RunFolder
 from nas.engine.folder.run_metadata import DataMetadata
@@ -16,6 +15,7 @@ from nas.searching.planning.evidence import Evidence
 from nas.searching.results.metadata import SearchMetadata, labels_of, missing_keys
 from nas.searching.results.record import RunRecord
 from nas.statistics.noise import Noise, pooled
+from nas.tasks import task_of
 from search_spaces import InputError, SearchSpace
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def earlier_runs(
         steps=config.recipe.total_steps(len(data.train)),
         networks=len(accuracies),
         best=max(accuracies.values()),
-        chance=chance_of(data.val, classes=len(data.classes)),
+        chance=task_of(data.task).chance(data.val, classes=len(data.classes)),
         held_out=len(data.val) if held_out is None else held_out,
     )
     return Earlier(pooled(list(found.values())), tuple(found), tuple(damaged), evidence)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from nas.data.chance import chance_of
 from nas.engine.final_scores import untested
 from nas.engine.folder.run_folder import RunFolder
 from nas.engine.job import RIVAL, Key
@@ -20,6 +19,7 @@ from nas.searching.results.search_result import SearchResult, Trained, choose_wi
 from nas.searching.results.verdict import Difference, Score, Verdict
 from nas.searching.results.writing import finalist_weights, write_results
 from nas.statistics.noise import fastest_of_the_best, measure_noise
+from nas.tasks import task_of
 
 if TYPE_CHECKING:
     from nas.data.images import Dataset
@@ -66,7 +66,7 @@ def conclude(
         estimates=estimates(plan.space.arities, trials),
         rungs=tuple(trial for trial in logs.trials if trial.kind == "rung"),
         fastest=fastest,
-        chance=chance_of(data.val, classes=len(data.classes)),
+        chance=task_of(data.task).chance(data.val, classes=len(data.classes)),
         rivals=plan.rivals,
         verdict=verdict,
         runner_up=_runner_up(plan, finals, winner, images) if verdict else None,

@@ -1,11 +1,15 @@
-"""Sums and means over the processes of a training."""
+"""Sums, means and lists over the processes of a training."""
 
 from __future__ import annotations
+
+from typing import TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
 
 from nas.data.share import Share
+
+T = TypeVar("T")
 
 
 def summed(tensor: Tensor, share: Share) -> Tensor:
@@ -13,6 +17,15 @@ def summed(tensor: Tensor, share: Share) -> Tensor:
     if share.world > 1:
         distributed.all_reduce(tensor)
     return tensor
+
+
+def gathered(item: T, share: Share) -> list[T]:
+    """Return the items of all processes, in their order; they are pickled, so hold no tensors of a GPU."""
+    if share.world == 1:
+        return [item]
+    every: list[T] = [item] * share.world
+    distributed.all_gather_object(every, item)
+    return every
 
 
 def average_gradients(module: nn.Module, loss: Tensor, share: Share) -> Tensor:

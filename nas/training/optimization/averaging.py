@@ -10,7 +10,8 @@ from torch.optim.swa_utils import AveragedModel, update_bn
 
 from nas.data.images import Dataset
 from nas.data.share import WHOLE, Share
-from nas.tasks.augmentation.augment import augment, normalize
+from nas.tasks import task_of
+from nas.tasks.augmentation.augment import normalize
 from nas.training.recipe import Recipe
 
 STATISTICS_BATCHES = 20
@@ -154,10 +155,12 @@ def statistics_inputs(
         dataset.train.batches(recipe.batch_size, generator=order, drop_last=True, share=share)
         for _ in count()
     )
-    for images, _ in islice(chain.from_iterable(passes), STATISTICS_BATCHES):
-        changed = augment(
+    task = task_of(dataset.task)
+    for images, targets in islice(chain.from_iterable(passes), STATISTICS_BATCHES):
+        changed, _ = task.augmented(
             images.to(device),
-            recipe.augment,
+            targets.to(device),
+            recipe,
             generator=changes,
             size_px=dataset.resolution_px,
             share=share,

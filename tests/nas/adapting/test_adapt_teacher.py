@@ -234,7 +234,7 @@ def test_classes_without_names_are_in_the_order_of_the_folders(tmp_path, monkeyp
         run(tmp_path / "new", taught_by(path), seed=swapped)
     pixels = torch.randint(256, (4, 3, 32, 32), generator=torch.Generator().manual_seed(0))
     expected = teacher_of(given, ("light", "dark"), TeacherConfig(path="big.pt"))
-    assert torch.equal(found[0].logits(pixels), expected.logits(pixels))
+    assert torch.equal(found[0].outputs(pixels), expected.outputs(pixels))
 
 
 def test_its_forward_pass_counts_in_forecasts():

@@ -11,7 +11,6 @@ from latency import open_device
 from nas import search
 from nas.checkpoints.scoring import Relabelled, relabelled
 from nas.checkpoints.usage import Usage
-from nas.data.chance import chance_of
 from nas.data.images import ArraySplit
 from nas.data.streaming import StreamingSplit
 from nas.engine.job import Outcome
@@ -19,6 +18,7 @@ from nas.engine.watching import Silent
 from nas.searching.config import FinalsConfig
 from nas.searching.planning.evidence import FEW_STEPS, Evidence, advice_after, evidence_of
 from nas.searching.results.record import RunRecord
+from nas.tasks.classification import Classification
 from nas.training.recipe import Recipe
 from search_spaces import load_space
 from tests.nas.adapting.test_adapt import DATA
@@ -107,7 +107,7 @@ class Unknown:
     ],
 )
 def test_chance_is_the_largest_class(held_out, chance):
-    assert chance_of(held_out, classes=4) == chance
+    assert Classification().chance(held_out, classes=4) == chance
 
 
 def accuracy_of(job):
@@ -134,7 +134,7 @@ def test_chance_of_relabelled_data():
     usage = Usage(("a", "light", "b", "dark"), 32, DATA.mean, DATA.std)
     known = relabelled(data, usage)
     assert known.val.labels.tolist() == [3, 3, 3, 1]
-    assert chance_of(known.val, classes=len(known.classes)) == 0.75
+    assert Classification().chance(known.val, classes=len(known.classes)) == 0.75
 
 
 def test_a_run_tells_its_evidence(tmp_path):

@@ -174,10 +174,10 @@ def test_outputs_are_put_into_the_order_of_the_classes():
     inputs = normalize(pixels, mean=given.usage.mean, std=given.usage.std)
     with torch.no_grad():
         expected = given.network()(inputs)
-    found = teacher_of(given, ("a", "a-b", "c"), config).logits(pixels)
+    found = teacher_of(given, ("a", "a-b", "c"), config).outputs(pixels)
     assert torch.allclose(found, expected[:, [2, 1, 0]], atol=1e-5)
     numbered = replace(given, usage=replace(given.usage, classes=("0", "1", "2"), named=False))
-    assert torch.allclose(teacher_of(numbered, names, config).logits(pixels), expected, atol=1e-5)
+    assert torch.allclose(teacher_of(numbered, names, config).outputs(pixels), expected, atol=1e-5)
     with pytest.raises(InputError, match="the teacher's 3 classes are not the data's 4"):
         teacher_of(numbered, (*names, "d"), config)
 

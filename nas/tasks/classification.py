@@ -1,0 +1,158 @@
+"""Classification: each image has one class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from nas.data.images import labels_of
+from nas.tasks.augmentation.augment import augment
+from nas.tasks.augmentation.mixing import mix
+from nas.tasks.task import Score
+
+if TYPE_CHECKING:
+    from nas.data.images import Split
+    from nas.data.share import Share
+    from nas.tasks.outputs import Outputs
+    from nas.tasks.task import Learning
+    from search_spaces import HeadSpec
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """The predicted classes of images.
+
+    Attributes:
+        given: Predictions, int64 (N,).
+        right: Labels, int64 (N,).
+        total_loss: Summed cross entropy, in nats.
+    """
+
+    given: NDArray[np.int64]
+    right: NDArray[np.int64]
+    total_loss: float = 0.0
+
+    def __len__(self) -> int:
+        return len(self.right)
+
+    def score(self) -> Score:
+        """Return top-1 accuracy and mean cross entropy in nats."""
+        return Score(float(np.mean(self.given == self.right)), self.total_loss / len(self))
+
+    def joined(self, others: Sequence[Answers]) -> Answers:
+        """Return these answers followed by others."""
+        every = [self, *others]
+        return Answers(
+            np.concatenate([part.given for part in every]),
+            np.concatenate([part.right for part in every]),
+            sum(part.total_loss for part in every),
+        )
+
+
+class AnswersMeter:
+    """Collects predictions; losses stay on the device, because reading each would make a GPU wait."""
+
+    def __init__(self) -> None:
+        self._given: list[Tensor] = []
+        self._right: list[Tensor] = []
+        self._loss: Tensor | float = 0.0
+
+    def add(self, outputs: Outputs, targets: Tensor) -> None:
+        """Take in logits (N, classes) and labels (N,)."""
+        assert isinstance(outputs, Tensor)
+        self._given.append(outputs.argmax(dim=1))
+        self._right.append(targets)
+        loss = functional.cross_entropy(outputs.float(), targets, reduction="sum")
+        self._loss = self._loss + loss.double()
+
+    def evidence(self) -> Answers:
+        """Return the answers in the order in which they were added."""
+        return Answers(_joined(self._given), _joined(self._right), float(self._loss))
+
+
+class Classification:
+    """The task of networks with a classifier; targets are class indices, int64 (N,)."""
+
+    def strata(self, targets: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the classes: of each, the same fraction is held out."""
+        return targets
+
+    def chance(self, split: Split, *, classes: int) -> float:
+        """Return the accuracy of always answering the most frequent class, at least 1/classes.
+
+        A split that does not hold its labels is assumed to be balanced.
+        """
+        labels = labels_of(split)
+        if labels is None or not len(labels):
+            return 1 / classes
+        return max(1 / classes, float(np.bincount(labels).max() / len(labels)))
+
+    def relabelled(self, targets: Tensor, indices: Tensor) -> Tensor:
+        """Look each label up."""
+        return indices[targets]
+
+    def stand_in(self, count: int, *, px: int) -> Tensor:  # noqa: ARG002
+        """Return the first class for every image."""
+        return torch.zeros(count, dtype=torch.long)
+
+    def augmented(
+        self,
+        images: Tensor,
+        targets: Tensor,
+        how: Learning,
+        *,
+        generator: torch.Generator,
+        size_px: int | None,
+        share: Share,
+    ) -> tuple[Tensor, Tensor]:
+        """Augment the images; a label stays what it is. See `Task.augmented`."""
+        changed = augment(images, how.augment, generator=generator, size_px=size_px, share=share)
+        return changed, targets
+
+    def mixed(
+        self, pixels: Tensor, targets: Tensor, how: Learning, *, classes: int, seed: int
+    ) -> tuple[Tensor, Tensor]:
+        """Apply mixup or CutMix; the targets then are probabilities (N, classes)."""
+        if not (how.augment.mixup or how.augment.cutmix):
+            return pixels, targets
+        return mix(pixels.float(), targets, how.augment, classes=classes, seed=seed)
+
+    def loss(
+        self,
+        outputs: Outputs,
+        targets: Tensor,
+        how: Learning,
+        *,
+        head: HeadSpec | None,  # noqa: ARG002
+    ) -> Tensor:
+        """Return the cross entropy of logits (N, classes) with labels (N,), smoothed, or probabilities."""
+        assert isinstance(outputs, Tensor)
+        return functional.cross_entropy(outputs, targets, label_smoothing=how.label_smoothing)
+
+    def distilled(self, outputs: Outputs, taught: Outputs, *, temperature: float) -> Tensor:
+        """Return the cross entropy of the student's softened outputs with the teacher's, times T^2.
+
+        The factor keeps the gradient's size independent of the temperature T (Hinton et al. 2015).
+        """
+        assert isinstance(outputs, Tensor)
+        assert isinstance(taught, Tensor)
+        targets = functional.softmax(taught.float() / temperature, dim=1)
+        return functional.cross_entropy(outputs / temperature, targets) * temperature**2
+
+    def meter(self, *, head: HeadSpec | None) -> AnswersMeter:  # noqa: ARG002
+        """Return an empty meter."""
+        return AnswersMeter()
+
+
+def _joined(parts: Sequence[Tensor]) -> NDArray[np.int64]:
+    """Concatenate class indices (N,) on the CPU; there may be none."""
+    nothing = torch.empty(0, dtype=torch.long)
+    joined: NDArray[np.int64] = torch.cat([nothing, *(part.cpu() for part in parts)]).numpy()
+    return joined

@@ -1,0 +1,165 @@
+"""The interface of a task: what training, search and evaluation need to know of what is learned.
+
+A target is one tensor with the images in front, and a network's output one tensor or a tuple of them, so
+that everything else can batch, move and share both without knowing the task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from nas.data.images import Split
+    from nas.data.share import Share
+    from nas.tasks.outputs import Outputs
+    from nas.tasks.settings import Augment
+    from search_spaces import HeadSpec
+
+
+class Learning(Protocol):
+    """The settings of a training that tasks read; `nas.training.recipe.Recipe` has them."""
+
+    @property
+    def augment(self) -> Augment:
+        """Random augmentation of training images."""
+        ...
+
+    @property
+    def label_smoothing(self) -> float:
+        """Fraction of the target spread evenly over classes."""
+        ...
+
+
+class Score(NamedTuple):
+    """The task's metric in 0..1, such as top-1 accuracy, and the mean loss of an image."""
+
+    accuracy: float
+    loss: float
+
+
+class Evidence(Protocol):
+    """What a network did on each image of a split. Picklable."""
+
+    def score(self) -> Score:
+        """Return metric and loss over all images."""
+        ...
+
+    def joined(self, others: Sequence[Self]) -> Self:
+        """Return the evidence of these images and of others."""
+        ...
+
+
+class Meter(Protocol):
+    """Collects what a network does, batch by batch, without waiting for its device."""
+
+    def add(self, outputs: Outputs, targets: Tensor) -> None:
+        """Take in a batch.
+
+        Args:
+            outputs: The network's, on any device.
+            targets: The images' own, on the same device.
+        """
+        ...
+
+    def evidence(self) -> Evidence:
+        """Return what was collected, in the order of the images."""
+        ...
+
+
+class Task(Protocol):
+    """What is learned of images: how targets follow augmentation, the loss, and the metric."""
+
+    def strata(self, targets: NDArray[Any]) -> NDArray[Any]:
+        """Return the group of each image, (N,): of every group the same fraction is held out."""
+        ...
+
+    def chance(self, split: Split, *, classes: int) -> float:
+        """Return the metric of a network that has not looked at the images of a split."""
+        ...
+
+    def relabelled(self, targets: Tensor, indices: Tensor) -> Tensor:
+        """Return the targets (N, ...) of another list of classes.
+
+        Args:
+            targets: Of the own classes.
+            indices: Index into the other list for each own class, (own classes,).
+        """
+        ...
+
+    def stand_in(self, count: int, *, px: int) -> Tensor:
+        """Return targets (count, ...) of images of this size that take as long to learn as real ones."""
+        ...
+
+    def augmented(
+        self,
+        images: Tensor,
+        targets: Tensor,
+        how: Learning,
+        *,
+        generator: torch.Generator,
+        size_px: int | None,
+        share: Share,
+    ) -> tuple[Tensor, Tensor]:
+        """Change each image at random, and its target with it.
+
+        Args:
+            images: uint8 (N, 3, S, S); not modified.
+            targets: (N, ...), on the same device; not modified.
+            how: Settings of the training.
+            generator: On the device of the images.
+            size_px: Side of the result; None is S.
+            share: Which part of a batch the images are.
+
+        Returns:
+            uint8 (N, 3, size_px, size_px), channels last in memory, and targets (N, ...).
+        """
+        ...
+
+    def mixed(
+        self, pixels: Tensor, targets: Tensor, how: Learning, *, classes: int, seed: int
+    ) -> tuple[Tensor, Tensor]:
+        """Mix the images of an augmented batch with each other, if the settings say so.
+
+        Args:
+            pixels: uint8 (N, 3, px, px).
+            targets: (N, ...).
+            how: Settings of the training.
+            classes: Number of classes.
+            seed: Seed of the draws.
+
+        Returns:
+            Pixels 0..255 (N, 3, px, px), and targets for `loss`.
+        """
+        ...
+
+    def loss(
+        self, outputs: Outputs, targets: Tensor, how: Learning, *, head: HeadSpec | None
+    ) -> Tensor:
+        """Return the mean loss of a batch, a scalar.
+
+        Args:
+            outputs: The network's, in float32.
+            targets: From `mixed`.
+            how: Settings of the training.
+            head: The network's, if known: it says how to read the outputs.
+        """
+        ...
+
+    def distilled(self, outputs: Outputs, taught: Outputs, *, temperature: float) -> Tensor:
+        """Return the mean loss of a batch against a teacher's outputs, a scalar.
+
+        Args:
+            outputs: The network's, in float32.
+            taught: The teacher's on the same images.
+            temperature: Divides both networks' logits.
+        """
+        ...
+
+    def meter(self, *, head: HeadSpec | None) -> Meter:
+        """Return an empty meter for the outputs of a network with this head, if known."""
+        ...
