@@ -29,7 +29,8 @@ from nas.engine.job import Job
 from nas.formatting import duration, percent
 from nas.searching.from_parent.parent import Parent
 from nas.searching.from_parent.training import Heritage, SubNetworkTraining
-from nas.training.evaluate import correct_answers, evaluate
+from nas.tasks.classification import Answers as Classified
+from nas.training.evaluate import evaluate, evidence
 from nas.training.recipe import Recipe
 from netadapt.channel_selection import channel_order
 from search_spaces import ArchSpec, count
@@ -263,5 +264,7 @@ def trained(task: Task, training: SubNetworkTraining) -> Trained:
     result = Trained(outcome.accuracy, score(held_out.val).accuracy, cpu_s=cpu_s)
     if not task.tests:
         return result
-    answers = correct_answers(network, data.test, mean=data.mean, std=data.std)
-    return replace(result, answers=np.packbits(answers).tobytes().hex(), images=len(answers))
+    found = evidence(network, data.test, mean=data.mean, std=data.std)
+    assert isinstance(found, Classified)
+    packed = np.packbits(found.correct).tobytes().hex()
+    return replace(result, answers=packed, images=len(found))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
@@ -19,25 +18,26 @@ from nas.checkpoints.usage import Usage
 from nas.data.images import Batch, Dataset, Split, labels_of
 from nas.data.share import WHOLE, Share
 from nas.tasks import CLASSIFY, task_of
-from nas.training.evaluate import evaluate
+from nas.tasks.task import Evidence
+from nas.training.evaluate import evidence
 
 
 @dataclass(frozen=True)
 class SplitScore:
-    """Top-1 accuracy, 0..1, with its 95% interval (Wilson's) and the number of images."""
+    """The task's metric, 0..1, with its 95% interval and the number of images."""
 
     accuracy: float
     ci95: tuple[float, float]
     images: int
 
     @classmethod
-    def of(cls, accuracy: float, images: int) -> Self:
-        """Compute the interval of an accuracy."""
-        return cls(accuracy, wilson(accuracy, images), images)
+    def of(cls, evidence: Evidence) -> Self:
+        """Compute metric and interval."""
+        return cls(evidence.score().accuracy, evidence.interval(), len(evidence))
 
 
 def score(checkpoint: Checkpoint, data: Dataset, splits: Sequence[str]) -> SplitScore:
-    """Compute a checkpoint's top-1 accuracy over splits of the data, on the CPU.
+    """Compute a checkpoint's metric over splits of the data, on the CPU.
 
     Classes are matched by name (see `relabelled`). The data may lack some of the network's classes; the
     network may still predict them.
@@ -52,14 +52,12 @@ def score(checkpoint: Checkpoint, data: Dataset, splits: Sequence[str]) -> Split
     """
     data = relabelled(data, checkpoint.usage)
     network = checkpoint.network()
-    correct, images = 0.0, 0
-    for name in splits:
-        split: Split = getattr(data, name)
-        mean, std = checkpoint.usage.mean, checkpoint.usage.std
-        part = evaluate(network, split, mean=mean, std=std, task=data.task)
-        correct += part.accuracy * len(split)
-        images += len(split)
-    return SplitScore.of(correct / images, images)
+    mean, std = checkpoint.usage.mean, checkpoint.usage.std
+    first, *others = (
+        evidence(network, getattr(data, name), mean=mean, std=std, task=data.task)
+        for name in splits
+    )
+    return SplitScore.of(first.joined(others))
 
 
 def relabelled(
@@ -130,15 +128,3 @@ class Relabelled:
             batch_size, generator=generator, drop_last=drop_last, skip=skip, share=share
         ):
             yield images, task.relabelled(targets, lookup)
-
-
-def wilson(share: float, count: int, *, z: float = 1.96) -> tuple[float, float]:
-    """Return the 95% interval of a proportion `share` of `count` trials (Wilson 1927).
-
-    >>> low, high = wilson(0.5, 100)
-    >>> round(low, 3), round(high, 3)
-    (0.404, 0.596)
-    """
-    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = math.sqrt(share * (1 - share) / count + z * z / (4 * count**2)) * z / (1 + z * z / count)
-    return max(0.0, middle - half), min(1.0, middle + half)

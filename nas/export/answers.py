@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
+import torch
 
 from nas.checkpoints.checkpoint import Checkpoint
 from nas.checkpoints.scoring import SplitScore
@@ -16,32 +14,11 @@ from nas.data.image_files.unreadable import UnreadableError
 from nas.data.images import Split
 from nas.export.models import Model, of_onnx, open_model
 from nas.export.onnx_export import keep_onnx
+from nas.tasks.classification import Answers, AnswersMeter
 
 _log = logging.getLogger(__name__)
 
 EVALUATED_AT_ONCE = 64
-
-
-class Answers(NamedTuple):
-    """Predicted classes of images (n,), and the labels (n,)."""
-
-    given: NDArray[np.int64]
-    right: NDArray[np.int64]
-
-    @property
-    def accuracy(self) -> float:
-        """Top-1 accuracy, 0..1."""
-        return float(np.mean(self.given == self.right))
-
-    def score(self) -> SplitScore:
-        """The accuracy with its interval."""
-        return SplitScore.of(self.accuracy, len(self.right))
-
-
-def joined(parts: Sequence[Answers]) -> Answers:
-    """Concatenate the answers to several splits."""
-    given, right = zip(*parts, strict=True)
-    return Answers(np.concatenate(given), np.concatenate(right))
 
 
 def classify(
@@ -54,12 +31,12 @@ def classify(
         split: Images at its resolution.
         progress: Called with the number of images done.
     """
-    given, right = [], []
+    meter, done = AnswersMeter(), 0
     for images, labels in split.batches(EVALUATED_AT_ONCE):
-        given.append(model.logits(images.numpy()).argmax(axis=1))
-        right.append(labels.numpy())
-        progress(sum(map(len, right)))
-    return Answers(np.concatenate(given), np.concatenate(right))
+        meter.add(torch.from_numpy(model.logits(images.numpy())), labels)
+        done += len(images)
+        progress(done)
+    return meter.evidence()
 
 
 def score_file(file: Path | bytes, split: Split) -> SplitScore:
@@ -73,7 +50,7 @@ def score_file(file: Path | bytes, split: Split) -> SplitScore:
         InputError: See `nas.export.models.open_model`.
     """
     model = of_onnx(file) if isinstance(file, bytes) else open_model(file)
-    return classify(model, split).score()
+    return SplitScore.of(classify(model, split))
 
 
 def keep_and_score_onnx(path: Path, checkpoint: Checkpoint, split: Split) -> SplitScore | None:

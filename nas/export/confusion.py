@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nas.export.answers import Answers
+    from nas.tasks.classification import Answers
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Confusion:
     def of(cls, answers: Answers, classes: tuple[str, ...]) -> Confusion:
         """Count answers.
 
-        >>> from nas.export.answers import Answers
+        >>> from nas.tasks.classification import Answers
         >>> import numpy as np
         >>> answers = Answers(given=np.array([0, 1, 1]), right=np.array([0, 0, 1]))
         >>> Confusion.of(answers, ("cat", "dog")).counts

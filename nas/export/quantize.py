@@ -16,11 +16,12 @@ from nas.checkpoints.feeding import Feed, Images
 from nas.checkpoints.scoring import relabelled
 from nas.checkpoints.usage import Usage
 from nas.data.images import Dataset, Split
-from nas.export.answers import Answers, classify
+from nas.export.answers import classify
 from nas.export.int8_onnx import quantize_onnx
 from nas.export.models import Model
 from nas.export.onnx_export import Format, checked_onnx
 from nas.export.onnx_file import describe_onnx, open_onnx, stamp_onnx
+from nas.tasks.classification import Answers
 from search_spaces.pixel_input import Exportable, PixelInput
 
 CALIBRATION_IMAGES = 256

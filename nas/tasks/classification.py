@@ -15,6 +15,7 @@ from torch.nn import functional
 from nas.data.images import labels_of
 from nas.tasks.augmentation.augment import augment
 from nas.tasks.augmentation.mixing import mix
+from nas.tasks.intervals import Difference, wilson
 from nas.tasks.task import Score
 
 if TYPE_CHECKING:
@@ -42,9 +43,28 @@ class Answers:
     def __len__(self) -> int:
         return len(self.right)
 
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """Whether each image is classified correctly, (N,)."""
+        correct: NDArray[np.bool_] = self.given == self.right
+        return correct
+
+    @property
+    def accuracy(self) -> float:
+        """Top-1 accuracy, 0..1."""
+        return float(self.correct.mean())
+
     def score(self) -> Score:
         """Return top-1 accuracy and mean cross entropy in nats."""
-        return Score(float(np.mean(self.given == self.right)), self.total_loss / len(self))
+        return Score(self.accuracy, self.total_loss / len(self))
+
+    def interval(self) -> tuple[float, float]:
+        """Return Wilson's interval of the accuracy."""
+        return wilson(self.accuracy, len(self))
+
+    def minus(self, other: Answers) -> Difference:
+        """Return the paired difference of the accuracies."""
+        return Difference.of(self.correct.tolist(), other.correct.tolist())
 
     def joined(self, others: Sequence[Answers]) -> Answers:
         """Return these answers followed by others."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
+from nas.tasks.intervals import Difference
+
 if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
@@ -43,10 +45,22 @@ class Score(NamedTuple):
 
 
 class Evidence(Protocol):
-    """What a network did on each image of a split. Picklable."""
+    """What a network did on each of some images. Picklable."""
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        ...
 
     def score(self) -> Score:
         """Return metric and loss over all images."""
+        ...
+
+    def interval(self) -> tuple[float, float]:
+        """Return the 95% interval of the metric, 0..1, over images like these."""
+        ...
+
+    def minus(self, other: Self) -> Difference:
+        """Return how much higher the metric is than another network's on the same images."""
         ...
 
     def joined(self, others: Sequence[Self]) -> Self:

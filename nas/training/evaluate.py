@@ -1,10 +1,9 @@
 """Metric and loss of a network on one split."""
 
 from collections.abc import Sequence
+from typing import TypedDict, Unpack
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nas.data.images import Split
@@ -12,15 +11,37 @@ from nas.data.share import WHOLE, Share
 from nas.tasks import CLASSIFY, task_of
 from nas.tasks.augmentation.augment import normalize
 from nas.tasks.outputs import Outputs, head_of
-from nas.tasks.task import Score
+from nas.tasks.task import Evidence, Score
 from nas.training.data_parallel.reductions import gathered
 from nas.training.machine.half import autocast
 from nas.training.machine.memory import is_out_of_memory
 from nas.training.recipe import HalfPrecision
 
 
-@torch.no_grad()
+class Options(TypedDict, total=False):
+    """Optional arguments of `evidence`, for functions that pass them on."""
+
+    task: str
+    batch_size: int
+    device: torch.device | str
+    half: HalfPrecision
+    share: Share
+
+
 def evaluate(
+    module: nn.Module,
+    split: Split,
+    *,
+    mean: Sequence[float],
+    std: Sequence[float],
+    **options: Unpack[Options],
+) -> Score:
+    """Compute the task's metric and loss; for the arguments see `evidence`."""
+    return evidence(module, split, mean=mean, std=std, **options).score()
+
+
+@torch.no_grad()
+def evidence(
     module: nn.Module,
     split: Split,
     *,
@@ -31,8 +52,8 @@ def evaluate(
     device: torch.device | str = "cpu",
     half: HalfPrecision = False,
     share: Share = WHOLE,
-) -> Score:
-    """Compute the task's metric and loss, in eval mode; the module's mode is restored.
+) -> Evidence:
+    """Return what a network does on each image, in eval mode; the module's mode is restored.
 
     Args:
         module: On `device`; float32 (N, 3, H, W) -> outputs, such as logits (N, classes).
@@ -43,7 +64,7 @@ def evaluate(
         batch_size: Affects speed, and results only by rounding. If memory runs out, it is halved.
         device: The module's device.
         half: As in `Recipe.autocast`.
-        share: This process's part of every batch; the score is that of all of them.
+        share: This process's part of every batch; the evidence is that of all processes, one after another.
     """
     device = torch.device(device)
     was_training = module.training
@@ -63,33 +84,7 @@ def evaluate(
             done += fitting
     module.train(was_training)
     first, *others = gathered(meter.evidence(), share)
-    return first.joined(others).score()
-
-
-@torch.no_grad()
-def correct_answers(
-    module: nn.Module,
-    split: Split,
-    *,
-    mean: Sequence[float],
-    std: Sequence[float],
-    batch_size: int = 256,
-) -> NDArray[np.bool_]:
-    """Return whether each image is classified correctly, (N,), in the split's order; on the CPU.
-
-    Args:
-        module: In eval mode or not; float32 (N, 3, H, W) -> logits (N, classes).
-        split: The images.
-        mean: Per channel, as in training.
-        std: Per channel, as in training.
-        batch_size: Images at once.
-    """
-    module.eval()
-    parts = [
-        module(normalize(images, mean=mean, std=std)).argmax(dim=1) == labels
-        for images, labels in split.batches(batch_size)
-    ]
-    return torch.cat(parts).numpy()
+    return first.joined(others)
 
 
 def _outputs(module: nn.Module, inputs: Tensor, half: HalfPrecision) -> Outputs | None:

@@ -26,8 +26,8 @@ from search_spaces.shell import quoted
 
 if TYPE_CHECKING:
     from nas.data.images import Dataset
-    from nas.export.answers import Answers
     from nas.export.models import Model
+    from nas.tasks.classification import Answers
 
 SPLITS = {"train": ("train",), "val": ("val",), "test": ("test",), "all": ("train", "val", "test")}
 
@@ -66,7 +66,7 @@ def evaluate(
     path = trained_file(
         file, mend=f"train it first with nas train {quoted(file)} --data {quoted(on.data)}"
     )
-    from nas.checkpoints.scoring import relabelled  # these import torch
+    from nas.checkpoints.scoring import SplitScore, relabelled  # these import torch
     from nas.export.models import open_model
 
     names = read_class_file(on.classes) if on.classes is not None else None
@@ -85,7 +85,7 @@ def evaluate(
     for note in notes:
         console.print(note, soft_wrap=True)
     _note_held_out(data, on.split, answers, console)
-    found, confusion = answers.score(), Confusion.of(answers, known.classes)
+    found, confusion = SplitScore.of(answers), Confusion.of(answers, known.classes)
     if as_json:
         facts = {"accuracy": found.accuracy, "ci95": list(found.ci95), "images": found.images}
         sizes = {"px": px, "trained_px": model.feed.usage.trained_px, "split": on.split}
@@ -113,19 +113,20 @@ def _note_held_out(data: Dataset, split: str, answers: Answers, console: Console
     total = sum(len(part) for part in (data.train, data.val, data.test))
     if any(part in held_out for part in SPLITS[split]) and split != "all":
         console.print(
-            f"{data.name} has no {split} folder: evaluated the {len(answers.right):,} of its {total:,} "
+            f"{data.name} has no {split} folder: evaluated the {len(answers):,} of its {total:,} "
             f"images that nas train holds out as {split} (--split all takes all)",
             soft_wrap=True,
         )
 
 
 def _answers(model: Model, data: Dataset, splits: tuple[str, ...], status: Waiting) -> Answers:
-    from nas.export.answers import classify, joined  # imports torch
+    from nas.export.answers import classify  # imports torch
 
     def show(name: str, total: int, done: int) -> None:
         status.update(f"evaluating: {done} of {total} {name} images")
 
     chosen = {name: getattr(data, name) for name in splits}
-    return joined(
-        [classify(model, part, partial(show, name, len(part))) for name, part in chosen.items()]
+    first, *others = (
+        classify(model, part, partial(show, name, len(part))) for name, part in chosen.items()
     )
+    return first.joined(others)

@@ -13,7 +13,6 @@ from rich.console import Console
 from nas.atomic_files import write_whole
 from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes
 from nas.checkpoints.retrain import Retrained, fit
-from nas.checkpoints.scoring import wilson
 from nas.cli.errors import Failed
 from nas.data.images import Dataset
 from nas.display.output import command, print_json
@@ -22,6 +21,7 @@ from nas.engine.folder.run_folder import RunFolder
 from nas.engine.on_ray.together import Workers, train_together
 from nas.engine.runner import RunStoppedError
 from nas.formatting import counted
+from nas.tasks.intervals import wilson
 from nas.training.teacher import Teacher
 from nas.training.train import BatchTooLarge, Diverged
 from nas.training.train import Progress as TrainProgress

@@ -16,13 +16,14 @@ from nas.searching.images import SearchImages
 from nas.searching.plan import SearchPlan
 from nas.searching.results.estimates import estimates
 from nas.searching.results.search_result import SearchResult, Trained, choose_winner, name_of
-from nas.searching.results.verdict import Difference, Score, Verdict
+from nas.searching.results.verdict import Score, Verdict
 from nas.searching.results.writing import finalist_weights, write_results
 from nas.statistics.noise import fastest_of_the_best, measure_noise
 from nas.tasks import task_of
 
 if TYPE_CHECKING:
     from nas.data.images import Dataset
+    from nas.tasks.task import Evidence
 
 
 def conclude(
@@ -99,10 +100,10 @@ def _verdict(
         return None
     if any(test.of(trial)[1] for trial in (finalist, rival)):
         return None  # images at another size that cannot be read any more
-    ours, theirs = (test.answers(trial) for trial in (finalist, rival))
+    ours, theirs = (test.evidence(trial) for trial in (finalist, rival))
     if ours is None or theirs is None:
         return None
-    difference = Difference.of(ours, theirs)
+    difference = ours.minus(theirs)
     return Verdict(
         finalist=_score(plan, finalist, ours),
         rival=_score(plan, rival, theirs),
@@ -127,17 +128,17 @@ def _trained(plan: SearchPlan, trial: Trial, images: SearchImages) -> Trained:
     return Trained(trial, plan.spec_of(trial), images_of(plan, trial, images))
 
 
-def _score(plan: SearchPlan, trial: Trial, answers: Sequence[bool]) -> Score:
+def _score(plan: SearchPlan, trial: Trial, evidence: Evidence) -> Score:
     return Score(
         name=name_of(trial, plan.rivals),
-        accuracy=sum(answers) / len(answers),
+        accuracy=evidence.score().accuracy,
         latencies_ms=trial.latencies_ms,
         px=plan.spec_of(trial).resolution,
     )
 
 
 class TestScores:
-    """Answers of final trainings on the test images, each network read once.
+    """What final trainings' networks do on the test images, each read once.
 
     Args:
         folder: The run's folder, with the weights.
@@ -147,7 +148,7 @@ class TestScores:
 
     def __init__(self, folder: RunFolder, plan: SearchPlan, images: SearchImages) -> None:
         self._folder, self._plan, self._images = folder, plan, images
-        self._answers: dict[Key, list[bool]] = {}
+        self._evidence: dict[Key, Evidence] = {}
 
     def of(self, trial: Trial) -> tuple[float | None, str | None]:
         """Return a network's test accuracy, or why the images can no longer be read.
@@ -157,23 +158,23 @@ class TestScores:
         from nas.data.image_files.unreadable import UnreadableError
 
         try:
-            answers = self.answers(trial)
+            found = self.evidence(trial)
         except UnreadableError as error:
             return None, untested(error, self._folder)
-        return (None if answers is None else sum(answers) / len(answers)), None
+        return (None if found is None else found.score().accuracy), None
 
-    def answers(self, trial: Trial) -> list[bool] | None:
-        """Return whether each test image is classified correctly; None without weights."""
-        if trial.key in self._answers:
-            return self._answers[trial.key]
+    def evidence(self, trial: Trial) -> Evidence | None:
+        """Return what a network does on the test images; None without weights."""
+        if trial.key in self._evidence:
+            return self._evidence[trial.key]
         if not self._folder.weights_path(trial.key).exists():
             return None
-        from nas.training.evaluate import correct_answers
+        from nas.training.evaluate import evidence
         from search_spaces.network import build
 
         spec = self._plan.spec_of(trial)
         network, data = build(spec), images_of(self._plan, trial, self._images)
         network.load_state_dict(finalist_weights(self._folder, trial))
-        found = correct_answers(network, data.test, mean=data.mean, std=data.std)
-        self._answers[trial.key] = found.tolist()
-        return self._answers[trial.key]
+        found = evidence(network, data.test, mean=data.mean, std=data.std, task=data.task)
+        self._evidence[trial.key] = found
+        return found

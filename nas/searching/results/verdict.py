@@ -1,20 +1,12 @@
 """The verdict of a search from a parent: is its best finalist better than its best rival?
 
-Both answer the same test photos, so their difference is paired: photos that both get right or wrong say
-nothing about it (McNemar 1947).
+Both answer the same test photos, so their difference is paired: see `nas.tasks.intervals.Difference`.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Self
-
 from nas.engine.folder.records import Record
 from nas.formatting import percent
-
-Z95 = 1.96
 
 RIVAL_FILE, FINALIST_FILE = "rival.pt", "finalist.pt"
 """Checkpoint of the best rival, or of the best finalist if the rival has won."""
@@ -25,7 +17,7 @@ class Score(Record):
 
     Attributes:
         name: What it is called.
-        accuracy: Top-1 accuracy on the test images, 0..1.
+        accuracy: On the test images, 0..1.
         latencies_ms: On each device.
         px: Side of its input.
     """
@@ -38,30 +30,6 @@ class Score(Record):
     def __str__(self) -> str:
         times = " and ".join(f"{ms:.3g}" for ms in self.latencies_ms)
         return f"{self.name} has {percent(self.accuracy)} at {times} ms ({self.px} px)"
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A paired difference of accuracies, in percentage points, with its 95% interval."""
-
-    points: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, ours: Sequence[bool], theirs: Sequence[bool]) -> Self:
-        """Compare two networks on the same images.
-
-        >>> difference = Difference.of([True] * 90 + [False] * 10, [True] * 80 + [False] * 20)
-        >>> round(difference.points), round(difference.low, 1), round(difference.high, 1)
-        (10, 4.1, 15.9)
-        """
-        images = len(ours)
-        steps = [int(a) - int(b) for a, b in zip(ours, theirs, strict=True)]
-        mean = sum(steps) / images
-        variance = sum(step * step for step in steps) / images - mean**2
-        half = Z95 * math.sqrt(variance / images)
-        return cls(100 * mean, 100 * (mean - half), 100 * (mean + half))
 
 
 class Verdict(Record):

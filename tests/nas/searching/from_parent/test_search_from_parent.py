@@ -422,10 +422,10 @@ def test_of_several_devices_each_has_its_target(space, parent, tmp_path) -> None
 def test_test_images_that_cannot_be_read_any_more_cost_the_verdict_only(
     space, parent, tmp_path, monkeypatch
 ) -> None:
-    def gone(network, split, **settings):
+    def gone(self, trial):
         raise UnreadableError([Unreadable("dark/one.png", "No such file or directory")])
 
-    monkeypatch.setattr("nas.training.evaluate.correct_answers", gone)
+    monkeypatch.setattr("nas.searching.results.conclusion.TestScores.evidence", gone)
     result = run_search(space, parent, tmp_path)
     assert result.verdict is None
     assert "dark/one.png" in result.test_problem

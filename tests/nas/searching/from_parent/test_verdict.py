@@ -5,8 +5,9 @@ import pytest
 
 from latency import Device, Latency
 from nas.engine.trial import Trial
-from nas.searching.results.verdict import Difference, Score, Verdict
+from nas.searching.results.verdict import Score, Verdict
 from nas.statistics.noise import Noise, faster_finalist
+from nas.tasks.intervals import Difference
 
 
 def test_the_interval_is_that_of_a_paired_bootstrap():

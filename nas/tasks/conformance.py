@@ -1,0 +1,214 @@
+"""The contract of a task as a function, like Gymnasium's ``check_env``.
+
+In the tests of your own task:
+
+    check_task(MyTask(), data, network, Recipe())
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from nas.data.images import Dataset
+from nas.data.share import WHOLE, Share
+from nas.tasks.augmentation.augment import normalize
+from nas.tasks.outputs import Outputs, head_of
+from nas.tasks.task import Evidence, Learning, Task
+
+BATCH = 8
+SEED = 3
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a task is checked with.
+
+    Attributes:
+        task: The task.
+        data: Images with its targets; at least eight for training.
+        network: float32 (N, 3, px, px) -> outputs that the task can read.
+        how: Settings of a training.
+    """
+
+    task: Task
+    data: Dataset
+    network: nn.Module
+    how: Learning
+
+    def batch(self) -> tuple[Tensor, Tensor]:
+        """Return the first training images, and their targets."""
+        return next(self.data.train.batches(BATCH))
+
+    def augmented(
+        self, images: Tensor, targets: Tensor, share: Share = WHOLE
+    ) -> tuple[Tensor, Tensor]:
+        """Augment a batch, always by the same draws."""
+        return self.task.augmented(
+            images,
+            targets,
+            self.how,
+            generator=torch.Generator().manual_seed(SEED),
+            size_px=self.data.resolution_px,
+            share=share,
+        )
+
+    def outputs(self, pixels: Tensor) -> Outputs:
+        """Run the network on pixels 0..255."""
+        outputs: Outputs = self.network(normalize(pixels, mean=self.data.mean, std=self.data.std))
+        return outputs
+
+    def evidence(self, share: Share = WHOLE) -> Evidence:
+        """Return what the network does on the test images, or on a part of each batch of them."""
+        meter = self.task.meter(head=head_of(self.network))
+        with torch.no_grad():
+            for images, targets in self.data.test.batches(BATCH, share=share):
+                meter.add(self.outputs(images), targets)
+        return meter.evidence()
+
+
+def check_task(task: Task, data: Dataset, network: nn.Module, how: Learning) -> None:
+    """Run every check of the contract.
+
+    Args:
+        task: The task.
+        data: A few images with its targets, at least eight of them for training.
+        network: A network for these images, of any weights.
+        how: Settings of a training, such as a `Recipe` with all augmentation that the task supports.
+
+    Raises:
+        AssertionError: The task breaks the contract; the message says which part.
+    """
+    network.eval()
+    for check in CHECKS:
+        check(Subject(task, data, network, how))
+
+
+def check_augmentation(subject: Subject) -> None:
+    """It gives as many images and targets, is reproducible, and leaves its input alone."""
+    images, targets = subject.batch()
+    before = images.clone(), targets.clone()
+    pixels, changed = subject.augmented(images, targets)
+    px = subject.data.resolution_px
+    _require(pixels.shape == (BATCH, 3, px, px), f"augmented images are {tuple(pixels.shape)}")
+    _require(pixels.dtype == torch.uint8, f"augmented images are {pixels.dtype}")
+    _require(len(changed) == BATCH, f"{BATCH} images have {len(changed)} augmented targets")
+    again = subject.augmented(images, targets)
+    _require(_equal((pixels, changed), again), "equal generators augment differently")
+    _require(_equal((images, targets), before), "augmentation modified its input")
+
+
+def check_shares(subject: Subject) -> None:
+    """Two processes with half of a batch each augment as one does with all of it."""
+    images, targets = subject.batch()
+    halves = []
+    for rank in range(2):
+        share = Share(rank, 2)
+        part = share.part(BATCH)
+        halves.append(subject.augmented(images[part], targets[part], share))
+    parts = zip(*halves, strict=True)
+    joined = tuple(torch.cat(part) for part in parts)
+    _require(
+        _equal(joined, subject.augmented(images, targets)), "two processes do not augment as one"
+    )
+
+
+def check_loss(subject: Subject) -> None:
+    """The loss is a finite number that all weights can learn from, also of a part of a batch."""
+    task, data = subject.task, subject.data
+    pixels, targets = subject.augmented(*subject.batch())
+    pixels, targets = task.mixed(pixels, targets, subject.how, classes=len(data.classes), seed=SEED)
+    head = head_of(subject.network)
+    for inputs, wanted in ((pixels, targets), (pixels[:3], targets[:3])):
+        subject.network.zero_grad()
+        loss = task.loss(subject.outputs(inputs), wanted, subject.how, head=head)
+        _require_loss(loss, "loss")
+        loss.backward()  # type: ignore[no-untyped-call]
+        for name, weight in subject.network.named_parameters():
+            _require(weight.grad is not None, f"the loss does not depend on {name}")
+    subject.network.zero_grad()
+
+
+def check_distillation(subject: Subject) -> None:
+    """A teacher's outputs give a finite loss."""
+    images, _ = subject.batch()
+    with torch.no_grad():
+        outputs = subject.outputs(images)
+    _require_loss(subject.task.distilled(outputs, outputs, temperature=2.0), "distilled")
+
+
+def check_stand_in(subject: Subject) -> None:
+    """Targets that stand in for real ones are augmented and learned like those."""
+    images, targets = subject.batch()
+    made = subject.task.stand_in(len(images), px=images.shape[-1])
+    _require(made.dtype == targets.dtype, f"stand-ins are {made.dtype}, targets {targets.dtype}")
+    _require(made.ndim == targets.ndim, f"stand-ins are {made.ndim}-d, targets {targets.ndim}-d")
+    pixels, changed = subject.augmented(images, made)
+    outputs, head = subject.outputs(pixels), head_of(subject.network)
+    _require_loss(subject.task.loss(outputs, changed, subject.how, head=head), "loss of stand-ins")
+
+
+def check_targets(subject: Subject) -> None:
+    """Each image has a stratum, and the same classes in the same order leave targets as they are."""
+    _, targets = subject.batch()
+    strata = subject.task.strata(targets.numpy())
+    _require(strata.shape == (BATCH,), f"strata are {strata.shape}, not one for each image")
+    same = torch.arange(len(subject.data.classes))
+    _require(
+        torch.equal(subject.task.relabelled(targets, same), targets), "relabelled changed targets"
+    )
+
+
+def check_evidence(subject: Subject) -> None:
+    """Metric and interval are within 0..1, and nothing differs from itself."""
+    found = subject.evidence()
+    score, (low, high) = found.score(), found.interval()
+    _require(len(found) == len(subject.data.test), f"evidence of {len(found)} images")
+    _require(0 <= low <= score.accuracy <= high <= 1, f"{score.accuracy} within {low}..{high}")
+    _require(math.isfinite(score.loss), f"loss {score.loss}")
+    none = found.minus(found)
+    _require(none.points == 0 and none.low <= 0 <= none.high, f"differs from itself: {none}")
+    chance = subject.task.chance(subject.data.test, classes=len(subject.data.classes))
+    _require(0 <= chance <= 1, f"chance is {chance}")
+
+
+def check_joining(subject: Subject) -> None:
+    """The evidence of processes or files, sent and joined, scores as that of one."""
+    parts = [subject.evidence(Share(rank, 2)) for rank in range(2)]
+    first, *others = (pickle.loads(pickle.dumps(part)) for part in parts)  # noqa: S301  our own
+    joined, whole = first.joined(others), subject.evidence()
+    _require(len(joined) == len(whole), f"{len(whole)} images, {len(joined)} after joining")
+    for ours, theirs in zip(joined.score(), whole.score(), strict=True):
+        _require(
+            math.isclose(ours, theirs, rel_tol=1e-4), f"{theirs} of one process, {ours} of two"
+        )
+
+
+CHECKS = (
+    check_augmentation,
+    check_shares,
+    check_loss,
+    check_distillation,
+    check_stand_in,
+    check_targets,
+    check_evidence,
+    check_joining,
+)
+
+
+def _require(kept: bool, message: str) -> None:
+    if not kept:  # not an assert statement: python -O removes those
+        raise AssertionError(message)
+
+
+def _require_loss(loss: Tensor, what: str) -> None:
+    _require(loss.ndim == 0, f"{what} is not a scalar, but {tuple(loss.shape)}")
+    _require(bool(loss.isfinite()), f"{what} is {loss.item()}")
+
+
+def _equal(some: tuple[Tensor, ...], others: tuple[Tensor, ...]) -> bool:
+    return all(torch.equal(one, other) for one, other in zip(some, others, strict=True))
