@@ -29,7 +29,7 @@ from nas.data.load import load_dataset
 from nas.export.litert_export import LITERT, require_litert
 from nas.export.onnx_export import Format
 from nas.export.quantize import ONNX, calibration_images
-from nas.export.running import Run
+from nas.export.running import Run, as_logits
 from nas.tasks.augmentation.augment import normalize
 from nas.training.recipe import Recipe
 from nas.training.train import train
@@ -123,7 +123,8 @@ def logits(run: Run, data: Dataset) -> NDArray[np.float32]:
     """Return logits of the validation images (n, classes)."""
     batches = (images for images, _ in data.val.batches(BATCH))
     prepared = (normalize(images, mean=data.mean, std=data.std) for images in batches)
-    return np.concatenate([run(images.contiguous().numpy()) for images in prepared])
+    outputs = (run(images.contiguous().numpy()) for images in prepared)
+    return np.concatenate([as_logits(output, where="the file") for output in outputs])
 
 
 def latencies(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from nas.checkpoints.feeding import KEY, Feed, Images, Values
 from nas.checkpoints.usage import Usage
-from nas.export.running import Logits, Takes, as_logits, free, taken
+from nas.export.running import Arrays, Takes, free, joined, of_each_image, taken
 from search_spaces import InputError
 from search_spaces.litert_export import litert_module
 
@@ -52,7 +52,7 @@ class LiteRtRun:
                 f"{where}: it has {len(inputs)} inputs and {len(outputs)} outputs: give a network that "
                 "takes one image"
             )
-        (self._given,), self._got = inputs, outputs[0]
+        (self._given,), self._got = inputs, outputs
         self.takes: Takes = self._taken()
 
     def _taken(self) -> Takes:
@@ -69,23 +69,24 @@ class LiteRtRun:
     @property
     def classes(self) -> int | None:
         """Number of outputs."""
-        shape = self._got["shape"]
+        shape = self._got[0]["shape"]
         return int(shape[1]) if len(shape) == 2 and not free(int(shape[1])) else None
 
-    def __call__(self, images: Images) -> Logits:
-        """Compute logits, one image at a time."""
+    def __call__(self, images: Images) -> Arrays:
+        """Compute outputs, one image at a time."""
         if self.takes.layout == "NHWC":
             images = np.moveaxis(images, 1, -1)
-        return np.concatenate([self._one(image) for image in np.ascontiguousarray(images)])
+        return joined([self._one(image) for image in np.ascontiguousarray(images)])
 
-    def _one(self, image: NDArray[Any]) -> Logits:
+    def _one(self, image: NDArray[Any]) -> list[NDArray[Any]]:
         try:
             self._interpreter.set_tensor(self._given["index"], _encoded(image[None], self._given))
             self._interpreter.invoke()
-            values = self._interpreter.get_tensor(self._got["index"])
+            values = [self._interpreter.get_tensor(got["index"]) for got in self._got]
         except (ValueError, RuntimeError) as error:
             raise _refused(self._where, error) from error
-        return as_logits(_decoded(values, self._got), where=self._where)
+        decoded = [_decoded(value, got) for value, got in zip(values, self._got, strict=True)]
+        return of_each_image(decoded, 1, where=self._where)
 
 
 def open_litert(model: bytes, *, where: str = "LiteRT") -> LiteRtRun:

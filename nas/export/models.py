@@ -14,7 +14,7 @@ from nas.checkpoints.feeding import Feed, Images
 from nas.data.source import MIN_RESOLUTION_PX
 from nas.export.litert_file import LiteRtRun, description_of, open_litert
 from nas.export.onnx_file import OnnxRun, open_onnx
-from nas.export.running import Logits, Run
+from nas.export.running import Arrays, Logits, Run, as_arrays, as_logits
 from nas.export.sidecar import own_or_beside
 from search_spaces import InputError
 from search_spaces.network import Network
@@ -25,24 +25,37 @@ ONNX_START = b"\x08"
 
 @dataclass(frozen=True)
 class Model:
-    """A network's runtime and the description of its input."""
+    """A network's runtime and the description of its input.
+
+    Attributes:
+        feed: The description.
+        run: The runtime.
+        where: Its file, for messages.
+    """
 
     feed: Feed
     run: Run
+    where: str = "the network"
 
-    def logits(self, pixels: NDArray[np.uint8]) -> Logits:
+    def outputs(self, pixels: NDArray[np.uint8]) -> Arrays:
         """Run the network on images.
 
         Args:
             pixels: (n, 3, size, size), from `nas.data.image_files.decode.decode`.
 
         Returns:
-            (n, classes).
+            Each (n, ...).
+        """
+        return self.run(self.feed.prepare(pixels))
+
+    def logits(self, pixels: NDArray[np.uint8]) -> Logits:
+        """Return the output of a classifier, (n, classes); see `outputs`.
 
         Raises:
-            InputError: The number of outputs differs from the number of class names.
+            InputError: It classifies nothing, or the number of its outputs differs from the number of
+                class names.
         """
-        logits = self.run(self.feed.prepare(pixels))
+        logits = as_logits(self.outputs(pixels), where=self.where)
         require_class_names(self.feed, logits.shape[1])
         return logits
 
@@ -120,17 +133,16 @@ def of_onnx(model: bytes, *, where: str = "ONNX") -> Model:
     description = run.description()
     if description is None:
         raise InputError(f"{where} does not say how to feed it: export it with nas export")
-    return Model(Feed.from_json(description, where=where, size_px=run.takes.size_px), run)
+    return Model(Feed.from_json(description, where=where, size_px=run.takes.size_px), run, where)
 
 
 def torch_run(network: Network) -> Run:
     """Wrap a network in eval mode, on the CPU."""
 
-    def run(images: Images) -> Logits:
+    def run(images: Images) -> Arrays:
         with torch.inference_mode():
             given = torch.from_numpy(images).to(memory_format=torch.channels_last)
-            logits: Logits = network(given).numpy()
-        return logits
+            return as_arrays(network(given))
 
     return run
 
@@ -168,7 +180,7 @@ def _agreeing(feed: Feed, run: OnnxRun | LiteRtRun, path: Path) -> Model:
             f"{path} takes images of {run.takes.size_px} px, and its description says {feed.size_px}: "
             "the description is another network's"
         )
-    return Model(feed, run)
+    return Model(feed, run, str(path))
 
 
 def _at(opened: tuple[Model, int | None], px: int | None, path: Path) -> Model:

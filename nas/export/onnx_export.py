@@ -17,7 +17,7 @@ from nas.checkpoints.checkpoint import Checkpoint
 from nas.checkpoints.feeding import Feed, Images
 from nas.checkpoints.usage import Usage
 from nas.export.onnx_file import describe_onnx, open_onnx, stamp_onnx
-from nas.export.running import Run
+from nas.export.running import Arrays, Run, as_arrays
 from nas.export.sidecar import write_sidecar
 from search_spaces.onnx_export import to_onnx
 from search_spaces.pixel_input import Exportable, PixelInput
@@ -112,15 +112,24 @@ def check(network: Exportable, run: Run, *, what: str) -> None:
 
 
 def largest_difference(network: Exportable, run: Run) -> float:
-    """Return the largest difference between a file's logits and torch's, on two random images."""
+    """Return the largest difference between a file's outputs and torch's, on two random images."""
     given, images = _random_images(network)
     was_training = network.training
     with torch.inference_mode():
         device = next(network.parameters()).device
-        expected = network.eval()(given.to(device)).cpu().numpy()
+        expected = network.eval()(given.to(device))
     network.train(was_training)
-    difference: NDArray[np.float32] = np.abs(run(images) - expected)
-    return float(difference.max() / max(1.0, float(np.abs(expected).max())))
+    pairs = zip(_each(run(images)), _each(as_arrays(expected)), strict=True)
+    return float(np.max([_relative(found, right) for found, right in pairs]))
+
+
+def _each(outputs: Arrays) -> tuple[NDArray[np.float32], ...]:
+    return outputs if isinstance(outputs, tuple) else (outputs,)
+
+
+def _relative(found: NDArray[np.float32], right: NDArray[np.float32]) -> float:
+    """Return the largest difference of an output, relative to its largest value above 1."""
+    return float(np.abs(found - right).max() / max(1.0, float(np.abs(right).max())))
 
 
 def _random_images(network: Exportable) -> tuple[torch.Tensor, Images]:

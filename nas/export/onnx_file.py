@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime as ort
+from numpy.typing import NDArray
 
 from nas.checkpoints.feeding import KEY, Feed, Images, Layout, Values
 from nas.checkpoints.usage import Usage
-from nas.export.running import Logits, Takes, as_logits, free, steps, taken
+from nas.export.running import Arrays, Takes, free, joined, of_each_image, steps, taken
 from search_spaces import InputError
 
 NUMPY_NAMES = {"tensor(float)": "float32", "tensor(double)": "float64"}
@@ -53,20 +54,24 @@ class OnnxRun:
         found: str | None = self._session.get_modelmeta().custom_metadata_map.get(KEY)
         return found
 
-    def __call__(self, images: Images) -> Logits:
-        """Compute logits in batches of the file's size."""
-        parts = [self._step(part)[:count] for part, count in steps(images, self.takes.batch)]
-        return np.concatenate(parts)
+    def __call__(self, images: Images) -> Arrays:
+        """Compute outputs in batches of the file's size."""
+        return joined(
+            [
+                [output[:count] for output in self._step(part)]
+                for part, count in steps(images, self.takes.batch)
+            ]
+        )
 
-    def _step(self, images: Images) -> Logits:
+    def _step(self, images: Images) -> list[NDArray[Any]]:
         if self.takes.layout == "NHWC":
             images = np.moveaxis(images, 1, -1)
         feed = np.ascontiguousarray(images, dtype=self.takes.dtype)
         try:
-            (first, *_) = self._session.run(None, {self._name: feed})
+            found = self._session.run(None, {self._name: feed})
         except Exception as error:
             raise _refused(self._where, error) from error
-        return as_logits(np.asarray(first), where=self._where)
+        return of_each_image([np.asarray(one) for one in found], len(feed), where=self._where)
 
 
 def open_onnx(model: bytes | Path, *, where: str = "ONNX", layout: Layout = "NCHW") -> OnnxRun:

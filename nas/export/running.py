@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import cast, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from nas.checkpoints.feeding import Images, Kind, Layout
+from nas.formatting import counted
+from nas.tasks.outputs import Outputs
 from search_spaces import InputError
 
 Logits = NDArray[np.float32]
 """(n, classes)."""
 
-Run = Callable[[Images], Logits]
-"""Images (n, 3, h, w), prepared by `Feed.prepare`, to logits, whatever the file's own layout and types."""
+Arrays = NDArray[np.float32] | tuple[NDArray[np.float32], ...]
+"""A network's outputs, each (n, ...): an array of the only one, or a tuple in the file's order."""
+
+Run = Callable[[Images], Arrays]
+"""Images (n, 3, h, w), prepared by `Feed.prepare`, to outputs, whatever the file's own layout and types."""
 
 Dimension = int | str | None
 """Dimension of a file's input: a number, or the name of a dynamic dimension (-1 in LiteRT)."""
@@ -108,20 +114,59 @@ def steps(images: Images, batch: int | None) -> Iterator[tuple[Images, int]]:
         yield part, count
 
 
+def of_each_image(
+    outputs: Sequence[NDArray[Any]], images: int, *, where: str
+) -> list[NDArray[Any]]:
+    """Return those outputs of a step that have an entry for each image.
+
+    Raises:
+        InputError: None has.
+    """
+    found = [output for output in outputs if output.ndim and len(output) == images]
+    if not found:
+        shapes = " and ".join("x".join(map(str, output.shape)) or "1" for output in outputs)
+        raise InputError(
+            f"{where}: its output is {shapes} for {counted(images, 'image')}: give a network that has one "
+            "for each image"
+        )
+    return found
+
+
 def channels_last(images: Images) -> Images:
     """Convert (n, 3, h, w) to (n, h, w, 3)."""
     return np.ascontiguousarray(images.transpose(0, 2, 3, 1))
 
 
-def as_logits(output: NDArray[np.generic], *, where: str) -> Logits:
-    """Convert a file's output to (n, classes).
+def joined(parts: Sequence[Sequence[NDArray[Any]]]) -> Arrays:
+    """Concatenate the outputs of several steps.
+
+    Args:
+        parts: Of each step, the outputs (n, ...).
+    """
+    whole = tuple(
+        np.concatenate(output).astype(np.float32, copy=False) for output in zip(*parts, strict=True)
+    )
+    return whole if len(whole) > 1 else whole[0]
+
+
+def as_arrays(outputs: Outputs) -> Arrays:
+    """Convert a network's outputs in torch to arrays."""
+    if isinstance(outputs, Tensor):
+        array: NDArray[np.float32] = outputs.cpu().numpy()
+        return array
+    return tuple(output.cpu().numpy() for output in outputs)
+
+
+def as_logits(outputs: Arrays, *, where: str) -> Logits:
+    """Convert the output of a classifier to (n, classes); if there are several, the first.
 
     Raises:
         InputError: It is not one value per class.
     """
+    output = outputs[0] if isinstance(outputs, tuple) else outputs
     flat = output.reshape(len(output), -1) if output.ndim > 2 and output.size else output
     # Some exporters leave a classifier's (n, classes, 1, 1).
     if flat.ndim != 2 or flat.shape[1] != max(output.shape[1:]):
-        shape = "x".join(map(str, output.shape)) or "a single number"
+        shape = "x".join(map(str, (1, *output.shape[1:])))
         raise InputError(f"{where}: its output is {shape}: give a network that classifies images")
-    return flat.astype(np.float32, copy=False)
+    return flat

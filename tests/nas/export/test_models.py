@@ -19,6 +19,7 @@ from nas.export.models import of_checkpoint, open_model
 from nas.export.onnx_export import checked_onnx, keep_onnx, with_preprocessing
 from nas.export.onnx_file import describe_onnx, open_onnx, stamp_onnx
 from nas.export.quantize import calibration_images, quantize_onnx
+from nas.export.running import as_logits
 from nas.export.sidecar import write_sidecar
 from search_spaces import InputError
 from tests.deploying import CLASSES, PX, dataset, trained_checkpoint
@@ -239,10 +240,30 @@ def test_outputs_that_are_no_classes(tmp_path):
         run = open_onnx(content)
         images = np.zeros((2, 3, 16, 16), np.float32)
         if good:  # (1, 3, 1, 1), as some exporters leave it
-            assert run(images).shape == (2, 3)
+            assert as_logits(run(images), where="ONNX").shape == (2, 3)
         else:
             with pytest.raises(InputError, match="its output is 1x1x16x16"):
-                run(images)
+                as_logits(run(images), where="ONNX")
+
+
+def test_files_of_several_outputs():
+    """Each has an entry for each image; a classifier's logits are the first."""
+    kinds = TensorProto.FLOAT
+    given = helper.make_tensor_value_info("x", kinds, [1, 3, 16, 16])
+    nodes = [
+        helper.make_node("ReduceMean", ["x"], ["all"], keepdims=0),
+        helper.make_node("ReduceMean", ["x"], ["channels"], axes=[2, 3], keepdims=0),
+        helper.make_node("ReduceMean", ["x"], ["map"], axes=[1], keepdims=0),
+    ]
+    got = [helper.make_tensor_value_info(node.output[0], kinds, None) for node in nodes]
+    graph = helper.make_graph(nodes, "g", [given], got)
+    opset = [helper.make_opsetid("", 17)]
+    model = helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString()
+    images = np.random.default_rng(0).random((4, 3, 16, 16), np.float32)
+    channels, pixels = open_onnx(model)(images)
+    assert np.allclose(channels, images.mean(axis=(2, 3)))
+    assert np.allclose(pixels, images.mean(axis=1), atol=1e-6)
+    assert np.array_equal(as_logits((channels, pixels), where="ONNX"), channels)
 
 
 def test_damaged_descriptions_are_refused(content, tmp_path):
