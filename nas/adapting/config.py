@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from nas.adapting.kinds import FINETUNE, SCRATCH, TRAININGS
 from nas.data.config import DataConfig
 from nas.engine.schedule_config import ScheduleConfig
-from nas.training.recipe import Augment, Recipe
+from nas.training.recipe import Recipe
 from nas.training.teacher_config import TeacherConfig
 from netadapt import Settings, Widths
 from netadapt.settings import TOLERANCE, Proposals
@@ -154,13 +154,13 @@ class AdaptConfig(BaseModel):
         return self.recipe.evaluation_crop(self.final_recipe.evaluation_crop(kept))
 
     @property
-    def augment(self) -> Augment:
-        """The augmentation that training images are stored for: that of the larger crops.
+    def recipe_of_images(self) -> Recipe:
+        """The recipe that training images are stored for: that of the larger crops.
 
         A training that only shifts images needs them at its own size.
         """
-        both = self.recipe.augment, self.final_recipe.augment
-        return max(both, key=lambda augment: augment.crop_area)
+        both = self.recipe, self.final_recipe
+        return max(both, key=lambda recipe: recipe.augment.crop_area)
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that are fixed once a run has begun, except device, target and teacher."""

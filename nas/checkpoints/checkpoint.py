@@ -7,7 +7,7 @@ import math
 import textwrap
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
@@ -16,15 +16,22 @@ from nas.checkpoints.feeding import Feed
 from nas.checkpoints.sound_weights import converted, stored_values
 from nas.checkpoints.torch_files import read_torch
 from nas.checkpoints.usage import Usage as Usage
-from nas.data.image_files.preparation import LEAST_CROP
+from nas.data.image_files.preparation import LEAST_CROP, Fit
 from nas.data.splits.rule import SplitRule
+from nas.tasks import CLASSIFY, task_of, task_of_spec
 from search_spaces import REFERENCES, ArchSpec, InputError, count
+from search_spaces.channels import class_tensors
 from search_spaces.network import Network, build
 from search_spaces.spec import from_dict, to_dict
 
 FORMAT = "mobile-nas seed 1"
 CROPPED_FORMAT = "mobile-nas seed 2"
 """Of networks whose images are cropped for evaluation, which earlier versions would not do."""
+
+TASK_FORMAT = "mobile-nas seed 3"
+"""Of networks for other tasks than classification, which earlier versions do not know."""
+
+FORMATS = (FORMAT, CROPPED_FORMAT, TASK_FORMAT)
 
 LONGEST_DETAIL = 200
 LARGEST_PX = 1 << 14
@@ -85,26 +92,39 @@ class Checkpoint:
         named: bool = True,
         generator: torch.Generator | None = None,
     ) -> Checkpoint:
-        """Return the network with a new, randomly initialized classifier for other classes.
+        """Return the network with new, randomly initialized class scores; see `for_task`."""
+        task = task_of_spec(self.spec)
+        return self.for_task(task, classes, named=named, generator=generator)
+
+    def for_task(
+        self,
+        task: str,
+        classes: tuple[str, ...],
+        *,
+        named: bool = True,
+        generator: torch.Generator | None = None,
+    ) -> Checkpoint:
+        """Return the network for other classes, or with a new head for another task.
+
+        What scores the classes is drawn anew; of the rest, what both networks have is kept.
 
         Args:
+            task: Name of the task; see `nas.tasks.task_of`.
             classes: Names of the new classes.
             named: Whether they are real; see `Usage`.
             generator: Draws the weights; seeded with 0 by default.
+
+        Raises:
+            InputError: The body cannot have a head of the task.
         """
-        head = replace(self.spec.head, classes=len(classes))
-        spec = replace(self.spec, head=head)
-        fresh = build(spec, generator=generator).state_dict()
-        last = _classifier_keys(fresh)
-        weights = {name: fresh[name] if name in last else w for name, w in self.weights.items()}
+        spec = task_of(task).headed(self.spec, classes=len(classes))
+        anew = {*class_tensors(spec), *class_tensors(self.spec)}
+        weights = {
+            name: tensor if name in anew or name not in self.weights else self.weights[name]
+            for name, tensor in build(spec, generator=generator).state_dict().items()
+        }
         usage = replace(self.usage, classes=classes, named=named)
         return replace(self, spec=spec, weights=weights, usage=usage)
-
-
-def _classifier_keys(weights: dict[str, torch.Tensor]) -> tuple[str, str]:
-    """Return the names of the last linear layer's weight and bias."""
-    *_, weight, bias = weights
-    return weight, bias
 
 
 def checkpoint_bytes(checkpoint: Checkpoint, *, run: str = "") -> bytes:
@@ -119,10 +139,10 @@ def checkpoint_bytes(checkpoint: Checkpoint, *, run: str = "") -> bytes:
     """
     buffer = io.BytesIO()
     content = {
-        "format": FORMAT if checkpoint.usage.crop == 1 else CROPPED_FORMAT,
+        "format": _format(checkpoint),
         "spec": to_dict(checkpoint.spec),
         "weights": {name: tensor.cpu() for name, tensor in checkpoint.weights.items()},
-        "usage": asdict(checkpoint.usage),
+        "usage": _usage_data(checkpoint.usage),
         "device": checkpoint.device,
         "feed": Feed.of(checkpoint).to_dict(),
     }
@@ -130,6 +150,20 @@ def checkpoint_bytes(checkpoint: Checkpoint, *, run: str = "") -> bytes:
     descent = {"from_parent": True} if checkpoint.from_parent else {}
     torch.save(content | named | descent, buffer)
     return buffer.getvalue()
+
+
+def _format(checkpoint: Checkpoint) -> str:
+    if task_of_spec(checkpoint.spec) != CLASSIFY:
+        return TASK_FORMAT
+    return FORMAT if checkpoint.usage.crop == 1 else CROPPED_FORMAT
+
+
+def _usage_data(usage: Usage) -> dict[str, Any]:
+    """Return plain data; `fit` is left out where it is the default, as before there was another."""
+    data = asdict(usage)
+    if usage.fit == "crop":
+        del data["fit"]
+    return data
 
 
 def load_checkpoint(path: Path | str) -> Checkpoint:
@@ -142,7 +176,7 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
     path = Path(path)
     _require_no_name(path)
     content = read_torch(path, wanted="a trained network, such as a run's seed.pt")
-    if content.get("format") not in (FORMAT, CROPPED_FORMAT):
+    if content.get("format") not in FORMATS:
         raise InputError(f"{path}: {_not_a_checkpoint(path, content)}")
     try:
         spec = from_dict(content["spec"], where=f"{path}, spec")
@@ -235,4 +269,7 @@ def _usage(data: dict[str, Any]) -> Usage:
     background = str(data.get("background", "black"))
     named = data.get("named", classes != placeholder_classes(len(classes)))
     rule = SplitRule.from_dict(data["rule"]) if "rule" in data else SplitRule(split_by="random")
-    return Usage(classes, trained_px, mean, std, background, bool(named), rule, crop)
+    fit = data.get("fit", "crop")
+    if fit not in get_args(Fit):
+        raise ValueError(f"fit {fit!r}")
+    return Usage(classes, trained_px, mean, std, background, bool(named), rule, crop, fit)

@@ -9,9 +9,10 @@ from typing import Any, cast
 
 from PIL import ImageColor
 
-from nas.data.image_files.preparation import LEAST_CROP
+from nas.data.image_files.preparation import LEAST_CROP, Fit
 from nas.data.splits.rule import SplitRule
-from search_spaces import InputError
+from search_spaces import ArchSpec, InputError
+from search_spaces.spec import from_dict
 
 SCHEMA = 1
 
@@ -24,6 +25,9 @@ FIXED = {
 
 CROPS = ("center-square", "center-fraction")
 """Without and with a `crop_fraction` below 1. Earlier versions do not know the second, and refuse it."""
+
+STRETCH = "stretch"
+"""All of the image, whatever its shape, as detectors see it."""
 
 LARGEST_PX = 16_384
 
@@ -102,8 +106,8 @@ class Reader:
 
     def crop(self) -> float:
         """Return the fraction of the shorter side that is seen."""
-        kind, fraction = self.choice("crop", CROPS), self.data.get("crop_fraction")
-        if kind == CROPS[0]:
+        kind, fraction = self.choice("crop", (*CROPS, STRETCH)), self.data.get("crop_fraction")
+        if kind in (CROPS[0], STRETCH):
             if fraction is not None and fraction != 1:
                 raise self.wrong("crop_fraction", f"1, as its 'crop' is {kind}")
             return 1.0
@@ -111,6 +115,15 @@ class Reader:
         if not _is_number(fraction) or not LEAST_CROP <= fraction <= 1:
             raise self.wrong("crop_fraction", f"a number from {LEAST_CROP:g} to 1")
         return float(fraction)
+
+    def fit(self) -> Fit:
+        """Return whether a square or all of an image is seen."""
+        return "stretch" if self.choice("crop", (*CROPS, STRETCH)) == STRETCH else "crop"
+
+    def network(self) -> ArchSpec | None:
+        """Return the network, if it is described."""
+        value = self.data.get("network")
+        return None if value is None else from_dict(value, where=f"{self.where}, network")
 
     def rule(self) -> SplitRule:
         """Return how images were held out; the default if it is not given."""

@@ -12,10 +12,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nas.checkpoints.feed_reader import CROPS, FIXED, SCHEMA, Reader
+from nas.checkpoints.feed_reader import CROPS, FIXED, SCHEMA, STRETCH, Reader
 from nas.checkpoints.usage import Usage
+from nas.tasks import CLASSIFY, task_of_spec
 from nas.tasks.augmentation.augment import normalize
-from search_spaces import InputError
+from search_spaces import ArchSpec, InputError
+from search_spaces.spec import to_dict
 
 if TYPE_CHECKING:
     from nas.checkpoints.checkpoint import Checkpoint
@@ -44,6 +46,7 @@ class Feed:
         outputs: Whether they are logits or probabilities.
         quantization: Scale and zero point of a quantized input.
         version: Version of mobile-nas that wrote the file; empty for files from elsewhere.
+        spec: The network, where its outputs cannot be read without it: of a detector, for example.
     """
 
     usage: Usage
@@ -54,11 +57,14 @@ class Feed:
     outputs: Outputs = "logits"
     quantization: tuple[float, int] | None = None
     version: str = field(default_factory=lambda: _own_version())
+    spec: ArchSpec | None = None
 
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> Feed:
         """Describe a checkpoint at its deployed resolution."""
-        return cls(checkpoint.usage, checkpoint.spec.resolution)
+        spec = checkpoint.spec
+        classifies = task_of_spec(spec) == CLASSIFY
+        return cls(checkpoint.usage, spec.resolution, spec=None if classifies else spec)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -92,11 +98,12 @@ class Feed:
             "std": list(self.usage.std),
             "background": self.usage.background,
             **FIXED,
-            "crop": CROPS[self.usage.crop < 1],
+            "crop": STRETCH if self.usage.fit == "stretch" else CROPS[self.usage.crop < 1],
             "crop_fraction": self.usage.crop,
             "outputs": self.outputs,
             "quantization": scale,
             "held_out": self.usage.rule.to_dict(),
+            **({} if self.spec is None else {"network": to_dict(self.spec)}),
         }
 
     def to_json(self) -> str:
@@ -143,6 +150,7 @@ class Feed:
             named=bool(data.get("named", True)),
             rule=read.rule(),
             crop=read.crop(),
+            fit=read.fit(),
         )
         return cls(
             usage,
@@ -153,6 +161,7 @@ class Feed:
             cast("Outputs", read.choice("outputs", get_args(Outputs))),
             read.quantization(),
             str(data.get(KEY, "")),
+            read.network(),
         )
 
 

@@ -83,7 +83,7 @@ def taylor_importance(parent: Checkpoint, data: Dataset) -> dict[str, Tensor]:
     task = task_of(data.task)
     for inputs, targets in training_inputs(data, images=IMAGES, batch_size=BATCH_SIZE):
         network.zero_grad()
-        loss = task.loss(network(inputs), targets, PLAIN, head=parent.spec.head)
+        loss = task.loss(network(inputs), targets, PLAIN, spec=parent.spec)
         loss.backward()  # type: ignore[no-untyped-call]
         for norm, space in norms.items():
             change = sum(_change(parameters[f"{norm}.{part}"]) for part in ("weight", "bias"))

@@ -13,12 +13,12 @@ from nas.checkpoints.checkpoint import Checkpoint
 from nas.checkpoints.class_file import ClassFile
 from nas.checkpoints.class_map import class_map
 from nas.checkpoints.class_names import Notify, listed
-from nas.checkpoints.scoring import relabelled
+from nas.checkpoints.scoring import SplitScore, relabelled
 from nas.checkpoints.usage import NORMALIZATIONS, Usage
 from nas.data.images import Dataset, require_crop
 from nas.data.share import WHOLE, Share
-from nas.tasks.task import Score
-from nas.training.evaluate import evaluate
+from nas.tasks import task_of, task_of_spec
+from nas.training.evaluate import evidence
 from nas.training.recipe import Recipe
 from nas.training.teacher import Teacher
 from nas.training.train import Keeper, Progress, TrainResult, train
@@ -47,18 +47,18 @@ class Retrained:
     Attributes:
         checkpoint: The network with its weights, deployed at the resolution that it was trained at.
         result: Result of the training; its accuracy is on val.
-        test: Score on the test split.
+        test: The metric on the test split, with its interval.
     """
 
     checkpoint: Checkpoint
     result: TrainResult
-    test: Score
+    test: SplitScore
 
 
 def train_from_scratch(
     spec: ArchSpec, data: Dataset, recipe: Recipe, **options: Unpack[FitOptions]
 ) -> Retrained:
-    """Train a network from random weights; its classes and resolution are set to the data's.
+    """Train a network from random weights; its head, classes and resolution are set to the data's.
 
     Raises:
         InputError: Fewer images than a batch, or with another center crop than the recipe's.
@@ -66,8 +66,8 @@ def train_from_scratch(
     """
     options.setdefault("seed", 0)
     require_crop(data, recipe.evaluation_crop(data.preparation.crop))
-    head = replace(spec.head, classes=len(data.classes))
-    spec = replace(spec, head=head, resolution=data.resolution_px)
+    headed = task_of(data.task).headed(spec, classes=len(data.classes))
+    spec = replace(headed, resolution=data.resolution_px)
     if recipe.normalization != "data":
         mean, std = NORMALIZATIONS[recipe.normalization]
         data = replace(data, mean=mean, std=std)
@@ -109,7 +109,10 @@ def _to_tune(start: Checkpoint, data: Dataset, recipe: Recipe) -> tuple[Network,
     data = replace(data, mean=start.usage.mean, std=start.usage.std)
     spec = replace(start.spec, resolution=data.resolution_px)
     network = Checkpoint(spec, start.weights, start.usage).network()
-    usage = replace(start.usage, trained_px=data.resolution_px, crop=data.preparation.crop)
+    prepared = data.preparation
+    usage = replace(
+        start.usage, trained_px=data.resolution_px, crop=prepared.crop, fit=prepared.fit
+    )
     return network, usage, data
 
 
@@ -159,7 +162,12 @@ def for_classes(
     Raises:
         InputError: The data has other classes.
     """
-    known = checkpoint.usage.classes
+    known, task = checkpoint.usage.classes, task_of_spec(checkpoint.spec)
+    if task != data.task:
+        raise InputError(
+            f"the network's head is for the task {task}, the images are annotated for {data.task}: give "
+            "it a new head by nas train --new-classifier"
+        )
     if len(known) != len(data.classes):
         raise InputError(
             f"the data has {len(data.classes)} classes, the network's head {len(known)}: give it a new "
@@ -195,7 +203,7 @@ def _trained(
     """Train a network and evaluate it on the test images."""
     options.setdefault("seed", 0)
     result = train(network, data, recipe, from_scratch=from_scratch, **options)
-    test = evaluate(
+    test = evidence(
         network,
         data.test,
         mean=data.mean,
@@ -206,4 +214,6 @@ def _trained(
         half=recipe.autocast,
         share=options.get("share", WHOLE),
     )
-    return Retrained(Checkpoint(network.spec, network.state_dict(), usage), result, test)
+    return Retrained(
+        Checkpoint(network.spec, network.state_dict(), usage), result, SplitScore.of(test)
+    )

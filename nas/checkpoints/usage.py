@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from nas.data.image_files.preparation import BACKGROUND, Preparation
+from nas.data.image_files.preparation import BACKGROUND, Fit, Preparation
 from nas.data.splits.rule import BY_DEFAULT, SplitRule
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class Usage:
         named: Whether `classes` are real names; placeholders are never matched with a folder's name.
         rule: How images were held out from training, if the data had no splits of its own.
         crop: Fraction of the shorter side that the input shows: see `Preparation`.
+        fit: Whether the input shows the central square or all of an image: see `Preparation`.
     """
 
     classes: tuple[str, ...]
@@ -43,11 +44,12 @@ class Usage:
     named: bool = True
     rule: SplitRule = BY_DEFAULT
     crop: float = 1.0
+    fit: Fit = "crop"
 
     @property
     def preparation(self) -> Preparation:
         """How an image file becomes its input; the white level is found for each image."""
-        return Preparation(self.background, crop=self.crop)
+        return Preparation(self.background, crop=self.crop, fit=self.fit)
 
     @classmethod
     def of(cls, data: Dataset) -> Self:
@@ -61,4 +63,5 @@ class Usage:
             prepared.background,
             rule=data.rule,
             crop=prepared.crop,
+            fit=prepared.fit,
         )

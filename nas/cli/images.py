@@ -14,12 +14,13 @@ from nas.data.image_files.names import printable
 from nas.display.progress import waiting
 from nas.engine.folder.data_changes import Resumed, read_contents
 from nas.engine.folder.run_folder import RunFolder
+from nas.tasks import task_of
 
 if TYPE_CHECKING:
     from nas.checkpoints.checkpoint import Usage
     from nas.data.images import Dataset
     from nas.data.load import ImageSource
-    from nas.training.recipe import Augment
+    from nas.training.recipe import Recipe
 
 
 def open_images(
@@ -30,7 +31,7 @@ def open_images(
     setting: str = "--batch-size",
     resumed: Resumed | None = None,
     of: Path | None = None,
-    augment: Augment | None = None,
+    how: Recipe | None = None,
     crop: float = 1.0,
 ) -> Dataset:
     """Read the images at `wanted.proxy_resolution`, or at their own size.
@@ -42,7 +43,7 @@ def open_images(
         setting: Option or setting that changes `batch_size`, for the error message.
         resumed: The resumed run, if any.
         of: See `find_images`.
-        augment: How training images are cropped, if they are.
+        how: The training, if there is one: whether it crops images.
         crop: See `find_images`.
 
     Raises:
@@ -51,7 +52,7 @@ def open_images(
     """
     source = find_images(wanted, console, resumed=resumed, of=of, crop=crop)
     px = wanted.proxy_resolution or source.default_px()
-    return read_images(source, px, console, batch_size=batch_size, setting=setting, augment=augment)
+    return read_images(source, px, console, batch_size=batch_size, setting=setting, how=how)
 
 
 def find_images(
@@ -128,7 +129,7 @@ def read_images(
     batch_size: int,
     setting: str = "--batch-size",
     beside_px: Sequence[int] = (),
-    augment: Augment | None = None,
+    how: Recipe | None = None,
 ) -> Dataset:
     """Read images at a size, with progress.
 
@@ -139,7 +140,7 @@ def read_images(
         batch_size: Minimum number of training images.
         setting: Option or setting that changes `batch_size`, for the error message.
         beside_px: Other sizes that the images will also be read at.
-        augment: How training images are cropped, if they are.
+        how: The training, if there is one: whether it crops images.
 
     Raises:
         InputError: An image cannot be read, or there are fewer training images than a batch.
@@ -148,7 +149,8 @@ def read_images(
 
     reading = f"reading images of {source.name} at {px} px"
     train_px, *beside_train = (
-        side if augment is None else augment.stored_px(side) for side in (px, *beside_px)
+        side if how is None else task_of(source.task).stored_px(how, side)
+        for side in (px, *beside_px)
     )
     with waiting(console, reading) as status:
         images = source.at(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nas.data import embedded, torchvision_sets
+from nas.data.annotations.folder import format_of, read_box_folder
 from nas.data.folders.class_folders import read_folder
 from nas.data.folders.layout import LayoutName
 from nas.data.image_files.names import printable
@@ -25,12 +26,14 @@ class Found(NamedTuple):
         classes: Class names.
         pictures: Images of each split.
         notes: What the user should know about it, one line each.
+        task: Name of what can be learned of it.
     """
 
     name: str
     classes: tuple[str, ...]
     pictures: Mapping[str, Pictures | None]
     notes: tuple[str, ...] = ()
+    task: str = "classify"
 
 
 def find(
@@ -54,6 +57,8 @@ def find(
         return Found(embedded.PHOTOS, folder.classes, splits)
     if is_folder(source) or not source:
         path = expanded(source)
+        if path.is_dir() and format_of(path) is not None:
+            return _with_boxes(path, max_megapixels)
         folder = read_folder(path, layout=layout, max_megapixels=max_megapixels)
         splits = {"train": folder.train, "val": folder.val, "test": folder.test}
         return Found(printable(path.resolve().name), folder.classes, splits, folder.notes)
@@ -66,6 +71,24 @@ def find(
         name, expanded(str(torchvision_sets.download_root(root)))
     )
     return Found(name, known, opened)
+
+
+def _with_boxes(path: Path, max_megapixels: float) -> Found:
+    boxes = read_box_folder(path, max_megapixels=max_megapixels)
+    splits = {split: boxes.splits.get(split) for split in ("train", "val", "test")}
+    name = printable(path.resolve().name)
+    return Found(name, boxes.classes, splits, boxes.notes, task="detect")
+
+
+def task_of_source(source: str) -> str:
+    """Return the name of what can be learned of a data set, without reading its images.
+
+    >>> task_of_source("CIFAR10")
+    'classify'
+    """
+    folder = expanded(source) if is_folder(source) else None
+    annotated = folder is not None and folder.is_dir() and format_of(folder) is not None
+    return "detect" if annotated else "classify"
 
 
 def expanded(source: str) -> Path:

@@ -117,14 +117,14 @@ def inspect(source: ImageSource, *, progress: ProgressCallback | None = None) ->
         good = [index for index in range(len(part)) if index not in found]
         small.append(images[good])
         members += [
-            Member(split, source.classes[int(part.labels[index])], part.describe(index))
+            Member(split, source.classes[int(part.strata[index])], part.describe(index))
             for index in good
         ]
     groups = copies(np.concatenate(small))
     return Inspection(
         classes=source.classes,
         counts={
-            split: tuple(np.bincount(part.labels, minlength=len(source.classes)).tolist())
+            split: tuple(np.bincount(part.strata, minlength=len(source.classes)).tolist())
             for split, part in source.pictures.items()
         },
         sides=_sides(list(source.pictures.values())),

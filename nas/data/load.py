@@ -12,7 +12,7 @@ from nas.data.folders.contents import Contents
 from nas.data.folders.layout import LayoutName
 from nas.data.image_files.decode import ProgressCallback
 from nas.data.image_files.opening import MAX_MEGAPIXELS
-from nas.data.image_files.preparation import BACKGROUND, LEAST_CROP, Preparation
+from nas.data.image_files.preparation import BACKGROUND, LEAST_CROP, Fit, Preparation
 from nas.data.image_files.unreadable import Unreadable
 from nas.data.image_files.whites import white_of_sample
 from nas.data.images import Dataset
@@ -115,7 +115,8 @@ def open_source(
     missing, memory = missing_splits(found), Memory.of(source)
     all_train = found.pictures["train"]
     assert all_train is not None
-    preparation = Preparation(background, white_of_sample(all_train), crop)
+    fit: Fit = "crop" if found.task == "classify" else "stretch"
+    preparation = Preparation(background, white_of_sample(all_train), crop, fit=fit)
     left_out: tuple[Unreadable, ...] = ()
     if skip_bad_images:
         parts = {split: part for split, part in found.pictures.items() if part is not None}
@@ -135,6 +136,7 @@ def open_source(
         left_out,
         memory,
         rule=rule,
+        task=found.task,
     )
 
 

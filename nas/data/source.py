@@ -61,6 +61,7 @@ class ImageSource:
         rule: How images were held out.
         crops_train: Whether training images are center-cropped like val and test, for a network in use; a
             training crops them itself.
+        task: Name of what can be learned of them.
         said: Warnings already logged, so that another resolution does not repeat them.
     """
 
@@ -78,6 +79,7 @@ class ImageSource:
     accepts_changes: bool = False
     rule: SplitRule = BY_DEFAULT
     crops_train: bool = False
+    task: str = "classify"
     said: set[str] = field(default_factory=set, compare=False, repr=False)
 
     def default_px(self) -> int:
@@ -227,4 +229,5 @@ def _dataset(
         left_out=tuple(one.name for one in source.left_out),
         changes=changes,
         rule=source.rule,
+        task=source.task,
     )

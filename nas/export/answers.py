@@ -14,7 +14,9 @@ from nas.data.image_files.unreadable import UnreadableError
 from nas.data.images import Split
 from nas.export.models import Model, of_onnx, open_model
 from nas.export.onnx_export import keep_onnx
+from nas.tasks import CLASSIFY, task_of
 from nas.tasks.classification import Answers, AnswersMeter
+from nas.tasks.task import Evidence
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +36,32 @@ def classify(
     meter, done = AnswersMeter(), 0
     for images, labels in split.batches(EVALUATED_AT_ONCE):
         meter.add(torch.from_numpy(model.logits(images.numpy())), labels)
+        done += len(images)
+        progress(done)
+    return meter.evidence()
+
+
+def evidence_of(
+    model: Model,
+    split: Split,
+    *,
+    task: str,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Evidence:
+    """Return what a network does on the images of a split whose classes are the network's.
+
+    Args:
+        model: The network.
+        split: Images at its resolution.
+        task: What is learned of the images; see `nas.tasks.task_of`.
+        progress: Called with the number of images done.
+    """
+    if task == CLASSIFY:  # whose files may return probabilities, and any number of outputs
+        return classify(model, split, progress)
+    meter, done = task_of(task).meter(spec=model.feed.spec), 0
+    for images, targets in split.batches(EVALUATED_AT_ONCE):
+        outputs = tuple(torch.from_numpy(one) for one in model.outputs(images.numpy()))
+        meter.add(outputs if len(outputs) > 1 else outputs[0], targets)
         done += len(images)
         progress(done)
     return meter.evidence()

@@ -75,7 +75,7 @@ def find_suspects(
     for splits in COMPARED:
         shown = part_of(progress, done=done, total=total)
         members, shares = _classified(model, source, splits, shown)
-        own = [int(source.pictures[split].labels[index]) for split, index in members]
+        own = [int(source.pictures[split].strata[index]) for split, index in members]
         found += [
             _suspect(source, members[doubt.index], folders[doubt.guess], doubt)
             for doubt in label_errors(shares, lookup[own])
@@ -91,7 +91,7 @@ def _suspect(source: ImageSource, member: tuple[str, int], guess: str, doubt: Do
         split,
         index,
         part.describe(index),
-        source.classes[int(part.labels[index])],
+        source.classes[int(part.strata[index])],
         guess,
         doubt.label_probability,
         doubt.guess_probability,

@@ -11,15 +11,30 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 from nas.tasks.task import Task
+from search_spaces import ArchSpec
 from search_spaces.errors import InputError
+from search_spaces.heads.specs import SSDLiteHead
 from search_spaces.nearest import did_you_mean
 
 GROUP = "mobile_nas.tasks"
 
-CLASSIFY = "classify"
+CLASSIFY, DETECT = "classify", "detect"
 
-TASKS: Mapping[str, str] = {CLASSIFY: "nas.tasks.classification:Classification"}
+TASKS: Mapping[str, str] = {
+    CLASSIFY: "nas.tasks.classification:Classification",
+    DETECT: "nas.tasks.detection.detection:Detection",
+}
 """Import path of each built-in task, by name."""
+
+
+def task_of_spec(spec: ArchSpec) -> str:
+    """Return the name of the task that a network's head is for.
+
+    >>> from search_spaces.references import mobilenet_v2
+    >>> task_of_spec(mobilenet_v2())
+    'classify'
+    """
+    return DETECT if isinstance(spec.head, SSDLiteHead) else CLASSIFY
 
 
 @cache  # tasks have no state

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,15 +15,17 @@ from torch.nn import functional
 from nas.data.images import labels_of
 from nas.tasks.augmentation.augment import augment
 from nas.tasks.augmentation.mixing import mix
+from nas.tasks.confusion import Confusion
 from nas.tasks.intervals import Difference, wilson
-from nas.tasks.task import Score
+from nas.tasks.task import Metric, Score
+from search_spaces.heads.specs import classifier
 
 if TYPE_CHECKING:
     from nas.data.images import Split
     from nas.data.share import Share
     from nas.tasks.outputs import Outputs
     from nas.tasks.task import Learning
-    from search_spaces import HeadSpec
+    from search_spaces import ArchSpec
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +68,10 @@ class Answers:
         """Return the paired difference of the accuracies."""
         return Difference.of(self.correct.tolist(), other.correct.tolist())
 
+    def details(self, classes: Sequence[str]) -> dict[str, Any]:
+        """Return the accuracy of each class, and the confusion matrix."""
+        return Confusion.of(self, tuple(classes)).to_dict()
+
     def joined(self, others: Sequence[Answers]) -> Answers:
         """Return these answers followed by others."""
         every = [self, *others]
@@ -74,6 +80,34 @@ class Answers:
             np.concatenate([part.right for part in every]),
             sum(part.total_loss for part in every),
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Shares:
+    """The class of an image, as probabilities float32 (classes,)."""
+
+    probabilities: Tensor
+
+    def drawn(self, pixels: Tensor, classes: Sequence[str]) -> Tensor:  # noqa: ARG002
+        """Return the image as it is: a class has no place in it."""
+        return pixels.clone()
+
+    def document(
+        self,
+        classes: Sequence[str],
+        *,
+        size: tuple[int, int],  # noqa: ARG002
+    ) -> list[dict[str, Any]]:
+        """Return every class with its probability, the best first."""
+        order = self.probabilities.argsort(descending=True, stable=True).tolist()
+        return [
+            {
+                "class": classes[index],
+                "index": index,
+                "probability": float(self.probabilities[index]),
+            }
+            for index in order
+        ]
 
 
 class AnswersMeter:
@@ -99,6 +133,16 @@ class AnswersMeter:
 
 class Classification:
     """The task of networks with a classifier; targets are class indices, int64 (N,)."""
+
+    metric = Metric("accuracy", "top-1 accuracy")
+
+    def headed(self, spec: ArchSpec, *, classes: int) -> ArchSpec:
+        """Return the network with another number of classes."""
+        return replace(spec, head=replace(classifier(spec.head), classes=classes))
+
+    def stored_px(self, how: Learning, size_px: int) -> int:
+        """Return the side at which a random crop of mean area keeps its detail."""
+        return how.augment.stored_px(size_px)
 
     def strata(self, targets: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the classes: of each, the same fraction is held out."""
@@ -150,7 +194,7 @@ class Classification:
         targets: Tensor,
         how: Learning,
         *,
-        head: HeadSpec | None,  # noqa: ARG002
+        spec: ArchSpec | None,  # noqa: ARG002
     ) -> Tensor:
         """Return the cross entropy of logits (N, classes) with labels (N,), smoothed, or probabilities."""
         assert isinstance(outputs, Tensor)
@@ -166,7 +210,22 @@ class Classification:
         targets = functional.softmax(taught.float() / temperature, dim=1)
         return functional.cross_entropy(outputs / temperature, targets) * temperature**2
 
-    def meter(self, *, head: HeadSpec | None) -> AnswersMeter:  # noqa: ARG002
+    def truth(self, targets: Tensor) -> list[Shares]:
+        """Return the class of each image."""
+        count = int(targets.max()) + 1 if len(targets) else 0
+        return [Shares(one) for one in functional.one_hot(targets, count).float()]
+
+    def predictions(
+        self,
+        outputs: Outputs,
+        *,
+        spec: ArchSpec | None,  # noqa: ARG002
+    ) -> list[Shares]:
+        """Return the probabilities of logits (N, classes)."""
+        assert isinstance(outputs, Tensor)
+        return [Shares(one) for one in functional.softmax(outputs.float(), dim=1)]
+
+    def meter(self, *, spec: ArchSpec | None) -> AnswersMeter:  # noqa: ARG002
         """Return an empty meter."""
         return AnswersMeter()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from search_spaces import ArchSpec, HeadSpec
+from search_spaces import ArchSpec
 
 Outputs = Tensor | tuple[Tensor, ...]
 """Each (N, ...): a classifier's logits (N, classes), or for example scores and boxes of a detector."""
@@ -17,7 +17,7 @@ def as_floats(outputs: Outputs) -> Outputs:
     return tuple(output.float() for output in outputs)
 
 
-def head_of(module: nn.Module) -> HeadSpec | None:
-    """Return the head of a network, which says how to read its outputs; None for modules of others."""
+def spec_of(module: nn.Module) -> ArchSpec | None:
+    """Return the spec of a network, which says how to read its outputs; None for modules of others."""
     spec: ArchSpec | None = getattr(module, "spec", None)
-    return None if spec is None else spec.head
+    return spec

@@ -71,3 +71,22 @@ class Augment(BaseModel):
         (96, 122)
         """
         return math.ceil(size_px / math.sqrt((self.crop_area + 1) / 2))
+
+
+class DetectSettings(BaseModel):
+    """Augmentation that moves boxes with their image; see `nas.tasks.detection.augmentation`."""
+
+    model_config = SETTINGS
+
+    crop: bool = Field(
+        default=True,
+        description="train on random crops that keep some of the objects (Liu et al. 2016); a detector's",
+    )
+    zoom_out: Fraction = Field(
+        default=0.0, description="fraction of images that are shrunk on a gray ground; a detector's"
+    )
+    distort: Fraction = Field(
+        default=0.5,
+        description="probability of each change of brightness, contrast, saturation, hue and order of "
+        "channels; a detector's",
+    )

@@ -6,7 +6,7 @@ that everything else can batch, move and share both without knowing the task.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from nas.tasks.intervals import Difference
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from nas.data.images import Split
     from nas.data.share import Share
     from nas.tasks.outputs import Outputs
-    from nas.tasks.settings import Augment
-    from search_spaces import HeadSpec
+    from nas.tasks.settings import Augment, DetectSettings
+    from search_spaces import ArchSpec
 
 
 class Learning(Protocol):
@@ -32,9 +32,21 @@ class Learning(Protocol):
         ...
 
     @property
+    def detect(self) -> DetectSettings:
+        """Augmentation that moves boxes."""
+        ...
+
+    @property
     def label_smoothing(self) -> float:
         """Fraction of the target spread evenly over classes."""
         ...
+
+
+class Metric(NamedTuple):
+    """What a task's score is called: in columns and sentences, and in full."""
+
+    name: str
+    full: str
 
 
 class Score(NamedTuple):
@@ -63,6 +75,14 @@ class Evidence(Protocol):
         """Return how much higher the metric is than another network's on the same images."""
         ...
 
+    def details(self, classes: Sequence[str]) -> Mapping[str, Any]:
+        """Return what else there is to say about the images, as plain data: by class, by size.
+
+        Args:
+            classes: Names of the classes.
+        """
+        ...
+
     def joined(self, others: Sequence[Self]) -> Self:
         """Return the evidence of these images and of others."""
         ...
@@ -85,8 +105,52 @@ class Meter(Protocol):
         ...
 
 
+class Prediction(Protocol):
+    """What a network says of an image, or what is true of it."""
+
+    def drawn(self, pixels: Tensor, classes: Sequence[str]) -> Tensor:
+        """Draw it on an image.
+
+        Args:
+            pixels: uint8 (3, H, W), on the CPU; not modified.
+            classes: Names of the classes.
+
+        Returns:
+            uint8 (3, H, W).
+        """
+        ...
+
+    def document(self, classes: Sequence[str], *, size: tuple[int, int]) -> Any:
+        """Return it as plain data.
+
+        Args:
+            classes: Names of the classes.
+            size: Width and height of the image in pixels.
+        """
+        ...
+
+
 class Task(Protocol):
     """What is learned of images: how targets follow augmentation, the loss, and the metric."""
+
+    @property
+    def metric(self) -> Metric:
+        """The metric, which `Score.accuracy` holds."""
+        ...
+
+    def headed(self, spec: ArchSpec, *, classes: int) -> ArchSpec:
+        """Return a network with a head of this task for a number of classes.
+
+        A head of the task keeps all but its classes; another one is replaced.
+
+        Raises:
+            InputError: The body cannot have such a head.
+        """
+        ...
+
+    def stored_px(self, how: Learning, size_px: int) -> int:
+        """Return the side at which training images are stored, for augmentation that crops them."""
+        ...
 
     def strata(self, targets: NDArray[Any]) -> NDArray[Any]:
         """Return the group of each image, (N,): of every group the same fraction is held out."""
@@ -152,7 +216,7 @@ class Task(Protocol):
         ...
 
     def loss(
-        self, outputs: Outputs, targets: Tensor, how: Learning, *, head: HeadSpec | None
+        self, outputs: Outputs, targets: Tensor, how: Learning, *, spec: ArchSpec | None
     ) -> Tensor:
         """Return the mean loss of a batch, a scalar.
 
@@ -160,7 +224,7 @@ class Task(Protocol):
             outputs: The network's, in float32.
             targets: From `mixed`.
             how: Settings of the training.
-            head: The network's, if known: it says how to read the outputs.
+            spec: The network's, if known: it says how to read the outputs.
         """
         ...
 
@@ -174,6 +238,19 @@ class Task(Protocol):
         """
         ...
 
-    def meter(self, *, head: HeadSpec | None) -> Meter:
+    def truth(self, targets: Tensor) -> Sequence[Prediction]:
+        """Return what is true of each image, (N, ...)."""
+        ...
+
+    def predictions(self, outputs: Outputs, *, spec: ArchSpec | None) -> Sequence[Prediction]:
+        """Return what a network says of each image.
+
+        Args:
+            outputs: Its outputs, on the CPU.
+            spec: The network's, if known.
+        """
+        ...
+
+    def meter(self, *, spec: ArchSpec | None) -> Meter:
         """Return an empty meter for the outputs of a network with this head, if known."""
         ...

@@ -10,7 +10,7 @@ from nas.data.images import Split
 from nas.data.share import WHOLE, Share
 from nas.tasks import CLASSIFY, task_of
 from nas.tasks.augmentation.augment import normalize
-from nas.tasks.outputs import Outputs, head_of
+from nas.tasks.outputs import Outputs, spec_of
 from nas.tasks.task import Evidence, Score
 from nas.training.data_parallel.reductions import gathered
 from nas.training.machine.half import autocast
@@ -69,7 +69,7 @@ def evidence(
     device = torch.device(device)
     was_training = module.training
     module.eval()
-    meter = task_of(task).meter(head=head_of(module))
+    meter = task_of(task).meter(spec=spec_of(module))
     fitting = batch_size
     for images, targets in split.batches(batch_size, share=share):
         done = 0

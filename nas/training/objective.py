@@ -17,7 +17,7 @@ from nas.tasks.outputs import Outputs, as_floats
 from nas.training.machine.half import autocast
 from nas.training.recipe import Recipe
 from nas.training.teacher import Teacher
-from search_spaces import HeadSpec
+from search_spaces import ArchSpec
 
 Forward = Callable[[Tensor], Outputs]
 """A network: normalized images (N, 3, px, px) -> its outputs, such as logits (N, classes)."""
@@ -34,7 +34,7 @@ class Objective:
         device: Where to compute.
         teacher: A network to learn from beside the targets.
         share: This process's part of every batch. Mixing takes its partners from that part.
-        head: The network's, if known: it says how to read the outputs.
+        spec: The network's, if known: it says how to read the outputs.
     """
 
     dataset: Dataset
@@ -43,7 +43,7 @@ class Objective:
     device: torch.device
     teacher: Teacher | None = None
     share: Share = WHOLE
-    head: HeadSpec | None = None
+    spec: ArchSpec | None = None
 
     def prepared(
         self, images: Tensor, targets: Tensor, *, step: int, px: int | None
@@ -88,7 +88,7 @@ class Objective:
         with autocast(self.recipe.autocast, self.device):
             outputs = as_floats(forward(inputs))
         task, teacher = task_of(self.dataset.task), self.teacher
-        loss = task.loss(outputs, targets, self.recipe, head=self.head)
+        loss = task.loss(outputs, targets, self.recipe, spec=self.spec)
         if teacher is None:
             return loss
         with autocast(self.recipe.autocast, self.device):

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from nas.data.image_files.preparation import LEAST_CROP
 from nas.schema import SETTINGS, Fraction, Strength
 from nas.tasks.settings import Augment as Augment
+from nas.tasks.settings import DetectSettings
 
 DEFAULT_EPOCHS = 5.0
 
@@ -179,6 +188,9 @@ class Recipe(BaseModel):
     augment: Augment = Field(
         default=Augment(), description="random augmentation of training images"
     )
+    detect: DetectSettings = Field(
+        default=DetectSettings(), description="augmentation of a detector's training images"
+    )
     normalization: Literal["data", "inception", "imagenet"] = Field(
         default="data",
         description="of inputs, from scratch: by the data's mean and deviation, to -1..1, or by ImageNet's",
@@ -219,6 +231,14 @@ class Recipe(BaseModel):
                 f"min_steps is for a length in epochs, got steps={steps}, min_steps={given['min_steps']}"
             )
         return {**given, "epochs": DEFAULT_EPOCHS} if epochs is None and steps is None else given
+
+    @model_serializer(mode="wrap")
+    def _without_defaults_of_tasks(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out settings of other tasks, so that records of classifiers stay as they are."""
+        dumped: dict[str, Any] = dump(self)
+        if self.detect == DetectSettings():
+            dumped.pop("detect", None)
+        return dumped
 
     @model_validator(mode="after")
     def _one_average(self) -> Self:

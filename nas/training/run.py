@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from nas.data.images import Dataset
 from nas.data.share import Share
 from nas.randomness import CHANGES, LAYERS, derived_seed
-from nas.tasks.outputs import head_of
+from nas.tasks.outputs import spec_of
 from nas.tasks.task import Score
 from nas.training.data_parallel.reductions import average_gradients
 from nas.training.evaluate import evaluate
@@ -72,7 +72,7 @@ class TrainingRun:
         self._module = module.train()
         self._recipe = recipe
         moved = None if teacher is None else _moved(teacher, device)
-        self._objective = Objective(dataset, recipe, seed, device, moved, share, head_of(module))
+        self._objective = Objective(dataset, recipe, seed, device, moved, share, spec_of(module))
         self._order = Order(dataset.train, recipe.batch_size, seed, first, share)
         self._batches = self._order.batches(0)
         self._optimizer = make_optimizer(module, recipe)

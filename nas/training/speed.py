@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from nas.data.share import WHOLE
-from nas.tasks import CLASSIFY, task_of
+from nas.tasks import task_of, task_of_spec
 from nas.training.machine.allocator import keep_freed_memory
 from nas.training.recipe import Recipe
 from search_spaces import ArchSpec
@@ -38,10 +38,10 @@ def training_speed(spec: ArchSpec, recipe: Recipe, *, px: int, threads: int) -> 
     network = build(spec).to(memory_format=torch.channels_last)
     optimizer = make_optimizer(network, recipe)
     count = _timed_images(recipe.batch_size, px)
-    stored = recipe.augment.stored_px(px)
+    task = task_of(task_of_spec(spec))
+    stored = task.stored_px(recipe, px)
     draw = torch.Generator().manual_seed(0)
     images = torch.randint(256, (count, 3, stored, stored), dtype=torch.uint8, generator=draw)
-    task = task_of(CLASSIFY)
     targets = task.stand_in(count, px=stored)
     times = []
     for _ in range(3):
@@ -50,7 +50,7 @@ def training_speed(spec: ArchSpec, recipe: Recipe, *, px: int, threads: int) -> 
             images, targets, recipe, generator=draw, size_px=px, share=WHOLE
         )
         inputs = normalize(pixels, mean=(0.5,) * 3, std=(0.25,) * 3)
-        task.loss(network(inputs), learned, recipe, head=spec.head).backward()  # type: ignore[no-untyped-call]
+        task.loss(network(inputs), learned, recipe, spec=spec).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad()
         times.append(time.perf_counter() - begin)

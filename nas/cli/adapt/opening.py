@@ -301,7 +301,7 @@ def _images(
         batch_size=1,
         resumed=resumed,
         of=path,
-        augment=config.augment,
+        how=config.recipe_of_images,
         crop=config.evaluation_crop(seed.usage.crop),
     )
     try:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from rich.box import SIMPLE
 from rich.table import Table
 
-from nas.export.confusion import ClassScore, Confusion
 from nas.formatting import one_line, percent
+from nas.tasks.confusion import ClassScore, Confusion
 
 MATRIX_CLASSES = 20
 """Maximum number of classes whose matrix fits a terminal."""

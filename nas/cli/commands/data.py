@@ -129,7 +129,7 @@ def _write(wrong: LabelErrors, output: Path, worst: int, console: Console) -> No
 def _draw(found: Any, px: int, how: Any, path: Path, console: Console) -> None:
     from nas.tasks.augmentation.sample_sheet import sample_sheet  # imports torch
 
-    shown = read_images(found, px, console, batch_size=1, augment=how.augment)
+    shown = read_images(found, px, console, batch_size=1, how=how)
     content = io.BytesIO()
     sample_sheet(shown, how.augment).save(content, format="PNG")
     write_whole(path, content.getvalue())

@@ -1,4 +1,4 @@
-"""`nas evaluate`: top-1 accuracy of a trained network."""
+"""`nas evaluate`: a trained network's accuracy, or what else its task is measured by."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from nas.checkpoints.class_file import read_class_file
-from nas.cli.commands.confusion_table import confusion_tables
+from nas.cli.commands.detail_tables import detail_tables
 from nas.cli.data_options import ImageOptions, data_config
 from nas.cli.images import images_of
 from nas.cli.option_groups import OptionGroup, with_groups
@@ -19,7 +19,7 @@ from nas.cli.sizes import note_sizes
 from nas.cli.specs import ClassFileOption, trained_file
 from nas.display.output import JsonFlag, messages, print_json, results
 from nas.display.progress import Waiting, waiting
-from nas.export.confusion import Confusion
+from nas.tasks import task_of
 from search_spaces import InputError
 from search_spaces.nearest import did_you_mean
 from search_spaces.shell import quoted
@@ -27,7 +27,7 @@ from search_spaces.shell import quoted
 if TYPE_CHECKING:
     from nas.data.images import Dataset
     from nas.export.models import Model
-    from nas.tasks.classification import Answers
+    from nas.tasks.task import Evidence, Metric
 
 SPLITS = {"train": ("train",), "val": ("val",), "test": ("test",), "all": ("train", "val", "test")}
 
@@ -39,7 +39,7 @@ class EvaluateOptions(OptionGroup):
     data: Annotated[
         str,
         typer.Option(
-            help="Folder of class folders named like the network's classes, or a data set's name."
+            help="Folder of images annotated with the network's classes, or a data set's name."
         ),
     ]
     split: Annotated[str, typer.Option(metavar="|".join(SPLITS), help="Split to evaluate.")] = (
@@ -61,7 +61,10 @@ def evaluate(
     images: ImageOptions,
     as_json: JsonFlag = False,
 ) -> None:
-    """Print a network's top-1 accuracy with a 95% interval, accuracy by class, and the confusion matrix."""
+    """Print a network's metric on test images with a 95% interval, and more by class.
+
+    A classifier has its top-1 accuracy and the confusion matrix, a detector COCO's AP.
+    """
     _require_split(on.split)
     path = trained_file(
         file, mend=f"train it first with nas train {quoted(file)} --data {quoted(on.data)}"
@@ -81,23 +84,28 @@ def evaluate(
     with waiting(console, "evaluating") as status:
         notes: list[str] = []
         known = relabelled(data, model.feed.usage, classes=names, notify=notes.append)
-        answers = _answers(model, known, SPLITS[on.split], status)
+        evidence = _evidence(model, known, SPLITS[on.split], status)
     for note in notes:
         console.print(note, soft_wrap=True)
-    _note_held_out(data, on.split, answers, console)
-    found, confusion = SplitScore.of(answers), Confusion.of(answers, known.classes)
+    _note_held_out(data, on.split, evidence, console)
+    found, metric = SplitScore.of(evidence), task_of(data.task).metric
     if as_json:
-        facts = {"accuracy": found.accuracy, "ci95": list(found.ci95), "images": found.images}
+        facts = {metric.name: found.accuracy, "ci95": list(found.ci95), "images": found.images}
         sizes = {"px": px, "trained_px": model.feed.usage.trained_px, "split": on.split}
-        print_json(facts | sizes | confusion.to_dict())
+        print_json(facts | sizes | dict(evidence.details(known.classes)))
         return
     low, high = found.ci95
     typer.echo(
-        f"{100 * found.accuracy:.1f}% ({100 * low:.1f} to {100 * high:.1f}) of {found.images} images "
-        f"at {px} px"
+        f"{100 * found.accuracy:.1f}% ({100 * low:.1f} to {100 * high:.1f}) {_said(metric)} "
+        f"{found.images} images at {px} px"
     )
-    for table in confusion_tables(confusion):
+    for table in detail_tables(evidence, known.classes):
         results().print(table)
+
+
+def _said(metric: Metric) -> str:
+    """Say what the percentage is of."""
+    return "of" if metric.name == "accuracy" else f"{metric.full} on"
 
 
 def _require_split(split: str) -> None:
@@ -107,26 +115,27 @@ def _require_split(split: str) -> None:
         raise InputError(f"split must be one of {', '.join(SPLITS)}, got {split!r}{hint}")
 
 
-def _note_held_out(data: Dataset, split: str, answers: Answers, console: Console) -> None:
+def _note_held_out(data: Dataset, split: str, evidence: Evidence, console: Console) -> None:
     """Say that the split has no folder, and which images were evaluated in its place."""
     held_out = data.contents.held_out if data.contents is not None else ()
     total = sum(len(part) for part in (data.train, data.val, data.test))
     if any(part in held_out for part in SPLITS[split]) and split != "all":
         console.print(
-            f"{data.name} has no {split} folder: evaluated the {len(answers):,} of its {total:,} "
+            f"{data.name} has no {split} folder: evaluated the {len(evidence):,} of its {total:,} "
             f"images that nas train holds out as {split} (--split all takes all)",
             soft_wrap=True,
         )
 
 
-def _answers(model: Model, data: Dataset, splits: tuple[str, ...], status: Waiting) -> Answers:
-    from nas.export.answers import classify  # imports torch
+def _evidence(model: Model, data: Dataset, splits: tuple[str, ...], status: Waiting) -> Evidence:
+    from nas.export.answers import evidence_of  # imports torch
 
     def show(name: str, total: int, done: int) -> None:
         status.update(f"evaluating: {done} of {total} {name} images")
 
     chosen = {name: getattr(data, name) for name in splits}
     first, *others = (
-        classify(model, part, partial(show, name, len(part))) for name, part in chosen.items()
+        evidence_of(model, part, task=data.task, progress=partial(show, name, len(part)))
+        for name, part in chosen.items()
     )
     return first.joined(others)

@@ -33,7 +33,7 @@ def reader(config: SearchConfig, images: ImageSource, console: Console) -> Read:
         console=console,
         batch_size=config.recipe.batch_size,
         setting="recipe.batch_size (set it with --config)",
-        augment=config.recipe.augment,
+        how=config.recipe,
     )
 
 

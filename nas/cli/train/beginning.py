@@ -24,6 +24,7 @@ from nas.cli.train.classifier import require_classifier
 from nas.cli.train.options import NetworkOptions, RecipeOptions, TrainOptions
 from nas.cli.train.running import RESULT, START, TrainingJob
 from nas.data.config import DataConfig
+from nas.data.finding import task_of_source
 from nas.data.images import Dataset
 from nas.display.output import require_writable_file
 from nas.engine.folder.data_changes import Resumed, write_contents
@@ -35,6 +36,7 @@ from nas.engine.folder.run_folder import (
     require_writable,
 )
 from nas.engine.folder.run_teacher import COPY, RunTeacher
+from nas.tasks import DETECT, task_of_spec
 from nas.training.named_recipes import read_recipe
 from nas.training.recipe import Recipe
 from nas.training_runs.config import TrainConfig
@@ -43,6 +45,9 @@ from search_spaces.spec import load, to_yaml
 
 CLASSES = "classes"
 """Stem of the run's copy of the file given by `--classes`, whose suffix says what it holds."""
+
+RECIPES = {DETECT: "detect"}
+"""Recipe of a task, for seeds and from scratch alike; classifiers have one for each."""
 
 SPEC = "network.yaml"
 """File of the run's folder: the network, if it is drawn at random."""
@@ -65,7 +70,7 @@ def begin(
     if name is None:
         raise InputError("give a network to train, or --resume with a run's folder")
     if options.data is None:
-        raise InputError("give --data with a folder of class folders, or a data set's name")
+        raise InputError("give --data with a folder of annotated images, or a data set's name")
     path = name if name.endswith(".pt") else of_run(name, ".pt")
     seed = None if network.from_scratch or path is None else str(path)
     require_classifier(
@@ -78,7 +83,8 @@ def begin(
     names = None if network.classes is None else read_class_file(network.classes)
     spec = open_spec(name, network.changes())
     start = None if seed is None else load_checkpoint(seed)
-    default = "proxy" if start is None else "finetune"
+    task = task_of_source(options.data)
+    default = RECIPES.get(task, "proxy" if start is None else "finetune")
     chosen = recipe.recipe or default
     how = read_recipe(chosen, recipe.settings(), base=default)
     schedule = options.schedule()
@@ -96,12 +102,12 @@ def begin(
         console,
         batch_size=how.batch_size,
         of=None if seed is None else Path(seed),
-        augment=how.augment,
+        how=how,
         crop=_crop(how, start),
     )
     if start is not None:
-        if network.new_classifier:
-            start = _with_new_classifier(start, data, seed=options.seed or 0)
+        if network.new_classifier or task_of_spec(start.spec) != data.task:
+            start = _with_new_head(start, data, seed=options.seed or 0)
         start, data = for_classes(start, data, classes=names, notify=partial(_say, console))
     config = TrainConfig(
         network=name,
@@ -148,7 +154,7 @@ def resume(path: Path, console: Console, options: TrainOptions) -> TrainingJob:
         console,
         batch_size=config.recipe.batch_size,
         resumed=Resumed(folder),
-        augment=config.recipe.augment,
+        how=config.recipe,
         crop=_crop(config.recipe, start),
     )
     if start is not None:
@@ -181,8 +187,9 @@ def _crop(recipe: Recipe, start: Checkpoint | None) -> float:
     return recipe.evaluation_crop(1.0 if start is None else start.usage.crop)
 
 
-def _with_new_classifier(start: Checkpoint, data: Dataset, *, seed: int) -> Checkpoint:
-    return start.with_classes(data.classes, generator=torch.Generator().manual_seed(seed))
+def _with_new_head(start: Checkpoint, data: Dataset, *, seed: int) -> Checkpoint:
+    draw = torch.Generator().manual_seed(seed)
+    return start.for_task(data.task, data.classes, generator=draw)
 
 
 def _say(console: Console, note: str) -> None:

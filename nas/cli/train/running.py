@@ -21,6 +21,7 @@ from nas.engine.folder.run_folder import RunFolder
 from nas.engine.on_ray.together import Workers, train_together
 from nas.engine.runner import RunStoppedError
 from nas.formatting import counted
+from nas.tasks import task_of
 from nas.tasks.intervals import wilson
 from nas.training.teacher import Teacher
 from nas.training.train import BatchTooLarge, Diverged
@@ -28,7 +29,7 @@ from nas.training.train import Progress as TrainProgress
 from nas.training_runs.config import TrainConfig
 from nas.training_runs.curves import draw_curves
 from nas.training_runs.keeping import StateKeeper
-from search_spaces import ArchSpec, InputError
+from search_spaces import ArchSpec, HeadSpec, InputError
 from search_spaces.shell import quoted
 
 START, RESULT = "start.pt", "result.json"
@@ -71,12 +72,19 @@ class TrainingJob:
                 soft_wrap=True,
             )
         console.print(
-            f"{name}: {'fine-tuning' if self.start else 'training from scratch'} on "
+            f"{name}: {'fine-tuning' if self.start else 'training from scratch'}{self._head()} on "
             f"{counted(images, 'image')} of {len(self.data.classes)} classes at {px} px by the recipe "
             f"{recipe}, {counted(how.total_steps(images), 'step')} with batch size {how.batch_size}, on "
             f"{self._where()}{self._taught()}",
             soft_wrap=True,
         )
+
+    def _head(self) -> str:
+        """Say which head the network has got, if it comes with another."""
+        head = task_of(self.data.task).headed(self.spec, classes=len(self.data.classes)).head
+        if isinstance(head, HeadSpec) or type(head) is type(self.spec.head):
+            return ""
+        return f" with a new {head.kind} head"
 
     def _taught(self) -> str:
         if self.config.teacher is None or self.teacher is None:
@@ -162,21 +170,28 @@ class TrainingJob:
     def summary(self, done: Retrained) -> dict[str, Any]:
         """Return the result as plain data."""
         assert self.folder is not None
-        low, high = wilson(done.test.accuracy, len(self.data.test))
         return {
             "path": str(_shown(self.config.output)),
             "run": str(self.folder.path),
             "px": self.data.resolution_px,
-            "val_accuracy": done.result.accuracy,
-            "val_ci95": list(wilson(done.result.accuracy, len(self.data.val))),
-            "test_accuracy": done.test.accuracy,
-            "test_ci95": [low, high],
+            **self._scores(done),
             "train_s": done.result.train_s,
             "steps": done.result.steps,
             "planned_steps": self.config.recipe.total_steps(len(self.data.train)),
             "best_step": None if done.result.best is None else done.result.best.step,
             "random_seed": self.config.random_seed,
             "halved_learning_rate": done.result.slowed,
+        }
+
+    def _scores(self, done: Retrained) -> dict[str, Any]:
+        """Return the metric on held-out and test images; an accuracy's interval follows from itself."""
+        name = task_of(self.data.task).metric.name
+        interval = {"val_ci95": list(wilson(done.result.accuracy, len(self.data.val)))}
+        return {
+            f"val_{name}": done.result.accuracy,
+            **(interval if name == "accuracy" else {}),
+            f"test_{name}": done.test.accuracy,
+            "test_ci95": list(done.test.ci95),
         }
 
 
@@ -208,7 +223,9 @@ def _epoch(step: int, epoch_steps: int) -> str:
 def write(done: Retrained, job: TrainingJob, console: Console, *, as_json: bool) -> None:
     """Print the accuracy, the files and the next command."""
     path, data, recipe = _shown(job.config.output), job.data, job.config.recipe
-    low, high = wilson(done.test.accuracy, len(data.test))
+    low, high = done.test.ci95
+    metric = task_of(data.task).metric
+    said = "" if metric.name == "accuracy" else f" {metric.name}"
     if as_json:
         print_json(job.summary(done))
         return
@@ -231,7 +248,7 @@ def write(done: Retrained, job: TrainingJob, console: Console, *, as_json: bool)
             soft_wrap=True,
         )
     console.print(
-        f"{path}: {100 * done.result.accuracy:.1f}% on {len(data.val)} held-out images, "
+        f"{path}: {100 * done.result.accuracy:.1f}%{said} on {len(data.val)} held-out images, "
         f"{100 * done.test.accuracy:.1f}% ({100 * low:.1f} to {100 * high:.1f}) on {len(data.test)} "
         f"test images, all at {data.resolution_px} px\n{job.folder.path}/ has curves.png, history.csv, "
         f"tensorboard/{_about_best(done)}\n"

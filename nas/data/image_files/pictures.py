@@ -24,8 +24,8 @@ class Pictures(Protocol):
         ...
 
     @property
-    def labels(self) -> NDArray[np.int64]:
-        """Class index of every picture (N,)."""
+    def strata(self) -> NDArray[np.int64]:
+        """Group of every picture (N,), such as its class: of each, the same fraction is held out."""
         ...
 
     def targets(
@@ -78,6 +78,11 @@ class Labelled:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def strata(self) -> NDArray[np.int64]:
+        """The class index of every picture."""
+        return self.labels
+
     def targets(
         self,
         indices: NDArray[np.int64],
@@ -89,21 +94,11 @@ class Labelled:
         return self.labels[indices]
 
 
-@dataclass(frozen=True)
-class FilePictures(Labelled):
-    """Pictures in files.
-
-    Attributes:
-        paths: The files.
-        labels: Class indices (N,).
-        names: See `Pictures.names`.
-        max_megapixels: Larger images are refused.
-    """
+class InFiles:
+    """What pictures in files share."""
 
     paths: tuple[Path, ...]
-    labels: NDArray[np.int64]
-    names: tuple[str, ...] | None = None
-    max_megapixels: float = MAX_MEGAPIXELS
+    max_megapixels: float
 
     def open(self, index: int) -> Image.Image:
         """Open the file, reading only its header."""
@@ -133,6 +128,23 @@ class FilePictures(Labelled):
 
 
 @dataclass(frozen=True)
+class FilePictures(InFiles, Labelled):
+    """Pictures of classes in files.
+
+    Attributes:
+        paths: The files.
+        labels: Class indices (N,).
+        names: See `Pictures.names`.
+        max_megapixels: Larger images are refused.
+    """
+
+    paths: tuple[Path, ...]
+    labels: NDArray[np.int64]
+    names: tuple[str, ...] | None = None
+    max_megapixels: float = MAX_MEGAPIXELS
+
+
+@dataclass(frozen=True)
 class SomePictures:
     """The pictures of `whole` at `indices`, for instance one part of a split."""
 
@@ -143,9 +155,9 @@ class SomePictures:
         return len(self.indices)
 
     @property
-    def labels(self) -> NDArray[np.int64]:
-        """Class index of every chosen picture."""
-        return self.whole.labels[self.indices]
+    def strata(self) -> NDArray[np.int64]:
+        """Group of every chosen picture."""
+        return self.whole.strata[self.indices]
 
     def targets(
         self, indices: NDArray[np.int64], *, size_px: int, preparation: Preparation

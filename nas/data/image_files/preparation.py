@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -12,6 +12,8 @@ BACKGROUND = "white"
 
 LEAST_CROP = 0.1
 """Minimum of `Preparation.crop`."""
+
+Fit = Literal["crop", "stretch"]
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,15 @@ class Preparation:
             224 px of it are the input.
         exact: Whether to resize with Pillow, as docs/deploy.md tells apps to do. False resizes faster and
             rounds differently; it is meant for training images that are decoded every epoch.
+        fit: `crop` takes the central square of an image, `stretch` all of it, whatever its shape: objects
+            and masks at its edges count as well.
     """
 
     background: str = BACKGROUND
     white: White = EACH_ITS_OWN
     crop: float = 1.0
     exact: bool = True
+    fit: Fit = "crop"
 
     def whole(self) -> Preparation:
         """Return the preparation of training images, whose random crops see the whole central square."""

@@ -34,7 +34,7 @@ def square_pixels(
         pixels = np.asarray(square_rgb(image, size_px, preparation))
     else:
         rgb = _upright_rgb(image, size_px, preparation)
-        cropped = torch.from_numpy(np.array(rgb.crop(_centre(rgb, preparation.crop))))
+        cropped = torch.from_numpy(np.array(rgb.crop(_shown(rgb, preparation))))
         channels_first = cropped.permute(2, 0, 1)[None]
         size = (size_px, size_px)
         resized = functional.interpolate(channels_first, size, mode="bilinear", antialias=True)
@@ -43,7 +43,7 @@ def square_pixels(
 
 
 def square_rgb(image: Image.Image, size_px: int, preparation: Preparation = PLAIN) -> Image.Image:
-    """Turn upright (EXIF), convert to RGB, crop the central square and scale it to `size_px`.
+    """Turn upright (EXIF), convert to RGB, crop what is shown and scale it to `size_px`.
 
     Args:
         image: As Pillow opened it; its pixels may not be read yet.
@@ -57,8 +57,8 @@ def square_rgb(image: Image.Image, size_px: int, preparation: Preparation = PLAI
     (10, 10)
     """
     rgb = _upright_rgb(image, size_px, preparation)
-    box = _centre(rgb, preparation.crop)
-    if box[2] - box[0] == size_px:
+    box = _shown(rgb, preparation)
+    if box[2] - box[0] == box[3] - box[1] == size_px:
         return rgb.crop(box)
     return rgb.resize((size_px, size_px), Image.Resampling.BILINEAR, box=box)
 
@@ -74,34 +74,36 @@ def _upright_rgb(image: Image.Image, size_px: int, preparation: Preparation) -> 
     if is_deep(image):
         highest = white_of(image, declared=declared, common=preparation.white.of(image))
     if image.width * image.height > LARGE_PIXELS:
-        image, highest = _reduced(image, least_px, preparation.background, highest), None
+        image, highest = _reduced(image, least_px, preparation, highest), None
     if turn is not None:
         image = image.transpose(turn)
     return _to_rgb(image, preparation.background, highest)
 
 
-def _centre(image: Image.Image, crop: float = 1.0) -> Box:
-    """Return the centered square whose side is this fraction of the shorter side, in whole pixels."""
+def _shown(image: Image.Image, preparation: Preparation) -> Box:
+    """Return the part of an image that is shown: all of it, or a centered square, in whole pixels."""
     width, height = image.size
-    side = max(1, round(crop * min(width, height)))
+    if preparation.fit == "stretch":
+        return 0, 0, width, height
+    side = max(1, round(preparation.crop * min(width, height)))
     left, top = (width - side) // 2, (height - side) // 2
     return left, top, left + side, top + side
 
 
 def _reduced(
-    image: Image.Image, least_px: int, background: str, highest: int | None
+    image: Image.Image, least_px: int, preparation: Preparation, highest: int | None
 ) -> Image.Image:
-    """Return the center square in RGB, reduced by an integer factor to at least `least_px`, in strips."""
-    left, top, right, _ = _centre(image)
-    factor = max(1, (right - left) // least_px)
-    cells = (right - left) // factor
-    small = Image.new("RGB", (cells, cells))
-    step = max(1, STRIP_PIXELS // (cells * factor * factor))  # rows of cells per strip
-    for row in range(0, cells, step):
-        rows = min(step, cells - row)
+    """Return what may be shown in RGB, reduced by an integer factor to at least `least_px`, in strips."""
+    left, top, right, bottom = _shown(image, preparation.whole())
+    factor = max(1, min(right - left, bottom - top) // least_px)
+    columns, rows = (right - left) // factor, (bottom - top) // factor
+    small = Image.new("RGB", (columns, rows))
+    step = max(1, STRIP_PIXELS // (columns * factor * factor))  # rows of cells per strip
+    for row in range(0, rows, step):
+        count = min(step, rows - row)
         upper = top + row * factor
-        strip = image.crop((left, upper, left + cells * factor, upper + rows * factor))
-        small.paste(_to_rgb(strip, background, highest).reduce(factor), (0, row))
+        strip = image.crop((left, upper, left + columns * factor, upper + count * factor))
+        small.paste(_to_rgb(strip, preparation.background, highest).reduce(factor), (0, row))
     return small
 
 

@@ -49,14 +49,14 @@ def hold_out(found: Found, rule: SplitRule, *, keep: Contents | None = None) -> 
         train, fraction = pictures["train"], fractions[split] / left
         names = train.names
         if names is None or (rule.split_by == "random" and keep is None):
-            stay, out = stratified_split(train.labels, fraction, seed=rule.seed)
+            stay, out = stratified_split(train.strata, fraction, seed=rule.seed)
         else:
             keys = keys_of_names(names, seed=rule.seed, split=split)
             if keep is None:
-                stay, out = stratified_split(train.labels, fraction, seed=rule.seed, keys=keys)
+                stay, out = stratified_split(train.strata, fraction, seed=rule.seed, keys=keys)
             else:
                 stay, out = split_as_before(
-                    train.labels,
+                    train.strata,
                     fraction,
                     names=names,
                     keys=keys,
@@ -90,7 +90,7 @@ def without(found: Found, bad: Mapping[str, Mapping[int, Unreadable]]) -> Found:
             continue
         stay = np.setdiff1d(np.arange(len(part)), np.array(sorted(some), np.int64))
         kept = SomePictures(part, stay)
-        lost = set(part.labels.tolist()) - set(kept.labels.tolist())
+        lost = set(part.strata.tolist()) - set(kept.strata.tolist())
         if not len(stay) or (split == "train" and lost):
             what = f"class {found.classes[min(lost)]!r}" if len(stay) else "it"
             example = next(iter(some.values()))

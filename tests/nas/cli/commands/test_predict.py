@@ -14,9 +14,9 @@ from nas.checkpoints.usage import Usage
 from nas.cli.commands.confusion_table import confusion_tables
 from nas.engine.folder.publishing import publish
 from nas.engine.folder.run_folder import RunFolder
-from nas.export.confusion import Confusion
 from nas.export.onnx_export import checked_onnx
 from nas.export.onnx_file import describe_onnx, stamp_onnx
+from nas.tasks.confusion import Confusion
 from search_spaces.network import build
 from tests.deploying import CLASSES, PX, save, shaded, small_spec, trained_checkpoint, write_photos
 

@@ -1,0 +1,1 @@
+"""Boxes from annotation files: Pascal VOC's XML, COCO's JSON, YOLO's text."""

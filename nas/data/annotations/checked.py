@@ -1,0 +1,142 @@
+"""Check annotated objects against their images and turn them into rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from nas.data.annotations.objects import AnnotatedImage, ObjectBox, Problem
+from nas.data.image_files.opening import UnusableError, open_file
+from nas.data.image_files.orientation import TURNS, orientation_of
+
+SLACK_PX = 2.0
+"""A box may end this far outside of the image, and is cut: tools round, and VOC counts from 1."""
+
+SWAPPED = {5, 6, 7, 8}
+"""EXIF orientations that exchange width and height."""
+
+Corners = tuple[float, float, float, float]
+
+
+class WrongError(ValueError):
+    """What is wrong with an annotation, in a few words."""
+
+
+def rows(
+    one: AnnotatedImage, classes: Mapping[str, int], *, max_megapixels: float
+) -> tuple[NDArray[np.float32], tuple[int, int], list[Problem]]:
+    """Return an image's objects as (m, 6), the size of the upright image, and what is wrong.
+
+    A row is (class, x1, y1, x2, y2, ignored) with corners as fractions of the upright image. Boxes that end
+    less than two pixels outside of it are cut. A photo that EXIF turns may be annotated as it is stored or
+    as it is seen; the size that the annotation states tells which.
+    """
+    try:
+        stored, orientation = _measured(one, max_megapixels)
+        upright = stored[::-1] if orientation in SWAPPED else stored
+        turn = _turn(one, stored, upright, orientation)
+    except WrongError as error:
+        return np.zeros((0, 6), np.float32), (1, 1), [Problem(one.annotation, str(error))]
+    found, problems = [], []
+    for number, box in enumerate(one.objects, start=1):
+        try:
+            corners = _fractions(box, one, stored if turn else upright)
+            class_ = _class_index(box, classes)
+        except WrongError as error:
+            problems.append(Problem(one.annotation, f"object {number} ({box.name}): {error}"))
+            continue
+        if turn:
+            corners = turned(corners, turn)
+        found.append((class_, *corners, float(box.ignored)))
+    return np.array(found, np.float32).reshape(-1, 6), upright, problems
+
+
+def _measured(one: AnnotatedImage, max_megapixels: float) -> tuple[tuple[int, int], int]:
+    """Return width and height of an image as it is stored, and EXIF's orientation."""
+    try:
+        with open_file(one.image, max_megapixels=max_megapixels) as image:
+            return image.size, orientation_of(image.info)
+    except (UnusableError, OSError) as error:
+        raise WrongError(f"its image {one.image.name} cannot be read: {error}") from error
+
+
+def _turn(
+    one: AnnotatedImage, stored: tuple[int, int], upright: tuple[int, int], orientation: int
+) -> int:
+    """Return the orientation by which to turn the boxes; 0 if they fit the upright image."""
+    if one.fractions or one.size is None or one.size == upright:
+        return 0
+    if one.size == stored:
+        return orientation
+    raise WrongError(
+        f"it states {one.size[0]} x {one.size[1]} pixels, {one.image.name} has "
+        f"{upright[0]} x {upright[1]}"
+    )
+
+
+def _fractions(box: ObjectBox, one: AnnotatedImage, size: tuple[int, int]) -> Corners:
+    width, height = (1.0, 1.0) if one.fractions else map(float, size)
+    x1, y1, x2, y2 = box.corners
+    said = f"({x1:g}, {y1:g})-({x2:g}, {y2:g})"
+    if not all(map(math.isfinite, box.corners)):
+        raise WrongError(f"corners {said} are not finite")
+    if x2 < x1 or y2 < y1:
+        raise WrongError(f"corners {said} are swapped")
+    if x2 == x1 or y2 == y1:
+        raise WrongError(f"box {said} has no area")
+    slack_x, slack_y = SLACK_PX * width / size[0], SLACK_PX * height / size[1]
+    outside = x1 < -slack_x or y1 < -slack_y or x2 > width + slack_x or y2 > height + slack_y
+    if outside:
+        shown = "" if one.fractions else f", which is {size[0]} x {size[1]}"
+        raise WrongError(f"box {said} leaves the image{shown}")
+    cut = (
+        max(x1, 0) / width,
+        max(y1, 0) / height,
+        min(x2, width) / width,
+        min(y2, height) / height,
+    )
+    if cut[2] <= cut[0] or cut[3] <= cut[1]:
+        raise WrongError(f"box {said} has no area inside the image")
+    return cut
+
+
+def _class_index(box: ObjectBox, classes: Mapping[str, int]) -> int:
+    try:
+        return classes[box.name]
+    except KeyError:
+        raise WrongError("its class is not in the list of classes") from None
+
+
+def turned(corners: Corners, orientation: int) -> Corners:
+    """Turn a box with its image from how it is stored to upright.
+
+    >>> turned((0.0, 0.0, 0.25, 0.5), 6)  # a quarter turn clockwise: the top left goes to the top right
+    (0.5, 0.0, 1.0, 0.25)
+    """
+    x1, y1, x2, y2 = corners
+    match TURNS.get(orientation):
+        case Image.Transpose.FLIP_LEFT_RIGHT:
+            return 1 - x2, y1, 1 - x1, y2
+        case Image.Transpose.ROTATE_180:
+            return 1 - x2, 1 - y2, 1 - x1, 1 - y1
+        case Image.Transpose.FLIP_TOP_BOTTOM:
+            return x1, 1 - y2, x2, 1 - y1
+        case Image.Transpose.TRANSPOSE:
+            return y1, x1, y2, x2
+        case Image.Transpose.ROTATE_270:
+            return 1 - y2, x1, 1 - y1, x2
+        case Image.Transpose.TRANSVERSE:
+            return 1 - y2, 1 - x2, 1 - y1, 1 - x1
+        case Image.Transpose.ROTATE_90:
+            return y1, 1 - x2, y2, 1 - x1
+        case _:
+            return corners
+
+
+def class_names(images: Sequence[AnnotatedImage]) -> tuple[str, ...]:
+    """Return the classes of annotated images in alphabetical order."""
+    return tuple(sorted({box.name for one in images for box in one.objects}))

@@ -1,0 +1,111 @@
+"""Find images and Pascal VOC annotations in a folder.
+
+Three layouts are read: split folders (`train/`, `val/`, `test/`), each with XML files and images at any
+depth; VOC's own, with lists in `ImageSets/Main/`; and one folder, all of it training data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from nas.data.annotations.objects import Annotated, AnnotatedImage, Problem, split_folders
+from nas.data.annotations.voc_xml import file_name, read_voc_xml
+from nas.data.folders.layout import SPLIT_NAMES
+from nas.data.folders.listing import list_images
+from nas.data.image_files.names import printable
+
+
+def has_voc_xml(root: Path) -> bool:
+    """Return whether there is an XML file in a folder, or in a folder within it or one of its splits."""
+    places = [root, *split_folders(root).values()]
+    return any(
+        next(folder.glob(pattern), None) is not None
+        for folder in places
+        for pattern in ("*.xml", "*/*.xml")
+    )
+
+
+def read_voc_folder(root: Path) -> Annotated:
+    """Read the annotations of a folder.
+
+    Raises:
+        OSError: A folder or list cannot be read.
+    """
+    folders = split_folders(root)
+    lists = _lists(root)
+    problems: list[Problem] = []
+    if "train" in folders:
+        splits = {split: _read(folder, problems) for split, folder in folders.items()}
+    elif lists:
+        by_stem = {one.image.stem: one for one in _read(root, problems)}
+        splits = {split: _listed(path, by_stem, problems) for split, path in lists.items()}
+    else:
+        splits = {"train": _read(root, problems)}
+    return Annotated(splits, tuple(problems))
+
+
+def _lists(root: Path) -> dict[str, Path]:
+    """Return VOC's lists of image names."""
+    folder = root / "ImageSets" / "Main"
+    paths = {split: folder / f"{split}.txt" for split in SPLIT_NAMES}
+    if not paths["train"].is_file():
+        return {}
+    return {split: path for split, path in paths.items() if path.is_file()}
+
+
+def _listed(
+    path: Path, by_stem: Mapping[str, AnnotatedImage], problems: list[Problem]
+) -> list[AnnotatedImage]:
+    found = []
+    for name in path.read_text(encoding="utf-8").split():
+        if name in by_stem:
+            found.append(by_stem[name])
+        else:
+            problems.append(Problem(printable(str(path)), f"{name} has no image with annotation"))
+    return found
+
+
+def _read(folder: Path, problems: list[Problem]) -> list[AnnotatedImage]:
+    """Read every image with its annotation; what lacks its counterpart is a problem."""
+    images: dict[str, Path] = {}
+    for path in list_images(folder).images:
+        if path.stem in images:
+            other = printable(str(images[path.stem]))
+            problems.append(Problem(printable(str(path)), f"has the same name as {other}"))
+        images.setdefault(path.stem, path)
+    found: dict[Path, AnnotatedImage] = {}
+    for annotation in _xml_files(folder):
+        image = images.get(annotation.stem) or _stated(annotation, images)
+        where = printable(str(annotation))
+        if image is None:
+            problems.append(Problem(where, "there is no image of this name"))
+        elif image in found:
+            problems.append(Problem(where, f"{image.name} has another annotation"))
+        else:
+            read = read_voc_xml(annotation, image)
+            if isinstance(read, Problem):
+                problems.append(read)
+                read = AnnotatedImage(image, where, ())
+            found[image] = read
+    problems += [
+        Problem(printable(str(image)), "there is no annotation of this name")
+        for image in images.values()
+        if image not in found
+    ]
+    return [found[image] for image in images.values() if image in found]
+
+
+def _stated(annotation: Path, images: Mapping[str, Path]) -> Path | None:
+    """Return the image whose name the annotation states."""
+    name = file_name(annotation)
+    image = images.get(Path(name).stem) if name else None
+    return image if image is not None and image.name == name else None
+
+
+def _xml_files(folder: Path) -> Iterator[Path]:
+    return (
+        path
+        for path in sorted(folder.rglob("*.xml"))
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )

@@ -1,0 +1,168 @@
+"""Detection: each image has objects, of which a network finds boxes and classes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from nas.data.annotations.pictures import rarest_classes
+from nas.data.annotations.rows import COLUMNS, PADDING_CLASS
+from nas.tasks.augmentation.draws import Draws
+from nas.tasks.detection.augmentation import augmented, transforms
+from nas.tasks.detection.decoding import detections
+from nas.tasks.detection.evidence import DetectionsMeter
+from nas.tasks.detection.found_boxes import FoundBoxes
+from nas.tasks.detection.losses import detection_loss
+from nas.tasks.detection.matching import LARGEST_LOG
+from nas.tasks.task import Metric
+from search_spaces.heads.anchors import anchors_of_count
+from search_spaces.heads.specs import SSDLiteHead
+from search_spaces.heads.transforms import ssdlite
+
+STORED = 1.5
+"""Side of stored training images where they are cropped: a crop has half of the area, more or less."""
+
+if TYPE_CHECKING:
+    from nas.data.images import Split
+    from nas.data.share import Share
+    from nas.tasks.outputs import Outputs
+    from nas.tasks.task import Learning
+    from search_spaces import ArchSpec
+
+
+class Detection:
+    """The task of networks with SSDLite's head.
+
+    Targets are objects, float32 (N, M, 6); see `nas.data.annotations.rows`.
+    """
+
+    metric = Metric("AP", "COCO's AP (IoU 0.50 to 0.95)")
+
+    def headed(self, spec: ArchSpec, *, classes: int) -> ArchSpec:
+        """Return the network with SSDLite's head, as torchvision has it; or with its own."""
+        if isinstance(spec.head, SSDLiteHead):
+            return replace(spec, head=replace(spec.head, classes=classes))
+        return ssdlite(spec, classes=classes)
+
+    def stored_px(self, how: Learning, size_px: int) -> int:
+        """Return the side at which random crops keep most of their detail."""
+        return round(STORED * size_px) if how.detect.crop else size_px
+
+    def strata(self, targets: NDArray[Any]) -> NDArray[Any]:
+        """Return the rarest class in each image; the number of classes where there is no object."""
+        return rarest_classes([rows[rows[:, 0] != PADDING_CLASS, 0] for rows in targets])
+
+    def chance(self, split: Split, *, classes: int) -> float:  # noqa: ARG002
+        """Return 0: boxes at random find nothing."""
+        return 0.0
+
+    def relabelled(self, targets: Tensor, indices: Tensor) -> Tensor:
+        """Look the class of each object up."""
+        changed = targets.clone()
+        real = targets[:, :, 0] != PADDING_CLASS
+        changed[:, :, 0][real] = indices[targets[:, :, 0][real].long()].to(targets.dtype)
+        return changed
+
+    def stand_in(self, count: int, *, px: int) -> Tensor:  # noqa: ARG002
+        """Return one object in the middle of every image."""
+        one = torch.tensor([0.0, 0.25, 0.25, 0.75, 0.75, 0.0])
+        return one.expand(count, 1, COLUMNS).clone()
+
+    def augmented(
+        self,
+        images: Tensor,
+        targets: Tensor,
+        how: Learning,
+        *,
+        generator: torch.Generator,
+        size_px: int | None,
+        share: Share,
+    ) -> tuple[Tensor, Tensor]:
+        """Crop, zoom, mirror and recolor the images, and their boxes with them. See `Task.augmented`."""
+        side = images.shape[-1] if size_px is None else size_px
+        change = transforms(how.detect, flip=how.augment.flip, size_px=side)
+        draws = Draws(generator, len(images), share)
+        return augmented(images, targets, change, size_px=side, draws=draws)
+
+    def mixed(
+        self,
+        pixels: Tensor,
+        targets: Tensor,
+        how: Learning,  # noqa: ARG002
+        *,
+        classes: int,  # noqa: ARG002
+        seed: int,  # noqa: ARG002
+    ) -> tuple[Tensor, Tensor]:
+        """Return the images as they are: boxes of mixed images are not defined."""
+        return pixels, targets
+
+    def loss(
+        self,
+        outputs: Outputs,
+        targets: Tensor,
+        how: Learning,  # noqa: ARG002
+        *,
+        spec: ArchSpec | None,
+    ) -> Tensor:
+        """Return SSD's loss of scores (N, A, classes + 1) and offsets (N, A, 4)."""
+        scores, offsets = outputs
+        head = _head(spec)
+        anchors = _anchors(spec, scores)
+        return detection_loss(scores, offsets, targets, anchors, kind=head.scores)
+
+    def distilled(self, outputs: Outputs, taught: Outputs, *, temperature: float) -> Tensor:
+        """Return the loss against a teacher's scores, and its boxes where it sees an object.
+
+        The scores' cross entropy is weighted by how little of the teacher's probability is the
+        background's, at least a little, since nearly all anchors are background.
+        """
+        (scores, offsets), (taught_scores, taught_offsets) = outputs, taught
+        wanted = functional.softmax(taught_scores.float() / temperature, dim=-1)
+        losses = -(wanted * functional.log_softmax(scores / temperature, dim=-1)).sum(dim=-1)
+        objects = 1 - functional.softmax(taught_scores.float(), dim=-1)[..., 0]  # (N, A)
+        weights = objects + objects.mean(dim=1, keepdim=True)
+        scoring = (weights * losses).sum() / weights.sum() * temperature**2
+        apart = functional.smooth_l1_loss(
+            offsets, taught_offsets.float().clamp(max=5 * LARGEST_LOG), reduction="none"
+        )
+        boxes = (objects[..., None] * apart).sum() / objects.sum()
+        return scoring + boxes
+
+    def truth(self, targets: Tensor) -> list[FoundBoxes]:
+        """Return the annotated boxes of each image."""
+        real = [rows[rows[:, 0] != PADDING_CLASS] for rows in targets]
+        return [FoundBoxes(rows[:, 1:5], None, rows[:, 0].long()) for rows in real]
+
+    def predictions(self, outputs: Outputs, *, spec: ArchSpec | None) -> list[FoundBoxes]:
+        """Return the boxes that a detector finds in each image."""
+        scores, offsets = outputs
+        anchors = _anchors(spec, scores)
+        return detections(scores.float(), offsets.float(), anchors, kind=_head(spec).scores)
+
+    def meter(self, *, spec: ArchSpec | None) -> DetectionsMeter:
+        """Return an empty meter."""
+        head = _head(spec)
+        return DetectionsMeter(head.classes, kind=head.scores, anchors=lambda s: _anchors(spec, s))
+
+
+def _head(spec: ArchSpec | None) -> SSDLiteHead:
+    assert spec is not None
+    assert isinstance(spec.head, SSDLiteHead)
+    return spec.head
+
+
+def _anchors(spec: ArchSpec | None, scores: Tensor) -> Tensor:
+    """Return the anchors (A, 4) of scores (N, A, classes + 1), on their device."""
+    assert spec is not None
+    return _tensor(spec, scores.shape[1]).to(scores.device)
+
+
+@lru_cache(maxsize=64)
+def _tensor(spec: ArchSpec, count: int) -> Tensor:
+    return torch.tensor(anchors_of_count(spec, count))

@@ -1,0 +1,101 @@
+"""Boxes in an image: those that a detector finds, or those that are annotated."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision.utils import draw_bounding_boxes
+
+DRAWN_SCORE = 0.3
+"""Boxes of a lower score are not drawn: most of the hundred in an image have one."""
+
+
+@dataclass(frozen=True)
+class FoundBoxes:
+    """The boxes in an image, the best score first.
+
+    Attributes:
+        corners: float32 (n, 4): x1, y1, x2, y2 as fractions of the image's width and height.
+        scores: float32 (n,), in 0..1; None for annotated boxes.
+        classes: int64 (n,): class indices, without the background.
+    """
+
+    corners: Tensor
+    scores: Tensor | None
+    classes: Tensor
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def drawn(self, pixels: Tensor, classes: Sequence[str]) -> Tensor:
+        """Draw the boxes with class and score.
+
+        Args:
+            pixels: uint8 (3, H, W), on the CPU; not modified.
+            classes: Names of the classes.
+
+        Returns:
+            uint8 (3, H, W).
+        """
+        shown = self._worth_drawing()
+        if not len(shown):
+            return pixels.clone()
+        height, width = pixels.shape[-2:]
+        scale = torch.tensor([width, height, width, height])
+        drawn: Tensor = draw_bounding_boxes(
+            pixels,
+            (shown.corners * scale).clamp(min=0),
+            [_label(classes[int(index)], score) for index, score in shown._pairs()],
+            colors=[color(int(index), len(classes)) for index in shown.classes],
+            width=max(1, min(height, width) // 150),
+        )
+        return drawn
+
+    def document(self, classes: Sequence[str], *, size: tuple[int, int]) -> list[dict[str, Any]]:
+        """Return the boxes as COCO's results have them, without the image's id.
+
+        Args:
+            classes: Names of the classes.
+            size: Width and height of the image in pixels.
+        """
+        width, height = size
+        return [
+            {
+                "category_id": int(index),
+                "category": classes[int(index)],
+                "bbox": [x1 * width, y1 * height, (x2 - x1) * width, (y2 - y1) * height],
+                **({} if score is None else {"score": score}),
+            }
+            for (index, score), (x1, y1, x2, y2) in zip(
+                self._pairs(), self.corners.tolist(), strict=True
+            )
+        ]
+
+    def _pairs(self) -> list[tuple[int, float | None]]:
+        scores = [None] * len(self) if self.scores is None else self.scores.tolist()
+        return list(zip(self.classes.tolist(), scores, strict=True))
+
+    def _worth_drawing(self) -> FoundBoxes:
+        if self.scores is None:
+            return self
+        kept = self.scores >= DRAWN_SCORE
+        return FoundBoxes(self.corners[kept], self.scores[kept], self.classes[kept])
+
+
+def color(index: int, count: int) -> tuple[int, int, int]:
+    """Return the color of a class: hues evenly apart.
+
+    >>> color(0, 3), color(1, 3)
+    ((230, 23, 23), (23, 230, 23))
+    """
+    red, green, blue = colorsys.hsv_to_rgb(index / max(count, 1), 0.9, 0.9)
+    return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def _label(name: str, score: float | None) -> str:
+    return name if score is None else f"{name} {100 * score:.0f}%"
