@@ -153,10 +153,15 @@ def require_readable(
         raise UnreadableError(bad)
 
 
+def digest(stamp: str) -> int:
+    """Return a number of 64 bits that stands for a file's stamp in a `Memory`."""
+    short = hashlib.blake2b(stamp.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+    return int.from_bytes(short, "little")
+
+
 def _stamp(pictures: Pictures, index: int) -> int | None:
     try:
         text = pictures.stamp(index)
     except OSError:
         return None
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).digest()
-    return int.from_bytes(digest, "little")
+    return digest(text)

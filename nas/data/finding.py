@@ -12,9 +12,11 @@ from nas.data import embedded, torchvision_sets
 from nas.data.annotations.folder import format_of, read_box_folder
 from nas.data.folders.class_folders import read_folder
 from nas.data.folders.layout import LayoutName
+from nas.data.image_files.decode import ProgressCallback
 from nas.data.image_files.names import printable
 from nas.data.image_files.opening import MAX_MEGAPIXELS, reason
 from nas.data.image_files.pictures import Pictures
+from nas.data.masks.folder import mask_layout, read_mask_folder
 from search_spaces.errors import InputError
 
 
@@ -42,6 +44,7 @@ def find(
     root: Path | None = None,
     layout: LayoutName = "auto",
     max_megapixels: float = MAX_MEGAPIXELS,
+    progress: ProgressCallback | None = None,
 ) -> Found:
     """Find a data set; see `nas.data.load.open_source` for the arguments.
 
@@ -59,6 +62,8 @@ def find(
         path = expanded(source)
         if path.is_dir() and format_of(path) is not None:
             return _with_boxes(path, max_megapixels)
+        if mask_layout(path) is not None:
+            return _masks(path, max_megapixels=max_megapixels, progress=progress)
         folder = read_folder(path, layout=layout, max_megapixels=max_megapixels)
         splits = {"train": folder.train, "val": folder.val, "test": folder.test}
         return Found(printable(path.resolve().name), folder.classes, splits, folder.notes)
@@ -87,8 +92,18 @@ def task_of_source(source: str) -> str:
     'classify'
     """
     folder = expanded(source) if is_folder(source) else None
-    annotated = folder is not None and folder.is_dir() and format_of(folder) is not None
-    return "detect" if annotated else "classify"
+    if folder is None or not folder.is_dir():
+        return "classify"
+    if format_of(folder) is not None:
+        return "detect"
+    return "classify" if mask_layout(folder) is None else "segment"
+
+
+def _masks(path: Path, *, max_megapixels: float, progress: ProgressCallback | None) -> Found:
+    found = read_mask_folder(path, max_megapixels=max_megapixels, progress=progress)
+    splits = {split: found.splits.get(split) for split in ("train", "val", "test")}
+    name = printable(path.resolve().name)
+    return Found(name, found.classes, splits, found.notes, task="segment")
 
 
 def expanded(source: str) -> Path:

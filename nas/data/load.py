@@ -10,8 +10,9 @@ from nas.data.checking import Memory, find_unreadable
 from nas.data.finding import find
 from nas.data.folders.contents import Contents
 from nas.data.folders.layout import LayoutName
-from nas.data.image_files.decode import ProgressCallback
+from nas.data.image_files.decode import ProgressCallback, median_side
 from nas.data.image_files.opening import MAX_MEGAPIXELS
+from nas.data.image_files.pictures import Pictures
 from nas.data.image_files.preparation import BACKGROUND, LEAST_CROP, Fit, Preparation
 from nas.data.image_files.unreadable import Unreadable
 from nas.data.image_files.whites import white_of_sample
@@ -22,6 +23,9 @@ from nas.data.splits.rule import BY_DEFAULT, SplitRule
 from search_spaces.errors import InputError
 
 NAMED = 3
+
+MOST_JUDGED_PX = 512
+"""Largest side of the masks by which networks are judged."""
 
 _log = logging.getLogger(__name__)
 
@@ -86,8 +90,9 @@ def open_source(
 
     Args:
         source: "fashion-mnist-subset" (part of the package), a folder of class folders with or
-            without train, val and test folders above them, or a torchvision data set such as
-            "CIFAR10". An existing folder takes precedence over a torchvision name.
+            without train, val and test folders above them, a folder of images with masks (see
+            `nas.data.masks.folder`), or a torchvision data set such as "CIFAR10". An existing folder
+            takes precedence over a torchvision name.
         rule: Which images are held out of train if the source has no val or test split.
         memory_limit_mb: Larger data sets are decoded while they are read.
         root: Folder of torchvision's data sets; default $MOBILE_NAS_DOWNLOADS, else
@@ -109,7 +114,7 @@ def open_source(
         raise InputError(
             f"crop must be from {LEAST_CROP:g} to 1, got {crop:g}: 0.875 is common, 1 crops nothing"
         )
-    found = find(source, root=root, layout=layout, max_megapixels=max_megapixels)
+    found = find(source, root=root, layout=layout, max_megapixels=max_megapixels, progress=progress)
     for note in found.notes:
         _log.warning("%s", note)
     missing, memory = missing_splits(found), Memory.of(source)
@@ -137,7 +142,13 @@ def open_source(
         memory,
         rule=rule,
         task=found.task,
+        judged_px=_judged_px(all_train) if found.task == "segment" else None,
     )
+
+
+def _judged_px(pictures: Pictures) -> int:
+    """Return the side of masks that shows most of what is in them."""
+    return min(median_side(pictures), MOST_JUDGED_PX)
 
 
 def _say_left_out(left_out: tuple[Unreadable, ...]) -> None:

@@ -62,6 +62,8 @@ class ImageSource:
         crops_train: Whether training images are center-cropped like val and test, for a network in use; a
             training crops them itself.
         task: Name of what can be learned of them.
+        judged_px: Side of the masks of val and test, if targets are masks: networks of all input sizes are
+            judged by the same pixels.
         said: Warnings already logged, so that another resolution does not repeat them.
     """
 
@@ -80,6 +82,7 @@ class ImageSource:
     rule: SplitRule = BY_DEFAULT
     crops_train: bool = False
     task: str = "classify"
+    judged_px: int | None = None
     said: set[str] = field(default_factory=set, compare=False, repr=False)
 
     def default_px(self) -> int:
@@ -111,9 +114,11 @@ class ImageSource:
             raise InputError(
                 f"resolution must be at least {MIN_RESOLUTION_PX}, got {size_px}: try 32 or 96"
             )
-        decoding = {name: Decoding(size_px, self.preparation) for name in self.pictures}
+        judged_px = self.judged_px or size_px
+        decoding = {name: Decoding(size_px, judged_px, self.preparation) for name in self.pictures}
         train = self.preparation if self.crops_train else self.preparation.whole()
-        decoding["train"] = Decoding(train_px or size_px, train)
+        stored_px = train_px or size_px
+        decoding["train"] = Decoding(stored_px, stored_px, train)
         sizes = [(size_px, train_px or size_px), *beside]
         needed_mb = sum(self._size_mb(px, of_train) for px, of_train in sizes)
         if needed_mb <= self.memory_limit_mb:
@@ -121,16 +126,21 @@ class ImageSource:
         return _streaming(self, decoding, size_px=size_px, progress=progress)
 
     def _size_mb(self, size_px: int, train_px: int) -> float:
-        """Return the memory for the decoded images."""
-        sides = dict.fromkeys(self.pictures, size_px) | {"train": train_px}
-        parts = self.pictures.items()
-        return sum(len(part) * 3 * sides[name] ** 2 for name, part in parts) / 2**20
+        """Return the memory for the decoded images, and for their masks if they have some."""
+        size = 0
+        for name, part in self.pictures.items():
+            side = train_px if name == "train" else size_px
+            size += 3 * len(part) * side**2
+            if self.judged_px is not None:
+                size += len(part) * (train_px if name == "train" else self.judged_px) ** 2
+        return size / 2**20
 
 
 class Decoding(NamedTuple):
-    """How a split is decoded: its side, and the preparation."""
+    """How a split is decoded: the sides of images and of masks, and the preparation."""
 
     px: int
+    target_px: int
     preparation: Preparation
 
     def fast(self) -> Decoding:
@@ -150,13 +160,13 @@ def _in_memory(
     splits: dict[str, ArraySplit] = {}
     bad: list[Unreadable] = []
     for name, part in source.pictures.items():
-        px, preparation = decoding[name]
+        px, target_px, preparation = decoding[name]
         images = np.empty((len(part), 3, px, px), np.uint8)
         shifted = part_of(progress, done=done, total=total)
         found = decode_into(images, part, preparation, progress=shifted)
         bad += found.values()
         everyone = np.arange(len(part))
-        targets = part.targets(everyone, size_px=px, preparation=preparation)
+        targets = part.targets(everyone, size_px=target_px, preparation=preparation)
         splits[name] = ArraySplit(images, targets)
         done += len(part)
     if bad:
@@ -191,7 +201,13 @@ def _streaming(
     # They are decoded every epoch, and no app sees them.
     decoding = {**decoding, "train": decoding["train"].fast()}
     splits = {
-        name: StreamingSplit(part, decoding[name].px, source.workers, decoding[name].preparation)
+        name: StreamingSplit(
+            part,
+            decoding[name].px,
+            source.workers,
+            decoding[name].preparation,
+            decoding[name].target_px,
+        )
         for name, part in source.pictures.items()
     }
     return _dataset(source, splits, size_px, images, numbers)

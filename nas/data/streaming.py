@@ -28,12 +28,14 @@ class StreamingSplit:
         resolution_px: Height and width of the decoded images.
         workers: Processes that decode; 0 decodes in the caller.
         preparation: How they are decoded.
+        target_px: Height and width of masks, if targets are masks; None is the images'.
     """
 
     pictures: Pictures
     resolution_px: int
     workers: int = 2
     preparation: Preparation = PLAIN
+    target_px: int | None = None
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -95,12 +97,16 @@ class _DecodedBatches(TorchDataset[Batch | UnreadableError]):
                 )
                 for index in chosen.tolist()
             ]
+            targets = split.pictures.targets(
+                chosen,
+                size_px=split.target_px or split.resolution_px,
+                preparation=split.preparation,
+            )
         except UnreadableError as error:
             return UnreadableError(error.found)
         side = split.resolution_px
         # A process's part of the last batch may be empty.
         stacked = np.stack(images) if images else np.empty((0, 3, side, side), np.uint8)
-        targets = split.pictures.targets(chosen, size_px=side, preparation=split.preparation)
         return torch.from_numpy(stacked), torch.from_numpy(targets)
 
 

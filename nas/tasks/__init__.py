@@ -13,16 +13,17 @@ from importlib.metadata import EntryPoint, entry_points
 from nas.tasks.task import Task
 from search_spaces import ArchSpec
 from search_spaces.errors import InputError
-from search_spaces.heads.specs import SSDLiteHead
+from search_spaces.heads.specs import LRASPPHead, RASPPHead, SSDLiteHead
 from search_spaces.nearest import did_you_mean
 
 GROUP = "mobile_nas.tasks"
 
-CLASSIFY, DETECT = "classify", "detect"
+CLASSIFY, DETECT, SEGMENT = "classify", "detect", "segment"
 
 TASKS: Mapping[str, str] = {
     CLASSIFY: "nas.tasks.classification:Classification",
     DETECT: "nas.tasks.detection.detection:Detection",
+    SEGMENT: "nas.tasks.segmentation.segmentation:Segmentation",
 }
 """Import path of each built-in task, by name."""
 
@@ -34,7 +35,9 @@ def task_of_spec(spec: ArchSpec) -> str:
     >>> task_of_spec(mobilenet_v2())
     'classify'
     """
-    return DETECT if isinstance(spec.head, SSDLiteHead) else CLASSIFY
+    if isinstance(spec.head, SSDLiteHead):
+        return DETECT
+    return SEGMENT if isinstance(spec.head, LRASPPHead | RASPPHead) else CLASSIFY
 
 
 @cache  # tasks have no state

@@ -162,6 +162,12 @@ class Classification:
         """Look each label up."""
         return indices[targets]
 
+    def concatenated(
+        self, targets: NDArray[np.int64], others: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Return the labels of both."""
+        return np.concatenate([targets, others])
+
     def stand_in(self, count: int, *, px: int) -> Tensor:  # noqa: ARG002
         """Return the first class for every image."""
         return torch.zeros(count, dtype=torch.long)

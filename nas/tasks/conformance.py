@@ -11,6 +11,7 @@ import math
 import pickle
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -100,6 +101,8 @@ def check_augmentation(subject: Subject) -> None:
     _require(pixels.shape == (BATCH, 3, px, px), f"augmented images are {tuple(pixels.shape)}")
     _require(pixels.dtype == torch.uint8, f"augmented images are {pixels.dtype}")
     _require(len(changed) == BATCH, f"{BATCH} images have {len(changed)} augmented targets")
+    kinds = f"targets are {targets.dtype}, augmented ones {changed.dtype}"
+    _require(changed.dtype == targets.dtype, kinds)
     again = subject.augmented(images, targets)
     _require(_equal((pixels, changed), again), "equal generators augment differently")
     _require(_equal((images, targets), before), "augmentation modified its input")
@@ -156,14 +159,19 @@ def check_stand_in(subject: Subject) -> None:
 
 
 def check_targets(subject: Subject) -> None:
-    """Each image has a stratum, and the same classes in the same order leave targets as they are."""
+    """Each image has a stratum; targets get their own classes back after others, and can be joined."""
     _, targets = subject.batch()
+    joined = subject.task.concatenated(targets[:3].numpy(), targets[3:].numpy())
+    _require(np.array_equal(joined, targets.numpy()), "concatenated changed targets")
     strata = subject.task.strata(targets.numpy())
     _require(strata.shape == (BATCH,), f"strata are {strata.shape}, not one for each image")
     same = torch.arange(len(subject.data.classes))
     _require(
         torch.equal(subject.task.relabelled(targets, same), targets), "relabelled changed targets"
     )
+    there = subject.task.relabelled(targets, same.roll(1))
+    back = subject.task.relabelled(there, same.roll(-1))
+    _require(torch.equal(back, targets), "relabelled there and back changed targets")
 
 
 def check_evidence(subject: Subject) -> None:

@@ -90,3 +90,29 @@ class DetectSettings(BaseModel):
         description="probability of each change of brightness, contrast, saturation, hue and order of "
         "channels; a detector's",
     )
+
+
+class SegmentSettings(BaseModel):
+    """Augmentation that moves masks with their image; see `nas.tasks.segmentation.augmentation`."""
+
+    model_config = SETTINGS
+
+    smallest: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="scale images to this fraction of the input's side at least, with a border that is "
+        "ignored; a segmentation network's",
+    )
+    largest: float = Field(
+        default=2.0,
+        ge=1,
+        le=4,
+        description="scale images to this multiple of the input's side at most, and crop them; a "
+        "segmentation network's",
+    )
+    distort: Fraction = Field(
+        default=0.5,
+        description="probability of each change of brightness, contrast, saturation, hue and order of "
+        "channels; a segmentation network's",
+    )

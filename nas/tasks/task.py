@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nas.data.images import Split
     from nas.data.share import Share
     from nas.tasks.outputs import Outputs
-    from nas.tasks.settings import Augment, DetectSettings
+    from nas.tasks.settings import Augment, DetectSettings, SegmentSettings
     from search_spaces import ArchSpec
 
 
@@ -34,6 +34,11 @@ class Learning(Protocol):
     @property
     def detect(self) -> DetectSettings:
         """Augmentation that moves boxes."""
+        ...
+
+    @property
+    def segment(self) -> SegmentSettings:
+        """Augmentation that moves masks."""
         ...
 
     @property
@@ -166,6 +171,15 @@ class Task(Protocol):
         Args:
             targets: Of the own classes.
             indices: Index into the other list for each own class, (own classes,).
+        """
+        ...
+
+    def concatenated(self, targets: NDArray[Any], others: NDArray[Any]) -> NDArray[Any]:
+        """Return the targets of two splits as one, (N + M, ...).
+
+        Args:
+            targets: (N, ...).
+            others: (M, ...), such as of another size; they are given the size of `targets`.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Recipes by name: `proxy`, `paper`, `photos`, `finetune` and `detect`, as YAML in this package."""
+"""Recipes by name, as YAML in this package: see `NAMES`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from search_spaces.errors import InputError, first_problem
 from search_spaces.spec import read_yaml
 
 FOLDER = Path(__file__).parent / "recipes"
-NAMES = ("proxy", "paper", "photos", "finetune", "detect")
+NAMES = ("proxy", "paper", "photos", "finetune", "detect", "segment")
 LENGTHS = ("epochs", "steps")
 """Settings of which one replaces the other, and `min_steps`."""
 

@@ -17,7 +17,7 @@ from pydantic import (
 from nas.data.image_files.preparation import LEAST_CROP
 from nas.schema import SETTINGS, Fraction, Strength
 from nas.tasks.settings import Augment as Augment
-from nas.tasks.settings import DetectSettings
+from nas.tasks.settings import DetectSettings, SegmentSettings
 
 DEFAULT_EPOCHS = 5.0
 
@@ -191,6 +191,10 @@ class Recipe(BaseModel):
     detect: DetectSettings = Field(
         default=DetectSettings(), description="augmentation of a detector's training images"
     )
+    segment: SegmentSettings = Field(
+        default=SegmentSettings(),
+        description="augmentation of a segmentation network's training images",
+    )
     normalization: Literal["data", "inception", "imagenet"] = Field(
         default="data",
         description="of inputs, from scratch: by the data's mean and deviation, to -1..1, or by ImageNet's",
@@ -238,6 +242,8 @@ class Recipe(BaseModel):
         dumped: dict[str, Any] = dump(self)
         if self.detect == DetectSettings():
             dumped.pop("detect", None)
+        if self.segment == SegmentSettings():
+            dumped.pop("segment", None)
         return dumped
 
     @model_validator(mode="after")

@@ -36,7 +36,7 @@ from nas.engine.folder.run_folder import (
     require_writable,
 )
 from nas.engine.folder.run_teacher import COPY, RunTeacher
-from nas.tasks import DETECT, task_of_spec
+from nas.tasks import DETECT, SEGMENT, task_of_spec
 from nas.training.named_recipes import read_recipe
 from nas.training.recipe import Recipe
 from nas.training_runs.config import TrainConfig
@@ -46,7 +46,7 @@ from search_spaces.spec import load, to_yaml
 CLASSES = "classes"
 """Stem of the run's copy of the file given by `--classes`, whose suffix says what it holds."""
 
-RECIPES = {DETECT: "detect"}
+RECIPES = {DETECT: "detect", SEGMENT: "segment"}
 """Recipe of a task, for seeds and from scratch alike; classifiers have one for each."""
 
 SPEC = "network.yaml"

@@ -69,6 +69,16 @@ def find_layout(root: Path, layout: LayoutName = "auto") -> Layout:
     return Layout(named, filled)
 
 
+def split_folders(root: Path) -> dict[str, Path]:
+    """Return the folder of each split below a folder, by its usual names."""
+    named = {folder.name.lower(): folder for folder in subfolders(root)}
+    found = {
+        split: next((named[name] for name in names if name in named), None)
+        for split, names in SPLIT_NAMES.items()
+    }
+    return {split: folder for split, folder in found.items() if folder is not None}
+
+
 def _split_folders(root: Path, folders: Sequence[Path]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for folder in folders:

@@ -26,6 +26,9 @@ TURNS: Mapping[int, Image.Transpose] = {
     8: Image.Transpose.ROTATE_90,
 }
 
+SWAPPED = frozenset((5, 6, 7, 8))
+"""Orientations that exchange width and height."""
+
 _ORDERS = {b"II": "<", b"MM": ">"}
 # TIFF types whose first value may be an orientation; the others are a rational and two floats.
 _TYPES = {1: "B", 2: "c", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 11: "f", 12: "d", 13: "I"}

@@ -63,6 +63,18 @@ def square_rgb(image: Image.Image, size_px: int, preparation: Preparation = PLAI
     return rgb.resize((size_px, size_px), Image.Resampling.BILINEAR, box=box)
 
 
+def square_mask(mask: Image.Image, size_px: int, preparation: Preparation) -> Image.Image:
+    """Crop and scale a mask as `square_rgb` does its image, taking the nearest pixel.
+
+    Args:
+        mask: Class indices (mode L), upright, of the size of its image.
+        size_px: Height and width of the result.
+        preparation: That of its data set.
+    """
+    box = _shown(mask, preparation)
+    return mask.resize((size_px, size_px), Image.Resampling.NEAREST, box=box)
+
+
 def _upright_rgb(image: Image.Image, size_px: int, preparation: Preparation) -> Image.Image:
     """Read the pixels, at a size from which `size_px` can be made, and turn them upright."""
     # JPEG can decode at a half, quarter or eighth; twice the target is enough for the filter.

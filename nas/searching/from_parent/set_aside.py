@@ -89,7 +89,7 @@ def _moved(data: Dataset, stay: NDArray[np.int64], aside: NDArray[np.int64]) -> 
     added = train.take(aside)
     held_out = ArraySplit(
         np.concatenate([val.images, _resized(added.images, data.resolution_px)]),
-        np.concatenate([val.targets, added.targets]),
+        task_of(data.task).concatenated(val.targets, added.targets),
     )
     return replace(data, train=train.take(stay), val=held_out)
 

@@ -16,7 +16,6 @@ import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
 
-DRAWS = 200
 MOST_DETECTIONS = 100
 """Of an image, the best ones, as COCO counts them."""
 

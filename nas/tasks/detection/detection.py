@@ -6,13 +6,14 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from nas.data.annotations.pictures import rarest_classes
-from nas.data.annotations.rows import COLUMNS, PADDING_CLASS
+from nas.data.annotations.rows import COLUMNS, PADDING_CLASS, padded
 from nas.tasks.augmentation.draws import Draws
 from nas.tasks.detection.augmentation import augmented, transforms
 from nas.tasks.detection.decoding import detections
@@ -68,6 +69,13 @@ class Detection:
         real = targets[:, :, 0] != PADDING_CLASS
         changed[:, :, 0][real] = indices[targets[:, :, 0][real].long()].to(targets.dtype)
         return changed
+
+    def concatenated(
+        self, targets: NDArray[np.float32], others: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Return the objects of both, (N + M, most, 6)."""
+        every = [rows[rows[:, 0] != PADDING_CLASS] for part in (targets, others) for rows in part]
+        return padded(every, max(targets.shape[1], others.shape[1]))
 
     def stand_in(self, count: int, *, px: int) -> Tensor:  # noqa: ARG002
         """Return one object in the middle of every image."""

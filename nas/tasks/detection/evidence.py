@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nas.data.annotations.rows import PADDING_CLASS
+from nas.tasks.bootstrap import interval95, resamples
 from nas.tasks.detection.average_precision import AveragePrecision, Evaluation, JudgedImage
 from nas.tasks.detection.decoding import Suppression, detections
 from nas.tasks.detection.losses import image_losses
@@ -21,7 +22,8 @@ from nas.tasks.task import Score
 ANY_SIZE = (640, 640)
 """Pixels of an image whose size is not known: AP by size of objects then is of no use."""
 
-DRAWS, SEED = 200, 0
+DRAWS = 200
+"""Resamples of the images: each takes some milliseconds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,15 +58,13 @@ class Detections:
 
     def interval(self) -> tuple[float, float]:
         """Return the 95% interval of AP by the bootstrap over images."""
-        low, high = np.percentile(self._resampled(), [2.5, 97.5])
-        return float(low), float(high)
+        return interval95(self._resampled(), around=self.score().accuracy)
 
     def minus(self, other: Detections) -> Difference:
         """Return the difference of AP, with the bootstrap's interval over the same images."""
-        apart = self._resampled() - other._resampled()
-        low, high = np.percentile(apart, [2.5, 97.5])
-        difference = self.score().accuracy - other.score().accuracy
-        return Difference(100 * difference, 100 * float(low), 100 * float(high))
+        points = self.score().accuracy - other.score().accuracy
+        low, high = interval95(self._resampled() - other._resampled(), around=points)
+        return Difference(100 * points, 100 * low, 100 * high)
 
     def details(self, classes: Sequence[str]) -> dict[str, Any]:
         """Return AP at single overlaps, by size of the objects and by class; None where there are none."""
@@ -83,9 +83,9 @@ class Detections:
         }
 
     def _resampled(self) -> NDArray[np.float64]:
-        """Return AP of resampled images, (DRAWS,): alike for all networks on the same images."""
-        rng = np.random.default_rng(SEED)
-        draws = rng.integers(0, len(self), (DRAWS, len(self)))
+        """Return AP of resampled images, (DRAWS,)."""
+        images = np.arange(len(self))
+        draws = (np.repeat(images, often) for often in resamples(len(self))[:DRAWS])
         found = [self._evaluation.average_precision(drawn).ap for drawn in draws]
         return np.array([0.0 if np.isnan(ap) else ap for ap in found])
 

@@ -1,5 +1,6 @@
 """The center crop of evaluation: the same pixels as torchvision's, and never of training images."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from torchvision.transforms import v2
 from nas.data.image_files import square
 from nas.data.image_files.decode import decode
 from nas.data.image_files.preparation import Preparation
-from nas.data.image_files.square import square_rgb
+from nas.data.image_files.square import square_mask, square_pixels, square_rgb
 from nas.data.images import require_crop
 from nas.data.load import load_dataset, open_source
 from search_spaces import InputError
@@ -19,6 +20,7 @@ from tests.nas.data.test_decode import pictures
 from tests.nas.image_sets import make_splits, smooth_image
 
 MOST = Preparation(crop=0.875)
+WHOLE = Preparation(fit="stretch")
 
 
 @pytest.fixture
@@ -57,12 +59,40 @@ def test_a_jpeg_is_decoded_to_twice_the_size_of_the_crop(tmp_path: Path) -> None
     assert sides == [128, 256, 512]
 
 
-def test_strips_give_what_the_whole_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("preparation", "apart"),
+    # Of the whole image, what is less than a cell at the right and at the bottom is cut.
+    [(MOST, 6), (WHOLE, 12)],
+    ids=["crop", "stretch"],
+)
+def test_strips_give_what_the_whole_gives(
+    monkeypatch: pytest.MonkeyPatch, preparation: Preparation, apart: int
+) -> None:
     image = smooth_image(2).resize((400, 300))
-    whole = np.asarray(square_rgb(image.copy(), 24, MOST), int)
+    whole = np.asarray(square_rgb(image.copy(), 24, preparation), int)
     monkeypatch.setattr(square, "LARGE_PIXELS", 10_000)
     monkeypatch.setattr(square, "STRIP_PIXELS", 3_000)
-    assert np.abs(np.asarray(square_rgb(image, 24, MOST), int) - whole).max() <= 6
+    assert np.abs(np.asarray(square_rgb(image, 24, preparation), int) - whole).max() <= apart
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("size", [(320, 80), (80, 320), (64, 64)])
+def test_a_stretched_image_shows_all_of_it(size: tuple[int, int], exact: bool) -> None:
+    image = smooth_image(4).resize(size, Image.Resampling.BICUBIC)
+    found = square_pixels(image.copy(), 32, replace(WHOLE, exact=exact))
+    wanted = np.asarray(image.resize((32, 32), Image.Resampling.BILINEAR), int)
+    assert np.abs(found.transpose(1, 2, 0).astype(int) - wanted).max() <= 2
+
+
+@pytest.mark.parametrize("preparation", [WHOLE, MOST, Preparation(crop=0.3)])
+@pytest.mark.parametrize("size", [(301, 200), (200, 301), (96, 96)])
+def test_a_mask_is_prepared_like_its_image(size: tuple[int, int], preparation: Preparation) -> None:
+    mask = smooth_image(5).convert("L").resize(size, Image.Resampling.BICUBIC)
+    mask = mask.point(lambda level: 200 if level > 128 else 0)
+    found = np.asarray(square_mask(mask, 40, preparation), int)
+    image = np.asarray(square_rgb(mask.convert("RGB"), 40, preparation), int)[:, :, 0]
+    assert set(np.unique(found).tolist()) == {0, 200}
+    assert ((image > 100) == (found > 100)).mean() > 0.97
 
 
 @pytest.mark.parametrize("memory_limit_mb", [4096, 0])

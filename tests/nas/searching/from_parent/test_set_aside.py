@@ -8,6 +8,7 @@ import pytest
 from nas.data.images import ArraySplit
 from nas.data.streaming import StreamingSplit
 from nas.searching.from_parent.set_aside import fold_size, set_aside
+from tests.nas.drawn_masks import masked_data, masked_scenes
 from tests.nas.searching.from_parent.conftest import IMAGES
 
 
@@ -80,3 +81,12 @@ def test_the_size_of_the_fold(train, held_out, wanted, batch_size, size) -> None
     assert fold_size(data, wanted, batch_size=batch_size, seed=0) == size
     aside = set_aside({1: data}, wanted, batch_size=batch_size, seed=0)
     assert (0 if aside is None else len(data.train) - len(aside[1].train)) == size
+
+
+def test_masks_set_aside_are_as_large_as_those_held_out() -> None:
+    data = replace(masked_data(24), train=masked_scenes(40, px=32, seed=4))
+    found = set_aside({24: data}, 30, batch_size=4, seed=0)
+    assert found is not None
+    train, val = found[24].train, found[24].val
+    assert (train.images.shape, train.targets.shape) == ((29, 3, 32, 32), (29, 32, 32))
+    assert (val.images.shape, val.targets.shape) == ((30, 3, 24, 24), (30, 24, 24))

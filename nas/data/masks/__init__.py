@@ -1,0 +1,1 @@
+"""Masks: image files whose pixels say which class the pixels of a photo are of."""

@@ -1,0 +1,102 @@
+"""Pascal VOC's layout of masks, which CVAT also writes.
+
+`JPEGImages/` has the images, `SegmentationClass/` the masks of some of them, and `ImageSets/Segmentation/`
+a list of names for each split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from nas.data.annotations.objects import Problem
+from nas.data.masks.labels import read_labels, voc_labels
+from nas.data.masks.masked import Masked, MaskedImage, files_by_name, shown
+from search_spaces.errors import InputError
+
+IMAGES, MASKS, LISTS = "JPEGImages", "SegmentationClass", "ImageSets/Segmentation"
+
+NAMES: Mapping[str, tuple[str, ...]] = {
+    "train": ("train", "trainval", "default"),
+    "val": ("val",),
+    "test": ("test",),
+}
+"""Lists of each split, of which the first one there is is read; CVAT calls that of all images `default`."""
+
+
+def has_voc_masks(root: Path) -> bool:
+    """Return whether a folder has VOC's folders of masks and lists."""
+    return (root / MASKS).is_dir() and (root / LISTS).is_dir()
+
+
+def read_voc_masks(root: Path) -> Masked:
+    """Read the lists of images, and that of classes: VOC's own if there is none.
+
+    A test split whose masks are withheld, as VOC's are, is left out.
+
+    Raises:
+        InputError: There is no list of training images.
+        OSError: A folder or a list cannot be read.
+    """
+    labels = read_labels(root) or voc_labels()
+    lists = _lists(root)
+    problems, clashes = list(labels.problems), list[Problem]()
+    images = files_by_name(root / IMAGES, clashes)
+    masks = files_by_name(root / MASKS, clashes)
+    notes: list[str] = []
+    splits: dict[str, list[MaskedImage]] = {}
+    chosen: dict[str, Path] = {}
+    for split, path in lists.items():
+        names = _names(path)
+        if split == "test" and not any(name in masks for name in names):
+            notes.append(f"{shown(path)} is not read: none of its images has a mask")
+            continue
+        splits[split] = _pairs(path, names, images, masks, problems)
+        problems += [
+            Problem(shown(path), f"{name} is also in {chosen[name].name}")
+            for name in names
+            if name in chosen
+        ]
+        chosen |= dict.fromkeys(names, path)
+    problems += [one for one in clashes if Path(one.where).stem in chosen]
+    return Masked(labels.classes, labels.coding, splits, tuple(problems), tuple(notes))
+
+
+def _lists(root: Path) -> dict[str, Path]:
+    folder = root / LISTS
+    found = {}
+    for split, names in NAMES.items():
+        paths = (folder / f"{name}.txt" for name in names)
+        path = next((path for path in paths if path.is_file()), None)
+        if path is not None:
+            found[split] = path
+    if "train" not in found:
+        raise InputError(
+            f"{shown(folder)} has no train.txt: write the names of the training images"
+        )
+    return found
+
+
+def _names(path: Path) -> list[str]:
+    """Return the names in a list, each once."""
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    return list(dict.fromkeys(line.strip() for line in lines if line.strip()))
+
+
+def _pairs(
+    path: Path,
+    names: list[str],
+    images: Mapping[str, Path],
+    masks: Mapping[str, Path],
+    problems: list[Problem],
+) -> list[MaskedImage]:
+    """Return the files of the listed names."""
+    pairs = []
+    for name in names:
+        if name not in images:
+            problems.append(Problem(shown(path), f"{name} has no image in {IMAGES}/"))
+        if name not in masks:
+            problems.append(Problem(shown(path), f"{name} has no mask in {MASKS}/"))
+        if name in images and name in masks:
+            pairs.append(MaskedImage(images[name], masks[name]))
+    return pairs

@@ -1,0 +1,105 @@
+"""The classes of an image's pixels: as they are annotated, or as a network sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nas.data.masks.coding import IGNORED
+from nas.tasks.segmentation.drawing import overlaid
+from nas.tasks.segmentation.logits import enlarged
+
+
+class ClassMap(Protocol):
+    """Classes of pixels, at any size."""
+
+    def at(self, size: tuple[int, int]) -> Tensor:
+        """Return the class of each pixel, uint8 (H, W), for a size of (width, height)."""
+        ...
+
+    def drawn(self, pixels: Tensor, classes: Sequence[str]) -> Tensor:
+        """Draw the classes over an image.
+
+        Args:
+            pixels: uint8 (3, H, W), on the CPU; not modified.
+            classes: Names of the classes.
+
+        Returns:
+            uint8 (3, H, W).
+        """
+        height, width = pixels.shape[-2:]
+        return overlaid(pixels, self.at((width, height)), classes)
+
+    def document(self, classes: Sequence[str], *, size: tuple[int, int]) -> list[dict[str, Any]]:
+        """Return the pixels of each class as COCO's results have them, without the image's id.
+
+        Args:
+            classes: Names of the classes.
+            size: Width and height of the image in pixels.
+        """
+        mask = self.at(size)
+        return [
+            {
+                "category_id": index,
+                "category": classes[index],
+                "segmentation": run_lengths(mask == index),
+            }
+            for index in torch.unique(mask).tolist()
+            if index != IGNORED
+        ]
+
+
+@dataclass(frozen=True, eq=False)
+class AnnotatedMap(ClassMap):
+    """The annotated classes of an image.
+
+    Attributes:
+        classes: Class indices, uint8 (h, w); 255 is ignored.
+    """
+
+    classes: Tensor
+
+    def at(self, size: tuple[int, int]) -> Tensor:
+        """Return the class of the nearest pixel."""
+        width, height = size
+        floats = self.classes[None, None].float()
+        resized = functional.interpolate(floats, size=(height, width), mode="nearest-exact")
+        return resized[0, 0].to(torch.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class PredictedMap(ClassMap):
+    """The classes that a network sees in an image.
+
+    Attributes:
+        logits: float32 (classes, h, w).
+    """
+
+    logits: Tensor
+
+    def at(self, size: tuple[int, int]) -> Tensor:
+        """Return the class of the largest logit, once these are enlarged."""
+        width, height = size
+        full = enlarged(self.logits[None], (height, width))
+        return full.max(dim=1).indices[0].to(torch.uint8)
+
+
+def run_lengths(inside: Tensor) -> dict[str, list[int]]:
+    """Return COCO's uncompressed run lengths of a region, bool (H, W).
+
+    They are counted column by column, alternately outside and inside, beginning with those outside.
+
+    >>> run_lengths(torch.tensor([[True, False], [True, True]]))
+    {'size': [2, 2], 'counts': [0, 2, 1, 1]}
+    """
+    flat = inside.T.flatten()
+    changes = (torch.nonzero(flat[1:] != flat[:-1]).flatten() + 1).tolist()
+    starts = [0, *changes, len(flat)]
+    counts = [stop - start for start, stop in pairwise(starts)]
+    return {"size": list(inside.shape), "counts": [0, *counts] if flat[0] else counts}

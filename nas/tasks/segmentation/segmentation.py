@@ -1,0 +1,162 @@
+"""Segmentation: each pixel of an image has one class."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from nas.data.masks.coding import IGNORED
+from nas.tasks.augmentation.draws import Draws
+from nas.tasks.segmentation.augmentation import augmented, transforms
+from nas.tasks.segmentation.class_maps import AnnotatedMap, PredictedMap
+from nas.tasks.segmentation.evidence import PixelMeter
+from nas.tasks.segmentation.logits import cross_entropy, enlarged
+from nas.tasks.task import Metric
+from search_spaces.heads.specs import LRASPPHead, RASPPHead
+from search_spaces.heads.transforms import dilate, lraspp
+
+if TYPE_CHECKING:
+    from nas.data.images import Split
+    from nas.data.share import Share
+    from nas.tasks.outputs import Outputs
+    from nas.tasks.task import Learning
+    from search_spaces import ArchSpec
+
+
+OUTPUT_STRIDE: Literal[16] = 16
+
+
+class Segmentation:
+    """The task of networks that return logits (N, classes, h, w), at a fraction of their images' size.
+
+    Targets are masks of class indices, uint8 (N, T, T); 255 is ignored. In training T is the side of the
+    images. Networks are judged by masks of one size, whatever that of their input: small masks lack what is
+    hard to find.
+    """
+
+    metric = Metric("mIoU", "mean IoU")
+
+    def headed(self, spec: ArchSpec, *, classes: int) -> ArchSpec:
+        """Return the network with its own head, or else LR-ASPP at output stride 16, as in torchvision."""
+        if isinstance(spec.head, LRASPPHead | RASPPHead):
+            return replace(spec, head=replace(spec.head, classes=classes))
+        return lraspp(dilate(spec, OUTPUT_STRIDE), classes=classes)
+
+    def stored_px(self, how: Learning, size_px: int) -> int:
+        """Return the side at which images that are enlarged by the mean factor keep their detail."""
+        return round(size_px * (how.segment.smallest + how.segment.largest) / 2)
+
+    def strata(self, targets: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """Return one group of all images: most have most classes."""
+        return np.zeros(len(targets), np.int64)
+
+    def chance(self, split: Split, *, classes: int) -> float:
+        """Return the mean IoU of giving every pixel the most frequent class, at least 1/classes^2.
+
+        A split that does not hold its masks is assumed to have as many pixels of each class.
+        """
+        masks: NDArray[np.uint8] | None = getattr(split, "targets", None)
+        counts = np.zeros(classes, np.int64)
+        for mask in () if masks is None else masks:
+            counts += np.bincount(mask.ravel(), minlength=IGNORED + 1)[:classes]
+        if not counts.any():
+            return 1 / classes**2
+        return float(counts.max() / counts.sum() / np.count_nonzero(counts))
+
+    def relabelled(self, targets: Tensor, indices: Tensor) -> Tensor:
+        """Look the class of each pixel up; ignored ones stay so."""
+        lookup = torch.full((IGNORED + 1,), IGNORED, dtype=torch.uint8, device=targets.device)
+        lookup[: len(indices)] = indices.to(lookup)
+        return lookup[targets.long()]
+
+    def concatenated(
+        self, targets: NDArray[np.uint8], others: NDArray[np.uint8]
+    ) -> NDArray[np.uint8]:
+        """Return the masks of both, others at the size of the first by their nearest pixels."""
+        side = targets.shape[-1]
+        nearest = ((np.arange(side) + 0.5) * others.shape[-1] / side).astype(np.int64)
+        return np.concatenate([targets, others[:, nearest[:, None], nearest]])
+
+    def stand_in(self, count: int, *, px: int) -> Tensor:
+        """Return the first class for every pixel."""
+        return torch.zeros(count, px, px, dtype=torch.uint8)
+
+    def augmented(
+        self,
+        images: Tensor,
+        targets: Tensor,
+        how: Learning,
+        *,
+        generator: torch.Generator,
+        size_px: int | None,
+        share: Share,
+    ) -> tuple[Tensor, Tensor]:
+        """Scale, crop, mirror and recolor the images, and their masks with them. See `Task.augmented`."""
+        side = images.shape[-1] if size_px is None else size_px
+        change = transforms(how.segment, flip=how.augment.flip, size_px=side)
+        draws = Draws(generator, len(images), share)
+        return augmented(images, targets, change, size_px=side, draws=draws)
+
+    def mixed(
+        self,
+        pixels: Tensor,
+        targets: Tensor,
+        how: Learning,  # noqa: ARG002
+        *,
+        classes: int,  # noqa: ARG002
+        seed: int,  # noqa: ARG002
+    ) -> tuple[Tensor, Tensor]:
+        """Return the images as they are."""
+        return pixels, targets
+
+    def loss(
+        self,
+        outputs: Outputs,
+        targets: Tensor,
+        how: Learning,
+        *,
+        spec: ArchSpec | None,  # noqa: ARG002
+    ) -> Tensor:
+        """Return the mean cross entropy of the pixels that count, smoothed; 0 if none does.
+
+        Logits are enlarged to the size of the masks. Where several processes have a part of the batch each,
+        the mean of their losses differs a little from that of the whole, by the ignored pixels of each.
+        """
+        assert isinstance(outputs, Tensor)
+        summed, pixels = cross_entropy(outputs, targets, smoothing=how.label_smoothing)
+        return summed / pixels.clamp(min=1)
+
+    def distilled(self, outputs: Outputs, taught: Outputs, *, temperature: float) -> Tensor:
+        """Return the mean cross entropy of the cells' softened outputs with the teacher's, times T^2.
+
+        See `Classification.distilled`. A teacher whose map has another size is resized to the student's.
+        """
+        assert isinstance(outputs, Tensor)
+        assert isinstance(taught, Tensor)
+        fitting = enlarged(taught.float(), outputs.shape[-2:])
+        targets = functional.softmax(fitting / temperature, dim=1)
+        return functional.cross_entropy(outputs / temperature, targets) * temperature**2
+
+    def truth(self, targets: Tensor) -> list[AnnotatedMap]:
+        """Return the annotated classes of each image."""
+        return [AnnotatedMap(mask) for mask in targets]
+
+    def predictions(
+        self,
+        outputs: Outputs,
+        *,
+        spec: ArchSpec | None,  # noqa: ARG002
+    ) -> list[PredictedMap]:
+        """Return the classes that a network sees in each image, from its outputs on the CPU."""
+        assert isinstance(outputs, Tensor)
+        return [PredictedMap(logits) for logits in outputs.float()]
+
+    def meter(self, *, spec: ArchSpec | None) -> PixelMeter:  # noqa: ARG002
+        """Return an empty meter."""
+        return PixelMeter()
