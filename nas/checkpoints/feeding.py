@@ -67,6 +67,11 @@ class Feed:
         return cls(checkpoint.usage, spec.resolution, spec=None if classifies else spec)
 
     @property
+    def task(self) -> str:
+        """Name of the network's task; see `nas.tasks.task_of`."""
+        return CLASSIFY if self.spec is None else task_of_spec(self.spec)
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """Class names, in the order of the outputs."""
         return self.usage.classes

@@ -60,7 +60,7 @@ def find(
         return Found(embedded.PHOTOS, folder.classes, splits)
     if is_folder(source) or not source:
         path = expanded(source)
-        if path.is_dir() and format_of(path) is not None:
+        if os.path.isdir(path) and format_of(path) is not None:  # noqa: PTH112  of any length
             return _with_boxes(path, max_megapixels)
         if mask_layout(path) is not None:
             return _masks(path, max_megapixels=max_megapixels, progress=progress)
@@ -92,7 +92,7 @@ def task_of_source(source: str) -> str:
     'classify'
     """
     folder = expanded(source) if is_folder(source) else None
-    if folder is None or not folder.is_dir():
+    if folder is None or not os.path.isdir(folder):  # noqa: PTH112  of any length
         return "classify"
     if format_of(folder) is not None:
         return "detect"

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from nas.data.image_files.decode import Pictures, decode
-from nas.data.image_files.pictures import Labelled, SomePictures
+from nas.data.image_files.pictures import labels_of_pictures
 from nas.data.image_files.preparation import PLAIN, Preparation
 from nas.data.image_files.unreadable import UnreadableError
 from nas.data.images import Batch, batch_indices
@@ -43,10 +43,7 @@ class StreamingSplit:
     @property
     def labels(self) -> NDArray[np.int64] | None:
         """Class index of every image, (N,); None if the targets are not classes."""
-        whole = self.pictures
-        while isinstance(whole, SomePictures):
-            whole = whole.whole
-        return self.pictures.strata if isinstance(whole, Labelled) else None
+        return labels_of_pictures(self.pictures)
 
     def batches(
         self,

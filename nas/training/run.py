@@ -27,7 +27,7 @@ from nas.training.optimization.averaging import (
     MovingWeights,
     statistics_inputs,
 )
-from nas.training.optimization.optimizer import classifier_parameters, make_optimizer
+from nas.training.optimization.optimizer import head_parameters, make_optimizer
 from nas.training.optimization.schedule import rate_factor
 from nas.training.order import FirstPart, Order
 from nas.training.progress import BatchTooLarge, Best, Diverged, Progress, TrainResult
@@ -173,7 +173,7 @@ class TrainingRun:
         head_steps = round(self._recipe.head_fraction * self.total_steps)
         if head_steps == 0:
             return
-        head = {id(p) for p in classifier_parameters(self._module)}
+        head = {id(p) for p in head_parameters(self._module)}
         whole = self.step >= head_steps
         for parameter in self._module.parameters():
             parameter.requires_grad_(whole or id(parameter) in head)

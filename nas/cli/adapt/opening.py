@@ -20,6 +20,7 @@ from nas.adapting.teacher import SEED, read_teacher
 from nas.atomic_files import write_whole
 from nas.cli.adapt import settings
 from nas.cli.adapt.summary import conclude, warn_of_unstable
+from nas.cli.classifiers_only import require_classification
 from nas.cli.data_options import found_again
 from nas.cli.errors import Failed
 from nas.cli.images import open_images
@@ -36,6 +37,7 @@ from nas.engine.memoized_source import MemoizedSource
 from nas.engine.runner import RunStoppedError
 from nas.engine.trial import read_trials
 from nas.formatting import counted
+from nas.tasks import task_of_spec
 from nas.training.teacher_config import TeacherConfig
 from search_spaces import InputError
 from search_spaces.shell import quoted
@@ -200,6 +202,7 @@ def open_seed(path: Path) -> Checkpoint:
             f"{path} has no weights: train it first with nas train {quoted(path)} --data DIR"
         )
     seed = load_checkpoint(path)
+    require_classification(task_of_spec(seed.spec), doing="netadapt")
     say_run(path, seed.run)
     return seed
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nas.atomic_files import write_whole
+from nas.cli.classifiers_only import require_classification
 from nas.cli.commands.label_error_list import LabelErrors
 from nas.cli.commands.label_errors import LabelErrorOptions
 from nas.cli.data_options import ImageOptions, data_config
@@ -82,6 +83,7 @@ def data(
     wanted = data_config(source, proxy_resolution=drawing.resolution, **images.settings())
     judge = labels.judge(source, console, picture=drawing.picture)
     found = find_images(wanted, console) if judge is None else judge.images(wanted)
+    require_classification(found.task, doing="nas data")
     seen = _inspected(found, console)
     wrong = None if judge is None else judge.label_errors(found)
     if as_json:

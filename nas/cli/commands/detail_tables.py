@@ -10,13 +10,14 @@ from rich.table import Table
 
 from nas.cli.commands.confusion_table import confusion_tables
 from nas.formatting import one_line
-from nas.tasks.classification import Answers
 from nas.tasks.confusion import Confusion
 from nas.tasks.task import Evidence
 
 
 def detail_tables(evidence: Evidence, classes: Sequence[str]) -> Iterator[Table]:
     """Yield tables of an evaluation's details."""
+    from nas.tasks.classification import Answers  # imports torch
+
     if isinstance(evidence, Answers):
         yield from confusion_tables(Confusion.of(evidence, tuple(classes)))
         return

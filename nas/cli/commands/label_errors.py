@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from nas.checkpoints.class_file import ClassFile, read_class_file
+from nas.cli.classifiers_only import require_classification
 from nas.cli.commands.label_error_list import LabelErrors
 from nas.cli.images import find_images
 from nas.cli.option_groups import OptionGroup
@@ -80,6 +81,7 @@ class LabelErrorOptions(OptionGroup):
         say_run(path)
         with waiting(console, "opening the network"):
             model = open_model(path)
+        require_classification(model.feed.task, doing="nas data --model")
         note_sizes(console, model.feed.usage.trained_px, model.feed.size_px, done="used")
         return Judge(path, model, names, console)
 

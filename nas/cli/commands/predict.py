@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from nas.cli.classifiers_only import require_classification
 from nas.cli.errors import Failed
 from nas.cli.provenance import say_run
 from nas.cli.sizes import note_sizes
@@ -51,6 +52,7 @@ def predict(
         model = open_model(path)
     say_run(path)
     feed = model.feed
+    require_classification(feed.task, doing="nas predict")
     note_sizes(console, feed.usage.trained_px, feed.size_px, done="used")
     if pictures.left_out:
         left_out = counted(pictures.left_out, "file")

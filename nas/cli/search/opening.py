@@ -13,6 +13,7 @@ from rich.console import Console
 from latency import Cached, LatencySource, open_device
 from nas.adapting.results.record import is_adapt_run
 from nas.atomic_files import write_whole
+from nas.cli.classifiers_only import require_classification
 from nas.cli.data_options import absolute, found_again
 from nas.cli.images import find_images
 from nas.cli.machine import require_machine
@@ -88,6 +89,7 @@ def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None 
     images = find_images(
         config.data, console, resumed=resumed, crop=config.recipe.evaluation_crop(crop)
     )
+    require_classification(images.task, doing="nas-search")
     if parent is not None:
         job = open_from_parent(
             config, parent, images, console, sources=sources, began_s=began_s, resumed=resumed

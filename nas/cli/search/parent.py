@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from latency import Cached, Latency, LatencySource, Measured, Paced
+from nas.cli.classifiers_only import require_classification
 from nas.cli.provenance import say_run
 from nas.cli.search.job import Job, open_controller
 from nas.cli.search.reading import reader, with_fidelity
@@ -19,6 +20,7 @@ from nas.formatting import counted
 from nas.searching.config import ParentConfig, SearchConfig
 from nas.searching.from_parent.rivals import read_standing
 from nas.searching.sizes import Sizes
+from nas.tasks import task_of_spec
 from search_spaces import ArchSpec, ElasticSpace, InputError
 from search_spaces.errors import first_problem
 from search_spaces.spaces.elastic import total_stride
@@ -109,6 +111,7 @@ def open_trained(path: str, *, mend: str) -> Checkpoint:
             "and give that"
         )
     checkpoint = load_checkpoint(file)
+    require_classification(task_of_spec(checkpoint.spec), doing="nas-search")
     say_run(str(file), checkpoint.run)
     return checkpoint
 

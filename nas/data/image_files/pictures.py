@@ -191,3 +191,12 @@ class SomePictures:
     def size_bytes(self, index: int) -> int:
         """Return the size of its file."""
         return self.whole.size_bytes(int(self.indices[index]))
+
+
+def labels_of_pictures(pictures: Pictures) -> NDArray[np.int64] | None:
+    """Return the class index of every picture, (N,); None if they are not of classes."""
+    if isinstance(pictures, SomePictures):
+        whole = labels_of_pictures(pictures.whole)
+        return None if whole is None else whole[pictures.indices]
+    labels: NDArray[np.int64] | None = getattr(pictures, "labels", None)
+    return labels

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import torch
 from torch import nn
 
+from nas.tasks.outputs import spec_of
 from nas.training.optimization.rmsprop import TFRMSprop
 from nas.training.recipe import AdamW, Recipe, RMSProp
+from search_spaces import HeadSpec
 
 
 def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -33,7 +36,7 @@ def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 def _groups(module: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     """Split the parameters by whether they decay, and by their learning rate if it differs."""
-    head = {id(p) for p in classifier_parameters(module)} if recipe.body_rate < 1 else set()
+    head = {id(p) for p in head_parameters(module)} if recipe.body_rate < 1 else set()
     groups = []
     for scale, in_head in ((recipe.body_rate, False), (1.0, True)):
         part = [p for p in module.parameters() if (id(p) in head) == in_head]
@@ -43,8 +46,16 @@ def _groups(module: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     return [group for group in groups if group["params"]]
 
 
-def classifier_parameters(module: nn.Module) -> list[nn.Parameter]:
-    """Return the parameters of the last linear layer; none if there is no such layer."""
+def head_parameters(module: nn.Module) -> list[nn.Parameter]:
+    """Return the parameters that a new head draws anew.
+
+    They are those behind the last convolution of a detector's or a segmentation network's body, and of a
+    classifier the last linear layer's; none if there is no such layer.
+    """
+    spec = spec_of(module)
+    if spec is not None and not isinstance(spec.head, HeadSpec):
+        behind = re.compile(r"head\.(?!conv\.)")
+        return [weight for name, weight in module.named_parameters() if behind.match(name)]
     layers = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
     return list(layers[-1].parameters()) if layers else []
 

@@ -98,7 +98,7 @@ def test_little_is_needed_of_somebody_else():
         ({"crop": "center-fraction", "crop_fraction": 0}, "a number from 0.1 to 1, got 0"),
         ({"crop": "center-fraction", "crop_fraction": "0.9"}, "a number from 0.1 to 1"),
         ({"crop": "center-fraction", "crop_fraction": math.nan}, "a number from 0.1 to 1"),
-        ({"crop": "smart"}, "must be center-square or center-fraction, got 'smart'"),
+        ({"crop": "smart"}, "must be center-square or center-fraction or stretch, got 'smart'"),
         ({"layout": "HWC"}, "NCHW or NHWC"),
         ({"values": ["pixels"]}, "normalized or pixels"),
         ({"quantization": {"scale": 1}}, "scale and zero_point"),

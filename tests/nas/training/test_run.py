@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from nas.training.optimization.optimizer import classifier_parameters
+from nas.training.optimization.optimizer import head_parameters
 from nas.training.recipe import Recipe
 from nas.training.train import train
 from tests.nas.training.test_train import tiny
@@ -75,7 +75,7 @@ def test_the_body_rests_while_the_classifier_trains(small_dataset):
     steps = round(0.99 * 6)
     assert steps == 6
     train(module, small_dataset, recipe, seed=0, from_scratch=False)
-    head = {id(p) for p in classifier_parameters(module)}
+    head = {id(p) for p in head_parameters(module)}
     for name, parameter in module.named_parameters():
         assert torch.equal(parameter, before[name]) == (id(parameter) not in head)
         assert parameter.requires_grad

@@ -17,6 +17,7 @@ from nas.checkpoints.class_map import class_map
 from nas.checkpoints.feeding import Feed
 from nas.checkpoints.importing.pretrained import torchvision_state_dict
 from nas.checkpoints.scoring import relabelled
+from nas.cli.classifiers_only import require_classification
 from nas.cli.commands.exporting.export_request import Request
 from nas.cli.commands.exporting.int8_table import int8_table
 from nas.cli.errors import Failed
@@ -35,6 +36,7 @@ from nas.export.onnx_export import (
     with_preprocessing,
 )
 from nas.export.sidecar import write_sidecar
+from nas.tasks import task_of_spec
 from search_spaces.network import build
 from search_spaces.onnx_export import OPSET
 from search_spaces.pixel_input import Exportable
@@ -137,6 +139,8 @@ def _at(request: Request, px: int) -> Checkpoint:
     seed = load_checkpoint(request.spec)
     require_class_names(Feed.of(seed), seed.spec.head.classes, where=request.spec)
     measured = request.data is not None
+    if measured:
+        require_classification(task_of_spec(seed.spec), doing="nas export --int8")
     note_sizes(messages(), seed.usage.trained_px, px, done="exported", measured=measured)
     return replace(seed, spec=replace(seed.spec, resolution=px))
 

@@ -17,6 +17,7 @@ from nas.tasks import task_of, task_of_spec
 from nas.tasks.conformance import check_task
 from nas.tasks.detection.detection import Detection
 from nas.training.evaluate import evidence
+from nas.training.optimization.optimizer import head_parameters
 from nas.training.recipe import Recipe
 from search_spaces import REFERENCES, InputError
 from search_spaces.network import build
@@ -151,3 +152,13 @@ def test_a_classifier_is_not_tuned_on_boxes():
         InputError, match="head is for the task classify, the images are annotated for"
     ):
         fine_tune(start, drawn_data(), Recipe(steps=1, batch_size=16))
+
+
+def test_a_new_head_may_learn_faster_than_the_body():
+    spec = Detection().headed(REFERENCES["mobilenet_v2"](width=0.35, resolution=64), classes=3)
+    network = build(spec)
+    names = {id(weight): name for name, weight in network.named_parameters()}
+    head = {names[id(weight)] for weight in head_parameters(network)}
+    assert "head.conv.0.weight" not in head
+    assert {name for name in names.values() if not name.startswith("head.")}.isdisjoint(head)
+    assert {"head.extras.0.0.0.weight", "head.scores.5.1.bias", "head.boxes.0.0.1.weight"} <= head
