@@ -13,9 +13,8 @@ from nas.data.annotations.objects import (
     AnnotatedImage,
     ObjectBox,
     Problem,
-    split_folders,
 )
-from nas.data.folders.layout import SPLIT_NAMES
+from nas.data.folders.layout import SPLIT_NAMES, split_folders
 from nas.data.folders.listing import list_images
 from nas.data.image_files.names import printable
 from search_spaces.errors import InputError

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas.data.folders.layout import SPLIT_NAMES
-
 
 @dataclass(frozen=True)
 class ObjectBox:
@@ -74,13 +72,3 @@ class Annotated:
     problems: tuple[Problem, ...]
     classes: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
-
-
-def split_folders(root: Path) -> dict[str, Path]:
-    """Return the folder of each split below a folder."""
-    found: dict[str, Path] = {}
-    for split, names in SPLIT_NAMES.items():
-        for name in names:
-            if (root / name).is_dir():
-                found.setdefault(split, root / name)
-    return found

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from nas.data.annotations.objects import Annotated, AnnotatedImage, Problem, split_folders
+from nas.data.annotations.objects import Annotated, AnnotatedImage, Problem
 from nas.data.annotations.voc_xml import file_name, read_voc_xml
-from nas.data.folders.layout import SPLIT_NAMES
+from nas.data.folders.layout import SPLIT_NAMES, split_folders
 from nas.data.folders.listing import list_images
 from nas.data.image_files.names import printable
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torchvision.utils import draw_bounding_boxes
+
+from nas.tasks.colors import color
 
 DRAWN_SCORE = 0.3
 """Boxes of a lower score are not drawn: most of the hundred in an image have one."""
@@ -51,7 +52,7 @@ class FoundBoxes:
             pixels,
             (shown.corners * scale).clamp(min=0),
             [_label(classes[int(index)], score) for index, score in shown._pairs()],
-            colors=[color(int(index), len(classes)) for index in shown.classes],
+            colors=[color(int(index)) for index in shown.classes],
             width=max(1, min(height, width) // 150),
         )
         return drawn
@@ -85,16 +86,6 @@ class FoundBoxes:
             return self
         kept = self.scores >= DRAWN_SCORE
         return FoundBoxes(self.corners[kept], self.scores[kept], self.classes[kept])
-
-
-def color(index: int, count: int) -> tuple[int, int, int]:
-    """Return the color of a class: hues evenly apart.
-
-    >>> color(0, 3), color(1, 3)
-    ((230, 23, 23), (23, 230, 23))
-    """
-    red, green, blue = colorsys.hsv_to_rgb(index / max(count, 1), 0.9, 0.9)
-    return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def _label(name: str, score: float | None) -> str:

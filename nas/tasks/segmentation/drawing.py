@@ -10,23 +10,14 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torchvision.utils import draw_segmentation_masks
 
-from nas.data.masks.coding import IGNORED, Color
-from nas.data.masks.labels import voc_color
+from nas.data.masks.coding import IGNORED
+from nas.tasks.colors import color
 
 BACKGROUND = "background"
 """A class of this name is left as it is."""
 
 OPACITY = 0.55
 LEGEND_PX, ROW_PX, SWATCH_PX = 150, 20, 12
-
-
-def color(class_index: int) -> Color:
-    """Return the color of a class: Pascal VOC's, without black; nearly white for ignored pixels.
-
-    >>> color(0), color(1), color(255)
-    ((128, 0, 0), (0, 128, 0), (224, 224, 192))
-    """
-    return voc_color(min(class_index + 1, IGNORED))
 
 
 def overlaid(pixels: Tensor, mask: Tensor, classes: Sequence[str]) -> Tensor:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from nas.tasks.colors import color
 from nas.tasks.segmentation.drawing import (
     LEGEND_PX,
     OPACITY,
     ROW_PX,
-    color,
     overlaid,
     shown_classes,
     with_legend,
