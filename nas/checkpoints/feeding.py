@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
@@ -62,9 +62,11 @@ class Feed:
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> Feed:
         """Describe a checkpoint at its deployed resolution."""
-        spec = checkpoint.spec
-        classifies = task_of_spec(spec) == CLASSIFY
-        return cls(checkpoint.usage, spec.resolution, spec=None if classifies else spec)
+        return cls(checkpoint.usage, checkpoint.spec.resolution).of_network(checkpoint.spec)
+
+    def of_network(self, spec: ArchSpec) -> Feed:
+        """Return this description with the network, where its outputs cannot be read without it."""
+        return self if task_of_spec(spec) == CLASSIFY else replace(self, spec=spec)
 
     @property
     def task(self) -> str:

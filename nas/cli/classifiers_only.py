@@ -19,5 +19,5 @@ def require_classification(task: str, *, doing: str) -> None:
     if task != CLASSIFY:
         raise InputError(
             f"{doing} takes classifiers and class folders so far, and this is for the task {task}: nas "
-            "train, evaluate, show and measure take it"
+            "train, evaluate, predict, show and measure take it"
         )

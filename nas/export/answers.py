@@ -60,8 +60,7 @@ def evidence_of(
         return classify(model, split, progress)
     meter, done = task_of(task).meter(spec=model.feed.spec), 0
     for images, targets in split.batches(EVALUATED_AT_ONCE):
-        outputs = tuple(torch.from_numpy(one) for one in model.outputs(images.numpy()))
-        meter.add(outputs if len(outputs) > 1 else outputs[0], targets)
+        meter.add(model.tensors(images.numpy()), targets)
         done += len(images)
         progress(done)
     return meter.evidence()

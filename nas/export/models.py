@@ -16,6 +16,7 @@ from nas.export.litert_file import LiteRtRun, description_of, open_litert
 from nas.export.onnx_file import OnnxRun, open_onnx
 from nas.export.running import Arrays, Logits, Run, as_arrays, as_logits
 from nas.export.sidecar import own_or_beside
+from nas.tasks.outputs import Outputs
 from search_spaces import InputError
 from search_spaces.network import Network
 
@@ -47,6 +48,13 @@ class Model:
             Each (n, ...).
         """
         return self.run(self.feed.prepare(pixels))
+
+    def tensors(self, pixels: NDArray[np.uint8]) -> Outputs:
+        """Return the outputs as a task reads them; see `outputs`."""
+        found = self.outputs(pixels)
+        if isinstance(found, tuple):
+            return tuple(torch.from_numpy(one) for one in found)
+        return torch.from_numpy(found)
 
     def logits(self, pixels: NDArray[np.uint8]) -> Logits:
         """Return the output of a classifier, (n, classes); see `outputs`.

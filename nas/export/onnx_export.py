@@ -19,6 +19,7 @@ from nas.checkpoints.usage import Usage
 from nas.export.onnx_file import describe_onnx, open_onnx, stamp_onnx
 from nas.export.running import Arrays, Run, as_arrays
 from nas.export.sidecar import write_sidecar
+from search_spaces import ArchSpec
 from search_spaces.onnx_export import to_onnx
 from search_spaces.pixel_input import Exportable, PixelInput
 
@@ -52,9 +53,9 @@ class Format:
     describe: Callable[[bytes, Usage], Feed]
     stamp: Callable[[bytes, Feed], bytes]
 
-    def described(self, model: bytes, usage: Usage) -> bytes:
+    def described(self, model: bytes, usage: Usage, spec: ArchSpec) -> bytes:
         """Return the file with the description of its input."""
-        return self.stamp(model, self.describe(model, usage))
+        return self.stamp(model, self.describe(model, usage).of_network(spec))
 
 
 class ExportError(RuntimeError):
@@ -92,7 +93,7 @@ def keep_onnx(path: Path, checkpoint: Checkpoint) -> bool:
     except ExportError as error:
         _log.warning("%s: %s: not written", path, error)
         return False
-    feed = describe_onnx(model, checkpoint.usage)
+    feed = describe_onnx(model, checkpoint.usage).of_network(checkpoint.spec)
     write_whole(path, stamp_onnx(model, feed))
     write_sidecar(path, feed)
     return True

@@ -144,7 +144,9 @@ def quantized(
     images = calibration_images(data.train, usage, pixels=pixels)
     progress(f"calibrating on {len(images)} images of {data.resolution_px} px")
     quantized_file = files.quantize(before, images)
-    before, after = (files.described(model, usage) for model in (before, quantized_file))
+    before, after = (
+        files.described(model, usage, network.spec) for model in (before, quantized_file)
+    )
     compared = compare(
         files, before, after, data=data, usage=usage, pixels=pixels, progress=progress
     )

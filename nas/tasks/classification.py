@@ -92,6 +92,11 @@ class Shares:
         """Return the image as it is: a class has no place in it."""
         return pixels.clone()
 
+    def said(self, classes: Sequence[str]) -> str:
+        """Return the most likely class."""
+        best = int(self.probabilities.argmax())
+        return f"{classes[best]} {100 * float(self.probabilities[best]):.0f}%"
+
     def document(
         self,
         classes: Sequence[str],

@@ -125,6 +125,14 @@ class Prediction(Protocol):
         """
         ...
 
+    def said(self, classes: Sequence[str]) -> str:
+        """Return it in words, on one line.
+
+        Args:
+            classes: Names of the classes.
+        """
+        ...
+
     def document(self, classes: Sequence[str], *, size: tuple[int, int]) -> Any:
         """Return it as plain data.
 

@@ -1,4 +1,4 @@
-"""`nas predict`: classify images."""
+"""`nas predict`: classify images, or find boxes or masks in them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from nas.cli.classifiers_only import require_classification
+from nas.cli.commands.predict_dense import predict_dense
 from nas.cli.errors import Failed
 from nas.cli.provenance import say_run
 from nas.cli.sizes import note_sizes
@@ -19,6 +19,8 @@ from nas.cli.specs import trained_file
 from nas.display.output import JsonFlag, messages
 from nas.display.progress import waiting
 from nas.formatting import counted, one_line, percent
+from nas.tasks import CLASSIFY
+from search_spaces import InputError
 from search_spaces.shell import quoted
 
 if TYPE_CHECKING:
@@ -36,9 +38,15 @@ def predict(
         list[Path], typer.Argument(metavar="IMAGE|DIR...", help="Images, or folders of them.")
     ],
     top: Annotated[int, typer.Option(min=1, help="Number of classes per image.")] = 3,
+    draw: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write the images with boxes or masks into this folder."),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Print the most likely classes of images, with probabilities.
+    """Print what a network sees in images: the most likely classes, boxes, or the classes of pixels.
+
+    With --json, boxes and masks are in COCO's result format.
 
     Unreadable images are reported on standard error, the others are classified, and the exit status is 1.
     """
@@ -52,11 +60,15 @@ def predict(
         model = open_model(path)
     say_run(path)
     feed = model.feed
-    require_classification(feed.task, doing="nas predict")
     note_sizes(console, feed.usage.trained_px, feed.size_px, done="used")
     if pictures.left_out:
         left_out = counted(pictures.left_out, "file")
         console.print(f"skipped {left_out} without an image suffix", soft_wrap=True)
+    if feed.task != CLASSIFY:
+        predict_dense(model, pictures.paths, console, draw=draw, as_json=as_json)
+        return
+    if draw is not None:
+        raise InputError("--draw draws boxes and masks, and this network classifies: leave it out")
     count = min(top, len(feed.classes))
     predicted_all = _progress(
         predictions(model, pictures.paths, top=count), len(pictures.paths), console

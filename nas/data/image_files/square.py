@@ -75,6 +75,15 @@ def square_mask(mask: Image.Image, size_px: int, preparation: Preparation) -> Im
     return mask.resize((size_px, size_px), Image.Resampling.NEAREST, box=box)
 
 
+def upright(image: Image.Image, preparation: Preparation = PLAIN) -> Image.Image:
+    """Turn an image upright (EXIF) and convert it to RGB, at its own size.
+
+    Raises:
+        ValueError: The white level of such an image cannot be determined.
+    """
+    return _upright_rgb(image, max(image.size), preparation)
+
+
 def _upright_rgb(image: Image.Image, size_px: int, preparation: Preparation) -> Image.Image:
     """Read the pixels, at a size from which `size_px` can be made, and turn them upright."""
     # JPEG can decode at a half, quarter or eighth; twice the target is enough for the filter.

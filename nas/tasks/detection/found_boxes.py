@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -48,14 +50,25 @@ class FoundBoxes:
             return pixels.clone()
         height, width = pixels.shape[-2:]
         scale = torch.tensor([width, height, width, height])
+        colors = [color(int(index)) for index in shown.classes]
         drawn: Tensor = draw_bounding_boxes(
             pixels,
             (shown.corners * scale).clamp(min=0),
             [_label(classes[int(index)], score) for index, score in shown._pairs()],
-            colors=[color(int(index)) for index in shown.classes],
+            colors=colors,
             width=max(1, min(height, width) // 150),
+            font=_font(),
+            font_size=max(9, min(height, width) // 28),
+            fill_labels=True,
+            label_colors="white",
+            label_background_colors=colors,
         )
         return drawn
+
+    def said(self, classes: Sequence[str]) -> str:
+        """Return class and score of the boxes that are drawn."""
+        shown = self._worth_drawing()
+        return ", ".join(_label(classes[index], score) for index, score in shown._pairs()) or "-"
 
     def document(self, classes: Sequence[str], *, size: tuple[int, int]) -> list[dict[str, Any]]:
         """Return the boxes as COCO's results have them, without the image's id.
@@ -86,6 +99,14 @@ class FoundBoxes:
             return self
         kept = self.scores >= DRAWN_SCORE
         return FoundBoxes(self.corners[kept], self.scores[kept], self.classes[kept])
+
+
+@cache
+def _font() -> str:
+    """Return the path of a font that can be scaled: matplotlib ships one, torchvision none."""
+    import matplotlib as mpl  # takes a moment
+
+    return str(Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"))
 
 
 def _label(name: str, score: float | None) -> str:

@@ -15,6 +15,9 @@ from nas.data.masks.coding import IGNORED
 from nas.tasks.segmentation.drawing import overlaid
 from nas.tasks.segmentation.logits import enlarged
 
+SAID_SIZE = (128, 128)
+"""At which the pixels of classes are counted for a line of text."""
+
 
 class ClassMap(Protocol):
     """Classes of pixels, at any size."""
@@ -35,6 +38,13 @@ class ClassMap(Protocol):
         """
         height, width = pixels.shape[-2:]
         return overlaid(pixels, self.at((width, height)), classes)
+
+    def said(self, classes: Sequence[str]) -> str:
+        """Return the fraction of the image that each class covers, the largest first."""
+        mask = self.at(SAID_SIZE)
+        shares = {int(i): float((mask == i).float().mean()) for i in torch.unique(mask)}
+        order = sorted((index for index in shares if index != IGNORED), key=lambda i: -shares[i])
+        return ", ".join(f"{classes[index]} {100 * shares[index]:.0f}%" for index in order) or "-"
 
     def document(self, classes: Sequence[str], *, size: tuple[int, int]) -> list[dict[str, Any]]:
         """Return the pixels of each class as COCO's results have them, without the image's id.

@@ -81,7 +81,8 @@ def test_two_workers_train_as_one_though_a_machine_is_lost(machines, tmp_path, c
     assert [at.step for at in keeper.history] == [4, 8, 12]
     alone = training()()
     close(alone, done)
-    assert done.test.loss == pytest.approx(alone.test.loss, rel=1e-3)
+    assert done.test.images == alone.test.images
+    assert done.test.accuracy == pytest.approx(alone.test.accuracy, abs=0.1)
 
 
 @pytest.mark.long

@@ -83,10 +83,10 @@ def _write_float(request: Request, as_json: bool) -> None:
     with waiting(messages(), f"converting to {files.name}"):
         model = files.convert(network)
         if seed is not None:
-            model = files.described(model, seed.usage)
+            model = files.described(model, seed.usage, seed.spec)
         difference = largest_difference(network, files.open(model))
     write_whole(path, model)
-    sidecar = write_sidecar(path, files.describe(model, seed.usage)) if seed is not None else None
+    sidecar = _sidecar(path, files, model, seed) if seed is not None else None
     facts = _facts(request, path, len(model), px=spec.resolution, sidecar=sidecar)
     if as_json:
         print_json(facts | {"largest_difference": difference})
@@ -117,7 +117,7 @@ def _write_int8(request: Request, as_json: bool) -> None:
     for note in notes:
         messages().print(note, soft_wrap=True)
     write_whole(path, model)
-    sidecar = write_sidecar(path, files.describe(model, seed.usage))
+    sidecar = _sidecar(path, files, model, seed)
     facts = _facts(request, path, len(model), px=px, sidecar=sidecar)
     if as_json:
         print_json(facts | compared.to_dict())
@@ -128,6 +128,10 @@ def _write_int8(request: Request, as_json: bool) -> None:
     problems = compared.before.latency.problems + compared.after.latency.problems
     if problems:
         console.print(f"unstable latency: {problems[0]}; end other programs, and export again")
+
+
+def _sidecar(path: Path, files: Format, model: bytes, seed: Checkpoint) -> Path:
+    return write_sidecar(path, files.describe(model, seed.usage).of_network(seed.spec))
 
 
 def _at(request: Request, px: int) -> Checkpoint:

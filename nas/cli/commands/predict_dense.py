@@ -1,0 +1,104 @@
+"""`nas predict` with a detector or a segmentation network: boxes or masks."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+from rich.console import Console
+
+from nas.atomic_files import write_whole
+from nas.cli.errors import Failed
+from nas.display.progress import waiting
+from nas.formatting import counted, one_line
+from search_spaces import InputError
+
+if TYPE_CHECKING:
+    from nas.export.dense_predict import Seen
+    from nas.export.models import Model
+
+
+def require_folder(folder: Path | None) -> None:
+    """Check that drawn images can be written into a folder, and create it.
+
+    Raises:
+        InputError: It is a file, or cannot be created.
+    """
+    if folder is None:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--draw {folder}: {error.strerror}: give a folder to write to") from error
+
+
+def predict_dense(
+    model: Model, paths: Sequence[Path], console: Console, *, draw: Path | None, as_json: bool
+) -> None:
+    """Print what a network sees in images, and draw it.
+
+    Raises:
+        Failed: Some images cannot be read.
+    """
+    from nas.export.dense_predict import seen_in  # imports torch
+
+    require_folder(draw)
+    failed, documents = 0, []
+    for number, one in enumerate(_progress(seen_in(model, paths), len(paths), console)):
+        if one.error:
+            failed += 1
+            console.print(one_line(f"{one.path}: {one.error}"), soft_wrap=True)
+            continue
+        assert one.prediction is not None
+        if as_json:
+            documents += _document(one, number, model.feed.classes)
+        else:
+            said = one.prediction.said(model.feed.classes)
+            sys.stdout.write(f"{one_line(str(one.path))}  {one_line(said)}\n")
+        if draw is not None:
+            _draw(one, draw / _drawn_name(one.path, number), model.feed.classes)
+    if as_json:
+        sys.stdout.write(json.dumps(documents) + "\n")
+    if draw is not None:
+        drawn = counted(len(paths) - failed, "image")
+        console.print(f"{draw}/: {drawn} with what the network sees", soft_wrap=True)
+    if failed:
+        raise Failed(f"{failed} of {counted(len(paths), 'image')} could not be read")
+
+
+def _progress(seen: Iterator[Seen], total: int, console: Console) -> Iterator[Seen]:
+    with waiting(console, f"looking at {counted(total, 'image')}") as status:
+        for done, one in enumerate(seen, 1):
+            status.update(f"looking: {done} of {counted(total, 'image')}")
+            yield one
+
+
+def _document(one: Seen, number: int, classes: Sequence[str]) -> list[dict[str, Any]]:
+    """Return COCO's results of an image; its id is its place among the images."""
+    assert one.prediction is not None
+    image = {"image_id": number, "file_name": str(one.path)}
+    found: list[dict[str, Any]] = one.prediction.document(classes, size=one.size)
+    return [image | entry for entry in found]
+
+
+def _drawn_name(path: Path, number: int) -> str:
+    """Return a name that no other image has.
+
+    >>> _drawn_name(Path("a/cat.jpg"), 3)
+    '3-cat.png'
+    """
+    return f"{number}-{path.stem}.png"
+
+
+def _draw(one: Seen, path: Path, classes: Sequence[str]) -> None:
+    assert one.prediction is not None
+    assert one.pixels is not None
+    drawn = one.prediction.drawn(one.pixels, classes)
+    content = io.BytesIO()
+    Image.fromarray(drawn.permute(1, 2, 0).contiguous().numpy()).save(content, format="PNG")
+    write_whole(path, content.getvalue())

@@ -1,0 +1,109 @@
+"""`nas train`, `nas export` and `nas evaluate` with boxes and with masks."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes
+from nas.checkpoints.usage import Usage
+from search_spaces import REFERENCES
+from search_spaces.network import build
+
+
+@pytest.fixture
+def classifier(tmp_path):
+    spec = REFERENCES["mobilenet_v3_small"](resolution=64, classes=5)
+    usage = Usage(tuple("abcde"), 64, (0.5,) * 3, (0.25,) * 3)
+    path = tmp_path / "classifier.pt"
+    path.write_bytes(checkpoint_bytes(Checkpoint(spec, build(spec).state_dict(), usage)))
+    return path
+
+
+def photo(path, rng):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(rng.integers(0, 256, (60, 80, 3), dtype=np.uint8)).save(path)
+
+
+def boxes(root):
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 12), ("val", 4), ("test", 4)):
+        for number in range(count):
+            photo(root / split / f"{number}.png", rng)
+            name = ("cat", "dog")[number % 2]
+            (root / split / f"{number}.xml").write_text(
+                f"<annotation><object><name>{name}</name><bndbox><xmin>8</xmin><ymin>6</ymin>"
+                "<xmax>40</xmax><ymax>48</ymax></bndbox></object></annotation>"
+            )
+    return root
+
+
+def masks(root):
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 12), ("val", 4), ("test", 4)):
+        for number in range(count):
+            photo(root / split / "images" / f"{number}.png", rng)
+            mask = np.zeros((60, 80), np.uint8)
+            mask[:, : 10 * (number % 4 + 1)] = 1
+            path = root / split / "masks" / f"{number}.png"
+            path.parent.mkdir(exist_ok=True)
+            Image.fromarray(mask).save(path)
+    (root / "labels.txt").write_text("background\ncat\n")
+    return root
+
+
+@pytest.mark.parametrize(("make", "metric"), [(boxes, "AP"), (masks, "mIoU")])
+def test_a_classifier_is_trained_exported_and_evaluated(nas, tmp_path, classifier, make, metric):
+    data, trained = make(tmp_path / "data"), tmp_path / "trained.pt"
+    code, out, err = nas(
+        "train", classifier, "--data", data, "--epochs", 1, "--batch-size", 4,
+        "--runs", tmp_path / "runs", "-o", trained, "--json",
+    )  # fmt: skip
+    assert code == 0, err
+    assert "with a new" in " ".join(err.split())
+    result = json.loads(out)
+    assert 0 <= result[f"test_{metric}"] <= 1
+    file = tmp_path / "trained.onnx"
+    code, _, err = nas("export", trained, "-o", file)
+    assert code == 0, err
+    found = []
+    for network in (trained, file):
+        code, out, err = nas("evaluate", network, "--data", data, "--json")
+        assert code == 0, err
+        found.append(json.loads(out))
+    assert found[0][metric] == pytest.approx(result[f"test_{metric}"], abs=1e-6)
+    assert found[1][metric] == pytest.approx(found[0][metric], abs=1e-3)
+    assert [row["class"] for row in found[0]["by_class"]][-1] in ("cat", "dog")
+    code, out, _ = nas("evaluate", trained, "--data", data)
+    assert code == 0
+    assert {"AP": "COCO's AP", "mIoU": "mean IoU"}[metric] in out
+
+
+@pytest.mark.parametrize("command", ["data", "search", "netadapt", "int8"])
+def test_commands_that_wait_say_so(nas, tmp_path, classifier, command):
+    data = boxes(tmp_path / "data")
+    trained = tmp_path / "trained.pt"
+    nas(
+        "train", classifier, "--data", data, "--epochs", 1, "--batch-size", 4,
+        "--runs", tmp_path / "runs", "-o", trained,
+    )  # fmt: skip
+    arguments = {
+        "data": ("data", data),
+        "search": ("search", "--data", data, "--from-scratch", "--runs", tmp_path / "runs"),
+        "netadapt": (
+            "netadapt",
+            "--seed",
+            trained,
+            "--data",
+            data,
+            "--target-ratio",
+            0.7,
+            "--runs",
+            tmp_path / "runs",
+        ),
+        "int8": ("export", trained, "--int8", "--data", data),
+    }[command]
+    code, _, err = nas(*arguments)
+    assert code == 2
+    assert "takes classifiers and class folders so far" in " ".join(err.split())

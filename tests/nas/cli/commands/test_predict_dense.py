@@ -1,0 +1,82 @@
+"""`nas predict` with detectors and segmentation networks."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes
+from nas.checkpoints.usage import Usage
+from search_spaces import REFERENCES
+from search_spaces.heads.named import with_head
+from search_spaces.network import build
+
+CLASSES = ("cat", "dog")
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name, size in (("a.jpg", (90, 60)), ("b.png", (50, 70))):
+        pixels = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / name)
+    return folder
+
+
+def network(tmp_path, head: str):
+    spec = with_head(REFERENCES["mobilenet_v3_small"](resolution=64), head, classes=2)
+    usage = Usage(CLASSES, 64, (0.5,) * 3, (0.25,) * 3, fit="stretch")
+    path = tmp_path / "seed.pt"
+    path.write_bytes(checkpoint_bytes(Checkpoint(spec, build(spec).state_dict(), usage)))
+    return path
+
+
+def test_boxes_are_printed_and_drawn_in_the_size_of_the_image(nas, tmp_path, photos):
+    seed, drawn = network(tmp_path, "ssdlite"), tmp_path / "drawn"
+    code, out, err = nas("predict", seed, photos, "--json", "--draw", drawn)
+    assert code == 0, err
+    found = json.loads(out)
+    assert {row["image_id"] for row in found} == {0, 1}
+    for row in found:
+        width, height = {"a.jpg": (90, 60), "b.png": (50, 70)}[row["file_name"].split("/")[-1]]
+        x, y, w, h = row["bbox"]
+        assert -1e-3 <= x <= x + w <= width + 1e-3
+        assert -1e-3 <= y <= y + h <= height + 1e-3
+        assert row["category"] == CLASSES[row["category_id"]]
+    assert Image.open(drawn / "0-a.png").size == (90, 60)
+    assert Image.open(drawn / "1-b.png").size == (50, 70)
+
+
+def test_masks_are_run_lengths_of_the_image(nas, tmp_path, photos):
+    seed = network(tmp_path, "lraspp")
+    code, out, err = nas("predict", seed, photos / "a.jpg", "--json")
+    assert code == 0, err
+    rows = json.loads(out)
+    assert all(row["segmentation"]["size"] == [60, 90] for row in rows)
+    inside = [sum(row["segmentation"]["counts"][1::2]) for row in rows]
+    assert sum(inside) == 60 * 90
+    code, out, _ = nas("predict", seed, photos / "a.jpg")
+    assert code == 0
+    assert out.startswith(f"{photos / 'a.jpg'}  ")
+    assert "%" in out
+
+
+def test_bad_images_are_told_and_the_others_seen(nas, tmp_path, photos):
+    seed = network(tmp_path, "ssdlite")
+    (photos / "c.jpg").write_bytes(b"no image")
+    code, out, err = nas("predict", seed, photos, "--json")
+    assert code == 1
+    assert "c.jpg: cannot be read: not an image" in err
+    assert json.loads(out)
+
+
+def test_a_classifier_has_nothing_to_draw(nas, tmp_path, photos):
+    spec = REFERENCES["mobilenet_v3_small"](resolution=64, classes=2)
+    usage = Usage(CLASSES, 64, (0.5,) * 3, (0.25,) * 3)
+    path = tmp_path / "seed.pt"
+    path.write_bytes(checkpoint_bytes(Checkpoint(spec, build(spec).state_dict(), usage)))
+    code, _, err = nas("predict", path, photos, "--draw", tmp_path / "drawn")
+    assert code == 2
+    assert "--draw draws boxes and masks" in err
