@@ -1,9 +1,10 @@
 """Networks as data, and search spaces of networks.
 
 Start with `spec` (a network as data), then `space` (token sequences to networks and back), `spaces`
-(MnasNet's space: `factorized`, with its blocks as data in `block_choices` and `mnasnet.yaml`), `cost`
-(parameters and MAdds), `references` (published networks) and `network` (the `nn.Module`). Only `network`,
-`pixel_input` and the exporters import torch.
+(MnasNet's space: `factorized`, with its blocks as data in `block_choices` and `mnasnet.yaml`), `heads`
+(detection and segmentation), `cost` (parameters and MAdds), `references` (published networks), `layers` and
+`network` (the `nn.Module`). Only `layers`, `network`, `heads.network` and `exporting` import
+torch.
 """
 
 from search_spaces.cost import Cost, count

@@ -29,11 +29,11 @@ def _exported(spec: ArchSpec, suffix: Suffix) -> bytes:
     from search_spaces.network import build
 
     if suffix == ".onnx":
-        from search_spaces.onnx_export import to_onnx
+        from search_spaces.exporting.onnx_export import to_onnx
 
         return to_onnx(build(spec))
     try:
-        from search_spaces.litert_export import to_tflite
+        from search_spaces.exporting.litert_export import to_tflite
     except ImportError as error:
         raise InputError(
             "the device runs .tflite files, and their exporter is not installed "

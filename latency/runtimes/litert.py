@@ -32,7 +32,7 @@ class LiteRt:
     formats: tuple[Suffix, ...] = (".tflite",)
 
     def __init__(self, *, threads: int = 1) -> None:
-        from search_spaces.litert_export import litert_module
+        from search_spaces.exporting.litert_export import litert_module
 
         if threads < 1:
             raise InputError(f"threads must be at least 1, got {threads}")
@@ -45,7 +45,7 @@ class LiteRt:
 
     def export(self, spec: ArchSpec) -> bytes:
         """Export a network to a float `.tflite`."""
-        from search_spaces.litert_export import to_tflite
+        from search_spaces.exporting.litert_export import to_tflite
         from search_spaces.network import build
 
         return to_tflite(build(spec))

@@ -63,8 +63,8 @@ class OnnxRuntime:
 
     def export(self, spec: ArchSpec) -> bytes:
         """Export a network to a serialized ONNX model."""
+        from search_spaces.exporting.onnx_export import to_onnx
         from search_spaces.network import build
-        from search_spaces.onnx_export import to_onnx
 
         return to_onnx(build(spec))
 

@@ -60,10 +60,8 @@ def find(
         return Found(embedded.PHOTOS, folder.classes, splits)
     if is_folder(source) or not source:
         path = expanded(source)
-        if os.path.isdir(path) and format_of(path) is not None:  # noqa: PTH112  of any length
-            return _with_boxes(path, max_megapixels)
-        if mask_layout(path) is not None:
-            return _masks(path, max_megapixels=max_megapixels, progress=progress)
+        if (task := task_of_folder(path)) != "classify":
+            return _annotated(path, task, max_megapixels=max_megapixels, progress=progress)
         folder = read_folder(path, layout=layout, max_megapixels=max_megapixels)
         splits = {"train": folder.train, "val": folder.val, "test": folder.test}
         return Found(printable(path.resolve().name), folder.classes, splits, folder.notes)
@@ -78,11 +76,15 @@ def find(
     return Found(name, known, opened)
 
 
-def _with_boxes(path: Path, max_megapixels: float) -> Found:
-    boxes = read_box_folder(path, max_megapixels=max_megapixels)
-    splits = {split: boxes.splits.get(split) for split in ("train", "val", "test")}
+def _annotated(
+    path: Path, task: str, *, max_megapixels: float, progress: ProgressCallback | None
+) -> Found:
+    """Read a folder of images with boxes or masks."""
+    read = read_box_folder if task == "detect" else read_mask_folder
+    folder = read(path, max_megapixels=max_megapixels, progress=progress)
+    splits = {split: folder.splits.get(split) for split in ("train", "val", "test")}
     name = printable(path.resolve().name)
-    return Found(name, boxes.classes, splits, boxes.notes, task="detect")
+    return Found(name, folder.classes, splits, folder.notes, task)
 
 
 def task_of_source(source: str) -> str:
@@ -91,19 +93,14 @@ def task_of_source(source: str) -> str:
     >>> task_of_source("CIFAR10")
     'classify'
     """
-    folder = expanded(source) if is_folder(source) else None
-    if folder is None or not os.path.isdir(folder):  # noqa: PTH112  of any length
-        return "classify"
+    return task_of_folder(expanded(source)) if is_folder(source) else "classify"
+
+
+def task_of_folder(folder: Path) -> str:
+    """Return the name of what can be learned of a folder's images, by its annotations."""
     if format_of(folder) is not None:
         return "detect"
     return "classify" if mask_layout(folder) is None else "segment"
-
-
-def _masks(path: Path, *, max_megapixels: float, progress: ProgressCallback | None) -> Found:
-    found = read_mask_folder(path, max_megapixels=max_megapixels, progress=progress)
-    splits = {split: found.splits.get(split) for split in ("train", "val", "test")}
-    name = printable(path.resolve().name)
-    return Found(name, found.classes, splits, found.notes, task="segment")
 
 
 def expanded(source: str) -> Path:

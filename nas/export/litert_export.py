@@ -13,8 +13,8 @@ from nas.checkpoints.feeding import Images
 from nas.export.litert_file import describe_litert, open_litert, stamp_litert
 from nas.export.onnx_export import Format, check
 from nas.export.running import channels_last
-from search_spaces.litert_export import litert_module, silenced, to_tflite
-from search_spaces.pixel_input import Exportable
+from search_spaces.exporting.litert_export import litert_module, silenced, to_tflite
+from search_spaces.exporting.pixel_input import Exportable
 
 SIGNATURE, INPUT = "serving_default", "args_0"
 """Names that litert-torch gives to a file's only function and its input."""
@@ -31,9 +31,9 @@ def require_litert() -> None:
 
 
 def checked_litert(network: Exportable) -> bytes:
-    """Convert a network to a float `.tflite`, and check its logits on random images against torch's.
+    """Convert a network to a float `.tflite`, and check its outputs on random images against torch's.
 
-    Input and output: see `search_spaces.litert_export.to_tflite`.
+    Input and output: see `search_spaces.exporting.litert_export.to_tflite`.
 
     Raises:
         ExportError: They differ by more than `nas.export.onnx_export.TOLERANCE`.

@@ -15,7 +15,7 @@ from nas.checkpoints.feeding import KEY, Feed, Images, Values
 from nas.checkpoints.usage import Usage
 from nas.export.running import Arrays, Takes, free, joined, of_each_image, taken
 from search_spaces import InputError
-from search_spaces.litert_export import litert_module
+from search_spaces.exporting.litert_export import litert_module
 
 LABELS, DESCRIPTION, DIGEST = "labels.txt", f"{KEY}.json", "model.sha256"
 """File in the zip archive appended to a model, where TensorFlow Lite's tools look for labels."""

@@ -20,13 +20,13 @@ from nas.export.onnx_file import describe_onnx, open_onnx, stamp_onnx
 from nas.export.running import Arrays, Run, as_arrays
 from nas.export.sidecar import write_sidecar
 from search_spaces import ArchSpec
-from search_spaces.onnx_export import to_onnx
-from search_spaces.pixel_input import Exportable, PixelInput
+from search_spaces.exporting.onnx_export import to_onnx
+from search_spaces.exporting.pixel_input import Exportable, PixelInput
 
 _log = logging.getLogger(__name__)
 
 TOLERANCE = 1e-4
-"""Maximum difference between a file's logits and torch's, relative to the largest logit above 1."""
+"""Maximum difference between a file's outputs and torch's, relative to the largest value above 1."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def with_preprocessing(checkpoint: Checkpoint) -> PixelInput:
 
 
 def checked_onnx(network: Exportable, *, dynamic_batch: bool = False) -> bytes:
-    """Convert a network to ONNX, and check its logits on random images against torch's.
+    """Convert a network to ONNX, and check its outputs on random images against torch's.
 
     Raises:
         ExportError: They differ by more than `TOLERANCE`.
@@ -100,7 +100,7 @@ def keep_onnx(path: Path, checkpoint: Checkpoint) -> bool:
 
 
 def check(network: Exportable, run: Run, *, what: str) -> None:
-    """Compare a file's logits with torch's.
+    """Compare a file's outputs with torch's.
 
     Raises:
         ExportError: They differ by more than `TOLERANCE`.
@@ -108,7 +108,7 @@ def check(network: Exportable, run: Run, *, what: str) -> None:
     difference = largest_difference(network, run)
     if not difference <= TOLERANCE:  # NaN is a failure too
         raise ExportError(
-            f"{what} logits differ from torch's by {difference:.2g}, over {TOLERANCE:g}"
+            f"{what} outputs differ from torch's by {difference:.2g}, over {TOLERANCE:g}"
         )
 
 

@@ -22,7 +22,7 @@ from nas.export.models import Model
 from nas.export.onnx_export import Format, checked_onnx
 from nas.export.onnx_file import describe_onnx, open_onnx, stamp_onnx
 from nas.tasks.classification import Answers
-from search_spaces.pixel_input import Exportable, PixelInput
+from search_spaces.exporting.pixel_input import Exportable, PixelInput
 
 CALIBRATION_IMAGES = 256
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from search_spaces import ArchSpec
-
-Outputs = Tensor | tuple[Tensor, ...]
-"""Each (N, ...): a classifier's logits (N, classes), or for example scores and boxes of a detector."""
+from search_spaces.network import Outputs as Outputs
 
 
 def as_floats(outputs: Outputs) -> Outputs:

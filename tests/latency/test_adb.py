@@ -140,9 +140,9 @@ def runtime(phone):
 
 @needs_adb
 def test_the_contract(runtime, monkeypatch):
-    litert = types.ModuleType("search_spaces.litert_export")
+    litert = types.ModuleType("search_spaces.exporting.litert_export")
     litert.to_tflite = lambda network: b"\0\0\0\0TFL3" + bytes(count(network.spec).madds // 10_000)
-    monkeypatch.setitem(sys.modules, "search_spaces.litert_export", litert)
+    monkeypatch.setitem(sys.modules, "search_spaces.exporting.litert_export", litert)
     timing = Timing(warmup_s=0.0, block_s=0.0, block_runs=5, min_blocks=2, max_s=0.1, retries=0)
     source = Measured(runtime, timing=timing)
     check_latency_source(source, SMALL, LARGE)
@@ -278,9 +278,9 @@ def test_an_unauthorized_phone(phone):
 @pytest.fixture
 def quick(monkeypatch):
     """Devices opened by name measure briefly; a model's size is proportional to its latency."""
-    litert = types.ModuleType("search_spaces.litert_export")
+    litert = types.ModuleType("search_spaces.exporting.litert_export")
     litert.to_tflite = lambda network: b"\0\0\0\0TFL3" + bytes(count(network.spec).madds // 10_000)
-    monkeypatch.setitem(sys.modules, "search_spaces.litert_export", litert)
+    monkeypatch.setitem(sys.modules, "search_spaces.exporting.litert_export", litert)
     timing = Timing(warmup_s=0.0, block_s=0.0, block_runs=5, min_blocks=2, max_s=0.1, retries=0)
     monkeypatch.setattr("latency.runtimes.adb.TIMING", timing)
 

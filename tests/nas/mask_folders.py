@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from nas.data.masks.folder import MaskFolder, read_mask_folder
+from nas.data.annotations.annotated_folder import AnnotatedFolder
+from nas.data.masks.folder import read_mask_folder
 from nas.data.masks.labels import voc_color
+from nas.data.masks.pictures import MaskPictures
 
 SIZE = (32, 24)
 
@@ -74,5 +76,5 @@ def cityscapes(root: Path, *, kind: str = "labelIds") -> Path:
     return root
 
 
-def read(root: Path) -> MaskFolder:
+def read(root: Path) -> AnnotatedFolder[MaskPictures]:
     return read_mask_folder(root, max_megapixels=100)

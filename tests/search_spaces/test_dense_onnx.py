@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from search_spaces import REFERENCES
+from search_spaces.exporting.onnx_export import to_onnx
+from search_spaces.exporting.pixel_input import PixelInput
 from search_spaces.heads.named import with_head
 from search_spaces.network import build
-from search_spaces.onnx_export import to_onnx
-from search_spaces.pixel_input import PixelInput
 
 
 @pytest.mark.parametrize("head", ["ssdlite", "ssdlite-half", "lraspp", "lraspp-os32", "raspp-rf2"])

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from search_spaces import REFERENCES, load_space
+from search_spaces.exporting.onnx_export import OPSET, to_onnx
 from search_spaces.network import build
-from search_spaces.onnx_export import OPSET, to_onnx
 
 
 def logits_of(model: bytes, images: np.ndarray) -> np.ndarray:

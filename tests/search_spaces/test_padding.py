@@ -11,9 +11,9 @@ from latency.estimates.pieces import pieces
 from nas.checkpoints.torch_files import state_bytes
 from netadapt.transfer import transfer
 from search_spaces import REFERENCES, InputError, count
+from search_spaces.exporting.onnx_export import to_onnx
 from search_spaces.layers import SameConv2d, average_3x3
 from search_spaces.network import build
-from search_spaces.onnx_export import to_onnx
 from search_spaces.spec import from_dict, to_dict, to_yaml
 
 SMALL = REFERENCES["mobilenet_v3_small"](width=0.35, resolution=64, classes=7)

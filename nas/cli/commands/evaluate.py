@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from nas.checkpoints.class_file import read_class_file
-from nas.cli.commands.detail_tables import detail_tables
+from nas.cli.commands.evaluating.detail_tables import detail_tables
 from nas.cli.data_options import ImageOptions, data_config
 from nas.cli.images import images_of
 from nas.cli.option_groups import OptionGroup, with_groups
@@ -70,6 +71,7 @@ def evaluate(
         file, mend=f"train it first with nas train {quoted(file)} --data {quoted(on.data)}"
     )
     from nas.checkpoints.scoring import SplitScore, relabelled  # these import torch
+    from nas.data.finding import task_of_source
     from nas.export.models import open_model
 
     names = read_class_file(on.classes) if on.classes is not None else None
@@ -78,6 +80,7 @@ def evaluate(
     say_run(path)
     with waiting(console, "opening the network"):
         model = open_model(path, px=on.resolution)
+    _require_task(model, task_of_source(on.data), on.data)
     px, usage = model.feed.size_px, model.feed.usage
     note_sizes(console, usage.trained_px, px, done="evaluated", measured=True)
     data = images_of(options, usage, path, px, console)
@@ -106,6 +109,19 @@ def evaluate(
 def _said(metric: Metric) -> str:
     """Say what the percentage is of."""
     return "of" if metric.name == "accuracy" else f"{metric.full} on"
+
+
+def _require_task(model: Model, task: str, data: str) -> None:
+    """Check that images are annotated for what the network does.
+
+    Raises:
+        InputError: They are not.
+    """
+    if model.feed.task != task and Path(data).exists():  # others are reported when they are read
+        raise InputError(
+            f"{data} is annotated for the task {task}, the network is for {model.feed.task}: give images "
+            "with its kind of annotation"
+        )
 
 
 def _require_split(split: str) -> None:

@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from nas.data.annotations.checked import class_names, rows
-from nas.data.annotations.objects import Annotated, AnnotatedImage, Problem
+from nas.data.annotations.checked import CheckedImage, check, class_names
+from nas.data.annotations.objects import Annotated, AnnotatedImage
 from nas.data.annotations.pictures import BoxPictures
 from nas.data.annotations.problems import AnnotationError
+from nas.data.image_files.decode import ProgressCallback, for_each
 from nas.data.image_files.names import printable
 from search_spaces.errors import InputError
 
 
 def checked_boxes(
-    found: Annotated, *, root: Path, max_megapixels: float
+    found: Annotated,
+    *,
+    root: Path,
+    max_megapixels: float,
+    progress: ProgressCallback | None = None,
 ) -> tuple[tuple[str, ...], Mapping[str, BoxPictures]]:
     """Return the classes of a data set, and the pictures of each split.
 
     Classes are those of the data set's list, or else of train's objects in alphabetical order.
+
+    Args:
+        found: The data set.
+        root: Its folder.
+        max_megapixels: Larger images are refused.
+        progress: Called with (images looked at, total) once the work has taken two seconds.
 
     Raises:
         AnnotationError: Annotations cannot be used; all problems are listed.
@@ -32,13 +44,21 @@ def checked_boxes(
         raise InputError(f"{where} has no annotated training images")
     classes = found.classes or class_names(found.splits.get("train", ()))
     index = {name: number for number, name in enumerate(classes)}
-    problems = list(found.problems)
-    splits = {
-        split: _pictures(images, index, problems, root=root, max_megapixels=max_megapixels)
-        for split, images in found.splits.items()
-    }
+    images = [one for part in found.splits.values() for one in part]
+    checked: dict[int, CheckedImage] = {}
+
+    def look(number: int) -> None:
+        checked[number] = check(images[number], index, max_megapixels=max_megapixels)
+
+    for_each(len(images), look, progress=progress)
+    problems = [*found.problems, *(one for at in sorted(checked) for one in checked[at].problems)]
     if problems:
         raise AnnotationError(where, problems)
+    every = iter([checked[number] for number in range(len(images))])
+    splits = {
+        split: _pictures(part, every, root=root, max_megapixels=max_megapixels)
+        for split, part in found.splits.items()
+    }
     if not any(len(one) for one in splits["train"].objects):
         raise InputError(f"{where}: no training image has an object: annotate some")
     return classes, splits
@@ -46,22 +66,16 @@ def checked_boxes(
 
 def _pictures(
     images: Sequence[AnnotatedImage],
-    index: Mapping[str, int],
-    problems: list[Problem],
+    checked: Iterator[CheckedImage],
     *,
     root: Path,
     max_megapixels: float,
 ) -> BoxPictures:
-    objects, sizes = [], []
-    for one in images:
-        found, size, wrong = rows(one, index, max_megapixels=max_megapixels)
-        objects.append(found)
-        sizes.append(size)
-        problems += wrong
+    own = list(islice(checked, len(images)))
     return BoxPictures(
         paths=tuple(one.image for one in images),
-        objects=tuple(objects),
-        sizes=np.array(sizes, np.int64).reshape(-1, 2),
+        objects=tuple(one.rows for one in own),
+        sizes=np.array([one.size for one in own], np.int64).reshape(-1, 2),
         names=tuple(printable(os.path.relpath(one.image, root)) for one in images),
         max_megapixels=max_megapixels,
     )

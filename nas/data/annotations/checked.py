@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +12,10 @@ from PIL import Image
 
 from nas.data.annotations.objects import AnnotatedImage, ObjectBox, Problem
 from nas.data.image_files.opening import UnusableError, open_file
-from nas.data.image_files.orientation import TURNS, orientation_of
+from nas.data.image_files.orientation import SWAPPED, TURNS, orientation_of
 
 SLACK_PX = 2.0
 """A box may end this far outside of the image, and is cut: tools round, and VOC counts from 1."""
-
-SWAPPED = {5, 6, 7, 8}
-"""EXIF orientations that exchange width and height."""
 
 Corners = tuple[float, float, float, float]
 
@@ -26,21 +24,35 @@ class WrongError(ValueError):
     """What is wrong with an annotation, in a few words."""
 
 
-def rows(
-    one: AnnotatedImage, classes: Mapping[str, int], *, max_megapixels: float
-) -> tuple[NDArray[np.float32], tuple[int, int], list[Problem]]:
-    """Return an image's objects as (m, 6), the size of the upright image, and what is wrong.
+class CheckedImage(NamedTuple):
+    """An image's objects.
 
-    A row is (class, x1, y1, x2, y2, ignored) with corners as fractions of the upright image. Boxes that end
-    less than two pixels outside of it are cut. A photo that EXIF turns may be annotated as it is stored or
-    as it is seen; the size that the annotation states tells which.
+    Attributes:
+        rows: float32 (m, 6): class, x1, y1, x2, y2 as fractions of the upright image, ignored.
+        size: Width and height of the upright image.
+        problems: What is wrong with the others.
+    """
+
+    rows: NDArray[np.float32]
+    size: tuple[int, int]
+    problems: list[Problem]
+
+
+def check(
+    one: AnnotatedImage, classes: Mapping[str, int], *, max_megapixels: float
+) -> CheckedImage:
+    """Check an image's objects.
+
+    Boxes that end less than two pixels outside of the image are cut. A photo that EXIF turns may be
+    annotated as it is stored or as it is seen; the size that the annotation states tells which.
     """
     try:
         stored, orientation = _measured(one, max_megapixels)
         upright = stored[::-1] if orientation in SWAPPED else stored
         turn = _turn(one, stored, upright, orientation)
     except WrongError as error:
-        return np.zeros((0, 6), np.float32), (1, 1), [Problem(one.annotation, str(error))]
+        nothing = np.zeros((0, 6), np.float32)
+        return CheckedImage(nothing, (1, 1), [Problem(one.annotation, str(error))])
     found, problems = [], []
     for number, box in enumerate(one.objects, start=1):
         try:
@@ -52,7 +64,7 @@ def rows(
         if turn:
             corners = turned(corners, turn)
         found.append((class_, *corners, float(box.ignored)))
-    return np.array(found, np.float32).reshape(-1, 6), upright, problems
+    return CheckedImage(np.array(found, np.float32).reshape(-1, 6), upright, problems)
 
 
 def _measured(one: AnnotatedImage, max_megapixels: float) -> tuple[tuple[int, int], int]:

@@ -19,6 +19,22 @@ from nas.data.folders.listing import list_images
 from nas.data.image_files.names import printable
 from search_spaces.errors import InputError
 
+NAMES = ("instances_", "_annotations.coco")
+"""COCO's and Roboflow's names; other JSON files are opened to see whether they hold what COCO's do."""
+
+KEYS = (b'"images"', b'"annotations"', b'"categories"')
+HEAD_BYTES = 1 << 20
+
+
+def has_coco_json(root: Path) -> bool:
+    """Return whether a folder has COCO's JSON for its training images."""
+    path = coco_files(root).get("train")
+    if path is None or path.name.startswith(NAMES):
+        return path is not None
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    return any(key in head for key in KEYS)
+
 
 def coco_files(root: Path) -> dict[str, Path]:
     """Return the JSON of each split.

@@ -7,6 +7,7 @@ depth; VOC's own, with lists in `ImageSets/Main/`; and one folder, all of it tra
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 
 from nas.data.annotations.objects import Annotated, AnnotatedImage, Problem
@@ -15,15 +16,26 @@ from nas.data.folders.layout import SPLIT_NAMES, split_folders
 from nas.data.folders.listing import list_images
 from nas.data.image_files.names import printable
 
+TRIED = 20
+"""XML files that are opened to see whether they annotate images; others may be about anything."""
+
+HEAD_BYTES = 4096
+
 
 def has_voc_xml(root: Path) -> bool:
-    """Return whether there is an XML file in a folder, or in a folder within it or one of its splits."""
-    places = [root, *split_folders(root).values()]
-    return any(
-        next(folder.glob(pattern), None) is not None
-        for folder in places
+    """Return whether XML files in a folder, its splits or folders within these annotate images."""
+    found = (
+        path
+        for folder in (root, *split_folders(root).values())
         for pattern in ("*.xml", "*/*.xml")
+        for path in folder.glob(pattern)
     )
+    return any(_annotates(path) for path in islice(found, TRIED))
+
+
+def _annotates(path: Path) -> bool:
+    with path.open("rb") as file:
+        return b"<annotation" in file.read(HEAD_BYTES)
 
 
 def read_voc_folder(root: Path) -> Annotated:

@@ -18,11 +18,22 @@ from search_spaces.errors import InputError
 from search_spaces.spec import read_yaml
 
 YAMLS = ("data.yaml", "data.yml", "dataset.yaml")
+HEAD_BYTES = 1 << 16
 
 
 def yolo_file(root: Path) -> Path | None:
     """Return the folder's `data.yaml`."""
     return next((root / name for name in YAMLS if (root / name).is_file()), None)
+
+
+def has_yolo_yaml(root: Path) -> bool:
+    """Return whether a folder's `data.yaml` is YOLO's: it names classes or training images."""
+    path = yolo_file(root)
+    if path is None:
+        return False
+    with path.open("rb") as file:
+        lines = file.read(HEAD_BYTES).splitlines()
+    return any(line.startswith((b"names:", b"train:")) for line in lines)
 
 
 def read_yolo_folder(root: Path) -> Annotated:

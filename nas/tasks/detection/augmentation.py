@@ -7,9 +7,8 @@ from torch import Tensor, nn
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from nas.data.annotations.rows import COLUMNS, PADDING_CLASS
-from nas.randomness import global_seed
-from nas.tasks.augmentation.draws import Draws
+from nas.data.annotations.rows import PADDING_CLASS
+from nas.tasks.dense import Change
 from nas.tasks.settings import DetectSettings
 
 LEAST_SIDE = 2 / 320
@@ -19,8 +18,8 @@ GRAY = 114
 """Around an image that is zoomed out, as in YOLO."""
 
 
-def transforms(settings: DetectSettings, *, flip: bool, size_px: int) -> nn.Module:
-    """Return what happens to one image and its boxes, in the order of SSD's paper (section 2.2)."""
+def change(settings: DetectSettings, *, flip: bool, size_px: int) -> Change:
+    """Return what happens to one image and its objects (M, 6), in the order of SSD (section 2.2)."""
     steps: list[nn.Module] = []
     if settings.distort:
         steps.append(v2.RandomPhotometricDistort(p=settings.distort))
@@ -33,47 +32,25 @@ def transforms(settings: DetectSettings, *, flip: bool, size_px: int) -> nn.Modu
         steps.append(v2.RandomHorizontalFlip())
     least_px = max(1.0, LEAST_SIDE * size_px)
     steps.append(v2.SanitizeBoundingBoxes(min_size=least_px, labels_getter=_labels))
-    composed: nn.Module = v2.Compose(steps)
-    return composed
+    transform = v2.Compose(steps)
+
+    def changed(image: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        side = image.shape[-1]
+        real = rows[rows[:, 0] != PADDING_CLASS]
+        boxes = tv_tensors.BoundingBoxes(
+            real[:, 1:5] * side, format="XYXY", canvas_size=(side, side)
+        )
+        pixels, found = transform(
+            tv_tensors.Image(image), {"boxes": boxes, "rest": real[:, [0, 5]]}
+        )
+        kept = torch.zeros_like(rows)
+        kept[:, 0] = PADDING_CLASS
+        kept[: len(found["boxes"]), 1:5] = found["boxes"].as_subclass(Tensor) / size_px
+        kept[: len(found["boxes"]), [0, 5]] = found["rest"].as_subclass(Tensor)
+        return pixels.as_subclass(Tensor), kept
+
+    return changed
 
 
 def _labels(inputs: tuple[Tensor, dict[str, Tensor]]) -> Tensor:
     return inputs[1]["rest"]
-
-
-def augmented(
-    images: Tensor, targets: Tensor, change: nn.Module, *, size_px: int, draws: Draws
-) -> tuple[Tensor, Tensor]:
-    """Change each image of a batch, and its boxes with it.
-
-    Args:
-        images: uint8 (N, 3, S, S); not modified.
-        targets: (N, M, 6); see `annotations.rows`; not modified.
-        change: From `transforms`.
-        size_px: Side of the results.
-        draws: Seed torch's global generator for each image, which the transforms draw from.
-
-    Returns:
-        uint8 (N, 3, size_px, size_px), channels last in memory, and targets (N, M, 6).
-    """
-    pixels = images.new_empty((len(images), 3, size_px, size_px))
-    changed = torch.zeros_like(targets)
-    changed[:, :, 0] = PADDING_CLASS
-    for index, seed in enumerate(draws.below(2**62).tolist()):
-        rows = targets[index][targets[index, :, 0] != PADDING_CLASS]
-        with global_seed(seed):
-            pixels[index], rows = _one(images[index], rows, change)
-        changed[index, : len(rows)] = rows
-    return pixels.contiguous(memory_format=torch.channels_last), changed
-
-
-def _one(image: Tensor, rows: Tensor, change: nn.Module) -> tuple[Tensor, Tensor]:
-    """Change one image (3, S, S) and its objects (m, 6)."""
-    side = image.shape[-1]
-    boxes = tv_tensors.BoundingBoxes(rows[:, 1:5] * side, format="XYXY", canvas_size=(side, side))
-    rest = rows[:, [0, 5]]
-    pixels, found = change(tv_tensors.Image(image), {"boxes": boxes, "rest": rest})
-    kept = rows.new_empty((len(found["boxes"]), COLUMNS))
-    kept[:, 1:5] = found["boxes"].as_subclass(Tensor) / pixels.shape[-1]
-    kept[:, [0, 5]] = found["rest"].as_subclass(Tensor)
-    return pixels.as_subclass(Tensor), kept

@@ -14,8 +14,8 @@ from torch.nn import functional
 
 from nas.data.annotations.pictures import rarest_classes
 from nas.data.annotations.rows import COLUMNS, PADDING_CLASS, padded
-from nas.tasks.augmentation.draws import Draws
-from nas.tasks.detection.augmentation import augmented, transforms
+from nas.tasks.dense import Change, DenseTask
+from nas.tasks.detection.augmentation import change
 from nas.tasks.detection.decoding import detections
 from nas.tasks.detection.evidence import DetectionsMeter
 from nas.tasks.detection.found_boxes import FoundBoxes
@@ -31,13 +31,12 @@ STORED = 1.5
 
 if TYPE_CHECKING:
     from nas.data.images import Split
-    from nas.data.share import Share
     from nas.tasks.outputs import Outputs
     from nas.tasks.task import Learning
     from search_spaces import ArchSpec
 
 
-class Detection:
+class Detection(DenseTask):
     """The task of networks with SSDLite's head.
 
     Targets are objects, float32 (N, M, 6); see `nas.data.annotations.rows`.
@@ -82,33 +81,9 @@ class Detection:
         one = torch.tensor([0.0, 0.25, 0.25, 0.75, 0.75, 0.0])
         return one.expand(count, 1, COLUMNS).clone()
 
-    def augmented(
-        self,
-        images: Tensor,
-        targets: Tensor,
-        how: Learning,
-        *,
-        generator: torch.Generator,
-        size_px: int | None,
-        share: Share,
-    ) -> tuple[Tensor, Tensor]:
-        """Crop, zoom, mirror and recolor the images, and their boxes with them. See `Task.augmented`."""
-        side = images.shape[-1] if size_px is None else size_px
-        change = transforms(how.detect, flip=how.augment.flip, size_px=side)
-        draws = Draws(generator, len(images), share)
-        return augmented(images, targets, change, size_px=side, draws=draws)
-
-    def mixed(
-        self,
-        pixels: Tensor,
-        targets: Tensor,
-        how: Learning,  # noqa: ARG002
-        *,
-        classes: int,  # noqa: ARG002
-        seed: int,  # noqa: ARG002
-    ) -> tuple[Tensor, Tensor]:
-        """Return the images as they are: boxes of mixed images are not defined."""
-        return pixels, targets
+    def change(self, how: Learning, *, size_px: int) -> Change:
+        """See `detection.augmentation`."""
+        return change(how.detect, flip=how.augment.flip, size_px=size_px)
 
     def loss(
         self,

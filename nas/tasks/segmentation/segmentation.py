@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from nas.data.masks.coding import IGNORED
-from nas.tasks.augmentation.draws import Draws
-from nas.tasks.segmentation.augmentation import augmented, transforms
+from nas.tasks.dense import Change, DenseTask
+from nas.tasks.segmentation.augmentation import change
 from nas.tasks.segmentation.class_maps import AnnotatedMap, PredictedMap
 from nas.tasks.segmentation.evidence import PixelMeter
 from nas.tasks.segmentation.logits import cross_entropy, enlarged
@@ -23,7 +23,6 @@ from search_spaces.heads.transforms import dilate, lraspp
 
 if TYPE_CHECKING:
     from nas.data.images import Split
-    from nas.data.share import Share
     from nas.tasks.outputs import Outputs
     from nas.tasks.task import Learning
     from search_spaces import ArchSpec
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 OUTPUT_STRIDE: Literal[16] = 16
 
 
-class Segmentation:
+class Segmentation(DenseTask):
     """The task of networks that return logits (N, classes, h, w), at a fraction of their images' size.
 
     Targets are masks of class indices, uint8 (N, T, T); 255 is ignored. In training T is the side of the
@@ -87,33 +86,9 @@ class Segmentation:
         """Return the first class for every pixel."""
         return torch.zeros(count, px, px, dtype=torch.uint8)
 
-    def augmented(
-        self,
-        images: Tensor,
-        targets: Tensor,
-        how: Learning,
-        *,
-        generator: torch.Generator,
-        size_px: int | None,
-        share: Share,
-    ) -> tuple[Tensor, Tensor]:
-        """Scale, crop, mirror and recolor the images, and their masks with them. See `Task.augmented`."""
-        side = images.shape[-1] if size_px is None else size_px
-        change = transforms(how.segment, flip=how.augment.flip, size_px=side)
-        draws = Draws(generator, len(images), share)
-        return augmented(images, targets, change, size_px=side, draws=draws)
-
-    def mixed(
-        self,
-        pixels: Tensor,
-        targets: Tensor,
-        how: Learning,  # noqa: ARG002
-        *,
-        classes: int,  # noqa: ARG002
-        seed: int,  # noqa: ARG002
-    ) -> tuple[Tensor, Tensor]:
-        """Return the images as they are."""
-        return pixels, targets
+    def change(self, how: Learning, *, size_px: int) -> Change:
+        """See `segmentation.augmentation`."""
+        return change(how.segment, flip=how.augment.flip, size_px=size_px)
 
     def loss(
         self,

@@ -79,7 +79,7 @@ def test_a_file_that_computes_something_else_is_refused(network, monkeypatch):
     monkeypatch.setattr(
         "nas.export.litert_export.open_litert", lambda _: lambda images: images[:, :, 0, 0]
     )
-    with pytest.raises(ExportError, match="LiteRT logits differ"):
+    with pytest.raises(ExportError, match="LiteRT outputs differ"):
         checked_litert(network)
 
 

@@ -37,9 +37,9 @@ from nas.export.onnx_export import (
 )
 from nas.export.sidecar import write_sidecar
 from nas.tasks import task_of_spec
+from search_spaces.exporting.onnx_export import OPSET
+from search_spaces.exporting.pixel_input import Exportable
 from search_spaces.network import build
-from search_spaces.onnx_export import OPSET
-from search_spaces.pixel_input import Exportable
 from search_spaces.torchvision_keys import scheme_of
 
 
@@ -93,7 +93,7 @@ def _write_float(request: Request, as_json: bool) -> None:
         return
     weights = ", random weights" if seed is None else ""
     messages().print(
-        f"{_described(facts)}{weights}; logits differ from PyTorch's by {difference:.1g} at most",
+        f"{_described(facts)}{weights}; outputs differ from PyTorch's by {difference:.1g} at most",
         soft_wrap=True,
     )
 

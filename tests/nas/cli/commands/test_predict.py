@@ -11,7 +11,7 @@ from PIL import Image
 
 from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes
 from nas.checkpoints.usage import Usage
-from nas.cli.commands.confusion_table import confusion_tables
+from nas.cli.commands.evaluating.confusion_table import confusion_tables
 from nas.engine.folder.publishing import publish
 from nas.engine.folder.run_folder import RunFolder
 from nas.export.onnx_export import checked_onnx

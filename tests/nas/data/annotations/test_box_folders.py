@@ -321,3 +321,17 @@ def test_a_folder_without_any_object_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="has no boxes"):
         read_box_folder(tmp_path / "empty", max_megapixels=1)
+
+
+def test_class_folders_with_other_files_beside_their_images_stay_class_folders(tmp_path):
+    for split in ("train", "test"):
+        for name in ("cat", "dog"):
+            for number in range(4):
+                photo(tmp_path / split / name / f"{number}.jpg")
+            (tmp_path / split / name / "about.xml").write_text("<notes>taken in May</notes>")
+    (tmp_path / "train.json").write_text('{"cat": 0, "dog": 1}')
+    (tmp_path / "train" / "classes.json").write_text('["cat", "dog"]')
+    (tmp_path / "data.yaml").write_text("licence: MIT\n")
+    assert format_of(tmp_path) is None
+    assert task_of_source(str(tmp_path)) == "classify"
+    assert load_dataset(str(tmp_path), resolution_px=32).classes == ("cat", "dog")

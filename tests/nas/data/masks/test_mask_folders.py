@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nas.data.masks.folder import MaskFolder
+from nas.data.annotations.annotated_folder import AnnotatedFolder
 from nas.data.masks.labels import VOC_CLASSES
+from nas.data.masks.pictures import MaskPictures
 from tests.nas.mask_folders import (
     CLASSES,
     cityscapes,
@@ -21,13 +22,15 @@ from tests.nas.mask_folders import (
 )
 
 
-def mask_of(found: MaskFolder, index: int = 0, *, split: str = "train") -> np.ndarray:
+def mask_of(
+    found: AnnotatedFolder[MaskPictures], index: int = 0, *, split: str = "train"
+) -> np.ndarray:
     return found.splits[split].mask(index)
 
 
 def test_image_and_mask_folders(tmp_path: Path) -> None:
     found = read(folders(tmp_path))
-    assert (found.layout, found.classes, found.notes) == ("folders", CLASSES, ())
+    assert (found.format, found.classes, found.notes) == ("folders", CLASSES, ())
     assert {split: len(part) for split, part in found.splits.items()} == {"train": 3, "test": 3}
     assert found.splits["train"].names == tuple(f"train/images/{name}.jpg" for name in "abc")
     assert np.array_equal(mask_of(found), values())
@@ -45,7 +48,7 @@ def test_folders_without_splits_are_training_images(tmp_path: Path) -> None:
 
 def test_voc_s_layout(tmp_path: Path) -> None:
     found = read(voc(tmp_path))
-    assert (found.layout, found.classes) == ("VOC", VOC_CLASSES)
+    assert (found.format, found.classes) == ("VOC", VOC_CLASSES)
     assert found.splits["train"].names == ("JPEGImages/2007_1.jpg", "JPEGImages/2007_2.jpg")
     assert found.splits["val"].names == ("JPEGImages/2007_3.jpg",)
     assert np.array_equal(mask_of(found), values())
@@ -91,7 +94,7 @@ def test_cvat_s_layout_with_colors(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["labelIds", "labelTrainIds"])
 def test_cityscapes_layout(tmp_path: Path, kind: str) -> None:
     found = read(cityscapes(tmp_path, kind=kind))
-    assert found.layout == "Cityscapes"
+    assert found.format == "Cityscapes"
     assert (len(found.classes), found.classes[10], found.classes[0]) == (19, "sky", "road")
     assert {split: len(part) for split, part in found.splits.items()} == {"train": 2, "val": 1}
     assert np.array_equal(mask_of(found), np.array([10, 0, 255])[values()])

@@ -1,4 +1,4 @@
-"""What is wrong with masks is told by file name, all of it at once."""
+"""Every problem with a mask is reported with its file name, all at once."""
 
 from __future__ import annotations
 

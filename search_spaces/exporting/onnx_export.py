@@ -7,8 +7,8 @@ import warnings
 
 import torch
 
+from search_spaces.exporting.pixel_input import Exportable, example_input
 from search_spaces.heads.specs import output_names
-from search_spaces.pixel_input import Exportable, example_input
 
 OPSET = 17
 """Supported by every runtime that we measure on, with h-swish and hard sigmoid as native operators."""

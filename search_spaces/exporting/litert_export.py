@@ -14,9 +14,9 @@ from typing import Any
 import torch
 
 from search_spaces.errors import InputError
+from search_spaces.exporting.pixel_input import Exportable, PixelInput
 from search_spaces.extras import INSTALL_LITERT
 from search_spaces.heads.specs import LRASPPHead, RASPPHead
-from search_spaces.pixel_input import Exportable, PixelInput
 
 
 def to_tflite(network: Exportable) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any
 from rich.box import SIMPLE
 from rich.table import Table
 
-from nas.cli.commands.confusion_table import confusion_tables
+from nas.cli.commands.evaluating.confusion_table import confusion_tables
 from nas.formatting import one_line
 from nas.tasks.confusion import Confusion
 from nas.tasks.task import Evidence

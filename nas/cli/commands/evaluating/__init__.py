@@ -1,0 +1,1 @@
+"""What `nas evaluate` prints beside the metric."""
