@@ -1,4 +1,4 @@
-"""Commands that take classifiers, and no networks of other tasks yet."""
+"""Commands that support classifiers only."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ def require_classification(task: str, *, doing: str) -> None:
     """
     if task != CLASSIFY:
         raise InputError(
-            f"{doing} takes classifiers and class folders so far, and this is for the task {task}: nas "
-            "train, evaluate, predict, show and measure take it"
+            f"{doing} supports classifiers only, got the task {task}: nas train, evaluate, predict, show "
+            "and measure support it"
         )

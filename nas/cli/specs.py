@@ -245,12 +245,12 @@ def trained_file(name: str, *, mend: str) -> Path:
 def stem(name: str) -> str:
     """Return the base name for files made from a network.
 
-    >>> stem("mobilenet_v2@0.75"), stem("runs/one/seed.pt")
-    ('mobilenet_v2-0.75', 'seed')
+    >>> stem("mobilenet_v2@0.75:ssdlite"), stem("runs/one/seed.pt")
+    ('mobilenet_v2-0.75-ssdlite', 'seed')
     """
     path = Path(name)
     known = path.stem if path.suffix in (".pt", ".yaml", ".yml") else path.name
-    return known.replace("@", "-")
+    return known.replace("@", "-").replace(":", "-")
 
 
 def _width(text: str, name: str) -> float:

@@ -12,8 +12,13 @@ if TYPE_CHECKING:
     from nas.training.progress import Progress
 
 
-def draw_curves(history: list[Progress], path: Path) -> None:
+def draw_curves(history: list[Progress], path: Path, *, metric: str) -> None:
     """Draw the evaluations of a training as PNG.
+
+    Args:
+        history: The evaluations.
+        path: The file to write.
+        metric: Name of what `accuracy` is, such as `AP`.
 
     Raises:
         InputError: The file cannot be written.
@@ -33,7 +38,7 @@ def draw_curves(history: list[Progress], path: Path) -> None:
     if any(at.last_accuracy is not None for at in history):
         last = _percent([at.last_accuracy for at in history])
         accuracies.plot(steps, last, ".--", color="C2", label="held out, without averaging")
-    accuracies.set_ylabel("accuracy, %")
+    accuracies.set_ylabel(f"{metric}, %")
     for part in (losses, accuracies):
         part.set_xlabel("step")
         part.grid(alpha=0.3)

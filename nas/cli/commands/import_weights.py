@@ -12,11 +12,13 @@ import typer
 from nas.atomic_files import write_whole
 from nas.checkpoints.class_file import ClassFile, read_class_file
 from nas.checkpoints.class_names import placeholder_classes
+from nas.cli.classifiers_only import require_classification
 from nas.cli.option_groups import OptionGroup, with_groups
 from nas.cli.provenance import say_run
 from nas.cli.specs import ScaleOptions, open_spec, stem
 from nas.data.image_files.preparation import LEAST_CROP
 from nas.display.output import JsonFlag, command, messages, print_json, require_writable_file
+from nas.tasks import task_of_spec
 from search_spaces import REFERENCES, InputError
 from search_spaces import count as count_cost
 from search_spaces.shell import quoted
@@ -126,6 +128,7 @@ def import_weights(
         )
     kind, crop = _kind(source.weights_of), _crop(source.center_crop)
     spec, normalization = _network(source, scale)
+    require_classification(task_of_spec(spec), doing="nas import")
     path = output or Path(f"{stem(source.arch)}-seed.pt")
     require_writable_file(path, source=source.weights, is_chosen=output is not None)
     from nas.checkpoints.checkpoint import checkpoint_bytes, load_checkpoint  # these import torch

@@ -29,18 +29,18 @@ PHONES = {"detection": "Pixel 1", "segmentation": "Pixel 3"}
 
 REASONS = {
     "detection": (
-        "V1 and V2 have 80 classes, as in MobileNetV2's paper, from which the figures are; the others 90.",
+        "V1 and V2 have 80 classes, as in MobileNetV2's paper, the source of their figures; the others 90.",
         "Networks at a width multiplier have their last convolution and extra layers scaled, too.",
         "Three anchors in each cell of the first map, as in TensorFlow; torchvision has six, and with it "
         "0.19M parameters and 0.08B MAdds more in V3-Large +.",
-        "What is left, 0.6 to 2% of parameters, is not explained.",
+        "The remaining difference of up to 2% of the parameters is unexplained.",
     ),
     "segmentation": (
-        "Sizes are one pixel more than 1024 x 2048 and 512 x 1024, as in DeepLab's code.",
-        "RF2 halves the first expansion of the last stage in V3, and not in V2: so the parameters agree.",
+        "Inputs are one pixel larger than 1024 x 2048 and 512 x 1024, as in DeepLab's code.",
+        "RF2 halves the first expansion of the last stage in V3 but not in V2, to match the parameters.",
         "R-ASPP: the pooled half of the projection is the same for every pixel and computed once, which "
         "saves 0.55B of the paper's MAdds.",
-        "What is left is up to 5% of MAdds, more in smaller networks, and not explained.",
+        "The remaining difference of up to 6% of the MAdds is unexplained.",
         "Latencies are measured at half size.",
     ),
 }
@@ -93,8 +93,8 @@ def _counted(one: Published) -> Row:
 
 def _measured(rows: Sequence[Row], device: str) -> list[Row]:
     """Measure the networks interleaved; of segmentation, at half size and torchvision's."""
+    from search_spaces.exporting.onnx_export import to_onnx
     from search_spaces.network import build  # imports torch
-    from search_spaces.onnx_export import to_onnx
 
     source = open_device(device)
     chosen = [row for row in rows if row.published.width_px <= HALF[1]]

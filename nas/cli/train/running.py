@@ -128,7 +128,8 @@ class TrainingJob:
             if best is not None and best.accuracy > done.result.accuracy:
                 other = replace(done.checkpoint, weights=best.weights)
                 write_whole(self.folder / "best.pt", checkpoint_bytes(other))
-            draw_curves(keeper.history, self.folder / "curves.png")
+            metric = task_of(self.data.task).metric.name
+            draw_curves(keeper.history, self.folder / "curves.png", metric=metric)
             write_whole(self.folder / RESULT, json.dumps(self.summary(done), indent=1))
             keeper.finish()
             (self.folder / START).unlink(missing_ok=True)

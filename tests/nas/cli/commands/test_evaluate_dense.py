@@ -80,8 +80,8 @@ def test_a_classifier_is_trained_exported_and_evaluated(nas, tmp_path, classifie
     assert {"AP": "COCO's AP", "mIoU": "mean IoU"}[metric] in out
 
 
-@pytest.mark.parametrize("command", ["data", "search", "netadapt", "int8"])
-def test_commands_that_wait_say_so(nas, tmp_path, classifier, command):
+@pytest.mark.parametrize("command", ["data", "search", "netadapt", "int8", "import"])
+def test_unsupported_commands_refuse_detectors(nas, tmp_path, classifier, command):
     data = boxes(tmp_path / "data")
     trained = tmp_path / "trained.pt"
     nas(
@@ -103,7 +103,30 @@ def test_commands_that_wait_say_so(nas, tmp_path, classifier, command):
             tmp_path / "runs",
         ),
         "int8": ("export", trained, "--int8", "--data", data),
+        "import": ("import", "--arch", "mobilenet_v2:lraspp", "--weights", trained),
     }[command]
     code, _, err = nas(*arguments)
     assert code == 2
-    assert "takes classifiers and class folders so far" in " ".join(err.split())
+    task = "segment" if command == "import" else "detect"
+    assert f"supports classifiers only, got the task {task}" in " ".join(err.split())
+
+
+def test_images_with_another_kind_of_annotation_are_refused(nas, tmp_path, classifier):
+    data = boxes(tmp_path / "data")
+    code, _, err = nas("evaluate", classifier, "--data", data)
+    assert code == 2
+    assert "is annotated for the task detect, the network is for classify" in err
+    code, _, err = nas("evaluate", classifier, "--data", tmp_path / "nowhere")
+    assert code == 2
+    assert "does not exist" in err
+
+
+def test_files_of_a_network_with_a_named_head_have_no_colon(nas, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = boxes(tmp_path / "data")
+    code, _, err = nas(
+        "train", "mobilenet_v3_small:ssdlite", "--data", data, "--resolution", 64, "--epochs", 1,
+        "--batch-size", 4,
+    )  # fmt: skip
+    assert code == 0, err
+    assert (tmp_path / "mobilenet_v3_small-ssdlite-trained.pt").is_file()

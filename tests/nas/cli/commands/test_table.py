@@ -32,7 +32,7 @@ def test_the_table_of_detectors(nas):
         "119",
     ]
     assert max(map(len, out.splitlines())) <= 100
-    assert "not explained" in err
+    assert "unexplained" in err
 
 
 def test_json_has_every_row(nas):
