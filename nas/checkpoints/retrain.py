@@ -61,9 +61,15 @@ def train_from_scratch(
     """Train a network from random weights; its head, classes and resolution are set to the data's.
 
     Raises:
-        InputError: Fewer images than a batch, or with another center crop than the recipe's.
+        InputError: Fewer images than a batch, images with another center crop than the recipe's, or a
+            recipe that keeps statistics, of which there are none.
         Diverged: The loss became NaN or infinite.
     """
+    if recipe.frozen_norms:
+        raise InputError(
+            "frozen_norms: true keeps the batch norm statistics of a trained network, and this one has "
+            "random weights: set it to false, or begin with a seed.pt"
+        )
     options.setdefault("seed", 0)
     require_crop(data, recipe.evaluation_crop(data.preparation.crop))
     headed = task_of(data.task).headed(spec, classes=len(data.classes))

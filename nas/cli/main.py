@@ -18,6 +18,7 @@ from nas.cli.commands.measure import measure
 from nas.cli.commands.predict import predict
 from nas.cli.commands.profile import profile
 from nas.cli.commands.report import report
+from nas.cli.commands.scenes import scenes
 from nas.cli.commands.show import show
 from nas.cli.commands.table import table
 from nas.cli.errors import guarded
@@ -67,6 +68,7 @@ nas_app.command("improve")(improve)
 nas_app.command("import")(import_weights)
 nas_app.command("netadapt")(netadapt)
 nas_app.command("data")(data)
+nas_app.command("scenes")(scenes)
 nas_app.command("train")(train)
 nas_app.command("evaluate")(evaluate)
 nas_app.command("predict")(predict)

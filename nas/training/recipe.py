@@ -165,6 +165,11 @@ class Recipe(BaseModel):
     dropout: Strength | None = Field(
         default=None, description="before the classifier; null keeps the network's own"
     )
+    frozen_norms: bool = Field(
+        default=False,
+        description="keep the batch norm statistics that the body came with: small batches estimate them "
+        "badly. Scales and biases are trained",
+    )
     batch_norm_decay: Strength | None = Field(
         default=None,
         description="decay of batch norm's running statistics; null keeps the network's own",
@@ -238,8 +243,10 @@ class Recipe(BaseModel):
 
     @model_serializer(mode="wrap")
     def _without_defaults_of_tasks(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out settings of other tasks, so that records of classifiers stay as they are."""
+        """Leave out what dense tasks added, so that records of classifiers stay as they are."""
         dumped: dict[str, Any] = dump(self)
+        if not self.frozen_norms:
+            dumped.pop("frozen_norms", None)
         if self.detect == DetectSettings():
             dumped.pop("detect", None)
         if self.segment == SegmentSettings():
@@ -251,6 +258,15 @@ class Recipe(BaseModel):
         if self.ema_decay is not None and self.average_fraction > 0:
             raise ValueError(
                 f"give ema_decay or average_fraction, got both: {self.ema_decay}, {self.average_fraction}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _statistics_kept_once(self) -> Self:
+        if self.frozen_norms and self.average_fraction > 0:
+            raise ValueError(
+                f"average_fraction {self.average_fraction} takes batch norm statistics anew, frozen_norms "
+                "keeps them: give ema_decay instead"
             )
         return self
 

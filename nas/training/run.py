@@ -169,17 +169,22 @@ class TrainingRun:
             group["lr"] = self._recipe.peak_rate * factor * group["scale"] * self._rate_scale
 
     def _choose_layers(self) -> None:
-        """Train the classifier alone at first, on the body's own batch norm statistics; then all layers."""
+        """Train the head alone at first, on the body's own batch norm statistics; then all layers.
+
+        Frozen statistics stay what they are throughout.
+        """
         head_steps = round(self._recipe.head_fraction * self.total_steps)
-        if head_steps == 0:
+        frozen = self._recipe.frozen_norms
+        if head_steps == 0 and not frozen:
             return
         head = {id(p) for p in head_parameters(self._module)}
         whole = self.step >= head_steps
-        for parameter in self._module.parameters():
-            parameter.requires_grad_(whole or id(parameter) in head)
+        if head_steps:
+            for parameter in self._module.parameters():
+                parameter.requires_grad_(whole or id(parameter) in head)
         for layer in self._module.modules():
-            if isinstance(layer, nn.BatchNorm2d):
-                layer.train(whole)
+            if isinstance(layer, nn.BatchNorm2d) and id(layer.weight) not in head:
+                layer.train(whole and not frozen)
 
     def _add_to_average(self) -> None:
         first_averaged = self.total_steps - self._recipe.averaged_steps(self.total_steps) + 1

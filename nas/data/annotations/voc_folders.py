@@ -1,7 +1,7 @@
 """Find images and Pascal VOC annotations in a folder.
 
 Three layouts are read: split folders (`train/`, `val/`, `test/`), each with XML files and images at any
-depth; VOC's own, with lists in `ImageSets/Main/`; and one folder, all of it training data.
+depth; VOC's own, with lists in `ImageSets/Main/` and maybe masks; and one folder, all of it training data.
 """
 
 from __future__ import annotations
@@ -79,9 +79,13 @@ def _listed(
 
 
 def _read(folder: Path, problems: list[Problem]) -> list[AnnotatedImage]:
-    """Read every image with its annotation; what lacks its counterpart is a problem."""
+    """Read every image with its annotation; what lacks its counterpart is a problem.
+
+    Where there is VOC's folder of images, others, such as the masks, are not looked at.
+    """
     images: dict[str, Path] = {}
-    for path in list_images(folder).images:
+    pictures = folder / "JPEGImages"
+    for path in list_images(pictures if pictures.is_dir() else folder).images:
         if path.stem in images:
             other = printable(str(images[path.stem]))
             problems.append(Problem(printable(str(path)), f"has the same name as {other}"))

@@ -4,9 +4,13 @@ import pytest
 import torch
 from torch import nn
 
+from nas.tasks import task_of
 from nas.training.optimization.optimizer import head_parameters
 from nas.training.recipe import Recipe
 from nas.training.train import train
+from search_spaces import REFERENCES
+from search_spaces.network import build
+from tests.nas.drawn_scenes import drawn_data
 from tests.nas.training.test_train import tiny
 
 
@@ -80,6 +84,31 @@ def test_the_body_rests_while_the_classifier_trains(small_dataset):
         assert torch.equal(parameter, before[name]) == (id(parameter) not in head)
         assert parameter.requires_grad
     assert torch.equal(module[1].running_mean, before["1.running_mean"])
+
+
+def test_frozen_statistics_stay_while_everything_is_trained(small_dataset):
+    module = tiny()
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    recipe = Recipe(steps=2, batch_size=16, threads=1, frozen_norms=True)
+    train(module, small_dataset, recipe, seed=0, from_scratch=False)
+    after = module.state_dict()
+    assert torch.equal(after["1.running_mean"], before["1.running_mean"])
+    assert torch.equal(after["1.running_var"], before["1.running_var"])
+    assert not any(torch.equal(p, before[name]) for name, p in module.named_parameters())
+
+
+def test_a_heads_own_statistics_are_never_frozen():
+    classifier = REFERENCES["mobilenet_v3_small"](width=0.35, resolution=64)
+    data = drawn_data(px=64, train=8, test=2)
+    spec = task_of("detect").headed(classifier, classes=len(data.classes))
+    module = build(spec)
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    recipe = Recipe(steps=2, batch_size=4, threads=1, frozen_norms=True, head_fraction=0.5)
+    train(module, data, recipe, seed=0, from_scratch=False)
+    for name, value in module.state_dict().items():
+        if name.endswith("running_mean"):
+            of_head = name.startswith("head.") and not name.startswith("head.conv")
+            assert torch.equal(value, before[name]) == (not of_head), name
 
 
 def test_the_bodys_rate_scales_its_steps(small_dataset):
