@@ -78,9 +78,10 @@ class DetectSettings(BaseModel):
 
     model_config = SETTINGS
 
-    crop: bool = Field(
-        default=True,
-        description="train on random crops that keep some of the objects (Liu et al. 2016); a detector's",
+    crop: Fraction = Field(
+        default=1.0,
+        description="fraction of images of which a random part that keeps some of the objects is trained on "
+        "(Liu et al. 2016); a detector's",
     )
     zoom_out: Fraction = Field(
         default=0.0, description="fraction of images that are shrunk on a gray ground; a detector's"

@@ -26,7 +26,7 @@ def change(settings: DetectSettings, *, flip: bool, size_px: int) -> Change:
     if settings.zoom_out:
         steps.append(v2.RandomZoomOut(fill=GRAY, side_range=(1, 2), p=settings.zoom_out))
     if settings.crop:
-        steps.append(v2.RandomIoUCrop())
+        steps.append(v2.RandomApply([v2.RandomIoUCrop()], p=settings.crop))
     steps.append(v2.Resize((size_px, size_px), antialias=True))
     if flip:
         steps.append(v2.RandomHorizontalFlip())
