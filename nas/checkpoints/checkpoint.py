@@ -18,9 +18,12 @@ from nas.checkpoints.torch_files import read_torch
 from nas.checkpoints.usage import Usage as Usage
 from nas.data.image_files.preparation import LEAST_CROP, Fit
 from nas.data.splits.rule import SplitRule
-from nas.tasks import CLASSIFY, task_of, task_of_spec
+from nas.tasks import CLASSIFY, task_of_spec
+from nas.tasks.heads import headed
+from netadapt.weights import inherit
 from search_spaces import REFERENCES, ArchSpec, InputError, count
 from search_spaces.channels import class_tensors
+from search_spaces.heads.named import narrowed_tail
 from search_spaces.network import Network, build
 from search_spaces.spec import from_dict, to_dict
 
@@ -101,6 +104,7 @@ class Checkpoint:
         task: str,
         classes: tuple[str, ...],
         *,
+        head: str | None = None,
         named: bool = True,
         generator: torch.Generator | None = None,
     ) -> Checkpoint:
@@ -111,16 +115,20 @@ class Checkpoint:
         Args:
             task: Name of the task; see `nas.tasks.task_of`.
             classes: Names of the new classes.
+            head: Name of the head; see `nas.tasks.heads.headed`. Where it halves the last stage, the first
+                channels are kept.
             named: Whether they are real; see `Usage`.
             generator: Draws the weights; seeded with 0 by default.
 
         Raises:
-            InputError: The body cannot have a head of the task.
+            InputError: See `nas.tasks.heads.headed`.
         """
-        spec = task_of(task).headed(self.spec, classes=len(classes))
+        spec = headed(self.spec, task, classes=len(classes), head=head)
+        body = self.spec if head is None else narrowed_tail(self.spec, head)
+        known = self.weights if body == self.spec else inherit(self.spec, self.weights, body)
         anew = {*class_tensors(spec), *class_tensors(self.spec)}
         weights = {
-            name: tensor if name in anew or name not in self.weights else self.weights[name]
+            name: tensor if name in anew or name not in known else known[name]
             for name, tensor in build(spec, generator=generator).state_dict().items()
         }
         usage = replace(self.usage, classes=classes, named=named)

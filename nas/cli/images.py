@@ -92,6 +92,7 @@ def find_images(
             max_megapixels=wanted.max_megapixels,
             skip_bad_images=wanted.skip_bad_images,
             keep=before,
+            task=wanted.task,
             progress=lambda done, total: status.update(f"{looking}: {done} of {total} checked"),
         )
     if resumed is None:

@@ -26,6 +26,8 @@ class DataConfig(BaseModel):
     Attributes:
         source: `fashion-mnist-subset` (in the package), a folder of class folders, or a torchvision
             data set by name.
+        task: What is learned of the images (`nas.tasks.task_of`): decides where a folder has both boxes and
+            masks, and must be what it is annotated for elsewhere. None takes what it is annotated for.
         proxy_resolution: Resolution in pixels that trials train at; None uses the images' own, at most
             the deployed one.
         memory_limit_mb: Larger data sets are decoded while they are read.
@@ -46,6 +48,7 @@ class DataConfig(BaseModel):
     model_config = SETTINGS
 
     source: str = "fashion-mnist-subset"
+    task: str | None = None
     proxy_resolution: Annotated[int, Field(ge=8)] | None = None
     memory_limit_mb: Positive = 4096
     decoding_workers: Counted | None = None

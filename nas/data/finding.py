@@ -44,13 +44,16 @@ def find(
     root: Path | None = None,
     layout: LayoutName = "auto",
     max_megapixels: float = MAX_MEGAPIXELS,
+    task: str | None = None,
     progress: ProgressCallback | None = None,
 ) -> Found:
     """Find a data set; see `nas.data.load.open_source` for the arguments.
 
     Raises:
-        InputError: No data set has this name, or its folder cannot be used.
+        InputError: No data set has this name, its folder cannot be used, or it is annotated for another
+            task than the one given.
     """
+    learned = task_of_source(source, task)
     if source == embedded.NAME:
         classes, parts = embedded.read_embedded()
         return Found(embedded.NAME, classes, parts)
@@ -60,8 +63,9 @@ def find(
         return Found(embedded.PHOTOS, folder.classes, splits)
     if is_folder(source) or not source:
         path = expanded(source)
-        if (task := task_of_folder(path)) != "classify":
-            return _annotated(path, task, max_megapixels=max_megapixels, progress=progress)
+        if learned != "classify":
+            found = _annotated(path, learned, max_megapixels=max_megapixels, progress=progress)
+            return found if task else found._replace(notes=(*found.notes, *_other_tasks(path)))
         folder = read_folder(path, layout=layout, max_megapixels=max_megapixels)
         splits = {"train": folder.train, "val": folder.val, "test": folder.test}
         return Found(printable(path.resolve().name), folder.classes, splits, folder.notes)
@@ -87,20 +91,46 @@ def _annotated(
     return Found(name, folder.classes, splits, folder.notes, task)
 
 
-def task_of_source(source: str) -> str:
-    """Return the name of what can be learned of a data set, without reading its images.
+def task_of_source(source: str, task: str | None = None) -> str:
+    """Return the name of what is learned of a data set, without reading its images.
 
     >>> task_of_source("CIFAR10")
     'classify'
+
+    Args:
+        source: The data set.
+        task: What the user wants to learn of it; None takes what it is annotated for, boxes before masks.
+
+    Raises:
+        InputError: It is not annotated for that.
     """
-    return task_of_folder(expanded(source)) if is_folder(source) else "classify"
+    found = tasks_of_source(source)
+    if task is None or task in found:
+        return task or found[0]
+    if is_folder(source) and not expanded(source).is_dir():
+        return task  # reported when it is read
+    raise InputError(
+        f"{printable(source)} is annotated for the task {found[0]}, not for {task}: leave the task out, or "
+        "give images with its kind of annotation"
+    )
 
 
-def task_of_folder(folder: Path) -> str:
-    """Return the name of what can be learned of a folder's images, by its annotations."""
-    if format_of(folder) is not None:
-        return "detect"
-    return "classify" if mask_layout(folder) is None else "segment"
+def tasks_of_source(source: str) -> tuple[str, ...]:
+    """Return the names of what can be learned of a data set, at least one, by its annotations."""
+    if not is_folder(source):
+        return ("classify",)
+    folder = expanded(source)
+    found = {"detect": format_of(folder), "segment": mask_layout(folder)}
+    return tuple(task for task, how in found.items() if how is not None) or ("classify",)
+
+
+def _other_tasks(path: Path) -> list[str]:
+    """Say that a folder has more than the annotations that are read."""
+    if len(tasks_of_source(str(path))) == 1:
+        return []
+    return [
+        f"{printable(str(path))} has boxes and masks: the boxes are read (--task segment: masks)"
+    ]
 
 
 def expanded(source: str) -> Path:

@@ -43,6 +43,7 @@ class SourceOptions(TypedDict, total=False):
     max_megapixels: float
     skip_bad_images: bool
     keep: Contents | None
+    task: str | None
 
 
 def load_dataset(
@@ -82,6 +83,7 @@ def open_source(
     max_megapixels: float = MAX_MEGAPIXELS,
     skip_bad_images: bool = False,
     keep: Contents | None = None,
+    task: str | None = None,
     progress: ProgressCallback | None = None,
 ) -> ImageSource:
     """Find a data set and determine its splits, without decoding images unless bad ones are left out.
@@ -105,16 +107,24 @@ def open_source(
         skip_bad_images: Leave out images that cannot be read, before the splits are drawn: all of
             them are decoded here once, and remembered.
         keep: Splits of an earlier run; its images stay in their splits.
+        task: What is learned of the images; see `nas.data.finding.task_of_source`.
         progress: Called with (images checked, total) if that takes more than two seconds.
 
     Raises:
-        InputError: The data set is unknown, or an argument is invalid.
+        InputError: The data set is unknown or annotated for another task, or an argument is invalid.
     """
     if not LEAST_CROP <= crop <= 1:
         raise InputError(
             f"crop must be from {LEAST_CROP:g} to 1, got {crop:g}: 0.875 is common, 1 crops nothing"
         )
-    found = find(source, root=root, layout=layout, max_megapixels=max_megapixels, progress=progress)
+    found = find(
+        source,
+        root=root,
+        layout=layout,
+        max_megapixels=max_megapixels,
+        task=task,
+        progress=progress,
+    )
     for note in found.notes:
         _log.warning("%s", note)
     missing, memory = missing_splits(found), Memory.of(source)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import get_args
+from typing import NamedTuple, get_args
 
 from search_spaces.errors import InputError
 from search_spaces.heads.transforms import (
@@ -55,6 +55,48 @@ def with_head(
     Raises:
         InputError: An unknown kind or option, or a body that lacks the maps.
     """
+    kind, detects, _, filters, stride = _parsed(name)
+    spec = narrowed_tail(spec, name)
+    if detects:
+        return ssdlite(spec, classes=classes or COCO_CLASSES, width=width)
+    spec = dilate(spec, stride)
+    made = lraspp if kind == "lraspp" else raspp
+    given = {} if filters is None else {"filters": filters}
+    return made(spec, classes=classes or VOC_CLASSES, **given)
+
+
+def narrowed_tail(spec: ArchSpec, name: str) -> ArchSpec:
+    """Return a classifier with the channels of its last stage halved, if the name of a head says so.
+
+    >>> from search_spaces.references import mobilenet_v2
+    >>> [narrowed_tail(mobilenet_v2(), name).head.conv for name in ("ssdlite", "ssdlite-half")]
+    [1280, 640]
+
+    Raises:
+        InputError: See `with_head`.
+    """
+    _, detects, halved, _, _ = _parsed(name)
+    if not halved:
+        return spec
+    return halve_tail(spec, entry=not detects and has_redesigned_last_stage(spec))
+
+
+class _Parsed(NamedTuple):
+    """The parts of a name."""
+
+    kind: str
+    detects: bool
+    halved: bool
+    filters: int | None
+    stride: OutputStride
+
+
+def _parsed(name: str) -> _Parsed:
+    """Split the name of a head into its parts.
+
+    Raises:
+        InputError: An unknown kind or option.
+    """
     kind, *options = name.split("-")
     if kind not in KINDS:
         raise InputError(
@@ -73,14 +115,7 @@ def with_head(
             raise InputError(
                 f"head {name}: no option {option!r}: {kind} takes {_known(detects=detects)}"
             )
-    if halved:
-        spec = halve_tail(spec, entry=not detects and has_redesigned_last_stage(spec))
-    if detects:
-        return ssdlite(spec, classes=classes or COCO_CLASSES, width=width)
-    spec = dilate(spec, stride)  # type: ignore[arg-type] # checked above
-    made = lraspp if kind == "lraspp" else raspp
-    given = {} if filters is None else {"filters": filters}
-    return made(spec, classes=classes or VOC_CLASSES, **given)
+    return _Parsed(kind, detects, halved, filters, stride)  # type: ignore[arg-type] # checked above
 
 
 def has_redesigned_last_stage(spec: ArchSpec) -> bool:

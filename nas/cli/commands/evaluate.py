@@ -71,7 +71,7 @@ def evaluate(
         file, mend=f"train it first with nas train {quoted(file)} --data {quoted(on.data)}"
     )
     from nas.checkpoints.scoring import SplitScore, relabelled  # these import torch
-    from nas.data.finding import task_of_source
+    from nas.data.finding import tasks_of_source
     from nas.export.models import open_model
 
     names = read_class_file(on.classes) if on.classes is not None else None
@@ -80,7 +80,8 @@ def evaluate(
     say_run(path)
     with waiting(console, "opening the network"):
         model = open_model(path, px=on.resolution)
-    _require_task(model, task_of_source(on.data), on.data)
+    _require_task(model, tasks_of_source(on.data), on.data)
+    options = options.model_copy(update={"task": model.feed.task})
     px, usage = model.feed.size_px, model.feed.usage
     note_sizes(console, usage.trained_px, px, done="evaluated", measured=True)
     data = images_of(options, usage, path, px, console)
@@ -111,16 +112,17 @@ def _said(metric: Metric) -> str:
     return "of" if metric.name == "accuracy" else f"{metric.full} on"
 
 
-def _require_task(model: Model, task: str, data: str) -> None:
+def _require_task(model: Model, tasks: tuple[str, ...], data: str) -> None:
     """Check that images are annotated for what the network does.
 
     Raises:
         InputError: They are not.
     """
-    if model.feed.task != task and Path(data).exists():  # others are reported when they are read
+    task = model.feed.task
+    if task not in tasks and Path(data).exists():  # others are reported when they are read
         raise InputError(
-            f"{data} is annotated for the task {task}, the network is for {model.feed.task}: give images "
-            "with its kind of annotation"
+            f"{data} is annotated for the task {tasks[0]}, the network is for {task}: give images with its "
+            "kind of annotation"
         )
 
 
