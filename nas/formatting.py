@@ -26,6 +26,28 @@ def percent(fraction: float) -> str:
     return f"{100 * fraction:.1f}%"
 
 
+ACCURACY = "accuracy"
+"""The metric whose figures are percentages of images, and need no name."""
+
+
+def figure(value: float, metric: str | None = ACCURACY) -> str:
+    """Format a task's metric, 0..1, with its name unless that is accuracy.
+
+    >>> figure(0.7644), figure(0.412, "AP")
+    ('76.4%', '41.2% AP')
+    """
+    return percent(value) if metric in (None, ACCURACY) else f"{percent(value)} {metric}"
+
+
+def metric_title(metric: str | None) -> str:
+    """Return a metric's name as a heading.
+
+    >>> metric_title("accuracy"), metric_title(None), metric_title("mIoU")
+    ('Accuracy', 'Accuracy', 'mIoU')
+    """
+    return "Accuracy" if metric in (None, ACCURACY) else str(metric)
+
+
 def three_digits(value: float) -> str:
     """Format a positive number with three significant digits, without an exponent.
 

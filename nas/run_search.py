@@ -137,7 +137,7 @@ def search(
     """
     began_s = time.monotonic()
     sources, targets_ms = aimed(latency, target_ms)
-    usual = Defaults.from_scratch() if parent is None else Defaults.from_parent()
+    usual = Defaults.from_scratch(data.task) if parent is None else Defaults.from_parent(data.task)
     finals, schedule = usual.completed(finals), schedule or ScheduleConfig(workers=0)
     limit = WallTime(wall_time) if isinstance(wall_time, int | float) else wall_time
     seconds = limit.seconds if limit else None

@@ -16,7 +16,8 @@ from netadapt.narrowing.widths import Widths
 from netadapt.widest import widest_satisfying
 from search_spaces.channels import excited_channels
 from search_spaces.errors import InputError
-from search_spaces.heads.specs import DenseHead, HeadSpec, SSDLiteHead, conv_is_last
+from search_spaces.heads.specs import DenseHead, HeadSpec, conv_is_last
+from search_spaces.heads.transforms import with_own_widths
 from search_spaces.spec import ArchSpec, BlockSpec
 from search_spaces.squeeze_rules import SqueezeRule, squeeze_rules
 from search_spaces.widths import make_divisible
@@ -96,18 +97,10 @@ def _scaled_head(
 ) -> HeadSpec | DenseHead:
     if head.conv and (include_stem_and_head or not conv_is_last(head)):
         head = replace(head, conv=narrower(head.conv))
-    match head:
-        case HeadSpec():
-            scales = head.hidden and include_stem_and_head
-            return replace(head, hidden=narrower(head.hidden)) if scales else head
-        case SSDLiteHead():
-            extras = [
-                replace(one, inner=narrower(one.inner), out=narrower(one.out))
-                for one in head.extras
-            ]
-            return replace(head, extras=tuple(extras))
-        case _:
-            return replace(head, filters=narrower(head.filters))
+    if not isinstance(head, HeadSpec):
+        return with_own_widths(head, narrower)
+    scales = head.hidden and include_stem_and_head
+    return replace(head, hidden=narrower(head.hidden)) if scales else head
 
 
 def distinct_networks(

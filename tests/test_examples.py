@@ -11,7 +11,7 @@ from PIL import Image
 from controllers import make_controller
 from latency import Latency, open_device
 from nas.checkpoints.checkpoint import checkpoint_bytes, load_checkpoint
-from nas.searching import defaults
+from nas.tasks.classification import Classification
 from search_spaces import InputError
 from search_spaces.references import mobilenet_v3_small
 from search_spaces.spec import load
@@ -124,7 +124,7 @@ def test_own_images(tmp_path, images, small_space, capsys):
 
 @pytest.mark.slow
 def test_sub_networks(tmp_path, images, capsys, monkeypatch):
-    monkeypatch.setattr(defaults, "TRIAL_STEPS", 2)
+    monkeypatch.setattr(Classification, "usual", Classification.usual._replace(trial_steps=2))
     (tmp_path / "parent.pt").write_bytes(checkpoint_bytes(small_parent()))
     folder = tmp_path / "runs" / "photos"
     argv = [str(images), "--parent", str(tmp_path / "parent.pt"), "--folder", str(folder)]

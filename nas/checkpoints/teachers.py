@@ -11,6 +11,8 @@ from nas.checkpoints.class_map import class_map
 from nas.training.teacher import Teacher
 from nas.training.teacher_config import TeacherConfig
 from search_spaces import InputError
+from search_spaces.channels import class_tensors
+from search_spaces.heads.specs import SSDLiteHead
 
 
 def teacher_of(checkpoint: Checkpoint, classes: tuple[str, ...], config: TeacherConfig) -> Teacher:
@@ -24,22 +26,30 @@ def teacher_of(checkpoint: Checkpoint, classes: tuple[str, ...], config: Teacher
     Raises:
         InputError: The teacher has other classes.
     """
-    network = checkpoint.network()
-    order = torch.tensor(_indices(checkpoint, classes, config.path))  # (classes,)
-    last = [layer for layer in network.modules() if isinstance(layer, torch.nn.Linear)][-1]
-    with torch.no_grad():
-        last.weight.copy_(last.weight[order].clone())
-        last.bias.copy_(last.bias[order].clone())
+    order, head = _indices(checkpoint, classes, config.path), checkpoint.spec.head
+    detects = isinstance(head, SSDLiteHead)
+    if detects:  # column 0 is the background's
+        order = (0, *(1 + index for index in order))
+    ordered = {
+        name: _reordered(checkpoint.weights[name], order) for name in class_tensors(checkpoint.spec)
+    }
+    network = replace(checkpoint, weights=checkpoint.weights | ordered).network()
     network.to(memory_format=torch.channels_last).requires_grad_(False).eval()
     usage = checkpoint.usage
     return Teacher(
         network,
-        px=usage.trained_px,
+        px=None if detects else usage.trained_px,  # its anchors must be the student's
         mean=usage.mean,
         std=usage.std,
         temperature=config.temperature,
         weight=config.weight,
     )
+
+
+def _reordered(scores: torch.Tensor, order: tuple[int, ...]) -> torch.Tensor:
+    """Reorder the classes of a layer that scores them, those of each anchor if there are some."""
+    anchors, rest = len(scores) // len(order), scores.shape[1:]
+    return scores.reshape(anchors, len(order), *rest)[:, list(order)].reshape(scores.shape)
 
 
 def with_names(checkpoint: Checkpoint, classes: tuple[str, ...]) -> Checkpoint:

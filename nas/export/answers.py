@@ -67,7 +67,7 @@ def evidence_of(
 
 
 def score_file(file: Path | bytes, split: Split) -> SplitScore:
-    """Return the top-1 accuracy of an exported file in its own runtime.
+    """Return the metric of an exported file in its own runtime.
 
     Args:
         file: An ONNX or LiteRT file, or a serialized ONNX model with a description of its input.
@@ -77,7 +77,7 @@ def score_file(file: Path | bytes, split: Split) -> SplitScore:
         InputError: See `nas.export.models.open_model`.
     """
     model = of_onnx(file) if isinstance(file, bytes) else open_model(file)
-    return SplitScore.of(classify(model, split))
+    return SplitScore.of(evidence_of(model, split, task=model.feed.task))
 
 
 def keep_and_score_onnx(path: Path, checkpoint: Checkpoint, split: Split) -> SplitScore | None:

@@ -46,10 +46,11 @@ def own_or_beside(path: Path, own: str | bytes | None, *, size_px: int | None) -
     if own is None:
         return _beside(path, size_px=size_px)
     feed = Feed.from_json(own, where=str(path), size_px=size_px)
+    known = json.loads(feed.to_json())  # lists in place of tuples
     for sidecar in _candidates(path):
         found = _read(sidecar)
         if found is not None and found.get(FILE) == path.name:
-            if {key: found.get(key) for key in feed.to_dict()} != feed.to_dict():
+            if {key: found.get(key) for key in known} != known:
                 _log.warning("%s differs from the description in %s, which is used", sidecar, path)
             break
     return feed

@@ -171,6 +171,8 @@ class SearchConfig(BaseModel):
         fidelity: Multi-fidelity settings; None trains all candidates at full length.
         teacher: A network that finalists learn from beside the labels; trials do not.
         parent: A pretrained network whose sub-networks are searched; None searches `space` from scratch.
+        head: Name of the head for boxes or masks, of classifiers that are given and of the networks of
+            `space`: see docs/explanation/dense-heads.md. None takes the task's.
     """
 
     model_config = SETTINGS
@@ -195,6 +197,7 @@ class SearchConfig(BaseModel):
     finals: FinalsConfig = FinalsConfig()
     teacher: TeacherConfig | None = None
     parent: ParentConfig | None = None
+    head: str | None = None
     schedule: ScheduleConfig = ScheduleConfig()
 
     @model_validator(mode="before")

@@ -7,11 +7,12 @@ from typing import Self
 
 from nas.searching.config import FinalsConfig
 from nas.searching.reward import Reward
+from nas.tasks import task_of
 from nas.training.named_recipes import read_recipe
 from nas.training.recipe import Recipe
 
-TRIAL_STEPS = 40
-"""Training steps of a trial in a search from a parent."""
+SCRATCH_EPOCHS = 5.0
+"""Length of a trial in a search from scratch."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +44,26 @@ class Defaults:
         return finals.model_copy(update={"recipe": self.finals.recipe})
 
     @classmethod
-    def from_scratch(cls) -> Self:
-        """Return the defaults of a search whose networks begin with new weights."""
-        return cls(Recipe(), FinalsConfig(), Reward(), trials=100)
+    def from_scratch(cls, task: str) -> Self:
+        """Return the defaults of a search whose networks begin with new weights.
+
+        Args:
+            task: Name of what is learned; see `nas.tasks.task_of`.
+        """
+        recipe = read_recipe(task_of(task).usual.from_scratch, {"epochs": SCRATCH_EPOCHS})
+        return cls(recipe, FinalsConfig(), Reward(), trials=100)
 
     @classmethod
-    def from_parent(cls) -> Self:
+    def from_parent(cls, task: str) -> Self:
         """Return the defaults of a search whose networks inherit weights: short fine-tuning.
 
         Trials cost so little that accuracy alone counts up to the target.
+
+        Args:
+            task: Name of what is learned.
         """
-        finals = FinalsConfig(count=2, recipe=read_recipe("finetune"), repeats=2)
-        trial = read_recipe("finetune", {"steps": TRIAL_STEPS})
+        usual = task_of(task).usual
+        length = {} if usual.final_epochs is None else {"epochs": usual.final_epochs}
+        finals = FinalsConfig(count=2, recipe=read_recipe(usual.recipe, length), repeats=2)
+        trial = read_recipe(usual.recipe, {"steps": usual.trial_steps})
         return cls(trial, finals, Reward(kind="hard"), trials=60)

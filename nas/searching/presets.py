@@ -10,6 +10,8 @@ from nas.searching.beginning import SUB_NETWORKS, with_beginning
 from nas.searching.config import SearchConfig, parse_config, read_settings
 from nas.searching.defaults import Defaults
 from nas.searching.targets import with_targets
+from nas.tasks import CLASSIFY, task_of
+from nas.training.named_recipes import read_recipe
 from search_spaces.errors import InputError
 from search_spaces.nearest import did_you_mean
 
@@ -38,7 +40,6 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 _QUICK_FROM_PARENT: dict[str, Any] = {
-    "resolution": 96,
     "trials": 24,
     "batch_size": 4,
     "finals": {"count": 1, "recipe": {"epochs": 4.0}},
@@ -47,8 +48,12 @@ _QUICK_FROM_PARENT: dict[str, Any] = {
 }
 
 
-def _from_parent(preset: str) -> dict[str, Any]:
+def _from_parent(preset: str, task: str) -> dict[str, Any]:
     """Return what a preset changes in a search from a parent: short fine-tuning in place of training.
+
+    Args:
+        preset: Its name.
+        task: Name of what is learned.
 
     Raises:
         InputError: The preset is for a search from scratch.
@@ -57,7 +62,7 @@ def _from_parent(preset: str) -> dict[str, Any]:
         raise InputError(
             "the preset paper trains from scratch, as the paper does: leave it out to search from a parent"
         )
-    usual = Defaults.from_parent()
+    usual = Defaults.from_parent(task)
     settings: dict[str, Any] = {
         "space": SUB_NETWORKS,
         "data": {"source": "fruit-photos"},
@@ -67,7 +72,38 @@ def _from_parent(preset: str) -> dict[str, Any]:
         "recipe": usual.recipe.model_dump(mode="json"),
         "finals": usual.finals.model_dump(mode="json", include={"recipe", "count", "repeats"}),
     }
-    return _merge(settings, _QUICK_FROM_PARENT) if preset == "quick" else settings
+    of_task = task_of(task).usual
+    settings["parent"] = {
+        "recipe": read_recipe(of_task.recipe).model_dump(mode="json"),
+        "teacher_weight": of_task.teacher_weight,
+    }
+    if preset != "quick":
+        return settings
+    return _merge(settings | {"resolution": of_task.quick_px}, _QUICK_FROM_PARENT)
+
+
+def _from_scratch(preset: str, task: str) -> dict[str, Any]:
+    """Return the settings of a preset in a search from scratch, with the recipe of the task."""
+    recipe = read_recipe(task_of(task).usual.from_scratch).model_dump(mode="json")
+    return _merge({"preset": preset, "recipe": recipe}, PRESETS[preset])
+
+
+def _task_in(own: Mapping[str, Any], overrides: Mapping[str, Any]) -> str:
+    """Return the name of what is learned of the images that settings name.
+
+    Raises:
+        InputError: They are not annotated for the task that the settings name.
+    """
+    data: dict[str, Any] = {}
+    for given in (own, overrides):
+        if isinstance(given.get("data"), Mapping):
+            data |= given["data"]
+    source, task = data.get("source"), data.get("task")
+    if not isinstance(source, str) or not isinstance(task, str | None):
+        return CLASSIFY  # the images in the package, or reported when the settings are parsed
+    from nas.data.finding import task_of_source  # imports torch
+
+    return task_of_source(source, task)
 
 
 def make_config(
@@ -92,13 +128,14 @@ def make_config(
         meant = {"fast": "quick", "default": "standard", "full": "standard"}.get(preset, preset)
         hint = did_you_mean(meant, PRESETS)
         raise InputError(f"unknown preset {preset!r}: known are {', '.join(PRESETS)}{hint}")
-    given = _merge({"preset": preset}, PRESETS[preset])
     own = {} if file is None else _layer(read_settings(file), where=str(file))
     default_parent = None if preset == "paper" else default_parent
     overrides = with_beginning(own, overrides or {}, default_parent=default_parent)
     given_parent = overrides.get("parent") or {}
+    task = _task_in(own, overrides)
+    given = _from_scratch(preset, task)
     if own.get("parent") or given_parent:
-        given = _merge(given, _from_parent(preset))
+        given = _merge(given, _from_parent(preset, task))
     if file is not None:
         given = _merge(given, own)
         # Checked by itself, so that the file is not blamed for later errors.

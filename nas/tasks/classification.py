@@ -17,7 +17,7 @@ from nas.tasks.augmentation.augment import augment
 from nas.tasks.augmentation.mixing import mix
 from nas.tasks.confusion import Confusion
 from nas.tasks.intervals import Difference, wilson
-from nas.tasks.task import Metric, Score
+from nas.tasks.task import Metric, Score, Usual
 from search_spaces.heads.specs import classifier
 
 if TYPE_CHECKING:
@@ -139,7 +139,16 @@ class AnswersMeter:
 class Classification:
     """The task of networks with a classifier; targets are class indices, int64 (N,)."""
 
-    metric = Metric("accuracy", "top-1 accuracy")
+    metric = Metric("accuracy", "top-1 accuracy", is_share=True)
+
+    usual = Usual(
+        "finetune",
+        "proxy",
+        trial_steps=40,
+        final_epochs=None,
+        teacher_weight=0.5,
+        quick_px=96,
+    )
 
     def headed(self, spec: ArchSpec, *, classes: int) -> ArchSpec:
         """Return the network with another number of classes."""
@@ -152,6 +161,10 @@ class Classification:
     def strata(self, targets: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the classes: of each, the same fraction is held out."""
         return targets
+
+    def images_with(self, targets: NDArray[np.int64], *, classes: int) -> NDArray[np.int64]:
+        """Count the images of each class."""
+        return np.bincount(targets, minlength=classes)
 
     def chance(self, split: Split, *, classes: int) -> float:
         """Return the accuracy of always answering the most frequent class, at least 1/classes.

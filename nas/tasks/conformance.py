@@ -159,13 +159,17 @@ def check_stand_in(subject: Subject) -> None:
 
 
 def check_targets(subject: Subject) -> None:
-    """Each image has a stratum; targets get their own classes back after others, and can be joined."""
+    """Each image has a stratum; targets can be joined, and get their own classes back after others."""
     _, targets = subject.batch()
     joined = subject.task.concatenated(targets[:3].numpy(), targets[3:].numpy())
     _require(np.array_equal(joined, targets.numpy()), "concatenated changed targets")
+    classes = len(subject.data.classes)
+    counts = subject.task.images_with(targets.numpy(), classes=classes)
+    _require(counts.shape == (classes,), f"images_with counts {counts.shape}, not each class")
+    _require(bool((counts <= BATCH).all()), f"{counts.max()} of {BATCH} images have one class")
     strata = subject.task.strata(targets.numpy())
     _require(strata.shape == (BATCH,), f"strata are {strata.shape}, not one for each image")
-    same = torch.arange(len(subject.data.classes))
+    same = torch.arange(classes)
     _require(
         torch.equal(subject.task.relabelled(targets, same), targets), "relabelled changed targets"
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 from nas.tasks.intervals import Difference
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     from numpy.typing import NDArray
     from torch import Tensor
@@ -48,10 +49,37 @@ class Learning(Protocol):
 
 
 class Metric(NamedTuple):
-    """What a task's score is called: in columns and sentences, and in full."""
+    """What a task's score is called.
+
+    Attributes:
+        name: In columns and sentences.
+        full: In full.
+        is_share: Whether it is the share of images that are answered correctly, whose error is binomial.
+    """
 
     name: str
     full: str
+    is_share: bool = False
+
+
+class Usual(NamedTuple):
+    """How a search usually trains networks for a task.
+
+    Attributes:
+        recipe: Recipe of networks that begin with trained weights; see `nas.training.named_recipes`.
+        from_scratch: Recipe of networks that begin with new ones.
+        trial_steps: Steps of a trial that begins with a parent's weights.
+        final_epochs: Epochs of a finalist that does; None takes the recipe's.
+        teacher_weight: Of the parent as teacher of its sub-networks; 0 for none.
+        quick_px: Largest side of the input in the preset quick.
+    """
+
+    recipe: str
+    from_scratch: str
+    trial_steps: int
+    final_epochs: float | None
+    teacher_weight: float
+    quick_px: int
 
 
 class Score(NamedTuple):
@@ -151,6 +179,11 @@ class Task(Protocol):
         """The metric, which `Score.accuracy` holds."""
         ...
 
+    @property
+    def usual(self) -> Usual:
+        """The settings of a search, unless it says otherwise."""
+        ...
+
     def headed(self, spec: ArchSpec, *, classes: int) -> ArchSpec:
         """Return a network with a head of this task for a number of classes.
 
@@ -167,6 +200,15 @@ class Task(Protocol):
 
     def strata(self, targets: NDArray[Any]) -> NDArray[Any]:
         """Return the group of each image, (N,): of every group the same fraction is held out."""
+        ...
+
+    def images_with(self, targets: NDArray[Any], *, classes: int) -> NDArray[np.int64]:
+        """Return in how many images each class occurs, (classes,).
+
+        Args:
+            targets: (N, ...).
+            classes: Number of classes.
+        """
         ...
 
     def chance(self, split: Split, *, classes: int) -> float:

@@ -70,7 +70,7 @@ def teacher_speed(teacher: Teacher, *, px: int, batch_size: int, threads: int) -
 
     keep_freed_memory()
     torch.set_num_threads(threads)
-    count = _timed_images(batch_size, max(px, teacher.px))
+    count = _timed_images(batch_size, max(px, teacher.px or px))
     images = torch.zeros(count, 3, px, px)
     times = []
     for _ in range(3):

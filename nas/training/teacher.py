@@ -19,11 +19,11 @@ Triple = tuple[float, float, float]
 class Teacher:
     """A network to learn from (Hinton et al. 2015).
 
-    It sees the same augmented images as its student, at its own resolution and normalization.
+    It sees the same augmented images as its student, at a resolution and normalization of its own.
 
     Attributes:
         module: float32 (N, 3, px, px) -> outputs like its student's, with the classes in the same order.
-        px: Side of its input.
+        px: Side of its input; None sees images of its student's size.
         mean: Per channel, of pixels in 0..1.
         std: Per channel, of pixels in 0..1.
         temperature: Divides both networks' logits: the higher, the more the small probabilities count.
@@ -31,7 +31,7 @@ class Teacher:
     """
 
     module: nn.Module
-    px: int
+    px: int | None
     mean: Triple
     std: Triple
     temperature: float = 2.0
@@ -45,7 +45,7 @@ class Teacher:
     @torch.no_grad()
     def outputs(self, pixels: Tensor) -> Outputs:
         """Return its outputs for pixels 0..255, (N, 3, H, W)."""
-        if pixels.shape[-1] != self.px:
+        if self.px is not None and pixels.shape[-1] != self.px:
             pixels = functional.interpolate(
                 pixels.float(), size=(self.px, self.px), mode="bilinear", antialias=True
             )

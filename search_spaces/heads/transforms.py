@@ -5,7 +5,7 @@ Each function returns a new spec and takes any body: a published network, or one
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Literal
 
@@ -13,6 +13,7 @@ from search_spaces.channels import excited_channels
 from search_spaces.errors import InputError
 from search_spaces.field_types import Dilation
 from search_spaces.heads.specs import (
+    DenseHead,
     ExtraSpec,
     HeadSpec,
     LRASPPHead,
@@ -102,6 +103,22 @@ def raspp(spec: ArchSpec, *, classes: int, filters: int = 256) -> ArchSpec:
     """Give a network R-ASPP's head; see `RASPPHead` and `dilate`."""
     head = RASPPHead(conv=_last_conv(spec), act=spec.head.act, filters=filters, classes=classes)
     return _with_head(spec, head)
+
+
+def with_own_widths(head: DenseHead, narrower: Callable[[int], int]) -> DenseHead:
+    """Return a head with the widths of its own layers changed, not those of what it shares with the body.
+
+    >>> from search_spaces.references import mobilenet_v2
+    >>> head = ssdlite(mobilenet_v2(), classes=2).head
+    >>> [extra.out for extra in with_own_widths(head, lambda width: width // 2).extras]
+    [256, 128, 128, 64]
+    """
+    if isinstance(head, SSDLiteHead):
+        extras = [
+            replace(one, inner=narrower(one.inner), out=narrower(one.out)) for one in head.extras
+        ]
+        return replace(head, extras=tuple(extras))
+    return replace(head, filters=narrower(head.filters))
 
 
 def _with_head(spec: ArchSpec, head: SSDLiteHead | LRASPPHead | RASPPHead) -> ArchSpec:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from search_spaces.field_types import Act, Channels, Kernel, Optional0, Skip, Stride
+from search_spaces.field_types import Act, Channels, Dilation, Kernel, Optional0, Skip, Stride
 from search_spaces.space import Tokens
 from search_spaces.spec import BlockSpec
 from search_spaces.widths import make_divisible
@@ -50,6 +50,7 @@ class BlockChoices(BaseModel):
         act: Activation.
         se_rule: `mnasnet`: ratio of the layer's input, sigmoid; `mobilenetv3`: ratio of the
             expanded channels in multiples of 8, hard sigmoid.
+        dilation: Of the (depthwise) convolutions of all layers.
     """
 
     model_config = MODEL
@@ -63,6 +64,7 @@ class BlockChoices(BaseModel):
     depth: Annotated[tuple[Optional0, ...], BeforeValidator(_choices), Field(min_length=1)]
     act: Annotated[tuple[Act, ...], BeforeValidator(_choices), Field(min_length=1)]
     se_rule: Literal["mnasnet", "mobilenetv3"]
+    dilation: Dilation = 1
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -87,7 +89,7 @@ def chosen_layers(block: BlockChoices, choices: Chosen, channels: int) -> list[B
     layers: list[BlockSpec] = []
     for index in range(choices["depth"]):
         stride = block.stride if index == 0 else 1
-        layers.append(_layer(choices, block.se_rule, channels, stride))
+        layers.append(_layer(choices, block, channels, stride))
         channels = choices["out"]
     return layers
 
@@ -97,7 +99,7 @@ def _ratio(op: str) -> float:
     return float(op.removeprefix("mbconv"))
 
 
-def _layer(choices: Chosen, se_rule: str, cin: int, stride: Stride) -> BlockSpec:
+def _layer(choices: Chosen, block: BlockChoices, cin: int, stride: Stride) -> BlockSpec:
     op, out, skip = choices["op"], choices["out"], choices["skip"]
     ratio = _ratio(op) if op.startswith("mbconv") else 0.0
     expand = max(1, round(cin * ratio)) if ratio else 0
@@ -105,7 +107,7 @@ def _layer(choices: Chosen, se_rule: str, cin: int, stride: Stride) -> BlockSpec
     se = 0
     if choices["se"]:
         inner = {"conv": out, "sepconv": cin}.get(op, expand)
-        by_input = se_rule == "mnasnet"
+        by_input = block.se_rule == "mnasnet"
         se = max(1, int(cin * choices["se"])) if by_input else make_divisible(inner * choices["se"])
     return BlockSpec(
         op="mbconv" if ratio else op,
@@ -114,10 +116,11 @@ def _layer(choices: Chosen, se_rule: str, cin: int, stride: Stride) -> BlockSpec
         expand=expand,
         out=out,
         se=se,
-        gate="none" if not se else "sigmoid" if se_rule == "mnasnet" else "hsigmoid",
+        gate="none" if not se else "sigmoid" if block.se_rule == "mnasnet" else "hsigmoid",
         act=choices["act"],
         linear=op != "conv",
         skip=skip if possible else "none",
+        dilation=block.dilation,
     )
 
 

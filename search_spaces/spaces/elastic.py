@@ -20,7 +20,8 @@ from pydantic import BaseModel, Field, model_validator
 from search_spaces.channels import excited_channels, stage_blocks
 from search_spaces.errors import InputError
 from search_spaces.field_types import Channels
-from search_spaces.heads.specs import conv_is_last
+from search_spaces.heads.specs import DenseHead, HeadSpec, conv_is_last
+from search_spaces.heads.transforms import with_own_widths
 from search_spaces.space import Tokens
 from search_spaces.spaces.block_choices import MODEL
 from search_spaces.spec import ArchSpec, BlockSpec
@@ -29,6 +30,9 @@ from search_spaces.widths import make_divisible
 
 DIVISOR = 8
 """Widths are multiples of it, or the parent's own."""
+
+HEAD_LAYERS = "head layers"
+"""The decision on the widths of a dense head's own layers."""
 
 Multiplier = Annotated[float, Field(gt=0, le=1)]
 
@@ -73,8 +77,9 @@ Chosen = dict[tuple[int | None, str], Any]
 class ElasticSpace(BaseModel):
     """The sub-networks of a parent, decided stage by stage; the parent is one of them.
 
-    Decisions, in the order of the tokens: the resolution; the width of the head's convolution; and for each
-    stage, the stem's first, as far as there is a choice:
+    Decisions, in the order of the tokens: the resolution; the width of the head's convolution; that of the
+    further layers of a head for boxes or masks, a multiple of them all; and for each stage, the stem's
+    first, as far as there is a choice:
 
     - width, a multiple of the parent's: of the stage's output (the stem's too);
     - depth: its last residual layers are dropped;
@@ -190,6 +195,8 @@ class ElasticSpace(BaseModel):
             yield Decision(
                 None, "head", self.heads if conv_is_last(self.parent.head) else self.widths
             )
+        if not isinstance(self.parent.head, HeadSpec):
+            yield Decision(None, HEAD_LAYERS, self.widths)
         for index, stage in enumerate(self.stages):
             blocks = stage.blocks
             yield Decision(index, "width", self.widths)
@@ -275,6 +282,9 @@ class ElasticSpace(BaseModel):
             if one.stage is None:
                 if one.field == "resolution":
                     return bool(spec.resolution == choice)
+                if one.field == HEAD_LAYERS:
+                    head = replace(spec.head, conv=self.parent.head.conv)
+                    return bool(head == narrower_layers(self.parent.head, choice))
                 return bool(spec.head.conv == narrower(self.parent.head.conv, choice))
             stage, blocks = self.stages[one.stage], layers[one.stage]
             pairs = list(zip(stage.blocks, blocks, strict=False))
@@ -316,6 +326,7 @@ class ElasticSpace(BaseModel):
         wanted: dict[str, Any] = {
             "resolution": resolution,
             "head": 1.0 if conv_is_last(self.parent.head) else multiplier,
+            HEAD_LAYERS: multiplier,
             "width": multiplier,
             "expansion": multiplier,
         }
@@ -350,12 +361,13 @@ class ElasticSpace(BaseModel):
                 cin = blocks[-1].out if blocks else stem.out
                 blocks.append(self._block(index, number, chosen, cin=cin, width=width))
         conv = narrower(parent.head.conv, chosen.get((None, "head"), 1.0))
+        head = narrower_layers(parent.head, chosen.get((None, HEAD_LAYERS), 1.0))
         return replace(
             parent,
             resolution=chosen.get((None, "resolution"), self.resolutions[0]),
             stem=stem,
             blocks=tuple(blocks),
-            head=replace(parent.head, conv=conv),
+            head=replace(head, conv=conv),
         )
 
     def _block(self, index: int, number: int, chosen: Chosen, *, cin: int, width: int) -> BlockSpec:
@@ -384,6 +396,13 @@ def narrower(width: int, multiplier: float) -> int:
     if multiplier == 1 or width == 0:
         return width
     return min(width, max(DIVISOR, make_divisible(width * multiplier, DIVISOR)))
+
+
+def narrower_layers(head: HeadSpec | DenseHead, multiplier: float) -> HeadSpec | DenseHead:
+    """Multiply the widths of what only a head for boxes or masks has; see `narrower`."""
+    if multiplier == 1 or isinstance(head, HeadSpec):
+        return head
+    return with_own_widths(head, lambda width: narrower(width, multiplier))
 
 
 def chosen_kernel(own: int, choice: int, *, largest: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from math import prod
 from typing import Annotated, Any, Self
@@ -10,10 +11,11 @@ from pydantic import BaseModel, Field, model_validator
 
 from search_spaces.errors import InputError
 from search_spaces.field_types import Channels
+from search_spaces.heads.specs import Head
 from search_spaces.space import Tokens
 from search_spaces.spaces.block_choices import DECISIONS, MODEL, BlockChoices, Chosen, chosen_layers
 from search_spaces.spaces.membership import Matching, difference
-from search_spaces.spec import ArchSpec, BlockSpec, HeadSpec, StemSpec
+from search_spaces.spec import ArchSpec, BlockSpec, StemSpec
 
 
 class FactorizedSpace(BaseModel):
@@ -28,7 +30,7 @@ class FactorizedSpace(BaseModel):
     bn_eps: Annotated[float, Field(gt=0)]
     stem: StemSpec
     blocks: Annotated[tuple[BlockChoices, ...], Field(min_length=1)]
-    head: HeadSpec
+    head: Head
     resolution: Channels
 
     @model_validator(mode="after")
@@ -59,6 +61,51 @@ class FactorizedSpace(BaseModel):
             (f"block {index} {name}", tuple(map(str, getattr(self.blocks[index], name))))
             for index, name in self.decisions
         )
+
+    def with_head(self, headed: Callable[[ArchSpec], ArchSpec]) -> Self:
+        """Return the space of the same networks with another head, and the dilation that comes with it.
+
+        >>> from search_spaces import load_space
+        >>> from search_spaces.heads.named import with_head
+        >>> space = load_space("mnasnet").with_head(lambda spec: with_head(spec, "lraspp"))
+        >>> space.decode((0,) * 42) == with_head(load_space("mnasnet").decode((0,) * 42), "lraspp")
+        True
+
+        Args:
+            headed: Gives a network its head; it may also change strides and dilations of blocks.
+
+        Raises:
+            InputError: It changes widths, which are the space's decisions.
+        """
+        tokens = tuple(
+            _deepest(getattr(self.blocks[at], name), name) for at, name in self.decisions
+        )
+        spec = headed(self.decode(tokens))
+        firsts = {at: layer for layer, (at, place) in enumerate(self.places(tokens)) if place == 0}
+        blocks = tuple(
+            block.model_copy(
+                update={
+                    "stride": spec.blocks[firsts[at]].stride,
+                    "dilation": spec.blocks[firsts[at]].dilation,
+                }
+            )
+            for at, block in enumerate(self.blocks)
+        )
+        # Made anew, since a copy would keep the cached properties.
+        space = type(self)(
+            name=self.name,
+            bn_eps=self.bn_eps,
+            stem=self.stem,
+            blocks=blocks,
+            head=spec.head,
+            resolution=self.resolution,
+        )
+        if space.decode(tokens) != spec:
+            raise InputError(
+                f"space {self.name} decides the widths of its last stage, which this head changes too: "
+                "give a head without half or rf2"
+            )
+        return space
 
     @property
     def size(self) -> int:
@@ -149,3 +196,8 @@ class FactorizedSpace(BaseModel):
                 )
             chosen[index][name] = getattr(self.blocks[index], name)[token]
         return chosen
+
+
+def _deepest(choices: tuple[Any, ...], name: str) -> int:
+    """Return the token of the largest depth, so that every block has a layer; else the first."""
+    return choices.index(max(choices)) if name == "depth" else 0

@@ -17,6 +17,7 @@ from nas.cli.search.options import (
     SearchRunOptions,
     TargetOptions,
 )
+from nas.cli.task_options import TaskOptions
 from nas.cli.typed import options_typed
 from nas.display.output import messages
 from nas.searching.presets import make_config
@@ -29,6 +30,7 @@ def search(
     target: TargetOptions,
     procedure: ProcedureOptions,
     images: ImageOptions,
+    task: TaskOptions,
     schedule: ScheduleOptions,
     run: SearchRunOptions,
 ) -> None:
@@ -36,9 +38,8 @@ def search(
     procedure.require_one_end()
     run.require_resumed()
     overrides = target.settings() | procedure.settings()
-    overrides |= given(
-        data=overrides.get("data", {}) | images.settings(), schedule=schedule.settings()
-    )
+    data = overrides.get("data", {}) | images.settings() | task.data_settings()
+    overrides |= given(data=data, head=task.head, schedule=schedule.settings())
     if run.resume is not None:
         _require_changeable(options_typed(context))
     console, began_s = messages(), time.monotonic()

@@ -13,11 +13,11 @@ from rich.console import Console
 from latency import Cached, LatencySource, open_device
 from nas.adapting.results.record import is_adapt_run
 from nas.atomic_files import write_whole
-from nas.cli.classifiers_only import require_classification
 from nas.cli.data_options import absolute, found_again
 from nas.cli.images import find_images
 from nas.cli.machine import require_machine
 from nas.cli.provenance import say_run
+from nas.cli.search.head import space_for, with_head_for
 from nas.cli.search.job import Job, open_controller
 from nas.cli.search.own_space import OWN_SPACE, own_space_copy, with_own_space
 from nas.cli.search.parent import (
@@ -89,7 +89,6 @@ def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None 
     images = find_images(
         config.data, console, resumed=resumed, crop=config.recipe.evaluation_crop(crop)
     )
-    require_classification(images.task, doing="nas-search")
     if parent is not None:
         job = open_from_parent(
             config, parent, images, console, sources=sources, began_s=began_s, resumed=resumed
@@ -102,13 +101,16 @@ def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None 
         proxy_resolution=config.data.proxy_resolution,
     )
     config = config.with_sizes(sizes)
-    space = load_space(config.space, resolution=sizes.deployed_px, classes=len(images.classes))
-    assert isinstance(space, FactorizedSpace)  # `with_beginning` gives the others a parent
+    bare = load_space(config.space, resolution=sizes.deployed_px, classes=len(images.classes))
+    assert isinstance(bare, FactorizedSpace)  # `with_beginning` gives the others a parent
+    space = space_for(images, bare, head=config.head)
     open_controller(config, space.arities)
     if teacher is not None:
         teacher.teacher(images.classes)  # fails if it has other classes
         config = config.model_copy(update={"teacher": teacher.config})
     warm_start, copies = _warm_start(config, space), _copies(config, lender)
+    if lender is not None:
+        lender = with_head_for(images, lender, named=str(config.weights_from), head=config.head)
     read = reader(config, images, console)
     if sizes.differ:
         data = read(sizes.proxy_px, beside_px=(sizes.deployed_px,))

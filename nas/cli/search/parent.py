@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +12,8 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from latency import Cached, Latency, LatencySource, Measured, Paced
-from nas.cli.classifiers_only import require_classification
 from nas.cli.provenance import say_run
+from nas.cli.search.head import with_head_for
 from nas.cli.search.job import Job, open_controller
 from nas.cli.search.reading import reader, with_fidelity
 from nas.cli.specs import trained_file
@@ -20,7 +22,7 @@ from nas.formatting import counted
 from nas.searching.config import ParentConfig, SearchConfig
 from nas.searching.from_parent.rivals import read_standing
 from nas.searching.sizes import Sizes
-from nas.tasks import task_of_spec
+from nas.tasks import CLASSIFY, task_of_spec
 from search_spaces import ArchSpec, ElasticSpace, InputError
 from search_spaces.errors import first_problem
 from search_spaces.spaces.elastic import total_stride
@@ -36,6 +38,9 @@ SMALLEST = 0.5
 """The smallest resolution by default, as a fraction of the largest."""
 
 MOST_RESOLUTIONS = 5
+
+APART_PX = 32
+"""Least difference of two resolutions by default."""
 
 RIVALS = "rivals"
 """Folder of a run's copies of the rivals that the user names."""
@@ -111,7 +116,6 @@ def open_trained(path: str, *, mend: str) -> Checkpoint:
             "and give that"
         )
     checkpoint = load_checkpoint(file)
-    require_classification(task_of_spec(checkpoint.spec), doing="nas-search")
     say_run(str(file), checkpoint.run)
     return checkpoint
 
@@ -149,11 +153,13 @@ def require_enough_images(images: ImageSource) -> None:
 def default_resolutions(parent: Checkpoint, largest: int) -> tuple[int, ...]:
     """Return up to five multiples of the network's stride, from the largest down to half of it.
 
+    They are at least 32 px apart, also where the stride is smaller.
+
     Raises:
         InputError: Not one fits.
     """
     stride = total_stride(parent.spec)
-    sides = range(largest - largest % stride, 0, -stride)
+    sides = range(largest - largest % stride, 0, -math.lcm(stride, APART_PX))
     chosen = [side for side in sides if side >= SMALLEST * largest][:MOST_RESOLUTIONS]
     if not chosen:
         raise InputError(
@@ -173,7 +179,7 @@ def elastic_space(
     """
     own = ElasticFile.read(source)
     if own is not None:
-        return own.space(classes=classes, resolutions=resolutions)
+        return replace(own, parent=parent.spec).space(classes=classes, resolutions=resolutions)
     try:
         return ElasticSpace.of(parent.spec, classes=classes, resolutions=resolutions)
     except ValidationError as error:
@@ -192,7 +198,7 @@ def rival_file(name: str) -> str:
 
 def open_from_parent(
     config: SearchConfig,
-    parent: Checkpoint,
+    given: Checkpoint,
     images: ImageSource,
     console: Console,
     *,
@@ -204,7 +210,7 @@ def open_from_parent(
 
     Args:
         config: The search's settings.
-        parent: The parent.
+        given: The parent, as it was given.
         images: The images, not read yet.
         console: Shows progress.
         sources: The devices.
@@ -219,6 +225,7 @@ def open_from_parent(
     assert config.parent is not None
     _require_alone(config, devices=len(sources))
     require_enough_images(images)
+    parent = with_head_for(images, given, named=config.parent.path, head=config.head)
     sides = config.parent.resolutions
     largest = config.resolution or (max(sides) if sides else images.default_px())
     resolutions = sides or default_resolutions(parent, largest)
@@ -232,9 +239,13 @@ def open_from_parent(
         beside_parent(source, space.parent, latency)
         for source, latency in zip_longest(sources, known)
     )
-    rivals = open_rivals(own)
-    copies = {parent_file(Path()).name: checkpoint_bytes(parent, run=parent.run)}
-    copies |= {rival_file(name): checkpoint_bytes(one, run=one.run) for name, one in rivals.items()}
+    copied = open_rivals(own)
+    rivals = {
+        name: with_head_for(images, one, named=f"--rival {name}", head=_head_of(one, config))
+        for name, one in copied.items()
+    }
+    copies = {parent_file(Path()).name: checkpoint_bytes(given, run=given.run)}
+    copies |= {rival_file(name): checkpoint_bytes(one, run=one.run) for name, one in copied.items()}
     read = reader(config, images, console)
     data = {
         px: read(px, beside_px=tuple(other for other in resolutions if other != px))
@@ -255,6 +266,11 @@ def open_from_parent(
         copies=copies,
         began_s=began_s,
     )
+
+
+def _head_of(rival: Checkpoint, config: SearchConfig) -> str | None:
+    """Return the head that a rival gets: that of the search, unless it has one of its own."""
+    return config.head if task_of_spec(rival.spec) == CLASSIFY else None
 
 
 def _require_alone(config: SearchConfig, *, devices: int) -> None:

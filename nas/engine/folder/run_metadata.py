@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from latency import Device
 from nas.engine.folder.records import Record
+from nas.tasks import CLASSIFY, task_of
 
 if TYPE_CHECKING:
     from nas.data.images import Dataset
@@ -51,9 +52,11 @@ class DataMetadata(Record):
         std: Their standard deviation.
         left_out: Images that cannot be read, if there are any.
         crop: Fraction of the shorter side that evaluation sees.
+        task: Name of what is learned; None for classes.
+        metric: Name of the metric that accuracies are; None for top-1 accuracy.
     """
 
-    omitted: ClassVar[frozenset[str]] = frozenset({"left_out"})
+    omitted: ClassVar[frozenset[str]] = frozenset({"left_out", "task", "metric"})
 
     name: str
     classes: int
@@ -66,11 +69,14 @@ class DataMetadata(Record):
     std: Rgb | None = None
     left_out: LeftOut | None = None
     crop: float = 1.0
+    task: str | None = None
+    metric: str | None = None
 
     @classmethod
     def of(cls, data: Dataset) -> Self:
         """Describe the images."""
         names = tuple(data.left_out)
+        dense = data.task != CLASSIFY
         return cls(
             name=data.name,
             classes=len(data.classes),
@@ -83,6 +89,8 @@ class DataMetadata(Record):
             std=data.std,
             left_out=LeftOut(images=len(names), names=names) if names else None,
             crop=data.preparation.crop,
+            task=data.task if dense else None,
+            metric=task_of(data.task).metric.name if dense else None,
         )
 
     def same_files(self, other: DataMetadata) -> bool:

@@ -81,7 +81,7 @@ class Heritages:
             self.run,
             self.parent.checkpoint,
             data,
-            self.parent.recipe,
+            self.parent.tuning,
             seed=self.seed,
             # Nothing else trains meanwhile, so all cores are free.
             device=worker_device(self.schedule.device, threads=os.cpu_count() or 1),
@@ -110,11 +110,11 @@ class Heritages:
         """Return a parent as the teacher of its sub-networks; None if its weight is 0."""
         from nas.checkpoints.teachers import teacher_of
 
-        if self.parent.teacher_weight == 0:
+        if self.parent.teaching == 0:
             return None
         config = TeacherConfig(
             path="parent",
             temperature=self.parent.temperature,
-            weight=self.parent.teacher_weight,
+            weight=self.parent.teaching,
         )
         return teacher_of(tuned, data.classes, config)

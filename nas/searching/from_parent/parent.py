@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from nas.tasks import task_of_spec
 from search_spaces import ArchSpec, ElasticSpace, InputError, SearchSpace
 
 if TYPE_CHECKING:
@@ -55,6 +56,19 @@ def require_parent_of(space: SearchSpace, parent: Checkpoint) -> ElasticSpace:
             "ElasticSpace(parent=checkpoint.spec)"
         )
     return space
+
+
+def require_task(parent: Checkpoint, data: Dataset) -> None:
+    """Check that a network's head is for what the images are annotated with.
+
+    Raises:
+        InputError: It is not.
+    """
+    if (task := task_of_spec(parent.spec)) != data.task:
+        raise InputError(
+            f"the parent is for the task {task}, and {data.name} is annotated for {data.task}: give "
+            "checkpoint.for_task(data.task, data.classes), and a space of its sub-networks"
+        )
 
 
 def fits_classes(parent: Checkpoint, data: Dataset) -> bool:

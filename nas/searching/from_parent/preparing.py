@@ -16,7 +16,7 @@ from nas.searching.fidelity import first_recipe
 from nas.searching.from_parent.curve import Curve
 from nas.searching.from_parent.heritages import Heritages
 from nas.searching.from_parent.narrowed import narrowed_rival
-from nas.searching.from_parent.parent import as_for, fits_classes, require_parent_of
+from nas.searching.from_parent.parent import as_for, fits_classes, require_parent_of, require_task
 from nas.searching.from_parent.rivals import Measure, Rival, read_standing, recorded_rivals
 from nas.searching.from_parent.searched_parent import SearchedParent
 from nas.searching.from_parent.training import Guest, SubNetworkTraining
@@ -64,7 +64,8 @@ class FromParent:
         """
         start = self.parent.checkpoint
         require_parent_of(self.space, start)
-        first = () if fits_classes(start, self.images.proxy) else (self.parent.recipe,)
+        require_task(start, self.images.proxy)
+        first = () if fits_classes(start, self.images.proxy) else (self.parent.tuning,)
         for recipe in (*first, self.recipe, self.final_recipe):
             require_images(self.images, recipe, crop=start.usage.crop)
         for recipe in (self.recipe, self.final_recipe):
@@ -103,7 +104,7 @@ class FromParent:
         return ParentMetadata(
             fingerprint=start.spec.fingerprint,
             weights=weights_digest(start.weights),
-            recipe=None if fits_classes(start, largest) else self.parent.recipe,
+            recipe=None if fits_classes(start, largest) else self.parent.tuning,
             final_recipe=self.final_recipe,
             ranking_images=self.parent.ranking_images,
             rivals=tuple(
@@ -113,7 +114,7 @@ class FromParent:
             narrowed=self.parent.narrow is not None,
             curve=self.parent.curve,
             temperature=self.parent.temperature,
-            teacher_weight=self.parent.teacher_weight,
+            teacher_weight=self.parent.teaching,
         )
 
     def prepare(self, measure: Measure, targets_ms: Sequence[float], watcher: Watcher) -> Ready:
@@ -139,7 +140,7 @@ class FromParent:
             self.schedule,
             self.seed,
             watcher,
-            batch_size=max(self.recipe.batch_size, self.parent.recipe.batch_size),
+            batch_size=max(self.recipe.batch_size, self.parent.tuning.batch_size),
         )
         tuned = heritages.tuned(PARENT, self.images.proxy)
         images = as_for(tuned, self.images)
@@ -186,7 +187,7 @@ class FromParent:
 
         named = {weights_digest(one.weights): one for one in self.parent.rivals.values()}
         return {
-            index: Guest.of(named[rival.weights], classes, self.parent.recipe)
+            index: Guest.of(named[rival.weights], classes, self.parent.tuning)
             for index, rival in enumerate(rivals)
             if rival.weights in named
         }

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 from nas.engine.folder.records import Record
 from nas.searching.from_scratch.inheritance import copied, layers
 from search_spaces import ArchSpec, FactorizedSpace, InputError, SearchSpace, Tokens
+from search_spaces.channels import class_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -57,7 +58,7 @@ class Overlap:
     Attributes:
         space: The space that is searched.
         spec: The network.
-        weights: Its state dict, without the classifier.
+        weights: Its state dict, without what scores classes.
     """
 
     space: FactorizedSpace
@@ -79,8 +80,9 @@ class Overlap:
                 f"space {space.name} does not say which layers match, so its networks take no weights from "
                 "another: leave weights_from out"
             )
-        *body, _weight, _bias = parent.weights.items()
-        overlap = cls(space, parent.spec, dict(body))
+        scores = class_tensors(parent.spec)
+        body = {name: tensor for name, tensor in parent.weights.items() if name not in scores}
+        overlap = cls(space, parent.spec, body)
         ours = {
             (*Place(*at, position, _kind(act)), "mbconv" if op.startswith("mbconv") else op)
             for at, block in zip(_stages_of(space), space.blocks, strict=True)

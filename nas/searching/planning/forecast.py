@@ -16,6 +16,7 @@ from nas.formatting import three_digits, two_digits_up
 from nas.searching.config import SearchConfig
 from nas.searching.fidelity import full_lengths
 from nas.searching.latency_warmup import rising_line
+from nas.tasks import task_of, task_of_spec
 from nas.training.speed import training_speed
 from search_spaces import REFERENCES, ArchSpec, ElasticSpace, SearchSpace, Tokens, count
 
@@ -125,8 +126,9 @@ def _references(space: SearchSpace) -> dict[str, ArchSpec]:
     if isinstance(space, ElasticSpace):
         return {PARENT: space.parent}
     spec = space.decode((0,) * len(space.arities))
+    task = task_of(task_of_spec(spec))
     return {
-        name: REFERENCES[name](resolution=spec.resolution, classes=spec.head.classes)
+        name: task.headed(REFERENCES[name](resolution=spec.resolution), classes=spec.head.classes)
         for name in REFERENCE_NETWORKS
     }
 

@@ -21,7 +21,7 @@ from nas.tasks.detection.evidence import DetectionsMeter
 from nas.tasks.detection.found_boxes import FoundBoxes
 from nas.tasks.detection.losses import detection_loss
 from nas.tasks.detection.matching import LARGEST_LOG
-from nas.tasks.task import Metric
+from nas.tasks.task import Metric, Usual
 from search_spaces.heads.anchors import anchors_of_count
 from search_spaces.heads.specs import SSDLiteHead
 from search_spaces.heads.transforms import ssdlite
@@ -44,6 +44,15 @@ class Detection(DenseTask):
 
     metric = Metric("AP", "COCO's AP (IoU 0.50 to 0.95)")
 
+    usual = Usual(
+        "detect",
+        "detect",
+        trial_steps=60,
+        final_epochs=16,
+        teacher_weight=0.0,
+        quick_px=160,
+    )
+
     def headed(self, spec: ArchSpec, *, classes: int) -> ArchSpec:
         """Return the network with SSDLite's head, as torchvision has it; or with its own."""
         if isinstance(spec.head, SSDLiteHead):
@@ -57,6 +66,13 @@ class Detection(DenseTask):
     def strata(self, targets: NDArray[Any]) -> NDArray[Any]:
         """Return the rarest class in each image; the number of classes where there is no object."""
         return rarest_classes([rows[rows[:, 0] != PADDING_CLASS, 0] for rows in targets])
+
+    def images_with(self, targets: NDArray[Any], *, classes: int) -> NDArray[np.int64]:
+        """Count the images with an object of each class."""
+        found = [
+            np.unique(rows[rows[:, 0] != PADDING_CLASS, 0].astype(np.int64)) for rows in targets
+        ]
+        return np.bincount(np.concatenate(found), minlength=classes)
 
     def chance(self, split: Split, *, classes: int) -> float:  # noqa: ARG002
         """Return 0: boxes at random find nothing."""

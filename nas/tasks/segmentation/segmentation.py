@@ -17,7 +17,7 @@ from nas.tasks.segmentation.augmentation import change
 from nas.tasks.segmentation.class_maps import AnnotatedMap, PredictedMap
 from nas.tasks.segmentation.evidence import PixelMeter
 from nas.tasks.segmentation.logits import cross_entropy, enlarged
-from nas.tasks.task import Metric
+from nas.tasks.task import Metric, Usual
 from search_spaces.heads.specs import LRASPPHead, RASPPHead
 from search_spaces.heads.transforms import dilate, lraspp
 
@@ -41,6 +41,15 @@ class Segmentation(DenseTask):
 
     metric = Metric("mIoU", "mean IoU")
 
+    usual = Usual(
+        "segment",
+        "segment",
+        trial_steps=60,
+        final_epochs=12,
+        teacher_weight=0.5,
+        quick_px=128,
+    )
+
     def headed(self, spec: ArchSpec, *, classes: int) -> ArchSpec:
         """Return the network with its own head, or else LR-ASPP at output stride 16, as in torchvision."""
         if isinstance(spec.head, LRASPPHead | RASPPHead):
@@ -54,6 +63,12 @@ class Segmentation(DenseTask):
     def strata(self, targets: NDArray[np.uint8]) -> NDArray[np.int64]:
         """Return one group of all images: most have most classes."""
         return np.zeros(len(targets), np.int64)
+
+    def images_with(self, targets: NDArray[np.uint8], *, classes: int) -> NDArray[np.int64]:
+        """Count the images with a pixel of each class."""
+        seen = [np.bincount(mask.ravel(), minlength=IGNORED + 1)[:classes] > 0 for mask in targets]
+        counts: NDArray[np.int64] = np.sum(seen, axis=0, dtype=np.int64)
+        return counts
 
     def chance(self, split: Split, *, classes: int) -> float:
         """Return the mean IoU of giving every pixel the most frequent class, at least 1/classes^2.

@@ -26,6 +26,7 @@ from nas.searching.from_parent.training import SubNetworkTraining
 from nas.searching.results import conclusion
 from nas.searching.results.metadata import ParentMetadata, RivalMetadata
 from nas.searching.results.record import RunRecord
+from nas.tasks.classification import Classification
 from nas.training import train as training
 from nas.training.named_recipes import read_recipe
 from nas.training.recipe import Recipe
@@ -452,7 +453,7 @@ def test_what_cannot_train_is_refused_before_the_parent_is_tuned(
 
 
 def test_a_search_from_a_parent_has_its_own_defaults(space, parent, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(defaults, "TRIAL_STEPS", 1)
+    monkeypatch.setattr(Classification, "usual", Classification.usual._replace(trial_steps=1))
     left_out = dict.fromkeys(("recipe", "reward", "finals"))
     run_search(space, parent, tmp_path, trials=2, **left_out)
     metadata = json.loads((tmp_path / "run.json").read_text())
@@ -462,12 +463,14 @@ def test_a_search_from_a_parent_has_its_own_defaults(space, parent, tmp_path, mo
 
 
 def test_finals_train_by_the_usual_recipe_unless_they_say_how_long() -> None:
-    usual = defaults.Defaults.from_parent()
+    usual = defaults.Defaults.from_parent("classify")
     assert usual.completed(None) == usual.finals
     assert usual.completed(FinalsConfig(count=5)).recipe == usual.finals.recipe
     assert usual.completed(FinalsConfig(epochs_factor=2)).recipe is None
     assert usual.completed(FinalsConfig(recipe=RECIPE)).recipe == RECIPE
-    assert defaults.Defaults.from_scratch().completed(FinalsConfig(count=5)).recipe is None
+    assert (
+        defaults.Defaults.from_scratch("classify").completed(FinalsConfig(count=5)).recipe is None
+    )
 
 
 def test_a_run_of_an_earlier_version_is_read_and_resumed(space, parent, tmp_path) -> None:
