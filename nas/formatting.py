@@ -27,25 +27,34 @@ def percent(fraction: float) -> str:
 
 
 ACCURACY = "accuracy"
-"""The metric whose figures are percentages of images, and need no name."""
+"""The metric that is a share of images: its figures need no name, and its error is binomial."""
 
 
-def figure(value: float, metric: str | None = ACCURACY) -> str:
+def figure(value: float, metric: str) -> str:
     """Format a task's metric, 0..1, with its name unless that is accuracy.
 
-    >>> figure(0.7644), figure(0.412, "AP")
+    >>> figure(0.7644, "accuracy"), figure(0.412, "AP")
     ('76.4%', '41.2% AP')
     """
-    return percent(value) if metric in (None, ACCURACY) else f"{percent(value)} {metric}"
+    return percent(value) if metric == ACCURACY else f"{percent(value)} {metric}"
 
 
-def metric_title(metric: str | None) -> str:
+def metric_title(metric: str) -> str:
     """Return a metric's name as a heading.
 
-    >>> metric_title("accuracy"), metric_title(None), metric_title("mIoU")
-    ('Accuracy', 'Accuracy', 'mIoU')
+    >>> metric_title("accuracy"), metric_title("mIoU")
+    ('Accuracy', 'mIoU')
     """
-    return "Accuracy" if metric in (None, ACCURACY) else str(metric)
+    return "Accuracy" if metric == ACCURACY else metric
+
+
+def over_images(value: float, metric: str) -> str:
+    """Return a metric's figure up to the images that it was read on.
+
+    >>> over_images(0.7644, "accuracy"), over_images(0.412, "AP")
+    ('76.4% of', '41.2% AP on')
+    """
+    return f"{percent(value)} of" if metric == ACCURACY else f"{figure(value, metric)} on"
 
 
 def three_digits(value: float) -> str:

@@ -44,6 +44,7 @@ from nas.searching.results.search_result import SearchResult
 from nas.searching.teacher_cost import Slowdown, slowed_by
 from nas.searching.time_budget import TimeBudget, WallTime
 from nas.searching.training_method import TrainingMethod
+from nas.tasks import task_of
 from nas.training.recipe import Recipe
 from nas.training.teacher_config import TeacherConfig
 from search_spaces import SearchSpace
@@ -193,8 +194,9 @@ def search(
         time_budget = _time_budget(limit, settings, run, began_s=began_s) if limit else None
         left_s = time_budget.left_s if time_budget else None
         slower = slowed_by(trained.teacher, finals, images.sizes)
+        metric = task_of(data.task).metric.name
         with (
-            _watched(watcher, settings, run, left_s, slower) as watchers,
+            _watched(watcher, settings, run, left_s, slower, metric=metric) as watchers,
             time_budget.kept_up() if time_budget else nullcontext(),
         ):
             remote = remote_devices(sources)
@@ -276,7 +278,11 @@ def _watched(
     run: RunFolder,
     left_s: float | None,
     slower: Slowdown,
+    *,
+    metric: str,
 ) -> Iterator[Watcher]:
     """Yield the watchers of the run: the record of its policy, and the view."""
-    with search_watcher(watcher, settings, budget_left_s=left_s, slowdown=slower) as shown:
+    with search_watcher(
+        watcher, settings, budget_left_s=left_s, slowdown=slower, metric=metric
+    ) as shown:
         yield Several(PolicyRecord(run / "policy.jsonl"), shown)

@@ -21,7 +21,7 @@ from nas.engine.job import RIVALS
 from nas.engine.memoized_source import MemoizedSource
 from nas.engine.trial import Trial
 from nas.engine.watching import Silent, Watcher
-from nas.formatting import counted, in_short, percent, three_digits
+from nas.formatting import counted, figure, in_short, percent, three_digits
 from nas.searching.config import SearchConfig
 from nas.searching.sizes import Sizes
 from nas.searching.teacher_cost import Slowdown
@@ -47,10 +47,11 @@ class LoggedSearch(Silent):
 
     Args:
         sizes: Image sizes of the search.
+        metric: Name of the metric that accuracies are.
     """
 
-    def __init__(self, sizes: Sizes) -> None:
-        self._sizes = sizes
+    def __init__(self, sizes: Sizes, metric: str) -> None:
+        self._sizes, self._metric = sizes, metric
         self._trials = self._failed = 0
         self._best: Trial | None = None
         self._replayed = True
@@ -74,7 +75,7 @@ class LoggedSearch(Silent):
         best = "none succeeded yet"
         if self._best is not None and self._best.accuracy is not None:
             figures = self._sizes.describe(
-                percent(self._best.accuracy),
+                figure(self._best.accuracy, self._metric),
                 in_short(self._best.latencies),
                 accuracy_px=self._best.px,
             )
@@ -112,6 +113,7 @@ def search_watcher(
     *,
     budget_left_s: float | None,
     slowdown: Slowdown,
+    metric: str,
 ) -> Iterator[Watcher]:
     """Yield the caller's watcher, or run the default one.
 
@@ -120,14 +122,20 @@ def search_watcher(
         config: The search's settings, as far as a view needs them.
         budget_left_s: Seconds left of the time budget; None without one.
         slowdown: How much longer finalists train because of a teacher.
+        metric: Name of the metric that accuracies are.
     """
     if watcher is not None:
         yield watcher
     elif not interactive():
-        yield LoggedSearch(config.sizes)
+        yield LoggedSearch(config.sizes, metric)
     else:
         view = LiveView(
-            messages(), config, budget_left_s=budget_left_s, foretold=False, slowdown=slowdown
+            messages(),
+            config,
+            budget_left_s=budget_left_s,
+            foretold=False,
+            slowdown=slowdown,
+            metric=metric,
         )
         with view.shown():
             yield view

@@ -16,7 +16,7 @@ from rich.text import Text
 from nas.engine.job import RIVAL, RIVAL_RUNG, RIVAL_TRIAL, RIVALS, Job, Kind
 from nas.engine.trial import Trial
 from nas.engine.watching import Silent
-from nas.formatting import counted, duration, in_short, percent
+from nas.formatting import ACCURACY, counted, duration, figure, in_short
 from nas.searching.config import SearchConfig
 from nas.searching.fidelity import full_lengths
 from nas.searching.sizes import Sizes
@@ -37,13 +37,19 @@ NAMES = {
 }
 
 
-def trial_line(trial: Trial, sizes: Sizes) -> str:
-    """Format a finished trial in one line."""
+def trial_line(trial: Trial, sizes: Sizes, metric: str = ACCURACY) -> str:
+    """Format a finished trial in one line.
+
+    Args:
+        trial: The trial.
+        sizes: Image sizes of the search.
+        metric: Name of the metric that its accuracy is.
+    """
     name = NAMES[trial.kind]
     if trial.accuracy is None:
         return f"{name} {trial.index} failed: {trial.error}"
     figures = sizes.describe(
-        percent(trial.accuracy), in_short(trial.latencies), accuracy_px=trial.px
+        figure(trial.accuracy, metric), in_short(trial.latencies), accuracy_px=trial.px
     )
     return f"{name} {trial.index}: {figures}, reward {trial.reward:.3f}"
 
@@ -63,6 +69,7 @@ class LiveView(Silent):
         budget_left_s: Seconds left of the time budget; None without one.
         foretold: Whether `config.trials` is the number of trials expected to fit the budget.
         slowdown: How much longer finalists train because of a teacher.
+        metric: Name of the metric that accuracies are.
     """
 
     def __init__(
@@ -74,7 +81,9 @@ class LiveView(Silent):
         budget_left_s: float | None = None,
         foretold: bool = True,
         slowdown: Slowdown = no_teacher,
+        metric: str = ACCURACY,
     ) -> None:
+        self.metric = metric
         self.console, self.config, self.expected_s = console, config, expected_s
         self.ends = None if budget_left_s is None else time.monotonic() + budget_left_s
         self.slowdown, self.sizes = slowdown, config.sizes
@@ -135,6 +144,9 @@ class LiveView(Silent):
             self.ending, self.ends = self.done + work, None
             self._say("training the finalists longer, and repeating trials to measure the noise")
 
+    def _line(self, trial: Trial) -> str:
+        return trial_line(trial, self.sizes, self.metric)
+
     def _say(self, doing: str) -> None:
         """Show what is done now; without a terminal, as a line."""
         self.doing = doing
@@ -155,7 +167,7 @@ class LiveView(Silent):
         if not (replayed or self.console.is_terminal):
             left = self.left_s()
             ends = f", {duration(left)} left" if left is not None else ""
-            self.console.print(trial_line(trial, self.sizes) + ends, highlight=False)
+            self.console.print(self._line(trial) + ends, highlight=False)
 
     def fitting(self, trials: int) -> None:
         """Expect as many trials as fit the time budget; see `nas.engine.watching.KnowsBudget`.
@@ -216,8 +228,8 @@ class LiveView(Silent):
         )
         if self.calibrated:
             grid.add_row("trials", f"{self.tried} of about {self.trials} that fit the budget")
-        grid.add_row("best so far", trial_line(self.best, self.sizes) if self.best else "…")
-        grid.add_row("last", trial_line(self.last, self.sizes) if self.last else "…")
+        grid.add_row("best so far", self._line(self.best) if self.best else "…")
+        grid.add_row("last", self._line(self.last) if self.last else "…")
         if self.failed:
             grid.add_row("failures", Text(str(self.failed), style="red"))
         bar = Table.grid()  # a progress bar alone does not end its line

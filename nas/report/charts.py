@@ -52,13 +52,13 @@ TITLES = {
 }
 
 
-def hover_text(trial: Trial, labels: Labels, sizes: Sizes) -> str:
+def hover_text(trial: Trial, labels: Labels, sizes: Sizes, metric: str) -> str:
     """Return the text over a point. Plotly reads it as HTML, so names from outside are escaped."""
     size = f"{three_digits(trial.params / 1e6)}M params, {three_digits(trial.madds / 1e6)}M MAdds"
     lines = [f"batch {trial.batch}, {size}"]
     if trial.accuracy is not None:
         px = trial.px or sizes.proxy_px
-        lines.append(f"accuracy {percent(trial.accuracy)} at {px} px, reward {trial.reward:.3f}")
+        lines.append(f"{metric} {percent(trial.accuracy)} at {px} px, reward {trial.reward:.3f}")
     if trial.latencies:
         lines += wrap(f"latency {readings(trial.latencies)} at {sizes.latency_px(trial.px)} px", 66)
     if trial.error is not None:

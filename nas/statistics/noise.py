@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import variance
 
 from nas.engine.trial import Trial
-from nas.formatting import counted
+from nas.formatting import ACCURACY, counted, metric_title
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,12 @@ class Noise:
             f"({counted(self.pairs, 'pair')}), {self.between_networks:.1f} between {networks}"
         )
 
-    def sentence(self) -> str:
-        """Return the verdict as text."""
+    def sentence(self, metric: str = ACCURACY) -> str:
+        """Return the verdict as text.
+
+        Args:
+            metric: Name of the metric that was read.
+        """
         figures = self.figures("the run's networks")
         if self.differ and self.between_networks > self.seeds_at_most:
             return f"The networks differ by more than the noise: {figures}."
@@ -68,8 +72,8 @@ class Noise:
                 f"{counted(self.pairs, 'pair')} cannot prove: {figures}."
             )
         return (
-            f"The networks do not differ by more than the noise: {figures}. Accuracy does not separate "
-            "them, so choose the fastest of the best."
+            f"The networks do not differ by more than the noise: {figures}. {metric_title(metric)} does "
+            "not separate them, so choose the fastest of the best."
         )
 
 

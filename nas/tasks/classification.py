@@ -139,7 +139,7 @@ class AnswersMeter:
 class Classification:
     """The task of networks with a classifier; targets are class indices, int64 (N,)."""
 
-    metric = Metric("accuracy", "top-1 accuracy", is_share=True)
+    metric = Metric("accuracy", "top-1 accuracy")
 
     usual = Usual(
         "finetune",

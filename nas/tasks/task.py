@@ -54,12 +54,10 @@ class Metric(NamedTuple):
     Attributes:
         name: In columns and sentences.
         full: In full.
-        is_share: Whether it is the share of images that are answered correctly, whose error is binomial.
     """
 
     name: str
     full: str
-    is_share: bool = False
 
 
 class Usual(NamedTuple):

@@ -26,6 +26,7 @@ from nas.searching.planning.forecast import Cost
 from nas.searching.results.search_result import SearchResult
 from nas.searching.teacher_cost import slowed_by
 from nas.searching.time_budget import Spent, WallTime
+from nas.tasks import task_of
 from search_spaces import ElasticSpace, FactorizedSpace
 
 if TYPE_CHECKING:
@@ -114,6 +115,11 @@ class Job:
         return wanted and can_be_guided(open_controller(self.config, self.space.arities))
 
     @property
+    def metric(self) -> str:
+        """Name of the metric that accuracies are."""
+        return task_of(self.data.task).metric.name
+
+    @property
     def spent_s(self) -> float:
         """Seconds since the command started."""
         return time.monotonic() - self.began_s
@@ -133,6 +139,7 @@ class Job:
             expected_s=expected_s,
             budget_left_s=budget_left_s,
             slowdown=slowed_by(self.teacher, config.finals, config.sizes),
+            metric=self.metric,
         )
         with folder.locked(), view.shown():
             board = TensorBoard(folder / "tensorboard")

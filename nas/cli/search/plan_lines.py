@@ -12,7 +12,7 @@ from rich.text import Text
 
 from latency import LatencySource, devices_of
 from nas.cli.search.job import Job
-from nas.formatting import counted, duration, networks, three_digits
+from nas.formatting import ACCURACY, counted, duration, networks, three_digits
 from nas.searching.config import SearchConfig
 from nas.searching.fidelity import LEAST_PAIRS
 from nas.searching.from_parent.parent import fits_classes
@@ -93,7 +93,7 @@ def plan_grid(
         earlier: Results of earlier runs.
         verbose: Whether to add details of the search.
     """
-    lines = [*_decisions(job, prospects, cost), _noise(earlier, held_out=job.ranking_images)]
+    lines = [*_decisions(job, prospects, cost), _noise(earlier, job)]
     if verbose:
         lines += _details(job, prospects, cost, earlier)
     grid = Table.grid(padding=(0, 2))
@@ -233,10 +233,16 @@ def _details(
     return lines
 
 
-def _noise(earlier: Earlier, *, held_out: int) -> Line:
+def _noise(earlier: Earlier, job: Job) -> Line:
     """Describe how much accuracies differ by chance."""
+    held_out = job.ranking_images
     if earlier.noise is not None:
         return "noise", f"{earlier.noise.figures()}, in {', '.join(earlier.names)}"
+    if job.metric != ACCURACY:
+        return (
+            "noise",
+            f"that of {job.metric} on {held_out:,} images is unknown before the first run",
+        )
     points = reading_error(held_out)
     text = f"accuracies are uncertain by up to {points:.1f} points, as {held_out:,} images measure them"
     return "noise", text

@@ -6,17 +6,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from latency import LatencySource, MeasurementError
 from latency.estimates.published import PublishedEstimate
+from nas.checkpoints.class_names import listed
 from nas.cli.machine import require_machine
 from nas.cli.search.job import Job
 from nas.cli.search.plan_lines import Prospect, plan_grid, workers
 from nas.cli.search.reach import require_rivals_in_reach, require_something_to_search
 from nas.display.output import noted
 from nas.display.progress import Waiting, waiting
-from nas.formatting import counted, duration
+from nas.formatting import ACCURACY, counted, duration
 from nas.searching.config import SearchConfig, parse_config
 from nas.searching.from_parent.parent import fits_classes
 from nas.searching.latency_warmup import PowerLaw
@@ -26,8 +27,12 @@ from nas.searching.planning.forecast import PARENT, Cost, estimate_cost, measure
 from nas.searching.planning.from_parent import cost_from_parent
 from nas.searching.time_budget import RESERVE
 from nas.statistics.advice import Advice, reading_error
+from nas.tasks import task_of
 from nas.training.speed import teacher_speed
 from search_spaces import ElasticSpace, InputError
+
+if TYPE_CHECKING:
+    from nas.data.images import Dataset
 
 SHOWN_PARTS = 3
 """Number of unusual blocks named in a warning."""
@@ -226,7 +231,8 @@ def _warnings(job: Job) -> list[str]:
         warnings.append(
             f"the space has only {counted(job.space.size, 'network')}: the search ends after as many trials"
         )
-    if (points := reading_error(job.ranking_images)) > COARSE_READING:
+    counts = job.metric == ACCURACY
+    if counts and (points := reading_error(job.ranking_images)) > COARSE_READING:
         warnings.append(
             f"with {job.ranking_images} held-out images, an accuracy has a standard error of up to "
             f"{points:.1f} points, however long a trial trains: hold out more (a larger val folder, or a "
@@ -242,12 +248,25 @@ def _warnings(job: Job) -> list[str]:
         warnings.append(
             f"a trial trains for only {counted(steps, 'step')}: set {mend} with --config"
         )
+    if absent := _absent_classes(job.data):
+        warnings.append(
+            f"no training image has {listed(absent)}: no network can learn what is not shown"
+        )
     for path, seed in zip(config.warm_start, job.warm_start, strict=True):
         if seed.usage.classes != job.data.classes:
             warnings.append(
                 f"{path} was trained on other classes (the same number), so its classifier is of little use"
             )
     return warnings
+
+
+def _absent_classes(data: Dataset) -> list[str]:
+    """Return the classes that no training image has; none if the targets are not in memory."""
+    targets = getattr(data.train, "targets", None)
+    if targets is None:
+        return []
+    counts = task_of(data.task).images_with(targets, classes=len(data.classes))
+    return [name for name, count in zip(data.classes, counts, strict=True) if not count]
 
 
 def _apart(prospects: Sequence[Prospect]) -> list[str]:

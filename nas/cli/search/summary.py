@@ -13,11 +13,13 @@ from nas.display.output import command, listed, noted
 from nas.engine.job import RIVAL
 from nas.engine.trial import Trial
 from nas.formatting import (
+    ACCURACY,
     counted,
     duration,
     in_short,
     interval,
     on_each,
+    over_images,
     percent,
     short_names,
     three_digits,
@@ -74,16 +76,16 @@ def conclude(
         )
     if result.test_accuracy is not None:
         again = " (this run had scored the test images before)" if scored_before else ""
-        console.print(f"test accuracy: {percent(result.test_accuracy)} at {px} px{again}")
+        console.print(f"test {result.metric}: {percent(result.test_accuracy)} at {px} px{again}")
     if result.test_problem is not None:
         console.print(noted("Note:", f" {result.test_problem}"), soft_wrap=True)
     if result.onnx is not None:
         console.print(
-            f"best.onnx, {px} px: {percent(result.onnx.accuracy)} of the {result.onnx.images:,} held-out "
-            "images in ONNX Runtime"
+            f"best.onnx, {px} px: {over_images(result.onnx.accuracy, result.metric)} the "
+            f"{result.onnx.images:,} held-out images in ONNX Runtime"
         )
     if result.noise is not None:
-        console.print(result.noise.sentence())
+        console.print(result.noise.sentence(result.metric))
         if not result.noise.differ:
             fastest = fastest_of_the_best(result.trials, result.noise)
             if fastest.overall_ms < result.winner.overall_ms:
@@ -136,7 +138,8 @@ def _finalists(result: SearchResult) -> Table:
     finalists = [t for t in result.finals if t.kind in ("final", RIVAL) and t.ok]
     names = short_names([latency.device for latency in result.winner.latencies])
     several = len(names) > 1
-    table = Table(title="finalists", box=SIMPLE, pad_edge=False, collapse_padding=True)
+    title = "finalists" if result.metric == ACCURACY else f"finalists, by {result.metric}"
+    table = Table(title=title, box=SIMPLE, pad_edge=False, collapse_padding=True)
     sizes = result.sizes
     proxy, deployed = f"\n{sizes.proxy_px} px", f"\n{sizes.deployed_px} px"
     if sizes.searched:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nas.atomic_files import write_whole
 from nas.engine.folder.run_folder import RunFolder
+from nas.formatting import metric_title
 from nas.report.page import counted_failures, render_page
 from nas.report.search.policy_chart import SCALE, frequencies, policy_by_block
 from nas.report.search.reward_chart import reward_over_trials
@@ -40,6 +41,7 @@ def render(folder: RunFolder) -> str:
         "report_template.html",
         kind="Search",
         run=run,
+        metric_title=metric_title(run.metric),
         headline=headline(run),
         verdict=verdict(run),
         alike=run.noise is not None and not run.noise.differ,

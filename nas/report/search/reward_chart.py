@@ -48,7 +48,7 @@ def _points(run: RunRecord, trials: list[Trial], rewards: list[float], name: str
         "name": name,
         "x": [trial.index for trial in trials],
         "y": rewards,
-        "hovertext": [hover_text(trial, run.labels, run.sizes) for trial in trials],
+        "hovertext": [hover_text(trial, run.labels, run.sizes, run.metric) for trial in trials],
         "hoverinfo": "text",
     }
 

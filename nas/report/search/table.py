@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nas.engine.trial import Trial
-from nas.formatting import choices_by_block, marked_interval, percent, three_digits
+from nas.formatting import choices_by_block, marked_interval, metric_title, percent, three_digits
 from nas.searching.results.record import RunRecord, usable
 
 Cell = tuple[float | None, str]
@@ -17,7 +17,12 @@ def column_titles(run: RunRecord) -> list[str]:
     proxy, deployed = f", {run.sizes.proxy_px} px", f", {run.sizes.deployed_px} px"
     if run.sizes.searched:
         proxy = deployed = ""
-    titles = ["Trial", f"Accuracy{proxy}", f"Estimate{proxy}", f"Longer{deployed}"]
+    titles = [
+        "Trial",
+        f"{metric_title(run.metric)}{proxy}",
+        f"Estimate{proxy}",
+        f"Longer{deployed}",
+    ]
     for device in run.devices:
         name = f"{device.short}, ms" if len(run.devices) > 1 else "Latency, ms"
         name += deployed

@@ -7,7 +7,17 @@ import math
 from latency import Latency
 from nas.engine.job import RIVAL, RIVALS
 from nas.engine.trial import Trial
-from nas.formatting import counted, duration, on_each, percent, readings, split_sizes, three_digits
+from nas.formatting import (
+    ACCURACY,
+    counted,
+    duration,
+    figure,
+    on_each,
+    percent,
+    readings,
+    split_sizes,
+    three_digits,
+)
 from nas.report.search.procedure import procedure
 from nas.searching.plan import Budget
 from nas.searching.planning.evidence import advice_after
@@ -16,6 +26,7 @@ from nas.searching.results.stored_result import StoredResult
 from nas.searching.sizes import Sizes
 from nas.statistics.advice import LEAST_PAIRS
 from nas.statistics.noise import beside_winner, faster_finalist, fastest_of_the_best
+from nas.tasks import task_of
 
 
 def headline(run: RunRecord) -> list[str]:
@@ -30,20 +41,20 @@ def headline(run: RunRecord) -> list[str]:
     px = result.px or run.sizes.deployed_px
     sentences = [] if result.verdict is None else result.verdict.sentences()
     sentences.append(
-        f"{_capitalized(_winner(run, result))} wins: {percent(result.accuracy)} on held-out images of "
-        f"{px} px, at {at}."
+        f"{_capitalized(_winner(run, result))} wins: {figure(result.accuracy, run.metric)} on held-out "
+        f"images of {px} px, at {at}."
     )
     if result.onnx is not None:
         sentences.append(
-            f"Exported as best.onnx and run by ONNX Runtime, it has {percent(result.onnx.accuracy)} on "
-            f"the same {result.onnx.images:,} images."
+            "Exported as best.onnx and run by ONNX Runtime, it has "
+            f"{figure(result.onnx.accuracy, run.metric)} on the same {result.onnx.images:,} images."
         )
     if result.test_problem is not None:
         sentences.append(f"It has {result.test_problem}.")
     if result.test_accuracy is not None:
         looks = result.test_looks
         again = f", evaluated {looks} times" if looks > 1 else ""
-        sentences.append(f"Test accuracy: {percent(result.test_accuracy)} at {px} px{again}.")
+        sentences.append(f"Test {run.metric}: {percent(result.test_accuracy)} at {px} px{again}.")
     if (teacher := run.metadata.teacher) is not None:
         sentences.append(teacher.sentence("Finalists"))
     standings = list(zip(run.devices, latencies, strict=True))
@@ -113,8 +124,8 @@ def _progress(run: RunRecord) -> list[str]:
         ]
     best = max(run.good, key=lambda trial: (trial.reward, -trial.index))
     sentences.append(
-        f"Trial {best.index} has the best reward so far: {percent(best.accuracy or 0.0)} on held-out "
-        f"images of {best.px or run.sizes.proxy_px} px after the short training, at "
+        f"Trial {best.index} has the best reward so far: {figure(best.accuracy or 0.0, run.metric)} on "
+        f"held-out images of {best.px or run.sizes.proxy_px} px after the short training, at "
         f"{readings(best.latencies)} ({run.sizes.latency_px(best.px)} px), target {_targets(run)}."
     )
     return sentences
@@ -123,7 +134,8 @@ def _progress(run: RunRecord) -> list[str]:
 def verdict(run: RunRecord) -> list[str]:
     """Say whether the differences between networks exceed the noise."""
     if run.noise is None:
-        unknown = "No network was trained twice yet, so the noise of accuracies is unknown."
+        noise = "noise of accuracies" if run.metric == ACCURACY else f"noise of {run.metric}"
+        unknown = f"No network was trained twice yet, so the {noise} is unknown."
         return [unknown, *filter(None, [advice_after(run)])]
     fast = fastest_of_the_best(run.good, run.noise)
     several = len(run.devices) > 1
@@ -132,9 +144,9 @@ def verdict(run: RunRecord) -> list[str]:
     )
     over = "" if fast.within(run.targets_ms) else f", over {targets}"
     sentences = [
-        run.noise.sentence(),
-        f"The fastest network{together} whose accuracy is within the noise of the best is trial "
-        f"{fast.index}: {percent(fast.accuracy or 0.0)} after the short training at "
+        run.noise.sentence(run.metric),
+        f"The fastest network{together} whose {run.metric} is within the noise of the best is trial "
+        f"{fast.index}: {figure(fast.accuracy or 0.0, run.metric)} after the short training at "
         f"{fast.px or run.sizes.proxy_px} px, {readings(fast.latencies)} at "
         f"{run.sizes.latency_px(fast.px)} px{over}.",
     ]
@@ -175,6 +187,7 @@ def details(run: RunRecord) -> list[tuple[str, str]]:
             "Data",
             f"{data.name}: {data.classes} classes; {split_sizes(data.train, data.val, data.test)}",
         ),
+        *_metric_lines(run),
         ("Image size", _size(run.sizes)),
         (
             "Budget",
@@ -191,6 +204,17 @@ def details(run: RunRecord) -> list[tuple[str, str]]:
     if unstable:
         lines.append(("Unstable", f"{unstable} latency readings: repeated runs differed too much"))
     return lines
+
+
+def _metric_lines(run: RunRecord) -> list[tuple[str, str]]:
+    """Say what figures of boxes and masks are, and what their latency leaves out."""
+    if run.metadata.data.task is None:
+        return []
+    metric = task_of(run.metadata.data.task).metric
+    return [
+        ("Metric", f"{metric.name}: {metric.full}"),
+        ("Latency of", "the whole network with its head, without post-processing of its outputs"),
+    ]
 
 
 def _further(run: RunRecord) -> str:

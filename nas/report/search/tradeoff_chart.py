@@ -7,6 +7,7 @@ from functools import partial
 
 from nas.engine.job import RIVAL
 from nas.engine.trial import Trial
+from nas.formatting import metric_title
 from nas.report.charts import (
     AXIS,
     BLUE,
@@ -34,13 +35,13 @@ def latency_title(device: DeviceRecord, sizes: Sizes) -> str:
 
 
 def _accuracy_title(run: RunRecord) -> str:
-    sizes = run.sizes
+    sizes, metric = run.sizes, metric_title(run.metric)
     px = f"{sizes.deployed_px} px"
     if sizes.searched:
-        return "Accuracy on held-out images (%)"
+        return f"{metric} on held-out images (%)"
     if sizes.differ:
         px = f"{sizes.proxy_px} px, of finalists {px}"
-    return f"Accuracy on held-out images at {px} (%)"
+    return f"{metric} on held-out images at {px} (%)"
 
 
 def accuracy_over_latency(run: RunRecord, place: int = 0) -> Figure:
@@ -110,7 +111,7 @@ def _points(run: RunRecord, place: int, trials: Sequence[Trial], name: str) -> F
             "thickness": 1,
             "width": 0,
         },
-        "hovertext": [hover_text(trial, run.labels, run.sizes) for trial in trials],
+        "hovertext": [hover_text(trial, run.labels, run.sizes, run.metric) for trial in trials],
         "hoverinfo": "text",
     }
 

@@ -90,12 +90,14 @@ def earlier_runs(
             damaged.append(f"an earlier run was ignored for the advice: {error}")
     if not found:
         return Earlier(None, (), tuple(damaged))
+    task = task_of(data.task)
     evidence = Evidence(
         steps=config.recipe.total_steps(len(data.train)),
         networks=len(accuracies),
         best=max(accuracies.values()),
-        chance=task_of(data.task).chance(data.val, classes=len(data.classes)),
+        chance=task.chance(data.val, classes=len(data.classes)),
         held_out=len(data.val) if held_out is None else held_out,
+        metric=task.metric.name,
     )
     return Earlier(pooled(list(found.values())), tuple(found), tuple(damaged), evidence)
 

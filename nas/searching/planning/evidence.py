@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from nas.formatting import counted, percent
+from nas.formatting import ACCURACY, counted, over_images, percent
 from nas.searching.results.estimates import distinct
 from nas.searching.results.record import RunRecord
 from nas.statistics.advice import Advice
@@ -28,6 +28,7 @@ class Evidence:
         best: Their highest held-out accuracy, 0..1; None if there is none.
         chance: Accuracy of an untrained network, 0..1.
         held_out: Number of held-out images.
+        metric: Name of the metric that accuracies are.
     """
 
     steps: int | None
@@ -35,11 +36,13 @@ class Evidence:
     best: float | None
     chance: float
     held_out: int
+    metric: str = ACCURACY
 
     def near_chance(self, noise: float = 0.0) -> bool:
         """Return whether the best accuracy may be that of networks that have learned nothing.
 
-        All of n normal readings are below their quantile p^(1/n) with probability p.
+        All of n normal readings are below their quantile p^(1/n) with probability p. Only the error of a
+        share of images is known without a second training.
 
         Args:
             noise: Standard deviation of one network's readings, in points.
@@ -53,7 +56,8 @@ class Evidence:
         if self.best is None:
             return False
         variance = self.chance * (1 - self.chance)
-        binomial = math.sqrt(variance / self.held_out) if self.held_out else 0.0
+        counts = self.held_out > 0 and self.metric == ACCURACY
+        binomial = math.sqrt(variance / self.held_out) if counts else 0.0
         errors = NormalDist().inv_cdf(SURE ** (1 / max(1, self.networks)))
         return self.best <= self.chance + errors * max(binomial, noise / 100)
 
@@ -71,9 +75,9 @@ class Evidence:
             )
         if self.near_chance(noise):
             return (
-                "Train longer before running more trials: the best held-out accuracy, "
-                f"{percent(self.best or 0.0)} of {self.held_out:,} images, is not above chance "
-                f"({percent(self.chance)}) by more than the noise ({mend})"
+                f"Train longer before running more trials: the best held-out {self.metric}, "
+                f"{over_images(self.best or 0.0, self.metric)} {self.held_out:,} images, is not above "
+                f"chance ({percent(self.chance)}) by more than the noise ({mend})"
             )
         return None
 
@@ -89,8 +93,9 @@ def evidence_of(run: RunRecord) -> Evidence:
         steps=steps,
         networks=len(trained),
         best=max((trial.accuracy or 0.0 for trial in trained), default=None),
-        chance=(run.result and run.result.chance) or 1 / data.classes,
+        chance=(run.result and run.result.chance) or (0.0 if data.task else 1 / data.classes),
         held_out=data.val,
+        metric=run.metric,
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from nas.engine.final_scores import untested
 from nas.engine.folder.run_folder import RunFolder
+from nas.engine.folder.run_metadata import DataMetadata
 from nas.engine.job import RIVAL, Key
 from nas.engine.run_logs import RunLogs
 from nas.engine.runner import RunStoppedError
@@ -51,7 +52,7 @@ def conclude(
     test = TestScores(folder, plan, images)
     test_accuracy, problem = test.of(winner)
     data = images.proxy
-    verdict = None if problem else _verdict(plan, finals, test, winner)
+    verdict = None if problem else _verdict(plan, finals, test, winner, metric=_metric(data))
     result = SearchResult(
         folder=folder,
         winner=winner,
@@ -68,6 +69,8 @@ def conclude(
         rungs=tuple(trial for trial in logs.trials if trial.kind == "rung"),
         fastest=fastest,
         chance=task_of(data.task).chance(data.val, classes=len(data.classes)),
+        task=data.task,
+        metric=task_of(data.task).metric.name,
         rivals=plan.rivals,
         verdict=verdict,
         runner_up=_runner_up(plan, finals, winner, images) if verdict else None,
@@ -87,8 +90,18 @@ def images_of(plan: SearchPlan, trial: Trial, images: SearchImages) -> Dataset:
     return data if own is None else replace(data, mean=own[0], std=own[1])
 
 
+def _metric(data: Dataset) -> str | None:
+    """Return the name of the metric, None for accuracy, as files have it."""
+    return DataMetadata.of(data).metric
+
+
 def _verdict(
-    plan: SearchPlan, finals: Sequence[Trial], test: TestScores, winner: Trial
+    plan: SearchPlan,
+    finals: Sequence[Trial],
+    test: TestScores,
+    winner: Trial,
+    *,
+    metric: str | None,
 ) -> Verdict | None:
     """Compare the best finalist with the best rival; None without both."""
     best = [
@@ -112,6 +125,7 @@ def _verdict(
         high=difference.high,
         images=len(ours),
         ships="rival" if winner.kind == RIVAL else "finalist",
+        metric=metric,
     )
 
 

@@ -11,7 +11,7 @@ from nas.atomic_files import read_lines
 from nas.engine.folder.run_folder import RunFolder
 from nas.engine.job import RIVALS
 from nas.engine.trial import Trial, read_trials
-from nas.formatting import Labels, short_names
+from nas.formatting import ACCURACY, Labels, short_names
 from nas.searching.config import load_config
 from nas.searching.from_parent.rivals import Rival, read_standing
 from nas.searching.results.estimates import Estimate, estimates
@@ -119,6 +119,11 @@ class RunRecord:
         proxy_px = self.metadata.data.px
         deployed_px = self.metadata.resolution or proxy_px
         return Sizes(proxy_px, deployed_px, searched=self.metadata.resolutions is not None)
+
+    @property
+    def metric(self) -> str:
+        """Name of the metric that accuracies are."""
+        return self.metadata.data.metric or ACCURACY
 
     @property
     def labels(self) -> Labels:

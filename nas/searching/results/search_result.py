@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nas.engine.folder.run_folder import RunFolder
 from nas.engine.job import RIVAL, Kind
 from nas.engine.trial import Trial
+from nas.formatting import ACCURACY
 from nas.searching.from_parent.rivals import Rival
 from nas.searching.results.estimates import Estimate
 from nas.searching.results.table import frame, network_file
 from nas.searching.results.verdict import Verdict
 from nas.searching.sizes import Sizes
 from nas.statistics.noise import Noise, fastest_of_the_best
+from nas.tasks import CLASSIFY
 from search_spaces import ArchSpec
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ class SearchResult:
         spec: Its network, at the deployed resolution.
         within_target: Whether it is within the target on every device; if not, no finalist was.
         targets_ms: The latency budget on each device.
-        test_accuracy: Top-1 accuracy of the winner on the test images, 0..1, which are read at the end.
+        test_accuracy: The metric of the winner on the test images, 0..1, which are read at the end.
         trials: The trials of full length, in order.
         finals: The finalists' longer trainings, and the repeats.
         noise: Noise of accuracies; None if nothing was repeated.
@@ -61,6 +63,8 @@ class SearchResult:
         onnx: Held-out accuracy of `best.onnx` in ONNX Runtime; None if there is no such file.
         test_problem: Why there is no test accuracy, if the test images could not be read.
         chance: Held-out accuracy of a network that has learned nothing, 0..1; None if unknown.
+        task: Name of what was learned.
+        metric: Name of the metric that accuracies are.
         rivals: What the finalists were compared with, in a search from a parent.
         verdict: How the best finalist compares with the best rival; None without rivals.
         runner_up: The other one of these two, which is not the winner.
@@ -83,6 +87,8 @@ class SearchResult:
     onnx: SplitScore | None = None
     test_problem: str | None = None
     chance: float | None = None
+    task: str = CLASSIFY
+    metric: str = ACCURACY
     rivals: Sequence[Rival] = ()
     verdict: Verdict | None = None
     runner_up: Trained | None = None
@@ -123,7 +129,9 @@ class SearchResult:
                 "networks_differ": self.noise.differ,
                 "fastest_of_the_best": fast.index,
             }
+        learned = {} if self.task == CLASSIFY else {"task": self.task, "metric": self.metric}
         return {
+            **learned,
             "trial": winner.index,
             **({"kind": winner.kind} if winner.kind != "final" else {}),
             "fingerprint": winner.fingerprint,

@@ -5,8 +5,10 @@ Both answer the same test photos, so their difference is paired: see `nas.tasks.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from nas.engine.folder.records import Record
-from nas.formatting import percent
+from nas.formatting import ACCURACY, figure
 
 RIVAL_FILE, FINALIST_FILE = "rival.pt", "finalist.pt"
 """Checkpoint of the best rival, or of the best finalist if the rival has won."""
@@ -27,9 +29,10 @@ class Score(Record):
     latencies_ms: tuple[float, ...]
     px: int
 
-    def __str__(self) -> str:
+    def said(self, metric: str) -> str:
+        """Return it in words."""
         times = " and ".join(f"{ms:.3g}" for ms in self.latencies_ms)
-        return f"{self.name} has {percent(self.accuracy)} at {times} ms ({self.px} px)"
+        return f"{self.name} has {figure(self.accuracy, metric)} at {times} ms ({self.px} px)"
 
 
 class Verdict(Record):
@@ -43,7 +46,10 @@ class Verdict(Record):
         high: Upper end.
         images: Number of test images.
         ships: What was exported: `finalist` or `rival`, whichever has the higher held-out accuracy.
+        metric: Name of the metric; None for accuracy.
     """
+
+    omitted: ClassVar[frozenset[str]] = frozenset({"metric"})
 
     finalist: Score
     rival: Score
@@ -52,6 +58,7 @@ class Verdict(Record):
     high: float
     images: int
     ships: str
+    metric: str | None = None
 
     def sentences(self) -> list[str]:
         """Return the verdict as text, and what to ship."""
@@ -61,9 +68,12 @@ class Verdict(Record):
             so = "The search found nothing as good as its best rival"
         else:
             so = "The search found no network that is better than its best rival beyond chance"
+        metric = self.metric or ACCURACY
+        of = "" if metric == ACCURACY else f" of {metric}"
         figures = (
-            f"{so}: {self.points:+.1f} points (95% interval {self.low:+.1f} to {self.high:+.1f}) on "
-            f"{self.images:,} test images; {self.finalist}, {self.rival}, each trained once."
+            f"{so}: {self.points:+.1f} points{of} (95% interval {self.low:+.1f} to {self.high:+.1f}) on "
+            f"{self.images:,} test images; {self.finalist.said(metric)}, {self.rival.said(metric)}, each "
+            "trained once."
         )
         return [figures, self._advice()]
 
@@ -72,9 +82,8 @@ class Verdict(Record):
         chosen, other, file = self.finalist, self.rival, RIVAL_FILE
         if self.ships == "rival":
             chosen, other, file = self.rival, self.finalist, FINALIST_FILE
-        advice = (
-            f"seed.pt is {chosen.name}, the more accurate one on the held-out images; {file} is "
-        )
+        better = "the more accurate one" if self.metric is None else f"of higher {self.metric}"
+        advice = f"seed.pt is {chosen.name}, {better} on the held-out images; {file} is "
         surprised = self.low > 0 if self.ships == "rival" else self.high < 0
         if surprised:
             return f"{advice}{other.name}, which the test images favor: prefer it."

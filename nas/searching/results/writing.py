@@ -12,7 +12,7 @@ from nas.atomic_files import write_whole
 from nas.engine.folder.run_folder import RunFolder
 from nas.engine.job import RIVAL
 from nas.engine.trial import Trial
-from nas.formatting import four_digits, percent, reading, three_digits
+from nas.formatting import figure, four_digits, reading, three_digits
 from nas.searching.config import load_config
 from nas.searching.from_parent.tuning import PARENT
 from nas.searching.results.search_result import SearchResult, Trained
@@ -59,7 +59,7 @@ def best_yaml(result: SearchResult) -> str:
     """Return the winner as YAML, with its figures in comments."""
     winner = result.winner
     px = result.px
-    accuracy = f"{percent(winner.accuracy or 0.0)} on held-out images of {px} px"
+    accuracy = f"{figure(winner.accuracy or 0.0, result.metric)} on held-out images of {px} px"
     lines = [f"{result.winner_name}: {accuracy}"]
     for latency, target_ms in zip(winner.latencies, result.targets_ms, strict=True):
         lines.append(
