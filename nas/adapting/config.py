@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from nas.adapting.defaults import FINAL_EPOCHS, TUNING_RATE
 from nas.adapting.kinds import FINETUNE, SCRATCH, TRAININGS
 from nas.data.config import DataConfig
 from nas.engine.schedule_config import ScheduleConfig
@@ -23,7 +24,7 @@ FINETUNE_STEPS = 10_000
 FINAL_SETTINGS = {"final", "final_recipe"}
 """Settings of the final trainings, which the steps do not depend on."""
 
-_TUNING = Recipe(steps=FINETUNE_STEPS, learning_rate=1e-3)
+_TUNING = Recipe(steps=FINETUNE_STEPS, learning_rate=TUNING_RATE)
 
 
 class AdaptConfig(BaseModel):
@@ -78,7 +79,7 @@ class AdaptConfig(BaseModel):
     tolerance: Annotated[float, Field(gt=0, le=1)] = TOLERANCE
     recipe: Recipe = _TUNING
     final: Literal["scratch", "finetune", "both", "none"] = "scratch"
-    final_recipe: Recipe = Recipe(epochs=30)
+    final_recipe: Recipe = Recipe(epochs=FINAL_EPOCHS)
     teacher: TeacherConfig | None = None
     teach_proposals: bool = False
     compare: Literal["none", "uniform"] = "none"

@@ -71,7 +71,7 @@ def score_file(file: Path | bytes, split: Split) -> SplitScore:
 
     Args:
         file: An ONNX or LiteRT file, or a serialized ONNX model with a description of its input.
-        split: Images at its resolution; labels are indices into its classes.
+        split: Images at its resolution, with targets of its classes.
 
     Raises:
         InputError: See `nas.export.models.open_model`.
@@ -86,7 +86,7 @@ def keep_and_score_onnx(path: Path, checkpoint: Checkpoint, split: Split) -> Spl
     Args:
         path: Where to write the file.
         checkpoint: The network, its weights and its classes.
-        split: Images at the network's resolution; labels are indices into its classes.
+        split: Images at the network's resolution, with targets of its classes.
 
     Returns:
         None if no file was written (`nas.export.onnx_export.keep_onnx`) or an image became unreadable: a

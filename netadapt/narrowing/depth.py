@@ -11,11 +11,15 @@ from dataclasses import replace
 from netadapt.narrowing.groups import Group
 from search_spaces.channels import stage_blocks
 from search_spaces.errors import InputError
+from search_spaces.heads.taps import taps
 from search_spaces.spec import ArchSpec
 
 
 def depth_groups(spec: ArchSpec) -> list[Group]:
     """List the stages that have residual blocks, each with its number of blocks as width.
+
+    A stage stays whole if the head reads a map inside one of its residual blocks: without the block it
+    would read another map, which its weights do not fit.
 
     >>> from search_spaces.references import mobilenet_v3_large
     >>> [(group.name, group.width) for group in depth_groups(mobilenet_v3_large())][:3]
@@ -25,7 +29,12 @@ def depth_groups(spec: ArchSpec) -> list[Group]:
         Group("depth", blocks, len(blocks), stem=index == 0)
         for index, blocks in enumerate(stage_blocks(spec))
     ]
-    return [group for group in groups if group.width > group.least]
+    tapped = {tap.block for tap in taps(spec)}
+    return [
+        group
+        for group in groups
+        if group.width > group.least and tapped.isdisjoint(group.blocks[group.least :])
+    ]
 
 
 def shortened(spec: ArchSpec, group: Group, depth: int) -> ArchSpec:

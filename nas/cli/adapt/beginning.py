@@ -17,6 +17,7 @@ from nas.cli.run_options import RunOptions
 from nas.data.embedded import NAME, embedded_name
 from nas.display.output import print_json
 from nas.engine.folder.run_folder import RunFolder, check_new, free_name, require_writable
+from nas.tasks import task_of_spec
 from search_spaces import InputError
 
 
@@ -88,7 +89,8 @@ def _opened(
     target_ms = target.target_ms
     if target.target_ratio is not None:
         target_ms = target.target_ratio * seed_latency(source, network.spec, console).median_ms
-    config = settings.parse({**given, "device": device, "target_ms": target_ms})
+    task = task_of_spec(network.spec)
+    config = settings.parse({**given, "device": device, "target_ms": target_ms}, task)
     return opening.open_adapting(config, network, source, console, path=seed, teacher=teacher)
 
 

@@ -20,12 +20,12 @@ from nas.adapting.teacher import SEED, read_teacher
 from nas.atomic_files import write_whole
 from nas.cli.adapt import settings
 from nas.cli.adapt.summary import conclude, warn_of_unstable
-from nas.cli.classifiers_only import require_classification
 from nas.cli.data_options import found_again
 from nas.cli.errors import Failed
 from nas.cli.images import open_images
 from nas.cli.provenance import say_run
 from nas.cli.teachers import run_teacher
+from nas.data.finding import task_of_source
 from nas.display.adapt_view import View
 from nas.display.output import command, noted
 from nas.display.progress import say
@@ -151,6 +151,7 @@ def open_adapting(
         InputError: An input cannot be opened, or two do not fit together.
     """
     config = config.for_seed(from_parent=seed.from_parent)
+    _require_task(seed, path, config.data.source)
     images = _images(config, seed, path, console, resumed)
     if teacher is not None:
         if teacher.config.path != SEED:
@@ -202,7 +203,6 @@ def open_seed(path: Path) -> Checkpoint:
             f"{path} has no weights: train it first with nas train {quoted(path)} --data DIR"
         )
     seed = load_checkpoint(path)
-    require_classification(task_of_spec(seed.spec), doing="netadapt")
     say_run(path, seed.run)
     return seed
 
@@ -269,6 +269,20 @@ def _note_extra_trainings(folder: RunFolder, config: AdaptConfig, console: Conso
         console.print(
             f"--compare-seeds {config.compare_seeds}: all {most} finished trainings are compared",
             soft_wrap=True,
+        )
+
+
+def _require_task(seed: Checkpoint, path: Path, source: str) -> None:
+    """Check that the images are annotated for what the seed does, before they are read.
+
+    Raises:
+        InputError: They are not.
+    """
+    own, wanted = task_of_spec(seed.spec), task_of_source(source)
+    if own != wanted:
+        raise InputError(
+            f"{path} is for the task {own}, {source} is annotated for {wanted}: train it on these images "
+            f"first, with nas train {quoted(path)} --data {quoted(source)}"
         )
 
 

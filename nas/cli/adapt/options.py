@@ -9,10 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from nas.adapting.config import FINETUNE_STEPS
-from nas.cli.option_groups import OptionGroup
+from nas.cli.option_groups import OptionGroup, given
 from nas.cli.teachers import TeacherWeightOption, TemperatureOption, checked_teacher
 from nas.searching.targets import aim
-from nas.training.recipe import Recipe
 from netadapt.settings import TOLERANCE
 from search_spaces import InputError
 
@@ -135,21 +134,35 @@ class TrainingOptions(OptionGroup):
     finetune_steps: Annotated[int, typer.Option(help="Fine-tuning steps per proposal.")] = (
         FINETUNE_STEPS
     )
-    batch_size: Annotated[int, typer.Option(help="Images per step.")] = 128
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            help="Images per step; default: 128, or that of the recipe detect or segment."
+        ),
+    ] = None
     learning_rate: Annotated[
-        float, typer.Option(help="Peak learning rate of fine-tuning a proposal.")
-    ] = 1e-3
+        float | None,
+        typer.Option(
+            help="Peak learning rate of fine-tuning a proposal; default: 0.001, or the recipe's."
+        ),
+    ] = None
     final: Annotated[
-        str,
-        typer.Option(metavar="scratch|finetune|both|none", help="How to train the final network."),
-    ] = "scratch"
-    final_epochs: Annotated[float, typer.Option(help="Epochs of the final training.")] = 30.0
+        str | None,
+        typer.Option(
+            metavar="scratch|finetune|both|none",
+            help="How to train the final network; default: scratch for classifiers, otherwise finetune.",
+        ),
+    ] = None
+    final_epochs: Annotated[
+        float | None,
+        typer.Option(help="Epochs of the final training; default: 30, or the recipe's."),
+    ] = None
     final_learning_rate: Annotated[
-        float,
+        float | None,
         typer.Option(
             help="Peak learning rate of the final training; with --final finetune, default --learning-rate."
         ),
-    ] = Recipe().learning_rate
+    ] = None
     teacher: Annotated[
         Path | None,
         typer.Option(
@@ -179,23 +192,25 @@ class TrainingOptions(OptionGroup):
     random_seed: Annotated[int, typer.Option(help="Seed of all randomness.")] = 0
 
     def settings(self) -> dict[str, Any]:
-        """Return all settings; both recipes have one batch size.
+        """Return all settings; what depends on the task is left out unless it is given.
+
+        Both recipes have one batch size.
 
         Raises:
             InputError: A teacher's setting is invalid, or given without a teacher.
         """
         return {
-            "recipe": {
-                "steps": self.finetune_steps,
-                "batch_size": self.batch_size,
-                "learning_rate": self.learning_rate,
-            },
-            "final": self.final,
-            "final_recipe": {
-                "epochs": self.final_epochs,
-                "batch_size": self.batch_size,
-                "learning_rate": self.final_learning_rate,
-            },
+            "recipe": given(
+                steps=self.finetune_steps,
+                batch_size=self.batch_size,
+                learning_rate=self.learning_rate,
+            ),
+            "final_recipe": given(
+                epochs=self.final_epochs,
+                batch_size=self.batch_size,
+                learning_rate=self.final_learning_rate,
+            ),
+            **given(final=self.final),
             "teacher": checked_teacher(self.teacher, self.temperature, self.teacher_weight),
             "teach_proposals": self.teach_proposals,
             "compare": self.compare,

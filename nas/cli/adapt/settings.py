@@ -9,10 +9,12 @@ import yaml
 from pydantic import ValidationError
 
 from nas.adapting.config import AdaptConfig
+from nas.adapting.defaults import with_defaults
 from nas.atomic_files import write_whole
 from nas.cli.data_options import absolute
 from nas.engine.folder.run_folder import RunFolder
 from nas.searching.config import as_begun
+from nas.tasks import CLASSIFY
 from search_spaces import InputError
 from search_spaces.errors import first_problem
 from search_spaces.spec import read_yaml
@@ -48,8 +50,12 @@ MAY_CHANGE = {
 change until a final training has finished."""
 
 
-def parse(given: Mapping[str, Any]) -> AdaptConfig:
+def parse(given: Mapping[str, Any], task: str = CLASSIFY) -> AdaptConfig:
     """Build the settings from options.
+
+    Args:
+        given: All settings, or those that do not depend on the task.
+        task: Name of what the network has learned, for the others.
 
     Raises:
         InputError: A wrong type or value; the message names the option.
@@ -64,7 +70,7 @@ def parse(given: Mapping[str, Any]) -> AdaptConfig:
             "--teach-proposals has no effect without a teacher: add --teacher FILE or seed"
         )
     try:
-        return AdaptConfig.model_validate(given)
+        return AdaptConfig.model_validate(with_defaults(given, task))
     except ValidationError as error:
         raise InputError(_as_typed(first_problem(error))) from error
 

@@ -36,8 +36,8 @@ from nas.engine.folder.run_folder import (
     require_writable,
 )
 from nas.engine.folder.run_teacher import COPY, RunTeacher
-from nas.tasks import DETECT, SEGMENT, task_of_spec
-from nas.training.named_recipes import read_recipe
+from nas.tasks import task_of_spec
+from nas.training.named_recipes import OF_TASK, read_recipe
 from nas.training.recipe import Recipe
 from nas.training_runs.config import TrainConfig
 from search_spaces import REFERENCES, ArchSpec, InputError
@@ -45,9 +45,6 @@ from search_spaces.spec import load, to_yaml
 
 CLASSES = "classes"
 """Stem of the run's copy of the file given by `--classes`, whose suffix says what it holds."""
-
-RECIPES = {DETECT: "detect", SEGMENT: "segment"}
-"""Recipe of a task, for seeds and from scratch alike; classifiers have one for each."""
 
 SPEC = "network.yaml"
 """File of the run's folder: the network, if it is drawn at random."""
@@ -84,7 +81,7 @@ def begin(
     spec = open_spec(name, network.changes())
     start = None if seed is None else load_checkpoint(seed)
     task = task_of_source(options.data)
-    default = RECIPES.get(task, "proxy" if start is None else "finetune")
+    default = OF_TASK.get(task, "proxy" if start is None else "finetune")
     chosen = recipe.recipe or default
     how = read_recipe(chosen, recipe.settings(), base=default)
     schedule = options.schedule()
