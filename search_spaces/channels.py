@@ -8,6 +8,7 @@ layer share the space of their input.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from search_spaces.heads.channel_spaces import (
     NamedSpaces,
@@ -124,6 +125,26 @@ def class_tensors(spec: ArchSpec) -> tuple[str, ...]:
         for name, spaces in tensor_spaces(spec).items()
         if spaces[:1] and (spaces[0] == "classes" or spaces[0].endswith(" scores"))
     )
+
+
+def classes_with(spec: ArchSpec, channels: int) -> int | None:
+    """Return for how many classes the last of `class_tensors` has this many channels; None for no number.
+
+    >>> from search_spaces.heads.transforms import ssdlite
+    >>> from search_spaces.references import mobilenet_v2
+    >>> classes_with(mobilenet_v2(), 43)
+    43
+    >>> detector = ssdlite(mobilenet_v2(), classes=90)  # six anchors, each with a column for the background
+    >>> classes_with(detector, 6 * 11), classes_with(detector, 65)
+    (10, None)
+    """
+    space = tensor_spaces(spec)[class_tensors(spec)[-1]][0]
+    one, two = (
+        channel_counts(replace(spec, head=replace(spec.head, classes=classes)))[space]
+        for classes in (1, 2)
+    )
+    more, left = divmod(channels - one, two - one)
+    return None if left or more < 0 else 1 + more
 
 
 def _block(index: int, block: BlockSpec, *, cin: str, out: str) -> NamedSpaces:

@@ -13,7 +13,7 @@ from nas.data.folders.layout import LayoutName
 from nas.data.image_files.decode import ProgressCallback, median_side
 from nas.data.image_files.opening import MAX_MEGAPIXELS
 from nas.data.image_files.pictures import Pictures
-from nas.data.image_files.preparation import BACKGROUND, LEAST_CROP, Fit, Preparation
+from nas.data.image_files.preparation import BACKGROUND, LEAST_CROP, Preparation, usual_fit
 from nas.data.image_files.unreadable import Unreadable
 from nas.data.image_files.whites import white_of_sample
 from nas.data.images import Dataset
@@ -130,7 +130,7 @@ def open_source(
     missing, memory = missing_splits(found), Memory.of(source)
     all_train = found.pictures["train"]
     assert all_train is not None
-    fit: Fit = "crop" if found.task == "classify" else "stretch"
+    fit = usual_fit(found.task)
     preparation = Preparation(background, white_of_sample(all_train), crop, fit=fit)
     left_out: tuple[Unreadable, ...] = ()
     if skip_bad_images:

@@ -18,12 +18,14 @@ from nas.tasks.augmentation.mixing import mix
 from nas.tasks.confusion import Confusion
 from nas.tasks.intervals import Difference, wilson
 from nas.tasks.task import Metric, Score, Usual
+from search_spaces.errors import InputError
 from search_spaces.heads.specs import classifier
 
 if TYPE_CHECKING:
     from nas.data.images import Split
     from nas.data.share import Share
     from nas.tasks.outputs import Outputs
+    from nas.tasks.postprocessing import Postprocessing
     from nas.tasks.task import Learning
     from search_spaces import ArchSpec
 
@@ -113,6 +115,10 @@ class Shares:
             }
             for index in order
         ]
+
+    def agreement(self, other: Shares) -> float:
+        """Return whether the most likely class is the same."""
+        return float(self.probabilities.argmax() == other.probabilities.argmax())
 
 
 class AnswersMeter:
@@ -248,6 +254,13 @@ class Classification:
         """Return the probabilities of logits (N, classes)."""
         assert isinstance(outputs, Tensor)
         return [Shares(one) for one in functional.softmax(outputs.float(), dim=1)]
+
+    def postprocessing(self, spec: ArchSpec) -> Postprocessing:
+        """Raise an error: logits need none."""
+        raise InputError(
+            f"a classifier of {spec.head.classes} classes has no post-processing: its largest logit is the "
+            "answer"
+        )
 
     def meter(self, *, spec: ArchSpec | None) -> AnswersMeter:  # noqa: ARG002
         """Return an empty meter."""

@@ -20,12 +20,16 @@ from nas.data.share import WHOLE, Share
 from nas.tasks.augmentation.augment import normalize
 from nas.tasks.outputs import Outputs, spec_of
 from nas.tasks.task import Evidence, Learning, Task
+from search_spaces.errors import InputError
 
 BATCH = 8
 SEED = 3
 
 JOINED_TOLERANCE = 1e-4
 """Of scores between 0 and 1: where scores of boxes tie, AP depends on the order of images."""
+
+ALIKE = 0.98
+"""Least agreement of predictions that are the same but for rounding."""
 
 
 @dataclass(frozen=True)
@@ -204,6 +208,34 @@ def check_joining(subject: Subject) -> None:
         )
 
 
+def check_postprocessing(subject: Subject) -> None:
+    """Where there is post-processing, its results are read like the outputs, and say the same."""
+    spec = spec_of(subject.network)
+    if spec is None:
+        return
+    try:
+        process = subject.task.postprocessing(spec)
+    except InputError:
+        return
+    images, targets = subject.batch()
+    noise = torch.Generator().manual_seed(SEED)
+    with torch.no_grad():
+        outputs = subject.outputs(images)
+        # Of boxes with equal scores, which untrained networks have, any may be kept.
+        apart = [one + torch.randn(one.shape, generator=noise) for one in _each(outputs)]
+        outputs = apart[0] if isinstance(outputs, Tensor) else tuple(apart)
+        results = process(*apart)
+    every = _each(results)
+    _require(len(every) == len(process.output_names), f"{len(every)} results have other names")
+    _require(all(len(one) == BATCH for one in every), "results are not one for each image")
+    pairs = (subject.task.predictions(one, spec=spec) for one in (outputs, results))
+    for ours, theirs in zip(*pairs, strict=True):
+        _require(ours.agreement(theirs) > ALIKE, f"results agree by {ours.agreement(theirs):.1%}")
+    meter = subject.task.meter(spec=spec)
+    meter.add(results, targets)
+    _require(len(meter.evidence()) == BATCH, "results are not evidence of each image")
+
+
 CHECKS = (
     check_augmentation,
     check_shares,
@@ -213,6 +245,7 @@ CHECKS = (
     check_targets,
     check_evidence,
     check_joining,
+    check_postprocessing,
 )
 
 
@@ -224,6 +257,10 @@ def _require(kept: bool, message: str) -> None:
 def _require_loss(loss: Tensor, what: str) -> None:
     _require(loss.ndim == 0, f"{what} is not a scalar, but {tuple(loss.shape)}")
     _require(bool(loss.isfinite()), f"{what} is {loss.item()}")
+
+
+def _each(outputs: Outputs) -> tuple[Tensor, ...]:
+    return (outputs,) if isinstance(outputs, Tensor) else outputs
 
 
 def _equal(some: tuple[Tensor, ...], others: tuple[Tensor, ...]) -> bool:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nas.data.images import Split
     from nas.data.share import Share
     from nas.tasks.outputs import Outputs
+    from nas.tasks.postprocessing import Postprocessing
     from nas.tasks.settings import Augment, DetectSettings, SegmentSettings
     from search_spaces import ArchSpec
 
@@ -126,7 +127,8 @@ class Meter(Protocol):
         """Take in a batch.
 
         Args:
-            outputs: The network's, on any device.
+            outputs: The network's, on any device, or those of `Task.postprocessing`. The latter may lack
+                what the loss needs, which then is NaN.
             targets: The images' own, on the same device.
         """
         ...
@@ -166,6 +168,10 @@ class Prediction(Protocol):
             classes: Names of the classes.
             size: Width and height of the image in pixels.
         """
+        ...
+
+    def agreement(self, other: Self) -> float:
+        """Return to what extent another network says the same of the image, 0..1; 1 of itself."""
         ...
 
 
@@ -308,8 +314,16 @@ class Task(Protocol):
         """Return what a network says of each image.
 
         Args:
-            outputs: Its outputs, on the CPU.
+            outputs: Its outputs, on the CPU, or those of `postprocessing`.
             spec: The network's, if known.
+        """
+        ...
+
+    def postprocessing(self, spec: ArchSpec) -> Postprocessing:
+        """Return what an exported file may compute behind a network.
+
+        Raises:
+            InputError: Nothing: the network's outputs are its results.
         """
         ...
 

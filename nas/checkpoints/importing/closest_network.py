@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 
 import torch
 from torch import Tensor
 
+from nas.checkpoints.importing.torchvision_networks import HEADS, torchvision_network
 from search_spaces import REFERENCES, ArchSpec, InputError, count
-from search_spaces.heads.specs import classifier
+from search_spaces.channels import channel_counts, class_tensors, tensor_spaces
 from search_spaces.network import Network
 from search_spaces.references import Convention
 from search_spaces.torchvision_keys import torchvision_names
@@ -21,7 +23,7 @@ NEAR = 0.9
 """Fraction of names and shapes that must agree."""
 
 BUILT = 3
-"""Number of networks compared layer by layer: those of the most similar size."""
+"""Number of classifiers compared layer by layer: those of the most similar size."""
 
 _COUNTED_NOT = ("running_mean", "running_var", "num_batches_tracked")
 
@@ -76,7 +78,7 @@ def closest(found: Mapping[str, Tensor]) -> Closest | None:
     size = _size(found)
     by_size = sorted(_candidates(found), key=lambda it: abs(_features_size(it[1]) - size))
     best, share = None, NEAR
-    for options, spec in by_size[:BUILT]:
+    for options, spec in [*by_size[:BUILT], *_dense_candidates()]:
         try:
             wanted = expected(spec, ours=is_ours(found))
         except InputError:
@@ -105,6 +107,14 @@ def _candidates(found: Mapping[str, Tensor]) -> Iterator[tuple[str, ArchSpec]]:
                 yield f"--arch {name}{at}{by}", spec
 
 
+def _dense_candidates() -> Iterator[tuple[str, ArchSpec]]:
+    """Yield torchvision's detector and segmentation network."""
+    for name in HEADS:
+        spec = torchvision_network(name)
+        assert spec is not None
+        yield f"--arch {name}", spec
+
+
 def _size(found: Mapping[str, Tensor]) -> int:
     """Count the parameters in a file, without the last layer's."""
     learnt = {name: t for name, t in found.items() if not name.endswith(_COUNTED_NOT)}
@@ -114,6 +124,6 @@ def _size(found: Mapping[str, Tensor]) -> int:
 
 def _features_size(spec: ArchSpec) -> int:
     """Count a network's parameters, without the last layer's."""
-    head = classifier(spec.head)
-    features = head.hidden or head.conv or spec.widths()[-1]
-    return count(spec).params - (features + 1) * spec.head.classes
+    spaces, sizes = tensor_spaces(spec), channel_counts(spec)
+    last = (prod(sizes[space] for space in spaces[name]) for name in class_tensors(spec))
+    return count(spec).params - sum(last)

@@ -11,21 +11,28 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from nas.checkpoints.checkpoint import Checkpoint
-from nas.checkpoints.class_names import listed, placeholder_classes
+from nas.checkpoints.class_names import listed
 from nas.checkpoints.importing.closest_network import closest, expected, is_ours, matching
+from nas.checkpoints.importing.published_classes import published_names
 from nas.checkpoints.importing.timm_layout import Normalization, from_timm, is_timm
 from nas.checkpoints.importing.weight_files import Weights, read_weights
 from nas.checkpoints.importing.weight_layouts import foreign_layout
 from nas.checkpoints.sound_weights import converted, shape, stored_values
 from nas.checkpoints.usage import NORMALIZATIONS, Usage
+from nas.data.image_files.preparation import usual_fit
+from nas.tasks import CLASSIFY, task_of_spec
 from search_spaces import ArchSpec, InputError
+from search_spaces.channels import class_tensors, classes_with
+from search_spaces.heads.specs import SSDLiteHead
 from search_spaces.network import build
 from search_spaces.torchvision_keys import scheme_of, to_torchvision, torchvision_names
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-IMAGENET_CLASSES = 1000
+WITH_BACKGROUND = 1001
+"""Classes of TensorFlow's ImageNet networks, whose first is the background."""
+
 NAMED_MISMATCHES = 3
 
 Kind = Literal["model", "ema"]
@@ -39,23 +46,25 @@ def import_checkpoint(
     trained_px: int | None = None,
     kind: Kind | None = None,
     headless: bool = False,
-    normalization: Normalization = "imagenet",
+    normalization: Normalization | None = None,
     crop: float = 1.0,
     keep_background: bool = False,
     notify: Callable[[str], None] = lambda _: None,
 ) -> Checkpoint:
     """Read a network's weights from a file, under torchvision's names, timm's or ours.
 
-    The file determines the number of classes. 1000 classes are assumed to be ImageNet's; of 1001 the
-    first is assumed to be TensorFlow's background, and left out.
+    The file determines the number of classes; for their names see `published_names`. Of a classifier's 1001
+    classes the first is assumed to be TensorFlow's background, and left out.
 
     Args:
         spec: The network that the weights belong to.
         path: A torch checkpoint or a .safetensors file.
         trained_px: Resolution of the training images; the spec's by default.
         kind: Which weights to take if a file has both; `model` by default.
-        headless: Whether the classifier may be missing: it is then drawn at random, for the spec's classes.
-        normalization: Of the images: by ImageNet's mean and deviation, or to -1..1 (`inception`).
+        headless: Whether what scores the classes may be missing: it is then drawn at random, for the spec's
+            classes.
+        normalization: Of the images: by ImageNet's mean and deviation, or to -1..1 (`inception`). The
+            default is ImageNet's, except for torchvision's SSDLite.
         crop: Fraction of the shorter side that they show: see `Preparation`.
         keep_background: Whether to keep all of 1001 classes.
         notify: Is notified of the choice if a file has several sets of weights, and of a class left out.
@@ -71,38 +80,40 @@ def import_checkpoint(
     _require_scheme(found, spec, path)
     spec = _with_classes_of(found, spec)
     weights = _ours(found, spec, path, headless=headless)
-    mean, std = NORMALIZATIONS[normalization]
+    mean, std = NORMALIZATIONS[normalization or _usual_normalization(found, spec)]
+    names, task = published_names(spec), task_of_spec(spec)
     usage = Usage(
-        classes=_class_names(spec.head.classes),
+        classes=names.classes,
         trained_px=trained_px or spec.resolution,
         mean=mean,
         std=std,
-        named=spec.head.classes == IMAGENET_CLASSES,
+        named=bool(names.owner),
         crop=crop,
+        fit=usual_fit(task),
     )
     checkpoint = Checkpoint(spec, weights, usage)
-    if spec.head.classes != IMAGENET_CLASSES + 1 or keep_background:
+    if task != CLASSIFY or spec.head.classes != WITH_BACKGROUND or keep_background:
         return checkpoint
     notify(f"{path}: left out the first of {spec.head.classes:,} classes, TensorFlow's background")
     return without_first_class(checkpoint)
 
 
+def _usual_normalization(found: Mapping[str, Tensor], spec: ArchSpec) -> Normalization:
+    """Return how torchvision normalizes the images of its networks: to -1..1 only for SSDLite."""
+    theirs = isinstance(spec.head, SSDLiteHead) and not is_ours(found)
+    return "inception" if theirs else "imagenet"
+
+
 def without_first_class(checkpoint: Checkpoint) -> Checkpoint:
-    """Return the network without its first output; if ImageNet's 1000 are left, they get their names."""
+    """Return a classifier without its first output; if ImageNet's 1000 are left, they get their names."""
     weights = dict(checkpoint.weights)
-    for name in list(checkpoint.network().state_dict())[-2:]:
+    for name in class_tensors(checkpoint.spec):
         weights[name] = weights[name][1:].clone()
-    spec = checkpoint.spec
-    classes = spec.head.classes - 1
-    usage = replace(
-        checkpoint.usage, classes=_class_names(classes), named=classes == IMAGENET_CLASSES
-    )
-    return replace(
-        checkpoint,
-        spec=replace(spec, head=replace(spec.head, classes=classes)),
-        weights=weights,
-        usage=usage,
-    )
+    head = checkpoint.spec.head
+    spec = replace(checkpoint.spec, head=replace(head, classes=head.classes - 1))
+    names = published_names(spec)
+    usage = replace(checkpoint.usage, classes=names.classes, named=bool(names.owner))
+    return replace(checkpoint, spec=spec, weights=weights, usage=usage)
 
 
 def _renamed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -119,14 +130,6 @@ def torchvision_state_dict(checkpoint: Checkpoint) -> OrderedDict[str, Tensor]:
     # MNASNet refuses a state dict without the version of its layout.
     weights._metadata = OrderedDict({"": {"version": 2}})  # type: ignore[attr-defined]
     return weights
-
-
-def _class_names(count: int) -> tuple[str, ...]:
-    if count == IMAGENET_CLASSES:
-        from torchvision.models import MobileNet_V2_Weights
-
-        return tuple(MobileNet_V2_Weights.IMAGENET1K_V1.meta["categories"])
-    return placeholder_classes(count)
 
 
 def _chosen(
@@ -186,7 +189,7 @@ def _choice(best: Weights, others: Sequence[Weights], path: Path) -> str:
 
 
 def _require_stored(found: Mapping[str, Tensor], path: Path) -> None:
-    """Check that all values are stored: the classifier's size is taken from the file."""
+    """Check that all values are stored: the number of classes is taken from the file."""
     for name, tensor in found.items():
         if tensor.layout == torch.strided and tensor.numel() > stored_values(tensor):
             raise InputError(
@@ -213,11 +216,13 @@ def _require_scheme(found: Mapping[str, Tensor], spec: ArchSpec, path: Path) -> 
 
 
 def _with_classes_of(found: Mapping[str, Tensor], spec: ArchSpec) -> ArchSpec:
-    """Return the spec with the number of classes of the file's classifier, if that can be read."""
-    bias = found.get(list(expected(spec, ours=is_ours(found)))[-1])
-    if bias is None or bias.ndim != 1 or not len(bias):
+    """Return the spec with the number of classes of the file's weights, if that can be read."""
+    last = class_tensors(spec)[-1]
+    bias = found.get(last if is_ours(found) else torchvision_names([last], spec)[last])
+    if bias is None or bias.ndim != 1:
         return spec
-    return replace(spec, head=replace(spec.head, classes=len(bias)))
+    classes = classes_with(spec, len(bias))
+    return spec if classes is None else replace(spec, head=replace(spec.head, classes=classes))
 
 
 def _ours(
@@ -226,7 +231,7 @@ def _ours(
     """Return the weights under our names, complete and checked."""
     wanted = build(spec).state_dict()
     names = {name: name for name in wanted} if is_ours(found) else torchvision_names(wanted, spec)
-    classifier = list(names)[-2:]
+    classifier = class_tensors(spec)
     missing_head = all(names[name] not in found for name in classifier)
     weights: dict[str, Tensor] = {}
     for our, their in names.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,9 @@ _NO_WEIGHTS = re.compile(
 )
 _FIRST_NAMES = ("features.0.0.weight", "stem.0.weight", "layers.14.weight", "conv_stem.weight")
 """Names that occur once in a known network: what precedes one of them is the prefix of all its names."""
+
+_FIRST_DENSE_NAMES = ("backbone.features.0.0.0.weight", "backbone.0.0.weight")
+"""The same of torchvision's SSDLite and segmentation networks, whose `backbone.` is no wrapper's."""
 
 _LEFT_BY_PROFILERS = ("total_ops", "total_params")
 
@@ -135,17 +138,24 @@ def _by_prefix(where: str, tensors: Mapping[str, torch.Tensor]) -> Iterator[Weig
             yield Weights(at, averaged or any(map(prefix.startswith, counted)), named)
 
 
-def _own_prefixes(names: Iterable[str]) -> list[str]:
+def _own_prefixes(names: Collection[str]) -> list[str]:
     """Find prefixes of a known network's names, such as the attribute that a program keeps it in.
 
     >>> _own_prefixes(["mobilenet.features.0.0.weight", "criterion.weight"])
     ['mobilenet.']
+    >>> _own_prefixes(["backbone.0.0.weight", "classifier.cbr.0.weight"])
+    ['']
     """
     found = {
         name.removesuffix(first)
         for name in names
         for first in _FIRST_NAMES
         if name.endswith(f".{first}")
+    } | {
+        name.removesuffix(first)
+        for name in names
+        for first in _FIRST_DENSE_NAMES
+        if f".{name}".endswith(f".{first}")
     }
     return sorted(found, key=len, reverse=True)
 

@@ -12,19 +12,17 @@ import typer
 from nas.atomic_files import write_whole
 from nas.checkpoints.class_file import ClassFile, read_class_file
 from nas.checkpoints.class_names import placeholder_classes
-from nas.cli.classifiers_only import require_classification
 from nas.cli.option_groups import OptionGroup, with_groups
 from nas.cli.provenance import say_run
-from nas.cli.specs import ScaleOptions, open_spec, stem
-from nas.data.image_files.preparation import LEAST_CROP
+from nas.cli.specs import ScaleOptions, is_reference, open_spec, stem
+from nas.data.image_files.preparation import LEAST_CROP, usual_fit
 from nas.display.output import JsonFlag, command, messages, print_json, require_writable_file
-from nas.tasks import task_of_spec
-from search_spaces import REFERENCES, InputError
+from nas.tasks import CLASSIFY, task_of_spec
+from search_spaces import InputError
 from search_spaces import count as count_cost
 from search_spaces.shell import quoted
 
 if TYPE_CHECKING:
-    from nas.checkpoints.checkpoint import Usage
     from nas.checkpoints.importing.pretrained import Kind
     from nas.checkpoints.importing.timm_layout import Normalization
     from search_spaces import ArchSpec
@@ -40,7 +38,8 @@ class WeightsOptions(OptionGroup):
     arch: Annotated[
         str,
         typer.Option(
-            help="Architecture of the weights: a reference network's name, timm's name, or a .yaml spec."
+            help="Architecture of the weights: a reference network's name, timm's or torchvision's name, "
+            "or a .yaml spec."
         ),
     ]
     resolution: Annotated[
@@ -65,8 +64,8 @@ class WeightsOptions(OptionGroup):
         str | None,
         typer.Option(
             metavar="imagenet|inception",
-            help="Of the images: by ImageNet's mean and deviation (default), or to -1..1, as for "
-            "TensorFlow's weights.",
+            help="Of the images: by ImageNet's mean and deviation, or to -1..1, as for TensorFlow's "
+            "weights and torchvision's SSDLite. Default: what is usual for the weights.",
         ),
     ] = None
     center_crop: Annotated[
@@ -94,7 +93,7 @@ class LabelOptions(OptionGroup):
         str | None,
         typer.Option(
             metavar="N|FILE",
-            help="A number: replace the classifier by a new one with this many classes. A file: the class "
+            help="A number: replace what scores the classes by a new one for this many. A file: the class "
             "names of the weights, one per line in order.",
         ),
     ] = None
@@ -120,7 +119,10 @@ def import_weights(
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Make a seed.pt from weights with torchvision's names, timm's or our own."""
+    """Make a seed.pt from weights with torchvision's names, timm's or our own.
+
+    Classifiers, and torchvision's ssdlite320_mobilenet_v3_large and lraspp_mobilenet_v3_large.
+    """
     like, (count, names) = labels.like, _classes(labels.classes)
     if names is not None and like is not None:
         raise InputError(
@@ -128,7 +130,10 @@ def import_weights(
         )
     kind, crop = _kind(source.weights_of), _crop(source.center_crop)
     spec, normalization = _network(source, scale)
-    require_classification(task_of_spec(spec), doing="nas import")
+    if crop is not None and usual_fit(task_of_spec(spec)) != "crop":
+        raise InputError(
+            f"--center-crop {crop:g} applies to classifiers: {source.arch} sees whole images, leave it out"
+        )
     path = output or Path(f"{stem(source.arch)}-seed.pt")
     require_writable_file(path, source=source.weights, is_chosen=output is not None)
     from nas.checkpoints.checkpoint import checkpoint_bytes, load_checkpoint  # these import torch
@@ -161,40 +166,42 @@ def import_weights(
         document = {"path": str(path), "params": cost.params, "classes": len(seed.usage.classes)}
         print_json(document | {"named": seed.usage.named})
         return
-    head = "a new classifier" if count is not None else "its classifier"
+    layers = "classifier" if task_of_spec(spec) == CLASSIFY else "head"
+    head = f"a new {layers}" if count is not None else f"its {layers}"
     renewed = " --new-classifier" if count is None and like is None and names is None else ""
     console.print(
         f"{path}: {cost.params:,} parameters, {head} of {len(seed.usage.classes)} classes"
-        f"{_about_names(seed.usage, assumed=count is None and names is None and like is None)}\n"
+        f"{_about_names(seed.spec, assumed=count is None and names is None and like is None)}\n"
         f"next: {command(f'train {quoted(path)} --data DIR{renewed}')}",
         soft_wrap=True,
     )
 
 
-def _network(source: WeightsOptions, scale: ScaleOptions) -> tuple[ArchSpec, Normalization]:
-    """Return the network of the weights, and the normalization of its images.
+def _network(source: WeightsOptions, scale: ScaleOptions) -> tuple[ArchSpec, Normalization | None]:
+    """Return the network of the weights, and the normalization of its images if it is chosen or known.
 
     Raises:
         InputError: No such network, or an option does not apply to it.
     """
     from nas.checkpoints.importing.timm_layout import timm_network  # imports torch
+    from nas.checkpoints.importing.torchvision_networks import torchvision_network
 
     normalization = _choice("--normalization", source.normalization, ("imagenet", "inception"))
     padding = _choice("--padding", source.padding, ("torch", "same"))
-    named = timm_network(source.arch)
-    if named is not None:
+    named, dense = timm_network(source.arch), torchvision_network(source.arch)
+    known = dense if named is None else named.spec
+    usual = None if named is None else named.normalization
+    if known is not None:
         if scale.width is not None or scale.convention is not None:
             raise InputError(
-                f"timm's name {source.arch} has a width: leave --width and --convention out"
+                f"the name {source.arch} has a width: leave --width and --convention out"
             )
-        spec, usual = named.spec, named.normalization
-        if source.resolution is not None:
-            spec = replace(spec, resolution=source.resolution)
+        spec = known if source.resolution is None else replace(known, resolution=source.resolution)
     else:
         changes = scale.changes(resolution=source.resolution)
         if changes.convention is None:
             changes = replace(changes, convention=_convention(source.arch))
-        spec, usual = open_spec(source.arch, changes), "imagenet"
+        spec = open_spec(source.arch, changes)
     if source.bn_eps is not None and source.bn_eps <= 0:
         raise InputError(
             f"--bn-eps must be above 0, got {source.bn_eps:g}: 1e-3 and 1e-5 are common"
@@ -248,17 +255,16 @@ def _kind(weights_of: str | None) -> Kind | None:
     return weights_of  # type: ignore[return-value] # checked above
 
 
-def _about_names(usage: Usage, *, assumed: bool) -> str:
+def _about_names(spec: ArchSpec, *, assumed: bool) -> str:
     """Describe the source of the class names, unless the user gave them."""
+    from nas.checkpoints.importing.published_classes import published_names  # imports torch
+
     if not assumed:
         return ""
-    return (
-        ", with ImageNet's names"
-        if usage.named
-        else ", without names (set them with --classes FILE)"
-    )
+    owner = published_names(spec).owner
+    return f", with {owner}'s names" if owner else ", without names (set them with --classes FILE)"
 
 
 def _convention(arch: str) -> str | None:
     """Return torchvision's rounding rule for reference networks, as most files use it; None for a spec."""
-    return "torchvision" if arch.partition("@")[0] in REFERENCES else None
+    return "torchvision" if is_reference(arch) else None

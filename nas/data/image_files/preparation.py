@@ -16,6 +16,15 @@ LEAST_CROP = 0.1
 Fit = Literal["crop", "stretch"]
 
 
+def usual_fit(task: str) -> Fit:
+    """Return how a task's networks see an image: classifiers its center, others all of it.
+
+    Args:
+        task: See `nas.tasks.task_of`.
+    """
+    return "crop" if task == "classify" else "stretch"
+
+
 @dataclass(frozen=True)
 class White:
     """White levels of a data set; None determines it for each image.

@@ -21,8 +21,9 @@ from nas.tasks.detection.evidence import DetectionsMeter
 from nas.tasks.detection.found_boxes import FoundBoxes
 from nas.tasks.detection.losses import detection_loss
 from nas.tasks.detection.matching import LARGEST_LOG
+from nas.tasks.detection.postprocessing import DetectorPostprocessing, unpadded
 from nas.tasks.task import Metric, Usual
-from search_spaces.heads.anchors import anchors_of_count
+from search_spaces.heads.anchors import anchors, anchors_of_count
 from search_spaces.heads.specs import SSDLiteHead
 from search_spaces.heads.transforms import ssdlite
 
@@ -140,9 +141,15 @@ class Detection(DenseTask):
 
     def predictions(self, outputs: Outputs, *, spec: ArchSpec | None) -> list[FoundBoxes]:
         """Return the boxes that a detector finds in each image."""
+        if len(outputs) == len(DetectorPostprocessing.output_names):
+            return unpadded(*outputs)
         scores, offsets = outputs
         anchors = _anchors(spec, scores)
         return detections(scores.float(), offsets.float(), anchors, kind=_head(spec).scores)
+
+    def postprocessing(self, spec: ArchSpec) -> DetectorPostprocessing:
+        """Return decoding and non-maximum suppression at the network's resolution."""
+        return DetectorPostprocessing(torch.tensor(anchors(spec)), kind=_head(spec).scores)
 
     def meter(self, *, spec: ArchSpec | None) -> DetectionsMeter:
         """Return an empty meter."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import nan
 from typing import Any, Literal
 
 import numpy as np
@@ -15,7 +16,9 @@ from nas.data.annotations.rows import PADDING_CLASS
 from nas.tasks.bootstrap import interval95, resamples
 from nas.tasks.detection.average_precision import AveragePrecision, Evaluation, JudgedImage
 from nas.tasks.detection.decoding import Suppression, detections
+from nas.tasks.detection.found_boxes import FoundBoxes
 from nas.tasks.detection.losses import image_losses
+from nas.tasks.detection.postprocessing import DetectorPostprocessing, unpadded
 from nas.tasks.intervals import Difference
 from nas.tasks.task import Score
 
@@ -126,17 +129,23 @@ class DetectionsMeter:
 
     def add(self, outputs: Tensor | tuple[Tensor, ...], targets: Tensor) -> None:
         """Take in scores (N, A, classes + 1), offsets (N, A, 4) and targets (N, M, 6)."""
-        scores, offsets = (output.float() for output in outputs)
-        anchors = self._anchors(scores)
-        losses, positives = image_losses(scores, offsets, targets, anchors, kind=self._kind)
-        self._loss = self._loss + (losses / positives.clamp(min=1)).sum().double()
-        boxes = detections(scores, offsets, anchors, kind=self._kind, keep=self._keep)
-        for found, rows in zip(boxes, targets.cpu().numpy(), strict=True):
+        for found, rows in zip(self._found(outputs, targets), targets.cpu().numpy(), strict=True):
             assert found.scores is not None
             table = np.column_stack(
                 [found.classes.cpu(), found.scores.cpu(), found.corners.cpu()]
             ).astype(np.float32)
             self._images.append(JudgedImage(rows[rows[:, 0] != PADDING_CLASS], table, ANY_SIZE))
+
+    def _found(self, outputs: Tensor | tuple[Tensor, ...], targets: Tensor) -> list[FoundBoxes]:
+        """Return the boxes, and add the loss: it cannot be computed from boxes alone."""
+        if len(outputs) == len(DetectorPostprocessing.output_names):
+            self._loss = nan
+            return unpadded(*outputs)
+        scores, offsets = (output.float() for output in outputs)
+        anchors = self._anchors(scores)
+        losses, positives = image_losses(scores, offsets, targets, anchors, kind=self._kind)
+        self._loss = self._loss + (losses / positives.clamp(min=1)).sum().double()
+        return detections(scores, offsets, anchors, kind=self._kind, keep=self._keep)
 
     def evidence(self) -> Detections:
         """Return what was found, in the order in which the images were added."""

@@ -10,12 +10,16 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torchvision.ops import box_iou
 from torchvision.utils import draw_bounding_boxes
 
 from nas.tasks.colors import color
 
 DRAWN_SCORE = 0.3
 """Boxes of a lower score are not drawn: most of the hundred in an image have one."""
+
+SAME_IOU = 0.9
+"""From which on boxes of two networks count as the same."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,18 @@ class FoundBoxes:
                 self._pairs(), self.corners.tolist(), strict=True
             )
         ]
+
+    def agreement(self, other: FoundBoxes) -> float:
+        """Return how much of the boxes' summed scores both have: of a class, at an IoU of at least 0.9."""
+        ours, theirs = self._weights(), other._weights()
+        same = self.classes[:, None] == other.classes
+        same &= box_iou(self.corners, other.corners) >= SAME_IOU  # (n, m)
+        shared = ours[same.any(dim=1)].sum() + theirs[same.any(dim=0)].sum()
+        total = ours.sum() + theirs.sum()
+        return float(shared / total) if total > 0 else 1.0
+
+    def _weights(self) -> Tensor:
+        return torch.ones(len(self)) if self.scores is None else self.scores
 
     def _pairs(self) -> list[tuple[int, float | None]]:
         scores = [None] * len(self) if self.scores is None else self.scores.tolist()

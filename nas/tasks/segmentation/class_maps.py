@@ -64,10 +64,14 @@ class ClassMap(Protocol):
             if index != IGNORED
         ]
 
+    def agreement(self, other: ClassMap) -> float:
+        """Return the fraction of the pixels whose class is the same."""
+        return float((self.at(SAID_SIZE) == other.at(SAID_SIZE)).float().mean())
+
 
 @dataclass(frozen=True, eq=False)
 class AnnotatedMap(ClassMap):
-    """The annotated classes of an image.
+    """Classes of an image's pixels: annotated, or decided by a file with post-processing.
 
     Attributes:
         classes: Class indices, uint8 (h, w); 255 is ignored.
@@ -78,9 +82,7 @@ class AnnotatedMap(ClassMap):
     def at(self, size: tuple[int, int]) -> Tensor:
         """Return the class of the nearest pixel."""
         width, height = size
-        floats = self.classes[None, None].float()
-        resized = functional.interpolate(floats, size=(height, width), mode="nearest-exact")
-        return resized[0, 0].to(torch.uint8)
+        return nearest(self.classes[None], (height, width))[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +100,13 @@ class PredictedMap(ClassMap):
         width, height = size
         full = enlarged(self.logits[None], (height, width))
         return full.max(dim=1).indices[0].to(torch.uint8)
+
+
+def nearest(classes: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize class indices (N, h, w) to `size`, height and width: uint8 (N, H, W)."""
+    floats = classes[:, None].float()
+    resized = functional.interpolate(floats, size=size, mode="nearest-exact")
+    return resized[:, 0].to(torch.uint8)
 
 
 def run_lengths(inside: Tensor) -> dict[str, list[int]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from nas.data.masks.coding import IGNORED
 from nas.tasks.bootstrap import interval95, resamples
 from nas.tasks.intervals import Difference
 from nas.tasks.outputs import Outputs
+from nas.tasks.segmentation.class_maps import nearest
 from nas.tasks.segmentation.logits import cross_entropy, enlarged, parts
 from nas.tasks.task import Score
 
@@ -139,15 +141,26 @@ def mean_iou(totals: NDArray[Any]) -> NDArray[np.float64]:
 
 
 class PixelMeter:
-    """Counts pixels by true and given class; counts stay on the device, where reading them would wait."""
+    """Counts pixels by true and given class; counts stay on the device, where reading them would wait.
 
-    def __init__(self) -> None:
+    Args:
+        classes: Number of classes, if known: class indices alone do not say it.
+    """
+
+    def __init__(self, classes: int | None = None) -> None:
+        self._classes = classes
         self._confusion: list[Tensor] = []
         self._loss: Tensor | float = 0.0
 
     def add(self, outputs: Outputs, targets: Tensor) -> None:
-        """Take in logits (N, classes, h, w) and masks (N, H, W)."""
+        """Take in logits (N, classes, h, w), or class indices (N, h, w), and masks (N, H, W)."""
         assert isinstance(outputs, Tensor)
+        if outputs.ndim == 3:
+            assert self._classes is not None
+            self._loss = nan
+            given = nearest(outputs, (targets.shape[-2], targets.shape[-1])).long()
+            self._confusion.append(confusion(given, targets, classes=self._classes))
+            return
         for logits, masks in parts(outputs.float(), targets):
             full = enlarged(logits, masks.shape[-2:])
             summed, _ = cross_entropy(full, masks)

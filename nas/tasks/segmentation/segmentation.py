@@ -17,6 +17,7 @@ from nas.tasks.segmentation.augmentation import change
 from nas.tasks.segmentation.class_maps import AnnotatedMap, PredictedMap
 from nas.tasks.segmentation.evidence import PixelMeter
 from nas.tasks.segmentation.logits import cross_entropy, enlarged
+from nas.tasks.segmentation.postprocessing import PixelClasses
 from nas.tasks.task import Metric, Usual
 from search_spaces.heads.specs import LRASPPHead, RASPPHead
 from search_spaces.heads.transforms import dilate, lraspp
@@ -142,11 +143,17 @@ class Segmentation(DenseTask):
         outputs: Outputs,
         *,
         spec: ArchSpec | None,  # noqa: ARG002
-    ) -> list[PredictedMap]:
+    ) -> list[PredictedMap] | list[AnnotatedMap]:
         """Return the classes that a network sees in each image, from its outputs on the CPU."""
         assert isinstance(outputs, Tensor)
+        if outputs.ndim == 3:
+            return [AnnotatedMap(classes) for classes in outputs]
         return [PredictedMap(logits) for logits in outputs.float()]
 
-    def meter(self, *, spec: ArchSpec | None) -> PixelMeter:  # noqa: ARG002
+    def postprocessing(self, spec: ArchSpec) -> PixelClasses:
+        """Return the choice of each pixel's class, at the network's resolution."""
+        return PixelClasses(spec.resolution)
+
+    def meter(self, *, spec: ArchSpec | None) -> PixelMeter:
         """Return an empty meter."""
-        return PixelMeter()
+        return PixelMeter(None if spec is None else spec.head.classes)
