@@ -34,9 +34,9 @@ from nas.data.images import ArraySplit
 from nas.data.load import ImageSource, open_source
 from nas.tasks import task_of
 from nas.tasks.augmentation.augment import normalize
-from nas.tasks.detection.average_precision import JudgedImage
 from nas.tasks.detection.evidence import Detections
 from nas.tasks.detection.found_boxes import FoundBoxes
+from nas.tasks.detection.judged import JudgedImage
 from nas.tasks.segmentation.evidence import PixelCounts, confusion
 from nas.training.named_recipes import read_recipe
 from nas.training.progress import Progress

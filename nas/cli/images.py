@@ -116,10 +116,15 @@ def images_of(wanted: DataConfig, usage: Usage, file: Path, px: int, console: Co
     Raises:
         InputError: The images cannot be found or read.
     """
+    return read_images(source_of(wanted, usage, file, console), px, console, batch_size=1)
+
+
+def source_of(wanted: DataConfig, usage: Usage, file: Path, console: Console) -> ImageSource:
+    """Find images for a trained network; see `images_of`."""
     wanted = wanted.model_copy(update={"background": usage.background})
     wanted = wanted.held_out_by(usage.rule)
     source = find_images(wanted, console, of=file, crop=usage.crop)
-    return read_images(replace(source, crops_train=True), px, console, batch_size=1)
+    return replace(source, crops_train=True)
 
 
 def read_images(

@@ -37,6 +37,10 @@ class GreyPictures(Labelled):
         """Return one image in PIL's mode L."""
         return Image.fromarray(self.images[index])
 
+    def size(self, index: int) -> tuple[int, int]:
+        """Return width and height of one image."""
+        return self.open(index).size
+
     def describe(self, index: int) -> str:
         """Name the image by its number."""
         return f"{NAME} #{index}"

@@ -82,6 +82,10 @@ class TorchvisionPictures(Labelled):
         assert isinstance(image, Image.Image)
         return image
 
+    def size(self, index: int) -> tuple[int, int]:
+        """Return width and height of one image."""
+        return self.open(index).size
+
     def describe(self, index: int) -> str:
         """Name the picture by its number."""
         return f"{self.name} #{index}"

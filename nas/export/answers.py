@@ -16,7 +16,7 @@ from nas.export.models import Model, of_onnx, open_model
 from nas.export.onnx_export import keep_onnx
 from nas.tasks import CLASSIFY, task_of
 from nas.tasks.classification import Answers, AnswersMeter
-from nas.tasks.task import Evidence
+from nas.tasks.task import Evidence, Originals
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +46,7 @@ def evidence_of(
     split: Split,
     *,
     task: str,
+    originals: Originals | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Evidence:
     """Return what a network does on the images of a split whose classes are the network's.
@@ -54,11 +55,12 @@ def evidence_of(
         model: The network.
         split: Images at its resolution.
         task: What is learned of the images; see `nas.tasks.task_of`.
+        originals: The images as their files have them, to judge the network in their own size.
         progress: Called with the number of images done.
     """
     if task == CLASSIFY:  # whose files may return probabilities, and any number of outputs
         return classify(model, split, progress)
-    meter, done = task_of(task).meter(spec=model.feed.spec), 0
+    meter, done = task_of(task).meter(spec=model.feed.spec, originals=originals), 0
     for images, targets in split.batches(EVALUATED_AT_ONCE):
         meter.add(model.tensors(images.numpy()), targets)
         done += len(images)

@@ -16,6 +16,8 @@ from nas.data.images import labels_of
 from nas.tasks.augmentation.augment import augment
 from nas.tasks.augmentation.mixing import mix
 from nas.tasks.confusion import Confusion
+from nas.tasks.confusion_tables import confusion_tables
+from nas.tasks.display import Chart, Table
 from nas.tasks.intervals import Difference, wilson
 from nas.tasks.task import Metric, Score, Usual
 from search_spaces.errors import InputError
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from nas.data.share import Share
     from nas.tasks.outputs import Outputs
     from nas.tasks.postprocessing import Postprocessing
-    from nas.tasks.task import Learning
+    from nas.tasks.task import Learning, Originals
     from search_spaces import ArchSpec
 
 
@@ -37,11 +39,13 @@ class Answers:
     Attributes:
         given: Predictions, int64 (N,).
         right: Labels, int64 (N,).
+        sureness: Probability of each label, float32 (N,).
         total_loss: Summed cross entropy, in nats.
     """
 
     given: NDArray[np.int64]
     right: NDArray[np.int64]
+    sureness: NDArray[np.float32]
     total_loss: float = 0.0
 
     def __len__(self) -> int:
@@ -70,9 +74,21 @@ class Answers:
         """Return the paired difference of the accuracies."""
         return Difference.of(self.correct.tolist(), other.correct.tolist())
 
+    def each(self) -> NDArray[np.float64]:
+        """Return the probability of each label, (N,)."""
+        return self.sureness.astype(np.float64)
+
     def details(self, classes: Sequence[str]) -> dict[str, Any]:
         """Return the accuracy of each class, and the confusion matrix."""
         return Confusion.of(self, tuple(classes)).to_dict()
+
+    def tables(self, classes: Sequence[str]) -> tuple[Table, ...]:
+        """Return accuracy by class and what is confused."""
+        return tuple(confusion_tables(Confusion.of(self, tuple(classes))))
+
+    def charts(self, classes: Sequence[str]) -> tuple[Chart, ...]:
+        """Return the confusion matrix of the classes that occur."""
+        return (Confusion.of(self, tuple(classes)).chart(),)
 
     def joined(self, others: Sequence[Answers]) -> Answers:
         """Return these answers followed by others."""
@@ -80,24 +96,32 @@ class Answers:
         return Answers(
             np.concatenate([part.given for part in every]),
             np.concatenate([part.right for part in every]),
+            np.concatenate([part.sureness for part in every]),
             sum(part.total_loss for part in every),
         )
 
 
 @dataclass(frozen=True, eq=False)
 class Shares:
-    """The class of an image, as probabilities float32 (classes,)."""
+    """The class of an image.
+
+    Attributes:
+        probabilities: float32 (classes,).
+        annotated: Whether it is the label, rather than what a network says.
+    """
 
     probabilities: Tensor
+    annotated: bool = False
 
     def drawn(self, pixels: Tensor, classes: Sequence[str]) -> Tensor:  # noqa: ARG002
         """Return the image as it is: a class has no place in it."""
         return pixels.clone()
 
     def said(self, classes: Sequence[str]) -> str:
-        """Return the most likely class."""
+        """Return the label, or the most likely class with its probability."""
         best = int(self.probabilities.argmax())
-        return f"{classes[best]} {100 * float(self.probabilities[best]):.0f}%"
+        share = "" if self.annotated else f" {100 * float(self.probabilities[best]):.0f}%"
+        return f"{classes[best]}{share}"
 
     def document(
         self,
@@ -127,6 +151,7 @@ class AnswersMeter:
     def __init__(self) -> None:
         self._given: list[Tensor] = []
         self._right: list[Tensor] = []
+        self._sureness: list[Tensor] = []
         self._loss: Tensor | float = 0.0
 
     def add(self, outputs: Outputs, targets: Tensor) -> None:
@@ -134,12 +159,19 @@ class AnswersMeter:
         assert isinstance(outputs, Tensor)
         self._given.append(outputs.argmax(dim=1))
         self._right.append(targets)
+        shares = outputs.float().softmax(dim=1)
+        self._sureness.append(shares.gather(1, targets[:, None])[:, 0])
         loss = functional.cross_entropy(outputs.float(), targets, reduction="sum")
         self._loss = self._loss + loss.double()
 
     def evidence(self) -> Answers:
         """Return the answers in the order in which they were added."""
-        return Answers(_joined(self._given), _joined(self._right), float(self._loss))
+        return Answers(
+            _joined(self._given, torch.long),
+            _joined(self._right, torch.long),
+            _joined(self._sureness, torch.float32),
+            float(self._loss),
+        )
 
 
 class Classification:
@@ -243,7 +275,8 @@ class Classification:
     def truth(self, targets: Tensor) -> list[Shares]:
         """Return the class of each image."""
         count = int(targets.max()) + 1 if len(targets) else 0
-        return [Shares(one) for one in functional.one_hot(targets, count).float()]
+        shares = functional.one_hot(targets, count).float()
+        return [Shares(one, annotated=True) for one in shares]
 
     def predictions(
         self,
@@ -262,13 +295,18 @@ class Classification:
             "answer"
         )
 
-    def meter(self, *, spec: ArchSpec | None) -> AnswersMeter:  # noqa: ARG002
+    def meter(
+        self,
+        *,
+        spec: ArchSpec | None,  # noqa: ARG002
+        originals: Originals | None = None,  # noqa: ARG002
+    ) -> AnswersMeter:
         """Return an empty meter."""
         return AnswersMeter()
 
 
-def _joined(parts: Sequence[Tensor]) -> NDArray[np.int64]:
-    """Concatenate class indices (N,) on the CPU; there may be none."""
-    nothing = torch.empty(0, dtype=torch.long)
-    joined: NDArray[np.int64] = torch.cat([nothing, *(part.cpu() for part in parts)]).numpy()
+def _joined(parts: Sequence[Tensor], dtype: torch.dtype) -> NDArray[Any]:
+    """Concatenate figures of images (N,) on the CPU; there may be none."""
+    nothing = torch.empty(0, dtype=dtype)
+    joined: NDArray[Any] = torch.cat([nothing, *(part.cpu() for part in parts)]).numpy()
     return joined

@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nas.tasks.display import Matrix
+
 if TYPE_CHECKING:
     from nas.tasks.classification import Answers
 
@@ -48,7 +50,8 @@ class Confusion:
 
         >>> from nas.tasks.classification import Answers
         >>> import numpy as np
-        >>> answers = Answers(given=np.array([0, 1, 1]), right=np.array([0, 0, 1]))
+        >>> sureness = np.array([0.9, 0.2, 0.6], np.float32)
+        >>> answers = Answers(np.array([0, 1, 1]), np.array([0, 0, 1]), sureness)
         >>> Confusion.of(answers, ("cat", "dog")).counts
         {(0, 0): 1, (0, 1): 1, (1, 1): 1}
         """
@@ -73,6 +76,19 @@ class Confusion:
     def seen(self) -> list[int]:
         """Classes that are the label or the prediction of some image."""
         return sorted({index for pair in self.counts for index in pair})
+
+    def chart(self) -> Matrix:
+        """Return the matrix of the classes that occur."""
+        seen = self.seen()
+        names = tuple(self.classes[index] for index in seen)
+        return Matrix(
+            title="Confusion",
+            note="Rows: the label; columns: the class that the network predicts.",
+            unit="images",
+            rows=names,
+            columns=names,
+            counts=tuple(tuple(self.counts.get((one, other), 0) for other in seen) for one in seen),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data; zeros of the matrix are left out."""

@@ -80,8 +80,8 @@ class DetectSettings(BaseModel):
 
     crop: Fraction = Field(
         default=1.0,
-        description="fraction of images of which a random part that keeps some of the objects is trained on "
-        "(Liu et al. 2016); a detector's",
+        description="fraction of images that are cropped to a random part with some of the objects (Liu et "
+        "al. 2016); a detector's",
     )
     zoom_out: Fraction = Field(
         default=0.0, description="fraction of images that are shrunk on a gray ground; a detector's"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
+from nas.tasks.display import Chart, Table
 from nas.tasks.intervals import Difference
 
 if TYPE_CHECKING:
@@ -107,6 +108,10 @@ class Evidence(Protocol):
         """Return how much higher the metric is than another network's on the same images."""
         ...
 
+    def each(self) -> NDArray[np.float64]:
+        """Return how well the network does on each image, 0..1, (N,): the worst are shown first."""
+        ...
+
     def details(self, classes: Sequence[str]) -> Mapping[str, Any]:
         """Return what else there is to say about the images, as plain data: by class, by size.
 
@@ -115,8 +120,36 @@ class Evidence(Protocol):
         """
         ...
 
+    def tables(self, classes: Sequence[str]) -> Sequence[Table]:
+        """Return the details that people are shown in a terminal and in a report.
+
+        Args:
+            classes: Names of the classes.
+        """
+        ...
+
+    def charts(self, classes: Sequence[str]) -> Sequence[Chart]:
+        """Return what a report draws, such as curves and the confusion matrix.
+
+        Args:
+            classes: Names of the classes.
+        """
+        ...
+
     def joined(self, others: Sequence[Self]) -> Self:
         """Return the evidence of these images and of others."""
+        ...
+
+
+class Originals(Protocol):
+    """The images of a split as their files have them, in the order of the split."""
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Return width and height of an image, upright."""
+        ...
+
+    def target(self, index: int) -> Tensor:
+        """Return what is true of an image at its own size, as targets of one image, (1, ...)."""
         ...
 
 
@@ -327,6 +360,12 @@ class Task(Protocol):
         """
         ...
 
-    def meter(self, *, spec: ArchSpec | None) -> Meter:
-        """Return an empty meter for the outputs of a network with this head, if known."""
+    def meter(self, *, spec: ArchSpec | None, originals: Originals | None = None) -> Meter:
+        """Return an empty meter.
+
+        Args:
+            spec: The network whose outputs it takes, if known.
+            originals: The images that will be added, in this order, to judge the network in their own size;
+                None judges it by the targets that are added.
+        """
         ...

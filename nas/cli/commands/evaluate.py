@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import typer
 from rich.console import Console
 
 from nas.checkpoints.class_file import read_class_file
-from nas.cli.commands.evaluating.detail_tables import detail_tables
+from nas.cli.commands.evaluating.detail_tables import drawn
 from nas.cli.data_options import ImageOptions, data_config
-from nas.cli.images import images_of
+from nas.cli.images import read_images, source_of
 from nas.cli.option_groups import OptionGroup, with_groups
 from nas.cli.provenance import say_run
 from nas.cli.sizes import note_sizes
@@ -26,8 +28,11 @@ from search_spaces.nearest import did_you_mean
 from search_spaces.shell import quoted
 
 if TYPE_CHECKING:
+    from nas.checkpoints.class_map import ClassMap
     from nas.data.images import Dataset
+    from nas.data.source import ImageSource
     from nas.export.models import Model
+    from nas.export.original_images import OriginalImages
     from nas.tasks.task import Evidence, Metric
 
 SPLITS = {"train": ("train",), "val": ("val",), "test": ("test",), "all": ("train", "val", "test")}
@@ -70,7 +75,8 @@ def evaluate(
     path = trained_file(
         file, mend=f"train it first with nas train {quoted(file)} --data {quoted(on.data)}"
     )
-    from nas.checkpoints.scoring import SplitScore, relabelled  # these import torch
+    from nas.checkpoints.class_map import class_map  # these import torch
+    from nas.checkpoints.scoring import SplitScore, relabelled
     from nas.data.finding import tasks_of_source
     from nas.export.models import open_model
 
@@ -84,11 +90,13 @@ def evaluate(
     options = options.model_copy(update={"task": model.feed.task})
     px, usage = model.feed.size_px, model.feed.usage
     note_sizes(console, usage.trained_px, px, done="evaluated", measured=True)
-    data = images_of(options, usage, path, px, console)
+    source = source_of(options, usage, path, console)
+    data = read_images(source, px, console, batch_size=1)
     with waiting(console, "evaluating") as status:
         notes: list[str] = []
-        known = relabelled(data, model.feed.usage, classes=names, notify=notes.append)
-        evidence = _evidence(model, known, SPLITS[on.split], status)
+        known = relabelled(data, usage, classes=names, notify=notes.append)
+        originals = _originals(source, class_map(data.classes, usage, names), SPLITS[on.split])
+        evidence = _evidence(model, known, originals, status)
     for note in notes:
         console.print(note, soft_wrap=True)
     _note_held_out(data, on.split, evidence, console)
@@ -103,8 +111,8 @@ def evaluate(
         f"{100 * found.accuracy:.1f}% ({100 * low:.1f} to {100 * high:.1f}) {_said(metric)} "
         f"{found.images} images at {px} px"
     )
-    for table in detail_tables(evidence, known.classes):
-        results().print(table)
+    for table in evidence.tables(known.classes):
+        results().print(drawn(table))
 
 
 def _said(metric: Metric) -> str:
@@ -145,15 +153,35 @@ def _note_held_out(data: Dataset, split: str, evidence: Evidence, console: Conso
         )
 
 
-def _evidence(model: Model, data: Dataset, splits: tuple[str, ...], status: Waiting) -> Evidence:
+def _originals(
+    source: ImageSource, classes: ClassMap, splits: tuple[str, ...]
+) -> dict[str, OriginalImages]:
+    """Return the images of each split as their files have them."""
+    from nas.export.original_images import OriginalImages  # imports torch
+
+    indices = np.array(classes.indices(), np.int64)
+    return {
+        name: OriginalImages(source.pictures[name], source.preparation, source.task, indices)
+        for name in splits
+    }
+
+
+def _evidence(
+    model: Model, data: Dataset, originals: Mapping[str, OriginalImages], status: Waiting
+) -> Evidence:
     from nas.export.answers import evidence_of  # imports torch
 
     def show(name: str, total: int, done: int) -> None:
         status.update(f"evaluating: {done} of {total} {name} images")
 
-    chosen = {name: getattr(data, name) for name in splits}
     first, *others = (
-        evidence_of(model, part, task=data.task, progress=partial(show, name, len(part)))
-        for name, part in chosen.items()
+        evidence_of(
+            model,
+            getattr(data, name),
+            task=data.task,
+            originals=own,
+            progress=partial(show, name, len(own)),
+        )
+        for name, own in originals.items()
     )
     return first.joined(others)

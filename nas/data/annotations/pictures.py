@@ -55,6 +55,15 @@ class BoxPictures(InFiles):
         most = max((len(rows) for rows in self.objects), default=0)
         return padded([self.objects[index] for index in indices.tolist()], most)
 
+    def original(self, index: int) -> NDArray[np.float32]:
+        """Return the objects of one picture, (m, 6)."""
+        return self.objects[index]
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Return width and height of one picture, upright."""
+        width, height = self.sizes[index].tolist()
+        return width, height
+
 
 def rarest_classes(classes: list[NDArray[np.float32]]) -> NDArray[np.int64]:
     """Return the rarest of the classes of each image, (N,), by the number of its objects.

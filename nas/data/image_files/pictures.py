@@ -13,6 +13,7 @@ from PIL import Image
 
 from nas.data.image_files.names import printable
 from nas.data.image_files.opening import MAX_MEGAPIXELS, open_file, open_plain
+from nas.data.image_files.orientation import SWAPPED, orientation_of
 from nas.data.image_files.preparation import Preparation
 
 
@@ -38,6 +39,14 @@ class Pictures(Protocol):
             size_px: Height and width that they are decoded at.
             preparation: How they are decoded.
         """
+        ...
+
+    def original(self, index: int) -> NDArray[Any]:
+        """Return what is annotated in one picture, at its own size: the target of one image, (...)."""
+        ...
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Return width and height of one picture, upright."""
         ...
 
     def open(self, index: int) -> Image.Image:
@@ -93,6 +102,10 @@ class Labelled:
         """Return the class indices of some pictures, (n,), at any size."""
         return self.labels[indices]
 
+    def original(self, index: int) -> NDArray[np.int64]:
+        """Return the class index of one picture, ()."""
+        return self.labels[index, ...]
+
 
 class InFiles:
     """What pictures in files share."""
@@ -107,6 +120,13 @@ class InFiles:
     def open_plain(self, index: int) -> Image.Image | None:
         """Open a copy of the file without its metadata."""
         return open_plain(self.paths[index], max_megapixels=self.max_megapixels)
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Read the size from the file's header."""
+        with self.open(index) as image:
+            width, height = image.size
+            turned = orientation_of(image.info) in SWAPPED
+        return (height, width) if turned else (width, height)
 
     def describe(self, index: int) -> str:
         """Return the path."""
@@ -165,6 +185,14 @@ class SomePictures:
         """Return the targets of some of the chosen pictures."""
         chosen = self.indices[indices]
         return self.whole.targets(chosen, size_px=size_px, preparation=preparation)
+
+    def original(self, index: int) -> NDArray[Any]:
+        """Return what is annotated in the picture, at its own size."""
+        return self.whole.original(int(self.indices[index]))
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Return width and height of the picture, upright."""
+        return self.whole.size(int(self.indices[index]))
 
     @property
     def names(self) -> tuple[str, ...] | None:

@@ -48,7 +48,7 @@ class MaskPictures(InFiles):
         """One group of all pictures: most have most classes."""
         return np.zeros(len(self), np.int64)
 
-    def mask(self, index: int) -> NDArray[np.uint8]:
+    def original(self, index: int) -> NDArray[np.uint8]:
         """Return the class of each pixel of a picture, (H, W), at its own size and upright.
 
         Raises:
@@ -71,7 +71,7 @@ class MaskPictures(InFiles):
         def fill(number: int) -> Unreadable | None:
             index = int(indices[number])
             try:
-                whole = Image.fromarray(self.mask(index))
+                whole = Image.fromarray(self.original(index))
             except Exception as error:  # noqa: BLE001  plug-ins may raise anything on damaged files
                 return Unreadable(shown(self.masks[index]), reason(error))
             squares[number] = np.asarray(square_mask(whole, size_px, preparation))

@@ -16,49 +16,44 @@ import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
 
+from nas.tasks.detection.judged import JudgedImage
+
 MOST_DETECTIONS = 100
 """Of an image, the best ones, as COCO counts them."""
 
-
-@dataclass(frozen=True)
-class JudgedImage:
-    """What a detector found in an image, and what is there.
-
-    Attributes:
-        truth: float32 (m, 6): class, x1, y1, x2, y2 as fractions of the image, ignored.
-        found: float32 (n, 6): class, score, x1, y1, x2, y2 as fractions of the image.
-        size: Width and height in pixels, by which objects are small (below 32 x 32), medium or large (from
-            96 x 96).
-    """
-
-    truth: NDArray[np.float32]
-    found: NDArray[np.float32]
-    size: tuple[int, int]
+ANY_SIZE = (1, 1)
+"""Pixels of an image whose size is not known; no figure that is given depends on them."""
 
 
 @dataclass(frozen=True)
 class AveragePrecision:
-    """AP of a set of images, each in 0..1; NaN where there are no objects.
+    """COCO's figures of a set of images, each in 0..1; NaN where there are no objects.
+
+    Those by size of the objects are NaN if the size of an image is not known.
 
     Attributes:
-        ap: Mean over classes and IoU thresholds from 0.5 to 0.95.
-        ap50: At an IoU of 0.5.
-        ap75: At an IoU of 0.75.
-        small: `ap` of objects below 32 x 32 pixels.
-        medium: `ap` of objects below 96 x 96 pixels.
-        large: `ap` of the others.
-        by_class: `ap` of each class.
-        by_class_50: `ap50` of each class.
+        ap: AP, the mean over classes and IoU thresholds from 0.5 to 0.95.
+        ap50: AP at an IoU of 0.5.
+        ap75: AP at an IoU of 0.75.
+        ap_sizes: AP of objects below 32 x 32 pixels, below 96 x 96 pixels, and of larger ones.
+        ar: AR, the mean recall, with at most 1, 10 and 100 boxes an image.
+        ar_sizes: AR of objects of the three sizes.
+        by_class: AP of each class.
+        by_class_50: AP at an IoU of 0.5 of each class.
+        by_class_recall: AR of each class.
+        curves: Precision of each class at an IoU of 0.5 and recalls of 0, 0.01, ... 1: (classes, 101).
     """
 
     ap: float
     ap50: float
     ap75: float
-    small: float
-    medium: float
-    large: float
+    ap_sizes: tuple[float, float, float]
+    ar: tuple[float, float, float]
+    ar_sizes: tuple[float, float, float]
     by_class: tuple[float, ...]
     by_class_50: tuple[float, ...]
+    by_class_recall: tuple[float, ...]
+    curves: NDArray[np.float64]
 
 
 class Evaluation:
@@ -71,6 +66,7 @@ class Evaluation:
 
     def __init__(self, images: Sequence[JudgedImage], classes: int) -> None:
         self.images, self.classes = images, classes
+        self._has_sizes = all(image.size is not None for image in images)
         truth = COCO(_truth(images, classes))
         found = truth.loadRes(_found(images)) if any(len(one.found) for one in images) else COCO()
         self._evaluation = COCOeval_faster(
@@ -95,21 +91,32 @@ class Evaluation:
         self._evaluation.accumulate()
         # (thresholds, recalls, classes, ranges of size, numbers of detections)
         precision = self._evaluation.eval["precision"][..., -1]
+        recall = self._evaluation.eval["recall"]  # as precision, without the recalls
+        every = precision[..., 0]
+        classes = range(self.classes)
         return AveragePrecision(
-            ap=_mean(precision[..., 0]),
-            ap50=_mean(precision[0, ..., 0]),
-            ap75=_mean(precision[5, ..., 0]),
-            small=_mean(precision[..., 1]),
-            medium=_mean(precision[..., 2]),
-            large=_mean(precision[..., 3]),
-            by_class=tuple(_mean(precision[:, :, one, 0]) for one in range(self.classes)),
-            by_class_50=tuple(_mean(precision[0, :, one, 0]) for one in range(self.classes)),
+            ap=_mean(every),
+            ap50=_mean(every[0]),
+            ap75=_mean(every[5]),
+            ap_sizes=self._by_size(precision),
+            ar=(_mean(recall[..., 0, 0]), _mean(recall[..., 0, 1]), _mean(recall[..., 0, 2])),
+            ar_sizes=self._by_size(recall[..., -1]),
+            by_class=tuple(_mean(every[:, :, one]) for one in classes),
+            by_class_50=tuple(_mean(every[0, :, one]) for one in classes),
+            by_class_recall=tuple(_mean(recall[:, one, 0, -1]) for one in classes),
+            curves=np.where(every[0] > -1, every[0], np.nan).T,
         )
 
+    def _by_size(self, figures: NDArray[np.float64]) -> tuple[float, float, float]:
+        """Return the mean of small, medium and large objects' figures, whose sizes come last."""
+        if not self._has_sizes:
+            return (float("nan"),) * 3
+        return _mean(figures[..., 1]), _mean(figures[..., 2]), _mean(figures[..., 3])
 
-def _mean(precision: NDArray[np.float64]) -> float:
-    """Return the mean of precisions; -1 stands for a class without objects."""
-    known = precision[precision > -1]
+
+def _mean(figures: NDArray[np.float64]) -> float:
+    """Return the mean of precisions or recalls; -1 stands for a class without objects."""
+    known = figures[figures > -1]
     return float(known.mean()) if known.size else float("nan")
 
 
@@ -133,7 +140,7 @@ def _truth(images: Sequence[JudgedImage], classes: int) -> dict[str, Any]:
             )
     return {
         "images": [
-            {"id": index, "width": image.size[0], "height": image.size[1]}
+            dict(zip(("id", "width", "height"), (index, *(image.size or ANY_SIZE)), strict=True))
             for index, image in enumerate(images)
         ],
         "categories": [{"id": index, "name": str(index)} for index in range(classes)],
@@ -154,8 +161,10 @@ def _found(images: Sequence[JudgedImage]) -> list[dict[str, Any]]:
     ]
 
 
-def _in_pixels(rows: NDArray[np.float32], first: int, size: tuple[int, int]) -> NDArray[np.float64]:
+def _in_pixels(
+    rows: NDArray[np.float32], first: int, size: tuple[int, int] | None
+) -> NDArray[np.float64]:
     """Scale the corners in columns `first` to `first + 3` from fractions to pixels."""
     pixels = rows.astype(np.float64)
-    pixels[:, first : first + 4] *= [size[0], size[1], size[0], size[1]]
+    pixels[:, first : first + 4] *= 2 * (size or ANY_SIZE)
     return pixels

@@ -33,7 +33,7 @@ STORED = 1.5
 if TYPE_CHECKING:
     from nas.data.images import Split
     from nas.tasks.outputs import Outputs
-    from nas.tasks.task import Learning
+    from nas.tasks.task import Learning, Originals
     from search_spaces import ArchSpec
 
 
@@ -151,10 +151,17 @@ class Detection(DenseTask):
         """Return decoding and non-maximum suppression at the network's resolution."""
         return DetectorPostprocessing(torch.tensor(anchors(spec)), kind=_head(spec).scores)
 
-    def meter(self, *, spec: ArchSpec | None) -> DetectionsMeter:
-        """Return an empty meter."""
+    def meter(
+        self, *, spec: ArchSpec | None, originals: Originals | None = None
+    ) -> DetectionsMeter:
+        """Return an empty meter; with originals it also tells small objects from large ones."""
         head = _head(spec)
-        return DetectionsMeter(head.classes, kind=head.scores, anchors=lambda s: _anchors(spec, s))
+        return DetectionsMeter(
+            head.classes,
+            kind=head.scores,
+            anchors=lambda scores: _anchors(spec, scores),
+            originals=originals,
+        )
 
 
 def _head(spec: ArchSpec | None) -> SSDLiteHead:

@@ -13,20 +13,36 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nas.data.annotations.rows import PADDING_CLASS
+from nas.formatting import one_line
 from nas.tasks.bootstrap import interval95, resamples
-from nas.tasks.detection.average_precision import AveragePrecision, Evaluation, JudgedImage
+from nas.tasks.detection.average_precision import AveragePrecision, Evaluation
+from nas.tasks.detection.confusion import chart, counted
 from nas.tasks.detection.decoding import Suppression, detections
 from nas.tasks.detection.found_boxes import FoundBoxes
+from nas.tasks.detection.judged import JudgedImage, f1, matched
 from nas.tasks.detection.losses import image_losses
 from nas.tasks.detection.postprocessing import DetectorPostprocessing, unpadded
+from nas.tasks.detection.voc_precision import voc_precision
+from nas.tasks.display import Chart, Curve, Lines, Table, percent
 from nas.tasks.intervals import Difference
-from nas.tasks.task import Score
-
-ANY_SIZE = (640, 640)
-"""Pixels of an image whose size is not known: AP by size of objects then is of no use."""
+from nas.tasks.task import Originals, Score
 
 DRAWS = 200
 """Resamples of the images: each takes some milliseconds."""
+
+SIZES = ("small", "medium", "large")
+
+TITLES = {
+    "AP50": "ap50",
+    "AP75": "ap75",
+    "AP small": "ap_small",
+    "medium": "ap_medium",
+    "large": "ap_large",
+    "AR": "ar100",
+    "VOC AP": "voc_ap",
+    "VOC 2007": "voc2007_ap",
+}
+"""Figures that people are shown, and their keys in the details."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +67,7 @@ class Detections:
         return Evaluation(self.images, self.classes)
 
     def average_precision(self) -> AveragePrecision:
-        """Return AP over all images, and its parts."""
+        """Return AP over all images, and COCO's other figures."""
         return self._evaluation.average_precision()
 
     def score(self) -> Score:
@@ -69,21 +85,85 @@ class Detections:
         low, high = interval95(self._resampled() - other._resampled(), around=points)
         return Difference(100 * points, 100 * low, 100 * high)
 
+    def each(self) -> NDArray[np.float64]:
+        """Return the F1 score of each image's boxes, (N,): see `judged.matched`."""
+        return np.array([f1(pairs, background=self.classes) for pairs in self._pairs])
+
     def details(self, classes: Sequence[str]) -> dict[str, Any]:
-        """Return AP at single overlaps, by size of the objects and by class; None where there are none."""
-        found = self.average_precision()
-        by_class = zip(classes, found.by_class, found.by_class_50, strict=True)
-        return {
-            "ap50": _known(found.ap50),
-            "ap75": _known(found.ap75),
-            "ap_small": _known(found.small),
-            "ap_medium": _known(found.medium),
-            "ap_large": _known(found.large),
-            "by_class": [
-                {"class": name, "ap": _known(ap), "ap50": _known(ap50)}
-                for name, ap, ap50 in by_class
-            ],
+        """Return COCO's and VOC's further figures, figures by class, and the confusion matrix."""
+        found, voc = self.average_precision(), voc_precision(self.images, self.classes)
+        figures = {
+            "ap50": found.ap50,
+            "ap75": found.ap75,
+            **_by_size("ap", found.ap_sizes),
+            **dict(zip(("ar1", "ar10", "ar100"), found.ar, strict=True)),
+            **_by_size("ar", found.ar_sizes),
+            "voc_ap": voc.all_points,
+            "voc2007_ap": voc.eleven_points,
         }
+        return {
+            **{key: _known(value) for key, value in figures.items()},
+            "by_class": [
+                {
+                    "class": name,
+                    "objects": self._objects(index),
+                    "ap": _known(found.by_class[index]),
+                    "ap50": _known(found.by_class_50[index]),
+                    "ar": _known(found.by_class_recall[index]),
+                }
+                for index, name in enumerate(classes)
+            ],
+            "confusion": self._confusion().tolist(),
+        }
+
+    def tables(self, classes: Sequence[str]) -> tuple[Table, ...]:
+        """Return COCO's figures, VOC's, and those of each class."""
+        details = self.details(classes)
+        rows = details["by_class"]
+        return (
+            Table(
+                tuple(TITLES), (tuple(percent(details[key]) for key in TITLES.values()),), left=0
+            ),
+            Table(
+                ("class", "objects", "AP", "AP50", "AR"),
+                tuple(
+                    (
+                        one_line(row["class"]),
+                        f"{row['objects']:,}",
+                        *(percent(row[key]) for key in ("ap", "ap50", "ar")),
+                    )
+                    for row in rows
+                ),
+                caption="AP and AR in %",
+            ),
+        )
+
+    def charts(self, classes: Sequence[str]) -> tuple[Chart, ...]:
+        """Return precision over recall of each class that has objects, and the confusion matrix."""
+        found = self.average_precision()
+        recall = tuple(np.linspace(0, 1, found.curves.shape[1]).round(2).tolist())
+        curves = tuple(
+            Curve(f"{name} ({percent(ap50)})", recall, tuple(curve.round(4).tolist()))
+            for name, ap50, curve in zip(classes, found.by_class_50, found.curves, strict=True)
+            if np.isfinite(ap50)
+        )
+        note = "At an IoU of 0.5. In brackets: AP50 in percent, the area below the curve."
+        lines = Lines("Precision over recall", note, "recall", "precision", curves)
+        return lines, chart(self._confusion(), classes)
+
+    @cached_property
+    def _pairs(self) -> list[list[tuple[int, int]]]:
+        """The true and found classes of each image."""
+        return [matched(image, background=self.classes) for image in self.images]
+
+    def _confusion(self) -> NDArray[np.int64]:
+        return counted([pair for pairs in self._pairs for pair in pairs], self.classes)
+
+    def _objects(self, class_: int) -> int:
+        """Return the number of objects of a class that count."""
+        return sum(
+            int(((one.truth[:, 0] == class_) & (one.truth[:, 5] == 0)).sum()) for one in self.images
+        )
 
     def _resampled(self) -> NDArray[np.float64]:
         """Return AP of resampled images, (DRAWS,)."""
@@ -102,6 +182,10 @@ class Detections:
         return {key: getattr(self, key) for key in ("images", "classes", "total_loss")}
 
 
+def _by_size(name: str, figures: Sequence[float]) -> dict[str, float]:
+    return {f"{name}_{size}": one for size, one in zip(SIZES, figures, strict=True)}
+
+
 def _known(figure: float) -> float | None:
     return None if np.isnan(figure) else figure
 
@@ -113,6 +197,7 @@ class DetectionsMeter:
         classes: Number of classes.
         kind: See `SSDLiteHead.scores`.
         anchors: From scores (N, A, classes + 1) to their anchors (A, 4).
+        originals: The images as their files have them, if known: objects are small or large by their sizes.
     """
 
     def __init__(
@@ -121,7 +206,9 @@ class DetectionsMeter:
         *,
         kind: Literal["softmax", "sigmoid"],
         anchors: Callable[[Tensor], Tensor],
+        originals: Originals | None = None,
     ) -> None:
+        self._originals = originals
         self._classes, self._kind, self._anchors = classes, kind, anchors
         self._keep = Suppression()
         self._images: list[JudgedImage] = []
@@ -134,7 +221,8 @@ class DetectionsMeter:
             table = np.column_stack(
                 [found.classes.cpu(), found.scores.cpu(), found.corners.cpu()]
             ).astype(np.float32)
-            self._images.append(JudgedImage(rows[rows[:, 0] != PADDING_CLASS], table, ANY_SIZE))
+            size = None if self._originals is None else self._originals.size(len(self._images))
+            self._images.append(JudgedImage(rows[rows[:, 0] != PADDING_CLASS], table, size))
 
     def _found(self, outputs: Tensor | tuple[Tensor, ...], targets: Tensor) -> list[FoundBoxes]:
         """Return the boxes, and add the loss: it cannot be computed from boxes alone."""

@@ -7,7 +7,7 @@ others have no IoU. This is torchmetrics' `MulticlassJaccardIndex` with `average
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import nan
 from typing import Any
@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nas.data.masks.coding import IGNORED
+from nas.formatting import one_line
 from nas.tasks.bootstrap import interval95, resamples
+from nas.tasks.display import Chart, Matrix, Table, percent
 from nas.tasks.intervals import Difference
 from nas.tasks.outputs import Outputs
 from nas.tasks.segmentation.class_maps import nearest
-from nas.tasks.segmentation.logits import cross_entropy, enlarged, parts
-from nas.tasks.task import Score
+from nas.tasks.segmentation.logits import cross_entropy, parts, strips
+from nas.tasks.task import Originals, Score
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +61,17 @@ class PixelCounts:
         whole = self.whole
         return float(np.trace(whole) / max(1, whole.sum()))
 
+    @property
+    def class_accuracy(self) -> float:
+        """Mean accuracy of the classes that occur in the masks, 0..1; 0 if none does."""
+        each = self.accuracy_by_class()
+        return float(each[np.isfinite(each)].mean()) if np.isfinite(each).any() else 0.0
+
+    def accuracy_by_class(self) -> NDArray[np.float64]:
+        """Return the fraction of each class's pixels that are given it, (classes,); NaN without pixels."""
+        whole = self.whole
+        return _fractions(np.diagonal(whole), whole.sum(axis=1))
+
     def iou_by_class(self) -> NDArray[np.float64]:
         """Return the IoU of each class, (classes,); NaN for those that do not occur."""
         return ious(_totals(self.whole))
@@ -79,22 +92,61 @@ class PixelCounts:
         return Difference(100 * points, 100 * low, 100 * high)
 
     def details(self, classes: Sequence[str]) -> dict[str, Any]:
-        """Return pixel accuracy, IoU and pixels by class, and the confusion matrix, as plain data.
+        """Return accuracies, IoU, accuracy and pixels by class, and the confusion matrix, as plain data.
 
         Args:
             classes: Names of the classes.
         """
         whole = self.whole
+        by_class = zip(
+            classes,
+            self.iou_by_class().tolist(),
+            self.accuracy_by_class().tolist(),
+            whole.sum(axis=1).tolist(),
+            strict=True,
+        )
         return {
             "pixel_accuracy": self.pixel_accuracy,
+            "class_accuracy": self.class_accuracy,
             "by_class": [
-                {"class": name, "iou": None if np.isnan(iou) else iou, "pixels": pixels}
-                for name, iou, pixels in zip(
-                    classes, self.iou_by_class().tolist(), whole.sum(axis=1).tolist(), strict=True
-                )
+                {"class": name, "iou": _known(iou), "accuracy": _known(accuracy), "pixels": pixels}
+                for name, iou, accuracy, pixels in by_class
             ],
             "confusion": whole.tolist(),
         }
+
+    def each(self) -> NDArray[np.float64]:
+        """Return the mean IoU of each image over the classes in it, (N,); 1 if no pixel counts."""
+        counts = self.confusion.sum(axis=(1, 2)) > 0
+        return np.where(counts, mean_iou(_totals(self.confusion)), 1.0)
+
+    def tables(self, classes: Sequence[str]) -> tuple[Table, ...]:
+        """Return the accuracies, and IoU, accuracy and pixels of each class."""
+        details = self.details(classes)
+        pixels = max(1, int(self.whole.sum()))
+        accuracies = tuple(percent(details[key]) for key in ("pixel_accuracy", "class_accuracy"))
+        return (
+            Table(("pixel accuracy", "mean class accuracy"), (accuracies,), left=0),
+            Table(
+                ("class", "IoU", "accuracy", "share of pixels"),
+                tuple(
+                    (
+                        one_line(row["class"]),
+                        percent(row["iou"]),
+                        percent(row["accuracy"]),
+                        percent(row["pixels"] / pixels),
+                    )
+                    for row in details["by_class"]
+                ),
+                caption="in %",
+            ),
+        )
+
+    def charts(self, classes: Sequence[str]) -> tuple[Chart, ...]:
+        """Return the confusion matrix of pixels."""
+        counts = tuple(map(tuple, self.whole.tolist()))
+        note = "Rows: the class of the pixels in the masks; columns: the class that they are given."
+        return (Matrix("Confusion", note, "pixels", tuple(classes), tuple(classes), counts),)
 
     def joined(self, others: Sequence[PixelCounts]) -> PixelCounts:
         """Return the counts of these images followed by others'; a process may have none."""
@@ -121,10 +173,18 @@ def _totals(confusion: NDArray[np.integer]) -> NDArray[np.int64]:
 def ious(totals: NDArray[Any]) -> NDArray[np.float64]:
     """Return the IoU of each class, (..., 3, classes) -> (..., classes); NaN for those without pixels."""
     correct, true, given = np.moveaxis(totals, -2, 0)
-    union = (true + given - correct).astype(np.float64)
-    each = np.full(union.shape, np.nan)
-    np.divide(correct, union, out=each, where=union > 0)
-    return each
+    return _fractions(correct, true + given - correct)
+
+
+def _fractions(parts: NDArray[Any], wholes: NDArray[Any]) -> NDArray[np.float64]:
+    """Return parts over wholes; NaN where a whole is 0."""
+    found = np.full(wholes.shape, np.nan)
+    np.divide(parts, wholes, out=found, where=wholes > 0)
+    return found
+
+
+def _known(figure: float) -> float | None:
+    return None if np.isnan(figure) else figure
 
 
 def mean_iou(totals: NDArray[Any]) -> NDArray[np.float64]:
@@ -145,28 +205,51 @@ class PixelMeter:
 
     Args:
         classes: Number of classes, if known: class indices alone do not say it.
+        originals: The images as their files have them, if known: their masks are then read one by one, and
+            take the place of the targets.
     """
 
-    def __init__(self, classes: int | None = None) -> None:
-        self._classes = classes
+    def __init__(self, classes: int | None = None, *, originals: Originals | None = None) -> None:
+        self._classes, self._originals, self._images = classes, originals, 0
         self._confusion: list[Tensor] = []
         self._loss: Tensor | float = 0.0
 
     def add(self, outputs: Outputs, targets: Tensor) -> None:
         """Take in logits (N, classes, h, w), or class indices (N, h, w), and masks (N, H, W)."""
         assert isinstance(outputs, Tensor)
-        if outputs.ndim == 3:
-            assert self._classes is not None
-            self._loss = nan
-            given = nearest(outputs, (targets.shape[-2], targets.shape[-1])).long()
-            self._confusion.append(confusion(given, targets, classes=self._classes))
+        for scores, masks in self._judged(outputs, targets):
+            counts: Tensor | int = 0
+            for given, rows in self._given(scores, masks):
+                counts = counts + confusion(given, rows, classes=self._count(scores))
+            assert isinstance(counts, Tensor)
+            self._confusion.append(counts)
+
+    def _judged(self, outputs: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the outputs for one image or more, with their masks."""
+        if self._originals is None:
+            yield from parts(outputs, targets)
             return
-        for logits, masks in parts(outputs.float(), targets):
-            full = enlarged(logits, masks.shape[-2:])
-            summed, _ = cross_entropy(full, masks)
+        for one in outputs:
+            yield one[None], self._originals.target(self._images).to(outputs.device)
+            self._images += 1
+
+    def _given(self, outputs: Tensor, masks: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the classes that pixels are given, and their true ones; add the loss of logits."""
+        if outputs.ndim == 3:
+            self._loss = nan  # class indices do not say how likely they are
+            yield nearest(outputs, (masks.shape[-2], masks.shape[-1])).long(), masks
+            return
+        for full, rows in strips(outputs.float(), masks):
+            summed, _ = cross_entropy(full, rows)
             self._loss = self._loss + summed.double()
-            given = full.max(dim=1).indices  # on a CPU ten times as fast as argmax
-            self._confusion.append(confusion(given, masks, classes=logits.shape[1]))
+            yield full.max(dim=1).indices, rows  # on a CPU ten times as fast as argmax
+
+    def _count(self, outputs: Tensor) -> int:
+        """Return the number of classes."""
+        if outputs.ndim == 4:
+            return outputs.shape[1]
+        assert self._classes is not None
+        return self._classes
 
     def evidence(self) -> PixelCounts:
         """Return the counts in the order in which images were added."""

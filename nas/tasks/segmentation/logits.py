@@ -42,8 +42,36 @@ def cross_entropy(
 
 
 def parts(logits: Tensor, masks: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Cut a batch into parts whose enlarged logits fit into memory."""
+    """Cut a batch into parts of one image or more whose enlarged logits fit into memory, if they can."""
     height, width = masks.shape[-2:]
     count = max(1, AT_ONCE // (logits.shape[1] * height * width))
     for start in range(0, len(masks), count):
         yield logits[start : start + count], masks[start : start + count]
+
+
+def strips(logits: Tensor, masks: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Enlarge logits (N, classes, h, w) to their masks (N, H, W), in strips of rows that fit into memory.
+
+    Yields:
+        Enlarged logits (N, classes, rows, W), and the same rows of the masks.
+    """
+    height, width = masks.shape[-2:]
+    count = max(1, AT_ONCE // (len(logits) * logits.shape[1] * width))
+    if count >= height:
+        yield enlarged(logits, masks.shape[-2:]), masks
+        return
+    for start in range(0, height, count):
+        stop = min(start + count, height)
+        rows = _rows(logits, start, stop, of=height)
+        yield enlarged(rows, (stop - start, width)), masks[:, start:stop]
+
+
+def _rows(logits: Tensor, start: int, stop: int, *, of: int) -> Tensor:
+    """Enlarge in height only, to `of` rows, of which those from `start` to `stop` are computed."""
+    small = logits.shape[-2]
+    centers = (torch.arange(start, stop, device=logits.device) + 0.5) * small / of - 0.5
+    centers = centers.clamp(0, small - 1)
+    above = centers.floor().long()
+    below = (above + 1).clamp(max=small - 1)
+    weights = (centers - above)[:, None]  # (rows, 1)
+    return logits[..., above, :] * (1 - weights) + logits[..., below, :] * weights

@@ -25,7 +25,7 @@ from search_spaces.heads.transforms import dilate, lraspp
 if TYPE_CHECKING:
     from nas.data.images import Split
     from nas.tasks.outputs import Outputs
-    from nas.tasks.task import Learning
+    from nas.tasks.task import Learning, Originals
     from search_spaces import ArchSpec
 
 
@@ -154,6 +154,11 @@ class Segmentation(DenseTask):
         """Return the choice of each pixel's class, at the network's resolution."""
         return PixelClasses(spec.resolution)
 
-    def meter(self, *, spec: ArchSpec | None) -> PixelMeter:
+    def meter(
+        self,
+        *,
+        spec: ArchSpec | None,
+        originals: Originals | None = None,
+    ) -> PixelMeter:
         """Return an empty meter."""
-        return PixelMeter(None if spec is None else spec.head.classes)
+        return PixelMeter(None if spec is None else spec.head.classes, originals=originals)

@@ -11,12 +11,13 @@ from PIL import Image
 
 from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes
 from nas.checkpoints.usage import Usage
-from nas.cli.commands.evaluating.confusion_table import confusion_tables
+from nas.cli.commands.evaluating.detail_tables import drawn
 from nas.engine.folder.publishing import publish
 from nas.engine.folder.run_folder import RunFolder
 from nas.export.onnx_export import checked_onnx
 from nas.export.onnx_file import describe_onnx, stamp_onnx
 from nas.tasks.confusion import Confusion
+from nas.tasks.confusion_tables import confusion_tables
 from search_spaces.network import build
 from tests.deploying import CLASSES, PX, save, shaded, small_spec, trained_checkpoint, write_photos
 
@@ -269,7 +270,7 @@ def test_many_classes_show_the_weakest_and_the_most_confused(capsys):
     names = tuple(f"c{number}" for number in range(1000))
     counts = {(n, n): 9 for n in range(30)} | {(3, 4): 5, (4, 3): 7, (29, 999): 1}
     for table in confusion_tables(Confusion(names, counts)):
-        results().print(table)
+        results().print(drawn(table))
     out = capsys.readouterr().out
     assert "least accurate of 30" in " ".join(out.split())
     weakest = out[: out.index("most confused")].split()

@@ -25,7 +25,7 @@ from tests.nas.mask_folders import (
 def mask_of(
     found: AnnotatedFolder[MaskPictures], index: int = 0, *, split: str = "train"
 ) -> np.ndarray:
-    return found.splits[split].mask(index)
+    return found.splits[split].original(index)
 
 
 def test_image_and_mask_folders(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_a_mask_is_turned_with_its_photo_if_it_is_stored_like_it(
     photo(tmp_path / "train/images/a.jpg", mask=np.ascontiguousarray(on_disk), orientation=TURNED)
     save(tmp_path / "train/masks/a.png", np.ascontiguousarray(on_disk if stored else upright))
     found = read(tmp_path)
-    assert np.array_equal(found.splits["train"].mask(0), upright)
+    assert np.array_equal(found.splits["train"].original(0), upright)
     assert found.notes == ()
     data = load_dataset(
         str(tmp_path), resolution_px=24
@@ -56,7 +56,7 @@ def test_a_mask_whose_size_does_not_tell_is_taken_as_upright(tmp_path: Path) -> 
     folders(tmp_path)
     photo(tmp_path / "train/images/b.jpg", orientation=3)
     found = read(tmp_path)
-    assert np.array_equal(found.splits["train"].mask(1), values())
+    assert np.array_equal(found.splits["train"].original(1), values())
     assert found.notes == (
         "masks are taken as upright where their size does not tell, for a photo that EXIF turns, such as "
         f"{tmp_path}/train/images/b.jpg",

@@ -12,7 +12,8 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from nas.tasks.detection.average_precision import Evaluation, JudgedImage
+from nas.tasks.detection.average_precision import Evaluation
+from nas.tasks.detection.judged import JudgedImage
 
 CLASSES = 4
 
@@ -82,14 +83,17 @@ def test_every_figure_is_pycocotools_s(seed):
     images = random_images(seed)
     evaluation, stats = by_pycocotools(images)
     ours = Evaluation(images, CLASSES).average_precision()
-    figures = [ours.ap, ours.ap50, ours.ap75, ours.small, ours.medium, ours.large]
-    for got, expected in zip(figures, stats[:6], strict=True):
+    figures = [ours.ap, ours.ap50, ours.ap75, *ours.ap_sizes, *ours.ar, *ours.ar_sizes]
+    for got, expected in zip(figures, stats, strict=True):
         assert got == pytest.approx(expected, abs=1e-9) or (math.isnan(got) and expected == -1)
     precision = evaluation.eval["precision"][:, :, :, 0, 2]
     for one in range(CLASSES):
         known = precision[:, :, one][precision[:, :, one] > -1]
         if known.size:
             assert ours.by_class[one] == pytest.approx(known.mean(), abs=1e-9)
+            np.testing.assert_allclose(ours.curves[one], precision[0, :, one], atol=1e-9)
+            recall = evaluation.eval["recall"][:, one, 0, 2]
+            assert ours.by_class_recall[one] == pytest.approx(recall.mean(), abs=1e-9)
         else:
             assert math.isnan(ours.by_class[one])
 

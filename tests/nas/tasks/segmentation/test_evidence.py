@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -81,7 +83,17 @@ def test_loss_is_the_mean_of_the_pixels_that_count() -> None:
     assert meter.evidence().score().loss == pytest.approx(wanted.item(), rel=1e-5)
 
 
-def test_maps_are_enlarged_in_parts_that_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("room", "shapes"),
+    [
+        (3 * 12, [(3, 5, 12, 9), (3, 5, 12, 9), (1, 5, 12, 9)]),
+        (5, 7 * [(1, 5, 5, 9), (1, 5, 5, 9), (1, 5, 2, 9)]),
+    ],
+    ids=["three images", "five rows"],
+)
+def test_maps_are_enlarged_in_parts_that_fit_into_memory(
+    monkeypatch: pytest.MonkeyPatch, room: int, shapes: list[tuple[int, ...]]
+) -> None:
     masks, _ = drawn(3)
     small = torch.randn(7, 5, 4, 3, generator=torch.Generator().manual_seed(0))
 
@@ -91,27 +103,84 @@ def test_maps_are_enlarged_in_parts_that_fit_into_memory(monkeypatch: pytest.Mon
         return meter.evidence()
 
     whole = found()
-    sizes: list[int] = []
-    enlarged = evidence.enlarged
+    sizes: list[tuple[int, ...]] = []
+    strips = evidence.strips
 
-    def watched(maps: Tensor, size: torch.Size) -> Tensor:
-        sizes.append(len(maps))
-        return enlarged(maps, size)
+    def watched(maps: Tensor, wanted: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        for full, rows in strips(maps, wanted):
+            sizes.append(tuple(full.shape))
+            yield full, rows
 
-    monkeypatch.setattr(evidence, "enlarged", watched)
-    monkeypatch.setattr(logits, "AT_ONCE", 3 * 5 * 12 * 9)
+    monkeypatch.setattr(evidence, "strips", watched)
+    monkeypatch.setattr(logits, "AT_ONCE", room * 5 * 9)
     assert np.array_equal(found().confusion, whole.confusion)
-    assert sizes == [3, 3, 1]
+    assert found().score().loss == pytest.approx(whole.score().loss, rel=1e-5)
+    assert sizes[: len(shapes)] == shapes
+
+
+def test_strips_are_bilinear(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logits, "AT_ONCE", 3 * 4 * 31)
+    small = torch.randn(1, 4, 6, 5, generator=torch.Generator().manual_seed(0))
+    for height in (3, 20, 47):
+        masks = torch.zeros(1, height, 31, dtype=torch.uint8)
+        rows = [full for full, _ in logits.strips(small, masks)]
+        whole = functional.interpolate(small, size=(height, 31), mode="bilinear")
+        torch.testing.assert_close(torch.cat(rows, dim=2), whole)
+
+
+class Masks:
+    """Images of different sizes, whose masks are random."""
+
+    sizes = ((30, 20), (12, 9), (7, 40))
+
+    def __init__(self) -> None:
+        draw = torch.Generator().manual_seed(1)
+        self.masks = [torch.randint(5, (1, h, w), generator=draw).byte() for w, h in self.sizes]
+
+    def size(self, index: int) -> tuple[int, int]:
+        return self.sizes[index]
+
+    def target(self, index: int) -> Tensor:
+        return self.masks[index]
+
+
+def test_originals_take_the_place_of_targets() -> None:
+    originals = Masks()
+    small = torch.randn(3, 5, 4, 3, generator=torch.Generator().manual_seed(0))
+    meter = PixelMeter(originals)
+    blank = torch.zeros(3, 8, 8, dtype=torch.uint8)
+    meter.add(small[:2], blank[:2])
+    meter.add(small[2:], blank[2:])
+    found = meter.evidence()
+    options = {"num_classes": 5, "ignore_index": 255}
+    theirs = MulticlassJaccardIndex(average="macro", **options)
+    accuracy = MulticlassAccuracy(average="macro", **options)
+    for index, mask in enumerate(originals.masks):
+        full = functional.interpolate(
+            small[index : index + 1], size=mask.shape[-2:], mode="bilinear"
+        )
+        theirs.update(full, mask.long())
+        accuracy.update(full, mask.long())
+    assert found.mean_iou == pytest.approx(theirs.compute().item(), abs=1e-6)
+    assert found.class_accuracy == pytest.approx(accuracy.compute().item(), abs=1e-6)
+
+
+def test_each_image_has_a_score() -> None:
+    masks = torch.tensor([[[0, 0], [1, 1]], [[0, 1], [1, 255]], [[255, 255], [255, 255]]]).byte()
+    given = torch.tensor([[[0, 0], [1, 1]], [[0, 0], [1, 0]], [[0, 1], [0, 1]]])
+    # The second: class 0 has 1 of 2 pixels, class 1 has 1 of 2.
+    assert counted(masks, given, 3).each().tolist() == [1, 0.5, 1]
 
 
 def test_details_name_classes_and_leave_out_what_does_not_occur() -> None:
     found = four_pixels().details(("sky", "sea", "sand"))
     assert found["by_class"] == [
-        {"class": "sky", "iou": 0.5, "pixels": 2},
-        {"class": "sea", "iou": 0.5, "pixels": 1},
-        {"class": "sand", "iou": None, "pixels": 0},
+        {"class": "sky", "iou": 0.5, "accuracy": 0.5, "pixels": 2},
+        {"class": "sea", "iou": 0.5, "accuracy": 1, "pixels": 1},
+        {"class": "sand", "iou": None, "accuracy": None, "pixels": 0},
     ]
     assert found["pixel_accuracy"] == 2 / 3
+    assert found["class_accuracy"] == 3 / 4  # of the two classes in the mask
     assert found["confusion"] == [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
 
 

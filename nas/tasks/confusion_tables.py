@@ -1,14 +1,12 @@
-"""Print accuracy by class and the confusion matrix."""
+"""Tables of accuracy by class and of the confusion matrix."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich.box import SIMPLE
-from rich.table import Table
-
 from nas.formatting import one_line, percent
 from nas.tasks.confusion import ClassScore, Confusion
+from nas.tasks.display import Table
 
 MATRIX_CLASSES = 20
 """Maximum number of classes whose matrix fits a terminal."""
@@ -29,43 +27,38 @@ def confusion_tables(confusion: Confusion) -> Iterator[Table]:
 def _matrix(confusion: Confusion) -> Table:
     """Tabulate one row per class: number of images, accuracy, and predictions."""
     seen, scores = confusion.seen(), confusion.by_class()
-    table = _table("class", "images", "right")
-    table.caption = "columns: number of images of the row's class predicted as class 1, 2, ..."
-    for number, _ in enumerate(seen, 1):
-        table.add_column(str(number), justify="right")
+    rows = []
     for number, place in enumerate(seen, 1):
         counts = (confusion.counts.get((place, given), 0) for given in seen)
         cells = [str(count) if count else "." for count in counts]
-        table.add_row(f"{number} {one_line(scores[place].name)}", *_figures(scores[place]), *cells)
-    return table
+        name = f"{number} {one_line(scores[place].name)}"
+        rows.append((name, *_figures(scores[place]), *cells))
+    numbers = (str(number) for number, _ in enumerate(seen, 1))
+    caption = "columns: number of images of the row's class predicted as class 1, 2, ..."
+    return Table(("class", "images", "right", *numbers), tuple(rows), caption=caption)
 
 
 def _weakest(confusion: Confusion) -> Table:
     scores = [score for score in confusion.by_class() if score.images]
     scores.sort(key=lambda score: (score.accuracy or 0.0, score.name))
-    table = _table("class", "images", "right")
-    table.title = f"least accurate of {len(scores):,} (all: --json)"
-    for score in scores[:WORST]:
-        table.add_row(one_line(score.name), *_figures(score))
-    return table
+    return Table(
+        ("class", "images", "right"),
+        tuple((one_line(score.name), *_figures(score)) for score in scores[:WORST]),
+        title=f"least accurate of {len(scores):,} (all: --json)",
+    )
 
 
 def _commonest(confusion: Confusion) -> Table:
     names = confusion.classes
-    table = _table("class", "predicted as", "images")
-    table.columns[1].justify = "left"
-    table.title = "most confused"
-    for right, given, count in confusion.mistakes()[:WORST]:
-        table.add_row(one_line(names[right]), one_line(names[given]), str(count))
-    return table
-
-
-def _table(first: str, *others: str) -> Table:
-    table = Table(box=SIMPLE, pad_edge=False, collapse_padding=True, title_justify="left")
-    table.add_column(first)
-    for title in others:
-        table.add_column(title, justify="right")
-    return table
+    return Table(
+        ("class", "predicted as", "images"),
+        tuple(
+            (one_line(names[right]), one_line(names[given]), str(count))
+            for right, given, count in confusion.mistakes()[:WORST]
+        ),
+        title="most confused",
+        left=2,
+    )
 
 
 def _figures(score: ClassScore) -> tuple[str, str]:
