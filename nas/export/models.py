@@ -50,11 +50,12 @@ class Model:
         return self.run(self.feed.prepare(pixels))
 
     def tensors(self, pixels: NDArray[np.uint8]) -> Outputs:
-        """Return the outputs as a task reads them; see `outputs`."""
+        """Return the outputs as a task reads them, of probabilities their logarithms; see `outputs`."""
         found = self.outputs(pixels)
         if isinstance(found, tuple):
             return tuple(torch.from_numpy(one) for one in found)
-        return torch.from_numpy(found)
+        tensor = torch.from_numpy(found)
+        return tensor.log() if self.feed.outputs == "probabilities" else tensor
 
     def logits(self, pixels: NDArray[np.uint8]) -> Logits:
         """Return the output of a classifier, (n, classes); see `outputs`.

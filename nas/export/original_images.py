@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
-from nas.data.image_files.decode import decode
+from nas.data.image_files.decode import decode, read
 from nas.data.image_files.opening import reason
 from nas.data.image_files.pictures import Pictures
 from nas.data.image_files.preparation import Preparation
+from nas.data.image_files.square import upright
 from nas.data.image_files.unreadable import Unreadable, UnreadableError
 from nas.tasks import task_of
 
@@ -35,6 +37,11 @@ class OriginalImages:
 
     def __len__(self) -> int:
         return len(self.pictures)
+
+    def name(self, index: int) -> str:
+        """Return the path of an image in its folder, or another name."""
+        names = self.pictures.names
+        return self.pictures.describe(index) if names is None else names[index]
 
     def size(self, index: int) -> tuple[int, int]:
         """Return width and height of an image, upright."""
@@ -60,3 +67,22 @@ class OriginalImages:
             UnreadableError: It cannot be read.
         """
         return decode(self.pictures, index, size_px=size_px, preparation=self.preparation)
+
+    def whole(self, index: int, longer_px: int) -> Tensor:
+        """Return all of an image upright, uint8 (3, H, W), at this longer side.
+
+        Raises:
+            UnreadableError: It cannot be read.
+        """
+
+        def resized(image: Image.Image) -> Image.Image:
+            with image:
+                rgb = upright(image, self.preparation)
+            scale = longer_px / max(rgb.size)
+            width, height = (max(1, round(scale * side)) for side in rgb.size)
+            return rgb.resize((width, height), Image.Resampling.BILINEAR)
+
+        found = read(self.pictures, index, resized)
+        if isinstance(found, Unreadable):
+            raise UnreadableError([found])
+        return torch.from_numpy(np.array(found)).permute(2, 0, 1)

@@ -25,6 +25,7 @@ from search_spaces.heads.specs import classifier
 
 if TYPE_CHECKING:
     from nas.data.images import Split
+    from nas.data.masks.coding import Color
     from nas.data.share import Share
     from nas.tasks.outputs import Outputs
     from nas.tasks.postprocessing import Postprocessing
@@ -117,6 +118,15 @@ class Shares:
         """Return the image as it is: a class has no place in it."""
         return pixels.clone()
 
+    def colors(
+        self,
+        classes: Sequence[str],  # noqa: ARG002
+        *,
+        size: tuple[int, int],  # noqa: ARG002
+    ) -> dict[str, Color]:
+        """Return nothing: nothing is drawn."""
+        return {}
+
     def said(self, classes: Sequence[str]) -> str:
         """Return the label, or the most likely class with its probability."""
         best = int(self.probabilities.argmax())
@@ -177,7 +187,7 @@ class AnswersMeter:
 class Classification:
     """The task of networks with a classifier; targets are class indices, int64 (N,)."""
 
-    metric = Metric("accuracy", "top-1 accuracy")
+    metric = Metric("accuracy", "top-1 accuracy", "the probability of the label")
 
     usual = Usual(
         "finetune",

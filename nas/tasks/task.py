@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from nas.data.images import Split
+    from nas.data.masks.coding import Color
     from nas.data.share import Share
     from nas.tasks.outputs import Outputs
     from nas.tasks.postprocessing import Postprocessing
@@ -56,10 +57,12 @@ class Metric(NamedTuple):
     Attributes:
         name: In columns and sentences.
         full: In full.
+        of_image: What the score of one image is; see `Evidence.each`.
     """
 
     name: str
     full: str
+    of_image: str
 
 
 class Usual(NamedTuple):
@@ -183,6 +186,15 @@ class Prediction(Protocol):
 
         Returns:
             uint8 (3, H, W).
+        """
+        ...
+
+    def colors(self, classes: Sequence[str], *, size: tuple[int, int]) -> Mapping[str, Color]:
+        """Return the color of each class that is drawn without its name.
+
+        Args:
+            classes: Names of the classes.
+            size: Width and height at which it is drawn.
         """
         ...
 

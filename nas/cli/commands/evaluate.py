@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from nas.checkpoints.class_map import ClassMap
     from nas.data.images import Dataset
     from nas.data.source import ImageSource
+    from nas.export.examined import Examined
     from nas.export.models import Model
     from nas.export.original_images import OriginalImages
     from nas.tasks.task import Evidence, Metric
@@ -56,6 +57,29 @@ class EvaluateOptions(OptionGroup):
         typer.Option(help="Side in pixels; default: the network's deployed size."),
     ] = None
     classes: ClassFileOption = None
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a page (.html): the worst images beside the truth, curves, what is confused."
+        ),
+    ] = None
+
+    def require_page(self) -> None:
+        """Check the page's name and folder before anything is read.
+
+        Raises:
+            InputError: The folder does not exist, or the name is not of an HTML file.
+        """
+        if self.report is None:
+            return
+        if self.report.suffix.lower() not in (".html", ".htm"):
+            raise InputError(
+                f"--report writes HTML, got {self.report}: give a name that ends with .html"
+            )
+        if not self.report.absolute().parent.is_dir():
+            raise InputError(
+                f"no folder {self.report.parent}: create it, or choose another --report"
+            )
 
 
 @with_groups
@@ -72,12 +96,14 @@ def evaluate(
     A classifier has its top-1 accuracy and the confusion matrix, a detector COCO's AP.
     """
     _require_split(on.split)
+    on.require_page()
     path = trained_file(
         file, mend=f"train it first with nas train {quoted(file)} --data {quoted(on.data)}"
     )
     from nas.checkpoints.class_map import class_map  # these import torch
     from nas.checkpoints.scoring import SplitScore, relabelled
     from nas.data.finding import tasks_of_source
+    from nas.export.examined import examined
     from nas.export.models import open_model
 
     names = read_class_file(on.classes) if on.classes is not None else None
@@ -103,16 +129,32 @@ def evaluate(
     found, metric = SplitScore.of(evidence), task_of(data.task).metric
     if as_json:
         facts = {metric.name: found.accuracy, "ci95": list(found.ci95), "images": found.images}
-        sizes = {"px": px, "trained_px": model.feed.usage.trained_px, "split": on.split}
+        sizes = {"px": px, "trained_px": usage.trained_px, "split": on.split}
         print_json(facts | sizes | dict(evidence.details(known.classes)))
-        return
-    low, high = found.ci95
-    typer.echo(
-        f"{100 * found.accuracy:.1f}% ({100 * low:.1f} to {100 * high:.1f}) {_said(metric)} "
-        f"{found.images} images at {px} px"
-    )
-    for table in evidence.tables(known.classes):
-        results().print(drawn(table))
+    else:
+        low, high = found.ci95
+        typer.echo(
+            f"{100 * found.accuracy:.1f}% ({100 * low:.1f} to {100 * high:.1f}) {_said(metric)} "
+            f"{found.images} images at {px} px"
+        )
+        for table in evidence.tables(known.classes):
+            results().print(drawn(table))
+    if on.report is not None:
+        with waiting(console, "drawing the worst images"):
+            seen = examined(model, evidence, list(originals.values()), known.classes)
+        _write_page(on, path, seen, trained_px=usage.trained_px)
+        console.print(f"{on.report}: open it in a browser", soft_wrap=True)
+
+
+def _write_page(on: EvaluateOptions, path: Path, seen: Examined, *, trained_px: int) -> None:
+    from nas.report.evaluation import write_evaluation  # imports torch
+
+    assert on.report is not None
+    details = [
+        ("Images", f"{on.data}, {'all splits' if on.split == 'all' else on.split}"),
+        ("Network", f"{path}, trained at {trained_px} px"),
+    ]
+    write_evaluation(on.report, seen, network=path.name, details=details)
 
 
 def _said(metric: Metric) -> str:

@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ from nas.data.image_files.room import Room
 from nas.data.image_files.square import square_pixels
 from nas.data.image_files.square import square_rgb as square_rgb
 from nas.data.image_files.unreadable import Unreadable, UnreadableError
+
+Converted = TypeVar("Converted")
 
 ProgressCallback = Callable[[int, int], None]  # done, total
 
@@ -69,15 +72,22 @@ def try_decode(
         with image, ROOM.taken(_megapixels(image, preparation.decoded_px(size_px))):
             return square_pixels(image, size_px, preparation)
 
+    return read(pictures, index, square)
+
+
+def read(
+    pictures: Pictures, index: int, convert: Callable[[Image.Image], Converted]
+) -> Converted | Unreadable:
+    """Return what `convert` makes of one picture as PIL opens it, or why it cannot be read."""
     try:
-        return square(pictures.open(index))
+        return convert(pictures.open(index))
     except Exception as error:  # noqa: BLE001  plug-ins may raise anything on damaged files
         problem = reason(error)
     # If only the metadata is damaged, the pixels are fine.
     try:
         plain = pictures.open_plain(index)
         if plain is not None:
-            return square(plain)
+            return convert(plain)
     except Exception:  # noqa: BLE001, S110  the first error is more informative
         pass
     return Unreadable(pictures.describe(index), problem)

@@ -18,7 +18,7 @@ from nas.tasks.dense import Change, DenseTask
 from nas.tasks.detection.augmentation import change
 from nas.tasks.detection.decoding import detections
 from nas.tasks.detection.evidence import DetectionsMeter
-from nas.tasks.detection.found_boxes import FoundBoxes
+from nas.tasks.detection.found_boxes import DRAWN_SCORE, FoundBoxes
 from nas.tasks.detection.losses import detection_loss
 from nas.tasks.detection.matching import LARGEST_LOG
 from nas.tasks.detection.postprocessing import DetectorPostprocessing, unpadded
@@ -43,7 +43,11 @@ class Detection(DenseTask):
     Targets are objects, float32 (N, M, 6); see `nas.data.annotations.rows`.
     """
 
-    metric = Metric("AP", "COCO's AP (IoU 0.50 to 0.95)")
+    metric = Metric(
+        "AP",
+        "COCO's AP (IoU 0.50 to 0.95)",
+        f"the F1 score of the boxes of a score of {DRAWN_SCORE:g} or more, at an IoU of 0.5",
+    )
 
     usual = Usual(
         "detect",

@@ -13,6 +13,7 @@ from torch import Tensor
 from torchvision.ops import box_iou
 from torchvision.utils import draw_bounding_boxes
 
+from nas.data.masks.coding import Color
 from nas.tasks.colors import color
 
 DRAWN_SCORE = 0.3
@@ -60,7 +61,7 @@ class FoundBoxes:
             (shown.corners * scale).clamp(min=0),
             [_label(classes[int(index)], score) for index, score in shown._pairs()],
             colors=colors,
-            width=max(1, min(height, width) // 150),
+            width=max(2, min(height, width) // 150),
             font=_font(),
             font_size=max(9, min(height, width) // 28),
             fill_labels=True,
@@ -68,6 +69,15 @@ class FoundBoxes:
             label_background_colors=colors,
         )
         return drawn
+
+    def colors(
+        self,
+        classes: Sequence[str],  # noqa: ARG002
+        *,
+        size: tuple[int, int],  # noqa: ARG002
+    ) -> dict[str, Color]:
+        """Return nothing: each box has its name."""
+        return {}
 
     def said(self, classes: Sequence[str]) -> str:
         """Return class and score of the boxes that are drawn."""

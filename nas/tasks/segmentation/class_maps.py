@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nas.data.masks.coding import IGNORED
-from nas.tasks.segmentation.drawing import overlaid
+from nas.data.masks.coding import IGNORED, Color
+from nas.tasks.colors import color
+from nas.tasks.segmentation.drawing import overlaid, shown_classes
 from nas.tasks.segmentation.logits import enlarged
 
 SAID_SIZE = (128, 128)
@@ -38,6 +39,11 @@ class ClassMap(Protocol):
         """
         height, width = pixels.shape[-2:]
         return overlaid(pixels, self.at((width, height)), classes)
+
+    def colors(self, classes: Sequence[str], *, size: tuple[int, int]) -> dict[str, Color]:
+        """Return the colors of the classes that are drawn."""
+        shown = shown_classes(self.at(size), classes)
+        return {"ignored" if i == IGNORED else classes[i]: color(i) for i in shown}
 
     def said(self, classes: Sequence[str]) -> str:
         """Return the fraction of the image that each class covers, the largest first."""

@@ -40,7 +40,7 @@ class Segmentation(DenseTask):
     hard to find.
     """
 
-    metric = Metric("mIoU", "mean IoU")
+    metric = Metric("mIoU", "mean IoU", "the mean IoU over the classes in it")
 
     usual = Usual(
         "segment",

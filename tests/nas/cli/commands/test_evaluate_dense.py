@@ -170,3 +170,29 @@ def test_objects_are_small_or_large_in_the_size_of_their_image(nas, tmp_path):
     found = json.loads(out)
     assert (found["ap_small"], found["ap_large"]) == (None, None)
     assert found["ap_medium"] == pytest.approx(found["AP"])
+
+
+def test_the_page_of_an_evaluation(nas, tmp_path):
+    spec = with_head(REFERENCES["mobilenet_v3_small"](resolution=64), "ssdlite", classes=2)
+    usage = Usage(("cat", "dog"), 64, (0.5,) * 3, (0.25,) * 3, fit="stretch")
+    seed, page = tmp_path / "seed.pt", tmp_path / "page.html"
+    seed.write_bytes(checkpoint_bytes(Checkpoint(spec, build(spec).state_dict(), usage)))
+    data = boxes(tmp_path / "data")
+    code, _, err = nas("evaluate", seed, "--data", data, "--split", "all", "--report", page)
+    assert code == 0, err
+    assert f"{page}: open it in a browser" in err
+    shown = page.read_text()
+    assert "train/0.png" in shown or "test/0.png" in shown
+    assert "data:image/jpeg" in shown
+    assert page.stat().st_size < 7e6  # plotly.js has most of it
+
+
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [("page.pdf", "give a name that ends with .html"), ("no/page.html", "no folder no")],
+)
+def test_wrong_names_of_the_page(nas, tmp_path, monkeypatch, page, expected):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = nas("evaluate", "seed.pt", "--data", "nowhere", "--report", page)
+    assert code == 2
+    assert expected in err
