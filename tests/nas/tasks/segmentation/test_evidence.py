@@ -147,7 +147,7 @@ class Masks:
 def test_originals_take_the_place_of_targets() -> None:
     originals = Masks()
     small = torch.randn(3, 5, 4, 3, generator=torch.Generator().manual_seed(0))
-    meter = PixelMeter(originals)
+    meter = PixelMeter(originals=originals)
     blank = torch.zeros(3, 8, 8, dtype=torch.uint8)
     meter.add(small[:2], blank[:2])
     meter.add(small[2:], blank[2:])
