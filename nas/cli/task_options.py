@@ -7,17 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
-from nas.cli.option_groups import OptionGroup, given
+from nas.cli.data_options import ImageOptions
+from nas.cli.option_groups import given
 from nas.tasks import TASKS
 from search_spaces import InputError
 from search_spaces.nearest import did_you_mean
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaskOptions(OptionGroup):
-    """What is learned, and the network's head for it."""
+class TaskOptions(ImageOptions):
+    """How images are read, what is learned of them, and the network's head for it."""
 
-    panel = "Boxes and masks"
+    panel = "Images, boxes and masks"
 
     task: Annotated[
         str | None,
@@ -35,7 +36,7 @@ class TaskOptions(OptionGroup):
         ),
     ] = None
 
-    def data_settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Any]:
         """Return the settings of `DataConfig`.
 
         Raises:
@@ -46,4 +47,4 @@ class TaskOptions(OptionGroup):
                 f"--task {self.task}: no such task: choose from {', '.join(TASKS)}"
                 f"{did_you_mean(self.task, TASKS)}"
             )
-        return given(task=self.task)
+        return super().settings() | given(task=self.task)

@@ -7,7 +7,6 @@ from typing import Any
 
 import typer
 
-from nas.cli.data_options import ImageOptions
 from nas.cli.option_groups import given, with_groups
 from nas.cli.search.options import (
     DEFAULT_PARENT,
@@ -29,8 +28,7 @@ def search(
     context: typer.Context,
     target: TargetOptions,
     procedure: ProcedureOptions,
-    images: ImageOptions,
-    task: TaskOptions,
+    images: TaskOptions,
     schedule: ScheduleOptions,
     run: SearchRunOptions,
 ) -> None:
@@ -38,8 +36,8 @@ def search(
     procedure.require_one_end()
     run.require_resumed()
     overrides = target.settings() | procedure.settings()
-    data = overrides.get("data", {}) | images.settings() | task.data_settings()
-    overrides |= given(data=data, head=task.head, schedule=schedule.settings())
+    data = overrides.get("data", {}) | images.settings()
+    overrides |= given(data=data, head=images.head, schedule=schedule.settings())
     if run.resume is not None:
         _require_changeable(options_typed(context))
     console, began_s = messages(), time.monotonic()

@@ -12,11 +12,10 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from latency import Cached, Latency, LatencySource, Measured, Paced
-from nas.cli.provenance import say_run
 from nas.cli.search.head import with_head_for
 from nas.cli.search.job import Job, open_controller
 from nas.cli.search.reading import reader, with_fidelity
-from nas.cli.specs import trained_file
+from nas.cli.trained import FILES, open_trained
 from nas.engine.folder.data_changes import Resumed
 from nas.formatting import counted
 from nas.searching.config import ParentConfig, SearchConfig
@@ -44,9 +43,6 @@ APART_PX = 32
 
 RIVALS = "rivals"
 """Folder of a run's copies of the rivals that the user names."""
-
-FILES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
-"""What the names of networks' files end with."""
 
 OF_RUNS = ("seed", "best", "rival", "finalist")
 """Names of files that every run has."""
@@ -89,35 +85,6 @@ def rival_name(path: str) -> str:
     if given.stem in OF_RUNS and run not in ("", RIVALS):
         return run
     return given.stem if given.suffix in FILES else given.name
-
-
-def open_trained(path: str, *, mend: str) -> Checkpoint:
-    """Read a checkpoint, or fetch published weights.
-
-    Args:
-        path: A file, a run's folder, or a published name.
-        mend: What to do without one, for the error.
-
-    Raises:
-        InputError: It is not a trained network, or cannot be read or fetched.
-    """
-    from nas.checkpoints.checkpoint import load_checkpoint  # imports torch
-    from nas.checkpoints.importing import embedded
-    from nas.checkpoints.importing.published import is_published, published_checkpoint
-
-    if path == embedded.NAME and not Path(path).exists():
-        return embedded.embedded_checkpoint()
-    if is_published(path) and not Path(path).exists():
-        return published_checkpoint(path)
-    file = trained_file(path, mend=f"import trained ones with nas import, or {mend}")
-    if file.suffix in FILES[1:] and file.is_file():
-        raise InputError(
-            f"{path} has weights only: make a seed.pt of it with nas import --arch NAME --weights {path}, "
-            "and give that"
-        )
-    checkpoint = load_checkpoint(file)
-    say_run(str(file), checkpoint.run)
-    return checkpoint
 
 
 def beside_parent(

@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -16,13 +17,15 @@ from nas.atomic_files import write_whole
 from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes, load_checkpoint
 from nas.checkpoints.class_file import read_class_file
 from nas.checkpoints.retrain import for_classes
-from nas.cli.data_options import ImageOptions, absolute, data_config, found_again
+from nas.cli.data_options import absolute, data_config, found_again
 from nas.cli.images import open_images
 from nas.cli.specs import of_run, open_spec, stem
+from nas.cli.task_options import TaskOptions
 from nas.cli.teachers import run_teacher, teacher_config
 from nas.cli.train.classifier import require_classifier
 from nas.cli.train.options import NetworkOptions, RecipeOptions, TrainOptions
 from nas.cli.train.running import RESULT, START, TrainingJob
+from nas.cli.trained import open_trained
 from nas.data.config import DataConfig
 from nas.data.finding import task_of_source
 from nas.data.images import Dataset
@@ -36,8 +39,9 @@ from nas.engine.folder.run_folder import (
     require_writable,
 )
 from nas.engine.folder.run_teacher import COPY, RunTeacher
-from nas.tasks import task_of_spec
-from nas.training.named_recipes import OF_TASK, read_recipe
+from nas.tasks import task_of, task_of_spec
+from nas.tasks.heads import headed
+from nas.training.named_recipes import read_recipe
 from nas.training.recipe import Recipe
 from nas.training_runs.config import TrainConfig
 from search_spaces import REFERENCES, ArchSpec, InputError
@@ -56,7 +60,7 @@ def begin(
     recipe: RecipeOptions,
     network: NetworkOptions,
     *,
-    images: ImageOptions,
+    images: TaskOptions,
     console: Console,
 ) -> TrainingJob:
     """Open the inputs of a new training, say what it will do, and create its folder.
@@ -64,24 +68,13 @@ def begin(
     Raises:
         InputError: An option is invalid or has no effect, an input cannot be opened, or two do not fit.
     """
-    if name is None:
-        raise InputError("give a network to train, or --resume with a run's folder")
+    settings = images.settings()
+    name, seed, start, spec = _network(name, network)
     if options.data is None:
         raise InputError("give --data with a folder of annotated images, or a data set's name")
-    path = name if name.endswith(".pt") else of_run(name, ".pt")
-    seed = None if network.from_scratch or path is None else str(path)
-    require_classifier(
-        name,
-        seed,
-        from_scratch=network.from_scratch,
-        new_classifier=network.new_classifier,
-        classes=network.classes,
-    )
     names = None if network.classes is None else read_class_file(network.classes)
-    spec = open_spec(name, network.changes())
-    start = None if seed is None else load_checkpoint(seed)
-    task = task_of_source(options.data)
-    default = OF_TASK.get(task, "proxy" if start is None else "finetune")
+    usual = task_of(images.task or task_of_source(options.data)).usual
+    default = usual.from_scratch if start is None else usual.recipe
     chosen = recipe.recipe or default
     how = read_recipe(chosen, recipe.settings(), base=default)
     schedule = options.schedule()
@@ -93,19 +86,22 @@ def begin(
     output = options.output or _free_output(name)
     require_writable_file(output, source=name, is_chosen=options.output is not None)
     _require_place(options)
-    wanted, own_px = _wanted(options, images, start, None if _is_reference(name) else spec)
+    own = None if _is_reference(name) else spec
+    wanted, own_px = _wanted(options, settings, start, own)
     data = open_images(
         wanted,
         console,
         batch_size=how.batch_size,
-        of=None if seed is None else Path(seed),
+        of=seed,
         how=how,
         crop=_crop(how, start),
     )
     if start is not None:
-        if network.new_classifier or task_of_spec(start.spec) != data.task:
-            start = _with_new_head(start, data, seed=options.seed or 0)
+        if network.new_classifier or images.head or task_of_spec(start.spec) != data.task:
+            start = _with_new_head(start, data, images.head, seed=options.seed or 0)
         start, data = for_classes(start, data, classes=names, notify=partial(_say, console))
+    elif images.head:
+        spec = headed(spec, data.task, classes=len(data.classes), head=images.head)
     config = TrainConfig(
         network=name,
         output=output.absolute(),
@@ -184,9 +180,43 @@ def _crop(recipe: Recipe, start: Checkpoint | None) -> float:
     return recipe.evaluation_crop(1.0 if start is None else start.usage.crop)
 
 
-def _with_new_head(start: Checkpoint, data: Dataset, *, seed: int) -> Checkpoint:
+def _network(
+    name: str | None, network: NetworkOptions
+) -> tuple[str, Path | None, Checkpoint | None, ArchSpec]:
+    """Open the network to train.
+
+    Returns:
+        Its name, its file and its checkpoint if it has weights, and its spec.
+
+    Raises:
+        InputError: There is none, or two are given, or it cannot be opened.
+    """
+    if network.backbone is not None:
+        if name is not None or network.from_scratch:
+            other = "--from-scratch" if name is None else name
+            raise InputError(
+                f"--backbone {network.backbone} is the network to begin with: leave {other} out"
+            )
+        start = open_trained(network.backbone, mend="give SPEC to train from scratch")
+        return network.backbone, of_run(network.backbone, ".pt"), start, start.spec
+    if name is None:
+        raise InputError("give a network to train, or --resume with a run's folder")
+    path = Path(name) if name.endswith(".pt") else of_run(name, ".pt")
+    seed = None if network.from_scratch else path
+    require_classifier(
+        name,
+        None if seed is None else str(seed),
+        from_scratch=network.from_scratch,
+        new_classifier=network.new_classifier,
+        classes=network.classes,
+    )
+    spec = open_spec(name, network.changes())
+    return name, seed, None if seed is None else load_checkpoint(seed), spec
+
+
+def _with_new_head(start: Checkpoint, data: Dataset, head: str | None, *, seed: int) -> Checkpoint:
     draw = torch.Generator().manual_seed(seed)
-    return start.for_task(data.task, data.classes, generator=draw)
+    return start.for_task(data.task, data.classes, head=head, generator=draw)
 
 
 def _say(console: Console, note: str) -> None:
@@ -204,11 +234,10 @@ def _is_reference(name: str) -> bool:
 
 
 def _wanted(
-    options: TrainOptions, images: ImageOptions, start: Checkpoint | None, spec: ArchSpec | None
+    options: TrainOptions, settings: dict[str, Any], start: Checkpoint | None, spec: ArchSpec | None
 ) -> tuple[DataConfig, int | None]:
     """Return which images to read, and the network's own size; a reference network has none."""
     own_px = None if spec is None else spec.resolution
-    settings = images.settings()
     if start is not None:
         settings |= {"background": start.usage.background}
     settings.setdefault("decoding_workers", min(8, max(2, (os.cpu_count() or 1) // 2)))

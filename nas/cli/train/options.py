@@ -100,8 +100,9 @@ class RecipeOptions(OptionGroup):
         str | None,
         typer.Option(
             metavar="NAME|FILE",
-            help="proxy, paper, photos, finetune, or a YAML file (docs/reference/recipes.md); default: "
-            "finetune for a seed, proxy from scratch.",
+            help="proxy, paper, photos, finetune, detect, segment, or a YAML file "
+            "(docs/reference/recipes.md); default: detect for boxes, segment for masks, finetune for other "
+            "seeds, proxy from scratch.",
         ),
     ] = None
     epochs: Annotated[float | None, typer.Option(help="Passes over the training images.")] = None
@@ -128,10 +129,18 @@ class RecipeOptions(OptionGroup):
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkOptions(ScaleOptions):
-    """Which weights of a seed to keep, and the width of a reference network."""
+    """Which weights to begin with, and the width of a reference network."""
 
     panel = "Weights, classes, width"
 
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|NAME",
+            help="Begin with this trained network in place of SPEC: a checkpoint, a run's folder, or "
+            "published weights such as mobilenet_v3_large.",
+        ),
+    ] = None
     new_classifier: Annotated[
         bool,
         typer.Option(
