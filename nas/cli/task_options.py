@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 
 from nas.cli.data_options import ImageOptions
-from nas.cli.option_groups import given
 from nas.tasks import TASKS
 from search_spaces import InputError
 from search_spaces.nearest import did_you_mean
@@ -47,4 +46,6 @@ class TaskOptions(ImageOptions):
                 f"--task {self.task}: no such task: choose from {', '.join(TASKS)}"
                 f"{did_you_mean(self.task, TASKS)}"
             )
-        return super().settings() | given(task=self.task)
+        own = super().settings()
+        own.pop("head", None)  # the network's, not the images'
+        return own
