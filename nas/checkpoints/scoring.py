@@ -50,6 +50,11 @@ def score(checkpoint: Checkpoint, data: Dataset, splits: Sequence[str]) -> Split
     Raises:
         InputError: A class of the data is unknown to the network or ambiguous.
     """
+    return SplitScore.of(evidence_on(checkpoint, data, splits))
+
+
+def evidence_on(checkpoint: Checkpoint, data: Dataset, splits: Sequence[str]) -> Evidence:
+    """Return what a checkpoint does on each image of splits of the data; see `score`."""
     data = relabelled(data, checkpoint.usage)
     network = checkpoint.network()
     mean, std = checkpoint.usage.mean, checkpoint.usage.std
@@ -57,7 +62,7 @@ def score(checkpoint: Checkpoint, data: Dataset, splits: Sequence[str]) -> Split
         evidence(network, getattr(data, name), mean=mean, std=std, task=data.task)
         for name in splits
     )
-    return SplitScore.of(first.joined(others))
+    return first.joined(others)
 
 
 def relabelled(

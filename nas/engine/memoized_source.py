@@ -16,19 +16,24 @@ class MemoizedSource:
     """A latency source that asks another once per network; also callable, returning milliseconds.
 
     An unstable reading is not repeated: a network's latency must not change while networks are compared.
-    Readings are scaled to the device's speed at the first one, since hours lie between them.
+    Readings are scaled to one speed of the device, since hours lie between them.
 
     Args:
         source: The source to ask.
         progress: Called with the number of networks asked so far.
+        pace_ms: The anchor's latency that readings are scaled to; None takes that of the first one.
     """
 
     def __init__(
-        self, source: LatencySource, progress: Callable[[int], None] = lambda _: None
+        self,
+        source: LatencySource,
+        progress: Callable[[int], None] = lambda _: None,
+        *,
+        pace_ms: float | None = None,
     ) -> None:
         self.source, self.progress = source, progress
         self.readings: dict[str, Latency] = {}
-        self._pace_ms: float | None = None
+        self._pace_ms = pace_ms
 
     @property
     def device(self) -> Device:
@@ -82,7 +87,8 @@ class MemoizedSource:
         A measured reading calibrates a lazy lookup table; its earlier estimates are dropped.
         """
         self._pace_ms = self._pace_ms or reading.anchor_ms
+        reading = reading.scaled_to_anchor(self._pace_ms)
         if isinstance(self.source, LazyTable) and not reading.estimate:
             self.source.calibrate(spec, reading)
             self.readings = {k: r for k, r in self.readings.items() if not r.estimate}
-        self.readings[spec.fingerprint] = reading.scaled_to_anchor(self._pace_ms)
+        self.readings[spec.fingerprint] = reading

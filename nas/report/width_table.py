@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from netadapt.narrowing.depth import kept_blocks
 from search_spaces import ArchSpec, HeadSpec
+from search_spaces.heads.specs import DenseHead, LRASPPHead, RASPPHead, SSDLiteHead
 
 Pair = tuple[int, int]
 """Channels before and after; 0 after if the block was dropped."""
@@ -16,8 +18,9 @@ class WidthRow:
     """Widths of one layer.
 
     Attributes:
-        name: `stem`, `block 3`, `head` or `hidden`.
-        expansion: Of a block's expansion; None if it has none.
+        name: `stem`, `block 3`, `head`, `hidden`, `filters` or `extra 0`.
+        expansion: Of a block's expansion, or the inner width of a detector's extra layer; None if it has
+            none.
         output: Of its output.
     """
 
@@ -44,7 +47,16 @@ def width_rows(before: ArchSpec, after: ArchSpec) -> list[WidthRow]:
         rows.append(WidthRow(f"block {index}", expansion, (old.out, new.out if new else 0)))
     if before.head.conv:
         rows.append(WidthRow("head", None, (before.head.conv, after.head.conv)))
-    heads = before.head, after.head
-    if isinstance(heads[0], HeadSpec) and isinstance(heads[1], HeadSpec) and heads[0].hidden:
-        rows.append(WidthRow("hidden", None, (heads[0].hidden, heads[1].hidden)))
-    return rows
+    return [*rows, *_head_rows(before.head, after.head)]
+
+
+def _head_rows(before: HeadSpec | DenseHead, after: HeadSpec | DenseHead) -> Iterator[WidthRow]:
+    """Yield the widths of a head behind its convolution."""
+    match before, after:
+        case HeadSpec(), HeadSpec() if before.hidden:
+            yield WidthRow("hidden", None, (before.hidden, after.hidden))
+        case SSDLiteHead(), SSDLiteHead():
+            for index, (old, new) in enumerate(zip(before.extras, after.extras, strict=True)):
+                yield WidthRow(f"extra {index}", (old.inner, new.inner), (old.out, new.out))
+        case LRASPPHead() | RASPPHead(), LRASPPHead() | RASPPHead():
+            yield WidthRow("filters", None, (before.filters, after.filters))

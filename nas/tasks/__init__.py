@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
-from nas.tasks.task import Task
+from nas.tasks.task import Metric, Task
 from search_spaces import ArchSpec
 from search_spaces.errors import InputError
 from search_spaces.heads.specs import LRASPPHead, RASPPHead, SSDLiteHead
@@ -38,6 +38,16 @@ def task_of_spec(spec: ArchSpec) -> str:
     if isinstance(spec.head, SSDLiteHead):
         return DETECT
     return SEGMENT if isinstance(spec.head, LRASPPHead | RASPPHead) else CLASSIFY
+
+
+def metric_of_spec(spec: ArchSpec) -> Metric:
+    """Return the metric that networks with this head are compared by.
+
+    >>> from search_spaces.references import mobilenet_v2
+    >>> metric_of_spec(mobilenet_v2()).name
+    'accuracy'
+    """
+    return task_of(task_of_spec(spec)).metric
 
 
 @cache  # tasks have no state

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Self
 
 Z95 = 1.96
@@ -29,6 +30,21 @@ class Difference:
     points: float
     low: float
     high: float
+
+    @classmethod
+    def mean(cls, differences: Sequence[Self]) -> Self:
+        """Return the mean of differences on the same images.
+
+        Its interval is the mean of theirs: other images would change all of them alike, so it does not
+        become narrower.
+
+        >>> Difference.mean([Difference(1.0, -1.0, 3.0), Difference(2.0, 1.0, 4.0)])
+        Difference(points=1.5, low=0.0, high=3.5)
+        """
+        points, low, high = (
+            fmean(getattr(one, field) for one in differences) for field in ("points", "low", "high")
+        )
+        return cls(points, low, high)
 
     @classmethod
     def of(cls, ours: Sequence[bool], theirs: Sequence[bool]) -> Self:

@@ -11,6 +11,7 @@ from nas.engine.final_scores import name_of
 from nas.engine.trial import Trial
 from nas.formatting import counted
 from nas.statistics.confidence_intervals import difference_with_interval, mean_in_words
+from nas.tasks.intervals import Difference
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Comparison:
         ours: Accuracies of the adapted network, 0..1, one per seed.
         theirs: Accuracies of the baseline.
         images: The images that they were evaluated on: `test` or `held-out`.
+        paired: The difference on the same images, with its interval over images like these; the mean of
+            the trainings. None if unknown.
     """
 
     baseline: str
@@ -30,6 +33,7 @@ class Comparison:
     ours: tuple[float, ...]
     theirs: tuple[float, ...]
     images: str = "test"
+    paired: Difference | None = None
 
     @property
     def points(self) -> float:
@@ -44,15 +48,21 @@ class Comparison:
 
     @property
     def by_chance(self) -> bool:
-        """Whether chance may explain the difference: 0 is within the interval."""
-        return self.ci95_points is None or self.ci95_points[0] <= 0 <= self.ci95_points[1]
+        """Whether chance may explain the difference: 0 is within an interval, over seeds or images."""
+        if self.ci95_points is None:
+            return True
+        over_images = [(self.paired.low, self.paired.high)] if self.paired else []
+        return any(low <= 0 <= high for low, high in (self.ci95_points, *over_images))
 
     @property
     def _difference(self) -> tuple[float, float | None]:
         return difference_with_interval(_in_points(self.ours), _in_points(self.theirs))
 
-    def sentence(self) -> str:
+    def sentence(self, metric: str = "accuracy") -> str:
         """Return the verdict as text.
+
+        Args:
+            metric: Name of the metric.
 
         >>> print(Comparison("uniform", "scratch", (0.80, 0.81, 0.82), (0.81, 0.82, 0.82)).sentence())
         Trained from scratch, on test images: NetAdapt 81.0% ± 2.5, uniform 81.7% ± 1.4 (3 seeds, 95%
@@ -60,14 +70,18 @@ class Comparison:
         """
         means = f"NetAdapt {mean_in_words(self.ours)}, {self.baseline} {mean_in_words(self.theirs)}"
         spread = ", 95% intervals" if max(len(self.ours), len(self.theirs)) > 1 else ""
-        how = f"{TRAINED[self.training].capitalize()}, on {self.images} images"
+        named = "" if metric == "accuracy" else f"{metric} "
+        how = f"{TRAINED[self.training].capitalize()}, {named}on {self.images} images"
         begin = f"{how}: {means} ({self._seeds()}{spread}). NetAdapt is "
         begin += f"{abs(self.points):.1f} points {'better' if self.points >= 0 else 'worse'}"
         if self.ci95_points is None:
             return f"{begin}; one seed does not show how much of that is chance."
         low, high = self.ci95_points
         verdict = "not significant" if self.by_chance else "significant"
-        return f"{begin} (95% interval {low:+.1f} to {high:+.1f}): {verdict}."
+        interval = f"{low:+.1f} to {high:+.1f}"
+        if (paired := self.paired) is not None:
+            interval = f"over seeds {interval}, over images {paired.low:+.1f} to {paired.high:+.1f}"
+        return f"{begin} (95% interval {interval}): {verdict}."
 
     def _seeds(self) -> str:
         counts = sorted({len(self.ours), len(self.theirs)})
@@ -86,11 +100,19 @@ class Comparison:
             "points": round(self.points, 3),
             "ci95_points": self.ci95_points and [round(end, 3) for end in self.ci95_points],
             "by_chance": self.by_chance,
-        }
+        } | self._of_images()
+
+    def _of_images(self) -> dict[str, Any]:
+        if self.paired is None:
+            return {}
+        return {"images_ci95_points": [round(self.paired.low, 3), round(self.paired.high, 3)]}
 
 
 def comparisons(
-    finals: Sequence[Trial], baselines: Sequence[str], tested: Mapping[str, float]
+    finals: Sequence[Trial],
+    baselines: Sequence[str],
+    tested: Mapping[str, float],
+    paired: Mapping[str, Difference],
 ) -> list[Comparison]:
     """Compare the adapted network with each baseline, by kind of final training; skip failures.
 
@@ -99,6 +121,7 @@ def comparisons(
         baselines: Names of the baselines.
         tested: Test accuracies (`nas.engine.final_scores`). If one is missing, the comparison uses held-out
             accuracies.
+        paired: Differences on the same test images: see `nas.adapting.results.paired`.
     """
     found = []
     for name in baselines:
@@ -112,7 +135,9 @@ def comparisons(
                 for side in (ours, theirs)
             )
             images = "test" if known else "held-out"
-            found.append(Comparison(name, training, first, second, images))
+            pairs = [paired[name_of(trial)] for trial in theirs if name_of(trial) in paired]
+            difference = Difference.mean(pairs) if known and pairs else None
+            found.append(Comparison(name, training, first, second, images, difference))
     return found
 
 

@@ -11,6 +11,7 @@ from nas.adapting.kinds import OWN_KINDS, baseline_of
 from nas.adapting.plan import AdaptPlan
 from nas.adapting.results.adapt_result import AdaptResult, write_results
 from nas.adapting.results.comparison import comparisons
+from nas.adapting.results.paired import paired, read_paired
 from nas.engine.final_scores import name_of, read_tested, tested, untested
 from nas.engine.folder.run_folder import RunFolder
 from nas.engine.trial import Trial
@@ -18,6 +19,7 @@ from nas.engine.trial import Trial
 if TYPE_CHECKING:
     from nas.checkpoints.checkpoint import Checkpoint
     from nas.data.images import Dataset
+    from nas.tasks.task import Evidence
 
 
 def conclude(
@@ -41,7 +43,7 @@ def conclude(
         seed_accuracy: Held-out accuracy of the seed, 0..1.
         baselines: Names of the baselines.
     """
-    from nas.checkpoints.scoring import score
+    from nas.checkpoints.scoring import evidence_on, score
     from nas.checkpoints.torch_files import state_of
     from nas.data.image_files.unreadable import UnreadableError
 
@@ -54,23 +56,30 @@ def conclude(
     adapted = replace(seed, spec=shrink.current.spec, weights=state_of(weights), usage=usage)
     found = read_baselines(folder)
 
-    def on_test(trial: Trial) -> float:
+    on_test: dict[str, Evidence] = {}
+
+    def evidence(trial: Trial) -> Evidence:
+        """Return what a network does on the test images, once for its score and the comparison."""
+        if name_of(trial) in on_test:
+            return on_test[name_of(trial)]
         plan.watcher.testing(trial)
         baseline = found.get(baseline_of(trial.kind))
         spec = baseline.spec if baseline else shrink.current.spec
         state = state_of(folder.weights_path(trial.key).read_bytes())
-        return score(replace(seed, spec=spec, weights=state), data, ("test",)).accuracy
+        network = replace(seed, spec=spec, weights=state)
+        return on_test.setdefault(name_of(trial), evidence_on(network, data, ("test",)))
 
     kept = [trial for trial in trained if folder.weights_path(trial.key).is_file()]
     test_accuracy: float | None = None
     try:
-        known = tested(folder, kept, on_test)
+        known = tested(folder, kept, lambda trial: evidence(trial).score().accuracy)
+        differences = paired(folder, kept, evidence)
         test_accuracy = (
             score(adapted, data, ("test",)).accuracy if best is None else known[name_of(best)]
         )
     except UnreadableError as error:
         untested(error, folder)
-        known = read_tested(folder)
+        known, differences = read_tested(folder), read_paired(folder)
     result = AdaptResult(
         folder=folder,
         seed_spec=seed.spec,
@@ -82,7 +91,7 @@ def conclude(
         family=tuple(plan.trials),
         finals=tuple(finals),
         baselines=tuple(found[name] for name in baselines if name in found),
-        comparisons=tuple(comparisons(trained, list(baselines), known)),
+        comparisons=tuple(comparisons(trained, list(baselines), known, differences)),
         tested=known,
         test_accuracy=test_accuracy,
     )

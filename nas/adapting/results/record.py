@@ -15,12 +15,15 @@ from nas.adapting.family import Planned, StepPlan, confirmed_path, read_confirme
 from nas.adapting.kinds import is_curve
 from nas.adapting.results.comparison import Comparison, comparisons
 from nas.adapting.results.metadata import KIND, REMEDY, AdaptMetadata, read_adapt_metadata
+from nas.adapting.results.paired import read_paired
 from nas.adapting.results.stored_result import StoredResult
 from nas.atomic_files import read_object
 from nas.engine.final_scores import read_tested
 from nas.engine.folder.records import parse_record
 from nas.engine.folder.run_folder import RunFolder
 from nas.engine.trial import Trial, read_trials
+from nas.tasks import metric_of_spec
+from nas.tasks.intervals import Difference
 from search_spaces import ArchSpec, InputError
 from search_spaces.spec import from_dict
 
@@ -65,6 +68,7 @@ class AdaptRecord:
         baselines: The baselines, by file name: `uniform`, and `uniform-step-3` for an intermediate network.
         missing: Names of baselines that were not found.
         tested: Accuracies on the test images, 0..1: see `nas.engine.final_scores`.
+        paired: Differences on the same test images: see `nas.adapting.results.paired`.
         result: Contents of `result.json`; None if it is missing or out of date.
     """
 
@@ -76,6 +80,7 @@ class AdaptRecord:
     baselines: dict[str, Baseline]
     missing: Sequence[str]
     tested: dict[str, float]
+    paired: dict[str, Difference]
     result: StoredResult | None
 
     @classmethod
@@ -107,7 +112,10 @@ class AdaptRecord:
         found, lacking = read_baselines(folder), missing_baselines(folder)
         known = read_tested(folder)
         settings = metadata.step_settings(where=folder / "run.json")
-        return cls(folder.path, metadata, settings, steps, finals, found, lacking, known, kept)
+        paired = read_paired(folder)
+        return cls(
+            folder.path, metadata, settings, steps, finals, found, lacking, known, paired, kept
+        )
 
     @property
     def name(self) -> str:
@@ -118,6 +126,11 @@ class AdaptRecord:
     def seed(self) -> ArchSpec:
         """The network that the run started from."""
         return from_dict(self.metadata.seed.spec, where="run.json, seed")
+
+    @cached_property
+    def metric(self) -> str:
+        """Name of the metric that accuracies are."""
+        return metric_of_spec(self.seed).name
 
     @property
     def seed_latency(self) -> Latency:
@@ -175,7 +188,7 @@ class AdaptRecord:
     @property
     def comparisons(self) -> list[Comparison]:
         """Comparisons of the adapted network with its baselines."""
-        return comparisons(self.finals, self.baseline_names, self.tested)
+        return comparisons(self.finals, self.baseline_names, self.tested, self.paired)
 
     @property
     def latencies(self) -> list[Latency]:

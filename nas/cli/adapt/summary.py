@@ -14,9 +14,10 @@ from nas.adapting.kinds import HOW
 from nas.adapting.results.metadata import read_adapt_metadata
 from nas.adapting.teacher import sentence
 from nas.display.output import command, listed, noted
-from nas.formatting import counted, distinguished, duration, percent, three_digits
+from nas.formatting import counted, distinguished, duration, figure, percent, three_digits
 from nas.report.adapt.text import NO_BASELINE, measured
 from nas.report.width_table import WidthRow, width_rows
+from nas.tasks import metric_of_spec
 from search_spaces.shell import quoted
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def conclude(
         scored_before: Whether the run had a result before, and so had scored the test images.
         took_s: Seconds since the command started.
     """
+    metric = metric_of_spec(result.spec).name
     console.print(_trajectory(result))
     console.print(_widths(width_rows(result.seed_spec, result.spec)))
     now, target = distinguished(result.latency.median_ms, target_ms)
@@ -55,7 +57,7 @@ def conclude(
     for kind in sorted({trial.kind for trial in result.finals}):
         each = sorted((t for t in result.finals if t.kind == kind), key=lambda t: t.index)
         console.print(
-            f"trained {HOW[kind]}: {', '.join(map(_accuracy, each))} on held-out images",
+            f"trained {HOW[kind]}: {', '.join(_figure(t, metric) for t in each)} on held-out images",
             soft_wrap=True,
         )
     metadata = read_adapt_metadata(result.folder / "run.json")
@@ -65,27 +67,27 @@ def conclude(
     if (better := result.better_step) is not None:
         console.print(
             noted(
-                "The final training lowered the accuracy",
+                f"The final training lowered the {metric}",
                 f", so adapted.pt and adapted.onnx keep the weights of the last step "
                 f"({percent(better.accuracy or 0.0)} on held-out images): train longer (--final-epochs)",
             ),
             soft_wrap=True,
         )
+    seed_ms, steps = result.seed_latency.median_ms, counted(len(result.family), "step")
     console.print(
-        f"seed {percent(result.seed_accuracy)} at {three_digits(result.seed_latency.median_ms)} ms -> "
-        f"{now} ms (target {target} ms) at "
-        f"{result.px} px in {counted(len(result.family), 'step')}; this took {duration(took_s)}",
+        f"seed {figure(result.seed_accuracy, metric)} at {three_digits(seed_ms)} ms -> {now} ms "
+        f"(target {target} ms) at {result.px} px in {steps}; this took {duration(took_s)}",
         soft_wrap=True,
     )
     again = " (this run had scored the test images before)" if scored_before else ""
     if result.test_accuracy is not None:
         console.print(
-            f"test accuracy: {percent(result.test_accuracy)} at {result.px} px{again}",
+            f"test {metric}: {percent(result.test_accuracy)} at {result.px} px{again}",
             soft_wrap=True,
         )
     if result.onnx is not None:
         console.print(
-            f"adapted.onnx, {result.px} px: {percent(result.onnx.accuracy)} on the "
+            f"adapted.onnx, {result.px} px: {figure(result.onnx.accuracy, metric)} on the "
             f"{result.onnx.images:,} held-out images in ONNX Runtime",
             soft_wrap=True,
         )
@@ -117,7 +119,7 @@ def _compare(result: AdaptResult, console: Console) -> None:
             soft_wrap=True,
         )
     for comparison in result.comparisons:
-        console.print(comparison.sentence(), soft_wrap=True)
+        console.print(comparison.sentence(metric_of_spec(result.spec).name), soft_wrap=True)
     for name in missing_baselines(result.folder):
         console.print(NO_BASELINE.format(name), soft_wrap=True)
     if not result.comparisons and not missing_baselines(result.folder):
@@ -127,14 +129,14 @@ def _compare(result: AdaptResult, console: Console) -> None:
         console.print(f"to compare with a uniform width multiplier: {resume}", soft_wrap=True)
 
 
-def _accuracy(trial: Trial) -> str:
-    return f"failed: {trial.error}" if trial.accuracy is None else percent(trial.accuracy)
+def _figure(trial: Trial, metric: str) -> str:
+    return f"failed: {trial.error}" if trial.accuracy is None else figure(trial.accuracy, metric)
 
 
 def _trajectory(result: AdaptResult) -> Table:
     """Tabulate the steps, one row each."""
     table = Table(title=f"trajectory, at {result.px} px", box=SIMPLE, pad_edge=False)
-    for title in ("step", "accuracy", "latency ms", "MAdds", "params"):
+    for title in ("step", metric_of_spec(result.spec).name, "latency ms", "MAdds", "params"):
         table.add_column(title, justify="right")
     for step, accuracy, ms, params, madds in result.trajectory:
         sizes = (f"{three_digits(madds / 1e6)}M", f"{three_digits(params / 1e6)}M")

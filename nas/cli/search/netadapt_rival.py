@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latency import Cached, LatencySource, Paced
+from latency import Cached, LatencySource, Measured, Paced
+from latency.estimates.lazy_table import LazyTable
+from latency.measuring.anchor import ANCHOR
 from nas.adapting.config import AdaptConfig
 from nas.adapting.job import AdaptJob
 from nas.adapting.watching import AdaptWatcher
@@ -15,7 +17,7 @@ from nas.engine.memoized_source import MemoizedSource
 from nas.engine.schedule_config import ScheduleConfig
 from nas.run_adapt import adapt
 from nas.searching.planning.from_parent import NETADAPT_DELTA, NETADAPT_STEPS
-from nas.training.named_recipes import read_recipe
+from nas.training.named_recipes import OF_TASK, read_recipe
 from nas.training.teacher_config import TeacherConfig
 from netadapt.shrink import Shrink
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from nas.checkpoints.checkpoint import Checkpoint
     from nas.data.images import Dataset
+    from search_spaces import ArchSpec
 
 
 BELOW = 0.01
@@ -59,24 +62,36 @@ class NetAdaptRival:
             target_ms=target_ms * (1 - BELOW),
             delta=NETADAPT_DELTA,
             keep="taylor",
-            recipe=read_recipe("finetune", {"steps": NETADAPT_STEPS}),
+            recipe=read_recipe(OF_TASK.get(data.task, "finetune"), {"steps": NETADAPT_STEPS}),
             final="none",
             teacher=TeacherConfig(path="seed"),
             teach_proposals=True,
             schedule=self.schedule,
             seed=self.seed,
         )
-        # NetAdapt confirms a network's latency by new readings, which a cache would not take.
-        source, watcher = MemoizedSource(_uncached(self.source)), _Steps(notify)
-        adapt(parent, data=data, latency=source, config=config, folder=folder, watcher=watcher)
+        asked = proposals_source(self.source, parent.spec)
+        adapt(
+            parent, data=data, latency=asked, config=config, folder=folder, watcher=_Steps(notify)
+        )
         return load_checkpoint(folder / "adapted.pt")
 
 
-def _uncached(source: LatencySource) -> LatencySource:
-    """Return a source that measures each time that it is asked."""
-    if isinstance(source, Paced):
-        return source.uncached
-    return source.source if isinstance(source, Cached) else source
+def proposals_source(source: LatencySource, parent: ArchSpec) -> MemoizedSource:
+    """Return the source that NetAdapt asks, in the place of a search's own.
+
+    A device that measures is asked for the pieces of proposals, and for whole networks only once they are
+    chosen; these are read anew, which a cache would not do. Readings are of the search's pace.
+
+    Args:
+        source: The device of the search.
+        parent: The network that is narrowed.
+    """
+    inner = source.source if isinstance(source, Cached | Paced) else source
+    if not isinstance(inner, Measured):
+        return MemoizedSource(inner)
+    pace_ms = source.anchor_ms if isinstance(source, Paced) else None
+    # The table's entries are relative to the usual anchor, in whichever run they are taken.
+    return MemoizedSource(LazyTable(inner.with_anchor(ANCHOR), reference=parent), pace_ms=pace_ms)
 
 
 class _Steps(AdaptWatcher):

@@ -10,7 +10,7 @@ from latency import Latency
 from nas.adapting.kinds import CURVE, FINETUNE, SCRATCH, TRAINED, TRAININGS, baseline_of, kind_of
 from nas.adapting.results.record import AdaptRecord
 from nas.engine.trial import Trial
-from nas.formatting import counted, percent, reading
+from nas.formatting import counted, metric_title, percent, reading
 from nas.report.charts import (
     AXIS,
     BLUE,
@@ -46,14 +46,15 @@ def family_and_baselines(run: AdaptRecord) -> Figure:
         "height": 560,
         "legend": LAYOUT["legend"] | {"y": -0.2, "yanchor": "top"},  # the buttons are above
         "xaxis": AXIS | {"title": {"text": latency}},
-        "yaxis": AXIS | {"title": {"text": f"Accuracy on held-out images at {run.px} px (%)"}},
+        "yaxis": AXIS
+        | {"title": {"text": f"{metric_title(run.metric)} on held-out images at {run.px} px (%)"}},
         "shapes": [target_line(run.metadata.target_ms)],
         "annotations": [_target_name(run)],
     }
     return {"data": [trace for trace in data if trace["x"]], "layout": layout}
 
 
-def _points(points: Sequence[tuple[str, Latency, float]], name: str) -> Figure:
+def _points(run: AdaptRecord, points: Sequence[tuple[str, Latency, float]], name: str) -> Figure:
     """Return a trace of points (title, latency, accuracy in 0..1)."""
     return {
         "type": "scatter",
@@ -61,13 +62,13 @@ def _points(points: Sequence[tuple[str, Latency, float]], name: str) -> Figure:
         "name": name,
         "x": [latency.median_ms for _, latency, _ in points],
         "y": [100 * accuracy for _, _, accuracy in points],
-        "hovertext": [_hover(*point) for point in points],
+        "hovertext": [_hover(*point, metric=run.metric) for point in points],
         "hoverinfo": "text",
     }
 
 
-def _hover(title: str, latency: Latency, accuracy: float) -> str:
-    lines = [f"accuracy {percent(accuracy)}", *wrap(f"latency {reading(latency)}", 60)]
+def _hover(title: str, latency: Latency, accuracy: float, *, metric: str) -> str:
+    lines = [f"{metric} {percent(accuracy)}", *wrap(f"latency {reading(latency)}", 60)]
     return "<br>".join([f"<b>{escape(title)}</b>", *map(escape, lines)])
 
 
@@ -78,7 +79,7 @@ def _proposals(run: AdaptRecord) -> Figure:
         for place, (planned, trial) in enumerate(step.entries)
         if place != step.chosen and trial and trial.accuracy is not None and planned.latency
     ]
-    return _points(points, "other proposals") | marker("#C3CAD1", size=5, symbol="circle")
+    return _points(run, points, "other proposals") | marker("#C3CAD1", size=5, symbol="circle")
 
 
 def _family(run: AdaptRecord) -> Figure:
@@ -89,12 +90,14 @@ def _family(run: AdaptRecord) -> Figure:
     ]
     line = {"mode": "lines+markers", "line": {"color": BLUE, "width": 1.5}}
     points = [("the seed", run.seed_latency, run.metadata.accuracy), *points]
-    return _points(points, "NetAdapt, each step") | marker(BLUE, size=8, symbol="circle") | line
+    return (
+        _points(run, points, "NetAdapt, each step") | marker(BLUE, size=8, symbol="circle") | line
+    )
 
 
 def _seed(run: AdaptRecord) -> Figure:
     point = ("the seed", run.seed_latency, run.metadata.accuracy)
-    return _points([point], "the seed") | marker(INK, size=11, symbol="star")
+    return _points(run, [point], "the seed") | marker(INK, size=11, symbol="star")
 
 
 def _curve(run: AdaptRecord, name: str, color: str) -> Figure:
@@ -106,7 +109,7 @@ def _curve(run: AdaptRecord, name: str, color: str) -> Figure:
         if t.latency is not None and t.accuracy is not None
     ]
     line = {"mode": "lines+markers", "line": {"color": color, "width": 1.5, "dash": "dot"}}
-    named = _points(points, f"{name}, same fine-tuning steps")
+    named = _points(run, points, f"{name}, same fine-tuning steps")
     return named | marker(color, size=8, symbol="square") | line
 
 
@@ -121,10 +124,10 @@ def _final(run: AdaptRecord, training: str, baseline: str, color: str) -> Figure
     trained = [t for t in run.finals if t.kind == kind and t.accuracy is not None]
     title = f"{name}, {SHORT[training]}"
     if not trained or trained[0].latency is None:
-        return _points([], title)
+        return _points(run, [], title)
     mean, half = mean_with_interval([t.accuracy or 0.0 for t in trained])
     shown = f"{name}, {TRAINED[training]}: {counted(len(trained), 'seed')}"
-    figure = _points([(shown, trained[0].latency, mean)], title)
+    figure = _points(run, [(shown, trained[0].latency, mean)], title)
     if half is not None:
         figure["error_y"] = {"array": [100 * half], "thickness": 1.2, "width": 5, "color": color}
     return figure | marker(color, size=12, symbol=SYMBOLS[training])

@@ -7,8 +7,9 @@ from pathlib import Path
 from nas.adapting.results.record import AdaptRecord
 from nas.atomic_files import write_whole
 from nas.engine.folder.run_folder import RunFolder
+from nas.formatting import metric_title
 from nas.report.adapt.family_chart import family_and_baselines
-from nas.report.adapt.table import FINAL_TITLES, STEP_TITLES, final_rows, step_tables
+from nas.report.adapt.table import FINAL_TITLES, final_rows, step_tables, step_titles
 from nas.report.adapt.text import details, files, headline, next_commands, verdict
 from nas.report.adapt.trajectory_chart import trajectory
 from nas.report.adapt.widths_chart import widths_before_and_after
@@ -34,6 +35,7 @@ def render(folder: RunFolder) -> str:
         "adapt_report_template.html",
         kind="NetAdapt",
         run=run,
+        metric_title=metric_title(run.metric),
         headline=headline(run),
         verdict=verdict(run),
         alike=not comparisons or any(c.by_chance or c.points < 0 for c in comparisons),
@@ -41,7 +43,7 @@ def render(folder: RunFolder) -> str:
         failures=counted_failures("Discarded", (str(trial.error) for trial in run.failed)),
         final_titles=FINAL_TITLES,
         final_rows=final_rows(run),
-        step_titles=STEP_TITLES,
+        step_titles=step_titles(run),
         steps=step_tables(run),
         files=files(run),
         commands=next_commands(run),

@@ -11,7 +11,7 @@ from nas.adapting.results.comparison import accuracies
 from nas.adapting.results.record import AdaptRecord, StepRecord
 from nas.engine.final_scores import name_of
 from nas.engine.trial import Trial
-from nas.formatting import counted, marked_interval, percent, three_digits
+from nas.formatting import counted, marked_interval, metric_title, percent, three_digits
 from nas.statistics.confidence_intervals import mean_in_words
 from search_spaces import count
 
@@ -29,7 +29,16 @@ class StepTable:
     rows: list[tuple[list[str], bool, bool]]
 
 
-STEP_TITLES = ("Proposal", "Accuracy", "Latency, ms", "95% interval", "Score", "Standing")
+def step_titles(run: AdaptRecord) -> tuple[str, ...]:
+    """Return the titles of a step's table."""
+    return (
+        "Proposal",
+        metric_title(run.metric),
+        "Latency, ms",
+        "95% interval",
+        "Score",
+        "Standing",
+    )
 
 
 def step_tables(run: AdaptRecord) -> list[StepTable]:

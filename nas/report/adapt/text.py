@@ -7,7 +7,7 @@ from nas.adapting.kinds import TRAINED
 from nas.adapting.results.comparison import accuracies
 from nas.adapting.results.record import AdaptRecord
 from nas.adapting.teacher import sentence
-from nas.formatting import counted, percent, reading, split_sizes, three_digits
+from nas.formatting import counted, metric_title, percent, reading, split_sizes, three_digits
 from nas.statistics.confidence_intervals import mean_in_words
 from search_spaces.shell import quoted
 
@@ -16,7 +16,7 @@ FILES = {
     "adapted.pt": "its checkpoint, which other commands accept as a seed",
     "adapted.onnx": "the network as ONNX",
     "family": "the network chosen in every step and its weights, step-N.yaml and step-N.pt",
-    "family.csv": "their accuracy, latency and size; step 0 is the seed",
+    "family.csv": "their figures; step 0 is the seed",
     "proposals.jsonl": "log of the fine-tuned proposals, one per line",
     "finals.jsonl": "log of the final trainings",
     "rivals": "the baselines",
@@ -51,9 +51,9 @@ def headline(run: AdaptRecord) -> list[str]:
     if not run.result.reached:
         sentences.append("The target was not reached: no layer could be narrowed further.")
     if (test_accuracy := run.result.test_accuracy) is None:
-        sentences.append("No test accuracy: the test images could not be read when the run ended.")
+        sentences.append(f"No test {run.metric}: the test images could not be read at the end.")
     else:
-        sentences.append(f"Test accuracy of adapted.pt: {percent(test_accuracy)}.")
+        sentences.append(f"Test {run.metric} of adapted.pt: {percent(test_accuracy)}.")
     if (onnx := run.result.onnx) is not None:
         sentences.append(
             f"Exported as adapted.onnx and run by ONNX Runtime, it has {percent(onnx.accuracy)} on the "
@@ -74,7 +74,7 @@ def _trainings(run: AdaptRecord) -> list[str]:
             parts.append(f"{words} {_mean(found)}")
     if not parts and run.family:
         parts = [f"{percent(run.family[-1][1].accuracy or 0.0)} after the last step's fine-tuning"]
-    seed = f"Accuracy on held-out images: the seed has {percent(run.metadata.accuracy)}"
+    seed = f"{metric_title(run.metric)} on held-out images: the seed has {percent(run.metadata.accuracy)}"
     sentences = [f"{seed}, the adapted network {', '.join(parts)}." if parts else f"{seed}."]
     taught = run.settings.teach_proposals
     if run.metadata.teacher is not None and (run.finals or taught):
@@ -97,7 +97,7 @@ def verdict(run: AdaptRecord) -> list[str]:
             "whether narrowing layer by layer was worth it.",
             f"To compare: {_again(run, compare=True)}",
         ]
-    sentences = [*(comparison.sentence() for comparison in run.comparisons), *missing]
+    sentences = [*(each.sentence(run.metric) for each in run.comparisons), *missing]
     for name in run.baseline_names:
         if name in run.baselines:
             baseline = run.baselines[name]
@@ -108,10 +108,11 @@ def verdict(run: AdaptRecord) -> list[str]:
                 else f"{name}: {baseline.about}, {reading(baseline.latency)}."
             )
     sentences.append(
-        "The intervals are over random seeds of the final trainings; NetAdapt itself ran once. From "
-        "scratch, both networks have the same recipe and random seeds. Fine-tuned, the baseline "
-        "starts from the seed's weights and trains for as many steps in total as the adapted "
-        "network: those of NetAdapt's steps and those of the final training."
+        "Intervals over seeds are those of the final trainings; NetAdapt itself ran once. Intervals over "
+        "images are of the difference on the same test images, the mean over seeds. From scratch, both "
+        "networks have the same recipe and random seeds. Fine-tuned, the baseline starts from the seed's "
+        "weights and trains for as many steps in total as the adapted network: those of NetAdapt's steps "
+        "and those of the final training."
     )
     if run.metadata.teacher is not None:
         sentences.append(
@@ -142,7 +143,7 @@ def details(run: AdaptRecord) -> list[tuple[str, str]]:
         (
             "Steps",
             f"each saves at least {settings.delta:g} of the seed's latency, or a half to an eighth of "
-            f"that if no layer group can; the proposal of best {_metric(settings.metric)} is chosen; a "
+            f"that if no layer group can; the proposal of best {_score(run)} is chosen; a "
             f"network more than {settings.tolerance:.0%} below the target is widened again",
         ),
         (
@@ -190,8 +191,9 @@ def _latencies(run: AdaptRecord) -> str:
     return "measured at batch 1"
 
 
-def _metric(metric: str) -> str:
-    return "accuracy" if metric == "accuracy" else "ratio of accuracy change to latency saved"
+def _score(run: AdaptRecord) -> str:
+    name = run.metric
+    return name if run.settings.metric == "accuracy" else f"ratio of {name} change to latency saved"
 
 
 def files(run: AdaptRecord) -> list[tuple[str, str]]:

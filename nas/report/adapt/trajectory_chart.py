@@ -7,7 +7,7 @@ from typing import Any
 
 from latency import Latency
 from nas.adapting.results.record import AdaptRecord
-from nas.formatting import percent, reading, three_digits
+from nas.formatting import metric_title, percent, reading, three_digits
 from nas.report.charts import AXIS, BLUE, LAYOUT, Figure, marker, target_label, target_line
 from search_spaces import ArchSpec, count
 
@@ -22,7 +22,7 @@ def trajectory(run: AdaptRecord) -> Figure:
     latencies = [run.seed_latency, *(p.latency for p, _ in run.family if p.latency is not None)]
     names = ["the seed", *(planned.name for planned, _ in run.family)]
     hover = [
-        _hover(*point)
+        _hover(*point, metric=run.metric)
         for point in zip(range(len(names)), names, accuracies, latencies, specs, strict=True)
     ]
     values = {
@@ -35,7 +35,7 @@ def trajectory(run: AdaptRecord) -> Figure:
         data[1]["error_y"] = _bars(latencies)
     kind = "ms, estimated, not measured" if run.estimate else "ms"
     titles = {
-        "y": f"Accuracy at {run.px} px (%)",
+        "y": f"{metric_title(run.metric)} at {run.px} px (%)",
         "y2": f"Latency ({kind})",
         "y3": "Multiply-adds (M)",
     }
@@ -91,10 +91,12 @@ def _bars(latencies: list[Latency]) -> Figure:
     }
 
 
-def _hover(step: int, name: str, accuracy: float, latency: Latency, spec: ArchSpec) -> str:
+def _hover(
+    step: int, name: str, accuracy: float, latency: Latency, spec: ArchSpec, *, metric: str
+) -> str:
     cost = count(spec)
     lines = [
-        f"accuracy {percent(accuracy)}",
+        f"{metric} {percent(accuracy)}",
         f"latency {reading(latency)}",
         f"{three_digits(cost.madds / 1e6)}M MAdds, {three_digits(cost.params / 1e6)}M params",
     ]

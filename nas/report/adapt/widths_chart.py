@@ -8,18 +8,17 @@ from nas.report.charts import AXIS, BLUE, GREY, LAYOUT, Figure
 from nas.report.width_table import Pair, WidthRow, width_rows
 from search_spaces import ArchSpec
 
-HEAD = ("head", "hidden")
+HEAD = ("head", "hidden", "filters")
+"""Rows of the head that have one width."""
 
 
 def widths_before_and_after(before: ArchSpec, after: ArchSpec) -> Figure:
-    """Plot two panels over the layers: expansions (with the head's widths if they changed), and outputs.
+    """Plot two panels over the layers, of the head those that changed: expansions, and outputs.
 
     The seed is drawn as an outline, the adapted network filled.
     """
     # The head is by far the widest; drawn without need it would make all other layers look narrow.
-    rows = [
-        r for r in width_rows(before, after) if r.name not in HEAD or r.output[0] != r.output[1]
-    ]
+    rows = [row for row in width_rows(before, after) if _in_body(row) or _changed(row)]
     inner = {_place(r): r.expansion for r in rows if r.expansion} | {
         r.name: r.output for r in rows if r.name in HEAD
     }
@@ -46,6 +45,15 @@ def widths_before_and_after(before: ArchSpec, after: ArchSpec) -> Figure:
         *_bars(outer, axis="y2", legend=False),
     ]
     return {"data": data, "layout": layout}
+
+
+def _in_body(row: WidthRow) -> bool:
+    return row.name.startswith(("stem", "block"))
+
+
+def _changed(row: WidthRow) -> bool:
+    pairs = (row.expansion, row.output)
+    return any(pair is not None and pair[0] != pair[1] for pair in pairs)
 
 
 def _place(row: WidthRow) -> str:

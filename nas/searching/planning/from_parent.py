@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from nas.engine.memoized_source import CONFIRMATIONS
 from nas.searching.config import SearchConfig
 from nas.searching.fidelity import full_lengths
 from nas.searching.planning.forecast import PARENT, STARTING_S, Cost, Span
@@ -30,6 +31,12 @@ NETADAPT_OVERHEAD = 1.5
 
 NETADAPT_READINGS = 5
 """Networks measured in a step to find the new width of one group."""
+
+NETADAPT_NEIGHBORS = 3
+"""Groups whose proposals have pieces that were not timed in the first step: those near the one narrowed."""
+
+NETADAPT_PIECES = 0.5
+"""Time to find the pieces of a reading that are new, relative to measuring a whole network."""
 
 NETADAPT_PROPOSALS = 1 / 4
 """Part of the groups that can save enough in a step, each of which is fine-tuned."""
@@ -152,10 +159,15 @@ def _netadapt_s(
     measured_s: float,
     workers: int,
 ) -> float:
-    """Return the time to narrow the parent, in seconds: most of it measures proposals, one at a time."""
+    """Return the time to narrow the parent, in seconds.
+
+    Proposals are measured by pieces, one at a time; the network of each step, by itself.
+    """
     between = replace(pace, part=(1 + pace.part) / 2)  # from the parent's size to the target's
     tuned_s = between.training_s(NETADAPT_STEPS * batch_size)
     proposal_s = (tuned_s + between.reading_s(val_images)) / workers
     steps = math.ceil(NETADAPT_OVERHEAD * (1 - pace.part) / NETADAPT_DELTA)
-    group_s = NETADAPT_READINGS * measured_s + NETADAPT_PROPOSALS * proposal_s
-    return steps * len(width_groups(parent)) * group_s
+    groups = len(width_groups(parent))
+    asked = NETADAPT_READINGS * (groups + NETADAPT_NEIGHBORS * (steps - 1)) if steps else 0
+    latency_s = (NETADAPT_PIECES * asked + CONFIRMATIONS * steps) * measured_s
+    return latency_s + steps * groups * NETADAPT_PROPOSALS * proposal_s

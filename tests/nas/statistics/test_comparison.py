@@ -1,11 +1,13 @@
 """Whether a difference is chance: against tables and the formulas written out."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from nas.adapting.results.comparison import Comparison, comparisons
 from nas.statistics.confidence_intervals import difference_with_interval, mean_with_interval
+from nas.tasks.intervals import Difference
 from tests.nas.test_small_parts import trial
 
 
@@ -63,6 +65,18 @@ def test_a_difference_beyond_chance_is_called_one():
     assert behind.ci95_points == pytest.approx([-end for end in reversed(clear.ci95_points)])
 
 
+def test_a_difference_on_few_images_may_be_chance_however_steady_the_seeds_are():
+    steady = Comparison("uniform", "finetune", (0.90, 0.91, 0.905), (0.88, 0.89, 0.885))
+    assert not steady.by_chance
+    few = replace(steady, paired=Difference(2.0, -1.5, 5.5))
+    assert few.by_chance
+    assert few.sentence("AP").startswith("Fine-tuned from the seed's weights, AP on test images:")
+    assert "over images -1.5 to +5.5): not significant." in few.sentence("AP")
+    assert few.to_dict()["images_ci95_points"] == [-1.5, 5.5]
+    many = replace(steady, paired=Difference(2.0, 0.5, 3.5))
+    assert not many.by_chance
+
+
 def test_they_are_made_from_the_trainings_that_succeeded():
     finals = [
         trial(0, 0.80, 1.0, kind="scratch"),
@@ -74,18 +88,21 @@ def test_they_are_made_from_the_trainings_that_succeeded():
         trial(0, 0.70, 1.0, kind="finetune"),
         trial(0, 0.71, 1.0, kind="other-finetune"),
     ]
-    made = comparisons(finals, ["uniform", "other", "absent"], {})
+    made = comparisons(finals, ["uniform", "other", "absent"], {}, {})
     held_out = [
         Comparison("uniform", "scratch", (0.80, 0.82), (0.78, 0.79), images="held-out"),
         Comparison("other", "finetune", (0.70,), (0.71,), images="held-out"),
     ]
     assert made == held_out
+    paired = {"uniform-scratch-0": Difference(10.0, 2.0, 18.0)}
     # On the test images, once all of a comparison have been looked at there.
     tested = {"scratch-0": 0.6, "scratch-1": 0.61, "uniform-scratch-0": 0.5, "finetune-0": 0.4}
-    assert comparisons(finals, ["uniform", "other"], tested) == held_out
+    assert comparisons(finals, ["uniform", "other"], tested, paired) == held_out
     tested["uniform-scratch-1"] = 0.51
-    first, second = comparisons(finals, ["uniform", "other"], tested)
-    assert first == Comparison("uniform", "scratch", (0.6, 0.61), (0.5, 0.51), images="test")
+    first, second = comparisons(finals, ["uniform", "other"], tested, paired)
+    assert first == Comparison(
+        "uniform", "scratch", (0.6, 0.61), (0.5, 0.51), "test", Difference(10.0, 2.0, 18.0)
+    )
     assert second == held_out[1]
     assert "on test images" in first.sentence()
     assert "on held-out images" in second.sentence()
