@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +12,15 @@ from numpy.typing import NDArray
 from nas.data.image_files.decode import (
     ProgressCallback,
     decode_into,
+    for_each,
     part_of,
     sample,
     shorter_side,
 )
+from nas.data.image_files.opening import reason
 from nas.data.image_files.pictures import Pictures
-from nas.data.image_files.unreadable import Unreadable
+from nas.data.image_files.unreadable import Unreadable, UnreadableError
+from nas.data.regions import Regions
 from nas.data.source import ImageSource
 
 COMPARED_PX = 16
@@ -37,7 +41,7 @@ SIDES_READ = 2000
 
 @dataclass(frozen=True)
 class Member:
-    """One image of a group of copies."""
+    """One image of a group of copies; its label names all classes that are in it."""
 
     split: str
     label: str
@@ -57,7 +61,7 @@ class Copies:
 
     @property
     def across_classes(self) -> bool:
-        """Whether some have another class: then all but one are labelled wrongly."""
+        """Whether some have other classes: then some are labelled wrongly."""
         return len({member.label for member in self.members}) > 1
 
 
@@ -67,17 +71,34 @@ class Inspection:
 
     Attributes:
         classes: Names of the classes.
-        counts: Number of images of each class, by split.
+        regions: What is annotated in each image, by split.
         sides: Shortest, median and longest shorter side of some 2000 images, in pixels.
         unreadable: Images that cannot be read.
         copies: Groups of images that look the same.
     """
 
     classes: tuple[str, ...]
-    counts: Mapping[str, tuple[int, ...]]
+    regions: Mapping[str, tuple[Regions, ...]]
     sides: tuple[int, int, int]
     unreadable: tuple[Unreadable, ...]
     copies: tuple[Copies, ...]
+
+    @property
+    def counts(self) -> dict[str, tuple[int, ...]]:
+        """Number of images that have each class, by split."""
+        return {
+            split: tuple(len(self.having(split, index)) for index, _ in enumerate(self.classes))
+            for split in self.regions
+        }
+
+    def having(self, split: str, class_: int | None) -> list[int]:
+        """Return the indices of the images of a split that have a class, or that have none at all."""
+        found = (one.counted() for one in self.regions[split])
+        return [
+            index
+            for index, classes in enumerate(found)
+            if (class_ in classes if class_ is not None else not len(classes))
+        ]
 
     @property
     def missing(self) -> dict[str, tuple[str, ...]]:
@@ -90,11 +111,17 @@ class Inspection:
         }
 
 
-def inspect(source: ImageSource, *, progress: ProgressCallback | None = None) -> Inspection:
+def inspect(
+    source: ImageSource,
+    *,
+    regions: Callable[[NDArray[Any]], Regions],
+    progress: ProgressCallback | None = None,
+) -> Inspection:
     """Decode every image of a data set at 16 px, and describe what is found.
 
     Args:
         source: The images.
+        regions: Reads the target of an image; see `nas.tasks.task.Task.regions`.
         progress: Called with (images done, total) once the work has taken two seconds.
 
     Raises:
@@ -104,6 +131,7 @@ def inspect(source: ImageSource, *, progress: ProgressCallback | None = None) ->
     done, bad = 0, list(source.left_out)
     small: list[NDArray[np.uint8]] = []
     members: list[Member] = []
+    annotated: dict[str, tuple[Regions, ...]] = {}
     for split, part in source.pictures.items():
         images = np.zeros((len(part), 3, COMPARED_PX, COMPARED_PX), np.uint8)
         found = decode_into(
@@ -116,21 +144,45 @@ def inspect(source: ImageSource, *, progress: ProgressCallback | None = None) ->
         bad += found.values()
         good = [index for index in range(len(part)) if index not in found]
         small.append(images[good])
+        annotated[split] = _annotated(part, regions)
         members += [
-            Member(split, source.classes[int(part.strata[index])], part.describe(index))
+            Member(split, _label(annotated[split][index], source.classes), part.describe(index))
             for index in good
         ]
     groups = copies(np.concatenate(small))
     return Inspection(
         classes=source.classes,
-        counts={
-            split: tuple(np.bincount(part.strata, minlength=len(source.classes)).tolist())
-            for split, part in source.pictures.items()
-        },
+        regions=annotated,
         sides=_sides(list(source.pictures.values())),
         unreadable=tuple(bad),
         copies=tuple(Copies(tuple(members[index] for index in group)) for group in groups),
     )
+
+
+def _annotated(part: Pictures, regions: Callable[[NDArray[Any]], Regions]) -> tuple[Regions, ...]:
+    """Read what is annotated in every picture, in threads: masks are files.
+
+    Raises:
+        UnreadableError: Annotations cannot be read; all of them are listed.
+    """
+    found: dict[int, Regions] = {}
+
+    def look(index: int) -> Unreadable | None:
+        try:
+            found[index] = regions(part.original(index))
+        except (OSError, ValueError) as error:
+            return Unreadable(part.describe(index), f"its annotation: {reason(error)}")
+        return None
+
+    bad = for_each(len(part), look)
+    if bad:
+        raise UnreadableError(list(bad.values()))
+    return tuple(found[index] for index in range(len(part)))
+
+
+def _label(regions: Regions, classes: Sequence[str]) -> str:
+    """Name the classes in an image."""
+    return ", ".join(classes[index] for index in sorted(set(regions.counted().tolist())))
 
 
 def copies(images: NDArray[np.uint8]) -> list[list[int]]:

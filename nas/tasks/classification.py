@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from nas.data.images import labels_of
+from nas.data.regions import Regions
+from nas.formatting import one_line
 from nas.tasks.augmentation.augment import augment
 from nas.tasks.augmentation.mixing import mix
 from nas.tasks.confusion import Confusion
 from nas.tasks.confusion_tables import confusion_tables
 from nas.tasks.display import Chart, Table
 from nas.tasks.intervals import Difference, wilson
+from nas.tasks.survey import Survey, images_with
 from nas.tasks.task import Metric, Score, Usual
 from search_spaces.errors import InputError
 from search_spaces.heads.specs import classifier
@@ -281,6 +284,19 @@ class Classification:
         assert isinstance(taught, Tensor)
         targets = functional.softmax(taught.float() / temperature, dim=1)
         return functional.cross_entropy(outputs / temperature, targets) * temperature**2
+
+    def regions(self, target: NDArray[np.int64]) -> Regions:
+        """Return the class, which the whole image has."""
+        return Regions(np.atleast_1d(target), np.ones(1), np.zeros(1, bool))
+
+    def survey(self, splits: Mapping[str, Sequence[Regions]], classes: Sequence[str]) -> Survey:
+        """Count the images of each class."""
+        rows = tuple(
+            (one_line(name), *(str(images_with(images, index)) for images in splits.values()))
+            for index, name in enumerate(classes)
+        )
+        total = ("all", *(f"{len(images):,}" for images in splits.values()))
+        return Survey((Table(("class", *splits), (*rows, total), total=True),), (), {})
 
     def truth(self, targets: Tensor) -> list[Shares]:
         """Return the class of each image."""

@@ -15,6 +15,7 @@ class Table:
         title: What it is of, above it.
         caption: How to read it, below it.
         left: Number of columns that hold words, from the left.
+        total: Whether the last row is of all the others.
     """
 
     columns: tuple[str, ...]
@@ -22,6 +23,7 @@ class Table:
     title: str = ""
     caption: str = ""
     left: int = 1
+    total: bool = False
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 
     from nas.data.images import Split
     from nas.data.masks.coding import Color
+    from nas.data.regions import Regions
     from nas.data.share import Share
     from nas.tasks.outputs import Outputs
     from nas.tasks.postprocessing import Postprocessing
     from nas.tasks.settings import Augment, DetectSettings, SegmentSettings
+    from nas.tasks.survey import Survey
     from search_spaces import ArchSpec
 
 
@@ -348,6 +350,23 @@ class Task(Protocol):
             outputs: The network's, in float32.
             taught: The teacher's on the same images.
             temperature: Divides both networks' logits.
+        """
+        ...
+
+    def regions(self, target: NDArray[Any]) -> Regions:
+        """Return which classes are in an image, and how much of it they cover.
+
+        Args:
+            target: The image's own, (...).
+        """
+        ...
+
+    def survey(self, splits: Mapping[str, Sequence[Regions]], classes: Sequence[str]) -> Survey:
+        """Describe what is annotated in a data set.
+
+        Args:
+            splits: What is annotated in each image, by split; see `regions`.
+            classes: Names of the classes.
         """
         ...
 

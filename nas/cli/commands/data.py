@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.box import SIMPLE
 from rich.console import Console
-from rich.table import Table
 
 from nas.atomic_files import write_whole
 from nas.cli.classifiers_only import require_classification
+from nas.cli.commands.evaluating.detail_tables import drawn
 from nas.cli.commands.label_error_list import LabelErrors
 from nas.cli.commands.label_errors import LabelErrorOptions
 from nas.cli.data_options import ImageOptions, data_config
@@ -21,12 +20,14 @@ from nas.cli.images import find_images, read_images
 from nas.cli.option_groups import OptionGroup, with_groups
 from nas.display.output import JsonFlag, messages, print_json, results
 from nas.display.progress import waiting
-from nas.formatting import counted, one_line
+from nas.formatting import counted
+from nas.tasks import task_of
 from search_spaces import InputError
 
 if TYPE_CHECKING:
     from nas.data.inspection import Copies, Inspection
     from nas.data.source import ImageSource
+    from nas.training.recipe import Recipe
 
 NAMED = 5
 """Number of images or groups that are listed; --json has all."""
@@ -40,14 +41,31 @@ class PictureOptions(OptionGroup):
 
     picture: Annotated[
         Path | None,
-        typer.Option(help="Write a PNG with some images of each class, also as augmented."),
+        typer.Option(
+            help="Write a PNG with some images of each class, also as augmented, with boxes and masks."
+        ),
     ] = None
     recipe: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="Recipe whose augmentation is drawn.")
-    ] = "proxy"
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Recipe whose augmentation is drawn; proxy, or detect for boxes and segment for masks.",
+        ),
+    ] = None
     resolution: Annotated[
         int | None, typer.Option(help="Side in pixels of the drawn images; default: their own.")
     ] = None
+
+    def training(self, task: str) -> Recipe:
+        """Return the recipe.
+
+        Raises:
+            InputError: There is no such recipe.
+        """
+        from nas.training.named_recipes import OF_TASK, read_recipe
+
+        default = OF_TASK.get(task, "proxy")
+        return read_recipe(self.recipe or default, base=default)
 
     def require_png(self) -> None:
         """Check the picture's name and folder before anything is read.
@@ -69,29 +87,36 @@ class PictureOptions(OptionGroup):
 
 @with_groups
 def data(
-    source: Annotated[str, typer.Argument(help="A folder of class folders, or a data set's name.")],
+    source: Annotated[str, typer.Argument(help="A folder of images, or a data set's name.")],
     images: ImageOptions,
     labels: LabelErrorOptions,
     drawing: PictureOptions,
     as_json: JsonFlag = False,
 ) -> None:
-    """Look through images: counts by class and split, sizes, unreadable files, copies, wrong labels."""
-    drawing.require_png()
-    from nas.training.named_recipes import read_recipe
+    """Look through images: counts by class and split, sizes, unreadable files, copies, wrong labels.
 
-    how, console = read_recipe(drawing.recipe), messages()
+    Of images with boxes or masks: objects and pixels of each class, their sizes, what is ignored.
+    """
+    drawing.require_png()
+    from nas.data.finding import task_of_source
+
+    task = task_of_source(source)
+    if labels.network is not None:
+        require_classification(task, doing="nas data --network")
+    how, console = drawing.training(task), messages()
     wanted = data_config(source, proxy_resolution=drawing.resolution, **images.settings())
     judge = labels.judge(source, console, picture=drawing.picture)
     found = find_images(wanted, console) if judge is None else judge.images(wanted)
-    require_classification(found.task, doing="nas data")
     seen = _inspected(found, console)
+    survey = task_of(found.task).survey(seen.regions, seen.classes)
     wrong = None if judge is None else judge.label_errors(found)
     if as_json:
         more = {} if wrong is None else {"label_errors": wrong.document()}
-        print_json(_document(seen) | more)
+        print_json(_document(seen) | dict(survey.document) | more)
     else:
-        results().print(_table(seen))
-        for line in _lines(seen):
+        for table in survey.tables:
+            results().print(drawn(table))
+        for line in (*survey.lines, *_lines(seen)):
             console.print(line, soft_wrap=True)
         if wrong is not None:
             _show(wrong, source, labels.worst, console)
@@ -99,7 +124,7 @@ def data(
         _write(wrong, labels.output, labels.worst, console)
     if drawing.picture is not None:
         px = wanted.proxy_resolution or found.default_px()
-        _draw(found, px, how, drawing.picture, console)
+        _draw(found, seen, px, how, drawing.picture, console)
 
 
 def _inspected(found: ImageSource, console: Console) -> Inspection:
@@ -108,7 +133,9 @@ def _inspected(found: ImageSource, console: Console) -> Inspection:
     looking = f"looking at the images of {found.name}"
     with waiting(console, looking) as status:
         return inspect(
-            found, progress=lambda done, total: status.update(f"{looking}: {done} of {total}")
+            found,
+            regions=task_of(found.task).regions,
+            progress=lambda done, total: status.update(f"{looking}: {done} of {total}"),
         )
 
 
@@ -128,29 +155,22 @@ def _write(wrong: LabelErrors, output: Path, worst: int, console: Console) -> No
         console.print(f"{drawing}: the worst of them", soft_wrap=True)
 
 
-def _draw(found: Any, px: int, how: Any, path: Path, console: Console) -> None:
+def _draw(
+    found: ImageSource, seen: Inspection, px: int, how: Recipe, path: Path, console: Console
+) -> None:
     from nas.tasks.augmentation.sample_sheet import sample_sheet  # imports torch
 
     shown = read_images(found, px, console, batch_size=1, how=how)
+    members = {name: seen.having("train", index) for index, name in enumerate(seen.classes)}
+    if empty := seen.having("train", None):
+        members["(none)"] = empty
     content = io.BytesIO()
-    sample_sheet(shown, how.augment).save(content, format="PNG")
+    sample_sheet(shown, how, members).save(content, format="PNG")
     write_whole(path, content.getvalue())
     console.print(
         f"{path}: images as they are, each followed by two random augmentations of it, at {px} px",
         soft_wrap=True,
     )
-
-
-def _table(seen: Inspection) -> Table:
-    """Tabulate the number of images by class and split."""
-    table = Table("class", box=SIMPLE)
-    for split in seen.counts:
-        table.add_column(split, justify="right")
-    for label, name in enumerate(seen.classes):
-        table.add_row(one_line(name), *(str(counts[label]) for counts in seen.counts.values()))
-    table.add_section()
-    table.add_row("all", *(f"{sum(counts):,}" for counts in seen.counts.values()))
-    return table
 
 
 def _lines(seen: Inspection) -> list[str]:

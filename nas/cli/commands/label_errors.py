@@ -81,7 +81,7 @@ class LabelErrorOptions(OptionGroup):
         say_run(path)
         with waiting(console, "opening the network"):
             model = open_model(path)
-        require_classification(model.feed.task, doing="nas data --model")
+        require_classification(model.feed.task, doing="nas data --network")
         note_sizes(console, model.feed.usage.trained_px, model.feed.size_px, done="used")
         return Judge(path, model, names, console)
 

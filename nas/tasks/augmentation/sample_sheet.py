@@ -2,80 +2,112 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
 
-from nas.data.images import Dataset, labels_of
+from nas.data.images import Dataset
+from nas.data.share import WHOLE
+from nas.tasks import task_of
 from nas.tasks.augmentation.augment import augment
 from nas.tasks.settings import Augment
-from search_spaces.errors import InputError
+from nas.tasks.task import Learning
 
-MOST_CLASSES = 20
+MOST_ROWS = 20
 GAP = 4
 LABEL_PX = 150
+SWATCH_PX = 12
+
+STILL = Augment(flip=False, pad_fraction=0, crop_ratio=1)
 
 
 def sample_sheet(
-    data: Dataset, settings: Augment, *, images: int = 3, changes: int = 2, seed: int = 0
+    data: Dataset,
+    how: Learning,
+    members: Mapping[str, Sequence[int]],
+    *,
+    images: int = 3,
+    changes: int = 2,
+    seed: int = 0,
 ) -> Image.Image:
-    """Draw a row per class: images, each followed by random augmentations of it.
+    """Draw a row per class: images, each followed by random augmentations of it, with what is annotated.
 
     Args:
-        data: Training images are drawn; of more than 20 classes, evenly spaced ones.
-        settings: The augmentation.
+        data: Training images are drawn.
+        how: Settings of the training that augments them.
+        members: Indices of the training images of each row, by its name; of more than 20 rows, evenly
+            spaced ones are drawn.
         images: Number of images of each class.
         changes: Number of augmentations of each image.
         seed: Seed of the choice and of the augmentation.
-
-    Raises:
-        InputError: The training images have no labels to choose by.
     """
-    labels = labels_of(data.train)
-    if labels is None:
-        raise InputError(f"{data.name} does not say which image is of which class")
-    chosen = range(0, len(data.classes), -(-len(data.classes) // MOST_CLASSES))
+    names = list(members)[:: -(-len(members) // MOST_ROWS)]
     side, columns = data.resolution_px, images * (1 + changes)
-    sheet = Image.new(
-        "RGB", (LABEL_PX + columns * (side + GAP), len(chosen) * (side + GAP) + GAP), "white"
-    )
+    size = LABEL_PX + columns * (side + GAP), len(names) * (side + GAP) + GAP
+    sheet = Image.new("RGB", size, "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=14)
     order = np.random.default_rng(seed)
     draws = torch.Generator().manual_seed(seed)
-    still = Augment(flip=False, pad_fraction=0, crop_ratio=1)
-    for row, label in enumerate(chosen):
+    for row, name in enumerate(names):
         top = GAP + row * (side + GAP)
-        pen.text((GAP, top + side // 2 - 8), data.classes[label][:18], fill="black", font=font)
-        own = np.flatnonzero(labels == label)
-        picked = order.permutation(own)[:images]
-        if not len(picked):
-            continue
-        pixels = torch.from_numpy(_pixels(data, picked))
-        whole = augment(pixels, still, generator=draws, size_px=side)
-        rows = [whole] + [
-            augment(pixels, settings, generator=draws, size_px=side) for _ in range(changes)
-        ]
-        for number in range(len(picked)):
-            for version, batch in enumerate(rows):
-                left = LABEL_PX + (number * (1 + changes) + version) * (side + GAP)
-                shown = batch[number].permute(1, 2, 0).contiguous().numpy()
-                sheet.paste(Image.fromarray(shown), (left, top))
+        middle = top + side // 2 - 8
+        picked = order.permutation(np.array(members[name], np.int64))[:images]
+        if len(picked):
+            versions, colors = _versions(data, how, picked, changes=changes, draws=draws)
+            for number, shown in enumerate(version for one in versions for version in one):
+                left = LABEL_PX + number * (side + GAP)
+                pixels = shown.permute(1, 2, 0).contiguous().numpy()
+                sheet.paste(Image.fromarray(pixels), (left, top))
+            if name in colors:
+                corner = GAP, middle + 2
+                pen.rectangle((*corner, *(at + SWATCH_PX for at in corner)), fill=colors[name])
+        pen.text((GAP + SWATCH_PX + GAP, middle), name[:16], fill="black", font=font)
     return sheet
 
 
-def _pixels(data: Dataset, picked: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Return some training images, (n, 3, S, S)."""
-    stored = getattr(data.train, "images", None)
-    if stored is not None:
-        return np.array(stored[picked])
+def _versions(
+    data: Dataset,
+    how: Learning,
+    picked: NDArray[np.int64],
+    *,
+    changes: int,
+    draws: torch.Generator,
+) -> tuple[list[tuple[Tensor, ...]], dict[str, tuple[int, int, int]]]:
+    """Return each image as it is and augmented, drawn upon, and the colors of classes without names."""
+    task, side = task_of(data.task), data.resolution_px
+    pixels, targets = _stored(data, picked)
+    batches = [(augment(pixels, STILL, generator=draws, size_px=side), targets)]
+    batches += [
+        task.augmented(pixels, targets, how, generator=draws, size_px=side, share=WHOLE)
+        for _ in range(changes)
+    ]
+    colors: dict[str, tuple[int, int, int]] = {}
+    columns = []
+    for images, own in batches:
+        truths = task.truth(own)
+        for truth in truths:
+            colors |= truth.colors(data.classes, size=(side, side))
+        pairs = zip(truths, images, strict=True)
+        columns.append([truth.drawn(image, data.classes) for truth, image in pairs])
+    return list(zip(*columns, strict=True)), colors
+
+
+def _stored(data: Dataset, picked: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    """Return some training images (n, 3, S, S) with their targets, in the order asked for."""
     wanted, found = set(picked.tolist()), {}
     number = 0
-    for batch, _ in data.train.batches(64):
-        for image in batch:
+    for images, targets in data.train.batches(64):
+        for image, target in zip(images, targets, strict=True):
             if number in wanted:
-                found[number] = image.numpy()
+                found[number] = image, target
             number += 1
         if len(found) == len(wanted):
             break
-    return np.stack([found[index] for index in picked.tolist()])
+    chosen = [found[index] for index in picked.tolist()]
+    return torch.stack([image for image, _ in chosen]), torch.stack(
+        [target for _, target in chosen]
+    )

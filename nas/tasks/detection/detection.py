@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from torch.nn import functional
 
 from nas.data.annotations.pictures import rarest_classes
 from nas.data.annotations.rows import COLUMNS, PADDING_CLASS, padded
+from nas.data.regions import Regions
 from nas.tasks.dense import Change, DenseTask
 from nas.tasks.detection.augmentation import change
 from nas.tasks.detection.decoding import detections
@@ -22,6 +24,7 @@ from nas.tasks.detection.found_boxes import DRAWN_SCORE, FoundBoxes
 from nas.tasks.detection.losses import detection_loss
 from nas.tasks.detection.matching import LARGEST_LOG
 from nas.tasks.detection.postprocessing import DetectorPostprocessing, unpadded
+from nas.tasks.survey import Survey, by_split, images_with, survey
 from nas.tasks.task import Metric, Usual
 from search_spaces.heads.anchors import anchors, anchors_of_count
 from search_spaces.heads.specs import SSDLiteHead
@@ -138,6 +141,39 @@ class Detection(DenseTask):
         boxes = (objects[..., None] * apart).sum() / objects.sum()
         return scoring + boxes
 
+    def regions(self, target: NDArray[np.float32]) -> Regions:
+        """Return the objects (m, 6), each with the share of its box."""
+        rows = target[target[:, 0] != PADDING_CLASS].astype(np.float64)
+        shares = (rows[:, 3] - rows[:, 1]) * (rows[:, 4] - rows[:, 2])
+        return Regions(rows[:, 0].astype(np.int64), shares, rows[:, 5] != 0)
+
+    def survey(self, splits: Mapping[str, Sequence[Regions]], classes: Sequence[str]) -> Survey:
+        """Count the objects of each class, and the images that have them."""
+        found = survey(
+            splits,
+            classes,
+            cell=lambda images, one: f"{_objects(images, one):,} in {images_with(images, one):,}",
+            caption="objects in images",
+            whole="objects",
+        )
+        ignored = {
+            split: sum(int(one.ignored.sum()) for one in part) for split, part in splits.items()
+        }
+        lines = [*found.lines]
+        if any(ignored.values()):
+            lines.append(
+                f"{by_split(ignored, 'object')} marked as difficult or as a crowd, which count for nothing"
+            )
+        document = {
+            **found.document,
+            "objects": {
+                split: [_objects(images, index) for index, _ in enumerate(classes)]
+                for split, images in splits.items()
+            },
+            "ignored_objects": ignored,
+        }
+        return Survey(found.tables, tuple(lines), document)
+
     def truth(self, targets: Tensor) -> list[FoundBoxes]:
         """Return the annotated boxes of each image."""
         real = [rows[rows[:, 0] != PADDING_CLASS] for rows in targets]
@@ -166,6 +202,11 @@ class Detection(DenseTask):
             anchors=lambda scores: _anchors(spec, scores),
             originals=originals,
         )
+
+
+def _objects(images: Sequence[Regions], class_: int) -> int:
+    """Return the number of objects of a class that count."""
+    return sum(int((one.counted() == class_).sum()) for one in images)
 
 
 def _head(spec: ArchSpec | None) -> SSDLiteHead:

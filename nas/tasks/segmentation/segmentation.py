@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
@@ -12,12 +13,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from nas.data.masks.coding import IGNORED
+from nas.data.regions import NO_CLASS, Regions
 from nas.tasks.dense import Change, DenseTask
+from nas.tasks.display import percent
 from nas.tasks.segmentation.augmentation import change
 from nas.tasks.segmentation.class_maps import AnnotatedMap, PredictedMap
 from nas.tasks.segmentation.evidence import PixelMeter
 from nas.tasks.segmentation.logits import cross_entropy, enlarged
 from nas.tasks.segmentation.postprocessing import PixelClasses
+from nas.tasks.survey import Survey, images_with, survey
 from nas.tasks.task import Metric, Usual
 from search_spaces.heads.specs import LRASPPHead, RASPPHead
 from search_spaces.heads.transforms import dilate, lraspp
@@ -134,6 +138,39 @@ class Segmentation(DenseTask):
         targets = functional.softmax(fitting / temperature, dim=1)
         return functional.cross_entropy(outputs / temperature, targets) * temperature**2
 
+    def regions(self, target: NDArray[np.uint8]) -> Regions:
+        """Return the classes in a mask (H, W), each with the share of its pixels."""
+        counts = np.bincount(target.ravel(), minlength=IGNORED + 1)
+        found = np.flatnonzero(counts)
+        ignored = found == IGNORED
+        return Regions(np.where(ignored, NO_CLASS, found), counts[found] / target.size, ignored)
+
+    def survey(self, splits: Mapping[str, Sequence[Regions]], classes: Sequence[str]) -> Survey:
+        """Count the images that have each class, and the share of the pixels that it has in all of them."""
+        found = survey(
+            splits,
+            classes,
+            cell=lambda images, one: (
+                f"{images_with(images, one):,}, {percent(_pixels(images, one))}%"
+            ),
+            caption="images that have the class, and its share of all pixels",
+            whole="pixels of a class",
+        )
+        ignored = {split: _pixels(images, NO_CLASS) for split, images in splits.items()}
+        lines = [*found.lines]
+        if any(ignored.values()):
+            shares = ", ".join(f"{split} {percent(share)}%" for split, share in ignored.items())
+            lines.append(f"pixels that are ignored: {shares}")
+        document = {
+            **found.document,
+            "share_of_pixels": {
+                split: [_pixels(images, index) for index, _ in enumerate(classes)]
+                for split, images in splits.items()
+            },
+            "ignored_pixels": ignored,
+        }
+        return Survey(found.tables, tuple(lines), document)
+
     def truth(self, targets: Tensor) -> list[AnnotatedMap]:
         """Return the annotated classes of each image."""
         return [AnnotatedMap(mask) for mask in targets]
@@ -162,3 +199,9 @@ class Segmentation(DenseTask):
     ) -> PixelMeter:
         """Return an empty meter."""
         return PixelMeter(None if spec is None else spec.head.classes, originals=originals)
+
+
+def _pixels(images: Sequence[Regions], class_: int) -> float:
+    """Return the share of the pixels that a class has, the mean over images."""
+    shares = (float(one.shares[one.classes == class_].sum()) for one in images)
+    return sum(shares) / max(1, len(images))

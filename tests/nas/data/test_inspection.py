@@ -8,6 +8,7 @@ from PIL import Image
 
 from nas.data.inspection import copies, inspect
 from nas.data.load import open_source
+from nas.tasks.classification import Classification
 from tests.nas.image_sets import smooth_image
 
 
@@ -23,7 +24,7 @@ def folder(tmp_path):
 
 
 def seen(folder):
-    return inspect(open_source(str(folder)))
+    return inspect(open_source(str(folder)), regions=Classification().regions)
 
 
 def test_a_sound_set(folder):

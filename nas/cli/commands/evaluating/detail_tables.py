@@ -20,6 +20,8 @@ def drawn(table: Table) -> Drawn:
     )
     for number, column in enumerate(table.columns):
         found.add_column(column, justify="left" if number < table.left else "right")
-    for row in table.rows:
+    for number, row in enumerate(table.rows, 1):
+        if table.total and number == len(table.rows):
+            found.add_section()
         found.add_row(*row)
     return found

@@ -84,7 +84,7 @@ def test_a_classifier_is_trained_exported_and_evaluated(nas, tmp_path, classifie
     assert {"AP": "COCO's AP", "mIoU": "mean IoU"}[metric] in out
 
 
-@pytest.mark.parametrize("command", ["data", "int8"])
+@pytest.mark.parametrize("command", ["int8"])
 def test_unsupported_commands_refuse_detectors(nas, tmp_path, classifier, command):
     data = boxes(tmp_path / "data")
     trained = tmp_path / "trained.pt"
@@ -93,7 +93,6 @@ def test_unsupported_commands_refuse_detectors(nas, tmp_path, classifier, comman
         "--runs", tmp_path / "runs", "-o", trained,
     )  # fmt: skip
     arguments = {
-        "data": ("data", data),
         "int8": ("export", trained, "--int8", "--data", data),
     }[command]
     code, _, err = nas(*arguments)
