@@ -7,6 +7,7 @@ In the tests of your own task:
 
 from __future__ import annotations
 
+import json
 import math
 import pickle
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from nas.data.images import Dataset
 from nas.data.share import WHOLE, Share
 from nas.tasks.augmentation.augment import normalize
+from nas.tasks.display import Lines, Matrix
 from nas.tasks.outputs import Outputs, spec_of
 from nas.tasks.task import Evidence, Learning, Task
 from search_spaces.errors import InputError
@@ -189,10 +191,48 @@ def check_evidence(subject: Subject) -> None:
     _require(len(found) == len(subject.data.test), f"evidence of {len(found)} images")
     _require(0 <= low <= score.accuracy <= high <= 1, f"{score.accuracy} within {low}..{high}")
     _require(math.isfinite(score.loss), f"loss {score.loss}")
+    each = found.each()
+    _require(each.shape == (len(found),), f"scores of single images are {each.shape}")
+    _require(bool(((each >= 0) & (each <= 1)).all()), f"scores of single images: {each}")
     none = found.minus(found)
     _require(none.points == 0 and none.low <= 0 <= none.high, f"differs from itself: {none}")
     chance = subject.task.chance(subject.data.test, classes=len(subject.data.classes))
     _require(0 <= chance <= 1, f"chance is {chance}")
+
+
+def check_display(subject: Subject) -> None:
+    """Evaluations and targets can be shown: tables are whole, details are JSON, and drawing keeps sizes."""
+    found, classes = subject.evidence(), subject.data.classes
+    json.dumps(dict(found.details(classes)))
+    for table in found.tables(classes):
+        widths = {len(row) for row in table.rows}
+        _require(
+            widths <= {len(table.columns)}, f"rows of {widths} cells, not {len(table.columns)}"
+        )
+    for chart in found.charts(classes):
+        _require(isinstance(chart, Lines | Matrix), f"a chart is {type(chart).__name__}")
+    images, targets = subject.batch()
+    for truth, image in zip(subject.task.truth(targets), images, strict=True):
+        drawn = truth.drawn(image, classes)
+        _require(drawn.shape == image.shape, f"drawn images are {tuple(drawn.shape)}")
+        height, width = image.shape[-2:]
+        named = truth.colors(classes, size=(width, height))
+        _require(set(named) <= {*classes, "ignored"}, f"colors of {set(named) - set(classes)}")
+
+
+def check_survey(subject: Subject) -> None:
+    """What is annotated has known classes, and can be tabulated."""
+    classes = subject.data.classes
+    _, targets = subject.batch()
+    regions = [subject.task.regions(target) for target in targets.numpy()]
+    for one in regions:
+        known = np.isin(one.counted(), np.arange(len(classes))).all()
+        _require(bool(known), f"regions of the classes {one.counted()}, there are {len(classes)}")
+        _require(bool(((one.shares >= 0) & (one.shares <= 1)).all()), f"shares {one.shares}")
+    survey = subject.task.survey({"train": regions, "val": []}, classes)
+    json.dumps(dict(survey.document))
+    rows = {len(table.rows) for table in survey.tables}
+    _require(bool(rows) and min(rows) > len(classes), "the survey does not list all classes")
 
 
 def check_joining(subject: Subject) -> None:
@@ -244,6 +284,8 @@ CHECKS = (
     check_stand_in,
     check_targets,
     check_evidence,
+    check_display,
+    check_survey,
     check_joining,
     check_postprocessing,
 )

@@ -137,13 +137,14 @@ class TrainingJob:
 
     def _train(self, keeper: StateKeeper, console: Console) -> Retrained:
         epoch_steps = self.config.recipe.epoch_steps(len(self.data.train))
+        metric = task_of(self.data.task).metric.name
         with progress_bar(console, "note") as bar:
             task = bar.add_task("training", total=None, note="")
 
             def show(at: TrainProgress) -> None:
                 note = f"loss {at.train_loss:.3f}, {at.images_per_s:.0f} images/s"
                 if at.accuracy is not None:
-                    console.print(_epoch_line(at, epoch_steps), soft_wrap=True)
+                    console.print(_epoch_line(at, epoch_steps, metric), soft_wrap=True)
                 bar.update(task, completed=at.step, total=at.total_steps, note=note)
 
             config, schedule = self.config, self.config.schedule
@@ -196,19 +197,19 @@ class TrainingJob:
         }
 
 
-def _epoch_line(at: TrainProgress, epoch_steps: int) -> str:
+def _epoch_line(at: TrainProgress, epoch_steps: int, metric: str) -> str:
     """Describe an evaluation.
 
-    >>> _epoch_line(TrainProgress(20, 40, 1.5, 90.2, 0.75, 0.9, 0.7), 10)
-    'epoch 2: 75.0% held out (70.0% without averaging the weights), training loss 1.500, 90 images/s'
+    >>> _epoch_line(TrainProgress(20, 40, 1.5, 90.2, 0.75, 0.9, 0.7), 10, "accuracy")
+    'epoch 2: held-out accuracy 75.0% (70.0% without averaging), training loss 1.500, 90 images/s'
     """
     assert at.accuracy is not None
     beside = ""
     if at.last_accuracy is not None:
-        beside = f" ({100 * at.last_accuracy:.1f}% without averaging the weights)"
+        beside = f" ({100 * at.last_accuracy:.1f}% without averaging)"
     return (
-        f"epoch {_epoch(at.step, epoch_steps)}: {100 * at.accuracy:.1f}% held out{beside}, training loss "
-        f"{at.train_loss:.3f}, {at.images_per_s:.0f} images/s"
+        f"epoch {_epoch(at.step, epoch_steps)}: held-out {metric} {100 * at.accuracy:.1f}%{beside}, "
+        f"training loss {at.train_loss:.3f}, {at.images_per_s:.0f} images/s"
     )
 
 
@@ -235,7 +236,7 @@ def write(done: Retrained, job: TrainingJob, console: Console, *, as_json: bool)
     if recipe.patience is not None and best is not None:
         ended = (
             f"stopped after epoch {_epoch(done.result.steps, epoch_steps)}, "
-            f"{counted(recipe.patience, 'epoch')} without a better held-out accuracy; "
+            f"{counted(recipe.patience, 'epoch')} without a better held-out {metric.name}; "
             if done.result.steps < recipe.total_steps(len(data.train))
             else ""
         )
