@@ -175,6 +175,8 @@ def compare(start: Checkpoint, images: ImageSource, recipe: Recipe, given: Any) 
     for seed, (name, train) in itertools.product(
         range(given.seeds), {"ours": ours, "torchvision": theirs}.items()
     ):
+        if given.only not in (None, name):
+            continue
         if any(one["key"] == key and (one["name"], one["seed"]) == (name, seed) for one in known):
             continue
         print(f"{name}, seed {seed}")
@@ -187,7 +189,12 @@ def compare(start: Checkpoint, images: ImageSource, recipe: Recipe, given: Any) 
             file.write(json.dumps(line) + "\n")
         known.append(line)
         print(f"  {100 * result['metric']:.1f} on {len(images.pictures['test'])} test photos")
-    rows = [one for one in known if one["key"] == key]
+    if given.only is None:
+        report([one for one in known if one["key"] == key])
+
+
+def report(rows: list[dict[str, Any]]) -> None:
+    """Print the means of both, and their difference over seeds."""
     by_name = {
         name: sorted((one for one in rows if one["name"] == name), key=lambda one: one["seed"])
         for name in ("ours", "torchvision")
@@ -260,6 +267,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--recipe", help="ours; default: detect or segment")
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--only", choices=["ours", "torchvision"], help="train one of them")
     parser.add_argument("--speed", action="store_true", help="time steps instead of training")
     parser.add_argument("--out", type=Path, default=Path("beside_torchvision.jsonl"))
     given = parser.parse_args()
