@@ -19,16 +19,14 @@ from nas.adapting.results.record import AdaptRecord
 from nas.adapting.teacher import SEED, read_teacher
 from nas.atomic_files import write_whole
 from nas.cli.adapt import settings
+from nas.cli.adapt.seed_images import images_of_seed
 from nas.cli.adapt.summary import conclude, warn_of_unstable
 from nas.cli.data_options import found_again
 from nas.cli.errors import Failed
-from nas.cli.images import open_images
 from nas.cli.provenance import say_run
 from nas.cli.teachers import run_teacher
-from nas.data.finding import task_of_source
 from nas.display.adapt_view import View
-from nas.display.output import command, noted
-from nas.display.progress import say
+from nas.display.output import command
 from nas.engine.folder.data_changes import Resumed
 from nas.engine.folder.publishing import OF_ADAPT, publish_and_tell
 from nas.engine.folder.run_folder import RunFolder, new_folder, open_folder
@@ -36,8 +34,6 @@ from nas.engine.folder.run_teacher import RunTeacher
 from nas.engine.memoized_source import MemoizedSource
 from nas.engine.runner import RunStoppedError
 from nas.engine.trial import read_trials
-from nas.formatting import counted
-from nas.tasks import task_of_spec
 from nas.training.teacher_config import TeacherConfig
 from search_spaces import InputError
 from search_spaces.shell import quoted
@@ -151,8 +147,7 @@ def open_adapting(
         InputError: An input cannot be opened, or two do not fit together.
     """
     config = config.for_seed(from_parent=seed.from_parent)
-    _require_task(seed, path, config.data.source)
-    images = _images(config, seed, path, console, resumed)
+    images = images_of_seed(config, seed, path, console, resumed)
     if teacher is not None:
         if teacher.config.path != SEED:
             teacher.teacher(images.classes)  # fails if it has other classes
@@ -270,70 +265,3 @@ def _note_extra_trainings(folder: RunFolder, config: AdaptConfig, console: Conso
             f"--compare-seeds {config.compare_seeds}: all {most} finished trainings are compared",
             soft_wrap=True,
         )
-
-
-def _require_task(seed: Checkpoint, path: Path, source: str) -> None:
-    """Check that the images are annotated for what the seed does, before they are read.
-
-    Raises:
-        InputError: They are not.
-    """
-    own, wanted = task_of_spec(seed.spec), task_of_source(source)
-    if own != wanted:
-        raise InputError(
-            f"{path} is for the task {own}, {source} is annotated for {wanted}: train it on these images "
-            f"first, with nas train {quoted(path)} --data {quoted(source)}"
-        )
-
-
-def _images(
-    config: AdaptConfig, seed: Checkpoint, path: Path, console: Console, resumed: Resumed | None
-) -> Dataset:
-    """Read the images at the seed's input size, and check that they have its classes.
-
-    Raises:
-        InputError: They cannot be read, have other classes, or are fewer than a batch.
-    """
-    from nas.checkpoints.retrain import for_classes  # imports torch
-
-    px, trained_px = seed.spec.resolution, seed.usage.trained_px
-    if trained_px != px:
-        console.print(
-            noted(
-                "Note:",
-                f" {path} was trained at {trained_px} px, but proposals train at {px} px, its deployed "
-                f"size: fine-tune it first with nas train --resolution {px}, or with --resolution "
-                f"{trained_px} to deploy it at {trained_px} px",
-            ),
-            soft_wrap=True,
-        )
-    wanted = config.data.model_copy(
-        update={"proxy_resolution": px, "background": seed.usage.background}
-    )
-    wanted = wanted.held_out_by(seed.usage.rule)
-    say(console, f"reading images of {wanted.source}")
-    images = open_images(
-        wanted,
-        console,
-        batch_size=1,
-        resumed=resumed,
-        of=path,
-        how=config.recipe_of_images,
-        crop=config.evaluation_crop(seed.usage.crop),
-    )
-    try:
-        for_classes(seed, images, notify=lambda note: console.print(note, soft_wrap=True))
-    except InputError as error:
-        once = ""
-        if "--classes" in str(error):  # not an option of this command
-            once = "; use nas train --classes, which stores the names in its checkpoint"
-        raise InputError(
-            f"{wanted.source} does not fit {path}: {error}{once}, or give --data with its training images"
-        ) from error
-    batch = max(config.recipe.batch_size, config.final_recipe.batch_size)
-    if batch > len(images.train):
-        raise InputError(
-            f"--batch-size is {batch}, but {wanted.source} has "
-            f"{counted(len(images.train), 'training image')}: give a smaller one, or add images"
-        )
-    return images

@@ -166,9 +166,11 @@ def test_a_stage_in_which_the_head_reads_a_map_stays_whole():
     assert before - {group.name for group in depth_groups(spec)} == {"blocks 3-5 depth"}
 
 
-def test_a_shorter_stage_keeps_what_the_head_reads():
-    """Dropping residual blocks in front of and behind a detector's C4 leaves the head's weights."""
-    seed = seed_of("detect")
+@pytest.mark.parametrize("task", ["detect", "segment"])
+def test_a_shorter_stage_keeps_what_the_head_reads(task):
+    """Dropping residual blocks in front of and behind what the head reads leaves its weights."""
+    seed = seed_of(task)
+    assert depth_groups(seed.spec)
     for group in depth_groups(seed.spec):
         child = shortened(seed.spec, group, group.least)
         inherited = transfer(seed.spec, seed.weights, child)

@@ -1,0 +1,92 @@
+"""Read the images that a network was trained on, to narrow it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from nas.adapting.config import AdaptConfig
+from nas.cli.images import open_images
+from nas.data.finding import task_of_source
+from nas.display.output import noted
+from nas.display.progress import say
+from nas.engine.folder.data_changes import Resumed
+from nas.formatting import counted
+from nas.tasks import task_of_spec
+from search_spaces import InputError
+from search_spaces.shell import quoted
+
+if TYPE_CHECKING:
+    from nas.checkpoints.checkpoint import Checkpoint
+    from nas.data.images import Dataset
+
+
+def images_of_seed(
+    config: AdaptConfig, seed: Checkpoint, path: Path, console: Console, resumed: Resumed | None
+) -> Dataset:
+    """Read the images at the seed's input size, and check that they have its classes.
+
+    Raises:
+        InputError: They cannot be read, have other classes or another kind of annotation, or are fewer than
+            a batch.
+    """
+    from nas.checkpoints.retrain import for_classes  # imports torch
+
+    _require_task(seed, path, config.data.source)
+    px, trained_px = seed.spec.resolution, seed.usage.trained_px
+    if trained_px != px:
+        console.print(
+            noted(
+                "Note:",
+                f" {path} was trained at {trained_px} px, but proposals train at {px} px, its deployed "
+                f"size: fine-tune it first with nas train --resolution {px}, or with --resolution "
+                f"{trained_px} to deploy it at {trained_px} px",
+            ),
+            soft_wrap=True,
+        )
+    wanted = config.data.model_copy(
+        update={"proxy_resolution": px, "background": seed.usage.background}
+    )
+    wanted = wanted.held_out_by(seed.usage.rule)
+    say(console, f"reading images of {wanted.source}")
+    images = open_images(
+        wanted,
+        console,
+        batch_size=1,
+        resumed=resumed,
+        of=path,
+        how=config.recipe_of_images,
+        crop=config.evaluation_crop(seed.usage.crop),
+    )
+    try:
+        for_classes(seed, images, notify=lambda note: console.print(note, soft_wrap=True))
+    except InputError as error:
+        once = ""
+        if "--classes" in str(error):  # not an option of this command
+            once = "; use nas train --classes, which stores the names in its checkpoint"
+        raise InputError(
+            f"{wanted.source} does not fit {path}: {error}{once}, or give --data with its training images"
+        ) from error
+    batch = max(config.recipe.batch_size, config.final_recipe.batch_size)
+    if batch > len(images.train):
+        raise InputError(
+            f"--batch-size is {batch}, but {wanted.source} has "
+            f"{counted(len(images.train), 'training image')}: give a smaller one, or add images"
+        )
+    return images
+
+
+def _require_task(seed: Checkpoint, path: Path, source: str) -> None:
+    """Check that the images are annotated for what the seed does, before they are read.
+
+    Raises:
+        InputError: They are not.
+    """
+    own, wanted = task_of_spec(seed.spec), task_of_source(source)
+    if own != wanted:
+        raise InputError(
+            f"{path} is for the task {own}, {source} is annotated for {wanted}: train it on these images "
+            f"first, with nas train {quoted(path)} --data {quoted(source)}"
+        )
