@@ -254,9 +254,17 @@ def write(done: Retrained, job: TrainingJob, console: Console, *, as_json: bool)
         f"{100 * done.test.accuracy:.1f}% ({100 * low:.1f} to {100 * high:.1f}) on {len(data.test)} "
         f"test images, all at {data.resolution_px} px\n{job.folder.path}/ has curves.png, history.csv, "
         f"tensorboard/{_about_best(done)}\n"
+        f"the worst test images: {command(_evaluation(job))}\n"
         f"next: {command(f'export {quoted(path)}')}",
         soft_wrap=True,
     )
+
+
+def _evaluation(job: TrainingJob) -> str:
+    """Return the arguments of the evaluation that shows the worst images."""
+    path, data = _shown(job.config.output), _shown(Path(job.config.data.source))
+    page = path.with_suffix(".html")
+    return f"evaluate {quoted(path)} --data {quoted(data)} --report {quoted(page)}"
 
 
 def _about_best(done: Retrained) -> str:
