@@ -82,7 +82,7 @@ class Detections:
     def minus(self, other: Detections) -> Difference:
         """Return the difference of AP, with the bootstrap's interval over the same images."""
         points = self.score().accuracy - other.score().accuracy
-        low, high = interval95(self._resampled() - other._resampled(), around=points)
+        low, high = interval95(self._resampled() - other._resampled(), around=points, least=-1)
         return Difference(100 * points, 100 * low, 100 * high)
 
     def each(self) -> NDArray[np.float64]:

@@ -88,7 +88,7 @@ class PixelCounts:
         """Return the difference of mean IoU, with the bootstrap's interval over the same images."""
         assert len(self) == len(other)
         points = self.mean_iou - other.mean_iou
-        low, high = interval95(self._resampled() - other._resampled(), around=points)
+        low, high = interval95(self._resampled() - other._resampled(), around=points, least=-1)
         return Difference(100 * points, 100 * low, 100 * high)
 
     def details(self, classes: Sequence[str]) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def test_a_segmentation_network_becomes_narrower(netadapt, saved, tmp_path):
     assert "test mIoU: " in err
     assert re.search(r"step +mIoU +latency ms", err)
     settings = json.loads((tmp_path / "runs" / "one" / "run.json").read_text())["settings"]
-    assert settings["recipe"]["optimizer"]["name"] == "sgd"  # of the recipe segment
+    assert settings["recipe"]["optimizer"]["name"] == "adamw"  # of the recipe segment
     assert settings["recipe"]["batch_size"] == 4
     code, out, _ = netadapt("--resume", tmp_path / "runs" / "one", "--workers", 0, "--json")
     assert json.loads(out) == result
