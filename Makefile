@@ -8,7 +8,7 @@ BUDGET ?= 6m
 TEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev search netadapt compare test test-slow test-long test-all coverage lint format docs bench clean
+.PHONY: help setup setup-dev search netadapt detect segment compare test test-slow test-long test-all coverage lint format docs bench clean
 
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,15 @@ search: $(VENV)/.installed ## Run the main job, a search from pretrained weights
 netadapt: $(VENV)/.installed ## Narrow the network that the last search found to 70% of its latency
 	@test -f runs/seed.pt || $(MAKE) search
 	$(BIN)/netadapt --seed runs/seed.pt --device pieces:cpu --target-ratio 0.7 --delta 0.05 --finetune-steps 20 --final finetune --final-epochs 5
+
+detect: runs/scenes ## Search a detector on drawn images with boxes, for BUDGET (6m)
+	$(BIN)/nas-search --data runs/scenes --task detect --preset quick --budget $(BUDGET) --runs runs/detect
+
+segment: runs/scenes ## Search a segmentation network on drawn images with masks, for BUDGET (6m)
+	$(BIN)/nas-search --data runs/scenes --task segment --preset quick --budget $(BUDGET) --runs runs/segment
+
+runs/scenes: $(VENV)/.installed
+	$(BIN)/nas scenes runs/scenes
 
 compare: $(VENV)/.installed ## Search the embedded photos, and compare the result with its rivals, 5 seeds each (20 min)
 	$(BIN)/python -m benchmarks.from_parent.compare --embedded --minutes 20

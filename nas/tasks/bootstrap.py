@@ -20,7 +20,7 @@ def resamples(count: int) -> NDArray[np.int64]:
 def interval95(
     figures: NDArray[np.float64], *, around: float, least: float = 0.0
 ) -> tuple[float, float]:
-    """Return the middle 95% of the resamples' figures, moved so that their mean is the figure of all images.
+    """Return the middle 95% of the resamples' figures, moved so that their mean is that of all images.
 
     Resamples repeat images, which raises AP by some points on a few dozen images: unmoved, the interval
     would lie above its figure.
