@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from nas.adapting.kinds import FINETUNE, SCRATCH
-from nas.training.named_recipes import OF_TASK, read_recipe
+from nas.tasks import CLASSIFY, task_of
+from nas.training.named_recipes import read_recipe
 
 TUNING_RATE = 1e-3
 """Peak learning rate of a classifier's proposals."""
@@ -33,11 +34,11 @@ def with_defaults(settings: Mapping[str, Any], task: str) -> dict[str, Any]:
     ('finetune', 60, 16)
     """
     tuning, last = settings["recipe"], settings["final_recipe"]
-    named = OF_TASK.get(task)
-    if named is None:
+    if task == CLASSIFY:
         tuning = {"learning_rate": TUNING_RATE} | tuning
         last = {"epochs": FINAL_EPOCHS} | last
         return {"final": SCRATCH, **settings, "recipe": tuning, "final_recipe": last}
+    named = task_of(task).usual.recipe
     rate = {key: value for key, value in tuning.items() if key == "learning_rate"}
     recipes = {
         "recipe": read_recipe(named, tuning),

@@ -7,15 +7,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from nas.tasks import DETECT, SEGMENT
 from nas.training.recipe import Recipe
 from search_spaces.errors import InputError, first_problem
 from search_spaces.spec import read_yaml
 
 FOLDER = Path(__file__).parent / "recipes"
 NAMES = ("proxy", "paper", "photos", "finetune", "detect", "segment")
-OF_TASK = {DETECT: "detect", SEGMENT: "segment"}
-"""Recipe of a task, from a pretrained body; classifiers have several."""
 
 LENGTHS = ("epochs", "steps")
 """Settings of which one replaces the other, and `min_steps`."""

@@ -62,9 +62,9 @@ class PictureOptions(OptionGroup):
         Raises:
             InputError: There is no such recipe.
         """
-        from nas.training.named_recipes import OF_TASK, read_recipe
+        from nas.training.named_recipes import read_recipe
 
-        default = OF_TASK.get(task, "proxy")
+        default = task_of(task).usual.from_scratch
         return read_recipe(self.recipe or default, base=default)
 
     def require_png(self) -> None:

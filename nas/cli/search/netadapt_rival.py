@@ -17,7 +17,8 @@ from nas.engine.memoized_source import MemoizedSource
 from nas.engine.schedule_config import ScheduleConfig
 from nas.run_adapt import adapt
 from nas.searching.planning.from_parent import NETADAPT_DELTA, NETADAPT_STEPS
-from nas.training.named_recipes import OF_TASK, read_recipe
+from nas.tasks import task_of
+from nas.training.named_recipes import read_recipe
 from nas.training.teacher_config import TeacherConfig
 from netadapt.shrink import Shrink
 
@@ -62,7 +63,7 @@ class NetAdaptRival:
             target_ms=target_ms * (1 - BELOW),
             delta=NETADAPT_DELTA,
             keep="taylor",
-            recipe=read_recipe(OF_TASK.get(data.task, "finetune"), {"steps": NETADAPT_STEPS}),
+            recipe=read_recipe(task_of(data.task).usual.recipe, {"steps": NETADAPT_STEPS}),
             final="none",
             teacher=TeacherConfig(path="seed"),
             teach_proposals=True,
