@@ -28,7 +28,7 @@ KEY = "mobile_nas"
 Layout = Literal["NCHW", "NHWC"]
 Kind = Literal["float32", "float16", "uint8", "int8"]
 Values = Literal["normalized", "pixels"]
-Outputs = Literal["logits", "probabilities"]
+Outputs = Literal["logits", "probabilities", "predictions"]
 Images = NDArray[np.float32 | np.uint8]
 """Normalized images or pixels (n, 3, h, w)."""
 
@@ -43,7 +43,8 @@ class Feed:
         layout: Layout of the input.
         dtype: Type of the input.
         values: `normalized` is (pixel / 255 - mean) / std, `pixels` 0..255 as in PIL.
-        outputs: Whether they are logits or probabilities.
+        outputs: Whether they are logits (of a detector, scores and offsets), probabilities, or what
+            `nas.tasks.task.Task.postprocessing` makes of them.
         quantization: Scale and zero point of a quantized input.
         version: Version of mobile-nas that wrote the file; empty for files from elsewhere.
         spec: The network, where its outputs cannot be read without it: of a detector, for example.

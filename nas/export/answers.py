@@ -1,12 +1,14 @@
-"""Classify labelled images, and compute the accuracy."""
+"""Run networks on annotated images, and collect what they do there."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 
 from nas.checkpoints.checkpoint import Checkpoint
 from nas.checkpoints.scoring import SplitScore
@@ -15,7 +17,7 @@ from nas.data.images import Split
 from nas.export.models import Model, of_onnx, open_model
 from nas.export.onnx_export import keep_onnx
 from nas.tasks import CLASSIFY, task_of
-from nas.tasks.classification import Answers, AnswersMeter
+from nas.tasks.outputs import Outputs
 from nas.tasks.task import Evidence, Originals
 
 _log = logging.getLogger(__name__)
@@ -23,22 +25,17 @@ _log = logging.getLogger(__name__)
 EVALUATED_AT_ONCE = 64
 
 
-def classify(
-    model: Model, split: Split, progress: Callable[[int], None] = lambda _: None
-) -> Answers:
-    """Classify a split whose labels are indices into the network's classes.
+def outputs_of(model: Model, pixels: NDArray[Any], *, task: str) -> Outputs:
+    """Run a network on images, for a task to read.
 
     Args:
         model: The network.
-        split: Images at its resolution.
-        progress: Called with the number of images done.
+        pixels: uint8 (n, 3, size, size).
+        task: What is learned of the images; see `nas.tasks.task_of`.
     """
-    meter, done = AnswersMeter(), 0
-    for images, labels in split.batches(EVALUATED_AT_ONCE):
-        meter.add(torch.from_numpy(model.logits(images.numpy())), labels)
-        done += len(images)
-        progress(done)
-    return meter.evidence()
+    if task == CLASSIFY:  # whose files may return probabilities, and any number of outputs
+        return torch.from_numpy(model.logits(pixels))
+    return model.tensors(pixels)
 
 
 def evidence_of(
@@ -58,11 +55,9 @@ def evidence_of(
         originals: The images as their files have them, to judge the network in their own size.
         progress: Called with the number of images done.
     """
-    if task == CLASSIFY:  # whose files may return probabilities, and any number of outputs
-        return classify(model, split, progress)
     meter, done = task_of(task).meter(spec=model.feed.spec, originals=originals), 0
     for images, targets in split.batches(EVALUATED_AT_ONCE):
-        meter.add(model.tensors(images.numpy()), targets)
+        meter.add(outputs_of(model, images.numpy(), task=task), targets)
         done += len(images)
         progress(done)
     return meter.evidence()
@@ -73,7 +68,7 @@ def score_file(file: Path | bytes, split: Split) -> SplitScore:
 
     Args:
         file: An ONNX or LiteRT file, or a serialized ONNX model with a description of its input.
-        split: Images at its resolution, with targets of its classes.
+        split: Images at its resolution; targets are of its classes.
 
     Raises:
         InputError: See `nas.export.models.open_model`.
@@ -88,7 +83,7 @@ def keep_and_score_onnx(path: Path, checkpoint: Checkpoint, split: Split) -> Spl
     Args:
         path: Where to write the file.
         checkpoint: The network, its weights and its classes.
-        split: Images at the network's resolution, with targets of its classes.
+        split: Images at the network's resolution; targets are of its classes.
 
     Returns:
         None if no file was written (`nas.export.onnx_export.keep_onnx`) or an image became unreadable: a

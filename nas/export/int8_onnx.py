@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import logging
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +21,9 @@ from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, 
 
 from nas.checkpoints.feeding import Images
 from nas.export.running import channels_last
+
+LAYERS = ("Conv", "Gemm")
+"""Operators with weights."""
 
 
 def quantize_onnx(model: bytes, images: Images, *, reduce_range: bool = False) -> bytes:
@@ -37,7 +41,7 @@ def quantize_onnx(model: bytes, images: Images, *, reduce_range: bool = False) -
             content,
             path,
             _Reader(images),
-            nodes_to_exclude=_before_first_layer(content),
+            nodes_to_exclude=_outside_layers(content),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             reduce_range=reduce_range,
@@ -48,16 +52,20 @@ def quantize_onnx(model: bytes, images: Images, *, reduce_range: bool = False) -
         return bytes(_without_unused(onnx.load(path)).SerializeToString())
 
 
-def _before_first_layer(model: onnx.ModelProto) -> list[str]:
-    """Return the names of the nodes before the first convolution, which normalize pixels.
+def _outside_layers(model: onnx.ModelProto) -> list[str]:
+    """Return the names of the nodes before the first layer with weights, and of those behind the last.
 
-    Quantizing them would add a rounding each.
+    The former normalize pixels, the latter join the outputs of a detector's predictors, or add the two maps
+    of a segmentation network. Quantizing them would add a rounding each, and give all maps one range.
     """
-    names = []
-    for node in model.graph.node:
-        if node.op_type == "Conv":
-            break
-        names.append(node.name)
+    nodes = model.graph.node
+    names = [node.name for node in itertools.takewhile(lambda it: it.op_type not in LAYERS, nodes)]
+    needed: set[str] = set()  # by a layer, directly or not
+    for node in reversed(nodes):  # in topological order
+        if node.op_type in LAYERS or needed.intersection(node.output):
+            needed.update(node.input)
+        else:
+            names.append(node.name)
     return names
 
 

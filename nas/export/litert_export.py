@@ -36,7 +36,7 @@ def checked_litert(network: Exportable) -> bytes:
     Input and output: see `search_spaces.exporting.litert_export.to_tflite`.
 
     Raises:
-        ExportError: They differ by more than `nas.export.onnx_export.TOLERANCE`.
+        ExportError: See `nas.export.onnx_export.check`.
         InputError: litert-torch is not installed.
     """
     model = to_tflite(network)

@@ -14,7 +14,7 @@ from nas.checkpoints.feeding import Feed, Images
 from nas.data.source import MIN_RESOLUTION_PX
 from nas.export.litert_file import LiteRtRun, description_of, open_litert
 from nas.export.onnx_file import OnnxRun, open_onnx
-from nas.export.running import Arrays, Logits, Run, as_arrays, as_logits
+from nas.export.running import Arrays, Logits, Run, as_arrays, as_logits, as_tensors
 from nas.export.sidecar import own_or_beside
 from nas.tasks.outputs import Outputs
 from search_spaces import InputError
@@ -51,11 +51,11 @@ class Model:
 
     def tensors(self, pixels: NDArray[np.uint8]) -> Outputs:
         """Return the outputs as a task reads them, of probabilities their logarithms; see `outputs`."""
-        found = self.outputs(pixels)
-        if isinstance(found, tuple):
-            return tuple(torch.from_numpy(one) for one in found)
-        tensor = torch.from_numpy(found)
-        return tensor.log() if self.feed.outputs == "probabilities" else tensor
+        found = as_tensors(self.outputs(pixels))
+        if self.feed.outputs == "probabilities":
+            assert isinstance(found, torch.Tensor)
+            return found.log()
+        return found
 
     def logits(self, pixels: NDArray[np.uint8]) -> Logits:
         """Return the output of a classifier, (n, classes); see `outputs`.

@@ -1,4 +1,4 @@
-"""Quantize a network to int8, and measure the effect on accuracy and latency."""
+"""Quantize a network to int8, and measure the effect on its metric and latency."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
 from latency import Latency
@@ -16,12 +15,14 @@ from nas.checkpoints.feeding import Feed, Images
 from nas.checkpoints.scoring import relabelled
 from nas.checkpoints.usage import Usage
 from nas.data.images import Dataset, Split
-from nas.export.answers import classify
+from nas.export.answers import EVALUATED_AT_ONCE, outputs_of
 from nas.export.int8_onnx import quantize_onnx
 from nas.export.models import Model
 from nas.export.onnx_export import Format, checked_onnx
 from nas.export.onnx_file import describe_onnx, open_onnx, stamp_onnx
-from nas.tasks.classification import Answers
+from nas.tasks import task_of
+from nas.tasks.intervals import Difference
+from nas.tasks.task import Evidence
 from search_spaces.exporting.pixel_input import Exportable, PixelInput
 
 CALIBRATION_IMAGES = 256
@@ -35,7 +36,7 @@ class Side:
     """Figures of one of the two compared files.
 
     Attributes:
-        accuracy: Held-out top-1 accuracy, 0..1.
+        accuracy: The task's metric on held-out images, 0..1.
         latency: One inference at batch 1.
         size: Bytes.
     """
@@ -52,7 +53,9 @@ class Comparison:
     Attributes:
         before: The float file.
         after: The int8 file.
-        agreement: Fraction of held-out images that both classify alike, 0..1.
+        metric: Name of the task's metric.
+        difference: How much higher int8's metric is, with its paired interval.
+        agreement: Mean extent to which both say the same of a held-out image, 0..1.
         images: Number of held-out images.
         calibrated_on: Number of calibration images.
         px: Resolution of the images and of the files' input.
@@ -60,6 +63,8 @@ class Comparison:
 
     before: Side
     after: Side
+    metric: str
+    difference: Difference
     agreement: float
     images: int
     calibrated_on: int
@@ -88,6 +93,12 @@ def calibration_images(
 
 def _feed(usage: Usage, px: int, *, pixels: bool) -> Feed:
     return Feed(usage, px, values="pixels" if pixels else "normalized")
+
+
+def held_out_images(val: Split, usage: Usage, *, count: int, pixels: bool = False) -> Images:
+    """Return the first held-out images (at most `count`, 3, h, w); see `calibration_images`."""
+    images, _ = next(iter(val.batches(count)))
+    return _feed(usage, images.shape[-1], pixels=pixels).prepare(images.numpy())
 
 
 def onnx_latencies(models: Sequence[bytes]) -> list[Latency]:
@@ -121,8 +132,8 @@ def quantized(
 ) -> tuple[bytes, Comparison]:
     """Quantize a trained network to an int8 file and compare it with the float file.
 
-    Ranges are calibrated on training images. Accuracy is measured on held-out images, which neither weights
-    nor ranges have seen.
+    Ranges are calibrated on training images. The task's metric is that of held-out images, which neither
+    weights nor ranges have seen.
 
     Args:
         files: The file format.
@@ -147,10 +158,8 @@ def quantized(
     before, after = (
         files.described(model, usage, network.spec) for model in (before, quantized_file)
     )
-    compared = compare(
-        files, before, after, data=data, usage=usage, pixels=pixels, progress=progress
-    )
-    return after, compared
+    feed = _feed(usage, data.resolution_px, pixels=pixels).of_network(network.spec)
+    return after, compare(files, before, after, data=data, feed=feed, progress=progress)
 
 
 def compare(
@@ -159,36 +168,48 @@ def compare(
     after: bytes,
     *,
     data: Dataset,
-    usage: Usage,
-    pixels: bool = False,
+    feed: Feed,
     progress: Progress = lambda _: None,
 ) -> Comparison:
-    """Compare held-out accuracy and latency of a float file and its int8 version.
+    """Compare the metric on held-out images, and the latency, of a float file and its int8 version.
 
     Args:
         files: The file format.
         before: The float file.
         after: The int8 file.
-        data: Images at the files' resolution; labels are indices into the network's classes.
-        usage: How the images are prepared.
-        pixels: Whether the files normalize them themselves.
+        data: Images at the files' resolution; targets are of the network's classes.
+        feed: How both files are fed: normalized images or pixels, channels first.
         progress: Called with a description of the current step.
     """
-    feed = _feed(usage, data.resolution_px, pixels=pixels)
-
-    def answers(model: bytes, name: str) -> Answers:
-        line = f"{name}: {{}} of {len(data.val)} held-out images"
-        opened = Model(feed, files.open(model))
-        return classify(opened, data.val, lambda done: progress(line.format(done)))
-
-    answers_before, answers_after = answers(before, "float"), answers(after, "int8")
+    models = [Model(feed, files.open(model)) for model in (before, after)]
+    float_evidence, int8_evidence, agreement = _side_by_side(models, data, progress)
     progress("measuring both files, interleaved")
     latency_before, latency_after = files.latencies([before, after])
     return Comparison(
-        before=Side(answers_before.accuracy, latency_before, len(before)),
-        after=Side(answers_after.accuracy, latency_after, len(after)),
-        agreement=float(np.mean(answers_before.given == answers_after.given)),
+        before=Side(float_evidence.score().accuracy, latency_before, len(before)),
+        after=Side(int8_evidence.score().accuracy, latency_after, len(after)),
+        metric=task_of(data.task).metric.name,
+        difference=int8_evidence.minus(float_evidence),
+        agreement=agreement,
         images=len(data.val),
         calibrated_on=min(CALIBRATION_IMAGES, len(data.train)),
         px=data.resolution_px,
     )
+
+
+def _side_by_side(
+    models: Sequence[Model], data: Dataset, progress: Progress
+) -> tuple[Evidence, Evidence, float]:
+    """Return what two files do on the held-out images, and how far they agree there."""
+    task, spec = task_of(data.task), models[0].feed.spec
+    ours, theirs = (task.meter(spec=spec) for _ in models)
+    agreeing, done = 0.0, 0
+    for images, targets in data.val.batches(EVALUATED_AT_ONCE):
+        outputs = [outputs_of(model, images.numpy(), task=data.task) for model in models]
+        ours.add(outputs[0], targets)
+        theirs.add(outputs[1], targets)
+        pairs = zip(*(task.predictions(each, spec=spec) for each in outputs), strict=True)
+        agreeing += sum(one.agreement(other) for one, other in pairs)
+        done += len(images)
+        progress(f"float and int8: {done} of {len(data.val)} held-out images")
+    return ours.evidence(), theirs.evidence(), agreeing / done

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast, get_args
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -155,6 +156,13 @@ def as_arrays(outputs: Outputs) -> Arrays:
         array: NDArray[np.float32] = outputs.cpu().numpy()
         return array
     return tuple(output.cpu().numpy() for output in outputs)
+
+
+def as_tensors(arrays: Arrays) -> Outputs:
+    """Convert outputs to torch, as a task reads them."""
+    if isinstance(arrays, tuple):
+        return tuple(torch.from_numpy(array) for array in arrays)
+    return torch.from_numpy(arrays)
 
 
 def as_logits(outputs: Arrays, *, where: str) -> Logits:

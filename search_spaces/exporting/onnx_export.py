@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Sequence
 
 import torch
+from torch import Tensor, nn
 
 from search_spaces.exporting.pixel_input import Exportable, example_input
 from search_spaces.heads.specs import output_names
@@ -30,25 +32,47 @@ def to_onnx(
     """
     image = example_input(network, width_px=width_px)
     outputs = output_names(network.spec.head)
-    axes = {name: {0: "batch"} for name in ("image", *outputs)} if dynamic_batch else None
-    buffer = io.BytesIO()
     was_training = network.training
     network.eval()
     try:
-        with warnings.catch_warnings():
-            # The TorchScript-based exporter warns about its successor, which takes ten times as long for
-            # the same graph; a search exports every candidate.
-            warnings.simplefilter("ignore")
-            torch.onnx.export(
-                network,
-                (image,),
-                buffer,  # type: ignore[arg-type] # its annotation lacks file objects
-                input_names=["image"],
-                output_names=list(outputs),
-                dynamic_axes=axes,
-                opset_version=OPSET,
-                dynamo=False,
-            )
+        return traced(
+            network, (image,), inputs=["image"], outputs=outputs, dynamic_batch=dynamic_batch
+        )
     finally:
         network.train(was_training)
+
+
+def traced(
+    module: nn.Module,
+    given: tuple[Tensor, ...],
+    *,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    dynamic_batch: bool,
+) -> bytes:
+    """Export a module in eval mode to a serialized ONNX model.
+
+    Args:
+        module: The module.
+        given: Example of its inputs.
+        inputs: Their names.
+        outputs: Names of its outputs.
+        dynamic_batch: Whether the first axis of all is free.
+    """
+    axes = {name: {0: "batch"} for name in (*inputs, *outputs)} if dynamic_batch else None
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        # The TorchScript-based exporter warns about its successor, which takes ten times as long for
+        # the same graph; a search exports every candidate.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module,
+            given,
+            buffer,  # type: ignore[arg-type] # its annotation lacks file objects
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_axes=axes,
+            opset_version=OPSET,
+            dynamo=False,
+        )
     return buffer.getvalue()

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from nas.checkpoints.class_file import read_class_file
+from nas.cli.annotated_for import require_annotated_for
 from nas.cli.commands.evaluating.detail_tables import drawn
 from nas.cli.data_options import ImageOptions, data_config
 from nas.cli.images import read_images, source_of
@@ -102,7 +103,6 @@ def evaluate(
     )
     from nas.checkpoints.class_map import class_map  # these import torch
     from nas.checkpoints.scoring import SplitScore, relabelled
-    from nas.data.finding import tasks_of_source
     from nas.export.examined import examined
     from nas.export.models import open_model
 
@@ -112,7 +112,7 @@ def evaluate(
     say_run(path)
     with waiting(console, "opening the network"):
         model = open_model(path, px=on.resolution)
-    _require_task(model, tasks_of_source(on.data), on.data)
+    require_annotated_for(model.feed.task, on.data)
     options = options.model_copy(update={"task": model.feed.task})
     px, usage = model.feed.size_px, model.feed.usage
     note_sizes(console, usage.trained_px, px, done="evaluated", measured=True)
@@ -160,20 +160,6 @@ def _write_page(on: EvaluateOptions, path: Path, seen: Examined, *, trained_px: 
 def _said(metric: Metric) -> str:
     """Say what the percentage is of."""
     return "of" if metric.name == "accuracy" else f"{metric.full} on"
-
-
-def _require_task(model: Model, tasks: tuple[str, ...], data: str) -> None:
-    """Check that images are annotated for what the network does.
-
-    Raises:
-        InputError: They are not.
-    """
-    task = model.feed.task
-    if task not in tasks and Path(data).exists():  # others are reported when they are read
-        raise InputError(
-            f"{data} is annotated for the task {tasks[0]}, the network is for {task}: give images with its "
-            "kind of annotation"
-        )
 
 
 def _require_split(split: str) -> None:

@@ -49,18 +49,26 @@ class FileOptions(OptionGroup):
             help="Take uint8 pixels 0..255, and normalize them in the file.",
         ),
     ] = False
+    postprocessing: Annotated[
+        bool,
+        typer.Option(
+            "--with-postprocessing",
+            help="Return a detector's boxes, or a segmentation network's class of each pixel (ONNX only).",
+        ),
+    ] = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationOptions(OptionGroup):
-    """The images that an int8 file is calibrated on."""
+    """The images that an int8 file is calibrated on, and that any file is checked with."""
 
-    panel = "Calibration images"
+    panel = "Images"
 
     data: Annotated[
         str | None,
         typer.Option(
-            help="Calibration images for --int8: a folder of class folders, or a data set's name."
+            help="Images to compare the file with PyTorch on, and to calibrate --int8 with: a folder of "
+            "annotated images, or a data set's name."
         ),
     ] = None
     classes: ClassFileOption = None
@@ -76,7 +84,7 @@ def export(
     images: ImageOptions,
     as_json: JsonFlag = False,
 ) -> None:
-    """Write a network as ONNX or LiteRT, float or int8, after comparing its logits with PyTorch's.
+    """Write a network as ONNX or LiteRT, float or int8, after comparing its outputs with PyTorch's.
 
     The file's metadata and NAME.json next to it describe its input: size, normalization and classes.
     """
@@ -92,19 +100,25 @@ def export(
 
         write_torchvision(spec, path, as_json=as_json)
         return
-    if file.litert and file.dynamic_batch:
-        raise InputError("--dynamic-batch applies to ONNX, got --litert: leave one of them out")
+    for option, given in (
+        ("--dynamic-batch", file.dynamic_batch),
+        ("--with-postprocessing", file.postprocessing),
+    ):
+        if file.litert and given:
+            raise InputError(f"{option} applies to ONNX, got --litert: leave one of them out")
     _require_calibration(spec, calibration, int8=file.int8)
     if file.preprocessing:
         require_weights(spec, option="--with-preprocessing")
     request = Request(
         spec=spec,
         litert=file.litert,
-        data=_images(calibration.data, images, int8=file.int8),
+        int8=file.int8,
+        data=_images(calibration.data, images),
         output=file.output,
         resolution=file.resolution,
         dynamic_batch=file.dynamic_batch,
         pixels=file.preprocessing,
+        postprocessing=file.postprocessing,
         classes=calibration.classes,
     )
     from nas.cli.commands.exporting.write import write  # imports torch
@@ -118,20 +132,27 @@ def _require_alone(file: FileOptions, calibration: CalibrationOptions) -> None:
     Raises:
         InputError: It has one.
     """
-    others = (file.onnx, file.litert, file.int8, file.dynamic_batch, file.preprocessing)
+    others = (
+        file.onnx,
+        file.litert,
+        file.int8,
+        file.dynamic_batch,
+        file.preprocessing,
+        file.postprocessing,
+    )
     if any((*others, calibration.data, calibration.classes)) or file.resolution is not None:
         raise InputError("--torchvision writes weights only: leave the other options out")
 
 
 def _require_calibration(spec: str, calibration: CalibrationOptions, *, int8: bool) -> None:
-    """Check that an int8 file, and no other, has weights and calibration images.
+    """Check that an int8 file has calibration images, and that images are of a network with weights.
 
     Raises:
         InputError: One is missing, or not used.
     """
     data, classes = calibration.data, calibration.classes
-    if data is not None and not int8:
-        raise InputError(f"--data {data} is used by --int8 only: add --int8, or leave it out")
+    if data is not None:
+        require_weights(spec, option="--data")
     if classes is not None and not int8:
         raise InputError(
             f"--classes {classes} applies to the images of --int8: add --int8, or leave it out"
@@ -140,19 +161,19 @@ def _require_calibration(spec: str, calibration: CalibrationOptions, *, int8: bo
         require_weights(spec, option="--int8")
         if data is None:
             raise InputError(
-                "--int8 needs calibration images: give --data DIR, a folder of class folders, for instance "
-                "the training images"
+                "--int8 needs calibration images: give --data DIR, a folder of annotated images, for "
+                "instance the training images"
             )
 
 
-def _images(data: str | None, images: ImageOptions, *, int8: bool) -> DataConfig | None:
-    """Return the settings of the calibration images, if any.
+def _images(data: str | None, images: ImageOptions) -> DataConfig | None:
+    """Return the settings of the images, if any.
 
     Raises:
         InputError: A setting is invalid, or not used.
     """
     settings = images.settings()
-    if settings and not int8:
+    if settings and data is None:
         option = "--" + next(iter(settings)).replace("_", "-")
-        raise InputError(f"{option} applies to the images of --int8: add --int8, or leave it out")
+        raise InputError(f"{option} applies to the images of --data: add --data, or leave it out")
     return None if data is None else data_config(data, **settings)

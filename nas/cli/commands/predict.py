@@ -16,6 +16,7 @@ from nas.cli.errors import Failed
 from nas.cli.provenance import say_run
 from nas.cli.sizes import note_sizes
 from nas.cli.specs import trained_file
+from nas.data.annotations.coco_ids import CocoIds
 from nas.display.output import JsonFlag, messages
 from nas.display.progress import waiting
 from nas.formatting import counted, one_line, percent
@@ -42,6 +43,13 @@ def predict(
         Path | None,
         typer.Option(metavar="DIR", help="Write the images with boxes or masks into this folder."),
     ] = None,
+    coco: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="COCO's JSON of the images: --json then has its ids of images and categories.",
+        ),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Print what a network sees in images: the most likely classes, boxes, or the classes of pixels.
@@ -50,6 +58,8 @@ def predict(
 
     Unreadable images are reported on standard error, the others are classified, and the exit status is 1.
     """
+    if coco is not None and not as_json:
+        raise InputError(f"--coco {coco} applies to --json: add --json, or leave it out")
     path = trained_file(file, mend=f"train it first with nas train {quoted(file)} --data DIR")
     from nas.export.models import open_model  # these import torch
     from nas.export.predict import find_pictures, predictions
@@ -65,10 +75,12 @@ def predict(
         left_out = counted(pictures.left_out, "file")
         console.print(f"skipped {left_out} without an image suffix", soft_wrap=True)
     if feed.task != CLASSIFY:
-        predict_dense(model, pictures.paths, console, draw=draw, as_json=as_json)
+        ids = None if coco is None else CocoIds.read(coco)
+        predict_dense(model, pictures.paths, console, draw=draw, as_json=as_json, ids=ids)
         return
-    if draw is not None:
-        raise InputError("--draw draws boxes and masks, and this network classifies: leave it out")
+    for option, given in (("--draw draws", draw), ("--coco numbers", coco)):
+        if given is not None:
+            raise InputError(f"{option} boxes and masks, and this network classifies: leave it out")
     count = min(top, len(feed.classes))
     predicted_all = _progress(
         predictions(model, pictures.paths, top=count), len(pictures.paths), console

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from nas.atomic_files import write_whole
 from nas.cli.errors import Failed
+from nas.data.annotations.coco_ids import CocoIds
 from nas.display.progress import waiting
 from nas.formatting import counted, one_line
 from search_spaces import InputError
@@ -38,16 +39,33 @@ def require_folder(folder: Path | None) -> None:
 
 
 def predict_dense(
-    model: Model, paths: Sequence[Path], console: Console, *, draw: Path | None, as_json: bool
+    model: Model,
+    paths: Sequence[Path],
+    console: Console,
+    *,
+    draw: Path | None,
+    as_json: bool,
+    ids: CocoIds | None,
 ) -> None:
     """Print what a network sees in images, and draw it.
 
+    Args:
+        model: The network.
+        paths: The images.
+        console: Shows progress.
+        draw: Folder for the drawn images.
+        as_json: Whether to print COCO's results.
+        ids: The ids that these use; by default, places of images and indices of classes.
+
     Raises:
+        InputError: The folder cannot be written to, or an image or a class has no id.
         Failed: Some images cannot be read.
     """
     from nas.export.dense_predict import seen_in  # imports torch
 
     require_folder(draw)
+    if ids is not None:
+        ids.require(paths, model.feed.classes)
     failed, documents = 0, []
     for number, one in enumerate(_progress(seen_in(model, paths), len(paths), console)):
         if one.error:
@@ -56,7 +74,7 @@ def predict_dense(
             continue
         assert one.prediction is not None
         if as_json:
-            documents += _document(one, number, model.feed.classes)
+            documents += _document(one, number, model.feed.classes, ids)
         else:
             said = one.prediction.said(model.feed.classes)
             sys.stdout.write(f"{one_line(str(one.path))}  {one_line(said)}\n")
@@ -78,11 +96,17 @@ def _progress(seen: Iterator[Seen], total: int, console: Console) -> Iterator[Se
             yield one
 
 
-def _document(one: Seen, number: int, classes: Sequence[str]) -> list[dict[str, Any]]:
-    """Return COCO's results of an image; its id is its place among the images."""
+def _document(
+    one: Seen, number: int, classes: Sequence[str], ids: CocoIds | None
+) -> list[dict[str, Any]]:
+    """Return COCO's results of an image; without ids, it has its place among the images."""
     assert one.prediction is not None
     image = {"image_id": number, "file_name": str(one.path)}
     found: list[dict[str, Any]] = one.prediction.document(classes, size=one.size)
+    if ids is not None:
+        image["image_id"] = ids.images[one.path.name]
+        known = [entry for entry in found if entry["category"] in ids.categories]
+        found = [entry | {"category_id": ids.categories[entry["category"]]} for entry in known]
     return [image | entry for entry in found]
 
 
@@ -96,9 +120,13 @@ def _drawn_name(path: Path, number: int) -> str:
 
 
 def _draw(one: Seen, path: Path, classes: Sequence[str]) -> None:
+    from nas.tasks.legend import with_legend  # imports torch
+
     assert one.prediction is not None
     assert one.pixels is not None
-    drawn = one.prediction.drawn(one.pixels, classes)
+    height, width = one.pixels.shape[-2:]
+    colors = one.prediction.colors(classes, size=(width, height))
+    drawn = with_legend(one.prediction.drawn(one.pixels, classes), colors)
     content = io.BytesIO()
     Image.fromarray(drawn.permute(1, 2, 0).contiguous().numpy()).save(content, format="PNG")
     write_whole(path, content.getvalue())

@@ -73,7 +73,7 @@ def read_coco_folder(root: Path) -> Annotated:
     files = coco_files(root)
     images = _Images(root)
     problems: list[Problem] = []
-    documents = {split: _document(path) for split, path in files.items()}
+    documents = {split: read_document(path) for split, path in files.items()}
     splits = {
         split: list(_annotated(documents[split], path, images, problems))
         for split, path in files.items()
@@ -112,7 +112,13 @@ class _Images:
         return next(iter(inside or named or fitting), None)
 
 
-def _document(path: Path) -> Mapping[str, Any]:
+def read_document(path: Path) -> Mapping[str, Any]:
+    """Read a file.
+
+    Raises:
+        InputError: It is not COCO's JSON.
+        OSError: It cannot be read.
+    """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:

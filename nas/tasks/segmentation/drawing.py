@@ -1,12 +1,10 @@
-"""Draw a mask over its image, with a legend of the classes in it."""
+"""Draw a mask over its image."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torchvision.utils import draw_segmentation_masks
 
@@ -17,7 +15,6 @@ BACKGROUND = "background"
 """A class of this name is left as it is."""
 
 OPACITY = 0.55
-LEGEND_PX, ROW_PX, SWATCH_PX = 150, 20, 12
 
 
 def overlaid(pixels: Tensor, mask: Tensor, classes: Sequence[str]) -> Tensor:
@@ -38,29 +35,6 @@ def overlaid(pixels: Tensor, mask: Tensor, classes: Sequence[str]) -> Tensor:
     colors = [color(index) for index in shown]
     tinted: Tensor = draw_segmentation_masks(pixels, layers, alpha=OPACITY, colors=colors)
     return tinted
-
-
-def with_legend(pixels: Tensor, shown: Sequence[int], classes: Sequence[str]) -> Tensor:
-    """Name the colors of classes to the right of an image.
-
-    Args:
-        pixels: uint8 (3, H, W), on the CPU.
-        shown: Indices of the classes; see `shown_classes`.
-        classes: Names of the classes.
-
-    Returns:
-        uint8 (3, max(H, height of the legend), W + 150).
-    """
-    height, width = pixels.shape[-2:]
-    sheet = Image.new("RGB", (width + LEGEND_PX, max(height, ROW_PX * len(shown))), "white")
-    sheet.paste(Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy()), (0, 0))
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=14)
-    for row, index in enumerate(shown):
-        left, top = width + 6, row * ROW_PX + (ROW_PX - SWATCH_PX) // 2
-        pen.rectangle((left, top, left + SWATCH_PX, top + SWATCH_PX), fill=color(index))
-        name = "ignored" if index == IGNORED else classes[index]
-        pen.text((left + SWATCH_PX + 6, row * ROW_PX + 2), name[:18], fill="black", font=font)
-    return torch.from_numpy(np.array(sheet)).permute(2, 0, 1)
 
 
 def shown_classes(mask: Tensor, classes: Sequence[str]) -> list[int]:

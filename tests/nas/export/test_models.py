@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 
 from nas.checkpoints.checkpoint import checkpoint_bytes
 from nas.checkpoints.feeding import KEY, Feed
-from nas.export.answers import classify, score_file
+from nas.export.answers import evidence_of, score_file
 from nas.export.models import of_checkpoint, open_model
 from nas.export.onnx_export import checked_onnx, keep_onnx, with_preprocessing
 from nas.export.onnx_file import describe_onnx, open_onnx, stamp_onnx
@@ -122,9 +122,10 @@ def test_int8_takes_pixels_too(seed, data, tmp_path):
     }
     path = tmp_path / "int8.onnx"
     path.write_bytes(stamp_onnx(model, describe_onnx(model, seed.usage)))
-    exact = classify(of_checkpoint(seed), data.test)
+    exact = evidence_of(of_checkpoint(seed), data.test, task="classify")
     assert exact.accuracy > 0.9
-    assert np.mean(classify(open_model(path), data.test).given == exact.given) > 0.9
+    found = evidence_of(open_model(path), data.test, task="classify")
+    assert np.mean(found.given == exact.given) > 0.9
 
 
 def test_score_file_scores_bytes_and_files(seed, data, content, tmp_path):

@@ -18,7 +18,7 @@ from nas.checkpoints.feeding import Feed
 from nas.checkpoints.usage import Usage
 from nas.cli.main import main
 from nas.data.images import ArraySplit, Dataset, channel_statistics
-from nas.export.answers import classify
+from nas.export.answers import evidence_of
 from nas.export.models import Model
 from nas.export.onnx_export import ExportError, check, largest_difference
 from nas.export.onnx_file import open_onnx
@@ -29,6 +29,7 @@ from nas.export.quantize import (
     quantize_onnx,
     quantized,
 )
+from nas.tasks.intervals import Difference
 from nas.training.recipe import Recipe
 from nas.training.train import train
 from search_spaces import REFERENCES, InputError
@@ -189,8 +190,9 @@ def test_the_accuracy_told_is_that_of_a_plain_session(network, data, usage):
 
 
 def test_a_file_compared_with_itself_differs_in_nothing(int8, data, usage):
-    same = compare(UNTIMED, int8, int8, data=data, usage=usage)
+    same = compare(UNTIMED, int8, int8, data=data, feed=Feed(usage, PX))
     assert same.before == same.after
+    assert same.difference == Difference(0, 0, 0)
     assert same.agreement == 1
 
 
@@ -220,7 +222,7 @@ def test_calibration_images_are_some_of_train_prepared_as_in_training(data, usag
     assert len(calibration_images(few, usage)) == 7
 
 
-def test_classify_counts_every_image_once(data, usage):
+def test_every_image_is_counted_once(data, usage):
     seen = []
 
     def run(images):
@@ -228,7 +230,8 @@ def test_classify_counts_every_image_once(data, usage):
         return np.eye(len(CLASSES), dtype=np.float32)[np.zeros(len(images), int)]
 
     told = []
-    answers = classify(Model(Feed(usage, PX), run), data.val, told.append)
+    model = Model(Feed(usage, PX), run)
+    answers = evidence_of(model, data.val, task="classify", progress=told.append)
     assert sum(seen) == told[-1] == 200
     assert answers.accuracy == pytest.approx(np.mean(data.val.labels == 0))
 
@@ -244,7 +247,8 @@ def test_classes_are_matched_by_name_and_some_may_be_missing(data, network, usag
         return lambda images: seen.append(run(images)) or seen[-1]
 
     _, compared = quantized(replace(UNTIMED, open=opened), untrained, data, wider)
-    answers = np.concatenate(seen[-(2 * 4) : -4]).argmax(axis=1)  # 200 images, 64 at once
+    # 200 images, 64 at once, float and int8 by turns
+    answers = np.concatenate(seen[-(2 * 4) :: 2]).argmax(axis=1)
     right = np.array([wider.classes.index(CLASSES[label]) for label in data.val.labels])
     assert compared.before.accuracy == pytest.approx(np.mean(answers == right))
 
@@ -258,7 +262,7 @@ def test_a_class_that_the_network_does_not_know_is_refused(data, network, usage)
 def test_a_file_that_computes_something_else_is_refused(network):
     right = open_onnx(to_onnx(network))
     check(network, right, what="ONNX")
-    for wrong in (lambda x: right(x) + 1e-2, lambda x: right(x) * np.float32(np.nan)):
+    for wrong in (lambda x: right(x) + 1e-3, lambda x: right(x) * np.float32(np.nan)):
         with pytest.raises(ExportError, match=r"ONNX outputs differ from torch's by"):
             check(network, wrong, what="ONNX")
     assert largest_difference(network, lambda x: right(x) + 0.5) == pytest.approx(0.5, rel=0.6)
@@ -310,6 +314,17 @@ def test_the_command_writes_int8_beside_the_seed(nas, folders, monkeypatch):
     assert open_onnx((folders / "x.onnx").read_bytes())(np.zeros((1, 3, 24, 24), np.float32)).any()
 
 
+def test_a_float_file_is_checked_on_photos_too(nas, folders):
+    code, out, err = nas("export", "net.pt", "--data", "photos", "--json")
+    assert code == 0, err
+    document = json.loads(out)
+    assert 0 < document["checked_images"] <= 16
+    assert not document["int8"]
+    assert document["largest_difference"] < 1e-4
+    _, _, err = nas("export", "net.pt", "--data", "photos")
+    assert "also on" in err
+
+
 def test_float_files_are_named_for_the_network(nas, folders):
     assert nas("export", "net.pt", "--dynamic-batch")[0] == 0
     open_onnx((folders / "net.onnx").read_bytes())(np.zeros((5, 3, PX, PX), np.float32))
@@ -344,7 +359,10 @@ def test_float_files_are_named_for_the_network(nas, folders):
         (["net.pt", "--int8", "--data", "photos", "-o", "no/x.onnx"], "no folder no"),
         (["mobilenet_v2", "--int8", "--data", "photos"], "mobilenet_v2 has none"),
         (["nothing", "--int8"], "no network 'nothing'"),
-        (["net.pt", "--data", "photos"], "--data photos is used by --int8 only"),
+        (["mobilenet_v2", "--data", "photos"], "--data needs trained weights"),
+        (["net.pt", "--split-seed", "3"], "--split-seed applies to the images of --data"),
+        (["net.pt", "--with-postprocessing"], "a classifier of 3 classes has no post-processing"),
+        (["net.pt", "--litert", "--with-postprocessing"], "--with-postprocessing applies to ONNX"),
         (["net.pt", "--onnx", "--litert"], "two formats"),
         (["net.pt", "--litert", "--dynamic-batch"], "--dynamic-batch applies to ONNX"),
     ],

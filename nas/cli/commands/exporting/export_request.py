@@ -17,11 +17,13 @@ class Request:
 
     spec: str
     litert: bool
+    int8: bool
     data: DataConfig | None
     output: Path | None
     resolution: int | None
     dynamic_batch: bool
     pixels: bool
+    postprocessing: bool = False
     classes: Path | None = None
 
     @property
@@ -37,8 +39,9 @@ class Request:
         """
         name = Path(self.spec)
         # Random weights must not overwrite a file with trained ones.
-        kind = ("-pixels" if self.pixels else "") + ("-int8" if self.data else "")
-        kind = kind if self.trained else "-random"
+        parts = {"pixels": self.pixels, "results": self.postprocessing, "int8": self.int8}
+        parts["random"] = not self.trained
+        kind = "".join(f"-{part}" for part, wanted in parts.items() if wanted)
         suffix = ".tflite" if self.litert else ".onnx"
         return writable(
             self.output or name.with_name(stem(self.spec) + kind + suffix), self.spec, suffix

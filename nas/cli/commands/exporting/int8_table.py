@@ -13,25 +13,26 @@ if TYPE_CHECKING:
 
 
 def int8_table(compared: Comparison) -> Table:
-    """Tabulate accuracy, latency and size of both files."""
+    """Tabulate the task's metric, latency and size of both files."""
     before, after = compared.before, compared.after
     table = Table(
         pad_edge=False,
         caption=(
-            f"{compared.images} held-out images of {compared.px} px, both predict the same class for "
+            f"{compared.images} held-out images of {compared.px} px, on which both agree to "
             f"{compared.agreement:.1%}; calibrated on {compared.calibrated_on} training images; "
             f"measured: {after.latency.device}, batch 1, {compared.px} px"
         ),
     )
     table.add_column("file")
-    for title in ("top-1", "median ms", "95% interval", "MB"):
+    for title in (compared.metric, "median ms", "95% interval", "MB"):
         table.add_column(title, justify="right")
     for name, side in (("float", before), ("int8", after)):
         reading, size_mb = side.latency, f"{side.size / 1e6:.2f}"
         median = three_digits(reading.median_ms)
         table.add_row(name, f"{side.accuracy:.2%}", median, interval(reading), size_mb)
-    points = 100 * (after.accuracy - before.accuracy)
+    change = compared.difference
+    points = f"{change.points:+.2f} ({change.low:+.2f} to {change.high:+.2f})"
     times = after.latency.median_ms / before.latency.median_ms
     smaller = f"x {after.size / before.size:.2f}"
-    table.add_row("int8 vs float", f"{points:+.2f}", f"x {times:.2f}", "", smaller)
+    table.add_row("int8 vs float", points, f"x {times:.2f}", "", smaller)
     return table

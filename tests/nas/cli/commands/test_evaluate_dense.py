@@ -84,22 +84,6 @@ def test_a_classifier_is_trained_exported_and_evaluated(nas, tmp_path, classifie
     assert {"AP": "COCO's AP", "mIoU": "mean IoU"}[metric] in out
 
 
-@pytest.mark.parametrize("command", ["int8"])
-def test_unsupported_commands_refuse_detectors(nas, tmp_path, classifier, command):
-    data = boxes(tmp_path / "data")
-    trained = tmp_path / "trained.pt"
-    nas(
-        "train", classifier, "--data", data, "--epochs", 1, "--batch-size", 4,
-        "--runs", tmp_path / "runs", "-o", trained,
-    )  # fmt: skip
-    arguments = {
-        "int8": ("export", trained, "--int8", "--data", data),
-    }[command]
-    code, _, err = nas(*arguments)
-    assert code == 2
-    assert "supports classifiers only, got the task detect" in " ".join(err.split())
-
-
 def test_images_with_another_kind_of_annotation_are_refused(nas, tmp_path, classifier):
     data = boxes(tmp_path / "data")
     code, _, err = nas("evaluate", classifier, "--data", data)

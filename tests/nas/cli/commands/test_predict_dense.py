@@ -8,6 +8,7 @@ from PIL import Image
 
 from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes
 from nas.checkpoints.usage import Usage
+from nas.tasks.segmentation.drawing import LEGEND_PX
 from search_spaces import REFERENCES
 from search_spaces.heads.named import with_head
 from search_spaces.network import build
@@ -80,3 +81,70 @@ def test_a_classifier_has_nothing_to_draw(nas, tmp_path, photos):
     code, _, err = nas("predict", path, photos, "--draw", tmp_path / "drawn")
     assert code == 2
     assert "--draw draws boxes and masks" in err
+
+
+def coco_file(tmp_path, photos, categories):
+    """COCO's JSON of the photos, with ids that are not their places, and an object in each."""
+    sizes = {"a.jpg": (90, 60), "b.png": (50, 70)}
+    images = [
+        {"id": 100 + number, "file_name": name, "width": width, "height": height}
+        for number, (name, (width, height)) in enumerate(sizes.items())
+    ]
+    objects = [
+        {"id": 1 + number, "image_id": image["id"], "category_id": categories[0]["id"],
+         "bbox": [5, 5, 30, 30], "area": 900, "iscrowd": 0}
+        for number, image in enumerate(images)
+    ]  # fmt: skip
+    path = tmp_path / "instances.json"
+    path.write_text(
+        json.dumps({"images": images, "annotations": objects, "categories": categories})
+    )
+    return path
+
+
+def test_results_with_the_ids_of_a_coco_file_are_read_by_pycocotools(nas, tmp_path, photos):
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    categories = [{"id": 18, "name": "dog"}, {"id": 17, "name": "cat"}]
+    truth = coco_file(tmp_path, photos, categories)
+    seed = network(tmp_path, "ssdlite")
+    code, out, err = nas("predict", seed, photos, "--json", "--coco", truth)
+    assert code == 0, err
+    rows = json.loads(out)
+    assert {(row["category"], row["category_id"]) for row in rows} == {("cat", 17), ("dog", 18)}
+    known = COCO(str(truth))
+    evaluated = COCOeval(known, known.loadRes(rows), "bbox")
+    evaluated.evaluate()
+    matched = [image for image in evaluated.evalImgs if image is not None]
+    assert {image["image_id"] for image in matched} == {100, 101}
+
+
+@pytest.mark.parametrize(
+    ("categories", "option", "reason"),
+    [
+        ([{"id": 1, "name": "cat"}], "--json", "has no category 'dog'"),
+        ([{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}], "", "--coco"),
+    ],
+)
+def test_a_coco_file_of_other_classes_is_refused(nas, tmp_path, photos, categories, option, reason):
+    truth = coco_file(tmp_path, photos, categories)
+    options = [option] if option else []
+    code, out, err = nas("predict", network(tmp_path, "ssdlite"), photos, "--coco", truth, *options)
+    assert (code, out) == (2, "")
+    assert reason in " ".join(err.split())
+
+
+def test_an_image_that_the_coco_file_lacks_is_named(nas, tmp_path, photos):
+    (photos / "b.png").rename(photos / "c.png")
+    truth = coco_file(tmp_path, photos, [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}])
+    code, _, err = nas("predict", network(tmp_path, "ssdlite"), photos, "--json", "--coco", truth)
+    assert code == 2
+    assert "has no image c.png" in " ".join(err.split())
+
+
+def test_drawn_masks_have_a_legend(nas, tmp_path, photos):
+    drawn = tmp_path / "drawn"
+    code, _, err = nas("predict", network(tmp_path, "lraspp"), photos / "a.jpg", "--draw", drawn)
+    assert code == 0, err
+    assert Image.open(drawn / "0-a.png").size == (90 + LEGEND_PX, 60)

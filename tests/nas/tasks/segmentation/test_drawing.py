@@ -6,14 +6,9 @@ import pytest
 import torch
 
 from nas.tasks.colors import color
-from nas.tasks.segmentation.drawing import (
-    LEGEND_PX,
-    OPACITY,
-    ROW_PX,
-    overlaid,
-    shown_classes,
-    with_legend,
-)
+from nas.tasks.legend import LEGEND_PX, ROW_PX, with_legend
+from nas.tasks.segmentation.class_maps import AnnotatedMap
+from nas.tasks.segmentation.drawing import OPACITY, overlaid
 
 CLASSES = ("Background", "dress", "shoe")
 MASK = (
@@ -44,14 +39,14 @@ def test_colors_of_classes_differ() -> None:
 
 
 def test_the_legend_names_the_classes_that_occur() -> None:
-    shown = shown_classes(MASK, CLASSES)
-    assert shown == [1, 2, 255]
+    colors = AnnotatedMap(MASK).colors(CLASSES, size=(40, 40))
+    assert list(colors.values()) == [color(index) for index in (1, 2, 255)]
     pixels = torch.full((3, 40, 40), 100, dtype=torch.uint8)
-    sheet = with_legend(pixels, shown, CLASSES)
+    sheet = with_legend(pixels, colors)
     assert sheet.shape == (3, 3 * ROW_PX, 40 + LEGEND_PX)
     assert torch.equal(sheet[:, :40, :40], pixels)
-    for row, index in enumerate(shown):
-        swatch = sheet[:, row * ROW_PX + ROW_PX // 2, 40 + 10]
-        assert swatch.tolist() == list(color(index))
+    for row, swatch in enumerate(colors.values()):
+        assert sheet[:, row * ROW_PX + ROW_PX // 2, 40 + 10].tolist() == list(swatch)
         name = sheet[:, row * ROW_PX : (row + 1) * ROW_PX, 60:]
         assert (name < 128).any()
+    assert with_legend(pixels, {}) is pixels
