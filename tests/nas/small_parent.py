@@ -1,5 +1,7 @@
 """A small network with residual stages, to be a parent in tests: it trains a step in milliseconds."""
 
+from dataclasses import replace
+
 import torch
 
 from nas.checkpoints.checkpoint import Checkpoint
@@ -35,6 +37,23 @@ def small_spec(classes):
 def small_parent(classes=("cat", "dog", "owl")):
     """The network with random weights."""
     spec = small_spec(len(classes))
+    weights = build(spec, generator=torch.Generator().manual_seed(1)).state_dict()
+    mean, std = NORMALIZATIONS["imagenet"]
+    return Checkpoint(spec, weights, Usage(classes, 64, mean, std))
+
+
+def deep_parent(classes=("cat", "dog", "owl")):
+    """A small network that strides to 32, as heads for boxes need it, with random weights."""
+    blocks = (
+        _block(16, stride=2, expand=32),
+        _block(24, stride=2, expand=64),
+        _block(24, stride=1, expand=64, skip="identity"),
+        _block(32, stride=2, expand=96),
+        _block(48, stride=2, expand=96),
+        _block(48, stride=1, expand=96, skip="identity"),
+    )
+    head = HeadSpec(conv=64, hidden=0, act="relu6", dropout=0.1, classes=len(classes))
+    spec = replace(small_spec(len(classes)), blocks=blocks, head=head)
     weights = build(spec, generator=torch.Generator().manual_seed(1)).state_dict()
     mean, std = NORMALIZATIONS["imagenet"]
     return Checkpoint(spec, weights, Usage(classes, 64, mean, std))

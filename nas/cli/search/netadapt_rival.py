@@ -59,14 +59,16 @@ class NetAdaptRival:
         """Narrow the parent; an interrupted run is resumed. See `SearchedParent.narrow`."""
         from nas.checkpoints.checkpoint import load_checkpoint  # imports torch
 
+        usual = task_of(data.task).usual
+        weight = usual.teacher_weight
         config = AdaptConfig(
             target_ms=target_ms * (1 - BELOW),
             delta=NETADAPT_DELTA,
             keep="taylor",
-            recipe=read_recipe(task_of(data.task).usual.recipe, {"steps": NETADAPT_STEPS}),
+            recipe=read_recipe(usual.recipe, {"steps": NETADAPT_STEPS}),
             final="none",
-            teacher=TeacherConfig(path="seed"),
-            teach_proposals=True,
+            teacher=TeacherConfig(path="seed", weight=weight) if weight else None,
+            teach_proposals=weight > 0,
             schedule=self.schedule,
             seed=self.seed,
         )

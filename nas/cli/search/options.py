@@ -45,7 +45,8 @@ class TargetOptions(OptionGroup):
     data: Annotated[
         str | None,
         typer.Option(
-            help="Folder of class folders, or name of a torchvision data set; default: embedded images."
+            help="Folder of class folders or of images with boxes or masks, or name of a torchvision data "
+            "set; default: embedded images."
         ),
     ] = None
     resolution: Annotated[

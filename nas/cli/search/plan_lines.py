@@ -239,10 +239,12 @@ def _noise(earlier: Earlier, job: Job) -> Line:
     if earlier.noise is not None:
         return "noise", f"{earlier.noise.figures()}, in {', '.join(earlier.names)}"
     if job.metric != ACCURACY:
-        return (
-            "noise",
-            f"that of {job.metric} on {held_out:,} images is unknown before the first run",
+        when = (
+            "shows when the parent is evaluated"
+            if job.parent
+            else "is unknown before the first run"
         )
+        return "noise", f"how uncertain {job.metric} is on {held_out:,} images {when}"
     points = reading_error(held_out)
     text = f"accuracies are uncertain by up to {points:.1f} points, as {held_out:,} images measure them"
     return "noise", text

@@ -11,6 +11,7 @@ from nas.formatting import three_digits, two_digits_up
 from nas.searching.from_parent.parent import fits_classes
 from nas.searching.from_parent.rivals import at_resolutions
 from nas.searching.planning.forecast import PARENT
+from nas.tasks import task_of
 from search_spaces import ArchSpec, ElasticSpace, InputError
 from search_spaces.shell import quoted
 from search_spaces.spaces.elastic import total_stride
@@ -30,7 +31,8 @@ def require_something_to_search(job: Job, prospects: Sequence[Prospect]) -> None
     if any(ms > one.target_ms for ms, one in zip(whole_ms, prospects, strict=True)):
         return
     path = quoted(job.config.parent.path)
-    tune = f"nas train {path} --data {quoted(job.config.data.source)} --recipe finetune"
+    recipe = task_of(job.data.task).usual.recipe
+    tune = f"nas train {path} --data {quoted(job.config.data.source)} --recipe {recipe}"
     if not fits_classes(job.parent, job.data):
         tune += " --new-classifier"
     took = " and ".join(map(three_digits, whole_ms))

@@ -36,7 +36,7 @@ def procedure(run: RunRecord) -> list[str]:
         steps += _trainings(run, training)
     if finalists := run.again("final"):
         targets_ms = [device.target_ms for device in run.devices]
-        worth = "accuracy" if any(trial.within(targets_ms) for trial in finalists) else "reward"
+        worth = run.metric if any(trial.within(targets_ms) for trial in finalists) else "reward"
         told = f"estimated {worth}" if len(distinct(run.good)) >= LEAST_TRIALS else worth
         longer = f"{training.finals_factor:g} times as long" if training else "longer"
         parent = run.metadata.parent

@@ -10,6 +10,7 @@ from nas.engine.runner import stops_if_lost
 from nas.engine.schedule_config import ScheduleConfig
 from nas.engine.several_gpus import over_gpus
 from nas.engine.watching import Watcher, notify_preparing
+from nas.formatting import ACCURACY
 from nas.searching.arguments import require_images
 from nas.searching.config import FidelityConfig, FinalsConfig
 from nas.searching.fidelity import first_recipe
@@ -21,9 +22,11 @@ from nas.searching.from_parent.rivals import Measure, Rival, read_standing, reco
 from nas.searching.from_parent.searched_parent import SearchedParent
 from nas.searching.from_parent.training import Guest, SubNetworkTraining
 from nas.searching.from_parent.tuning import PARENT
+from nas.searching.from_parent.uncertainty import parents_interval
 from nas.searching.images import SearchImages
 from nas.searching.results.metadata import ParentMetadata, RivalMetadata, TrainingMetadata
 from nas.searching.training_method import Ready
+from nas.tasks import task_of
 from nas.training.recipe import Recipe
 from search_spaces import InputError, SearchSpace
 
@@ -146,6 +149,8 @@ class FromParent:
         images = as_for(tuned, self.images)
         finals = heritages.heritage(PARENT, tuned, images.deployed)
         trials = heritages.of_trials(images) or finals
+        if task_of(images.proxy.task).metric.name != ACCURACY:  # whose error the plan knows
+            notify_preparing(watcher, parents_interval(trials))
         guests = self._guests(standing.rivals, images.proxy.classes)
         if self.parent.narrow is not None:
             index, network = narrowed_rival(

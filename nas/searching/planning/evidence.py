@@ -74,8 +74,9 @@ class Evidence:
                 f"few to rank networks ({mend})"
             )
         if self.near_chance(noise):
+            read = "accuracy" if self.metric == ACCURACY else "result"
             return (
-                f"Train longer before running more trials: the best held-out {self.metric}, "
+                f"Train longer before running more trials: the best held-out {read}, "
                 f"{over_images(self.best or 0.0, self.metric)} {self.held_out:,} images, is not above "
                 f"chance ({percent(self.chance)}) by more than the noise ({mend})"
             )

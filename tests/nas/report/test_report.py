@@ -27,7 +27,7 @@ ATTACK = "</script><script>window.attacked = 1</script><img src=x onerror='windo
 
 
 class Photos:
-    name, classes, resolution_px = "photos & more", ("a", "b"), 32
+    name, classes, resolution_px, task = "photos & more", ("a", "b"), 32, "classify"
     train = val = test = ()
     mean = std = (0.5, 0.5, 0.5)
     left_out = changes = ()
