@@ -200,13 +200,13 @@ class TrainingJob:
 def _epoch_line(at: TrainProgress, epoch_steps: int, metric: str) -> str:
     """Describe an evaluation.
 
-    >>> _epoch_line(TrainProgress(20, 40, 1.5, 90.2, 0.75, 0.9, 0.7), 10, "accuracy")
-    'epoch 2: held-out accuracy 75.0% (70.0% without averaging), training loss 1.500, 90 images/s'
+    >>> _epoch_line(TrainProgress(20, 40, 1.5, 90.2, 0.75, 0.9, 0.7), 10, "AP")
+    'epoch 2: held-out AP 75.0% (70.0% without averaging the weights), training loss 1.500, 90 images/s'
     """
     assert at.accuracy is not None
     beside = ""
     if at.last_accuracy is not None:
-        beside = f" ({100 * at.last_accuracy:.1f}% without averaging)"
+        beside = f" ({100 * at.last_accuracy:.1f}% without averaging the weights)"
     return (
         f"epoch {_epoch(at.step, epoch_steps)}: held-out {metric} {100 * at.accuracy:.1f}%{beside}, "
         f"training loss {at.train_loss:.3f}, {at.images_per_s:.0f} images/s"
