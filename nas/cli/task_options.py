@@ -1,4 +1,4 @@
-"""Options of the commands that give a network a head for boxes or masks."""
+"""Options of the commands that read boxes or masks, and give a network a head for them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from search_spaces.nearest import did_you_mean
 
 @dataclass(frozen=True, kw_only=True)
 class TaskOptions(ImageOptions):
-    """How images are read, what is learned of them, and the network's head for it."""
+    """How images are read, and what is learned of them."""
 
     panel = "Images, boxes and masks"
 
@@ -24,14 +24,6 @@ class TaskOptions(ImageOptions):
         typer.Option(
             metavar="|".join(TASKS),
             help="What is learned of the images; default: what they are annotated for, boxes before masks.",
-        ),
-    ] = None
-    head: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Head of a detector or a segmentation network: ssdlite, lraspp or raspp, with options as "
-            "in ssdlite-half or lraspp-f64-os32; default: ssdlite for boxes, lraspp for masks.",
         ),
     ] = None
 
@@ -46,6 +38,24 @@ class TaskOptions(ImageOptions):
                 f"--task {self.task}: no such task: choose from {', '.join(TASKS)}"
                 f"{did_you_mean(self.task, TASKS)}"
             )
+        return super().settings()
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadOptions(TaskOptions):
+    """How images are read, what is learned of them, and the network's head for it."""
+
+    head: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Head of a detector or a segmentation network: ssdlite, lraspp or raspp, with options as "
+            "in ssdlite-half or lraspp-f64-os32; default: ssdlite for boxes, lraspp for masks.",
+        ),
+    ] = None
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings of `DataConfig`; see `TaskOptions.settings`."""
         own = super().settings()
         own.pop("head", None)  # the network's, not the images'
         return own

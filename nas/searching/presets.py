@@ -42,7 +42,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 _QUICK_FROM_PARENT: dict[str, Any] = {
     "trials": 24,
     "batch_size": 4,
-    "finals": {"count": 1, "recipe": {"epochs": 4.0}},
+    "finals": {"count": 1},
     # In minutes there is no time for a second parent, without which only held-out images rank.
     "parent": {"ranking_images": 0},
 }
@@ -79,7 +79,10 @@ def _from_parent(preset: str, task: str) -> dict[str, Any]:
     }
     if preset != "quick":
         return settings
-    return _merge(settings | {"resolution": of_task.quick_px}, _QUICK_FROM_PARENT)
+    quick = _merge(settings | {"resolution": of_task.quick.px}, _QUICK_FROM_PARENT)
+    quick["parent"]["recipe"]["epochs"] = of_task.quick.parent_epochs
+    quick["finals"]["recipe"]["epochs"] = of_task.quick.final_epochs
+    return quick
 
 
 def _from_scratch(preset: str, task: str) -> dict[str, Any]:

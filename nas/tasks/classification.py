@@ -22,7 +22,7 @@ from nas.tasks.confusion_tables import confusion_tables
 from nas.tasks.display import Chart, Table
 from nas.tasks.intervals import Difference, wilson
 from nas.tasks.survey import Survey, images_with
-from nas.tasks.task import Metric, Score, Usual
+from nas.tasks.task import Metric, Quick, Score, Usual
 from search_spaces.errors import InputError
 from search_spaces.heads.specs import classifier
 
@@ -198,7 +198,7 @@ class Classification:
         trial_steps=40,
         final_epochs=None,
         teacher_weight=0.5,
-        quick_px=96,
+        quick=Quick(px=96, parent_epochs=8, final_epochs=4),
     )
 
     def headed(self, spec: ArchSpec, *, classes: int) -> ArchSpec:

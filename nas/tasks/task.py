@@ -67,6 +67,20 @@ class Metric(NamedTuple):
     of_image: str
 
 
+class Quick(NamedTuple):
+    """How the preset quick trains in a search from a parent: in minutes.
+
+    Attributes:
+        px: Largest side of the input.
+        parent_epochs: Epochs of the parent's fine-tuning.
+        final_epochs: Epochs of a finalist.
+    """
+
+    px: int
+    parent_epochs: float
+    final_epochs: float
+
+
 class Usual(NamedTuple):
     """How a search usually trains networks for a task.
 
@@ -76,7 +90,7 @@ class Usual(NamedTuple):
         trial_steps: Steps of a trial that begins with a parent's weights.
         final_epochs: Epochs of a finalist that does; None takes the recipe's.
         teacher_weight: Of the parent as teacher of its sub-networks; 0 for none.
-        quick_px: Largest side of the input in the preset quick.
+        quick: In the preset quick.
     """
 
     recipe: str
@@ -84,7 +98,7 @@ class Usual(NamedTuple):
     trial_steps: int
     final_epochs: float | None
     teacher_weight: float
-    quick_px: int
+    quick: Quick
 
 
 class Score(NamedTuple):

@@ -15,9 +15,10 @@ from nas.cli.classifiers_only import require_classification
 from nas.cli.commands.evaluating.detail_tables import drawn
 from nas.cli.commands.label_error_list import LabelErrors
 from nas.cli.commands.label_errors import LabelErrorOptions
-from nas.cli.data_options import ImageOptions, data_config
+from nas.cli.data_options import data_config
 from nas.cli.images import find_images, read_images
 from nas.cli.option_groups import OptionGroup, with_groups
+from nas.cli.task_options import TaskOptions
 from nas.display.output import JsonFlag, messages, print_json, results
 from nas.display.progress import waiting
 from nas.formatting import counted
@@ -88,7 +89,7 @@ class PictureOptions(OptionGroup):
 @with_groups
 def data(
     source: Annotated[str, typer.Argument(help="A folder of images, or a data set's name.")],
-    images: ImageOptions,
+    images: TaskOptions,
     labels: LabelErrorOptions,
     drawing: PictureOptions,
     as_json: JsonFlag = False,
@@ -100,11 +101,12 @@ def data(
     drawing.require_png()
     from nas.data.finding import task_of_source
 
-    task = task_of_source(source)
+    settings = images.settings()
+    task = task_of_source(source, images.task)
     if labels.network is not None:
         require_classification(task, doing="nas data --network")
     how, console = drawing.training(task), messages()
-    wanted = data_config(source, proxy_resolution=drawing.resolution, **images.settings())
+    wanted = data_config(source, proxy_resolution=drawing.resolution, **settings)
     judge = labels.judge(source, console, picture=drawing.picture)
     found = find_images(wanted, console) if judge is None else judge.images(wanted)
     seen = _inspected(found, console)

@@ -16,7 +16,7 @@ from nas.cli.search.options import (
     SearchRunOptions,
     TargetOptions,
 )
-from nas.cli.task_options import TaskOptions
+from nas.cli.task_options import HeadOptions
 from nas.cli.typed import options_typed
 from nas.display.output import messages
 from nas.searching.presets import make_config
@@ -28,7 +28,7 @@ def search(
     context: typer.Context,
     target: TargetOptions,
     procedure: ProcedureOptions,
-    images: TaskOptions,
+    images: HeadOptions,
     schedule: ScheduleOptions,
     run: SearchRunOptions,
 ) -> None:

@@ -20,7 +20,7 @@ from nas.checkpoints.retrain import for_classes
 from nas.cli.data_options import absolute, data_config, found_again
 from nas.cli.images import open_images
 from nas.cli.specs import of_run, open_spec, stem
-from nas.cli.task_options import TaskOptions
+from nas.cli.task_options import HeadOptions
 from nas.cli.teachers import run_teacher, teacher_config
 from nas.cli.train.classifier import require_classifier
 from nas.cli.train.options import NetworkOptions, RecipeOptions, TrainOptions
@@ -60,7 +60,7 @@ def begin(
     recipe: RecipeOptions,
     network: NetworkOptions,
     *,
-    images: TaskOptions,
+    images: HeadOptions,
     console: Console,
 ) -> TrainingJob:
     """Open the inputs of a new training, say what it will do, and create its folder.
@@ -73,7 +73,7 @@ def begin(
     if options.data is None:
         raise InputError("give --data with a folder of annotated images, or a data set's name")
     names = None if network.classes is None else read_class_file(network.classes)
-    usual = task_of(images.task or task_of_source(options.data)).usual
+    usual = task_of(task_of_source(options.data, images.task)).usual
     default = usual.from_scratch if start is None else usual.recipe
     chosen = recipe.recipe or default
     how = read_recipe(chosen, recipe.settings(), base=default)

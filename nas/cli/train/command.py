@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from nas.cli.option_groups import with_groups
-from nas.cli.task_options import TaskOptions
+from nas.cli.task_options import HeadOptions
 from nas.cli.train.options import NetworkOptions, RecipeOptions, TrainOptions
 from nas.cli.typed import options_typed
 from nas.display.output import messages
@@ -31,7 +31,7 @@ def train(
     options: TrainOptions,
     recipe: RecipeOptions,
     network: NetworkOptions,
-    images: TaskOptions,
+    images: HeadOptions,
     spec: NetworkName = None,
 ) -> None:
     """Train a network on images: fine-tune a seed, or train any other network from scratch."""

@@ -25,7 +25,7 @@ from nas.tasks.detection.losses import detection_loss
 from nas.tasks.detection.matching import LARGEST_LOG
 from nas.tasks.detection.postprocessing import DetectorPostprocessing, unpadded
 from nas.tasks.survey import Survey, by_split, images_with, survey
-from nas.tasks.task import Metric, Usual
+from nas.tasks.task import Metric, Quick, Usual
 from search_spaces.heads.anchors import anchors, anchors_of_count
 from search_spaces.heads.specs import SSDLiteHead
 from search_spaces.heads.transforms import ssdlite
@@ -58,7 +58,7 @@ class Detection(DenseTask):
         trial_steps=60,
         final_epochs=16,
         teacher_weight=0.0,
-        quick_px=160,
+        quick=Quick(px=96, parent_epochs=15, final_epochs=6),
     )
 
     def headed(self, spec: ArchSpec, *, classes: int) -> ArchSpec:

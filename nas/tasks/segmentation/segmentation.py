@@ -22,7 +22,7 @@ from nas.tasks.segmentation.evidence import PixelMeter
 from nas.tasks.segmentation.logits import cross_entropy, enlarged
 from nas.tasks.segmentation.postprocessing import PixelClasses
 from nas.tasks.survey import Survey, images_with, survey
-from nas.tasks.task import Metric, Usual
+from nas.tasks.task import Metric, Quick, Usual
 from search_spaces.heads.specs import LRASPPHead, RASPPHead
 from search_spaces.heads.transforms import dilate, lraspp
 
@@ -52,7 +52,7 @@ class Segmentation(DenseTask):
         trial_steps=60,
         final_epochs=12,
         teacher_weight=0.5,
-        quick_px=128,
+        quick=Quick(px=96, parent_epochs=8, final_epochs=4),
     )
 
     def headed(self, spec: ArchSpec, *, classes: int) -> ArchSpec:

@@ -73,3 +73,12 @@ def test_options_that_do_not_fit_are_refused(nas, scenes, tmp_path, options, sai
     code, err, _ = train(nas, scenes, tmp_path, *options)
     assert code == 2
     assert said in err
+
+
+def test_the_data_command_takes_the_task_too(nas, scenes):
+    code, out, err = nas("data", scenes, "--task", "segment")
+    assert code == 0, err
+    assert "background" in out
+    code, out, _ = nas("data", scenes)
+    assert code == 0
+    assert "background" not in out
