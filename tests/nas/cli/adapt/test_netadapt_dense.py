@@ -46,8 +46,9 @@ def test_a_segmentation_network_becomes_narrower(netadapt, saved, tmp_path):
     settings = json.loads((tmp_path / "runs" / "one" / "run.json").read_text())["settings"]
     assert settings["recipe"]["optimizer"]["name"] == "adamw"  # of the recipe segment
     assert settings["recipe"]["batch_size"] == 4
-    code, out, _ = netadapt("--resume", tmp_path / "runs" / "one", "--workers", 0, "--json")
-    assert json.loads(out) == result
+    code, out, err = netadapt("--resume", tmp_path / "runs" / "one", "--workers", 0, "--json")
+    assert code == 0, err
+    assert json.loads(out) | {"run": ""} == result | {"run": ""}
 
 
 @pytest.mark.parametrize(
