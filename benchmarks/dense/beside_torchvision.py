@@ -137,7 +137,7 @@ def masks(network: nn.Module, images: ImageSource, px: int, own: Checkpoint) -> 
     for index in range(len(pictures)):
         picture = pictures.open(index).convert("RGB")
         whole, at = reference.annotated(pictures, index)
-        truth = torch.from_numpy(whole.mask(at))[None]
+        truth = torch.from_numpy(whole.original(at))[None]
         resized = v2.functional.resize(picture, [px, px] if stretched else [px], antialias=True)
         pixels = v2.functional.to_image(resized).float()[None] / 255
         outputs = network(_normalized(pixels, own))

@@ -186,7 +186,7 @@ class _Masks(torch.utils.data.Dataset[Any]):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         image = self.pictures.open(index).convert("RGB")
         whole, at = annotated(self.pictures, index)
-        pixels, mask = self.change(image, tv_tensors.Mask(whole.mask(at)))
+        pixels, mask = self.change(image, tv_tensors.Mask(whole.original(at)))
         return pixels, mask.long()
 
 

@@ -112,7 +112,7 @@ def test_sequences_in_flight_are_incumbents(monkeypatch: pytest.MonkeyPatch) -> 
     assert len(third) == len(first) + 5
 
 
-@pytest.mark.parametrize(("batch", "trials"), [(1, 40), (50, 100)])
+@pytest.mark.parametrize(("batch", "trials"), [(1, 20), (50, 100)])
 @pytest.mark.parametrize(
     "told",
     [

@@ -337,7 +337,7 @@ def test_netadapt_keeps_its_result_where_a_test_photo_has_gone_bad(
     assert json.loads(out)["test_accuracy"] is None
     assert "no test accuracy: cannot read image photos/dark/1.png" in err
     assert (tmp_path / "runs/one/adapted.pt").is_file()
-    assert "could not be read when the run ended" in (tmp_path / "runs/one/report.html").read_text()
+    assert "could not be read at the end" in (tmp_path / "runs/one/report.html").read_text()
 
 
 @pytest.mark.parametrize("source", ["fashion-mnist-subset", "CIFAR10", "cifar10"])

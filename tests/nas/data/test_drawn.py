@@ -42,4 +42,4 @@ def test_a_written_folder_has_the_boxes_and_the_masks_that_were_drawn(tmp_path):
             assert [boxes.classes[int(row[0])] for row in rows] == [box.name for box in scene.boxes]
             corners = [box.corners for box in scene.boxes]
             np.testing.assert_allclose(64 * rows[:, 1:5], corners, atol=1e-4)
-            assert np.array_equal(masks.splits[split].mask(index), scene.mask)
+            assert np.array_equal(masks.splits[split].original(index), scene.mask)

@@ -137,8 +137,17 @@ def kept(folder):
     return logs
 
 
-@pytest.mark.parametrize("when", ["before", "amid", "after"])
-@pytest.mark.parametrize("kind", ["search", "adapting"])
+@pytest.mark.parametrize(
+    ("kind", "when"),
+    [
+        ("search", "before"),
+        ("search", "amid"),
+        ("search", "after"),
+        ("adapting", "amid"),
+        pytest.param("adapting", "before", marks=(pytest.mark.slow, pytest.mark.long)),
+        pytest.param("adapting", "after", marks=(pytest.mark.slow, pytest.mark.long)),
+    ],
+)
 def test_a_crash_at_any_write_changes_nothing(request, tmp_path, kind, when):
     run = request.getfixturevalue(kind)
     with pytest.MonkeyPatch.context() as patched:

@@ -164,7 +164,7 @@ def test_with_first_parts_it_is_kept_too_and_goes_to_more_candidates(begin, seco
     assert len(candidates) > (0.98 * seconds - FINALS_S) / TRIAL_S
 
 
-@pytest.mark.parametrize("dies_at", [0, 3, 5, 8, 11, 17, 30, 43])
+@pytest.mark.parametrize("dies_at", [0, 5, 11, 30])
 def test_a_run_interrupted_between_first_parts_and_full_ones_has_what_is_left(begin, dies_at):
     whole, clock = begin(500.0, name="whole", fidelity=HALF)
     run_serially(whole, Trainer(clock))

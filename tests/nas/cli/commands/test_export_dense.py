@@ -89,7 +89,8 @@ def test_int8_is_compared_by_the_metric_of_the_task(nas, tmp_path, given):
         "evaluate", tmp_path / "net-int8.onnx", "--data", data, "--split", "val", "--json"
     )
     assert code == 0, err
-    assert json.loads(out)[metric] == pytest.approx(document["after"]["accuracy"])
+    # It reads masks in the size of their images, not of the network.
+    assert json.loads(out)[metric] == pytest.approx(document["after"]["accuracy"], abs=5e-3)
     code, out, err = nas("export", network, "--int8", "--data", data, "--with-postprocessing")
     assert code == 0, err
     assert metric in out
