@@ -73,8 +73,9 @@ def _trainings(run: RunRecord, training: TrainingMetadata) -> list[str]:
         length = counted(recipe.total_steps(data.train), "step")
         at = "its own size" if run.sizes.searched else f"{data.px} px"
         steps.append(f"each trained for {length} of {recipe.batch_size} images at {at}")
-    if run.metadata.parent is not None:
-        steps.append("initialized from the parent's weights, and taught by it")
+    if (parent := run.metadata.parent) is not None:
+        taught = ", and taught by it" if parent.teacher_weight else ""
+        steps.append(f"initialized from the parent's weights{taught}")
     if training.fidelity is not None:
         steps.append(
             f"first for {training.fidelity.first:.0%} of that; the best of each batch "

@@ -65,6 +65,7 @@ def test_a_detector_from_boxes_to_files_and_on_from_the_log(search, nas, nas_sea
     report = (run / "report.html").read_text()
     assert "<h2>AP against" in report
     assert "without post-processing" in report
+    assert "taught by it" not in report
     record = RunRecord.read(RunFolder(run))
     assert (record.metric, record.metadata.data.task) == ("AP", "detect")
 
