@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
@@ -37,9 +36,6 @@ SMALLEST = 0.5
 """The smallest resolution by default, as a fraction of the largest."""
 
 MOST_RESOLUTIONS = 5
-
-APART_PX = 32
-"""Least difference of two resolutions by default."""
 
 RIVALS = "rivals"
 """Folder of a run's copies of the rivals that the user names."""
@@ -120,13 +116,14 @@ def require_enough_images(images: ImageSource) -> None:
 def default_resolutions(parent: Checkpoint, largest: int) -> tuple[int, ...]:
     """Return up to five multiples of the network's stride, from the largest down to half of it.
 
-    They are at least 32 px apart, also where the stride is smaller.
+    Those of a dilated network are as far apart as without its dilation.
 
     Raises:
         InputError: Not one fits.
     """
     stride = total_stride(parent.spec)
-    sides = range(largest - largest % stride, 0, -math.lcm(stride, APART_PX))
+    dilation = max((block.dilation for block in parent.spec.blocks), default=1)
+    sides = range(largest - largest % stride, 0, -stride * dilation)
     chosen = [side for side in sides if side >= SMALLEST * largest][:MOST_RESOLUTIONS]
     if not chosen:
         raise InputError(

@@ -102,7 +102,7 @@ def test_settings_begin_with_the_tasks_recipes(tmp_path):
     assert photos.parent.recipe == read_recipe("finetune")
 
 
-def test_resolutions_are_apart_where_the_stride_is_small():
+def test_dilation_does_not_bring_resolutions_closer():
     segmenter = deep_parent().for_task("segment", ("a", "b"))
     assert default_resolutions(segmenter, 256) == (256, 224, 192, 160, 128)
     assert default_resolutions(deep_parent(), 200) == (192, 160, 128)
