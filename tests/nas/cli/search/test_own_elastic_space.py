@@ -105,7 +105,7 @@ def test_resolutions_that_the_file_leaves_open_are_given_or_follow_the_images(se
         "64, 32 px to choose from, in training and on the device (--resolutions changes it)" in err
     )
     _, err = plan(search, *OF_PARENT, "open.yaml", "--resolution", 64)
-    assert "64, 32 px to choose from" in err
+    assert "64, 56, 48, 40, 32 px to choose from" in err
 
 
 def test_the_parent_in_the_package_is_the_default(search):
