@@ -86,6 +86,8 @@ class LiteRtRun:
         except (ValueError, RuntimeError) as error:
             raise _refused(self._where, error) from error
         decoded = [_decoded(value, got) for value, got in zip(values, self._got, strict=True)]
+        if self.takes.layout == "NHWC":  # maps are laid out as the image is
+            decoded = [np.moveaxis(one, -1, 1) if one.ndim == 4 else one for one in decoded]
         return of_each_image(decoded, 1, where=self._where)
 
 

@@ -360,7 +360,7 @@ def test_float_files_are_named_for_the_network(nas, folders):
         (["mobilenet_v2", "--int8", "--data", "photos"], "mobilenet_v2 has none"),
         (["nothing", "--int8"], "no network 'nothing'"),
         (["mobilenet_v2", "--data", "photos"], "--data needs trained weights"),
-        (["net.pt", "--max-megapixels", "3"], "--max-megapixels applies to the images of --data"),
+        (["net.pt", "--layout", "flat"], "--layout applies to the images of --data"),
         (["net.pt", "--with-postprocessing"], "a classifier of 3 classes has no post-processing"),
         (["net.pt", "--litert", "--with-postprocessing"], "--with-postprocessing applies to ONNX"),
         (["net.pt", "--onnx", "--litert"], "two formats"),
