@@ -35,13 +35,15 @@ def scheme_of(spec: ArchSpec) -> str:
     """
     blocks, head = spec.blocks, spec.head
     plain = head.conv and all(b.op != "conv" and b.linear and b.skip != "pool" for b in blocks)
+    acts = {spec.stem.act, head.act, *(block.act for block in blocks)}
     if plain and not isinstance(head, HeadSpec):
-        if found := scheme_of_head(spec):
+        found = scheme_of_head(spec)
+        if found is not None and acts <= {"relu", "hswish"}:  # MobileNetV3's
             return found
     elif plain and isinstance(head, HeadSpec) and head.hidden:
         return "mobilenet_v3"
     elif plain and not any(block.se for block in blocks):
-        if {spec.stem.act, head.act, *(block.act for block in blocks)} == {"relu6"}:
+        if acts == {"relu6"}:
             return "mobilenet_v2"
         if len(blocks) == 1 + sum(MNASNET_DEPTHS):
             return "mnasnet"

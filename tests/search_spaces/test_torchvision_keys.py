@@ -5,6 +5,7 @@ import torch
 import torchvision
 
 from search_spaces import REFERENCES, InputError
+from search_spaces.heads.named import with_head
 from search_spaces.network import build
 from search_spaces.torchvision_keys import to_torchvision, torchvision_names
 
@@ -60,3 +61,10 @@ def test_networks_that_torchvision_lacks(name):
     spec = REFERENCES[name]()
     with pytest.raises(InputError, match="torchvision has no class"):
         to_torchvision(build(spec).state_dict(), spec)
+
+
+@pytest.mark.parametrize("head", ["ssdlite", "lraspp"])
+def test_dense_heads_on_other_bodies_than_mobilenet_v3(head):
+    spec = with_head(REFERENCES["mobilenet_v2"](), head)
+    with pytest.raises(InputError, match=r"SSDLite and LR-ASPP on MobileNetV3"):
+        torchvision_names(build(spec).state_dict(), spec)
