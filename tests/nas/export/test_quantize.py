@@ -1,5 +1,6 @@
 """Int8 against independent values: the weights' own grid, a plain session, pixels prepared by hand."""
 
+import copy
 import json
 import sys
 from dataclasses import replace
@@ -20,7 +21,13 @@ from nas.cli.main import main
 from nas.data.images import ArraySplit, Dataset, channel_statistics
 from nas.export.answers import evidence_of
 from nas.export.models import Model
-from nas.export.onnx_export import ExportError, check, largest_difference
+from nas.export.onnx_export import (
+    TOLERANCE,
+    ExportError,
+    check,
+    largest_difference,
+    random_images,
+)
 from nas.export.onnx_file import open_onnx
 from nas.export.quantize import (
     ONNX,
@@ -266,6 +273,23 @@ def test_a_file_that_computes_something_else_is_refused(network):
         with pytest.raises(ExportError, match=r"ONNX outputs differ from torch's by"):
             check(network, wrong, what="ONNX")
     assert largest_difference(network, lambda x: right(x) + 0.5) == pytest.approx(0.5, rel=0.6)
+
+
+def test_a_file_may_be_as_far_from_the_exact_outputs_as_torch_is(network):
+    """Logits near zero are differences of large numbers: rounding moves them by more than the tolerance."""
+    network = copy.deepcopy(network).eval().double()
+    image = random_images(network)[:1]
+    last = network.head.classifier[-1]
+    with torch.no_grad():
+        last.bias.zero_()
+        last.weight.mul_(1e4 / network(torch.from_numpy(image).double()).abs().max())
+        last.bias.copy_(-network(torch.from_numpy(image).double())[0])
+    network.float()
+    run = open_onnx(to_onnx(network))
+    assert largest_difference(network, run, image) > TOLERANCE
+    check(network, run, what="ONNX", images=image)
+    with pytest.raises(ExportError, match=r"and from its float64 by 0\.\d+ \(torch's float32: "):
+        check(network, lambda x: run(x) + 0.1, what="ONNX", images=image)
 
 
 @pytest.fixture
