@@ -1,37 +1,20 @@
-"""What there is to look at after an evaluation: tables, charts, and the images that went worst.
-
-All of it is plain data, so that a run's folder can keep it for its report.
-"""
+"""What there is to look at after an evaluation, as plain data: a run's folder keeps it for its report."""
 
 from __future__ import annotations
 
-import base64
-import io
-from bisect import bisect
-from collections.abc import Sequence
+import gzip
+import zlib
 from dataclasses import dataclass
-from itertools import accumulate
 
-import numpy as np
-import torch
-from PIL import Image
 from pydantic import TypeAdapter, ValidationError
-from torch import Tensor
 
-from nas.export.models import Model
-from nas.export.original_images import OriginalImages
-from nas.tasks import task_of
+from nas.atomic_files import write_whole
+from nas.engine.folder.run_folder import RunFolder
 from nas.tasks.display import Chart, Table
-from nas.tasks.task import Evidence, Prediction
 from search_spaces.errors import InputError, first_problem
 
-MOST_IMAGES = 12
-SHOWN_PX = 360
-"""Longer side of a shown image."""
-
-QUALITY = 80
-MOST_BYTES = 900_000
-"""Of all images in a page, as text: the worst come first, and what does not fit is left out."""
+FILE = "examined.json.gz"
+"""What the network of a finished run does on its test images."""
 
 
 @dataclass(frozen=True)
@@ -95,92 +78,38 @@ class Examined:
         try:
             return _ADAPTER.validate_json(content)
         except ValidationError as error:
-            raise InputError(f"{where}: {first_problem(error)}: restore it from a copy") from error
+            raise InputError(f"{where}: {first_problem(error)}: {_MEND}") from error
 
 
-def examined(
-    model: Model, evidence: Evidence, originals: Sequence[OriginalImages], classes: Sequence[str]
-) -> Examined:
-    """Put together what there is to look at after an evaluation.
-
-    Args:
-        model: The network.
-        evidence: What it did on all images.
-        originals: The images, in the same order, in one part or more.
-        classes: Names of the classes.
+def keep_examined(folder: RunFolder, examined: Examined) -> None:
+    """Write the evaluation of a run's network to its folder.
 
     Raises:
-        UnreadableError: An image cannot be read any more.
+        InputError: The file cannot be written.
     """
-    metric = task_of(originals[0].task).metric
-    shown = _Shown(model, originals, classes)
-    worst = shown.worst(evidence.each().tolist())
-    return Examined(
-        metric.name,
-        evidence.score().accuracy,
-        evidence.interval(),
-        len(evidence),
-        model.feed.size_px,
-        tuple(evidence.tables(classes)),
-        tuple(evidence.charts(classes)),
-        metric.of_image,
-        tuple(worst),
-        tuple((name, f"rgb{color}") for name, color in sorted(shown.colors.items())),
-    )
+    write_whole(folder / FILE, gzip.compress(examined.to_json(), mtime=0))
 
 
-class _Shown:
-    """Shows single images of an evaluation, and collects the colors that are drawn."""
+def read_examined(folder: RunFolder) -> Examined | None:
+    """Read what `keep_examined` wrote; None if there is no such file.
 
-    def __init__(
-        self, model: Model, originals: Sequence[OriginalImages], classes: Sequence[str]
-    ) -> None:
-        self._model, self._originals, self._classes = model, originals, classes
-        self._ends = list(accumulate(map(len, originals)))
-        self._task = task_of(originals[0].task)
-        self.colors: dict[str, tuple[int, int, int]] = {}
-
-    def worst(self, scores: Sequence[float]) -> list[ShownImage]:
-        """Return the images with the lowest scores, as many as a page holds; perfect ones are left out."""
-        order = np.argsort(scores, kind="stable")[:MOST_IMAGES].tolist()
-        shown: list[ShownImage] = []
-        size = 0
-        for index in order:
-            if scores[index] >= 1:
-                break
-            one = self._image(index, scores[index])
-            size += sum(map(len, one.pictures))
-            if size > MOST_BYTES:
-                break
-            shown.append(one)
-        return shown
-
-    def _image(self, index: int, score: float) -> ShownImage:
-        part = bisect(self._ends, index)
-        own, place = self._originals[part], index - (self._ends[part - 1] if part else 0)
-        feed = self._model.feed
-        outputs = self._model.tensors(own.square(place, feed.size_px)[None])
-        (truth,) = self._task.truth(own.target(place))
-        (found,) = self._task.predictions(outputs, spec=feed.spec)
-        pixels = own.whole(place, SHOWN_PX)
-        drawn = [self._drawn(one, pixels) for one in (truth, found)]
-        if torch.equal(*drawn):
-            drawn = drawn[:1]
-        words = truth.said(self._classes), found.said(self._classes)
-        return ShownImage(own.name(place), round(score, 4), *words, tuple(map(_jpeg, drawn)))
-
-    def _drawn(self, prediction: Prediction, pixels: Tensor) -> Tensor:
-        height, width = pixels.shape[-2:]
-        self.colors |= prediction.colors(self._classes, size=(width, height))
-        return prediction.drawn(pixels, self._classes)
+    Raises:
+        InputError: It is damaged.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    try:
+        content = gzip.decompress(path.read_bytes())
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: damaged ({error}): {_MEND}") from error
+    return Examined.from_json(content, where=str(path))
 
 
-def _jpeg(pixels: Tensor) -> str:
-    """Return an image (3, H, W) as JPEG in base64."""
-    content = io.BytesIO()
-    image = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
-    image.save(content, format="JPEG", quality=QUALITY)
-    return base64.b64encode(content.getvalue()).decode()
+def forget_examined(folder: RunFolder) -> None:
+    """Remove the evaluation of a network that is about to be replaced."""
+    (folder / FILE).unlink(missing_ok=True)
 
 
 _ADAPTER = TypeAdapter(Examined)
+_MEND = "restore it from a copy, or remove it (the report then shows no images)"

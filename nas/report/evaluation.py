@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nas.atomic_files import write_whole
-from nas.export.examined import Examined
+from nas.engine.folder.run_folder import RunFolder
+from nas.export.examined import Examined, read_examined
 from nas.formatting import counted, percent
 from nas.report.charts import AXIS, BLUE, LAYOUT, Figure
 from nas.report.page import render_page
@@ -30,7 +31,8 @@ class Part(NamedTuple):
     """The part of a page that shows an evaluation.
 
     Attributes:
-        values: Template variables of `evaluation_part.html`, which the page's own template includes.
+        values: Template variables of `evaluation_part.html` and `evaluation_section.html`; the page's own
+            template includes one of them.
         figures: The charts, by the ids of their elements.
     """
 
@@ -41,8 +43,25 @@ class Part(NamedTuple):
 def evaluation_part(examined: Examined | None) -> Part:
     """Return the part of a page that shows an evaluation; an empty one if there is none."""
     charts = {} if examined is None else {f"chart-{i}": c for i, c in enumerate(examined.charts)}
-    values = {"evaluated": examined, "evaluation_charts": charts}
+    values = {
+        "evaluated": examined,
+        "evaluation": None if examined is None else _headline(examined),
+        "evaluation_charts": charts,
+        "evaluation_paired": examined is not None
+        and any(len(one.pictures) > 1 for one in examined.worst),
+    }
     return Part(values, {id_: figure_of(chart) for id_, chart in charts.items()})
+
+
+def evaluation_of_run(folder: RunFolder, *, finished: bool) -> Part:
+    """Return the part of a run's report that shows what its network does on the test images.
+
+    It is empty for a run that is not finished, or whose folder has no evaluation.
+
+    Raises:
+        InputError: The file of the evaluation is damaged.
+    """
+    return evaluation_part(read_examined(folder) if finished else None)
 
 
 def write_evaluation(
@@ -59,17 +78,12 @@ def write_evaluation(
     Raises:
         InputError: The file cannot be written.
     """
-    low, high = examined.ci95
     part = evaluation_part(examined)
-    headline = (
-        f"{percent(examined.value)} {examined.metric} (95% interval {percent(low)} to {percent(high)}) on "
-        f"{counted(examined.images, 'image')} at {examined.px} px.",
-    )
     page = render_page(
         "evaluation_template.html",
         kind="Evaluation",
         run={"name": network},
-        headline=headline,
+        headline=(_headline(examined),),
         verdict=(),
         alike=False,
         details=details,
@@ -78,6 +92,14 @@ def write_evaluation(
         **part.values,
     )
     write_whole(path, page)
+
+
+def _headline(examined: Examined) -> str:
+    low, high = examined.ci95
+    return (
+        f"{percent(examined.value)} {examined.metric} (95% interval {percent(low)} to {percent(high)}) on "
+        f"{counted(examined.images, 'image')} at {examined.px} px."
+    )
 
 
 def figure_of(chart: Chart) -> Figure:

@@ -12,6 +12,7 @@ from nas.adapting.results.comparison import Comparison
 from nas.atomic_files import write_whole
 from nas.engine.folder.run_folder import RunFolder
 from nas.engine.trial import Trial
+from nas.export.examined import forget_examined
 from search_spaces import ArchSpec, count
 from search_spaces.spec import to_yaml
 
@@ -131,6 +132,7 @@ def write_results(result: AdaptResult, adapted: Checkpoint, held_out: Split) -> 
     from nas.export.answers import keep_and_score_onnx
 
     folder = result.folder
+    forget_examined(folder)
     write_whole(folder / "adapted.yaml", to_yaml(result.spec))
     write_whole(folder / "adapted.pt", checkpoint_bytes(adapted))
     onnx = keep_and_score_onnx(folder / "adapted.onnx", adapted, held_out)

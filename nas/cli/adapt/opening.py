@@ -23,6 +23,7 @@ from nas.cli.adapt.seed_images import images_of_seed
 from nas.cli.adapt.summary import conclude, warn_of_unstable
 from nas.cli.data_options import found_again
 from nas.cli.errors import Failed
+from nas.cli.examining import examine
 from nas.cli.provenance import say_run
 from nas.cli.teachers import run_teacher
 from nas.display.adapt_view import View
@@ -34,6 +35,7 @@ from nas.engine.folder.run_teacher import RunTeacher
 from nas.engine.memoized_source import MemoizedSource
 from nas.engine.runner import RunStoppedError
 from nas.engine.trial import read_trials
+from nas.report.adapt.report import write_adapt_report
 from nas.training.teacher_config import TeacherConfig
 from search_spaces import InputError
 from search_spaces.shell import quoted
@@ -42,15 +44,22 @@ if TYPE_CHECKING:
     from nas.adapting.results.adapt_result import AdaptResult
     from nas.checkpoints.checkpoint import Checkpoint
     from nas.data.images import Dataset
+    from nas.data.source import ImageSource
     from search_spaces import ArchSpec
 
 
 @dataclass(frozen=True)
 class Adapting:
-    """A NetAdapt run, with its inputs opened."""
+    """A NetAdapt run, with its inputs opened.
+
+    Attributes:
+        pictures: The images, which can be read at any resolution.
+        data: Those at the seed's resolution.
+    """
 
     config: AdaptConfig
     seed: Checkpoint
+    pictures: ImageSource
     data: Dataset
     source: MemoizedSource
     console: Console
@@ -65,7 +74,7 @@ class Adapting:
     def run(
         self, folder: RunFolder, forecast: Forecast | None = None, *, began_s: float
     ) -> AdaptResult:
-        """Narrow the seed; on an interruption, print how to resume.
+        """Narrow the seed and evaluate the result for the report; on an interruption, print how to resume.
 
         Args:
             folder: The run's folder.
@@ -79,6 +88,8 @@ class Adapting:
         with folder.locked():
             scored_before = (folder / "result.json").is_file()
             result = self._adapt(folder, forecast)
+            if examine(folder, "adapted.pt", self.pictures, self.data, self.console):
+                write_adapt_report(folder)
             warn_of_unstable(AdaptRecord.read(folder), self.console)
         for sentence in publish_and_tell(folder, *OF_ADAPT):
             self.console.print(sentence, soft_wrap=True)
@@ -147,12 +158,12 @@ def open_adapting(
         InputError: An input cannot be opened, or two do not fit together.
     """
     config = config.for_seed(from_parent=seed.from_parent)
-    images = images_of_seed(config, seed, path, console, resumed)
+    pictures, images = images_of_seed(config, seed, path, console, resumed)
     if teacher is not None:
         if teacher.config.path != SEED:
             teacher.teacher(images.classes)  # fails if it has other classes
         config = config.model_copy(update={"teacher": teacher.config})
-    return Adapting(config, seed, images, source, console, teacher)
+    return Adapting(config, seed, pictures, images, source, console, teacher)
 
 
 def open_teacher(

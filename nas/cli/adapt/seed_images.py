@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console
 
 from nas.adapting.config import AdaptConfig
-from nas.cli.images import open_images
+from nas.cli.images import find_images, read_images
 from nas.data.finding import task_of_source
 from nas.display.output import noted
 from nas.display.progress import say
@@ -21,11 +21,19 @@ from search_spaces.shell import quoted
 if TYPE_CHECKING:
     from nas.checkpoints.checkpoint import Checkpoint
     from nas.data.images import Dataset
+    from nas.data.source import ImageSource
+
+
+class SeedImages(NamedTuple):
+    """The images, and what they are at the seed's input size."""
+
+    pictures: ImageSource
+    data: Dataset
 
 
 def images_of_seed(
     config: AdaptConfig, seed: Checkpoint, path: Path, console: Console, resumed: Resumed | None
-) -> Dataset:
+) -> SeedImages:
     """Read the images at the seed's input size, and check that they have its classes.
 
     Raises:
@@ -51,15 +59,9 @@ def images_of_seed(
     )
     wanted = wanted.held_out_by(seed.usage.rule)
     say(console, f"reading images of {wanted.source}")
-    images = open_images(
-        wanted,
-        console,
-        batch_size=1,
-        resumed=resumed,
-        of=path,
-        how=config.recipe_of_images,
-        crop=config.evaluation_crop(seed.usage.crop),
-    )
+    crop = config.evaluation_crop(seed.usage.crop)
+    pictures = find_images(wanted, console, resumed=resumed, of=path, crop=crop)
+    images = read_images(pictures, px, console, batch_size=1, how=config.recipe_of_images)
     try:
         for_classes(seed, images, notify=lambda note: console.print(note, soft_wrap=True))
     except InputError as error:
@@ -75,7 +77,7 @@ def images_of_seed(
             f"--batch-size is {batch}, but {wanted.source} has "
             f"{counted(len(images.train), 'training image')}: give a smaller one, or add images"
         )
-    return images
+    return SeedImages(pictures, images)
 
 
 def _require_task(seed: Checkpoint, path: Path, source: str) -> None:

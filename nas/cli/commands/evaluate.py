@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
 from rich.console import Console
 
@@ -22,19 +19,15 @@ from nas.cli.provenance import say_run
 from nas.cli.sizes import note_sizes
 from nas.cli.specs import ClassFileOption, trained_file
 from nas.display.output import JsonFlag, messages, print_json, results
-from nas.display.progress import Waiting, waiting
+from nas.display.progress import waiting
 from nas.tasks import task_of
 from search_spaces import InputError
 from search_spaces.nearest import did_you_mean
 from search_spaces.shell import quoted
 
 if TYPE_CHECKING:
-    from nas.checkpoints.class_map import ClassMap
     from nas.data.images import Dataset
-    from nas.data.source import ImageSource
     from nas.export.examined import Examined
-    from nas.export.models import Model
-    from nas.export.original_images import OriginalImages
     from nas.tasks.task import Evidence, Metric
 
 SPLITS = {"train": ("train",), "val": ("val",), "test": ("test",), "all": ("train", "val", "test")}
@@ -101,9 +94,8 @@ def evaluate(
     path = trained_file(
         file, mend=f"train it first with nas train {quoted(file)} --data {quoted(on.data)}"
     )
-    from nas.checkpoints.class_map import class_map  # these import torch
-    from nas.checkpoints.scoring import SplitScore, relabelled
-    from nas.export.examined import examined
+    from nas.checkpoints.scoring import SplitScore  # these import torch
+    from nas.export.examination import Examination
     from nas.export.models import open_model
 
     names = read_class_file(on.classes) if on.classes is not None else None
@@ -120,28 +112,30 @@ def evaluate(
     data = read_images(source, px, console, batch_size=1)
     with waiting(console, "evaluating") as status:
         notes: list[str] = []
-        known = relabelled(data, usage, classes=names, notify=notes.append)
-        originals = _originals(source, class_map(data.classes, usage, names), SPLITS[on.split])
-        evidence = _evidence(model, known, originals, status)
+        examination = Examination.of(
+            model, source, data, splits=SPLITS[on.split], classes=names, notify=notes.append
+        )
+        evidence = examination.evidence(lambda done: status.update(f"evaluating: {done}"))
     for note in notes:
         console.print(note, soft_wrap=True)
     _note_held_out(data, on.split, evidence, console)
     found, metric = SplitScore.of(evidence), task_of(data.task).metric
+    classes = examination.data.classes
     if as_json:
         facts = {metric.name: found.accuracy, "ci95": list(found.ci95), "images": found.images}
         sizes = {"px": px, "trained_px": usage.trained_px, "split": on.split}
-        print_json(facts | sizes | dict(evidence.details(known.classes)))
+        print_json(facts | sizes | dict(evidence.details(classes)))
     else:
         low, high = found.ci95
         typer.echo(
             f"{100 * found.accuracy:.1f}% ({100 * low:.1f} to {100 * high:.1f}) {_said(metric)} "
             f"{found.images} images at {px} px"
         )
-        for table in evidence.tables(known.classes):
+        for table in evidence.tables(classes):
             results().print(drawn(table))
     if on.report is not None:
         with waiting(console, "drawing the worst images"):
-            seen = examined(model, evidence, list(originals.values()), known.classes)
+            seen = examination.examined(evidence)
         _write_page(on, path, seen, trained_px=usage.trained_px)
         console.print(f"{on.report}: open it in a browser", soft_wrap=True)
 
@@ -179,37 +173,3 @@ def _note_held_out(data: Dataset, split: str, evidence: Evidence, console: Conso
             f"images that nas train holds out as {split} (--split all takes all)",
             soft_wrap=True,
         )
-
-
-def _originals(
-    source: ImageSource, classes: ClassMap, splits: tuple[str, ...]
-) -> dict[str, OriginalImages]:
-    """Return the images of each split as their files have them."""
-    from nas.export.original_images import OriginalImages  # imports torch
-
-    indices = np.array(classes.indices(), np.int64)
-    return {
-        name: OriginalImages(source.pictures[name], source.preparation, source.task, indices)
-        for name in splits
-    }
-
-
-def _evidence(
-    model: Model, data: Dataset, originals: Mapping[str, OriginalImages], status: Waiting
-) -> Evidence:
-    from nas.export.answers import evidence_of  # imports torch
-
-    def show(name: str, total: int, done: int) -> None:
-        status.update(f"evaluating: {done} of {total} {name} images")
-
-    first, *others = (
-        evidence_of(
-            model,
-            getattr(data, name),
-            task=data.task,
-            originals=own,
-            progress=partial(show, name, len(own)),
-        )
-        for name, own in originals.items()
-    )
-    return first.joined(others)

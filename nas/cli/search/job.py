@@ -12,10 +12,12 @@ from rich.console import Console
 
 from controllers import Controller, make_controller
 from latency import LatencySource
+from nas.cli.examining import examine
 from nas.display.search_view import LiveView
 from nas.engine.folder.run_folder import RunFolder
 from nas.engine.folder.run_teacher import RunTeacher
 from nas.engine.watching import Several, TensorBoard
+from nas.report.search.report import write_report
 from nas.run_search import search
 from nas.searching.config import SearchConfig
 from nas.searching.from_parent.parent import fits_classes
@@ -32,6 +34,7 @@ from search_spaces import ElasticSpace, FactorizedSpace
 if TYPE_CHECKING:
     from nas.checkpoints.checkpoint import Checkpoint
     from nas.data.images import Dataset
+    from nas.data.source import ImageSource
 
 KEPT_PARENTS = "parents"
 """Folder beside the runs, of parents that were fine-tuned on a run's classes."""
@@ -42,7 +45,8 @@ class Job:
     """A search, with its inputs opened.
 
     Attributes:
-        data: Images at the proxy resolution.
+        pictures: The images, which can be read at any resolution.
+        data: Those at the proxy resolution.
         final_data: The same images at the deployed size.
         warm_start: Networks that trials are initialized from.
         weights_from: The network outside of the space whose weights trials begin with, if any.
@@ -58,6 +62,7 @@ class Job:
     config: SearchConfig
     space: FactorizedSpace | ElasticSpace
     sources: tuple[LatencySource, ...]
+    pictures: ImageSource
     data: Dataset
     final_data: Dataset
     console: Console
@@ -125,7 +130,15 @@ class Job:
         return time.monotonic() - self.began_s
 
     def run(self, folder: RunFolder) -> SearchResult:
-        """Run the search with a live view."""
+        """Run the search with a live view, and evaluate its network for the report."""
+        with folder.locked():
+            result = self._search(folder)
+            data = self.images.get(result.px, self.final_data)
+            if examine(folder, "seed.pt", self.pictures, data, self.console):
+                write_report(folder)
+        return result
+
+    def _search(self, folder: RunFolder) -> SearchResult:
         config = self.config
         assert len(config.targets_ms) == len(self.sources)
         controller = open_controller(config, self.space.arities)
@@ -141,7 +154,7 @@ class Job:
             slowdown=slowed_by(self.teacher, config.finals, config.sizes),
             metric=self.metric,
         )
-        with folder.locked(), view.shown():
+        with view.shown():
             board = TensorBoard(folder / "tensorboard")
             try:
                 return search(

@@ -121,6 +121,7 @@ def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None 
         with_fidelity(config, data),
         space,
         sources,
+        images,
         data,
         final_data,
         console,

@@ -221,6 +221,7 @@ def open_from_parent(
         config.model_copy(update={"finals": finals}),
         space,
         sources,
+        images,
         data[largest],
         data[largest],
         console,

@@ -21,6 +21,7 @@ policy.jsonl     the controller's probabilities after each batch, if it has a po
 weights/         the finalists' weights
 networks/        the same as checkpoints: what pareto.csv names
 result.json      the winner and its figures
+examined.json.gz what seed.pt does on the test images (runs of the commands)
 best.yaml best.onnx best.json seed.pt pareto.csv report.html tensorboard/
 """
 

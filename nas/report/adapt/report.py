@@ -13,6 +13,7 @@ from nas.report.adapt.table import FINAL_TITLES, final_rows, step_tables, step_t
 from nas.report.adapt.text import details, files, headline, next_commands, verdict
 from nas.report.adapt.trajectory_chart import trajectory
 from nas.report.adapt.widths_chart import widths_before_and_after
+from nas.report.evaluation import evaluation_of_run
 from nas.report.page import counted_failures, render_page
 
 
@@ -31,6 +32,7 @@ def render(folder: RunFolder) -> str:
     """Return the report as self-contained HTML."""
     run = AdaptRecord.read(folder)
     comparisons = run.comparisons
+    evaluation = evaluation_of_run(folder, finished=run.result is not None)
     return render_page(
         "adapt_report_template.html",
         kind="NetAdapt",
@@ -51,5 +53,7 @@ def render(folder: RunFolder) -> str:
             "trajectory": trajectory(run),
             "widths": widths_before_and_after(run.seed, run.adapted),
             "family": family_and_baselines(run),
-        },
+        }
+        | evaluation.figures,
+        **evaluation.values,
     )

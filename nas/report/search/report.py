@@ -7,6 +7,7 @@ from pathlib import Path
 from nas.atomic_files import write_whole
 from nas.engine.folder.run_folder import RunFolder
 from nas.formatting import metric_title
+from nas.report.evaluation import evaluation_of_run
 from nas.report.page import counted_failures, render_page
 from nas.report.search.policy_chart import SCALE, frequencies, policy_by_block
 from nas.report.search.reward_chart import reward_over_trials
@@ -37,6 +38,7 @@ def render(folder: RunFolder) -> str:
     places = range(len(run.devices))
     figures = {chart_id(place): accuracy_over_latency(run, place) for place in places}
     figures["rewards"] = reward_over_trials(run)
+    evaluation = evaluation_of_run(folder, finished=run.result is not None)
     return render_page(
         "report_template.html",
         kind="Search",
@@ -54,8 +56,9 @@ def render(folder: RunFolder) -> str:
         titles=column_titles(run),
         rows=table_rows(run),
         scale=[color for _, color in SCALE],
+        **evaluation.values,
         policy={id_: name for id_, (name, _) in policy.items()},
-        figures=figures | {id_: figure for id_, (_, figure) in policy.items()},
+        figures=figures | {id_: figure for id_, (_, figure) in policy.items()} | evaluation.figures,
     )
 
 

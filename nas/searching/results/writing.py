@@ -12,6 +12,7 @@ from nas.atomic_files import write_whole
 from nas.engine.folder.run_folder import RunFolder
 from nas.engine.job import RIVAL
 from nas.engine.trial import Trial
+from nas.export.examined import forget_examined
 from nas.formatting import figure, four_digits, reading, three_digits
 from nas.searching.config import load_config
 from nas.searching.from_parent.tuning import PARENT
@@ -75,6 +76,7 @@ def _write_network(result: SearchResult, data: Dataset) -> SplitScore | None:
     from nas.checkpoints.checkpoint import checkpoint_bytes
     from nas.export.answers import keep_and_score_onnx
 
+    forget_examined(result.folder)
     weights = finalist_weights(result.folder, result.winner)
     seed = _checkpoint(result, result.spec, weights, data)
     write_whole(result.folder / "seed.pt", checkpoint_bytes(seed))

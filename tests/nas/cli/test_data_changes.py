@@ -328,6 +328,7 @@ def test_netadapt_keeps_its_result_where_a_test_photo_has_gone_bad(
     from nas.data.image_files.unreadable import Unreadable, UnreadableError
 
     def fails(*_):
+        shutil.rmtree(photos)
         raise UnreadableError([Unreadable("photos/dark/1.png", "empty file")])
 
     monkeypatch.setattr("nas.adapting.results.conclusion.tested", fails)
@@ -336,8 +337,11 @@ def test_netadapt_keeps_its_result_where_a_test_photo_has_gone_bad(
     assert code == 0, err
     assert json.loads(out)["test_accuracy"] is None
     assert "no test accuracy: cannot read image photos/dark/1.png" in err
+    assert "the report shows no test images: cannot read" in err
     assert (tmp_path / "runs/one/adapted.pt").is_file()
-    assert "could not be read at the end" in (tmp_path / "runs/one/report.html").read_text()
+    report = (tmp_path / "runs/one/report.html").read_text()
+    assert "could not be read at the end" in report
+    assert "adapted.pt on the test images" not in report
 
 
 @pytest.mark.parametrize("source", ["fashion-mnist-subset", "CIFAR10", "cifar10"])

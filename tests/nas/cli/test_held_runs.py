@@ -16,7 +16,7 @@ def unread(monkeypatch):
         raise AssertionError
 
     monkeypatch.setattr("nas.cli.search.opening.find_images", read)
-    monkeypatch.setattr("nas.cli.adapt.seed_images.open_images", read)
+    monkeypatch.setattr("nas.cli.adapt.seed_images.find_images", read)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import io
 
 import numpy as np
@@ -14,8 +15,10 @@ from nas.checkpoints.checkpoint import Checkpoint
 from nas.checkpoints.usage import Usage
 from nas.data.image_files.preparation import Preparation
 from nas.data.images import ArraySplit
+from nas.engine.folder.run_folder import RunFolder
 from nas.export.answers import evidence_of
-from nas.export.examined import Examined, examined
+from nas.export.examination import examined
+from nas.export.examined import FILE, Examined, forget_examined, keep_examined, read_examined
 from nas.export.models import of_checkpoint
 from nas.export.original_images import OriginalImages
 from nas.report.evaluation import MOST_CURVES, evaluation_part, figure_of, write_evaluation
@@ -106,6 +109,7 @@ def test_a_page_has_tables_charts_and_images(seen, tmp_path) -> None:
     assert ATTACK not in page
     assert len(figures_in(page)) == len(seen.charts) >= 1
     assert page.count("data:image/jpeg") == sum(len(one.pictures) for one in seen.worst)
+    assert ("Left: what is true" in text) == (seen.metric != "accuracy")
 
 
 def test_the_worst_come_first_in_their_own_shape(seen) -> None:
@@ -119,10 +123,17 @@ def test_the_worst_come_first_in_their_own_shape(seen) -> None:
     assert sum(len(p) for one in seen.worst for p in one.pictures) < 1e6
 
 
-def test_it_survives_a_file(seen) -> None:
-    assert Examined.from_json(seen.to_json(), where="x.json") == seen
-    with pytest.raises(InputError, match=r"x\.json: "):
-        Examined.from_json(b'{"metric": 1}', where="x.json")
+def test_it_survives_a_file(seen, tmp_path) -> None:
+    folder = RunFolder(tmp_path)
+    keep_examined(folder, seen)
+    assert read_examined(folder) == seen
+    kept = folder / FILE
+    for damaged in (kept.read_bytes()[:-9], b"no gzip", gzip.compress(b'{"metric": 1}')):
+        kept.write_bytes(damaged)
+        with pytest.raises(InputError, match=rf"{FILE}: .*: restore it from a copy, or remove it"):
+            read_examined(folder)
+    forget_examined(folder)
+    assert read_examined(folder) is None
 
 
 def test_a_classifier_s_images_are_shown_once_and_masks_are_named_by_color() -> None:

@@ -11,6 +11,7 @@ from nas.engine.folder.run_folder import RunFolder
 from nas.engine.job import Outcome
 from nas.engine.runner import RunStoppedError, run_serially
 from nas.engine.watching import PolicyRecord
+from nas.export.examined import Examined, keep_examined
 from nas.report.search.report import chart_id, render, write_report
 from nas.searching.results.metadata import search_metadata
 from nas.searching.results.search_result import SearchResult, choose_winner
@@ -347,9 +348,15 @@ def test_an_unfinished_run_says_so(make_run):
 
 def test_a_result_of_before_the_run_was_gone_on_with_is_not_the_runs(make_run):
     folder, _ = make_run()
+    seen = Examined("accuracy", 0.5, (0.4, 0.6), 9, 64, (), (), "probability", (), ())
+    keep_examined(folder, seen)
+    of_it = "seed.pt on the test images 50.0% accuracy (95% interval 40.0% to 60.0%) on 9 images at 64 px."
+    assert of_it in text_of(render(folder))
     lines = (folder / "trials.jsonl").read_text().splitlines(keepends=True)
     (folder / "trials.jsonl").write_text("".join(lines[:-1]))
-    assert "Not finished: 22 of the 23" in text_of(render(folder))
+    text = text_of(render(folder))
+    assert "Not finished: 22 of the 23" in text
+    assert "on the test images" not in text
 
 
 def test_a_run_that_has_just_begun(make_run):

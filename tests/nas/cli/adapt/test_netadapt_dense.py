@@ -7,6 +7,8 @@ import pytest
 
 from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes
 from nas.checkpoints.usage import Usage
+from nas.engine.folder.run_folder import RunFolder
+from nas.export.examined import read_examined
 from search_spaces import REFERENCES
 from search_spaces.heads.named import with_head
 from search_spaces.network import build
@@ -32,7 +34,7 @@ def saved(tmp_path):
     return write
 
 
-def test_a_segmentation_network_becomes_narrower(netadapt, saved, tmp_path):
+def test_a_segmentation_network_becomes_narrower(netadapt, nas, saved, tmp_path):
     seed, data = saved("lraspp", CLASSES["lraspp"]), masks(tmp_path / "masks")
     common = ("--seed", seed, "--data", data, "--target-ratio", 0.9, *STEPS)
     code, out, err = netadapt(*common, "--final-epochs", 0.4, "--run-name", "one", "--json")
@@ -46,9 +48,18 @@ def test_a_segmentation_network_becomes_narrower(netadapt, saved, tmp_path):
     settings = json.loads((tmp_path / "runs" / "one" / "run.json").read_text())["settings"]
     assert settings["recipe"]["optimizer"]["name"] == "adamw"  # of the recipe segment
     assert settings["recipe"]["batch_size"] == 4
+    run = RunFolder(tmp_path / "runs" / "one")
+    code, out, err = nas("evaluate", run / "adapted.pt", "--data", data, "--json")
+    assert code == 0, err
+    seen = read_examined(run)
+    assert (seen.metric, seen.value) == ("mIoU", json.loads(out)["mIoU"])
+    report = (run / "report.html").read_text()
+    assert "adapted.pt on the test images" in report
+    assert report.count("data:image/jpeg") == sum(len(one.pictures) for one in seen.worst) > 0
     code, out, err = netadapt("--resume", tmp_path / "runs" / "one", "--workers", 0, "--json")
     assert code == 0, err
     assert json.loads(out) | {"run": ""} == result | {"run": ""}
+    assert read_examined(run) == seen
 
 
 @pytest.mark.parametrize(

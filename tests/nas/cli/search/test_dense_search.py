@@ -7,9 +7,12 @@ import pytest
 
 from nas.checkpoints.checkpoint import checkpoint_bytes, load_checkpoint
 from nas.engine.folder.run_folder import RunFolder
+from nas.export.examined import FILE as EXAMINED
+from nas.export.examined import read_examined
 from nas.searching.results.record import RunRecord
 from nas.tasks.heads import headed
 from search_spaces import REFERENCES, count
+from tests.nas.report.pages import figures_in, text_of
 from tests.nas.scene_folders import box_scenes, mask_scenes
 from tests.nas.small_parent import deep_parent, small_parent
 
@@ -64,6 +67,14 @@ def test_a_detector_from_boxes_to_files_and_on_from_the_log(search, nas, nas_sea
     assert json.loads(out)["AP"] == pytest.approx(result["test_accuracy"], abs=1e-6)
     report = (run / "report.html").read_text()
     assert "<h2>AP against" in report
+    seen = read_examined(RunFolder(run))
+    assert (seen.value, seen.images) == (json.loads(out)["AP"], json.loads(out)["images"])
+    assert "seed.pt on the test images" in report
+    assert report.count("data:image/jpeg") == sum(len(one.pictures) for one in seen.worst) > 0
+    assert {"scatter", "chart-0"} <= set(figures_in(report))
+    (run / EXAMINED).rename(tmp_path / EXAMINED)  # as in runs of before
+    assert nas("report", run)[0] == 0
+    assert "on the test images" not in text_of((run / "report.html").read_text())
     assert "without post-processing" in report
     assert "taught by it" not in report
     record = RunRecord.read(RunFolder(run))
@@ -77,6 +88,7 @@ def test_a_detector_from_boxes_to_files_and_on_from_the_log(search, nas, nas_sea
     assert status == 0, err
     again = json.loads(out)
     assert again["verdict"] == result["verdict"]
+    assert (run / EXAMINED).read_bytes() == (tmp_path / EXAMINED).read_bytes()
     assert (run / "trials.jsonl").read_text().count("\n") == len(log)
 
 
