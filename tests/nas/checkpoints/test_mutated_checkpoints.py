@@ -23,7 +23,7 @@ from nas.checkpoints.usage import Usage
 from search_spaces import ArchSpec, BlockSpec, HeadSpec, InputError, StemSpec
 from search_spaces.network import build
 
-MUTATIONS = int(os.environ.get("MUTATIONS", "300"))
+MUTATIONS = int(os.environ.get("MUTATIONS", "150"))
 ONE_LOAD_S = 20  # of this process's CPU time for a few kilobytes: far more than any takes
 MEMORY = 2 << 30  # more than what is mapped already; a tampered file may claim 2^60 bytes
 

@@ -94,7 +94,8 @@ def test_settings_begin_with_the_tasks_recipes(tmp_path):
     assert config.parent.recipe == read_recipe("detect")
     assert config.parent.teacher_weight == 0
     quick = make_config(preset="quick", overrides=data, default_parent="mobilenet_v2")
-    assert (quick.resolution, quick.finals.recipe.epochs) == (160, 4.0)
+    assert (quick.resolution, quick.finals.recipe.epochs) == (96, 6.0)
+    assert quick.parent.recipe == read_recipe("detect", {"epochs": 15.0})
     scratch = make_config(overrides=data | {"space": "mnasnet"})
     assert (scratch.recipe.batch_size, scratch.recipe.epochs) == (16, 5.0)
     photos = make_config(overrides={}, default_parent="mobilenet_v2")
