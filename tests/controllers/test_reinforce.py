@@ -150,6 +150,8 @@ def search_noisily(controller: Controller, seed: int) -> tuple[float, float]:
     return scores[int(np.argmax(observed))], float(np.mean(scores[-50:]))
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_beats_uniform_on_a_noisy_mnasnet_sized_space() -> None:
     seeds = range(4)
     learned = np.array([search_noisily(Reinforce(MNASNET_ARITIES, seed=s), s) for s in seeds])

@@ -9,6 +9,7 @@ from torchvision.transforms import v2
 
 from nas.data.annotations.rows import PADDING_CLASS
 from nas.tasks.dense import Change
+from nas.tasks.detection.iou_crop import IoUCrop
 from nas.tasks.settings import DetectSettings
 
 LEAST_SIDE = 2 / 320
@@ -26,7 +27,7 @@ def change(settings: DetectSettings, *, flip: bool, size_px: int) -> Change:
     if settings.zoom_out:
         steps.append(v2.RandomZoomOut(fill=GRAY, side_range=(1, 2), p=settings.zoom_out))
     if settings.crop:
-        steps.append(v2.RandomApply([v2.RandomIoUCrop()], p=settings.crop))
+        steps.append(v2.RandomApply([IoUCrop()], p=settings.crop))
     steps.append(v2.Resize((size_px, size_px), antialias=True))
     if flip:
         steps.append(v2.RandomHorizontalFlip())

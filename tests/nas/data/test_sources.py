@@ -147,5 +147,7 @@ def test_real_photos(grocery: Path) -> None:
     assert np.array_equal(labels, dataset.val.labels[:64])
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_real_photos_choose_their_resolution(grocery: Path) -> None:
     assert load_dataset(str(grocery), memory_limit_mb=1).resolution_px == 128

@@ -51,7 +51,10 @@ def place(tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("workers", "kills"),
-    [(0, 3), pytest.param(2, 1, marks=(pytest.mark.ray, pytest.mark.long))],
+    [
+        pytest.param(0, 3, marks=pytest.mark.long),  # the next test kills a search, too
+        pytest.param(2, 1, marks=(pytest.mark.ray, pytest.mark.long)),
+    ],
 )
 def test_nothing_finished_is_lost_and_nothing_changes(place, workers, kills):
     rng = random.Random(workers)

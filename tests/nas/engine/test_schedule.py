@@ -78,6 +78,7 @@ def test_sigterm_stays_the_programs_own(make_loop, tmp_path):
     assert set(seen) == {ours}
 
 
+@pytest.mark.long
 def test_a_dead_worker_is_retried_and_a_deadly_trial_fails(make_loop, tmp_path, serial):
     loop = make_loop(trials=10, batch_size=5)
     oracle = Oracle(tmp_path, die_once=(2,), die=(6,), error=(8,))
@@ -90,6 +91,7 @@ def test_a_dead_worker_is_retried_and_a_deadly_trial_fails(make_loop, tmp_path, 
     assert [t.index for t in trials if not t.ok] == [6, 8]
 
 
+@pytest.mark.long
 def test_a_failing_batch_ends_the_search(make_loop, tmp_path):
     loop = make_loop(trials=12, batch_size=3)
     with pytest.raises(RunStoppedError, match="RuntimeError: no memory"):
