@@ -115,6 +115,18 @@ def fastest_of_the_best(trials: Sequence[Trial], noise: Noise) -> Trial:
     return min(close, key=lambda trial: (trial.overall_ms, trial.index))
 
 
+def may_equal(trial: Trial, finals: Sequence[Trial], winner: Trial, noise: Noise) -> bool:
+    """Return whether a trial's network may be as accurate as the winner, by its longer training if any.
+
+    A rival that wins is no trial, so that only longer trainings compare with it.
+    """
+    longer = [one for one in finals if one.kind == "final" and one.ok and one.index == trial.index]
+    if not longer:
+        return winner.kind == "final"
+    least = (winner.accuracy or 0.0) - noise.margin / 100
+    return all((one.accuracy or 0.0) >= least for one in longer)
+
+
 def faster_finalist(finals: Sequence[Trial], winner: Trial, noise: Noise) -> Trial | None:
     """Return the fastest finalist within the noise of the winner, or None if that is the winner itself.
 

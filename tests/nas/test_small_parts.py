@@ -16,6 +16,7 @@ from nas.statistics.noise import (
     beside_winner,
     faster_finalist,
     fastest_of_the_best,
+    may_equal,
     measure_noise,
 )
 from search_spaces import InputError
@@ -169,6 +170,23 @@ class TestNoise:
                 f"Finalist {found} is faster, at 5 ms, and less accurate than the winner by no "
                 "more than two trainings of one network may differ (1.4 points)."
             )
+
+    @pytest.mark.parametrize(
+        ("kind", "longer", "expected"),
+        [
+            ("final", 0.89, True),
+            ("final", 0.88, False),
+            ("rival", 0.88, False),
+            ("rival", None, False),
+        ],
+    )
+    def test_a_trial_that_its_longer_training_outdoes_is_not_as_accurate(
+        self, kind, longer, expected
+    ):
+        noise = Noise(between_networks=0.5, between_seeds=0.5, pairs=2)  # the margin is 1.41 points
+        winner = trial(5, 0.90, 9, kind=kind)
+        finals = [winner] + ([] if longer is None else [trial(1, longer, 5, kind="final")])
+        assert may_equal(trial(1, 0.95, 5), finals, winner, noise) == expected
 
     def test_nothing_to_say_without_repeats(self):
         assert (

@@ -30,7 +30,7 @@ from nas.searching.results.record import RunRecord
 from nas.searching.results.search_result import SearchResult
 from nas.searching.results.verdict import FINALIST_FILE, RIVAL_FILE
 from nas.searching.time_budget import MOST_IDLE
-from nas.statistics.noise import beside_winner, faster_finalist, fastest_of_the_best
+from nas.statistics.noise import beside_winner, faster_finalist, fastest_of_the_best, may_equal
 from search_spaces.shell import quoted
 
 
@@ -88,7 +88,8 @@ def conclude(
         console.print(result.noise.sentence(result.metric))
         if not result.noise.differ:
             fastest = fastest_of_the_best(result.trials, result.noise)
-            if fastest.overall_ms < result.winner.overall_ms:
+            close = may_equal(fastest, result.finals, result.winner, result.noise)
+            if close and fastest.overall_ms < result.winner.overall_ms:
                 console.print(
                     f"Trial {fastest.index} is as accurate, as far as can be told, and faster: "
                     f"{in_short(fastest.latencies)} ({result.sizes.latency_px(fastest.px)} px), "
