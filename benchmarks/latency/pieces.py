@@ -2,8 +2,8 @@
 
     python -m benchmarks.latency.pieces mobilenet_v2 mobilenet_v2:ssdlite mobilenet_v2:lraspp --device cpu
 
-Each network gives the scale. Narrower ones, every width of which is drawn at random, are estimated and then
-measured beside it.
+The network itself calibrates the sums. Versions of it with random narrower widths are estimated, then
+measured.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""How a NetAdapt run trains unless it is told otherwise, which depends on the task."""
+"""Default recipes of a NetAdapt run, by task."""
 
 from __future__ import annotations
 

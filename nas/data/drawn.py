@@ -20,7 +20,7 @@ from nas.data.embedded import photo_folder, read_embedded
 from nas.data.masks.coding import IGNORED
 
 GARMENTS = ("t-shirt/top", "trouser", "dress", "sneaker", "bag", "ankle boot")
-"""Classes of Fashion-MNIST that are told apart at a few dozen pixels."""
+"""Classes of Fashion-MNIST that differ in shape even at a few dozen pixels."""
 
 CLASSES = tuple(name.replace("/", " or ") for name in GARMENTS)
 

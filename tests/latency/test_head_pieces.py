@@ -69,7 +69,9 @@ def test_every_probe_runs(head):
     spec = with_head(REFERENCES["mobilenet_v3_small"](resolution=64), head, classes=3)
     for piece in {piece.key: piece for piece in pieces(spec)}.values():
         for probe in (piece.probe(), piece.without()):
-            build(probe).eval()(torch.zeros(1, 3, probe.resolution, probe.resolution))
+            found = build(probe).eval()(torch.zeros(1, 3, probe.resolution, probe.resolution))
+            outputs = found if isinstance(found, tuple) else (found,)
+            assert all(output.isfinite().all() for output in outputs)
 
 
 def test_pieces_of_unlike_heads_have_unlike_keys():

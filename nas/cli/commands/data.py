@@ -11,10 +11,9 @@ import typer
 from rich.console import Console
 
 from nas.atomic_files import write_whole
-from nas.cli.classifiers_only import require_classification
 from nas.cli.commands.evaluating.detail_tables import drawn
 from nas.cli.commands.label_error_list import LabelErrors
-from nas.cli.commands.label_errors import LabelErrorOptions
+from nas.cli.commands.label_errors import LabelErrorOptions, require_classes
 from nas.cli.data_options import data_config
 from nas.cli.images import find_images, read_images
 from nas.cli.option_groups import OptionGroup, with_groups
@@ -104,7 +103,7 @@ def data(
     settings = images.settings()
     task = task_of_source(source, images.task)
     if labels.network is not None:
-        require_classification(task, doing="nas data --network")
+        require_classes(task)
     how, console = drawing.training(task), messages()
     wanted = data_config(source, proxy_resolution=drawing.resolution, **settings)
     judge = labels.judge(source, console, picture=drawing.picture)

@@ -10,7 +10,6 @@ import typer
 from rich.console import Console
 
 from nas.checkpoints.class_file import ClassFile, read_class_file
-from nas.cli.classifiers_only import require_classification
 from nas.cli.commands.label_error_list import LabelErrors
 from nas.cli.images import find_images
 from nas.cli.option_groups import OptionGroup
@@ -20,6 +19,7 @@ from nas.cli.specs import ClassFileOption, trained_file
 from nas.data.config import DataConfig
 from nas.display.output import require_writable_file
 from nas.display.progress import waiting
+from nas.tasks import CLASSIFY
 from search_spaces import InputError
 from search_spaces.shell import quoted
 
@@ -27,6 +27,22 @@ if TYPE_CHECKING:
     from nas.checkpoints.class_map import ClassMap
     from nas.data.source import ImageSource
     from nas.export.models import Model
+
+
+def require_classes(task: str) -> None:
+    """Check that a network or a data set gives each image a class.
+
+    Args:
+        task: Name of its task; see `nas.tasks.task_of`.
+
+    Raises:
+        InputError: It is for another task.
+    """
+    if task != CLASSIFY:
+        raise InputError(
+            f"nas data --network looks for wrong classes of whole images, got the task {task}: leave "
+            "--network out"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +97,7 @@ class LabelErrorOptions(OptionGroup):
         say_run(path)
         with waiting(console, "opening the network"):
             model = open_model(path)
-        require_classification(model.feed.task, doing="nas data --network")
+        require_classes(model.feed.task)
         note_sizes(console, model.feed.usage.trained_px, model.feed.size_px, done="used")
         return Judge(path, model, names, console)
 

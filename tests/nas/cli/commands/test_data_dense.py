@@ -91,4 +91,4 @@ def test_the_picture_shows_what_is_annotated(nas, tmp_path, make):
 def test_wrong_labels_are_found_in_class_folders_only(nas, tmp_path):
     code, _, err = nas("data", boxes(tmp_path / "data"), "--network", "seed.pt")
     assert code == 2
-    assert "nas data --network supports classifiers only" in " ".join(err.split())
+    assert "looks for wrong classes of whole images, got the task" in " ".join(err.split())
