@@ -38,8 +38,8 @@ def examine(
         InputError: It cannot be written.
     """
     from nas.data.image_files.unreadable import UnreadableError
-    from nas.export.examination import Examination  # these import torch
-    from nas.export.examined import keep_examined
+    from nas.export.evaluation.examination import Examination  # these import torch
+    from nas.export.evaluation.examined import keep_examined
     from nas.export.models import open_model
 
     doing = f"evaluating {network} for the report"

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from nas.adapting.results.record import is_adapt_run
-from nas.cli.option_groups import OptionGroup
+from nas.cli.options.groups import OptionGroup
 from nas.cli.provenance import say_run
 from nas.engine.folder.run_folder import RunFolder
 from search_spaces import REFERENCES, ArchSpec, InputError

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from nas.cli.option_groups import given
+from nas.cli.options.groups import given
 from nas.training.teacher_config import TeacherConfig
 from search_spaces import InputError
 from search_spaces.errors import first_problem

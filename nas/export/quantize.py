@@ -15,7 +15,7 @@ from nas.checkpoints.feeding import Feed, Images
 from nas.checkpoints.scoring import relabelled
 from nas.checkpoints.usage import Usage
 from nas.data.images import Dataset, Split
-from nas.export.answers import EVALUATED_AT_ONCE, outputs_of
+from nas.export.evaluation.answers import EVALUATED_AT_ONCE, outputs_of
 from nas.export.int8_onnx import quantize_onnx
 from nas.export.models import Model
 from nas.export.onnx_export import Format, checked_onnx

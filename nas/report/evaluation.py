@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from nas.atomic_files import write_whole
 from nas.engine.folder.run_folder import RunFolder
-from nas.export.examined import Examined, read_examined
+from nas.export.evaluation.examined import Examined, read_examined
 from nas.formatting import counted, percent
 from nas.report.charts import AXIS, BLUE, LAYOUT, Figure
 from nas.report.page import render_page

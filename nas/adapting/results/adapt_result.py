@@ -12,7 +12,7 @@ from nas.adapting.results.comparison import Comparison
 from nas.atomic_files import write_whole
 from nas.engine.folder.run_folder import RunFolder
 from nas.engine.trial import Trial
-from nas.export.examined import forget_examined
+from nas.export.evaluation.examined import forget_examined
 from search_spaces import ArchSpec, count
 from search_spaces.spec import to_yaml
 
@@ -129,7 +129,7 @@ def write_results(result: AdaptResult, adapted: Checkpoint, held_out: Split) -> 
         The result with the ONNX file's accuracy.
     """
     from nas.checkpoints.checkpoint import checkpoint_bytes
-    from nas.export.answers import keep_and_score_onnx
+    from nas.export.evaluation.answers import keep_and_score_onnx
 
     folder = result.folder
     forget_examined(folder)

@@ -13,7 +13,7 @@ from nas.adapting.forecast import Forecast
 from nas.cli.adapt import opening, settings
 from nas.cli.adapt.options import TargetOptions
 from nas.cli.adapt.planning import announce, seed_latency
-from nas.cli.run_options import RunOptions
+from nas.cli.options.run import RunOptions
 from nas.data.embedded import NAME, embedded_name
 from nas.display.output import print_json
 from nas.engine.folder.run_folder import RunFolder, check_new, free_name, require_writable

@@ -7,9 +7,9 @@ import time
 import typer
 
 from nas.cli.adapt.options import StepOptions, TargetOptions, TrainingOptions
-from nas.cli.data_options import ImageOptions
-from nas.cli.option_groups import with_groups
-from nas.cli.run_options import RunOptions
+from nas.cli.options.data import ImageOptions
+from nas.cli.options.groups import with_groups
+from nas.cli.options.run import RunOptions
 from nas.cli.typed import options_typed
 from nas.display.output import messages, print_json
 

@@ -21,9 +21,9 @@ from nas.atomic_files import write_whole
 from nas.cli.adapt import settings
 from nas.cli.adapt.seed_images import images_of_seed
 from nas.cli.adapt.summary import conclude, warn_of_unstable
-from nas.cli.data_options import found_again
 from nas.cli.errors import Failed
 from nas.cli.examining import examine
+from nas.cli.options.data import found_again
 from nas.cli.provenance import say_run
 from nas.cli.teachers import run_teacher
 from nas.display.adapt_view import View

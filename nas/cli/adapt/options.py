@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from nas.adapting.config import FINETUNE_STEPS
-from nas.cli.option_groups import OptionGroup, given
+from nas.cli.options.groups import OptionGroup, given
 from nas.cli.teachers import TeacherWeightOption, TemperatureOption, checked_teacher
 from nas.searching.targets import aim
 from netadapt.settings import TOLERANCE

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from nas.adapting.config import AdaptConfig
 from nas.adapting.defaults import with_defaults
 from nas.atomic_files import write_whole
-from nas.cli.data_options import absolute
+from nas.cli.options.data import absolute
 from nas.engine.folder.run_folder import RunFolder
 from nas.searching.config import as_begun
 from nas.tasks import CLASSIFY

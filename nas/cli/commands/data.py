@@ -14,10 +14,10 @@ from nas.atomic_files import write_whole
 from nas.cli.commands.evaluating.detail_tables import drawn
 from nas.cli.commands.label_error_list import LabelErrors
 from nas.cli.commands.label_errors import LabelErrorOptions, require_classes
-from nas.cli.data_options import data_config
 from nas.cli.images import find_images, read_images
-from nas.cli.option_groups import OptionGroup, with_groups
-from nas.cli.task_options import TaskOptions
+from nas.cli.options.data import data_config
+from nas.cli.options.groups import OptionGroup, with_groups
+from nas.cli.options.task import TaskOptions
 from nas.display.output import JsonFlag, messages, print_json, results
 from nas.display.progress import waiting
 from nas.formatting import counted

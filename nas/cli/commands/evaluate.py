@@ -12,9 +12,9 @@ from rich.console import Console
 from nas.checkpoints.class_file import read_class_file
 from nas.cli.annotated_for import require_annotated_for
 from nas.cli.commands.evaluating.detail_tables import drawn
-from nas.cli.data_options import ImageOptions, data_config
 from nas.cli.images import read_images, source_of
-from nas.cli.option_groups import OptionGroup, with_groups
+from nas.cli.options.data import ImageOptions, data_config
+from nas.cli.options.groups import OptionGroup, with_groups
 from nas.cli.provenance import say_run
 from nas.cli.sizes import note_sizes
 from nas.cli.specs import ClassFileOption, trained_file
@@ -27,7 +27,7 @@ from search_spaces.shell import quoted
 
 if TYPE_CHECKING:
     from nas.data.images import Dataset
-    from nas.export.examined import Examined
+    from nas.export.evaluation.examined import Examined
     from nas.tasks.task import Evidence, Metric
 
 SPLITS = {"train": ("train",), "val": ("val",), "test": ("test",), "all": ("train", "val", "test")}
@@ -95,7 +95,7 @@ def evaluate(
         file, mend=f"train it first with nas train {quoted(file)} --data {quoted(on.data)}"
     )
     from nas.checkpoints.scoring import SplitScore  # these import torch
-    from nas.export.examination import Examination
+    from nas.export.evaluation.examination import Examination
     from nas.export.models import open_model
 
     names = read_class_file(on.classes) if on.classes is not None else None

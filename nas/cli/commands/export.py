@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from nas.cli.commands.exporting.export_request import Request, require_weights, writable
-from nas.cli.data_options import ImageOptions, data_config
-from nas.cli.option_groups import OptionGroup, with_groups
+from nas.cli.options.data import ImageOptions, data_config
+from nas.cli.options.groups import OptionGroup, with_groups
 from nas.cli.specs import ClassFileOption, of_run
 from nas.data.config import DataConfig
 from nas.display.output import JsonFlag

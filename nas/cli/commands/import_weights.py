@@ -12,7 +12,7 @@ import typer
 from nas.atomic_files import write_whole
 from nas.checkpoints.class_file import ClassFile, read_class_file
 from nas.checkpoints.class_names import placeholder_classes
-from nas.cli.option_groups import OptionGroup, with_groups
+from nas.cli.options.groups import OptionGroup, with_groups
 from nas.cli.provenance import say_run
 from nas.cli.specs import ScaleOptions, is_reference, open_spec, stem
 from nas.data.image_files.preparation import LEAST_CROP, usual_fit

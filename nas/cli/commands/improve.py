@@ -12,7 +12,7 @@ from rich.table import Table
 
 from latency import Cached, Latency, MeasurementError, open_device
 from nas.atomic_files import write_whole
-from nas.cli.option_groups import OptionGroup, with_groups
+from nas.cli.options.groups import OptionGroup, with_groups
 from nas.cli.specs import SpecName, of_run, open_spec
 from nas.display.output import JsonFlag, command, messages, print_json, results
 from nas.display.progress import waiting

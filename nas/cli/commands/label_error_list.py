@@ -16,7 +16,7 @@ from nas.formatting import four_digits, one_line, percent
 
 if TYPE_CHECKING:
     from nas.data.source import ImageSource
-    from nas.export.suspects import Suspect
+    from nas.export.evaluation.suspects import Suspect
 
 DRAWN_PX = 192
 COLUMNS = ("split", "file", "label", "looks_like", "label_probability", "looks_like_probability")

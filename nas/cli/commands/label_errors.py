@@ -12,7 +12,7 @@ from rich.console import Console
 from nas.checkpoints.class_file import ClassFile, read_class_file
 from nas.cli.commands.label_error_list import LabelErrors
 from nas.cli.images import find_images
-from nas.cli.option_groups import OptionGroup
+from nas.cli.options.groups import OptionGroup
 from nas.cli.provenance import say_run
 from nas.cli.sizes import note_sizes
 from nas.cli.specs import ClassFileOption, trained_file
@@ -147,7 +147,7 @@ class Judge:
 
     def label_errors(self, source: ImageSource) -> LabelErrors:
         """Run the network over all images."""
-        from nas.export.suspects import find_suspects  # imports torch
+        from nas.export.evaluation.suspects import find_suspects  # imports torch
 
         looking = f"looking for wrong labels with {self.file}"
         with waiting(self.console, looking) as status:

@@ -23,7 +23,7 @@ from latency import (
 )
 from latency.estimates.published import PublishedEstimate
 from latency.measuring.sustained import Window, sustained
-from nas.cli.option_groups import OptionGroup, with_groups
+from nas.cli.options.groups import OptionGroup, with_groups
 from nas.cli.specs import ScaleOptions
 from nas.cli.subject import Subject, prepared, subject
 from nas.display.output import JsonFlag, messages, print_json, results

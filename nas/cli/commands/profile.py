@@ -18,7 +18,7 @@ from latency.estimates.profile import Progress as Done
 from latency.estimates.profile import calibrate, time_pieces
 from latency.estimates.table_file import TableFile, new_header
 from nas.cli.errors import Failed
-from nas.cli.option_groups import OptionGroup, with_groups
+from nas.cli.options.groups import OptionGroup, with_groups
 from nas.cli.specs import Changes, open_spec
 from nas.display.output import JsonFlag, command, messages, print_json, search_line
 from nas.display.progress import progress_bar

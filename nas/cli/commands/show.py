@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from nas.cli.option_groups import with_groups
+from nas.cli.options.groups import with_groups
 from nas.cli.specs import Changes, ScaleOptions, is_reference, open_spec
 from nas.display.output import JsonFlag, print_json, results
 from nas.report.layer_table import (

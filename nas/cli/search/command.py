@@ -7,7 +7,8 @@ from typing import Any
 
 import typer
 
-from nas.cli.option_groups import given, with_groups
+from nas.cli.options.groups import given, with_groups
+from nas.cli.options.task import HeadOptions
 from nas.cli.search.options import (
     DEFAULT_PARENT,
     MAY_CHANGE,
@@ -16,7 +17,6 @@ from nas.cli.search.options import (
     SearchRunOptions,
     TargetOptions,
 )
-from nas.cli.task_options import HeadOptions
 from nas.cli.typed import options_typed
 from nas.display.output import messages
 from nas.searching.presets import make_config

@@ -13,9 +13,9 @@ from rich.console import Console
 from latency import Cached, LatencySource, open_device
 from nas.adapting.results.record import is_adapt_run
 from nas.atomic_files import write_whole
-from nas.cli.data_options import absolute, found_again
 from nas.cli.images import find_images
 from nas.cli.machine import require_machine
+from nas.cli.options.data import absolute, found_again
 from nas.cli.provenance import say_run
 from nas.cli.search.head import space_for, with_head_for
 from nas.cli.search.job import Job, open_controller

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from nas.cli.option_groups import OptionGroup, given
-from nas.cli.run_options import RunOptions
+from nas.cli.options.groups import OptionGroup, given
+from nas.cli.options.run import RunOptions
 from nas.cli.teachers import TeacherWeightOption, TemperatureOption, checked_teacher
 from nas.formatting import seconds
 from search_spaces import InputError

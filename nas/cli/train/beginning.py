@@ -17,10 +17,10 @@ from nas.atomic_files import write_whole
 from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes, load_checkpoint
 from nas.checkpoints.class_file import read_class_file
 from nas.checkpoints.retrain import for_classes
-from nas.cli.data_options import absolute, data_config, found_again
 from nas.cli.images import open_images
+from nas.cli.options.data import absolute, data_config, found_again
+from nas.cli.options.task import HeadOptions
 from nas.cli.specs import of_run, open_spec, stem
-from nas.cli.task_options import HeadOptions
 from nas.cli.teachers import run_teacher, teacher_config
 from nas.cli.train.classifier import require_classifier
 from nas.cli.train.options import NetworkOptions, RecipeOptions, TrainOptions

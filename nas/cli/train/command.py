@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.option_groups import with_groups
-from nas.cli.task_options import HeadOptions
+from nas.cli.options.groups import with_groups
+from nas.cli.options.task import HeadOptions
 from nas.cli.train.options import NetworkOptions, RecipeOptions, TrainOptions
 from nas.cli.typed import options_typed
 from nas.display.output import messages

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from nas.cli.option_groups import OptionGroup, given
+from nas.cli.options.groups import OptionGroup, given
 from nas.cli.specs import ClassFileOption, ScaleOptions
 from nas.cli.teachers import (
     TeacherOption,

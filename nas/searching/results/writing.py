@@ -12,7 +12,7 @@ from nas.atomic_files import write_whole
 from nas.engine.folder.run_folder import RunFolder
 from nas.engine.job import RIVAL
 from nas.engine.trial import Trial
-from nas.export.examined import forget_examined
+from nas.export.evaluation.examined import forget_examined
 from nas.formatting import figure, four_digits, reading, three_digits
 from nas.searching.config import load_config
 from nas.searching.from_parent.tuning import PARENT
@@ -74,7 +74,7 @@ def best_yaml(result: SearchResult) -> str:
 def _write_network(result: SearchResult, data: Dataset) -> SplitScore | None:
     """Write the winner's checkpoint and ONNX file; return the latter's accuracy."""
     from nas.checkpoints.checkpoint import checkpoint_bytes
-    from nas.export.answers import keep_and_score_onnx
+    from nas.export.evaluation.answers import keep_and_score_onnx
 
     forget_examined(result.folder)
     weights = finalist_weights(result.folder, result.winner)

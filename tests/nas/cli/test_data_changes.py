@@ -10,7 +10,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from nas.cli.data_options import absolute, found_again
+from nas.cli.options.data import absolute, found_again
 from nas.data.config import DataConfig
 from nas.data.streaming import StreamingSplit
 from tests.nas.cli.adapt.test_netadapt import STEPS_ALONE

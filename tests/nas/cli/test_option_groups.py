@@ -9,7 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 from nas.cli.main import nas_app, netadapt_app, search_app
-from nas.cli.option_groups import OptionGroup, with_groups
+from nas.cli.options.groups import OptionGroup, with_groups
 from nas.cli.typed import options_typed
 
 

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 
 from nas.checkpoints.checkpoint import checkpoint_bytes
 from nas.checkpoints.feeding import KEY, Feed
-from nas.export.answers import evidence_of, score_file
+from nas.export.evaluation.answers import evidence_of, score_file
 from nas.export.models import of_checkpoint, open_model
 from nas.export.onnx_export import checked_onnx, keep_onnx, with_preprocessing
 from nas.export.onnx_file import describe_onnx, open_onnx, stamp_onnx

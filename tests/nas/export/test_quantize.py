@@ -19,7 +19,7 @@ from nas.checkpoints.feeding import Feed
 from nas.checkpoints.usage import Usage
 from nas.cli.main import main
 from nas.data.images import ArraySplit, Dataset, channel_statistics
-from nas.export.answers import evidence_of
+from nas.export.evaluation.answers import evidence_of
 from nas.export.models import Model
 from nas.export.onnx_export import (
     TOLERANCE,

@@ -7,8 +7,8 @@ from PIL import Image
 from nas.checkpoints.feeding import Feed
 from nas.checkpoints.usage import Usage
 from nas.data.load import open_source
+from nas.export.evaluation.suspects import find_suspects
 from nas.export.models import Model
-from nas.export.suspects import find_suspects
 
 CLASSES = ("dog", "cat")  # the folders are in the other order
 

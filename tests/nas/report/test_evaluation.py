@@ -16,11 +16,17 @@ from nas.checkpoints.usage import Usage
 from nas.data.image_files.preparation import Preparation
 from nas.data.images import ArraySplit
 from nas.engine.folder.run_folder import RunFolder
-from nas.export.answers import evidence_of
-from nas.export.examination import examined
-from nas.export.examined import FILE, Examined, forget_examined, keep_examined, read_examined
+from nas.export.evaluation.answers import evidence_of
+from nas.export.evaluation.examination import examined
+from nas.export.evaluation.examined import (
+    FILE,
+    Examined,
+    forget_examined,
+    keep_examined,
+    read_examined,
+)
+from nas.export.evaluation.original_images import OriginalImages
 from nas.export.models import of_checkpoint
-from nas.export.original_images import OriginalImages
 from nas.report.evaluation import MOST_CURVES, evaluation_part, figure_of, write_evaluation
 from nas.tasks.display import Curve, Lines, Matrix
 from search_spaces import REFERENCES, InputError

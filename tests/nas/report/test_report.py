@@ -11,7 +11,7 @@ from nas.engine.folder.run_folder import RunFolder
 from nas.engine.job import Outcome
 from nas.engine.runner import RunStoppedError, run_serially
 from nas.engine.watching import PolicyRecord
-from nas.export.examined import Examined, keep_examined
+from nas.export.evaluation.examined import Examined, keep_examined
 from nas.report.search.report import chart_id, render, write_report
 from nas.searching.results.metadata import search_metadata
 from nas.searching.results.search_result import SearchResult, choose_winner

@@ -8,7 +8,7 @@ import pytest
 from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes
 from nas.checkpoints.usage import Usage
 from nas.engine.folder.run_folder import RunFolder
-from nas.export.examined import read_examined
+from nas.export.evaluation.examined import read_examined
 from search_spaces import REFERENCES
 from search_spaces.heads.named import with_head
 from search_spaces.network import build

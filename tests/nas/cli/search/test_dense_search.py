@@ -7,8 +7,8 @@ import pytest
 
 from nas.checkpoints.checkpoint import checkpoint_bytes, load_checkpoint
 from nas.engine.folder.run_folder import RunFolder
-from nas.export.examined import FILE as EXAMINED
-from nas.export.examined import read_examined
+from nas.export.evaluation.examined import FILE as EXAMINED
+from nas.export.evaluation.examined import read_examined
 from nas.searching.results.record import RunRecord
 from nas.tasks.heads import headed
 from search_spaces import REFERENCES, count

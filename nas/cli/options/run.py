@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.option_groups import OptionGroup
+from nas.cli.options.groups import OptionGroup
 from nas.display.output import JsonFlag
 from search_spaces import InputError
 

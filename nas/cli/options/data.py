@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from nas.cli.option_groups import OptionGroup
+from nas.cli.options.groups import OptionGroup
 from nas.data.config import DataConfig
 from search_spaces import InputError
 from search_spaces.errors import first_problem

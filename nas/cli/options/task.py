@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nas.cli.data_options import ImageOptions
+from nas.cli.options.data import ImageOptions
 from nas.tasks import TASKS
 from search_spaces import InputError
 from search_spaces.nearest import did_you_mean

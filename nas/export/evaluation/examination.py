@@ -21,10 +21,10 @@ from nas.checkpoints.class_names import Notify
 from nas.checkpoints.scoring import relabelled
 from nas.data.images import Dataset
 from nas.data.source import ImageSource
-from nas.export.answers import evidence_of
-from nas.export.examined import Examined, ShownImage
+from nas.export.evaluation.answers import evidence_of
+from nas.export.evaluation.examined import Examined, ShownImage
+from nas.export.evaluation.original_images import OriginalImages
 from nas.export.models import Model
-from nas.export.original_images import OriginalImages
 from nas.tasks import task_of
 from nas.tasks.task import Evidence, Prediction
 

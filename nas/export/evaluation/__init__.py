@@ -1,0 +1,1 @@
+"""What an exported network, or a checkpoint, does on images."""
