@@ -51,6 +51,7 @@ from nas.engine.trial import Trial
 from nas.formatting import counted, duration
 from nas.searching.results.record import RunRecord
 from nas.searching.results.search_result import choose_winner
+from nas.tasks import task_of
 from search_spaces import ArchSpec, InputError
 
 RUNS = Path("runs")
@@ -212,6 +213,7 @@ def the_parent(opened: Opened, latencies: Sequence[Read], folder: Path) -> Paren
         latencies=tuple(latencies),
         test=kept["test"],
         images=kept["images"],
+        metric=task_of(opened.images.deployed[px].task).metric.name,
         devices=tuple(source.device.name for source in sources),
         targets_ms=tuple(targets),
         targets_of_parent=tuple(ms / own for ms, own in zip(targets, own_ms, strict=True)),

@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 
 from benchmarks.from_parent.latencies import Read
 from benchmarks.from_parent.paired import BySeed, Difference, accuracies
-from benchmarks.from_parent.trainings import Trained
+from benchmarks.trainings import Trained
 from nas.formatting import counted, percent, three_digits
 from nas.statistics.confidence_intervals import mean_with_interval
 from search_spaces import ArchSpec, InputError, count
@@ -43,8 +43,9 @@ class Parent:
     Attributes:
         spec: The network.
         latencies: On each device.
-        test: Its test accuracy, 0..1, as the search fine-tuned it.
+        test: Its metric on the test images, 0..1, as the search fine-tuned it.
         images: Number of test images.
+        metric: What the metric is called.
         devices: Their names.
         targets_ms: The target on each device.
         targets_of_parent: The same relative to the parent's latency.
@@ -54,6 +55,7 @@ class Parent:
     latencies: tuple[Read, ...]
     test: float
     images: int
+    metric: str
     devices: tuple[str, ...]
     targets_ms: tuple[float, ...]
     targets_of_parent: tuple[float, ...]
@@ -69,8 +71,9 @@ class Row:
         px: Side of its input.
         madds: Multiply-adds.
         latencies: On each device.
-        held_out: Mean held-out accuracy over the seeds, in percent; None if every training failed.
-        answers: Whether each test image is classified correctly, by seed.
+        held_out: Metric on the held-out images in percent, mean over the seeds; None if every training
+            failed.
+        evidence: What it did on the test images, by seed.
         failures: Reasons of failed trainings.
     """
 
@@ -80,7 +83,7 @@ class Row:
     madds: int
     latencies: tuple[Read, ...]
     held_out: float | None
-    answers: BySeed
+    evidence: BySeed
     failures: tuple[str, ...] = ()
 
     @classmethod
@@ -96,7 +99,7 @@ class Row:
             count(network.spec).madds,
             tuple(latencies),
             100 * fmean(one.reading or 0.0 for one in good.values()) if good else None,
-            {seed: one.correct for seed, one in good.items()},
+            {seed: one.evidence for seed, one in good.items() if one.evidence is not None},
             tuple(one.error or "" for one in by_seed.values() if one.reading is None),
         )
 
@@ -109,7 +112,7 @@ class Comparison:
         run: Name of the run.
         parent: The parent.
         rows: The networks, ours first.
-        best: Place in `rows` of the rival with the highest mean held-out accuracy.
+        best: Place in `rows` of the rival with the highest mean on the held-out images.
     """
 
     run: str
@@ -134,15 +137,15 @@ class Comparison:
 
     @property
     def best_rival(self) -> Row:
-        """The rival with the highest mean held-out accuracy."""
+        """The rival with the highest mean on the held-out images."""
         return self.rows[self.best]
 
     def minus_best(self, row: Row) -> Difference | None:
         """Return the difference from the best rival; None for that itself, or without a common seed."""
         best = self.best_rival
-        if row is best or not set(row.answers) & set(best.answers):
+        if row is best or not set(row.evidence) & set(best.evidence):
             return None
-        return Difference.of(row.answers, best.answers)
+        return Difference.of(row.evidence, best.evidence)
 
     def markdown(self) -> str:
         """Return the headline, the table, and what its intervals cover."""
@@ -150,7 +153,7 @@ class Comparison:
         titles = ["network", "px", "MAdds, M"]
         for place in range(len(parent.devices)):
             titles += ["ms", "of the parent's"] if place == 0 else ["ms there", "of the parent's"]
-        titles += ["seeds", "test accuracy", "minus the best rival"]
+        titles += ["seeds", f"test {parent.metric}", "minus the best rival"]
         own = ["the parent", str(parent.spec.resolution), f"{count(parent.spec).madds / 1e6:.0f}"]
         own += [*_latency_cells(parent.latencies), "", percent(parent.test), ""]
         lines = [_headline(ours, self), "", _line(titles), "|---" * len(titles) + "|"]
@@ -160,7 +163,7 @@ class Comparison:
     def _cells(self, row: Row) -> list[str]:
         name = f"**{row.name}**" if row.kind == "search" else row.name
         cells = [name, str(row.px), f"{row.madds / 1e6:.0f}", *_latency_cells(row.latencies)]
-        values = accuracies(row.answers)
+        values = accuracies(row.evidence)
         difference = self.minus_best(row)
         best = "the best rival" if row is self.best_rival else ""
         return [
@@ -180,14 +183,14 @@ class Comparison:
         lost = f" Failed trainings are left out ({'; '.join(failed)})." if failed else ""
         devices = " and ".join(parent.devices)
         return (
-            f"Run {self.run}; target {targets}; {devices}. Accuracy: mean over seeds on "
+            f"Run {self.run}; target {targets}; {devices}. Test {parent.metric}: mean over seeds on "
             f"{parent.images:,} test images ± 95% interval (Student's t). Differences are in points, "
             "paired by seed: a seed sets the order of the images and their augmentation, alike for all "
             "networks. The first interval is Student's t over the seeds: it covers the randomness of "
-            "these trainings alone. The one in brackets is over the test images, for the mean of the "
-            "seeds. Neither covers the search, which ran once, or other training images. The best rival "
-            "is that with the highest mean accuracy on the held-out images. The parent was fine-tuned "
-            f"once and is not trained further.{lost}"
+            "these trainings alone. The one in brackets is over the test images, the mean of those "
+            "of each seed. Neither covers the search, which ran once, or other training images. The best "
+            "rival is that with the highest mean on the held-out images. The parent was fine-tuned once "
+            f"and is not trained further.{lost}"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -199,7 +202,7 @@ class Comparison:
         }
         networks = []
         for row in self.rows:
-            values = accuracies(row.answers)
+            values = accuracies(row.evidence)
             mean, half = mean_with_interval(values) if values else (None, None)
             difference = self.minus_best(row)
             networks.append(
@@ -209,7 +212,7 @@ class Comparison:
                     "px": row.px,
                     "madds": row.madds,
                     "latencies": [read.to_dict() for read in row.latencies],
-                    "seeds": sorted(row.answers),
+                    "seeds": sorted(row.evidence),
                     "test_percent": values,
                     "mean_percent": mean,
                     "half_interval_points": half,
@@ -252,7 +255,7 @@ def _headline(ours: Row, comparison: Comparison) -> str:
 
 
 def mean_cell(values: Sequence[float]) -> str:
-    """Format accuracies in percent: the mean, and half of its 95% interval.
+    """Format figures in percent: the mean, and half of its 95% interval.
 
     >>> mean_cell([80.0, 81.0, 82.0]), mean_cell([])
     ('81.0% ± 2.5', 'failed')

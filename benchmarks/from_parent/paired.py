@@ -2,41 +2,33 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-import numpy as np
-
-from benchmarks.from_parent.trainings import Answers
 from nas.statistics.confidence_intervals import mean_with_interval
+from nas.tasks import intervals
+from nas.tasks.task import Evidence
 
-Z95 = 1.96
-
-BySeed = Mapping[int, Answers]
-"""Whether each test image is classified correctly, (images,), by the seed of the training."""
+BySeed = Mapping[int, Evidence]
+"""What a network did on the test images, by the seed of its training."""
 
 
-def accuracies(answers: BySeed) -> list[float]:
-    """Return the test accuracy of each seed, in percent.
-
-    >>> accuracies({0: np.array([True, False]), 1: np.array([True, True])})
-    [50.0, 100.0]
-    """
-    return [100 * float(answers[seed].mean()) for seed in sorted(answers)]
+def accuracies(evidence: BySeed) -> list[float]:
+    """Return the metric of each seed on the test images, in percent."""
+    return [100 * evidence[seed].score().accuracy for seed in sorted(evidence)]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A difference of test accuracies in percentage points, with half of two 95% intervals.
+    """A difference of metrics in percentage points, with half of two 95% intervals.
 
     Attributes:
         points: Mean over the seeds that both networks have.
         over_seeds: Student's t over the differences of the seeds: the randomness of training on these
             images. None for a single seed.
-        over_images: Of the mean over seeds, over the test images: whether other images would give the same
-            result. McNemar's paired interval for a single seed.
+        over_images: Over the test images: whether others would give the same result. The mean over seeds of
+            the task's own interval, such as McNemar's or a bootstrap's.
         seeds: Number of seeds.
     """
 
@@ -49,20 +41,13 @@ class Difference:
     def of(cls, ours: BySeed, theirs: BySeed) -> Self:
         """Compare two networks, each seed with the same seed, on the same test images.
 
-        >>> yes, no = np.array([True]), np.array([False])
-        >>> apart = Difference.of({0: yes, 1: yes, 2: no}, {0: no, 1: yes, 7: yes})
-        >>> apart.points, round(apart.over_seeds), apart.seeds
-        (50.0, 635, 2)
-
         Raises:
             ValueError: They have no seed in common.
         """
         both = sorted(set(ours) & set(theirs))
         if not both:
             raise ValueError(f"no common seed: {sorted(ours)} and {sorted(theirs)}")
-        steps = np.array(
-            [ours[seed].astype(float) - theirs[seed].astype(float) for seed in both]
-        )  # (seeds, images)
-        points, half = mean_with_interval([100 * float(mean) for mean in steps.mean(axis=1)])
-        images = 100 * steps.mean(axis=0)  # (images,)
-        return cls(points, half, Z95 * float(images.std()) / math.sqrt(len(images)), len(both))
+        apart = [ours[seed].minus(theirs[seed]) for seed in both]
+        points, half = mean_with_interval([one.points for one in apart])
+        middle = intervals.Difference.mean(apart)
+        return cls(points, half, (middle.high - middle.low) / 2, len(both))

@@ -21,6 +21,7 @@ from nas.atomic_files import write_whole
 from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes
 from nas.checkpoints.importance import BATCH_SIZE, IMAGES
 from nas.data.images import Dataset
+from nas.tasks import CLASSIFY, task_of_spec
 from nas.training.inputs import training_inputs
 from netadapt.widest import widest_satisfying
 from search_spaces import InputError
@@ -35,8 +36,8 @@ def prune_to_target(opened: Opened, px: int, path: Path) -> None:
         path: The checkpoint; not made again if it is there.
 
     Raises:
-        InputError: Torch-Pruning is not installed, the parent has squeeze-and-excite, or not even a tenth
-            of the channels meets the target.
+        InputError: Torch-Pruning is not installed, the parent is no classifier or has squeeze-and-excite,
+            or not even a tenth of the channels meets the target.
     """
     if path.is_file():
         return
@@ -47,6 +48,8 @@ def prune_to_target(opened: Opened, px: int, path: Path) -> None:
             "Torch-Pruning is not installed: pip install torch-pruning, or leave --torch-pruning out"
         ) from error
     parent = opened.parent
+    if task_of_spec(parent.spec) != CLASSIFY:
+        raise InputError("--torch-pruning applies to classifiers only: leave it out")
     if any(block.se for block in parent.spec.blocks):
         raise InputError("--torch-pruning does not apply to a parent with squeeze-and-excite")
     seed = replace(

@@ -33,7 +33,8 @@ from typing import Literal
 import numpy as np
 
 from benchmarks.from_parent.opened import Opened, open_run
-from benchmarks.from_parent.trainings import FIRST_SEED, Task, Trained, train_all
+from benchmarks.from_parent.trainings import FIRST_SEED, Task, train_all
+from benchmarks.trainings import Trained
 from benchmarks.trials.rank_correlation import Values, tau
 from controllers import make_controller
 from nas.atomic_files import write_whole

@@ -1,6 +1,7 @@
 """The arithmetic of comparisons from a parent: pairing, intervals, the best rival, points of the curve."""
 
 import doctest
+import json
 import math
 
 import numpy as np
@@ -8,14 +9,17 @@ import pytest
 import torch
 from scipy import stats
 
-from benchmarks.from_parent import comparison, crops, curve, paired, rank
+from benchmarks.from_parent import comparison, crops, curve, rank
 from benchmarks.from_parent.comparison import Comparison, Contestant, Parent, Row
 from benchmarks.from_parent.latencies import Read
 from benchmarks.from_parent.paired import Difference
-from benchmarks.from_parent.trainings import Trained, with_own_weights
+from benchmarks.from_parent.trainings import with_own_weights
 from benchmarks.from_parent.trunk import Trunk, trained_trunk
+from benchmarks.trainings import Trained
 from nas.searching.from_parent.parent import Parent as Weights
 from nas.searching.from_parent.training import Heritage
+from nas.tasks.classification import Answers
+from nas.tasks.segmentation.evidence import PixelCounts
 from nas.training.recipe import Recipe
 from netadapt.channel_selection import channel_order
 from search_spaces import ElasticSpace
@@ -26,15 +30,24 @@ from tests.nas.small_parent import small_parent, small_spec
 READ = Read(1.0, (0.9, 1.1), 0.5, (0.49, 0.51))
 
 
-def answers(*correct, images=200):
-    return np.arange(images) < np.array(correct)[:, None]
+def answers(right):
+    """What a network did that classifies these images correctly."""
+    right = np.asarray(right)
+    return Answers(
+        right.astype(np.int64), np.ones(len(right), np.int64), np.ones(len(right), np.float32)
+    )
+
+
+def first(correct, *, images=200):
+    """What a network did that classifies only the first images correctly."""
+    return answers(np.arange(images) < correct)
 
 
 def by_seed(*correct):
-    return dict(enumerate(answers(*correct)))
+    return {seed: first(count) for seed, count in enumerate(correct)}
 
 
-@pytest.mark.parametrize("module", [paired, comparison, rank, crops])
+@pytest.mark.parametrize("module", [comparison, rank, crops])
 def test_doctests(module):
     assert doctest.testmod(module).failed == 0
 
@@ -51,23 +64,22 @@ def test_seeds_are_paired_whatever_their_order():
 def test_the_interval_over_images_is_mcnemars_for_one_seed():
     ours, theirs = np.zeros((2, 100), bool)
     ours[:20], theirs[10:15] = True, True  # 15 images right for us alone, none for them alone
-    difference = Difference.of({0: ours}, {0: theirs})
+    difference = Difference.of({0: answers(ours)}, {0: answers(theirs)})
     assert difference.over_seeds is None
     assert difference.over_images == pytest.approx(196 * math.sqrt((0.15 - 0.15**2) / 100))
 
 
 def test_without_a_common_seed_nothing_is_compared():
     with pytest.raises(ValueError, match=r"no common seed: \[0\] and \[1\]"):
-        Difference.of({0: answers(1)[0]}, {1: answers(1)[0]})
+        Difference.of(by_seed(1), {1: first(1)})
 
 
 def trained(correct, held_out):
-    packed = np.packbits(answers(correct)[0]).tobytes().hex()
-    return Trained(held_out, held_out, packed, 200)
+    return Trained(held_out, held_out, first(correct))
 
 
 def compared(*rows):
-    parent = Parent(small_spec(3), (READ,), 0.9, 200, ("lab",), (1.0,), (0.5,))
+    parent = Parent(small_spec(3), (READ,), 0.9, 200, "accuracy", ("lab",), (1.0,), (0.5,))
     return Comparison.of("run", parent, rows)
 
 
@@ -76,9 +88,30 @@ def row(kind, name, *results):
     return Row.of(network, [READ], dict(enumerate(results)))
 
 
-def test_answers_survive_packing():
-    assert trained(3, 0.5).correct.tolist() == answers(3)[0].tolist()
-    assert trained(3, 0.5).test == pytest.approx(3 / 200)
+def kept(result):
+    return Trained.from_dict(json.loads(json.dumps(result.to_dict())))
+
+
+def test_results_survive_their_file():
+    assert kept(trained(3, 0.5)).evidence.correct.sum() == 3
+    assert kept(trained(3, 0.5)).test == pytest.approx(3 / 200)
+    failed = Trained(None, error="diverged: nan")
+    assert kept(failed) == failed
+
+
+def test_segmentation_networks_are_compared_by_mean_iou():
+    ours, theirs = (kept(Trained(0.5, 0.5, pixels(right))) for right in (90, 60))
+    result = compared(row("search", "ours", ours, ours), row("width", "narrow", theirs, theirs))
+    difference = result.minus_best(result.rows[0])
+    iou = [right / (200 - right) for right in (90, 60)]  # of both classes: 100 pixels each
+    assert difference.points == pytest.approx(100 * (iou[0] - iou[1]))
+    assert difference.over_images == 0  # all images are alike
+
+
+def pixels(right, *, images=10):
+    """Evidence of images with two classes of 100 pixels each."""
+    one = [[right, 100 - right], [100 - right, right]]
+    return PixelCounts(np.array([one] * images, np.int32))
 
 
 def test_the_best_rival_is_chosen_by_held_out_images_and_failures_are_left_out():
