@@ -9,8 +9,9 @@ import shutil
 import pytest
 
 from nas.checkpoints.checkpoint import checkpoint_bytes
+from nas.data.drawn import write_scenes
 from tests.nas.killing import killed_at, lines, make_images, start
-from tests.nas.small_parent import small_parent
+from tests.nas.small_parent import deep_parent, small_parent
 
 pytestmark = pytest.mark.slow
 
@@ -122,3 +123,33 @@ def test_nor_in_a_search_from_a_parent(from_parent):
         assert lines(run / log) == lines(whole / log)
     assert (run / "best.yaml").read_bytes() == (whole / "best.yaml").read_bytes()
     assert (run / "parent.pt").read_bytes() == (whole / "parent.pt").read_bytes()
+
+
+DENSE = """
+parent: {path: stranger.pt, resolutions: [64, 32], recipe: {steps: 20, batch_size: 16}}
+device: madds:1
+trials: 4
+batch_size: 2
+recipe: {steps: 4, batch_size: 16}
+finals: {count: 1, repeats: 1, recipe: {steps: 8, batch_size: 16}}
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("task", ["detect", "segment"])
+def test_nor_in_a_search_of_another_task(tmp_path, task):
+    for _ in write_scenes(tmp_path / "scenes", {"train": 60, "test": 12}, px=64, seed=0):
+        pass
+    (tmp_path / "stranger.pt").write_bytes(checkpoint_bytes(deep_parent()))
+    (tmp_path / "dense.yaml").write_text(f"{DENSE}data: {{source: scenes, task: {task}}}\n")
+    settings = ("--config", "dense.yaml")
+    whole = start(tmp_path, "search_main", *settings, "--run-name", "whole", "--workers", "0")
+    assert whole.wait() == 0, (tmp_path / "stderr.txt").read_text()
+    shutil.rmtree(tmp_path / "runs" / "parents")
+    run = killed_at(
+        (0, 3), tmp_path, "search_main", settings, name="killed", workers=0, rng=random.Random(5)
+    )
+    for log in ("trials.jsonl", "finals.jsonl"):
+        assert lines(run / log) == lines(tmp_path / "runs" / "whole" / log)
+    for file in ("best.yaml", "seed.pt"):
+        assert (run / file).read_bytes() == (tmp_path / "runs" / "whole" / file).read_bytes()
