@@ -32,7 +32,7 @@ def own_rival(opened: Opened, path: Path, folder: Path) -> Contestant:
     known = {rival.weights: rival.spec.resolution for rival in opened.rivals}
     px = known.get(weights_digest(given.weights)) or _largest_px(opened, given.spec, path)
     kept = RunFolder(
-        folder / f"rival-{path.stem}-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}"
+        folder / f"rival-{path.stem}-{px}-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}"
     )
     kept.path.mkdir(exist_ok=True)
     data = opened.images.deployed[px]

@@ -12,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nas.data.image_files.opening import UnusableError, open_file, reason
+from nas.data.image_files.decode import FilePictures, read, try_decode
 from nas.data.image_files.preparation import Preparation
-from nas.data.image_files.square import square_pixels, upright
+from nas.data.image_files.square import upright
+from nas.data.image_files.unreadable import Unreadable
 from nas.export.models import Model
 from nas.tasks import task_of
 from nas.tasks.task import Prediction
@@ -52,24 +53,27 @@ def seen_in(model: Model, paths: Sequence[Path]) -> Iterator[Seen]:
     """
     feed = model.feed
     task = task_of(feed.task)
-    for path in paths:
-        try:
-            whole, square = _read(path, feed.size_px, feed.usage.preparation)
-        except (UnusableError, OSError, ValueError, SyntaxError) as error:
-            yield Seen(path, error=f"cannot be read: {reason(error)}")
+    pictures = FilePictures(tuple(paths), np.zeros(len(paths), np.int64))
+    for index, path in enumerate(paths):
+        found = _read(pictures, index, feed.size_px, feed.usage.preparation)
+        if isinstance(found, Unreadable):
+            yield Seen(path, error=f"cannot be read: {found.reason}")
             continue
+        whole, square = found
         (prediction,) = task.predictions(model.tensors(square[None]), spec=feed.spec)
         yield Seen(path, prediction, torch.from_numpy(whole))
 
 
 def _read(
-    path: Path, size_px: int, preparation: Preparation
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    pictures: FilePictures, index: int, size_px: int, preparation: Preparation
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | Unreadable:
     """Return an image upright at its own size, (3, H, W), and as the network's input, (3, px, px)."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's warnings about irrelevant metadata
-        with open_file(path) as image:
-            whole = upright(image, preparation)
-        with open_file(path) as image:
-            square = square_pixels(image, size_px, preparation)
-    return np.ascontiguousarray(np.asarray(whole).transpose(2, 0, 1)), square
+        whole = read(pictures, index, lambda image: np.asarray(upright(image, preparation)))
+        if isinstance(whole, Unreadable):
+            return whole
+        square = try_decode(pictures, index, size_px=size_px, preparation=preparation)
+    if isinstance(square, Unreadable):
+        return square
+    return np.ascontiguousarray(whole.transpose(2, 0, 1)), square

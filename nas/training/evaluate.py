@@ -17,12 +17,15 @@ from nas.training.machine.half import autocast
 from nas.training.machine.memory import is_out_of_memory
 from nas.training.recipe import HalfPrecision
 
+MOST_IMAGES, MOST_PIXELS = 256, 256 * 128 * 128
+"""Evaluated at once: activations of a large image need hundreds of megabytes."""
+
 
 class Options(TypedDict, total=False):
     """Optional arguments of `evidence`, for functions that pass them on."""
 
     task: str
-    batch_size: int
+    batch_size: int | None
     device: torch.device | str
     half: HalfPrecision
     share: Share
@@ -48,7 +51,7 @@ def evidence(
     mean: Sequence[float],
     std: Sequence[float],
     task: str = CLASSIFY,
-    batch_size: int = 256,
+    batch_size: int | None = None,
     device: torch.device | str = "cpu",
     half: HalfPrecision = False,
     share: Share = WHOLE,
@@ -61,7 +64,8 @@ def evidence(
         mean: Per channel, as in training.
         std: Per channel, as in training.
         task: Name of what the network has learned; see `nas.tasks.task_of`.
-        batch_size: Affects speed, and results only by rounding. If memory runs out, it is halved.
+        batch_size: Affects speed, and results only by rounding; by default at most 256, and fewer of large
+            images. If memory runs out, it is halved.
         device: The module's device.
         half: As in `Recipe.autocast`.
         share: This process's part of every batch; the evidence is that of all processes, one after another.
@@ -70,8 +74,10 @@ def evidence(
     was_training = module.training
     module.eval()
     meter = task_of(task).meter(spec=spec_of(module))
-    fitting = batch_size
-    for images, targets in split.batches(batch_size, share=share):
+    fitting = batch_size or MOST_IMAGES
+    for images, targets in split.batches(fitting if batch_size else MOST_IMAGES, share=share):
+        if batch_size is None:
+            fitting = min(fitting, max(1, MOST_PIXELS // (images.shape[-2] * images.shape[-1])))
         done = 0
         while done < len(images):  # the last batch may have fewer images than there are processes
             part = slice(done, done + fitting)

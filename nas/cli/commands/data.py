@@ -95,7 +95,7 @@ def data(
 ) -> None:
     """Look through images: counts by class and split, sizes, unreadable files, copies, wrong labels.
 
-    Of images with boxes or masks: objects and pixels of each class, their sizes, what is ignored.
+    For images with boxes or masks: the objects or pixels of each class, their sizes, and what is ignored.
     """
     drawing.require_png()
     from nas.data.finding import task_of_source

@@ -54,7 +54,8 @@ class EvaluateOptions(OptionGroup):
     report: Annotated[
         Path | None,
         typer.Option(
-            help="Write a page (.html): the worst images beside the truth, curves, what is confused."
+            help="Write a page (.html): the worst images next to their annotations, the curves, and which "
+            "classes are confused."
         ),
     ] = None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,27 +66,44 @@ def predict_dense(
     require_folder(draw)
     if ids is not None:
         ids.require(paths, model.feed.classes)
-    failed, documents = 0, []
+    failed, results = 0, _Results() if as_json else None
     for number, one in enumerate(_progress(seen_in(model, paths), len(paths), console)):
         if one.error:
             failed += 1
             console.print(one_line(f"{one.path}: {one.error}"), soft_wrap=True)
             continue
         assert one.prediction is not None
-        if as_json:
-            documents += _document(one, number, model.feed.classes, ids)
+        if results is not None:
+            results.write(_document(one, number, model.feed.classes, ids))
         else:
             said = one.prediction.said(model.feed.classes)
             sys.stdout.write(f"{one_line(str(one.path))}  {one_line(said)}\n")
         if draw is not None:
             _draw(one, draw / _drawn_name(one.path, number), model.feed.classes)
-    if as_json:
-        sys.stdout.write(json.dumps(documents) + "\n")
+    if results is not None:
+        results.end()
     if draw is not None:
         drawn = counted(len(paths) - failed, "image")
         console.print(f"{draw}/: {drawn} with what the network sees", soft_wrap=True)
     if failed:
         raise Failed(f"{failed} of {counted(len(paths), 'image')} could not be read")
+
+
+class _Results:
+    """Writes a JSON list to standard output item by item, to keep memory constant for large folders."""
+
+    def __init__(self) -> None:
+        self._before = "["
+
+    def write(self, entries: Iterable[dict[str, Any]]) -> None:
+        """Write some items."""
+        for entry in entries:
+            sys.stdout.write(self._before + json.dumps(entry))
+            self._before = ",\n"
+
+    def end(self) -> None:
+        """Close the list."""
+        sys.stdout.write("[]\n" if self._before == "[" else "]\n")
 
 
 def _progress(seen: Iterator[Seen], total: int, console: Console) -> Iterator[Seen]:

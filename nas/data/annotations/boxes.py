@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from nas.data.annotations.checked import CheckedImage, check, class_names
-from nas.data.annotations.objects import Annotated, AnnotatedImage
+from nas.data.annotations.objects import Annotated, AnnotatedImage, Problem
 from nas.data.annotations.pictures import BoxPictures
 from nas.data.annotations.problems import AnnotationError
 from nas.data.image_files.decode import ProgressCallback, for_each
@@ -62,6 +63,30 @@ def checked_boxes(
     if not any(len(one) for one in splits["train"].objects):
         raise InputError(f"{where}: no training image has an object: annotate some")
     return classes, splits
+
+
+def without_copies(found: Annotated) -> Annotated:
+    """Return a data set without splits that have the same images as another, and say so in its notes.
+
+    Small examples name their training images for `val` too. An image that only is in another split as well
+    is a problem.
+    """
+    kept: dict[str, Sequence[AnnotatedImage]] = {}
+    first: dict[Path, str] = {}
+    problems, notes = [*found.problems], [*found.notes]
+    for split, part in found.splits.items():
+        shared = {one.image: first[one.image] for one in part if one.image in first}
+        others = {*shared.values()}
+        if len(others) == 1 and len(shared) == len(part) == len(kept[min(others)]):
+            notes.append(f"{split} has the images of {min(others)} and is taken as not given")
+            continue
+        problems += [
+            Problem(printable(str(image)), f"is in {other} and in {split}")
+            for image, other in shared.items()
+        ]
+        kept[split] = part
+        first |= dict.fromkeys((one.image for one in part), split)
+    return replace(found, splits=kept, problems=tuple(problems), notes=tuple(notes))
 
 
 def _pictures(

@@ -42,6 +42,8 @@ class CocoIds:
             images = [(Path(one["file_name"]).name, one["id"]) for one in document["images"]]
         except OSError as error:
             raise InputError(f"{path}: {error.strerror}: give COCO's JSON") from error
+        except InputError:
+            raise
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"{path}: its images need file_name and id, its categories name and id ({error!r})"

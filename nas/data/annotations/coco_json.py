@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,25 +24,34 @@ from search_spaces.errors import InputError
 NAMES = ("instances_", "_annotations.coco")
 """COCO's and Roboflow's names; other JSON files are opened to see whether they hold what COCO's do."""
 
+WITHOUT_OBJECTS = ("image_info_", "captions_", "panoptic_")
+"""Names of COCO's JSON files without boxes."""
+
 KEYS = (b'"images"', b'"annotations"', b'"categories"')
-HEAD_BYTES = 1 << 20
+LOOKED_AT_BYTES = 1 << 20
+"""At the beginning and at the end of a file."""
 
 
 def has_coco_json(root: Path) -> bool:
     """Return whether a folder has COCO's JSON for its training images."""
     path = coco_files(root).get("train")
-    if path is None or path.name.startswith(NAMES):
-        return path is not None
+    return path is not None and (path.name.startswith(NAMES) or _looks_like_coco(path))
+
+
+def _looks_like_coco(path: Path) -> bool:
     with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
-    return any(key in head for key in KEYS)
+        seen = file.read(LOOKED_AT_BYTES)
+        file.seek(max(file.tell(), path.stat().st_size - LOOKED_AT_BYTES))
+        seen += file.read()
+    return sum(key in seen for key in KEYS) > 1
 
 
 def coco_files(root: Path) -> dict[str, Path]:
     """Return the JSON of each split.
 
-    It lies in the split's folder (`train/_annotations.coco.json`), in `annotations/` or the folder itself
-    with the split's name in its own (`annotations/instances_train2017.json`).
+    It is in the split's folder (`train/_annotations.coco.json`), or in `annotations/` or the folder itself
+    with the split's name in its own (`annotations/instances_train2017.json`; `trainval` is train). A single
+    file without a split's name, as CVAT and Label Studio write it, is that of train.
     """
     found: dict[str, Path] = {}
     for split, folder in split_folders(root).items():
@@ -50,21 +61,35 @@ def coco_files(root: Path) -> dict[str, Path]:
     if "train" in found:
         return found
     beside = [*sorted((root / "annotations").glob("*.json")), *sorted(root.glob("*.json"))]
-    named = {
-        split: [path for path in beside if any(name in path.stem.lower() for name in names)]
-        for split, names in SPLIT_NAMES.items()
-    }
-    boxes = {
-        split: [path for path in paths if "instances" in path.stem] or paths
-        for split, paths in named.items()
-    }
-    return {split: paths[0] for split, paths in boxes.items() if paths}
+    beside = [path for path in beside if not path.name.startswith(WITHOUT_OBJECTS)]
+    for split, names in SPLIT_NAMES.items():
+        named = [path for path in beside if _words(path.stem) & {*names}]
+        if split == "train":
+            named = named or [path for path in beside if "trainval" in _words(path.stem)]
+        boxes = [path for path in named if "instances" in _words(path.stem)] or named
+        if boxes:
+            found[split] = boxes[0]
+            beside = [path for path in beside if path not in named]
+    if not found and len(beside) == 1 and _looks_like_coco(beside[0]):
+        found["train"] = beside[0]
+    return found
+
+
+def _words(name: str) -> set[str]:
+    """Return the words of a file's or folder's name, without numbers.
+
+    >>> sorted(_words("instances_train2017"))
+    ['instances', 'train']
+    """
+    return set(re.findall("[a-z]+", name.lower()))
 
 
 def read_coco_folder(root: Path) -> Annotated:
     """Read the JSON files of a folder.
 
-    Classes are the categories of train in the order of their ids, which need not be consecutive.
+    Classes are the categories of train in the order of their ids, which need not be consecutive; of equal
+    names only the first counts. A category that only groups others, as Roboflow writes them, is left out.
+    Boxes without area, of which COCO's own files have some, are left out too.
 
     Raises:
         InputError: A file is not COCO's JSON.
@@ -74,42 +99,81 @@ def read_coco_folder(root: Path) -> Annotated:
     images = _Images(root)
     problems: list[Problem] = []
     documents = {split: read_document(path) for split, path in files.items()}
-    splits = {
-        split: list(_annotated(documents[split], path, images, problems))
+    read = {
+        split: list(_annotated(documents[split], path, split, images, problems))
         for split, path in files.items()
     }
+    splits = {split: [_with_areas(one) for one in part] for split, part in read.items()}
+    notes = []
+    if flat := _objects(read) - _objects(splits):
+        notes.append(f"{flat:,} boxes without area are left out")
+    used = {one.image for part in splits.values() for one in part}
+    if unused := len(images.paths) - len(used):
+        where = printable(root.name)
+        notes.append(f"{unused:,} images of {where} are in no JSON file and are left out")
+    return Annotated(splits, tuple(problems), _classes(documents, files, splits), tuple(notes))
+
+
+def _with_areas(one: AnnotatedImage) -> AnnotatedImage:
+    """Return an image without its boxes of no width or height."""
+
+    def has_area(box: ObjectBox) -> bool:
+        x1, y1, x2, y2 = box.corners
+        return x1 != x2 and y1 != y2
+
+    return replace(one, objects=tuple(filter(has_area, one.objects)))
+
+
+def _objects(splits: Mapping[str, Sequence[AnnotatedImage]]) -> int:
+    return sum(len(one.objects) for part in splits.values() for one in part)
+
+
+def _classes(
+    documents: Mapping[str, Mapping[str, Any]],
+    files: Mapping[str, Path],
+    splits: Mapping[str, Sequence[AnnotatedImage]],
+) -> tuple[str, ...]:
+    """Return the categories of train, but for those without objects that only group others."""
     categories = sorted(_categories(documents["train"], files["train"]).items())
-    used = {one.image for split in splits.values() for one in split}
-    unused = len(images.paths) - len(used)
-    notes = (f"{unused:,} images of {printable(root.name)} are in no JSON file and are left out",)
-    return Annotated(
-        splits, tuple(problems), tuple(name for _, name in categories), notes if unused else ()
-    )
+    groups = {one.get("supercategory") for one in documents["train"]["categories"]}
+    used = {box.name for part in splits.values() for one in part for box in one.objects}
+    names = dict.fromkeys(name for _, name in categories)
+    return tuple(name for name in names if name in used or name not in groups)
 
 
 class _Images:
     """The image files below a folder, found by the end of their path."""
 
     def __init__(self, root: Path) -> None:
+        self._root = root
         self.paths = list_images(root).images
         self._by_name: Mapping[str, list[Path]] = defaultdict(list)
         for path in self.paths:
             self._by_name[path.name].append(path)
 
-    def find(self, name: str, near: Path) -> Path | None:
-        """Return the file of a name, which may state folders; of several, the one near a JSON file."""
+    def find(self, name: str, split: str) -> Path | str:
+        """Return the file of a name, or what is wrong with it.
+
+        The name may state folders, which need not exist if there is only one image of this name. Of
+        several, the one in a folder of the split is meant.
+        """
         parts = Path(name.replace("\\", "/")).parts
-        fitting = [
-            path
-            for path in self._by_name.get(parts[-1] if parts else "", [])
-            if path.parts[-len(parts) :] == parts
-        ]
-        split = near.stem.lower()
-        inside = [path for path in fitting if near.parent in path.parents]
-        named = [
-            path for path in fitting if any(part.lower() in split for part in path.parts[-3:-1])
-        ]
-        return next(iter(inside or named or fitting), None)
+        same = self._by_name.get(parts[-1] if parts else "", [])
+        fitting = [path for path in same if path.parts[-len(parts) :] == parts] or same
+        if len(fitting) > 1:
+            fitting = [path for path in fitting if self._is_of(path, split)] or fitting
+        match fitting:
+            case []:
+                return f"there is no image {printable(name)}"
+            case [path]:
+                return path
+        folders = " and ".join(sorted(printable(str(path.parent)) for path in fitting[:2]))
+        return f"image {printable(name)} is in {folders}: state the folder in file_name"
+
+    def _is_of(self, path: Path, split: str) -> bool:
+        """Return whether an image is in a folder of a split, such as `train2017/`."""
+        folders = path.relative_to(self._root).parts[:-1]
+        return any(_words(folder) & {*SPLIT_NAMES[split]} for folder in folders)
 
 
 def read_document(path: Path) -> Mapping[str, Any]:
@@ -143,7 +207,11 @@ def _categories(document: Mapping[str, Any], path: Path) -> dict[int, str]:
 
 
 def _annotated(
-    document: Mapping[str, Any], path: Path, images: _Images, problems: list[Problem]
+    document: Mapping[str, Any],
+    path: Path,
+    split: str,
+    images: _Images,
+    problems: list[Problem],
 ) -> Iterator[AnnotatedImage]:
     where, categories = printable(str(path)), _categories(document, path)
     objects: dict[Any, list[ObjectBox]] = defaultdict(list)
@@ -162,9 +230,9 @@ def _annotated(
         if not isinstance(stated, str) or "id" not in one:
             problems.append(Problem(where, f"an image without id or file_name: {str(one)[:60]}"))
             continue
-        file = images.find(stated, path)
-        if file is None:
-            problems.append(Problem(where, f"there is no image {printable(stated)}"))
+        file = images.find(stated, split)
+        if isinstance(file, str):
+            problems.append(Problem(where, file))
             continue
         yield AnnotatedImage(
             file, f"{where}: {printable(stated)}", tuple(objects[one["id"]]), _size(one)

@@ -10,7 +10,7 @@ from nas.data.annotations.annotated_folder import (
     read_recognized,
     recognized,
 )
-from nas.data.annotations.boxes import checked_boxes
+from nas.data.annotations.boxes import checked_boxes, without_copies
 from nas.data.annotations.coco_json import has_coco_json, read_coco_folder
 from nas.data.annotations.objects import Annotated
 from nas.data.annotations.pictures import BoxPictures
@@ -45,7 +45,8 @@ def read_box_folder(
         InputError: There are no annotations, or the folder cannot be read.
     """
     missing = "has no boxes: expected Pascal VOC's XML, COCO's JSON or YOLO's data.yaml"
-    name, found = read_recognized(root, FORMATS, missing=missing)
+    name, read = read_recognized(root, FORMATS, missing=missing)
+    found = without_copies(read)
     classes, splits = checked_boxes(
         found, root=root, max_megapixels=max_megapixels, progress=progress
     )

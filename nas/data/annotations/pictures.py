@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -54,6 +55,10 @@ class BoxPictures(InFiles):
         """
         most = max((len(rows) for rows in self.objects), default=0)
         return padded([self.objects[index] for index in indices.tolist()], most)
+
+    def size_bytes(self, index: int) -> int:
+        """Return the size of a picture's file and a digest of its objects, added: either may change."""
+        return super().size_bytes(index) + zlib.crc32(self.objects[index].tobytes())
 
     def original(self, index: int) -> NDArray[np.float32]:
         """Return the objects of one picture, (m, 6)."""

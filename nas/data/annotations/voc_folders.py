@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from nas.data.annotations.lists import read_list, voc_lists
 from nas.data.annotations.objects import Annotated, AnnotatedImage, Problem
 from nas.data.annotations.voc_xml import file_name, read_voc_xml
-from nas.data.folders.layout import SPLIT_NAMES, split_folders
+from nas.data.folders.layout import split_folders
 from nas.data.folders.listing import list_images
+from nas.data.image_files.formats import is_image, suffixes
 from nas.data.image_files.names import printable
 
 TRIED = 20
@@ -42,10 +44,11 @@ def read_voc_folder(root: Path) -> Annotated:
     """Read the annotations of a folder.
 
     Raises:
+        InputError: Its lists have no training images, or are no text.
         OSError: A folder or list cannot be read.
     """
     folders = split_folders(root)
-    lists = _lists(root)
+    lists = {} if "train" in folders else voc_lists(root / "ImageSets" / "Main")
     problems: list[Problem] = []
     if "train" in folders:
         splits = {split: _read(folder, problems) for split, folder in folders.items()}
@@ -57,25 +60,19 @@ def read_voc_folder(root: Path) -> Annotated:
     return Annotated(splits, tuple(problems))
 
 
-def _lists(root: Path) -> dict[str, Path]:
-    """Return VOC's lists of image names."""
-    folder = root / "ImageSets" / "Main"
-    paths = {split: folder / f"{split}.txt" for split in SPLIT_NAMES}
-    if not paths["train"].is_file():
-        return {}
-    return {split: path for split, path in paths.items() if path.is_file()}
-
-
 def _listed(
     path: Path, by_stem: Mapping[str, AnnotatedImage], problems: list[Problem]
 ) -> list[AnnotatedImage]:
-    found = []
-    for name in path.read_text(encoding="utf-8").split():
-        if name in by_stem:
-            found.append(by_stem[name])
+    known = suffixes()
+    found: dict[str, AnnotatedImage] = {}
+    for line in read_list(path):
+        name = PurePosixPath(line).name  # CVAT states folders too
+        stem = name if name in by_stem or not is_image(name, known) else PurePosixPath(name).stem
+        if stem in by_stem:
+            found[stem] = by_stem[stem]
         else:
-            problems.append(Problem(printable(str(path)), f"{name} has no image with annotation"))
-    return found
+            problems.append(Problem(printable(str(path)), f"{line} has no image with annotation"))
+    return list(found.values())
 
 
 def _read(folder: Path, problems: list[Problem]) -> list[AnnotatedImage]:

@@ -1,14 +1,19 @@
 """Read YOLO's text: a `data.yaml`, and one file an image with a line `class x y width height` an object.
 
+Label Studio writes `classes.txt`, `images/` and `labels/` instead of `data.yaml`.
+
 x and y are the center; all four are fractions of the image. A line with more numbers is an outline, of
-which the box around it is taken. An image without a file has no objects.
+which the box around it is taken, or the box is followed by keypoints where `data.yaml` has `kpt_shape`. An
+image without a file has no objects.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
+from nas.data.annotations.lists import read_list
 from nas.data.annotations.objects import Annotated, AnnotatedImage, ObjectBox, Problem
 from nas.data.folders.layout import SPLIT_NAMES
 from nas.data.folders.listing import list_images
@@ -18,19 +23,24 @@ from search_spaces.errors import InputError
 from search_spaces.spec import read_yaml
 
 YAMLS = ("data.yaml", "data.yml", "dataset.yaml")
+CLASSES, FOLDERS = "classes.txt", ("images", "labels")
 HEAD_BYTES = 1 << 16
 
 
 def yolo_file(root: Path) -> Path | None:
-    """Return the folder's `data.yaml`."""
-    return next((root / name for name in YAMLS if (root / name).is_file()), None)
+    """Return the folder's `data.yaml`, or else `classes.txt` beside `images/` and `labels/`."""
+    found = next((root / name for name in YAMLS if (root / name).is_file()), None)
+    classes = root / CLASSES
+    if found is None and classes.is_file() and all((root / name).is_dir() for name in FOLDERS):
+        return classes
+    return found
 
 
 def has_yolo_yaml(root: Path) -> bool:
     """Return whether a folder's `data.yaml` is YOLO's: it names classes or training images."""
     path = yolo_file(root)
-    if path is None:
-        return False
+    if path is None or path.name == CLASSES:
+        return path is not None
     with path.open("rb") as file:
         lines = file.read(HEAD_BYTES).splitlines()
     return any(line.startswith((b"names:", b"train:")) for line in lines)
@@ -39,45 +49,94 @@ def has_yolo_yaml(root: Path) -> bool:
 def read_yolo_folder(root: Path) -> Annotated:
     """Read the images and texts that a folder's `data.yaml` names.
 
+    A `val` or `test` that does not exist or has no images is left out: exporters name them all the same.
+
     Raises:
-        InputError: `data.yaml` lacks train or names, or names a folder that does not exist.
+        InputError: `data.yaml` lacks train or names, or its training images do not exist.
         OSError: A folder cannot be read.
     """
     path = yolo_file(root)
     assert path is not None
-    document = read_yaml(path)
+    document = _of_classes(path) if path.name == CLASSES else read_yaml(path)
     if not isinstance(document, dict):
         raise InputError(f"{printable(str(path))}: expected keys and values")
-    classes = _names(document.get("names"), path)
+    lines = _Lines(_names(document.get("names"), path), _keypoint_numbers(document, path))
     problems: list[Problem] = []
     splits: dict[str, Sequence[AnnotatedImage]] = {}
-    unlabelled = 0
+    unlabelled, notes = 0, list[str]()
     for split, keys in SPLIT_NAMES.items():
         stated = next((document[key] for key in keys if document.get(key)), None)
-        if stated is not None:
+        if stated is None:
+            continue
+        try:
             images = list(_images(document, stated, path))
-            texts = [_text_of(image) for image in images]
-            unlabelled += sum(not text.is_file() for text in texts)
-            pairs = zip(images, texts, strict=True)
-            splits[split] = [_annotated(image, text, classes, problems) for image, text in pairs]
+        except _MissingError as error:
+            if split == "train":
+                raise
+            notes.append(f"{error}; {split} is taken as not given")
+            continue
+        if not images and split != "train":
+            notes.append(f"{printable(str(path))}: {split} has no images and is taken as not given")
+            continue
+        texts = [_text_of(image) for image in images]
+        unlabelled += sum(not text.is_file() for text in texts)
+        pairs = zip(images, texts, strict=True)
+        splits[split] = [_annotated(image, text, lines, problems) for image, text in pairs]
     if "train" not in splits:
         raise InputError(f"{printable(str(path))} names no training images: add train: FOLDER")
-    note = f"{unlabelled:,} images have no text file and are taken as images without objects"
-    return Annotated(splits, tuple(problems), classes, (note,) if unlabelled else ())
+    if unlabelled:
+        notes.append(
+            f"{unlabelled:,} images have no text file and are taken as images without objects"
+        )
+    return Annotated(splits, tuple(problems), lines.classes, tuple(notes))
+
+
+def _of_classes(path: Path) -> dict[str, object]:
+    """Return what a `data.yaml` would state beside a list of classes, `images/` and `labels/`."""
+    return {"names": read_list(path), "train": FOLDERS[0]}
+
+
+class _MissingError(InputError):
+    """A path that a file states does not exist."""
+
+
+class _Lines(NamedTuple):
+    """How the lines of texts are read.
+
+    Attributes:
+        classes: Class names.
+        keypoints: Numbers of the keypoints behind each box; 0 if there are none.
+    """
+
+    classes: tuple[str, ...]
+    keypoints: int
+
+
+def _keypoint_numbers(document: Mapping[str, object], path: Path) -> int:
+    """Return how many numbers a pose's keypoints have: `kpt_shape` is their number and 2 or 3."""
+    stated = document.get("kpt_shape")
+    if stated is None:
+        return 0
+    if isinstance(stated, list) and len(stated) == 2 and all(isinstance(n, int) for n in stated):
+        return int(stated[0]) * int(stated[1])
+    raise InputError(f"{printable(str(path))}: kpt_shape must be two whole numbers, got {stated!r}")
 
 
 def _names(stated: object, path: Path) -> tuple[str, ...]:
     where = printable(str(path))
-    if isinstance(stated, list) and stated:
-        return tuple(map(str, stated))
-    if isinstance(stated, dict) and stated:
+    if isinstance(stated, dict):
         try:
             numbered = {int(key): str(value) for key, value in stated.items()}
         except ValueError as error:
             raise InputError(f"{where}: names must map whole numbers to classes") from error
         if sorted(numbered) == list(range(len(numbered))):
-            return tuple(numbered[index] for index in range(len(numbered)))
-    raise InputError(f"{where}: names must list the classes, from 0 on without a gap")
+            stated = [numbered[index] for index in range(len(numbered))]
+    if not isinstance(stated, list) or not stated:
+        raise InputError(f"{where}: names must list the classes, from 0 on without a gap")
+    classes = tuple(map(str, stated))
+    if twice := next((name for name in classes if classes.count(name) > 1), None):
+        raise InputError(f"{where}: names lists {printable(twice)} twice: give each class its name")
+    return classes
 
 
 def _images(document: Mapping[str, object], stated: object, path: Path) -> Iterator[Path]:
@@ -90,20 +149,45 @@ def _images(document: Mapping[str, object], stated: object, path: Path) -> Itera
             yield from list_images(place).images
             continue
         known = suffixes()
-        for line in place.read_text(encoding="utf-8").splitlines():
-            if line.strip() and is_image(line.strip(), known):
-                yield _existing(place.parent, line.strip(), place)
+        for line in read_list(place):
+            if is_image(line, known):
+                yield _existing(place.parent, line, place)
 
 
 def _existing(base: Path, stated: str, source: Path) -> Path:
-    """Return a path that a file states; exporters write `../train/images` for `train/images`."""
-    tried = [base / stated, base / stated.removeprefix("../")]
+    """Return a path that a file states, also where the file was made for another folder.
+
+    Exporters write `../train/images` for `train/images`, or the whole path on the machine that made it.
+
+    Raises:
+        _MissingError: It does not exist.
+    """
+    tried = [
+        base / stated,
+        base / stated.removeprefix("../"),
+        *(base / end for end in _ends(stated)),
+    ]
     found = next((place for place in tried if place.exists()), None)
     if found is None:
-        raise InputError(
-            f"{printable(str(source))} names {printable(stated)}, which does not exist"
+        raise _MissingError(
+            f"{printable(str(source))} names {printable(stated)}, which does not exist: correct the path, "
+            "or remove the line"
         )
     return found
+
+
+def _ends(stated: str) -> Iterator[Path]:
+    """Yield the ends of a path that another folder has in front of it, but for names as `images` alone.
+
+    >>> [end.as_posix() for end in _ends("/content/pets/train/images")]
+    ['content/pets/train/images', 'pets/train/images', 'train/images']
+    """
+    parts = PurePosixPath(stated.replace("\\", "/")).parts
+    splits = {name for names in SPLIT_NAMES.values() for name in names}
+    if parts and parts[0] in ("/", ".."):
+        for start in range(1, len(parts)):
+            if len(parts) - start > 1 or parts[-1].lower() in splits:
+                yield Path(*parts[start:])
 
 
 def _text_of(image: Path) -> Path:
@@ -119,9 +203,7 @@ def _text_of(image: Path) -> Path:
     return Path(*parts)
 
 
-def _annotated(
-    image: Path, text: Path, classes: Sequence[str], problems: list[Problem]
-) -> AnnotatedImage:
+def _annotated(image: Path, text: Path, lines: _Lines, problems: list[Problem]) -> AnnotatedImage:
     where = printable(str(text))
     objects = []
     if text.is_file():
@@ -129,7 +211,7 @@ def _annotated(
             text.read_text(encoding="utf-8", errors="replace").splitlines(), 1
         ):
             if line.strip():
-                found = _object(line.split(), classes)
+                found = _object(line.split(), lines)
                 if isinstance(found, str):
                     problems.append(Problem(where, f"line {number}: {found}"))
                 else:
@@ -137,14 +219,19 @@ def _annotated(
     return AnnotatedImage(image, where, tuple(objects), fractions=True)
 
 
-def _object(words: list[str], classes: Sequence[str]) -> ObjectBox | str:
+def _object(words: list[str], lines: _Lines) -> ObjectBox | str:
     """Return the object of a line, or what is wrong with it."""
+    classes = lines.classes
     try:
         class_, *numbers = (float(word) for word in words)
     except ValueError:
         return f"{' '.join(words)[:40]!r} are not numbers"
     if class_ not in range(len(classes)):
         return f"class {words[0]} is not in 0..{len(classes) - 1}"
+    if lines.keypoints and len(numbers) == 4 + lines.keypoints:
+        numbers = numbers[:4]
+    elif lines.keypoints and len(numbers) != 4:
+        return f"expected 5 numbers and {lines.keypoints} of keypoints, got {len(words)}"
     if len(numbers) == 4:
         x, y, width, height = numbers
         corners = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)

@@ -25,6 +25,9 @@ from search_spaces.errors import InputError
 
 NAMED_FOLDERS = 5
 
+ANNOTATIONS = ("annotations", "Annotations", "labels", "masks")
+"""Folders of annotations in other tasks' data sets."""
+
 
 @dataclass(frozen=True)
 class FolderPictures:
@@ -122,11 +125,23 @@ def _check_train(found: Mapping[str, _Class], base: Path) -> None:
         there = f"; there are {said_by_suffix(other)}" if other else ""
         raise InputError(
             f"{where} holds no class folders with images: expected {where}/CLASS/*.jpg{inside}{there}"
+            f"{_of_annotations(base)}"
         )
     if len(filled) == 1:
         raise InputError(
             f"{where} holds one class, {filled[0]!r}: classification needs at least two class folders"
+            f"{_of_annotations(base)}"
         )
+
+
+def _of_annotations(base: Path) -> str:
+    """Say what boxes and masks need, where a folder seems to have them in a way that is not known."""
+    if not any((base / name).is_dir() for name in ANNOTATIONS) and not any(base.glob("*.json")):
+        return ""
+    return (
+        "; boxes are read from Pascal VOC's XML, COCO's JSON, or YOLO's data.yaml with labels/, and masks "
+        "from masks/ beside images/ with labels.txt"
+    )
 
 
 def _check_held_out(found: Mapping[str, _Class], base: Path, names: tuple[str, ...]) -> None:

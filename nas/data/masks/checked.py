@@ -18,7 +18,7 @@ from nas.data.image_files.names import printable
 from nas.data.image_files.opening import open_file, reason
 from nas.data.image_files.orientation import SWAPPED, UPRIGHT, orientation_of
 from nas.data.image_files.unreadable import Unreadable
-from nas.data.masks.coding import WrongMaskError
+from nas.data.masks.coding import IGNORED, WrongMaskError
 from nas.data.masks.masked import Masked, MaskedImage, shown
 from nas.data.masks.pictures import MaskPictures, read_mask
 from search_spaces.errors import InputError
@@ -55,28 +55,46 @@ class Checks:
     progress: ProgressCallback | None = None
 
     def run(self, pairs: Sequence[MaskedImage]) -> tuple[dict[int, Fit], list[Problem]]:
-        """Return how each mask fits its image, by index, and what is wrong with the others."""
+        """Return how each mask fits its image, by index, and what is wrong with the others.
+
+        Raises:
+            InputError: The masks have the first class and ignored pixels only, and there are more classes.
+        """
         good, key = self.memory.read(), self.found.coding.key()
         stamps = [_stamp(one.mask, key) for one in pairs]
         fits: dict[int, Fit] = {}
+        values: set[int] = set()
 
         def look(index: int) -> Unreadable | None:
             one = pairs[index]
             try:
                 fits[index] = self._fit(one)
                 if stamps[index] not in good:
-                    read_mask(one.mask, self.found.coding, max_megapixels=self.max_megapixels)
+                    coding, limit = self.found.coding, self.max_megapixels
+                    classes = read_mask(one.mask, coding, max_megapixels=limit)
+                    values.update(np.flatnonzero(np.bincount(classes.ravel())).tolist())
             except Exception as error:  # noqa: BLE001  plug-ins may raise anything on damaged files
                 return Unreadable(shown(one.mask), reason(error))
             return None
 
         bad = for_each(len(pairs), look, progress=self.progress)
+        if values == {0, IGNORED} and not bad and good.isdisjoint(stamps):
+            self._refuse_binary()
         sound = {
             stamp for index, stamp in enumerate(stamps) if stamp is not None and index not in bad
         }
         if sound != good:
             self.memory.write(sound)
         return fits, [Problem(one.name, one.reason) for one in bad.values()]
+
+    def _refuse_binary(self) -> None:
+        """Refuse masks whose objects are all ignored: programs write binary masks of 0 and 255."""
+        classes = self.found.classes
+        if len(classes) > 1:
+            raise InputError(
+                f"no mask has {classes[1]!r}, which is 1, and {IGNORED} is ignored: save masks with 1 in "
+                f"place of {IGNORED}"
+            )
 
     def _fit(self, one: MaskedImage) -> Fit:
         try:
@@ -134,7 +152,7 @@ def checked_masks(
 
     Raises:
         AnnotationError: Masks cannot be used; all problems are listed.
-        InputError: There is nothing to train on.
+        InputError: There is nothing to train on, or masks of 0 and 255 have no class but the first.
     """
     pairs = [one for part in found.splits.values() for one in part]
     fits, wrong = Checks(found, max_megapixels, memory, progress).run(pairs)

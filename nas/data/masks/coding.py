@@ -15,6 +15,8 @@ IGNORED = 255
 MOST_CLASSES = IGNORED
 UNDEFINED = -1
 NAMED = 5
+AT_ONCE = 2**21
+"""Pixels whose colors are looked up at once: some 60 MB."""
 
 _VALUES = frozenset(("1", "L", "P", "I", "I;16", "I;16B", "I;16L", "I;16N"))
 _COLORS = frozenset(("RGB", "RGBA"))
@@ -131,16 +133,26 @@ def _palette_classes(
 
 
 def _of_colors(pixels: NDArray[np.uint8], colors: Mapping[Color, int]) -> NDArray[np.uint8]:
-    """Look each color of (H, W, 3) up by binary search, which is faster than sorting all pixels."""
+    """Look each color of (H, W, 3) up by binary search, which is faster than sorting all pixels.
+
+    Rows are looked up in parts, since the search needs several times the memory of the image.
+    """
     known = sorted(colors)
     codes = _packed(np.array(known))
-    wanted = _packed(pixels)
-    place = np.minimum(np.searchsorted(codes, wanted), len(codes) - 1)
-    wrong = pixels[codes[place] != wanted]
-    if len(wrong):
-        shown = _listed(str(_color(color)) for color in np.unique(wrong, axis=0))
+    indices = np.array([colors[color] for color in known], np.uint8)
+    classes = np.empty(pixels.shape[:2], np.uint8)
+    wrong: set[Color] = set()
+    rows = max(1, AT_ONCE // pixels.shape[1])
+    for start in range(0, len(pixels), rows):
+        part = pixels[start : start + rows]
+        wanted = _packed(part)
+        place = np.minimum(np.searchsorted(codes, wanted), len(codes) - 1)
+        classes[start : start + rows] = indices[place]
+        wrong |= {_color(color) for color in np.unique(part[codes[place] != wanted], axis=0)}
+    if wrong:
+        shown = _listed(map(str, sorted(wrong)))
         raise WrongMaskError(f"has colors that stand for no class: {shown}")
-    return np.array([colors[color] for color in known], np.uint8)[place]
+    return classes
 
 
 def _packed(colors: NDArray[np.integer]) -> NDArray[np.int32]:

@@ -1,4 +1,4 @@
-"""Folders of images and of masks: `images/` and `masks/`, with or without split folders above them."""
+"""Folders of images and masks: `images/` and `masks/`, maybe with split folders above or in them."""
 
 from __future__ import annotations
 
@@ -32,16 +32,26 @@ def read_mask_folders(root: Path) -> Masked:
             f"{shown(root)} has masks, but no {LABELS} that says what their values are: write the "
             f"classes into it, a line each from value 0 up, or their colors into {LABEL_MAP}"
         )
-    folders = split_folders(root)
-    bases = folders if "train" in folders else {"train": root}
     problems = list(labels.problems)
-    splits = {split: _pairs(base, problems) for split, base in bases.items()}
+    splits = {split: _pairs(*both, problems) for split, both in _places(root).items()}
     return Masked(labels.classes, labels.coding, splits, tuple(problems))
 
 
-def _pairs(base: Path, problems: list[Problem]) -> list[MaskedImage]:
-    images = files_by_name(base / IMAGES, problems)
-    masks = files_by_name(base / MASKS, problems)
-    if not images and not masks:
+def _places(root: Path) -> dict[str, tuple[Path, Path]]:
+    """Return the folders of images and of masks of each split."""
+    folders = split_folders(root)
+    if "train" in folders:
+        return {split: (folder / IMAGES, folder / MASKS) for split, folder in folders.items()}
+    inside = split_folders(root / IMAGES)
+    beside = {split: root / MASKS / folder.name for split, folder in inside.items()}
+    if "train" in inside and all(folder.is_dir() for folder in beside.values()):
+        return {split: (folder, beside[split]) for split, folder in inside.items()}
+    return {"train": (root / IMAGES, root / MASKS)}
+
+
+def _pairs(images: Path, masks: Path, problems: list[Problem]) -> list[MaskedImage]:
+    own, theirs = files_by_name(images, problems), files_by_name(masks, problems)
+    if not own and not theirs:
+        base = images.parent if images.name == IMAGES else images
         problems.append(Problem(shown(base), f"there are no files in {IMAGES}/ and {MASKS}/"))
-    return paired(images, masks, problems)
+    return paired(own, theirs, problems)

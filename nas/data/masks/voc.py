@@ -9,19 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from nas.data.annotations.lists import NO_LIST, read_list, voc_lists
 from nas.data.annotations.objects import Problem
 from nas.data.masks.labels import read_labels, voc_labels
 from nas.data.masks.masked import Masked, MaskedImage, files_by_name, shown
 from search_spaces.errors import InputError
 
 IMAGES, MASKS, LISTS = "JPEGImages", "SegmentationClass", "ImageSets/Segmentation"
-
-NAMES: Mapping[str, tuple[str, ...]] = {
-    "train": ("train", "trainval", "default"),
-    "val": ("val",),
-    "test": ("test",),
-}
-"""Lists of each split, of which the first one there is is read; CVAT calls that of all images `default`."""
 
 
 def has_voc_masks(root: Path) -> bool:
@@ -47,7 +41,7 @@ def read_voc_masks(root: Path) -> Masked:
     splits: dict[str, list[MaskedImage]] = {}
     chosen: dict[str, Path] = {}
     for split, path in lists.items():
-        names = _names(path)
+        names = read_list(path)
         if split == "test" and not any(name in masks for name in names):
             notes.append(f"{shown(path)} is not read: none of its images has a mask")
             continue
@@ -63,24 +57,10 @@ def read_voc_masks(root: Path) -> Masked:
 
 
 def _lists(root: Path) -> dict[str, Path]:
-    folder = root / LISTS
-    found = {}
-    for split, names in NAMES.items():
-        paths = (folder / f"{name}.txt" for name in names)
-        path = next((path for path in paths if path.is_file()), None)
-        if path is not None:
-            found[split] = path
-    if "train" not in found:
-        raise InputError(
-            f"{shown(folder)} has no train.txt: write the names of the training images"
-        )
+    found = voc_lists(root / LISTS)
+    if not found:
+        raise InputError(f"{shown(root / LISTS)} has no train.txt: {NO_LIST}")
     return found
-
-
-def _names(path: Path) -> list[str]:
-    """Return the names in a list, each once."""
-    lines = path.read_text(encoding="utf-8-sig").splitlines()
-    return list(dict.fromkeys(line.strip() for line in lines if line.strip()))
 
 
 def _pairs(

@@ -162,7 +162,7 @@ class Detection(DenseTask):
         lines = [*found.lines]
         if any(ignored.values()):
             lines.append(
-                f"{by_split(ignored, 'object')} marked as difficult or as a crowd, which count for nothing"
+                f"{by_split(ignored, 'object')} marked as difficult or as a crowd, which are ignored"
             )
         document = {
             **found.document,

@@ -15,6 +15,9 @@ MATCHED_IOU = 0.5
 VARIANCES = (10.0, 10.0, 5.0, 5.0)
 """Factors of the encoded center and size, so that their spread is about 1."""
 
+AT_ONCE = 2**22
+"""Pairs of an object and an anchor that are compared at once: a few hundred MB."""
+
 LARGEST_LOG = math.log(1000 / 16)
 """Bound of a decoded log side, against overflow."""
 
@@ -50,6 +53,14 @@ def match(targets: Tensor, anchors: Tensor) -> Matches:
         targets: (N, M, 6); see `annotations.rows`.
         anchors: (A, 4), (center x, center y, width, height).
     """
+    pairs = targets.shape[1] * len(anchors)
+    count = max(1, AT_ONCE // max(1, pairs))
+    starts = range(0, max(1, len(targets)), count)
+    parts = [_matched(targets[start : start + count], anchors) for start in starts]
+    return parts[0] if len(parts) == 1 else Matches(*map(torch.cat, zip(*parts, strict=True)))
+
+
+def _matched(targets: Tensor, anchors: Tensor) -> Matches:
     boxes = corners(anchors)
     shape = (len(targets), len(anchors))
     if targets.shape[1] == 0:

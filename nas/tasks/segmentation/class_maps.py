@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -14,7 +14,7 @@ from torch.nn import functional
 from nas.data.masks.coding import IGNORED, Color
 from nas.tasks.colors import color
 from nas.tasks.segmentation.drawing import overlaid, shown_classes
-from nas.tasks.segmentation.logits import enlarged
+from nas.tasks.segmentation.logits import strips
 
 SAID_SIZE = (128, 128)
 """At which the pixels of classes are counted for a line of text."""
@@ -100,12 +100,17 @@ class PredictedMap(ClassMap):
     """
 
     logits: Tensor
+    _known: dict[tuple[int, int], Tensor] = field(default_factory=dict, repr=False)
 
     def at(self, size: tuple[int, int]) -> Tensor:
         """Return the class of the largest logit, once these are enlarged."""
         width, height = size
-        full = enlarged(self.logits[None], (height, width))
-        return full.max(dim=1).indices[0].to(torch.uint8)
+        known = self._known.get(size)
+        if known is None:
+            blank = torch.empty((1, height, width), dtype=torch.uint8)
+            rows = [full.max(dim=1).indices for full, _ in strips(self.logits[None], blank)]
+            known = self._known[size] = torch.cat(rows, dim=1)[0].to(torch.uint8)
+        return known
 
 
 def nearest(classes: Tensor, size: tuple[int, int]) -> Tensor:

@@ -12,6 +12,7 @@ from PIL import Image
 from nas.data.annotations.folder import format_of, read_box_folder
 from nas.data.annotations.problems import AnnotationError
 from nas.data.finding import task_of_source
+from nas.data.folders.contents import Contents, changes
 from nas.data.image_files.preparation import Preparation
 from nas.data.image_files.square import square_rgb
 from nas.data.load import load_dataset
@@ -60,15 +61,15 @@ def voc(root: Path) -> None:
 
 
 def voc_lists(root: Path) -> None:
-    for name, objects in SCENES.items():
-        photo(root / "JPEGImages" / f"{name}.jpg")
-        file = root / "Annotations" / f"{name}.xml"
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(xml(objects))
     lists = root / "ImageSets" / "Main"
     lists.mkdir(parents=True)
+    (root / "Annotations").mkdir()
     for split in ("train", "test"):
-        (lists / f"{split}.txt").write_text("a\nb\nc\n")
+        for name, objects in SCENES.items():
+            photo(root / "JPEGImages" / f"{name} {split}.jpg")
+            (root / "Annotations" / f"{name} {split}.xml").write_text(xml(objects))
+        names = "".join(f"{name} {split}\n" for name in SCENES)
+        (lists / f"{split}.txt").write_text(names, encoding="utf-8-sig")
 
 
 def coco_document(prefix: str = "") -> dict:
@@ -137,7 +138,7 @@ def test_every_format_gives_the_same_objects(tmp_path, name, write):
     assert folder.classes == ("cat", "dog")
     assert set(folder.splits) == {"train", "test"}
     for part in folder.splits.values():
-        assert [path.stem for path in part.paths] == ["a", "b", "c"]
+        assert [path.stem[0] for path in part.paths] == ["a", "b", "c"]
         assert part.sizes.tolist() == [list(SIZE)] * 3
         a, b, c = part.objects
         np.testing.assert_allclose(
@@ -192,6 +193,164 @@ def test_boxes_stay_on_what_is_seen(tmp_path, orientation):
     rows, columns = np.nonzero((shown[..., 0] > 200) & (shown[..., 1] < 100))
     edges = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
     np.testing.assert_allclose(part.objects[0][0, 1:5], np.array(edges) / 120, atol=0.02)
+
+
+def moved(root: Path, names: dict[str, str]) -> None:
+    for before, after in names.items():
+        (root / after).parent.mkdir(parents=True, exist_ok=True)
+        (root / before).rename(root / after)
+
+
+def stems(root: Path) -> dict[str, list[str]]:
+    folder = read_box_folder(root, max_megapixels=1)
+    return {split: [path.stem for path in part.paths] for split, part in folder.splits.items()}
+
+
+@pytest.mark.parametrize(
+    "name", ["annotations/instances_default.json", "result.json", "annotations/boxes.json"]
+)
+def test_a_single_coco_file_is_that_of_train(tmp_path, name):
+    """As CVAT and Label Studio write it, the latter with paths of its own."""
+    for one in SCENES:
+        photo(tmp_path / "images" / f"{one}.jpg")
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    document = coco_document("../../label-studio/media/upload/1/" if name == "result.json" else "")
+    (tmp_path / name).write_text(json.dumps(document))
+    assert format_of(tmp_path) == "COCO"
+    assert stems(tmp_path) == {"train": ["a", "b", "c"]}
+
+
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        (("instances_trainval.json", "instances_test.json"), {"train", "test"}),
+        (("pascal_trainval0712.json", "latest.json", "test.json"), {"train", "test"}),
+        (("train.json", "trainval.json", "val.json"), {"train", "val"}),
+        (("instances_train2017.json", "image_info_test2017.json"), {"train"}),
+    ],
+)
+def test_coco_files_belong_to_the_split_that_their_words_name(tmp_path, names, splits):
+    (tmp_path / "annotations").mkdir()
+    for number, name in enumerate(names):
+        document = coco_document(f"{number}")
+        for image in document["images"]:
+            photo(tmp_path / "pictures" / image["file_name"])
+        (tmp_path / "annotations" / name).write_text(json.dumps(document))
+    assert {*stems(tmp_path)} == splits
+
+
+def test_of_images_of_the_same_name_that_of_the_split_is_meant(tmp_path):
+    for split in ("train", "val"):
+        for name in SCENES:
+            photo(tmp_path / split / f"{name}.jpg")
+        (tmp_path / f"{split}.json").write_text(json.dumps(coco_document()))
+    folder = read_box_folder(tmp_path, max_megapixels=1)
+    for split, part in folder.splits.items():
+        assert {path.parent.name for path in part.paths} == {split}
+    moved(tmp_path, {"train": "one", "val": "two"})
+    with pytest.raises(InputError, match=r"image a.jpg is in .*/one and .*/two: state the folder"):
+        read_box_folder(tmp_path, max_megapixels=1)
+
+
+def test_categories_of_coco_that_only_group_others_or_have_the_same_name(tmp_path):
+    coco_beside_images(tmp_path)
+    for split in ("train", "test"):
+        document = coco_document()
+        document["categories"] = [
+            {"id": 0, "name": "pets", "supercategory": "none"},
+            {"id": 1, "name": "dog", "supercategory": "pets"},
+            {"id": 3, "name": "cat", "supercategory": "pets"},
+            {"id": 17, "name": "dog", "supercategory": "dog"},
+        ]
+        (tmp_path / split / "_annotations.coco.json").write_text(json.dumps(document))
+    assert read_box_folder(tmp_path, max_megapixels=1).classes == ("dog", "cat")
+
+
+def test_boxes_of_coco_without_area_are_left_out_and_counted(tmp_path):
+    coco(tmp_path)
+    document = coco_document()
+    document["annotations"][0]["bbox"][3] = 0.0
+    (tmp_path / "annotations" / "instances_train2017.json").write_text(json.dumps(document))
+    folder = read_box_folder(tmp_path, max_megapixels=1)
+    assert [len(rows) for rows in folder.splits["train"].objects] == [1, 0, 1]
+    assert "1 boxes without area are left out" in folder.notes
+
+
+def test_a_list_of_all_of_vocs_training_images(tmp_path):
+    voc_lists(tmp_path)
+    lists = tmp_path / "ImageSets" / "Main"
+    (lists / "train.txt").rename(lists / "trainval.txt")
+    assert {*stems(tmp_path)} == {"train", "test"}
+    (lists / "trainval.txt").rename(lists / "everything.txt")
+    with pytest.raises(InputError, match=r"has no train.txt: write the names"):
+        read_box_folder(tmp_path, max_megapixels=1)
+    (lists / "train.txt").write_text("a train\n", encoding="utf-16")
+    with pytest.raises(InputError, match=r"train.txt is not UTF-8 text: save it as UTF-8"):
+        read_box_folder(tmp_path, max_megapixels=1)
+
+
+def test_yolo_splits_that_exporters_name_in_vain(tmp_path):
+    yolo(tmp_path)
+    file = tmp_path / "data.yaml"
+    file.write_text("train: /content/pets/images/train\ntest: ../test/images\nnames: [cat, dog]\n")
+    folder = read_box_folder(tmp_path, max_megapixels=1)
+    assert {*folder.splits} == {"train"}
+    assert any(
+        "../test/images, which does not exist: correct the path" in one for one in folder.notes
+    )
+    file.write_text("train: images/train\nval: images/train\nnames: [cat, dog]\n")
+    folder = read_box_folder(tmp_path, max_megapixels=1)
+    assert {*folder.splits} == {"train"}
+    assert "val has the images of train and is taken as not given" in folder.notes
+    file.write_text("train: images/train\ntest: [images/test, images/train]\nnames: [cat, dog]\n")
+    with pytest.raises(AnnotationError, match=r"a.jpg: is in train and in test"):
+        read_box_folder(tmp_path, max_megapixels=1)
+    file.write_text("train: images/train\nnames: [dog, dog]\n")
+    with pytest.raises(InputError, match="names lists dog twice"):
+        read_box_folder(tmp_path, max_megapixels=1)
+
+
+def test_yolo_poses_are_their_boxes(tmp_path):
+    yolo(tmp_path)
+    text = tmp_path / "labels" / "train" / "a.txt"
+    text.write_text("1 0.5 0.5 0.2 0.4 0.1 0.1 2 0.9 0.9 0\n")
+    with (tmp_path / "data.yaml").open("a") as file:
+        file.write("kpt_shape: [2, 3]\n")
+    rows = read_box_folder(tmp_path, max_megapixels=1).splits["train"].objects[0]
+    np.testing.assert_allclose(rows, [[1, 0.4, 0.3, 0.6, 0.7, 0]], atol=1e-6)
+    text.write_text("1 0.5 0.5 0.2 0.4 0.1 0.1\n")
+    with pytest.raises(AnnotationError, match="expected 5 numbers and 6 of keypoints, got 7"):
+        read_box_folder(tmp_path, max_megapixels=1)
+
+
+def test_label_studios_yolo(tmp_path):
+    yolo(tmp_path)
+    (tmp_path / "data.yaml").unlink()
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    folder = read_box_folder(tmp_path, max_megapixels=1)
+    assert (format_of(tmp_path), folder.classes) == ("YOLO", ("cat", "dog"))
+    assert len(folder.splits["train"]) == 6
+
+
+def test_what_is_not_recognized_says_what_boxes_need(tmp_path):
+    photo(tmp_path / "images" / "a.jpg")
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "a.xml").write_text("<map/>")
+    with pytest.raises(
+        InputError, match=r"holds one class, 'images'.*; boxes are read from Pascal VOC's"
+    ):
+        load_dataset(str(tmp_path))
+
+
+def test_corrected_boxes_are_a_change_of_the_data(tmp_path):
+    voc(tmp_path)
+    before = read_box_folder(tmp_path, max_megapixels=1).splits
+    annotation = tmp_path / "train" / "Annotations" / "a.xml"
+    annotation.write_text(annotation.read_text().replace("<xmin>8<", "<xmin>9<"))
+    now = read_box_folder(tmp_path, max_megapixels=1).splits
+    assert changes(Contents.of(before, ()), Contents.of(now, ())) == [
+        "1 image was changed in train (train)"
+    ]
 
 
 def test_difficult_objects_and_crowds_are_ignored(tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nas.data.masks import coding as module
 from nas.data.masks.cityscapes import LEARNED, label_ids
 from nas.data.masks.coding import Coding, WrongMaskError, class_indices
 from nas.data.masks.labels import VOC_CLASSES, voc_color, voc_labels
@@ -69,6 +70,15 @@ def test_colors_are_looked_up(mode: str) -> None:
     image.putpixel((1, 0), BLUE)
     image.putpixel((2, 0), (9, 9, 9))
     assert class_indices(image, COLORED).tolist() == [[0, 1, 255]]
+
+
+def test_colors_are_looked_up_in_parts(monkeypatch) -> None:
+    known = {(0, 0, 0): 0, (250, 50, 83): 1, (51, 221, 255): 2}
+    coding = Coding.of_indices(3, known)
+    classes = np.random.default_rng(0).integers(0, 3, (11, 7), np.uint8)
+    mask = Image.fromarray(np.array(list(known), np.uint8)[classes])
+    monkeypatch.setattr(module, "AT_ONCE", 14)
+    assert np.array_equal(class_indices(mask, coding), classes)
 
 
 def test_colors_that_stand_for_nothing_are_told() -> None:

@@ -46,6 +46,17 @@ def test_folders_without_splits_are_training_images(tmp_path: Path) -> None:
     assert found.splits["train"].names == ("images/x/a.jpg", "images/y/a.jpg")
 
 
+def test_splits_below_the_folders_of_images_and_masks(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        for name in "ab":
+            photo(tmp_path / "images" / split / f"{name}.jpg")
+            save(tmp_path / "masks" / split / f"{name}.png")
+    (tmp_path / "labels.txt").write_text("\n".join(CLASSES))
+    found = read(tmp_path)
+    assert {split: len(part) for split, part in found.splits.items()} == {"train": 2, "test": 2}
+    assert found.splits["test"].names == ("images/test/a.jpg", "images/test/b.jpg")
+
+
 def test_voc_s_layout(tmp_path: Path) -> None:
     found = read(voc(tmp_path))
     assert (found.format, found.classes) == ("VOC", VOC_CLASSES)

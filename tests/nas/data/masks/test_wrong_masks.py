@@ -55,6 +55,23 @@ def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     }
 
 
+def test_binary_masks_of_0_and_255_are_told(tmp_path: Path) -> None:
+    train = folders(tmp_path) / "train"
+    (tmp_path / "labels.txt").write_text("background\ncat\n")
+    for split in ("train", "test"):
+        for name in "abc":
+            save(
+                tmp_path / split / "masks" / f"{name}.png",
+                np.where(values() > 0, 255, 0).astype(np.uint8),
+            )
+    with pytest.raises(
+        InputError, match=r"no mask has 'cat', which is 1, and 255 is ignored: save"
+    ):
+        read(tmp_path)
+    save(train / "masks" / "c.png", np.where(values() > 0, 1, 0).astype(np.uint8))
+    assert len(read(tmp_path).splits["train"]) == 3
+
+
 def test_a_truncated_mask_is_told(tmp_path: Path) -> None:
     mask = folders(tmp_path) / "train" / "masks" / "a.png"
     noise = np.random.default_rng(0).integers(0, 3, SIZE[::-1], np.uint8)

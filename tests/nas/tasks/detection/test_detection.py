@@ -15,6 +15,7 @@ from nas.data.image_files.preparation import Preparation
 from nas.data.share import WHOLE
 from nas.tasks import task_of, task_of_spec
 from nas.tasks.conformance import check_task
+from nas.tasks.detection import matching
 from nas.tasks.detection.detection import Detection
 from nas.training.evaluate import evidence
 from nas.training.optimization.optimizer import head_parameters
@@ -57,6 +58,20 @@ def test_boxes_follow_the_image_through_augmentation():
     total = int((changed[:, :, 0] >= 0).sum())
     assert total > 20
     assert seen >= 0.8 * total  # of some, another rectangle covers the middle
+
+
+def test_objects_of_many_images_are_matched_in_parts(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    low = torch.rand(5, 7, 2, generator=generator) * 0.6
+    classes = torch.randint(-1, 3, (5, 7, 1), generator=generator).float()
+    ignored = torch.randint(0, 2, (5, 7, 1), generator=generator).float()
+    targets = torch.cat([classes, low, low + 0.3, ignored], dim=2)
+    anchors = torch.cat([torch.rand(40, 2, generator=generator), torch.full((40, 2), 0.3)], dim=1)
+    whole = matching.match(targets, anchors)
+    monkeypatch.setattr(matching, "AT_ONCE", 2 * 7 * 40)
+    assert all(
+        torch.equal(*pair) for pair in zip(matching.match(targets, anchors), whole, strict=True)
+    )
 
 
 def test_strata_and_other_classes():

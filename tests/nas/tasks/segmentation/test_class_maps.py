@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from nas.tasks.segmentation.class_maps import run_lengths
+from nas.tasks.segmentation import logits
+from nas.tasks.segmentation.class_maps import PredictedMap, run_lengths
 from nas.tasks.segmentation.drawing import overlaid
 from nas.tasks.segmentation.segmentation import Segmentation
 
@@ -42,6 +43,13 @@ def test_predicted_classes_are_those_of_the_evidence() -> None:
     found = [one.at((24, 16)) for one in task.predictions(LOGITS, spec=None)]
     counts = torch.stack([torch.bincount(one.flatten(), minlength=3) for one in found])
     assert np.array_equal(meter.evidence().confusion[:, 0], counts)
+
+
+def test_large_maps_are_enlarged_in_strips(monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = torch.randn(3, 6, 5, generator=torch.Generator().manual_seed(0))
+    whole = PredictedMap(scores).at((40, 30))
+    monkeypatch.setattr(logits, "AT_ONCE", 3 * 40 * 7)
+    assert torch.equal(PredictedMap(scores).at((40, 30)), whole)
 
 
 def test_drawing_is_of_the_image_s_size() -> None:
