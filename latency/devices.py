@@ -76,10 +76,12 @@ def _adb(argument: str) -> LatencySource:
 
     if named != EVERY and "+" not in named:
         return opened(named or None)
-    serials = sorted(attached_phones()) if named == EVERY else named.split("+")
+    if named != EVERY:
+        return open_pool([partial(opened, serial) for serial in named.split("+")])
+    serials = sorted(attached_phones(), key=lambda serial: (":" in serial, serial))  # USB first
     if not serials:
         return opened(None)  # raises the error that explains why
-    return open_pool([partial(opened, serial) for serial in serials])
+    return open_pool([partial(opened, serial) for serial in serials], once=True)
 
 
 def _command(argument: str) -> LatencySource:

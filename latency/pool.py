@@ -94,8 +94,12 @@ class Pool:
         _log.warning("a device of the pool is lost (%d left): %s", len(self._members), lost)
 
 
-def open_pool(openers: Sequence[Callable[[], LatencySource]]) -> Pool:
+def open_pool(openers: Sequence[Callable[[], LatencySource]], *, once: bool = False) -> Pool:
     """Make a pool of the devices that can be opened; log a warning for each of the others.
+
+    Args:
+        openers: Open the devices.
+        once: Leave out a device that was opened before, such as one attached by USB and by Wi-Fi.
 
     Raises:
         InputError: None can be opened; or see `Pool`.
@@ -104,9 +108,16 @@ def open_pool(openers: Sequence[Callable[[], LatencySource]]) -> Pool:
     problems: list[str] = []
     for opener in openers:
         try:
-            members.append(opener())
+            member = opener()
         except (InputError, MeasurementError) as error:
             problems.append(str(error))
+            continue
+        known = {one.device.fingerprint for one in members}
+        if once and member.device.fingerprint in known:
+            problems.append(f"{member.device.name} is attached twice: its first connection is used")
+            close(member)
+        else:
+            members.append(member)
     if not members and problems:
         raise InputError(problems[0])
     pool = Pool(members)

@@ -42,6 +42,7 @@ class LazyTable:
     ) -> None:
         self.source, self.folder = source, folder or cache_folder() / "pieces"
         self.reference = reference
+        self._quick = source.with_timing(PIECE_TIMING)
         self._whole = source if reference is None else source.with_anchor(reference)
         self._scale: float | None = None
         self._measured: Latency | None = None  # the reference
@@ -102,7 +103,7 @@ class LazyTable:
         parts = list(pieces(spec))
         missing = list({p.key: p for p in parts if p.key not in table.entries}.values())
         for batch in _batches(missing):
-            timed = differences(self.source.with_timing(PIECE_TIMING), batch)
+            timed = differences(self._quick, batch)
             for piece, difference in zip(batch, timed, strict=True):
                 table.add(piece.key, difference.over_anchor)
         total = sum(table.entries[piece.key] for piece in parts)

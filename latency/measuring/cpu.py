@@ -30,13 +30,15 @@ def pinned(core: int | None = None) -> Iterator[int | None]:
         os.sched_setaffinity(0, before)
 
 
-def linux_conditions(core: int = 0, *, root: Path = Path("/sys")) -> Conditions:
+def linux_conditions(core: int | None = None, *, root: Path = Path("/sys")) -> Conditions:
     """Read temperature and frequency from Linux's sysfs; None where they are missing.
 
     Args:
-        core: The core whose frequency to read.
+        core: The core whose frequency to read; by default that of `pinned`.
         root: Root of sysfs.
     """
+    if core is None:
+        core = max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
     zones = (_number(path) for path in root.glob("class/thermal/thermal_zone*/temp"))
     temperatures = [value / 1000 for value in zones if value is not None]
     frequency = _number(root / f"devices/system/cpu/cpu{core}/cpufreq/scaling_cur_freq")

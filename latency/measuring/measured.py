@@ -161,15 +161,13 @@ class Measured:
 
     def _measure_once(self, networks: Sequence[Loaded]) -> list[Reading]:
         assert self._anchor is not None
-        before = self.runtime.conditions()
         with pinned() if self.device.local else ExitStack():
+            before = self.runtime.conditions()
             *blocks, anchor = interleave(
                 [*networks, self._anchor], self.timing, watched=len(networks), clock=self.clock
             )
-        problems = (
-            *self._contention(anchor),
-            *throttling(before, self.runtime.conditions()),
-        )
+            after = self.runtime.conditions()  # at once: an idle core clocks down
+        problems = (*self._contention(anchor), *throttling(before, after))
         return [self._reading(own, anchor, problems) for own in blocks]
 
     def _reading(self, own: Blocks, anchor: Blocks, problems: Sequence[str]) -> Reading:

@@ -182,7 +182,9 @@ class AdbNetwork:
         killer = f"$(command -v timeout >/dev/null && echo timeout {ceil(limit_s) + 5})"
         # Read immediately: an idle core clocks down.
         frequency = f"echo; echo kHz=$(cat {_CPUS}/cpu{core}/cpufreq/scaling_cur_freq 2>/dev/null)"
-        text = runtime.script(f"{killer} {command}; {frequency}", timeout_s=limit_s)
+        # Another process removes models that are older than a day; this one is in use.
+        touched = f"touch -c {self._path}"
+        text = runtime.script(f"{touched}; {killer} {command}; {frequency}", timeout_s=limit_s)
         output, _, khz = text.rpartition("kHz=")
         taken = validated_ms(parse_times_ms(output, runs=times), source="benchmark_model")
         runtime.mhz = int(khz) / 1e3 if khz.strip().isdigit() else None

@@ -68,7 +68,7 @@ class Remote:
         """The ssh command. The remote shell gets a single quoted line."""
         options = [word for option in OPTIONS for word in ("-o", option)]
         config = [] if self.config is None else ["-F", str(self.config)]
-        line = shlex.join([self.python, "-u", "-c", BOOT])
+        line = f"{_unquoted_home(self.python)} {shlex.join(['-u', '-c', BOOT])}"
         return ["ssh", *config, *options, "-T", "--", self.host, line]
 
     @property
@@ -77,6 +77,18 @@ class Remote:
         source = Path(__file__).with_name("ssh_runner.py").read_text(encoding="utf-8")
         call = f"main({MARK!r}, {list(self.wanted)!r}, {self.threads!r})"
         return f"{source}\n{call}\n".encode()
+
+
+def _unquoted_home(path: str) -> str:
+    """Quote a path for the remote shell, which is to replace `~/` itself.
+
+    >>> _unquoted_home("~/my venv/bin/python"), _unquoted_home("python3")
+    ("~/'my venv/bin/python'", 'python3')
+    """
+    home = "~/"
+    if path.startswith(home):
+        return home + shlex.quote(path.removeprefix(home))
+    return shlex.quote(path)
 
 
 class Connection:

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 NORMALIZATIONS = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "inception": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
 }
-"""Mean and deviation of each channel, of pixels in 0..1: ImageNet's, and those that give -1..1."""
+"""Mean and deviation of each channel, of pixels in 0..1: ImageNet's, those that give -1..1, and none."""
 
 
 @dataclass(frozen=True)

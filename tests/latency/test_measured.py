@@ -334,7 +334,7 @@ def test_runs_of_zero_time_are_repeated():
         time_runs(lambda: None, 3, lambda: 7.0)
 
 
-def test_conditions_are_read_from_the_system(tmp_path):
+def test_conditions_are_read_from_the_system(tmp_path, monkeypatch):
     for number, temperature in enumerate((41000, 55500)):
         zone = tmp_path / f"class/thermal/thermal_zone{number}"
         zone.mkdir(parents=True)
@@ -346,3 +346,5 @@ def test_conditions_are_read_from_the_system(tmp_path):
     (clocks / "scaling_cur_freq").write_text("1800000\n")
     assert linux_conditions(3, root=tmp_path) == Conditions(55.5, 1800.0)
     assert linux_conditions(0, root=tmp_path / "absent") == Conditions()
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3}, raising=False)
+    assert linux_conditions(root=tmp_path).frequency_mhz == 1800.0  # of the core that measures

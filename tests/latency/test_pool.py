@@ -151,3 +151,11 @@ def test_members_that_cannot_be_opened_are_left_out_with_a_warning(caplog):
     with pytest.raises(InputError, match="no phone 'x'"):
         open_pool([absent, absent])
     assert not caplog.records
+
+
+def test_a_phone_that_is_attached_twice_is_used_once(caplog):
+    pool = open_pool([lambda: Phone("a"), lambda: Phone("b"), lambda: Phone("a")], once=True)
+    assert [device.fingerprint for device in devices_of(pool)] == ["a", "b"]
+    assert "is attached twice: its first connection is used" in caplog.text
+    with pytest.raises(InputError, match="in the pool twice"):
+        open_pool([lambda: Phone("a"), lambda: Phone("a")])

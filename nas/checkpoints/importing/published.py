@@ -84,7 +84,7 @@ def _of_timm(name: str) -> Checkpoint:
     assert network is not None
     try:
         state = timm.create_model(name, pretrained=True).state_dict()
-    except (RuntimeError, OSError, ValueError) as error:
+    except Exception as error:  # the errors of several libraries that fetch
         raise InputError(_unreachable(name, error, "its page at timm", name)) from error
     return _from_state(state, network)
 

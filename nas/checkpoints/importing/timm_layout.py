@@ -14,7 +14,7 @@ from search_spaces.field_types import Padding
 
 WHOLE_STEM = 16
 
-Normalization = Literal["imagenet", "inception"]
+Normalization = Literal["imagenet", "inception", "none"]
 
 _BLOCK = re.compile(r"blocks\.(\d+)\.(\d+)\.(\w+)\.(.+)")
 _STEM = {"conv_stem": "stem.0", "bn1": "stem.1"}
@@ -31,6 +31,10 @@ _NETWORKS = {
     "mnasnet": "mnasnet_b1",
     "semnasnet": "mnasnet_a1",
 }
+
+
+CENTRED, UNCHANGED = "ra4_", "miil_"
+"""Trainings, named behind the dot, whose pixels are in -1..1, and in 0..1."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,11 @@ def timm_network(name: str) -> TimmNetwork | None:
     >>> network = timm_network("tf_mobilenetv3_small_100")
     >>> network.spec.padding, network.spec.bn_eps, network.normalization
     ('same', 0.001, 'inception')
+    >>> timm_network("mobilenetv3_large_100.miil_in21k_ft_in1k").normalization
+    'none'
     """
-    found = _NAME.fullmatch(name.partition(".")[0])  # after a dot timm names the training
+    base, _, training = name.partition(".")
+    found = _NAME.fullmatch(base)
     if found is None:
         return None
     tensorflow, family, width = found.groups()
@@ -68,8 +75,9 @@ def timm_network(name: str) -> TimmNetwork | None:
         padding=padding,
         bn_eps=1e-3 if tensorflow else 1e-5,
     )
-    centred = tensorflow or family == "mobilenetv1"
-    return TimmNetwork(spec, "inception" if centred else "imagenet")
+    centred = tensorflow or family == "mobilenetv1" or training.startswith(CENTRED)
+    usual: Normalization = "inception" if centred else "imagenet"
+    return TimmNetwork(spec, "none" if training.startswith(UNCHANGED) else usual)
 
 
 def _with_whole_stem(spec: ArchSpec) -> ArchSpec:

@@ -63,7 +63,7 @@ class WeightsOptions(OptionGroup):
     normalization: Annotated[
         str | None,
         typer.Option(
-            metavar="imagenet|inception",
+            metavar="imagenet|inception|none",
             help="Of the images: by ImageNet's mean and deviation, or to -1..1, as for TensorFlow's "
             "weights and torchvision's SSDLite. Default: what is usual for the weights.",
         ),
@@ -186,7 +186,9 @@ def _network(source: WeightsOptions, scale: ScaleOptions) -> tuple[ArchSpec, Nor
     from nas.checkpoints.importing.timm_layout import timm_network  # imports torch
     from nas.checkpoints.importing.torchvision_networks import torchvision_network
 
-    normalization = _choice("--normalization", source.normalization, ("imagenet", "inception"))
+    normalization = _choice(
+        "--normalization", source.normalization, ("imagenet", "inception", "none")
+    )
     padding = _choice("--padding", source.padding, ("torch", "same"))
     named, dense = timm_network(source.arch), torchvision_network(source.arch)
     known = dense if named is None else named.spec

@@ -27,7 +27,7 @@ from nas.formatting import (
 from nas.report.search.procedure import procedure
 from nas.searching.planning.evidence import advice_after
 from nas.searching.results.record import RunRecord
-from nas.searching.results.search_result import SearchResult
+from nas.searching.results.search_result import SearchResult, name_of
 from nas.searching.results.verdict import FINALIST_FILE, RIVAL_FILE
 from nas.searching.time_budget import MOST_IDLE
 from nas.statistics.noise import beside_winner, faster_finalist, fastest_of_the_best, may_equal
@@ -59,9 +59,12 @@ def conclude(
         for sentence in result.verdict.sentences():
             console.print(sentence)
     names = [latency.device for latency in result.winner.latencies]
+    targets = on_each([f"{three_digits(ms)} ms" for ms in result.targets_ms], names)
     if not result.within_target:
-        targets = on_each([f"{three_digits(ms)} ms" for ms in result.targets_ms], names)
         console.print(noted(f"No finalist is within {targets}", "; this is the best reward."))
+    elif result.winner.kind == RIVAL and result.verdict is None:
+        name = name_of(result.winner, result.rivals)
+        console.print(noted(f"No finalist is within {targets}", f"; seed.pt is a rival, {name}."))
     taken = [latency for trial in result.trials for latency in trial.latencies]
     if unstable := sum(not latency.stable for latency in taken):
         console.print(

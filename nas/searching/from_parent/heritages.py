@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nas.atomic_files import read_json, write_whole
 from nas.engine.folder.run_folder import RunFolder
 from nas.engine.schedule_config import ScheduleConfig
 from nas.engine.watching import Watcher, notify_preparing
 from nas.searching.from_parent.parent import Parent, fits_classes
 from nas.searching.from_parent.searched_parent import SearchedParent
-from nas.searching.from_parent.set_aside import set_aside
+from nas.searching.from_parent.set_aside import names_aside, set_aside
 from nas.searching.from_parent.training import Heritage
 from nas.searching.from_parent.tuning import PARENT, RANKING_PARENT, tuned_parent
 from nas.searching.images import SearchImages
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from nas.data.images import Dataset
     from nas.training.progress import Progress
     from nas.training.teacher import Teacher
+
+FOLD = "ranking-fold.json"
+"""Names of the training images on which trials are ranked, as long as the run lasts."""
 
 
 @dataclass(frozen=True)
@@ -52,14 +57,14 @@ class Heritages:
         """Return what trials begin with, if they are ranked on images that were set aside."""
         if fits_classes(self.parent.checkpoint, images.proxy):
             return None  # it may have been trained on any of them
-        aside = set_aside(
-            images.deployed,
-            self.parent.ranking_images,
-            batch_size=self.batch_size,
-            seed=self.seed,
-        )
+        path, wanted = self.run / FOLD, self.parent.ranking_images
+        draw = {"batch_size": self.batch_size, "seed": self.seed}
+        before = read_json(path) if path.is_file() else None
+        aside = set_aside(images.deployed, wanted, before=before, **draw)
         if aside is None:
             return None
+        if before is None and (names := names_aside(images.proxy, wanted, **draw)) is not None:
+            write_whole(path, json.dumps(names) + "\n")
         return self.heritage(RANKING_PARENT, self.tuned(RANKING_PARENT, aside[max(aside)]), aside)
 
     def tuned(self, name: str, data: Dataset) -> Checkpoint:

@@ -46,7 +46,13 @@ def narrowed_rival(
     if kept.is_file():
         network = load_checkpoint(kept)
     else:
-        network = narrow(parent, data, target_ms, folder, partial(notify_preparing, watcher))
+        try:
+            with stops_if_lost():
+                network = narrow(
+                    parent, data, target_ms, folder, partial(notify_preparing, watcher)
+                )
+        except MeasurementError as error:
+            raise RunStoppedError(f"NetAdapt could not measure its networks: {error}") from error
         write_whole(kept, checkpoint_bytes(network))
     digest = weights_digest(network.weights)
     if digest not in (found := [rival.weights for rival in read_standing(run).rivals]):

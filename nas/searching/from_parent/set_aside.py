@@ -8,7 +8,7 @@ images, and are ranked on that fold and the held-out images together. Finalists 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,12 @@ LARGEST_FOLD = 1 / 3
 
 
 def set_aside(
-    images: Mapping[int, Dataset], ranking_images: int, *, batch_size: int, seed: int
+    images: Mapping[int, Dataset],
+    ranking_images: int,
+    *,
+    batch_size: int,
+    seed: int,
+    before: Collection[str] | None = None,
 ) -> dict[int, Dataset] | None:
     """Return the images of trials, with a fold of the training images added to the held-out ones.
 
@@ -36,17 +41,41 @@ def set_aside(
         ranking_images: Images to rank trials on.
         batch_size: Training images that must stay.
         seed: Of the choice, class by class.
+        before: Names of the images that the run set aside before its data changed: no other one may be,
+            since the parent of trials was trained on it.
 
     Returns:
         The images at each resolution; None if enough are held out, too few would stay, or the images are
         not in memory.
     """
     some = next(iter(images.values()))
-    parts = _parts(some, ranking_images, batch_size=batch_size, seed=seed)
+    names = train_names(some)
+    if before is None or names is None:
+        parts = _parts(some, ranking_images, batch_size=batch_size, seed=seed)
+    else:
+        chosen = np.array([name in before for name in names], bool)
+        parts = np.flatnonzero(~chosen), np.flatnonzero(chosen)
     if parts is None:
         return None
     stay, aside = parts
     return {px: _moved(data, stay, aside) for px, data in images.items()}
+
+
+def names_aside(
+    data: Dataset, ranking_images: int, *, batch_size: int, seed: int
+) -> list[str] | None:
+    """Return the names of the images that `set_aside` draws; None without a fold, or without names."""
+    parts = _parts(data, ranking_images, batch_size=batch_size, seed=seed)
+    names = train_names(data)
+    return None if parts is None or names is None else [names[index] for index in parts[1].tolist()]
+
+
+def train_names(data: Dataset) -> list[str] | None:
+    """Return the names of the training images in their order; None if they are not files."""
+    if data.contents is None:
+        return None
+    names = list(data.contents.splits["train"])
+    return names if len(names) == len(data.train) else None
 
 
 def fold_size(data: Dataset, ranking_images: int, *, batch_size: int, seed: int) -> int:
@@ -76,7 +105,10 @@ def _parts(
         return None
     strata = task_of(data.task).strata(train.targets)
     stay, aside = stratified_split(strata, wanted / len(strata), seed=seed)
-    return (stay, aside) if len(stay) >= batch_size and len(aside) > 0 else None
+    fits = (
+        0 < len(aside) <= LARGEST_FOLD * len(train)
+    )  # of a small class more than its share is taken
+    return (stay, aside) if fits and len(stay) >= batch_size else None
 
 
 def _moved(data: Dataset, stay: NDArray[np.int64], aside: NDArray[np.int64]) -> Dataset:

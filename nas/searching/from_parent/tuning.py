@@ -105,6 +105,8 @@ def tuning_key(start: Checkpoint, data: Dataset, recipe: Recipe, *, seed: int) -
     from nas.checkpoints.torch_files import weights_digest
 
     parts = {
+        "network": replace(start.spec, resolution=data.resolution_px).fingerprint,
+        "normalization": [start.usage.mean, start.usage.std],
         "weights": weights_digest(start.weights),
         "classes": data.classes,
         "data": DataMetadata.of(data).to_dict(),

@@ -103,7 +103,7 @@ def _verdict(
     *,
     metric: str | None,
 ) -> Verdict | None:
-    """Compare the best finalist with the best rival; None without both."""
+    """Compare the best finalist with the best rival; None without both, or if one is over the target."""
     best = [
         choose_winner(finals, targets_ms=plan.targets_ms, kinds=(kind,))
         for kind in ("final", RIVAL)
@@ -111,6 +111,8 @@ def _verdict(
     finalist, rival = best
     if finalist is None or rival is None:
         return None
+    if finalist.within(plan.targets_ms) != rival.within(plan.targets_ms):
+        return None  # only one of them may be shipped
     if any(test.of(trial)[1] for trial in (finalist, rival)):
         return None  # images at another size that cannot be read any more
     ours, theirs = (test.evidence(trial) for trial in (finalist, rival))

@@ -60,6 +60,23 @@ def test_torchvision_names_are_fetched_once(name, tmp_path, monkeypatch):
     assert count(checkpoint.spec).params == sum(p.numel() for p in network.parameters())
 
 
+class BrokenOffError(Exception):
+    """What a library that fetches may raise."""
+
+
+def test_a_download_that_breaks_off_is_one_line(monkeypatch):
+    timm = pytest.importorskip("timm")
+
+    def create_model(name, pretrained):
+        raise BrokenOffError("peer closed the connection\nafter 3 bytes")
+
+    monkeypatch.setattr(timm, "create_model", create_model)
+    with pytest.raises(
+        InputError, match=r"cannot be fetched \(peer closed the connection\): download"
+    ):
+        published_checkpoint("mobilenetv3_large_100")
+
+
 def test_without_internet_the_message_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
 

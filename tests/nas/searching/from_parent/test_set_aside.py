@@ -4,10 +4,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from nas.data.images import ArraySplit
+from nas.data.load import load_dataset
 from nas.data.streaming import StreamingSplit
-from nas.searching.from_parent.set_aside import fold_size, set_aside
+from nas.searching.from_parent.set_aside import (
+    fold_size,
+    names_aside,
+    set_aside,
+    train_names,
+)
 from tests.nas.drawn_masks import masked_data, masked_scenes
 from tests.nas.searching.from_parent.conftest import IMAGES
 
@@ -90,3 +97,24 @@ def test_masks_set_aside_are_as_large_as_those_held_out() -> None:
     train, val = found[24].train, found[24].val
     assert (train.images.shape, train.targets.shape) == ((29, 3, 32, 32), (29, 32, 32))
     assert (val.images.shape, val.targets.shape) == ((30, 3, 24, 24), (30, 24, 24))
+
+
+def test_a_run_keeps_its_fold_when_images_are_added(tmp_path):
+    rng = np.random.default_rng(0)
+    for label in ("cat", "dog"):
+        for number in range(40):
+            save(tmp_path / label / f"{number}.png", rng)
+    data = load_dataset(str(tmp_path), resolution_px=8)
+    names = names_aside(data, 60, batch_size=1, seed=0)
+    save(tmp_path / "cat" / "00.png", rng)
+    grown = load_dataset(str(tmp_path), resolution_px=8, keep=data.contents)
+    aside = set_aside({8: grown}, 60, batch_size=1, seed=0, before=names)[8]
+    assert len(aside.val) == len(grown.val) + len(names)
+    places = [train_names(grown).index(name) for name in names]
+    assert np.array_equal(aside.val.images[len(grown.val) :], grown.train.images[sorted(places)])
+    assert names_aside(grown, 60, batch_size=1, seed=0) != names
+
+
+def save(path, rng):
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).save(path)

@@ -1,10 +1,13 @@
 """The verdict: a paired difference, and advice that agrees with it."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from latency import Device, Latency
 from nas.engine.trial import Trial
+from nas.searching.results import conclusion
 from nas.searching.results.verdict import Score, Verdict
 from nas.statistics.noise import Noise, faster_finalist
 from nas.tasks.intervals import Difference
@@ -51,15 +54,23 @@ def test_what_is_advised_agrees_with_the_figures(points, ships, sentence, advice
     assert advice in second
 
 
-def test_a_finalist_far_below_a_rival_that_won_is_not_called_as_good():
-    def trial(kind, accuracy, ms):
-        latency = Latency.exactly(ms, Device("lab", "lab"))
-        return Trial(
-            index=0, kind=kind, batch=0, tokens=(), fingerprint=kind, seed=0, accuracy=accuracy,
-            latencies=(latency,), reward=accuracy, params=1, madds=1, error=None,
-            time={"train_s": 1.0},
-        )  # fmt: skip
+def trial(kind, accuracy, ms):
+    latency = Latency.exactly(ms, Device("lab", "lab"))
+    return Trial(
+        index=0, kind=kind, batch=0, tokens=(), fingerprint=kind, seed=0, accuracy=accuracy,
+        latencies=(latency,), reward=accuracy, params=1, madds=1, error=None,
+        time={"train_s": 1.0},
+    )  # fmt: skip
 
+
+def test_a_finalist_over_the_target_is_not_compared_with_a_rival_within_it():
+    """Or the verdict would advise to ship what is too slow."""
+    plan = SimpleNamespace(targets_ms=(1.0,))
+    finals = [trial("final", 0.9, 1.2), trial("rival", 0.8, 0.9)]
+    assert conclusion._verdict(plan, finals, None, finals[1], metric=None) is None
+
+
+def test_a_finalist_far_below_a_rival_that_won_is_not_called_as_good():
     rival, noise = trial("rival", 0.78, 1.05), Noise(2.9, between_seeds=0.5, pairs=2)
     far, near = trial("final", 0.64, 0.64), trial("final", 0.775, 0.9)
     assert faster_finalist([far, rival], rival, noise) is None
