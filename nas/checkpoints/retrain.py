@@ -65,11 +65,7 @@ def train_from_scratch(
             recipe that keeps statistics, of which there are none.
         Diverged: The loss became NaN or infinite.
     """
-    if recipe.frozen_norms:
-        raise InputError(
-            "frozen_norms: true keeps the batch norm statistics of a trained network, and this one has "
-            "random weights: set it to false, or begin with a seed.pt"
-        )
+    recipe.require_new_weights()
     options.setdefault("seed", 0)
     require_crop(data, recipe.evaluation_crop(data.preparation.crop))
     headed = task_of(data.task).headed(spec, classes=len(data.classes))

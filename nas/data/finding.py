@@ -11,13 +11,30 @@ from typing import NamedTuple
 from nas.data import embedded, torchvision_sets
 from nas.data.annotations.folder import format_of, read_box_folder
 from nas.data.folders.class_folders import read_folder
-from nas.data.folders.layout import LayoutName
+from nas.data.folders.layout import LayoutName, split_folders
+from nas.data.folders.listing import subfolders
 from nas.data.image_files.decode import ProgressCallback
 from nas.data.image_files.names import printable
 from nas.data.image_files.opening import MAX_MEGAPIXELS, reason
 from nas.data.image_files.pictures import Pictures
 from nas.data.masks.folder import mask_layout, read_mask_folder
 from search_spaces.errors import InputError
+
+OF_FORMATS = frozenset(
+    [
+        "images",
+        "masks",
+        "labels",
+        "annotations",
+        "Annotations",
+        "JPEGImages",
+        "SegmentationClass",
+        "ImageSets",
+        "leftImg8bit",
+        "gtFine",
+    ]
+)
+"""Folders of annotated data sets, which are no classes."""
 
 
 class Found(NamedTuple):
@@ -107,12 +124,23 @@ def task_of_source(source: str, task: str | None = None) -> str:
     found = tasks_of_source(source)
     if task is None or task in found:
         return task or found[0]
+    if task == "classify" and is_folder(source) and _may_have_classes(expanded(source)):
+        return task
     if is_folder(source) and not expanded(source).is_dir():
         return task  # reported when it is read
     raise InputError(
         f"{printable(source)} is annotated for the task {found[0]}, not for {task}: leave the task out, or "
         "give images with its kind of annotation"
     )
+
+
+def _may_have_classes(root: Path) -> bool:
+    """Return whether an annotated data set's folders may be classes: labelImg writes beside each photo."""
+    if not root.is_dir():
+        return False
+    base = split_folders(root).get("train", root)
+    names = {folder.name for folder in subfolders(base)}
+    return len(names) > 1 and not names & OF_FORMATS
 
 
 def tasks_of_source(source: str) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from nas.data.image_files.unreadable import UnreadableError
 from nas.data.images import Batch, batch_indices
 from nas.data.share import WHOLE, Share
 from nas.short_folder import shorten_sockets
+from search_spaces.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class StreamingSplit:
 
         Raises:
             UnreadableError: An image cannot be read, which is found only when its batch is due.
+            InputError: A process that decodes has died.
         """
         order = batch_indices(len(self), batch_size, generator=generator, drop_last=drop_last)
         shorten_sockets()
@@ -70,7 +72,19 @@ class StreamingSplit:
             # The loader draws a seed for its workers; keep it off torch's global generator.
             generator=torch.Generator(),
         )
-        for batch in loader:
+        batches = iter(loader)
+        while True:
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+            except RuntimeError as error:
+                if "DataLoader worker" not in str(error):
+                    raise
+                raise InputError(
+                    "a process that decodes images has died, perhaps for lack of (shared) memory: give "
+                    "--decoding-workers 0, a smaller batch, or docker run --shm-size 2g"
+                ) from error
             if isinstance(batch, UnreadableError):
                 raise batch
             yield batch

@@ -8,6 +8,7 @@ import logging
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -115,10 +116,20 @@ def require_writable_file(path: Path, *, source: str | Path, is_chosen: bool) ->
         is_chosen: Whether the path is the value of `--output`; a default is never overwritten.
 
     Raises:
-        InputError: It is the input file, its folder does not exist, or the default exists.
+        InputError: It is the input file or a folder, its folder does not exist or cannot be written to, or
+            the default exists.
     """
     not_over(path, source)
     if path.exists() and not is_chosen:
         raise InputError(f"{path} exists: move it away, or choose another --output")
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: give a file as --output")
     if not path.parent.is_dir():
         raise InputError(f"no folder {path.parent}: create it, or choose another --output")
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"{path.parent} cannot be written to ({error.strerror}): choose another --output"
+        ) from error

@@ -51,13 +51,20 @@ class ScheduleConfig(BaseModel):
         return gpus
 
     def require_parts(self, *recipes: Recipe) -> None:
-        """Check that a batch divides among the GPUs of a trial.
+        """Check that a batch divides among the GPUs of a trial, and each part into those of `accumulate`.
 
         Raises:
-            InputError: It does not.
+            InputError: It does not, or a part of a part has one image, of which batch norm cannot take
+                statistics.
         """
         gpus = max(1, int(self.gpus_per_trial))
-        for size in (recipe.batch_size for recipe in recipes):
+        for recipe in recipes:
+            size, parts = recipe.batch_size, recipe.accumulate
+            if parts > 1 and size // gpus < 2 * parts:
+                raise InputError(
+                    f"accumulate is {parts}, but a batch has {size // gpus} images, and each part needs "
+                    f"two: give at most {max(1, size // gpus // 2)}"
+                )
             if size % gpus:
                 raise InputError(
                     f"batch_size is {size}, which does not divide among {gpus} GPUs per trial: give "

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from nas.data.image_files.decode import FilePictures, try_decode
+from nas.data.image_files.formats import is_image, suffixes
 from nas.data.image_files.unreadable import Unreadable
 from nas.export.models import Model
 from search_spaces import InputError
@@ -104,13 +104,13 @@ def find_pictures(given: Iterable[Path]) -> Pictures:
         raise InputError(f"{paths[0]} does not exist: give an image, or a folder with images")
     found: list[Path] = []
     left_out = 0
-    suffixes = Image.registered_extensions()
+    known = suffixes()
     for path in paths:
         if not path.is_dir():
             found.append(path)
             continue
         files = list(_files(path))
-        images = [file for file in files if file.suffix.lower() in suffixes]
+        images = [file for file in files if not file.exists() or is_image(str(file), known)]
         found += images
         left_out += len(files) - len(images)
     if not found:

@@ -61,9 +61,13 @@ class SearchImages:
 
     def normalized_as(self, usage: Usage) -> Self:
         """Return the images with the normalization that a trained network is used to."""
+        return self.normalized(usage.mean, usage.std)
+
+    def normalized(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> Self:
+        """Return the images with another mean and deviation of each channel."""
 
         def changed(data: Dataset) -> Dataset:
-            return replace(data, mean=usage.mean, std=usage.std)
+            return replace(data, mean=mean, std=std)
 
         deployed = {px: changed(data) for px, data in self.deployed.items()}
         return replace(self, proxy=changed(self.proxy), deployed=deployed)

@@ -11,7 +11,7 @@ from nas.searching.config import SearchConfig, parse_config, read_settings
 from nas.searching.defaults import Defaults
 from nas.searching.targets import with_targets
 from nas.tasks import CLASSIFY, task_of
-from nas.training.named_recipes import read_recipe
+from nas.training.named_recipes import NAMED, read_recipe
 from search_spaces.errors import InputError
 from search_spaces.nearest import did_you_mean
 
@@ -163,7 +163,7 @@ _LENGTHS = frozenset({"epochs", "steps", "min_steps"})
 
 
 def _is_another(old: object, new: object) -> bool:
-    """Return whether a different controller is named."""
+    """Return whether a different controller, optimizer or schedule is named."""
     names = [given.get("name") if isinstance(given, Mapping) else given for given in (old, new)]
     return None not in names and names[0] != names[1]
 
@@ -173,12 +173,16 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
     >>> _merge({"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"c": 4}})
     {'a': 1, 'b': {'c': 4, 'd': 3}}
+    >>> _merge({"schedule": {"name": "cosine", "final": 0.1}}, {"schedule": {"name": "constant"}})
+    {'schedule': {'name': 'constant'}}
     """
     merged = dict(base)
     for key, value in over.items():
         old = merged.get(key)
-        if key == "controller" and _is_another(old, value):
-            merged[key] = value  # the options of another controller do not apply
+        if key in NAMED and isinstance(old, str) and isinstance(value, Mapping):
+            old = {"name": old}
+        if key in ("controller", *NAMED) and _is_another(old, value):
+            merged[key] = value  # the options of another one do not apply
         elif isinstance(old, Mapping) and isinstance(value, Mapping) and key != "device":
             replaced = _LENGTHS if _LENGTHS & set(value) else frozenset()
             merged[key] = _merge({k: v for k, v in old.items() if k not in replaced}, value)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from nas.tasks.display import Matrix
 
 if TYPE_CHECKING:
     from nas.tasks.classification import Answers
+
+MOST_DRAWN = 200
+"""Classes of a drawn matrix."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +82,18 @@ class Confusion:
         return sorted({index for pair in self.counts for index in pair})
 
     def chart(self) -> Matrix:
-        """Return the matrix of the classes that occur."""
-        seen = self.seen()
+        """Return the matrix of the classes that occur; of very many, those that are confused most."""
+        seen, note = self.seen(), "Rows: the label; columns: the class that the network predicts."
+        if len(seen) > MOST_DRAWN:
+            confused = (index for pair in self.mistakes() for index in pair[:2])
+            seen = sorted(islice(dict.fromkeys(chain(confused, seen)), MOST_DRAWN))
+            note += (
+                f" Of the {len(self.seen()):,} classes, the {MOST_DRAWN} that are confused most."
+            )
         names = tuple(self.classes[index] for index in seen)
         return Matrix(
             title="Confusion",
-            note="Rows: the label; columns: the class that the network predicts.",
+            note=note,
             unit="images",
             rows=names,
             columns=names,

@@ -14,6 +14,9 @@ from search_spaces.spec import read_yaml
 FOLDER = Path(__file__).parent / "recipes"
 NAMES = ("proxy", "paper", "photos", "finetune", "detect", "segment")
 
+NAMED = ("optimizer", "schedule")
+"""Settings that are a name, or a name with options of its own."""
+
 LENGTHS = ("epochs", "steps")
 """Settings of which one replaces the other, and `min_steps`."""
 
@@ -46,12 +49,16 @@ def _changed(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
     >>> _changed({"epochs": 9, "augment": {"hue": 0.1, "flip": True}}, {"augment": {"hue": 0.2}})
     {'epochs': 9, 'augment': {'hue': 0.2, 'flip': True}}
+    >>> _changed({"optimizer": "sgd"}, {"optimizer": {"momentum": 0.95}})
+    {'optimizer': {'name': 'sgd', 'momentum': 0.95}}
     """
     if any(changes.get(key) is not None for key in LENGTHS):
         base = {key: value for key, value in base.items() if key not in (*LENGTHS, "min_steps")}
     merged = base | changes
     for key, value in changes.items():
         below = base.get(key)
+        if key in NAMED and isinstance(below, str):
+            below = {"name": below}
         if not isinstance(value, dict) or not isinstance(below, dict):
             continue
         if value.get("name", below.get("name")) == below.get("name"):

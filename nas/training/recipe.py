@@ -18,6 +18,7 @@ from nas.data.image_files.preparation import LEAST_CROP
 from nas.schema import SETTINGS, Fraction, Strength
 from nas.tasks.settings import Augment as Augment
 from nas.tasks.settings import DetectSettings, SegmentSettings
+from search_spaces.errors import InputError
 
 DEFAULT_EPOCHS = 5.0
 
@@ -280,6 +281,18 @@ class Recipe(BaseModel):
         if self.rate_batch is None:
             return self.learning_rate
         return self.learning_rate * self.batch_size / self.rate_batch
+
+    def require_new_weights(self) -> None:
+        """Check that it can train a network from new weights.
+
+        Raises:
+            InputError: It keeps batch norm statistics, of which there are none.
+        """
+        if self.frozen_norms:
+            raise InputError(
+                "frozen_norms: true keeps the batch norm statistics of a trained network, and this one has "
+                "random weights: set it to false, or begin with a seed.pt"
+            )
 
     def evaluation_crop(self, kept: float = 1.0) -> float:
         """Return the fraction of the shorter side that evaluation sees.

@@ -29,11 +29,13 @@ class ImageOptions(OptionGroup):
         ),
     ] = None
     max_megapixels: Annotated[
-        float | None, typer.Option(help="Reject images larger than this; 400.")
+        float | None, typer.Option(help="Reject images of more megapixels; 400.")
     ] = None
     memory_limit_mb: Annotated[
         int | None,
-        typer.Option(help="Images that need more memory are decoded while they are read; 4096."),
+        typer.Option(
+            help="Memory for images in MB; if they need more, they are decoded as they are used; 4096."
+        ),
     ] = None
     decoding_workers: Annotated[
         int | None, typer.Option(help="Processes of a training that decode images then.")

@@ -79,6 +79,8 @@ def begin(
     how = read_recipe(chosen, recipe.settings(), base=default)
     schedule = options.schedule()
     schedule.require_parts(how)
+    if start is None:
+        how.require_new_weights()
     if options.cpus_per_worker is not None and not schedule.on_ray:
         raise InputError("--cpus-per-worker applies to --workers or --ray-address: add one of them")
     device = usable_device(options.device or "auto", on_ray=schedule.on_ray)
@@ -172,8 +174,11 @@ def _output(config: TrainConfig, options: TrainOptions) -> Path:
 
 def _free_output(name: str) -> Path:
     """Return NAME-trained.pt, or NAME-trained-2.pt and so on if an earlier training wrote that."""
-    names = (f"{stem(name)}-trained{more}.pt" for more in chain([""], (f"-{n}" for n in count(2))))
-    return next(path for path in map(Path(name).with_name, names) if not path.exists())
+    place = Path(name)
+    place = place if place.name and place.name != ".." else place.resolve()
+    endings = chain([""], (f"-{number}" for number in count(2)))
+    names = (f"{stem(str(place))}-trained{ending}.pt" for ending in endings)
+    return next(path for path in map(place.with_name, names) if not path.exists())
 
 
 def _crop(recipe: Recipe, start: Checkpoint | None) -> float:

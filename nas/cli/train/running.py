@@ -89,7 +89,8 @@ class TrainingJob:
     def _taught(self) -> str:
         if self.config.teacher is None or self.teacher is None:
             return ""
-        return f", with {self.config.teacher.path} ({self.teacher.px} px) as teacher"
+        px = "" if self.teacher.px is None else f" ({self.teacher.px} px)"
+        return f", with {self.config.teacher.path}{px} as teacher"
 
     def _where(self) -> str:
         schedule, device = self.config.schedule, self.config.device
@@ -115,6 +116,7 @@ class TrainingJob:
             keeper = StateKeeper(self.folder.path)
             try:
                 done = self._train(keeper, console)
+                self._write(done, keeper)
             except (KeyboardInterrupt, InputError, OSError, RunStoppedError) as error:
                 again = command(f"train --resume {quoted(self.folder.path)}")
                 console.print(f"to resume: {again}", soft_wrap=True)
@@ -123,17 +125,21 @@ class TrainingJob:
                 raise
             except (BatchTooLarge, Diverged) as error:
                 raise InputError(f"{self.config.network}: {error}") from error
-            write_whole(self.config.output, checkpoint_bytes(done.checkpoint))
-            best = done.result.best
-            if best is not None and best.accuracy > done.result.accuracy:
-                other = replace(done.checkpoint, weights=best.weights)
-                write_whole(self.folder / "best.pt", checkpoint_bytes(other))
-            metric = task_of(self.data.task).metric.name
-            draw_curves(keeper.history, self.folder / "curves.png", metric=metric)
-            write_whole(self.folder / RESULT, json.dumps(self.summary(done), indent=1))
-            keeper.finish()
-            (self.folder / START).unlink(missing_ok=True)
         return done
+
+    def _write(self, done: Retrained, keeper: StateKeeper) -> None:
+        """Write the files of a finished training."""
+        assert self.folder is not None
+        write_whole(self.config.output, checkpoint_bytes(done.checkpoint))
+        best = done.result.best
+        if best is not None and best.accuracy > done.result.accuracy:
+            other = replace(done.checkpoint, weights=best.weights)
+            write_whole(self.folder / "best.pt", checkpoint_bytes(other))
+        metric = task_of(self.data.task).metric.name
+        draw_curves(keeper.history, self.folder / "curves.png", metric=metric)
+        write_whole(self.folder / RESULT, json.dumps(self.summary(done), indent=1))
+        keeper.finish()
+        (self.folder / START).unlink(missing_ok=True)
 
     def _train(self, keeper: StateKeeper, console: Console) -> Retrained:
         epoch_steps = self.config.recipe.epoch_steps(len(self.data.train))

@@ -129,7 +129,7 @@ def _reduced(
 
 
 def _to_rgb(image: Image.Image, background: str, highest: int | None) -> Image.Image:
-    if image.mode == "RGB":
+    if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if is_deep(image):
         assert highest is not None

@@ -94,6 +94,12 @@ class FromScratch:
         if weights_from is not None:
             overlap = Overlap.of(space, weights_from)
             images = images.normalized_as(weights_from.usage)
+        elif by_recipe and recipe.normalization != "data":
+            from nas.checkpoints.usage import NORMALIZATIONS  # imports torch
+
+            images = images.normalized(*NORMALIZATIONS[recipe.normalization])
+        if by_recipe and warm is None and overlap is None:
+            recipe.require_new_weights()
         taught = read_teacher(options.teacher, run, by_recipe=by_recipe)
         if by_recipe and fidelity is not None:
             fidelity = as_it_trains(fidelity, recipe, train_images=len(data.train))

@@ -138,3 +138,12 @@ def test_larger_training_images_count_against_the_memory(photos: str) -> None:
     assert in_memory(beside=[(80, 80)])
     assert not in_memory(train_px=256)
     assert not in_memory(beside=[(80, 256)])
+
+
+def test_a_color_that_stands_for_transparency_is_laid_on_the_background(tmp_path: Path) -> None:
+    image = Image.new("RGB", (32, 32))
+    image.paste((200, 10, 20), (8, 8, 24, 24))
+    image.save(tmp_path / "a.png", transparency=(0, 0, 0))
+    square = decode(pictures(tmp_path / "a.png"), 0, size_px=32)
+    assert square[:, 0, 0].tolist() == [255, 255, 255]
+    assert square[:, 16, 16].tolist() == [200, 10, 20]

@@ -11,6 +11,7 @@ from nas.data.images import ArraySplit, Dataset
 from nas.tasks import TASKS, task_of
 from nas.tasks.classification import Answers, Classification
 from nas.tasks.conformance import check_task
+from nas.tasks.confusion import Confusion
 from nas.tasks.intervals import wilson
 from nas.tasks.settings import Augment
 from nas.training.evaluate import evaluate, evidence
@@ -115,3 +116,12 @@ def test_a_plug_in_is_found_by_its_entry_point(tmp_path, monkeypatch) -> None:
 def test_looking_tasks_up_does_not_load_torch() -> None:
     code = "import sys, nas.tasks; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_of_very_many_classes_those_that_are_confused_are_drawn():
+    names = tuple(f"class {index}" for index in range(500))
+    counts = {(index, index): 3 for index in range(500)} | {(499, 498): 5}
+    chart = Confusion(names, counts).chart()
+    assert len(chart.rows) == 200
+    assert {"class 498", "class 499"} <= {*chart.rows}
+    assert "Of the 500 classes, the 200 that are confused most." in chart.note

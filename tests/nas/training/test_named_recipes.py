@@ -52,6 +52,10 @@ def test_a_file_changes_single_keys_of_its_base(tmp_path):
             "schedule": Recipe(schedule="cosine").schedule,
         }
     )
+    finetune = read_recipe("finetune")
+    path.write_text("base: finetune\noptimizer: {momentum: 0.95}\n")
+    assert finetune.optimizer.name == "sgd"
+    assert read_recipe(path).optimizer == finetune.optimizer.model_copy(update={"momentum": 0.95})
     path.write_text("base: photos\nmin_steps: 2000\n")
     assert (read_recipe(path).epochs, read_recipe(path).min_steps) == (40, 2000)
     assert read_recipe(path, {"steps": 9}).min_steps is None

@@ -172,6 +172,14 @@ def test_wrong_options(train, tmp_path, monkeypatch, more, expected):
     assert not (tmp_path / "runs").exists()
 
 
+def test_an_output_that_cannot_be_written_is_refused_at_once(train, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models").mkdir()
+    status, _, err = train("models")
+    assert (status, "models is a folder: give a file as --output" in err) == (2, True)
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

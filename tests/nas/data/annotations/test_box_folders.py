@@ -342,6 +342,16 @@ def test_what_is_not_recognized_says_what_boxes_need(tmp_path):
         load_dataset(str(tmp_path))
 
 
+def test_class_folders_with_boxes_can_be_classified(tmp_path):
+    for name in ("cat", "dog"):
+        for number in range(4):
+            photo(tmp_path / name / f"{number}.jpg")
+            (tmp_path / name / f"{number}.xml").write_text(xml([(name, (0, 0, 9, 9))]))
+    assert task_of_source(str(tmp_path)) == "detect"
+    data = load_dataset(str(tmp_path), resolution_px=32, task="classify")
+    assert (data.task, data.classes) == ("classify", ("cat", "dog"))
+
+
 def test_corrected_boxes_are_a_change_of_the_data(tmp_path):
     voc(tmp_path)
     before = read_box_folder(tmp_path, max_megapixels=1).splits
