@@ -56,7 +56,7 @@ class Detection(DenseTask):
         "detect",
         "detect",
         trial_steps=60,
-        final_epochs=16,
+        final_epochs=None,
         teacher_weight=0.0,
         quick=Quick(px=96, parent_epochs=15, final_epochs=6),
     )
