@@ -74,14 +74,14 @@ def _adb(argument: str) -> LatencySource:
         runtime = adb.AdbRuntime(Phone(serial), benchmark=str(options["benchmark"]) or None)
         return measured(runtime, adb.TIMING)
 
-    if named != EVERY and "+" not in named:
-        return opened(named or None)
-    if named != EVERY:
+    if named == EVERY:
+        serials = sorted(attached_phones(), key=lambda serial: (":" in serial, serial))  # USB first
+        if not serials:
+            return opened(None)  # raises the error that explains why
+        return open_pool([partial(opened, serial) for serial in serials], once=True)
+    if "+" in named:
         return open_pool([partial(opened, serial) for serial in named.split("+")])
-    serials = sorted(attached_phones(), key=lambda serial: (":" in serial, serial))  # USB first
-    if not serials:
-        return opened(None)  # raises the error that explains why
-    return open_pool([partial(opened, serial) for serial in serials], once=True)
+    return opened(named or None)
 
 
 def _command(argument: str) -> LatencySource:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ from nas.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from nas.checkpoints.retrain import fine_tuned
 from nas.data.images import ArraySplit
 from nas.data.load import ImageSource, open_source
+from nas.statistics.confidence_intervals import mean_with_interval
 from nas.tasks import task_of
 from nas.tasks.augmentation.augment import normalize
 from nas.tasks.detection.evidence import Detections
@@ -44,8 +45,6 @@ from nas.training.recipe import Recipe
 from search_spaces.network import Network
 
 RECIPES = {"detect": "detect", "segment": "segment"}
-T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
-"""Student's t by number of seeds."""
 
 WARM_UP, TIMED, TURNS = 3, 8, 3
 
@@ -210,8 +209,8 @@ def report(rows: list[dict[str, Any]]) -> None:
         for a, b in zip(by_name["ours"], by_name["torchvision"], strict=True)
     ]
     if len(apart) > 1:
-        half = T_95[len(apart)] * stdev(apart) / len(apart) ** 0.5
-        print(f"difference {mean(apart):+.1f} (+- {half:.1f}, t over {len(apart)} seeds)")
+        points, half = mean_with_interval(apart)
+        print(f"difference {points:+.1f} (+- {half:.1f}, t over {len(apart)} seeds)")
 
 
 def _mean(rows: list[dict[str, Any]], key: str) -> str:

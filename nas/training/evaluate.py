@@ -75,7 +75,7 @@ def evidence(
     module.eval()
     meter = task_of(task).meter(spec=spec_of(module))
     fitting = batch_size or MOST_IMAGES
-    for images, targets in split.batches(fitting if batch_size else MOST_IMAGES, share=share):
+    for images, targets in split.batches(fitting, share=share):
         if batch_size is None:
             fitting = min(fitting, max(1, MOST_PIXELS // (images.shape[-2] * images.shape[-1])))
         done = 0

@@ -64,8 +64,8 @@ class WeightsOptions(OptionGroup):
         str | None,
         typer.Option(
             metavar="imagenet|inception|none",
-            help="Of the images: by ImageNet's mean and deviation, or to -1..1, as for TensorFlow's "
-            "weights and torchvision's SSDLite. Default: what is usual for the weights.",
+            help="Of the images: by ImageNet's mean and deviation; to -1..1, as for TensorFlow's weights "
+            "and torchvision's SSDLite; or to 0..1 alone. Default: what is usual for the weights.",
         ),
     ] = None
     center_crop: Annotated[

@@ -79,7 +79,7 @@ class Checks:
 
         bad = for_each(len(pairs), look, progress=self.progress)
         if values == {0, IGNORED} and not bad and good.isdisjoint(stamps):
-            self._refuse_binary()
+            self._refuse_binary(pairs[0].mask.parent)
         sound = {
             stamp for index, stamp in enumerate(stamps) if stamp is not None and index not in bad
         }
@@ -87,13 +87,13 @@ class Checks:
             self.memory.write(sound)
         return fits, [Problem(one.name, one.reason) for one in bad.values()]
 
-    def _refuse_binary(self) -> None:
+    def _refuse_binary(self, folder: Path) -> None:
         """Refuse masks whose objects are all ignored: programs write binary masks of 0 and 255."""
         classes = self.found.classes
         if len(classes) > 1:
             raise InputError(
-                f"no mask has {classes[1]!r}, which is 1, and {IGNORED} is ignored: save masks with 1 in "
-                f"place of {IGNORED}"
+                f"{shown(folder)}: no mask has {classes[1]!r}, which is 1, and {IGNORED} is ignored: "
+                f"save masks with 1 in place of {IGNORED}"
             )
 
     def _fit(self, one: MaskedImage) -> Fit:
