@@ -61,6 +61,29 @@ def same_padding(x: Tensor, kernel: int, stride: int) -> tuple[int, int, int, in
     return left, right, top, bottom
 
 
+class DilatedConv2d(nn.Conv2d):
+    """Dilated convolution that keeps the size of its maps, and whose gradients are fast on a CPU.
+
+    With dilation d, an output depends only on inputs whose rows and columns differ from its own by
+    multiples of d. The map falls apart into d^2 smaller ones, each convolved without dilation, for which
+    oneDNN has fast kernels. The result is the same; a step takes as long at most, a quarter on small maps.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve maps (batch, cin, h, w) to (batch, cout, h, w)."""
+        if not (self.training and torch.is_grad_enabled() and x.device.type == "cpu"):
+            return super().forward(x)
+        rate, (height, width) = self.dilation[0], x.shape[-2:]
+        lines = functional.pad(x, (0, -width % rate, 0, -height % rate)).permute(0, 2, 3, 1)
+        split = lines.unflatten(2, (-1, rate)).unflatten(1, (-1, rate)).permute(0, 2, 4, 1, 3, 5)
+        parts = split.flatten(0, 2).permute(0, 3, 1, 2)  # (batch * d^2, cin, h / d, w / d)
+        edge = self.kernel_size[0] // 2
+        convolved = functional.conv2d(parts, self.weight, padding=edge, groups=self.groups)
+        whole = convolved.permute(0, 2, 3, 1).unflatten(0, (len(x), rate, rate))
+        joined = whole.permute(0, 3, 1, 4, 2, 5).flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)
+        return joined[..., :height, :width]
+
+
 def _convolution(
     cin: int, cout: int, kernel: int, *, stride: int, dilation: int, groups: int, padding: Padding
 ) -> nn.Conv2d:
@@ -68,7 +91,8 @@ def _convolution(
     # At stride 1 an odd kernel is padded alike on both sides, as in torch.
     same = padding == "same" and stride > 1
     edge = 0 if same else dilation * (kernel // 2)
-    made = SameConv2d if same else nn.Conv2d
+    plain = DilatedConv2d if dilation > 1 and stride == 1 else nn.Conv2d
+    made = SameConv2d if same else plain
     return made(cin, cout, kernel, stride, edge, dilation, groups, bias=False)
 
 

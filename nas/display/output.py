@@ -77,8 +77,8 @@ def show_warnings() -> None:
 
 
 def results() -> Console:
-    """Create a console for result tables, at least 112 columns wide so that none are cut."""
-    return Console(highlight=False, markup=False, width=max(Console().width, 112))
+    """Create a console for result tables, at least 120 columns wide so that none are cut."""
+    return Console(highlight=False, markup=False, width=max(Console().width, 120))
 
 
 def noted(why: str, text: str) -> Text:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from search_spaces.channels import channel_counts, class_tensors, tensor_spaces
 from search_spaces.heads.named import with_head
 from search_spaces.heads.specs import LRASPPHead
 from search_spaces.heads.transforms import dilate, halve_tail, lraspp, raspp, ssdlite
+from search_spaces.layers import DilatedConv2d
 from search_spaces.network import Network, build
 from search_spaces.spec import from_dict, to_dict
 from search_spaces.torchvision_keys import to_torchvision
@@ -214,6 +216,26 @@ def test_dilation_keeps_the_size_and_the_field_of_view():
         network = build(dilated)
         assert network.blocks(network.stem(torch.zeros(2, 3, 64, 64))).shape[-1] == 4
     assert [block.dilation for block in dilate(spec, 8).blocks[-5:]] == [2, 2, 4, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "dilation", "groups"),
+    [((8, 8), 5, 2, 6), ((7, 9), 3, 2, 6), ((5, 3), 3, 4, 1), ((1, 1), 3, 2, 6)],
+)
+def test_training_a_dilated_convolution_gives_torchs_outputs_and_gradients(
+    size, kernel, dilation, groups
+):
+    conv = DilatedConv2d(
+        6, 6, kernel, padding=dilation * (kernel // 2), dilation=dilation, groups=groups, bias=False
+    ).double()
+    maps = torch.randn(2, 6, *size, dtype=torch.float64, requires_grad=True)
+    slope = torch.randn(2, 6, *size, dtype=torch.float64)
+    found = []
+    for layer in (conv.train(), partial(nn.Conv2d.forward, conv)):
+        out = layer(maps)
+        found.append((out, *torch.autograd.grad((out * slope).sum(), [maps, conv.weight])))
+    for own, wanted in zip(*found, strict=True):
+        torch.testing.assert_close(own, wanted)
 
 
 def test_sigmoid_scores_begin_rare():

@@ -103,7 +103,7 @@ def _measured(rows: Sequence[Row], device: str) -> list[Row]:
             raise InputError(
                 f"--device {device} estimates latencies: give one that measures, as cpu"
             )
-        if "onnx" not in getattr(source.runtime, "formats", ()):
+        if ".onnx" not in getattr(source.runtime, "formats", ()):
             raise InputError(f"--device {device} does not run ONNX: give one that does, as cpu")
         with waiting(messages(), f"measuring {len(chosen)} networks on {source.device.name}"):
             models = [

@@ -27,18 +27,34 @@ def cross_entropy(
     """Sum the cross entropy of pixels, in nats; ignored pixels count nothing.
 
     Args:
-        logits: float32 (N, classes, h, w).
+        logits: (N, classes, h, w), of any floating type.
         masks: uint8 (N, H, W).
         smoothing: Fraction of the target spread evenly over classes.
 
     Returns:
         The sum, and the number of pixels that it is of.
     """
-    full = enlarged(logits, masks.shape[-2:])
+    full = _enlarged_by_products(logits.float(), masks.shape[-2:])
     summed = functional.cross_entropy(
         full, masks.long(), ignore_index=IGNORED, reduction="sum", label_smoothing=smoothing
     )
     return summed, (masks != IGNORED).sum()
+
+
+def _enlarged_by_products(logits: Tensor, size: torch.Size) -> Tensor:
+    """Enlarge as `enlarged` does, by two matrix products: their gradients take half of the time."""
+    if logits.shape[-2:] == size:
+        return logits
+    down, across = (
+        _weights(*sides, logits.device) for sides in zip(logits.shape[-2:], size, strict=True)
+    )
+    return down.T @ (logits @ across)
+
+
+def _weights(small: int, large: int, device: torch.device) -> Tensor:
+    """Return what each of `small` places gives to each of `large` ones, float32 (small, large)."""
+    unit = torch.eye(small, device=device)
+    return functional.interpolate(unit[None], size=large, mode="linear")[0]
 
 
 def parts(logits: Tensor, masks: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

@@ -1,9 +1,11 @@
 """The paper's tables of dense tasks: our counts beside the published ones."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from nas.cli.commands import table
 from search_spaces import count
 from search_spaces.references.published import detectors, segmenters
 
@@ -41,6 +43,16 @@ def test_json_has_every_row(nas):
     assert len(rows) == len(segmenters())
     assert rows[-1]["published"]["params_m"] == 3.221538
     assert rows[-1]["latency"] is None
+
+
+def test_latencies_are_measured(nas, monkeypatch):
+    small = [
+        replace(one, width_px=64, spec=replace(one.spec, resolution=64)) for one in detectors()[-2:]
+    ]
+    monkeypatch.setitem(table.TABLES, "detection", lambda: tuple(small))
+    code, out, _ = nas("table", "detection", "--device", "cpu", "--json")
+    assert code == 0
+    assert all(row["latency"]["median_ms"] > 0 for row in json.loads(out))
 
 
 @pytest.mark.parametrize(

@@ -132,12 +132,15 @@ def logits_and_masks() -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_the_loss_is_torchs_cross_entropy_of_enlarged_logits(smoothing: float) -> None:
     logits, masks = logits_and_masks()
+    logits.requires_grad_()
     found = Segmentation().loss(logits, masks, Recipe(label_smoothing=smoothing), spec=None)
     full = functional.interpolate(logits, size=(16, 16), mode="bilinear", align_corners=False)
     wanted = functional.cross_entropy(
         full, masks.long(), ignore_index=255, label_smoothing=smoothing
     )
     assert torch.allclose(found, wanted, rtol=1e-5)
+    slopes = (torch.autograd.grad(loss, logits)[0] for loss in (found, wanted))
+    torch.testing.assert_close(*slopes)
 
 
 def test_a_batch_without_pixels_that_count_has_no_loss() -> None:
