@@ -75,13 +75,14 @@ class DilatedConv2d(nn.Conv2d):
             return super().forward(x)
         rate, (height, width) = self.dilation[0], x.shape[-2:]
         lines = functional.pad(x, (0, -width % rate, 0, -height % rate)).permute(0, 2, 3, 1)
-        split = lines.unflatten(2, (-1, rate)).unflatten(1, (-1, rate)).permute(0, 2, 4, 1, 3, 5)
-        parts = split.flatten(0, 2).permute(0, 3, 1, 2)  # (batch * d^2, cin, h / d, w / d)
+        batch, h, w = len(x), lines.shape[1] // rate, lines.shape[2] // rate
+        split = lines.reshape(batch, h, rate, w, rate, -1).permute(0, 2, 4, 1, 3, 5)
+        parts = split.reshape(batch * rate**2, h, w, -1).permute(0, 3, 1, 2)
         edge = self.kernel_size[0] // 2
         convolved = functional.conv2d(parts, self.weight, padding=edge, groups=self.groups)
-        whole = convolved.permute(0, 2, 3, 1).unflatten(0, (len(x), rate, rate))
-        joined = whole.permute(0, 3, 1, 4, 2, 5).flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)
-        return joined[..., :height, :width]
+        whole = convolved.permute(0, 2, 3, 1).reshape(batch, rate, rate, h, w, -1)
+        joined = whole.permute(0, 3, 1, 4, 2, 5).reshape(batch, h * rate, w * rate, -1)
+        return joined.permute(0, 3, 1, 2)[..., :height, :width]
 
 
 def _convolution(
