@@ -9,14 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from onnxruntime import InferenceSession
 from PIL import Image
 
 from nas.checkpoints.checkpoint import checkpoint_bytes
 from nas.cli.main import main
+from nas.tasks import task_of
 from tests.deploying import CLASSES, trained_checkpoint, write_photos
+from tests.nas.export.test_postprocess import seed as drawn_seed
 
 PAGE = (Path(__file__).parents[1] / "docs/how-to/deploy.md").read_text(encoding="utf-8")
-LINES, ENDING = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+LINES, ENDING, ANCHORS, BOXES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.fixture
@@ -105,6 +109,29 @@ def test_predict_gives_the_lines_probabilities(nas, photos, tmp_path):
         shares = {CLASSES[g["index"]]: g["probability"] for g in one["predictions"]}
         assert {g["class"] for g in one["predictions"]} == set(CLASSES)
         assert [shares[name] for name in CLASSES] == pytest.approx(powers / powers.sum(), abs=1e-5)
+
+
+def test_the_lines_for_a_detector_find_its_boxes(nas, tmp_path):
+    seed = drawn_seed("ssdlite")
+    (tmp_path / "cards-v2.pt").write_bytes(checkpoint_bytes(seed))
+    nas("export", "cards-v2.pt", "--json")
+    names = {"np": np}
+    exec(compile(ANCHORS + BOXES, "docs/how-to/deploy.md", "exec"), names)
+    side = seed.spec.resolution
+    image = np.random.default_rng(0).normal(size=(1, 3, side, side)).astype(np.float32)
+    scores, offsets = InferenceSession("cards-v2.onnx").run(None, {"image": image})
+    wanted = task_of("detect").predictions(
+        (torch.from_numpy(scores), torch.from_numpy(offsets)), spec=seed.spec
+    )[0]
+    least = float(wanted.scores[40])
+    rows = names["boxes"](scores[0], offsets[0], np.load("anchors.npy"), least=least)
+    assert len(rows) == 40
+    classes, chances, corners = zip(
+        *((kind, score, box) for kind, score, *box in rows), strict=True
+    )
+    assert list(classes) == wanted.classes[:40].tolist()
+    assert chances == pytest.approx(wanted.scores[:40].tolist(), abs=1e-6)
+    np.testing.assert_allclose(corners, wanted.corners[:40].numpy(), atol=1e-6)
 
 
 @pytest.mark.skipif("MOBILE_NAS_PHOTOS" not in os.environ, reason="MOBILE_NAS_PHOTOS has photos")
