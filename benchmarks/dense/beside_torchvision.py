@@ -15,8 +15,9 @@ import argparse
 import itertools
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -63,10 +64,12 @@ def ours(start: Checkpoint, images: ImageSource, recipe: Recipe, px: int, seed: 
     return fine_tuned(begun, data, recipe, seed=seed, on_progress=_say).network()
 
 
-def theirs(start: Checkpoint, images: ImageSource, recipe: Recipe, px: int, seed: int) -> nn.Module:
-    """Train torchvision's network."""
+def theirs(
+    start: Checkpoint, images: ImageSource, recipe: Recipe, px: int, seed: int, *, times: float
+) -> nn.Module:
+    """Train torchvision's network, at so many times its learning rate."""
     torch.manual_seed(seed)
-    network, steps = their_training(start, images, recipe, px)
+    network, steps = their_training(start, images, recipe, px, times=times)
     done, total = 0, len(images.pictures["train"]) * round(recipe.epochs or 0)
     for count in steps:
         done += count
@@ -76,7 +79,7 @@ def theirs(start: Checkpoint, images: ImageSource, recipe: Recipe, px: int, seed
 
 
 def their_training(
-    start: Checkpoint, images: ImageSource, recipe: Recipe, px: int
+    start: Checkpoint, images: ImageSource, recipe: Recipe, px: int, *, times: float = 1
 ) -> tuple[nn.Module, Iterator[int]]:
     """Return torchvision's network, and the steps of its training, each with the number of its images."""
     pictures, classes = images.pictures["train"], len(images.classes)
@@ -84,11 +87,11 @@ def their_training(
     if images.task == "detect":
         detector = reference.detector(start, classes=classes, px=px)
         return detector, reference.train_detector(
-            detector, pictures, batch_size=batch_size, epochs=epochs
+            detector, pictures, batch_size=batch_size, epochs=epochs, times=times
         )
     segmenter = reference.segmenter(start, classes=classes)
     return segmenter, reference.train_segmenter(
-        segmenter, pictures, start, px=px, batch_size=batch_size, epochs=epochs
+        segmenter, pictures, start, px=px, batch_size=batch_size, epochs=epochs, times=times
     )
 
 
@@ -171,10 +174,13 @@ def compare(start: Checkpoint, images: ImageSource, recipe: Recipe, given: Any) 
         "px": given.px,
         "recipe": recipe.model_dump(mode="json"),
     }
-    for seed, (name, train) in itertools.product(
-        range(given.seeds), {"ours": ours, "torchvision": theirs}.items()
-    ):
-        if given.only not in (None, name):
+    their_name = "torchvision" + (f" at {given.times:g} times its rate" if given.times != 1 else "")
+    trainings: dict[str, Callable[..., nn.Module]] = {
+        "ours": ours,
+        their_name: partial(theirs, times=given.times),
+    }
+    for seed, (name, train) in itertools.product(range(given.seeds), trainings.items()):
+        if given.only is not None and not name.startswith(given.only):
             continue
         if any(one["key"] == key and (one["name"], one["seed"]) == (name, seed) for one in known):
             continue
@@ -189,25 +195,22 @@ def compare(start: Checkpoint, images: ImageSource, recipe: Recipe, given: Any) 
         known.append(line)
         print(f"  {100 * result['metric']:.1f} on {len(images.pictures['test'])} test photos")
     if given.only is None:
-        report([one for one in known if one["key"] == key])
+        report([one for one in known if one["key"] == key and one["name"] in trainings])
 
 
 def report(rows: list[dict[str, Any]]) -> None:
     """Print the means of both, and their difference over seeds."""
     by_name = {
         name: sorted((one for one in rows if one["name"] == name), key=lambda one: one["seed"])
-        for name in ("ours", "torchvision")
+        for name in sorted({one["name"] for one in rows})  # ours is the first
     }
     for name, found in by_name.items():
         extra = next(k for k in found[0] if k in ("ap50", "pixel_accuracy"))
         print(
-            f"{name:12} {_mean(found, 'metric')}  {extra} {_mean(found, extra)}  "
+            f"{name:34} {_mean(found, 'metric')}  {extra} {_mean(found, extra)}  "
             f"{[round(100 * one['metric'], 1) for one in found]}"
         )
-    apart = [
-        100 * (a["metric"] - b["metric"])
-        for a, b in zip(by_name["ours"], by_name["torchvision"], strict=True)
-    ]
+    apart = [100 * (a["metric"] - b["metric"]) for a, b in zip(*by_name.values(), strict=True)]
     if len(apart) > 1:
         points, half = mean_with_interval(apart)
         print(f"difference {points:+.1f} (+- {half:.1f}, t over {len(apart)} seeds)")
@@ -266,6 +269,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--recipe", help="ours; default: detect or segment")
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--times", type=float, default=1, help="of torchvision's learning rate (1)")
     parser.add_argument("--only", choices=["ours", "torchvision"], help="train one of them")
     parser.add_argument("--speed", action="store_true", help="time steps instead of training")
     parser.add_argument("--out", type=Path, default=Path("beside_torchvision.jsonl"))

@@ -190,14 +190,9 @@ class _Masks(torch.utils.data.Dataset[Any]):
         return pixels, mask.long()
 
 
-def _loader(dataset: Any, batch_size: int, *, workers: int, collate: Any = None) -> Any:
+def _loader(dataset: Any, batch_size: int, *, collate: Any = None) -> Any:
     return DataLoader(
-        dataset,
-        batch_size=batch_size,
-        shuffle=True,
-        num_workers=workers,
-        drop_last=True,
-        collate_fn=collate,
+        dataset, batch_size=batch_size, shuffle=True, drop_last=True, collate_fn=collate
     )
 
 
@@ -206,11 +201,11 @@ def _pairs(batch: list[Any]) -> tuple[Any, ...]:
 
 
 def train_detector(
-    network: SSD, pictures: Pictures, *, batch_size: int, epochs: int, workers: int = 0
+    network: SSD, pictures: Pictures, *, batch_size: int, epochs: int, times: float = 1
 ) -> Iterator[int]:
-    """Train a detector; yield the number of images after each step."""
-    loader = _loader(_Boxes(pictures), batch_size, workers=workers, collate=_pairs)
-    rate = DETECTION_RATE * batch_size / DETECTION_BATCH
+    """Train a detector at so many times its rate; yield the number of images after each step."""
+    loader = _loader(_Boxes(pictures), batch_size, collate=_pairs)
+    rate = times * DETECTION_RATE * batch_size / DETECTION_BATCH
     optimizer = torch.optim.SGD(
         network.parameters(), rate, momentum=MOMENTUM, weight_decay=DETECTION_DECAY
     )
@@ -240,11 +235,11 @@ def train_segmenter(
     px: int,
     batch_size: int,
     epochs: int,
-    workers: int = 0,
+    times: float = 1,
 ) -> Iterator[int]:
-    """Train a segmentation network; yield the number of images after each step."""
-    loader = _loader(_Masks(pictures, classifier, px), batch_size, workers=workers)
-    rate = SEGMENTATION_RATE * batch_size / SEGMENTATION_BATCH
+    """Train a segmentation network in the same way."""
+    loader = _loader(_Masks(pictures, classifier, px), batch_size)
+    rate = times * SEGMENTATION_RATE * batch_size / SEGMENTATION_BATCH
     optimizer = torch.optim.SGD(
         network.parameters(), rate, momentum=MOMENTUM, weight_decay=SEGMENTATION_DECAY
     )
