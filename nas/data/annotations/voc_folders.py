@@ -6,6 +6,7 @@ depth; VOC's own, with lists in `ImageSets/Main/` and maybe masks; and one folde
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -22,6 +23,7 @@ TRIED = 20
 """XML files that are opened to see whether they annotate images; others may be about anything."""
 
 HEAD_BYTES = 4096
+ROOT = re.compile(rb"<annotation\b")
 
 
 def has_voc_xml(root: Path) -> bool:
@@ -37,7 +39,7 @@ def has_voc_xml(root: Path) -> bool:
 
 def _annotates(path: Path) -> bool:
     with path.open("rb") as file:
-        return b"<annotation" in file.read(HEAD_BYTES)
+        return ROOT.search(file.read(HEAD_BYTES)) is not None
 
 
 def read_voc_folder(root: Path) -> Annotated:

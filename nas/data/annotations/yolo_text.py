@@ -1,6 +1,7 @@
 """Read YOLO's text: a `data.yaml`, and one file an image with a line `class x y width height` an object.
 
-Label Studio writes `classes.txt`, `images/` and `labels/` instead of `data.yaml`.
+A YAML of another name, such as `coco128.yaml`, is read if it alone has both `names` and `train`. Label
+Studio writes `classes.txt`, `images/` and `labels/` instead of `data.yaml`.
 
 x and y are the center; all four are fractions of the image. A line with more numbers is an outline, of
 which the box around it is taken, or the box is followed by keypoints where `data.yaml` has `kpt_shape`. An
@@ -24,26 +25,34 @@ from search_spaces.spec import read_yaml
 
 YAMLS = ("data.yaml", "data.yml", "dataset.yaml")
 CLASSES, FOLDERS = "classes.txt", ("images", "labels")
+KEYS = (b"names:", b"train:")
 HEAD_BYTES = 1 << 16
 
 
 def yolo_file(root: Path) -> Path | None:
-    """Return the folder's `data.yaml`, or else `classes.txt` beside `images/` and `labels/`."""
+    """Return the folder's `data.yaml`, or `classes.txt` beside `images/` and `labels/`, or another YAML."""
     found = next((root / name for name in YAMLS if (root / name).is_file()), None)
     classes = root / CLASSES
     if found is None and classes.is_file() and all((root / name).is_dir() for name in FOLDERS):
         return classes
+    if found is None:
+        files = (path for path in root.glob("[!.]*.y*ml") if path.is_file())
+        others = [path for path in files if _stated_keys(path) == {*KEYS}]
+        return others[0] if len(others) == 1 else None
     return found
 
 
 def has_yolo_yaml(root: Path) -> bool:
     """Return whether a folder's `data.yaml` is YOLO's: it names classes or training images."""
     path = yolo_file(root)
-    if path is None or path.name == CLASSES:
-        return path is not None
+    return path is not None and (path.name == CLASSES or bool(_stated_keys(path)))
+
+
+def _stated_keys(path: Path) -> set[bytes]:
+    """Return which of the keys that YOLO needs are in a file."""
     with path.open("rb") as file:
         lines = file.read(HEAD_BYTES).splitlines()
-    return any(line.startswith((b"names:", b"train:")) for line in lines)
+    return {key for key in KEYS if any(line.startswith(key) for line in lines)}
 
 
 def read_yolo_folder(root: Path) -> Annotated:

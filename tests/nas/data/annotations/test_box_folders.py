@@ -332,12 +332,21 @@ def test_label_studios_yolo(tmp_path):
     assert len(folder.splits["train"]) == 6
 
 
+def test_a_yolo_yaml_of_any_name(tmp_path):
+    yolo(tmp_path)
+    (tmp_path / "data.yaml").rename(tmp_path / "pets.yml")
+    (tmp_path / "notes.yaml").write_text("names: those who helped\n")
+    assert (format_of(tmp_path), {*stems(tmp_path)}) == ("YOLO", {"train", "test"})
+    (tmp_path / "more.yaml").write_text("names: [a]\ntrain: images\n")
+    assert format_of(tmp_path) is None
+
+
 def test_what_is_not_recognized_says_what_boxes_need(tmp_path):
     photo(tmp_path / "images" / "a.jpg")
     (tmp_path / "annotations").mkdir()
     (tmp_path / "annotations" / "a.xml").write_text("<map/>")
     with pytest.raises(
-        InputError, match=r"holds one class, 'images'.*; boxes are read from Pascal VOC's"
+        InputError, match=r"holds no classes but images/.*; boxes are read from Pascal VOC's"
     ):
         load_dataset(str(tmp_path))
 
