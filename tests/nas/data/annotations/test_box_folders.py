@@ -310,6 +310,52 @@ def test_yolo_splits_that_exporters_name_in_vain(tmp_path):
         read_box_folder(tmp_path, max_megapixels=1)
 
 
+def test_a_split_without_objects_is_held_out_as_a_missing_one(tmp_path):
+    """YOLO's without texts, and COCO's without annotations."""
+    yolo(tmp_path / "yolo")
+    for text in (tmp_path / "yolo/labels/test").iterdir():
+        text.unlink()
+    coco(tmp_path / "coco")
+    document = coco_document() | {"annotations": []}
+    (tmp_path / "coco/annotations/instances_test2017.json").write_text(json.dumps(document))
+    for name in ("yolo", "coco"):
+        folder = read_box_folder(tmp_path / name, max_megapixels=1)
+        assert {*folder.splits} == {"train"}
+        assert folder.notes[-1] == "test has no objects and is taken as not given"
+        assert not folder.notes[:-1] or folder.notes[0].startswith("1 images have no text file")
+
+
+def test_yolo_texts_that_are_not_found_are_told_with_the_first_place(tmp_path):
+    yolo(tmp_path)
+    (tmp_path / "labels").rename(tmp_path / "texts")
+    said = rf"data.yaml: none of the 3 training images has a text.* {tmp_path}/labels/train/a.txt"
+    with pytest.raises(InputError, match=said):
+        read_box_folder(tmp_path, max_megapixels=1)
+
+
+@pytest.mark.parametrize("train", ["images", "pictures"])
+def test_yolo_texts_beside_images_below_folders_called_images(tmp_path, train):
+    root = tmp_path / "images" / "pets"
+    yolo(root)
+    for name in ("a", "c"):
+        moved(root, {f"labels/train/{name}.txt": f"images/train/{name}.txt"})
+    (root / "images").rename(root / train)
+    (root / "data.yaml").write_text(f"train: {train}/train\nnames: [cat, dog]\n")
+    rows = read_box_folder(root, max_megapixels=1).splits["train"].objects
+    assert [len(one) for one in rows] == [2, 0, 1]
+
+
+def test_yolo_paths_of_windows(tmp_path):
+    yolo(tmp_path)
+    file, names = tmp_path / "data.yaml", "names: [cat, dog]\n"
+    for train in (r"images\train", r"D:\work\pets\images\train", r"..\images\train", "train.txt"):
+        (tmp_path / "train.txt").write_text(
+            "D:\\pets\\images\\train\\a.jpg\nimages\\train\\b.jpg\n"
+        )
+        file.write_text(f"train: {train}\n{names}")
+        assert stems(tmp_path)["train"][:2] == ["a", "b"]
+
+
 def test_yolo_poses_are_their_boxes(tmp_path):
     yolo(tmp_path)
     text = tmp_path / "labels" / "train" / "a.txt"
