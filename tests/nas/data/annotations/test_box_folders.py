@@ -325,6 +325,37 @@ def test_a_split_without_objects_is_held_out_as_a_missing_one(tmp_path):
         assert not folder.notes[:-1] or folder.notes[0].startswith("1 images have no text file")
 
 
+@pytest.mark.parametrize("photos", [0, 2])
+def test_a_split_folder_of_voc_without_xml_is_held_out(tmp_path, photos):
+    voc(tmp_path)
+    (tmp_path / "val").mkdir()
+    for number in range(photos):
+        photo(tmp_path / "val" / f"{number}.jpg")
+    folder = read_box_folder(tmp_path, max_megapixels=1)
+    assert {*folder.splits} == {"train", "test"}
+    assert folder.notes == (f"{tmp_path}/val is not read: none of its images has an annotation",)
+
+
+def test_of_vocs_images_only_those_in_lists_matter(tmp_path):
+    voc_lists(tmp_path)
+    photo(tmp_path / "JPEGImages" / "other.jpg")
+    photo(tmp_path / "JPEGImages" / "other.png")
+    photo(tmp_path / "JPEGImages" / "alone.jpg")
+    for name in ("other", "lost"):
+        (tmp_path / "Annotations" / f"{name}.xml").write_text("<annotation><object>")
+    for name in SCENES:
+        (tmp_path / "Annotations" / f"{name} test.xml").unlink()
+    folder = read_box_folder(tmp_path, max_megapixels=1)
+    assert {split: len(part) for split, part in folder.splits.items()} == {"train": 3}
+    tests = tmp_path / "ImageSets" / "Main" / "test.txt"
+    assert folder.notes == (f"{tests} is not read: none of its images has an annotation",)
+    (tmp_path / "Annotations" / "a test.xml").write_text(xml(SCENES["a"]))
+    with pytest.raises(AnnotationError) as caught:
+        read_box_folder(tmp_path, max_megapixels=1)
+    said = {(one.where, one.what) for one in caught.value.found}
+    assert said == {(str(tests), f"{name} test has no image with annotation") for name in "bc"}
+
+
 def test_yolo_texts_that_are_not_found_are_told_with_the_first_place(tmp_path):
     yolo(tmp_path)
     (tmp_path / "labels").rename(tmp_path / "texts")
