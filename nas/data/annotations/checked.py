@@ -56,13 +56,12 @@ def check(
     found, problems = [], []
     for number, box in enumerate(one.objects, start=1):
         try:
-            corners = _fractions(box, one, stored if turn else upright)
+            corners = turned(_fractions(box, one, stored if turn else upright), turn)
+            _require_area(box, corners)
             class_ = _class_index(box, classes)
         except WrongError as error:
             problems.append(Problem(one.annotation, f"object {number} ({box.name}): {error}"))
             continue
-        if turn:
-            corners = turned(corners, turn)
         found.append((class_, *corners, float(box.ignored)))
     return CheckedImage(np.array(found, np.float32).reshape(-1, 6), upright, problems)
 
@@ -93,7 +92,7 @@ def _turn(
 def _fractions(box: ObjectBox, one: AnnotatedImage, size: tuple[int, int]) -> Corners:
     width, height = (1.0, 1.0) if one.fractions else map(float, size)
     x1, y1, x2, y2 = box.corners
-    said = f"({x1:g}, {y1:g})-({x2:g}, {y2:g})"
+    said = _said(box)
     if not all(map(math.isfinite, box.corners)):
         raise WrongError(f"corners {said} are not finite")
     if x2 < x1 or y2 < y1:
@@ -105,15 +104,24 @@ def _fractions(box: ObjectBox, one: AnnotatedImage, size: tuple[int, int]) -> Co
     if outside:
         shown = "" if one.fractions else f", which is {size[0]} x {size[1]}"
         raise WrongError(f"box {said} leaves the image{shown}")
-    cut = (
+    return (
         max(x1, 0) / width,
         max(y1, 0) / height,
         min(x2, width) / width,
         min(y2, height) / height,
     )
-    if cut[2] <= cut[0] or cut[3] <= cut[1]:
-        raise WrongError(f"box {said} has no area inside the image")
-    return cut
+
+
+def _require_area(box: ObjectBox, corners: Corners) -> None:
+    """Check that something is left of a box after it is cut and rounded as it is kept."""
+    x1, y1, x2, y2 = np.array(corners, np.float32).tolist()
+    if x2 <= x1 or y2 <= y1:
+        raise WrongError(f"box {_said(box)} has no area inside the image")
+
+
+def _said(box: ObjectBox) -> str:
+    x1, y1, x2, y2 = box.corners
+    return f"({x1:g}, {y1:g})-({x2:g}, {y2:g})"
 
 
 def _class_index(box: ObjectBox, classes: Mapping[str, int]) -> int:

@@ -269,11 +269,56 @@ def test_categories_of_coco_that_only_group_others_or_have_the_same_name(tmp_pat
 def test_boxes_of_coco_without_area_are_left_out_and_counted(tmp_path):
     coco(tmp_path)
     document = coco_document()
-    document["annotations"][0]["bbox"][3] = 0.0
-    (tmp_path / "annotations" / "instances_train2017.json").write_text(json.dumps(document))
-    folder = read_box_folder(tmp_path, max_megapixels=1)
-    assert [len(rows) for rows in folder.splits["train"].objects] == [1, 0, 1]
+    for width in (0.0, 1e-8):
+        document["annotations"][0]["bbox"][2] = width
+        (tmp_path / "annotations" / "instances_train2017.json").write_text(json.dumps(document))
+        folder = read_box_folder(tmp_path, max_megapixels=1)
+        assert [len(rows) for rows in folder.splits["train"].objects] == [1, 0, 1]
     assert "1 boxes without area are left out" in folder.notes
+
+
+def rewritten(root: Path, document: dict, **options: str) -> dict[str, list[int]]:
+    """Return the number of each training image's objects, with another JSON."""
+    file = root / "annotations" / "instances_train2017.json"
+    file.write_text(json.dumps(document), **options)
+    part = read_box_folder(root, max_megapixels=1).splits["train"]
+    return {path.stem: len(rows) for path, rows in zip(part.paths, part.objects, strict=True)}
+
+
+@pytest.mark.parametrize("convert", [str, float, "image {}".format])
+def test_ids_of_coco_as_text(tmp_path, convert):
+    coco(tmp_path)
+    document = coco_document()
+    ids = [(one, "id") for one in document["images"]]
+    ids += [(one, "image_id") for one in document["annotations"][:2]]
+    if convert in (str, float):  # in some places only, and in all if it is not a number
+        ids = [(one, "category_id") for one in document["annotations"]] + ids[:2]
+    else:
+        ids += [(one, "image_id") for one in document["annotations"][2:]]
+    for one, key in ids:
+        one[key] = convert(one[key])
+    assert rewritten(tmp_path, document, encoding="utf-8-sig") == {"a": 2, "b": 0, "c": 1}
+    document["categories"][0]["id"] = "dog"
+    with pytest.raises(InputError, match="each of its categories needs a whole id and a name"):
+        rewritten(tmp_path, document)
+
+
+def test_a_file_that_coco_lists_twice_is_one_image(tmp_path):
+    coco(tmp_path)
+    document = coco_document()
+    again = document["images"][0] | {"id": 9}
+    document["images"].append(again)
+    moved_box, copy = document["annotations"][0], dict(document["annotations"][1])
+    moved_box["image_id"] = copy["image_id"] = 9
+    document["annotations"].append(copy)
+    assert rewritten(tmp_path, document) == {"a": 2, "b": 0, "c": 1}
+    again["file_name"] = "other/a.jpg"  # perhaps another image, which is not there
+    with pytest.raises(AnnotationError, match=r"other/a.jpg: has the same image as .*: a.jpg, a.j"):
+        rewritten(tmp_path, document)
+    again |= {"file_name": "a.jpg", "id": 1}
+    moved_box["image_id"] = copy["image_id"] = 0
+    with pytest.raises(AnnotationError, match="2 images have the id 1"):
+        rewritten(tmp_path, document)
 
 
 def test_a_list_of_all_of_vocs_training_images(tmp_path):
@@ -467,6 +512,7 @@ BAD_BOXES = {
     "box (8, 6)-(90, 30) leaves the image, which is 80 x 60": (8, 6, 90, 30),
     "box (8, -9)-(20, 30) leaves the image": (8, -9, 20, 30),
     "are not finite": (8, 6, float("nan"), 30),
+    "box (8, 7)-(8, 30) has no area inside the image": (8, 7, 8 + 1e-8, 30),
 }
 
 
@@ -478,19 +524,24 @@ def test_all_problems_are_told_at_once_by_file(tmp_path):
     (tmp_path / "train" / "lost.xml").write_text(xml([]))
     photo(tmp_path / "train" / "odd.jpg")
     (tmp_path / "train" / "odd.xml").write_text("<annotation><object>")
+    photo(tmp_path / "train" / "unknown.jpg")
+    (tmp_path / "train" / "unknown.xml").write_text(
+        "<?xml version='1.0' encoding='unicode'?><annotation/>"
+    )
     photo(tmp_path / "train" / "other.jpg")
     (tmp_path / "train" / "other.xml").write_text(xml([], size=(7, 7)))
     with pytest.raises(AnnotationError) as caught:
         read_box_folder(tmp_path, max_megapixels=1)
     text = str(caught.value)
     assert "\n" not in text
-    assert text.startswith("9 problems in the annotations of ")
+    assert text.startswith("11 problems in the annotations of ")
     for number, words in enumerate(BAD_BOXES):
         assert words in text
         assert any(one.where.endswith(f"{number}.xml") for one in caught.value.found)
     assert "alone.jpg: there is no annotation of this name" in text
     assert "lost.xml: there is no image of this name" in text
     assert "odd.xml: not XML" in text
+    assert "unknown.xml: not XML: unknown encoding: unicode" in text
     assert "other.xml: it states 7 x 7 pixels, other.jpg has 80 x 60" in text
 
 
