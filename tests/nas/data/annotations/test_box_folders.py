@@ -13,8 +13,11 @@ from nas.data.annotations.folder import format_of, read_box_folder
 from nas.data.annotations.problems import AnnotationError
 from nas.data.finding import task_of_source
 from nas.data.folders.contents import Contents, changes
+from nas.data.image_files import stored_size
+from nas.data.image_files.opening import UnusableError
 from nas.data.image_files.preparation import Preparation
 from nas.data.image_files.square import square_rgb
+from nas.data.image_files.unreadable import UnreadableError
 from nas.data.load import load_dataset
 from search_spaces import InputError
 
@@ -641,3 +644,49 @@ def test_class_folders_with_other_files_beside_their_images_stay_class_folders(t
     assert format_of(tmp_path) is None
     assert task_of_source(str(tmp_path)) == "classify"
     assert load_dataset(str(tmp_path), resolution_px=32).classes == ("cat", "dog")
+
+
+def scenes(root: Path, objects: list[str]) -> Path:
+    """Write training images a, b, ... that have these objects, one letter a class."""
+    for number, names in enumerate(objects):
+        photo(root / "train" / f"{number}.jpg")
+        file = root / "train" / f"{number}.xml"
+        file.write_text(xml([(name, (0, 0, 9, 9)) for name in names]))
+    return root / "train"
+
+
+def test_images_that_cannot_be_read_are_told_as_such_or_left_out(tmp_path):
+    """Also the only image without objects, whose stratum is no class."""
+    train = scenes(tmp_path, [""] + ["c", "d"] * 6)
+    for number in (0, 1):
+        (train / f"{number}.jpg").write_bytes(b"\xff\xd8")
+    with pytest.raises(
+        UnreadableError, match=r"2 images cannot be read.*--skip-bad-images: .*0.jpg"
+    ):
+        load_dataset(str(tmp_path), resolution_px=32)
+    data = load_dataset(str(tmp_path), resolution_px=32, skip_bad_images=True)
+    assert len(data.left_out) == 2
+    assert sum(map(len, (data.train, data.val, data.test))) == 11
+
+
+def test_a_class_is_lost_if_no_image_with_it_can_be_read(tmp_path):
+    """`d` is the rarest class in image 0 only: the others that have it have `e` too."""
+    train = scenes(tmp_path, ["d", "de", "de", *["c"] * 9, "f"])
+    (train / "0.jpg").write_bytes(b"")
+    data = load_dataset(str(tmp_path), resolution_px=32, skip_bad_images=True)
+    assert data.classes == ("c", "d", "e", "f")
+    (train / "12.jpg").write_bytes(b"")
+    with pytest.raises(InputError, match=r"train of .*: no image of class 'f' can be read, for in"):
+        load_dataset(str(tmp_path), resolution_px=32, skip_bad_images=True)
+
+
+def test_a_photo_with_damaged_metadata_keeps_its_boxes(tmp_path, monkeypatch):
+    """It is opened once more without metadata, as it is for its pixels."""
+    scenes(tmp_path, ["c"])
+
+    def refuse(path, *, max_megapixels):
+        raise UnusableError("damaged metadata")
+
+    monkeypatch.setattr(stored_size, "open_file", refuse)
+    part = read_box_folder(tmp_path, max_megapixels=1).splits["train"]
+    np.testing.assert_allclose(part.objects[0], [[0, 0, 0, 9 / 80, 9 / 60, 0]], atol=1e-6)
