@@ -224,7 +224,7 @@ def _annotated(
     ]
     for one in document["images"]:
         stated = one.get("file_name") if isinstance(one, dict) else None
-        if not isinstance(stated, str) or "id" not in one:
+        if not isinstance(stated, str) or _id(one.get("id")) is None:
             problems.append(Problem(where, f"an image without id or file_name: {str(one)[:60]}"))
             continue
         file = images.find(stated, split)

@@ -73,14 +73,18 @@ def _read_lists(
     root: Path, lists: Mapping[str, Path], problems: list[Problem], notes: list[str]
 ) -> dict[str, list[AnnotatedImage]]:
     """Read the images that lists name; the others of the folder do not matter."""
-    lines = {split: read_list(path) for split, path in lists.items()}
-    listed = {stem for part in lines.values() for line in part for stem in _stems(line)}
+    known = suffixes()
+    stems = {
+        split: {line: _stems(line, known) for line in read_list(path)}
+        for split, path in lists.items()
+    }
+    listed = {stem for part in stems.values() for tried in part.values() for stem in tried}
     by_stem = {one.image.stem: one for one in _read(root, problems, listed)}
     splits = {}
     for split, path in lists.items():
         found = {
-            line: next((by_stem[stem] for stem in _stems(line) if stem in by_stem), None)
-            for line in lines[split]
+            line: next((by_stem[stem] for stem in tried if stem in by_stem), None)
+            for line, tried in stems[split].items()
         }
         if split != "train" and not any(found.values()):
             notes.append(_not_read(path))
@@ -94,14 +98,14 @@ def _read_lists(
     return splits
 
 
-def _stems(line: str) -> list[str]:
+def _stems(line: str, known: Collection[str]) -> list[str]:
     """Return what an image may be called that a list names; CVAT states its folder and suffix too.
 
-    >>> _stems("data/cat.1.jpg"), _stems("cat.1")
+    >>> _stems("data/cat.1.jpg", [".jpg"]), _stems("cat.1", [".jpg"])
     (['cat.1.jpg', 'cat.1'], ['cat.1'])
     """
     path = PurePosixPath(line)
-    return [path.name, path.stem] if path.suffix.lower() in suffixes() else [path.name]
+    return [path.name, path.stem] if path.suffix.lower() in known else [path.name]
 
 
 def _read(

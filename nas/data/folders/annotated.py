@@ -72,9 +72,13 @@ def refuse_annotated(root: Path) -> None:
         OSError: A folder cannot be read.
     """
     for base in (root, *split_folders(root).values()):
-        filled = [folder.name for folder in subfolders(base) if has_images(folder)]
-        missing = missing_annotations(base)
-        if filled and missing and all(map(is_of_format, filled)):
+        folders, missing = subfolders(base), missing_annotations(base)
+        others = (folder for folder in folders if not is_of_format(folder.name))
+        if not missing or any(map(has_images, others)):
+            continue
+        named = [folder.name for folder in folders if is_of_format(folder.name)]
+        filled = [name for name in named if has_images(base / name)]
+        if filled:
             raise InputError(
                 f"{printable(str(base))} holds no classes but {_shown(filled)}, in a layout that is not "
                 f"known{missing}"
