@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from nas.data import embedded, torchvision_sets
 from nas.data.annotations.folder import format_of, read_box_folder
+from nas.data.folders.annotated import is_of_format, missing_annotations
 from nas.data.folders.class_folders import read_folder
 from nas.data.folders.layout import LayoutName, split_folders
 from nas.data.folders.listing import subfolders
@@ -19,22 +20,6 @@ from nas.data.image_files.opening import MAX_MEGAPIXELS, reason
 from nas.data.image_files.pictures import Pictures
 from nas.data.masks.folder import mask_layout, read_mask_folder
 from search_spaces.errors import InputError
-
-OF_FORMATS = frozenset(
-    [
-        "images",
-        "masks",
-        "labels",
-        "annotations",
-        "Annotations",
-        "JPEGImages",
-        "SegmentationClass",
-        "ImageSets",
-        "leftImg8bit",
-        "gtFine",
-    ]
-)
-"""Folders of annotated data sets, which are no classes."""
 
 
 class Found(NamedTuple):
@@ -128,10 +113,24 @@ def task_of_source(source: str, task: str | None = None) -> str:
         return task
     if is_folder(source) and not expanded(source).is_dir():
         return task  # reported when it is read
+    if found == ("classify",) and (missing := _missing(source)):
+        raise InputError(f"{printable(source)} is in no layout that is known for {task}{missing}")
     raise InputError(
         f"{printable(source)} is annotated for the task {found[0]}, not for {task}: leave the task out, or "
         "give images with its kind of annotation"
     )
+
+
+def _missing(source: str) -> str:
+    """Say what the annotations of a folder or its splits need; empty if there seem to be none."""
+    if not is_folder(source):
+        return ""
+    root = expanded(source)
+    try:
+        said = [missing_annotations(one) for one in (root, *split_folders(root).values())]
+    except OSError:
+        return ""  # the task itself is refused with its own line
+    return next(filter(None, said), "")
 
 
 def _may_have_classes(root: Path) -> bool:
@@ -140,7 +139,7 @@ def _may_have_classes(root: Path) -> bool:
         return False
     base = split_folders(root).get("train", root)
     names = {folder.name for folder in subfolders(base)}
-    return len(names) > 1 and not names & OF_FORMATS
+    return len(names) > 1 and not any(map(is_of_format, names))
 
 
 def tasks_of_source(source: str) -> tuple[str, ...]:

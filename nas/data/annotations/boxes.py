@@ -65,6 +65,21 @@ def checked_boxes(
     return classes, splits
 
 
+def without_bare_splits(found: Annotated) -> Annotated:
+    """Return a data set without a `val` or `test` in which nothing is annotated, and say so in its notes.
+
+    Averages over no object would read as a network that finds nothing.
+    """
+    bare = [
+        split
+        for split, part in found.splits.items()
+        if split != "train" and not any(one.objects for one in part)
+    ]
+    kept = {split: part for split, part in found.splits.items() if split not in bare}
+    notes = [f"{split} has no objects and is taken as not given" for split in bare]
+    return replace(found, splits=kept, notes=(*found.notes, *notes))
+
+
 def without_copies(found: Annotated) -> Annotated:
     """Return a data set without splits that have the same images as another, and say so in its notes.
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from nas.data.annotations.objects import AnnotatedImage, ObjectBox, Problem
-from nas.data.image_files.opening import UnusableError, open_file
-from nas.data.image_files.orientation import SWAPPED, TURNS, orientation_of
+from nas.data.image_files.orientation import SWAPPED, TURNS
+from nas.data.image_files.stored_size import Stored, stored
 
 SLACK_PX = 2.0
 """A box may end this far outside of the image, and is cut: tools round, and VOC counts from 1."""
@@ -45,45 +45,40 @@ def check(
 
     Boxes that end less than two pixels outside of the image are cut. A photo that EXIF turns may be
     annotated as it is stored or as it is seen; the size that the annotation states tells which.
+
+    A photo that cannot be opened is left to the check of all images: until then its objects cover the whole
+    of it and are ignored.
     """
+    image = stored(one.image, max_megapixels=max_megapixels)
+    if image is None:
+        known = [classes[box.name] for box in one.objects if box.name in classes]
+        rows = np.array([(class_, 0, 0, 1, 1, 1) for class_ in known], np.float32)
+        return CheckedImage(rows.reshape(-1, 6), (1, 1), [])
+    upright = image.size[::-1] if image.orientation in SWAPPED else image.size
     try:
-        stored, orientation = _measured(one, max_megapixels)
-        upright = stored[::-1] if orientation in SWAPPED else stored
-        turn = _turn(one, stored, upright, orientation)
+        turn = _turn(one, image, upright)
     except WrongError as error:
         nothing = np.zeros((0, 6), np.float32)
         return CheckedImage(nothing, (1, 1), [Problem(one.annotation, str(error))])
     found, problems = [], []
     for number, box in enumerate(one.objects, start=1):
         try:
-            corners = _fractions(box, one, stored if turn else upright)
+            corners = turned(_fractions(box, one, image.size if turn else upright), turn)
+            _require_area(box, corners)
             class_ = _class_index(box, classes)
         except WrongError as error:
             problems.append(Problem(one.annotation, f"object {number} ({box.name}): {error}"))
             continue
-        if turn:
-            corners = turned(corners, turn)
         found.append((class_, *corners, float(box.ignored)))
     return CheckedImage(np.array(found, np.float32).reshape(-1, 6), upright, problems)
 
 
-def _measured(one: AnnotatedImage, max_megapixels: float) -> tuple[tuple[int, int], int]:
-    """Return width and height of an image as it is stored, and EXIF's orientation."""
-    try:
-        with open_file(one.image, max_megapixels=max_megapixels) as image:
-            return image.size, orientation_of(image.info)
-    except (UnusableError, OSError) as error:
-        raise WrongError(f"its image {one.image.name} cannot be read: {error}") from error
-
-
-def _turn(
-    one: AnnotatedImage, stored: tuple[int, int], upright: tuple[int, int], orientation: int
-) -> int:
+def _turn(one: AnnotatedImage, image: Stored, upright: tuple[int, int]) -> int:
     """Return the orientation by which to turn the boxes; 0 if they fit the upright image."""
     if one.fractions or one.size is None or one.size == upright:
         return 0
-    if one.size == stored:
-        return orientation
+    if one.size == image.size:
+        return image.orientation
     raise WrongError(
         f"it states {one.size[0]} x {one.size[1]} pixels, {one.image.name} has "
         f"{upright[0]} x {upright[1]}"
@@ -93,7 +88,7 @@ def _turn(
 def _fractions(box: ObjectBox, one: AnnotatedImage, size: tuple[int, int]) -> Corners:
     width, height = (1.0, 1.0) if one.fractions else map(float, size)
     x1, y1, x2, y2 = box.corners
-    said = f"({x1:g}, {y1:g})-({x2:g}, {y2:g})"
+    said = _said(box)
     if not all(map(math.isfinite, box.corners)):
         raise WrongError(f"corners {said} are not finite")
     if x2 < x1 or y2 < y1:
@@ -105,15 +100,24 @@ def _fractions(box: ObjectBox, one: AnnotatedImage, size: tuple[int, int]) -> Co
     if outside:
         shown = "" if one.fractions else f", which is {size[0]} x {size[1]}"
         raise WrongError(f"box {said} leaves the image{shown}")
-    cut = (
+    return (
         max(x1, 0) / width,
         max(y1, 0) / height,
         min(x2, width) / width,
         min(y2, height) / height,
     )
-    if cut[2] <= cut[0] or cut[3] <= cut[1]:
-        raise WrongError(f"box {said} has no area inside the image")
-    return cut
+
+
+def _require_area(box: ObjectBox, corners: Corners) -> None:
+    """Check that something is left of a box after it is cut and rounded as it is kept."""
+    x1, y1, x2, y2 = np.array(corners, np.float32).tolist()
+    if x2 <= x1 or y2 <= y1:
+        raise WrongError(f"box {_said(box)} has no area inside the image")
+
+
+def _said(box: ObjectBox) -> str:
+    x1, y1, x2, y2 = box.corners
+    return f"({x1:g}, {y1:g})-({x2:g}, {y2:g})"
 
 
 def _class_index(box: ObjectBox, classes: Mapping[str, int]) -> int:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from math import isclose
 from pathlib import Path
 from typing import Any
 
+from nas.data.annotations.named_images import NamedImages, words_of
 from nas.data.annotations.objects import (
     Annotated,
     AnnotatedImage,
@@ -17,7 +19,6 @@ from nas.data.annotations.objects import (
     Problem,
 )
 from nas.data.folders.layout import SPLIT_NAMES, split_folders
-from nas.data.folders.listing import list_images
 from nas.data.image_files.names import printable
 from search_spaces.errors import InputError
 
@@ -28,6 +29,9 @@ WITHOUT_OBJECTS = ("image_info_", "captions_", "panoptic_")
 """Names of COCO's JSON files without boxes."""
 
 KEYS = (b'"images"', b'"annotations"', b'"categories"')
+SAME = 1e-7
+"""Relative difference of coordinates that float32 cannot hold."""
+
 LOOKED_AT_BYTES = 1 << 20
 """At the beginning and at the end of a file."""
 
@@ -63,25 +67,16 @@ def coco_files(root: Path) -> dict[str, Path]:
     beside = [*sorted((root / "annotations").glob("*.json")), *sorted(root.glob("*.json"))]
     beside = [path for path in beside if not path.name.startswith(WITHOUT_OBJECTS)]
     for split, names in SPLIT_NAMES.items():
-        named = [path for path in beside if _words(path.stem) & {*names}]
+        named = [path for path in beside if words_of(path.stem) & {*names}]
         if split == "train":
-            named = named or [path for path in beside if "trainval" in _words(path.stem)]
-        boxes = [path for path in named if "instances" in _words(path.stem)] or named
+            named = named or [path for path in beside if "trainval" in words_of(path.stem)]
+        boxes = [path for path in named if "instances" in words_of(path.stem)] or named
         if boxes:
             found[split] = boxes[0]
             beside = [path for path in beside if path not in named]
     if not found and len(beside) == 1 and _looks_like_coco(beside[0]):
         found["train"] = beside[0]
     return found
-
-
-def _words(name: str) -> set[str]:
-    """Return the words of a file's or folder's name, without numbers.
-
-    >>> sorted(_words("instances_train2017"))
-    ['instances', 'train']
-    """
-    return set(re.findall("[a-z]+", name.lower()))
 
 
 def read_coco_folder(root: Path) -> Annotated:
@@ -96,11 +91,11 @@ def read_coco_folder(root: Path) -> Annotated:
         OSError: One cannot be read.
     """
     files = coco_files(root)
-    images = _Images(root)
+    images = NamedImages(root)
     problems: list[Problem] = []
     documents = {split: read_document(path) for split, path in files.items()}
     read = {
-        split: list(_annotated(documents[split], path, split, images, problems))
+        split: _merged(_annotated(documents[split], path, split, images, problems), problems)
         for split, path in files.items()
     }
     splits = {split: [_with_areas(one) for one in part] for split, part in read.items()}
@@ -114,12 +109,26 @@ def read_coco_folder(root: Path) -> Annotated:
     return Annotated(splits, tuple(problems), _classes(documents, files, splits), tuple(notes))
 
 
+def _merged(listed: Iterable[AnnotatedImage], problems: list[Problem]) -> list[AnnotatedImage]:
+    """Return each image once: some tools list one under two ids, with some of its objects each."""
+    merged: dict[Path, AnnotatedImage] = {}
+    for one in listed:
+        first = merged.setdefault(one.image, one)
+        if (first.annotation, first.size) != (one.annotation, one.size):
+            what = f"has the same image as {first.annotation}, {one.image.name}"
+            problems.append(Problem(one.annotation, what))
+        elif first is not one:
+            objects = dict.fromkeys((*first.objects, *one.objects))
+            merged[one.image] = replace(first, objects=tuple(objects))
+    return [*merged.values()]
+
+
 def _with_areas(one: AnnotatedImage) -> AnnotatedImage:
     """Return an image without its boxes of no width or height."""
 
     def has_area(box: ObjectBox) -> bool:
         x1, y1, x2, y2 = box.corners
-        return x1 != x2 and y1 != y2
+        return not (isclose(x1, x2, rel_tol=SAME) or isclose(y1, y2, rel_tol=SAME))
 
     return replace(one, objects=tuple(filter(has_area, one.objects)))
 
@@ -141,41 +150,6 @@ def _classes(
     return tuple(name for name in names if name in used or name not in groups)
 
 
-class _Images:
-    """The image files below a folder, found by the end of their path."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self.paths = list_images(root).images
-        self._by_name: Mapping[str, list[Path]] = defaultdict(list)
-        for path in self.paths:
-            self._by_name[path.name].append(path)
-
-    def find(self, name: str, split: str) -> Path | str:
-        """Return the file of a name, or what is wrong with it.
-
-        The name may state folders, which need not exist if there is only one image of this name. Of
-        several, the one in a folder of the split is meant.
-        """
-        parts = Path(name.replace("\\", "/")).parts
-        same = self._by_name.get(parts[-1] if parts else "", [])
-        fitting = [path for path in same if path.parts[-len(parts) :] == parts] or same
-        if len(fitting) > 1:
-            fitting = [path for path in fitting if self._is_of(path, split)] or fitting
-        match fitting:
-            case []:
-                return f"there is no image {printable(name)}"
-            case [path]:
-                return path
-        folders = " and ".join(sorted(printable(str(path.parent)) for path in fitting[:2]))
-        return f"image {printable(name)} is in {folders}: state the folder in file_name"
-
-    def _is_of(self, path: Path, split: str) -> bool:
-        """Return whether an image is in a folder of a split, such as `train2017/`."""
-        folders = path.relative_to(self._root).parts[:-1]
-        return any(_words(folder) & {*SPLIT_NAMES[split]} for folder in folders)
-
-
 def read_document(path: Path) -> Mapping[str, Any]:
     """Read a file.
 
@@ -184,7 +158,7 @@ def read_document(path: Path) -> Mapping[str, Any]:
         OSError: It cannot be read.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8-sig"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"{printable(str(path))} is not JSON: {error}") from error
     lists = ("images", "annotations", "categories")
@@ -199,44 +173,66 @@ def read_document(path: Path) -> Mapping[str, Any]:
 
 def _categories(document: Mapping[str, Any], path: Path) -> dict[int, str]:
     try:
-        return {int(one["id"]): str(one["name"]) for one in document["categories"]}
-    except (KeyError, TypeError, ValueError) as error:
+        named = {_id(one["id"]): str(one["name"]) for one in document["categories"]}
+    except (KeyError, TypeError):
+        named = {None: ""}
+    numbered = {id_: name for id_, name in named.items() if isinstance(id_, int)}
+    if len(numbered) < len(named):
         raise InputError(
             f"{printable(str(path))}: each of its categories needs a whole id and a name"
-        ) from error
+        )
+    return numbered
+
+
+def _id(stated: Any) -> int | str | None:
+    """Return an id as a number where it is one: some tools write '3' in one place and 3 in another.
+
+    >>> _id("3"), _id(3.0), _id("a3"), _id(None)
+    (3, 3, 'a3', None)
+    """
+    if isinstance(stated, float) and stated.is_integer():
+        return int(stated)
+    text = str(stated).strip()
+    if re.fullmatch("-?[0-9]{1,20}", text):
+        return int(text)
+    return None if stated is None else text
 
 
 def _annotated(
     document: Mapping[str, Any],
     path: Path,
     split: str,
-    images: _Images,
+    images: NamedImages,
     problems: list[Problem],
 ) -> Iterator[AnnotatedImage]:
     where, categories = printable(str(path)), _categories(document, path)
     objects: dict[Any, list[ObjectBox]] = defaultdict(list)
-    known = {one.get("id") for one in document["images"] if isinstance(one, dict)}
+    known = Counter(_id(one.get("id")) for one in document["images"] if isinstance(one, dict))
     for number, one in enumerate(document["annotations"]):
         found = _object(one, categories)
         image = one.get("image_id") if isinstance(one, dict) else None
-        if isinstance(found, ObjectBox) and image in known:
-            objects[image].append(found)
+        if isinstance(found, ObjectBox) and _id(image) in known:
+            objects[_id(image)].append(found)
         else:
             name = one.get("id", number) if isinstance(one, dict) else number
             what = found if isinstance(found, str) else f"there is no image {image!r}"
             problems.append(Problem(where, f"annotation {name}: {what}"))
+    problems += [
+        Problem(where, f"{count} images have the id {id_}")
+        for id_, count in known.items()
+        if id_ is not None and count > 1
+    ]
     for one in document["images"]:
         stated = one.get("file_name") if isinstance(one, dict) else None
-        if not isinstance(stated, str) or "id" not in one:
+        if not isinstance(stated, str) or _id(one.get("id")) is None:
             problems.append(Problem(where, f"an image without id or file_name: {str(one)[:60]}"))
             continue
         file = images.find(stated, split)
         if isinstance(file, str):
             problems.append(Problem(where, file))
             continue
-        yield AnnotatedImage(
-            file, f"{where}: {printable(stated)}", tuple(objects[one["id"]]), _size(one)
-        )
+        place = f"{where}: {printable(stated)}"
+        yield AnnotatedImage(file, place, tuple(objects[_id(one["id"])]), _size(one))
 
 
 def _object(one: Any, categories: Mapping[int, str]) -> ObjectBox | str:
@@ -247,10 +243,12 @@ def _object(one: Any, categories: Mapping[int, str]) -> ObjectBox | str:
         x, y, width, height = (float(value) for value in one["bbox"])
     except (KeyError, TypeError, ValueError):
         return f"bbox must be four numbers, got {one.get('bbox')!r}"
-    if one.get("category_id") not in categories:
+    category = _id(one.get("category_id"))
+    if not isinstance(category, int) or category not in categories:
         return f"there is no category {one.get('category_id')!r}"
-    name = categories[one["category_id"]]
-    return ObjectBox(name, (x, y, x + width, y + height), bool(one.get("iscrowd", 0)))
+    return ObjectBox(
+        categories[category], (x, y, x + width, y + height), bool(one.get("iscrowd", 0))
+    )
 
 
 def _size(one: Mapping[str, Any]) -> tuple[int, int] | None:

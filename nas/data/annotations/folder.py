@@ -10,7 +10,7 @@ from nas.data.annotations.annotated_folder import (
     read_recognized,
     recognized,
 )
-from nas.data.annotations.boxes import checked_boxes, without_copies
+from nas.data.annotations.boxes import checked_boxes, without_bare_splits, without_copies
 from nas.data.annotations.coco_json import has_coco_json, read_coco_folder
 from nas.data.annotations.objects import Annotated
 from nas.data.annotations.pictures import BoxPictures
@@ -46,7 +46,7 @@ def read_box_folder(
     """
     missing = "has no boxes: expected Pascal VOC's XML, COCO's JSON or YOLO's data.yaml"
     name, read = read_recognized(root, FORMATS, missing=missing)
-    found = without_copies(read)
+    found = without_copies(without_bare_splits(read))
     classes, splits = checked_boxes(
         found, root=root, max_megapixels=max_megapixels, progress=progress
     )

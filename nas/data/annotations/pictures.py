@@ -64,6 +64,10 @@ class BoxPictures(InFiles):
         """Return the objects of one picture, (m, 6)."""
         return self.objects[index]
 
+    def classes_of(self, indices: NDArray[np.int64]) -> set[int]:
+        """Return the classes of the objects of some pictures."""
+        return {int(one) for index in indices.tolist() for one in self.objects[index][:, 0]}
+
     def size(self, index: int) -> tuple[int, int]:
         """Return width and height of one picture, upright."""
         width, height = self.sizes[index].tolist()

@@ -15,13 +15,16 @@ from nas.data.image_files.names import printable
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
+NOT_XML = (ElementTree.ParseError, ValueError, LookupError)
+"""What is raised for files that are no XML, are of another encoding than stated, or state none there is."""
+
 
 def read_voc_xml(path: Path, image: Path) -> AnnotatedImage | Problem:
     """Read the annotation of one image; a file that cannot be read is a problem."""
     where = printable(str(path))
     try:
         root = ElementTree.parse(path).getroot()  # noqa: S314  expat bounds the growth of entities
-    except (ElementTree.ParseError, UnicodeDecodeError, ValueError) as error:
+    except NOT_XML as error:
         return Problem(where, f"not XML: {error}")
     except OSError as error:
         return Problem(where, f"cannot be read: {error.strerror}")
@@ -38,7 +41,7 @@ def file_name(path: Path) -> str | None:
     """Return the image's file name that an annotation states, without folders; None if it states none."""
     try:
         text = ElementTree.parse(path).getroot().findtext("filename")  # noqa: S314
-    except (ElementTree.ParseError, UnicodeDecodeError, ValueError, OSError):
+    except (*NOT_XML, OSError):
         return None  # `read_voc_xml` tells the problem
     return Path(text.strip().replace("\\", "/")).name if text and text.strip() else None
 

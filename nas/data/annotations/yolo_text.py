@@ -1,6 +1,7 @@
 """Read YOLO's text: a `data.yaml`, and one file an image with a line `class x y width height` an object.
 
-Label Studio writes `classes.txt`, `images/` and `labels/` instead of `data.yaml`.
+A YAML of another name, such as `coco128.yaml`, is read if it alone has both `names` and `train`. Label
+Studio writes `classes.txt`, `images/` and `labels/` instead of `data.yaml`.
 
 x and y are the center; all four are fractions of the image. A line with more numbers is an outline, of
 which the box around it is taken, or the box is followed by keypoints where `data.yaml` has `kpt_shape`. An
@@ -9,41 +10,48 @@ image without a file has no objects.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from nas.data.annotations.lists import read_list
 from nas.data.annotations.objects import Annotated, AnnotatedImage, ObjectBox, Problem
+from nas.data.annotations.yolo_paths import MissingError, images_of, text_of
 from nas.data.folders.layout import SPLIT_NAMES
-from nas.data.folders.listing import list_images
-from nas.data.image_files.formats import is_image, suffixes
 from nas.data.image_files.names import printable
 from search_spaces.errors import InputError
 from search_spaces.spec import read_yaml
 
 YAMLS = ("data.yaml", "data.yml", "dataset.yaml")
 CLASSES, FOLDERS = "classes.txt", ("images", "labels")
+KEYS = (b"names:", b"train:")
 HEAD_BYTES = 1 << 16
 
 
 def yolo_file(root: Path) -> Path | None:
-    """Return the folder's `data.yaml`, or else `classes.txt` beside `images/` and `labels/`."""
+    """Return the folder's `data.yaml`, or `classes.txt` beside `images/` and `labels/`, or another YAML."""
     found = next((root / name for name in YAMLS if (root / name).is_file()), None)
     classes = root / CLASSES
     if found is None and classes.is_file() and all((root / name).is_dir() for name in FOLDERS):
         return classes
+    if found is None:
+        files = (path for path in root.glob("[!.]*.y*ml") if path.is_file())
+        others = [path for path in files if _stated_keys(path) == {*KEYS}]
+        return others[0] if len(others) == 1 else None
     return found
 
 
 def has_yolo_yaml(root: Path) -> bool:
     """Return whether a folder's `data.yaml` is YOLO's: it names classes or training images."""
     path = yolo_file(root)
-    if path is None or path.name == CLASSES:
-        return path is not None
+    return path is not None and (path.name == CLASSES or bool(_stated_keys(path)))
+
+
+def _stated_keys(path: Path) -> set[bytes]:
+    """Return which of the keys that YOLO needs are in a file."""
     with path.open("rb") as file:
         lines = file.read(HEAD_BYTES).splitlines()
-    return any(line.startswith((b"names:", b"train:")) for line in lines)
+    return {key for key in KEYS if any(line.startswith(key) for line in lines)}
 
 
 def read_yolo_folder(root: Path) -> Annotated:
@@ -69,8 +77,8 @@ def read_yolo_folder(root: Path) -> Annotated:
         if stated is None:
             continue
         try:
-            images = list(_images(document, stated, path))
-        except _MissingError as error:
+            images = list(images_of(document, stated, path))
+        except MissingError as error:
             if split == "train":
                 raise
             notes.append(f"{error}; {split} is taken as not given")
@@ -78,8 +86,14 @@ def read_yolo_folder(root: Path) -> Annotated:
         if not images and split != "train":
             notes.append(f"{printable(str(path))}: {split} has no images and is taken as not given")
             continue
-        texts = [_text_of(image) for image in images]
-        unlabelled += sum(not text.is_file() for text in texts)
+        texts = [text_of(image, root) for image in images]
+        absent = sum(not text.is_file() for text in texts)
+        if images and absent == len(images) and split == "train":
+            raise InputError(
+                f"{printable(str(path))}: none of the {absent:,} training images has a text file with its "
+                f"objects: looked for {printable(str(texts[0]))}"
+            )
+        unlabelled += absent if absent < len(images) else 0  # else the split is left out
         pairs = zip(images, texts, strict=True)
         splits[split] = [_annotated(image, text, lines, problems) for image, text in pairs]
     if "train" not in splits:
@@ -94,10 +108,6 @@ def read_yolo_folder(root: Path) -> Annotated:
 def _of_classes(path: Path) -> dict[str, object]:
     """Return what a `data.yaml` would state beside a list of classes, `images/` and `labels/`."""
     return {"names": read_list(path), "train": FOLDERS[0]}
-
-
-class _MissingError(InputError):
-    """A path that a file states does not exist."""
 
 
 class _Lines(NamedTuple):
@@ -137,70 +147,6 @@ def _names(stated: object, path: Path) -> tuple[str, ...]:
     if twice := next((name for name in classes if classes.count(name) > 1), None):
         raise InputError(f"{where}: names lists {printable(twice)} twice: give each class its name")
     return classes
-
-
-def _images(document: Mapping[str, object], stated: object, path: Path) -> Iterator[Path]:
-    """Yield the images of a split: of folders, or of text files that list images."""
-    base = path.parent / str(document.get("path") or "")
-    base = base if base.is_dir() else path.parent  # a path of the machine that made the file
-    for one in stated if isinstance(stated, list) else [stated]:
-        place = _existing(base, str(one), path)
-        if place.is_dir():
-            yield from list_images(place).images
-            continue
-        known = suffixes()
-        for line in read_list(place):
-            if is_image(line, known):
-                yield _existing(place.parent, line, place)
-
-
-def _existing(base: Path, stated: str, source: Path) -> Path:
-    """Return a path that a file states, also where the file was made for another folder.
-
-    Exporters write `../train/images` for `train/images`, or the whole path on the machine that made it.
-
-    Raises:
-        _MissingError: It does not exist.
-    """
-    tried = [
-        base / stated,
-        base / stated.removeprefix("../"),
-        *(base / end for end in _ends(stated)),
-    ]
-    found = next((place for place in tried if place.exists()), None)
-    if found is None:
-        raise _MissingError(
-            f"{printable(str(source))} names {printable(stated)}, which does not exist: correct the path, "
-            "or remove the line"
-        )
-    return found
-
-
-def _ends(stated: str) -> Iterator[Path]:
-    """Yield the ends of a path that another folder has in front of it, but for names as `images` alone.
-
-    >>> [end.as_posix() for end in _ends("/content/pets/train/images")]
-    ['content/pets/train/images', 'pets/train/images', 'train/images']
-    """
-    parts = PurePosixPath(stated.replace("\\", "/")).parts
-    splits = {name for names in SPLIT_NAMES.values() for name in names}
-    if parts and parts[0] in ("/", ".."):
-        for start in range(1, len(parts)):
-            if len(parts) - start > 1 or parts[-1].lower() in splits:
-                yield Path(*parts[start:])
-
-
-def _text_of(image: Path) -> Path:
-    """Return the text of an image: in `labels/` where the image is in `images/`, else next to it.
-
-    >>> _text_of(Path("a/images/train/1.jpg")).as_posix()
-    'a/labels/train/1.txt'
-    """
-    parts = list(image.with_suffix(".txt").parts)
-    if "images" in parts:
-        last = len(parts) - 1 - parts[::-1].index("images")
-        parts[last] = "labels"
-    return Path(*parts)
 
 
 def _annotated(image: Path, text: Path, lines: _Lines, problems: list[Problem]) -> AnnotatedImage:

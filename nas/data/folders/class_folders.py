@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nas.data.folders.annotated import missing_annotations, refuse_annotated
 from nas.data.folders.layout import Layout, LayoutName, find_layout
 from nas.data.folders.listing import (
     Listed,
@@ -24,9 +25,6 @@ from nas.data.image_files.opening import MAX_MEGAPIXELS
 from search_spaces.errors import InputError
 
 NAMED_FOLDERS = 5
-
-ANNOTATIONS = ("annotations", "Annotations", "labels", "masks")
-"""Folders of annotations in other tasks' data sets."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +67,8 @@ def read_folder(
         max_megapixels: Larger images are refused when they are read.
 
     Raises:
-        InputError: The folder does not exist, its layout is ambiguous, it has fewer than two classes, an
-            empty split, two names for one class, or a class that train lacks.
+        InputError: The folder does not exist, its layout is ambiguous, it seems to be annotated, or it has
+            fewer than two classes, an empty split, two names for one class, or a class that train lacks.
     """
     if not os.path.isdir(root):  # noqa: PTH112  Path's own raises for names that are too long
         problem = "is not a folder" if os.path.exists(root) else "does not exist"  # noqa: PTH110
@@ -78,6 +76,8 @@ def read_folder(
             f"data folder {printable(str(root))} {problem}: give a folder that holds one folder per class"
         )
     try:
+        if layout != "flat":
+            refuse_annotated(root)
         found = find_layout(root, layout)
         bases = {"train": root, **found.splits}
         classes = {split: _classes_in(base) for split, base in bases.items()}
@@ -125,23 +125,13 @@ def _check_train(found: Mapping[str, _Class], base: Path) -> None:
         there = f"; there are {said_by_suffix(other)}" if other else ""
         raise InputError(
             f"{where} holds no class folders with images: expected {where}/CLASS/*.jpg{inside}{there}"
-            f"{_of_annotations(base)}"
+            f"{missing_annotations(base)}"
         )
     if len(filled) == 1:
         raise InputError(
             f"{where} holds one class, {filled[0]!r}: classification needs at least two class folders"
-            f"{_of_annotations(base)}"
+            f"{missing_annotations(base)}"
         )
-
-
-def _of_annotations(base: Path) -> str:
-    """Say what boxes and masks need, where a folder seems to have them in a way that is not known."""
-    if not any((base / name).is_dir() for name in ANNOTATIONS) and not any(base.glob("*.json")):
-        return ""
-    return (
-        "; boxes are read from Pascal VOC's XML, COCO's JSON, or YOLO's data.yaml with labels/, and masks "
-        "from masks/ beside images/ with labels.txt"
-    )
 
 
 def _check_held_out(found: Mapping[str, _Class], base: Path, names: tuple[str, ...]) -> None:

@@ -45,6 +45,10 @@ class Pictures(Protocol):
         """Return what is annotated in one picture, at its own size: the target of one image, (...)."""
         ...
 
+    def classes_of(self, indices: NDArray[np.int64]) -> set[int]:
+        """Return the classes that some pictures have, as far as they are known without reading files."""
+        ...
+
     def size(self, index: int) -> tuple[int, int]:
         """Return width and height of one picture, upright."""
         ...
@@ -105,6 +109,10 @@ class Labelled:
     def original(self, index: int) -> NDArray[np.int64]:
         """Return the class index of one picture, ()."""
         return self.labels[index, ...]
+
+    def classes_of(self, indices: NDArray[np.int64]) -> set[int]:
+        """Return the class indices of some pictures."""
+        return set(self.labels[indices].tolist())
 
 
 class InFiles:
@@ -189,6 +197,10 @@ class SomePictures:
     def original(self, index: int) -> NDArray[Any]:
         """Return what is annotated in the picture, at its own size."""
         return self.whole.original(int(self.indices[index]))
+
+    def classes_of(self, indices: NDArray[np.int64]) -> set[int]:
+        """Return the known classes of some of the chosen pictures."""
+        return self.whole.classes_of(self.indices[indices])
 
     def size(self, index: int) -> tuple[int, int]:
         """Return width and height of the picture, upright."""

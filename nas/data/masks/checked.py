@@ -16,7 +16,8 @@ from nas.data.checking import Memory, digest
 from nas.data.image_files.decode import ProgressCallback, for_each
 from nas.data.image_files.names import printable
 from nas.data.image_files.opening import open_file, reason
-from nas.data.image_files.orientation import SWAPPED, UPRIGHT, orientation_of
+from nas.data.image_files.orientation import SWAPPED, UPRIGHT
+from nas.data.image_files.stored_size import Stored, stored
 from nas.data.image_files.unreadable import Unreadable
 from nas.data.masks.coding import IGNORED, WrongMaskError
 from nas.data.masks.masked import Masked, MaskedImage, shown
@@ -97,37 +98,35 @@ class Checks:
             )
 
     def _fit(self, one: MaskedImage) -> Fit:
-        try:
-            with open_file(one.image, max_megapixels=self.max_megapixels) as image:
-                stored, orientation = image.size, orientation_of(image.info)
-        except (OSError, ValueError) as error:
-            raise WrongMaskError(f"its image {one.image.name}: {reason(error)}") from error
+        image = stored(one.image, max_megapixels=self.max_megapixels)
         with open_file(one.mask, max_megapixels=self.max_megapixels) as mask:
-            return fit(mask.size, stored, orientation, name=one.image.name)
+            if image is None:  # left to the check of all images
+                return Fit(UPRIGHT)
+            return fit(mask.size, image, name=one.image.name)
 
 
-def fit(mask: Size, stored: Size, orientation: int, *, name: str) -> Fit:
+def fit(mask: Size, image: Stored, *, name: str) -> Fit:
     """Return how a mask fits an image that EXIF may turn: as it is seen, or as it is stored.
 
     Where both have the same size, it is taken as it is seen.
 
     Args:
         mask: Width and height of the mask.
-        stored: Those of the image as it is stored.
-        orientation: The image's.
+        image: How the image is stored.
         name: The image's.
 
     Raises:
         WrongMaskError: Its size is another one.
 
-    >>> fit((30, 40), (40, 30), 6, name="a.jpg"), fit((40, 30), (40, 30), 6, name="a.jpg")
+    >>> photo = Stored((40, 30), 6)
+    >>> fit((30, 40), photo, name="a.jpg"), fit((40, 30), photo, name="a.jpg")
     (Fit(orientation=1, assumed=False), Fit(orientation=6, assumed=False))
     """
-    upright = stored[::-1] if orientation in SWAPPED else stored
+    upright = image.size[::-1] if image.orientation in SWAPPED else image.size
     if mask == upright:
-        return Fit(UPRIGHT, assumed=orientation != UPRIGHT and upright == stored)
-    if mask == stored:
-        return Fit(orientation)
+        return Fit(UPRIGHT, assumed=image.orientation != UPRIGHT and upright == image.size)
+    if mask == image.size:
+        return Fit(image.orientation)
     raise WrongMaskError(
         f"is {mask[0]} x {mask[1]} pixels, and its image {name} is {upright[0]} x {upright[1]}"
     )

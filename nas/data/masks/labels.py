@@ -13,6 +13,12 @@ from nas.data.masks.masked import shown
 LABELS = "labels.txt"
 """A class a line."""
 
+CLASS_NAMES = "class_names.txt"
+"""The same, as labelme's converter writes it."""
+
+LABELME_IGNORED = "__ignore__"
+"""First line of labelme's lists, which it numbers from -1: 255 in masks."""
+
 LABEL_MAP = "labelmap.txt"
 """A class a line, as NAME:RED,GREEN,BLUE, of which CVAT writes more columns."""
 
@@ -65,7 +71,7 @@ def read_labels(root: Path) -> Labels | None:
     Raises:
         OSError: The list cannot be read.
     """
-    for name, parse in ((LABEL_MAP, _colored), (LABELS, _plain)):
+    for name, parse in ((LABEL_MAP, _colored), (LABELS, _plain), (CLASS_NAMES, _plain)):
         path = root / name
         if path.is_file():
             lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
@@ -97,7 +103,7 @@ def voc_color(index: int) -> Color:
 
 def _plain(where: str, lines: list[str]) -> Labels:
     names = [line.strip() for line in lines if line.strip()]
-    return _labels(where, names, {}, [])
+    return _labels(where, names[names[:1] == [LABELME_IGNORED] :], {}, [])
 
 
 def _colored(where: str, lines: list[str]) -> Labels:

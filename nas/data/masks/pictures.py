@@ -58,6 +58,10 @@ class MaskPictures(InFiles):
         turn = TURNS.get(int(self.orientations[index]))
         return classes if turn is None else np.array(Image.fromarray(classes).transpose(turn))
 
+    def classes_of(self, indices: NDArray[np.int64]) -> set[int]:  # noqa: ARG002
+        """Return no class: masks are not read for this."""
+        return set()
+
     def targets(
         self, indices: NDArray[np.int64], *, size_px: int, preparation: Preparation
     ) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nas.data.annotations.lists import NO_LIST, read_list, voc_lists
 from nas.data.annotations.objects import Problem
-from nas.data.masks.labels import read_labels, voc_labels
+from nas.data.masks.labels import LABELS, read_labels, voc_labels
 from nas.data.masks.masked import Masked, MaskedImage, files_by_name, shown
 from search_spaces.errors import InputError
 
@@ -32,12 +32,13 @@ def read_voc_masks(root: Path) -> Masked:
         InputError: There is no list of training images.
         OSError: A folder or a list cannot be read.
     """
-    labels = read_labels(root) or voc_labels()
+    listed = read_labels(root)
+    labels = listed or voc_labels()
     lists = _lists(root)
     problems, clashes = list(labels.problems), list[Problem]()
     images = files_by_name(root / IMAGES, clashes)
     masks = files_by_name(root / MASKS, clashes)
-    notes: list[str] = []
+    notes = [] if listed else [f"{shown(root)} has no {LABELS}: classes are Pascal VOC's 21"]
     splits: dict[str, list[MaskedImage]] = {}
     chosen: dict[str, Path] = {}
     for split, path in lists.items():

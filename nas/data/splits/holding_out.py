@@ -88,15 +88,15 @@ def without(found: Found, bad: Mapping[str, Mapping[int, Unreadable]]) -> Found:
         part = pictures[split]
         if part is None or not some:
             continue
-        stay = np.setdiff1d(np.arange(len(part)), np.array(sorted(some), np.int64))
-        kept = SomePictures(part, stay)
-        lost = set(part.strata.tolist()) - set(kept.strata.tolist())
+        everyone = np.arange(len(part))
+        stay = np.setdiff1d(everyone, np.array(sorted(some), np.int64))
+        lost = part.classes_of(everyone) - part.classes_of(stay)
         if not len(stay) or (split == "train" and lost):
             what = f"class {found.classes[min(lost)]!r}" if len(stay) else "it"
             example = next(iter(some.values()))
             raise InputError(
                 f"{split} of {found.name}: no image of {what} can be read, for instance {example.name} "
-                f"({example.reason}): repair them, or remove the class folder"
+                f"({example.reason}): repair them, or remove the class"
             )
-        pictures[split] = kept
+        pictures[split] = SomePictures(part, stay)
     return found._replace(pictures=pictures)

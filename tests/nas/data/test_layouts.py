@@ -3,6 +3,7 @@
 import io
 import logging
 import os
+import re
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -258,3 +259,45 @@ def test_suffixes_do_not_need_an_open_image(make_folder: MakeFolder) -> None:
     before = Image.MAX_IMAGE_PIXELS
     assert load(root).classes == ("a", "b")
     assert before == Image.MAX_IMAGE_PIXELS
+
+
+UNKNOWN: dict[str, tuple[dict[str, int], tuple[str, ...]]] = {
+    "labelme without masks": ({"JPEGImages": 4, "SegmentationClassVisualization": 4}, ()),
+    "masks beside photos of another name": ({"img_dir": 4, "masks": 4}, ()),
+    "in splits": ({"train/img_dir": 4, "train/labels": 4, "val/img_dir": 4}, ()),
+    "YOLO without YAML": ({"images/train": 4, "images/val": 4}, ("labels/train/000.txt",)),
+    "a JSON": ({"images": 4}, ("boxes.json",)),
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_folders_of_annotated_data_sets_are_no_classes(make_folder: MakeFolder, name: str) -> None:
+    counts, others = UNKNOWN[name]
+    root = make_folder(counts)
+    for other in others:
+        (root / other).parent.mkdir(parents=True, exist_ok=True)
+        (root / other).touch()
+    assert re.search(r"holds no classes but .* not known; boxes are read from", refusal(root))
+    for task in ("detect", "segment"):
+        message = refusal(root, task=task)
+        assert f"is in no layout that is known for {task}; boxes are read from" in message
+
+
+def test_such_a_folder_beside_classes_is_a_class(make_folder: MakeFolder) -> None:
+    root = make_folder({"cat": 4, "images": 4, "labels": 4, "dog": 4})
+    (root / "images").rename(root / "masks")
+    assert load(root).classes == ("cat", "dog", "labels", "masks")
+    both = make_folder({"both/images": 4, "both/annotations": 4}) / "both"
+    assert load(both, layout="flat").classes == ("annotations", "images")
+
+
+@pytest.mark.parametrize("task", [None, "detect"])
+def test_cvat_s_own_format_is_refused_by_name(make_folder: MakeFolder, task: str | None) -> None:
+    root = make_folder({"images": 4})
+    (root / "annotations.xml").write_text(
+        "<?xml version='1.0'?>\n<annotations><image/></annotations>"
+    )
+    message = refusal(root, task=task)
+    assert (
+        "annotations.xml is CVAT's own format, which is not read: export boxes as COCO" in message
+    )

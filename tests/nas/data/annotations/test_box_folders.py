@@ -13,8 +13,11 @@ from nas.data.annotations.folder import format_of, read_box_folder
 from nas.data.annotations.problems import AnnotationError
 from nas.data.finding import task_of_source
 from nas.data.folders.contents import Contents, changes
+from nas.data.image_files import stored_size
+from nas.data.image_files.opening import UnusableError
 from nas.data.image_files.preparation import Preparation
 from nas.data.image_files.square import square_rgb
+from nas.data.image_files.unreadable import UnreadableError
 from nas.data.load import load_dataset
 from search_spaces import InputError
 
@@ -269,11 +272,56 @@ def test_categories_of_coco_that_only_group_others_or_have_the_same_name(tmp_pat
 def test_boxes_of_coco_without_area_are_left_out_and_counted(tmp_path):
     coco(tmp_path)
     document = coco_document()
-    document["annotations"][0]["bbox"][3] = 0.0
-    (tmp_path / "annotations" / "instances_train2017.json").write_text(json.dumps(document))
-    folder = read_box_folder(tmp_path, max_megapixels=1)
-    assert [len(rows) for rows in folder.splits["train"].objects] == [1, 0, 1]
+    for width in (0.0, 1e-8):
+        document["annotations"][0]["bbox"][2] = width
+        (tmp_path / "annotations" / "instances_train2017.json").write_text(json.dumps(document))
+        folder = read_box_folder(tmp_path, max_megapixels=1)
+        assert [len(rows) for rows in folder.splits["train"].objects] == [1, 0, 1]
     assert "1 boxes without area are left out" in folder.notes
+
+
+def rewritten(root: Path, document: dict, **options: str) -> dict[str, list[int]]:
+    """Return the number of each training image's objects, with another JSON."""
+    file = root / "annotations" / "instances_train2017.json"
+    file.write_text(json.dumps(document), **options)
+    part = read_box_folder(root, max_megapixels=1).splits["train"]
+    return {path.stem: len(rows) for path, rows in zip(part.paths, part.objects, strict=True)}
+
+
+@pytest.mark.parametrize("convert", [str, float, "image {}".format])
+def test_ids_of_coco_as_text(tmp_path, convert):
+    coco(tmp_path)
+    document = coco_document()
+    ids = [(one, "id") for one in document["images"]]
+    ids += [(one, "image_id") for one in document["annotations"][:2]]
+    if convert in (str, float):  # in some places only, and in all if it is not a number
+        ids = [(one, "category_id") for one in document["annotations"]] + ids[:2]
+    else:
+        ids += [(one, "image_id") for one in document["annotations"][2:]]
+    for one, key in ids:
+        one[key] = convert(one[key])
+    assert rewritten(tmp_path, document, encoding="utf-8-sig") == {"a": 2, "b": 0, "c": 1}
+    document["categories"][0]["id"] = "dog"
+    with pytest.raises(InputError, match="each of its categories needs a whole id and a name"):
+        rewritten(tmp_path, document)
+
+
+def test_a_file_that_coco_lists_twice_is_one_image(tmp_path):
+    coco(tmp_path)
+    document = coco_document()
+    again = document["images"][0] | {"id": 9}
+    document["images"].append(again)
+    moved_box, copy = document["annotations"][0], dict(document["annotations"][1])
+    moved_box["image_id"] = copy["image_id"] = 9
+    document["annotations"].append(copy)
+    assert rewritten(tmp_path, document) == {"a": 2, "b": 0, "c": 1}
+    again["file_name"] = "other/a.jpg"  # perhaps another image, which is not there
+    with pytest.raises(AnnotationError, match=r"other/a.jpg: has the same image as .*: a.jpg, a.j"):
+        rewritten(tmp_path, document)
+    again |= {"file_name": "a.jpg", "id": 1}
+    moved_box["image_id"] = copy["image_id"] = 0
+    with pytest.raises(AnnotationError, match="2 images have the id 1"):
+        rewritten(tmp_path, document)
 
 
 def test_a_list_of_all_of_vocs_training_images(tmp_path):
@@ -310,6 +358,83 @@ def test_yolo_splits_that_exporters_name_in_vain(tmp_path):
         read_box_folder(tmp_path, max_megapixels=1)
 
 
+def test_a_split_without_objects_is_held_out_as_a_missing_one(tmp_path):
+    """YOLO's without texts, and COCO's without annotations."""
+    yolo(tmp_path / "yolo")
+    for text in (tmp_path / "yolo/labels/test").iterdir():
+        text.unlink()
+    coco(tmp_path / "coco")
+    document = coco_document() | {"annotations": []}
+    (tmp_path / "coco/annotations/instances_test2017.json").write_text(json.dumps(document))
+    for name in ("yolo", "coco"):
+        folder = read_box_folder(tmp_path / name, max_megapixels=1)
+        assert {*folder.splits} == {"train"}
+        assert folder.notes[-1] == "test has no objects and is taken as not given"
+        assert not folder.notes[:-1] or folder.notes[0].startswith("1 images have no text file")
+
+
+@pytest.mark.parametrize("photos", [0, 2])
+def test_a_split_folder_of_voc_without_xml_is_held_out(tmp_path, photos):
+    voc(tmp_path)
+    (tmp_path / "val").mkdir()
+    for number in range(photos):
+        photo(tmp_path / "val" / f"{number}.jpg")
+    folder = read_box_folder(tmp_path, max_megapixels=1)
+    assert {*folder.splits} == {"train", "test"}
+    assert folder.notes == (f"{tmp_path}/val is not read: none of its images has an annotation",)
+
+
+def test_of_vocs_images_only_those_in_lists_matter(tmp_path):
+    voc_lists(tmp_path)
+    photo(tmp_path / "JPEGImages" / "other.jpg")
+    photo(tmp_path / "JPEGImages" / "other.png")
+    photo(tmp_path / "JPEGImages" / "alone.jpg")
+    for name in ("other", "lost"):
+        (tmp_path / "Annotations" / f"{name}.xml").write_text("<annotation><object>")
+    for name in SCENES:
+        (tmp_path / "Annotations" / f"{name} test.xml").unlink()
+    folder = read_box_folder(tmp_path, max_megapixels=1)
+    assert {split: len(part) for split, part in folder.splits.items()} == {"train": 3}
+    tests = tmp_path / "ImageSets" / "Main" / "test.txt"
+    assert folder.notes == (f"{tests} is not read: none of its images has an annotation",)
+    (tmp_path / "Annotations" / "a test.xml").write_text(xml(SCENES["a"]))
+    with pytest.raises(AnnotationError) as caught:
+        read_box_folder(tmp_path, max_megapixels=1)
+    said = {(one.where, one.what) for one in caught.value.found}
+    assert said == {(str(tests), f"{name} test has no image with annotation") for name in "bc"}
+
+
+def test_yolo_texts_that_are_not_found_are_told_with_the_first_place(tmp_path):
+    yolo(tmp_path)
+    (tmp_path / "labels").rename(tmp_path / "texts")
+    said = rf"data.yaml: none of the 3 training images has a text.* {tmp_path}/labels/train/a.txt"
+    with pytest.raises(InputError, match=said):
+        read_box_folder(tmp_path, max_megapixels=1)
+
+
+@pytest.mark.parametrize("train", ["images", "pictures"])
+def test_yolo_texts_beside_images_below_folders_called_images(tmp_path, train):
+    root = tmp_path / "images" / "pets"
+    yolo(root)
+    for name in ("a", "c"):
+        moved(root, {f"labels/train/{name}.txt": f"images/train/{name}.txt"})
+    (root / "images").rename(root / train)
+    (root / "data.yaml").write_text(f"train: {train}/train\nnames: [cat, dog]\n")
+    rows = read_box_folder(root, max_megapixels=1).splits["train"].objects
+    assert [len(one) for one in rows] == [2, 0, 1]
+
+
+def test_yolo_paths_of_windows(tmp_path):
+    yolo(tmp_path)
+    file, names = tmp_path / "data.yaml", "names: [cat, dog]\n"
+    for train in (r"images\train", r"D:\work\pets\images\train", r"..\images\train", "train.txt"):
+        (tmp_path / "train.txt").write_text(
+            "D:\\pets\\images\\train\\a.jpg\nimages\\train\\b.jpg\n"
+        )
+        file.write_text(f"train: {train}\n{names}")
+        assert stems(tmp_path)["train"][:2] == ["a", "b"]
+
+
 def test_yolo_poses_are_their_boxes(tmp_path):
     yolo(tmp_path)
     text = tmp_path / "labels" / "train" / "a.txt"
@@ -332,12 +457,21 @@ def test_label_studios_yolo(tmp_path):
     assert len(folder.splits["train"]) == 6
 
 
+def test_a_yolo_yaml_of_any_name(tmp_path):
+    yolo(tmp_path)
+    (tmp_path / "data.yaml").rename(tmp_path / "pets.yml")
+    (tmp_path / "notes.yaml").write_text("names: those who helped\n")
+    assert (format_of(tmp_path), {*stems(tmp_path)}) == ("YOLO", {"train", "test"})
+    (tmp_path / "more.yaml").write_text("names: [a]\ntrain: images\n")
+    assert format_of(tmp_path) is None
+
+
 def test_what_is_not_recognized_says_what_boxes_need(tmp_path):
     photo(tmp_path / "images" / "a.jpg")
     (tmp_path / "annotations").mkdir()
     (tmp_path / "annotations" / "a.xml").write_text("<map/>")
     with pytest.raises(
-        InputError, match=r"holds one class, 'images'.*; boxes are read from Pascal VOC's"
+        InputError, match=r"holds no classes but images/.*; boxes are read from Pascal VOC's"
     ):
         load_dataset(str(tmp_path))
 
@@ -381,6 +515,7 @@ BAD_BOXES = {
     "box (8, 6)-(90, 30) leaves the image, which is 80 x 60": (8, 6, 90, 30),
     "box (8, -9)-(20, 30) leaves the image": (8, -9, 20, 30),
     "are not finite": (8, 6, float("nan"), 30),
+    "box (8, 7)-(8, 30) has no area inside the image": (8, 7, 8 + 1e-8, 30),
 }
 
 
@@ -392,19 +527,24 @@ def test_all_problems_are_told_at_once_by_file(tmp_path):
     (tmp_path / "train" / "lost.xml").write_text(xml([]))
     photo(tmp_path / "train" / "odd.jpg")
     (tmp_path / "train" / "odd.xml").write_text("<annotation><object>")
+    photo(tmp_path / "train" / "unknown.jpg")
+    (tmp_path / "train" / "unknown.xml").write_text(
+        "<?xml version='1.0' encoding='unicode'?><annotation/>"
+    )
     photo(tmp_path / "train" / "other.jpg")
     (tmp_path / "train" / "other.xml").write_text(xml([], size=(7, 7)))
     with pytest.raises(AnnotationError) as caught:
         read_box_folder(tmp_path, max_megapixels=1)
     text = str(caught.value)
     assert "\n" not in text
-    assert text.startswith("9 problems in the annotations of ")
+    assert text.startswith("11 problems in the annotations of ")
     for number, words in enumerate(BAD_BOXES):
         assert words in text
         assert any(one.where.endswith(f"{number}.xml") for one in caught.value.found)
     assert "alone.jpg: there is no annotation of this name" in text
     assert "lost.xml: there is no image of this name" in text
     assert "odd.xml: not XML" in text
+    assert "unknown.xml: not XML: unknown encoding: unicode" in text
     assert "other.xml: it states 7 x 7 pixels, other.jpg has 80 x 60" in text
 
 
@@ -504,3 +644,49 @@ def test_class_folders_with_other_files_beside_their_images_stay_class_folders(t
     assert format_of(tmp_path) is None
     assert task_of_source(str(tmp_path)) == "classify"
     assert load_dataset(str(tmp_path), resolution_px=32).classes == ("cat", "dog")
+
+
+def scenes(root: Path, objects: list[str]) -> Path:
+    """Write training images a, b, ... that have these objects, one letter a class."""
+    for number, names in enumerate(objects):
+        photo(root / "train" / f"{number}.jpg")
+        file = root / "train" / f"{number}.xml"
+        file.write_text(xml([(name, (0, 0, 9, 9)) for name in names]))
+    return root / "train"
+
+
+def test_images_that_cannot_be_read_are_told_as_such_or_left_out(tmp_path):
+    """Also the only image without objects, whose stratum is no class."""
+    train = scenes(tmp_path, [""] + ["c", "d"] * 6)
+    for number in (0, 1):
+        (train / f"{number}.jpg").write_bytes(b"\xff\xd8")
+    with pytest.raises(
+        UnreadableError, match=r"2 images cannot be read.*--skip-bad-images: .*0.jpg"
+    ):
+        load_dataset(str(tmp_path), resolution_px=32)
+    data = load_dataset(str(tmp_path), resolution_px=32, skip_bad_images=True)
+    assert len(data.left_out) == 2
+    assert sum(map(len, (data.train, data.val, data.test))) == 11
+
+
+def test_a_class_is_lost_if_no_image_with_it_can_be_read(tmp_path):
+    """`d` is the rarest class in image 0 only: the others that have it have `e` too."""
+    train = scenes(tmp_path, ["d", "de", "de", *["c"] * 9, "f"])
+    (train / "0.jpg").write_bytes(b"")
+    data = load_dataset(str(tmp_path), resolution_px=32, skip_bad_images=True)
+    assert data.classes == ("c", "d", "e", "f")
+    (train / "12.jpg").write_bytes(b"")
+    with pytest.raises(InputError, match=r"train of .*: no image of class 'f' can be read, for in"):
+        load_dataset(str(tmp_path), resolution_px=32, skip_bad_images=True)
+
+
+def test_a_photo_with_damaged_metadata_keeps_its_boxes(tmp_path, monkeypatch):
+    """It is opened once more without metadata, as it is for its pixels."""
+    scenes(tmp_path, ["c"])
+
+    def refuse(path, *, max_megapixels):
+        raise UnusableError("damaged metadata")
+
+    monkeypatch.setattr(stored_size, "open_file", refuse)
+    part = read_box_folder(tmp_path, max_megapixels=1).splits["train"]
+    np.testing.assert_allclose(part.objects[0], [[0, 0, 0, 9 / 80, 9 / 60, 0]], atol=1e-6)

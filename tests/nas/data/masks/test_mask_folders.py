@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from nas.data.annotations.annotated_folder import AnnotatedFolder
+from nas.data.finding import task_of_source
 from nas.data.masks.labels import VOC_CLASSES
 from nas.data.masks.pictures import MaskPictures
 from tests.nas.mask_folders import (
@@ -57,12 +58,40 @@ def test_splits_below_the_folders_of_images_and_masks(tmp_path: Path) -> None:
     assert found.splits["test"].names == ("images/test/a.jpg", "images/test/b.jpg")
 
 
+@pytest.mark.parametrize(
+    ("images", "masks"),
+    [
+        ("images", "labels"),
+        ("train/images", "train/labels"),
+        ("img_dir/train", "ann_dir/train"),
+        ("JPEGImages", "SegmentationClassPNG"),
+        ("JPEGImages", "SegmentationClass"),
+    ],
+)
+def test_other_tools_names_of_the_two_folders(tmp_path: Path, images: str, masks: str) -> None:
+    for name in "ab":
+        photo(tmp_path / images / f"{name}.jpg")
+        save(tmp_path / masks / f"{name}.png")
+        photo(tmp_path / "SegmentationClassVisualization" / f"{name}.jpg")
+    (tmp_path / "class_names.txt").write_text("\n".join(CLASSES))
+    assert task_of_source(str(tmp_path)) == "segment"
+    found = read(tmp_path)
+    assert (found.format, found.classes) == ("folders", CLASSES)
+    assert found.splits["train"].names == (f"{images}/a.jpg", f"{images}/b.jpg")
+
+
+def test_labelme_s_list_numbers_what_is_ignored_from_minus_one(tmp_path: Path) -> None:
+    (folders(tmp_path) / "labels.txt").write_text("\n".join(("__ignore__", *CLASSES)))
+    assert read(tmp_path).classes == CLASSES
+
+
 def test_voc_s_layout(tmp_path: Path) -> None:
     found = read(voc(tmp_path))
     assert (found.format, found.classes) == ("VOC", VOC_CLASSES)
     assert found.splits["train"].names == ("JPEGImages/2007_1.jpg", "JPEGImages/2007_2.jpg")
     assert found.splits["val"].names == ("JPEGImages/2007_3.jpg",)
     assert np.array_equal(mask_of(found), values())
+    assert found.notes == (f"{tmp_path} has no labels.txt: classes are Pascal VOC's 21",)
 
 
 def test_voc_s_layout_with_a_list_of_labels(tmp_path: Path) -> None:
@@ -74,7 +103,7 @@ def test_a_voc_test_list_without_masks_is_left_out(tmp_path: Path) -> None:
     (voc(tmp_path) / "ImageSets" / "Segmentation" / "test.txt").write_text("2007_4\n")
     found = read(tmp_path)
     assert set(found.splits) == {"train", "val"}
-    assert found.notes == (
+    assert found.notes[1:] == (
         f"{tmp_path}/ImageSets/Segmentation/test.txt is not read: none of its images has a mask",
     )
 

@@ -150,3 +150,15 @@ def test_photos_of_clothes() -> None:
     assert shares[0] == pytest.approx(0.77, abs=0.02)
     assert shares[:8].min() > 0
     assert shares[8:].sum() == 0
+
+
+def test_an_image_that_cannot_be_read_is_told_as_such_or_left_out(tmp_path: Path) -> None:
+    folders(tmp_path, count=9)
+    (tmp_path / "train/images/a.jpg").write_bytes(b"")
+    with pytest.raises(
+        UnreadableError, match=r"train/images/a.jpg \(empty file\).*--skip-bad-image"
+    ):
+        load_dataset(str(tmp_path), resolution_px=32)
+    data = load_dataset(str(tmp_path), resolution_px=32, skip_bad_images=True)
+    assert data.left_out == (f"{tmp_path}/train/images/a.jpg",)
+    assert len(data.train) + len(data.val) == 8
