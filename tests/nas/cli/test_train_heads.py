@@ -27,10 +27,10 @@ def small_seed(tmp_path):
     return path
 
 
-def train(nas, scenes, tmp_path, *options):
+def train(nas, scenes, tmp_path, *options, size=("--resolution", 64)):
     trained = tmp_path / "trained.pt"
     code, _, err = nas(
-        "train", "--data", scenes, "--epochs", 1, "--batch-size", 4, "--resolution", 64,
+        "train", "--data", scenes, "--epochs", 1, "--batch-size", 4, *size,
         "--runs", tmp_path / "runs", "-o", trained, *options,
     )  # fmt: skip
     return code, " ".join(err.split()), trained
@@ -55,6 +55,13 @@ def test_the_task_chooses_between_boxes_and_masks(nas, scenes, tmp_path):
     head = load_checkpoint(trained).spec.head
     assert isinstance(head, LRASPPHead)
     assert (head.filters, head.classes) == (64, 7)
+
+
+def test_a_published_network_with_a_head_trains_at_the_images_size(nas, scenes, tmp_path):
+    network = "mobilenet_v3_small@0.35:ssdlite"
+    code, err, trained = train(nas, scenes, tmp_path, network, size=())
+    assert code == 0, err
+    assert load_checkpoint(trained).spec.resolution == 64
 
 
 @pytest.mark.parametrize(
