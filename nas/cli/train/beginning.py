@@ -73,10 +73,11 @@ def begin(
     if options.data is None:
         raise InputError("give --data with a folder of annotated images, or a data set's name")
     names = None if network.classes is None else read_class_file(network.classes)
-    usual = task_of(task_of_source(options.data, images.task)).usual
+    task = task_of_source(options.data, images.task)
+    usual = task_of(task).usual
     default = usual.from_scratch if start is None else usual.recipe
     chosen = recipe.recipe or default
-    how = read_recipe(chosen, recipe.settings(), base=default)
+    how = read_recipe(chosen, recipe.settings(), base=default, task=task)
     schedule = options.schedule()
     schedule.require_parts(how)
     if start is None:
