@@ -143,7 +143,7 @@ def _draw(one: Seen, path: Path, classes: Sequence[str]) -> None:
     assert one.pixels is not None
     height, width = one.pixels.shape[-2:]
     colors = one.prediction.colors(classes, size=(width, height))
-    drawn = with_legend(one.prediction.drawn(one.pixels, classes), colors)
+    drawn = with_legend(one.prediction.drawn(one.pixels, classes), colors, classes=classes)
     content = io.BytesIO()
     Image.fromarray(drawn.permute(1, 2, 0).contiguous().numpy()).save(content, format="PNG")
     write_whole(path, content.getvalue())
