@@ -16,7 +16,7 @@ from nas.tasks.colors import color
 from nas.tasks.lettering import lettering
 
 DRAWN_SCORE = 0.3
-"""Boxes of a lower score are not drawn: most of the hundred in an image have one."""
+"""Boxes of a lower score are usually not drawn: most of the hundred in an image have one."""
 
 SAME_IOU = 0.9
 """From which on boxes of two networks count as the same."""
@@ -30,11 +30,13 @@ class FoundBoxes:
         corners: float32 (n, 4): x1, y1, x2, y2 as fractions of the image's width and height.
         scores: float32 (n,), in 0..1; None for annotated boxes.
         classes: int64 (n,): class indices, without the background.
+        drawn_from: Lowest score of the boxes that are drawn and said.
     """
 
     corners: Tensor
     scores: Tensor | None
     classes: Tensor
+    drawn_from: float = DRAWN_SCORE
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -123,7 +125,7 @@ class FoundBoxes:
     def _worth_drawing(self) -> FoundBoxes:
         if self.scores is None:
             return self
-        kept = self.scores >= DRAWN_SCORE
+        kept = self.scores >= self.drawn_from
         return FoundBoxes(self.corners[kept], self.scores[kept], self.classes[kept])
 
 
