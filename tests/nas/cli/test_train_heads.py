@@ -82,6 +82,20 @@ def test_options_that_do_not_fit_are_refused(nas, scenes, tmp_path, options, sai
     assert said in err
 
 
+def test_the_help_says_that_images_may_have_boxes_or_masks(nas):
+    _, out, _ = nas("train", "--help")
+    assert "images with boxes or masks" in " ".join(out.replace("│", " ").split())
+
+
+def test_a_recipe_without_effect_on_boxes_is_refused(nas, scenes, tmp_path):
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("augment: {cutmix: 1.0}")
+    code, err, _ = train(nas, scenes, tmp_path, "mobilenet_v2", "--recipe", recipe)
+    assert code == 2
+    assert f"recipe {recipe}: augment.cutmix 1.0 has no effect on the task detect" in err
+    assert "reading images" not in err
+
+
 def test_the_data_command_takes_the_task_too(nas, scenes):
     code, out, err = nas("data", scenes, "--task", "segment")
     assert code == 0, err
