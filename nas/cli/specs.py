@@ -233,7 +233,7 @@ def trained_file(name: str, *, mend: str) -> Path:
         InputError: The network has no weights, or the folder is not a run's.
     """
     path = of_run(name, ".pt") or Path(name)
-    if name.partition("@")[0] in REFERENCES or path.suffix in (".yaml", ".yml"):
+    if is_reference(name) or path.suffix in (".yaml", ".yml"):
         raise InputError(f"{name} has no weights: {mend}")
     if path.is_dir():
         raise InputError(

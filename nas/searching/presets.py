@@ -12,6 +12,7 @@ from nas.searching.defaults import Defaults
 from nas.searching.targets import with_targets
 from nas.tasks import CLASSIFY, task_of
 from nas.training.named_recipes import NAMED, read_recipe
+from nas.training.unused_settings import require_effect
 from search_spaces.errors import InputError
 from search_spaces.nearest import did_you_mean
 
@@ -109,6 +110,14 @@ def _task_in(own: Mapping[str, Any], overrides: Mapping[str, Any]) -> str:
     return task_of_source(source, task)
 
 
+def _require_effect(given: Mapping[str, Any], task: str, *, where: str) -> None:
+    """Check the recipes in settings; see `unused_settings.require_effect`."""
+    sections = {"": given, "parent.": given.get("parent"), "finals.": given.get("finals")}
+    for prefix, section in sections.items():
+        if isinstance(section, Mapping):
+            require_effect(section.get("recipe"), task, where=f"{where}: {prefix}recipe")
+
+
 def make_config(
     *,
     preset: str = "standard",
@@ -125,7 +134,7 @@ def make_config(
         default_parent: The parent of a search whose settings do not say how it begins.
 
     Raises:
-        InputError: An unknown preset, an unknown key, a wrong type or value.
+        InputError: An unknown preset, an unknown key, a wrong type or value, or a setting without effect.
     """
     if preset not in PRESETS:
         meant = {"fast": "quick", "default": "standard", "full": "standard"}.get(preset, preset)
@@ -136,6 +145,8 @@ def make_config(
     overrides = with_beginning(own, overrides or {}, default_parent=default_parent)
     given_parent = overrides.get("parent") or {}
     task = _task_in(own, overrides)
+    for settings, where in ((own, str(file)), (overrides, "settings")):
+        _require_effect(settings, task, where=where)
     given = _from_scratch(preset, task)
     if own.get("parent") or given_parent:
         given = _merge(given, _from_parent(preset, task))

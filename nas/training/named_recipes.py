@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from nas.training.recipe import Recipe
+from nas.training.unused_settings import require_effect
 from search_spaces.errors import InputError, first_problem
 from search_spaces.spec import read_yaml
 
@@ -22,7 +23,11 @@ LENGTHS = ("epochs", "steps")
 
 
 def read_recipe(
-    source: str | Path, changes: dict[str, Any] | None = None, *, base: str = "proxy"
+    source: str | Path,
+    changes: dict[str, Any] | None = None,
+    *,
+    base: str = "proxy",
+    task: str | None = None,
 ) -> Recipe:
     """Read a recipe.
 
@@ -31,15 +36,16 @@ def read_recipe(
             `base` names the recipe that has the others.
         changes: Settings that take precedence. A length (`epochs` or `steps`) replaces that of the recipe.
         base: The recipe that has the other settings, if a file does not name one.
+        task: Name of what is learned, if known: settings of a file must have an effect on it.
 
     Raises:
-        InputError: Neither a name nor a file, or a setting is invalid.
+        InputError: Neither a name nor a file, or a setting is invalid or has no effect.
 
     >>> read_recipe("proxy", {"steps": 10}).epochs is None
     True
     """
     try:
-        return Recipe.model_validate(_changed(_settings(source, base), changes or {}))
+        return Recipe.model_validate(_changed(_settings(source, base, task), changes or {}))
     except ValidationError as error:
         raise InputError(f"recipe {source}: {first_problem(error)}") from error
 
@@ -66,7 +72,7 @@ def _changed(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _settings(source: str | Path, base: str) -> dict[str, Any]:
+def _settings(source: str | Path, base: str, task: str | None) -> dict[str, Any]:
     """Return the settings of a recipe, on top of those of its base."""
     if str(source) in NAMES:
         return _mapping(FOLDER / f"{source}.yaml")
@@ -76,6 +82,7 @@ def _settings(source: str | Path, base: str) -> dict[str, Any]:
             f"no recipe {str(source)!r}, and no such file: there are {', '.join(NAMES)}"
         )
     own = _mapping(path)
+    require_effect(own, task, where=f"recipe {path}")
     base = own.pop("base", base)
     if base not in NAMES:
         raise InputError(f"{path}: no recipe {base!r} to start from: there are {', '.join(NAMES)}")

@@ -30,21 +30,17 @@ def to_tflite(network: Exportable) -> bytes:
         InputError: litert-torch is not installed.
     """
     litert_torch = litert_module("litert_torch")
-    side = network.spec.resolution
+    side, pixels = network.spec.resolution, isinstance(network, PixelInput)
+    maps = [0] if isinstance(network.spec.head, LRASPPHead | RASPPHead) else []
     was_training = network.training
     network.eval()
     try:
         with silenced():
-            if isinstance(network, PixelInput):
-                example = torch.zeros(1, side, side, 3, dtype=torch.uint8)
-                converted = litert_torch.convert(network, (example,))
-            else:
-                maps = [0] if isinstance(network.spec.head, LRASPPHead | RASPPHead) else []
-                channels_last = litert_torch.to_channel_last_io(
-                    network, args=[0], outputs=maps
-                ).eval()
-                converted = litert_torch.convert(channels_last, (torch.zeros(1, side, side, 3),))
-            return bytes(converted.model_content())
+            channels_last = litert_torch.to_channel_last_io(
+                network, args=[] if pixels else [0], outputs=maps
+            ).eval()
+            example = torch.zeros(1, side, side, 3, dtype=torch.uint8 if pixels else torch.float32)
+            return bytes(litert_torch.convert(channels_last, (example,)).model_content())
     finally:
         network.train(was_training)
 

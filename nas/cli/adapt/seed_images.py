@@ -9,7 +9,7 @@ from rich.console import Console
 
 from nas.adapting.config import AdaptConfig
 from nas.cli.images import find_images, read_images
-from nas.data.finding import task_of_source
+from nas.data.finding import task_of_source, tasks_of_source
 from nas.display.output import noted
 from nas.display.progress import say
 from nas.engine.folder.data_changes import Resumed
@@ -42,7 +42,8 @@ def images_of_seed(
     """
     from nas.checkpoints.retrain import for_classes  # imports torch
 
-    _require_task(seed, path, config.data.source)
+    task = task_of_spec(seed.spec)
+    _require_task(task, path, config.data.source)
     px, trained_px = seed.spec.resolution, seed.usage.trained_px
     if trained_px != px:
         console.print(
@@ -55,7 +56,7 @@ def images_of_seed(
             soft_wrap=True,
         )
     wanted = config.data.model_copy(
-        update={"proxy_resolution": px, "background": seed.usage.background}
+        update={"proxy_resolution": px, "background": seed.usage.background, "task": task}
     )
     wanted = wanted.held_out_by(seed.usage.rule)
     say(console, f"reading images of {wanted.source}")
@@ -80,15 +81,16 @@ def images_of_seed(
     return SeedImages(pictures, images)
 
 
-def _require_task(seed: Checkpoint, path: Path, source: str) -> None:
+def _require_task(task: str, path: Path, source: str) -> None:
     """Check that the images are annotated for what the seed does, before they are read.
 
     Raises:
         InputError: They are not.
     """
-    own, wanted = task_of_spec(seed.spec), task_of_source(source)
-    if own != wanted:
+    try:
+        task_of_source(source, task)
+    except InputError as error:
         raise InputError(
-            f"{path} is for the task {own}, {source} is annotated for {wanted}: train it on these images "
-            f"first, with nas train {quoted(path)} --data {quoted(source)}"
-        )
+            f"{path} is for the task {task}, {source} is annotated for {tasks_of_source(source)[0]}: train "
+            f"it on these images first, with nas train {quoted(path)} --data {quoted(source)}"
+        ) from error

@@ -65,7 +65,7 @@ class PictureOptions(OptionGroup):
         from nas.training.named_recipes import read_recipe
 
         default = task_of(task).usual.from_scratch
-        return read_recipe(self.recipe or default, base=default)
+        return read_recipe(self.recipe or default, base=default, task=task)
 
     def require_png(self) -> None:
         """Check the picture's name and folder before anything is read.

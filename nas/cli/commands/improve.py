@@ -13,7 +13,7 @@ from rich.table import Table
 from latency import Cached, Latency, MeasurementError, open_device
 from nas.atomic_files import write_whole
 from nas.cli.options.groups import OptionGroup, with_groups
-from nas.cli.specs import SpecName, of_run, open_spec
+from nas.cli.specs import SpecName, is_reference, of_run, open_spec, stem
 from nas.display.output import JsonFlag, command, messages, print_json, results
 from nas.display.progress import waiting
 from nas.export.improvement_steps import (
@@ -26,7 +26,7 @@ from nas.export.improvement_steps import (
 )
 from nas.formatting import interval, three_digits
 from nas.report.layer_table import millions, short
-from search_spaces import REFERENCES, InputError, count
+from search_spaces import InputError, count
 from search_spaces.shell import quoted
 from search_spaces.spec import to_dict, to_yaml
 
@@ -145,8 +145,8 @@ def _require_change(name: str, steps: list[Step]) -> None:
 
 def _beside(name: str) -> Path:
     """Return the default output path: next to a file, or in the current folder for a reference network."""
-    if name.partition("@")[0] in REFERENCES:
-        return Path(f"{name.replace('@', '-')}-improved.yaml")
+    if is_reference(name):
+        return Path(f"{stem(name)}-improved.yaml")
     path = of_run(name, ".yaml") or Path(name)
     return path.with_name(f"{path.stem}-improved.yaml")
 

@@ -11,17 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from nas.cli.commands.predict_dense import predict_dense
+from nas.cli.commands.predict_dense import DenseOptions, predict_dense
 from nas.cli.errors import Failed
+from nas.cli.options.groups import with_groups
 from nas.cli.provenance import say_run
 from nas.cli.sizes import note_sizes
 from nas.cli.specs import trained_file
-from nas.data.annotations.coco_ids import CocoIds
 from nas.display.output import JsonFlag, messages
 from nas.display.progress import waiting
 from nas.formatting import counted, one_line, percent
 from nas.tasks import CLASSIFY
-from search_spaces import InputError
 from search_spaces.shell import quoted
 
 if TYPE_CHECKING:
@@ -31,6 +30,7 @@ WIDEST = 60
 """Maximum column width in characters."""
 
 
+@with_groups
 def predict(
     file: Annotated[
         str, typer.Argument(help="A seed.pt, a run's folder, or an .onnx or .tflite file.")
@@ -38,18 +38,8 @@ def predict(
     images: Annotated[
         list[Path], typer.Argument(metavar="IMAGE|DIR...", help="Images, or folders of them.")
     ],
+    dense: DenseOptions,
     top: Annotated[int, typer.Option(min=1, help="Number of classes per image.")] = 3,
-    draw: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Write the images with boxes or masks into this folder."),
-    ] = None,
-    coco: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="COCO's JSON of the images: --json then has its ids of images and categories.",
-        ),
-    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Print what a network sees in images: the most likely classes, boxes, or the classes of pixels.
@@ -58,8 +48,7 @@ def predict(
 
     Unreadable images are reported on standard error, the others are classified, and the exit status is 1.
     """
-    if coco is not None and not as_json:
-        raise InputError(f"--coco {coco} applies to --json: add --json, or leave it out")
+    dense.require_effect(as_json=as_json)
     path = trained_file(file, mend=f"train it first with nas train {quoted(file)} --data DIR")
     from nas.export.models import open_model  # these import torch
     from nas.export.predict import find_pictures, predictions
@@ -74,13 +63,10 @@ def predict(
     if pictures.left_out:
         left_out = counted(pictures.left_out, "file")
         console.print(f"skipped {left_out} without an image suffix", soft_wrap=True)
+    dense.require_task(feed.task)
     if feed.task != CLASSIFY:
-        ids = None if coco is None else CocoIds.read(coco)
-        predict_dense(model, pictures.paths, console, draw=draw, as_json=as_json, ids=ids)
+        predict_dense(model, pictures.paths, console, options=dense, as_json=as_json)
         return
-    for option, given in (("--draw draws", draw), ("--coco numbers", coco)):
-        if given is not None:
-            raise InputError(f"{option} boxes and masks, and this network classifies: leave it out")
     count = min(top, len(feed.classes))
     predicted_all = _progress(
         predictions(model, pictures.paths, top=count), len(pictures.paths), console

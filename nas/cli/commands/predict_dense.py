@@ -6,22 +6,84 @@ import io
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from PIL import Image
 from rich.console import Console
 
 from nas.atomic_files import write_whole
 from nas.cli.errors import Failed
+from nas.cli.options.groups import OptionGroup
 from nas.data.annotations.coco_ids import CocoIds
 from nas.display.progress import waiting
 from nas.formatting import counted, one_line
+from nas.tasks import CLASSIFY, DETECT
 from search_spaces import InputError
 
 if TYPE_CHECKING:
     from nas.export.dense_predict import Seen
     from nas.export.models import Model
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenseOptions(OptionGroup):
+    """How boxes and masks are shown."""
+
+    panel = "Boxes and masks"
+
+    draw: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write the images with boxes or masks into this folder."),
+    ] = None
+    score: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Lowest score of the boxes that are printed and drawn; 0.3. --json has all.",
+        ),
+    ] = None
+    coco: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="COCO's JSON of the images: --json then has its ids of images and categories.",
+        ),
+    ] = None
+
+    def require_effect(self, *, as_json: bool) -> None:
+        """Check that the options change what is shown.
+
+        Raises:
+            InputError: One is for JSON or for text, and the other is printed.
+        """
+        if self.coco is not None and not as_json:
+            raise InputError(f"--coco {self.coco} applies to --json: add --json, or leave it out")
+        if self.score is not None and as_json and self.draw is None:
+            raise InputError(
+                f"--score {self.score:g} does not apply to --json, which has all boxes: leave it out, or "
+                "add --draw"
+            )
+
+    def require_task(self, task: str) -> None:
+        """Check that the options apply to what a network does.
+
+        Raises:
+            InputError: One does not.
+        """
+        for option, given in (("--draw draws", self.draw), ("--coco numbers", self.coco)):
+            if task == CLASSIFY and given is not None:
+                raise InputError(
+                    f"{option} boxes and masks, and this network classifies: leave it out"
+                )
+        if task != DETECT and self.score is not None:
+            raise InputError(
+                f"--score {self.score:g} chooses boxes, and this network is for the task {task}: leave it "
+                "out"
+            )
 
 
 def require_folder(folder: Path | None) -> None:
@@ -43,9 +105,8 @@ def predict_dense(
     paths: Sequence[Path],
     console: Console,
     *,
-    draw: Path | None,
+    options: DenseOptions,
     as_json: bool,
-    ids: CocoIds | None,
 ) -> None:
     """Print what a network sees in images, and draw it.
 
@@ -53,16 +114,18 @@ def predict_dense(
         model: The network.
         paths: The images.
         console: Shows progress.
-        draw: Folder for the drawn images.
+        options: How boxes and masks are shown.
         as_json: Whether to print COCO's results.
-        ids: The ids that these use; by default, places of images and indices of classes.
 
     Raises:
-        InputError: The folder cannot be written to, or an image or a class has no id.
+        InputError: COCO's JSON cannot be read or lacks an image or a class, or the folder cannot be
+            written to.
         Failed: Some images cannot be read.
     """
     from nas.export.dense_predict import seen_in  # imports torch
 
+    draw = options.draw
+    ids = None if options.coco is None else CocoIds.read(options.coco)
     require_folder(draw)
     if ids is not None:
         ids.require(paths, model.feed.classes)
@@ -72,6 +135,7 @@ def predict_dense(
             failed += 1
             console.print(one_line(f"{one.path}: {one.error}"), soft_wrap=True)
             continue
+        one = _from_score(one, options.score)
         assert one.prediction is not None
         if results is not None:
             results.write(_document(one, number, model.feed.classes, ids))
@@ -87,6 +151,15 @@ def predict_dense(
         console.print(f"{draw}/: {drawn} with what the network sees", soft_wrap=True)
     if failed:
         raise Failed(f"{failed} of {counted(len(paths), 'image')} could not be read")
+
+
+def _from_score(one: Seen, score: float | None) -> Seen:
+    """Return what is seen with the lowest score of the boxes that are shown."""
+    from nas.tasks.detection.found_boxes import FoundBoxes  # imports torch
+
+    if score is None or not isinstance(one.prediction, FoundBoxes):
+        return one
+    return replace(one, prediction=replace(one.prediction, drawn_from=score))
 
 
 class _Results:
@@ -143,7 +216,7 @@ def _draw(one: Seen, path: Path, classes: Sequence[str]) -> None:
     assert one.pixels is not None
     height, width = one.pixels.shape[-2:]
     colors = one.prediction.colors(classes, size=(width, height))
-    drawn = with_legend(one.prediction.drawn(one.pixels, classes), colors)
+    drawn = with_legend(one.prediction.drawn(one.pixels, classes), colors, classes=classes)
     content = io.BytesIO()
     Image.fromarray(drawn.permute(1, 2, 0).contiguous().numpy()).save(content, format="PNG")
     write_whole(path, content.getvalue())

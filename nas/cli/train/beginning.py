@@ -20,7 +20,7 @@ from nas.checkpoints.retrain import for_classes
 from nas.cli.images import open_images
 from nas.cli.options.data import absolute, data_config, found_again
 from nas.cli.options.task import HeadOptions
-from nas.cli.specs import of_run, open_spec, stem
+from nas.cli.specs import is_reference, of_run, open_spec, stem
 from nas.cli.teachers import run_teacher, teacher_config
 from nas.cli.train.classifier import require_classifier
 from nas.cli.train.options import NetworkOptions, RecipeOptions, TrainOptions
@@ -44,7 +44,7 @@ from nas.tasks.heads import headed
 from nas.training.named_recipes import read_recipe
 from nas.training.recipe import Recipe
 from nas.training_runs.config import TrainConfig
-from search_spaces import REFERENCES, ArchSpec, InputError
+from search_spaces import ArchSpec, InputError
 from search_spaces.spec import load, to_yaml
 
 CLASSES = "classes"
@@ -73,10 +73,11 @@ def begin(
     if options.data is None:
         raise InputError("give --data with a folder of annotated images, or a data set's name")
     names = None if network.classes is None else read_class_file(network.classes)
-    usual = task_of(task_of_source(options.data, images.task)).usual
+    task = task_of_source(options.data, images.task)
+    usual = task_of(task).usual
     default = usual.from_scratch if start is None else usual.recipe
     chosen = recipe.recipe or default
-    how = read_recipe(chosen, recipe.settings(), base=default)
+    how = read_recipe(chosen, recipe.settings(), base=default, task=task)
     schedule = options.schedule()
     schedule.require_parts(how)
     if start is None:
@@ -88,7 +89,7 @@ def begin(
     output = options.output or _free_output(name)
     require_writable_file(output, source=name, is_chosen=options.output is not None)
     _require_place(options)
-    own = None if _is_reference(name) else spec
+    own = None if is_reference(name) else spec
     wanted, own_px = _wanted(options, settings, start, own)
     data = open_images(
         wanted,
@@ -232,10 +233,6 @@ def _require_place(options: TrainOptions) -> None:
     if options.run_name is not None:
         check_new(options.runs, options.run_name)
     require_writable(options.runs)
-
-
-def _is_reference(name: str) -> bool:
-    return name.partition("@")[0] in REFERENCES
 
 
 def _wanted(

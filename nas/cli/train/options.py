@@ -28,7 +28,10 @@ class TrainOptions(OptionGroup):
     """What to train on, where, and the file to write."""
 
     data: Annotated[
-        str | None, typer.Option(help="A folder of class folders, or a data set's name.")
+        str | None,
+        typer.Option(
+            help="Folder of class folders or of images with boxes or masks, or a data set's name."
+        ),
     ] = None
     resolution: Annotated[
         int | None,

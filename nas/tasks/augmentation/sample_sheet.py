@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from nas.data.images import Dataset
 from nas.data.share import WHOLE
 from nas.tasks import task_of
 from nas.tasks.augmentation.augment import augment
+from nas.tasks.lettering import lettering
 from nas.tasks.settings import Augment
 from nas.tasks.task import Learning
 
@@ -21,6 +22,8 @@ MOST_ROWS = 20
 GAP = 4
 LABEL_PX = 150
 SWATCH_PX = 12
+LONGEST_NAME = 16
+"""Characters that fit beside the images, which cover what does not."""
 
 STILL = Augment(flip=False, pad_fraction=0, crop_ratio=1)
 
@@ -49,12 +52,15 @@ def sample_sheet(
     side, columns = data.resolution_px, images * (1 + changes)
     size = LABEL_PX + columns * (side + GAP), len(names) * (side + GAP) + GAP
     sheet = Image.new("RGB", size, "white")
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=14)
+    letters = lettering(data.classes)
+    pen, font = ImageDraw.Draw(sheet), letters.beside_images()
     order = np.random.default_rng(seed)
     draws = torch.Generator().manual_seed(seed)
     for row, name in enumerate(names):
         top = GAP + row * (side + GAP)
         middle = top + side // 2 - 8
+        text = letters.written.get(name, name)[:LONGEST_NAME]
+        pen.text((GAP + SWATCH_PX + GAP, middle), text, fill="black", font=font)
         picked = order.permutation(np.array(members[name], np.int64))[:images]
         if len(picked):
             versions, colors = _versions(data, how, picked, changes=changes, draws=draws)
@@ -65,7 +71,6 @@ def sample_sheet(
             if name in colors:
                 corner = GAP, middle + 2
                 pen.rectangle((*corner, *(at + SWATCH_PX for at in corner)), fill=colors[name])
-        pen.text((GAP + SWATCH_PX + GAP, middle), name[:16], fill="black", font=font)
     return sheet
 
 

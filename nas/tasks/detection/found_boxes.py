@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,9 +13,10 @@ from torchvision.utils import draw_bounding_boxes
 
 from nas.data.masks.coding import Color
 from nas.tasks.colors import color
+from nas.tasks.lettering import lettering
 
 DRAWN_SCORE = 0.3
-"""Boxes of a lower score are not drawn: most of the hundred in an image have one."""
+"""Boxes of a lower score are usually not drawn: most of the hundred in an image have one."""
 
 SAME_IOU = 0.9
 """From which on boxes of two networks count as the same."""
@@ -31,11 +30,13 @@ class FoundBoxes:
         corners: float32 (n, 4): x1, y1, x2, y2 as fractions of the image's width and height.
         scores: float32 (n,), in 0..1; None for annotated boxes.
         classes: int64 (n,): class indices, without the background.
+        drawn_from: Lowest score of the boxes that are drawn and said.
     """
 
     corners: Tensor
     scores: Tensor | None
     classes: Tensor
+    drawn_from: float = DRAWN_SCORE
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -56,13 +57,14 @@ class FoundBoxes:
         height, width = pixels.shape[-2:]
         scale = torch.tensor([width, height, width, height])
         colors = [color(int(index)) for index in shown.classes]
+        font, written = lettering(tuple(classes))
         drawn: Tensor = draw_bounding_boxes(
             pixels,
             (shown.corners * scale).clamp(min=0),
-            [_label(classes[int(index)], score) for index, score in shown._pairs()],
+            [_label(written[classes[index]], score) for index, score in shown._pairs()],
             colors=colors,
             width=max(2, min(height, width) // 150),
-            font=_font(),
+            font=font,
             font_size=max(9, min(height, width) // 28),
             fill_labels=True,
             label_colors="white",
@@ -123,16 +125,8 @@ class FoundBoxes:
     def _worth_drawing(self) -> FoundBoxes:
         if self.scores is None:
             return self
-        kept = self.scores >= DRAWN_SCORE
+        kept = self.scores >= self.drawn_from
         return FoundBoxes(self.corners[kept], self.scores[kept], self.classes[kept])
-
-
-@cache
-def _font() -> str:
-    """Return the path of a font that can be scaled: matplotlib ships one, torchvision none."""
-    import matplotlib as mpl  # takes a moment
-
-    return str(Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"))
 
 
 def _label(name: str, score: float | None) -> str:

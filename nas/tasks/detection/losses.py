@@ -12,7 +12,11 @@ from torchvision.ops import sigmoid_focal_loss
 from nas.tasks.detection.matching import Matches, encoded, match
 
 NEGATIVES = 3
-"""Background anchors that count for each with an object: those of the largest loss (SSD, section 2.2)."""
+"""Background anchors that count for each with an object: those of the largest loss (SSD, section 2.2).
+
+An image without objects has as many as one with a single matched anchor. In SSD it has none, so such
+images, which are added against false positives, teach nothing.
+"""
 
 ALPHA, GAMMA = 0.75, 2.0
 """Focal loss, as TensorFlow's configuration of MobileNetV3 has it."""
@@ -28,6 +32,8 @@ def detection_loss(
 ) -> Tensor:
     """Return the loss of a batch: of boxes plus scores, per anchor with an object (SSD, eq. 1).
 
+    It is torchvision's where every image has an object; one without counts as one anchor.
+
     Args:
         scores: (N, A, classes + 1); column 0 is the background.
         offsets: (N, A, 4).
@@ -37,7 +43,7 @@ def detection_loss(
             ones of largest loss. `sigmoid`: focal loss of all (arXiv 1708.02002, eq. 5).
     """
     losses, positives = image_losses(scores, offsets, targets, anchors, kind=kind)
-    return losses.sum() / positives.sum().clamp(min=1)
+    return losses.sum() / positives.clamp(min=1).sum()
 
 
 def image_losses(
@@ -82,7 +88,8 @@ def _cross_entropy(scores: Tensor, wanted: Tensor, matches: Matches) -> Tensor:
     # Positions from the largest background loss downwards.
     ranked = losses.detach().masked_fill(~background, -torch.inf)
     place = ranked.argsort(dim=1, descending=True).argsort(dim=1)
-    hard = (place < NEGATIVES * matches.positive.sum(dim=1, keepdim=True)) & background
+    positives = matches.positive.sum(dim=1, keepdim=True).clamp(min=1)
+    hard = (place < NEGATIVES * positives) & background
     return (losses * (matches.positive | hard)).sum(dim=1)
 
 

@@ -27,10 +27,10 @@ def small_seed(tmp_path):
     return path
 
 
-def train(nas, scenes, tmp_path, *options):
+def train(nas, scenes, tmp_path, *options, size=("--resolution", 64)):
     trained = tmp_path / "trained.pt"
     code, _, err = nas(
-        "train", "--data", scenes, "--epochs", 1, "--batch-size", 4, "--resolution", 64,
+        "train", "--data", scenes, "--epochs", 1, "--batch-size", 4, *size,
         "--runs", tmp_path / "runs", "-o", trained, *options,
     )  # fmt: skip
     return code, " ".join(err.split()), trained
@@ -57,6 +57,13 @@ def test_the_task_chooses_between_boxes_and_masks(nas, scenes, tmp_path):
     assert (head.filters, head.classes) == (64, 7)
 
 
+def test_a_published_network_with_a_head_trains_at_the_images_size(nas, scenes, tmp_path):
+    network = "mobilenet_v3_small@0.35:ssdlite"
+    code, err, trained = train(nas, scenes, tmp_path, network, size=())
+    assert code == 0, err
+    assert load_checkpoint(trained).spec.resolution == 64
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -73,6 +80,20 @@ def test_options_that_do_not_fit_are_refused(nas, scenes, tmp_path, options, sai
     code, err, _ = train(nas, scenes, tmp_path, *options)
     assert code == 2
     assert said in err
+
+
+def test_the_help_says_that_images_may_have_boxes_or_masks(nas):
+    _, out, _ = nas("train", "--help")
+    assert "images with boxes or masks" in " ".join(out.replace("│", " ").split())
+
+
+def test_a_recipe_without_effect_on_boxes_is_refused(nas, scenes, tmp_path):
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("augment: {cutmix: 1.0}")
+    code, err, _ = train(nas, scenes, tmp_path, "mobilenet_v2", "--recipe", recipe)
+    assert code == 2
+    assert f"recipe {recipe}: augment.cutmix 1.0 has no effect on the task detect" in err
+    assert "reading images" not in err
 
 
 def test_the_data_command_takes_the_task_too(nas, scenes):

@@ -25,6 +25,7 @@ from nas.cli.images import images_of
 from nas.cli.sizes import note_sizes
 from nas.cli.specs import Changes, open_spec
 from nas.data.config import DataConfig
+from nas.data.images import Dataset
 from nas.display.output import messages, print_json, results
 from nas.display.progress import waiting
 from nas.export import litert_export, quantize
@@ -120,10 +121,8 @@ def _write_int8(request: Request, as_json: bool) -> None:
     path = request.path()
     names = read_class_file(request.classes) if request.classes is not None else None
     files, seed = _format(request), _at(request, px)
-    wanted = request.data
-    assert wanted is not None
-    require_annotated_for(task_of_spec(seed.spec), wanted.source)
-    images = images_of(wanted, seed.usage, Path(request.spec), px, messages())
+    assert request.data is not None
+    images = _images(request, request.data, seed)
     with waiting(messages(), f"quantizing for {files.name}") as status:
         notes: list[str] = []
         usage = class_map(images.classes, seed.usage, names).usage(seed.usage)
@@ -151,8 +150,16 @@ def _write_int8(request: Request, as_json: bool) -> None:
 
 def _photos(request: Request, wanted: DataConfig, seed: Checkpoint) -> Images:
     """Return a few held-out images, prepared for the file."""
-    images = images_of(wanted, seed.usage, Path(request.spec), seed.spec.resolution, messages())
+    images = _images(request, wanted, seed)
     return quantize.held_out_images(images.val, seed.usage, count=CHECKED_ON, pixels=request.pixels)
+
+
+def _images(request: Request, wanted: DataConfig, seed: Checkpoint) -> Dataset:
+    """Read images with the annotations of the network's task: a folder may have several kinds."""
+    task = task_of_spec(seed.spec)
+    require_annotated_for(task, wanted.source)
+    wanted = wanted.model_copy(update={"task": task})
+    return images_of(wanted, seed.usage, Path(request.spec), seed.spec.resolution, messages())
 
 
 def _finished(

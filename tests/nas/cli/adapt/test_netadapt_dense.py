@@ -7,6 +7,8 @@ import pytest
 
 from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes
 from nas.checkpoints.usage import Usage
+from nas.data.drawn import CLASSES as GARMENTS
+from nas.data.drawn import write_scenes
 from nas.engine.folder.run_folder import RunFolder
 from nas.export.evaluation.examined import read_examined
 from search_spaces import REFERENCES
@@ -60,6 +62,16 @@ def test_a_segmentation_network_becomes_narrower(netadapt, nas, saved, tmp_path)
     assert code == 0, err
     assert json.loads(out) | {"run": ""} == result | {"run": ""}
     assert read_examined(run) == seen
+
+
+@pytest.mark.parametrize("head", ["ssdlite", "lraspp"])
+def test_of_boxes_and_masks_those_of_the_seeds_task_are_read(netadapt, saved, tmp_path, head):
+    seed, data = saved(head, GARMENTS if head == "ssdlite" else ("background", *GARMENTS)), "scenes"
+    list(write_scenes(tmp_path / data, {"train": 24, "test": 8}, px=64, seed=0))
+    options = ("--data", tmp_path / data, "--target-ratio", 0.9, "--dry-run", "--json")
+    code, out, err = netadapt("--seed", seed, *options, *STEPS)
+    assert code == 0, err
+    assert json.loads(out)["nothing_to_do"] is False
 
 
 @pytest.mark.parametrize(

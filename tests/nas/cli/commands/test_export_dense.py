@@ -8,6 +8,7 @@ import pytest
 from latency import Device, Latency
 from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes, load_checkpoint
 from nas.checkpoints.usage import Usage
+from nas.data.drawn import CLASSES, write_scenes
 from nas.export.models import open_model
 from nas.export.quantize import ONNX
 from nas.tasks import task_of
@@ -99,3 +100,15 @@ def test_int8_needs_images_of_the_networks_task(nas, tmp_path, given):
     code, _, err = nas("export", network, "--int8", "--data", other)
     assert (code, err.count("\n")) == (2, 1)
     assert "is annotated for the task" in err
+
+
+@pytest.mark.parametrize("options", [("--int8",), ()])
+def test_of_boxes_and_masks_those_of_the_networks_task_are_read(nas, tmp_path, given, options):
+    network, _, metric = given
+    classes = CLASSES if metric == "AP" else ("background", *CLASSES)
+    checkpoint = load_checkpoint(network).with_classes(classes)
+    network.write_bytes(checkpoint_bytes(checkpoint))
+    list(write_scenes(tmp_path / "scenes", {"train": 24, "test": 8}, px=PX, seed=0))
+    code, out, err = nas("export", network, *options, "--data", tmp_path / "scenes", "--json")
+    assert code == 0, err
+    assert json.loads(out).get("metric", metric) == metric

@@ -148,3 +148,38 @@ def test_drawn_masks_have_a_legend(nas, tmp_path, photos):
     code, _, err = nas("predict", network(tmp_path, "lraspp"), photos / "a.jpg", "--draw", drawn)
     assert code == 0, err
     assert Image.open(drawn / "0-a.png").size == (90 + LEGEND_PX, 60)
+
+
+def test_the_score_chooses_the_boxes_that_are_shown(nas, tmp_path, photos):
+    seed, photo = network(tmp_path, "ssdlite"), photos / "a.jpg"
+    _, out, _ = nas("predict", seed, photo, "--json")
+    scores = [row["score"] for row in json.loads(out)]
+    for lowest in (0.0, sorted(scores)[len(scores) // 2] + 1e-6, 1.0):
+        code, out, err = nas("predict", seed, photo, "--score", lowest)
+        assert code == 0, err
+        expected = sum(score >= lowest for score in scores)
+        assert out.count("%") == expected
+        assert expected or out.rstrip().endswith("  -")
+    drawn = {}
+    for lowest in (0, 1):
+        folder = tmp_path / f"from-{lowest}"
+        code, out, err = nas("predict", seed, photo, "--json", "--draw", folder, "--score", lowest)
+        assert code == 0, err
+        assert len(json.loads(out)) == len(scores)
+        drawn[lowest] = np.asarray(Image.open(folder / "0-a.png"))
+    assert np.array_equal(drawn[1], np.asarray(Image.open(photo).convert("RGB")))
+    assert not np.array_equal(drawn[0], drawn[1])
+
+
+@pytest.mark.parametrize(
+    ("head", "options", "said"),
+    [
+        ("lraspp", ("--score", 0.5), "--score 0.5 chooses boxes, and this network is for the task"),
+        ("ssdlite", ("--score", 0.5, "--json"), "--score 0.5 does not apply to --json, which has all"),
+        ("ssdlite", ("--score", 1.5), "1.5"),
+    ],
+)  # fmt: skip
+def test_scores_without_effect_are_refused(nas, tmp_path, photos, head, options, said):
+    code, out, err = nas("predict", network(tmp_path, head), photos, *options)
+    assert (code, out) == (2, "")
+    assert said in " ".join(err.split())

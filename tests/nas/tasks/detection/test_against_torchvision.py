@@ -96,17 +96,14 @@ def ssd():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_loss_is_torchvision_s(ssd, seed):
+def test_the_loss_of_images_with_objects_is_torchvision_s(ssd, seed):
     targets, objects = batch(seed)
-    scores, offsets = (one.requires_grad_() for one in outputs(seed))
+    some = [index for index, one in enumerate(objects) if len(one)]
+    targets, objects = targets[some], [objects[index] for index in some]
+    scores, offsets = (one[some].requires_grad_() for one in outputs(seed))
     boxes = corners(ANCHORS)
     as_theirs = [{"boxes": one[:, 1:5], "labels": one[:, 0].long() + 1} for one in objects]
-    matched = [
-        ssd.proposal_matcher(box_iou(one[:, 1:5], boxes))
-        if len(one)
-        else torch.full((len(boxes),), -1)
-        for one in objects
-    ]
+    matched = [ssd.proposal_matcher(box_iou(one[:, 1:5], boxes)) for one in objects]
     head = {"bbox_regression": offsets, "cls_logits": scores}
     expected = sum(ssd.compute_loss(as_theirs, head, [boxes] * len(objects), matched).values())
     ours = detection_loss(scores, offsets, targets, ANCHORS, kind="softmax")
@@ -165,5 +162,11 @@ def test_focal_loss_of_one_anchor_by_hand():
 def test_images_without_any_object_have_a_loss():
     targets = torch.zeros(2, 0, 6)
     scores, offsets = outputs(0, images=2)
-    assert detection_loss(scores, offsets, targets, ANCHORS, kind="softmax") == 0  # no negatives
     assert detection_loss(scores, offsets, targets, ANCHORS, kind="sigmoid") > 0
+    scores.requires_grad_()
+    loss = detection_loss(scores, offsets, targets, ANCHORS, kind="softmax")
+    of_background = -scores.log_softmax(dim=-1)[..., 0]  # (2, A)
+    hardest = of_background.topk(3, dim=1)
+    torch.testing.assert_close(loss, hardest.values.sum() / 2)
+    (gradient,) = torch.autograd.grad(loss, scores)
+    assert (gradient != 0).any(dim=-1).sum(dim=1).tolist() == [3, 3]

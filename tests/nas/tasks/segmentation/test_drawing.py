@@ -42,11 +42,11 @@ def test_the_legend_names_the_classes_that_occur() -> None:
     colors = AnnotatedMap(MASK).colors(CLASSES, size=(40, 40))
     assert list(colors.values()) == [color(index) for index in (1, 2, 255)]
     pixels = torch.full((3, 40, 40), 100, dtype=torch.uint8)
-    sheet = with_legend(pixels, colors)
+    sheet = with_legend(pixels, colors, classes=tuple(colors))
     assert sheet.shape == (3, 3 * ROW_PX, 40 + LEGEND_PX)
     assert torch.equal(sheet[:, :40, :40], pixels)
     for row, swatch in enumerate(colors.values()):
         assert sheet[:, row * ROW_PX + ROW_PX // 2, 40 + 10].tolist() == list(swatch)
         name = sheet[:, row * ROW_PX : (row + 1) * ROW_PX, 60:]
         assert (name < 128).any()
-    assert with_legend(pixels, {}) is pixels
+    assert with_legend(pixels, {}, classes=()) is pixels
