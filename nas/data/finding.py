@@ -192,4 +192,4 @@ def _suggestion(source: str) -> str:
     if near:
         return f"did you mean {' or '.join(names[match] for match in near)}?"
     ours = ", ".join(embedded.NAMES)
-    return f"give a folder of class folders, {ours}, or a torchvision name such as CIFAR10"
+    return f"give a folder of images, {ours}, or a torchvision name such as CIFAR10"

@@ -39,7 +39,10 @@ class CocoIds:
         try:
             document = read_document(path)
             categories = {str(one["name"]): int(one["id"]) for one in document["categories"]}
-            images = [(Path(one["file_name"]).name, one["id"]) for one in document["images"]]
+            images = [
+                (Path(one["file_name"].replace("\\", "/")).name, one["id"])
+                for one in document["images"]
+            ]
         except OSError as error:
             raise InputError(f"{path}: {error.strerror}: give COCO's JSON") from error
         except InputError:
