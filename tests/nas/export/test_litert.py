@@ -17,7 +17,9 @@ from nas.export.litert_export import LITERT, checked_litert, quantize_litert
 from nas.export.litert_file import open_litert
 from nas.export.onnx_export import ExportError
 from search_spaces import REFERENCES
+from search_spaces.exporting.pixel_input import PixelInput
 from search_spaces.extras import INSTALL_LITERT
+from search_spaces.heads.transforms import dilate, lraspp
 from search_spaces.network import build
 
 needs_litert = pytest.mark.skipif(
@@ -81,6 +83,19 @@ def test_a_file_that_computes_something_else_is_refused(network, monkeypatch):
     )
     with pytest.raises(ExportError, match="LiteRT outputs differ"):
         checked_litert(network)
+
+
+@needs_litert
+@pytest.mark.slow
+@pytest.mark.parametrize("pixels", [False, True])
+def test_maps_of_classes_have_channels_last(randomized_norms, pixels):
+    network = build(lraspp(dilate(small_spec(), 16), classes=3)).eval()
+    randomized_norms(network)
+    half = (0.5,) * 3
+    whole = PixelInput(network, network.spec, mean=half, std=half).eval() if pixels else network
+    _, given, got = plain_interpreter(checked_litert(whole))
+    assert (given["dtype"] == np.uint8) == pixels
+    assert got["shape"].tolist() == [1, 4, 4, 3]
 
 
 @needs_litert

@@ -83,7 +83,7 @@ def test_every_kind_says_how_to_feed_it_and_is_as_good(files, kind, dtype, value
         assert archive.testzip() is None
         labels = archive.read("labels.txt").decode().splitlines()
         inside = json.loads(archive.read("mobile_nas.json"))
-    assert labels == ["bottom", 'middle, "half"', "top most"]
+    assert labels == list(CLASSES)
     assert inside == model.feed.to_dict()
     beside = json.loads((files / f"{kind}.json").read_text())
     assert beside == {"file": path.name} | inside
@@ -169,7 +169,7 @@ def content_without(content):
 def test_a_foreign_file_needs_a_side_car(files, tmp_path):
     path = tmp_path / "theirs.tflite"
     path.write_bytes(content_without((files / "float.tflite").read_bytes()))
-    with pytest.raises(InputError, match=r"theirs\.json beside it"):
+    with pytest.raises(InputError, match=r"theirs\.json next to it"):
         open_model(path)
     usage = trained_checkpoint().usage
     said = {"classes": list(CLASSES), "mean": list(usage.mean), "std": list(usage.std)}
