@@ -11,7 +11,7 @@ import pytest
 
 from latency import Device, Latency, MeasurementError, Paced, check_latency_source
 from latency.measuring.anchor import ANCHOR, AnchorRecord
-from latency.measuring.cpu import linux_conditions, pinned
+from latency.measuring.cpu import fastest_core, linux_conditions, pinned
 from latency.measuring.device_lock import exclusive_use
 from latency.measuring.interleave import interleave
 from latency.measuring.measured import Measured
@@ -316,6 +316,36 @@ def test_pinned():
     assert os.sched_getaffinity(0) == before
 
 
+def clocks(root, name, khz):
+    """Write a file of each core's `cpufreq`."""
+    for core, value in khz.items():
+        folder = root / f"devices/system/cpu/cpu{core}/cpufreq"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(f"{value}\n")
+
+
+@pytest.mark.parametrize(
+    ("khz", "fastest"),
+    [
+        ({0: 5_000_000, 1: 5_200_000, 2: 5_200_000, 3: 3_800_000}, 2),  # a hybrid PC
+        ({0: 1_800_000, 1: 1_800_000, 2: 2_400_000, 3: 2_400_000}, 3),  # a board
+        ({0: 2_000_000}, 0),
+        ({}, 3),
+    ],
+)
+def test_the_fastest_core_measures(tmp_path, monkeypatch, khz, fastest):
+    clocks(tmp_path, "cpuinfo_max_freq", khz)
+    clocks(tmp_path, "scaling_cur_freq", {core: 1_000_000 + core * 1000 for core in range(4)})
+    assert fastest_core({0, 1, 2, 3}, root=tmp_path) == fastest
+    chosen = []
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
+    monkeypatch.setattr(os, "sched_setaffinity", lambda _, to: chosen.append(to), raising=False)
+    with pinned(root=tmp_path) as core:
+        assert core == fastest
+    assert chosen == [{fastest}, {0, 1, 2, 3}]
+    assert linux_conditions(root=tmp_path).frequency_mhz == 1000.0 + fastest
+
+
 def test_one_thread_is_timed_by_cpu_time():
     clock = run_clock(threads=1)
     begin = clock()
@@ -341,9 +371,7 @@ def test_conditions_are_read_from_the_system(tmp_path, monkeypatch):
         (zone / "temp").write_text(f"{temperature}\n")
     (tmp_path / "class/thermal/thermal_zone9").mkdir()
     (tmp_path / "class/thermal/thermal_zone9/temp").write_text("broken")
-    clocks = tmp_path / "devices/system/cpu/cpu3/cpufreq"
-    clocks.mkdir(parents=True)
-    (clocks / "scaling_cur_freq").write_text("1800000\n")
+    clocks(tmp_path, "scaling_cur_freq", {3: 1_800_000})
     assert linux_conditions(3, root=tmp_path) == Conditions(55.5, 1800.0)
     assert linux_conditions(0, root=tmp_path / "absent") == Conditions()
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3}, raising=False)
