@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from latency.measuring.source import MeasurementError
 
-_SUMMARY = re.compile(r"Inference \(avg\): (\S+)")
-_COUNT = re.compile(r"\bcount=(\d+)(?: first=(\S+))? curr=(\S+)")
+_SUMMARY = re.compile(r"Inference \(avg\): +(\S+)(?: +([mnu]?s)\b)?")
+_COUNT = re.compile(r"\bcount=(\d+)(?: first=(\S+))? curr=([^\s(]+)")  # or "2000(all same)"
 _OPERATOR = re.compile(
     r"op for builtin opcode|unresolved custom op|\bop\b.*not supported", re.IGNORECASE
 )
@@ -64,9 +64,15 @@ def parse_times_ms(output: str, *, runs: int) -> list[float]:
     [30.0, 19.99...]
 
     Raises:
-        MeasurementError: The program failed, or its output cannot be parsed.
+        MeasurementError: The program failed, its output cannot be parsed, or it is LiteRT's program of
+            the same name, whose times are in another unit.
     """
     summary, counts = _SUMMARY.search(output), _COUNT.findall(output)
+    if summary is not None and summary[2]:
+        raise MeasurementError(
+            f"benchmark_model printed a mean of {summary[1]} {summary[2]}, as LiteRT's does: give "
+            "TFLite's, as in adb:benchmark=./benchmark_model (TensorFlow's site has Android builds)"
+        )
     if summary is None or not counts:
         raise MeasurementError(f"benchmark_model: {failure(output)}")
     count, first, last = counts[-1]  # earlier ones belong to the warm-up

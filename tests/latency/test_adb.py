@@ -425,7 +425,23 @@ I tflite  : count=25 first=187533 curr=140990 min=140071 max=195121 avg=145528 s
 I tflite  : {timings}, Inference (avg): 145528
 """
     assert parse_times_ms(logged, runs=25)[1] == pytest.approx((25 * 145.528 - 187.533) / 24)
-    alike = "count=3 curr=2000 (all same)\nInference (avg): 2000"
+    alike = "count=3 curr=2000(all same)\nInference (avg): 2000"
     assert parse_times_ms(alike, runs=3) == [2.0, 2.0]
+    newest = alike.replace("same)", "same) p5=2000 median=2000 p95=2000")
+    assert parse_times_ms(newest, runs=3) == [2.0, 2.0]
     with pytest.raises(MeasurementError, match="did 3 of 9 runs"):
         parse_times_ms(alike, runs=9)
+
+
+@pytest.mark.parametrize("counts", ["", "count=10 first=7500 curr=7400 min=7300 max=7500 std=9\n"])
+@pytest.mark.parametrize("space", [" ", "      "])
+def test_times_of_litert_are_refused(counts, space):
+    printed = f"""{counts}
+========== BENCHMARK RESULTS ==========
+Model initialization: 12.10 ms
+Inference (avg):{space}7430.20 ms (10 runs)
+"""
+    with pytest.raises(
+        MeasurementError, match=r"a mean of 7430\.20 ms, as LiteRT's does: give TFL"
+    ):
+        parse_times_ms(printed, runs=10)
