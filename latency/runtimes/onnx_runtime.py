@@ -13,7 +13,7 @@ from latency.files.model_format import Suffix
 from latency.measuring.cpu import linux_conditions
 from latency.measuring.run_clock import run_clock, time_runs
 from latency.measuring.runtime import Conditions
-from latency.measuring.source import Device, MeasurementError
+from latency.measuring.source import Device, DeviceLostError, MeasurementError
 from latency.runtimes.ssh_runner import RefusedError, random_feed
 from search_spaces.errors import InputError
 from search_spaces.spec import ArchSpec
@@ -72,6 +72,7 @@ class OnnxRuntime:
         """Load a model that takes one image in a session; a free batch is 1.
 
         Raises:
+            DeviceLostError: The provider's libraries or its hardware are missing.
             MeasurementError: ONNX Runtime rejects the model (the message is its own), or the model does not
                 take one image of a fixed size.
         """
@@ -86,6 +87,12 @@ class OnnxRuntime:
             session = ort.InferenceSession(model, options, providers=providers, enable_fallback=0)
         except Exception as error:
             raise _refused(error) from error
+        if session.get_providers()[0] != self.provider:
+            raise DeviceLostError(
+                f"ONNX Runtime could not start {self.provider} and would measure the CPU: install the "
+                "libraries that it needs (https://onnxruntime.ai/docs/execution-providers), or give "
+                "--device cpu"
+            )
         # Accelerators work outside of any thread, so their time is not in a thread's clock.
         threads = self.threads if self.provider == CPU else 0
         return OnnxSession(session, run_clock(threads=threads))

@@ -4,14 +4,24 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import onnxruntime
 import pytest
 
-from latency import Cached, Device, Latency, MeasurementError, check_latency_source, open_device
+from latency import (
+    Cached,
+    Device,
+    DeviceLostError,
+    Latency,
+    MeasurementError,
+    check_latency_source,
+    open_device,
+)
 from latency.measuring.anchor import AnchorRecord
 from latency.measuring.measured import Measured
 from latency.measuring.statistics import Timing, bootstrap_ci95, drift, ratio, summarize
 from latency.runtimes.onnx_runtime import OnnxRuntime
 from search_spaces import REFERENCES, InputError, count
+from tests.latency.model_files import onnx_model
 
 SMALL = REFERENCES["mobilenet_v3_small"](resolution=64)
 LARGE = REFERENCES["mobilenet_v3_large"](resolution=224)
@@ -96,6 +106,24 @@ def test_coverage_of_the_interval():
 def test_a_rejected_model_is_a_measurement_error():
     with pytest.raises(MeasurementError, match="ONNX Runtime"):
         OnnxRuntime().load(b"not a model")
+
+
+def test_a_provider_that_cannot_start_is_not_replaced_by_the_cpu(monkeypatch):
+    session = onnxruntime.InferenceSession
+
+    def without_libraries(model, options, *, providers, **_):
+        return session(model, options, providers=providers[-1:])
+
+    known = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: known)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", without_libraries)
+    model = onnx_model().SerializeToString()
+    missing = (
+        "could not start CUDAExecutionProvider and would measure the CPU: install the libraries"
+    )
+    with pytest.raises(DeviceLostError, match=missing):
+        OnnxRuntime(provider="cuda").load(model)
+    OnnxRuntime(provider="cpu").load(model)
 
 
 class Counting:
