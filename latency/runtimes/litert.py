@@ -13,8 +13,7 @@ from latency.measuring.cpu import linux_conditions
 from latency.measuring.run_clock import run_clock, time_runs
 from latency.measuring.runtime import Conditions
 from latency.measuring.source import Device, MeasurementError
-from latency.runtimes.onnx_runtime import processor
-from latency.runtimes.ssh_runner import RefusedError, require_fixed
+from latency.runtimes.ssh_runner import RefusedError, processor, require_fixed
 from search_spaces.errors import InputError
 from search_spaces.spec import ArchSpec
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Callable
-from pathlib import Path
 
 import onnxruntime as ort
 
@@ -14,25 +13,11 @@ from latency.measuring.cpu import linux_conditions
 from latency.measuring.run_clock import run_clock, time_runs
 from latency.measuring.runtime import Conditions
 from latency.measuring.source import Device, DeviceLostError, MeasurementError
-from latency.runtimes.ssh_runner import RefusedError, random_feed
+from latency.runtimes.ssh_runner import RefusedError, processor, random_feed
 from search_spaces.errors import InputError
 from search_spaces.spec import ArchSpec
 
 CPU = "CPUExecutionProvider"
-
-
-def processor() -> str:
-    """Return the processor's name as reported by the system.
-
-    >>> bool(processor())
-    True
-    """
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith(("model name", "Model")):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
 
 
 class OnnxRuntime:

@@ -268,14 +268,47 @@ def thousandth(path: Path) -> float | None:
         return None
 
 
-def processor() -> str:
-    """Return the name of the processor or board."""
+def processor(root: Path = Path("/")) -> str:
+    """Return the name of the processor; without one, as on most ARM machines, of the board or the cores.
+
+    >>> bool(processor())
+    True
+    """
+    lines = [line.partition(":") for line in content(root / "proc/cpuinfo").splitlines()]
+    facts = [(key.strip(), value.strip()) for key, _, value in lines]
+    named = [value for key, value in facts if value and key.startswith(("model name", "Model"))]
+    if named:
+        return named[0]
+    board = content(root / "proc/device-tree/model").strip("\0\n ")
+    # Virtual machines share a name, whatever their processor.
+    if board and board != "linux,dummy-virt":
+        return board
+    return arm_cores(facts, root) or platform.processor() or platform.machine()
+
+
+def arm_cores(facts: Sequence[tuple[str, str]], root: Path) -> str:
+    """Return implementer and part of each kind of ARM core, and the highest clock; empty without them.
+
+    Args:
+        facts: Keys and values of /proc/cpuinfo.
+        root: The root folder.
+    """
+    makers = [value for key, value in facts if key == "CPU implementer"]
+    parts = [value for key, value in facts if key == "CPU part"]
+    kinds = dict.fromkeys(map("{}/{}".format, makers, parts))
+    if not kinds:
+        return ""
+    files = root.glob("sys/devices/system/cpu/cpu[0-9]*/cpufreq/cpuinfo_max_freq")
+    mhz = max([thousandth(file) or 0.0 for file in files], default=0.0)
+    return f"ARM {'+'.join(kinds)}" + (f" at {mhz:g} MHz" if mhz else "")
+
+
+def content(path: Path) -> str:
+    """Return a file's text; empty if it cannot be read."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+        return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
-        lines = []
-    named = [line.split(":", 1)[1] for line in lines if line.startswith(("model name", "Model"))]
-    return named[0].strip() if named else platform.processor() or platform.machine()
+        return ""
 
 
 def find_runtime(wanted: Sequence[str]) -> tuple[str, str]:
