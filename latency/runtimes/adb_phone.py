@@ -20,7 +20,6 @@ SLOWEST_BYTES_S = 200_000
 MARK = "mobile-nas exit status "
 
 T = TypeVar("T")
-_SERIAL = re.compile(r"[\w\[][\w.:\[\]-]*")
 
 _STATES = {
     "unauthorized": "allow USB debugging on its screen",
@@ -48,8 +47,6 @@ class Phone:
     """
 
     def __init__(self, serial: str | None = None, *, adb_s: float = ADB_S) -> None:
-        if serial is not None and not _SERIAL.fullmatch(serial):
-            raise InputError(f"adb serial {serial!r} is not valid: adb devices lists them")
         self.adb_s = adb_s
         self.serial = select_phone(attached_phones(adb_s=adb_s), serial)
 
@@ -154,6 +151,8 @@ def parse_devices(listing: str) -> dict[str, str]:
 
     >>> parse_devices("List of devices attached\nR58M\tdevice\n127.0.0.1:5555\toffline\n\n")
     {'R58M': 'device', '127.0.0.1:5555': 'offline'}
+    >>> parse_devices("adb-4c75-lL2him (2)._adb-tls-connect._tcp\tdevice\n")  # found on the network
+    {'adb-4c75-lL2him (2)._adb-tls-connect._tcp': 'device'}
     """
     rows = [line.split("\t", 1) for line in listing.splitlines() if "\t" in line]
     return {serial.strip(): state.strip() for serial, state in rows}
@@ -175,9 +174,8 @@ def select_phone(phones: dict[str, str], serial: str | None) -> str:
                 "adb sees no phone: plug one in, and allow USB debugging in its developer options"
             )
         if len(phones) > 1:
-            raise InputError(
-                f"adb sees several phones ({listed}): give one, as in adb:{min(phones)}"
-            )
+            example = shlex.quote(f"adb:{min(phones)}")
+            raise InputError(f"adb sees several phones ({listed}): give one, as in {example}")
         (serial,) = phones
     if serial not in phones:
         raise InputError(f"adb sees no phone {serial!r}: it sees {listed}")

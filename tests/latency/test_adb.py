@@ -386,9 +386,24 @@ def test_missing_adb(monkeypatch):
 
 
 @pytest.mark.parametrize("serial", ["", "-s", "a b", "a;b", "$(x)"])
-def test_invalid_serials(serial):
-    with pytest.raises(InputError, match="is not valid"):
-        Phone(serial)
+def test_unknown_serials(serial):
+    with pytest.raises(InputError, match=r"adb sees no phone .*: it sees a"):
+        select_phone({"a": "device"}, serial)
+
+
+WIRELESS = "adb-4c75-lL2him (2)._adb-tls-connect._tcp"
+
+
+@pytest.mark.parametrize("typed", [WIRELESS, None])
+def test_a_serial_with_spaces(tmp_path, monkeypatch, typed):
+    adb = tmp_path / "adb"
+    adb.write_text(f"""#!/bin/sh
+case $1 in devices) printf 'List of devices attached\\n{WIRELESS}\\tdevice\\n\\n'; exit;; esac
+test "$2" = '{WIRELESS}' && exec sh -c "$4"
+""")
+    adb.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert Phone(typed).shell("echo here", timeout_s=10) == (0, "here\n\n")
 
 
 @pytest.mark.parametrize(
@@ -396,6 +411,7 @@ def test_invalid_serials(serial):
     [
         ({}, None, "adb sees no phone: plug one in"),
         ({"a": "device", "b": "device"}, None, r"several phones \(a, b\): give one, as in adb:a"),
+        ({"b (2)": "device", "c": "device"}, None, r"give one, as in 'adb:b \(2\)'$"),
         ({"a": "device"}, "c", "no phone 'c': it sees a"),
         ({"a": "offline"}, "a", "phone a is 'offline' to adb: unplug it"),
         ({"a": "no permissions (user in plugdev)"}, None, "this user may not use it"),

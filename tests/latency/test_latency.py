@@ -212,7 +212,6 @@ def test_a_damaged_reading_is_measured_again(tmp_path, damage):
         ),
         ("ssh:pi,threads=0", "threads must be at least 1"),
         ("ssh:pi,runtime=tpu", "must be onnxruntime or litert, got 'tpu'"),
-        ("adb:-s", "adb serial '-s' is not valid"),
         ("adb:R58M,threads=4", "device adb does not take 'threads=4'"),
         ("command", "needs a program"),
         ("command:/absent/program --flag", "not found, or not executable"),
