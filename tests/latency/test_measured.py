@@ -1,15 +1,25 @@
 """Measuring on a device with given run times."""
 
+import errno
 import json
 import multiprocessing
 import os
+import tempfile
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from latency import Device, Latency, MeasurementError, Paced, check_latency_source
+from latency import (
+    Device,
+    DeviceLostError,
+    Latency,
+    MeasurementError,
+    Paced,
+    check_latency_source,
+)
 from latency.measuring.anchor import ANCHOR, AnchorRecord
 from latency.measuring.cpu import fastest_core, linux_conditions, pinned
 from latency.measuring.device_lock import exclusive_use
@@ -305,6 +315,54 @@ def test_two_processes_wait_for_each_other(tmp_path, monkeypatch):
     release.set()
     other.join(30)
     with exclusive_use(Lab.device, wait_s=10):
+        pass
+
+
+def lock_as(user, ended):
+    os.setuid(user)
+    with exclusive_use(Lab.device, wait_s=0.1):
+        ended.set()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for other users")
+def test_users_share_a_lock(monkeypatch):
+    with tempfile.TemporaryDirectory() as folder:  # pytest's are closed to other users
+        Path(folder).chmod(0o1777)
+        monkeypatch.setattr("tempfile.tempdir", folder)
+        context = multiprocessing.get_context("fork")
+        for user in (1234, 1235):
+            ended = context.Event()
+            process = context.Process(target=lock_as, args=(user, ended))
+            process.start()
+            process.join(30)
+            assert ended.is_set()
+        with exclusive_use(Lab.device, wait_s=0.1):
+            pass
+
+
+def test_a_lock_that_cannot_be_opened(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / "mobile-nas-measuring-lab-1.lock").mkdir()
+    problem = (
+        r"mobile-nas-measuring-lab-1\.lock: Is a directory: measuring locks this file: make it wr"
+    )
+    with pytest.raises(DeviceLostError, match=problem), exclusive_use(Lab.device):
+        pass
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "absent"))
+    with (
+        pytest.raises(DeviceLostError, match="No such file or directory"),
+        exclusive_use(Lab.device),
+    ):
+        pass
+
+
+def test_a_file_system_without_locks(tmp_path, monkeypatch):
+    def refused(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("fcntl.flock", refused)
+    with pytest.raises(DeviceLostError, match="No locks available"), exclusive_use(Lab.device):
         pass
 
 
