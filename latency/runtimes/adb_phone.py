@@ -64,7 +64,7 @@ class Phone:
             LostError: There was no complete answer in time.
         """
         # Before Android 7 adb does not return the exit status, so it is printed.
-        wrapped = f"({script}) 2>&1; echo; echo {shlex.quote(MARK)}$?"
+        wrapped = f"({script}) 2>&1; s=$?; echo; echo {shlex.quote(MARK)}$s"
         printed = self._to_phone("shell", wrapped, timeout_s=timeout_s)
         text, mark, status = printed.stdout.replace("\r\n", "\n").rpartition(MARK)
         if printed.status != 0 or not mark or not status.strip().isdigit():

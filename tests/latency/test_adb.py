@@ -217,6 +217,20 @@ def test_benchmark_model_is_pushed_or_found(phone, tmp_path):
 
 
 @needs_adb
+def test_a_failing_script_is_an_error(runtime, phone, tmp_path):
+    assert runtime.phone.shell("echo some; exit 3", timeout_s=5.0) == (3, "some\n\n")
+    with pytest.raises(MeasurementError, match="No such file or directory"):
+        runtime.script("cat /data/absent")
+    chmod = phone.root / "bin/chmod"
+    chmod.write_text("#!/bin/sh\necho 'chmod: Operation not permitted'; exit 1\n")
+    chmod.chmod(0o755)
+    ours = tmp_path / "benchmark_model"
+    ours.write_text(BENCHMARK)
+    with pytest.raises(MeasurementError, match=f"{phone.serial}: chmod: Operation not permitted"):
+        AdbRuntime(runtime.phone, benchmark=str(ours))
+
+
+@needs_adb
 @pytest.mark.parametrize("fault", ["drop", "hang"])
 def test_a_lost_phone_is_retried(phone, fault):
     runtime = AdbRuntime(Phone(phone.serial, adb_s=10.0), patience_s=1.5)
