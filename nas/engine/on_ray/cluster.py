@@ -16,6 +16,7 @@ from nas.engine.on_ray.deaths import of_cluster, of_memory
 from nas.engine.on_ray.worker_paths import own_paths
 from nas.engine.runner import RunStoppedError
 from nas.short_folder import short_folder
+from nas.usable_cores import usable_cores
 from search_spaces import InputError
 
 RESOURCE = "device:{}"
@@ -73,9 +74,9 @@ def cluster(resources: Resources, *, usage_stats: bool) -> Iterator[None]:
     if not (resources.address or "").startswith("ray://"):  # there the server chooses
         options["job_config"] = _imports_as_here()
     if own:
-        if resources.workers:
-            # The user may ask for more workers than the machine has cores.
-            options["num_cpus"] = resources.workers * resources.cpus_per_trial
+        # The user may ask for more workers than there are cores. Ray counts the whole machine's.
+        wanted = (resources.workers or 0) * resources.cpus_per_trial
+        options["num_cpus"] = wanted or usable_cores()
         options["include_dashboard"] = False
         options["resources"] = {RESOURCE.format(device): 1 for device in resources.devices}
         if resources.gpus_per_trial == 0:

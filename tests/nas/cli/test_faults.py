@@ -105,7 +105,7 @@ def test_a_folder_without_a_run_is_told_from_one_with_it(begin, tmp_path):
     [
         (["--preset", "quick"], "--preset cannot change on --resume"),
         (["--runs", "elsewhere"], "--runs cannot change on --resume"),
-        (["--cpus-per-trial", "4096"], "cpus_per_trial is 4096, but this machine has"),
+        (["--cpus-per-trial", "4096"], "cpus_per_trial is 4096, but this process may use"),
         (["--ray-address", "nowhere:1"], "workers is 0, which trains in this process"),
     ],
 )
