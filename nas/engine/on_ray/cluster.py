@@ -63,7 +63,11 @@ _QUIET = {
 
 @contextmanager
 def cluster(resources: Resources, *, usage_stats: bool) -> Iterator[None]:
-    """Connect to the user's cluster, or start one on this machine, until the block ends."""
+    """Connect to the user's cluster, or start one on this machine, until the block ends.
+
+    Raises:
+        InputError: The cluster cannot be reached, or does not start.
+    """
     import ray
 
     os.environ.update(_QUIET)
@@ -88,9 +92,8 @@ def cluster(resources: Resources, *, usage_stats: bool) -> Iterator[None]:
             if not ray.is_initialized():
                 with _termination_kept():
                     ray.init(address=resources.address or "local", **options)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            where = resources.address or "a cluster on this machine"
-            raise InputError(f"Ray: cannot reach {where}: {str(error).splitlines()[0]}") from error
+        except Exception as error:  # Ray raises plain ones
+            raise InputError(_not_started(resources.address, error)) from error
         try:
             yield
         finally:
@@ -119,6 +122,23 @@ def deaths_reported() -> Iterator[None]:
         if isinstance(death, RayError):
             raise RunStoppedError(of_cluster(str(death))) from error
         raise
+
+
+def _not_started(address: str | None, error: Exception) -> str:
+    """Describe why there is no cluster, and what to do.
+
+    >>> _not_started("auto", ConnectionError("no cluster there"))
+    'Ray: cannot reach auto: no cluster there: start the cluster, or leave --ray-address out'
+    """
+    reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    if address is not None:
+        return (
+            f"Ray: cannot reach {address}: {reason}: start the cluster, or leave --ray-address out"
+        )
+    return (
+        f"Ray: cannot start a cluster on this machine: {reason.rstrip('.')}: end other programs and try "
+        "again, or give --workers 0 (nas train: 1) to train without Ray"
+    )
 
 
 def _imports_as_here() -> Any:
@@ -184,9 +204,7 @@ def _require_reachable(address: str | None) -> None:
     try:
         socket.create_connection((host, int(port)), timeout=5).close()
     except OSError as error:
-        raise InputError(
-            f"Ray: cannot reach {address}: {error}: start the cluster, or leave --ray-address out"
-        ) from error
+        raise InputError(_not_started(address, error)) from error
 
 
 def warn_of_unknown(devices: Sequence[str], there: dict[str, float]) -> None:

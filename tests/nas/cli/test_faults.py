@@ -5,7 +5,9 @@ import json
 
 import filelock
 import pytest
+import ray
 
+from nas.cli.errors import INTERRUPTED
 from nas.cli.main import main
 from nas.cli.search import planning
 from nas.engine.watching import TensorBoard
@@ -68,6 +70,27 @@ def test_a_disk_that_fails_beside_the_log_is_one_line_and_the_run_goes_on_later(
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
     assert nas_search("--resume", folder)[0] == 0
+
+
+def test_ray_that_does_not_start_is_one_line_with_how_to_resume(
+    begin, nas_search, monkeypatch, tmp_path
+):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    def timed_out(**_):
+        raise Exception("The current node timed out during startup.")  # noqa: TRY002  as Ray does
+
+    with monkeypatch.context() as patched:
+        patched.setattr(TensorBoard, "finished", stop)
+        assert begin("--run-name", "one")[0] == INTERRUPTED
+    monkeypatch.setattr(ray, "init", timed_out)
+    code, _, err = nas_search("--resume", tmp_path / "runs" / "one", "--workers", "1")
+    assert code == 2
+    assert "Ray: cannot start a cluster on this machine: The current node timed out" in last_line(
+        err
+    )
+    assert "to resume: " in err
 
 
 def test_a_folder_that_cannot_be_locked_is_one_line(begin, nas_search, monkeypatch, tmp_path):
