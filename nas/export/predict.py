@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.data.folders.listing import passed_over
 from nas.data.image_files.decode import FilePictures, try_decode
 from nas.data.image_files.formats import is_image, suffixes
 from nas.data.image_files.unreadable import Unreadable
@@ -121,7 +122,7 @@ def find_pictures(given: Iterable[Path]) -> Pictures:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Yield all files below a folder except hidden ones, in alphabetical order."""
+    """Yield all files below a folder except hidden ones and those of systems, in alphabetical order."""
     visited: set[str] = set()
     for parent, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
@@ -129,8 +130,8 @@ def _files(folder: Path) -> Iterator[Path]:
             folders[:] = []
             continue
         visited.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for path in (Path(parent, name) for name in sorted(names) if not name.startswith(".")):
+        folders[:] = sorted(name for name in folders if not passed_over(name))
+        for path in (Path(parent, name) for name in sorted(names) if not passed_over(name)):
             if path.is_file() or not path.exists():  # report broken links; a pipe would block
                 yield path
 

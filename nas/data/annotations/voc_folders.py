@@ -15,7 +15,7 @@ from nas.data.annotations.lists import read_list, voc_lists
 from nas.data.annotations.objects import Annotated, AnnotatedImage, Problem
 from nas.data.annotations.voc_xml import file_name, read_voc_xml
 from nas.data.folders.layout import split_folders
-from nas.data.folders.listing import list_images
+from nas.data.folders.listing import list_images, passed_over
 from nas.data.image_files.formats import suffixes
 from nas.data.image_files.names import printable
 
@@ -172,5 +172,5 @@ def _xml_files(folder: Path) -> Iterator[Path]:
     return (
         path
         for path in sorted(folder.rglob("*.xml"))
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not any(map(passed_over, path.relative_to(folder).parts))
     )

@@ -8,6 +8,7 @@ import pytest
 
 from nas.data.load import load_dataset
 from nas.data.splits.rule import SplitRule
+from nas.export.predict import find_pictures
 from search_spaces.errors import InputError
 
 MakeFolder = Callable[[dict[str, int]], Path]
@@ -69,6 +70,31 @@ def test_other_files_and_hidden_folders_are_ignored(make_folder: MakeFolder) -> 
         (root / "a" / name).write_bytes(b"junk")
         (root / name).write_bytes(b"junk")
     assert sum(sizes(root)) == 11
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "@eaDir",
+            "#recycle",
+            "@Recycle",
+            "$RECYCLE.BIN",
+            "System Volume Information",
+            "lost+found",
+        ),
+        "__MACOSX",
+    ],
+)
+def test_images_in_folders_of_systems_are_ignored(make_folder: MakeFolder, name: str) -> None:
+    """Synology keeps a small copy of each photo: of a test photo, it must not be trained on."""
+    root = make_folder({"a": 5, "b": 5, f"a/{name}/IMG_1.jpg": 3, name: 4, f"{name}/cat": 2})
+    dataset = load(root)
+    assert dataset.classes == ("a", "b")
+    assert len(dataset.train) + len(dataset.val) + len(dataset.test) == 10
+    assert [path.parent for path in find_pictures([root]).paths] == 5 * [root / "a"] + 5 * [
+        root / "b"
+    ]
 
 
 def test_links_are_followed_once(make_folder: MakeFolder, tmp_path: Path) -> None:
