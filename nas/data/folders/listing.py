@@ -36,11 +36,15 @@ class Listed:
 
 
 def list_images(folder: Path) -> Listed:
-    """List the image files below a folder at any depth; ignore names of systems and hidden ones."""
+    """List the image files below a folder at any depth; see `files_below` for what is ignored.
+
+    Raises:
+        OSError: A folder cannot be read.
+    """
     known = suffixes()
     images: list[Path] = []
     left_out: Counter[str] = Counter()
-    for path in _files(folder):
+    for path in files_below(folder):
         if is_image(path, known):
             images.append(Path(path))
         else:
@@ -49,9 +53,13 @@ def list_images(folder: Path) -> Listed:
 
 
 def has_images(folder: Path) -> bool:
-    """Return whether there is an image file below a folder."""
+    """Return whether there is an image file below a folder.
+
+    Raises:
+        OSError: A folder cannot be read.
+    """
     known = suffixes()
-    return any(is_image(path, known) for path in _files(folder))
+    return any(is_image(path, known) for path in files_below(folder))
 
 
 def direct_images(folder: Path) -> int:
@@ -88,18 +96,32 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         return [entry for entry in entries if not passed_over(entry.name)]
 
 
-def _files(folder: Path) -> Iterator[str]:
+def files_below(folder: Path) -> Iterator[str]:
+    """Yield the files below a folder at any depth, except hidden ones and those of systems.
+
+    Each folder's files are in alphabetical order and precede those of its folders, to which links are
+    followed. A folder that does not exist has none.
+
+    Raises:
+        OSError: A folder cannot be read.
+    """
     visited: set[str] = set()
-    for parent, folders, files in os.walk(folder, followlinks=True):
+    for parent, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
         # A link to a parent folder would loop forever.
         real = os.path.realpath(parent)
-        folders[:] = [] if real in visited else [f for f in folders if not passed_over(f)]
         if real in visited:
+            folders[:] = []
             continue
         visited.add(real)
-        for name in files:
+        folders[:] = sorted(name for name in folders if not passed_over(name))
+        for name in sorted(files):
             if not passed_over(name):
                 yield os.path.join(parent, name)  # noqa: PTH118  creating Paths is slower
+
+
+def _refuse(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error
 
 
 def passed_over(name: str) -> bool:

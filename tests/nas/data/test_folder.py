@@ -97,6 +97,24 @@ def test_images_in_folders_of_systems_are_ignored(make_folder: MakeFolder, name:
     ]
 
 
+@pytest.mark.parametrize("closed", ["a/deeper", "a", "val/a", ""])
+def test_a_folder_that_cannot_be_read_is_refused(
+    make_folder: MakeFolder, close_folder: Callable[[Path], None], closed: str
+) -> None:
+    """Left out without a word, its images would be missing."""
+    classes = {"a/deeper": 2, "b": 2}
+    root = make_folder(
+        {f"{split}/{name}": n for split in ("train", "val") for name, n in classes.items()}
+        if closed.startswith("val")
+        else classes
+    )
+    close_folder(root / closed)
+    for opened in (load, lambda root: find_pictures([root])):
+        with pytest.raises(InputError) as error:
+            opened(root)
+        one_line(error, f"{root / closed}: Permission denied: give", "that can be read")
+
+
 def test_links_are_followed_once(make_folder: MakeFolder, tmp_path: Path) -> None:
     root = make_folder({"a": 5, "b": 5})
     (root / "c").symlink_to(root / "b")
