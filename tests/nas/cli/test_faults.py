@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 
 import filelock
 import pytest
@@ -95,14 +96,19 @@ def test_ray_that_does_not_start_is_one_line_with_how_to_resume(
 
 def test_a_folder_that_cannot_be_locked_is_one_line(begin, nas_search, monkeypatch, tmp_path):
     assert begin("--run-name", "one")[0] == 0
+    for number, mend in (
+        (errno.EROFS, "make the folder writable to resume"),
+        (errno.ENOLCK, "this file system has no locks: give --runs on a local disk, or move"),
+        (errno.ENOTSUP, "this file system has no locks: give --runs on a local disk, or move"),
+    ):
 
-    def refused(_self, **_options):
-        raise OSError(errno.EROFS, "Read-only file system")
+        def refused(_self, number=number, **_options):
+            raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(filelock.FileLock, "acquire", refused)
-    code, _, err = nas_search("--resume", tmp_path / "runs" / "one")
-    assert code == 2
-    assert "runs/one: Read-only file system: make the folder writable" in last_line(err)
+        monkeypatch.setattr(filelock.FileLock, "acquire", refused)
+        code, _, err = nas_search("--resume", tmp_path / "runs" / "one")
+        assert code == 2
+        assert f"runs/one: {os.strerror(number)}: {mend}" in last_line(err)
 
 
 def test_what_is_written_before_the_search_is_all_there_or_nothing(begin, monkeypatch, tmp_path):
