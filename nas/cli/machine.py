@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-
 from nas.engine.schedule_config import ScheduleConfig
 from nas.training.recipe import Recipe
+from nas.usable_cores import usable_cores
 from search_spaces import InputError
 
 
 def require_machine(schedule: ScheduleConfig, *recipes: Recipe) -> None:
-    """Refuse to use more cores or GPUs than this machine has; a cluster is checked on joining it.
+    """Refuse to use more cores or GPUs than there are here; a cluster is checked on joining it.
 
     Args:
         schedule: What trials use.
@@ -26,10 +25,11 @@ def require_machine(schedule: ScheduleConfig, *recipes: Recipe) -> None:
 def _require_machine(schedule: ScheduleConfig) -> None:
     if schedule.ray_address is not None:
         return
-    cores = os.cpu_count() or 1
+    cores = usable_cores()
     if schedule.cpus_per_trial > cores:
         raise InputError(
-            f"cpus_per_trial is {schedule.cpus_per_trial}, but this machine has {cores} cores: give fewer"
+            f"cpus_per_trial is {schedule.cpus_per_trial}, but this process may use {cores} cores: give "
+            "fewer"
         )
     if schedule.gpus_per_trial > 0:
         import torch  # takes seconds

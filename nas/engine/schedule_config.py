@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated, Self
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from nas.schema import SETTINGS, Counted, Positive
 from nas.training.recipe import Recipe
+from nas.usable_cores import usable_cores
 from search_spaces.errors import InputError
 
 
@@ -82,5 +82,5 @@ class ScheduleConfig(BaseModel):
     @property
     def at_once(self) -> int:
         """Number of parallel trainings on this machine; at least 1."""
-        here = (os.cpu_count() or 1) // self.cpus_per_trial
+        here = usable_cores() // self.cpus_per_trial
         return max(1, here if self.workers is None else self.workers)

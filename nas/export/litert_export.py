@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from nas.checkpoints.feeding import Images
 from nas.export.litert_file import describe_litert, open_litert, stamp_litert
 from nas.export.onnx_export import Format, check
 from nas.export.running import channels_last
+from nas.usable_cores import usable_cores
 from search_spaces.exporting.litert_export import litert_module, silenced, to_tflite
 from search_spaces.exporting.pixel_input import Exportable
 
@@ -71,7 +71,7 @@ def _ranges(model: bytes, recipe: Any, images: Images) -> Any:
     manager.load_quantization_recipe(recipe)
     calibrator = litert_module("ai_edge_quantizer.calibrator").Calibrator(
         model,
-        num_threads=os.cpu_count() or 1,
+        num_threads=usable_cores(),
         qsv_update_func=litert_module("ai_edge_quantizer.utils.qsv_utils").min_max_update,
     )
     feeds = [{INPUT: image[None]} for image in channels_last(images)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import zipfile
 from typing import Any
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from nas.checkpoints.feeding import KEY, Feed, Images, Values
 from nas.checkpoints.usage import Usage
 from nas.export.running import Arrays, Takes, free, joined, of_each_image, taken
+from nas.usable_cores import usable_cores
 from search_spaces import InputError
 from search_spaces.exporting.litert_export import litert_module
 
@@ -37,9 +37,7 @@ class LiteRtRun:
         _require_whole(model, where)
         module = litert_module("ai_edge_litert.interpreter")
         try:
-            self._interpreter = module.Interpreter(
-                model_content=model, num_threads=os.cpu_count() or 1
-            )
+            self._interpreter = module.Interpreter(model_content=model, num_threads=usable_cores())
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise _refused(where, error) from error

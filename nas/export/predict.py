@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.data.folders.listing import files_below
 from nas.data.image_files.decode import FilePictures, try_decode
 from nas.data.image_files.formats import is_image, suffixes
+from nas.data.image_files.names import printable
 from nas.data.image_files.unreadable import Unreadable
 from nas.export.models import Model
 from search_spaces import InputError
@@ -97,7 +98,7 @@ def find_pictures(given: Iterable[Path]) -> Pictures:
     """Collect images: a file counts itself, a folder all files below it with the name of an image.
 
     Raises:
-        InputError: A path does not exist, or there are no images below the folders.
+        InputError: A path does not exist, a folder cannot be read, or there are no images below them.
     """
     paths = list(given)
     if not any(path.exists() for path in paths):
@@ -109,7 +110,7 @@ def find_pictures(given: Iterable[Path]) -> Pictures:
         if not path.is_dir():
             found.append(path)
             continue
-        files = list(_files(path))
+        files = _files(path)
         images = [file for file in files if not file.exists() or is_image(str(file), known)]
         found += images
         left_out += len(files) - len(images)
@@ -120,19 +121,19 @@ def find_pictures(given: Iterable[Path]) -> Pictures:
     return Pictures(tuple(found), left_out)
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """Yield all files below a folder except hidden ones, in alphabetical order."""
-    visited: set[str] = set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(parent)
-        if real in visited:  # a link to a parent folder would loop forever
-            folders[:] = []
-            continue
-        visited.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for path in (Path(parent, name) for name in sorted(names) if not name.startswith(".")):
-            if path.is_file() or not path.exists():  # report broken links; a pipe would block
-                yield path
+def _files(folder: Path) -> list[Path]:
+    """Return the files below a folder.
+
+    Raises:
+        InputError: A folder cannot be read.
+    """
+    try:
+        paths = map(Path, files_below(folder))
+        # Broken links are reported; a pipe would block.
+        return [path for path in paths if path.is_file() or not path.exists()]
+    except OSError as error:
+        where = printable(str(error.filename or folder))
+        raise InputError(f"{where}: {error.strerror}: give folders that can be read") from error
 
 
 def _top(shares: NDArray[np.float32], classes: tuple[str, ...], count: int) -> tuple[Guess, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import yaml
@@ -13,6 +12,7 @@ from nas.data.config import DataConfig
 from nas.schema import SETTINGS, Counted, Positive
 from nas.training.recipe import Recipe
 from nas.training.teacher_config import TeacherConfig
+from nas.usable_cores import usable_cores
 from search_spaces import InputError
 from search_spaces.errors import first_problem
 from search_spaces.spec import read_yaml
@@ -25,7 +25,7 @@ class TrainSchedule(BaseModel):
 
     Attributes:
         workers: Processes that each compute a part of every batch.
-        cpus_per_worker: Cores and torch threads of each; None divides those of this machine.
+        cpus_per_worker: Cores and torch threads of each; None divides those that this process may use.
         ray_address: Address of a running Ray cluster; None starts one here, if there are several workers.
         usage_stats: Whether Ray may send usage statistics to its developers.
     """
@@ -45,7 +45,7 @@ class TrainSchedule(BaseModel):
     @property
     def cpus(self) -> int:
         """Cores of each worker, at least one."""
-        return self.cpus_per_worker or max(1, (os.cpu_count() or 1) // self.workers)
+        return self.cpus_per_worker or max(1, usable_cores() // self.workers)
 
     def require_parts(self, recipe: Recipe) -> None:
         """Check that every worker has the same part of a batch.

@@ -1,3 +1,5 @@
+import errno
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -127,6 +129,22 @@ def open_page():
         browser.close()
     assert problems == []
     assert [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []
+
+
+@pytest.fixture
+def close_folder(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Make a folder unreadable, also for root, whom permissions do not bind."""
+    read = os.scandir
+
+    def close(closed: Path) -> None:
+        def scandir(folder: Path) -> object:
+            if Path(folder) == closed:
+                raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+            return read(folder)
+
+        monkeypatch.setattr(os, "scandir", scandir)
+
+    return close
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -311,6 +310,4 @@ def _title(name: str) -> str:
 
 def workers(config: SearchConfig) -> int:
     """Return the number of trials at once; 0 trains in this process."""
-    if config.schedule.workers is not None:
-        return config.schedule.workers
-    return max(1, (os.cpu_count() or 1) // config.schedule.cpus_per_trial)
+    return 0 if config.schedule.workers == 0 else config.schedule.at_once

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -44,6 +43,7 @@ from nas.tasks.heads import headed
 from nas.training.named_recipes import read_recipe
 from nas.training.recipe import Recipe
 from nas.training_runs.config import TrainConfig
+from nas.usable_cores import usable_cores
 from search_spaces import ArchSpec, InputError
 from search_spaces.spec import load, to_yaml
 
@@ -242,7 +242,7 @@ def _wanted(
     own_px = None if spec is None else spec.resolution
     if start is not None:
         settings |= {"background": start.usage.background}
-    settings.setdefault("decoding_workers", min(8, max(2, (os.cpu_count() or 1) // 2)))
+    settings.setdefault("decoding_workers", min(8, max(2, usable_cores() // 2)))
     assert options.data is not None
     px = own_px if options.resolution is None else options.resolution
     wanted = data_config(options.data, proxy_resolution=px, **settings)

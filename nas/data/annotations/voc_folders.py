@@ -15,7 +15,7 @@ from nas.data.annotations.lists import read_list, voc_lists
 from nas.data.annotations.objects import Annotated, AnnotatedImage, Problem
 from nas.data.annotations.voc_xml import file_name, read_voc_xml
 from nas.data.folders.layout import split_folders
-from nas.data.folders.listing import list_images
+from nas.data.folders.listing import files_below, list_images
 from nas.data.image_files.formats import suffixes
 from nas.data.image_files.names import printable
 
@@ -169,8 +169,4 @@ def _stated(annotation: Path, images: Mapping[str, Path]) -> Path | None:
 
 
 def _xml_files(folder: Path) -> Iterator[Path]:
-    return (
-        path
-        for path in sorted(folder.rglob("*.xml"))
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+    return iter(sorted(Path(path) for path in files_below(folder) if path.endswith(".xml")))

@@ -11,7 +11,15 @@ from pathlib import Path
 from nas.data.image_files.formats import is_image, suffixes, why_left_out
 from nas.data.image_files.names import printable
 
-SYSTEM_FILES = frozenset(("thumbs.db", "desktop.ini", "icon\r"))
+SYSTEM_NAMES = frozenset(
+    (
+        *("thumbs.db", "desktop.ini", "icon\r"),
+        # Folders of small copies and deleted files on network storage, and of systems and archives.
+        *("@eadir", "#recycle", "@recycle", "$recycle.bin", "system volume information"),
+        *("lost+found", "__macosx"),
+    )
+)
+"""Files and folders that systems put beside the user's, in lower case."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +36,15 @@ class Listed:
 
 
 def list_images(folder: Path) -> Listed:
-    """List the image files below a folder at any depth; ignore hidden names."""
+    """List the image files below a folder at any depth; see `files_below` for what is ignored.
+
+    Raises:
+        OSError: A folder cannot be read.
+    """
     known = suffixes()
     images: list[Path] = []
     left_out: Counter[str] = Counter()
-    for path in _files(folder):
+    for path in files_below(folder):
         if is_image(path, known):
             images.append(Path(path))
         else:
@@ -41,9 +53,13 @@ def list_images(folder: Path) -> Listed:
 
 
 def has_images(folder: Path) -> bool:
-    """Return whether there is an image file below a folder."""
+    """Return whether there is an image file below a folder.
+
+    Raises:
+        OSError: A folder cannot be read.
+    """
     known = suffixes()
-    return any(is_image(path, known) for path in _files(folder))
+    return any(is_image(path, known) for path in files_below(folder))
 
 
 def direct_images(folder: Path) -> int:
@@ -54,7 +70,7 @@ def direct_images(folder: Path) -> int:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Return the folders in a folder, sorted by name, except hidden ones."""
+    """Return the folders in a folder, sorted by name, except hidden ones and those of systems."""
     return sorted(Path(entry.path) for entry in _entries(folder) if entry.is_dir())
 
 
@@ -77,22 +93,41 @@ def total(parts: Iterable[Listed]) -> Counter[str]:
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
-        return [entry for entry in entries if not _passed_over(entry.name)]
+        return [entry for entry in entries if not passed_over(entry.name)]
 
 
-def _files(folder: Path) -> Iterator[str]:
+def files_below(folder: Path) -> Iterator[str]:
+    """Yield the files below a folder at any depth, except hidden ones and those of systems.
+
+    Each folder's files are in alphabetical order and precede those of its folders, to which links are
+    followed. A folder that does not exist has none.
+
+    Raises:
+        OSError: A folder cannot be read.
+    """
     visited: set[str] = set()
-    for parent, folders, files in os.walk(folder, followlinks=True):
+    for parent, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
         # A link to a parent folder would loop forever.
         real = os.path.realpath(parent)
-        folders[:] = [] if real in visited else [f for f in folders if not f.startswith(".")]
         if real in visited:
+            folders[:] = []
             continue
         visited.add(real)
-        for name in files:
-            if not _passed_over(name):
+        folders[:] = sorted(name for name in folders if not passed_over(name))
+        for name in sorted(files):
+            if not passed_over(name):
                 yield os.path.join(parent, name)  # noqa: PTH118  creating Paths is slower
 
 
-def _passed_over(name: str) -> bool:
-    return name.startswith(".") or name.lower() in SYSTEM_FILES
+def _refuse(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error
+
+
+def passed_over(name: str) -> bool:
+    """Return whether a file or folder is hidden or a system's own.
+
+    >>> passed_over("@eaDir"), passed_over(".git"), passed_over("cat")
+    (True, True, False)
+    """
+    return name.startswith(".") or name.lower() in SYSTEM_NAMES

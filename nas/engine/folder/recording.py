@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -125,9 +126,14 @@ def _require_same(
     Raises:
         InputError: Some differ; the message names the first.
     """
-    for name, (old, new) in _differences(before, content).items():
-        if any(f"{name}.".startswith(f"{one}.") for one in free):
+    changed = _differences(before, content)
+    for first in changed:
+        if any(f"{first}.".startswith(f"{one}.") for one in free):
             continue
+        # The name of a device tells more than its fingerprint, which sorts first.
+        named = re.sub(r"\bfingerprint$", "name", first)
+        name = named if named in changed else first
+        old, new = changed[name]
         raise InputError(
             f"{folder.path}: {name} was {old!r} when this run started and is {new!r} now: resume with the "
             "same settings, or choose another folder"

@@ -27,6 +27,7 @@ best.yaml best.onnx best.json seed.pt pareto.csv report.html tensorboard/
 
 from __future__ import annotations
 
+import errno
 import shutil
 import tempfile
 import weakref
@@ -49,6 +50,10 @@ OF_PARENT = ("rivals.json", "parent", "parent.pt")
 """Files of a search from a parent that precede its first trial; the first is there within seconds."""
 
 
+LOCKLESS = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP})
+"""Errors of file systems without locks, as NFS may be."""
+
+
 class RunFolder:
     """A run's folder, used by one process at a time."""
 
@@ -65,7 +70,8 @@ class RunFolder:
         The system releases the lock if the process dies.
 
         Raises:
-            InputError: Another process holds the lock, or the folder is not writable.
+            InputError: Another process holds the lock, the folder is not writable, or the file system has
+                no locks.
         """
         lock = filelock.FileLock(self.path / ".lock", is_singleton=True)
         try:
@@ -75,9 +81,10 @@ class RunFolder:
                 f"{self.path}: another process is using this run: wait for it, or stop it first"
             ) from None
         except OSError as error:
-            raise InputError(
-                f"{self.path}: {error.strerror}: make the folder writable to resume"
-            ) from error
+            mend = "make the folder writable to resume"
+            if error.errno in LOCKLESS:
+                mend = "this file system has no locks: give --runs on a local disk, or move the run there"
+            raise InputError(f"{self.path}: {error.strerror}: {mend}") from error
         try:
             remove_parts(self.path)
             yield

@@ -16,6 +16,7 @@ from nas.engine.on_ray.deaths import of_cluster, of_memory
 from nas.engine.on_ray.worker_paths import own_paths
 from nas.engine.runner import RunStoppedError
 from nas.short_folder import short_folder
+from nas.usable_cores import usable_cores
 from search_spaces import InputError
 
 RESOURCE = "device:{}"
@@ -62,7 +63,11 @@ _QUIET = {
 
 @contextmanager
 def cluster(resources: Resources, *, usage_stats: bool) -> Iterator[None]:
-    """Connect to the user's cluster, or start one on this machine, until the block ends."""
+    """Connect to the user's cluster, or start one on this machine, until the block ends.
+
+    Raises:
+        InputError: The cluster cannot be reached, or does not start.
+    """
     import ray
 
     os.environ.update(_QUIET)
@@ -73,9 +78,9 @@ def cluster(resources: Resources, *, usage_stats: bool) -> Iterator[None]:
     if not (resources.address or "").startswith("ray://"):  # there the server chooses
         options["job_config"] = _imports_as_here()
     if own:
-        if resources.workers:
-            # The user may ask for more workers than the machine has cores.
-            options["num_cpus"] = resources.workers * resources.cpus_per_trial
+        # The user may ask for more workers than there are cores. Ray counts the whole machine's.
+        wanted = (resources.workers or 0) * resources.cpus_per_trial
+        options["num_cpus"] = wanted or usable_cores()
         options["include_dashboard"] = False
         options["resources"] = {RESOURCE.format(device): 1 for device in resources.devices}
         if resources.gpus_per_trial == 0:
@@ -87,9 +92,8 @@ def cluster(resources: Resources, *, usage_stats: bool) -> Iterator[None]:
             if not ray.is_initialized():
                 with _termination_kept():
                     ray.init(address=resources.address or "local", **options)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            where = resources.address or "a cluster on this machine"
-            raise InputError(f"Ray: cannot reach {where}: {str(error).splitlines()[0]}") from error
+        except Exception as error:  # Ray raises plain ones
+            raise InputError(_not_started(resources.address, error)) from error
         try:
             yield
         finally:
@@ -118,6 +122,23 @@ def deaths_reported() -> Iterator[None]:
         if isinstance(death, RayError):
             raise RunStoppedError(of_cluster(str(death))) from error
         raise
+
+
+def _not_started(address: str | None, error: Exception) -> str:
+    """Describe why there is no cluster, and what to do.
+
+    >>> _not_started("auto", ConnectionError("no cluster there"))
+    'Ray: cannot reach auto: no cluster there: start the cluster, or leave --ray-address out'
+    """
+    reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    if address is not None:
+        return (
+            f"Ray: cannot reach {address}: {reason}: start the cluster, or leave --ray-address out"
+        )
+    return (
+        f"Ray: cannot start a cluster on this machine: {reason.rstrip('.')}: end other programs and try "
+        "again, or give --workers 0 (nas train: 1) to train without Ray"
+    )
 
 
 def _imports_as_here() -> Any:
@@ -183,9 +204,7 @@ def _require_reachable(address: str | None) -> None:
     try:
         socket.create_connection((host, int(port)), timeout=5).close()
     except OSError as error:
-        raise InputError(
-            f"Ray: cannot reach {address}: {error}: start the cluster, or leave --ray-address out"
-        ) from error
+        raise InputError(_not_started(address, error)) from error
 
 
 def warn_of_unknown(devices: Sequence[str], there: dict[str, float]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from nas.searching.from_parent.training import Heritage
 from nas.searching.from_parent.tuning import PARENT, RANKING_PARENT, tuned_parent
 from nas.searching.images import SearchImages
 from nas.training.teacher_config import TeacherConfig
+from nas.usable_cores import usable_cores
 from search_spaces import ElasticSpace
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Heritages:
             self.parent.tuning,
             seed=self.seed,
             # Nothing else trains meanwhile, so all cores are free.
-            device=worker_device(self.schedule.device, threads=os.cpu_count() or 1),
+            device=worker_device(self.schedule.device, threads=usable_cores()),
             kept=self.parent.kept,
             name=name,
             on_progress=show,

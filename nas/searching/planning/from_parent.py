@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +13,7 @@ from nas.searching.planning.forecast import PARENT, STARTING_S, Cost, Span
 from nas.searching.teacher_cost import FORWARD_PASSES
 from nas.training.recipe import Recipe
 from nas.training.speed import training_speed
+from nas.usable_cores import usable_cores
 from netadapt import width_groups
 from search_spaces import ArchSpec
 
@@ -113,7 +113,7 @@ def cost_from_parent(
         start_s=0.0 if config.schedule.workers == 0 else STARTING_S,
         rivals_s=max(rivals_s / workers, final_s) + narrowing_s,
         # In this process, on all cores: nearly as fast as several trials at once.
-        parent_s=tuned_images * pace.parent_s * threads / (os.cpu_count() or 1),
+        parent_s=tuned_images * pace.parent_s * threads / usable_cores(),
     )
 
 

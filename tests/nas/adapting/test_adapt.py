@@ -274,7 +274,7 @@ def test_accuracy_alone_may_choose(tmp_path):
         ),
         (
             {"config": CONFIG.model_copy(update={"device": "madds:2"})},
-            "device.fingerprint was 'madds-1'",
+            r"device\.name was 'estimate at 1 G",
         ),
     ],
 )

@@ -451,7 +451,7 @@ def test_targets_of_two_devices_that_no_network_meets_together_are_pointed_out()
         (["--run-name", "../x"], "is not a folder name"),
         (["--frobnicate"], "--frobnicate"),
         (["--resolution", "2"], "resolution"),
-        (["--cpus-per-trial", "4096"], "cpus_per_trial is 4096, but this machine has"),
+        (["--cpus-per-trial", "4096"], "cpus_per_trial is 4096, but this process may use"),
         (["--gpus-per-trial", "99"], "gpus_per_trial is 99, but torch sees"),
         (["--proxy-resolution", "1"], "proxy_resolution"),
         (

@@ -2,10 +2,13 @@
 
 import errno
 import json
+import os
 
 import filelock
 import pytest
+import ray
 
+from nas.cli.errors import INTERRUPTED
 from nas.cli.main import main
 from nas.cli.search import planning
 from nas.engine.watching import TensorBoard
@@ -70,16 +73,42 @@ def test_a_disk_that_fails_beside_the_log_is_one_line_and_the_run_goes_on_later(
     assert nas_search("--resume", folder)[0] == 0
 
 
+def test_ray_that_does_not_start_is_one_line_with_how_to_resume(
+    begin, nas_search, monkeypatch, tmp_path
+):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    def timed_out(**_):
+        raise Exception("The current node timed out during startup.")  # noqa: TRY002  as Ray does
+
+    with monkeypatch.context() as patched:
+        patched.setattr(TensorBoard, "finished", stop)
+        assert begin("--run-name", "one")[0] == INTERRUPTED
+    monkeypatch.setattr(ray, "init", timed_out)
+    code, _, err = nas_search("--resume", tmp_path / "runs" / "one", "--workers", "1")
+    assert code == 2
+    assert "Ray: cannot start a cluster on this machine: The current node timed out" in last_line(
+        err
+    )
+    assert "to resume: " in err
+
+
 def test_a_folder_that_cannot_be_locked_is_one_line(begin, nas_search, monkeypatch, tmp_path):
     assert begin("--run-name", "one")[0] == 0
+    for number, mend in (
+        (errno.EROFS, "make the folder writable to resume"),
+        (errno.ENOLCK, "this file system has no locks: give --runs on a local disk, or move"),
+        (errno.ENOTSUP, "this file system has no locks: give --runs on a local disk, or move"),
+    ):
 
-    def refused(_self, **_options):
-        raise OSError(errno.EROFS, "Read-only file system")
+        def refused(_self, number=number, **_options):
+            raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(filelock.FileLock, "acquire", refused)
-    code, _, err = nas_search("--resume", tmp_path / "runs" / "one")
-    assert code == 2
-    assert "runs/one: Read-only file system: make the folder writable" in last_line(err)
+        monkeypatch.setattr(filelock.FileLock, "acquire", refused)
+        code, _, err = nas_search("--resume", tmp_path / "runs" / "one")
+        assert code == 2
+        assert f"runs/one: {os.strerror(number)}: {mend}" in last_line(err)
 
 
 def test_what_is_written_before_the_search_is_all_there_or_nothing(begin, monkeypatch, tmp_path):
@@ -105,7 +134,7 @@ def test_a_folder_without_a_run_is_told_from_one_with_it(begin, tmp_path):
     [
         (["--preset", "quick"], "--preset cannot change on --resume"),
         (["--runs", "elsewhere"], "--runs cannot change on --resume"),
-        (["--cpus-per-trial", "4096"], "cpus_per_trial is 4096, but this machine has"),
+        (["--cpus-per-trial", "4096"], "cpus_per_trial is 4096, but this process may use"),
         (["--ray-address", "nowhere:1"], "workers is 0, which trains in this process"),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 
 from nas.data.load import load_dataset
 from nas.data.splits.rule import SplitRule
+from nas.export.predict import find_pictures
 from search_spaces.errors import InputError
 
 MakeFolder = Callable[[dict[str, int]], Path]
@@ -69,6 +70,49 @@ def test_other_files_and_hidden_folders_are_ignored(make_folder: MakeFolder) -> 
         (root / "a" / name).write_bytes(b"junk")
         (root / name).write_bytes(b"junk")
     assert sum(sizes(root)) == 11
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "@eaDir",
+            "#recycle",
+            "@Recycle",
+            "$RECYCLE.BIN",
+            "System Volume Information",
+            "lost+found",
+        ),
+        "__MACOSX",
+    ],
+)
+def test_images_in_folders_of_systems_are_ignored(make_folder: MakeFolder, name: str) -> None:
+    """Synology keeps a small copy of each photo: of a test photo, it must not be trained on."""
+    root = make_folder({"a": 5, "b": 5, f"a/{name}/IMG_1.jpg": 3, name: 4, f"{name}/cat": 2})
+    dataset = load(root)
+    assert dataset.classes == ("a", "b")
+    assert len(dataset.train) + len(dataset.val) + len(dataset.test) == 10
+    assert [path.parent for path in find_pictures([root]).paths] == 5 * [root / "a"] + 5 * [
+        root / "b"
+    ]
+
+
+@pytest.mark.parametrize("closed", ["a/deeper", "a", "val/a", ""])
+def test_a_folder_that_cannot_be_read_is_refused(
+    make_folder: MakeFolder, close_folder: Callable[[Path], None], closed: str
+) -> None:
+    """Left out without a word, its images would be missing."""
+    classes = {"a/deeper": 2, "b": 2}
+    root = make_folder(
+        {f"{split}/{name}": n for split in ("train", "val") for name, n in classes.items()}
+        if closed.startswith("val")
+        else classes
+    )
+    close_folder(root / closed)
+    for opened in (load, lambda root: find_pictures([root])):
+        with pytest.raises(InputError) as error:
+            opened(root)
+        one_line(error, f"{root / closed}: Permission denied: give", "that can be read")
 
 
 def test_links_are_followed_once(make_folder: MakeFolder, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from nas.searching.latency_warmup import PowerLaw
 from nas.training.recipe import Recipe
 from search_spaces import InputError, load_space
 from search_spaces.spec import load
+from tests.nas.conftest import Told
 
 
 def images(count):
@@ -29,6 +30,11 @@ DATA = Dataset(
     name="noise", classes=("a", "b"), train=images(40), val=images(8), test=images(8),
     resolution_px=16, mean=(0.5, 0.5, 0.5), std=(0.3, 0.3, 0.3),
 )  # fmt: skip
+
+
+HERE = open_device("madds:1")
+ANOTHER = Told(HERE.latency, replace(HERE.device, fingerprint="another"))
+"""A device of the same name."""
 
 
 def accuracy(job):
@@ -63,7 +69,11 @@ def test_the_same_again_changes_nothing(tmp_path):
     ("changes", "named"),
     [
         ({"target_ms": 0.5}, "target_ms was 1.0 when this run started and is 0.5 now"),
-        ({"latency": open_device("madds:2")}, "device.fingerprint was"),
+        (
+            {"latency": open_device("madds:2")},
+            r"device\.name was 'estimate at 1 .* is 'estimate at 2 ",
+        ),
+        ({"latency": ANOTHER}, r"device\.fingerprint was 'madds-1' .* is 'another' now"),
         ({"trials": 6}, "budget.trials was 4 when this run started and is 6 now"),
         ({"recipe": Recipe(steps=3, batch_size=8)}, "training.recipe.steps was 2"),
         (

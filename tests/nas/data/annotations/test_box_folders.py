@@ -152,6 +152,22 @@ def test_every_format_gives_the_same_objects(tmp_path, name, write):
     assert folder.splits["train"].strata.tolist() == [1, 2, 0]
 
 
+@pytest.mark.parametrize(
+    ("write", "inside"),
+    [
+        (voc, "train/JPEGImages"),
+        (voc_lists, "Annotations"),
+        (coco, "train2017"),
+        (yolo, "images/train"),
+    ],
+)
+def test_a_folder_that_cannot_be_read_is_told(tmp_path, close_folder, write, inside):
+    write(tmp_path / "data")
+    close_folder(tmp_path / "data" / inside)
+    with pytest.raises(InputError, match=f"{inside}: Permission denied: give .* that can be"):
+        load_dataset(str(tmp_path / "data"), resolution_px=8)
+
+
 def test_a_data_set_holds_padded_targets(tmp_path):
     voc(tmp_path)
     for number in range(9):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +130,16 @@ def test_voc_needs_a_list_of_training_images(tmp_path: Path) -> None:
 def test_a_folder_without_masks_is_told(tmp_path: Path) -> None:
     assert mask_layout(tmp_path) is None
     with pytest.raises(InputError, match=r"has no masks: expected images/ and masks/, or the lay"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("inside", ["images", "masks"])
+def test_a_folder_that_cannot_be_read_is_told(
+    tmp_path: Path, close_folder: Callable[[Path], None], inside: str
+) -> None:
+    place = folders(tmp_path) / "train" / inside
+    close_folder(place)
+    with pytest.raises(InputError, match=f"^{place}: Permission denied: give files that can be"):
         read(tmp_path)
 
 
