@@ -66,7 +66,8 @@ class DilatedConv2d(nn.Conv2d):
 
     With dilation d, an output depends only on inputs whose rows and columns differ from its own by
     multiples of d. The map falls apart into d^2 smaller ones, each convolved without dilation, for which
-    oneDNN has fast kernels. The result is the same; a step takes as long at most, a quarter on small maps.
+    oneDNN has fast kernels. The result is the same. Small maps take a quarter of the time, large ones about
+    as long as before.
     """
 
     def forward(self, x: Tensor) -> Tensor:

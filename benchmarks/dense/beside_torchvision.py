@@ -67,7 +67,7 @@ def ours(start: Checkpoint, images: ImageSource, recipe: Recipe, px: int, seed: 
 def theirs(
     start: Checkpoint, images: ImageSource, recipe: Recipe, px: int, seed: int, *, times: float
 ) -> nn.Module:
-    """Train torchvision's network, at so many times its learning rate."""
+    """Train torchvision's network at its own learning rate multiplied by `times`."""
     torch.manual_seed(seed)
     network, steps = their_training(start, images, recipe, px, times=times)
     done, total = 0, len(images.pictures["train"]) * round(recipe.epochs or 0)
@@ -269,7 +269,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--recipe", help="ours; default: detect or segment")
     parser.add_argument("--threads", type=int)
-    parser.add_argument("--times", type=float, default=1, help="of torchvision's learning rate (1)")
+    parser.add_argument(
+        "--times", type=float, default=1, help="factor on torchvision's learning rate (1)"
+    )
     parser.add_argument("--only", choices=["ours", "torchvision"], help="train one of them")
     parser.add_argument("--speed", action="store_true", help="time steps instead of training")
     parser.add_argument("--out", type=Path, default=Path("beside_torchvision.jsonl"))

@@ -203,7 +203,7 @@ def _pairs(batch: list[Any]) -> tuple[Any, ...]:
 def train_detector(
     network: SSD, pictures: Pictures, *, batch_size: int, epochs: int, times: float = 1
 ) -> Iterator[int]:
-    """Train a detector at so many times its rate; yield the number of images after each step."""
+    """Train a detector at the reference rate multiplied by `times`; yield each step's number of images."""
     loader = _loader(_Boxes(pictures), batch_size, collate=_pairs)
     rate = times * DETECTION_RATE * batch_size / DETECTION_BATCH
     optimizer = torch.optim.SGD(
@@ -237,7 +237,7 @@ def train_segmenter(
     epochs: int,
     times: float = 1,
 ) -> Iterator[int]:
-    """Train a segmentation network in the same way."""
+    """Train a segmentation network, likewise."""
     loader = _loader(_Masks(pictures, classifier, px), batch_size)
     rate = times * SEGMENTATION_RATE * batch_size / SEGMENTATION_BATCH
     optimizer = torch.optim.SGD(

@@ -210,7 +210,7 @@ def _drawn_name(path: Path, number: int) -> str:
 
 
 def _draw(one: Seen, path: Path, classes: Sequence[str]) -> None:
-    from nas.tasks.legend import with_legend  # imports torch
+    from nas.tasks.drawing.legend import with_legend  # imports torch
 
     assert one.prediction is not None
     assert one.pixels is not None

@@ -172,16 +172,15 @@ def read_document(path: Path) -> Mapping[str, Any]:
 
 
 def _categories(document: Mapping[str, Any], path: Path) -> dict[int, str]:
-    try:
-        named = {_id(one["id"]): str(one["name"]) for one in document["categories"]}
-    except (KeyError, TypeError):
-        named = {None: ""}
-    numbered = {id_: name for id_, name in named.items() if isinstance(id_, int)}
-    if len(numbered) < len(named):
-        raise InputError(
-            f"{printable(str(path))}: each of its categories needs a whole id and a name"
-        )
-    return numbered
+    named: dict[int, str] = {}
+    for one in document["categories"]:
+        id_ = _id(one.get("id")) if isinstance(one, dict) else None
+        if not isinstance(id_, int) or "name" not in one:
+            raise InputError(
+                f"{printable(str(path))}: each of its categories needs a whole id and a name"
+            )
+        named[id_] = str(one["name"])
+    return named
 
 
 def _id(stated: Any) -> int | str | None:

@@ -14,7 +14,7 @@ from nas.data.images import Dataset
 from nas.data.share import WHOLE
 from nas.tasks import task_of
 from nas.tasks.augmentation.augment import augment
-from nas.tasks.lettering import lettering
+from nas.tasks.drawing.lettering import lettering
 from nas.tasks.settings import Augment
 from nas.tasks.task import Learning
 

@@ -12,8 +12,8 @@ from torchvision.ops import box_iou
 from torchvision.utils import draw_bounding_boxes
 
 from nas.data.masks.coding import Color
-from nas.tasks.colors import color
-from nas.tasks.lettering import lettering
+from nas.tasks.drawing.colors import color
+from nas.tasks.drawing.lettering import lettering
 
 DRAWN_SCORE = 0.3
 """Boxes of a lower score are usually not drawn: most of the hundred in an image have one."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from nas.data.masks.coding import IGNORED, Color
-from nas.tasks.colors import color
+from nas.tasks.drawing.colors import color
 from nas.tasks.segmentation.drawing import overlaid, shown_classes
 from nas.tasks.segmentation.logits import strips
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torchvision.utils import draw_segmentation_masks
 
 from nas.data.masks.coding import IGNORED
-from nas.tasks.colors import color
+from nas.tasks.drawing.colors import color
 
 BACKGROUND = "background"
 """A class of this name is left as it is."""

@@ -33,11 +33,11 @@ def test_defaults_what_is_off_and_what_is_inherited_pass(tmp_path, task):
     path = tmp_path / "mine.yaml"
     shared = "augment: {flip: false, pad_fraction: 0.0, policy: none, mixup: 0, cutmix: 0.0}\n"
     for base in NAMES:
-        read_recipe(base, task=task)
+        assert read_recipe(base, task=task) == read_recipe(base)
         path.write_text(f"base: {base}\nlabel_smoothing: 0.1\n{shared}")
-        read_recipe(path, task=task)
+        assert read_recipe(path, task=task) == read_recipe(path)
     path.write_text("label_smoothing: 0.2")
-    read_recipe(path, task="segment")
+    assert read_recipe(path, task="segment").label_smoothing == 0.2
 
 
 def test_other_mistakes_are_reported_as_ever(tmp_path):

@@ -8,7 +8,7 @@ from PIL import Image
 
 from nas.checkpoints.checkpoint import Checkpoint, checkpoint_bytes
 from nas.checkpoints.usage import Usage
-from nas.tasks.legend import LEGEND_PX
+from nas.tasks.drawing.legend import LEGEND_PX
 from search_spaces import REFERENCES
 from search_spaces.heads.named import with_head
 from search_spaces.network import build

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nas.tasks.colors import color
-from nas.tasks.legend import LEGEND_PX, ROW_PX, with_legend
+from nas.tasks.drawing.colors import color
+from nas.tasks.drawing.legend import LEGEND_PX, ROW_PX, with_legend
 from nas.tasks.segmentation.class_maps import AnnotatedMap
 from nas.tasks.segmentation.drawing import OPACITY, overlaid
 

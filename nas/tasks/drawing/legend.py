@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from nas.data.masks.coding import Color
-from nas.tasks.lettering import lettering
+from nas.tasks.drawing.lettering import lettering
 
 LEGEND_PX, ROW_PX, SWATCH_PX = 150, 20, 12
 LONGEST_NAME = 18

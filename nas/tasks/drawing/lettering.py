@@ -95,10 +95,8 @@ def _shipped() -> str:
 
 def _installed() -> list[str]:
     """Return the paths of the fonts in `FAMILIES` that are installed, the most common first."""
-    from matplotlib.font_manager import (
-        findfont,
-        fontManager,
-    )  # lists the fonts, which takes seconds
+    # Its import lists the fonts, which takes seconds.
+    from matplotlib.font_manager import findfont, fontManager
 
     known = set(fontManager.get_font_names())
     return [str(findfont(family)) for family in FAMILIES if family in known]

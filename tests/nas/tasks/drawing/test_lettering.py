@@ -5,9 +5,9 @@ import logging
 import pytest
 import torch
 
-from nas.tasks import lettering as module
 from nas.tasks.detection.found_boxes import FoundBoxes
-from nas.tasks.lettering import Lettering, lettering
+from nas.tasks.drawing import lettering as module
+from nas.tasks.drawing.lettering import Lettering, lettering
 
 
 @pytest.fixture(autouse=True)

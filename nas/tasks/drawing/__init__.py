@@ -1,0 +1,1 @@
+"""Class names and colors, as they are drawn on and beside images."""
