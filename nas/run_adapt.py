@@ -15,7 +15,7 @@ from nas.adapting.family import Family
 from nas.adapting.final_training import FinalTrainings
 from nas.adapting.fine_tuning import AdaptTraining, WithWeights
 from nas.adapting.forecast import Workload
-from nas.adapting.job import AdaptJob, in_steps
+from nas.adapting.job import AdaptJob
 from nas.adapting.plan import AdaptPlan, adapt_runner
 from nas.adapting.ranking import Rank, Ranking
 from nas.adapting.results.adapt_result import AdaptResult
@@ -227,7 +227,7 @@ def _plan(
         kinds=config.final_trainings(),
         tuning=fine_tuning,
         final={
-            kind: in_steps(recipe, len(data.train)) for kind, recipe in config.final_recipes.items()
+            kind: recipe.in_steps(len(data.train)) for kind, recipe in config.final_recipes.items()
         },
         run_seed=config.seed,
         baselines=baselines,

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from latency import open_device
 from nas.adapting.family import Family
-from nas.adapting.job import AdaptJob, of_steps
+from nas.adapting.job import AdaptJob
 from nas.adapting.plan import AdaptPlan, adapt_runner
 from nas.adapting.watching import AdaptWatcher
 from nas.checkpoints.torch_files import state_bytes, state_of
@@ -108,7 +108,7 @@ def utilisation(*, workers: int, mean_s: float, delta: float, steps: int) -> dic
     """(b): return the fraction of the workers' time spent training, and its maximum."""
     watch = Stopwatch()
     shrink, latency = fresh(target=1 - delta * steps, delta=delta)
-    recipe = of_steps(Recipe(), 1)
+    recipe = Recipe().of_steps(1)
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder(Path(folder))
         plan = AdaptPlan(

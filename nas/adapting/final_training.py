@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from latency import Latency
 from nas.adapting.baselines import Baseline, BaselineRequest, FindBaseline, recorded_baseline
-from nas.adapting.job import AdaptJob, of_steps
+from nas.adapting.job import AdaptJob
 from nas.adapting.kinds import CURVE, FINETUNE, HOW, PROPOSAL, SCRATCH, is_curve, kind_of
 from nas.engine.folder.run_folder import RunFolder
 from nas.engine.job import trial_seed
@@ -145,7 +145,7 @@ class FinalTrainings:
                 family=reached.family,
                 spec=baseline.spec,
                 latency=baseline.latency,
-                recipe=of_steps(self.tuning, step * self._tuning_steps),
+                recipe=self.tuning.of_steps(step * self._tuning_steps),
                 weights=baseline.weights,
             )
             jobs.append(job)
@@ -170,7 +170,7 @@ class FinalTrainings:
         final = self.final[FINETUNE]
         assert final.steps is not None
         images = steps * self._tuning_steps * self.tuning.batch_size
-        return of_steps(final, final.steps + round(images / final.batch_size))
+        return final.of_steps(final.steps + round(images / final.batch_size))
 
     def _job(
         self,

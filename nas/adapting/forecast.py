@@ -11,7 +11,7 @@ from latency.estimates.lazy_table import LazyTable
 from latency.estimates.pieces import pieces
 from nas.adapting.config import AdaptConfig
 from nas.adapting.final_training import curve_steps
-from nas.adapting.job import in_steps, teaching, work
+from nas.adapting.job import teaching, work
 from nas.adapting.kinds import FINETUNE
 from nas.engine.memoized_source import CONFIRMATIONS, MemoizedSource
 from nas.training.recipe import Recipe
@@ -50,12 +50,12 @@ class Workload:
     @property
     def tuning(self) -> Recipe:
         """Recipe of a proposal's fine-tuning, its length in steps."""
-        return in_steps(self.config.recipe, self.train_images)
+        return self.config.recipe.in_steps(self.train_images)
 
     @property
     def final(self) -> Recipe:
         """Final recipe, its length in steps."""
-        return in_steps(self.config.final_recipe, self.train_images)
+        return self.config.final_recipe.in_steps(self.train_images)
 
     def steps_left(self, now_ms: float, *, saves_ms: float) -> int | None:
         """Return the number of steps to the target; None if delta decays too fast to reach it.

@@ -45,7 +45,7 @@ def work(spec: ArchSpec, recipe: Recipe) -> int:
 
     Args:
         spec: The network.
-        recipe: Its length must be in steps: see `in_steps`.
+        recipe: Its length must be in steps: see `Recipe.in_steps`.
     """
     assert recipe.steps is not None
     return recipe.steps * recipe.batch_size * count(spec).madds
@@ -57,7 +57,7 @@ def teaching(recipe: Recipe, madds: int) -> int:
     A training step takes as long as three forward passes, of which a teacher has one.
 
     Args:
-        recipe: Its length must be in steps: see `in_steps`.
+        recipe: Its length must be in steps: see `Recipe.in_steps`.
         madds: The teacher's multiply-adds for an image; 0 without a teacher.
 
     >>> teaching(Recipe(steps=10, batch_size=8), 300)
@@ -65,17 +65,3 @@ def teaching(recipe: Recipe, madds: int) -> int:
     """
     assert recipe.steps is not None
     return round(recipe.steps * recipe.batch_size * madds / 3)
-
-
-def in_steps(recipe: Recipe, train_images: int) -> Recipe:
-    """Return the recipe with its length in steps.
-
-    >>> in_steps(Recipe(epochs=2), 1000).steps
-    14
-    """
-    return of_steps(recipe, recipe.total_steps(train_images))
-
-
-def of_steps(recipe: Recipe, steps: int) -> Recipe:
-    """Return the recipe with another length."""
-    return recipe.model_copy(update={"epochs": None, "min_steps": None, "steps": steps})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import textwrap
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -135,7 +136,9 @@ class Checkpoint:
         return replace(self, spec=spec, weights=weights, usage=usage)
 
 
-def checkpoint_bytes(checkpoint: Checkpoint, *, run: str = "") -> bytes:
+def checkpoint_bytes(
+    checkpoint: Checkpoint, *, run: str = "", also: Mapping[str, Any] | None = None
+) -> bytes:
     """Serialize a checkpoint as plain containers and tensors, without executable content.
 
     Its entry `feed` describes the network's input to other programs (`nas.checkpoints.feeding`);
@@ -144,6 +147,7 @@ def checkpoint_bytes(checkpoint: Checkpoint, *, run: str = "") -> bytes:
     Args:
         checkpoint: The checkpoint.
         run: Name of the run that the file belongs to; `checkpoint.run` is not written.
+        also: Further entries, of containers, numbers and tensors, which `load_checkpoint` ignores.
     """
     buffer = io.BytesIO()
     content = {
@@ -156,7 +160,7 @@ def checkpoint_bytes(checkpoint: Checkpoint, *, run: str = "") -> bytes:
     }
     named = {"run": run} if run else {}
     descent = {"from_parent": True} if checkpoint.from_parent else {}
-    torch.save(content | named | descent, buffer)
+    torch.save({**(also or {}), **content, **named, **descent}, buffer)
     return buffer.getvalue()
 
 

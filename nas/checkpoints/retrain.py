@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TypedDict, Unpack
 
 import torch
@@ -18,6 +19,7 @@ from nas.checkpoints.usage import NORMALIZATIONS, Usage
 from nas.data.images import Dataset, require_crop
 from nas.data.share import WHOLE, Share
 from nas.tasks import task_of, task_of_spec
+from nas.tasks.task import Evidence
 from nas.training.evaluate import evidence
 from nas.training.recipe import Recipe
 from nas.training.teacher import Teacher
@@ -35,6 +37,7 @@ class FitOptions(TypedDict, total=False):
     device: str
     teacher: Teacher | None
     share: Share
+    new_statistics: bool | None
     keeper: Keeper | None
     evaluate_every: int | None
     on_progress: Callable[[Progress], None] | None
@@ -47,12 +50,17 @@ class Retrained:
     Attributes:
         checkpoint: The network with its weights, deployed at the resolution that it was trained at.
         result: Result of the training; its accuracy is on val.
-        test: The metric on the test split, with its interval.
+        evidence: What it does on the test images.
     """
 
     checkpoint: Checkpoint
     result: TrainResult
-    test: SplitScore
+    evidence: Evidence
+
+    @cached_property
+    def test(self) -> SplitScore:
+        """The metric on the test split, with its interval."""
+        return SplitScore.of(self.evidence)
 
 
 def train_from_scratch(
@@ -216,6 +224,4 @@ def _trained(
         half=recipe.autocast,
         share=options.get("share", WHOLE),
     )
-    return Retrained(
-        Checkpoint(network.spec, network.state_dict(), usage), result, SplitScore.of(test)
-    )
+    return Retrained(Checkpoint(network.spec, network.state_dict(), usage), result, test)

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 FILES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
 """What the names of networks' files end with."""
 
+OF_RUNS = ("seed", "best", "rival", "finalist", "adapted")
+"""Names of files that every run has."""
+
+RIVALS = "rivals"
+"""Folder of a run's copies of the rivals that the user names."""
+
 
 def open_trained(path: str, *, mend: str) -> Checkpoint:
     """Read a checkpoint, or fetch published weights.
@@ -43,3 +49,18 @@ def open_trained(path: str, *, mend: str) -> Checkpoint:
     checkpoint = load_checkpoint(file)
     say_run(str(file), checkpoint.run)
     return checkpoint
+
+
+def network_name(path: str) -> str:
+    """Return what a trained network is called: a file's name, or its run's.
+
+    >>> network_name("nets/mobilenet_v3_small.pt"), network_name("runs/groceries/seed.pt")
+    ('mobilenet_v3_small', 'groceries')
+    >>> network_name("rivals/seed.pt"), network_name("mnasnet_b1@0.5")
+    ('seed', 'mnasnet_b1@0.5')
+    """
+    given = Path(path)
+    run = given.parent.name
+    if given.stem in OF_RUNS and run not in ("", RIVALS):
+        return run
+    return given.stem if given.suffix in FILES else given.name

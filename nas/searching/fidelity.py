@@ -211,7 +211,7 @@ def first_recipe(recipe: Recipe, fidelity: FidelityConfig, *, train_images: int)
             f"fidelity: the short training would take {steps} of {full} steps (at least {LEAST_STEPS}): "
             f"train longer ({length}){smaller}, or leave fidelity out"
         )
-    return recipe.model_copy(update={"steps": steps, "epochs": None, "min_steps": None})
+    return recipe.of_steps(steps)
 
 
 def as_it_trains(fidelity: FidelityConfig, recipe: Recipe, *, train_images: int) -> FidelityConfig:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -103,6 +103,20 @@ class Answers:
             np.concatenate([part.sureness for part in every]),
             sum(part.total_loss for part in every),
         )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all of it as tensors and numbers."""
+        arrays = {"given": self.given, "right": self.right, "sureness": self.sureness}
+        return {
+            **{name: torch.from_numpy(array) for name, array in arrays.items()},
+            "total_loss": self.total_loss,
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Inverse of `state_dict`."""
+        given, right, sureness = (state[name].numpy() for name in ("given", "right", "sureness"))
+        return cls(given, right, sureness, state["total_loss"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -320,6 +334,10 @@ class Classification:
             f"a classifier of {spec.head.classes} classes has no post-processing: its largest logit is the "
             "answer"
         )
+
+    def evidence(self, state: Mapping[str, Any]) -> Answers:
+        """Inverse of `Answers.state_dict`."""
+        return Answers.from_state(state)
 
     def meter(
         self,

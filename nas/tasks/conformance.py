@@ -7,6 +7,7 @@ In the tests of your own task:
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import pickle
@@ -248,6 +249,17 @@ def check_joining(subject: Subject) -> None:
         )
 
 
+def check_keeping(subject: Subject) -> None:
+    """Evidence read from a file, in which torch allows no code, is what was written."""
+    written, content = subject.evidence(), io.BytesIO()
+    torch.save(dict(written.state_dict()), content)
+    content.seek(0)
+    read = subject.task.evidence(torch.load(content, weights_only=True))
+    _require(read.score() == written.score(), f"{written.score()} became {read.score()}")
+    _require(read.minus(written).points == 0, "evidence from a file differs from what was written")
+    _require(bool((read.each() == written.each()).all()), "scores of single images changed")
+
+
 def check_postprocessing(subject: Subject) -> None:
     """Where there is post-processing, its results are read like the outputs, and say the same."""
     spec = spec_of(subject.network)
@@ -287,6 +299,7 @@ CHECKS = (
     check_display,
     check_survey,
     check_joining,
+    check_keeping,
     check_postprocessing,
 )
 

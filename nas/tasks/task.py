@@ -159,6 +159,10 @@ class Evidence(Protocol):
         """Return the evidence of these images and of others."""
         ...
 
+    def state_dict(self) -> Mapping[str, Any]:
+        """Return all of it as tensors and numbers, for a file; `Task.evidence` reads them."""
+        ...
+
 
 class Originals(Protocol):
     """The images of a split as their files have them, in the order of the split."""
@@ -403,6 +407,10 @@ class Task(Protocol):
         Raises:
             InputError: Nothing: the network's outputs are its results.
         """
+        ...
+
+    def evidence(self, state: Mapping[str, Any]) -> Evidence:
+        """Inverse of `Evidence.state_dict`."""
         ...
 
     def meter(self, *, spec: ArchSpec | None, originals: Originals | None = None) -> Meter:

@@ -336,3 +336,15 @@ class Recipe(BaseModel):
             count = getattr(self, name)
             lengths[name] = count and max(1, round(count * factor))
         return self.model_copy(update=lengths)
+
+    def of_steps(self, steps: int) -> Recipe:
+        """Return the recipe for a number of steps."""
+        return self.model_copy(update={"epochs": None, "min_steps": None, "steps": steps})
+
+    def in_steps(self, train_images: int) -> Recipe:
+        """Return the recipe with its length in steps.
+
+        >>> Recipe(epochs=2).in_steps(1000).steps
+        14
+        """
+        return self.of_steps(self.total_steps(train_images))

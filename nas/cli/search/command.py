@@ -8,12 +8,12 @@ from typing import Any
 import typer
 
 from nas.cli.options.groups import given, with_groups
+from nas.cli.options.schedule import ScheduleOptions
 from nas.cli.options.task import HeadOptions
 from nas.cli.search.options import (
     DEFAULT_PARENT,
     MAY_CHANGE,
     ProcedureOptions,
-    ScheduleOptions,
     SearchRunOptions,
     TargetOptions,
 )

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from controllers import Controller, make_controller
 from latency import LatencySource
+from nas.checkpoints.known_classes import fits_classes
 from nas.cli.examining import examine
 from nas.display.search_view import LiveView
 from nas.engine.folder.run_folder import RunFolder
@@ -20,7 +21,6 @@ from nas.engine.watching import Several, TensorBoard
 from nas.report.search.report import write_report
 from nas.run_search import search
 from nas.searching.config import SearchConfig
-from nas.searching.from_parent.parent import fits_classes
 from nas.searching.from_parent.searched_parent import Narrow, SearchedParent
 from nas.searching.from_parent.set_aside import fold_size
 from nas.searching.latency_warmup import can_be_guided

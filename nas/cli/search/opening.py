@@ -25,10 +25,10 @@ from nas.cli.search.parent import (
     open_parent,
     parent_file,
     rival_file,
-    rival_name,
 )
 from nas.cli.search.reading import reader, with_fidelity
 from nas.cli.teachers import run_teacher
+from nas.cli.trained import network_name
 from nas.engine.folder.data_changes import Resumed
 from nas.engine.folder.run_folder import RunFolder, new_folder, open_folder
 from nas.engine.measuring import require_distinct
@@ -253,7 +253,7 @@ def reopen(
             kept["weights_from"] = str(start)
         else:
             kept["parent"]["path"] = str(start)
-            names = map(rival_name, kept["parent"]["rivals"])
+            names = map(network_name, kept["parent"]["rivals"])
             kept["parent"]["rivals"] = [str(folder / rival_file(name)) for name in names]
     if (folder / OWN_SPACE).is_file():
         kept["space"] = str(folder / OWN_SPACE)

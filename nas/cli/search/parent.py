@@ -14,7 +14,7 @@ from latency import Cached, Latency, LatencySource, Measured, Paced
 from nas.cli.search.head import with_head_for
 from nas.cli.search.job import Job, open_controller
 from nas.cli.search.reading import reader, with_fidelity
-from nas.cli.trained import FILES, open_trained
+from nas.cli.trained import RIVALS, network_name, open_trained
 from nas.engine.folder.data_changes import Resumed
 from nas.formatting import counted
 from nas.searching.config import ParentConfig, SearchConfig
@@ -37,12 +37,6 @@ SMALLEST = 0.5
 
 MOST_RESOLUTIONS = 5
 
-RIVALS = "rivals"
-"""Folder of a run's copies of the rivals that the user names."""
-
-OF_RUNS = ("seed", "best", "rival", "finalist")
-"""Names of files that every run has."""
-
 
 def open_parent(config: ParentConfig) -> Checkpoint:
     """Read the parent's checkpoint, or fetch published weights.
@@ -61,26 +55,11 @@ def open_rivals(config: ParentConfig) -> dict[str, Checkpoint]:
     """
     rivals: dict[str, Checkpoint] = {}
     for path in config.rivals:
-        name = rival_name(path)
+        name = network_name(path)
         if name in rivals:
             raise InputError(f"--rival: two networks are called {name}: rename one of the files")
         rivals[name] = open_trained(path, mend="leave --rival out")
     return rivals
-
-
-def rival_name(path: str) -> str:
-    """Return what a rival is called: a file's name, or its run's.
-
-    >>> rival_name("nets/mobilenet_v3_small.pt"), rival_name("runs/groceries/seed.pt")
-    ('mobilenet_v3_small', 'groceries')
-    >>> rival_name(rival_file("seed")), rival_name("mnasnet_b1@0.5")
-    ('seed', 'mnasnet_b1@0.5')
-    """
-    given = Path(path)
-    run = given.parent.name
-    if given.stem in OF_RUNS and run not in ("", RIVALS):
-        return run
-    return given.stem if given.suffix in FILES else given.name
 
 
 def beside_parent(

@@ -10,11 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from latency import LatencySource, devices_of
+from nas.checkpoints.known_classes import fits_classes
 from nas.cli.search.job import Job
 from nas.formatting import ACCURACY, counted, duration, networks, three_digits
 from nas.searching.config import SearchConfig
 from nas.searching.fidelity import LEAST_PAIRS
-from nas.searching.from_parent.parent import fits_classes
 from nas.searching.from_scratch.overlap import Overlap
 from nas.searching.planning.earlier_runs import Earlier
 from nas.searching.planning.forecast import PARENT, Cost, Span

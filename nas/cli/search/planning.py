@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from latency import LatencySource, MeasurementError
 from latency.estimates.published import PublishedEstimate
 from nas.checkpoints.class_names import listed
+from nas.checkpoints.known_classes import fits_classes
 from nas.cli.machine import require_machine
 from nas.cli.search.job import Job
 from nas.cli.search.plan_lines import Prospect, plan_grid, workers
@@ -19,7 +20,6 @@ from nas.display.output import noted
 from nas.display.progress import Waiting, waiting
 from nas.formatting import ACCURACY, counted, duration
 from nas.searching.config import SearchConfig, parse_config
-from nas.searching.from_parent.parent import fits_classes
 from nas.searching.latency_warmup import PowerLaw
 from nas.searching.planning.earlier_runs import earlier_runs
 from nas.searching.planning.evidence import FEW_STEPS

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from latency import MeasurementError
+from nas.checkpoints.known_classes import fits_classes
 from nas.cli.search.job import Job
 from nas.cli.search.plan_lines import Prospect
 from nas.formatting import three_digits, two_digits_up
-from nas.searching.from_parent.parent import fits_classes
 from nas.searching.from_parent.rivals import at_resolutions
 from nas.searching.planning.forecast import PARENT
 from nas.tasks import task_of

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nas.atomic_files import read_json, write_whole
+from nas.checkpoints.known_classes import fits_classes
 from nas.engine.folder.run_folder import RunFolder
 from nas.engine.schedule_config import ScheduleConfig
 from nas.engine.watching import Watcher, notify_preparing
-from nas.searching.from_parent.parent import Parent, fits_classes
+from nas.searching.from_parent.parent import Parent
 from nas.searching.from_parent.searched_parent import SearchedParent
 from nas.searching.from_parent.set_aside import names_aside, set_aside
 from nas.searching.from_parent.training import Heritage

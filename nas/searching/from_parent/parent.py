@@ -71,26 +71,6 @@ def require_task(parent: Checkpoint, data: Dataset) -> None:
         )
 
 
-def fits_classes(parent: Checkpoint, data: Dataset) -> bool:
-    """Return whether a checkpoint was trained on the classes of the data, so keeps its classifier."""
-    from nas.checkpoints.retrain import for_classes  # imports torch
-
-    if not parent.usage.named:
-        return False
-    try:
-        for_classes(parent, data)
-    except InputError:
-        return False
-    return True
-
-
-def with_classes_of(data: Dataset, parent: Checkpoint) -> Checkpoint:
-    """Return a checkpoint with the data's classes: its own, or a new classifier to be trained."""
-    if fits_classes(parent, data):
-        return parent
-    return parent.with_classes(data.classes)
-
-
 def as_for(parent: Checkpoint, images: SearchImages) -> SearchImages:
     """Return the images with the labels and the normalization of a parent that knows their classes."""
     from nas.checkpoints.scoring import relabelled  # imports torch

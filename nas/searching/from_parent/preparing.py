@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from nas.checkpoints.known_classes import fits_classes
 from nas.engine.folder.run_folder import RunFolder
 from nas.engine.runner import stops_if_lost
 from nas.engine.schedule_config import ScheduleConfig
@@ -17,7 +18,7 @@ from nas.searching.fidelity import first_recipe
 from nas.searching.from_parent.curve import Curve
 from nas.searching.from_parent.heritages import Heritages
 from nas.searching.from_parent.narrowed import narrowed_rival
-from nas.searching.from_parent.parent import as_for, fits_classes, require_parent_of, require_task
+from nas.searching.from_parent.parent import as_for, require_parent_of, require_task
 from nas.searching.from_parent.rivals import Measure, Rival, read_standing, recorded_rivals
 from nas.searching.from_parent.searched_parent import SearchedParent
 from nas.searching.from_parent.training import Guest, SubNetworkTraining

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.atomic_files import write_whole
+from nas.checkpoints.known_classes import fits_classes, with_classes_of
 from nas.engine.folder.run_folder import RunFolder
 from nas.engine.folder.run_metadata import DataMetadata
 from nas.engine.runner import RunStoppedError
-from nas.searching.from_parent.parent import fits_classes, with_classes_of
 from nas.training.recipe import Recipe
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from nas.data.regions import Regions
 from nas.tasks.dense import Change, DenseTask
 from nas.tasks.detection.augmentation import change
 from nas.tasks.detection.decoding import detections
-from nas.tasks.detection.evidence import DetectionsMeter
+from nas.tasks.detection.evidence import Detections, DetectionsMeter
 from nas.tasks.detection.found_boxes import DRAWN_SCORE, FoundBoxes
 from nas.tasks.detection.losses import detection_loss
 from nas.tasks.detection.matching import LARGEST_LOG
@@ -190,6 +190,10 @@ class Detection(DenseTask):
     def postprocessing(self, spec: ArchSpec) -> DetectorPostprocessing:
         """Return decoding and non-maximum suppression at the network's resolution."""
         return DetectorPostprocessing(torch.tensor(anchors(spec)), kind=_head(spec).scores)
+
+    def evidence(self, state: Mapping[str, Any]) -> Detections:
+        """Inverse of `Detections.state_dict`."""
+        return Detections.from_state(state)
 
     def meter(
         self, *, spec: ArchSpec | None, originals: Originals | None = None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import nan
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -177,6 +178,27 @@ class Detections:
         every = [self, *others]
         images = tuple(image for part in every for image in part.images)
         return Detections(images, self.classes, sum(part.total_loss for part in every))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all of it as tensors and numbers."""
+        return {
+            "truth": [torch.from_numpy(image.truth) for image in self.images],
+            "found": [torch.from_numpy(image.found) for image in self.images],
+            "sizes": [image.size for image in self.images],
+            "classes": self.classes,
+            "total_loss": self.total_loss,
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Inverse of `state_dict`."""
+        images = (
+            JudgedImage(truth.numpy(), found.numpy(), size)
+            for truth, found, size in zip(
+                state["truth"], state["found"], state["sizes"], strict=True
+            )
+        )
+        return cls(tuple(images), state["classes"], state["total_loss"])
 
     def __getstate__(self) -> dict[str, object]:
         return {key: getattr(self, key) for key in ("images", "classes", "total_loss")}

@@ -7,10 +7,10 @@ others have no IoU. This is torchmetrics' `MulticlassJaccardIndex` with `average
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -155,6 +155,15 @@ class PixelCounts:
             np.concatenate([part.confusion for part in every]),
             sum(part.total_loss for part in every),
         )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all of it as tensors and numbers."""
+        return {"confusion": torch.from_numpy(self.confusion), "total_loss": self.total_loss}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Inverse of `state_dict`."""
+        return cls(state["confusion"].numpy(), state["total_loss"])
 
     def _resampled(self) -> NDArray[np.float64]:
         """Return the mean IoU of resampled images, (draws,)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from nas.tasks.dense import Change, DenseTask
 from nas.tasks.display import percent
 from nas.tasks.segmentation.augmentation import change
 from nas.tasks.segmentation.class_maps import AnnotatedMap, PredictedMap
-from nas.tasks.segmentation.evidence import PixelMeter
+from nas.tasks.segmentation.evidence import PixelCounts, PixelMeter
 from nas.tasks.segmentation.logits import cross_entropy, enlarged
 from nas.tasks.segmentation.postprocessing import PixelClasses
 from nas.tasks.survey import Survey, images_with, survey
@@ -190,6 +190,10 @@ class Segmentation(DenseTask):
     def postprocessing(self, spec: ArchSpec) -> PixelClasses:
         """Return the choice of each pixel's class, at the network's resolution."""
         return PixelClasses(spec.resolution)
+
+    def evidence(self, state: Mapping[str, Any]) -> PixelCounts:
+        """Inverse of `PixelCounts.state_dict`."""
+        return PixelCounts.from_state(state)
 
     def meter(
         self,

@@ -8,7 +8,6 @@ from latency import Device, Latency, MeasurementError, open_device
 from latency.estimates.lazy_table import LazyTable
 from latency.estimates.pieces import pieces
 from nas.adapting.forecast import MULTIPLIERS_ASKED, NEIGHBOURS, QUESTIONS, Workload, forecast
-from nas.adapting.job import of_steps
 from nas.engine.memoized_source import CONFIRMATIONS, MemoizedSource
 from nas.training.recipe import Recipe
 from netadapt import Settings, width_groups
@@ -47,7 +46,7 @@ def test_the_work_of_the_last_trainings_is_what_is_trained(tmp_path, config, fin
 
 def test_proposals_work_is_their_steps():
     recipe = Recipe(epochs=2, batch_size=16)
-    assert load(recipe=recipe).tuning == of_steps(recipe, 8)
+    assert load(recipe=recipe).tuning == recipe.of_steps(8)
     assert load(recipe=recipe).proposals(SPEC, 3) == 3 * 8 * 16 * count(SPEC).madds
 
 

@@ -7,7 +7,6 @@ import pytest
 
 from latency import open_device
 from nas.adapting.family import Family
-from nas.adapting.job import in_steps
 from nas.adapting.plan import AdaptPlan, adapt_runner
 from nas.adapting.watching import AdaptWatcher
 from nas.checkpoints.torch_files import state_bytes
@@ -102,7 +101,7 @@ def make_adapting():
             weights=WEIGHTS,
             family=Family(run_folder),
             run_seed=0,
-            recipe=in_steps(Recipe(steps=1, batch_size=16), 64),
+            recipe=Recipe(steps=1, batch_size=16),
             final=lambda reached: [],
             watcher=AdaptWatcher(),
         )

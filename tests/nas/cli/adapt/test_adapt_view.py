@@ -10,7 +10,7 @@ from rich.console import Console
 
 from latency import Latency, open_device
 from nas.adapting.forecast import Forecast, Workload
-from nas.adapting.job import AdaptJob, of_steps
+from nas.adapting.job import AdaptJob
 from nas.cli.adapt.planning import _lowered_delta
 from nas.display import adapt_pace, progress
 from nas.display.adapt_view import View
@@ -22,7 +22,7 @@ from tests.nas.adapting.test_adapt import CONFIG, DATA, SPEC
 
 DEVICE = open_device("madds:1").device
 SEED_MS, TARGET_MS = 100.0, 70.0
-RECIPE = of_steps(Recipe(batch_size=16), 10)
+RECIPE = Recipe(batch_size=16).of_steps(10)
 
 
 def job(index, *, ms=90.0, recipe=RECIPE, kind="proposal", stable=True, step=0):
