@@ -24,15 +24,15 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.from_parent.comparison import difference_cell, mean_cell
-from benchmarks.from_parent.latencies import Read, read_beside
-from benchmarks.from_parent.paired import BySeed, Difference, accuracies
 from benchmarks.trainings import Trained, run_all
 from latency import MeasurementError, close, open_device
 from nas.atomic_files import read_json, write_whole
 from nas.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from nas.checkpoints.retrain import fine_tuned
 from nas.checkpoints.torch_files import weights_digest
+from nas.comparing.latencies import Read, read_together
+from nas.comparing.paired import BySeed, Difference, accuracies
+from nas.comparing.tables import difference_cell, mean_cell
 from nas.data.images import Dataset
 from nas.data.load import open_source
 from nas.formatting import three_digits
@@ -184,7 +184,7 @@ def reads(specs: Sequence[ArchSpec], device: str, path: Path) -> list[Read]:
     print(f"measuring {len(specs)} networks", flush=True)
     source = open_device(device)
     try:
-        _, *found = read_beside(source, specs[0], specs)
+        found = read_together(source, specs)
     finally:
         close(source)
     content = {"networks": names, "reads": [one.to_dict() for one in found]}

@@ -37,7 +37,6 @@ from itertools import product
 from pathlib import Path
 
 from benchmarks.from_parent.comparison import Comparison, Contestant, Parent, Row
-from benchmarks.from_parent.latencies import Read, read_beside
 from benchmarks.from_parent.opened import Opened, open_run
 from benchmarks.from_parent.own_rival import TooSlowError, own_rival
 from benchmarks.from_parent.pruning import prune_to_target
@@ -46,6 +45,7 @@ from benchmarks.from_parent.trainings import FIRST_SEED, Task, train_all
 from nas.atomic_files import read_json, write_whole
 from nas.checkpoints.checkpoint import load_checkpoint
 from nas.checkpoints.scoring import score
+from nas.comparing.latencies import Read, read_together
 from nas.engine.job import trial_seed
 from nas.engine.trial import Trial
 from nas.formatting import counted, duration
@@ -143,7 +143,7 @@ def reads(opened: Opened, specs: Sequence[ArchSpec], path: Path) -> list[list[Re
         return [[Read.from_dict(one) for one in devices] for devices in kept["reads"]]
     print(f"measuring {counted(len(specs), 'network')} next to the parent", flush=True)
     by_device = [
-        read_beside(source, opened.space.parent, specs) for source in opened.search.sources
+        read_together(source, [opened.space.parent, *specs]) for source in opened.search.sources
     ]
     found = [list(devices) for devices in zip(*by_device, strict=True)]
     content = {"networks": names, "reads": [[one.to_dict() for one in row] for row in found]}

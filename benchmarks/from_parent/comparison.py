@@ -9,9 +9,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal, Self
 
-from benchmarks.from_parent.latencies import Read
-from benchmarks.from_parent.paired import BySeed, Difference, accuracies
 from benchmarks.trainings import Trained
+from nas.comparing.latencies import Read
+from nas.comparing.paired import BySeed, Difference, accuracies
+from nas.comparing.tables import difference_cell, mean_cell
 from nas.formatting import counted, percent, three_digits
 from nas.statistics.confidence_intervals import mean_with_interval
 from search_spaces import ArchSpec, InputError, count
@@ -233,10 +234,10 @@ def _latency_cells(latencies: Sequence[Read]) -> list[str]:
     """Return milliseconds and the ratio to the parent, for each device."""
     cells = []
     for read in latencies:
-        low, high = (100 * end for end in read.of_parent_ci95)
+        low, high = (100 * end for end in read.of_first_ci95)
         mark = " (unstable)" if read.problems else ""
         span = f" ({low:.1f} to {high:.1f})" if low < high else ""
-        cells += [f"{three_digits(read.ms)}{mark}", f"{100 * read.of_parent:.1f}%{span}"]
+        cells += [f"{three_digits(read.ms)}{mark}", f"{100 * read.of_first:.1f}%{span}"]
     return cells
 
 
@@ -252,28 +253,6 @@ def _headline(ours: Row, comparison: Comparison) -> str:
         f"{ours.name} minus {comparison.best_rival.name}: {difference_cell(difference)} points, "
         f"{counted(difference.seeds, 'seed')}."
     )
-
-
-def mean_cell(values: Sequence[float]) -> str:
-    """Format figures in percent: the mean, and half of its 95% interval.
-
-    >>> mean_cell([80.0, 81.0, 82.0]), mean_cell([])
-    ('81.0% ± 2.5', 'failed')
-    """
-    if not values:
-        return "failed"
-    mean, half = mean_with_interval(values)
-    return f"{mean:.1f}%" + ("" if half is None else f" ± {half:.1f}")
-
-
-def difference_cell(difference: Difference) -> str:
-    """Format a difference in points with both intervals.
-
-    >>> difference_cell(Difference(1.25, 0.5, 1.5, seeds=5))
-    '+1.2 ± 0.5 (± 1.5)'
-    """
-    over_seeds = "" if difference.over_seeds is None else f" ± {difference.over_seeds:.1f}"
-    return f"{difference.points:+.1f}{over_seeds} (± {difference.over_images:.1f})"
 
 
 def read_comparisons(run: Path) -> list[dict[str, Any]]:

@@ -95,9 +95,9 @@ def _kind(network: dict[str, Any]) -> str:
 
 def _point(network: dict[str, Any], *, best: bool) -> Point:
     latency = network["latencies"][0]
-    low, high = latency["of_parent_ci95"]
+    low, high = latency["of_first_ci95"]
     return Point(
-        100 * latency["of_parent"],
+        100 * latency["of_first"],
         (100 * low, 100 * high),
         network["mean_percent"],
         network["half_interval_points"],

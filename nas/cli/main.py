@@ -21,6 +21,7 @@ from nas.cli.commands.report import report
 from nas.cli.commands.scenes import scenes
 from nas.cli.commands.show import show
 from nas.cli.commands.table import table
+from nas.cli.compare.command import ablate, compare
 from nas.cli.errors import guarded
 from nas.cli.search.command import search
 from nas.cli.train.command import train
@@ -70,6 +71,8 @@ nas_app.command("netadapt")(netadapt)
 nas_app.command("data")(data)
 nas_app.command("scenes")(scenes)
 nas_app.command("train")(train)
+nas_app.command("compare")(compare)
+nas_app.command("ablate")(ablate)
 nas_app.command("evaluate")(evaluate)
 nas_app.command("predict")(predict)
 nas_app.command("export")(export)

@@ -12,6 +12,7 @@ import typer
 from nas.adapting.results.record import is_adapt_run
 from nas.cli.options.groups import OptionGroup
 from nas.cli.provenance import say_run
+from nas.comparing.config import is_comparison
 from nas.engine.folder.run_folder import RunFolder
 from search_spaces import REFERENCES, ArchSpec, InputError
 from search_spaces.heads.named import KINDS, default_px, with_head
@@ -186,6 +187,10 @@ def of_run(name: str, suffix: str) -> Path | None:
     if suffix == ".pt" and (output := of_training(name)) is not None:
         return output
     folder = RunFolder(Path(name))
+    if is_comparison(folder.path):
+        raise InputError(
+            f"{name} is a comparison of several networks: give one of the files that its compare.json names"
+        )
     if is_adapt_run(folder):
         path, program = folder / f"adapted{suffix}", "netadapt"
     elif any((folder / file).is_file() for file in ("trials.jsonl", "best.yaml", "seed.pt")):

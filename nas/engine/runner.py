@@ -76,6 +76,8 @@ class BatchRunner(Generic[J]):
         reuse: Kinds of which a network trains once; later jobs reuse the outcome.
         adjust: Called with (job, its accuracy as read); returns the one that compares with others.
         hopeless: Failures in a row after which the run stops: see `nas.engine.hopeless`.
+        recall: Returns the outcome of a job that need not be trained, since another run has done so; None
+            for all others.
 
     Attributes:
         done: Whether the plan has ended.
@@ -93,10 +95,11 @@ class BatchRunner(Generic[J]):
         reuse: frozenset[Kind] = frozenset(),
         adjust: Callable[[J, float], float] = as_it_is,
         hopeless: int | None = None,
+        recall: Callable[[J], Outcome | None] = lambda _job: None,
     ) -> None:
         self._plan, self.logs, self._watcher = plan, logs, watcher
         self._measure, self._reward, self._reuse = measure, reward, reuse
-        self._adjust = adjust
+        self._adjust, self._recall = adjust, recall
         self._failures, self._batch = Failures(hopeless), _Batch[J]()
         self.done, self.result = False, None
 
@@ -163,9 +166,10 @@ class BatchRunner(Generic[J]):
         known = self._known()
         fresh = self._measured([job for job in jobs if job.key not in logged], known)
         batch.fresh = bool(fresh)
+        recalled = {job.key: found for job in fresh if (found := self._recall(job)) is not None}
         first: dict[object, J] = {}  # the job that trains for itself and its duplicates
         for job in fresh:
-            if job.problem is not None or self._network(job) in known:
+            if job.problem is not None or job.key in recalled or self._network(job) in known:
                 continue
             if (other := first.setdefault(self._network(job), job)) is not job:
                 batch.duplicates.setdefault(other.key, []).append(job)
@@ -173,9 +177,17 @@ class BatchRunner(Generic[J]):
         batch.queue = sorted(first.values(), key=lambda job: -job.work)
         if batch.queue:
             self._watcher.training(list(batch.queue))
-        for job in fresh:
+        self._settle(fresh, known, recalled)
+
+    def _settle(
+        self, jobs: Sequence[J], known: dict[object, Trial], recalled: dict[Key, Outcome]
+    ) -> None:
+        """Finish the jobs that need no training."""
+        for job in jobs:
             if job.problem is not None:
                 self._finish(job, Outcome(None, job.problem), 0.0)
+            elif (outcome := recalled.get(job.key)) is not None:
+                self._finish(job, *self._scored(job, outcome))
             elif (trial := known.get(self._network(job))) is not None:
                 self._reuse_outcome(job, trial)
 

@@ -38,6 +38,8 @@ def run_jobs(
         return
     if not devices:
         runner.begin()  # measures the first batch before the workers' start disturbs it
+        if runner.done:  # nothing is left to train
+            return
     resources = Resources(
         workers=schedule.workers,
         cpus_per_trial=schedule.cpus_per_trial,

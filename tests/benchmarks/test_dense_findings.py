@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.dense import findings
 from benchmarks.dense.findings import CLAIMS, Row
-from benchmarks.from_parent.latencies import Read
+from nas.comparing.latencies import Read
 from nas.tasks.segmentation.evidence import PixelCounts
 from search_spaces.heads.named import with_head
 from search_spaces.references import mobilenet_v3_small

@@ -11,11 +11,11 @@ from scipy import stats
 
 from benchmarks.from_parent import comparison, crops, curve, rank
 from benchmarks.from_parent.comparison import Comparison, Contestant, Parent, Row
-from benchmarks.from_parent.latencies import Read
-from benchmarks.from_parent.paired import Difference
 from benchmarks.from_parent.trainings import with_own_weights
 from benchmarks.from_parent.trunk import Trunk, trained_trunk
 from benchmarks.trainings import Trained
+from nas.comparing.latencies import Read
+from nas.comparing.paired import Difference
 from nas.searching.from_parent.parent import Parent as Weights
 from nas.searching.from_parent.training import Heritage
 from nas.tasks.classification import Answers

@@ -58,6 +58,7 @@ def killed_at(
     name: str,
     workers: int,
     rng: random.Random,
+    subcommand: Sequence[str] = (),
 ) -> Path:
     """A run that was killed when it had so many lines on disk, again and again, and gone on with.
 
@@ -69,18 +70,19 @@ def killed_at(
         name: The run's.
         workers: Of the run.
         rng: Says how long after each moment.
+        subcommand: Its name, of a command that has several.
 
     Returns:
         The run's folder; it has ended, and nothing that was on disk was lost on the way.
     """
     run, options = folder / "runs" / name, ("--workers", str(workers))
-    process = start(folder, command, *arguments, "--run-name", name, *options)
+    process = start(folder, command, *subcommand, *arguments, "--run-name", name, *options)
     for moment in moments:
         wait_for(run, process, moment)
         time.sleep(rng.uniform(0.0, 0.3))
         kill_tree(process)
         assert progress(run) >= moment, "something finished was lost"
-        process = start(folder, command, "--resume", str(run), *options)
+        process = start(folder, command, *subcommand, "--resume", str(run), *options)
     assert process.wait() == 0, (folder / "stderr.txt").read_text()
     return run
 

@@ -9,10 +9,12 @@ import typer
 
 from nas.adapting.results.record import is_adapt_run
 from nas.atomic_files import read_json
+from nas.comparing.config import is_comparison
 from nas.display.output import JsonFlag, messages, print_json
 from nas.engine.folder.run_folder import open_folder
 from nas.report.adapt.report import write_adapt_report
 from nas.report.search.report import write_report
+from search_spaces import InputError
 
 
 def report(
@@ -21,6 +23,10 @@ def report(
 ) -> None:
     """Write report.html from a run's folder, finished or not."""
     folder = open_folder(run)
+    if is_comparison(run):
+        raise InputError(
+            f"{run} is a comparison, which writes report.html itself: nas compare --resume {run}"
+        )
     path = write_adapt_report(folder) if is_adapt_run(folder) else write_report(folder)
     if as_json:
         result = folder / "result.json"

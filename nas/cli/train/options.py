@@ -15,7 +15,7 @@ from nas.cli.teachers import (
     TeacherOption,
     TeacherWeightOption,
     TemperatureOption,
-    teacher_settings,
+    checked_teacher,
 )
 from nas.display.output import JsonFlag
 from nas.training_runs.config import TrainSchedule
@@ -127,7 +127,7 @@ class RecipeOptions(OptionGroup):
         Raises:
             InputError: A setting of a teacher is given without one.
         """
-        return teacher_settings(self.teacher, self.temperature, self.teacher_weight)
+        return checked_teacher(self.teacher, self.temperature, self.teacher_weight)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,7 @@ FILE = "data.json.gz"
 WAYS = (
     "restore the images, resume with --accept-data-changes (the run notes them), or begin a new run"
 )
-OF_TRAININGS = "restore the images, or begin a new training"
+OF_TRAININGS = "restore the images, or begin anew"
 NAMED_CLASSES = 3
 
 

@@ -1,0 +1,119 @@
+"""Run a comparison, and print its result."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from latency import close
+from nas.cli.compare.opening import Comparing
+from nas.cli.errors import Failed
+from nas.cli.options.run import RunOptions
+from nas.comparing.comparison import Comparison, verdict
+from nas.comparing.tables import cells, headings
+from nas.display.compare_view import CompareView
+from nas.display.output import command, print_json, results
+from nas.display.progress import waiting
+from nas.engine.folder.run_folder import RunFolder
+from nas.engine.runner import RunStoppedError
+from nas.formatting import counted, duration
+from nas.run_compare import RESULTS, compare
+from nas.tasks import task_of
+from nas.training.speed import training_speed
+from search_spaces import InputError
+from search_spaces.shell import quoted
+
+
+def run(job: Comparing, options: RunOptions, console: Console) -> None:
+    """Say what a comparison will do, do it, and print the result.
+
+    Raises:
+        InputError: An input does not fit, or another process uses the folder.
+        Failed: Every training failed, or a device is lost.
+    """
+    try:
+        announce(job, console)
+        if options.dry_run:
+            return
+        folder = job.folder or job.start(options)
+        console.print(f"run folder: {folder.path}", soft_wrap=True)
+        result = _compared(job, folder, console)
+    finally:
+        for source in job.sources:
+            close(source)
+    if options.as_json:
+        print_json({"run": str(folder.path)} | result.to_dict())
+        return
+    results().print(_table(result))
+    out = results()
+    out.print(verdict(result), soft_wrap=True)
+    out.print(f"{folder.path}/ has {', '.join(RESULTS)}", soft_wrap=True)
+
+
+def announce(job: Comparing, console: Console) -> None:
+    """Print the networks, the number of trainings and how long they take here."""
+    config = job.config
+    for one in job.contestants:
+        how = "from scratch" if one.start is None else "from its weights"
+        how += ", with a new classifier" if one.new_classes else ""
+        console.print(f"  {one.name}: {one.spec.resolution} px, trained {how}", soft_wrap=True)
+    each = config.seeds + len(config.rates) - 1
+    total = counted(each * len(job.contestants), "training")
+    with waiting(console, "timing a few training steps"):
+        seconds = _seconds(job, each)
+    choice = f"{config.seeds} seeds" if config.seeds > 1 else "1 seed"
+    if len(config.rates) > 1:
+        choice += f", and {len(config.rates)} learning rates tried with the first"
+    console.print(
+        f"{total} ({choice}): about {duration(seconds)} on {counted(config.schedule.at_once, 'worker')}, "
+        "less what is known from before",
+        soft_wrap=True,
+    )
+
+
+def _seconds(job: Comparing, each: int) -> float:
+    """Return how long all trainings take."""
+    config, seconds = job.config, 0.0
+    for one in job.contestants:
+        recipe = config.from_scratch if one.start is None else config.finetune
+        px = one.spec.resolution
+        rate = training_speed(one.spec, recipe, px=px, threads=config.schedule.cpus_per_trial)
+        images = recipe.total_steps(len(job.images[px].train)) * recipe.batch_size
+        tested = (len(job.images[px].val) + len(job.images[px].test)) / 3  # a third of a step
+        seconds += each * (images + tested) / rate
+    return seconds / config.schedule.at_once
+
+
+def _compared(job: Comparing, folder: RunFolder, console: Console) -> Comparison:
+    metric = task_of(next(iter(job.images.values())).task).metric.name
+    view = CompareView(console, metric)
+    try:
+        with view.shown():
+            return compare(
+                job.contestants,
+                images=job.images,
+                latency=job.sources,
+                config=job.config,
+                folder=folder.path,
+                teacher=None if job.teacher is None else job.teacher.checkpoint,
+                watcher=view,
+            )
+    except (KeyboardInterrupt, InputError, RunStoppedError, OSError) as error:
+        again = command(f"compare --resume {quoted(folder.path)}")
+        console.print(f"to resume: {again}", soft_wrap=True)
+        if isinstance(error, RunStoppedError):
+            raise Failed(str(error)) from error
+        raise
+
+
+def _table(result: Comparison) -> Table:
+    table = Table(
+        caption=f"latencies are interleaved, on {', '.join(result.devices)}", pad_edge=False
+    )
+    first, *others = headings(result)
+    table.add_column(first)
+    for title in others:
+        table.add_column(title, justify="right")
+    for row, difference in zip(result.rows, result.differences, strict=True):
+        table.add_row(*cells(row, difference))
+    return table
