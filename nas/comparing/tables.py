@@ -34,16 +34,22 @@ def headings(comparison: Comparison) -> list[str]:
     return [*titles, f"test {comparison.metric}", "difference"]
 
 
-def cells(row: Row, difference: Difference | None) -> list[str]:
-    """Return a network's figures as text."""
+def cells(row: Row, difference: Difference | None, *, brief: bool = False) -> list[str]:
+    """Return a network's figures as text.
+
+    Args:
+        row: The network.
+        difference: How much better the first network is.
+        brief: Leave out the intervals of ratios, and mark unstable latencies with a question mark.
+    """
     cost = count(row.spec)
     return [
         row.name,
         "new" if row.from_scratch else "trained",
         str(row.spec.resolution),
-        f"{cost.params / 1e6:.2f}M",
-        f"{cost.madds / 1e6:.0f}M",
-        *(cell for read in row.latencies for cell in _latency(read)),
+        f"{three_digits(cost.params / 1e6)}M",
+        f"{three_digits(cost.madds / 1e6)}M",
+        *(cell for read in row.latencies for cell in _latency(read, brief=brief)),
         mean_cell(row.percent),
         "" if difference is None else difference_cell(difference),
     ]
@@ -102,7 +108,9 @@ def _record(comparison: Comparison, place: int) -> dict[str, object]:
     }
 
 
-def _latency(read: Read) -> list[str]:
+def _latency(read: Read, *, brief: bool) -> list[str]:
+    if brief:
+        return [three_digits(read.ms) + ("?" if read.problems else ""), f"{read.of_first:.2f}"]
     low, high = read.of_first_ci95
     span = f" ({low:.2f} to {high:.2f})" if low < high else ""
     return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -107,13 +108,14 @@ def _compared(job: Comparing, folder: RunFolder, console: Console) -> Comparison
 
 
 def _table(result: Comparison) -> Table:
-    table = Table(
-        caption=f"latencies are interleaved, on {', '.join(result.devices)}", pad_edge=False
-    )
+    unstable = any(read.problems for row in result.rows for read in row.latencies)
+    caption = f"latencies: interleaved, {', '.join(result.devices)}"
+    caption += "; ? marks unstable ones" if unstable else ""
+    table = Table(caption=caption, box=SIMPLE, pad_edge=False, collapse_padding=True)
     first, *others = headings(result)
     table.add_column(first)
     for title in others:
         table.add_column(title, justify="right")
     for row, difference in zip(result.rows, result.differences, strict=True):
-        table.add_row(*cells(row, difference))
+        table.add_row(*cells(row, difference, brief=True))
     return table

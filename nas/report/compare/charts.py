@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
+from textwrap import fill
 from typing import Any
 
 from nas.comparing.comparison import Comparison, Row
@@ -111,7 +112,8 @@ def pictures(comparison: Comparison) -> dict[str, bytes]:
 
     sheet = Sheet(figsize=(12, 4.8), dpi=140, layout="constrained")
     left, right = sheet.subplots(1, 2, sharey=True)
-    _draw(left, by_latency(comparison), x_label=f"latency on {comparison.devices[0]} (ms)")
+    _draw(left, by_latency(comparison), x_label="latency (ms)")
+    left.set_title(fill(comparison.devices[0], 60), fontsize=9, loc="left")
     _draw(right, by_madds(comparison), x_label="multiply-adds (millions)")
     left.set_ylabel(f"test {comparison.metric} (%)")
     handles, labels = left.get_legend_handles_labels()

@@ -8,6 +8,7 @@ import pytest
 from nas.comparing.comparison import Comparison, Row, verdict
 from nas.comparing.latencies import Read
 from nas.comparing.tables import markdown, table_csv
+from nas.formatting import three_digits
 from nas.tasks.classification import Answers
 from search_spaces import REFERENCES, count
 
@@ -92,9 +93,8 @@ def test_the_table_has_counts_latencies_and_differences():
         "| network | weights | px | params | MAdds | ms | ratio | test accuracy |"
     )
     cost = count(V3)
-    assert lines[5].startswith(
-        f"| v3 | trained | 96 | {cost.params / 1e6:.2f}M | {cost.madds / 1e6:.0f}M | 1.25 | 1.25 | 70.1%"
-    )
+    params, madds = (three_digits(number / 1e6) for number in (cost.params, cost.madds))
+    assert lines[5].startswith(f"| v3 | trained | 96 | {params}M | {madds}M | 1.25 | 1.25 | 70.1%")
 
 
 def test_csv_and_json_have_the_same_numbers():
