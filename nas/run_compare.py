@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from latency import LatencySource
 from nas.atomic_files import remove_parts, write_whole
+from nas.checkpoints.checkpoint import load_checkpoint
 from nas.checkpoints.teachers import with_names
 from nas.comparing.comparison import Comparison, Row
 from nas.comparing.config import CompareConfig
@@ -27,8 +28,9 @@ from nas.engine.schedule_config import ScheduleConfig
 from nas.engine.several_gpus import over_gpus
 from nas.engine.watching import RunWatcher, Silent
 from nas.engine.workers import run_jobs
+from nas.report.compare.card import card
 from nas.report.compare.charts import pictures
-from nas.report.compare.report import compare_report
+from nas.report.compare.report import compare_report, details
 from nas.tasks import task_of
 from search_spaces import InputError
 
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
 RESULTS = (
     "compare.md", "compare.csv", "compare.json", "compare.png", "compare.svg", "report.html",
 )  # fmt: skip
+NETWORK, CARD = "network.pt", "card.md"
+"""The first network, and its model card; missing if all of its trainings failed."""
 
 
 def compare(
@@ -231,3 +235,15 @@ def _write(run: RunFolder, result: Comparison, config: CompareConfig) -> None:
     ]
     for name, content in zip(RESULTS, contents, strict=True):
         write_whole(run / name, content)
+    first = result.rows[0]
+    if first.held_out:
+        seed = max(first.held_out, key=lambda seed: first.held_out[seed])
+        write_whole(run / NETWORK, Path(first.files[seed]).read_bytes())
+        text = card(
+            result,
+            load_checkpoint(run / NETWORK).usage,
+            seed=seed,
+            file=NETWORK,
+            details=details(result, config),
+        )
+        write_whole(run / CARD, text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from statistics import fmean
 from typing import Any
@@ -39,7 +39,7 @@ class Row:
     evidence: BySeed
     rate: float = 1.0
     train_s: float = 0.0
-    files: Mapping[int, str] | None = None
+    files: Mapping[int, str] = field(default_factory=dict)
     errors: tuple[str, ...] = ()
 
     @property
@@ -71,9 +71,7 @@ class Row:
             "held_out_percent": [100 * self.held_out[seed] for seed in sorted(self.held_out)],
             "rate": self.rate,
             "train_s": self.train_s,
-            "files": []
-            if self.files is None
-            else [self.files[seed] for seed in sorted(self.files)],
+            "files": [self.files[seed] for seed in sorted(self.files)],
             "errors": list(self.errors),
         }
 

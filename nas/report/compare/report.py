@@ -41,7 +41,7 @@ def compare_report(folder: RunFolder, comparison: Comparison, config: CompareCon
         headline=[first if first.endswith(".") else f"{first}.", *rest],
         verdict=[],
         alike=difference is None or difference.by_chance is not False,
-        details=_details(comparison, config),
+        details=details(comparison, config),
         failures=counted_failures("Failed", errors),
         titles=headings(comparison),
         rows=[cells(row, difference) for row, difference in rows],
@@ -53,7 +53,7 @@ def compare_report(folder: RunFolder, comparison: Comparison, config: CompareCon
     )
 
 
-def _details(comparison: Comparison, config: CompareConfig) -> list[tuple[str, str]]:
+def details(comparison: Comparison, config: CompareConfig) -> list[tuple[str, str]]:
     """Return what is needed to repeat the comparison."""
     versions = ", ".join(
         f"{name} {version(name)}" for name in ("mobile-nas", "torch", "onnxruntime")

@@ -18,6 +18,7 @@ from nas.data.config import DataConfig
 from nas.engine.job import Outcome
 from nas.engine.runner import RunStoppedError
 from nas.engine.schedule_config import ScheduleConfig
+from nas.formatting import percent
 from nas.run_compare import compare
 from nas.training.recipe import Recipe
 from nas.training.teacher_config import TeacherConfig
@@ -216,6 +217,20 @@ def test_a_teacher_makes_another_training(trained, tmp_path):
     taught = CONFIG.model_copy(update={"teacher": TeacherConfig(path="seed.pt")})
     run(tmp_path / "two", config=taught, teacher=SEED)
     assert len(trained.names) == 2 * before
+
+
+def test_the_first_network_comes_with_its_card(tmp_path):
+    result = run(tmp_path / "one")
+    first = result.rows[0]
+    seed = max(first.held_out, key=first.held_out.get)
+    kept, trained = (
+        load_checkpoint(path) for path in (tmp_path / "one" / "network.pt", first.files[seed])
+    )
+    assert kept.spec == trained.spec
+    text = (tmp_path / "one" / "card.md").read_text()
+    assert text.startswith("# tuned\n\nA classifier of 2 classes: dark, light.")
+    assert f"`network.pt`, seed {seed}: {percent(first.evidence[seed].score().accuracy)}" in text
+    assert "{" not in text
 
 
 def test_the_folder_has_the_result(tmp_path):
