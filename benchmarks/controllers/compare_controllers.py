@@ -28,7 +28,8 @@ import numpy as np
 import torch
 
 from benchmarks.controllers.controller_tables import MakeTable, Table, tables
-from controllers import CONTROLLERS, Tokens, make_controller
+from benchmarks.controllers.peers import PEERS, make_peer
+from controllers import CONTROLLERS, Tokens
 from controllers.surrogate import fit
 
 BUDGETS = (50, 100, 200)
@@ -73,7 +74,7 @@ def search(
 ) -> list[Trial]:
     """Run one search."""
     luck = random.Random(f"noise {seed}")
-    controller = make_controller(name, table.arities, seed=seed)
+    controller = make_peer(name, table.arities, seed=seed)
     done: list[Trial] = []
     while len(done) < trials:
         asked = controller.ask(min(batch, trials - len(done)))
@@ -214,9 +215,11 @@ def by_controller(found: dict[Task, Found], tasks: Sequence[Task]) -> dict[str, 
     return {name: [found[t] for t in tasks if t.controller == name] for name in names}
 
 
-def tasks_of(name: str, *, seeds: int, batch: int) -> Iterator[Task]:
+def tasks_of(
+    name: str, *, seeds: int, batch: int, controllers: Sequence[str] = tuple(CONTROLLERS)
+) -> Iterator[Task]:
     """Yield every controller's searches of a table."""
-    for controller in CONTROLLERS:
+    for controller in controllers:
         for seed in range(seeds):
             yield Task(name, controller, seed, batch)
 
@@ -228,6 +231,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=50, help="searches per controller and table")
     parser.add_argument("--batch", type=int, default=10, help="trials per ask")
     parser.add_argument("--table", action="append", help="only this one (may be repeated)")
+    parser.add_argument(
+        "--controller",
+        action="append",
+        metavar="NAME",
+        help=f"only this one (may be repeated); also {', '.join(PEERS)}",
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
     parser.add_argument("--kept", type=Path, help="JSONL file to resume from")
     parser.add_argument("--picture", type=Path, help="where to draw the curves")
@@ -245,7 +254,8 @@ def main() -> None:
     print(f"Best true value after N trials, {given.seeds} seeds, batches of {given.batch}")
     panels = {}
     for name in names:
-        tasks = list(tasks_of(name, seeds=given.seeds, batch=given.batch))
+        controllers = given.controller or tuple(CONTROLLERS)
+        tasks = list(tasks_of(name, seeds=given.seeds, batch=given.batch, controllers=controllers))
         panels[name] = by_controller(solve_all(tasks, kept=given.kept, jobs=given.jobs), tasks)
         report(name, known_tables()[name](0).noise, panels[name])
     if given.picture is not None:
