@@ -1,6 +1,7 @@
 """`kill -9` of a comparison at random moments: the table is that of an uninterrupted one."""
 
 import random
+import shutil
 
 import pytest
 
@@ -33,16 +34,18 @@ def place(tmp_path_factory):
     return folder
 
 
-def test_nothing_finished_is_lost_and_the_table_is_the_same(place):
-    rng = random.Random(0)
+@pytest.mark.parametrize("kills", [1, pytest.param(3, marks=pytest.mark.long)])
+def test_nothing_finished_is_lost_and_the_table_is_the_same(place, kills):
+    rng, name = random.Random(kills), f"killed-{kills}"
+    shutil.rmtree(place / "runs", ignore_errors=True)  # of another number, which has trained it all
     whole = place / "whole-runs" / "whole"
-    moments = sorted(rng.sample(range(progress(whole)), k=3))
+    moments = sorted(rng.sample(range(progress(whole)), k=kills))
     run = killed_at(
         moments,
         place,
         "main",
         SETTINGS,
-        name="killed",
+        name=name,
         workers=0,
         rng=rng,
         subcommand=("compare",),

@@ -128,26 +128,6 @@ def test_the_split_is_that_of_the_network_that_knows_the_images(nas, tmp_path):
 def test_what_a_search_found_begins_with_what_it_inherits(nas, nas_search, photos, tmp_path):
     (tmp_path / "short.yaml").write_text(CONFIG)
     (tmp_path / "parent.pt").write_bytes(checkpoint_bytes(small_parent()))
-    status, _, err = nas_search(
-        "--data", photos, "--device", "madds:1", "--workers", 0, "--run-name", "found", *RUN
-    )
-    assert status == 0, err
-    found = tmp_path / "runs" / "found"
-    start = inherited(found)
-    assert start.spec == load(found / "best.yaml")
-    trained = load_checkpoint(found / "seed.pt").weights
-    name = next(name for name in trained if name.endswith("weight"))
-    assert start.weights[name].shape == trained[name].shape
-    assert not torch.equal(start.weights[name], trained[name])
-    status, out, err = nas("compare", "runs/found", "parent.pt", "--data", photos, *QUICK)
-    assert status == 0, err
-    assert [one["name"] for one in json.loads(out)["networks"]] == ["found", "parent"]
-    assert f"found: {start.spec.resolution} px, trained from its weights" in err
-
-
-def test_a_rival_with_weights_of_its_own_is_refused(nas_search, photos, tmp_path):
-    (tmp_path / "short.yaml").write_text(CONFIG)
-    (tmp_path / "parent.pt").write_bytes(checkpoint_bytes(small_parent()))
     (tmp_path / "mine.pt").write_bytes(checkpoint_bytes(small_parent(("dark", "light"))))
     options = ("--data", photos, "--device", "madds:1", "--workers", 0, "--run-name", "found")
     status, _, err = nas_search(*options, "--rival", "mine.pt", *RUN)
@@ -159,6 +139,17 @@ def test_a_rival_with_weights_of_its_own_is_refused(nas_search, photos, tmp_path
     (found / "result.json").write_text(json.dumps(result | {"kind": "rival", "trial": own}))
     with pytest.raises(InputError, match=r"mine at .* px, which inherits nothing"):
         inherited(found)
+    (found / "result.json").write_text(json.dumps(result | {"kind": "final"}))
+    start = inherited(found)
+    assert start.spec == load(found / "best.yaml")
+    trained = load_checkpoint(found / "seed.pt").weights
+    name = next(name for name in trained if name.endswith("weight"))
+    assert start.weights[name].shape == trained[name].shape
+    assert not torch.equal(start.weights[name], trained[name])
+    status, out, err = nas("compare", "runs/found", "parent.pt", "--data", photos, *QUICK)
+    assert status == 0, err
+    assert [one["name"] for one in json.loads(out)["networks"]] == ["found", "parent"]
+    assert f"found: {start.spec.resolution} px, trained from its weights" in err
 
 
 def test_a_folder_without_a_parent_inherits_nothing(tmp_path):
