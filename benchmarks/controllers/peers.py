@@ -1,7 +1,7 @@
 """Other libraries' searches, as controllers: Optuna's samplers, and evolution with the paper's settings.
 
-`pip install -e '.[benchmarks]'` installs Optuna. Each is asked for a batch before it is told any of it, as
-ours are.
+`pip install -e '.[benchmarks]'` installs Optuna. As with ours, a whole batch is
+proposed before its first score is reported.
 """
 
 from __future__ import annotations

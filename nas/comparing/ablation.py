@@ -17,9 +17,9 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from nas.comparing.changes import changed
 from nas.schema import SETTINGS, Positive
 from search_spaces import REFERENCES, ArchSpec, InputError
-from search_spaces.changes import changed
 from search_spaces.errors import first_problem
 from search_spaces.nearest import did_you_mean
 from search_spaces.spec import load, read_yaml
@@ -37,7 +37,7 @@ class Variant(BaseModel):
         name: What it is called; by default what it is made of.
         width: Width multiplier of a reference.
         resolution: Side of its images in pixels; None leaves it to the command.
-        changes: See `search_spaces.changes`.
+        changes: See `nas.comparing.changes`.
     """
 
     model_config = SETTINGS

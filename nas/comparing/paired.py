@@ -102,7 +102,7 @@ class Difference:
 
 
 def _quantile(seeds: int) -> float:
-    """Return the 97.5% quantile of Student's t for the mean of so many values."""
+    """Return the 97.5% quantile of Student's t for a mean over this number of seeds."""
     from scipy import stats  # half a second
 
     return float(stats.t.ppf(0.975, seeds - 1))

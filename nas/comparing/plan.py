@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
+from typing import NamedTuple
 
 from nas.comparing.contestant import Contestant
 from nas.comparing.job import RATE, SEED, CompareJob
@@ -29,13 +30,20 @@ class Chosen:
     errors: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """A training of a network: its position, its multiple of the learning rate, and the random seed."""
+class Wanted(NamedTuple):
+    """A training: the position of its network, its multiple of the learning rate, and its random seed."""
 
     place: int
     rate: float
     seed: int
+
+
+class Ended(NamedTuple):
+    """A training that has ended, with its name."""
+
+    wanted: Wanted
+    file: str
+    trial: Trial
 
 
 @dataclass(frozen=True)
@@ -69,36 +77,39 @@ class ComparePlan:
         """Yield two batches of jobs at most; return how each network was trained."""
         places = range(len(self.contestants))
         rates = dict.fromkeys(places, self.rates[0])
-        errors: dict[int, list[str]] = {place: [] for place in places}
+        tried: list[Ended] = []
         if len(self.rates) > 1:
-            tried = [Wanted(*one) for one in product(places, self.rates, self.seeds[:1])]
-            trials = yield from self._trained(RATE, tried)
-            rates = {place: _best(trials, place) for place in places}
-            for wanted, trial in trials.items():
-                errors[wanted.place] += [trial.error] if trial.error else []
+            choice = product(places, self.rates, self.seeds[:1])
+            tried = yield from self._trained(RATE, [Wanted(*one) for one in choice])
+            rates = {place: _best_rate(_of(tried, place)) for place in places}
         asked = [Wanted(place, rates[place], seed) for seed in self.seeds for place in places]
-        trials = yield from self._trained(SEED, asked)
-        for wanted, trial in trials.items():
-            errors[wanted.place] += [trial.error] if trial.error else []
-        return [self._chosen(trials, place, errors[place]) for place in places]
+        ended = yield from self._trained(SEED, asked)
+        return [
+            Chosen(
+                rates[place],
+                {one.wanted.seed: one.file for one in _of(ended, place) if one.trial.ok},
+                tuple(one.trial.error for one in _of(tried + ended, place) if one.trial.error),
+            )
+            for place in places
+        ]
 
     def _trained(
-        self, kind: Kind, asked: Iterable[Wanted]
-    ) -> Generator[Sequence[CompareJob], list[Trial], dict[Wanted, Trial]]:
-        """Ask for trainings, equal ones once; return the trial of each."""
+        self, kind: Kind, asked: Sequence[Wanted]
+    ) -> Generator[Sequence[CompareJob], list[Trial], list[Ended]]:
+        """Ask for trainings, equal ones once; return how each ended."""
+        files = [self._file(wanted) for wanted in asked]
         jobs: dict[str, CompareJob] = {}
-        names = {}
-        for wanted in asked:
-            job = self._job(kind, len(jobs), wanted)
-            names[wanted] = job.file
-            if job.file not in jobs:
-                jobs[job.file] = job
-                self.files[job.key] = job.file
+        for wanted, file in zip(asked, files, strict=True):
+            if file not in jobs:
+                jobs[file] = self._job(kind, len(jobs), wanted, file)
+        self.files.update({job.key: file for file, job in jobs.items()})
         trials = yield list(jobs.values())
         by_file = dict(zip(jobs, trials, strict=True))
-        return {wanted: by_file[file] for wanted, file in names.items()}
+        return [
+            Ended(wanted, file, by_file[file]) for wanted, file in zip(asked, files, strict=True)
+        ]
 
-    def _job(self, kind: Kind, index: int, wanted: Wanted) -> CompareJob:
+    def _job(self, kind: Kind, index: int, wanted: Wanted, file: str) -> CompareJob:
         one, recipe = self.contestants[wanted.place], self._recipe(wanted)
         at = "" if len(self.rates) == 1 else f", {wanted.rate:g} of the learning rate"
         return CompareJob(
@@ -111,7 +122,7 @@ class ComparePlan:
             name=f"{one.name}{at}, seed {wanted.seed}",
             place=wanted.place,
             recipe=recipe,
-            file=self._file(wanted),
+            file=file,
         )
 
     def _recipe(self, wanted: Wanted) -> Recipe:
@@ -128,13 +139,15 @@ class ComparePlan:
             device=self.device,
         )
 
-    def _chosen(self, trials: Mapping[Wanted, Trial], place: int, errors: Sequence[str]) -> Chosen:
-        own = {wanted: trial for wanted, trial in trials.items() if wanted.place == place}
-        files = {wanted.seed: self._file(wanted) for wanted, trial in own.items() if trial.ok}
-        return Chosen(next(iter(own)).rate, files, tuple(errors))
+
+def _of(ended: Sequence[Ended], place: int) -> list[Ended]:
+    return [one for one in ended if one.wanted.place == place]
 
 
-def _best(trials: Mapping[Wanted, Trial], place: int) -> float:
-    """Return the rate of a network with the highest held-out metric, the first of equal ones."""
-    own = [(wanted.rate, trial) for wanted, trial in trials.items() if wanted.place == place]
-    return max(own, key=lambda pair: -1.0 if pair[1].accuracy is None else pair[1].accuracy)[0]
+def _best_rate(tried: Sequence[Ended]) -> float:
+    """Return the rate with the highest held-out metric, the first of equal ones."""
+
+    def metric(one: Ended) -> float:
+        return -1.0 if one.trial.accuracy is None else one.trial.accuracy
+
+    return max(tried, key=metric).wanted.rate

@@ -64,7 +64,7 @@ class CompareTraining:
                 job.recipe,
                 seed=job.seed,
                 teacher=taught,
-                device=str(device),
+                device=device,
                 share=self.share,
                 new_statistics=True,  # those of a wider network, or of larger images, do not fit
             )

@@ -11,7 +11,7 @@ from nas.cli.compare.options import (
     CompareRecipeOptions,
 )
 from nas.cli.options.groups import with_groups
-from nas.cli.options.run import RunOptions
+from nas.cli.options.run import FolderOptions
 from nas.cli.options.schedule import ScheduleOptions
 from nas.cli.options.task import HeadOptions
 from nas.cli.typed import options_typed
@@ -31,7 +31,7 @@ def compare(
     recipe: CompareRecipeOptions,
     images: HeadOptions,
     schedule: ScheduleOptions,
-    run: RunOptions,
+    run: FolderOptions,
 ) -> None:
     """Train networks alike with several seeds, measure them together, and say which is better."""
     _compare(context, Asked(what, recipe, images, schedule, run))
@@ -44,7 +44,7 @@ def ablate(
     recipe: CompareRecipeOptions,
     images: HeadOptions,
     schedule: ScheduleOptions,
-    run: RunOptions,
+    run: FolderOptions,
 ) -> None:
     """Compare networks that differ in one thing each, as in the tables of MobileNetV3's paper."""
     _compare(context, Asked(what, recipe, images, schedule, run))
@@ -54,8 +54,6 @@ def _compare(context: typer.Context, asked: Asked) -> None:
     console, run = messages(), asked.run
     if run.resume is not None:
         _require_changeable(context)
-    else:
-        run.require_resumed()
     from nas.cli.compare import networks, opening, running  # import torch
 
     if run.resume is not None:

@@ -24,7 +24,7 @@ from nas.cli.compare.settings import (
 from nas.cli.images import find_images, read_images
 from nas.cli.machine import require_machine
 from nas.cli.options.data import found_again
-from nas.cli.options.run import RunOptions
+from nas.cli.options.run import FolderOptions
 from nas.cli.options.schedule import ScheduleOptions
 from nas.cli.teachers import run_teacher
 from nas.comparing.config import CompareConfig
@@ -98,7 +98,7 @@ class Comparing:
     teacher: RunTeacher | None = None
     folder: RunFolder | None = None
 
-    def start(self, run: RunOptions) -> RunFolder:
+    def start(self, run: FolderOptions) -> RunFolder:
         """Create the run's folder, with all that resuming needs."""
         name = run.run_name or free_name(run.runs, f"compare-{datetime.now():%Y%m%d-%H%M%S}")
         folder = new_folder(run.runs, name)

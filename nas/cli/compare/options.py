@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from nas.cli.options.groups import OptionGroup, given
-from nas.cli.options.run import RunOptions
+from nas.cli.options.run import FolderOptions
 from nas.cli.options.schedule import ScheduleOptions
 from nas.cli.options.task import HeadOptions
 from nas.cli.train.options import RecipeOptions
@@ -137,4 +137,4 @@ class Asked:
     recipe: CompareRecipeOptions
     images: HeadOptions
     schedule: ScheduleOptions
-    run: RunOptions
+    run: FolderOptions

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
@@ -9,23 +11,23 @@ from rich.table import Table
 from latency import close
 from nas.cli.compare.opening import Comparing
 from nas.cli.errors import Failed
-from nas.cli.options.run import RunOptions
+from nas.cli.options.run import FolderOptions
 from nas.comparing.comparison import Comparison, verdict
 from nas.comparing.tables import cells, headings
 from nas.display.compare_view import CompareView
-from nas.display.output import command, print_json, results
+from nas.display.output import command, listed, print_json, results
 from nas.display.progress import waiting
 from nas.engine.folder.run_folder import RunFolder
 from nas.engine.runner import RunStoppedError
 from nas.formatting import counted, duration
-from nas.run_compare import RESULTS, compare
+from nas.run_compare import CARD, NETWORK, RESULTS, compare
 from nas.tasks import task_of
 from nas.training.speed import training_speed
 from search_spaces import InputError
 from search_spaces.shell import quoted
 
 
-def run(job: Comparing, options: RunOptions, console: Console) -> None:
+def run(job: Comparing, options: FolderOptions, console: Console) -> None:
     """Say what a comparison will do, do it, and print the result.
 
     Raises:
@@ -33,8 +35,10 @@ def run(job: Comparing, options: RunOptions, console: Console) -> None:
         Failed: Every training failed, or a device is lost.
     """
     try:
-        announce(job, console)
+        plan = announce(job, console)
         if options.dry_run:
+            if options.as_json:
+                print_json(plan)
             return
         folder = job.folder or job.start(options)
         console.print(f"run folder: {folder.path}", soft_wrap=True)
@@ -48,28 +52,43 @@ def run(job: Comparing, options: RunOptions, console: Console) -> None:
     results().print(_table(result))
     out = results()
     out.print(verdict(result), soft_wrap=True)
-    out.print(f"{folder.path}/ has {', '.join(RESULTS)}", soft_wrap=True)
+    out.print(
+        f"{folder.path}/ has {listed(folder.path, (*RESULTS, NETWORK, CARD))}", soft_wrap=True
+    )
+    if (network := folder / NETWORK).is_file():
+        out.print(f"next: {command(f'export {quoted(network)}')}", soft_wrap=True)
 
 
-def announce(job: Comparing, console: Console) -> None:
-    """Print the networks, the number of trainings and how long they take here."""
+def announce(job: Comparing, console: Console) -> dict[str, Any]:
+    """Print the networks, the number of trainings and how long they take here; return the same as data."""
     config = job.config
     for one in job.contestants:
         how = "from scratch" if one.start is None else "from its weights"
         how += ", with a new classifier" if one.new_classes else ""
         console.print(f"  {one.name}: {one.spec.resolution} px, trained {how}", soft_wrap=True)
     each = config.seeds + len(config.rates) - 1
-    total = counted(each * len(job.contestants), "training")
+    trainings = each * len(job.contestants)
     with waiting(console, "timing a few training steps"):
         seconds = _seconds(job, each)
     choice = f"{config.seeds} seeds" if config.seeds > 1 else "1 seed"
     if len(config.rates) > 1:
         choice += f", and {len(config.rates)} learning rates tried with the first"
+    workers = counted(config.schedule.at_once, "worker")
     console.print(
-        f"{total} ({choice}): about {duration(seconds)} on {counted(config.schedule.at_once, 'worker')}, "
+        f"{counted(trainings, 'training')} ({choice}): about {duration(seconds)} on {workers}, "
         "less what is known from before",
         soft_wrap=True,
     )
+    networks = [
+        {
+            "name": one.name,
+            "px": one.spec.resolution,
+            "from_scratch": one.start is None,
+            "new_classifier": one.new_classes,
+        }
+        for one in job.contestants
+    ]
+    return {"networks": networks, "trainings": trainings, "seconds": round(seconds)}
 
 
 def _seconds(job: Comparing, each: int) -> float:

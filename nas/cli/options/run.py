@@ -14,7 +14,7 @@ from search_spaces import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunOptions(OptionGroup):
+class FolderOptions(OptionGroup):
     """The run's folder, and what to do with it."""
 
     panel = "Run"
@@ -24,6 +24,16 @@ class RunOptions(OptionGroup):
     resume: Annotated[
         Path | None, typer.Option(help="Resume the interrupted run in this folder.")
     ] = None
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan and its cost, then exit.")
+    ] = False
+    as_json: JsonFlag = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(FolderOptions):
+    """The folder of a run whose images may change."""
+
     accept_data_changes: Annotated[
         bool,
         typer.Option(
@@ -32,10 +42,6 @@ class RunOptions(OptionGroup):
             "it.",
         ),
     ] = False
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the plan and its cost, then exit.")
-    ] = False
-    as_json: JsonFlag = False
 
     def require_resumed(self) -> None:
         """Refuse options that apply to a resumed run only.

@@ -9,7 +9,7 @@ from nas.tasks.classification import Answers
 
 
 def answers(right):
-    """Answers to images of class 0, so many of them right."""
+    """Return 100 answers to images of class 0, the first `right` of them correct."""
     given = np.array([0] * right + [1] * (100 - right))
     return Answers(given, np.zeros(100, np.int64), np.full(100, 0.5, np.float32))
 

@@ -47,6 +47,7 @@ def test_two_networks_are_compared(place, compare):
     assert "4 trainings (2 seeds)" in err
     assert "seed" in out
     assert "runs/c/ has compare.md, compare.csv" in out
+    assert "export runs/c/network.pt" in out
     for name in RESULTS:
         assert (place / "runs" / "c" / name).stat().st_size > 0
     assert CompareConfig.read(place / "runs" / "c").seeds == 2
@@ -65,6 +66,16 @@ def test_a_dry_run_trains_nothing(place, compare):
     status, _, err = compare("seed.pt", "mobilenet_v2", "--data", "photos", "--dry-run", *QUICK)
     assert status == 0, err
     assert not (place / "runs").exists()
+
+
+def test_a_dry_run_is_a_document_too(place, compare):
+    _, out, _ = compare(
+        "seed.pt", "mobilenet_v2", "--data", "photos", "--dry-run", "--json", *QUICK
+    )
+    document = json.loads(out)
+    assert [one["name"] for one in document["networks"]] == ["seed", "mobilenet_v2"]
+    assert [one["from_scratch"] for one in document["networks"]] == [False, True]
+    assert document["trainings"] == 4
 
 
 def test_a_stopped_comparison_is_resumed(place, compare, monkeypatch):

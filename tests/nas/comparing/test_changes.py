@@ -1,7 +1,7 @@
 import pytest
 
+from nas.comparing.changes import NUMBERED, PLAIN, changed
 from search_spaces import REFERENCES, InputError, count
-from search_spaces.changes import NUMBERED, PLAIN, changed
 from search_spaces.widths import make_divisible
 
 LARGE = REFERENCES["mobilenet_v3_large"]()
