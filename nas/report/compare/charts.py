@@ -10,7 +10,7 @@ from textwrap import fill
 from typing import Any
 
 from nas.comparing.comparison import Comparison, Row
-from nas.report.charts import AXIS, GREY, LAYOUT, ORANGE, Figure, marker
+from nas.report.charts import AXIS, LAYOUT, ORANGE, Figure, marker
 from nas.statistics.confidence_intervals import mean_with_interval
 from search_spaces import count
 
@@ -18,6 +18,8 @@ COLORS = ("#0072B2", "#00785A", "#CC79A7", "#56B4E9", "#8A949E", "#A66F00", "#1F
 """Of networks other than the first; from Okabe and Ito's palette, as far as it goes."""
 
 SHAPES = ("o", "s", "^", "v")
+SYMBOLS = ("circle", "square", "triangle-up", "triangle-down")
+"""The same for both kinds of picture, once the colors are used up."""
 
 
 @dataclass(frozen=True)
@@ -71,39 +73,40 @@ def _points(
 
 def chart(points: Sequence[Point], *, x_title: str, metric: str) -> Figure:
     """Return an interactive chart of some networks."""
-    others = [point for point in points if not point.is_first]
-    first = [point for point in points if point.is_first]
-    data = [
-        _trace(others) | marker(GREY, size=9, symbol="circle"),
-        _trace(first) | marker(ORANGE, size=12, symbol="diamond"),
-    ]
     layout = LAYOUT | {
         "height": 460,
-        "showlegend": False,
         "xaxis": AXIS | {"title": {"text": escape(x_title)}},
         "yaxis": AXIS | {"title": {"text": f"Test {metric} (%)"}},
     }
-    return {"data": data, "layout": layout}
+    return {"data": [_trace(point, place) for place, point in enumerate(points)], "layout": layout}
 
 
-def _trace(points: Sequence[Point]) -> dict[str, Any]:
+def _trace(point: Point, place: int) -> Figure:
+    """Return a network's point with its intervals; the legend names it."""
+    name = escape(point.name)  # Plotly reads it as HTML
+    symbol = "diamond" if point.is_first else SYMBOLS[place // len(COLORS) % len(SYMBOLS)]
     return {
         "type": "scatter",
-        "mode": "markers+text",
-        "x": [point.x for point in points],
-        "y": [point.y for point in points],
-        "text": [escape(point.name) for point in points],  # Plotly reads it as HTML
-        "textposition": "top center",
+        "mode": "markers",
+        "name": name,
+        "showlegend": True,
+        "x": [point.x],
+        "y": [point.y],
         "error_x": {
             "symmetric": False,
-            "array": [point.x_ci95[1] - point.x for point in points],
-            "arrayminus": [point.x - point.x_ci95[0] for point in points],
+            "array": [point.x_ci95[1] - point.x],
+            "arrayminus": [point.x - point.x_ci95[0]],
             "thickness": 1,
             "width": 0,
         },
-        "error_y": {"array": [point.y_half for point in points], "thickness": 1.2, "width": 4},
+        "error_y": {"array": [point.y_half], "thickness": 1.2, "width": 4},
+        "hovertext": [name],
         "hoverinfo": "text",
-    }
+    } | marker(_color(point, place), size=12 if point.is_first else 9, symbol=symbol)
+
+
+def _color(point: Point, place: int) -> str:
+    return ORANGE if point.is_first else COLORS[place % len(COLORS)]
 
 
 def pictures(comparison: Comparison) -> dict[str, bytes]:
@@ -135,7 +138,7 @@ def _draw(axes: Any, points: Sequence[Point], *, x_label: str) -> None:
             xerr=[[point.x - point.x_ci95[0]], [point.x_ci95[1] - point.x]],
             yerr=[point.y_half],
             fmt="D" if point.is_first else SHAPES[place // len(COLORS) % len(SHAPES)],
-            color=ORANGE if point.is_first else COLORS[place % len(COLORS)],
+            color=_color(point, place),
             markersize=8 if point.is_first else 6,
             elinewidth=1,
             capsize=3,

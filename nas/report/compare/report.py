@@ -59,7 +59,7 @@ def details(comparison: Comparison, config: CompareConfig) -> list[tuple[str, st
         f"{name} {version(name)}" for name in ("mobile-nas", "torch", "onnxruntime")
     )
     rates = ", ".join(f"{rate:g}" for rate in config.rates)
-    chosen = ", ".join(f"{row.name} {row.rate:g}" for row in comparison.rows)
+    chosen = "; ".join(f"{row.name}: {row.rate:g}" for row in comparison.rows)
     seeds = f"{config.first_seed} to {config.first_seed + config.seeds - 1}"
     return [
         ("images", f"{config.data.source}, {comparison.images:,} test images"),
@@ -67,10 +67,16 @@ def details(comparison: Comparison, config: CompareConfig) -> list[tuple[str, st
         ("seeds", f"{counted(config.seeds, 'training')} of each network, seeds {seeds}"),
         (
             "learning rates",
-            f"multiples {rates} tried by held-out {comparison.metric}; chosen: {chosen}",
+            f"multiples {rates}, chosen by held-out {comparison.metric}. {chosen}",
         ),
-        ("recipe of trained weights", _recipe(config.finetune)),
-        ("recipe from scratch", _recipe(config.from_scratch)),
+        *(
+            (name, _recipe(recipe))
+            for name, recipe, new in (
+                ("recipe of trained weights", config.finetune, False),
+                ("recipe from scratch", config.from_scratch, True),
+            )
+            if any(row.from_scratch is new for row in comparison.rows)
+        ),
         ("teacher", config.teacher.path if config.teacher is not None else "none"),
         ("software", f"{versions}, Python {platform.python_version()}"),
         ("machine", platform.platform()),
@@ -78,7 +84,10 @@ def details(comparison: Comparison, config: CompareConfig) -> list[tuple[str, st
 
 
 def _recipe(recipe: Recipe) -> str:
-    length = f"{recipe.steps} steps" if recipe.steps is not None else f"{recipe.epochs:g} epochs"
+    if recipe.steps is not None:
+        length = counted(recipe.steps, "step")
+    else:
+        length = "1 epoch" if recipe.epochs == 1 else f"{recipe.epochs:g} epochs"
     return (
         f"{length} of {recipe.batch_size} images, {recipe.optimizer.name}, peak learning rate "
         f"{recipe.learning_rate:g} (config.yaml has all settings)"
