@@ -33,7 +33,9 @@ runs/scenes: $(VENV)/.installed
 	$(BIN)/nas scenes runs/scenes
 
 compare: $(VENV)/.installed ## Search the embedded photos, and compare the result with its rivals, 5 seeds each (20 min)
-	$(BIN)/python -m benchmarks.from_parent.compare --embedded --minutes 20
+	@if [ -f runs/embedded/config.yaml ]; then $(BIN)/nas-search --resume runs/embedded; \
+	  else $(BIN)/nas-search --preset quick --budget 10m --run-name embedded; fi
+	$(BIN)/nas compare runs/embedded
 
 test: $(VENV)/.installed-dev lint ## Run linters, type checks and the tests, but for the slow ones
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal -m "not slow"

@@ -2,7 +2,6 @@
 
     python -m benchmarks.from_parent.compare runs/NAME --workers 2
     ... --torch-pruning --random --rival other.pt     # further rivals
-    python -m benchmarks.from_parent.compare --embedded --minutes 20  # search the embedded photos first
 
 Compared are the search's best finalist (by its held-out accuracy) with the rivals of the run: the parent at
 each resolution, narrowed by a width multiplier where it is over the target. Further rivals by option:
@@ -12,7 +11,8 @@ each resolution, narrowed by a width multiplier where it is over the target. Fur
 - `--rival`: a network with weights of its own, which is fine-tuned by the parent's recipe first. It gets
   the largest of the search's resolutions at which it meets the target.
 
-Those that the run itself was compared with (`--rival`, `--with-netadapt`) are always among them.
+Those that the run itself was compared with (`--rival`, `--with-netadapt`) are always among them. Without
+further rivals `nas compare runs/NAME` does the same.
 
 With `--trial N` another finalist is compared, such as one of a search with `--curve`, with the rivals of
 its own latency; `benchmarks.from_parent.curve` draws all of a run's comparisons together.
@@ -29,8 +29,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -53,13 +51,6 @@ from nas.searching.results.record import RunRecord
 from nas.searching.results.search_result import choose_winner
 from nas.tasks import task_of
 from search_spaces import ArchSpec, InputError
-
-RUNS = Path("runs")
-EMBEDDED = "embedded"
-"""Name of the run on the embedded photos."""
-
-SEARCH_SHARE = 0.65
-"""Part of the minutes for the search: 15 final trainings of some 40 s, two at once, take the rest of 20."""
 
 
 @dataclass(frozen=True)
@@ -220,30 +211,11 @@ def the_parent(opened: Opened, latencies: Sequence[Read], folder: Path) -> Paren
     )
 
 
-def embedded_run(minutes: float, *, device: str) -> Path:
-    """Search on the embedded photos unless it is done; return the run's folder."""
-    path = RUNS / EMBEDDED
-    if not (path / "result.json").is_file():
-        command = [sys.executable, "-c", "from nas.cli.main import search_main; search_main()"]
-        if (path / "config.yaml").is_file():
-            command += ["--resume", str(path)]
-        else:
-            command += ["--preset", "quick", "--random-seed", "0", "--device", device]
-            command += ["--budget", f"{max(1, round(60 * minutes * SEARCH_SHARE))}s"]
-            command += ["--runs", str(RUNS), "--run-name", EMBEDDED]
-        done = subprocess.run(command, check=False)
-        if done.returncode:
-            raise SystemExit(done.returncode)
-    return path
-
-
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "run", type=Path, nargs="?", help="folder of a finished search from a parent"
-    )
+    parser.add_argument("run", type=Path, help="folder of a finished search from a parent")
     parser.add_argument("--seeds", type=int, default=5, help="trainings of each network (5)")
     parser.add_argument("--workers", type=int, default=2, help="processes (2)")
     parser.add_argument("--rival", type=Path, nargs="+", default=[], help="checkpoints of rivals")
@@ -257,14 +229,7 @@ def parse_arguments() -> argparse.Namespace:
         metavar="PX",
         help="compare with Torch-Pruning, at the parent's resolution by default",
     )
-    parser.add_argument(
-        "--embedded", action="store_true", help="search on the embedded photos first"
-    )
-    parser.add_argument("--minutes", type=float, default=20, help="of --embedded, about (20)")
-    parser.add_argument("--device", default="cpu", help="of --embedded (cpu)")
     given = parser.parse_args()
-    if (given.run is None) == (not given.embedded):
-        parser.error("give the folder of a run, or --embedded")
     if given.seeds < 1 or given.workers < 1:
         parser.error("--seeds and --workers must be at least 1")
     return given
@@ -306,7 +271,7 @@ def options_of(given: argparse.Namespace, opened: Opened) -> Options:
 
 def main() -> None:
     given = parse_arguments()
-    run = embedded_run(given.minutes, device=given.device) if given.embedded else given.run
+    run: Path = given.run
     try:
         opened = open_finished(run)
         folder = run / "compare" / ("" if given.trial is None else f"trial-{given.trial}")

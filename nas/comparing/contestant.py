@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from nas.atomic_files import read_json, write_whole
 from nas.engine.folder.run_folder import RunFolder
+from nas.training.recipe import Recipe
 from search_spaces import ArchSpec
 from search_spaces.spec import from_dict, to_dict
 
@@ -30,6 +31,8 @@ class Contestant:
         new_classes: Whether what scores the classes is drawn anew, for each seed another.
         inherited: Whether the weights are those of a wider or deeper network, or of larger images, whose
             batch norm statistics do not fit.
+        first: Recipe by which it is fine-tuned before its training proper, without the teacher; None if it
+            is not.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Contestant:
     start: Checkpoint | None = None
     new_classes: bool = False
     inherited: bool = False
+    first: Recipe | None = None
 
 
 def keep_contestants(folder: RunFolder, contestants: Sequence[Contestant]) -> None:
@@ -55,6 +59,7 @@ def keep_contestants(folder: RunFolder, contestants: Sequence[Contestant]) -> No
             "start": one.start is not None,
             "new_classes": one.new_classes,
             "inherited": one.inherited,
+            "first": one.first and one.first.model_dump(mode="json"),
         }
         for one in contestants
     ]
@@ -75,6 +80,7 @@ def read_contestants(folder: RunFolder) -> tuple[Contestant, ...]:
             load_checkpoint(_start(folder, place)) if entry["start"] else None,
             new_classes=entry["new_classes"],
             inherited=entry["inherited"],
+            first=Recipe.model_validate(entry["first"]) if entry.get("first") else None,
         )
         for place, entry in enumerate(read_json(path))
     )

@@ -16,11 +16,13 @@ from latency import (
     Paced,
     Timing,
 )
+from latency.measuring.energy import energies_of
 from nas.atomic_files import read_json, write_whole
 from nas.comparing.contestant import Contestant
 from nas.engine.folder.run_folder import RunFolder
 from nas.engine.runner import stops_if_lost
 from nas.engine.watching import RunWatcher
+from nas.statistics.confidence_intervals import mean_with_interval
 from search_spaces import ArchSpec, InputError
 
 FILE = "latencies.json"
@@ -39,6 +41,9 @@ class Read:
         of_first: Median ratio to the first network in the same rounds.
         of_first_ci95: Its 95% interval over rounds.
         problems: Disturbances while it was measured.
+        energy_mj: Energy of an inference in millijoules above the idle machine's; None if the system does
+            not tell.
+        energy_half: Half of its 95% interval (Student's t).
     """
 
     ms: float
@@ -46,6 +51,8 @@ class Read:
     of_first: float
     of_first_ci95: tuple[float, float]
     problems: tuple[str, ...] = ()
+    energy_mj: float | None = None
+    energy_half: float | None = None
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
@@ -114,11 +121,20 @@ def read_together(
         return _one_by_one(source, specs)
     models = [plain.runtime.export(spec) for spec in specs]
     readings = plain.with_timing(LONGER).measure(models, names=names)
+    energies = energies_of(plain.runtime, models)
     reads = []
-    for reading in readings:
+    for place, reading in enumerate(readings):
         latency, ratio = reading.latency, reading.over(readings[0])
+        energy = (None, None) if energies is None else mean_with_interval(energies[place])
         reads.append(
-            Read(latency.median_ms, latency.ci95_ms, ratio.value, ratio.ci95, latency.problems)
+            Read(
+                latency.median_ms,
+                latency.ci95_ms,
+                ratio.value,
+                ratio.ci95,
+                latency.problems,
+                *energy,
+            )
         )
     return reads
 

@@ -30,6 +30,7 @@ def headings(comparison: Comparison) -> list[str]:
     for place, _ in enumerate(comparison.devices):
         which = "" if len(comparison.devices) == 1 else f" ({place + 1})"
         timed += [f"ms{which}", f"ratio{which}"]
+        timed += [f"mJ{which}"] if _has_energy(comparison.rows[0], place) else []
     titles = ["network", "weights", "px", "params", "MAdds", *timed]
     return [*titles, f"test {comparison.metric}", "difference"]
 
@@ -95,6 +96,11 @@ def _record(comparison: Comparison, place: int) -> dict[str, object]:
         low, high = read.ci95_ms
         record |= {f"ms_{number}": read.ms, f"ms_low_{number}": low, f"ms_high_{number}": high}
         record[f"of_first_{number}"] = read.of_first
+        if read.energy_mj is not None:
+            record |= {
+                f"mj_{number}": read.energy_mj,
+                f"mj_half_interval_{number}": read.energy_half,
+            }
     return record | {
         "seeds": len(row.evidence),
         "test_percent": mean,
@@ -108,14 +114,24 @@ def _record(comparison: Comparison, place: int) -> dict[str, object]:
     }
 
 
+def _has_energy(row: Row, device: int) -> bool:
+    return row.latencies[device].energy_mj is not None
+
+
 def _latency(read: Read, *, brief: bool) -> list[str]:
+    energy = []
+    if read.energy_mj is not None:
+        half = "" if read.energy_half is None or brief else f" ± {read.energy_half:.2g}"
+        energy = [f"{three_digits(read.energy_mj)}{half}"]
     if brief:
-        return [three_digits(read.ms) + ("?" if read.problems else ""), f"{read.of_first:.2f}"]
+        ratio = f"{read.of_first:.2f}"
+        return [three_digits(read.ms) + ("?" if read.problems else ""), ratio, *energy]
     low, high = read.of_first_ci95
     span = f" ({low:.2f} to {high:.2f})" if low < high else ""
     return [
         three_digits(read.ms) + (" (unstable)" if read.problems else ""),
         f"{read.of_first:.2f}{span}",
+        *energy,
     ]
 
 

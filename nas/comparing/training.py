@@ -42,7 +42,7 @@ class CompareTraining:
         import torch
 
         from nas.checkpoints.checkpoint import checkpoint_bytes
-        from nas.checkpoints.retrain import fit
+        from nas.checkpoints.retrain import FitOptions, fine_tuned, fit
         from nas.checkpoints.teachers import teacher_of
         from nas.comparing.trainings import Training
         from nas.training.machine.device import worker_device
@@ -56,18 +56,13 @@ class CompareTraining:
             start = start.with_classes(start.usage.classes, generator=drawn)
         classes = data.classes if start is None else start.usage.classes
         taught = self.teacher and teacher_of(self.teacher[0], classes, self.teacher[1])
+        how = FitOptions(seed=job.seed, device=device, share=self.share)
         try:
-            done = fit(
-                contestant.spec,
-                start,
-                data,
-                job.recipe,
-                seed=job.seed,
-                teacher=taught,
-                device=device,
-                share=self.share,
-                new_statistics=True,  # those of a wider network, or of larger images, do not fit
-            )
+            if start is not None and contestant.first is not None:
+                start = fine_tuned(start, data, contestant.first, **how)
+            # The statistics of a wider network, or of larger images, do not fit.
+            how |= FitOptions(teacher=taught, new_statistics=True)
+            done = fit(contestant.spec, start, data, job.recipe, **how)
         except Diverged as error:
             return Outcome(None, f"diverged: {error}")
         result = done.result

@@ -112,8 +112,10 @@ def key_of(
         device: `cpu` or `cuda`, which may train in half precision.
     """
     start = contestant.start
+    first = {} if contestant.first is None else {"first": contestant.first.model_dump(mode="json")}
     return _digest(
-        {
+        first
+        | {
             "version": VERSION,
             "network": contestant.spec.fingerprint,
             "start": start and [weights_digest(start.weights), asdict(start.usage)],

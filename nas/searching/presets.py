@@ -80,7 +80,7 @@ def _from_parent(preset: str, task: str) -> dict[str, Any]:
     }
     if preset != "quick":
         return settings
-    quick = _merge(settings | {"resolution": of_task.quick.px}, _QUICK_FROM_PARENT)
+    quick = merged(settings | {"resolution": of_task.quick.px}, _QUICK_FROM_PARENT)
     quick["parent"]["recipe"]["epochs"] = of_task.quick.parent_epochs
     quick["finals"]["recipe"]["epochs"] = of_task.quick.final_epochs
     return quick
@@ -89,7 +89,7 @@ def _from_parent(preset: str, task: str) -> dict[str, Any]:
 def _from_scratch(preset: str, task: str) -> dict[str, Any]:
     """Return the settings of a preset in a search from scratch, with the recipe of the task."""
     recipe = read_recipe(task_of(task).usual.from_scratch).model_dump(mode="json")
-    return _merge({"preset": preset, "recipe": recipe}, PRESETS[preset])
+    return merged({"preset": preset, "recipe": recipe}, PRESETS[preset])
 
 
 def _task_in(own: Mapping[str, Any], overrides: Mapping[str, Any]) -> str:
@@ -149,15 +149,15 @@ def make_config(
         _require_effect(settings, task, where=where)
     given = _from_scratch(preset, task)
     if own.get("parent") or given_parent:
-        given = _merge(given, _from_parent(preset, task))
+        given = merged(given, _from_parent(preset, task))
     if file is not None:
-        given = _merge(given, own)
+        given = merged(given, own)
         # Checked by itself, so that the file is not blamed for later errors.
         path = given_parent.get("path") or "?"
-        checked = _merge(given, {"parent": {"path": path}}) if given_parent else given
+        checked = merged(given, {"parent": {"path": path}}) if given_parent else given
         parse_config(checked, where=str(file))
     if overrides:
-        given = _merge(given, _layer(overrides, where="settings"))
+        given = merged(given, _layer(overrides, where="settings"))
     return parse_config(given, where="settings")
 
 
@@ -179,24 +179,24 @@ def _is_another(old: object, new: object) -> bool:
     return None not in names and names[0] != names[1]
 
 
-def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Return `base` overridden by the keys of `over`, merging nested mappings.
 
-    >>> _merge({"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"c": 4}})
+    >>> merged({"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"c": 4}})
     {'a': 1, 'b': {'c': 4, 'd': 3}}
-    >>> _merge({"schedule": {"name": "cosine", "final": 0.1}}, {"schedule": {"name": "constant"}})
+    >>> merged({"schedule": {"name": "cosine", "final": 0.1}}, {"schedule": {"name": "constant"}})
     {'schedule': {'name': 'constant'}}
     """
-    merged = dict(base)
+    found = dict(base)
     for key, value in over.items():
-        old = merged.get(key)
+        old = found.get(key)
         if key in NAMED and isinstance(old, str) and isinstance(value, Mapping):
             old = {"name": old}
         if key in ("controller", *NAMED) and _is_another(old, value):
-            merged[key] = value  # the options of another one do not apply
+            found[key] = value  # the options of another one do not apply
         elif isinstance(old, Mapping) and isinstance(value, Mapping) and key != "device":
             replaced = _LENGTHS if _LENGTHS & set(value) else frozenset()
-            merged[key] = _merge({k: v for k, v in old.items() if k not in replaced}, value)
+            found[key] = merged({k: v for k, v in old.items() if k not in replaced}, value)
         else:
-            merged[key] = value
-    return merged
+            found[key] = value
+    return found

@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nas.cli.compare.options import AblateOptions, CompareOptions, ComparisonOptions
+from nas.ablating.network_lists import NetworkAblation
 from nas.cli.search.head import with_head_for
 from nas.cli.specs import is_reference, of_run, open_spec, stem
 from nas.cli.trained import network_name, open_trained
-from nas.comparing.ablation import NAMES, read_ablation
 from nas.comparing.contestant import Contestant
 from nas.engine.folder.run_folder import RunFolder
 from nas.engine.job import RIVAL
@@ -19,6 +18,7 @@ from nas.searching.from_parent.rivals import read_standing
 from nas.searching.results.stored_result import read_result
 from nas.tasks import CLASSIFY, task_of_spec
 from nas.tasks.heads import headed
+from nas.training.recipe import Recipe
 from search_spaces import ArchSpec, InputError
 from search_spaces.spec import load
 
@@ -43,6 +43,7 @@ class Named:
         start: Its trained weights; None trains from scratch.
         inherited: See `Contestant.inherited`.
         file: The file of its weights, next to which its run says which images it knows; None without one.
+        first: Recipe by which a network without the data's classes is fine-tuned first, if any.
     """
 
     name: str
@@ -52,18 +53,7 @@ class Named:
     start: Checkpoint | None = None
     inherited: bool = False
     file: Path | None = None
-
-
-def open_networks(what: ComparisonOptions) -> list[Named]:
-    """Open the networks of a comparison or an ablation.
-
-    Raises:
-        InputError: One cannot be opened.
-    """
-    if isinstance(what, AblateOptions):
-        return open_ablation(what.ablation, px=what.resolution)
-    assert isinstance(what, CompareOptions)
-    return open_named(what.networks or (), px=what.resolution)
+    first: Recipe | None = None
 
 
 def open_named(names: Sequence[str], *, px: int | None) -> list[Named]:
@@ -116,19 +106,17 @@ def _of_run(run: Path, given: str) -> Named:
     return Named(name, given, start.spec, start.spec.resolution, start, file=of_run(given, ".pt"))
 
 
-def open_ablation(source: str | None, *, px: int | None) -> list[Named]:
+def of_ablation(ablation: NetworkAblation, folder: Path, *, px: int | None) -> list[Named]:
     """Open the networks of an ablation.
 
     Args:
-        source: Its name or file.
+        ablation: The ablation.
+        folder: That of its file.
         px: Side of the images of networks that have none of their own; None takes the images' own.
 
     Raises:
-        InputError: There is no such ablation, or one of its networks cannot be made.
+        InputError: One of the networks cannot be made.
     """
-    if source is None:
-        raise InputError(f"give an ablation: {', '.join(NAMES)}, or a YAML file like theirs")
-    ablation, folder = read_ablation(source)
     return [
         Named(one.title, one.network, one.spec(folder), one.px(folder, px))
         for one in ablation.networks
@@ -202,4 +190,11 @@ def contestant(
     known = fits_classes(start, read(px))
     if not known:
         start = start.with_classes(source.classes)
-    return Contestant(one.name, start.spec, start, new_classes=not known, inherited=one.inherited)
+    return Contestant(
+        one.name,
+        start.spec,
+        start,
+        new_classes=not known,
+        inherited=one.inherited,
+        first=None if known else one.first,
+    )

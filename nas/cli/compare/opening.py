@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +18,6 @@ from nas.cli.compare.options import Asked
 from nas.cli.compare.settings import (
     checked_config,
     common_crop,
-    settings_of,
     used_recipes,
 )
 from nas.cli.images import find_images, read_images
@@ -57,11 +56,13 @@ class Images:
         source: The images.
         recipes: The recipes that they are read for.
         console: Shows progress.
+        sides: Sides of the images of all networks, which share the memory for images.
     """
 
     source: ImageSource
     recipes: Sequence[Recipe]
     console: Console
+    sides: Collection[int] = ()
     read: dict[int, Dataset] = field(default_factory=dict)
 
     def __call__(self, px: int) -> Dataset:
@@ -74,7 +75,10 @@ class Images:
             task = task_of(self.source.task)
             how = max(self.recipes, key=lambda recipe: task.stored_px(recipe, px))
             size = max(recipe.batch_size for recipe in self.recipes)
-            self.read[px] = read_images(self.source, px, self.console, batch_size=size, how=how)
+            beside = tuple(sorted({*self.sides} - {px}))
+            self.read[px] = read_images(
+                self.source, px, self.console, batch_size=size, beside_px=beside, how=how
+            )
         return self.read[px]
 
 
@@ -112,27 +116,29 @@ class Comparing:
         return folder
 
 
-def begin(named: Sequence[Named], asked: Asked, *, console: Console) -> Comparing:
+def begin(
+    named: Sequence[Named], config: CompareConfig, asked: Asked, *, console: Console
+) -> Comparing:
     """Open the inputs of a new comparison of some networks.
 
     Raises:
         InputError: An option is invalid, an input cannot be opened, or two do not fit together.
     """
     what, run = asked.what, asked.run
-    if what.data is None:
-        raise InputError("give --data with a folder of annotated images, or a data set's name")
     if run.run_name is not None:
         check_new(run.runs, run.run_name)
     if not run.dry_run:
         require_writable(run.runs)
-    config = settings_of(named, asked, what.data)
-    sources = _opened(config.devices)
+    sources = open_sources(config.devices)
     taught = run_teacher(config.teacher, None)
     config, source = _found(named, config, console)
-    read = Images(source, used_recipes(named, config), console)
+    sides = {one.px or source.default_px() for one in named}
+    read = Images(source, used_recipes(named, config), console, sides)
     every = [contestant(one, source, read, head=asked.images.head) for one in named]
     if what.at_latency:
         every, sources = at_latency_of_first(every, sources, read, console)
+        if (now := {one.spec.resolution for one in every}) != sides:
+            read = replace(read, sides=now, read={})  # as a resumed comparison reads them
     images = {one.spec.resolution: read(one.spec.resolution) for one in every}
     if taught is not None:
         taught = replace(taught, checkpoint=with_names(taught.checkpoint, source.classes))
@@ -188,18 +194,24 @@ def resume(path: Path, schedule: ScheduleOptions, *, console: Console) -> Compar
     resumed = Resumed(folder)
     crop = common_crop(contestants, config)
     source = find_images(config.data, console, resumed=resumed, crop=crop)
-    read = Images(source, used_recipes(contestants, config), console)
+    sides = {one.spec.resolution for one in contestants}
+    read = Images(source, used_recipes(contestants, config), console, sides)
     images = {one.spec.resolution: read(one.spec.resolution) for one in contestants}
     teacher = None
     if config.teacher is not None:
         from nas.checkpoints.checkpoint import load_checkpoint  # imports torch
 
         teacher = RunTeacher(config.teacher, load_checkpoint(folder / COPY), is_kept=True)
-    sources = _opened(config.devices)
+    sources = open_sources(config.devices)
     return Comparing(config, contestants, images, sources, teacher, folder)
 
 
-def _opened(devices: Sequence[str]) -> tuple[LatencySource, ...]:
+def open_sources(devices: Sequence[str]) -> tuple[LatencySource, ...]:
+    """Open devices by the names that `--device` takes.
+
+    Raises:
+        InputError: There is no such device, or two are the same.
+    """
     sources = tuple(open_device(device) for device in devices)
     require_distinct(sources)
     return tuple(source if source.device.estimate else Cached(source) for source in sources)

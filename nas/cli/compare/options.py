@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -87,22 +88,40 @@ class CompareOptions(ComparisonOptions):
         list[str] | None,
         typer.Argument(
             help="Two or more: a run, a seed.pt, published weights, a .yaml spec, or a reference's name. "
-            "All are compared with the first.",
+            "All are compared with the first. Or one finished search from a parent, which is compared "
+            "with its rivals.",
             show_default=False,
         ),
     ] = None
+    as_searched: Annotated[
+        bool,
+        typer.Option(
+            "--as-searched",
+            help="Train all as the first network's search from a parent did, and compare with its rivals, "
+            "too. Implied if that is the only network.",
+        ),
+    ] = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class AblateOptions(ComparisonOptions):
-    """Which ablation to run, on which images and devices."""
+    """Which ablation to run, on which images and devices; the last six apply to searches only."""
 
     ablation: Annotated[
         str | None,
         typer.Argument(
             metavar="NAME|FILE",
-            help="components, kernels, multipliers, nonlinearities, or a YAML file like those.",
+            help="Of networks: components, kernels, multipliers, nonlinearities. Of searches: controllers, "
+            "rewards. Or a YAML file like those.",
             show_default=False,
+        ),
+    ] = None
+    device: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DEVICE[=MS]",
+            help="Where latency is measured; may be repeated. cpu=8 sets a search's target too. Default: "
+            "cpu.",
         ),
     ] = None
     resolution: Annotated[
@@ -112,6 +131,29 @@ class AblateOptions(ComparisonOptions):
             help="Side in pixels of the networks whose entry has none; default: the images' own.",
         ),
     ] = None
+    preset: Annotated[
+        str | None, typer.Option(help="Searches: quick or standard, as of nas-search.")
+    ] = None
+    config: Annotated[
+        Path | None, typer.Option(help="Searches: YAML file with settings, as of nas-search.")
+    ] = None
+    trials: Annotated[int | None, typer.Option(help="Searches: candidates of each.")] = None
+    target_ms: Annotated[
+        float | None, typer.Option(help="Searches: target latency in ms on one device.")
+    ] = None
+    parent: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE|RUN|NAME",
+            help="Searches: trained network whose sub-networks are searched; default: mobilenet_v2.",
+        ),
+    ] = None
+    from_scratch: Annotated[
+        bool,
+        typer.Option(
+            "--from-scratch", help="Searches: begin from new weights, in MnasNet's space."
+        ),
+    ] = False
 
 
 @dataclass(frozen=True, kw_only=True)

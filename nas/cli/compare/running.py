@@ -13,6 +13,7 @@ from nas.cli.compare.opening import Comparing
 from nas.cli.errors import Failed
 from nas.cli.options.run import FolderOptions
 from nas.comparing.comparison import Comparison, verdict
+from nas.comparing.contestant import Contestant
 from nas.comparing.tables import cells, headings
 from nas.display.compare_view import CompareView
 from nas.display.output import command, listed, print_json, results
@@ -22,7 +23,7 @@ from nas.engine.runner import RunStoppedError
 from nas.formatting import counted, duration
 from nas.run_compare import CARD, NETWORK, RESULTS, compare
 from nas.tasks import task_of
-from nas.training.speed import training_speed
+from nas.training.speed import teacher_speed, training_speed
 from search_spaces import InputError
 from search_spaces.shell import quoted
 
@@ -92,16 +93,27 @@ def announce(job: Comparing, console: Console) -> dict[str, Any]:
 
 
 def _seconds(job: Comparing, each: int) -> float:
-    """Return how long all trainings take."""
-    config, seconds = job.config, 0.0
-    for one in job.contestants:
-        recipe = config.from_scratch if one.start is None else config.finetune
-        px = one.spec.resolution
-        rate = training_speed(one.spec, recipe, px=px, threads=config.schedule.cpus_per_trial)
-        images = recipe.total_steps(len(job.images[px].train)) * recipe.batch_size
-        tested = (len(job.images[px].val) + len(job.images[px].test)) / 3  # a third of a step
-        seconds += each * (images + tested) / rate
-    return seconds / config.schedule.at_once
+    """Return how long all trainings take, as many for each network."""
+    every = sum(_training_s(job, one) for one in job.contestants)
+    return each * every / job.config.schedule.at_once
+
+
+def _training_s(job: Comparing, one: Contestant) -> float:
+    """Return how long one training of a network takes, and its evaluation."""
+    config, px = job.config, one.spec.resolution
+    data, threads = job.images[px], config.schedule.cpus_per_trial
+    recipe = config.from_scratch if one.start is None else config.finetune
+    rate = training_speed(one.spec, recipe, px=px, threads=threads)
+    taught = recipe.total_steps(len(data.train)) * recipe.batch_size
+    tested = (len(data.val) + len(data.test)) / 3  # a third of a step
+    seconds = (taught + tested) / rate
+    if one.first is not None:
+        seconds += one.first.total_steps(len(data.train)) * one.first.batch_size / rate
+    if job.teacher is not None:
+        teacher = job.teacher.teacher(data.classes)
+        size = recipe.batch_size
+        seconds += taught / teacher_speed(teacher, px=px, batch_size=size, threads=threads)
+    return seconds
 
 
 def _compared(job: Comparing, folder: RunFolder, console: Console) -> Comparison:

@@ -23,12 +23,15 @@ from search_spaces.errors import first_problem
 OPTIONS = {"first_seed": "random-seed", "devices": "device"}
 
 
-def settings_of(named: Sequence[Named], asked: Asked, data: str) -> CompareConfig:
+def settings_of(named: Sequence[Named], asked: Asked) -> CompareConfig:
     """Return the settings, checked; transparent images have the background of the first trained network.
 
     Raises:
-        InputError: One is invalid, or this machine lacks what they need.
+        InputError: One is invalid or missing, or this machine lacks what they need.
     """
+    data = asked.what.data
+    if data is None:
+        raise InputError("give --data with a folder of annotated images, or a data set's name")
     recipe, wanted = asked.recipe, data_config(data, **asked.images.settings())
     first = next((one.start for one in named if one.start is not None), None)
     if first is not None:
@@ -75,11 +78,12 @@ def _recipes(recipe: CompareRecipeOptions, task: str) -> tuple[Recipe, Recipe]:
 
 def used_recipes(every: Sequence[Named | Contestant], config: CompareConfig) -> list[Recipe]:
     """Return the recipes that some of the networks are trained by."""
-    return [
+    used = [
         recipe
         for recipe, new in ((config.finetune, False), (config.from_scratch, True))
         if any((one.start is None) is new for one in every)
     ]
+    return used + [one.first for one in every if one.first is not None]
 
 
 def common_crop(every: Sequence[Named | Contestant], config: CompareConfig) -> float:

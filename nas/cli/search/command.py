@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from nas.cli.options.groups import given, with_groups
+from nas.cli.options.groups import with_groups
 from nas.cli.options.schedule import ScheduleOptions
 from nas.cli.options.task import HeadOptions
 from nas.cli.search.options import (
@@ -16,6 +16,7 @@ from nas.cli.search.options import (
     ProcedureOptions,
     SearchRunOptions,
     TargetOptions,
+    search_overrides,
 )
 from nas.cli.typed import options_typed
 from nas.display.output import messages
@@ -35,9 +36,7 @@ def search(
     """Search a space for the most accurate network within a latency target on a device."""
     procedure.require_one_end()
     run.require_resumed()
-    overrides = target.settings() | procedure.settings()
-    data = overrides.get("data", {}) | images.settings()
-    overrides |= given(data=data, head=images.head, schedule=schedule.settings())
+    overrides = search_overrides(target, procedure, images, schedule)
     if run.resume is not None:
         _require_changeable(options_typed(context))
     console, began_s = messages(), time.monotonic()

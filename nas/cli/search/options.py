@@ -10,6 +10,8 @@ import typer
 
 from nas.cli.options.groups import OptionGroup, given
 from nas.cli.options.run import RunOptions
+from nas.cli.options.schedule import ScheduleOptions
+from nas.cli.options.task import HeadOptions
 from nas.cli.teachers import TeacherWeightOption, TemperatureOption, checked_teacher
 from nas.formatting import seconds
 from search_spaces import InputError
@@ -317,3 +319,19 @@ MAY_CHANGE = frozenset(
     ]
 )
 """Options that can be combined with `--resume`."""
+
+
+def search_overrides(
+    target: TargetOptions,
+    procedure: ProcedureOptions,
+    images: HeadOptions,
+    schedule: ScheduleOptions,
+) -> dict[str, Any]:
+    """Return the settings that options change, for `nas.searching.presets.make_config`.
+
+    Raises:
+        InputError: Two options exclude each other, or a value is invalid.
+    """
+    settings = target.settings() | procedure.settings()
+    data = settings.get("data", {}) | images.settings()
+    return settings | given(data=data, head=images.head, schedule=schedule.settings())

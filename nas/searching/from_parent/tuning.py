@@ -86,7 +86,8 @@ def tuned_parent(
             seed=seed,
             device=device,
             keeper=keeper,
-            evaluate_every=recipe.epoch_steps(len(data.train)),
+            # Only patience needs a look at each epoch, which takes long for boxes and masks.
+            evaluate_every=recipe.patience and recipe.epoch_steps(len(data.train)),
             on_progress=on_progress,
         )
     except (BatchTooLarge, Diverged) as error:

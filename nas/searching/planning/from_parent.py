@@ -112,9 +112,21 @@ def cost_from_parent(
         latency_s=measured * sum(span.measured_s for span in spans),
         start_s=0.0 if config.schedule.workers == 0 else STARTING_S,
         rivals_s=max(rivals_s / workers, final_s) + narrowing_s,
-        # In this process, on all cores: nearly as fast as several trials at once.
-        parent_s=tuned_images * pace.parent_s * threads / usable_cores(),
+        parent_s=_tuning_s(parent, config, tuned_images) if tunes else 0.0,
     )
+
+
+def _tuning_s(parent: ArchSpec, config: SearchConfig, images: int) -> float:
+    """Return how long the parent and that of trials are fine-tuned, in this process and on all cores.
+
+    Args:
+        parent: The parent, at the largest resolution.
+        config: The search.
+        images: Images seen by both, repeats included.
+    """
+    assert config.parent is not None
+    px, cores = parent.resolution, usable_cores()
+    return images / training_speed(parent, config.parent.recipe, px=px, threads=cores)
 
 
 @dataclass(frozen=True)

@@ -188,4 +188,4 @@ def test_an_ablation_is_a_list_of_networks(place, monkeypatch, capsys):
 def test_an_unknown_ablation_lists_those_that_there_are(place, monkeypatch, capsys, arguments):
     status, _, err = run(monkeypatch, capsys, "ablate", *arguments, "--data", "photos")
     assert status == 2
-    assert "components, kernels, multipliers, nonlinearities" in err
+    assert "components, controllers, kernels, multipliers, nonlinearities, rewards" in err

@@ -1,6 +1,6 @@
 import pytest
 
-from nas.comparing.changes import NUMBERED, PLAIN, changed
+from nas.ablating.changes import NUMBERED, PLAIN, changed
 from search_spaces import REFERENCES, InputError, count
 from search_spaces.widths import make_divisible
 

@@ -1,11 +1,13 @@
 import pytest
 
-from nas.comparing.ablation import NAMES, read_ablation
+from nas.ablating.reading import NAMES, read_ablation
 from search_spaces import InputError, count
 from search_spaces.spec import to_yaml
 
+NETWORKS = ("components", "kernels", "multipliers", "nonlinearities")
 
-@pytest.mark.parametrize("name", NAMES)
+
+@pytest.mark.parametrize("name", NETWORKS)
 def test_the_papers_ablations_are_networks_that_differ(name):
     ablation, folder = read_ablation(name)
     specs = [(one.spec(folder), one.resolution) for one in ablation.networks]
@@ -14,8 +16,8 @@ def test_the_papers_ablations_are_networks_that_differ(name):
     assert len({one.title for one in ablation.networks}) == len(specs)
 
 
-def test_there_are_the_papers_four():
-    assert NAMES == ("components", "kernels", "multipliers", "nonlinearities")
+def test_there_are_ablations_of_networks_and_of_searches():
+    assert (*NETWORKS[:1], "controllers", *NETWORKS[1:], "rewards") == NAMES
 
 
 def test_multipliers_have_all_widths_and_sizes_of_both_networks():
@@ -52,7 +54,7 @@ def test_a_copy_can_be_changed(tmp_path):
             "about: a\nnetworks: [{network: mobilenet_v2}, {network: mobilenet_v1, width: 0}]\n",
             "width",
         ),
-        ("[1, 2]\n", "expected about and networks, got list"),
+        ("[1, 2]\n", "expected about, and networks or searches, got list"),
     ],
 )
 def test_a_wrong_file_is_refused(tmp_path, content, message):

@@ -1,4 +1,4 @@
-"""Ablations: lists of networks that differ in one thing each, in a file that can be copied and changed.
+"""Ablations of networks: lists of networks that differ in one thing each.
 
     about: Nonlinearities of MobileNetV3-Large (table 5)
     networks:
@@ -11,22 +11,16 @@ The first network is the one that the others are compared with.
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, model_validator
 
-from nas.comparing.changes import changed
+from nas.ablating.changes import changed
 from nas.schema import SETTINGS, Positive
 from search_spaces import REFERENCES, ArchSpec, InputError
-from search_spaces.errors import first_problem
 from search_spaces.nearest import did_you_mean
-from search_spaces.spec import load, read_yaml
-
-FOLDER = Path(str(resources.files("nas.comparing"))) / "ablations"
-
-NAMES = tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
+from search_spaces.spec import load
 
 
 class Variant(BaseModel):
@@ -37,7 +31,7 @@ class Variant(BaseModel):
         name: What it is called; by default what it is made of.
         width: Width multiplier of a reference.
         resolution: Side of its images in pixels; None leaves it to the command.
-        changes: See `nas.comparing.changes`.
+        changes: See `nas.ablating.changes`.
     """
 
     model_config = SETTINGS
@@ -93,7 +87,7 @@ class Variant(BaseModel):
         return spec
 
 
-class Ablation(BaseModel):
+class NetworkAblation(BaseModel):
     """A list of networks to compare.
 
     Attributes:
@@ -112,28 +106,3 @@ class Ablation(BaseModel):
         if twice := [title for title in titles if titles.count(title) > 1]:
             raise ValueError(f"two networks are called {twice[0]!r}: give them names")
         return self
-
-
-def read_ablation(source: str) -> tuple[Ablation, Path]:
-    """Read an ablation; return it, and the folder of its file.
-
-    Args:
-        source: One of `NAMES`, or a YAML file.
-
-    Raises:
-        InputError: Neither a name nor a file, or the file is invalid.
-    """
-    path = FOLDER / f"{source}.yaml" if source in NAMES else Path(source)
-    if not path.is_file():
-        raise InputError(
-            f"no ablation {source!r}, and no such file: there are {', '.join(NAMES)}"
-            f"{did_you_mean(source, NAMES)}"
-        )
-    content = read_yaml(path)
-    if not isinstance(content, dict):
-        kind = type(content).__name__
-        raise InputError(f"{path}: expected about and networks, got {kind}")
-    try:
-        return Ablation.model_validate(content), path.parent
-    except ValidationError as error:
-        raise InputError(f"{path}: {first_problem(error)}") from error
