@@ -198,7 +198,8 @@ class _Sizing:
             InputError: It is over the target at every resolution, or a device refuses it.
         """
         fitting = [px for px in self.sides if px % total_stride(spec) == 0]
-        sized = [replace(spec, resolution=px) for px in fitting]
+        head = replace(spec.head, classes=self.parent.head.classes)
+        sized = [replace(spec, head=head, resolution=px) for px in fitting]
         try:
             reads = [read_together(source, [self.parent, *sized]) for source in self.sources]
         except MeasurementError as error:
