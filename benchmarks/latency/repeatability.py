@@ -4,21 +4,25 @@
 
 Our interleaved measurement is compared with the usual way in the same run: the mean of 50 runs of one
 network after the mean of 50 of the other, by wall clock. Reported is the coefficient of variation of the
-ratio and of the milliseconds, for both.
+ratio and of the milliseconds, for both; half of our intervals of the ratio; and how many of these intervals
+hold the median ratio of the idle machine.
 """
 
 import argparse
 import multiprocessing
 import os
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 
 from latency import Measured, Timing
+from latency.measuring.anchor import AnchorRecord
 from latency.runtimes.onnx_runtime import OnnxRuntime
 from search_spaces import REFERENCES
 
-PAIR = ("mobilenet_v3_large", "mobilenet_v2")
+PAIR = ("mobilenet_v3_large", "mobilenet_v3_small")
 
 
 def busy() -> None:
@@ -45,22 +49,40 @@ def variation(values: list[float]) -> str:
     return f"{100 * np.std(values, ddof=1) / np.mean(values):.2f}%"
 
 
-def repeat(source: Measured, models: list[bytes], repeats: int) -> None:
-    """Print a row: repeat both ways of measuring."""
+def repeat(source: Measured, models: list[bytes], repeats: int, idle: float | None = None) -> float:
+    """Print a row: repeat both ways of measuring; return our median ratio.
+
+    Args:
+        source: Measures.
+        models: The two networks.
+        repeats: Number of measurements.
+        idle: The median ratio of the idle machine; None if it is idle now.
+    """
     ours, theirs, ours_ms, theirs_ms, unstable = [], [], [], [], 0
+    intervals = []
     for _ in range(repeats):
         first, second = source.measure(models)
-        ours.append(first.over(second).value)
+        ratio = first.over(second)
+        ours.append(ratio.value)
+        intervals.append(ratio.ci95)
         ours_ms.append(first.latency.median_ms)
         unstable += not first.latency.stable
         one, two = naive(models, source.runtime)  # type: ignore[arg-type]
         theirs.append(one / two)
         theirs_ms.append(one)
-    print(
-        f"| {np.mean(ours):.4f} | {variation(ours)} | {variation(theirs)} "
-        f"| {np.median(ours_ms):.3f} ms, {variation(ours_ms)} "
-        f"| {np.median(theirs_ms):.3f} ms, {variation(theirs_ms)} | {unstable} of {repeats} |"
+    true = float(np.median(ours)) if idle is None else idle
+    holding = sum(low <= true <= high for low, high in intervals)
+    half = np.median(
+        [(high - low) / 2 / value for (low, high), value in zip(intervals, ours, strict=True)]
     )
+    print(
+        f"| {np.mean(ours):.4f} | {half:.1%} | {holding} of {repeats} "
+        f"| {variation(ours)} | {variation(theirs)} "
+        f"| {np.median(ours_ms):.3f} ms, {variation(ours_ms)} "
+        f"| {np.median(theirs_ms):.3f} ms, {variation(theirs_ms)} | {unstable} of {repeats} |",
+        flush=True,
+    )
+    return true
 
 
 def main() -> None:
@@ -70,19 +92,23 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=20)
     repeats = parser.parse_args().repeats
     runtime = OnnxRuntime()
-    source = Measured(runtime, timing=Timing(retries=0))
+    record = AnchorRecord(Path(tempfile.mkdtemp()))
+    source = Measured(runtime, timing=Timing(retries=0), record=record)
     models = [runtime.export(REFERENCES[name]()) for name in PAIR]
     print(f"{runtime.device.name}: {PAIR[0]} over {PAIR[1]}, {repeats} repeats\n")
-    print("| load | ratio | its CV, ours | naive | milliseconds and CV, ours | naive | unstable |")
-    print("|---|---|---|---|---|---|---|")
+    print(
+        "| load | ratio | half interval | holds the idle ratio | its CV, ours | naive "
+        "| milliseconds and CV, ours | naive | unstable |"
+    )
+    print("|---" * 9 + "|")
     print("| none ", end="", flush=True)
-    repeat(source, models, repeats)
+    idle = repeat(source, models, repeats)
     others = [multiprocessing.Process(target=busy, daemon=True) for _ in range(os.cpu_count() or 1)]
     for other in others:
         other.start()
     time.sleep(1)
     print(f"| {len(others)} busy processes ", end="", flush=True)
-    repeat(source, models, repeats)
+    repeat(source, models, repeats, idle)
     for other in others:
         other.terminate()
 

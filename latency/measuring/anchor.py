@@ -6,6 +6,7 @@ It should always take the same time. If it is slower than its record, something 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from latency.measuring.atomic_json import write_json
@@ -13,9 +14,12 @@ from search_spaces.references import mobilenet_v3_small
 
 ANCHOR = mobilenet_v3_small()
 
+QUIET = 1.05
+"""Time of the anchor relative to its record, up to which the device is as quiet as it was then."""
+
 
 class AnchorRecord:
-    """The anchor's best median on each device, on disk.
+    """The anchor's best median on each device, and those of the probes in the same state, on disk.
 
     Args:
         folder: Folder of the records, one small file per device.
@@ -32,13 +36,36 @@ class AnchorRecord:
         except (OSError, ValueError, TypeError, KeyError):
             return None  # missing or damaged: the next measurement sets it
 
-    def update(self, fingerprint: str, median_ms: float) -> float:
-        """Lower the record if this median is smaller; return the record."""
+    def probes_ms(self, fingerprint: str) -> tuple[float, ...]:
+        """Return the probes' medians of when the anchor was fastest; none if they were not measured."""
+        try:
+            content = json.loads(self._path(fingerprint).read_text(encoding="utf-8"))
+            return tuple(map(float, content["probes_ms"]))
+        except (OSError, ValueError, TypeError, KeyError):
+            return ()
+
+    def update(self, fingerprint: str, median_ms: float, probes_ms: Sequence[float] = ()) -> float:
+        """Lower the record if this median is smaller; return the record.
+
+        Args:
+            fingerprint: The device's.
+            median_ms: The anchor's median.
+            probes_ms: Those of `latency.measuring.probes`, which are kept with it.
+        """
         best = self.best_ms(fingerprint)
         if best is not None and best <= median_ms:
+            is_quiet = median_ms <= QUIET * best
+            if is_quiet and len(probes_ms) > len(
+                self.probes_ms(fingerprint)
+            ):  # of an earlier version
+                self._write(fingerprint, best, probes_ms)
             return best
-        write_json(self._path(fingerprint), {"median_ms": median_ms})
+        self._write(fingerprint, median_ms, probes_ms)
         return median_ms
+
+    def _write(self, fingerprint: str, median_ms: float, probes_ms: Sequence[float]) -> None:
+        content = {"median_ms": median_ms, "probes_ms": [*probes_ms]}
+        write_json(self._path(fingerprint), content)
 
     def _path(self, fingerprint: str) -> Path:
         return self.folder / f"{fingerprint}.json"

@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from latency.measuring.anchor import ANCHOR, AnchorRecord
 from latency.measuring.cpu import pinned
 from latency.measuring.device_lock import exclusive_use
 from latency.measuring.interleave import interleave
+from latency.measuring.probes import PROBES, UNKNOWN, Slowdown
 from latency.measuring.runtime import Conditions, Loaded, Runtime
 from latency.measuring.source import Device, DeviceLostError, Latency, MeasurementError
 from latency.measuring.statistics import Blocks, Ratio, Timing, block_medians, ratio, summarize
@@ -28,22 +31,29 @@ class Reading:
         latency: Their summary.
         blocks: Run times in milliseconds.
         anchor: Run times of the anchor in the same rounds.
+        slowdown: That of anchors of different kinds meanwhile.
     """
 
     latency: Latency
     blocks: Blocks
     anchor: Blocks
+    slowdown: Slowdown = UNKNOWN
 
     def over(self, base: Reading) -> Ratio:
-        """Return the ratio of this network's latency to another's from the same measurement."""
-        return ratio(self.blocks, base.blocks)
+        """Return the ratio of this network's latency to another's from the same measurement.
+
+        Its interval is wider if the device was slowed unevenly; see `latency.measuring.probes`.
+        """
+        measured = ratio(self.blocks, base.blocks)
+        return replace(measured, ci95=self.slowdown.widened(measured.ci95))
 
 
 class Measured:
     """A latency source that measures on a runtime.
 
-    Networks are run in short blocks, interleaved with blocks of the anchor. A disturbed measurement is
-    repeated; if all are disturbed, the least disturbed is returned with its problems.
+    Networks are run in short blocks, interleaved with blocks of the anchor and, on this machine, of the
+    probes. A disturbed measurement is repeated; if all are disturbed, the least disturbed is returned with
+    its problems.
 
     Args:
         runtime: Runs networks on the device.
@@ -69,7 +79,7 @@ class Measured:
         self.runtime, self.timing = runtime, timing or Timing()
         self.record, self.on_reading, self.clock, self.sleep = record, on_reading, clock, sleep
         self.anchor = anchor
-        self._anchor: Loaded | None = None
+        self._anchors: list[Loaded] = []
 
     @property
     def device(self) -> Device:
@@ -79,7 +89,7 @@ class Measured:
     def with_timing(self, timing: Timing) -> Measured:
         """Return a source on the same device with other settings; its readings are not recorded."""
         other = self._like(timing=timing, anchor=self.anchor)
-        other._anchor = self._anchor
+        other._anchors = self._anchors
         return other
 
     def with_anchor(self, reference: ArchSpec) -> Measured:
@@ -141,14 +151,15 @@ class Measured:
 
     def close(self) -> None:
         """Remove the anchor from the device; the next measurement loads it again."""
-        if self._anchor is not None:
-            self._anchor.close()
-            self._anchor = None
+        while self._anchors:
+            self._anchors.pop().close()
 
     @contextmanager
     def _loaded(self, models: Sequence[bytes], names: Sequence[str]) -> Iterator[list[Loaded]]:
-        if self._anchor is None:
-            self._anchor = self.runtime.load(self.runtime.export(self.anchor))
+        if not self._anchors:  # the same list as that of `with_timing`
+            # What else runs here slows networks unevenly; on other devices nothing of ours runs.
+            specs = (self.anchor, *PROBES) if self.device.local else (self.anchor,)
+            self._anchors += [self.runtime.load(self.runtime.export(spec)) for spec in specs]
         with ExitStack() as held:
             networks: list[Loaded] = []
             for index, model in enumerate(models):
@@ -160,20 +171,24 @@ class Measured:
             yield networks
 
     def _measure_once(self, networks: Sequence[Loaded]) -> list[Reading]:
-        assert self._anchor is not None
         with pinned() if self.device.local else ExitStack():
             before = self.runtime.conditions()
-            *blocks, anchor = interleave(
-                [*networks, self._anchor], self.timing, watched=len(networks), clock=self.clock
+            blocks = interleave(
+                [*networks, *self._anchors], self.timing, watched=len(networks), clock=self.clock
             )
             after = self.runtime.conditions()  # at once: an idle core clocks down
-        problems = (*self._contention(anchor), *throttling(before, after))
-        return [self._reading(own, anchor, problems) for own in blocks]
+        own, (anchor, *probes) = blocks[: len(networks)], blocks[len(networks) :]
+        slowdown, found = self._slowdown(anchor, probes)
+        problems = (*found, *throttling(before, after))
+        return [self._reading(one, anchor, slowdown, problems) for one in own]
 
-    def _reading(self, own: Blocks, anchor: Blocks, problems: Sequence[str]) -> Reading:
+    def _reading(
+        self, own: Blocks, anchor: Blocks, slowdown: Slowdown, problems: Sequence[str]
+    ) -> Reading:
         latency = summarize(own, self.device, self.timing, problems=problems)
         pace_ms = latency.median_ms / ratio(own, anchor).value
-        return Reading(replace(latency, anchor_ms=pace_ms), own, anchor)
+        wide = slowdown.widened(latency.ci95_ms)
+        return Reading(replace(latency, ci95_ms=wide, anchor_ms=pace_ms), own, anchor, slowdown)
 
     @property
     def best_anchor_ms(self) -> float | None:
@@ -185,14 +200,22 @@ class Measured:
         own = "" if self.anchor == ANCHOR else f"-{self.anchor.fingerprint}"
         return self.device.fingerprint + own
 
-    def _contention(self, anchor: Blocks) -> Iterator[str]:
-        """Yield a problem if the anchor is slower than its record on this device."""
+    def _slowdown(self, anchor: Blocks, probes: Sequence[Blocks]) -> tuple[Slowdown, list[str]]:
+        """Return how the anchors are slowed compared with their record on this device, and the problems."""
         if self.record is None:
-            return
-        median = float(sorted(block_medians(anchor))[len(anchor) // 2])
-        best = self.record.update(self._anchor_key, median)
-        if median > self.timing.max_contention * best:
-            yield f"something else used the device: the anchor took {median / best:.2f} times its best"
+            return UNKNOWN, []
+        now_ms = [float(np.median(block_medians(blocks))) for blocks in (anchor, *probes)]
+        best = self.record.update(self._anchor_key, now_ms[0], now_ms[1:])
+        quiet_ms = (best, *self.record.probes_ms(self._anchor_key))
+        slowdown = Slowdown.between(quiet_ms, now_ms[: len(quiet_ms)])
+        problems, most = [], self.timing.max_contention
+        if slowdown.factors[0] > most:
+            problems.append(
+                f"something else used the device: the anchor took {slowdown.factors[0]:.2f} times its best"
+            )
+        if slowdown.unevenness > most:
+            problems.append(f"something else used the device: {slowdown}")
+        return slowdown, problems
 
 
 @dataclass(frozen=True)
