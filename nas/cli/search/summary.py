@@ -111,6 +111,9 @@ def conclude(
         console.print(f"How: {'; '.join(procedure(run))}.")
     console.print(f"{'the rest' if resumed else 'this'} took {duration(took_s)}")
     folder = result.folder.path
+    if result.verdict is not None and (folder / "config.yaml").is_file():
+        again = command(f"compare {quoted(folder)}")
+        console.print(f"{again} trains these networks with five seeds each", soft_wrap=True)
     best = quoted(folder / "best.yaml")
     files = (
         "best.yaml",
