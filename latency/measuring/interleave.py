@@ -29,8 +29,8 @@ def interleave(
     Args:
         networks: The networks.
         timing: Warm-up, block length and stopping rule.
-        watched: Number of leading networks that the stopping rule looks at; all by default. The others get
-            shorter blocks.
+        watched: Number of leading networks that the stopping rule looks at; all by default. The anchor and
+            the probes, which follow, get shorter blocks.
         seed: Seed of the order.
         clock: Returns seconds; an argument so that tests need no real time.
 
@@ -38,11 +38,10 @@ def interleave(
         The blocks of each network, run times in milliseconds; block k is from round k.
     """
     watched = len(networks) if watched is None else watched
+    shares = [1.0] * watched + [timing.anchor_share] + [timing.probe_share] * len(networks)
     runs = [
-        _runs_a_block(
-            network, timing, fraction=1.0 if index < watched else timing.anchor_share, clock=clock
-        )
-        for index, network in enumerate(networks)
+        _runs_a_block(network, timing, fraction=share, clock=clock)
+        for network, share in zip(networks, shares, strict=False)
     ]
     blocks: list[list[list[float]]] = [[] for _ in networks]
     shuffled = random.Random(seed)

@@ -30,7 +30,8 @@ class Timing:
         block_s: Minimum duration of a block.
         block_runs: Minimum number of runs in a block.
         most_runs: Maximum number of runs in one call while warming up.
-        anchor_share: Length of an anchor's block as a fraction of the others'.
+        anchor_share: Length of the anchor's block as a fraction of the others'.
+        probe_share: Same for a probe's block.
         min_blocks: Blocks before the measurement may stop for precision.
         max_s: Time per network after which it stops in any case, once it has `least_blocks`.
         least_blocks: Minimum number of blocks: an interval from fewer is meaningless.
@@ -51,6 +52,7 @@ class Timing:
     block_runs: int = 3
     most_runs: int = 64
     anchor_share: float = 1 / 3
+    probe_share: float = 1 / 8
     min_blocks: int = 8
     max_s: float = 1.0
     least_blocks: int = 5
