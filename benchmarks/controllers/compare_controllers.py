@@ -7,139 +7,33 @@
 Finished searches are stored in that file and not run again: choose another one when the code has changed.
 
 Without the folder only the synthetic tables are run (``controller_tables.py``). Controllers receive noisy
-readings and judged by true values. A sequence asked for twice counts twice. For noisy tables a second list
-shows the network that a search returns if it selects by the best reading, or by the surrogate's estimate.
+readings and are judged by true values (``searches.py``). For noisy tables a second list shows the network
+that a search returns if it selects by the best reading, or by the surrogate's estimate. The last column is
+the CPU time of asking and telling in a whole search; compare it with OMP_NUM_THREADS=1 set.
 The picture has a panel per table: the mean over seeds of the best true value so far, with its 95% interval.
 """
 
 import argparse
-import json
 import os
-import random
 import statistics
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
-from functools import cache
-from itertools import accumulate
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from benchmarks.controllers.controller_tables import MakeTable, Table, tables
-from benchmarks.controllers.peers import PEERS, make_peer
-from controllers import CONTROLLERS, Tokens
-from controllers.surrogate import fit
+from benchmarks.controllers.peers import PEERS
+from benchmarks.controllers.searches import (
+    CHOSEN,
+    MOST_TRIALS,
+    Found,
+    by_controller,
+    known_tables,
+    solve_all,
+    tasks_of,
+)
+from controllers import CONTROLLERS
 
 BUDGETS = (50, 100, 200)
-CHOSEN = BUDGETS[:2]  # where a search's own choice is reported too
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A sequence, its true value and the reading told to the controller."""
-
-    tokens: Tokens
-    true: float
-    reading: float
-
-
-@dataclass(frozen=True)
-class Task:
-    """One search."""
-
-    table: str
-    controller: str
-    seed: int
-    batch: int
-
-
-@dataclass(frozen=True)
-class Found:
-    """Result of a search.
-
-    Attributes:
-        curve: Best true value after each trial. chosen: For a noisy table and each of `CHOSEN`: true value
-        of the trial with the best reading, and of
-            the one with the best estimate.
-    """
-
-    curve: list[float]
-    chosen: list[tuple[float, float]]
-
-
-def search(
-    name: str, table: Table, *, seed: int, batch: int, trials: int = max(BUDGETS)
-) -> list[Trial]:
-    """Run one search."""
-    luck = random.Random(f"noise {seed}")
-    controller = make_peer(name, table.arities, seed=seed)
-    done: list[Trial] = []
-    while len(done) < trials:
-        asked = controller.ask(min(batch, trials - len(done)))
-        true = [table.value(tokens) for tokens in asked]
-        readings = [value + luck.gauss(0.0, table.noise) for value in true]
-        controller.tell(list(zip(asked, readings, strict=True)))
-        done += [Trial(*trial) for trial in zip(asked, true, readings, strict=True)]
-    return done
-
-
-def curve(trials: Sequence[Trial]) -> list[float]:
-    """Return the best true value after each trial."""
-    return list(accumulate((trial.true for trial in trials), max))
-
-
-def best_so_far(trials: Sequence[Trial]) -> list[float]:
-    """Return the best true value after each budget."""
-    return [curve(trials)[budget - 1] for budget in BUDGETS]
-
-
-def chosen(trials: Sequence[Trial], arities: tuple[int, ...]) -> tuple[float, float]:
-    """Return the true values of the trials with the best reading and the best estimate."""
-    model = fit(arities, [t.tokens for t in trials], [t.reading for t in trials])
-    estimates, _ = model.estimate([trial.tokens for trial in trials])
-    by_estimate = max(zip(estimates, trials, strict=True), key=lambda pair: pair[0])[1]
-    return max(trials, key=lambda trial: trial.reading).true, by_estimate.true
-
-
-@cache
-def known_tables() -> dict[str, MakeTable]:
-    """Return every available table, made once per process."""
-    folder = os.environ.get("MOBILE_NAS_BENCH")
-    return tables(Path(folder) if folder else None)
-
-
-def solve(task: Task) -> Found:
-    """Run a search."""
-    torch.set_num_threads(1)
-    table = known_tables()[task.table](task.seed)
-    trials = search(task.controller, table, seed=task.seed, batch=task.batch)
-    choices = [chosen(trials[:n], table.arities) for n in CHOSEN] if table.noise else []
-    return Found(curve(trials), choices)
-
-
-def solve_all(tasks: Sequence[Task], *, kept: Path | None, jobs: int) -> dict[Task, Found]:
-    """Run the searches missing in `kept`, and append each when it ends."""
-    found: dict[Task, Found] = {}
-    if kept is not None and kept.exists():
-        for line in kept.read_text().splitlines():
-            entry = json.loads(line)
-            found[Task(**entry["task"])] = Found(**entry["found"])
-    missing = [task for task in tasks if task not in found]
-    with ProcessPoolExecutor(jobs) as pool:
-        running = {pool.submit(solve, task): task for task in missing}
-        for count, future in enumerate(as_completed(running), start=1):
-            task = running[future]
-            found[task] = future.result()
-            if kept is not None:
-                with kept.open("a") as log:
-                    log.write(
-                        json.dumps({"task": asdict(task), "found": asdict(found[task])}) + "\n"
-                    )
-            if count % 50 == 0:
-                print(f"{count} of {len(missing)} searches", flush=True)
-    return found
 
 
 def mean_and_half(values: Sequence[float]) -> tuple[float, float]:
@@ -155,17 +49,23 @@ def interval(values: Sequence[float]) -> str:
 def report(name: str, noise: float, searches: dict[str, list[Found]]) -> None:
     """Print one table, one row per controller."""
     print(f"\n### {name}" + (f" (noise {noise})" if noise else ""))
-    titles = [f"N={budget}" for budget in BUDGETS]
+    trials = min(len(f.curve) for each in searches.values() for f in each)
+    budgets = [budget for budget in BUDGETS if budget <= trials]
+    titles = [f"N={budget}" for budget in budgets]
     if noise:
-        titles += [f"N={b}, by {how}" for b in CHOSEN for how in ("reading", "estimate")]
+        ends = [n for n in CHOSEN if n <= trials]
+        titles += [f"N={b}, by {how}" for b in ends for how in ("reading", "estimate")]
+    titles.append("CPU s")
     print("\n| controller | " + " | ".join(titles) + " |")
     print("|---" * (1 + len(titles)) + "|")
     for controller, each in searches.items():
         rows = [
-            [*(f.curve[budget - 1] for budget in BUDGETS), *(v for pair in f.chosen for v in pair)]
+            [*(f.curve[budget - 1] for budget in budgets), *(v for pair in f.chosen for v in pair)]
             for f in each
         ]
         columns = [interval(column) for column in zip(*rows, strict=True)]
+        known = all(f.overhead_s for f in each)
+        columns.append(interval([f.overhead_s[-1] for f in each]) if known else "-")
         print(f"| {controller} | " + " | ".join(columns) + " |")
 
 
@@ -209,26 +109,13 @@ def draw(panels: dict[str, dict[str, list[Found]]], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def by_controller(found: dict[Task, Found], tasks: Sequence[Task]) -> dict[str, list[Found]]:
-    """Return the searches by controller, in the order of their seeds."""
-    names = dict.fromkeys(task.controller for task in tasks)
-    return {name: [found[t] for t in tasks if t.controller == name] for name in names}
-
-
-def tasks_of(
-    name: str, *, seeds: int, batch: int, controllers: Sequence[str] = tuple(CONTROLLERS)
-) -> Iterator[Task]:
-    """Yield every controller's searches of a table."""
-    for controller in controllers:
-        for seed in range(seeds):
-            yield Task(name, controller, seed, batch)
-
-
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seeds", type=int, default=50, help="searches per controller and table")
+    parser.add_argument("--first-seed", type=int, default=0, help="of the consecutive seeds")
+    parser.add_argument("--trials", type=int, default=MOST_TRIALS, help="per search")
     parser.add_argument("--batch", type=int, default=10, help="trials per ask")
     parser.add_argument("--table", action="append", help="only this one (may be repeated)")
     parser.add_argument(
@@ -251,11 +138,19 @@ def main() -> None:
     for name in names:
         if name not in known_tables():
             raise SystemExit(f"unknown table {name}: choose from {', '.join(known_tables())}")
+    seeds = range(given.first_seed, given.first_seed + given.seeds)
     print(f"Best true value after N trials, {given.seeds} seeds, batches of {given.batch}")
     panels = {}
     for name in names:
-        controllers = given.controller or tuple(CONTROLLERS)
-        tasks = list(tasks_of(name, seeds=given.seeds, batch=given.batch, controllers=controllers))
+        tasks = list(
+            tasks_of(
+                name,
+                seeds=seeds,
+                batch=given.batch,
+                trials=given.trials,
+                controllers=given.controller or tuple(CONTROLLERS),
+            )
+        )
         panels[name] = by_controller(solve_all(tasks, kept=given.kept, jobs=given.jobs), tasks)
         report(name, known_tables()[name](0).noise, panels[name])
     if given.picture is not None:

@@ -13,8 +13,9 @@ from unittest.mock import patch
 
 import torch
 
-from benchmarks.controllers.compare_controllers import curve, interval, search
+from benchmarks.controllers.compare_controllers import interval
 from benchmarks.controllers.controller_tables import MakeTable, tables
+from benchmarks.controllers.searches import curve, search
 from controllers import Tokens
 from controllers.reinforce import Reinforce
 from controllers.surrogate import Surrogate

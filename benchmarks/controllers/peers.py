@@ -1,6 +1,6 @@
-"""Other libraries' searches, as controllers: Optuna's samplers, and evolution with the paper's settings.
+"""Other libraries' searches, as controllers: Optuna's samplers, BoTorch, and evolution as in its paper.
 
-`pip install -e '.[benchmarks]'` installs Optuna. As with ours, a whole batch is
+`pip install -e '.[benchmarks]'` installs Optuna and BoTorch. As with ours, a whole batch is
 proposed before its first score is reported.
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
+from benchmarks.controllers.botorch_peer import BoTorchPeer
 from controllers import Tokens, make_controller
 from controllers.controller import Scored
 
@@ -86,6 +87,7 @@ PEERS: dict[str, Callable[..., Peer]] = {
     "optuna-tpe": partial(OptunaPeer, sampler=partial(_tpe, multivariate=False)),
     "optuna-tpe-multivariate": partial(OptunaPeer, sampler=partial(_tpe, multivariate=True)),
     "optuna-gp": partial(OptunaPeer, sampler=_gp),
+    "botorch": BoTorchPeer,
     "evolution-100": _evolution,
 }
 

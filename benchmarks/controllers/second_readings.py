@@ -18,14 +18,9 @@ from functools import partial
 
 import torch
 
-from benchmarks.controllers.compare_controllers import (
-    Trial,
-    interval,
-    known_tables,
-    mean_and_half,
-    search,
-)
+from benchmarks.controllers.compare_controllers import interval, mean_and_half
 from benchmarks.controllers.controller_tables import Table
+from benchmarks.controllers.searches import Trial, known_tables, search
 from controllers.surrogate import fit
 
 READINGS = (50, 100)
