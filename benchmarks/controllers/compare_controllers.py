@@ -2,6 +2,7 @@
 
     # FOLDER holds macro/ and anb/
     MOBILE_NAS_BENCH=FOLDER python -m benchmarks.controllers.compare_controllers
+    ... --trials 2000 --controller rnn    # long searches
     ... --kept runs/curves.jsonl --picture curves.png    # needs matplotlib
 
 Finished searches are stored in that file and not run again: choose another one when the code has changed.
@@ -13,13 +14,11 @@ The picture has a panel per table: the mean over seeds of the best true value so
 """
 
 import argparse
-import json
 import os
 import random
 import statistics
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
 from pathlib import Path
@@ -28,11 +27,13 @@ import numpy as np
 import torch
 
 from benchmarks.controllers.controller_tables import MakeTable, Table, tables
-from benchmarks.controllers.peers import PEERS, make_peer
+from benchmarks.controllers.kept_searches import solve_all
+from benchmarks.controllers.peers import PEERS, Peer, make_peer
 from controllers import CONTROLLERS, Tokens
 from controllers.surrogate import fit
 
 BUDGETS = (50, 100, 200)
+LONGER = (500, 1000, 2000)  # with --trials
 CHOSEN = BUDGETS[:2]  # where a search's own choice is reported too
 
 
@@ -53,6 +54,7 @@ class Task:
     controller: str
     seed: int
     batch: int
+    trials: int = max(BUDGETS)
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,13 @@ def search(
     name: str, table: Table, *, seed: int, batch: int, trials: int = max(BUDGETS)
 ) -> list[Trial]:
     """Run one search."""
-    luck = random.Random(f"noise {seed}")
     controller = make_peer(name, table.arities, seed=seed)
+    return played(controller, table, seed=seed, batch=batch, trials=trials)
+
+
+def played(controller: Peer, table: Table, *, seed: int, batch: int, trials: int) -> list[Trial]:
+    """Ask a controller for networks, and tell it their readings."""
+    luck = random.Random(f"noise {seed}")
     done: list[Trial] = []
     while len(done) < trials:
         asked = controller.ask(min(batch, trials - len(done)))
@@ -114,32 +121,9 @@ def solve(task: Task) -> Found:
     """Run a search."""
     torch.set_num_threads(1)
     table = known_tables()[task.table](task.seed)
-    trials = search(task.controller, table, seed=task.seed, batch=task.batch)
+    trials = search(task.controller, table, seed=task.seed, batch=task.batch, trials=task.trials)
     choices = [chosen(trials[:n], table.arities) for n in CHOSEN] if table.noise else []
     return Found(curve(trials), choices)
-
-
-def solve_all(tasks: Sequence[Task], *, kept: Path | None, jobs: int) -> dict[Task, Found]:
-    """Run the searches missing in `kept`, and append each when it ends."""
-    found: dict[Task, Found] = {}
-    if kept is not None and kept.exists():
-        for line in kept.read_text().splitlines():
-            entry = json.loads(line)
-            found[Task(**entry["task"])] = Found(**entry["found"])
-    missing = [task for task in tasks if task not in found]
-    with ProcessPoolExecutor(jobs) as pool:
-        running = {pool.submit(solve, task): task for task in missing}
-        for count, future in enumerate(as_completed(running), start=1):
-            task = running[future]
-            found[task] = future.result()
-            if kept is not None:
-                with kept.open("a") as log:
-                    log.write(
-                        json.dumps({"task": asdict(task), "found": asdict(found[task])}) + "\n"
-                    )
-            if count % 50 == 0:
-                print(f"{count} of {len(missing)} searches", flush=True)
-    return found
 
 
 def mean_and_half(values: Sequence[float]) -> tuple[float, float]:
@@ -152,17 +136,18 @@ def interval(values: Sequence[float]) -> str:
     return "{:.3f} ± {:.3f}".format(*mean_and_half(values))
 
 
-def report(name: str, noise: float, searches: dict[str, list[Found]]) -> None:
+def report(name: str, noise: float, searches: dict[str, list[Found]], *, trials: int) -> None:
     """Print one table, one row per controller."""
+    budgets = [budget for budget in (*BUDGETS, *LONGER) if budget <= trials]
     print(f"\n### {name}" + (f" (noise {noise})" if noise else ""))
-    titles = [f"N={budget}" for budget in BUDGETS]
+    titles = [f"N={budget}" for budget in budgets]
     if noise:
         titles += [f"N={b}, by {how}" for b in CHOSEN for how in ("reading", "estimate")]
     print("\n| controller | " + " | ".join(titles) + " |")
     print("|---" * (1 + len(titles)) + "|")
     for controller, each in searches.items():
         rows = [
-            [*(f.curve[budget - 1] for budget in BUDGETS), *(v for pair in f.chosen for v in pair)]
+            [*(f.curve[budget - 1] for budget in budgets), *(v for pair in f.chosen for v in pair)]
             for f in each
         ]
         columns = [interval(column) for column in zip(*rows, strict=True)]
@@ -216,12 +201,17 @@ def by_controller(found: dict[Task, Found], tasks: Sequence[Task]) -> dict[str, 
 
 
 def tasks_of(
-    name: str, *, seeds: int, batch: int, controllers: Sequence[str] = tuple(CONTROLLERS)
+    name: str,
+    *,
+    seeds: int,
+    batch: int,
+    controllers: Sequence[str] = tuple(CONTROLLERS),
+    trials: int = max(BUDGETS),
 ) -> Iterator[Task]:
     """Yield every controller's searches of a table."""
     for controller in controllers:
         for seed in range(seeds):
-            yield Task(name, controller, seed, batch)
+            yield Task(name, controller, seed, batch, trials)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -230,6 +220,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--seeds", type=int, default=50, help="searches per controller and table")
     parser.add_argument("--batch", type=int, default=10, help="trials per ask")
+    parser.add_argument("--trials", type=int, default=max(BUDGETS), help="trials per search")
     parser.add_argument("--table", action="append", help="only this one (may be repeated)")
     parser.add_argument(
         "--controller",
@@ -247,6 +238,8 @@ def main() -> None:
     given = parse_arguments()
     if "MOBILE_NAS_BENCH" not in os.environ:
         print("MOBILE_NAS_BENCH is not set: synthetic tables only")
+    if given.trials < max(CHOSEN):
+        raise SystemExit(f"--trials must be at least {max(CHOSEN)}, got {given.trials}")
     names = given.table or list(known_tables())
     for name in names:
         if name not in known_tables():
@@ -255,9 +248,18 @@ def main() -> None:
     panels = {}
     for name in names:
         controllers = given.controller or tuple(CONTROLLERS)
-        tasks = list(tasks_of(name, seeds=given.seeds, batch=given.batch, controllers=controllers))
-        panels[name] = by_controller(solve_all(tasks, kept=given.kept, jobs=given.jobs), tasks)
-        report(name, known_tables()[name](0).noise, panels[name])
+        tasks = list(
+            tasks_of(
+                name,
+                seeds=given.seeds,
+                batch=given.batch,
+                controllers=controllers,
+                trials=given.trials,
+            )
+        )
+        found = solve_all(tasks, solve, Found, kept=given.kept, jobs=given.jobs)
+        panels[name] = by_controller(found, tasks)
+        report(name, known_tables()[name](0).noise, panels[name], trials=given.trials)
     if given.picture is not None:
         draw(panels, given.picture)
 
