@@ -60,8 +60,8 @@ class Beginning:
     def __str__(self) -> str:
         if not self.trials:
             return "nothing"
-        what = f"{BEST} best" if self.best else "policy, not softened" if self.firm else "policy"
-        return f"{what} of {self.trials:,} trials"
+        what = f"{BEST} best" if self.best else "policy"
+        return f"{what} of {self.trials:,} trials{', not softened' if self.firm else ''}"
 
 
 NOTHING = Beginning()
