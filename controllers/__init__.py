@@ -33,11 +33,13 @@ from controllers.conformance import check_controller
 from controllers.controller import (
     CanConstrain,
     CanMergeAliases,
+    CanTransfer,
     CanWarmUp,
     Controller,
     HasPolicy,
     Tokens,
 )
+from controllers.saved_policy import SavedPolicy
 from search_spaces.errors import InputError
 from search_spaces.nearest import did_you_mean
 
@@ -45,9 +47,11 @@ __all__ = [
     "CONTROLLERS",
     "CanConstrain",
     "CanMergeAliases",
+    "CanTransfer",
     "CanWarmUp",
     "Controller",
     "HasPolicy",
+    "SavedPolicy",
     "Tokens",
     "check_controller",
     "make_controller",

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from controllers.controller import Controller, HasPolicy, Tokens
+from controllers.controller import CanTransfer, Controller, HasPolicy, Tokens
 from search_spaces.errors import InputError
 
 MakeController = Callable[[tuple[int, ...], int], Controller]
@@ -134,6 +134,28 @@ def check_choice_probabilities(make: MakeController, arities: tuple[int, ...]) -
         _require(_play(looked_at) == _play(left_alone), "choice_probabilities disturbed ask")
 
 
+def check_transfer(make: MakeController, arities: tuple[int, ...]) -> None:
+    """A policy is a snapshot with which any new controller begins alike; another space's is refused."""
+    earlier, undisturbed = make(arities, 0), make(arities, 0)
+    if not isinstance(earlier, CanTransfer):
+        return
+    _require(_play(earlier) == _play(undisturbed), "equal controllers played differently")
+    policy = earlier.saved_policy()
+    _require(_play(earlier) == _play(undisturbed), "saved_policy disturbed ask")
+    played = []
+    for _ in range(2):
+        later, other = make(arities, 1), make((*arities, 2), 1)
+        assert isinstance(later, CanTransfer)
+        assert isinstance(other, CanTransfer)
+        later.begin_with(policy)
+        played.append(_play(later))
+        _expect_input_error(partial(other.begin_with, policy), "a policy of other arities")
+        _require(
+            _play(other) == _play(make((*arities, 2), 1)), "a refused policy changed the asked"
+        )
+    _require(played[0] == played[1], "continuing altered the saved policy")
+
+
 CHECKS = (
     check_tokens_in_range,
     check_determinism,
@@ -142,6 +164,7 @@ CHECKS = (
     check_state_round_trip,
     check_foreign_state,
     check_choice_probabilities,
+    check_transfer,
 )
 
 

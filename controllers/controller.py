@@ -7,11 +7,13 @@ each decision) and scores (higher is better), and proposes one choice per decisi
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+from controllers.saved_policy import SavedPolicy
 from search_spaces.space import Tokens
 
 __all__ = [
     "CanConstrain",
     "CanMergeAliases",
+    "CanTransfer",
     "CanWarmUp",
     "Controller",
     "HasPolicy",
@@ -71,6 +73,26 @@ class HasPolicy(Protocol):
 
     def choice_probabilities(self) -> list[list[float]]:
         """Return the marginal probability of each choice, one row per decision; does not affect ``ask``."""
+        ...
+
+
+@runtime_checkable
+class CanTransfer(Protocol):
+    """Optional capability: pass the policy on to another search, and begin with an earlier one's."""
+
+    def saved_policy(self) -> SavedPolicy:
+        """Return a copy of the policy; does not affect ``ask``."""
+        ...
+
+    def begin_with(self, policy: SavedPolicy) -> None:
+        """Take over a policy; nothing else of the earlier search is known to this one.
+
+        Call it before the first ``ask`` and ``tell``, and before ``warm_up``.
+
+        Raises:
+            InputError: the policy is of another space or another kind, or it is damaged; the controller is
+                then unchanged.
+        """
         ...
 
 

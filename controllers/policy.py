@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from controllers.checks import checked_real, checked_whole
 
 MASKED = -1e9  # logit of a missing choice; finite, so that 0 * log 0 is 0
+SOFTENING = 0.9  # factor of the logits in a step of ``soften``
+SOFTENING_STEPS = 100  # maximum; leaves 3e-5 of the logits
 
 
 class RnnPolicy(nn.Module):
@@ -85,6 +87,21 @@ class RnnPolicy(nn.Module):
             tokens.append(torch.multinomial(probabilities[-1], 1, generator=generator)[:, 0])
             step_input = self.embeddings[decision, tokens[-1]][:, None]
         return torch.stack(tokens, dim=1), torch.stack(probabilities, dim=1)
+
+    def entropy(self, count: int, *, generator: torch.Generator) -> float:
+        """Estimate the entropy in nats from ``count`` sequences; the generator stays as it is."""
+        same = torch.Generator().set_state(generator.get_state())
+        _, p = self.sample(count, generator=same)
+        return -torch.xlogy(p, p).sum().item() / count
+
+    @torch.no_grad()
+    def soften(self, least: float, *, count: int, generator: torch.Generator) -> None:
+        """Scale the logits down until the entropy is at least ``least`` nats; see ``entropy``."""
+        for _ in range(SOFTENING_STEPS):
+            if self.entropy(count, generator=generator) >= least:
+                return
+            self.head_weight.mul_(SOFTENING)
+            self.head_bias.mul_(SOFTENING)
 
     def log_prob(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Compute the log-probability of sequences (teacher forcing: one LSTM call per batch).

@@ -32,12 +32,14 @@ from controllers.checks import (
 )
 from controllers.controller import Scored, Tokens
 from controllers.policy import RnnPolicy
+from controllers.saved_policy import SavedPolicy
 from controllers.threads import one_thread
 
 WARM_UP_BATCH = 50  # sequences per step of ``warm_up``
 WARM_UP_STEPS = 40  # maximum; MnasNet's space needs 2 to 6
 WARM_UP_ENTROPY = 0.5  # minimum, relative to a uniform policy: leave decisions to the trials
 MARGINAL_SAMPLES = 256  # sequences per choice_probabilities: standard error at most 0.03
+TRANSFER_ENTROPY = 0.5  # minimum of ``begin_with``, relative to a uniform policy
 
 
 class Reinforce:
@@ -111,10 +113,16 @@ class Reinforce:
         self._entropy_weight = of_update["entropy_weight"] / math.sqrt(len(self.arities))
         self._generator = torch.Generator().manual_seed(seed)
         self._policy = RnnPolicy(self.arities, self._generator, **of_policy)
+        del of_policy["init_range"]  # has no effect on weights that are given
+        self._of_policy = of_policy
         self._learning_rate = of_update["learning_rate"]
         self._optimizer = self._new_optimizer()
         self._baseline = Baseline(**of_baseline)
-        self._past_entropy = sum(math.log(arity) for arity in self.arities)  # of a uniform policy
+        self._past_entropy = self._uniform_entropy
+
+    @property
+    def _uniform_entropy(self) -> float:
+        return sum(math.log(arity) for arity in self.arities)
 
     def _new_optimizer(self) -> torch.optim.Adam:
         return torch.optim.Adam(self._policy.parameters(), lr=self._learning_rate)
@@ -162,6 +170,25 @@ class Reinforce:
             baseline = baseline.after(scores)
         self._optimizer = self._new_optimizer()  # its momentum belongs to these scores
         return reached
+
+    def saved_policy(self) -> SavedPolicy:
+        """Return a copy of the policy (see CanTransfer)."""
+        weights = {name: value.clone() for name, value in self._policy.state_dict().items()}
+        return SavedPolicy(self.arities, dict(self._of_policy), weights)
+
+    @one_thread()
+    def begin_with(self, policy: SavedPolicy) -> None:
+        """Take over a policy, with new baseline and optimizer (see CanTransfer).
+
+        A policy that has nearly decided could not find out that other data or another device wants
+        something else. So its logits are scaled down to ``TRANSFER_ENTROPY`` where its entropy is lower: it
+        prefers the same choices, less firmly.
+        """
+        policy.require(self.saved_policy())
+        self._policy.load_state_dict(policy.weights)
+        least = TRANSFER_ENTROPY * self._uniform_entropy
+        self._policy.soften(least, count=MARGINAL_SAMPLES, generator=self._generator)
+        self._past_entropy = self._policy.entropy(MARGINAL_SAMPLES, generator=self._generator)
 
     @one_thread()
     def choice_probabilities(self) -> list[list[float]]:

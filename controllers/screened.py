@@ -39,6 +39,7 @@ from controllers.controller import Scored, Tokens
 from controllers.evolution import mutate
 from controllers.memo import Memo
 from controllers.reinforce import Reinforce
+from controllers.saved_policy import SavedPolicy
 from controllers.surrogate import Surrogate, fit, recent_and_best
 from search_spaces.errors import InputError
 
@@ -144,6 +145,14 @@ class Screened:
     def warm_up(self, score: Callable[[Tokens], float], *, enough: float) -> float:
         """Warm up the policy; the surrogate learns from trials only (see CanWarmUp)."""
         return self._policy.warm_up(score, enough=enough)
+
+    def saved_policy(self) -> SavedPolicy:
+        """Return the policy, which ``Reinforce`` can begin with too (see CanTransfer)."""
+        return self._policy.saved_policy()
+
+    def begin_with(self, policy: SavedPolicy) -> None:
+        """Take over a policy; the surrogate learns from this search's trials only (see CanTransfer)."""
+        self._policy.begin_with(policy)
 
     def constrain(self, score: Callable[[Tokens], float], *, least: float) -> None:
         """Skip proposals and mutations that score less (see CanConstrain)."""

@@ -41,6 +41,7 @@ from nas.searching.plan import Budget, SearchPlan, search_runner
 from nas.searching.results.conclusion import conclude
 from nas.searching.results.metadata import search_metadata
 from nas.searching.results.search_result import SearchResult
+from nas.searching.run_policy import KeptPolicy, RunPolicy, origin_of
 from nas.searching.teacher_cost import Slowdown, slowed_by
 from nas.searching.time_budget import TimeBudget, WallTime
 from nas.searching.training_method import TrainingMethod
@@ -76,6 +77,7 @@ def search(
     schedule: ScheduleConfig | None = None,
     warm_start: Sequence[Checkpoint] = (),
     weights_from: Checkpoint | None = None,
+    policy: RunPolicy | None = None,
     latency_warmup: Sequence[PowerLaw] = (),
     teacher: TeacherConfig | None = None,
     parent: SearchedParent | None = None,
@@ -115,6 +117,8 @@ def search(
         weights_from: A trained network outside of the space, of any classes; trials and finalists begin
             with its weights where they overlap (`nas.searching.from_scratch.overlap`), on images that are
             normalized for it.
+        policy: The policy of an earlier search of the same space that the controller begins with
+            (`RunPolicy.read`).
         latency_warmup: A latency law per device. The controller's policy, if it has one, is moved to
             networks within the target before the first trial; a controller that supports it stays within
             (`nas.searching.latency_warmup`).
@@ -146,6 +150,7 @@ def search(
     most = most_trials(space, trials, seconds=seconds, batch_size=batch_size)
     budget = Budget(most, batch_size, finals.count, finals.repeats, seed, seconds)
     require_laws(latency_warmup, sources)
+    _prepare(controller, space, policy)
     reward, recipe = reward or usual.reward, recipe or usual.recipe
     images = SearchImages.of(space, data, final_data)
     run = RunFolder(Path(folder))
@@ -180,6 +185,7 @@ def search(
             training=trained.metadata,
             controller=type(controller).__name__,
             reward=reward,
+            policy=policy.metadata() if policy else None,
             latency_warmup=laws,
             teacher=trained.teacher.metadata() if trained.teacher else None,
             parent=trained.parent_metadata,
@@ -187,16 +193,20 @@ def search(
         record_metadata(run, metadata, data)
         if trained.teacher:
             trained.teacher.keep(run)
-        least = LEAST_OF_TARGET if parent else 0.0
-        _prepare(controller, space, laws, targets_ms, least=least)
+        if laws:
+            least = LEAST_OF_TARGET if parent else 0.0
+            guide(controller, space, laws, targets_ms, least=least)
         fidelity = trained.metadata.fidelity
         settings = _settings(budget, finals, fidelity, targets_ms).with_sizes(images.sizes)
         time_budget = _time_budget(limit, settings, run, began_s=began_s) if limit else None
         left_s = time_budget.left_s if time_budget else None
         slower = slowed_by(trained.teacher, finals, images.sizes)
         metric = task_of(data.task).metric.name
+        devices = [source.device.name for source in sources]
+        origin = origin_of(run, space, data.name, zip(devices, targets_ms, strict=True))
+        records = (PolicyRecord(run / "policy.jsonl"), KeptPolicy(run, origin))
         with (
-            _watched(watcher, settings, run, left_s, slower, metric=metric) as watchers,
+            _watched(watcher, records, settings, left_s, slower, metric=metric) as watchers,
             time_budget.kept_up() if time_budget else nullcontext(),
         ):
             remote = remote_devices(sources)
@@ -226,19 +236,16 @@ def search(
         return result
 
 
-def _prepare(
-    controller: Controller,
-    space: SearchSpace,
-    laws: Sequence[PowerLaw],
-    targets_ms: Sequence[float],
-    *,
-    least: float,
-) -> None:
-    """Tell a new controller which networks are equal, and guide it by the latency laws, if any."""
+def _prepare(controller: Controller, space: SearchSpace, policy: RunPolicy | None) -> None:
+    """Tell a new controller which networks are equal, and begin it with a policy, if one is given.
+
+    Raises:
+        InputError: It cannot begin with that policy.
+    """
     if isinstance(controller, CanMergeAliases):
         controller.merge_aliases(lambda tokens: space.encode(space.decode(tokens)))
-    if laws:
-        guide(controller, space, laws, targets_ms, least=least)
+    if policy is not None:
+        policy.begin(controller, space)
 
 
 def _settings(
@@ -274,15 +281,15 @@ def _time_budget(
 @contextmanager
 def _watched(
     watcher: Watcher | None,
+    records: Sequence[Watcher],
     settings: SearchConfig,
-    run: RunFolder,
     left_s: float | None,
     slower: Slowdown,
     *,
     metric: str,
 ) -> Iterator[Watcher]:
-    """Yield the watchers of the run: the record of its policy, and the view."""
+    """Yield the watchers of the run: the records of its policy, and the view."""
     with search_watcher(
         watcher, settings, budget_left_s=left_s, slowdown=slower, metric=metric
     ) as shown:
-        yield Several(PolicyRecord(run / "policy.jsonl"), shown)
+        yield Several(*records, shown)

@@ -33,7 +33,7 @@ from benchmarks.controllers.searches import (
 )
 from controllers import CONTROLLERS
 
-BUDGETS = (50, 100, 200)
+BUDGETS = (50, 100, 200, 500, 1000, 2000)
 
 
 def mean_and_half(values: Sequence[float]) -> tuple[float, float]:

@@ -33,6 +33,13 @@ ANB_CHOICES = {
 }
 ANB_ARITIES = tuple(len(choices) for choices in ANB_CHOICES.values())
 ANB_EXPONENT = -0.15  # of the reward ACC * (LAT/T)^w; T is the median latency of the train split
+ANB_DEVICES = {
+    "ZCU102": "latency_zcu102",
+    "VCK190": "latency_vck190",
+    "A100": "throughput_a100",
+    "TPUv3": "throughput_tpuv3",
+}
+"""Names of what was measured: latency in ms, or images per second, of which the inverse is taken."""
 
 
 @dataclass(frozen=True)
@@ -158,14 +165,17 @@ def anb_table(folder: Path) -> Table:
     return Table(ANB_ARITIES, value)
 
 
-def anb_latency_ms(folder: Path, *, quantile: float) -> float:
-    """Return a quantile of the latencies measured on the ZCU102."""
-    return float(np.quantile(_anb_split(folder, "train")[2], quantile))
+def anb_latency_ms(folder: Path, *, quantile: float, device: str = "ZCU102") -> float:
+    """Return a quantile of the latencies measured on a device."""
+    return float(np.quantile(_anb_split(folder, "train", device)[2], quantile))
 
 
-def anb_surrogate(folder: Path) -> Callable[[Tokens], tuple[float, float, float]]:
-    """Map tokens to top-1 in %, latency on the ZCU102 in ms, and MAdds in millions."""
-    tokens, accuracy, latency_ms, madds_m = _anb_split(folder, "train")
+@cache
+def anb_surrogate(
+    folder: Path, device: str = "ZCU102"
+) -> Callable[[Tokens], tuple[float, float, float]]:
+    """Map tokens to top-1 in %, latency on a device in ms, and MAdds in millions."""
+    tokens, accuracy, latency_ms, madds_m = _anb_split(folder, "train", device)
     columns = [accuracy, np.log(latency_ms), np.log(madds_m)]
     predict = _fitted(tokens, np.stack(columns, axis=1))
 
@@ -187,8 +197,8 @@ def anb_quality(folder: Path) -> tuple[float, float]:
 
 
 @cache
-def _anb_split(folder: Path, split: str) -> tuple[np.ndarray, ...]:
-    """Read tokens (networks, 28), top-1 in %, latency on the ZCU102 in ms, and MAdds in millions."""
+def _anb_split(folder: Path, split: str, device: str = "ZCU102") -> tuple[np.ndarray, ...]:
+    """Read tokens (networks, 28), top-1 in %, latency on a device in ms, and MAdds in millions."""
     names = {
         Path(path).name for path in json.loads((folder / "anb" / f"{split}_paths.json").read_text())
     }
@@ -199,8 +209,9 @@ def _anb_split(folder: Path, split: str) -> tuple[np.ndarray, ...]:
             if file is None or Path(member.name).name not in names:
                 continue
             entry = json.load(file)
-            measured_ms = entry["platform_perf"]["latency_zcu102"]["latency_mean"]
-            if measured_ms is None:
+            kind = ANB_DEVICES[device].partition("_")[0]
+            measured = entry["platform_perf"][ANB_DEVICES[device]][f"{kind}_mean"]
+            if measured is None:
                 continue
             tokens.append(
                 [
@@ -209,7 +220,7 @@ def _anb_split(folder: Path, split: str) -> tuple[np.ndarray, ...]:
                 ]
             )
             accuracy.append(entry["metrics"]["val_top1"])
-            latency_ms.append(measured_ms)
+            latency_ms.append(measured if kind == "latency" else 1000 / measured)
             madds_m.append(entry["model_info"]["macs"])
     return np.array(tokens), np.array(accuracy), np.array(latency_ms), np.array(madds_m)
 

@@ -3,21 +3,20 @@
 Controllers receive noisy readings and are judged by true values. A sequence asked for twice counts twice.
 """
 
-import json
 import os
 import random
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import accumulate
 from pathlib import Path
 
 import torch
 
+from benchmarks.controllers import kept_searches
 from benchmarks.controllers.controller_tables import MakeTable, Table, tables
-from benchmarks.controllers.peers import make_peer
+from benchmarks.controllers.peers import Peer, make_peer
 from controllers import CONTROLLERS, Tokens
 from controllers.surrogate import fit
 
@@ -73,8 +72,13 @@ def search(
     name: str, table: Table, *, seed: int, batch: int, trials: int = MOST_TRIALS
 ) -> list[Trial]:
     """Run one search."""
-    luck = random.Random(f"noise {seed}")
     controller = make_peer(name, table.arities, seed=seed)
+    return played(controller, table, seed=seed, batch=batch, trials=trials)
+
+
+def played(controller: Peer, table: Table, *, seed: int, batch: int, trials: int) -> list[Trial]:
+    """Ask a controller for networks, and tell it their readings."""
+    luck = random.Random(f"noise {seed}")
     done: list[Trial] = []
     overhead_s = 0.0
     while len(done) < trials:
@@ -122,27 +126,12 @@ def solve(task: Task) -> Found:
 
 def read_kept(kept: Path) -> dict[Task, Found]:
     """Read finished searches; those of older versions have no overhead, and 200 trials."""
-    entries = [json.loads(line) for line in kept.read_text().splitlines()]
-    return {Task(**entry["task"]): Found(**entry["found"]) for entry in entries}
+    return kept_searches.read_kept(kept, Task, Found)
 
 
 def solve_all(tasks: Sequence[Task], *, kept: Path | None, jobs: int) -> dict[Task, Found]:
     """Run the searches missing in `kept`, and append each when it ends."""
-    found = read_kept(kept) if kept is not None and kept.exists() else {}
-    missing = [task for task in tasks if task not in found]
-    with ProcessPoolExecutor(jobs) as pool:
-        running = {pool.submit(solve, task): task for task in missing}
-        for count, future in enumerate(as_completed(running), start=1):
-            task = running[future]
-            found[task] = future.result()
-            if kept is not None:
-                with kept.open("a") as log:
-                    log.write(
-                        json.dumps({"task": asdict(task), "found": asdict(found[task])}) + "\n"
-                    )
-            if count % 50 == 0:
-                print(f"{count} of {len(missing)} searches", flush=True)
-    return found
+    return kept_searches.solve_all(tasks, solve, Found, kept=kept, jobs=jobs)
 
 
 def by_controller(found: dict[Task, Found], tasks: Sequence[Task]) -> dict[str, list[Found]]:

@@ -32,12 +32,19 @@ SCHEMA = 1
 
 
 class ControllerConfig(BaseModel):
-    """The controller that proposes candidates, and its options by name."""
+    """The controller that proposes candidates.
+
+    Attributes:
+        name: Its name.
+        options: Its options by name.
+        policy: The policy that it begins with: a run's `policy.pt`, or a run.
+    """
 
     model_config = SETTINGS
 
     name: str = "screened"
     options: dict[str, Any] = {}
+    policy: str | None = None
 
 
 def _named(given: object) -> object:

@@ -26,6 +26,7 @@ from nas.searching.from_parent.set_aside import fold_size
 from nas.searching.latency_warmup import can_be_guided
 from nas.searching.planning.forecast import Cost
 from nas.searching.results.search_result import SearchResult
+from nas.searching.run_policy import RunPolicy
 from nas.searching.teacher_cost import slowed_by
 from nas.searching.time_budget import Spent, WallTime
 from nas.tasks import task_of
@@ -54,6 +55,7 @@ class Job:
         rivals: Networks to compare its finalists with, by name.
         images: The same images at each size, if resolution is searched.
         teacher: The network that finalists learn from, if any.
+        policy: The policy that the controller begins with, if any.
         copies: Contents of the files named in the settings; the run keeps them under these names.
         cost: Expected cost; None if unknown.
         began_s: `time.monotonic` when the command started; a time budget counts from there.
@@ -72,6 +74,7 @@ class Job:
     rivals: Mapping[str, Checkpoint] = field(default_factory=dict)
     images: Mapping[int, Dataset] = field(default_factory=dict)
     teacher: RunTeacher | None = None
+    policy: RunPolicy | None = None
     copies: dict[str, bytes] = field(default_factory=dict)
     cost: Cost | None = None
     began_s: float = field(default_factory=time.monotonic)
@@ -174,6 +177,7 @@ class Job:
                     schedule=config.schedule,
                     warm_start=self.warm_start,
                     weights_from=self.weights_from,
+                    policy=self.policy,
                     latency_warmup=config.latency_warmup.laws if config.latency_warmup else (),
                     fidelity=config.fidelity,
                     teacher=config.teacher,

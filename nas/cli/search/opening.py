@@ -26,6 +26,7 @@ from nas.cli.search.parent import (
     parent_file,
     rival_file,
 )
+from nas.cli.search.policy import open_policy, policy_copy, require_policy_fits
 from nas.cli.search.reading import reader, with_fidelity
 from nas.cli.teachers import run_teacher
 from nas.cli.trained import network_name
@@ -44,6 +45,7 @@ from nas.searching.config import (
 )
 from nas.searching.from_scratch.overlap import Overlap
 from nas.searching.from_scratch.warm_start import WarmStart
+from nas.searching.run_policy import FIRST
 from nas.searching.sizes import settle_sizes
 from search_spaces import SPACES, FactorizedSpace, InputError, load_space
 from search_spaces.shell import quoted
@@ -74,10 +76,12 @@ def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None 
     began_s = time.monotonic()
     sources = tuple(_opened(device) for device in config.targets)
     require_distinct(sources)
-    open_controller(config, ANY_ARITIES)  # fails before images are read
+    controller = open_controller(config, ANY_ARITIES)  # fails before images are read
+    policy = open_policy(config, controller)
     parent = lender = None
     if config.parent is None:
         known = load_space(config.space)  # fails before images are read
+        require_policy_fits(policy, config, known)
         if config.weights_from is not None:
             lender = open_parent(ParentConfig(path=config.weights_from))
             Overlap.of(known, lender)  # fails if they have nothing in common
@@ -91,10 +95,17 @@ def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None 
     )
     if parent is not None:
         job = open_from_parent(
-            config, parent, images, console, sources=sources, began_s=began_s, resumed=resumed
+            config,
+            parent,
+            images,
+            console,
+            sources=sources,
+            policy=policy,
+            began_s=began_s,
+            resumed=resumed,
         )
         own = {} if config.space == SUB_NETWORKS else own_space_copy(config.space)
-        return replace(job, copies=job.copies | own)
+        return replace(job, copies=job.copies | own | policy_copy(policy))
     sizes = settle_sizes(
         images.default_px(),
         resolution=config.resolution,
@@ -108,7 +119,8 @@ def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None 
     if teacher is not None:
         teacher.teacher(images.classes)  # fails if it has other classes
         config = config.model_copy(update={"teacher": teacher.config})
-    warm_start, copies = _warm_start(config, space), _copies(config, lender)
+    warm_start = _warm_start(config, space)
+    copies = _copies(config, lender) | policy_copy(policy)
     if lender is not None:
         lender = with_head_for(images, lender, named=str(config.weights_from), head=config.head)
     read = reader(config, images, console)
@@ -128,6 +140,7 @@ def open_job(config: SearchConfig, console: Console, *, resumed: Resumed | None 
         warm_start=warm_start,
         weights_from=lender,
         teacher=teacher,
+        policy=policy,
         copies=copies,
         began_s=began_s,
     )
@@ -180,6 +193,9 @@ def start(job: Job, runs: Path, name: str) -> RunFolder:
         "warm_start": _within(folder, seeds),
         "data": absolute(job.config.data),
     }
+    if job.policy is not None:
+        own_policy = {"policy": str(folder / FIRST)}
+        changes["controller"] = job.config.controller.model_copy(update=own_policy)
     if OWN_SPACE in job.copies:
         changes["space"] = str(folder / OWN_SPACE)
     if job.config.weights_from is not None:
@@ -248,6 +264,8 @@ def reopen(
     if schedule.get("workers") == 0 and "ray_address" not in schedule:
         kept["schedule"]["ray_address"] = None  # from now on in this process
     kept["warm_start"] = _within(folder, config.warm_start)
+    if (folder / FIRST).is_file():
+        kept["controller"]["policy"] = str(folder / FIRST)
     if (start := parent_file(folder.path)).is_file():  # the folder may have been moved
         if config.parent is None:
             kept["weights_from"] = str(start)

@@ -241,6 +241,14 @@ class ProcedureOptions(OptionGroup):
             help="Networks that the screened controller rates per batch, and per round of mutation; 200."
         ),
     ] = None
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE|RUN",
+            help="For rnn and screened: begin with the policy of an earlier search of the same space, on "
+            "other data, another device or target; a run, or its policy.pt.",
+        ),
+    ] = None
     teacher: Annotated[
         Path | None,
         typer.Option(
@@ -278,7 +286,11 @@ class ProcedureOptions(OptionGroup):
             warm_start=[str(path) for path in self.warm_start or []],
             fidelity=given(first=self.fidelity),
             teacher=checked_teacher(self.teacher, self.temperature, self.teacher_weight),
-            controller=given(name=self.controller, options=given(proposals=self.proposals)),
+            controller=given(
+                name=self.controller,
+                options=given(proposals=self.proposals),
+                policy=None if self.policy is None else str(self.policy),
+            ),
             seed=self.seed if self.random_seed is None else self.random_seed,
         )
         return settings if self.trials is None else settings | {"budget_s": None}

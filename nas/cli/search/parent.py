@@ -13,12 +13,14 @@ from rich.console import Console
 from latency import Cached, Latency, LatencySource, Measured, Paced
 from nas.cli.search.head import with_head_for
 from nas.cli.search.job import Job, open_controller
+from nas.cli.search.policy import require_policy_fits
 from nas.cli.search.reading import reader, with_fidelity
 from nas.cli.trained import RIVALS, network_name, open_trained
 from nas.engine.folder.data_changes import Resumed
 from nas.formatting import counted
 from nas.searching.config import ParentConfig, SearchConfig
 from nas.searching.from_parent.rivals import read_standing
+from nas.searching.run_policy import RunPolicy
 from nas.searching.sizes import Sizes
 from nas.tasks import CLASSIFY, task_of_spec
 from search_spaces import ArchSpec, ElasticSpace, InputError
@@ -146,6 +148,7 @@ def open_from_parent(
     console: Console,
     *,
     sources: tuple[LatencySource, ...],
+    policy: RunPolicy | None,
     began_s: float,
     resumed: Resumed | None = None,
 ) -> Job:
@@ -157,6 +160,7 @@ def open_from_parent(
         images: The images, not read yet.
         console: Shows progress.
         sources: The devices.
+        policy: The policy that the controller begins with, if any.
         began_s: `time.monotonic` when the command started.
         resumed: The resumed run, if any.
 
@@ -177,6 +181,7 @@ def open_from_parent(
     own = config.parent.model_copy(update={"resolutions": resolutions})
     config = config.model_copy(update={"parent": own}).with_sizes(Sizes(largest, largest))
     open_controller(config, space.arities)
+    require_policy_fits(policy, config, space)
     known = () if resumed is None else read_standing(resumed.folder).parent
     sources = tuple(
         beside_parent(source, space.parent, latency)
@@ -205,6 +210,7 @@ def open_from_parent(
         data[largest],
         console,
         parent=parent,
+        policy=policy,
         rivals=rivals,
         images=data,
         copies=copies,

@@ -126,6 +126,8 @@ def _decisions(job: Job, prospects: Sequence[Prospect], cost: Cost | None) -> li
         lines.append(("weights", f"trials start from {', '.join(config.warm_start)}"))
     if job.weights_from is not None:
         lines.append(("weights", _overlap(job, job.weights_from, prospects[0])))
+    if job.policy is not None:
+        lines.append(("policy", f"the controller begins with that of {job.policy.origin}"))
     if config.teacher is not None:
         lines.append(
             (

@@ -10,6 +10,7 @@ spent.json       the wall time spent and the batch sizes chosen (with a time bud
 space.yaml       the user's own space (runs of the commands)
 warm-start-N.pt  networks that trials are initialized from (runs of the commands)
 teacher.pt       the network that finalists learn from, if any
+first-policy.pt  the policy that the controller began with, if any (runs of the commands)
 start.pt         the parent as given (runs of the commands)
 parent/          state of the parent's fine-tuning
 parent.pt        the parent, trained on the run's classes
@@ -18,6 +19,7 @@ ranking-parent*  the same of the parent of trials, if it is another
 rivals.json      networks to compare finalists with; those that the user names are in rivals/
 netadapt/        the NetAdapt run that makes one more rival of the parent: netadapt.pt
 policy.jsonl     the controller's probabilities after each batch, if it has a policy
+policy.pt        its policy after the last batch, with which another search can begin
 weights/         the finalists' weights
 networks/        the same as checkpoints: what pareto.csv names
 result.json      the winner and its figures

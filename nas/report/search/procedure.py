@@ -32,6 +32,8 @@ def procedure(run: RunRecord) -> list[str]:
         steps.insert(
             0, "policy warmed up with latency estimates from MAdds, to start near the target"
         )
+    if run.metadata.policy is not None:
+        steps.insert(0, f"policy begun with that of run {run.metadata.policy.run}")
     if training is not None:
         steps += _trainings(run, training)
     if finalists := run.again("final"):

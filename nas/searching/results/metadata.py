@@ -64,6 +64,13 @@ class RivalMetadata(Record):
     weights: str
 
 
+class PolicyMetadata(Record):
+    """The policy that the controller began with: its run, and a digest of its weights."""
+
+    run: str
+    weights: str
+
+
 class ParentMetadata(Record):
     """The network whose sub-networks are searched.
 
@@ -115,6 +122,7 @@ class SearchMetadata(Record):
         training: None in early runs with an evaluator of the user's own.
         controller: Name of the controller's class; empty if unknown.
         reward: None if it is the user's own.
+        policy: The policy of another search that the controller began with, if any.
         latency_warmup: Latency law of each device; empty without latency-guided warm-up.
         teacher: The network that finalists learn from; None if they have only labels.
         resolutions: The deployed sizes, where resolution is searched.
@@ -134,6 +142,7 @@ class SearchMetadata(Record):
     training: TrainingMetadata | None = None
     controller: str = ""
     reward: Reward | None = None
+    policy: PolicyMetadata | None = None
     latency_warmup: tuple[PowerLaw, ...] = ()
     teacher: TeacherMetadata | None = None
     resolutions: tuple[int, ...] | None = None
@@ -161,6 +170,7 @@ def search_metadata(
     training: TrainingMetadata | None = None,
     controller: str = "",
     reward: object = None,
+    policy: PolicyMetadata | None = None,
     latency_warmup: Sequence[PowerLaw] = (),
     teacher: TeacherMetadata | None = None,
     parent: ParentMetadata | None = None,
@@ -176,6 +186,7 @@ def search_metadata(
         training: How trials are trained.
         controller: Name of the controller's class.
         reward: Recorded if it is a `Reward`; a function of the user's own cannot be compared on resume.
+        policy: The policy that the controller began with.
         latency_warmup: A latency law per device, if the controller is guided by them.
         teacher: The network that finalists learn from.
         parent: The network whose sub-networks are searched.
@@ -197,6 +208,7 @@ def search_metadata(
         training=training,
         controller=controller,
         reward=reward if isinstance(reward, Reward) else None,
+        policy=policy,
         latency_warmup=tuple(latency_warmup),
         teacher=teacher,
         parent=parent,
