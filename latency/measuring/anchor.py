@@ -54,14 +54,21 @@ class AnchorRecord:
         """
         best = self.best_ms(fingerprint)
         if best is not None and best <= median_ms:
-            is_quiet = median_ms <= QUIET * best
-            if is_quiet and len(probes_ms) > len(
-                self.probes_ms(fingerprint)
-            ):  # of an earlier version
-                self._write(fingerprint, best, probes_ms)
+            least = self._least_ms(fingerprint, probes_ms)
+            if median_ms <= QUIET * best and least != self.probes_ms(fingerprint):
+                self._write(fingerprint, best, least)
             return best
-        self._write(fingerprint, median_ms, probes_ms)
+        known = best is not None and best <= QUIET * median_ms  # as quiet as before
+        least = self._least_ms(fingerprint, probes_ms) if known else tuple(probes_ms)
+        self._write(fingerprint, median_ms, least)
         return median_ms
+
+    def _least_ms(self, fingerprint: str, probes_ms: Sequence[float]) -> tuple[float, ...]:
+        """Return each probe's best in states that are as quiet as the quietest."""
+        before = self.probes_ms(fingerprint)
+        if len(before) != len(probes_ms):
+            return tuple(probes_ms) or before
+        return tuple(map(min, before, probes_ms))
 
     def _write(self, fingerprint: str, median_ms: float, probes_ms: Sequence[float]) -> None:
         content = {"median_ms": median_ms, "probes_ms": [*probes_ms]}

@@ -39,12 +39,13 @@ class EnergyCounter:
         Args:
             root: Root of sysfs.
         """
-        # intel-rapl:0 is a package, also on AMD; intel-rapl:0:0 is a part of it, already counted.
+        # intel-rapl:0 is a package, also on AMD; its parts, and the whole platform, would count it again.
         zones = [
             zone for zone in root.glob("class/powercap/intel-rapl:*") if zone.name.count(":") == 1
         ]
         try:
-            return cls(sorted(zones)) if zones else None
+            packages = [zone for zone in sorted(zones) if _name(zone).startswith("package")]
+            return cls(packages) if packages else None
         except (OSError, ValueError):
             return None
 
@@ -57,6 +58,10 @@ class EnergyCounter:
         return self._joules
 
 
+def _name(zone: Path) -> str:
+    return (zone / "name").read_text().strip()
+
+
 def _microjoules(zone: Path) -> float:
     return float((zone / "energy_uj").read_text())
 
@@ -66,7 +71,7 @@ def energies_of(
 ) -> list[list[float]] | None:
     """Return the energy of an inference of each network in millijoules, by round; see `energies_mj`.
 
-    None if the device is not this machine, or the system does not count energy.
+    None if the device is not this machine, or the system does not count energy for this user.
 
     Args:
         runtime: Runs networks on the device.
@@ -79,12 +84,16 @@ def energies_of(
     counter = counter or EnergyCounter.find()
     if counter is None or not runtime.device.local:
         return None
-    with exclusive_use(runtime.device), pinned(), ExitStack() as held:
+    with exclusive_use(runtime.device), ExitStack() as held:
         networks = [runtime.load(model) for model in models]
         for network in networks:
             held.callback(network.close)
             network.run(WARM_RUNS)
-        return energies_mj(networks, counter)
+        try:
+            with pinned():
+                return energies_mj(networks, counter)
+        except (OSError, ValueError):
+            return None  # the counter may no longer be read
 
 
 def energies_mj(

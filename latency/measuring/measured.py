@@ -45,6 +45,8 @@ class Reading:
         Its interval is wider if the device was slowed unevenly; see `latency.measuring.probes`.
         """
         measured = ratio(self.blocks, base.blocks)
+        if base is self:
+            return measured
         return replace(measured, ci95=self.slowdown.widened(measured.ci95))
 
 
@@ -187,8 +189,7 @@ class Measured:
     ) -> Reading:
         latency = summarize(own, self.device, self.timing, problems=problems)
         pace_ms = latency.median_ms / ratio(own, anchor).value
-        wide = slowdown.widened(latency.ci95_ms)
-        return Reading(replace(latency, ci95_ms=wide, anchor_ms=pace_ms), own, anchor, slowdown)
+        return Reading(replace(latency, anchor_ms=pace_ms), own, anchor, slowdown)
 
     @property
     def best_anchor_ms(self) -> float | None:

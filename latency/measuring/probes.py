@@ -60,7 +60,8 @@ class Slowdown:
     @classmethod
     def between(cls, quiet_ms: Sequence[float], now_ms: Sequence[float]) -> Slowdown:
         """Return that of anchors whose medians were measured in both states."""
-        return cls(tuple(now / quiet for quiet, now in zip(quiet_ms, now_ms, strict=True)))
+        pairs = zip(quiet_ms, now_ms, strict=True)
+        return cls(tuple(max(1.0, now / quiet) for quiet, now in pairs))
 
     @property
     def unevenness(self) -> float:
@@ -75,9 +76,7 @@ class Slowdown:
         return apart if apart > EVEN else 1.0
 
     def widened(self, interval: tuple[float, float]) -> tuple[float, float]:
-        """Return an interval that holds for the quietest state as well.
-
-        It is that of a ratio of two networks, or of a latency that is scaled to the anchor's.
+        """Widen the interval of a ratio of two networks to cover the quiet machine.
 
         >>> Slowdown((1.0, 1.25)).widened((2.0, 3.0))
         (1.6, 3.75)

@@ -60,7 +60,7 @@ class Outcome:
         targets_ms, result = record.targets_ms, record.result
         best = choose_winner(record.finals, targets_ms=targets_ms, kinds=("final",))
         if result is None or best is None or best.accuracy is None:
-            raise InputError(f"{folder.path} has no finalist: resume the search, or remove it")
+            raise InputError(f"{folder.path} has no finalist that could be trained")
         test = result.test_accuracy if result.is_of(best) else None
         if result.verdict is not None:
             test = result.verdict.finalist.accuracy

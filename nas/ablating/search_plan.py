@@ -101,8 +101,10 @@ class SearchesPlan:
                 for name, config in content["searches"].items()
             }
             return cls(content["about"], configs, tuple(map(int, content["seeds"])))
+        except InputError:
+            raise
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise InputError(f"{path} is damaged ({error!r}): remove the run") from error
+            raise InputError(f"{path} is damaged ({error!r}): restore it from a copy") from error
 
 
 def _plain(name: str) -> str:

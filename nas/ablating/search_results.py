@@ -22,7 +22,8 @@ TITLES = (
 NOTE = (
     "Test {metric}: the best finalist's of each search, by the held-out images; mean over {seeds} ± 95% "
     "interval (Student's t). Difference: minus the first search's with the same random seed, in points; "
-    "the interval covers the randomness of searching and training, not that of the test images. Trials' "
+    "the interval covers the randomness of searching and training, not that of the test images, and is not "
+    "adjusted for the number of searches; finalists above the target count, and are marked. Trials' "
     "latencies: median and quartiles of all seeds. Best trial: the best held-out {metric} of a trial "
     "within the target, after all trials, and after the training time that the quickest search of that "
     "seed needed for its."
@@ -35,10 +36,12 @@ class Gap(NamedTuple):
     Attributes:
         points: The mean over the seeds that both have.
         half: Half of its 95% interval; None for one seed.
+        seeds: Number of these seeds.
     """
 
     points: float
     half: float | None
+    seeds: int
 
     @property
     def by_chance(self) -> bool | None:
@@ -76,7 +79,7 @@ class SearchResults:
         both = sorted(ours.keys() & theirs.keys())
         if name == first or not both:
             return None
-        return Gap(*mean_with_interval([ours[seed] - theirs[seed] for seed in both]))
+        return Gap(*mean_with_interval([ours[seed] - theirs[seed] for seed in both]), len(both))
 
     def best_trials(self, name: str, *, equal_time: bool = False) -> list[float]:
         """Return the best trial within the target of each seed, in percent; seeds without any are left out.
@@ -99,11 +102,13 @@ class SearchResults:
         """Say which searches differ from the first."""
         first, *others = self.outcomes
         gaps = {name: gap for name in others if (gap := self.gap(name)) is not None}
-        seeds = min(len(of) for of in self.outcomes.values())
+        seeds = min((gap.seeds for gap in gaps.values()), default=0)
         if not gaps:
             return f"No search could be compared with {first}: no test images could be read."
         if any(gap.half is None for gap in gaps.values()):
-            return "One seed: nothing can be said about chance. Give --seeds 3 or more."
+            return (
+                "Only one seed is common: nothing can be said about chance. Give --seeds 3 or more."
+            )
         sure = [name for name, gap in gaps.items() if gap.by_chance is False]
         if not sure:
             return f"No search differs from {first} beyond chance, over {seeds} seeds."
@@ -124,11 +129,11 @@ class SearchResults:
             name,
             mean_cell(list(self.tests(name).values())),
             "" if gap is None else _gap_cell(gap),
-            f"{fmean(one.of_target for one in of):.2f}",
+            f"{fmean(one.of_target for one in of):.2f}{_within(of)}",
             f"{fmean(one.within for one in of):.0%}",
             _quartiles(tried),
-            _best_cell(self.best_trials(name)),
-            _best_cell(self.best_trials(name, equal_time=True)),
+            _best_cell(self.best_trials(name), seeds=len(of)),
+            _best_cell(self.best_trials(name, equal_time=True), seeds=len(of)),
             duration(fmean(one.train_s for one in of)),
         ]
 
@@ -192,8 +197,17 @@ class SearchResults:
         return text.getvalue()
 
 
-def _best_cell(percents: Sequence[float]) -> str:
-    return mean_cell(percents) if percents else "none"
+def _best_cell(percents: Sequence[float], *, seeds: int) -> str:
+    if not percents:
+        return "none"
+    some = f", {len(percents)} of {seeds} seeds" if len(percents) < seeds else ""
+    return mean_cell(percents) + some
+
+
+def _within(of: Sequence[Outcome]) -> str:
+    """Say how many finalists are within the target, unless all are."""
+    within = sum(one.of_target <= 1 for one in of)
+    return "" if within == len(of) else f", {within} of {len(of)} within"
 
 
 def _quartiles(values: Sequence[float]) -> str:

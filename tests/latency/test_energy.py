@@ -18,6 +18,9 @@ class Machine:
         for zone in self.zones:
             zone.mkdir(parents=True)
             (zone / "max_energy_range_uj").write_text(f"{most:.0f}\n")
+            (zone / "name").write_text(f"package-{zone.name[-1]}\n")
+        (root / "class/powercap/intel-rapl:9").mkdir()  # the whole platform
+        (root / "class/powercap/intel-rapl:9/name").write_text("psys\n")
         (root / "class/powercap/intel-rapl:0:0").mkdir()  # a part of the first package
         self.write()
 
@@ -74,6 +77,7 @@ def test_a_system_that_does_not_tell_has_no_counter(tmp_path):
     zone = tmp_path / "class/powercap/intel-rapl:0"
     zone.mkdir(parents=True)
     assert EnergyCounter.find(tmp_path) is None
+    (zone / "name").write_text("package-0")
     (zone / "max_energy_range_uj").write_text("1000")
     (zone / "energy_uj").write_text("no number")
     assert EnergyCounter.find(tmp_path) is None

@@ -64,9 +64,7 @@ def test_an_interval_from_a_busy_machine_holds_the_ratio_of_a_quiet_one(
     assert busy.value != pytest.approx(quiet.value, rel=0.02)
     assert busy.ci95[0] <= quiet.value <= busy.ci95[1]
     assert any("unevenly" in problem for problem in large.latency.problems)
-    scaled = large.latency.scaled_to_anchor(measuring.best_anchor_ms)
-    alone = count(LARGE)
-    assert scaled.ci95_ms[0] <= alone.madds / 1e7 + alone.params / 1e6 <= scaled.ci95_ms[1]
+    assert large.over(large).ci95 == (1.0, 1.0)
 
 
 def test_a_machine_that_is_slowed_evenly_keeps_its_intervals(tmp_path):
@@ -108,9 +106,16 @@ def test_a_record_of_an_earlier_version_gets_probes(tmp_path):
     assert record.update("f", 2.0, (4.0, 6.0)) == 1.0
     assert record.probes_ms("f") == ()  # the device is not as quiet as it was
     assert record.update("f", 1.02, (2.0, 3.0)) == 1.0
-    assert record.update("f", 1.01, (9.0, 9.0)) == 1.0
-    assert record.probes_ms("f") == (2.0, 3.0)
-    assert record.update("f", 0.5, (1.5, 2.5)) == 0.5
+    assert record.update("f", 1.01, (1.9, 9.0)) == 1.0
+    assert record.probes_ms("f") == (1.9, 3.0)
+
+
+def test_a_new_best_of_the_anchor_keeps_the_best_of_the_probes(tmp_path):
+    record = AnchorRecord(tmp_path)
+    record.update("f", 1.0, (2.0, 3.0))
+    record.update("f", 0.99, (2.6, 2.9))  # a probe was disturbed
+    assert record.probes_ms("f") == (2.0, 2.9)
+    record.update("f", 0.5, (1.5, 2.5))  # another pace altogether
     assert record.probes_ms("f") == (1.5, 2.5)
 
 

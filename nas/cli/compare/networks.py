@@ -69,10 +69,14 @@ def open_named(names: Sequence[str], *, px: int | None) -> list[Named]:
     if len(names) < 2:
         got = f", got {names[0]}" if names else ""
         raise InputError(f"give two networks or more to compare{got}")
+    every = [_open(given) for given in names]
+    return numbered(every if px is None else [replace(one, px=px) for one in every])
+
+
+def numbered(every: Sequence[Named]) -> list[Named]:
+    """Number networks of equal names."""
     found: list[Named] = []
-    for given in names:
-        one = _open(given)
-        one = one if px is None else replace(one, px=px)
+    for one in every:
         number = 1 + sum(
             one.name in (other.name, other.name.rpartition(" #")[0]) for other in found
         )

@@ -10,7 +10,7 @@ from typing import Self
 from latency import LatencySource, MeasurementError
 from nas.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from nas.checkpoints.torch_files import read_torch, weights_digest
-from nas.cli.compare.networks import ORDER, PARENT, Named
+from nas.cli.compare.networks import ORDER, PARENT, Named, numbered
 from nas.cli.compare.opening import open_sources
 from nas.cli.compare.options import Asked
 from nas.cli.compare.settings import checked_config
@@ -70,9 +70,13 @@ def open_search(names: Sequence[str], asked: Asked) -> tuple[list[Named], Compar
     named = [heirs.named(title, found.spec), *map(heirs.rival, record.rivals)]
     config = _settings(run, search, own, asked)
     if further := names[1:]:
+        if config.devices != tuple(search.targets):
+            raise InputError(
+                "further rivals are as fast as the search wanted on its own devices: leave --device out"
+            )
         sizing = _Sizing.of(run, record, config)
         named += [heirs.further(one, sizing) for one in further]
-    return named, config
+    return numbered(named), config
 
 
 def _settings(run: Path, search: SearchConfig, own: ParentConfig, asked: Asked) -> CompareConfig:

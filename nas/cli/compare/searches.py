@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from nas.cli.errors import Failed
 from nas.cli.options.data import absolute
 from nas.cli.options.run import FolderOptions
 from nas.cli.search import opening, running
+from nas.cli.search.job import open_controller
 from nas.cli.search.options import (
     DEFAULT_PARENT,
     ProcedureOptions,
@@ -83,7 +84,7 @@ def begin(ablation: SearchAblation, asked: Asked, console: Console) -> None:
     name = run.run_name or free_name(run.runs, f"ablate-{datetime.now():%Y%m%d-%H%M%S}")
     folder = new_folder(run.runs, name)
     plan.write(folder.path)
-    _Ablating(plan, folder, asked.schedule.settings(), console).finish(run)
+    _Ablating(plan, folder, asked.schedule.settings(), console, is_new=True).finish(run)
 
 
 def is_of_searches(path: Path) -> bool:
@@ -134,6 +135,11 @@ def _configs(
         file=what.config,
         default_parent=None if what.from_scratch else DEFAULT_PARENT,
     )
+    for name, config in configs.items():
+        try:
+            open_controller(config, opening.ANY_ARITIES)  # of each, before the first search runs
+        except InputError as error:
+            raise InputError(f"{name}: {error}") from error
     return {name: _anywhere(config) for name, config in configs.items()}
 
 
@@ -152,12 +158,14 @@ class _Ablating:
 
     Attributes:
         schedule: New settings of where trials train.
+        is_new: Whether this process has created the folder.
     """
 
     plan: SearchesPlan
     folder: RunFolder
     schedule: dict[str, Any]
     console: Console
+    is_new: bool = False
 
     def is_finished(self, one: PlannedSearch) -> bool:
         """Return whether a search has its result."""
@@ -180,7 +188,7 @@ class _Ablating:
                     if not done:
                         self._search(one)
             except (KeyboardInterrupt, InputError, RunStoppedError, OSError) as error:
-                if self._first_config() is None and isinstance(error, InputError):
+                if self.is_new and isinstance(error, InputError) and not self._has_begun():
                     self.folder.discard()  # nothing to resume; frees the name
                     raise
                 again = command(f"ablate --resume {quoted(self.folder.path)}")
@@ -209,11 +217,16 @@ class _Ablating:
             shutil.rmtree(path, ignore_errors=True)  # was being created when the process was killed
             if (first := self._first_config()) is not None:
                 one = one.with_targets_of(first)
+            schedule = one.config.schedule.model_copy(update=self.schedule)
+            one = replace(one, config=one.config.model_copy(update={"schedule": schedule}))
             own = SearchRunOptions(runs=path.parent, run_name=path.name)
             begun = running.begin(one.config, own, self.console)
             assert begun is not None  # as it is for a dry run
             job, folder = begun
         job.run(folder)
+
+    def _has_begun(self) -> bool:
+        return any((self._path(one) / "config.yaml").is_file() for one in self.plan)
 
     def _first_config(self) -> SearchConfig | None:
         """Return the settings of the first search, with its target; None before it has begun."""

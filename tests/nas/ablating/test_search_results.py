@@ -49,8 +49,17 @@ def test_a_sure_difference_is_said_with_its_interval():
 def test_one_seed_has_no_verdict():
     found = results(first=[0.6], other=[0.9])
     assert found.gap("other").by_chance is None
-    assert found.verdict().startswith("One seed:")
+    assert found.verdict().startswith("Only one seed")
     assert "+30.0" in found.cells("other")
+
+
+def test_finalists_above_the_target_are_marked_and_missing_ones_counted():
+    slow = [outcome("slow", seed, 0.5, (1.5, 0.9, 1.0), of_target=1.5) for seed in (0, 1)]
+    quick = [outcome("quick", seed, 0.5, (0.9, 0.4, 1.0)) for seed in (0, 1)]
+    both = {"quick": quick, "slow": [slow[0], quick[1]]}
+    found = SearchResults("", both, "accuracy", ("d",))
+    assert found.cells("slow")[3] == "1.20, 1 of 2 within"
+    assert found.cells("slow")[6] == "40.0%, 1 of 2 seeds"
 
 
 def test_searches_whose_test_images_could_not_be_read_are_left_out():
