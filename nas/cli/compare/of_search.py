@@ -10,12 +10,13 @@ from typing import Self
 from latency import LatencySource, MeasurementError
 from nas.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from nas.checkpoints.torch_files import read_torch, weights_digest
-from nas.cli.compare.networks import ORDER, PARENT, Named, numbered
+from nas.cli.compare.networks import ORDER, PARENT, Named, inherited, numbered
 from nas.cli.compare.opening import open_sources
 from nas.cli.compare.options import Asked
 from nas.cli.compare.settings import checked_config
 from nas.cli.machine import require_machine
 from nas.cli.options.data import found_again
+from nas.cli.search.parent import rival_file
 from nas.cli.trained import network_name, open_trained
 from nas.comparing.config import CompareConfig
 from nas.comparing.latencies import read_together
@@ -138,12 +139,15 @@ class _Heirs:
         """
         if rival.weights is None:
             return self.named(rival.name, rival.spec)
-        if rival.weights not in self._files:
+        given = self._files.get(rival.weights)
+        if given is None:  # the search gave it a head for boxes or masks, which the file is without
+            path = self._run / rival_file(rival.name.rpartition(" at ")[0])
+            given = load_checkpoint(path) if path.is_file() else None
+        if given is None:
             raise InputError(
                 f"{self._run} lacks the file of {rival.name}: give an intact copy of the run"
             )
-        px = rival.spec.resolution
-        return self._guest(rival.name, rival.name, self._files[rival.weights], px)
+        return self._guest(rival.name, rival.name, given, rival.spec.resolution)
 
     def further(self, given: str, sizing: _Sizing) -> Named:
         """Return a trained network as one more rival, on the largest images at which it meets the target.
@@ -151,7 +155,8 @@ class _Heirs:
         Raises:
             InputError: It has no weights, or is over the target at every resolution.
         """
-        start = open_trained(given, mend="give a network with weights")
+        found = inherited(Path(given)) if Path(given).is_dir() else None
+        start = found or open_trained(given, mend="give a network with weights")
         px = sizing.largest_px(start.spec, named=given)
         return self._guest(f"{network_name(given)} at {px} px", given, start, px)
 
