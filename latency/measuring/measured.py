@@ -215,7 +215,7 @@ class Measured:
                 f"something else used the device: the anchor took {slowdown.factors[0]:.2f} times its best"
             )
         if slowdown.unevenness > most:
-            problems.append(f"something else used the device: {slowdown}")
+            problems.append(str(slowdown))
         return slowdown, problems
 
 

@@ -1,10 +1,10 @@
 """Two anchors of unlike kinds, which tell whether a busy device slows networks unevenly.
 
-What else runs costs a network time in several ways: the other thread of its core takes execution units, and
-after each turn of another program the caches are filled again. A network that computes much on few weights
-suffers more from the first, one that reads many weights from the second. So in a busy state the ratio of
-two networks is another, by up to a sixth, however precisely it is measured. These two and the anchor are
-slowed by factors between which those of other networks lie.
+Other programs slow a network in two ways: a sibling hyperthread competes for execution units, and each
+context switch leaves the caches cold. A network that computes much on few weights suffers more from the
+first, one that reads many weights from the second. So on a busy machine the ratio of two networks shifts, by
+up to a quarter, however precisely it is measured. The slowdowns of the anchor and of these two bracket those
+of most other networks (`benchmarks.latency.busy_states`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Literal
 from search_spaces.spec import ArchSpec, BlockSpec, HeadSpec, StemSpec
 
 EVEN = 1.05
-"""Ratio of two slowdowns that may be noise of short measurements."""
+"""Slowdowns within this ratio count as equal: short measurements are that noisy."""
 
 
 def _block(channels: int, *, stride: Literal[1, 2]) -> BlockSpec:
@@ -87,7 +87,7 @@ class Slowdown:
     def __str__(self) -> str:
         """Return it in words."""
         low, high = min(self.factors), max(self.factors)
-        return f"it slows networks unevenly, to {low:.2f} to {high:.2f} times their best"
+        return f"other programs slow networks unevenly, by factors of {low:.2f} to {high:.2f}"
 
 
 UNKNOWN = Slowdown()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from html import escape
 from textwrap import wrap
 from typing import Any
@@ -12,6 +13,17 @@ from nas.searching.sizes import Sizes
 
 Figure = dict[str, Any]
 """`data` and `layout` for plotly.js."""
+
+
+def as_files(sheet: Any) -> dict[str, bytes]:
+    """Return a Matplotlib figure as files by their format: PNG, and SVG without a date."""
+    drawn = {}
+    for kind in ("png", "svg"):
+        content = io.BytesIO()
+        sheet.savefig(content, format=kind, metadata={"Date": None} if kind == "svg" else None)
+        drawn[kind] = content.getvalue()
+    return drawn
+
 
 # From Okabe and Ito's palette, safe for the color-blind; shapes differ as well.
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#00785A"

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nas.ablating.search_results import SearchResults
+from nas.report.charts import ORANGE, as_files
+from nas.report.compare.charts import COLORS as COMPARED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nas.ablating.outcome import Outcome, Tried
 
-COLORS = ("#C2410C", "#0072B2", "#00785A", "#CC79A7", "#56B4E9", "#8A949E", "#A66F00", "#1F2933")
-"""Of the searches in order, the first one's as in other reports; from Okabe and Ito's palette."""
+COLORS = (ORANGE, *COMPARED)
+"""Of the searches in order."""
 
 
 def pictures(results: SearchResults) -> dict[str, bytes]:
@@ -42,12 +43,7 @@ def pictures(results: SearchResults) -> dict[str, bytes]:
         axes.grid(alpha=0.3)
     handles, labels = right.get_legend_handles_labels()
     sheet.legend(handles, labels, loc="outside right upper", frameon=False, fontsize=8)
-    drawn = {}
-    for kind in ("png", "svg"):
-        content = io.BytesIO()
-        sheet.savefig(content, format=kind, metadata={"Date": None} if kind == "svg" else None)
-        drawn[kind] = content.getvalue()
-    return drawn
+    return as_files(sheet)
 
 
 def _draw_trials(axes: Any, of: Sequence[Outcome], *, color: str) -> None:

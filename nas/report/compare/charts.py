@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -10,7 +9,7 @@ from textwrap import fill
 from typing import Any
 
 from nas.comparing.comparison import Comparison, Row
-from nas.report.charts import AXIS, LAYOUT, ORANGE, Figure, marker
+from nas.report.charts import AXIS, LAYOUT, ORANGE, Figure, as_files, marker
 from nas.statistics.confidence_intervals import mean_with_interval
 from search_spaces import count
 
@@ -122,12 +121,7 @@ def pictures(comparison: Comparison) -> dict[str, bytes]:
     handles, labels = left.get_legend_handles_labels()
     if handles:
         sheet.legend(handles, labels, loc="outside right upper", frameon=False, fontsize=8)
-    drawn = {}
-    for kind in ("png", "svg"):
-        content = io.BytesIO()
-        sheet.savefig(content, format=kind, metadata={"Date": None} if kind == "svg" else None)
-        drawn[kind] = content.getvalue()
-    return drawn
+    return as_files(sheet)
 
 
 def _draw(axes: Any, points: Sequence[Point], *, x_label: str) -> None:
