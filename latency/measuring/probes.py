@@ -2,9 +2,9 @@
 
 Other programs slow a network in two ways: a sibling hyperthread competes for execution units, and each
 context switch leaves the caches cold. A network that computes much on few weights suffers more from the
-first, one that reads many weights from the second. So on a busy machine the ratio of two networks shifts, by
-up to a quarter, however precisely it is measured. The slowdowns of the anchor and of these two bracket those
-of most other networks (`benchmarks.latency.busy_states`).
+first, one that reads many weights from the second. So on a busy machine the ratio of two networks shifts,
+by up to a quarter, however precisely it is measured. The slowdowns of the anchor and of these two bracket
+those of most other networks (`benchmarks.latency.busy_states`).
 """
 
 from __future__ import annotations
