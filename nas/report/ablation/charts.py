@@ -38,7 +38,8 @@ def pictures(results: SearchResults) -> dict[str, bytes]:
     left.set(xlabel="latency / target", ylabel=f"{results.metric} (%)")
     left.set_title("trials (held-out images), and finalists (test images)", fontsize=9, loc="left")
     right.set(xlabel="training time (minutes)", ylabel=f"held-out {results.metric} (%)")
-    right.set_title("best trial within the target so far", fontsize=9, loc="left")
+    title = "best trial within the target so far: mean and range over seeds"
+    right.set_title(title, fontsize=9, loc="left")
     for axes in (left, right):
         axes.grid(alpha=0.3)
     handles, labels = right.get_legend_handles_labels()
